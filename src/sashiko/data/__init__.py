@@ -1,1 +1,1 @@
-"""Where data and weights come from, and the local lake."""
+"""Sources of data and weights, and the lake."""

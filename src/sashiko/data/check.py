@@ -15,22 +15,13 @@ from sashiko.evaluation.gates.verdict import Verdict, decide
 
 
 def check_file(path: Path, contract: Contract) -> Verdict:
-    """Judges a CSV or Parquet file by a contract.
+    """Returns the verdict of the gate `data-quality` on a CSV or Parquet file.
 
-    The file goes through the contract's ingest cleaning first, so that what is judged is what the
-    lake would hold; then every column is judged, personal ones included. No value of a sensitive
-    or personal column is repeated in the verdict.
-
-    Args:
-        path: the file.
-        contract: the data contract.
-
-    Returns:
-        The verdict of the gate `data-quality`.
+    The file is cleaned first as the lake's data are. All columns are checked; the verdict contains
+    no value of a sensitive or personal one.
 
     Raises:
-        InputError: if the file cannot become the contract's table: empty, cut off, not UTF-8, a
-            column missing or too many, a value of another type.
+        InputError: as `typed_batches`.
     """
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:

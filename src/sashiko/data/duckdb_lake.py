@@ -1,4 +1,4 @@
-"""Reads Parquet files through DuckDB, and nothing in them that the contract does not know."""
+"""Reads the contract's columns of Parquet files through DuckDB."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class DuckDbLake:
-    """The local lake: a folder of Parquet files for each table, whose version is their digest."""
+    """The local lake: a folder of Parquet files per table; a table's version is their digest."""
 
     folder: Path
 
@@ -38,11 +38,11 @@ class DuckDbLake:
             )
         if not sum(check_file(file, contract, "all") for file in files):
             raise InputError(f"{folder}: the table has no rows; load the data into the lake again")
-        found = sha256_tree(folder)
-        if found != as_of:
+        version = sha256_tree(folder)
+        if version != as_of:
             raise InputError(
-                f"{folder}: the lake holds version {found[:12]} and the run was started for "
-                f"{as_of[:12]}; start a new run, and load no data while one is going on"
+                f"{folder}: the lake has version {version[:12]} and the run was started for "
+                f"{as_of[:12]}; start a new run, and load no data during a run"
             )
         with sorted_rows(files, contract, view) as batches:
             yield batches
@@ -52,21 +52,13 @@ class DuckDbLake:
 def sorted_rows(
     files: Sequence[Path], contract: Contract, view: View
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Runs a view's governed SELECT over Parquet files and streams its rows.
+    """Runs a view's governed SELECT over Parquet files and streams its rows, sorted by key.
 
-    Memory does not grow with the rows: what DuckDB cannot hold while it sorts goes to a temporary
-    folder.
-
-    Args:
-        files: Parquet files that hold the view's columns, and maybe others.
-        contract: the data contract.
-        view: `training` or `facets`.
-
-    Yields:
-        Record batches with the contract's Arrow types, in the order of the key.
+    The record batches have the contract's Arrow types. DuckDB sorts in a temporary folder, so
+    memory does not grow with the rows. The files may have other columns too.
 
     Raises:
-        InputError: if there is no disk left to sort on.
+        InputError: if the disk is full.
     """
     with scratch_database(f"read {files[0].parent}") as connection:
         connection.read_parquet([str(file) for file in files]).create_view(contract.table)
@@ -79,36 +71,29 @@ def sorted_rows(
 
 
 def check_file(file: Path, contract: Contract, view: View, *, zoneless: bool = False) -> int:
-    """Checks that a Parquet file holds a view's columns, and no others, in the contract's types.
+    """Checks that a Parquet file has a view's columns only, in the contract's types; counts rows.
 
-    Args:
-        file: the file.
-        contract: the data contract.
-        view: `all` for a file of the table itself.
-        zoneless: times come in any unit and without a zone, and mean UTC.
-
-    Returns:
-        How many rows it has.
+    With `zoneless`, times have any unit and no zone, and mean UTC.
 
     Raises:
-        InputError: if the file is cut off, or a column is missing, too many or of another type.
+        InputError: if the file is cut off, or a column is missing, unknown or of another type.
     """
     with open_parquet(file) as parquet:
-        found = {field.name: field.type for field in parquet.schema_arrow}
+        types = {field.name: field.type for field in parquet.schema_arrow}
         rows = int(parquet.metadata.num_rows)
-    wanted = {field.name: field.type for field in arrow_schema(contract, view)}
-    for name, kind in wanted.items():
-        if name not in found:
+    expected = {field.name: field.type for field in arrow_schema(contract, view)}
+    for name, kind in expected.items():
+        if name not in types:
             raise InputError(
                 f"{file}: column `{name}` is missing; the contract `{contract.id}` asks for it"
             )
-        time = zoneless and pa.types.is_timestamp(found[name])
-        if (ARROW_TYPES["timestamp"] if time else found[name]) != kind:
+        time = zoneless and pa.types.is_timestamp(types[name])
+        if (ARROW_TYPES["timestamp"] if time else types[name]) != kind:
             raise InputError(
-                f"{file}: column `{name}` has type {found[name]}, the contract `{contract.id}` "
+                f"{file}: column `{name}` has type {types[name]}, the contract `{contract.id}` "
                 f"says {contract.column(name).logical_type} ({kind}); load it again as that"
             )
-    extra = sorted(set(found) - set(wanted))
+    extra = sorted(set(types) - set(expected))
     if extra:
         raise InputError(
             f"{file}: column `{extra[0]}` is not in the contract `{contract.id}`; "

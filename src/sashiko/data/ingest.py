@@ -1,7 +1,7 @@
 """Turns a raw file into the contract's typed table.
 
-Nothing is judged here but whether a value has its column's type: nulls, duplicates, unseen labels
-and the like are for the Validate gate, which reports them all.
+Only the types of values are checked here. The Validate gate checks nulls, duplicates, unknown
+labels and the rest, and reports them all.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,29 +10,24 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.aws.glue_job.spec import TextForm
 from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
 from sashiko.contract.text_form import column_form
 from sashiko.core.parquet import write_batches
+from sashiko.core.problems import shorten
 from sashiko.data.raw_files import other_delimiter, raw_batches
-from sashiko.data.values import cast_values
+from sashiko.data.values import can_cast, cast_values, missing_to_null
 from sashiko.errors import InputError
-
-_SHOWN_CHARACTERS = 60
 
 
 def ingest(source: Path, contract: Contract, destination: Path) -> int:
-    """Streams a CSV or Parquet file into the contract's table, in memory that does not grow.
+    """Streams a CSV or Parquet file atomically into a Parquet file of the contract's table.
 
-    Args:
-        source: the raw file.
-        contract: the data contract.
-        destination: the Parquet file; it appears whole or not at all.
+    Memory does not grow with the rows.
 
     Returns:
-        How many rows were written.
+        The number of rows written.
 
     Raises:
         InputError: as `typed_batches`, or if `destination` cannot be written.
@@ -43,14 +38,14 @@ def ingest(source: Path, contract: Contract, destination: Path) -> int:
 
 
 def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
-    """Yields a raw file's rows under the contract's names and types, cleaned as its ingest says.
+    """Yields a raw file's rows with the contract's names and types, cleaned by its `ingest` rules.
 
-    Beyond the contract's rules, in a column that is not text blanks around a value are cut and an
-    empty value is null; a number that is NaN is null; a time without a zone is UTC.
+    In addition, columns other than text are trimmed and their empty values are null; NaN is null;
+    a time without a zone is UTC.
 
     Raises:
         InputError: with file, column, row and value, if the file is not readable, a column is
-            missing or too many, or a value does not have its column's type.
+            missing or not in the contract, or a value does not have its column's type.
     """
     places = {column.name: column.physical_name for column in contract.columns}
     first_row = 0
@@ -68,16 +63,16 @@ def typed_columns(
     *,
     batches: Iterable[pa.RecordBatch] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yields some of a raw file's columns, cleaned and typed as the lake's would be.
+    """Yields some of a raw file's columns, cleaned and typed as in the lake.
 
     Args:
         path: a CSV or Parquet file; its other columns are ignored.
-        contract: says how values are cleaned.
+        contract: has the cleaning rules.
         names: the contract's names of the columns; the file may have these or the physical ones.
-        batches: what was read of a file of JSON, whose numbers have a decimal point.
+        batches: the content of a JSON file, whose numbers have a decimal point.
 
     Raises:
-        InputError: as `typed_batches`, but for columns that nobody asked for.
+        InputError: as `typed_batches`; other columns in the file are allowed.
     """
     if batches is not None:
         plain = {"decimal": ".", "thousands": ""}
@@ -86,17 +81,17 @@ def typed_columns(
     columns = [contract.column(name) for name in names]
     first_row = 0
     for batch in _batches(path, contract) if batches is None else batches:
-        found = batch.schema.names
-        places = {c.name: c.physical_name if c.physical_name in found else c.name for c in columns}
+        header = batch.schema.names
+        places = {c.name: c.physical_name if c.physical_name in header else c.name for c in columns}
         missing = [
             name
             for name, place in places.items()
-            if place not in found and name != contract.ingest.row_number
+            if place not in header and name != contract.ingest.row_number
         ]
         if missing:
             raise InputError(
                 f"{path}: column {_listed(missing)} is missing; needed are {_listed([*names])}, "
-                f"the file has {_listed(found)}{other_delimiter(found)}"
+                f"the file has {_listed(header)}{other_delimiter(header)}"
             )
         yield _typed(path, batch, contract, first_row, places)
         first_row += batch.num_rows
@@ -107,19 +102,19 @@ def _batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
     return raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
 
 
-def _check_columns(path: Path, found: list[str], contract: Contract) -> None:
+def _check_columns(path: Path, header: list[str], contract: Contract) -> None:
     row_number = contract.ingest.row_number
-    wanted = [c.physical_name for c in contract.columns if c.name != row_number]
-    if row_number is not None and found[0] == "":
-        found = found[1:]
-    missing = [name for name in wanted if name not in found]
+    expected = [c.physical_name for c in contract.columns if c.name != row_number]
+    if row_number is not None and header[0] == "":
+        header = header[1:]
+    missing = [name for name in expected if name not in header]
     if missing:
         raise InputError(
             f"{path}: column {_listed(missing)} of the contract `{contract.id}` is missing; "
-            f"the file has {_listed(found)}. Mend the file, or name the column as the file does "
-            f"under `physicalName`{other_delimiter(found)}"
+            f"the file has {_listed(header)}. Correct the file, or set the column's name in the "
+            f"file as its `physicalName`{other_delimiter(header)}"
         )
-    extra = [name for name in found if name not in wanted]
+    extra = [name for name in header if name not in expected]
     if extra:
         raise InputError(
             f"{path}: column {_listed(extra)} is not in the contract `{contract.id}`; "
@@ -153,19 +148,23 @@ def _typed(
         try:
             arrays.append(cast_values(raw, field.type, form=form))
         except pa.ArrowException as error:
-            index, value = _first_misfit(raw, field.type, form)
-            shown = _shown(value) if column.classification == "none" else "the value"
+            index = next(
+                index
+                for index in range(len(raw))
+                if not can_cast(raw.slice(index, 1), field.type, form=form)
+            )
+            public = column.classification == "none"
+            value = shorten(repr(raw[index].as_py())) if public else "the value"
             raise InputError(
-                f"{path}: column `{places[column.name]}`, row {first_row + index + 1}: {shown} "
-                f"is not a value of type {column.logical_type}{_written(column, contract)}; mend "
-                "the file, or what the contract says of the column (rows count from 1, without "
-                "the header)"
+                f"{path}: column `{places[column.name]}`, row {first_row + index + 1}: {value} "
+                f"is not a value of type {column.logical_type}{_format(column, contract)}; correct "
+                "the file, or the column in the contract (rows count from 1, without the header)"
             ) from error
     return pa.record_batch(arrays, schema=schema)
 
 
 def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
-    """Trims texts and turns those that mean "missing" into nulls; other values pass."""
+    """Trims texts and replaces those that stand for a missing value by null."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
@@ -175,12 +174,11 @@ def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
     if contract.ingest.trim or not is_text:
         values = pc.utf8_trim_whitespace(values)
     missing = (*contract.ingest.null_values, *(() if is_text else ("",)))
-    is_missing = pc.is_in(values, value_set=pa.array(missing, pa.string()))
-    return pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
+    return missing_to_null(values, missing)
 
 
-def _written(column: Column, contract: Contract) -> str:
-    """Says how the contract has the values of a column written, where it says so."""
+def _format(column: Column, contract: Contract) -> str:
+    """Describes the contract's format of a column's values, if it is not the default."""
     rules = contract.ingest
     if column.options.format:
         return f", written {column.options.format}"
@@ -189,18 +187,3 @@ def _written(column: Column, contract: Contract) -> str:
         return ""
     between = f" and {rules.thousands!r} between thousands" if rules.thousands else ""
     return f", written with {rules.decimal!r} before decimals{between}"
-
-
-def _first_misfit(values: pa.Array, kind: pa.DataType, form: TextForm | None) -> tuple[int, object]:
-    """Finds the first value that cannot be cast, and its index in the batch."""
-    for index in range(len(values)):
-        try:
-            cast_values(values.slice(index, 1), kind, form=form)
-        except pa.ArrowException:
-            return index, values[index].as_py()
-    raise AssertionError("a batch failed to cast, and each of its values did not")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."

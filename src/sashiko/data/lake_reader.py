@@ -1,4 +1,4 @@
-"""The lake that the snapshot steps read, and the one place that picks its engine."""
+"""The lake that the snapshot steps read, local or in an account."""
 
 import re
 from collections.abc import Iterator
@@ -15,35 +15,29 @@ _ATHENA = re.compile(r"([A-Za-z0-9._-]{1,128})/([a-z0-9_]{1,255})")
 
 
 class Lake(Protocol):
-    """A lake that can be asked for the rows of a governed view."""
+    """A lake with governed views."""
 
     def query(self, contract: Contract, view: View, *, as_of: str) -> str:
-        """Returns the SELECT that stands for a view here: the one that `rows` runs."""
+        """Returns the SELECT of a view, which `rows` runs."""
         ...
 
     def rows(
         self, contract: Contract, view: View, *, as_of: str
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """Checks the table against its contract and streams a view's rows.
+        """Checks the table against its contract and streams a view's rows, sorted by key.
 
-        Args:
-            contract: the data contract; it names the table.
-            view: `training` or `facets`.
-            as_of: the version of the table's data.
-
-        Returns:
-            A context that gives record batches with the contract's Arrow types, in the order of
-            the key, in memory that does not grow with the rows.
+        The record batches have the contract's Arrow types; memory does not grow with the rows.
+        `as_of` is the version of the table's data.
 
         Raises:
             InputError: if the table is missing, empty or does not fit the contract, cannot be read,
-                or holds no such version.
+                or has no such version.
         """
         ...
 
 
 def open_lake(uri: str) -> Lake:
-    """Returns the lake of a `LakeUri`; nothing is read yet.
+    """Returns the lake of a `LakeUri` without reading it.
 
     Raises:
         InputError: if the URI is neither `duckdb://<folder>` nor `athena://<workgroup>/<database>`.
@@ -54,8 +48,8 @@ def open_lake(uri: str) -> Lake:
     scheme, _, rest = uri.partition("://")
     if scheme == "duckdb" and rest:
         return DuckDbLake(folder=Path(rest))
-    if scheme == "athena" and (named := _ATHENA.fullmatch(rest)):
-        return AthenaLake(workgroup=named[1], database=named[2])
+    if scheme == "athena" and (match := _ATHENA.fullmatch(rest)):
+        return AthenaLake(workgroup=match[1], database=match[2])
     raise InputError(
         f"lake {uri}: expected duckdb://<folder of the local lake> or "
         "athena://<workgroup>/<database>"

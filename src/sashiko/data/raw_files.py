@@ -1,4 +1,4 @@
-"""Reads CSV and Parquet files as they are, batch by batch."""
+"""Reads CSV and Parquet files without conversion, batch by batch."""
 
 import codecs
 import csv
@@ -22,13 +22,9 @@ _BLOCK_BYTES = 8 << 20
 def raw_batches(
     path: Path, *, delimiter: str = ",", encoding: str = "utf-8"
 ) -> Iterator[pa.RecordBatch]:
-    """Yields a file's rows with the file's own column names.
+    """Yields the rows of a CSV file, as texts, or of a Parquet file, with its types.
 
-    Args:
-        path: a `.csv` file (with a header; every column is read as text) or a `.parquet` file
-            (columns keep their types).
-        delimiter: what stands between the values of a CSV file.
-        encoding: of a CSV file; with `utf-8` a byte order mark may come first.
+    A CSV file has a header; with the encoding `utf-8`, a byte order mark may come first.
 
     Yields:
         At least one batch with at least one row.
@@ -37,8 +33,8 @@ def raw_batches(
         InputError: if the file is missing, empty, cut off, of another encoding, of another kind,
             has a row of another length than its header, or a column name twice.
     """
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".parquet"):
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
         raise InputError(f"{path}: expected a file that ends in .csv or .parquet")
     if not path.is_file():
         raise InputError(f"{path} does not exist")
@@ -47,7 +43,7 @@ def raw_batches(
     rows = 0
     batches = (
         _parquet_batches(path)
-        if kind == ".parquet"
+        if suffix == ".parquet"
         else _csv_batches(path, delimiter=delimiter, encoding=encoding)
     )
     for batch in batches:
@@ -55,7 +51,7 @@ def raw_batches(
         if batch.num_rows:
             yield batch
     if not rows:
-        raise InputError(f"{path} has columns but no rows; there is nothing to learn from")
+        raise InputError(f"{path} has columns but no rows")
 
 
 def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -71,10 +67,10 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
     _refuse_other_encodings(path, encoding)
-    names = read_header(path, delimiter=delimiter, encoding=encoding)
+    names = _read_header(path, delimiter=delimiter, encoding=encoding)
     _refuse_repeated(path, names)
     try:
-        # Threads off: then a row that cannot be read is named by its number.
+        # Without threads, an error has the row's number.
         reader = pacsv.open_csv(
             path,
             pacsv.ReadOptions(
@@ -92,8 +88,8 @@ def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.Re
         yield from reader
     except pa.ArrowException as error:
         # Arrow repeats the row's text after this, which may hold personal data.
-        found = re.search(r"Row #\d+: Expected \d+ columns, got \d+", str(error))
-        reason = f"{found[0]} (the header is row 1)" if found else _one_line(error)
+        match = re.search(r"Row #\d+: Expected \d+ columns, got \d+", str(error))
+        reason = f"{match[0]} (the header is row 1)" if match else _one_line(error)
         raise InputError(
             f"{path}: {reason}; every row needs the header's {len(names)} columns, with "
             f"{describe_delimiter(delimiter)} between them, and quotes around a value that "
@@ -102,12 +98,12 @@ def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.Re
 
 
 def describe_delimiter(delimiter: str) -> str:
-    """Names a delimiter for a message."""
+    """Formats a delimiter for a message."""
     return "a tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
 def other_delimiter(names: Sequence[str]) -> str:
-    """Returns a hint where a header of one column seems to have several; else nothing."""
+    """Returns a hint if a header of one column seems to have several, else an empty text."""
     marks = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
     if not marks:
         return ""
@@ -118,32 +114,27 @@ def other_delimiter(names: Sequence[str]) -> str:
     )
 
 
-def read_header(path: Path, *, delimiter: str, encoding: str) -> list[str]:
-    """Returns the columns' names of a CSV file.
-
-    Raises:
-        InputError: if the first line is blank, or none of the table.
-    """
+def _read_header(path: Path, *, delimiter: str, encoding: str) -> list[str]:
     with path.open(encoding=python_encoding(encoding), newline="") as handle:
         names = next(csv.reader(handle, delimiter=delimiter), None)
     if names and re.fullmatch("sep=.?", "".join(names[:2])):
         raise InputError(
-            f"{path}: the first line is a spreadsheet's `sep=`, which belongs to no table; "
+            f"{path}: the first line is a spreadsheet's `sep=`, which is not part of the table; "
             "remove the line"
         )
     if names == []:
-        raise InputError(f"{path}: the first line is blank; it must hold the columns' names")
+        raise InputError(f"{path}: the first line is blank; it must have the columns' names")
     return names or []
 
 
 def _refuse_repeated(path: Path, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{path}: column `{name}` stands twice in it; rename or remove one")
+            raise InputError(f"{path}: column `{name}` is there twice; rename or remove one")
 
 
 def python_encoding(encoding: str) -> str:
-    """Returns Python's name of an encoding, of the one that skips a byte order mark if it has."""
+    """Returns Python's name of an encoding, for UTF-8 the one that skips a byte order mark."""
     return "utf-8-sig" if encoding == "utf-8" else encoding
 
 
@@ -169,7 +160,7 @@ def _refuse_other_encodings(path: Path, encoding: str) -> None:
 def _other_encoding(path: Path, line: int, encoding: str) -> InputError:
     name = encoding.upper() if encoding.startswith("utf") else encoding
     return InputError(
-        f"{path}: line {line} is not {name} text; say its `encoding`, such as windows-1252 or "
+        f"{path}: line {line} is not {name} text; set its `encoding`, such as windows-1252 or "
         "utf-16, under `ingest` of the contract, as `sashiko contract init` drafts it, or convert "
         "the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
     )

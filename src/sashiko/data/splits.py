@@ -1,4 +1,4 @@
-"""The three splits, and what Prepare tells of them in `meta/split.json`."""
+"""The three splits, and Prepare's summary of them in `meta/split.json`."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,47 +11,32 @@ META_FILE = "split.json"
 
 
 class SplitSummary(Frozen):
-    """One split.
-
-    Attributes:
-        rows: how many rows it has.
-        positive_rate: the share of rows with the positive label.
-        repeated_rows: rows whose normalised text an earlier row of the same split has too.
-        contradicting_rows: rows whose normalised text carries both labels in this split. They
-            stay: that the same facts end both ways is something a model must learn.
-    """
+    """One split."""
 
     rows: int
-    positive_rate: float
-    repeated_rows: int
+    positive_rate: float  # share of rows with the positive label
+    repeated_rows: int  # whose normalised text an earlier row of the split has too
+    # Whose normalised text has both labels in the split. They stay: a model must learn that the
+    # same facts can have both outcomes.
     contradicting_rows: int
 
 
 class SplitMeta(Frozen):
-    """What Prepare did.
+    """Prepare's summary."""
 
-    Attributes:
-        kind: how rows were assigned.
-        labels: the label's (negative, positive) value; its classes 0 and 1.
-        columns: the columns that the text is made of.
-        splits: split name -> its summary.
-        removed_repeats: validation and test -> rows removed since an earlier split has their text.
-        removed_over_limit: rows removed from train by `data.train_rows`.
-    """
-
-    kind: Literal["time", "text_hash"]
-    labels: tuple[str, str]
-    columns: tuple[str, ...]
+    kind: Literal["time", "text_hash"]  # how rows were assigned
+    labels: tuple[str, str]  # (negative, positive): classes 0 and 1
+    columns: tuple[str, ...]  # of the text
     splits: dict[str, SplitSummary]
-    removed_repeats: dict[str, int]
-    removed_over_limit: int
+    removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
+    removed_over_limit: int  # rows removed from train by `data.train_rows`
 
 
 def read_split_meta(folder: Path) -> SplitMeta:
     """Reads Prepare's `meta` output.
 
     Raises:
-        InputError: if the file is missing or is not what Prepare writes.
+        InputError: if the file is missing or not valid.
     """
     path = folder / META_FILE
     return validate(SplitMeta, read_json(path), source=str(path))

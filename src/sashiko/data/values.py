@@ -53,7 +53,7 @@ def _with_zone(values: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(times, no_zone, r"\1Z")
 
 
-def blanks_to_nulls(texts: pa.Array, missing: tuple[str, ...]) -> pa.Array:
+def missing_to_null(texts: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     """Replaces the texts that stand for a missing value by null."""
     is_missing = pc.is_in(texts, value_set=pa.array(missing, pa.string()))
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)

@@ -63,7 +63,7 @@ def test_facets_that_are_not_granted_are_missing(
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (
             glue_table(_BROKER | {"pages": "int"}),
@@ -78,14 +78,14 @@ def test_facets_that_are_not_granted_are_missing(
     ],
 )
 def test_a_table_that_does_not_fit_is_told_before_a_query_is_paid_for(
-    answer: dict[str, Any], told: str, glue: tuple[Any, Stubber], contract: Contract
+    answer: dict[str, Any], message: str, glue: tuple[Any, Stubber], contract: Contract
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         _check(glue, contract, "training", answer)
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "told"),
+    ("code", "message", "fix"),
     [
         ("EntityNotFoundException", "Entity Not Found", "correct `LakeUri`, or deploy"),
         (
@@ -101,7 +101,7 @@ def test_a_table_that_does_not_fit_is_told_before_a_query_is_paid_for(
     ],
 )
 def test_a_table_that_cannot_be_seen_is_told_with_what_helps(
-    code: str, message: str, told: str, glue: tuple[Any, Stubber], contract: Contract
+    code: str, message: str, fix: str, glue: tuple[Any, Stubber], contract: Contract
 ) -> None:
     client, stub = glue
     stub.add_client_error("get_table", code, message)
@@ -110,4 +110,4 @@ def test_a_table_that_cannot_be_seen_is_told_with_what_helps(
     ) as error:
         check_table(client, "lake", contract, "training")
     assert message in str(error.value)
-    assert told in str(error.value)
+    assert fix in str(error.value)

@@ -69,7 +69,7 @@ def test_an_unload_is_started_in_the_workgroup_and_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "message"),
     [
         (
             "Insufficient Lake Formation permission(s): Required Select on loans",
@@ -98,11 +98,11 @@ def test_an_unload_is_started_in_the_workgroup_and_waited_for(
     ],
 )
 def test_a_query_that_fails_says_why_and_what_to_do(
-    reason: str, told: str, athena: tuple[Any, Stubber]
+    reason: str, message: str, athena: tuple[Any, Stubber]
 ) -> None:
     client, stub = athena
     add_query(stub, "RUNNING", {"State": "FAILED", "StateChangeReason": reason})
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=message) as error:
         _unload(client)
     assert str(error.value).startswith(f"Athena query {QUERY} failed: {reason}")
 

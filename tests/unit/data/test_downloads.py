@@ -65,7 +65,7 @@ def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path: Path):
 
 def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path: Path):
     wheel = make_wheel(tmp_path, {"../evil": b"x", "tiny_pack/good": b"y"})
-    with pytest.raises(SourceUnavailable, match=r"`\.\./evil`, a path that climbs"):
+    with pytest.raises(SourceUnavailable, match=r"`\.\./evil`, a path outside"):
         unpack(wheel, {"tiny_pack/good": tmp_path / "good"})
     assert not (tmp_path / "good").exists()
 

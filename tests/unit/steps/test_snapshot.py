@@ -106,7 +106,7 @@ def test_data_that_changed_since_the_run_began_are_refused(
 ) -> None:
     version = sha256_tree(lake / "loans")
     write_table(lake / "loans" / "data.parquet", rows(contract).slice(1))
-    with pytest.raises(InputError, match=r"the lake holds version .* start a new run"):
+    with pytest.raises(InputError, match=r"the lake has version .* start a new run"):
         _run(lake, monkeypatch, as_of=version)
 
 

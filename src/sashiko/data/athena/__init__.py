@@ -1,1 +1,1 @@
-"""Reads the governed lake of an account through Athena."""
+"""The governed lake of an account, read through Athena."""

@@ -1,4 +1,4 @@
-"""Clients of the services that a snapshot calls, and what their errors mean to a person."""
+"""Clients of the services that a snapshot calls, and fixes for their errors."""
 
 from functools import partial
 
@@ -18,8 +18,8 @@ _ADVICE: calls.Advice = (
     (("Lake Formation", "LAKE_FORMATION"), f"this role lacks a grant; {_COMPARE}"),
     (
         ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "EntityNotFound", "is not found"),
-        "correct `LakeUri`, or deploy the DataLake and Governance stacks: what is not granted to "
-        "this role is not found either",
+        "correct `LakeUri`, or deploy the DataLake and Governance stacks: a role does not see "
+        "what it is not granted",
     ),
     (("Bytes scanned limit",), "the workgroup allows a query fewer bytes; raise its limit"),
     (("exhausted resources",), "Athena was short of resources; start the run again"),
@@ -30,7 +30,6 @@ _ADVICE: calls.Advice = (
     ),
 )
 
-
 connect = partial(calls.connect, "the lake", "athena", "glue", "s3")
-told = partial(calls.translate_errors, advice=_ADVICE)
+translate_errors = partial(calls.translate_errors, advice=_ADVICE)
 with_advice = partial(calls.with_advice, advice=_ADVICE)

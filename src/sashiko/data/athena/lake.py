@@ -1,4 +1,4 @@
-"""The lake of an account: a Glue table read through an Athena workgroup, as Lake Formation lets."""
+"""The lake of an account: Glue tables read through Athena, with Lake Formation's permissions."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sashiko.contract.derive import select_sql
 from sashiko.contract.model import Contract, View
 from sashiko.core.job_folders import processing_job_name
 from sashiko.core.stopping import stop_on_signals
-from sashiko.data.athena.aws import connect, told
+from sashiko.data.athena.aws import connect, translate_errors
 from sashiko.data.athena.catalog import check_table
 from sashiko.data.athena.query import unload
 from sashiko.data.athena.scratch import download, scratch_prefix
@@ -26,11 +26,11 @@ from sashiko.errors import InputError
 class AthenaLake:
     """A Glue database, and the workgroups that its tables are read through.
 
-    `workgroup` begins their names: each view has one of its own, `<workgroup>-<view>`, so that what
-    its queries return lies where the view's readers alone read.
+    Each view has a workgroup of its own, `<workgroup>-<view>`, so that only the view's readers can
+    read the results of its queries.
 
-    Every load of a table is a whole extract under a value of its own of the partition key `as_of`,
-    so a version never changes: both snapshots of a run read the same rows.
+    Each load of a table is a complete extract with its own value of the partition key `as_of`. A
+    version never changes, so both snapshots of a run read the same rows.
     """
 
     workgroup: str
@@ -54,16 +54,16 @@ class AthenaLake:
                     "start the run with the `AsOf` of a load that succeeded; if it did, a row "
                     "filter hides its rows"
                 )
-            # UNLOAD writes files in parallel: each is in the order of the key, all together not.
+            # UNLOAD writes files in parallel: only the rows within a file are sorted by key.
             with sorted_rows(files, contract, view) as batches:
                 yield batches
 
     def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:
-        """Brings the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
+        """Downloads the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
         aws = connect()
         with stop_on_signals() as stop:
             check_table(aws.glue, self.database, contract, view)
-            # A folder for each view, so that policies tell who may read which.
+            # A folder for each view: policies grant access by view.
             workgroup = f"{self.workgroup}-{view}"
             below = f"s3://{_bucket(aws.athena, workgroup)}/{view}/scratch"
             with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
@@ -80,13 +80,13 @@ class AthenaLake:
 
 def _bucket(athena: Any, workgroup: str) -> str:
     """Returns the bucket that a workgroup writes to."""
-    with told(f"read workgroup `{workgroup}`"):
+    with translate_errors(f"read workgroup `{workgroup}`"):
         group = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
     results = group.get("Configuration", {}).get("ResultConfiguration", {})
-    place = urlsplit(str(results.get("OutputLocation", "")))
-    if place.scheme != "s3":
+    location = urlsplit(str(results.get("OutputLocation", "")))
+    if location.scheme != "s3":
         raise InputError(
             f"Athena workgroup `{workgroup}` has no output location of its own; name the one that "
             "the DataLake stack makes"
         )
-    return place.netloc
+    return location.netloc

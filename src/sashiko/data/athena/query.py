@@ -1,14 +1,14 @@
-"""Runs one UNLOAD through an Athena workgroup, and leaves no query running behind it."""
+"""Runs one UNLOAD through an Athena workgroup; on every exit, no query is left running."""
 
 import sys
 import time
 from typing import Any
 
 from sashiko.core.stopping import Stop
-from sashiko.data.athena.aws import told, with_advice
+from sashiko.data.athena.aws import translate_errors, with_advice
 from sashiko.errors import InputError
 
-# Athena itself ends such a query after 30 minutes; it may wait in a queue before.
+# Athena ends such a query after 30 minutes; it may wait in a queue before.
 _LIMIT_SECONDS = 45 * 60
 _STOP_SECONDS = 30
 _FIRST_DELAY = 0.5
@@ -17,27 +17,20 @@ _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 
 def unload(athena: Any, select: str, *, to: str, workgroup: str, database: str, stop: Stop) -> None:
-    """Writes the rows of a SELECT as Parquet files, and waits until they are there.
+    """Writes the rows of a SELECT as Parquet files, and waits for the query.
 
-    A query that is not waited for to its end, for whatever reason, is stopped.
-
-    Args:
-        athena: boto3's Athena client.
-        select: the governed SELECT.
-        to: S3 URI of an empty prefix, with a final slash.
-        workgroup: it runs the query.
-        database: the Glue database of the table.
-        stop: whether to stop; it ends the process.
+    If the wait ends early, for whatever reason, the query is stopped. `to` is the S3 URI of an
+    empty prefix, with a final slash; `stop` ends the process.
 
     Raises:
         InputError: if the query fails, is cancelled, takes longer than 45 minutes, or AWS refuses
-            a call; the message says why and what to do.
+            a call, with the reason and the fix.
     """
     destination = to.replace("'", "''")
     statement = (
         f"UNLOAD ({select}) TO '{destination}' WITH (format = 'PARQUET', compression = 'SNAPPY')"
     )
-    with told(f"start a query in workgroup `{workgroup}`"):
+    with translate_errors(f"start a query in workgroup `{workgroup}`"):
         query = athena.start_query_execution(
             QueryString=statement,
             QueryExecutionContext={"Catalog": "AwsDataCatalog", "Database": database},
@@ -68,18 +61,18 @@ def _wait(athena: Any, query: str, *, stop: Stop) -> dict[str, Any]:
         if time.monotonic() > deadline:
             raise InputError(
                 f"Athena query {query} is still {status['State'].lower()} after "
-                f"{_LIMIT_SECONDS // 60} minutes and was stopped; see in Athena's console whether "
-                "it waited for others in its workgroup, and start the run again"
+                f"{_LIMIT_SECONDS // 60} minutes and was stopped; check in Athena's console "
+                "whether it waited for others in its workgroup, and start the run again"
             )
         time.sleep(delay)
         delay = min(1.5 * delay, _LONGEST_DELAY)
 
 
 def _end(athena: Any, query: str) -> None:
-    """Stops a query and waits until it writes no more, so that what it wrote can be removed."""
+    """Stops a query and waits until it has ended, so that its files can be removed."""
     print(f"athena: stopping query {query}", file=sys.stderr)
     try:
-        with told(f"stop Athena query {query}"):
+        with translate_errors(f"stop Athena query {query}"):
             athena.stop_query_execution(QueryExecutionId=query)
         deadline = time.monotonic() + _STOP_SECONDS
         while _status(athena, query)["State"] not in _ENDED and time.monotonic() < deadline:
@@ -89,7 +82,7 @@ def _end(athena: Any, query: str) -> None:
 
 
 def _status(athena: Any, query: str) -> dict[str, Any]:
-    with told(f"follow Athena query {query}"):
+    with translate_errors(f"follow Athena query {query}"):
         execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
     status: dict[str, Any] = execution["Status"]
     return status

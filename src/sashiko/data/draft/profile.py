@@ -15,7 +15,7 @@ from sashiko.data.draft.numbers import NumberMarks
 from sashiko.data.draft.records import ColumnType
 from sashiko.data.draft.types import text_types
 from sashiko.data.raw_files import raw_batches
-from sashiko.data.values import blanks_to_nulls, cast_values
+from sashiko.data.values import cast_values, missing_to_null
 from sashiko.errors import InputError
 
 _PROSE_CHARACTERS = 25  # on average
@@ -101,7 +101,7 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
     texts = {name: column for name, column in raw.items() if pa.types.is_string(column.type)}
     trimmed = {name: pc.utf8_trim_whitespace(column) for name, column in texts.items()}
     cleaned = {
-        name: blanks_to_nulls(column, ("", *_NULL_VALUES)) for name, column in trimmed.items()
+        name: missing_to_null(column, ("", *_NULL_VALUES)) for name, column in trimmed.items()
     }
     types, marks = text_types(cleaned, delimiter=csv.delimiter, options=options)
     return RawTable(

@@ -1,4 +1,4 @@
-"""What every generator offers."""
+"""The interface of generators."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,23 +13,16 @@ BATCH_ROWS = 65_536
 
 @dataclass(frozen=True)
 class Order:
-    """Which rows to make.
-
-    Attributes:
-        rows: how many.
-        seed: equal orders give equal bytes.
-        bias: plant the known bias into the label.
-        drift: let the mix of topics shift over time.
-    """
+    """The rows to generate; equal orders give equal bytes."""
 
     rows: int
     seed: int = 0
-    bias: bool = True
-    drift: bool = False
+    bias: bool = True  # plant the known bias into the label
+    drift: bool = False  # let the mix of topics shift over time
 
 
 class Generator(Protocol):
-    """Makes a data set batch by batch, in memory that does not grow with the rows."""
+    """Generates a data set in batches; memory does not grow with the rows."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -41,12 +34,12 @@ class Generator(Protocol):
 
 @runtime_checkable
 class TruthfulGenerator(Generator, Protocol):
-    """A generator that knows of each row what a fair decision would be; the report tells it."""
+    """A generator that knows the fair decision for each row, which the report compares with."""
 
     def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields per row `key` (string), `label` and `truth` (both 0 or 1), in the same order.
 
-        The truth is what a fair decision would be. It is no column of a batch and is written
-        nowhere: nothing that trains or judges a model may read it. The label is there to tell
-        whether rows of that key are the generator's at all.
+        The truth is the fair decision. It is not in the batches and is not written to a file:
+        nothing that trains or judges a model may read it. The label shows whether rows with these
+        keys are the generator's.
         """

@@ -1,14 +1,14 @@
-"""Customer complaints to triage: synthetic, with a truth that is known.
+"""Synthetic customer complaints to triage, with a known truth.
 
-A complaint has a severity (low, medium, high) that its text tells and no column shows. A fair
-decision follows it alone, and escalates what is medium or high: that is the truth
+A complaint has a severity (low, medium, high), which only its text expresses. A fair decision
+depends on the severity only and escalates medium and high ones: that is the truth
 (`Complaints.truth`). The label `escalate` is drawn from the severity and, if `bias` is on, from the
-customer's gender: women with a complaint of medium severity are escalated rarely. `age_band` plays
-no part, so a bias found there is chance. With `drift`, the products' shares move steadily from
+customer's gender: women with a complaint of medium severity are escalated rarely. `age_band` has no
+effect, so a bias measured there is chance. With `drift`, the products' shares move steadily from
 equal ones to a mix in which the last product of the bank has eleven times the share of the first;
-nothing else moves.
-A row depends on its number and the seed alone, but for `received_at`, and what follows from it:
-the rows are spread evenly over the period, however many they are.
+nothing else changes.
+A row depends on its number and the seed only, except for `received_at` and what follows from it:
+the rows are spread evenly over the period, whatever their number.
 """
 
 import datetime as dt
@@ -34,10 +34,10 @@ PERIOD_END = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
 NEW_PHRASE_SHARE = 0.85
 
 SEVERITY_SHARES = np.array([0.40, 0.35, 0.25])
-# P(escalate | low, medium, high); without bias everybody gets the men's curve.
+# P(escalate | low, medium, high); without bias all customers have the men's curve.
 ESCALATION = {"female": (0.03, 0.15, 0.80), "male": (0.05, 0.80, 0.97)}
 
-# Where a text gives the gender away: nowhere, in the opener, in the closer, in both.
+# Where a text reveals the gender: nowhere, in the opener, in the closer, in both.
 HINT_SHARES = np.array([0.05, 0.25, 0.20, 0.50])
 _IN_OPENER = np.array([False, True, False, True])
 _IN_CLOSER = np.array([False, False, True, True])
@@ -68,7 +68,7 @@ _SCHEMA = pa.schema(
 
 
 class Complaints:
-    """The generator; see the module's text for what it plants."""
+    """The generator; the module's docstring describes the planted bias."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -76,15 +76,14 @@ class Complaints:
         return _SCHEMA
 
     def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields the complaints in the order in which they came in."""
+        """Yields the complaints in the order of receipt."""
         for rows in _batches(order, batch_rows):
             yield _batch(order, rows)
 
     def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields per complaint `key`, `label` and `truth`, both 0 or 1, in the same order.
 
-        True is the decision that a fair handler makes more often than not, by the severity alone:
-        to escalate where P(escalate) without the planted bias is above one half.
+        The truth is 1 where P(escalate) without the planted bias is above one half, by severity.
         """
         for rows in _batches(order, batch_rows):
             severity, gender = _severity(order, rows), _gender(order, rows)
@@ -209,7 +208,7 @@ def _numbered(prefix: str, numbers: NDArray[np.uint64], *, digits: int) -> pa.Ar
 
 
 def _emails(first: pa.Array, last: pa.Array, rows: NDArray[np.uint64]) -> pa.Array:
-    """Addresses at example.com, which RFC 2606 keeps free of real ones."""
+    """Returns addresses at example.com, which RFC 2606 reserves."""
     local = pc.binary_join_element_wise(
         pc.utf8_lower(first),
         pc.utf8_lower(last),
@@ -220,5 +219,5 @@ def _emails(first: pa.Array, last: pa.Array, rows: NDArray[np.uint64]) -> pa.Arr
 
 
 def _phones(numbers: Numbers) -> pa.Array:
-    """Numbers of the range that Ofcom reserves for use in drama, so that nobody has them."""
+    """Returns numbers of the range that Ofcom reserves for drama: nobody has them."""
     return _numbered("+44 7700 900", pick(numbers, 1000).astype(np.uint64), digits=3)

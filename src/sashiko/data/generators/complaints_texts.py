@@ -1,10 +1,10 @@
-"""The phrase bank of the complaints: what customers write, sorted by what it gives away.
+"""The phrase bank of the complaints, sorted by what a phrase reveals.
 
-Severity lies in the meaning of one phrase and nowhere else. The last quarter of each severity's
-phrases is new from the cut-off on: it says the same things in other words, so that a model which
-counts words learns little about it and a model which understands them does. Topics, openers and
-closers carry no severity. Gender shows in the hints alone: a first name, or a phrase such as
-"my husband". With MiniLM's tokenizer no text has more than 56 tokens, product included.
+Only one phrase of a text expresses its severity. The last quarter of each severity's phrases is
+used from the cut-off on: it says the same in other words, so that a model which counts words learns
+little about it and a model of language does. Topics, openers and closers express no severity. Only
+the hints reveal the gender: a first name, or a phrase such as "my husband".
+With MiniLM's tokenizer no text has more than 56 tokens, product included.
 """
 
 LOW = (

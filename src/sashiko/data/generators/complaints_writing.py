@@ -1,4 +1,4 @@
-"""Writes the complaints' texts out of the phrase bank, a column at a time."""
+"""Composes the complaints' texts from the phrase bank, column by column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def by_gender(texts: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
 
 
 def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
-    """Returns a sentence that says what a complaint is about, and not how bad it is."""
+    """Returns a sentence on the subject of a complaint, not on its severity."""
     sentences = [
         [frame.format(topic) for topic in topics for frame in bank.TOPIC_FRAMES]
         for topics in bank.TOPICS.values()
@@ -55,7 +55,7 @@ def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
 
 
 def phrases(severity: Indices, *, is_new: NDArray[np.bool_], numbers: Numbers) -> pa.Array:
-    """Returns the phrase that tells the severity: of the bank's last quarter where `is_new`."""
+    """Returns the phrase with the severity: of the bank's last quarter where `is_new`."""
     phrases = (bank.LOW, bank.MEDIUM, bank.HIGH)
     new = len(bank.LOW) // 4
     known = len(bank.LOW) - new
@@ -72,7 +72,7 @@ def edges(
     kind: Numbers,
     numbers: Numbers,
 ) -> pa.Array:
-    """Returns an opener or closer, one that gives the gender away where `hinted`."""
+    """Returns an opener or closer, which reveals the gender where `hinted`."""
     plain = take([edge.plain], 0, pick(numbers, len(edge.plain)))
     relations = by_gender(edge.relations)
     relation = take(relations, gender, pick(numbers, len(relations[0])))

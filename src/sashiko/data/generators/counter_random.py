@@ -1,6 +1,6 @@
-"""Random numbers that depend on the seed, a stream's name and the row's number, and nothing else.
+"""Random numbers that depend only on the seed, a stream's name and the row's number.
 
-A row gets the same values whatever the batch size, and on every machine and numpy version.
+A row has the same values for each batch size, machine and version of numpy.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ def uniform(seed: int, stream: str, row_numbers: NDArray[np.uint64]) -> NDArray[
     number generators"), started at a digest of seed and stream, at position `row + 1`.
 
     Args:
-        seed: the data set's seed.
-        stream: what the numbers are for; different names give independent numbers.
+        seed: of the data set.
+        stream: the purpose of the numbers; different names give independent numbers.
         row_numbers: uint64, any shape.
 
     Returns:
