@@ -3,7 +3,7 @@
 `make bootstrap` deploys this app with the caller's own credentials, then runs the stock
 `cdk bootstrap` with these policies in place of AdministratorAccess. They serve all environments of
 the project in an account and region: so those are synthesized first, with the stacks of the
-project's `infra/app.py` and each with an endpoint, which a setting adds long after the bootstrap.
+project's `infra/app.py`, and each with an endpoint, which a setting may add after the bootstrap.
 """
 
 import importlib
@@ -51,11 +51,11 @@ def templates_of(settings: Settings) -> Templates:
     """
     deployment = read_deployment(settings)
     try:
-        served = [_with_endpoint(settings, recipe) for recipe in deployment.recipes]
-        return _synthesized(replace(deployment, settings=served[0]))
+        with_endpoints = [_with_endpoint(settings, recipe) for recipe in deployment.recipes]
+        return _synthesize(replace(deployment, settings=with_endpoints[0]))
     except InputError as error:
         _leave_out(f"the endpoint of {settings.environment}", error)
-        return _synthesized(deployment)
+        return _synthesize(deployment)
 
 
 def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
@@ -70,7 +70,7 @@ def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
     return settings.model_copy(update={"serving": serving.model_copy(update=changes)})
 
 
-def _synthesized(deployment: Deployment) -> Templates:
+def _synthesize(deployment: Deployment) -> Templates:
     with tempfile.TemporaryDirectory() as folder:
         app = App(outdir=folder, analytics_reporting=False)
         # The project's own module; the engine imports it only here.
@@ -92,11 +92,11 @@ def main() -> None:
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
     trust = app.node.try_get_context("trust")
     if trust not in (None, "open"):
-        raise InputError(f"TRUST={trust}: `open`, or nothing")
+        raise InputError(f"TRUST={trust}: expected `open`, or no value")
     if trust:
         print(
-            "warning: until the bootstrap's policies are deployed without TRUST=open, whoever "
-            "deploys may change who assumes the roles that read data",
+            "warning: until the bootstrap's policies are deployed without TRUST=open, each deploy "
+            "may change who can assume the roles that read data",
             file=sys.stderr,
         )
     templates = [templates_of(environment) for environment in environments_of(settings)]

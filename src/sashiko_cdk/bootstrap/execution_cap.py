@@ -1,4 +1,4 @@
-"""The boundary of CloudFormation's role, which limits it whatever its policies allow."""
+"""The boundary of CloudFormation's role, which limits it independently of its policies."""
 
 from typing import Any
 
@@ -12,27 +12,20 @@ from sashiko_cdk.identity.role_table import GUARDED
 def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:
     """Returns the permissions boundary of CloudFormation's role: no data, no change of the cap.
 
-    Args:
-        settings: the project, its account and region.
-        trust_open: whether a deploy may delete guarded roles and change who assumes them; only
-            for the one deploy that needs it.
+    With `trust_open`, for the one deploy that needs it, a deploy may delete guarded roles and
+    change who can assume them.
     """
     own = f"arn:aws:iam::{settings.account}:policy/cdk-{settings.qualifier}-*"
     return [
         iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
         _deny(
             "NoData",
-            [
-                "athena:StartQueryExecution",
-                "lakeformation:GetDataAccess",
-                "s3:PutObject*",
-            ],
+            ["athena:StartQueryExecution", "lakeformation:GetDataAccess", "s3:PutObject*"],
         ),
         # Except code, which Lambda reads as the caller of CreateFunction.
-        iam.PolicyStatement(
-            sid="NoObjectsButCode",
-            effect=iam.Effect.DENY,
-            actions=["s3:GetObject*"],
+        _deny(
+            "NoObjectsButCode",
+            ["s3:GetObject*"],
             not_resources=[f"{assets_bucket(settings)}/*"],
         ),
         _deny("NoKeyButOfCode", ["kms:Decrypt"], conditions=of_assets(settings, "StringNotLike")),
@@ -58,10 +51,9 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
                 "account:*",
             ],
         ),
-        iam.PolicyStatement(
-            sid="CapStays",
-            effect=iam.Effect.DENY,
-            actions=[
+        _deny(
+            "CapStays",
+            [
                 "iam:CreatePolicyVersion",
                 "iam:DeletePolicy",
                 "iam:DeletePolicyVersion",
@@ -80,17 +72,15 @@ def _trust_stays(settings: Settings) -> iam.PolicyStatement:
     keys for IAM" of the Service Authorization Reference), so all changes are denied.
     """
     roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
-    return iam.PolicyStatement(
-        sid="TrustStays",
-        effect=iam.Effect.DENY,
-        actions=["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
+    return _deny(
+        "TrustStays",
+        ["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
         resources=[f"{roles}-{role}" for role in GUARDED],
     )
 
 
-def _deny(
-    sid: str, actions: list[str], *, conditions: dict[str, Any] | None = None
-) -> iam.PolicyStatement:
+def _deny(sid: str, actions: list[str], **options: Any) -> iam.PolicyStatement:
+    scope = {} if "not_resources" in options else {"resources": ["*"]}
     return iam.PolicyStatement(
-        sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"], conditions=conditions
+        sid=sid, effect=iam.Effect.DENY, actions=actions, **(scope | options)
     )

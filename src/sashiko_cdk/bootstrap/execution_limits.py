@@ -1,7 +1,6 @@
 """The conditions on CloudFormation's permissions, beyond the names in the ARNs.
 
-Each limits what an ARN cannot: whose key it is, which boundary a role gets, for which service a
-call is made.
+They limit what an ARN cannot: the owner of a key, the boundary of a role, the service that calls.
 """
 
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ Conditions = Mapping[str, Mapping[str, Any]]
 _NO_ARN: Final = "The services have no permissions on single resources for these calls."
 _OF_CREATION: Final = "It has no id before it is made; it must carry the project's tag."
 _BY_TAG: Final = "AWS makes up its id; the condition on the tag means the project's."
-# Without the boundary a role can be neither made nor given permissions.
+# Creating a role or granting it permissions requires the boundary.
 _WITH_BOUNDARY: Final = frozenset(
     {
         "iam:AttachRolePolicy",
@@ -43,27 +42,15 @@ _ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateA
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """The resource and the conditions on which an action is allowed.
+    """The resource and the conditions on which an action is allowed."""
 
-    Attributes:
-        resource: the ARN.
-        conditions: of the statement.
-        why: the reason for a `*` in it.
-    """
-
-    resource: str
+    resource: str  # ARN
     conditions: Conditions = field(default_factory=dict)
-    why: str = NAMED
+    why: str = NAMED  # the reason for a `*` in the ARN
 
 
-def special(settings: Settings, kind: str, action: str) -> list[Limit] | None:
-    """Returns the limits of an action on keys or code; None if its ARNs say all.
-
-    Args:
-        settings: the project, its account and region.
-        kind: the type of the resource that it is for.
-        action: the action.
-    """
+def limits_beyond_arns(settings: Settings, kind: str, action: str) -> list[Limit] | None:
+    """Returns the limits of a resource type's action on keys or code; None if ARNs suffice."""
     if action in ("s3:GetObject", "s3:GetObjectVersion"):
         # The one bucket that the cap allows: Lambda reads code as the caller of CreateFunction.
         why = "The bootstrap's bucket names code by its hash. It holds no data."
@@ -140,6 +127,6 @@ def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
     return limits
 
 
-def _tagged(settings: Settings, whose: str, resource: str, why: str) -> Limit:
-    tag = {"StringEquals": {f"aws:{whose}Tag/project": settings.project}}
+def _tagged(settings: Settings, tag_of: str, resource: str, why: str) -> Limit:
+    tag = {"StringEquals": {f"aws:{tag_of}Tag/project": settings.project}}
     return Limit(resource=resource, conditions=tag, why=why)

@@ -1,4 +1,4 @@
-"""Statements made into managed policies, which have a size, in the same way each time."""
+"""Distributes statements over managed policies, whose size is limited, deterministically."""
 
 import json
 from collections.abc import Sequence
@@ -8,26 +8,34 @@ from sashiko.errors import InputError
 from sashiko_cdk.bootstrap.execution_limits import Limit
 from sashiko_cdk.identity.allow import Allowed, allow
 
-# A role takes ten ("IAM and AWS STS quotas", IAM User Guide). Always all of them: one that goes
-# could not be deleted, since CloudFormation's role still has it.
+# A role can have ten ("IAM and AWS STS quotas", IAM User Guide). All are always used, as
+# CloudFormation could not delete one that its own role still has.
 PARTS: Final = tuple(f"execution-{number}" for number in range(10))
 _CHARACTERS: Final = 6144  # of a managed policy, white space not counted: the same page
-_AROUND: Final = len('{"Version":"2012-10-17","Statement":[]}')
+_POLICY_CHARACTERS: Final = len('{"Version":"2012-10-17","Statement":[]}')
 
 
 def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[str, list[Allowed]]:
-    """Returns part -> its statements, in their order, each part about as full as the others.
+    """Returns part -> its statements, in order; all parts have about the same size.
 
     Raises:
         InputError: if they do not fit.
     """
-    allowed = [_allowed(actions, limits) for actions, limits in statements]
+    allowed = [
+        allow(
+            actions,
+            list(dict.fromkeys(limit.resource for limit in limits)),
+            conditions=limits[0].conditions or None,
+            why=" ".join(dict.fromkeys(limit.why for limit in limits)),
+        )
+        for actions, limits in statements
+    ]
     sizes = [
         len(json.dumps(item.statement.to_json(), separators=(",", ":"))) + 1 for item in allowed
     ]
     total, packed, number = sum(sizes), 0, 0
     parts: dict[str, list[Allowed]] = {part: [] for part in PARTS}
-    filled = dict.fromkeys(PARTS, _AROUND)
+    filled = dict.fromkeys(PARTS, _POLICY_CHARACTERS)
     for item, size in zip(allowed, sizes, strict=True):
         # By its middle; no part is skipped, since a policy without statements is not valid.
         share = (packed + size // 2) * len(PARTS) // total
@@ -42,12 +50,3 @@ def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[st
             "of another purpose into a project of its own, with its own bootstrap"
         )
     return parts
-
-
-def _allowed(actions: Sequence[str], limits: Sequence[Limit]) -> Allowed:
-    return allow(
-        actions,
-        list(dict.fromkeys(limit.resource for limit in limits)),
-        conditions=limits[0].conditions or None,
-        why=" ".join(dict.fromkeys(limit.why for limit in limits)),
-    )

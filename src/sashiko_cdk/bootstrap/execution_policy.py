@@ -19,14 +19,14 @@ from sashiko_cdk.bootstrap.execution_limits import (
     Limit,
     by_tag,
     conditions_of,
-    special,
+    limits_beyond_arns,
     without_arn,
 )
 from sashiko_cdk.bootstrap.execution_scope import NAMED
 from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, ResourceTypes, resource_types
 
 _LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
-_LETTERS: Final = 13  # which CloudFormation adds to a name that it makes
+_SUFFIX: Final = 13  # letters that CloudFormation adds to a name that it generates
 _PLACE = re.compile(r"\{([\w.]+)\}")
 
 
@@ -41,33 +41,25 @@ class Need:
 def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Iterator[Need]:
     """Yields the permissions that CloudFormation needs for the environments of an account.
 
-    Args:
-        settings: the project, its account and region.
-        templates: of each environment there.
-
     Raises:
         InputError: if the permissions for a resource type are unknown.
     """
-    yield _bootstrap_version(settings)
+    # Every template has the bootstrap's version as a parameter, which CloudFormation looks up.
+    version = arn(settings, "ssm", f"parameter/cdk-bootstrap/{settings.qualifier}/version")
+    yield Need(action="ssm:GetParameters", limit=Limit(resource=version))
     types = resource_types()
     for environment in templates:
         roles = _roles(settings, environment)
-        for kind in sorted(_kinds(environment)):
+        scopes = environment.stacks.values()
+        kinds = {r["Type"] for s in scopes for r in s.template.get("Resources", {}).values()}
+        for kind in sorted(kinds):
             types.of(kind)
             for resource in environment.of_type(kind):
                 yield from _needs(settings, types, kind, resource, roles)
-        if any("Fn::GetStackOutput" in json.dumps(s.template) for s in environment.stacks.values()):
+        if any("Fn::GetStackOutput" in json.dumps(scope.template) for scope in scopes):
             # CloudFormation reads the output with the execution role.
             stacks = arn(settings, "cloudformation", f"stack/{settings.project}-*")
             yield Need(action="cloudformation:DescribeStacks", limit=Limit(resource=stacks))
-
-
-def _kinds(templates: Templates) -> set[str]:
-    return {
-        str(resource["Type"])
-        for scope in templates.stacks.values()
-        for resource in scope.template.get("Resources", {}).values()
-    }
 
 
 def _needs(
@@ -80,7 +72,7 @@ def _needs(
     for verb, action in types.actions(kind, resource.properties):
         if action == "iam:PassRole":
             limits = [roles[name] for name in sorted(_texts(resource.properties)) if name in roles]
-        elif (exceptions := special(settings, kind, action)) is not None:
+        elif (exceptions := limits_beyond_arns(settings, kind, action)) is not None:
             limits = exceptions
         elif action in types.without_arn:
             limits = [without_arn(settings, action)]
@@ -101,14 +93,14 @@ def _on_arns(
         )
     why = facts.wildcards or NAMED
     for pattern in patterns:
-        arn_ = _filled(settings, pattern, resource.properties)
+        arn_ = _fill(settings, pattern, resource.properties)
         if "{id}" in pattern:
             yield from by_tag(settings, verb, action, arn_)
         else:
             yield Limit(resource=arn_, conditions=conditions_of(settings, action), why=why)
 
 
-def _filled(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> str:
+def _fill(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> str:
     values = {
         "here": f"{settings.region}:{settings.account}",
         "account": settings.account,
@@ -117,12 +109,12 @@ def _filled(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> 
         "database": f"{settings.project.replace('-', '_')}_*",
         "id": "*",
     }
-    filled = _PLACE.sub(
-        lambda match: values.get(match[1]) or _beginning(settings, _value(properties, match[1])),
+    resource = _PLACE.sub(
+        lambda match: values.get(match[1]) or _name_pattern(settings, _value(properties, match[1])),
         pattern,
     )
     # The ARN of a parameter `/a/b` is `parameter/a/b`.
-    return filled.replace("//", "/")
+    return resource.replace("//", "/")
 
 
 def _value(properties: Mapping[str, Any], path: str) -> Any:
@@ -132,7 +124,7 @@ def _value(properties: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _beginning(settings: Settings, name: Any) -> str:
+def _name_pattern(settings: Settings, name: Any) -> str:
     """Returns the pattern of a name: up to the project's prefix, before the environment's name.
 
     Where there is no name, CloudFormation generates one that begins with the stack's name, which
@@ -156,7 +148,7 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
         services = sorted(_trusted(role.properties["AssumeRolePolicyDocument"]))
         if not services:
             continue
-        name = str(role.properties.get("RoleName") or _made_up(settings, role))
+        name = str(role.properties.get("RoleName") or _generated_name(settings, role))
         anywhere = name.replace(f"{prefix(settings)}-", f"{settings.project}-*-", 1)
         limit = Limit(
             resource=f"arn:aws:iam::{settings.account}:role/{anywhere}",
@@ -167,13 +159,13 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
     return roles
 
 
-def _made_up(settings: Settings, role: Resource) -> str:
+def _generated_name(settings: Settings, role: Resource) -> str:
     """Returns a pattern of the name that CloudFormation generates: stack, logical id, suffix.
 
     It shortens a name that is too long for a role, and AWS does not document where.
     """
     name = f"{role.stack}-{role.logical_id}-"
-    return f"{name}*" if len(name) <= _LONGEST_ROLE - _LETTERS else f"{settings.project}-*"
+    return f"{name}*" if len(name) <= _LONGEST_ROLE - _SUFFIX else f"{settings.project}-*"
 
 
 def _trusted(document: Mapping[str, Any]) -> set[str]:
@@ -191,12 +183,6 @@ def _texts(value: Any) -> set[str]:
     if isinstance(value, Mapping):
         value = list(value.values())
     return {text for item in value for text in _texts(item)} if isinstance(value, list) else set()
-
-
-def _bootstrap_version(settings: Settings) -> Need:
-    """Every template has the bootstrap's version as a parameter, which CloudFormation looks up."""
-    name = arn(settings, "ssm", f"parameter/cdk-bootstrap/{settings.qualifier}/version")
-    return Need(action="ssm:GetParameters", limit=Limit(resource=name))
 
 
 def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]:

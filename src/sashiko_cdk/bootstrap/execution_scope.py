@@ -1,4 +1,4 @@
-"""What CloudFormation's permissions are held to: the project's names, the boundary, the code."""
+"""The scope of CloudFormation's permissions: the project's names, the boundary, the code."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ NAMED: Final = "All names of the project begin with its prefix; environments are
 
 
 def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
-    """Returns the condition that a role has the boundary; `ArnNotEquals`: that it has not."""
+    """Returns the condition that a role has the boundary, or, with `ArnNotEquals`, has not."""
     return {operator: {"iam:PermissionsBoundary": bootstrap_policy_arn(settings, "boundary")}}
 
 
@@ -19,7 +19,7 @@ def assets_bucket(settings: Settings) -> str:
 
 
 def of_assets(settings: Settings, operator: str) -> dict[str, dict[str, list[str]]]:
-    """Returns the condition that what is decrypted lies in that bucket; `StringNotLike`: not."""
+    """Returns the condition that a decrypted object is, or (`StringNotLike`) is not, an asset."""
     bucket = assets_bucket(settings)
-    # S3 names the bucket where it has a bucket key, the object where it has none.
+    # S3 names the bucket if it has a bucket key, else the object.
     return {operator: {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}}

@@ -21,13 +21,10 @@ from sashiko_cdk.security_rules.plugin import add_rules
 def add_policies(
     app: App, settings: Settings, templates: Sequence[Templates], *, trust_open: bool = False
 ) -> None:
-    """Adds the stack of the policies; it needs no bootstrap itself.
+    """Adds the stack of the policies, which itself needs no bootstrap.
 
-    Args:
-        app: the app.
-        settings: the project, its account and region.
-        templates: of the environments there, which CloudFormation is to deploy.
-        trust_open: as of `execution_cap`.
+    `templates` are those of all environments of the account and region; `trust_open`: see
+    `execution_cap`.
 
     Raises:
         InputError: if the permissions for a resource type are unknown, or all are too large.
@@ -64,7 +61,7 @@ def add_policies(
 
 
 def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> None:
-    """Tells checkov why the statement for alarms names none."""
+    """Explains to checkov why the statement for alarms has no names."""
     for item in allowed:
         if "cloudwatch:PutMetricAlarm" in item.statement.actions and item.statement.resources == [
             "*"
@@ -75,13 +72,9 @@ def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> No
 def write_policies(
     settings: Settings, templates: Sequence[Templates], folder: Path, *, report: bool = False
 ) -> None:
-    """Synthesizes the stack of the policies, for review of the roles' limits.
+    """Synthesizes the stack of the policies into a folder, for review of the roles' limits.
 
-    Args:
-        settings: the project, its account and region.
-        templates: as of `add_policies`.
-        folder: the output folder.
-        report: whether findings are left to the security report.
+    With `report`, the security report lists the findings, which are not errors then.
 
     Raises:
         InputError: as `add_policies`.

@@ -1,6 +1,6 @@
 """The permissions that CloudFormation needs by resource type: the facts of `resource_types.yaml`.
 
-A team's own types are in `infra/stacks/resource_types.yaml`. Both are written by
+A project's own types are in `infra/stacks/resource_types.yaml`. Both are written by
 `python -m sashiko_cdk.bootstrap.describe_types`.
 """
 
@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict
-
 from sashiko.aws.operations.access.policies import covers
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 
 FILE: Final = Path(__file__).with_name("resource_types.yaml")
@@ -23,44 +21,26 @@ _CUSTOM: Final = dict.fromkeys(("create", "update", "delete"), ("lambda:InvokeFu
 _FUNCTIONS: Final = {"lambda:*": ("arn:aws:lambda:{here}:function:{project}-*",)}
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Unused(_Record):
-    """Actions of handlers that this project's resources do not need.
-
-    Attributes:
-        why: the reason.
-        actions: patterns of actions.
-        unless: a resource with one of these properties needs them.
-    """
+class Unused(Frozen):
+    """Actions of handlers that this project's resources do not need."""
 
     why: str
-    actions: tuple[str, ...]
-    unless: tuple[str, ...] = ()
+    actions: tuple[str, ...]  # patterns
+    unless: tuple[str, ...] = ()  # a resource with one of these properties needs them
 
-    def leaves_out(self, action: str, properties: Mapping[str, Any]) -> bool:
+    def excludes(self, action: str, properties: Mapping[str, Any]) -> bool:
         """Returns whether a resource with these properties does not need an action."""
         needed = any(name in properties for name in self.unless)
         return not needed and any(covers(pattern, action) for pattern in self.actions)
 
 
-class ResourceType(_Record):
-    """A type of resource.
+class ResourceType(Frozen):
+    """A type of resource."""
 
-    Attributes:
-        source: `registry`, CloudFormation's; `documentation` where that has no handlers.
-        handlers: verb -> the actions that CloudFormation's handler calls for it.
-        arns: pattern of actions -> the ARNs in IAM; the first match counts.
-        wildcards: why an ARN has a `*` that is not the end of a name.
-        unused: actions of the handlers that are not needed here.
-    """
-
-    source: str
-    handlers: Handlers
-    arns: Mapping[str, tuple[str, ...]] = {}
-    wildcards: str | None = None
+    source: str  # CloudFormation's `registry`, or `documentation` where that has no handlers
+    handlers: Handlers  # verb -> the actions that CloudFormation's handler calls for it
+    arns: Mapping[str, tuple[str, ...]] = {}  # pattern of actions -> ARNs; the first match counts
+    wildcards: str | None = None  # why an ARN has a `*` that is not the end of a name
     unused: tuple[Unused, ...] = ()
 
     def arns_of(self, action: str) -> tuple[str, ...] | None:
@@ -68,20 +48,13 @@ class ResourceType(_Record):
         return next((arns for pattern, arns in self.arns.items() if covers(pattern, action)), None)
 
 
-class ResourceTypes(_Record):
-    """All types.
-
-    Attributes:
-        types: type -> its facts.
-        dependent: action -> its dependent actions.
-        without_arn: actions without resource-level permissions.
-        not_in_iam: names of the registry that IAM does not have.
-    """
+class ResourceTypes(Frozen):
+    """All types."""
 
     types: Mapping[str, ResourceType]
-    dependent: Mapping[str, tuple[str, ...]] = {}
-    without_arn: tuple[str, ...] = ()
-    not_in_iam: tuple[str, ...] = ()
+    dependent: Mapping[str, tuple[str, ...]] = {}  # action -> its dependent actions
+    without_arn: tuple[str, ...] = ()  # actions without resource-level permissions
+    not_in_iam: tuple[str, ...] = ()  # names of the registry that IAM does not have
 
     def of(self, kind: str) -> ResourceType:
         """Returns the facts of a type.
@@ -94,8 +67,8 @@ class ResourceTypes(_Record):
         if kind not in self.types:
             raise InputError(
                 f"{FILE.name}: no entry for {kind}; run "
-                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, review what "
-                f"it writes to {OWN}, and commit it"
+                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, review its "
+                f"entries in {OWN}, and commit them"
             )
         return self.types[kind]
 
@@ -109,14 +82,14 @@ class ResourceTypes(_Record):
         for verb, names in facts.handlers.items():
             for name in names:
                 for action in (name, *self.dependent.get(name, ())):
-                    unused = any(group.leaves_out(action, properties) for group in facts.unused)
+                    unused = any(group.excludes(action, properties) for group in facts.unused)
                     if not unused and action not in self.not_in_iam:
                         yield verb, action
 
 
 @functools.cache
 def resource_types() -> ResourceTypes:
-    """Reads the facts of the project's types and of the team's own.
+    """Reads the facts of the engine's types and of the project's own.
 
     Raises:
         InputError: if a file is not valid.
@@ -136,10 +109,7 @@ def read_types(file: Path) -> ResourceTypes:
     Raises:
         InputError: if it is not valid.
     """
-    try:
-        return ResourceTypes.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: {error}") from error
+    return validate(ResourceTypes, read_yaml(file), source=str(file))
 
 
 def _all(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
