@@ -1,1 +1,1 @@
-"""Makes projects that depend on the engine, and upgrades them."""
+"""Creates projects that depend on the engine, and upgrades them."""

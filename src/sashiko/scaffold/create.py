@@ -1,6 +1,5 @@
-"""Makes a project: `sashiko new`."""
+"""Creates a project: `sashiko new`."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -29,10 +28,10 @@ def create_project(
 
     Args:
         folder: the project's, which is new or empty.
-        wheel: the engine, whose template is rendered.
+        wheel: the engine, with the template.
         answers: to the template's questions; a `data_file` is copied into `data/`.
         facets: columns of that file by which bias is judged.
-        defaults: whether the other questions take their defaults and are not asked.
+        defaults: take the defaults of the other questions instead of asking.
 
     Raises:
         InputError: if the folder has files, an answer is not valid, or no contract can be drafted
@@ -40,11 +39,11 @@ def create_project(
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is there already, and not empty: name another folder")
+        raise InputError(f"{folder} exists and is not empty: name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         template = extract_template(wheel, Path(scratch))
-        # Of the same name, which is the default of the project's.
+        # The folder's name is the default of the project's.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sashiko-new-") as temporary:
             project = Path(temporary) / folder.name
             run_copier("copy", template, project, answers=answers, defaults=defaults)
@@ -83,7 +82,7 @@ def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) 
     copy.parent.mkdir()
     shutil.copyfile(source, copy)
     file = project / ANSWERS
-    # No path of this machine: the others who clone the project have it elsewhere.
+    # A path relative to the project, as others clone it elsewhere.
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     content["data_file"] = f"data/{source.name}"
     comment = file.read_text(encoding="utf-8").partition("\n")[0]
@@ -95,7 +94,6 @@ def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) 
     completed = subprocess.run(
         [*command, f"data/{source.name}", *options],
         cwd=project,
-        env=os.environ,
         stdout=sys.stderr,
         check=False,
     )

@@ -1,10 +1,9 @@
 """The template in the engine's wheel, and copier, which renders it."""
 
-import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import sashiko
@@ -17,13 +16,10 @@ _TOOLS = Path(".sashiko/tools/copier")
 
 
 def engine_wheel(folder: Path) -> Wheel:
-    """Returns the wheel of the engine that runs: built in a checkout, else the installed one.
-
-    Args:
-        folder: where a built wheel is put.
+    """Returns the running engine's wheel: built into `folder` from a checkout, else as installed.
 
     Raises:
-        InputError: if it cannot be built, or the file that was installed is gone.
+        InputError: if it cannot be built, or the installed file no longer exists.
     """
     try:
         if root := checkout():
@@ -52,10 +48,7 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def extract_template(wheel: Wheel, folder: Path) -> Path:
-    """Unpacks a wheel's template, with the modes of its files.
-
-    Returns:
-        The template's root, with `copier.yml`.
+    """Unpacks a wheel's template, with file modes, and returns its root, with `copier.yml`.
 
     Raises:
         InputError: if the wheel has none.
@@ -66,12 +59,12 @@ def extract_template(wheel: Wheel, folder: Path) -> Path:
             mode = entry.external_attr >> 16
             Path(archive.extract(entry, folder)).chmod((mode & 0o777) | 0o600)
     if not entries:
-        raise InputError(f"{wheel.path} has no template: was it built in the repository's root?")
+        raise InputError(f"{wheel.path} has no template: build it in the repository's root")
     return folder / _PREFIX
 
 
 def installed_template() -> Path | None:
-    """Returns the template of the engine that runs; a checkout has it only in a wheel."""
+    """Returns the template of the running engine; a checkout has it only in a wheel."""
     folder = Path(sashiko.__file__).parent / "project"
     return folder if folder.is_dir() else None
 
@@ -79,16 +72,10 @@ def installed_template() -> Path | None:
 def run_copier(
     command: str, *arguments: str | Path, answers: Mapping[str, str], defaults: bool
 ) -> None:
-    """Runs a command of copier.
+    """Runs copier's command `copy` or `update`.
 
-    It is a program in an environment of its own, as a library that it needs is licensed under
-    the GPL; its lock is `locks/copier.txt`.
-
-    Args:
-        command: `copy` or `update`.
-        arguments: of the command.
-        answers: to questions that are not asked then.
-        defaults: take the defaults of the other questions, and ask nothing.
+    It is a program in an environment of its own, as one of its libraries is licensed under the GPL;
+    its lock is `locks/copier.txt`. With `defaults`, it asks no questions.
 
     Raises:
         InputError: if copier fails, with its reason.
@@ -103,44 +90,32 @@ def run_copier(
         check=False,
     )
     if completed.returncode:
-        # An answer that is not valid is an exception of copier's, whose last line has the reason.
+        # For an invalid answer, copier raises an exception, whose last line has the reason.
         reason = (completed.stderr.strip() or "it was interrupted").splitlines()[-1]
         raise InputError(f"copier {command}: {reason.removeprefix('ValueError: ')}")
 
 
 def _copier() -> str:
-    """Returns the program, which is installed on first use."""
+    """Returns the path of the program, which is installed on first use."""
     beside = Path(sys.executable).with_name("copier")
     if beside.is_file():
         return str(beside)
     program = _TOOLS.absolute() / "bin" / "copier"
     if not program.is_file():
         print("installing copier", file=sys.stderr)
-        uv = str(Path(sys.executable).with_name("uv"))
-        python = str(_TOOLS / "bin" / "python")
-        _install([uv, "venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS)])
-        _install(
-            [
-                uv,
-                "pip",
-                "install",
-                "-q",
-                "--python",
-                python,
-                "--require-hashes",
-                "-r",
-                str(lock_file("copier")),
-            ]
-        )
+        _uv("venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS))
+        options = ["-q", "--python", str(_TOOLS / "bin" / "python"), "--require-hashes"]
+        _uv("pip", "install", *options, "-r", str(lock_file("copier")))
     return str(program)
 
 
-def _install(command: Sequence[str]) -> None:
+def _uv(*arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("uv")), *arguments]
     try:
-        completed = subprocess.run(command, check=False, stdout=sys.stderr, env=dict(os.environ))
+        completed = subprocess.run(command, check=False, stdout=sys.stderr)
     except FileNotFoundError as error:
         raise InputError(
-            f"{command[0]} is not there: install copier beside {sys.executable}, or on PATH"
+            f"{command[0]} does not exist: install copier beside {sys.executable}, or on PATH"
         ) from error
     if completed.returncode:
         raise InputError(f"copier could not be installed ({' '.join(command)}): see above")

@@ -1,10 +1,11 @@
 """Moves a project to another version of the engine: `sashiko upgrade`.
 
-copier merges three ways between commits of a template. The templates of both versions are in their
-wheels, so a repository of two commits is made of them. The merge is done in a copy of the project,
-and applied when it is complete.
+copier merges three ways between commits of a template, so the templates of both versions, which are
+in their wheels, become commits of a temporary repository. The merge is done in a copy of the
+project, and applied when it is complete.
 """
 
+import filecmp
 import shutil
 import subprocess
 import tempfile
@@ -18,32 +19,21 @@ from packaging.version import Version
 from sashiko import __version__
 from sashiko.errors import InputError
 from sashiko.scaffold.create import ANSWERS, read_answers
-from sashiko.scaffold.template import (
-    extract_template,
-    installed_template,
-    read_wheel,
-    run_copier,
-)
+from sashiko.scaffold.template import extract_template, installed_template, read_wheel, run_copier
 from sashiko.scaffold.wheel import ENGINE_PIN, Wheel, pin
 
 _CONFLICT = (b"<<<<<<< before updating", b">>>>>>> after updating")
 _IDENTITY = ("-c", "user.name=sashiko", "-c", "user.email=sashiko@localhost")
-_COPIERS_OWN = ("_src_path", "_commit")
+_COPIER_KEYS = ("_src_path", "_commit")
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What an upgrade changed in a project.
+    """The files that an upgrade changed in a project."""
 
-    Attributes:
-        written: files that were added or changed, by path.
-        deleted: files that the new template no longer has.
-        conflicts: those of `written` with conflict markers.
-    """
-
-    written: tuple[str, ...]
-    deleted: tuple[str, ...]
-    conflicts: tuple[str, ...]
+    written: tuple[str, ...]  # added or changed
+    deleted: tuple[str, ...]  # that the new template no longer has
+    conflicts: tuple[str, ...]  # those of `written` with conflict markers
 
 
 @dataclass(frozen=True)
@@ -53,15 +43,11 @@ class _Release:
 
 
 def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
-    """Merges the changes of the template into a project, and pins the new engine.
-
-    Args:
-        project: its root, a git repository without uncommitted changes.
-        wheel: the engine to move to.
+    """Merges the template's changes into a project, and pins the new engine.
 
     Raises:
         InputError: if the project is not one of `sashiko new`, has uncommitted changes, or the new
-            engine is not a later version; nothing is changed then.
+            engine is not a later version; then nothing is changed.
     """
     answers = read_answers(project)
     if _git(project, "status", "--porcelain", "--untracked-files=no"):
@@ -80,7 +66,7 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
         _commit(copy)
         tag = f"--vcs-ref=v{new.version}"
         run_copier("update", "--conflict=inline", tag, copy, answers={}, defaults=True)
-        _set_source(copy, {key: answers[key] for key in _COPIERS_OWN if key in answers})
+        _set_source(copy, {key: answers[key] for key in _COPIER_KEYS if key in answers})
         result = _apply(copy, project)
     pin(project, wheel, vendor=answers["engine_source"] == "vendor")
     return result
@@ -111,7 +97,7 @@ def _pinned_release(project: Path, scratch: Path) -> _Release:
 
 
 def _template_repository(folder: Path, *releases: _Release) -> Path:
-    """Makes a repository with a tagged commit of each release's template."""
+    """Creates a repository with a tagged commit of each release's template."""
     for release in releases:
         for path in folder.glob("*"):
             if path.name == ".git":
@@ -124,7 +110,7 @@ def _template_repository(folder: Path, *releases: _Release) -> Path:
 
 
 def _copy_text_files(project: Path, copy: Path) -> None:
-    """Copies what git tracks, without binary files, whose differences copier cannot apply."""
+    """Copies tracked files, except binary ones, whose differences copier cannot apply."""
     for name in _names(project, "ls-files"):
         source = project / name
         if source.is_file() and b"\0" not in source.read_bytes():
@@ -137,12 +123,12 @@ def _set_source(project: Path, source: dict[str, str]) -> None:
     """Writes where the template comes from into a project's answers, in copier's keys."""
     file = project / ANSWERS
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(_COPIERS_OWN)]
-    file.write_text("".join(kept) + (yaml.safe_dump(source) if source else ""), encoding="utf-8")
+    others = [line for line in lines if not line.startswith(_COPIER_KEYS)]
+    file.write_text("".join(others) + (yaml.safe_dump(source) if source else ""), encoding="utf-8")
 
 
 def _apply(copy: Path, project: Path) -> Upgrade:
-    """Takes the differences of a copy's files from its commit over to the project."""
+    """Applies the differences of a copy's files from its commit to the project."""
     changed = sorted(
         {
             name
@@ -166,8 +152,9 @@ def _apply(copy: Path, project: Path) -> Upgrade:
 
 
 def _differs(path: Path, other: Path) -> bool:
-    both = path.is_file(), other.is_file()
-    return both[0] != both[1] or (all(both) and path.read_bytes() != other.read_bytes())
+    if path.is_file() and other.is_file():
+        return not filecmp.cmp(path, other, shallow=False)
+    return path.is_file() or other.is_file()
 
 
 def _has_conflict(file: Path) -> bool:
@@ -188,7 +175,7 @@ def _git(folder: Path, *arguments: str) -> str:
     """Runs git in a folder.
 
     Raises:
-        InputError: if git fails, with what it said.
+        InputError: if git fails, with its message.
     """
     command: Sequence[str] = ["git", "-C", str(folder), *arguments]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)

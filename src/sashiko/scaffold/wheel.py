@@ -26,17 +26,11 @@ _EPOCH = "315532800"
 
 @dataclass(frozen=True)
 class Wheel:
-    """A built wheel of the engine.
-
-    Attributes:
-        path: the file.
-        version: of the engine.
-        sha256: of the file, in hexadecimal digits.
-    """
+    """A built wheel of the engine."""
 
     path: Path
-    version: str
-    sha256: str
+    version: str  # of the engine
+    sha256: str  # of the file, in hexadecimal digits
 
 
 def open_wheel(path: Path) -> Wheel:
@@ -53,30 +47,22 @@ def open_wheel(path: Path) -> Wheel:
 
 
 def build_wheel(checkout: Path, folder: Path) -> Wheel:
-    """Builds the wheel of a checkout.
-
-    Args:
-        checkout: the engine's repository.
-        folder: where the wheel is put.
+    """Builds the wheel of a checkout of the engine into a folder.
 
     Raises:
         RuntimeError: if pip fails, with its last lines.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        # In a folder of its own: what an earlier build left behind would be packed too.
+        # In a folder of its own: files of an earlier build would be packed too.
         config = Path(scratch) / "build.cfg"
         config.write_text(f"[build]\nbuild_base={scratch}/build\n[egg_info]\negg_base={scratch}\n")
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
         if _has_setuptools():
             command.append("--no-build-isolation")
-        environment = os.environ | {
-            "DIST_EXTRA_CONFIG": str(config),
-            "SOURCE_DATE_EPOCH": _EPOCH,
-        }
         target = Path(scratch) / "wheel"
         completed = subprocess.run(
             [*command, "--no-deps", "--wheel-dir", str(target), str(checkout)],
-            env=environment,
+            env=os.environ | {"DIST_EXTRA_CONFIG": str(config), "SOURCE_DATE_EPOCH": _EPOCH},
             capture_output=True,
             text=True,
             check=False,
@@ -91,7 +77,7 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
 
 
 def _has_setuptools() -> bool:
-    """Returns whether the one that pyproject.toml requires is here; else pip downloads it."""
+    """Returns whether the version that pyproject.toml requires is installed."""
     try:
         return int(distribution("setuptools").version.partition(".")[0]) >= _SETUPTOOLS
     except PackageNotFoundError:
@@ -99,7 +85,7 @@ def _has_setuptools() -> bool:
 
 
 def installed_wheel() -> Path | None:
-    """Returns the wheel that the engine was installed from, if it is still there.
+    """Returns the wheel that the engine was installed from, if it still exists.
 
     Installers record it in `direct_url.json` ("Recording the Direct URL Origin of installed
     distributions", packaging.python.org).
@@ -116,12 +102,9 @@ def installed_wheel() -> Path | None:
 
 
 def pin(project: Path, wheel: Wheel, *, vendor: bool) -> None:
-    """Makes a project use a wheel: writes `requirements/engine.txt`, and puts it into `vendor/`.
+    """Pins a wheel in a project's `requirements/engine.txt`.
 
-    Args:
-        project: its folder.
-        wheel: the engine.
-        vendor: whether the project holds the wheel; else an index has it.
+    With `vendor`, it is copied into the project's `vendor/`; else an index has it.
     """
     folder = project / "vendor"
     for old in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}"):
