@@ -33,13 +33,6 @@ def job_session(of_what: str) -> Any:
     return boto3.Session(region_name=region)
 
 
-def client_config() -> Any:
-    """Returns the client configuration, which retries throttled calls."""
-    from botocore.config import Config
-
-    return Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Clients:
     """The boto3 clients of a job; None for the services that it does not call."""
@@ -53,12 +46,15 @@ class Clients:
 
 
 def connect(of_what: str, *services: str) -> Clients:
-    """Creates clients for the region `AWS_REGION`, without calling AWS.
+    """Creates clients for the region `AWS_REGION`, which retry throttled calls; calls nothing.
 
     Raises:
         InputError: if the variable is not set.
     """
-    session, config = job_session(of_what), client_config()
+    from botocore.config import Config
+
+    session = job_session(of_what)
+    config = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
     return Clients(**{name: session.client(name, config=config) for name in services})
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -31,17 +31,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         InputError: if the file cannot be written (disk full, read-only, not a folder).
     """
-    write_pieces(path, (content,))
-
-
-def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """Writes a file piece by piece and atomically, even if the iterator fails.
-
-    Raises:
-        InputError: as `write_bytes`.
-    """
     with atomic_writer(path) as handle:
-        handle.writelines(pieces)
+        handle.write(content)
 
 
 @contextmanager

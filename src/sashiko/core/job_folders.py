@@ -21,14 +21,7 @@ def processing_input(name: str) -> Path:
 
 def processing_output(name: str) -> Path:
     """Creates and returns the folder that becomes a processing job's output `name`."""
-    folder = opt_ml() / "processing" / "output" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def job_config_file() -> Path:
-    """Returns the file in which SageMaker describes a processing job."""
-    return opt_ml() / "config" / "processingjobconfig.json"
+    return _create(opt_ml() / "processing" / "output" / name)
 
 
 def processing_job_name() -> str:
@@ -37,7 +30,7 @@ def processing_job_name() -> str:
     Raises:
         InputError: if SageMaker's description of the job is missing or has no name.
     """
-    file = job_config_file()
+    file = opt_ml() / "config" / "processingjobconfig.json"
     name = read_json(file).get("ProcessingJobName")
     if not name:
         raise InputError(f"{file} has no key `ProcessingJobName`; SageMaker writes it for each job")
@@ -56,20 +49,19 @@ def hyperparameters_file() -> Path:
 
 def model_dir() -> Path:
     """Creates and returns the folder whose content becomes `model.tar.gz`."""
-    folder = opt_ml() / "model"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _create(opt_ml() / "model")
 
 
 def output_data_dir() -> Path:
     """Creates and returns the folder whose content becomes `output.tar.gz`."""
-    folder = opt_ml() / "output" / "data"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _create(opt_ml() / "output" / "data")
 
 
 def checkpoint_dir() -> Path:
     """Creates and returns the folder that SageMaker syncs to S3 while the job runs."""
-    folder = opt_ml() / "checkpoints"
+    return _create(opt_ml() / "checkpoints")
+
+
+def _create(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -16,9 +16,7 @@ _PREFIX = "sashiko."
 def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
     """Returns a validator that checks a plug-in's reference without importing it.
 
-    Args:
-        group: such as `generators`; `core.plugins` lists the groups.
-        known: further allowed names.
+    `group` is a group of `core.plugins`; `known` are further allowed names.
     """
 
     def check(name: str) -> str:

@@ -67,11 +67,7 @@ def code_digest(group: str, name: str) -> str:
     """Digests a plug-in's code, on which its output depends.
 
     For a project's plug-in that is its whole top-level package; for a built-in one the package of
-    its module.
-
-    Args:
-        group: see `load`.
-        name: see `load`.
+    its module. `group` and `name`: see `load`.
     """
     module = reference(group, name).partition(":")[0]
     top = module.partition(".")[0]

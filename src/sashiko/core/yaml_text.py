@@ -86,12 +86,12 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
+                if (key.tag, key.value) in keys:
                     raise _error_at(f"duplicate key `{shorten(key.value)}`", key)
-                seen.add((key.tag, key.value))
+                keys.add((key.tag, key.value))
         return node
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:

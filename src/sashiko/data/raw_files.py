@@ -87,7 +87,7 @@ def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.Re
         )
         yield from reader
     except pa.ArrowException as error:
-        # Arrow repeats the row's text after this, which may hold personal data.
+        # Arrow repeats the row's text after this, which may be personal data.
         match = re.search(r"Row #\d+: Expected \d+ columns, got \d+", str(error))
         reason = f"{match[0]} (the header is row 1)" if match else _one_line(error)
         raise InputError(

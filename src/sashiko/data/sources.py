@@ -37,7 +37,7 @@ def fetch_weights(model: ModelSection, folder: Path) -> None:
 
     Args:
         model: the recipe's model, with its sources and the digest of every file.
-        folder: is replaced as a whole, or left alone if it is already right.
+        folder: is replaced as a whole, unless it is already right.
 
     Raises:
         InputError: naming every source and why it could not be used.
@@ -150,7 +150,7 @@ def _verified(path: Path, digest: str | None) -> Path:
 
 
 def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
-    """Generates the rows unless they exist; another seed, or other code, makes another file."""
+    """Generates the rows unless they exist; the file's name depends on seed and code."""
     order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
     generator: Generator = load("generators", source.generator, key="data.sources")
     code = code_digest("generators", source.generator)
@@ -160,7 +160,10 @@ def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path
     exists = path.is_file() and record.is_file()
     if not exists or record.read_text() != sha256_file(path):
         if exists:
-            print(f"data: {path} has changed since it was generated: made again", file=sys.stderr)
+            print(
+                f"data: {path} has changed since it was written: generating again",
+                file=sys.stderr,
+            )
         write_batches(path, generator.batches(order), schema=generator.schema)
         write_bytes(record, sha256_file(path).encode())
     try:

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from sashiko.core.files import read_json
-from sashiko.core.yaml_models import Frozen, validate
+from sashiko.core.yaml_models import Frozen, read_record
 
 SPLITS = ("train", "validation", "test")
 META_FILE = "split.json"
@@ -38,5 +37,4 @@ def read_split_meta(folder: Path) -> SplitMeta:
     Raises:
         InputError: if the file is missing or not valid.
     """
-    path = folder / META_FILE
-    return validate(SplitMeta, read_json(path), source=str(path))
+    return read_record(SplitMeta, folder / META_FILE)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.core.files import sha256_file, write_pieces
+from sashiko.core.files import atomic_writer, sha256_file
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns
 from sashiko.core.scratch import scratch_database
@@ -50,7 +50,8 @@ def main() -> None:
             raise InputError(f"{source} has no rows of split `test`; Evaluate must write them")
         table = join.facets("label", "predicted", order="key")
         names = [LABEL, PREDICTED_LABEL, *join.names]
-        write_pieces(processing_output("data") / DATA_FILE, csv_pieces(names, table))
+        with atomic_writer(processing_output("data") / DATA_FILE) as handle:
+            handle.writelines(csv_pieces(names, table))
     write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
     print(f"{rows:,} test rows joined with their facets", file=sys.stderr)
 

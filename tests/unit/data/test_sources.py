@@ -186,7 +186,7 @@ def test_generated_rows_that_are_damaged_are_made_again(
     made.write_bytes(flipped if damage == "a flipped bit" else content[:-20])
 
     assert fetch_data(_data(source), cache=tmp_path).read_bytes() == content
-    assert f"{made} has changed since it was generated: made again" in capsys.readouterr().err
+    assert f"{made} has changed since it was written" in capsys.readouterr().err
 
 
 def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):

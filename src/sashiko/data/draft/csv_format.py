@@ -69,7 +69,7 @@ def _encoding(path: Path, option: Encoding | None) -> tuple[Encoding, str]:
         if not any("\0" in text for text in _decode(path, "utf-8")):
             return "utf-8", ""
         raise InputError(
-            f"{path} is not UTF-8 text: it holds zero bytes; name its encoding, such as "
+            f"{path} is not UTF-8 text: it contains zero bytes; name its encoding, such as "
             "--encoding utf-16"
         )
     except UnicodeDecodeError:

@@ -30,10 +30,10 @@ _ORDERS: Mapping[str, str] = {
 def date_types(
     columns: Mapping[str, pa.Array], *, order_option: Order | None, decimal_comma: bool
 ) -> dict[str, ColumnType]:
-    """Returns the types of the columns that hold dates other than ISO 8601.
+    """Returns the types of the columns of dates other than ISO 8601.
 
     If a column's values fit both orders of day and month, the first of these decides: the user's
-    option; points, which stand only in day-first dates; the file's other columns; a decimal comma,
+    option; points, which only day-first dates have; the file's other columns; a decimal comma,
     whose users write the day first.
 
     Args:

@@ -10,7 +10,7 @@ from sashiko.data.draft.profile import Profile
 from sashiko.data.draft.records import TextDraft
 from sashiko.errors import InputError
 
-_MOST_SHORT = 12  # further columns make texts long and slow; a person may add them
+_MOST_SHORT = 12  # further columns make texts long and slow; the user may add them
 _CHARACTERS_A_TOKEN = 3.5
 _LENGTHS = (32, 64, 128, 256, 512)
 _SHORT = 32

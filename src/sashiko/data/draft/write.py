@@ -41,7 +41,7 @@ def refuse_existing(name: str) -> None:
 
 
 def source_path(data: Path) -> str:
-    """Returns how a recipe names a file: relative to the repository if it lies in it."""
+    """Returns the path of a file for a recipe: relative if it is in the repository."""
     path, root = data.resolve(), Path.cwd().resolve()
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 

@@ -219,5 +219,5 @@ def _emails(first: pa.Array, last: pa.Array, rows: NDArray[np.uint64]) -> pa.Arr
 
 
 def _phones(numbers: Numbers) -> pa.Array:
-    """Returns numbers of the range that Ofcom reserves for drama: nobody has them."""
+    """Returns numbers of the range that Ofcom reserves for drama."""
     return _numbered("+44 7700 900", pick(numbers, 1000).astype(np.uint64), digits=3)
