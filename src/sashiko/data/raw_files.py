@@ -138,28 +138,30 @@ def python_encoding(encoding: str) -> str:
     return "utf-8-sig" if encoding == "utf-8" else encoding
 
 
-def _refuse_other_encodings(path: Path, encoding: str) -> None:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    line = 1
+def decode_chunks(path: Path, encoding: str) -> Iterator[str]:
+    """Yields a file's text in pieces.
+
+    Raises:
+        UnicodeDecodeError: if it has another encoding; `object` and `start` refer to the piece.
+    """
     with path.open("rb") as handle:
-        while True:
-            chunk = handle.read(_BLOCK_BYTES)
-            try:
-                text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line += error.object[: error.start].count(b"\n")
-                raise _other_encoding(path, line, encoding) from error
-            if "\0" in text:
-                line += text[: text.index("\0")].count("\n")
-                raise _other_encoding(path, line, encoding)
-            if not chunk:
-                return
-            line += text.count("\n")
+        yield from codecs.iterdecode(iter(lambda: handle.read(_BLOCK_BYTES), b""), encoding)
 
 
-def _other_encoding(path: Path, line: int, encoding: str) -> InputError:
+def _refuse_other_encodings(path: Path, encoding: str) -> None:
+    line = 1
+    try:
+        for text in decode_chunks(path, encoding):
+            before, zero_byte, _ = text.partition("\0")
+            line += before.count("\n")
+            if zero_byte:
+                break
+        else:
+            return
+    except UnicodeDecodeError as error:
+        line += error.object[: error.start].count(b"\n")
     name = encoding.upper() if encoding.startswith("utf") else encoding
-    return InputError(
+    raise InputError(
         f"{path}: line {line} is not {name} text; set its `encoding`, such as windows-1252 or "
         "utf-16, under `ingest` of the contract, as `sashiko contract init` drafts it, or convert "
         "the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"

@@ -51,8 +51,8 @@ def test_a_broker_that_sees_no_more_than_its_view_may_read(
 def test_a_role_that_sees_the_whole_table_may_read_its_view(
     view: str, glue: tuple[Any, Stubber], contract: Contract
 ) -> None:
-    seen = _BROKER | {"reader": "string", "age": "string"}
-    _check(glue, contract, view, glue_table(seen))
+    columns = _BROKER | {"reader": "string", "age": "string"}
+    _check(glue, contract, view, glue_table(columns))
 
 
 def test_facets_that_are_not_granted_are_missing(

@@ -133,9 +133,9 @@ def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
     add_stop(account.athena)
     add_states(account.athena, "CANCELLED")
     account.removes("facets/scratch/0")
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         _read(contract)
-    assert left.value.code == 128 + signal.SIGTERM
+    assert exit_.value.code == 128 + signal.SIGTERM
 
 
 def test_a_file_with_a_column_more_than_the_select_is_refused(

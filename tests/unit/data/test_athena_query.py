@@ -162,9 +162,9 @@ def test_a_signal_stops_the_query_and_waits_until_it_writes_no_more(
     add_stop(stub)
     add_states(stub, "RUNNING", "CANCELLED")
     clock.meanwhile = lambda: os.kill(os.getpid(), number)
-    with pytest.raises(SystemExit) as left, stop_on_signals() as stop:
+    with pytest.raises(SystemExit) as exit_, stop_on_signals() as stop:
         _unload(client, stop)
-    assert left.value.code == 128 + number
+    assert exit_.value.code == 128 + number
 
 
 def test_a_query_that_cannot_be_followed_is_stopped(athena: tuple[Any, Stubber]) -> None:

@@ -36,13 +36,13 @@ def _removes(stub: Stubber, *keys: str, refused: str = "") -> None:
 
 def test_two_attempts_of_one_job_never_share_a_prefix(s3: tuple[Any, Stubber]) -> None:
     client, stub = s3
-    seen = []
+    prefixes = []
     for _ in range(2):
         _holds(stub)
         with scratch_prefix(client, below=_BELOW, job="pipelines-abc-Snapshot-1") as uri:
-            seen.append(uri)
-    assert seen[0] != seen[1]
-    assert re.fullmatch(rf"{_BELOW}/pipelines-abc-Snapshot-1-[0-9a-f]{{32}}/", seen[0])
+            prefixes.append(uri)
+    assert prefixes[0] != prefixes[1]
+    assert re.fullmatch(rf"{_BELOW}/pipelines-abc-Snapshot-1-[0-9a-f]{{32}}/", prefixes[0])
 
 
 @pytest.mark.parametrize("leaves", [None, InputError("query failed"), SystemExit(143)])

@@ -72,8 +72,8 @@ def test_a_file_that_is_no_table_ends_in_one_message(tmp_path: Path, contract: C
         "`loan_id`": _bytes(tmp_path / "missing.csv", b"title\nEmma\n"),
         "does not exist": tmp_path / "nowhere.csv",
     }
-    for told, file in files.items():
-        with pytest.raises(InputError, match=told) as caught:
+    for message, file in files.items():
+        with pytest.raises(InputError, match=message) as caught:
             check_file(file, contract)
         assert file.name in str(caught.value)
         assert "\n" not in str(caught.value)

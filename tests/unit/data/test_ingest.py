@@ -63,8 +63,8 @@ def test_csv_becomes_the_contracts_typed_table(tmp_path: Path):
 )
 def test_times_without_a_zone_are_utc(tmp_path: Path, text: str, hour: int):
     line = LINE.replace("2025-03-01T12:00:00Z", text)
-    found = read_table(_csv(tmp_path, line), _contract(tmp_path)).column("lent_at")[0].as_py()
-    assert (found.day, found.hour) == (1, hour)
+    lent_at = read_table(_csv(tmp_path, line), _contract(tmp_path)).column("lent_at")[0].as_py()
+    assert (lent_at.day, lent_at.hour) == (1, hour)
 
 
 def test_blanks_are_cut_and_null_values_become_null_as_the_contract_says(tmp_path: Path):
@@ -127,10 +127,10 @@ def test_a_delimiter_that_the_contract_does_not_know_is_named(tmp_path: Path):
 
 def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path: Path):
     batch = pa.record_batch({"price": ["9.5"], "lent_at": ["1.3.2025 9:05"]})
-    (made,) = typed_columns(
+    (batch,) = typed_columns(
         tmp_path / "a.jsonl", _german(tmp_path), ["price", "lent_at"], batches=[batch]
     )
-    assert made.column("price").to_pylist() == [9.5]
+    assert batch.column("price").to_pylist() == [9.5]
 
 
 def test_texts_stay_as_they_are_without_such_a_rule(tmp_path: Path):

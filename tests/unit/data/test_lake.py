@@ -45,9 +45,9 @@ def test_the_lake_holds_the_typed_table_and_says_which_version(
     assert table.uri == f"duckdb://{tmp_path.resolve() / 'lake'}"
     assert table.path == tmp_path / "lake" / contract.table
     assert table.as_of == sha256_tree(table.path)
-    found = pq.read_table(table.path / "data.parquet")
-    assert found.equals(rows(contract))
-    assert found.schema.equals(arrow_schema(contract, "all"))
+    table_rows = pq.read_table(table.path / "data.parquet")
+    assert table_rows.equals(rows(contract))
+    assert table_rows.schema.equals(arrow_schema(contract, "all"))
 
 
 def test_an_unchanged_source_is_not_loaded_again(tmp_path: Path, contract: Contract, raw: Path):

@@ -180,13 +180,13 @@ def test_generated_rows_that_are_damaged_are_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ):
     source = GeneratorSource(kind="generator", generator=names("generators")[0], rows=50, seed=1)
-    made = fetch_data(_data(source), cache=tmp_path)
-    content = made.read_bytes()
+    path = fetch_data(_data(source), cache=tmp_path)
+    content = path.read_bytes()
     flipped = bytes([*content[:500], content[500] ^ 1, *content[501:]])
-    made.write_bytes(flipped if damage == "a flipped bit" else content[:-20])
+    path.write_bytes(flipped if damage == "a flipped bit" else content[:-20])
 
     assert fetch_data(_data(source), cache=tmp_path).read_bytes() == content
-    assert f"{made} has changed since it was written" in capsys.readouterr().err
+    assert f"{path} has changed since it was written" in capsys.readouterr().err
 
 
 def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):
@@ -200,9 +200,9 @@ def test_the_projects_generator_makes_the_rows_and_again_when_its_package_change
 ):
     package = acme.make(tmp_path / "src", monkeypatch)
     source = GeneratorSource(kind="generator", generator="acme.invoices:Invoices", rows=4, seed=1)
-    made = fetch_data(_data(source), cache=tmp_path)
-    assert pq.read_table(made)["text"].to_pylist() == ["paid", "late", "paid", "late"]
-    assert fetch_data(_data(source), cache=tmp_path) == made
+    path = fetch_data(_data(source), cache=tmp_path)
+    assert pq.read_table(path)["text"].to_pylist() == ["paid", "late", "paid", "late"]
+    assert fetch_data(_data(source), cache=tmp_path) == path
     changed = acme.GENERATOR.replace('"paid"', '"settled"')
     (package / "invoices.py").write_text(changed)
     acme.forget(monkeypatch)

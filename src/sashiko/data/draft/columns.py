@@ -24,19 +24,14 @@ def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Cl
     for column in raw.columns:
         classes[column.name] = classify_name(column.physical_name)
         if column.is_prose and classes[column.name][0] == "none":
-            classes[column.name] = (
-                "none",
-                "sentences may name people: read some, and call it pii if so",
-            )
+            why = "sentences may name people: read some, and call it pii if so"
+            classes[column.name] = ("none", why)
         if column is target:
             classes[column.name] = ("none", "the label, which a model is trained on")
         elif column in facets:
             classes[column.name] = ("sensitive", "a facet: for judging bias only")
         elif any_match(column.texts, _EMAIL):
-            classes[column.name] = (
-                "pii",
-                "some values are e-mail addresses; no step reads it then",
-            )
+            classes[column.name] = ("pii", "some values are e-mail addresses, so no step reads it")
     return classes
 
 

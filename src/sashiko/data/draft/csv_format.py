@@ -2,17 +2,15 @@
 
 import codecs
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from sashiko.contract.model import Delimiter, Encoding
-from sashiko.data.raw_files import DELIMITERS, describe_delimiter, python_encoding
+from sashiko.data.raw_files import DELIMITERS, decode_chunks, describe_delimiter, python_encoding
 from sashiko.errors import InputError
 
-_CHUNK_BYTES = 8 << 20
 _ROWS = 100  # that show the delimiter
 _LETTERS = 12
 _FALLBACK: Encoding = "windows-1252"
@@ -66,7 +64,7 @@ def _encoding(path: Path, option: Encoding | None) -> tuple[Encoding, str]:
         if handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16", "the file begins with the byte order mark of UTF-16"
     try:
-        if not any("\0" in text for text in _decode(path, "utf-8")):
+        if not any("\0" in text for text in decode_chunks(path, "utf-8")):
             return "utf-8", ""
         raise InputError(
             f"{path} is not UTF-8 text: it contains zero bytes; name its encoding, such as "
@@ -76,7 +74,7 @@ def _encoding(path: Path, option: Encoding | None) -> tuple[Encoding, str]:
         pass
     letters: set[str] = set()
     try:
-        for text in _decode(path, _FALLBACK):
+        for text in decode_chunks(path, _FALLBACK):
             letters |= {letter for letter in text if letter > "\x7f"}
     except UnicodeDecodeError as error:
         raise InputError(
@@ -84,12 +82,6 @@ def _encoding(path: Path, option: Encoding | None) -> tuple[Encoding, str]:
         ) from error
     examples = " ".join(sorted(letters)[:_LETTERS])
     return _FALLBACK, f"the file is not UTF-8; check that it contains these letters: {examples}"
-
-
-def _decode(path: Path, encoding: str) -> Iterator[str]:
-    with path.open("rb") as handle:
-        chunks = iter(lambda: handle.read(_CHUNK_BYTES), b"")
-        yield from codecs.iterdecode(chunks, encoding)
 
 
 def _width(path: Path, encoding: Encoding, delimiter: str) -> tuple[bool, int]:

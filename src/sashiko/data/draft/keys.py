@@ -74,7 +74,7 @@ def key_like(column: Profile) -> str:
 def near_key_repeats(column: Profile) -> Repeats:
     """Returns the rows that repeat an earlier value of a column that is nearly a key.
 
-    None if the column is a key or far from one.
+    Empty if the column is a key or far from one.
     """
     filled = len(column.texts) - column.missing
     if column.distinct <= _FEW or column.distinct < _NEARLY * filled:

@@ -41,10 +41,10 @@ def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -
     if not dates and private:
         why = f"{', '.join(private)} may not be read for it, and no other column is a date"
     elif not dates:
-        why = "no column is a date, so rows cannot be split by time"
-        why += "".join(
+        warnings = [
             f"; {column.name}: {column.warning}" for column in raw.columns if column.warning
-        )
+        ]
+        why = f"no column is a date, so rows cannot be split by time{''.join(warnings)}"
     else:
         names = ", ".join(column.name for column in dates)
         why = f"{names} has gaps, or too few days or labels, for three parts in time"

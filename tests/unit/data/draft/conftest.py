@@ -30,14 +30,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def columns(**changes: Sequence[Any] | None) -> dict[str, Sequence[Any]]:
     """Columns of a small data set, with others in their place; None leaves one out."""
-    made: dict[str, Any] = {
+    table: dict[str, Any] = {
         "Visit ID": [f"V{n:03d}" for n in range(ROWS)],
         "Kind": [("first", "second", "follow-up")[n % 3] for n in range(ROWS)],
         "Group": [("a", "b")[n // 2 % 2] for n in range(ROWS)],
         "No Show": [("no", "no", "yes")[n * 7 % 11 % 3] for n in range(ROWS)],
     }
-    made |= {name.replace("_", " "): values for name, values in changes.items()}
-    return {name: values for name, values in made.items() if values is not None}
+    table |= {name.replace("_", " "): values for name, values in changes.items()}
+    return {name: values for name, values in table.items() if values is not None}
 
 
 def write_csv(
@@ -55,7 +55,7 @@ def write_csv(
 
 
 @pytest.fixture
-def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
+def draft(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
     """Drafts from columns, writes both files, and reads them as a run would."""
 
     def make(
@@ -66,7 +66,7 @@ def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
         **options: Any,
     ) -> tuple[Contract, Recipe]:
         path = table if isinstance(table, Path) else write_csv(repository / "visits.csv", table)
-        draft = make_draft(
+        content = make_draft(
             path,
             name=project_name(path),
             source=source_path(path),
@@ -74,8 +74,8 @@ def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
             facets=facets,
             options=FormatOptions(**options),
         )
-        make.notes = draft.notes
-        contract_file, recipe_file = write_draft(draft)
+        make.notes = content.notes
+        contract_file, recipe_file = write_draft(content)
         contract, recipe = load_contract(contract_file), load_recipe(recipe_file)
         check_recipe(recipe, contract, source=recipe_file)
         return contract, recipe

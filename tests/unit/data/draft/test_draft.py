@@ -16,22 +16,22 @@ from tests.unit.data.draft.conftest import ROWS, columns
 DAYS = [(dt.date(2025, 1, 1) + dt.timedelta(days=n // 2)).isoformat() for n in range(ROWS)]
 
 
-def test_the_draft_is_valid_and_its_own_file_passes_it(drafted) -> None:
-    contract, recipe = drafted(columns(), facets=["Group"])
+def test_the_draft_is_valid_and_its_own_file_passes_it(draft) -> None:
+    contract, recipe = draft(columns(), facets=["Group"])
     assert (contract.table, recipe.name, contract.key) == ("visits", "visits", "visit_id")
     assert contract.column("visit_id").physical_name == "Visit ID"
     verdict = check_file(Path("visits.csv"), contract)
     assert verdict.passed, verdict.summary
 
 
-def test_the_rarer_label_is_the_positive_one(drafted) -> None:
-    contract, _ = drafted(columns())
+def test_the_rarer_label_is_the_positive_one(draft) -> None:
+    contract, _ = draft(columns())
     assert (contract.label.column, contract.label.positive) == ("no_show", "yes")
 
 
-def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(drafted) -> None:
+def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft) -> None:
     labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # all of group a
-    contract, recipe = drafted(
+    contract, recipe = draft(
         columns(No_Show=labels, Group=["ab"[n % 2] for n in range(ROWS)]),
         facets=["group"],
     )
@@ -41,9 +41,9 @@ def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(drafted
     assert (gate.metric, gate.facet, gate.minimum, gate.maximum) == ("DI", "group", 0.8, 1.25)
 
 
-def test_every_facet_is_gated_and_reweighed(drafted) -> None:
+def test_every_facet_is_gated_and_reweighed(draft) -> None:
     bands = ["18-39", "40-59", "60+", "unknown"] * (ROWS // 4)
-    _, recipe = drafted(columns(Age_Band=bands), facets=["Age Band", "Group"])
+    _, recipe = draft(columns(Age_Band=bands), facets=["Age Band", "Group"])
     assert [(gate.metric, gate.facet, gate.minimum) for gate in recipe.bias.gates] == [
         ("DI", "age_band", 0.8),
         ("DI", "group", 0.8),
@@ -51,8 +51,8 @@ def test_every_facet_is_gated_and_reweighed(drafted) -> None:
     assert recipe.reweighing.facets == ("age_band", "group")
 
 
-def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(drafted) -> None:
-    _, recipe = drafted(columns())
+def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(draft) -> None:
+    _, recipe = draft(columns())
     gates = [(gate.metric, gate.better_than, gate.margin) for gate in recipe.quality.gates]
     assert ("auc", "tfidf_logistic_regression", 0) in gates
     [line] = [
@@ -77,14 +77,14 @@ def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(dr
         ([""] * ROWS, "string"),
     ],
 )
-def test_types(drafted, values, kind) -> None:
-    contract, _ = drafted(columns(Extra=values))
+def test_types(draft, values, kind) -> None:
+    contract, _ = draft(columns(Extra=values))
     assert contract.column("extra").logical_type == kind
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_a_date_splits_by_time_into_three_parts_with_both_labels(drafted) -> None:
-    contract, _ = drafted(columns(Seen_On=DAYS))
+def test_a_date_splits_by_time_into_three_parts_with_both_labels(draft) -> None:
+    contract, _ = draft(columns(Seen_On=DAYS))
     split = contract.split
     assert isinstance(split, TimeSplit)
     assert split.column == "seen_on"
@@ -96,26 +96,32 @@ def test_a_date_splits_by_time_into_three_parts_with_both_labels(drafted) -> Non
 @pytest.mark.parametrize(
     "dates", [None, ["2025-01-01"] * ROWS, ["", *DAYS[1:]], ["2025-01-01", *DAYS[-1:] * (ROWS - 1)]]
 )
-def test_without_a_date_that_will_do_the_split_is_by_text(drafted, dates) -> None:
-    contract, _ = drafted(columns(Seen_On=dates))
+def test_without_a_date_that_will_do_the_split_is_by_text(draft, dates) -> None:
+    contract, _ = draft(columns(Seen_On=dates))
     assert isinstance(contract.split, TextHashSplit)
 
 
-def test_a_file_without_a_key_is_numbered(drafted) -> None:
-    contract, _ = drafted(columns(Visit_ID=None))
+def test_a_date_does_not_split_if_a_part_would_lack_a_label(draft) -> None:
+    labels = ["yes"] * 40 + ["no"] * (ROWS - 40)
+    contract, _ = draft(columns(Seen_On=DAYS, No_Show=labels))
+    assert isinstance(contract.split, TextHashSplit)
+
+
+def test_a_file_without_a_key_is_numbered(draft) -> None:
+    contract, _ = draft(columns(Visit_ID=None))
     assert (contract.key, contract.ingest.row_number) == ("row_number", "row_number")
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_an_unnamed_index_is_skipped(drafted) -> None:
-    contract, _ = drafted({"": range(ROWS), **columns()})
+def test_an_unnamed_index_is_skipped(draft) -> None:
+    contract, _ = draft({"": range(ROWS), **columns()})
     assert contract.key == "row_number"
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_persons_are_kept_from_training_and_their_values_out_of_the_files(drafted) -> None:
+def test_persons_are_kept_from_training_and_their_values_out_of_the_files(draft) -> None:
     secret = [("ana@x.org", "bo@y.org")[n % 2] for n in range(ROWS)]
-    contract, recipe = drafted(
+    contract, recipe = draft(
         columns(
             Client_Name=["Ana", "Bo"] * (ROWS // 2),
             Reached_At=secret,
@@ -135,23 +141,23 @@ def test_persons_are_kept_from_training_and_their_values_out_of_the_files(drafte
         assert value not in written
 
 
-def test_300_categories_are_text_and_not_a_list_of_allowed_values(drafted) -> None:
+def test_300_categories_are_text_and_not_a_list_of_allowed_values(draft) -> None:
     table = columns(Code=[f"P-{n % 100}" for n in range(ROWS)])
-    contract, _ = drafted(table)
+    contract, _ = draft(table)
     assert contract.column("code").allowed_values == ()
     assert contract.column("kind").allowed_values == ("first", "follow-up", "second")
     assert "code" in contract.text_columns
 
 
-def test_without_a_facet_bias_is_not_judged_and_a_candidate_is_named(drafted) -> None:
-    contract, recipe = drafted(columns(Age_Band=["18-39", "40+"] * (ROWS // 2)))
+def test_without_a_facet_bias_is_not_judged_and_a_candidate_is_named(draft) -> None:
+    contract, recipe = draft(columns(Age_Band=["18-39", "40+"] * (ROWS // 2)))
     assert (contract.facets, recipe.bias.judged) == ((), False)
     assert "age_band may tell groups" in Path("recipes/visits.yaml").read_text()
 
 
-def test_blanks_and_stand_ins_for_missing_are_seen(drafted) -> None:
+def test_blanks_and_stand_ins_for_missing_are_seen(draft) -> None:
     kinds = [(" first", "?", "second ")[n % 3] for n in range(ROWS)]
-    contract, _ = drafted(columns(Kind=kinds))
+    contract, _ = draft(columns(Kind=kinds))
     assert contract.ingest.trim
     assert contract.ingest.null_values == ("", "?")
     assert contract.column("kind").allowed_values == ("first", "second")
@@ -159,54 +165,54 @@ def test_blanks_and_stand_ins_for_missing_are_seen(drafted) -> None:
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_parquet_with_its_own_types(drafted, repository: Path) -> None:
+def test_parquet_with_its_own_types(draft, repository: Path) -> None:
     table = columns(No_Show=[n % 5 == 0 for n in range(ROWS)])
     paid = [n / 2 for n in range(ROWS)]
     when = [dt.datetime(2025, 1, 1 + n // 10, 8) for n in range(ROWS)]
-    made = pa.table(table | {"Paid": paid, "When": when})
-    kinds = pa.chunked_array([made["Kind"].combine_chunks().dictionary_encode()])
-    made = made.set_column(made.column_names.index("Kind"), "Kind", kinds)
-    pq.write_table(made, repository / "visits.parquet")
-    contract, _ = drafted(repository / "visits.parquet")
+    parquet = pa.table(table | {"Paid": paid, "When": when})
+    kinds = pa.chunked_array([parquet["Kind"].combine_chunks().dictionary_encode()])
+    parquet = parquet.set_column(parquet.column_names.index("Kind"), "Kind", kinds)
+    pq.write_table(parquet, repository / "visits.parquet")
+    contract, _ = draft(repository / "visits.parquet")
     assert (contract.label.positive, contract.label.negative) == ("true", "false")
     assert contract.column("when").logical_type == "timestamp"
     assert check_file(repository / "visits.parquet", contract).passed
 
 
-def test_hostile_names_and_values_stay_values(drafted) -> None:
-    odd = "# review: {a}, 'b': [\"c\"]\n- d"
-    kinds = [(odd, "yes", "null: ~")[n % 3] for n in range(ROWS)]
-    contract, _ = drafted(
+def test_hostile_names_and_values_stay_values(draft) -> None:
+    hostile = "# review: {a}, 'b': [\"c\"]\n- d"
+    kinds = [(hostile, "yes", "null: ~")[n % 3] for n in range(ROWS)]
+    contract, _ = draft(
         columns(Kind=kinds) | {"Füße: {x} #1": kinds, "Kind ": kinds, "年齢": kinds}
     )
-    assert set(contract.column("kind").allowed_values) == {odd, "yes", "null: ~"}
+    assert set(contract.column("kind").allowed_values) == {hostile, "yes", "null: ~"}
     names = [column.name for column in contract.columns]
     assert names[-3:] == ["fusse_x_1", "kind_2", "column_7"]
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_every_guess_is_marked(drafted) -> None:
-    drafted(columns(Paid=[n / 2 for n in range(ROWS)]), facets=["Group"])
-    given = "    logicalType: object"
+def test_every_guess_is_marked(draft) -> None:
+    draft(columns(Paid=[n / 2 for n in range(ROWS)]), facets=["Group"])
+    fixed = "    logicalType: object"
     guessed = ("logicalType:", "logicalTypeOptions:", "classification:", "description: ", "enum:",
                "primaryKey:", "required:", "disadvantaged:", "positive:", "kind: text_hash",
                "template:", "minimum:", "strength:")  # fmt: skip
     for file in ("contracts/visits.odcs.yaml", "recipes/visits.yaml"):
         marked = review_lines(Path(file))
         for number, line in enumerate(Path(file).read_text().splitlines(), 1):
-            if any(word in line for word in guessed) and line != given:
+            if any(word in line for word in guessed) and line != fixed:
                 assert number in marked, line
 
 
-def test_nothing_is_ever_overwritten(drafted) -> None:
-    drafted(columns())
+def test_nothing_is_ever_overwritten(draft) -> None:
+    draft(columns())
     before = Path("contracts/visits.odcs.yaml").read_bytes()
     with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already"):
-        drafted(columns(), facets=["Group"])
+        draft(columns(), facets=["Group"])
     assert Path("contracts/visits.odcs.yaml").read_bytes() == before
     Path("contracts/visits.odcs.yaml").unlink()
     with pytest.raises(InputError, match=r"recipes/visits.yaml is there already"):
-        drafted(columns())
+        draft(columns())
     assert not Path("contracts/visits.odcs.yaml").exists()
 
 
@@ -233,8 +239,8 @@ def test_nothing_is_ever_overwritten(drafted) -> None:
         (columns(Kind=None, Group=None), {}, "no column is left for the text"),
     ],
 )
-def test_what_cannot_be_drafted_is_one_clear_error(drafted, table, options, expected) -> None:
+def test_what_cannot_be_drafted_is_one_clear_error(draft, table, options, expected) -> None:
     with pytest.raises(InputError) as caught:
-        drafted(table, **options)
+        draft(table, **options)
     assert expected in str(caught.value)
     assert not Path("contracts").exists()

@@ -37,8 +37,8 @@ def _kept_out(contract, recipe, name: str) -> bool:
         ("Token", [f"{n:08x}-aaaa-bbbb-cccc-{n:012x}" for n in range(ROWS)]),
     ],
 )
-def test_what_finds_a_row_or_a_person_again_is_kept_from_training(drafted, name, values) -> None:
-    contract, recipe = drafted(columns() | {name: values})
+def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, values) -> None:
+    contract, recipe = draft(columns() | {name: values})
     [column] = [column for column in contract.columns if column.physical_name == name]
     assert _kept_out(contract, recipe, column.name)
     text = Path("contracts/visits.odcs.yaml").read_text()
@@ -64,48 +64,48 @@ def test_what_finds_a_row_or_a_person_again_is_kept_from_training(drafted, name,
         ),
     ],
 )
-def test_what_describes_a_row_is_trained_on(drafted, name, values) -> None:
-    contract, _ = drafted(columns() | {name: values})
+def test_what_describes_a_row_is_trained_on(draft, name, values) -> None:
+    contract, _ = draft(columns() | {name: values})
     column = contract.columns[-1]
     assert (column.physical_name, column.classification) == (name, "none")
     assert column.name in contract.text_columns
 
 
-def test_a_customer_number_is_no_key_although_it_tells_the_rows_apart(drafted) -> None:
+def test_a_customer_number_is_no_key_although_it_tells_the_rows_apart(draft) -> None:
     numbers = [f"K{n}" for n in range(ROWS)]
-    contract, recipe = drafted(columns(Visit_ID=None) | {"Kundennummer": numbers})
+    contract, recipe = draft(columns(Visit_ID=None) | {"Kundennummer": numbers})
     assert contract.key == "row_number"
     assert _kept_out(contract, recipe, "kundennummer")
 
 
-def test_rows_that_come_twice_are_named_with_count_rows_and_advice(drafted) -> None:
+def test_rows_that_come_twice_are_named_with_count_rows_and_advice(draft) -> None:
     table = {name: [*values, *values[10:14]] for name, values in columns().items()}
-    contract, _ = drafted(table)
+    contract, _ = draft(table)
     assert contract.limitations == "4 rows repeat an earlier one in every column."
     line = "review: such as rows 201, 202, 203: remove what was loaded twice, or say why"
     assert line in Path("contracts/visits.odcs.yaml").read_text()
     assert (
         "4 rows repeat an earlier one in every column, such as rows 201, 202, 203: remove at the "
         "source what was loaded twice, and start again"
-    ) in drafted.notes
+    ) in draft.notes
     assert any(
         note.startswith("visit_id is nearly a key: 4 of 204 rows repeat an earlier value, such as")
-        for note in drafted.notes
+        for note in draft.notes
     )
     assert contract.key == "row_number"
     assert contract.column("visit_id").classification == "pii"
 
 
-def test_rows_that_differ_in_their_key_alone_are_named_as_well(drafted) -> None:
+def test_rows_that_differ_in_their_key_alone_are_named_as_well(draft) -> None:
     notes = [f"seen for the {n % 190}th time in this room, and then sent home" for n in range(ROWS)]
     table = {"Visit ID": columns()["Visit ID"], "Note": notes, "No Show": FEW}
-    contract, _ = drafted(table)
+    contract, _ = draft(table)
     assert contract.limitations == "10 rows repeat an earlier one in every column but visit_id."
     assert contract.key == "visit_id"
 
 
-def test_a_file_without_repetition_says_nothing_of_it(drafted) -> None:
+def test_a_file_without_repetition_says_nothing_of_it(draft) -> None:
     texts = [f"seen for the {n}th time in this room, and then sent home" for n in range(ROWS)]
-    contract, _ = drafted(columns(Note=texts))
+    contract, _ = draft(columns(Note=texts))
     assert contract.limitations == "Not known."
-    assert not any("repeat" in note for note in drafted.notes)
+    assert not any("repeat" in note for note in draft.notes)

@@ -26,14 +26,14 @@ def _typed(contract, name: str) -> list:
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "utf-16", "utf-8-sig"])
-def test_a_german_file_is_read_and_split_by_time(drafted, encoding) -> None:
+def test_a_german_file_is_read_and_split_by_time(draft, encoding) -> None:
     table = columns(
         Preis=PRICES,
         Gewicht=[f"{200 + 9 * n:,}".replace(",", ".") for n in range(ROWS)],
         Am=[f"{day:%d.%m.%Y}" for day in DAYS],
         Kind=[("früh", "spät", "über Nacht")[n % 3] for n in range(ROWS)],
     )
-    contract, _ = drafted(
+    contract, _ = draft(
         write_csv(Path("visits.csv"), table, delimiter=";", encoding=encoding), facets=["Group"]
     )
     rules = contract.ingest
@@ -48,7 +48,7 @@ def test_a_german_file_is_read_and_split_by_time(drafted, encoding) -> None:
     assert check_file(Path("visits.csv"), contract).passed
     written = Path("contracts/visits.odcs.yaml").read_text()
     assert "digits that no number keeps" not in written
-    assert drafted.notes[-1] == "split: by time, on am"
+    assert draft.notes[-1] == "split: by time, on am"
 
 
 @pytest.mark.parametrize(
@@ -68,24 +68,24 @@ def test_a_german_file_is_read_and_split_by_time(drafted, encoding) -> None:
     ],
 )
 def test_numbers_are_read_by_the_marks_that_fit_the_file(
-    drafted, values, delimiter, options, first
+    draft, values, delimiter, options, first
 ) -> None:
     table = columns(Paid=(values * ROWS)[:ROWS])
-    contract, _ = drafted(write_csv(Path("visits.csv"), table, delimiter=delimiter), **options)
+    contract, _ = draft(write_csv(Path("visits.csv"), table, delimiter=delimiter), **options)
     assert _typed(contract, "paid")[0] == first
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(drafted) -> None:
+def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft) -> None:
     either = columns(Paid=["1.234", "850"] * (ROWS // 2))
-    drafted(write_csv(Path("visits.csv"), either, delimiter=";"))
+    draft(write_csv(Path("visits.csv"), either, delimiter=";"))
     ambiguity = "`1.234` is read as 1234 and could be 1.234"
-    assert any(ambiguity in note and "--decimal point" in note for note in drafted.notes)
+    assert any(ambiguity in note and "--decimal point" in note for note in draft.notes)
     assert f"# review: {ambiguity}" in Path("contracts/visits.odcs.yaml").read_text()
 
     unambiguous = write_csv(Path("other.csv"), either | {"Rate": ["0,5"] * ROWS}, delimiter=";")
-    drafted(unambiguous)
-    assert not any("could be" in note for note in drafted.notes)
+    draft(unambiguous)
+    assert not any("could be" in note for note in draft.notes)
 
 
 @pytest.mark.parametrize(
@@ -103,21 +103,21 @@ def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft
         (["2025-02-01", "2025-01-31"], None, dt.date(2025, 2, 1)),
     ],
 )  # fmt: skip
-def test_dates_are_read_by_the_format_that_every_value_has(drafted, values, pattern, first) -> None:
-    contract, _ = drafted(columns(Seen_On=(values * ROWS)[:ROWS]))
+def test_dates_are_read_by_the_format_that_every_value_has(draft, values, pattern, first) -> None:
+    contract, _ = draft(columns(Seen_On=(values * ROWS)[:ROWS]))
     assert contract.column("seen_on").options.format == pattern
     assert _typed(contract, "seen_on")[0] == first
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_where_no_value_tells_day_and_month_apart_a_person_must(drafted) -> None:
+def test_where_no_value_tells_day_and_month_apart_a_person_must(draft) -> None:
     with pytest.raises(
         InputError, match=r"`Seen On`.* dd/MM/yyyy and as MM/dd/yyyy.* --date-order"
     ):
-        drafted(columns(Seen_On=FIRSTS))
-    contract, _ = drafted(columns(Seen_On=FIRSTS), date_order="mdy")
+        draft(columns(Seen_On=FIRSTS))
+    contract, _ = draft(columns(Seen_On=FIRSTS), date_order="mdy")
     assert contract.column("seen_on").options.format == "MM/dd/yyyy"
-    assert any("as --date-order says" in note for note in drafted.notes)
+    assert any("as --date-order says" in note for note in draft.notes)
 
 
 @pytest.mark.parametrize(
@@ -128,36 +128,34 @@ def test_where_no_value_tells_day_and_month_apart_a_person_must(drafted) -> None
         ({"Rate": ["0,5"] * ROWS}, "dd/MM/yyyy"),
     ],
 )
-def test_the_rest_of_the_file_tells_day_and_month_apart(drafted, other, pattern) -> None:
-    contract, _ = drafted(columns(Seen_On=FIRSTS) | other)
+def test_the_rest_of_the_file_tells_day_and_month_apart(draft, other, pattern) -> None:
+    contract, _ = draft(columns(Seen_On=FIRSTS) | other)
     assert contract.column("seen_on").options.format == pattern
 
 
 @pytest.mark.parametrize("value", ["17.13.2025", "30.02.2025", "soon"])
 def test_a_column_that_is_nearly_of_dates_is_named_and_so_is_the_split_by_text(
-    drafted, value
+    draft, value
 ) -> None:
     days = [f"{day:%d.%m.%Y}" for day in DAYS]
     days[16] = value
-    contract, _ = drafted(columns(Seen_On=days))
+    contract, _ = draft(columns(Seen_On=days))
     assert contract.column("seen_on").logical_type == "string"
     assert isinstance(contract.split, TextHashSplit)
-    assert drafted.notes[-1].startswith("split: by a hash of the text, not by time: no column is")
-    assert (
-        "seen_on: most of its values are dates such as dd.MM.yyyy, but row 17" in drafted.notes[-1]
-    )
+    assert draft.notes[-1].startswith("split: by a hash of the text, not by time: no column is")
+    assert "seen_on: most of its values are dates such as dd.MM.yyyy, but row 17" in draft.notes[-1]
 
 
-def test_a_date_of_birth_splits_nothing_and_the_draft_says_so(drafted) -> None:
-    contract, _ = drafted(columns(Geburtsdatum=[f"{day:%d.%m.%Y}" for day in DAYS]))
+def test_a_date_of_birth_splits_nothing_and_the_draft_says_so(draft) -> None:
+    contract, _ = draft(columns(Geburtsdatum=[f"{day:%d.%m.%Y}" for day in DAYS]))
     assert isinstance(contract.split, TextHashSplit)
-    assert "geburtsdatum may not be read for it, and no other column" in drafted.notes[-1]
+    assert "geburtsdatum may not be read for it, and no other column" in draft.notes[-1]
 
 
-def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(drafted) -> None:
+def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(draft) -> None:
     path = Path("visits.csv")
     table = columns(Kind=["früh|x", "spät|y"] * (ROWS // 2))
-    contract, _ = drafted(
+    contract, _ = draft(
         write_csv(path, table, delimiter="\t", encoding="iso-8859-15"),
         delimiter="\t",
         encoding="iso-8859-15",
@@ -167,21 +165,21 @@ def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(drafted) -> N
     assert check_file(path, contract).passed
 
 
-def test_a_mark_that_parts_the_header_alone_is_no_delimiter(drafted) -> None:
-    contract, _ = drafted(columns() | {"Side (a;b;c;d;e;f;g)": list("ab") * (ROWS // 2)})
+def test_a_mark_that_parts_the_header_alone_is_no_delimiter(draft) -> None:
+    contract, _ = draft(columns() | {"Side (a;b;c;d;e;f;g)": list("ab") * (ROWS // 2)})
     assert contract.ingest.delimiter == ","
     assert contract.columns[-1].physical_name == "Side (a;b;c;d;e;f;g)"
 
 
-def test_bytes_of_no_known_encoding_are_refused_with_the_option_that_names_it(drafted) -> None:
+def test_bytes_of_no_known_encoding_are_refused_with_the_option_that_names_it(draft) -> None:
     path = write_csv(Path("visits.csv"), columns())
     path.write_bytes(path.read_bytes() + b"\x81,a,b,no\n")
     with pytest.raises(InputError, match=r"neither UTF-8 nor windows-1252 .* --encoding"):
-        drafted(path)
+        draft(path)
 
 
-def test_texts_in_another_language_than_the_encoders_are_named(drafted) -> None:
-    drafted(columns(Kind=["früh", "spät"] * (ROWS // 2)))
+def test_texts_in_another_language_than_the_encoders_are_named(draft) -> None:
+    draft(columns(Kind=["früh", "spät"] * (ROWS // 2)))
     recipe = Path("recipes/visits.yaml").read_text()
     assert "# review: an encoder for English, and the texts of 100 % of the rows" in recipe
 

@@ -28,7 +28,7 @@ def _frame(rows: int = 20_000, seed: int = 3, bias: bool = True, drift: bool = F
 def _with_severity(bias: bool = True):
     """Adds what no column shows: the severity that the text tells."""
     frame = _frame(bias=bias).copy()
-    found = [
+    phrases = [
         next(
             (level, phrase in NEW)
             for level, phrases in enumerate(SEVERITIES)
@@ -37,7 +37,7 @@ def _with_severity(bias: bool = True):
         )
         for text in frame.complaint_text
     ]
-    frame[["severity", "is_new"]] = pd.DataFrame(found, index=frame.index)
+    frame[["severity", "is_new"]] = pd.DataFrame(phrases, index=frame.index)
     frame["escalated"] = frame.escalate == "yes"
     return frame
 
@@ -85,8 +85,8 @@ def test_a_quarter_of_the_phrases_is_new_and_none_is_seen_before_the_cut_off():
 )
 def test_label_follows_severity_and_gender(gender: str, rates: tuple[float, ...]):
     frame = _with_severity()
-    found = frame[frame.customer_gender == gender].groupby("severity").escalated.mean()
-    assert found.tolist() == pytest.approx(rates, abs=0.03)
+    shares = frame[frame.customer_gender == gender].groupby("severity").escalated.mean()
+    assert shares.tolist() == pytest.approx(rates, abs=0.03)
 
 
 def _truth(bias: bool = True):
