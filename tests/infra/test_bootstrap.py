@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.variants import ROOT, assembly_of, bootstrapped, settings_of, write_config
+from tests.project_root import IMAGES
 
 BOUNDARY = "cdk-sashiko-boundary-us-east-1"
 
@@ -86,7 +87,7 @@ def test_cloudformation_reads_no_data(policies):
 
 @pytest.mark.slow
 def test_its_app_takes_the_projects_stacks_and_an_endpoint_that_may_come(tmp_path):
-    for name in ("contracts", "pipelines", "recipes"):
+    for name in ("contracts", "pipelines", "recipes", *IMAGES):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "config").mkdir()
     write_config(tmp_path / "config", "dev")
