@@ -19,10 +19,10 @@ def run(emulator: Emulator, line: str) -> None:
     """
     files: dict[str, Any] = {}
     for part in line.split(" && "):
-        program, service, command, *words = shlex.split(part)
+        program, service, command, *options = shlex.split(part)
         assert program == "aws", part
-        if words[-2] == ">":
-            query, file = words[words.index("--query") + 1], words[-1]
+        if options[-2] == ">":
+            query, file = options[options.index("--query") + 1], options[-1]
             answer = getattr(emulator.client(service), command.replace("-", "_"))()
             files[f"file://{file}"] = jmespath.search(query, answer)
             continue
@@ -32,22 +32,22 @@ def run(emulator: Emulator, line: str) -> None:
             client.meta.method_to_api_mapping[method]
         ).input_shape.members
         names = {xform_name(name, "-"): name for name in members}
-        given = {
+        arguments = {
             names[option.removeprefix("no-") if not values else option]: _value(
                 members[names.get(option, names.get(option.removeprefix("no-")))].type_name,
                 option,
                 values,
                 files,
             )
-            for option, values in _options(words)
+            for option, values in _options(options)
         }
-        getattr(client, method)(**given)
+        getattr(client, method)(**arguments)
 
 
-def _options(words: list[str]) -> Iterator[tuple[str, list[str]]]:
-    starts = [index for index, word in enumerate(words) if word.startswith("--")]
-    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
-        yield words[start].removeprefix("--"), words[start + 1 : end]
+def _options(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
+    starts = [index for index, word in enumerate(arguments) if word.startswith("--")]
+    for start, end in zip(starts, [*starts[1:], len(arguments)], strict=True):
+        yield arguments[start].removeprefix("--"), arguments[start + 1 : end]
 
 
 def _value(kind: str, option: str, values: list[str], files: dict[str, Any]) -> Any:

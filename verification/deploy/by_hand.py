@@ -1,4 +1,4 @@
-"""What a person may change by hand in a deployed lake; some come back with their undoing."""
+"""Changes by hand in a deployed lake; some return a function that undoes them."""
 
 from typing import Any
 
@@ -33,9 +33,9 @@ def first_location(lake: Governed) -> str:
 
 
 def the_filter(lake: Governed) -> dict[str, Any]:
-    listed = lake.formation.list_data_cells_filter(Table=complaints(lake))
-    (found,) = listed["DataCellsFilters"]
-    return dict(found)
+    response = lake.formation.list_data_cells_filter(Table=complaints(lake))
+    (cells_filter,) = response["DataCellsFilters"]
+    return dict(cells_filter)
 
 
 def admin_removed(lake: Governed) -> None:
@@ -88,8 +88,8 @@ def everybody_granted(lake: Governed) -> None:
 
 def training_granted(lake: Governed) -> None:
     policies = [item for item in lake.environment.governance.grants if item.permission == "SELECT"]
-    some = next(item.securable for item in policies if item.securable.kind == "LFTagPolicy")
-    grant(lake, lake.role("training"), securable_json(some, account=ACCOUNT), "SELECT")
+    tag_policy = next(item.securable for item in policies if item.securable.kind == "LFTagPolicy")
+    grant(lake, lake.role("training"), securable_json(tag_policy, account=ACCOUNT), "SELECT")
 
 
 def deployer_granted(lake: Governed) -> None:
@@ -172,15 +172,15 @@ def filter_shows_another_row(lake: Governed) -> None:
 
 
 def filter_shows_another_column(lake: Governed) -> None:
-    found = the_filter(lake)
-    data = found | {"ColumnNames": [*found["ColumnNames"], "customer_name"]}
+    cells_filter = the_filter(lake)
+    data = cells_filter | {"ColumnNames": [*cells_filter["ColumnNames"], "customer_name"]}
     lake.formation.update_data_cells_filter(TableData=data)
 
 
 def filter_deleted(lake: Governed) -> None:
     key = ("TableCatalogId", "DatabaseName", "TableName", "Name")
-    found = the_filter(lake)
-    lake.formation.delete_data_cells_filter(**{name: found[name] for name in key})
+    cells_filter = the_filter(lake)
+    lake.formation.delete_data_cells_filter(**{name: cells_filter[name] for name in key})
 
 
 def filter_added(lake: Governed) -> None:

@@ -1,4 +1,4 @@
-"""What a fork changes between two deploys, and what it gets wrong."""
+"""Changes of a fork between two deploys, and mistakes in its templates."""
 
 import hashlib
 import json
@@ -40,21 +40,23 @@ def _change(document: Document, channel: str, shown: tuple[str, ...]) -> None:
         }
     )
     column_of(document, "channel")["classification"] = channel
-    (text,) = [item for item in table["customProperties"] if item["property"] == "textColumns"]
-    text["value"].remove("channel")  # only what a broker may read becomes text
+    (text_columns,) = [
+        item for item in table["customProperties"] if item["property"] == "textColumns"
+    ]
+    text_columns["value"].remove("channel")  # only columns that a broker may read become text
     mortgages(*shown, persona=READER)(document)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """What AWS would refuse, and what is to be said of it.
+    """A template that AWS would refuse, and the expected message.
 
     Attributes:
-        name: what is wrong.
-        stack: whose template it is made in.
-        make: makes it in that template's resources, and returns the logical id.
-        where: the property that has to be named.
-        reason: what has to be said of the property.
+        name: the mistake.
+        stack: the stack whose template has it.
+        make: makes the mistake in that template's resources, and returns the logical id.
+        where: the property that the message has to name.
+        reason: the text that the message has to give for the property.
     """
 
     name: str
@@ -127,9 +129,9 @@ def _stage_that_no_dockerfile_has(resources: Document) -> str:
         for name, body in resources.items()
         if body["Type"] == "Custom::ImageBuild" and body["Properties"]["Target"] == "serving"
     ]
-    wanted = resources[name]["Properties"]
-    image = wanted["Image"].replace(wanted["Tag"], "0.1.0-another")
-    wanted.update(Target="nothing", Tag="0.1.0-another", Image=image)
+    properties = resources[name]["Properties"]
+    image = properties["Image"].replace(properties["Tag"], "0.1.0-another")
+    properties.update(Target="nothing", Tag="0.1.0-another", Image=image)
     return name
 
 

@@ -16,8 +16,8 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as found:
-        yield found
+    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as process:
+        yield process
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-"""What a template says of a resource and a service does not."""
+"""Differences between a template and a service's description of a resource."""
 
 from collections.abc import Iterator
 from typing import Any
 
-# Lists whose order neither a template means nor a service keeps.
+# Lists whose order has no meaning in a template and is not kept by a service.
 _SETS = {
     "Admins", "ColumnNames", "Expression", "ManagedPolicyArns", "Permissions", "Policies", "Roles",
     "RouteTableIds", "SecurityGroupEgress", "SecurityGroupIds", "SecurityGroupIngress", "SubnetIds",
@@ -11,27 +11,29 @@ _SETS = {
 }  # fmt: skip
 
 
-def differences(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
-    """Yields the path of each member of `wanted` that is not in `found`.
+def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
+    """Yields the path of each member of `expected` that is not in `actual`.
 
-    A service may say more of a resource than its template; of a list it may not.
+    A service may return more members of a resource than its template, but not more list items.
     """
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for key, item in wanted.items():
-            yield from differences(item, found.get(key), f"{path}/{key}")
-    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key, item in expected.items():
+            yield from differences(item, actual.get(key), f"{path}/{key}")
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         if path.rsplit("/", 1)[-1] in _SETS:
-            missing = [item for item in wanted if not any(_holds(item, other) for other in found)]
-            yield from (f"{path}: {item!r} is not in {found!r}" for item in missing)
+            missing = [
+                item for item in expected if not any(_holds(item, other) for other in actual)
+            ]
+            yield from (f"{path}: {item!r} is not in {actual!r}" for item in missing)
         else:
-            for index, (item, other) in enumerate(zip(wanted, found, strict=True)):
+            for index, (item, other) in enumerate(zip(expected, actual, strict=True)):
                 yield from differences(item, other, f"{path}/{index}")
-    elif wanted != found:
-        yield f"{path}: {wanted!r} is wanted, {found!r} found"
+    elif expected != actual:
+        yield f"{path}: {expected!r} expected, got {actual!r}"
 
 
-def _holds(wanted: Any, found: Any) -> bool:
-    return not list(differences(wanted, found))
+def _holds(expected: Any, actual: Any) -> bool:
+    return not list(differences(expected, actual))
 
 
 def without(value: Any, path: list[str]) -> Any:
@@ -41,5 +43,5 @@ def without(value: Any, path: list[str]) -> Any:
         return [without(item, rest) for item in value]
     if first not in value:
         return value
-    left = {key: item for key, item in value.items() if key != first}
-    return {**left, first: without(value[first], rest)} if rest else left
+    remaining = {key: item for key, item in value.items() if key != first}
+    return {**remaining, first: without(value[first], rest)} if rest else remaining

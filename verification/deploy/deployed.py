@@ -1,4 +1,4 @@
-"""What the emulator holds after a deploy, read through the services' own API."""
+"""The emulator's resources after a deploy, read through the services' own API."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,9 @@ from verification.deploy.emulator.engine.template import Scope
 from verification.deploy.emulator.types import known
 from verification.deploy.process import REGION, Emulator
 
-# Members that no service tells again, and why.
+# Members that no service returns, and why.
 UNREAD = {
-    ("AWS::Budgets::Budget", "NotificationsWithSubscribers/*/Subscribers"): "moto tells none",
+    ("AWS::Budgets::Budget", "NotificationsWithSubscribers/*/Subscribers"): "moto returns none",
     ("AWS::Budgets::Budget", "ResourceTags"): "moto keeps no tags of a budget",
     ("AWS::ECR::Repository", "EmptyOnDelete"): "how to delete it",
     ("AWS::ApplicationAutoScaling::ScalableTarget", "Tags"): "moto keeps none",
@@ -26,7 +26,7 @@ UNREAD = {
     ("Custom::DataLakeSettings", "ServiceTimeout"): "how long to wait",
     ("AWS::SageMaker::Endpoint", "ExcludeRetainedVariantProperties"): "how to update it",
     ("AWS::SageMaker::Endpoint", "RetainAllVariantProperties"): "how to update it",
-    ("AWS::Lambda::Function", "Code"): "Lambda tells a link to it",
+    ("AWS::Lambda::Function", "Code"): "Lambda returns a link to it",
     ("AWS::Lambda::Function", "LoggingConfig"): "moto forgets it",
     ("AWS::LakeFormation::PrincipalPermissions", "Catalog"): "named in each resource instead",
     ("AWS::EC2::SecurityGroup", "SecurityGroupEgress/*/Description"): "moto forgets some texts",
@@ -34,8 +34,8 @@ UNREAD = {
 }
 
 
-class _Answered(str):
-    """What a function answered, which no service tells again: any text may be it."""
+class _AnyText(str):
+    """A function's answer, which no service returns: equals any text."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str)
@@ -58,9 +58,9 @@ class LiveResource:
     properties: dict[str, Any]
 
     def read(self) -> dict[str, Any]:
-        """Returns what the service says of it, in the shape of its template."""
-        at = _place(self.emulator, self.stack, self.logical_id)
-        return type_of(self.type).read(at, self.physical_id, self.properties)
+        """Returns the resource as its service describes it, in the shape of its template."""
+        place = _place(self.emulator, self.stack, self.logical_id)
+        return type_of(self.type).read(place, self.physical_id, self.properties)
 
     def answers(self) -> bool:
         """Says whether the service knows the resource by its physical id."""
@@ -71,13 +71,13 @@ class LiveResource:
         return True
 
     def differences(self) -> list[str]:
-        """Returns each member of the template that the service does not confirm."""
+        """Returns each member of the template that differs from the service's answer."""
         # The registry's schema turns "5" into 5 and "true" into true, as CloudFormation does.
-        wanted = validated(self.type, REGION, self.properties)
+        expected = validated(self.type, REGION, self.properties)
         for kind, path in UNREAD:
             if kind == self.type:
-                wanted = without(wanted, path.split("/"))
-        return [f"{self.logical_id}{text}" for text in differences(wanted, self.read())]
+                expected = without(expected, path.split("/"))
+        return [f"{self.logical_id}{text}" for text in differences(expected, self.read())]
 
 
 def _place(emulator: Emulator, stack: str, logical_id: str) -> Place:
@@ -105,23 +105,23 @@ def deployed(emulator: Emulator) -> list[LiveResource]:
 
 def _of_stack(emulator: Emulator, name: str) -> list[LiveResource]:
     api = emulator.client("cloudformation")
-    found = api.describe_stack_resources(StackName=name)["StackResources"]
-    ids = {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in found}
+    stack_resources = api.describe_stack_resources(StackName=name)["StackResources"]
+    ids = {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in stack_resources}
     template = api.get_template(StackName=name)["TemplateBody"]
-    made: dict[str, LiveResource] = {}
+    resources: dict[str, LiveResource] = {}
 
     def attribute(logical_id: str, attribute_name: str) -> Any:
-        item = made[logical_id]
-        at = _place(emulator, name, logical_id)
-        found = type_of(item.type).attributes(at, item.physical_id, item.properties)
-        return _Answered() if item.type.startswith("Custom::") else found[attribute_name]
+        item = resources[logical_id]
+        place = _place(emulator, name, logical_id)
+        attributes = type_of(item.type).attributes(place, item.physical_id, item.properties)
+        return _AnyText() if item.type.startswith("Custom::") else attributes[attribute_name]
 
     exports = {item["Name"]: item["Value"] for item in api.list_exports()["Exports"]}
 
-    def output(wanted: dict[str, str]) -> str:
-        (stack,) = api.describe_stacks(StackName=wanted["StackName"])["Stacks"]
+    def output(reference: dict[str, str]) -> str:
+        (stack,) = api.describe_stacks(StackName=reference["StackName"])["Stacks"]
         values = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-        return values[wanted["OutputName"]]
+        return values[reference["OutputName"]]
 
     scope = Scope(
         template=template,
@@ -137,7 +137,7 @@ def _of_stack(emulator: Emulator, name: str) -> list[LiveResource]:
         stack_output=output,
     )
     for logical_id, body in scope.active().items():
-        made[logical_id] = LiveResource(
+        resources[logical_id] = LiveResource(
             emulator=emulator,
             stack=name,
             logical_id=logical_id,
@@ -145,4 +145,4 @@ def _of_stack(emulator: Emulator, name: str) -> list[LiveResource]:
             physical_id=ids[logical_id],
             properties=scope.resolve(body.get("Properties", {})),
         )
-    return list(made.values())
+    return list(resources.values())

@@ -45,13 +45,13 @@ class Governed:
         self._account = Account(settings)
 
     def deploy(self, *options: str) -> None:
-        said = ("deploy", "--all", "--require-approval=never", *options)
-        self.emulator.cdk(*said, folder=self.folder)
+        arguments = ("deploy", "--all", "--require-approval=never", *options)
+        self.emulator.cdk(*arguments, folder=self.folder)
 
     def put_repository(self) -> None:
-        """Puts what a run is made of beside the templates, as it is in a repository."""
-        own = ("contracts", "node_modules", "package.json", "pipelines", "recipes")
-        for name in (*own, *IMAGES):
+        """Links the files of a run beside the templates, as in a repository."""
+        names = ("contracts", "node_modules", "package.json", "pipelines", "recipes")
+        for name in (*names, *IMAGES):
             (self.folder / name).symlink_to(ROOT / name)
 
     def audit(self) -> list[Difference]:
@@ -61,7 +61,7 @@ class Governed:
         return list(examine(self._account, self.environment))
 
     def failed(self) -> list[Check]:
-        """What the doctor says no to."""
+        """The doctor's failed checks."""
         return [check for check in self.checks() if check.status == "failed"]
 
     def client(self, service: str) -> Any:
@@ -96,9 +96,9 @@ class Governed:
     def put_columns(self, change: Callable[[list[Record]], None]) -> Undo:
         """Changes the columns of the table of complaints."""
         update = partial(self.glue.update_table, DatabaseName=self.database)
-        found = self.glue.get_table(DatabaseName=self.database, Name="complaints")["Table"]
-        kept = ("Name", "StorageDescriptor", "PartitionKeys", "Parameters", "TableType")
-        before = {key: found[key] for key in kept}
+        table = self.glue.get_table(DatabaseName=self.database, Name="complaints")["Table"]
+        members = ("Name", "StorageDescriptor", "PartitionKeys", "Parameters", "TableType")
+        before = {key: table[key] for key in members}
         after = copy.deepcopy(before)
         change(after["StorageDescriptor"]["Columns"])
         update(TableInput=after)

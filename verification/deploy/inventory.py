@@ -1,4 +1,4 @@
-"""All that an account holds, by the services' own lists: no stack is asked."""
+"""Everything that an account holds, from the services' own lists, not from stacks."""
 
 from typing import Any
 
@@ -60,13 +60,13 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 
 def inventory(emulator: Emulator) -> dict[str, list[str]]:
     """Returns the names of what exists, by the operation that lists it."""
-    found = {
+    names_by_operation = {
         operation: _names(emulator, service, operation, member, name)
         for service, lists in _LISTS.items()
         for operation, member, name in lists
     }
     return {
-        **found,
+        **names_by_operation,
         "keys": _keys(emulator.client("kms")),
         "endpoints": _endpoints(emulator.client("ec2")),
     }
@@ -75,14 +75,14 @@ def inventory(emulator: Emulator) -> dict[str, list[str]]:
 def _names(
     emulator: Emulator, service: str, operation: str, member: str, name: str | None
 ) -> list[str]:
-    given = {
+    arguments = {
         # Thousands of AWS's own policies are no part of an account.
         "list_policies": {"Scope": "Local"},
         "describe_budgets": {"AccountId": emulator.account},
         "describe_scalable_targets": {"ServiceNamespace": "sagemaker"},
         "describe_scaling_policies": {"ServiceNamespace": "sagemaker"},
     }.get(operation, {})
-    answer = getattr(emulator.client(service), operation)(**given)
+    answer = getattr(emulator.client(service), operation)(**arguments)
     assert not answer.get("NextToken") and not answer.get("IsTruncated"), operation
     return sorted(str(item if name is None else item[name]) for item in answer.get(member, []))
 
@@ -96,12 +96,12 @@ def _keys(kms: Any) -> list[str]:
 
 def _endpoints(ec2: Any) -> list[str]:
     """A deleted endpoint is described for a while."""
-    found = ec2.describe_vpc_endpoints()["VpcEndpoints"]
-    return sorted(item["VpcEndpointId"] for item in found if item["State"] != "deleted")
+    endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    return sorted(item["VpcEndpointId"] for item in endpoints if item["State"] != "deleted")
 
 
 def identities(emulator: Emulator) -> dict[str, str]:
-    """Returns what tells a thing that holds data from another one of the same name."""
+    """Returns the identities of data-holding resources, which a recreated one does not share."""
     buckets = emulator.client("s3").list_buckets()["Buckets"]
     aliases = emulator.client("kms").list_aliases()["Aliases"]
     roles = emulator.client("iam").list_roles()["Roles"]

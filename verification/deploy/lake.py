@@ -1,4 +1,4 @@
-"""What the dev environment's lake is, asked of Glue and Lake Formation."""
+"""The dev environment's lake, read from Glue and Lake Formation."""
 
 from verification.deploy.changes import READER
 from verification.deploy.parts import ACCOUNT
@@ -9,8 +9,8 @@ DATABASE = "sashiko_dev"
 
 def columns(emulator: Emulator, table: str) -> dict[str, dict[str, str]]:
     """The columns of a table by name."""
-    found = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
-    return {item["Name"]: item for item in found["StorageDescriptor"]["Columns"]}
+    description = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
+    return {item["Name"]: item for item in description["StorageDescriptor"]["Columns"]}
 
 
 def check_reader(dev: Emulator, shown: tuple[str, ...]) -> None:
@@ -22,27 +22,27 @@ def check_reader(dev: Emulator, shown: tuple[str, ...]) -> None:
     assert cells["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
     reader = f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-{READER}"
     grants = lake.list_permissions(Principal={"DataLakePrincipalIdentifier": reader})
-    reads = [
+    readable = [
         grant["Resource"]
         for grant in grants["PrincipalResourcePermissions"]
         if "SELECT" in grant["Permissions"]
     ]
-    filters = [item["DataCellsFilter"] for item in reads if "DataCellsFilter" in item]
+    filters = [item["DataCellsFilter"] for item in readable if "DataCellsFilter" in item]
     assert [item["Name"] for item in filters] == [cells["Name"]]
-    assert [item for item in reads if "LFTagPolicy" in item or "Table" in item] == []
-    named = [item["TableWithColumns"]["Name"] for item in reads if "TableWithColumns" in item]
+    assert [item for item in readable if "LFTagPolicy" in item or "Table" in item] == []
+    named = [item["TableWithColumns"]["Name"] for item in readable if "TableWithColumns" in item]
     assert "complaints" not in named
 
 
 def own_tags(dev: Emulator, column: str) -> dict[str, list[str]]:
     """The tags on a column itself."""
-    on = {"DatabaseName": DATABASE, "Name": "complaints", "ColumnNames": [column]}
-    found = dev.client("lakeformation").get_resource_lf_tags(
-        Resource={"TableWithColumns": on}, ShowAssignedLFTags=True
+    resource = {"DatabaseName": DATABASE, "Name": "complaints", "ColumnNames": [column]}
+    assigned = dev.client("lakeformation").get_resource_lf_tags(
+        Resource={"TableWithColumns": resource}, ShowAssignedLFTags=True
     )
     return {
         tag["TagKey"]: tag["TagValues"]
-        for item in found["LFTagsOnColumns"]
+        for item in assigned["LFTagsOnColumns"]
         if item["Name"] == column
         for tag in item["LFTags"]
     }

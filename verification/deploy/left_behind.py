@@ -1,4 +1,4 @@
-"""What an earlier deploy may have left in an account; each comes with its undoing."""
+"""Resources that an earlier deploy may have left; each function returns one that undoes it."""
 
 from sashiko.aws.resources.names import exec_role_arn
 from verification.deploy.governed import Governed, Undo
@@ -57,8 +57,8 @@ def ruleset(account: Governed) -> Undo:
 
 def security_configuration(account: Governed) -> Undo:
     kind = "AWS::Glue::SecurityConfiguration"
-    (made,) = account.environment.templates.of_type(kind)
-    name = made.properties["Name"]
+    (template_resource,) = account.environment.templates.of_type(kind)
+    name = template_resource.properties["Name"]
     account.glue.create_security_configuration(Name=name, EncryptionConfiguration={})
     return lambda: account.glue.delete_security_configuration(Name=name)
 
@@ -107,6 +107,6 @@ def build_project(account: Governed) -> Undo:
 
 def model_package_group(account: Governed) -> Undo:
     sagemaker = account.emulator.client("sagemaker")
-    one = {"ModelPackageGroupName": "sashiko-dev-complaint-triage"}
-    sagemaker.create_model_package_group(**one)
-    return lambda: sagemaker.delete_model_package_group(**one)
+    group_name = {"ModelPackageGroupName": "sashiko-dev-complaint-triage"}
+    sagemaker.create_model_package_group(**group_name)
+    return lambda: sagemaker.delete_model_package_group(**group_name)

@@ -30,8 +30,8 @@ def role(name: str) -> dict[str, Any]:
 
 def database(name: str, **rest: Any) -> dict[str, Any]:
     """A database."""
-    given = {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": name, **rest}}
-    return resource("Database", "AWS::Glue::Database", given)
+    properties = {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": name, **rest}}
+    return resource("Database", "AWS::Glue::Database", properties)
 
 
 def table(name: str, *columns: str) -> dict[str, Any]:
@@ -52,14 +52,14 @@ def table(name: str, *columns: str) -> dict[str, Any]:
     )
 
 
-def grant(principal: Any, on: dict[str, Any], *permissions: str) -> dict[str, Any]:
+def grant(principal: Any, target: dict[str, Any], *permissions: str) -> dict[str, Any]:
     """A grant; `principal` is an ARN or a reference to one."""
     return resource(
         "Grant",
         "AWS::LakeFormation::PrincipalPermissions",
         {
             "Principal": {"DataLakePrincipalIdentifier": principal},
-            "Resource": on,
+            "Resource": target,
             "Permissions": list(permissions),
             "PermissionsWithGrantOption": [],
         },

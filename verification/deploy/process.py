@@ -18,7 +18,7 @@ REGION = "us-east-1"
 
 @cache
 def _client(url: str, service: str) -> Any:
-    """To make one takes longer than a call."""
+    """Cached, because creating a client takes longer than a call."""
     return boto3.client(
         service,
         region_name=REGION,
@@ -47,11 +47,11 @@ class Emulator:
         return _client(self.url, service)
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment in which AWS's tools talk to the emulator and to nobody else."""
+        """Returns the environment in which AWS's tools call only the emulator."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
-            # Else the account of an access key is remembered in the real home, for every emulator.
+            # Otherwise the CDK caches an access key's account in the real home, for every emulator.
             "CDK_HOME": str(self.home),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -80,7 +80,7 @@ class Emulator:
         )
 
     def _run(self, command: list[str], folder: Path, status: int | None) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=folder,
             env=self.environment(),
@@ -90,8 +90,8 @@ class Emulator:
             text=True,
             check=False,
         )
-        assert status in (None, done.returncode), f"{' '.join(command)}:\n{done.stdout}"
-        return done.stdout
+        assert status in (None, process.returncode), f"{' '.join(command)}:\n{process.stdout}"
+        return process.stdout
 
 
 @contextmanager

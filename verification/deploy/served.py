@@ -1,4 +1,4 @@
-"""What serving needs of an environment, and versions to serve: registered as the pipeline does."""
+"""The resources that serving needs, and versions, registered as the pipeline does."""
 
 import shutil
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def serving_settings(**serving: Any) -> Settings:
 
 
 def write_repository(root: Path, arn: str) -> None:
-    """Writes what the command reads: dev's settings, which serve a version, and its recipe."""
+    """Writes the command's inputs: dev's settings, which serve a version, and its recipe."""
     (root / "config").mkdir()
     write_config(root / "config", "iam_only")
     with (root / "config/dev.yaml").open("a") as file:
@@ -50,13 +50,13 @@ def write_repository(root: Path, arn: str) -> None:
 
 def recipe() -> Any:
     """The shipped recipe, compiled for Inferentia."""
-    (found,) = recipes_of(settings_of("iam_only"))
-    compiled = found.compile.model_copy(update={"target": TARGET})
-    return found.model_copy(update={"compile": compiled})
+    (shipped,) = recipes_of(settings_of("iam_only"))
+    compiled = shipped.compile.model_copy(update={"target": TARGET})
+    return shipped.model_copy(update={"compile": compiled})
 
 
 def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
-    """Writes the Serving stack of a version, and the stacks that it stands on."""
+    """Writes the Serving stack of a version, and the stacks that it depends on."""
     from infra.stacks.data_lake import DataLake
     from infra.stacks.identity import Identity
     from infra.stacks.network import Network
@@ -98,7 +98,7 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
 
 
 def lock(**change: Any) -> Mapping[str, Any]:
-    """The compile lock of what the endpoint runs, with a change."""
+    """The compile lock that fits the endpoint, with a change."""
     image = endpoint_spec(serving_settings(), TARGET).image.reference
     return {"target": TARGET, "image": image, "cores": 1, **change}
 
@@ -116,10 +116,10 @@ def register(
         made_from="s3://snapshots/training",
     )
     folder.mkdir()
-    given = {"lock": lock(), "artifact": execution.encode(), **evidence}
+    inputs = {"lock": lock(), "artifact": execution.encode(), **evidence}
     version, new = PackageRegistrar(clients, placement).register(
         model_package_group_name(settings, recipe().model_package_group),
-        files=write_evidence(folder, **given),
+        files=write_evidence(folder, **inputs),
         run_id=None,
         threshold=0.43,
         tags={**TAGS, "execution_id": execution},
@@ -131,7 +131,7 @@ def register(
 
 def tamper(account: Emulator, arn: str) -> None:
     """Writes over a version's artifact, as who gets past the bucket's policy would."""
-    found = account.client("sagemaker").describe_model_package(ModelPackageName=arn)
-    url = found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    package = account.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     bucket, _, key = url.removeprefix("s3://").partition("/")
     account.client("s3").put_object(Bucket=bucket, Key=key, Body=b"other weights")

@@ -36,17 +36,17 @@ class Stacks:
         """Creates a change set and describes it."""
         kind = "UPDATE" if self.exists(name) else "CREATE"
         options = {"ChangeSetType": kind, "Capabilities": ["CAPABILITY_NAMED_IAM"], **options}
-        made = self.api.create_change_set(
+        change_set = self.api.create_change_set(
             StackName=name, ChangeSetName="plan", TemplateBody=json.dumps(body), **options
         )
-        return self.api.describe_change_set(ChangeSetName=made["Id"])
+        return self.api.describe_change_set(ChangeSetName=change_set["Id"])
 
     def deploy(self, name: str, body: Template, **options: Any) -> str:
         """Creates or updates a stack and returns its status."""
-        planned = self.plan(name, body, **options)
-        self.api.execute_change_set(ChangeSetName=planned["ChangeSetId"])
-        self.api.delete_change_set(ChangeSetName=planned["ChangeSetId"])
-        return self.status(planned["StackId"])
+        change_set = self.plan(name, body, **options)
+        self.api.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+        self.api.delete_change_set(ChangeSetName=change_set["ChangeSetId"])
+        return self.status(change_set["StackId"])
 
     def delete(self, name: str) -> str:
         """Deletes a stack and returns its status."""
@@ -64,15 +64,15 @@ class Stacks:
             return False
 
     def outputs(self, name: str) -> dict[str, str]:
-        found = self.api.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-        return {item["OutputKey"]: item["OutputValue"] for item in found}
+        outputs = self.api.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        return {item["OutputKey"]: item["OutputValue"] for item in outputs}
 
     def events(self, name: str, status: str) -> list[tuple[str, str]]:
         """Logical id and reason of each event with a status, oldest first."""
-        found = self.api.describe_stack_events(StackName=name)["StackEvents"][::-1]
+        events = self.api.describe_stack_events(StackName=name)["StackEvents"][::-1]
         return [
             (item["LogicalResourceId"], item.get("ResourceStatusReason", ""))
-            for item in found
+            for item in events
             if item["ResourceStatus"] == status
         ]
 
@@ -89,5 +89,5 @@ class Stacks:
     def failure(self, name: str) -> str:
         """The reason of the newest resource that failed."""
         failed = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
-        found = [event for status in failed for event in self.events(name, status)]
-        return [reason for item, reason in found if item != name][-1]
+        events = [event for status in failed for event in self.events(name, status)]
+        return [reason for item, reason in events if item != name][-1]

@@ -1,4 +1,4 @@
-"""Production outlives its stacks: what stayed is taken back, as docs/emulator.md says."""
+"""Production outlives its stacks: retained resources are adopted, as docs/emulator.md says."""
 
 import json
 from collections.abc import Iterator
@@ -43,24 +43,24 @@ def unprotect(prod: Emulator) -> None:
 
 
 def identities(prod: Emulator, template: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """What a person answers to `cdk import`: the identity of all that no name in it tells."""
+    """The answers to `cdk import`: the ids of resources that no name in it identifies."""
     aliases = prod.client("kms").list_aliases()["Aliases"]
     keys = {item["AliasName"]: item.get("TargetKeyId", "") for item in aliases}
-    found: dict[str, dict[str, str]] = {}
+    key_ids: dict[str, dict[str, str]] = {}
     for body in template["Resources"].values():
-        given = body.get("Properties", {})
+        properties = body.get("Properties", {})
         if not body.get("DeletionPolicy", "").startswith("Retain"):
             continue
         if body["Type"] == "AWS::KMS::Alias":
-            key = given["TargetKeyId"]["Fn::GetAtt"][0]
-            found[key] = {"KeyId": keys[given["AliasName"]]}
-    return found
+            key = properties["TargetKeyId"]["Fn::GetAtt"][0]
+            key_ids[key] = {"KeyId": keys[properties["AliasName"]]}
+    return key_ids
 
 
 @pytest.mark.slow
 def test_what_stayed_is_taken_back(prod: Emulator, folder: Path) -> None:
-    said = prod.cdk("destroy", "--all", "--force", folder=folder, status=1)
-    assert "TerminationProtection is enabled" in said
+    output = prod.cdk("destroy", "--all", "--force", folder=folder, status=1)
+    assert "TerminationProtection is enabled" in output
     unprotect(prod)
     before = {(item.stack, item.logical_id): item.physical_id for item in deployed(prod)}
     kinds = {(item.stack, item.logical_id): item.type for item in deployed(prod)}
@@ -68,10 +68,10 @@ def test_what_stayed_is_taken_back(prod: Emulator, folder: Path) -> None:
     prod.cdk("destroy", "--all", "--force", folder=folder)
     assert deployed(prod) == []
     policy = prod.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"]
-    assert "aws:PrincipalArn" in policy  # a lake without its policy is open to IAM alone
+    assert "aws:PrincipalArn" in policy  # without its policy IAM alone protects the lake
 
-    said = deploy(prod, folder, status=1)
-    assert "already exists" in said
+    output = deploy(prod, folder, status=1)
+    assert "already exists" in output
 
     unprotect(prod)
     for stack in ("Network", "DataLake", "Platform"):
@@ -88,5 +88,5 @@ def test_what_stayed_is_taken_back(prod: Emulator, folder: Path) -> None:
     for place, kind in kinds.items():
         if kind in ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Table"):
             assert after[place] == before[place]
-    stored = prod.client("s3").get_object(Bucket=BUCKET, Key="complaints/part-0")["Body"].read()
-    assert stored == b"rows"
+    content = prod.client("s3").get_object(Bucket=BUCKET, Key="complaints/part-0")["Body"].read()
+    assert content == b"rows"

@@ -48,7 +48,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
-    """The contract, and what SageMaker tells a job, lying where the step looks for them."""
+    """The contract and SageMaker's job configuration, in the paths that the step reads."""
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     job = tmp_path / "config" / "processingjobconfig.json"
     job.parent.mkdir()
@@ -98,7 +98,7 @@ def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) 
 def _run(
     monkeypatch: pytest.MonkeyPatch, root: Path, uri: str, as_of: str, view: str = "training"
 ) -> tuple[Manifest, pa.Table]:
-    """Runs the step; returns what it wrote, and leaves the manifest where the facets look."""
+    """Runs the step; returns its output, and puts the manifest where SnapshotFacets reads it."""
     arguments = ["--view", view, "--lake-uri", uri, "--as-of", as_of]
     monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
     snapshot.main()
@@ -106,15 +106,17 @@ def _run(
     manifest = read_manifest(root / "processing" / "output" / "manifest")
     assert manifest.sha256 == sha256_file(data)
     if view == "training":
-        kept = root / "processing" / "input" / "training-manifest"
-        kept.mkdir(exist_ok=True)
-        (root / "processing/output/manifest/manifest.json").replace(kept / "manifest.json")
+        manifest_folder = root / "processing" / "input" / "training-manifest"
+        manifest_folder.mkdir(exist_ok=True)
+        (root / "processing/output/manifest/manifest.json").replace(
+            manifest_folder / "manifest.json"
+        )
     return manifest, pq.read_table(data)
 
 
 def _left_over() -> list[str]:
-    found = boto3.client("s3").list_objects_v2(Bucket="snapshots")
-    return [item["Key"] for item in found.get("Contents", [])]
+    objects = boto3.client("s3").list_objects_v2(Bucket="snapshots")
+    return [item["Key"] for item in objects.get("Contents", [])]
 
 
 def test_both_engines_take_the_same_snapshots(

@@ -24,26 +24,26 @@ DEPLOY = ("deploy", "--all", "--require-approval=never")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A bootstrapped account, open as AWS hands it over."""
     with (
-        running(by_hand.ACCOUNT, tmp_path_factory.mktemp("home")) as found,
+        running(by_hand.ACCOUNT, tmp_path_factory.mktemp("home")) as process,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in found.environment().items():
+        for name, value in process.environment().items():
             patch.setenv(name, value)
-        bootstrap(found, tmp_path_factory.mktemp("bootstrap"), "dev")
-        yield found
+        bootstrap(process, tmp_path_factory.mktemp("bootstrap"), "dev")
+        yield process
 
 
 def governed(
     emulator: Emulator, variant: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Governed:
-    """An environment whose data scientists see some rows of complaints alone."""
+    """An environment whose data scientists see only some rows of complaints."""
     folder = synthesize(tmp_path_factory.mktemp(variant), variant, contract=mortgages())
     return Governed(emulator=emulator, variant=variant, folder=folder)
 
 
 @pytest.fixture(scope="module")
-def opened(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
-    """A lake to be, in an account that the stacks do not own and whose defaults nobody emptied."""
+def open_account(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+    """A lake before its deploy, in an account with defaults that the stacks do not manage."""
     lake = governed(emulator, "account_off", tmp_path_factory)
     for check in lake.failed():
         if check.name.startswith("LF-Tag"):
@@ -53,73 +53,84 @@ def opened(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Gove
 
 
 @pytest.fixture(scope="module")
-def closed(opened: Governed) -> Governed:
+def closed_account(open_account: Governed) -> Governed:
     """The same lake, deployed once the defaults are emptied."""
-    check = next(check for check in opened.failed() if check.name == "default permissions")
-    opened.run(check.fix)
-    opened.deploy()
-    return opened
+    check = next(check for check in open_account.failed() if check.name == "default permissions")
+    open_account.run(check.fix)
+    open_account.deploy()
+    return open_account
 
 
 @pytest.fixture(scope="module")
-def lake(closed: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+def lake(closed_account: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed:
     """The lake with the account's own stack beside it, which takes the LF-Tags over."""
-    found = governed(closed.emulator, "dev", tmp_path_factory)
-    by_hand.make_role(closed, "other-team")
+    lake_account = governed(closed_account.emulator, "dev", tmp_path_factory)
+    by_hand.make_role(closed_account, "other-team")
     other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{by_hand.ACCOUNT}:role/other-team"}
-    settings = closed.formation.get_data_lake_settings()["DataLakeSettings"]
-    closed.put_settings(DataLakeAdmins=[other], ReadOnlyAdmins=[other])
-    found.deploy("--import-existing-resources")
-    # The stack adds to what is there.
-    put = closed.formation.get_data_lake_settings()["DataLakeSettings"]
+    settings = closed_account.formation.get_data_lake_settings()["DataLakeSettings"]
+    closed_account.put_settings(DataLakeAdmins=[other], ReadOnlyAdmins=[other])
+    lake_account.deploy("--import-existing-resources")
+    # The stack adds to the existing settings.
+    put = closed_account.formation.get_data_lake_settings()["DataLakeSettings"]
     own = {"DataLakePrincipalIdentifier": by_hand.EXEC}
     assert put == settings | {"DataLakeAdmins": [other, own], "ReadOnlyAdmins": [other]}
-    closed.put_settings(DataLakeAdmins=[own], ReadOnlyAdmins=[])
-    # An import changes nothing: a tag that somebody made for `dev` alone still lacks `prod`.
-    for item in found.audit():
+    closed_account.put_settings(DataLakeAdmins=[own], ReadOnlyAdmins=[])
+    # An import changes nothing: a tag that was made only for `dev` still lacks `prod`.
+    for item in lake_account.audit():
         if item.resource == "LF-Tag sashiko-environment":
-            found.run(item.fix)
-    return found
+            lake_account.run(item.fix)
+    return lake_account
 
 
 @pytest.mark.slow
-def test_an_open_account_stops_the_deploy_before_anything_is_granted(opened: Governed) -> None:
-    """Pitfall 4: a new database of an account that nobody closed is everybody's."""
-    assert [check.name for check in opened.failed()] == ["default permissions"]
+def test_an_open_account_stops_the_deploy_before_anything_is_granted(
+    open_account: Governed,
+) -> None:
+    """Pitfall 4: in an account with open defaults a new database is open to everybody."""
+    assert [check.name for check in open_account.failed()] == ["default permissions"]
 
-    said = " ".join(opened.emulator.cdk(*DEPLOY, folder=opened.folder, status=1).split())
+    output = " ".join(
+        open_account.emulator.cdk(*DEPLOY, folder=open_account.folder, status=1).split()
+    )
 
-    assert "sashiko_dev: open to everybody" in said
-    assert "aws lakeformation revoke-permissions --permissions ALL" in said
-    assert "sashiko doctor --env dev" in said
-    grants = opened.formation.list_permissions()["PrincipalResourcePermissions"]
+    assert "sashiko_dev: open to everybody" in output
+    assert "aws lakeformation revoke-permissions --permissions ALL" in output
+    assert "sashiko doctor --env dev" in output
+    grants = open_account.formation.list_permissions()["PrincipalResourcePermissions"]
     assert grants == []  # the database went with the rollback
 
 
 @pytest.mark.slow
-def test_an_open_account_is_closed_by_the_commands_that_are_printed(closed: Governed) -> None:
-    """Pitfall 4: what IAM_ALLOWED_PRINCIPALS has keeps it when the defaults are emptied."""
-    assert closed.audit() == []
-    closed.put_settings(
+def test_an_open_account_is_closed_by_the_commands_that_are_printed(
+    closed_account: Governed,
+) -> None:
+    """Pitfall 4: IAM_ALLOWED_PRINCIPALS keeps its grants when the defaults are emptied."""
+    assert closed_account.audit() == []
+    closed_account.put_settings(
         CreateDatabaseDefaultPermissions=by_hand.OPEN, CreateTableDefaultPermissions=by_hand.OPEN
     )
-    wildcard = {"DatabaseName": closed.database, "TableWildcard": {}}
-    by_hand.grant(closed, "IAM_ALLOWED_PRINCIPALS", {"Database": {"Name": closed.database}}, "ALL")
-    for resource in ({"Table": wildcard}, {"Table": by_hand.complaints(closed)}):
-        by_hand.grant(closed, "IAM_ALLOWED_PRINCIPALS", resource, "ALL")
+    wildcard = {"DatabaseName": closed_account.database, "TableWildcard": {}}
+    by_hand.grant(
+        closed_account,
+        "IAM_ALLOWED_PRINCIPALS",
+        {"Database": {"Name": closed_account.database}},
+        "ALL",
+    )
+    for resource in ({"Table": wildcard}, {"Table": by_hand.complaints(closed_account)}):
+        by_hand.grant(closed_account, "IAM_ALLOWED_PRINCIPALS", resource, "ALL")
 
-    found = closed.audit()
+    differences = closed_account.audit()
 
-    assert [item.resource for item in found] == [
+    assert [item.resource for item in differences] == [
         "default permissions of a new database",
         "default permissions of a new table",
         "grant of ALL on Database sashiko_dev to IAM_ALLOWED_PRINCIPALS",
         "grant of ALL on Table sashiko_dev.* to IAM_ALLOWED_PRINCIPALS",
         "grant of ALL on Table sashiko_dev.complaints to IAM_ALLOWED_PRINCIPALS",
     ]
-    for item in found:
-        closed.run(item.fix)
-    assert closed.audit() == []
+    for item in differences:
+        closed_account.run(item.fix)
+    assert closed_account.audit() == []
 
 
 def test_what_was_deployed_has_no_difference(lake: Governed) -> None:
@@ -165,16 +176,16 @@ def test_a_difference_made_by_hand_is_listed_with_its_fix(
 ) -> None:
     undo = change(lake)
 
-    listed = lake.audit()
+    differences = lake.audit()
 
     # Mended before anything is asserted, so that one failure does not become many.
-    for mend in [undo] if undo else [partial(lake.run, item.fix) for item in listed]:
+    for mend in [undo] if undo else [partial(lake.run, item.fix) for item in differences]:
         mend()
     assert lake.audit() == []
-    (found,) = listed
-    assert found.kind == kind
-    assert fnmatch(found.resource, resource), found.resource
-    assert fix in found.fix
+    (difference,) = differences
+    assert difference.kind == kind
+    assert fnmatch(difference.resource, resource), difference.resource
+    assert fix in difference.fix
 
 
 @pytest.mark.parametrize(
@@ -193,12 +204,12 @@ def test_what_another_team_may_have_set_is_a_note(
     lake: Governed, change: dict[str, Any], resource: str, detail: str
 ) -> None:
     lake.put_settings(**change)
-    (found,) = lake.audit()
-    lake.run(found.fix)
+    (note,) = lake.audit()
+    lake.run(note.fix)
     assert lake.audit() == []
-    assert found.kind == "note"
-    assert fnmatch(found.resource, resource)
-    assert detail in found.detail
+    assert note.kind == "note"
+    assert fnmatch(note.resource, resource)
+    assert detail in note.detail
 
 
 def test_what_belongs_to_others_in_the_account_is_left_alone(lake: Governed) -> None:
@@ -216,33 +227,33 @@ def test_what_belongs_to_others_in_the_account_is_left_alone(lake: Governed) -> 
     for resource in ({"LFTagPolicy": policy}, {"Database": {"Name": "theirs"}}):
         by_hand.grant(lake, other, resource, "DESCRIBE")
 
-    said = lake.emulator.sashiko("audit", "--env", "dev", folder=lake.folder)
+    output = lake.emulator.sashiko("audit", "--env", "dev", folder=lake.folder)
 
     undo()
     assert lake.audit() == []
-    assert f"note     data-lake administrator {other}" in said
-    assert "no differences, 1 note" in said
+    assert f"note     data-lake administrator {other}" in output
+    assert "no differences, 1 note" in output
 
 
 def test_a_creators_own_rights_are_no_difference(lake: Governed) -> None:
-    """What it may pass on, on what it made: Lake Formation gives it without being asked."""
-    database, everything = (
+    """Lake Formation gives a creator grantable permissions on its resources implicitly."""
+    database, all_tables = (
         {"Name": lake.database},
         by_hand.complaints(lake) | {"ColumnWildcard": {}},
     )
-    given = [
+    grants = [
         ({"Database": database}, ["ALL"]),
         ({"Table": by_hand.complaints(lake)}, ["ALL", "INSERT"]),
-        ({"TableWithColumns": everything}, ["SELECT"]),
+        ({"TableWithColumns": all_tables}, ["SELECT"]),
     ]
-    for resource, permissions in given:
+    for resource, permissions in grants:
         by_hand.grant(
             lake, by_hand.EXEC, resource, *permissions, PermissionsWithGrantOption=permissions
         )
 
     assert lake.audit() == []
 
-    for resource, permissions in given:
+    for resource, permissions in grants:
         lake.formation.revoke_permissions(
             Principal={"DataLakePrincipalIdentifier": by_hand.EXEC},
             Resource=resource,
@@ -261,9 +272,9 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
     assert f"missing  registered location {by_hand.first_location(lake)}" in text
     assert "fix: aws lakeformation register-resource" in text
     assert text.endswith("\n1 difference\n")
-    (found,) = json.loads(machine[machine.index("[") :])  # before it, on stderr, who reads
-    assert found["kind"] == "missing"
-    lake.run(found["fix"])
+    (difference,) = json.loads(machine[machine.index("[") :])  # before it, on stderr, who reads
+    assert difference["kind"] == "missing"
+    lake.run(difference["fix"])
     assert command().endswith("\nno differences\n")
 
 
@@ -278,10 +289,10 @@ def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Gove
     }
 
     lake.put_repository()
-    said = command("doctor", "--env", "dev", status=4)
+    output = command("doctor", "--env", "dev", status=4)
 
-    assert "sashiko-environment" in said
-    assert "cdk import" not in said
-    assert "make deploy ENV=dev ARGS=--import-existing-resources" in said
+    assert "sashiko-environment" in output
+    assert "cdk import" not in output
+    assert "make deploy ENV=dev ARGS=--import-existing-resources" in output
     lake.deploy("--import-existing-resources")
     assert lake.audit() == lake.failed() == []

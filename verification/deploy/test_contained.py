@@ -1,4 +1,4 @@
-"""That a service which says less, other or more than a template is told from one that agrees."""
+"""`differences` distinguishes a service's description that differs from one that agrees."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ TEMPLATE = {"Name": "t", "Tags": [{"Key": "a"}, {"Key": "b"}], "Columns": ["x", 
 
 
 @pytest.mark.parametrize(
-    "found",
+    "actual",
     [
         TEMPLATE,
         {**TEMPLATE, "Arn": "of the service"},
         {**TEMPLATE, "Tags": [{"Key": "b", "Value": ""}, {"Key": "a"}]},
     ],
 )
-def test_a_service_may_say_more_and_in_its_own_order(found: Any) -> None:
-    assert list(differences(TEMPLATE, found)) == []
+def test_a_service_may_say_more_and_in_its_own_order(actual: Any) -> None:
+    assert list(differences(TEMPLATE, actual)) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("path", "actual"),
     [
         ("/Name", {**TEMPLATE, "Name": "u"}),
         ("/On", {key: item for key, item in TEMPLATE.items() if key != "On"}),
@@ -32,8 +32,8 @@ def test_a_service_may_say_more_and_in_its_own_order(found: Any) -> None:
         ("/Tags", {**TEMPLATE, "Tags": []}),
     ],
 )
-def test_another_value_or_none_is_a_difference(path: str, found: Any) -> None:
-    assert next(text.split(":")[0] for text in differences(TEMPLATE, found)) == path
+def test_another_value_or_none_is_a_difference(path: str, actual: Any) -> None:
+    assert next(text.split(":")[0] for text in differences(TEMPLATE, actual)) == path
 
 
 def test_an_exception_takes_out_no_more_than_its_path() -> None:

@@ -30,12 +30,12 @@ ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with (
-        running(ACCOUNT, tmp_path_factory.mktemp("home")) as found,
+        running(ACCOUNT, tmp_path_factory.mktemp("home")) as process,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in found.environment().items():
+        for name, value in process.environment().items():
             patch.setenv(name, value)
-        yield found
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def account(guest: Governed, owner: Governed) -> Governed:
         CreateDatabaseDefaultPermissions=[],
         CreateTableDefaultPermissions=[],
     )
-    there = {tag["TagKey"] for tag in guest.formation.list_lf_tags()["LFTags"]}
+    existing = {tag["TagKey"] for tag in guest.formation.list_lf_tags()["LFTags"]}
     for key, values in owner.environment.governance.tags.items():
-        if key in there:
+        if key in existing:
             guest.formation.update_lf_tag(TagKey=key, TagValuesToAdd=sorted(values))
         else:
             guest.formation.create_lf_tag(TagKey=key, TagValues=sorted(values))
@@ -108,14 +108,14 @@ def _deleted_administrator(account: Governed) -> None:
 
 
 def _deploying_role_deleted(account: Governed) -> None:
-    """What `delete-stack CDKToolkit-sashiko` leaves: pitfall 3."""
+    """The state after `delete-stack CDKToolkit-sashiko`: pitfall 3."""
     name = exec_role_arn(account.environment.settings).rpartition("/")[2]
     account.emulator.client("iam").delete_role(RoleName=name)
 
 
 def _defaults_open(account: Governed) -> None:
-    everybody = {"Principal": EVERYBODY, "Permissions": ["ALL"]}
-    account.put_settings(CreateDatabaseDefaultPermissions=[everybody])
+    open_grant = {"Principal": EVERYBODY, "Permissions": ["ALL"]}
+    account.put_settings(CreateDatabaseDefaultPermissions=[open_grant])
 
 
 def _tag_gone(account: Governed) -> None:
@@ -153,13 +153,13 @@ def test_one_thing_that_is_wrong_fails_with_its_fix(
     account: Governed, trouble: Callable[[Governed], None], name: str, detail: str, fix: str
 ) -> None:
     trouble(account)
-    (found,) = account.failed()
-    assert found.name.startswith(name)
-    assert detail in found.detail
-    assert fix in found.fix
-    if found.fix.startswith("aws"):
-        account.run(found.fix)
-        assert found.name not in {check.name for check in account.failed()}
+    (failure,) = account.failed()
+    assert failure.name.startswith(name)
+    assert detail in failure.detail
+    assert fix in failure.fix
+    if failure.fix.startswith("aws"):
+        account.run(failure.fix)
+        assert failure.name not in {check.name for check in account.failed()}
 
 
 def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: Governed) -> None:
@@ -170,11 +170,11 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
     deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
     account.put_settings(DataLakeAdmins=[deploying, other])
-    found = account.formation.get_data_lake_settings()
+    response = account.formation.get_data_lake_settings()
 
-    kept = jmespath.search(query, found)
+    settings = jmespath.search(query, response)
 
-    assert kept == found["DataLakeSettings"] | {"DataLakeAdmins": [other]}
+    assert settings == response["DataLakeSettings"] | {"DataLakeAdmins": [other]}
 
 
 @pytest.mark.parametrize(
@@ -200,42 +200,42 @@ def test_what_is_there_already_is_to_be_adopted(
     account: Governed, leave: Callable[[Governed], Undo], name: str
 ) -> None:
     undo = leave(account)
-    (found,) = account.failed()
+    (check,) = account.failed()
     undo()
-    assert found.name == "names"
-    assert name in found.detail
-    assert ADOPT in found.fix
+    assert check.name == "names"
+    assert name in check.detail
+    assert ADOPT in check.fix
     # A key without its import is another key, and the objects need theirs.
-    assert ("cdk import DataLake -c env=dev" in found.fix) == (leave is left_behind.key)
+    assert ("cdk import DataLake -c env=dev" in check.fix) == (leave is left_behind.key)
 
 
 def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
     undo = left_behind.database(account)
     table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
     account.glue.create_table(DatabaseName=account.database, TableInput=table)
-    (found,) = account.failed()
+    (check,) = account.failed()
     account.glue.delete_table(DatabaseName=account.database, Name="complaints")
     undo()
-    assert "sashiko_dev.complaints" in found.detail
+    assert "sashiko_dev.complaints" in check.detail
 
 
 def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None:
-    def closed(request: Any, **_: Any) -> Any:
-        # As S3 answers: the code alone, as a HEAD has no body.
+    def forbid(request: Any, **_: Any) -> Any:
+        # S3 answers a HEAD, which has no body, with the code only.
         body = SimpleNamespace(stream=lambda: iter(()))
-        ours = left_behind.CURATED not in request.url
-        return None if ours else AWSResponse(request.url, 403, {}, body)
+        own_account = left_behind.CURATED not in request.url
+        return None if own_account else AWSResponse(request.url, 403, {}, body)
 
     events = account.client("s3").meta.events
-    events.register("before-send.s3.HeadBucket", closed)
+    events.register("before-send.s3.HeadBucket", forbid)
 
     failed = account.failed()
 
-    events.unregister("before-send.s3.HeadBucket", closed)
-    (found,) = failed
-    assert found.name == "bucket names"
-    assert left_behind.CURATED in found.detail
-    assert "`project` in config/dev.yaml" in found.fix
+    events.unregister("before-send.s3.HeadBucket", forbid)
+    (check,) = failed
+    assert check.name == "bucket names"
+    assert left_behind.CURATED in check.detail
+    assert "`project` in config/dev.yaml" in check.fix
 
 
 @pytest.mark.parametrize("trouble", [_no_administrator, _defaults_open])
@@ -251,9 +251,9 @@ def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
 def test_a_tag_that_an_earlier_account_stack_kept_is_to_be_adopted(
     account: Governed, owner: Governed
 ) -> None:
-    (found,) = owner.failed()
-    assert "sashiko-environment" in found.detail
-    assert ADOPT in found.fix
+    (check,) = owner.failed()
+    assert "sashiko-environment" in check.detail
+    assert ADOPT in check.fix
 
 
 def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
@@ -265,9 +265,9 @@ def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
     body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": left_behind.CURATED}}
     stacks = Stacks(account.emulator)
     stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
-    found = account.failed()
+    failed = account.failed()
     stacks.delete(bucket.stack)
-    assert found == []
+    assert failed == []
 
 
 def test_credentials_of_another_account_stop_it(account: Governed) -> None:
@@ -292,24 +292,24 @@ def test_no_credentials_and_no_connection_are_one_message(
 
 @pytest.fixture(scope="module")
 def repository(owner: Governed) -> Path:
-    """The environment's folder, with what a run is made of beside its templates."""
+    """The environment's folder, with the files of a run beside its templates."""
     owner.put_repository()
     return owner.folder
 
 
 def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, repository: Path) -> None:
     _no_bootstrap(account)
-    said = account.emulator.sashiko("doctor", "--env", "dev", folder=repository, status=4)
-    assert "fix: make bootstrap ENV=dev" in said
+    output = account.emulator.sashiko("doctor", "--env", "dev", folder=repository, status=4)
+    assert "fix: make bootstrap ENV=dev" in output
 
 
 def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     account: Governed, repository: Path
 ) -> None:
-    said = account.emulator.sashiko(
+    output = account.emulator.sashiko(
         "doctor", "--env", "dev", "--json", folder=repository, status=None
     )
-    checks = {item["name"]: item for item in json.loads(said[said.index("[\n") :])}
+    checks = {item["name"]: item for item in json.loads(output[output.index("[\n") :])}
     assert checks["CDK library and command line"]["status"] == "ok"
     later = [item for item in checks.values() if item["status"] == "later"]
     for name in ("MLflow App sashiko-dev", "data of complaints", "weights"):
@@ -317,5 +317,5 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     assert any(item["name"].startswith("image sashiko-dev/job") for item in later)
     assert all("make deploy ENV=dev" in item["fix"] for item in later)
     assert checks["alerts"]["status"] == "note"
-    # The emulator knows no quotas: what is not told is not well.
+    # The emulator has no quotas: an unknown quota is a failed check.
     assert checks["quotas"]["status"] == "unknown"

@@ -24,8 +24,8 @@ def role(*services: str) -> Template:
             }
         ],
     }
-    given = {"RoleName": "some-role", "AssumeRolePolicyDocument": trust}
-    return resource("Role", "AWS::IAM::Role", given)
+    properties = {"RoleName": "some-role", "AssumeRolePolicyDocument": trust}
+    return resource("Role", "AWS::IAM::Role", properties)
 
 
 def group() -> Template:
@@ -33,30 +33,30 @@ def group() -> Template:
 
 
 def machine(**change: Any) -> Template:
-    logged = {
+    logging = {
         "Level": "ALL",
         "Destinations": [
             {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["Group", "Arn"]}}}
         ],
     }
-    given = {
+    properties = {
         "StateMachineName": "some-machine",
         "DefinitionString": FLOW,
         "RoleArn": ROLE,
-        "LoggingConfiguration": logged,
+        "LoggingConfiguration": logging,
     }
     kind = "AWS::StepFunctions::StateMachine"
-    return resource("Machine", kind, given | change, DependsOn=["Role"])
+    return resource("Machine", kind, properties | change, DependsOn=["Role"])
 
 
 def rule(**change: Any) -> Template:
     target = {"Id": "Machine", "Arn": {"Ref": "Machine"}, "RoleArn": ROLE}
-    given = {
+    properties = {
         "Name": "some-rule",
         "EventPattern": {"source": ["aws.s3"]},
         "Targets": [target],
     }
-    return resource("Rule", "AWS::Events::Rule", given | change, DependsOn=["Role"])
+    return resource("Rule", "AWS::Events::Rule", properties | change, DependsOn=["Role"])
 
 
 def test_a_rule_takes_another_pattern_and_target_in_place(stacks: Stacks) -> None:
@@ -68,25 +68,25 @@ def test_a_rule_takes_another_pattern_and_target_in_place(stacks: Stacks) -> Non
     changed = rule(EventPattern={"source": ["aws.glue"]}, Targets=[other])
     assert stacks.deploy("rule", template(*parts, changed)) == "UPDATE_COMPLETE"
 
-    found = events.describe_rule(Name="some-rule")
+    rule_state = events.describe_rule(Name="some-rule")
     (target,) = events.list_targets_by_rule(Rule="some-rule")["Targets"]
-    assert json.loads(found["EventPattern"]) == {"source": ["aws.glue"]}
+    assert json.loads(rule_state["EventPattern"]) == {"source": ["aws.glue"]}
     assert target["Id"] == "Other"
     assert stacks.delete("rule") == "DELETE_COMPLETE"
     assert events.list_rules()["Rules"] == []
 
 
 @pytest.mark.parametrize(
-    ("trusted", "reason"),
+    ("services", "reason"),
     [
         (("events",), "states.amazonaws.com is not authorized to assume the provided role"),
         (("states",), "events.amazonaws.com is not authorized to assume the provided role"),
     ],
 )
 def test_a_role_that_the_service_may_not_assume_is_refused(
-    stacks: Stacks, trusted: tuple[str, ...], reason: str
+    stacks: Stacks, services: tuple[str, ...], reason: str
 ) -> None:
-    body = template(role(*trusted), group(), machine(), rule())
+    body = template(role(*services), group(), machine(), rule())
 
     assert stacks.deploy("untrusted", body) == "ROLLBACK_COMPLETE"
 
@@ -97,8 +97,8 @@ def test_a_role_that_the_service_may_not_assume_is_refused(
 def test_a_log_group_that_is_not_there_is_refused(stacks: Stacks) -> None:
     arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/none:*"
     destination = {"CloudWatchLogsLogGroup": {"LogGroupArn": arn}}
-    logged = {"Level": "ALL", "Destinations": [destination]}
-    body = template(role("states"), machine(LoggingConfiguration=logged))
+    logging = {"Level": "ALL", "Destinations": [destination]}
+    body = template(role("states"), machine(LoggingConfiguration=logging))
 
     assert stacks.deploy("unlogged", body) == "ROLLBACK_COMPLETE"
 
@@ -132,10 +132,10 @@ def test_a_queue_has_its_policy_until_that_goes(stacks: Stacks) -> None:
     assert stacks.deploy("queue", template(queue, policy)) == "CREATE_COMPLETE"
     url = sqs.get_queue_url(QueueName="some")["QueueUrl"]
     read = {"QueueUrl": url, "AttributeNames": ["All"]}
-    found = sqs.get_queue_attributes(**read)["Attributes"]
+    attributes = sqs.get_queue_attributes(**read)["Attributes"]
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:some"
-    assert json.loads(found["Policy"])["Statement"][0]["Resource"] == arn
-    assert found["SqsManagedSseEnabled"] == "true"
+    assert json.loads(attributes["Policy"])["Statement"][0]["Resource"] == arn
+    assert attributes["SqsManagedSseEnabled"] == "true"
 
     assert stacks.deploy("queue", template(queue)) == "UPDATE_COMPLETE"
 
@@ -145,7 +145,7 @@ def test_a_queue_has_its_policy_until_that_goes(stacks: Stacks) -> None:
 
 def test_an_alarm_changes_in_place(stacks: Stacks) -> None:
     def alarm(threshold: int) -> Template:
-        given = {
+        properties = {
             "AlarmName": "some-alarm",
             "Namespace": "AWS/SQS",
             "MetricName": "ApproximateNumberOfMessagesVisible",
@@ -155,24 +155,26 @@ def test_an_alarm_changes_in_place(stacks: Stacks) -> None:
             "Threshold": threshold,
             "ComparisonOperator": "GreaterThanThreshold",
         }
-        return resource("Alarm", "AWS::CloudWatch::Alarm", given)
+        return resource("Alarm", "AWS::CloudWatch::Alarm", properties)
 
     cloudwatch = stacks.emulator.client("cloudwatch")
     stacks.deploy("alarm", template(alarm(0)))
     assert stacks.deploy("alarm", template(alarm(3))) == "UPDATE_COMPLETE"
 
-    (found,) = cloudwatch.describe_alarms(AlarmNames=["some-alarm"])["MetricAlarms"]
-    assert found["Threshold"] == 3
+    (state,) = cloudwatch.describe_alarms(AlarmNames=["some-alarm"])["MetricAlarms"]
+    assert state["Threshold"] == 3
     assert stacks.delete("alarm") == "DELETE_COMPLETE"
     assert cloudwatch.describe_alarms()["MetricAlarms"] == []
 
 
 def test_a_bucket_tells_that_its_events_go_to_eventbridge(stacks: Stacks) -> None:
-    told = {"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
-    given = {"BucketName": "some-raw", **told}
-    stacks.deploy("telling", template(resource("Bucket", "AWS::S3::Bucket", given)))
+    notifications = {
+        "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    }
+    properties = {"BucketName": "some-raw", **notifications}
+    stacks.deploy("telling", template(resource("Bucket", "AWS::S3::Bucket", properties)))
 
     s3 = stacks.emulator.client("s3")
-    found = s3.get_bucket_notification_configuration(Bucket="some-raw")
-    assert found["EventBridgeConfiguration"] == {}
+    configuration = s3.get_bucket_notification_configuration(Bucket="some-raw")
+    assert configuration["EventBridgeConfiguration"] == {}
     stacks.delete("telling")

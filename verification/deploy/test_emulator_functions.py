@@ -1,4 +1,4 @@
-"""The emulator executes functions: custom resources live and die by what they answer."""
+"""The emulator executes functions, and a custom resource's state follows its answer."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import pytest
 from verification.deploy.parts import output, role
 from verification.deploy.stacks import Stacks, Template, resource, template
 
-# What every function here begins with.
+# The beginning of every function here.
 _ANSWERING = """
 import json, urllib.request
 
@@ -21,7 +21,7 @@ def answer(event, status, name, **data):
     put = urllib.request.Request(event["ResponseURL"], json.dumps(body).encode(), method="PUT")
     urllib.request.urlopen(put)
 """
-# It is called by its property, and notes in S3 what it was asked.
+# Its physical id is its property `Name`; it records its requests in S3.
 _NAMED = (
     _ANSWERING
     + """
@@ -53,14 +53,14 @@ def store(emulator: Any) -> Any:
 
 def put_code(s3: Any, text: str, key: str = "code.zip") -> str:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
-        made.writestr("it.py", text)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("it.py", text)
     s3.put_object(Bucket="code", Key=key, Body=file.getvalue())
     return key
 
 
 def function(key: str = "code.zip", **more: Any) -> Template:
-    given = {
+    properties = {
         "FunctionName": "it",
         "Runtime": "python3.12",
         "Handler": "it.handler",
@@ -69,15 +69,15 @@ def function(key: str = "code.zip", **more: Any) -> Template:
         "Timeout": 30,
         **more,
     }
-    return resource("Function", "AWS::Lambda::Function", given)
+    return resource("Function", "AWS::Lambda::Function", properties)
 
 
 def custom(name: str, **more: Any) -> Template:
-    given = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Name": name, "Flag": True}
-    return resource("Named", "Custom::Named", given | more)
+    properties = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Name": name, "Flag": True}
+    return resource("Named", "Custom::Named", properties | more)
 
 
-def whole(name: str, **more: Any) -> Template:
+def full_template(name: str, **more: Any) -> Template:
     outputs = {
         "Id": output({"Ref": "Named"}),
         "Upper": output({"Fn::GetAtt": ["Named", "Upper"]}),
@@ -87,20 +87,22 @@ def whole(name: str, **more: Any) -> Template:
 
 
 def notes(s3: Any) -> list[list[str | None]]:
-    found = s3.list_objects_v2(Bucket="notes").get("Contents", ())
-    bodies = [s3.get_object(Bucket="notes", Key=item["Key"])["Body"].read() for item in found]
+    objects = s3.list_objects_v2(Bucket="notes").get("Contents", ())
+    bodies = [s3.get_object(Bucket="notes", Key=item["Key"])["Body"].read() for item in objects]
     return [json.loads(body) for body in bodies]
 
 
 def test_a_custom_resource_is_what_its_function_answers(stacks: Stacks, store: Any) -> None:
     put_code(store, _NAMED)
 
-    assert stacks.deploy("named", whole("one")) == "CREATE_COMPLETE", stacks.failure("named")
-    found = stacks.outputs("named")
+    assert stacks.deploy("named", full_template("one")) == "CREATE_COMPLETE", stacks.failure(
+        "named"
+    )
+    outputs = stacks.outputs("named")
     # Every property that is no string comes as one.
-    assert found == {"Id": "one", "Upper": "ONE", "Flag": "<class 'str'>"}
+    assert outputs == {"Id": "one", "Upper": "ONE", "Flag": "<class 'str'>"}
 
-    assert stacks.deploy("named", whole("two")) == "UPDATE_COMPLETE"
+    assert stacks.deploy("named", full_template("two")) == "UPDATE_COMPLETE"
     assert stacks.outputs("named")["Id"] == "two"
     assert stacks.delete("named") == "DELETE_COMPLETE"
     # Another name is another resource: the old one is deleted after the update.
@@ -114,9 +116,9 @@ def test_a_custom_resource_is_what_its_function_answers(stacks: Stacks, store: A
 
 def test_a_failed_update_asks_for_the_old_state(stacks: Stacks, store: Any) -> None:
     put_code(store, _NAMED)
-    stacks.deploy("back", whole("one"))
+    stacks.deploy("back", full_template("one"))
 
-    assert stacks.deploy("back", whole("bad")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stacks.deploy("back", full_template("bad")) == "UPDATE_ROLLBACK_COMPLETE"
 
     assert "Received response status [FAILED] from custom resource. because" in stacks.failure(
         "back"
@@ -131,7 +133,7 @@ def test_a_failed_creation_is_deleted_by_the_name_that_it_answered(
 ) -> None:
     put_code(store, _NAMED)
 
-    assert stacks.deploy("bad", whole("bad")) == "ROLLBACK_COMPLETE"
+    assert stacks.deploy("bad", full_template("bad")) == "ROLLBACK_COMPLETE"
 
     assert notes(store) == [["Create", None, "bad"], ["Delete", "bad", "bad"]]
     stacks.delete("bad")
@@ -170,8 +172,8 @@ def test_new_code_is_what_runs_next(stacks: Stacks, store: Any) -> None:
     status = stacks.deploy("code", template(role("calls"), function("two.zip", MemorySize=256)))
 
     assert status == "UPDATE_COMPLETE", stacks.failure("code")
-    called = stacks.emulator.client("lambda").invoke(FunctionName="it", Payload=b'{"n": 4}')
-    assert json.loads(called["Payload"].read()) == 5
+    response = stacks.emulator.client("lambda").invoke(FunctionName="it", Payload=b'{"n": 4}')
+    assert json.loads(response["Payload"].read()) == 5
     configuration = stacks.emulator.client("lambda").get_function_configuration(FunctionName="it")
     assert configuration["MemorySize"] == 256
     stacks.delete("code")
@@ -180,9 +182,9 @@ def test_new_code_is_what_runs_next(stacks: Stacks, store: Any) -> None:
 def test_a_function_of_the_same_name_is_in_the_way(stacks: Stacks, store: Any) -> None:
     put_code(store, "def handler(event, context):\n    pass")
     stacks.deploy("first", template(role("calls"), function()))
-    again = function(Role=f"arn:aws:iam::{stacks.emulator.account}:role/calls")
+    duplicate = function(Role=f"arn:aws:iam::{stacks.emulator.account}:role/calls")
 
-    assert stacks.deploy("second", template(again)) == "ROLLBACK_COMPLETE"
+    assert stacks.deploy("second", template(duplicate)) == "ROLLBACK_COMPLETE"
 
     assert "already exist" in stacks.failure("second")
     stacks.delete("first")
@@ -191,7 +193,7 @@ def test_a_function_of_the_same_name_is_in_the_way(stacks: Stacks, store: Any) -
 
 def test_the_service_token_stays(stacks: Stacks, store: Any) -> None:
     put_code(store, _NAMED)
-    stacks.deploy("token", whole("one"))
+    stacks.deploy("token", full_template("one"))
     other = custom("one", ServiceToken="arn:aws:lambda:us-east-1:111122223333:function:other")
 
     status = stacks.deploy("token", template(role("calls"), function(), other))

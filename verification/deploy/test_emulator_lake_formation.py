@@ -1,4 +1,4 @@
-"""The emulator's Lake Formation: what it stores, and what it refuses as the real one does."""
+"""The emulator's Lake Formation stores and refuses the same as the real one."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ READER = {"Fn::GetAtt": ["Role", "Arn"]}
 
 def cells(**properties: Any) -> Template:
     """A filter of the table `t` of `database`."""
-    given = {
+    members = {
         "TableCatalogId": ACCOUNT,
         "DatabaseName": {"Ref": "Database"},
         "TableName": {"Ref": "Table"},
@@ -22,14 +22,14 @@ def cells(**properties: Any) -> Template:
         "RowFilter": {"FilterExpression": "a = 'x'"},
         **properties,
     }
-    return resource("Filter", "AWS::LakeFormation::DataCellsFilter", given)
+    return resource("Filter", "AWS::LakeFormation::DataCellsFilter", members)
 
 
 def tagged(*tags: tuple[str, list[str]]) -> Template:
     """Tags on the table."""
     pairs = [{"CatalogId": ACCOUNT, "TagKey": key, "TagValues": values} for key, values in tags]
-    given = {"Resource": {"Table": TABLE}, "LFTags": pairs}
-    return resource("Tagged", "AWS::LakeFormation::TagAssociation", given, DependsOn="Tag")
+    properties = {"Resource": {"Table": TABLE}, "LFTags": pairs}
+    return resource("Tagged", "AWS::LakeFormation::TagAssociation", properties, DependsOn="Tag")
 
 
 REFUSED: dict[str, tuple[Template, str]] = {
@@ -101,9 +101,11 @@ def test_a_location_below_a_registered_one_can_be_granted(stacks: Stacks) -> Non
         },
     )
     below = {"CatalogId": ACCOUNT, "ResourceArn": {"Fn::Sub": "${Bucket.Arn}/t"}}
-    given = grant(READER, {"DataLocation": below}, "DATA_LOCATION_ACCESS")
+    location_grant = grant(READER, {"DataLocation": below}, "DATA_LOCATION_ACCESS")
 
-    body = template(role("located"), bucket("located"), lake, {**given, "DependsOn": "Lake"})
+    body = template(
+        role("located"), bucket("located"), lake, {**location_grant, "DependsOn": "Lake"}
+    )
 
     assert stacks.deploy("located", body) == "CREATE_COMPLETE"
 
@@ -111,15 +113,15 @@ def test_a_location_below_a_registered_one_can_be_granted(stacks: Stacks) -> Non
 def test_a_grant_that_is_there_already_is_refused(stacks: Stacks) -> None:
     """Pitfall 7: so is one that a failed attempt has left."""
     arn = f"arn:aws:iam::{ACCOUNT}:role/granted"
-    on = {"Database": {"CatalogId": ACCOUNT, "Name": "granted"}}
+    target = {"Database": {"CatalogId": ACCOUNT, "Name": "granted"}}
     stacks.deploy(
         "granted", template(role("granted"), database("granted"), grant(READER, DATABASE, "ALTER"))
     )
 
-    stacks.deploy("again", template(grant(arn, on, "ALTER")))
+    stacks.deploy("again", template(grant(arn, target, "ALTER")))
     assert "already exists" in stacks.failure("again")
 
-    assert stacks.deploy("another", template(grant(arn, on, "DROP"))) == "CREATE_COMPLETE"
+    assert stacks.deploy("another", template(grant(arn, target, "DROP"))) == "CREATE_COMPLETE"
 
 
 def test_a_replaced_tag_takes_the_new_value_along(stacks: Stacks) -> None:
@@ -128,36 +130,38 @@ def test_a_replaced_tag_takes_the_new_value_along(stacks: Stacks) -> None:
         "Tag", "AWS::LakeFormation::Tag", {"TagKey": "swapped", "TagValues": ["none", "some"]}
     )
     lake = (database("swapped"), table("t", "a"), tag)
-    where = {"DatabaseName": "swapped", "Name": "t", "ColumnNames": ["a"]}
+    columns = {"DatabaseName": "swapped", "Name": "t", "ColumnNames": ["a"]}
 
-    def own() -> list[Any]:
-        found = stacks.emulator.client("lakeformation").get_resource_lf_tags(
-            Resource={"TableWithColumns": where}, ShowAssignedLFTags=True
+    def column_tags() -> list[Any]:
+        assigned = stacks.emulator.client("lakeformation").get_resource_lf_tags(
+            Resource={"TableWithColumns": columns}, ShowAssignedLFTags=True
         )
-        return [tag["TagValues"] for tag in found["LFTagsOnColumns"][0]["LFTags"]]
+        return [tag["TagValues"] for tag in assigned["LFTagsOnColumns"][0]["LFTags"]]
 
     def association(name: str, value: str) -> Template:
         pair = {"CatalogId": ACCOUNT, "TagKey": {"Ref": "Tag"}, "TagValues": [value]}
-        on = {"TableWithColumns": {**TABLE, "ColumnNames": ["a"]}}
-        given = {"Resource": on, "LFTags": [pair]}
-        return resource(name, "AWS::LakeFormation::TagAssociation", given)
+        target = {"TableWithColumns": {**TABLE, "ColumnNames": ["a"]}}
+        properties = {"Resource": target, "LFTags": [pair]}
+        return resource(name, "AWS::LakeFormation::TagAssociation", properties)
 
     stacks.deploy("swapped", template(*lake, association("None", "none")))
     stacks.deploy("swapped", template(*lake, association("Some", "some")))
-    assert own() == []
+    assert column_tags() == []
 
     stacks.deploy("swapped", template(*lake))
     stacks.deploy("swapped", template(*lake, association("None", "none")))
-    assert own() == [["none"]]
+    assert column_tags() == [["none"]]
 
 
 def test_a_grant_needs_its_principal(stacks: Stacks) -> None:
-    on = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
-    nobody = f"arn:aws:iam::{ACCOUNT}:role/nobody"
+    target = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
+    missing_role = f"arn:aws:iam::{ACCOUNT}:role/nobody"
 
-    stacks.deploy("no-principal", template(database("ungranted"), grant(nobody, on, "DESCRIBE")))
+    stacks.deploy(
+        "no-principal", template(database("ungranted"), grant(missing_role, target, "DESCRIBE"))
+    )
 
-    assert f"Invalid principal: {nobody}" in stacks.failure("no-principal")
+    assert f"Invalid principal: {missing_role}" in stacks.failure("no-principal")
 
 
 def test_a_filter_needs_its_columns(stacks: Stacks) -> None:
@@ -179,32 +183,32 @@ def test_a_filter_needs_its_columns(stacks: Stacks) -> None:
     properties["ColumnNames"] = ["a"]
     assert stacks.deploy("bad-filter", body) == "CREATE_COMPLETE"
     lake = stacks.emulator.client("lakeformation")
-    wanted = {"CatalogId": ACCOUNT, "DatabaseName": "filtered", "Name": "t"}
-    (found,) = lake.list_data_cells_filter(Table=wanted)["DataCellsFilters"]
-    assert found["ColumnNames"] == ["a"]
+    table_key = {"CatalogId": ACCOUNT, "DatabaseName": "filtered", "Name": "t"}
+    (cells_filter,) = lake.list_data_cells_filter(Table=table_key)["DataCellsFilters"]
+    assert cells_filter["ColumnNames"] == ["a"]
 
 
 def test_cloudformation_does_not_empty_the_defaults_and_the_api_does(stacks: Stacks) -> None:
     """A new account's databases are open to everybody: pitfall 4."""
 
     def principals(name: str) -> list[str]:
-        on = {"Database": {"Name": name}}
-        found = stacks.emulator.client("lakeformation").list_permissions(Resource=on)
-        grants = found["PrincipalResourcePermissions"]
+        target = {"Database": {"Name": name}}
+        response = stacks.emulator.client("lakeformation").list_permissions(Resource=target)
+        grants = response["PrincipalResourcePermissions"]
         return [item["Principal"]["DataLakePrincipalIdentifier"] for item in grants]
 
     stacks.deploy("open", template(database("open")))
     assert principals("open") == ["IAM_ALLOWED_PRINCIPALS"]
 
-    settings = {"CreateDatabaseDefaultPermissions": [], "CreateTableDefaultPermissions": []}
+    no_defaults = {"CreateDatabaseDefaultPermissions": [], "CreateTableDefaultPermissions": []}
     kind = "AWS::LakeFormation::DataLakeSettings"
-    stacks.deploy("settings", template(resource("Settings", kind, settings)))
+    stacks.deploy("settings", template(resource("Settings", kind, no_defaults)))
     stacks.deploy("ignored", template(database("ignored")))
     assert principals("ignored") == ["IAM_ALLOWED_PRINCIPALS"]
 
     lake = stacks.emulator.client("lakeformation")
-    found = lake.get_data_lake_settings()["DataLakeSettings"]
-    lake.put_data_lake_settings(DataLakeSettings={**found, **settings})
+    settings = lake.get_data_lake_settings()["DataLakeSettings"]
+    lake.put_data_lake_settings(DataLakeSettings={**settings, **no_defaults})
     stacks.deploy("closed", template(database("closed")))
     assert principals("closed") == []
 
@@ -212,16 +216,16 @@ def test_cloudformation_does_not_empty_the_defaults_and_the_api_does(stacks: Sta
 def test_appended_admins_join_those_there_and_leave_alone(stacks: Stacks) -> None:
     lake, iam = (stacks.emulator.client(name) for name in ("lakeformation", "iam"))
     iam.create_role(RoleName="there", AssumeRolePolicyDocument="{}")
-    there = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/there"}
+    existing = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/there"}
     settings = lake.get_data_lake_settings()["DataLakeSettings"]
-    lake.put_data_lake_settings(DataLakeSettings={**settings, "DataLakeAdmins": [there]})
+    lake.put_data_lake_settings(DataLakeSettings={**settings, "DataLakeAdmins": [existing]})
     arn = {"Fn::GetAtt": ["Role", "Arn"]}
-    given = {"Admins": [{"DataLakePrincipalIdentifier": arn}], "MutationType": "APPEND"}
-    appended = resource("Settings", "AWS::LakeFormation::DataLakeSettings", given)
+    properties = {"Admins": [{"DataLakePrincipalIdentifier": arn}], "MutationType": "APPEND"}
+    appended = resource("Settings", "AWS::LakeFormation::DataLakeSettings", properties)
 
     def admins() -> list[str]:
-        found = lake.get_data_lake_settings()["DataLakeSettings"]["DataLakeAdmins"]
-        return [item["DataLakePrincipalIdentifier"].rsplit("/", 1)[1] for item in found]
+        admins_after = lake.get_data_lake_settings()["DataLakeSettings"]["DataLakeAdmins"]
+        return [item["DataLakePrincipalIdentifier"].rsplit("/", 1)[1] for item in admins_after]
 
     stacks.deploy("admins", template(role("added"), appended))
     assert admins() == ["there", "added"]
@@ -236,20 +240,24 @@ def test_a_tag_reaches_the_columns_that_have_none_of_their_own(stacks: Stacks) -
         given = {"Resource": on, "LFTags": [pair]}
         return resource(name, "AWS::LakeFormation::TagAssociation", given)
 
-    one = {"CatalogId": ACCOUNT, "DatabaseName": {"Ref": "Database"}, "Name": {"Ref": "Table"}}
+    table_reference = {
+        "CatalogId": ACCOUNT,
+        "DatabaseName": {"Ref": "Database"},
+        "Name": {"Ref": "Table"},
+    }
     given = {"TagKey": "kind", "TagValues": ["open", "closed"]}
     body = template(
         database("tagged"),
         table("t", "a", "b"),
         resource("Tag", "AWS::LakeFormation::Tag", given),
-        tag("OnTable", "closed", {"Table": one}),
-        tag("OnColumn", "open", {"TableWithColumns": {**one, "ColumnNames": ["a"]}}),
+        tag("OnTable", "closed", {"Table": table_reference}),
+        tag("OnColumn", "open", {"TableWithColumns": {**table_reference, "ColumnNames": ["a"]}}),
     )
     assert stacks.deploy("tagged", body) == "CREATE_COMPLETE"
 
     both = {"DatabaseName": "tagged", "Name": "t", "ColumnNames": ["a", "b"]}
-    found = stacks.emulator.client("lakeformation").get_resource_lf_tags(
+    assigned = stacks.emulator.client("lakeformation").get_resource_lf_tags(
         Resource={"TableWithColumns": both}
     )
-    values = {c["Name"]: c["LFTags"][0]["TagValues"] for c in found["LFTagsOnColumns"]}
+    values = {c["Name"]: c["LFTags"][0]["TagValues"] for c in assigned["LFTagsOnColumns"]}
     assert values == {"a": ["open"], "b": ["closed"]}

@@ -42,13 +42,14 @@ def test_a_group_is_shared_and_no_longer_shared_in_place(stacks: Stacks) -> None
     group, policy = deepcopy(GROUP), {"Version": "2012-10-17", "Statement": []}
     stacks.deploy("shared", template(group))
     group["Properties"]["ModelPackageGroupPolicy"] = policy
-    one, sagemaker = {"ModelPackageGroupName": "some-models"}, stacks.emulator.client("sagemaker")
+    by_name = {"ModelPackageGroupName": "some-models"}
+    sagemaker = stacks.emulator.client("sagemaker")
     assert stacks.deploy("shared", template(group)) == "UPDATE_COMPLETE"
-    shared = sagemaker.get_model_package_group_policy(**one)["ResourcePolicy"]
+    shared = sagemaker.get_model_package_group_policy(**by_name)["ResourcePolicy"]
     assert json.loads(shared) == policy
 
     assert stacks.deploy("shared", template(GROUP)) == "UPDATE_COMPLETE"
-    assert sagemaker.get_model_package_group_policy(**one)["ResourcePolicy"] == "{}"
+    assert sagemaker.get_model_package_group_policy(**by_name)["ResourcePolicy"] == "{}"
     stacks.delete("shared")
 
 
@@ -71,28 +72,28 @@ def test_an_app_without_its_role_or_of_another_mode_fails(
 
 def test_an_app_takes_another_mode_in_place(stacks: Stacks) -> None:
     store, reader = bucket("some-artifacts"), role("some-mlflow")
-    made = app(ModelRegistrationMode="AutoModelRegistrationEnabled")
-    made["DependsOn"] = ["Bucket", "Role"]
-    stacks.deploy("apps", template(store, reader, made))
+    mlflow_app = app(ModelRegistrationMode="AutoModelRegistrationEnabled")
+    mlflow_app["DependsOn"] = ["Bucket", "Role"]
+    stacks.deploy("apps", template(store, reader, mlflow_app))
     arn = stacks.emulator.client("sagemaker").list_mlflow_apps()["Summaries"][0]["Arn"]
 
-    made["Properties"]["ModelRegistrationMode"] = "AutoModelRegistrationDisabled"
-    assert stacks.deploy("apps", template(store, reader, made)) == "UPDATE_COMPLETE"
+    mlflow_app["Properties"]["ModelRegistrationMode"] = "AutoModelRegistrationDisabled"
+    assert stacks.deploy("apps", template(store, reader, mlflow_app)) == "UPDATE_COMPLETE"
 
-    found = stacks.emulator.client("sagemaker").describe_mlflow_app(Arn=arn)
-    assert found["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
+    description = stacks.emulator.client("sagemaker").describe_mlflow_app(Arn=arn)
+    assert description["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
 
 
 def test_a_topic_loses_and_gains_subscribers(stacks: Stacks) -> None:
     def topic(*emails: str) -> Template:
         subscriptions = [{"Protocol": "email", "Endpoint": email} for email in emails]
-        given = {"TopicName": "some-alerts", "Subscription": subscriptions}
-        return template(resource("Topic", "AWS::SNS::Topic", given))
+        properties = {"TopicName": "some-alerts", "Subscription": subscriptions}
+        return template(resource("Topic", "AWS::SNS::Topic", properties))
 
     stacks.deploy("topic", topic("a@example.com", "b@example.com"))
     stacks.deploy("topic", topic("b@example.com", "c@example.com"))
 
     arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:some-alerts"
-    there = stacks.emulator.client("sns").list_subscriptions_by_topic(TopicArn=arn)
-    endpoints = {item["Endpoint"] for item in there["Subscriptions"]}
+    subscribed = stacks.emulator.client("sns").list_subscriptions_by_topic(TopicArn=arn)
+    endpoints = {item["Endpoint"] for item in subscribed["Subscriptions"]}
     assert endpoints == {"b@example.com", "c@example.com"}

@@ -1,4 +1,4 @@
-"""What the emulator does not do it refuses; and what CloudFormation refuses it refuses, too."""
+"""The emulator refuses what it does not implement and what CloudFormation refuses."""
 
 from typing import Any
 
@@ -12,19 +12,21 @@ VPC = resource("Vpc", "AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
 PARAMETER = {"Type": "String", "Value": "any"}
 
 
-def given(kind: str, **properties: Any) -> Template:
+def single_resource(kind: str, **properties: Any) -> Template:
     return resource("Given", kind, properties)
 
 
-# What the emulator would drop -> the property that it names instead.
+# A property that the emulator would drop -> the name in its error.
 DROPPED = {
-    "AccessControl": given("AWS::S3::Bucket", BucketName="dropped-acl", AccessControl="PublicRead"),
-    "State": given("AWS::Athena::WorkGroup", Name="dropped", State="DISABLED"),
-    "Enabled": given(
+    "AccessControl": single_resource(
+        "AWS::S3::Bucket", BucketName="dropped-acl", AccessControl="PublicRead"
+    ),
+    "State": single_resource("AWS::Athena::WorkGroup", Name="dropped", State="DISABLED"),
+    "Enabled": single_resource(
         "AWS::KMS::Key", Enabled=False, KeyPolicy={"Version": "2012-10-17", "Statement": []}
     ),
-    "LogGroupClass": given("AWS::Logs::LogGroup", LogGroupClass="INFREQUENT_ACCESS"),
-    "TargetObjectKeyFormat": given(
+    "LogGroupClass": single_resource("AWS::Logs::LogGroup", LogGroupClass="INFREQUENT_ACCESS"),
+    "TargetObjectKeyFormat": single_resource(
         "AWS::S3::Bucket",
         BucketName="dropped-format",
         LoggingConfiguration={
@@ -108,8 +110,8 @@ def test_an_endpoint_and_its_group_change_in_place(stacks: Stacks) -> None:
     (rule,) = group["IpPermissions"]
     assert rule["IpRanges"] == []
     assert [item["CidrIpv6"] for item in rule["Ipv6Ranges"]] == ["::/0"]
-    ours = [{"Name": "vpc-id", "Values": [group["VpcId"]]}]
-    (endpoint,) = ec2.describe_vpc_endpoints(Filters=ours)["VpcEndpoints"]
+    in_vpc = [{"Name": "vpc-id", "Values": [group["VpcId"]]}]
+    (endpoint,) = ec2.describe_vpc_endpoints(Filters=in_vpc)["VpcEndpoints"]
     assert endpoint["SubnetIds"] == [outputs["Subnet"]]
     second = [{"Key": "second", "Value": "second"}]
     assert [group["Tags"], endpoint["Tags"]] == [second, second]
@@ -128,11 +130,11 @@ def test_the_tags_of_a_parameter_and_of_a_repository_are_set(stacks: Stacks) -> 
     assert stacks.deploy("tags", body("first")) == "CREATE_COMPLETE", stacks.failure("tags")
     assert stacks.deploy("tags", body("second")) == "UPDATE_COMPLETE"
 
-    (found,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="tagged")["TagList"]
-    assert found["Key"] == "second"
+    (tag,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="tagged")["TagList"]
+    assert tag["Key"] == "second"
     arn = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
-    (found,) = ecr.list_tags_for_resource(resourceArn=arn)["tags"]
-    assert found["Key"] == "second"
+    (tag,) = ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+    assert tag["Key"] == "second"
 
 
 def test_a_stack_that_can_only_be_deleted_takes_no_update(stacks: Stacks) -> None:
@@ -151,7 +153,7 @@ def test_what_has_no_update_is_replaced_and_keeps_no_name(stacks: Stacks) -> Non
     def body(mode: str) -> Template:
         encryption = {"S3Encryptions": [{"S3EncryptionMode": mode}]}
         kind = "AWS::Glue::SecurityConfiguration"
-        return template(given(kind, Name="fixed", EncryptionConfiguration=encryption))
+        return template(single_resource(kind, Name="fixed", EncryptionConfiguration=encryption))
 
     stacks.deploy("no-update", body("SSE-S3"))
     change = stacks.plan("no-update", body("DISABLED"))["Changes"][0]["ResourceChange"]
@@ -161,8 +163,10 @@ def test_what_has_no_update_is_replaced_and_keeps_no_name(stacks: Stacks) -> Non
 
     assert "AlreadyExists" in stacks.failure("no-update")
     glue = stacks.emulator.client("glue")
-    found = glue.get_security_configuration(Name="fixed")["SecurityConfiguration"]
-    assert found["EncryptionConfiguration"]["S3Encryption"] == [{"S3EncryptionMode": "SSE-S3"}]
+    configuration = glue.get_security_configuration(Name="fixed")["SecurityConfiguration"]
+    assert configuration["EncryptionConfiguration"]["S3Encryption"] == [
+        {"S3EncryptionMode": "SSE-S3"}
+    ]
 
 
 def test_a_change_set_needs_its_capabilities_and_references(stacks: Stacks) -> None:
@@ -179,10 +183,10 @@ def test_a_change_set_needs_its_capabilities_and_references(stacks: Stacks) -> N
 
 
 def test_what_does_not_exist_by_condition_is_not_waited_for(stacks: Stacks) -> None:
-    never = {"Never": {"Fn::Equals": ["a", "b"]}}
+    conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
     absent = bucket("absent", Condition="Never")
     name = resource("Name", "AWS::SSM::Parameter", PARAMETER, DependsOn="Bucket")
 
-    status = stacks.deploy("conditional", template(absent, name, Conditions=never))
+    status = stacks.deploy("conditional", template(absent, name, Conditions=conditions))
 
     assert status == "CREATE_COMPLETE"

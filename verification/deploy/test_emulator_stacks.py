@@ -19,8 +19,8 @@ def test_references_attributes_and_outputs_are_resolved(stacks: Stacks) -> None:
     assert stacks.deploy("resolved", body) == "CREATE_COMPLETE"
 
     assert stacks.outputs("resolved") == {"Arn": "arn:aws:s3:::resolved/*"}
-    found = stacks.api.describe_stack_resources(StackName="resolved", LogicalResourceId="Name")
-    parameter = found["StackResources"][0]["PhysicalResourceId"]
+    described = stacks.api.describe_stack_resources(StackName="resolved", LogicalResourceId="Name")
+    parameter = described["StackResources"][0]["PhysicalResourceId"]
     value = stacks.emulator.client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
     assert value == "resolved"
 
@@ -35,10 +35,11 @@ def test_an_unknown_type_is_refused_before_anything_is_made(stacks: Stacks) -> N
 
 
 def test_a_failed_creation_rolls_back_what_it_made(stacks: Stacks) -> None:
-    bad = resource("Bad", "AWS::Logs::LogGroup", {"RetentionDays": 7}, DependsOn="Bucket")
+    invalid = resource("Bad", "AWS::Logs::LogGroup", {"RetentionDays": 7}, DependsOn="Bucket")
 
     assert (
-        stacks.deploy("bad-property", template(bucket("rolled-back"), bad)) == "ROLLBACK_COMPLETE"
+        stacks.deploy("bad-property", template(bucket("rolled-back"), invalid))
+        == "ROLLBACK_COMPLETE"
     )
 
     assert "RetentionDays" in stacks.failure("bad-property")
@@ -54,9 +55,9 @@ def test_a_value_that_no_enumeration_has_fails(stacks: Stacks) -> None:
     )
     assert "G.3X" in stacks.failure("bad-worker")
 
-    on = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
+    target = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
     arn = {"Fn::GetAtt": ["Role", "Arn"]}
-    body = template(role("reader"), database("bad_permission"), grant(arn, on, "READ"))
+    body = template(role("reader"), database("bad_permission"), grant(arn, target, "READ"))
     assert stacks.deploy("bad-permission", body) == "ROLLBACK_COMPLETE"
     assert "READ" in stacks.failure("bad-permission")
 
@@ -82,23 +83,25 @@ def test_a_column_is_added_in_place_and_a_new_name_replaces(stacks: Stacks) -> N
 
     stacks.deploy("columns", wider)
 
-    found = glue.get_table(DatabaseName="columns", Name="t")["Table"]["StorageDescriptor"]
-    assert [column["Name"] for column in found["Columns"]] == ["a", "b"]
+    storage = glue.get_table(DatabaseName="columns", Name="t")["Table"]["StorageDescriptor"]
+    assert [column["Name"] for column in storage["Columns"]] == ["a", "b"]
     stacks.deploy("columns", template(database("columns"), table("u", "a", "b")))
-    found = glue.get_tables(DatabaseName="columns")["TableList"]
-    assert [item["Name"] for item in found] == ["u"]
+    tables = glue.get_tables(DatabaseName="columns")["TableList"]
+    assert [item["Name"] for item in tables] == ["u"]
     assert ("Table", "AWS::Glue::Table") in stacks.replacements()
 
 
 def test_a_failed_update_puts_the_old_state_back(stacks: Stacks) -> None:
     stacks.deploy("update", template(database("updated"), table("t", "a")))
-    bad = resource("Bad", "AWS::Logs::LogGroup", {"RetentionInDays": 8}, DependsOn="Table")
+    invalid = resource("Bad", "AWS::Logs::LogGroup", {"RetentionInDays": 8}, DependsOn="Table")
 
-    status = stacks.deploy("update", template(database("updated"), table("t", "a", "b"), bad))
+    status = stacks.deploy("update", template(database("updated"), table("t", "a", "b"), invalid))
 
     assert status == "UPDATE_ROLLBACK_COMPLETE"
-    found = stacks.emulator.client("glue").get_table(DatabaseName="updated", Name="t")["Table"]
-    assert [column["Name"] for column in found["StorageDescriptor"]["Columns"]] == ["a"]
+    updated_table = stacks.emulator.client("glue").get_table(DatabaseName="updated", Name="t")[
+        "Table"
+    ]
+    assert [column["Name"] for column in updated_table["StorageDescriptor"]["Columns"]] == ["a"]
     assert stacks.deploy("update", template(database("updated"))) == "UPDATE_COMPLETE"
 
 
@@ -150,8 +153,8 @@ def test_another_stacks_output_is_read_without_an_export(stacks: Stacks) -> None
     def producer(name: str) -> dict[str, Any]:
         return template(bucket(name), Outputs={"Name": output({"Ref": "Bucket"})})
 
-    wanted = {"Fn::GetStackOutput": {"StackName": "weak-producer", "OutputName": "Name"}}
-    name = resource("Name", "AWS::SSM::Parameter", {"Type": "String", "Value": wanted})
+    reference = {"Fn::GetStackOutput": {"StackName": "weak-producer", "OutputName": "Name"}}
+    name = resource("Name", "AWS::SSM::Parameter", {"Type": "String", "Value": reference})
     stacks.deploy("weak-producer", producer("weak-first"))
     consumer = template(name, Outputs={"Copy": output({"Fn::GetAtt": ["Name", "Value"]})})
     stacks.deploy("weak-consumer", consumer)
@@ -163,10 +166,10 @@ def test_another_stacks_output_is_read_without_an_export(stacks: Stacks) -> None
 def test_a_change_set_without_a_change_says_so(stacks: Stacks) -> None:
     stacks.deploy("same", template(bucket("same")))
 
-    planned = stacks.plan("same", template(bucket("same")))
+    change_set = stacks.plan("same", template(bucket("same")))
 
-    assert planned["Status"] == "FAILED"
-    assert "didn't contain changes" in planned["StatusReason"]
+    assert change_set["Status"] == "FAILED"
+    assert "didn't contain changes" in change_set["StatusReason"]
 
 
 def test_what_is_retained_stays_and_can_be_adopted(stacks: Stacks) -> None:
@@ -175,7 +178,7 @@ def test_what_is_retained_stays_and_can_be_adopted(stacks: Stacks) -> None:
     assert stacks.delete("kept") == "DELETE_COMPLETE"
     stacks.emulator.client("s3").head_bucket(Bucket="kept")
 
-    # DeletionPolicy Retain holds for what a rollback undoes, too; the failed bucket is not one.
+    # DeletionPolicy Retain also applies to a rollback; the failed bucket is not retained.
     assert stacks.deploy("kept", body) == "ROLLBACK_COMPLETE"
     assert "kept already exists" in stacks.failure("kept")
     stacks.delete("kept")
@@ -184,11 +187,11 @@ def test_what_is_retained_stays_and_can_be_adopted(stacks: Stacks) -> None:
 
 
 def test_what_a_failed_creation_made_is_gone_and_what_it_adopted_stays(stacks: Stacks) -> None:
-    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
-    body = template(bucket("except", **kept))
+    retained = {"DeletionPolicy": "RetainExceptOnCreate"}
+    body = template(bucket("except", **retained))
     broken = template(
-        bucket("except", **kept),
-        resource("Group", "AWS::Logs::LogGroup", {"LogGroupName": "mine"}, **kept),
+        bucket("except", **retained),
+        resource("Group", "AWS::Logs::LogGroup", {"LogGroupName": "mine"}, **retained),
         resource("Late", "AWS::S3::Bucket", {"BucketName": "No"}, DependsOn=["Bucket", "Group"]),
     )
     groups = stacks.emulator.client("logs").describe_log_groups
@@ -240,8 +243,8 @@ def test_a_bucket_policy_is_stored_and_not_enforced(stacks: Stacks) -> None:
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     document = {"Version": "2012-10-17", "Statement": [deny]}
-    given = {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": document}
-    policy = resource("Policy", "AWS::S3::BucketPolicy", given)
+    properties = {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": document}
+    policy = resource("Policy", "AWS::S3::BucketPolicy", properties)
     stacks.deploy("policy", template(bucket("with-policy"), policy))
 
     s3 = stacks.emulator.client("s3")

@@ -61,7 +61,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def bare(account: Emulator) -> dict[str, list[str]]:
-    """What the account holds before the first deploy."""
+    """The account's inventory before the first deploy."""
     return inventory(account)
 
 
@@ -106,10 +106,10 @@ def test_every_resource_is_what_its_template_says(dev: Emulator) -> None:
 
 
 def test_a_table_has_the_contracts_columns_with_types_and_comments(dev: Emulator) -> None:
-    found = columns(dev, "complaints")
+    table_columns = columns(dev, "complaints")
 
-    assert found["received_at"]["Type"] == "timestamp"
-    assert found["received_at"]["Comment"] == "When the complaint came in, UTC."
+    assert table_columns["received_at"]["Type"] == "timestamp"
+    assert table_columns["received_at"]["Comment"] == "When the complaint came in, UTC."
 
 
 def test_nobody_is_let_in_by_the_defaults(dev: Emulator) -> None:
@@ -150,31 +150,35 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
 
 def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
     name = "sashiko-dev-snapshots-training"
-    found = dev.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
+    workgroup = dev.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
 
-    assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
-    location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
+    assert workgroup["Configuration"]["EnforceWorkGroupConfiguration"] is True
+    location = workgroup["Configuration"]["ResultConfiguration"]["OutputLocation"]
     assert location == f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/training/athena/"
 
 
 def test_the_platform_is_as_the_settings_say(dev: Emulator) -> None:
     sagemaker = dev.client("sagemaker")
     (app,) = sagemaker.list_mlflow_apps()["Summaries"]
-    found = sagemaker.describe_mlflow_app(Arn=app["Arn"])
+    description = sagemaker.describe_mlflow_app(Arn=app["Arn"])
     group = sagemaker.describe_model_package_group(
         ModelPackageGroupName="sashiko-dev-complaint-triage"
     )
     repositories = dev.client("ecr").describe_repositories()["repositories"]
-    ours = {r["repositoryName"]: r for r in repositories if "/" in r["repositoryName"]}
+    project_repositories = {
+        r["repositoryName"]: r for r in repositories if "/" in r["repositoryName"]
+    }
     budget = {"AccountId": ACCOUNT, "BudgetName": "sashiko-dev"}
     alerts = dev.client("budgets").describe_notifications_for_budget(**budget)["Notifications"]
 
-    assert found["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
-    assert found["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-mlflow"
+    assert description["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
+    assert description["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-mlflow"
     assert group["ModelPackageGroupStatus"] == "Completed"
-    assert set(ours) >= {"sashiko-dev/job"}
-    assert {r["imageTagMutability"] for r in ours.values()} == {"IMMUTABLE"}
-    assert {r["encryptionConfiguration"]["encryptionType"] for r in ours.values()} == {"KMS"}
+    assert set(project_repositories) >= {"sashiko-dev/job"}
+    assert {r["imageTagMutability"] for r in project_repositories.values()} == {"IMMUTABLE"}
+    assert {
+        r["encryptionConfiguration"]["encryptionType"] for r in project_repositories.values()
+    } == {"KMS"}
     assert {(a["NotificationType"], a["Threshold"]) for a in alerts} == {
         ("ACTUAL", 80.0),
         ("FORECASTED", 100.0),
@@ -185,28 +189,28 @@ def test_the_pipeline_is_the_compiled_definition_with_the_accounts_values(
     dev: Emulator, folders: dict[str, Path]
 ) -> None:
     sagemaker = dev.client("sagemaker")
-    found = sagemaker.describe_pipeline(PipelineName="sashiko-dev-complaints")
+    pipeline = sagemaker.describe_pipeline(PipelineName="sashiko-dev-complaints")
 
     text = (folders["dev"] / "definition.json").read_text()
     for stand_in, value in live_values(dev).items():
         text = text.replace(f'"{stand_in}"', f'"{value}"')
-    assert json.loads(found["PipelineDefinition"]) == json.loads(text)
-    assert found["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-pipeline"
+    assert json.loads(pipeline["PipelineDefinition"]) == json.loads(text)
+    assert pipeline["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-pipeline"
 
 
 def test_an_execution_starts_with_the_datas_version_alone(dev: Emulator) -> None:
     sagemaker = dev.client("sagemaker")
-    started = sagemaker.start_pipeline_execution(
+    execution = sagemaker.start_pipeline_execution(
         PipelineName="sashiko-dev-complaints",
         PipelineParameters=[{"Name": "AsOf", "Value": "2026-11-25"}],
     )
-    arn = started["PipelineExecutionArn"]
-    found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-    assert found["PipelineExecutionStatus"] == "Succeeded"  # nothing executes here
+    arn = execution["PipelineExecutionArn"]
+    description = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+    assert description["PipelineExecutionStatus"] == "Succeeded"  # nothing executes here
 
 
 def live_values(dev: Emulator) -> dict[str, str]:
-    """Stand-in -> the value, by the services' own lists: no stack is asked."""
+    """Placeholder -> the value, from the services' own lists, not from stacks."""
     ec2, kms = dev.client("ec2"), dev.client("kms")
     named = [{"Name": "tag:project", "Values": ["sashiko"]}]
     (subnet,) = ec2.describe_subnets(Filters=named)["Subnets"]
@@ -232,7 +236,9 @@ def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
     rules = {rule["Name"]: rule for rule in events.list_rules()["Rules"]}
     for name in ("image-build-ended", "janitor"):  # they call functions
         del rules[f"sashiko-dev-{name}"]
-    found = {item["stateMachineArn"] for item in machines.list_state_machines()["stateMachines"]}
+    machine_arns = {
+        item["stateMachineArn"] for item in machines.list_state_machines()["stateMachines"]
+    }
     s3 = dev.client("s3").get_bucket_notification_configuration(
         Bucket=f"sashiko-dev-raw-{ACCOUNT}-{REGION}"
     )
@@ -243,10 +249,12 @@ def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
     }  # fmt: skip
     for name, rule in rules.items():
         (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
-        # STS's calls are management events that only read, which a rule gets where it asks for all.
-        every = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
-        assert rule["State"] == (every if name.endswith("break-glass") else "ENABLED")
-        assert target["Arn"] in found
+        # STS's calls are read-only management events, which only a rule with this state gets.
+        all_management_events = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+        assert rule["State"] == (
+            all_management_events if name.endswith("break-glass") else "ENABLED"
+        )
+        assert target["Arn"] in machine_arns
         assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-event-router"
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:sashiko-dev-undelivered-events"
         assert target["DeadLetterConfig"] == {"Arn": queue}
@@ -259,9 +267,9 @@ def test_each_image_that_a_job_names_is_there_under_the_tag_of_its_content(
     pipeline = dev.client("sagemaker").describe_pipeline(PipelineName="sashiko-dev-complaints")
     named = set(re.findall(r"sashiko-dev/\w+:[^\"]+", pipeline["PipelineDefinition"]))
 
-    found = {f"{name}:{tag}" for name, there in tags(dev).items() for tag in there}
+    images = {f"{name}:{tag}" for name, image_tags in tags(dev).items() for tag in image_tags}
     assert {name.partition(":")[0] for name in named} >= {"sashiko-dev/job", "sashiko-dev/train"}
-    assert {name for name in named if "-" in name.rpartition(":")[2]} <= found
+    assert {name for name in named if "-" in name.rpartition(":")[2]} <= images
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(
@@ -282,10 +290,10 @@ def test_a_deploy_that_aws_would_refuse_fails_and_says_why(
     resource = mistake.spoil(folders["dev"], tmp_path)
     options = ("--exclusively", "--require-approval=never")
 
-    said = dev.cdk("deploy", mistake.stack, *options, folder=tmp_path, status=1)
+    output = dev.cdk("deploy", mistake.stack, *options, folder=tmp_path, status=1)
 
-    told = (resource, mistake.where, mistake.reason)
-    assert any(all(part in line for part in told) for line in said.splitlines()), said
+    expected_parts = (resource, mistake.where, mistake.reason)
+    assert any(all(part in line for part in expected_parts) for line in output.splitlines()), output
     # Nothing is left of the attempt: test_life finds no difference.
     assert Stacks(dev).status(f"sashiko-dev-{mistake.stack}") == "UPDATE_ROLLBACK_COMPLETE"
 
@@ -293,7 +301,7 @@ def test_a_deploy_that_aws_would_refuse_fails_and_says_why(
 def test_life(
     dev: Emulator, bare: dict[str, list[str]], folders: dict[str, Path], audit: Audit
 ) -> None:
-    """What comes after the deploy, in order: diff, two updates, destroy."""
+    """The steps after the deploy, in order: diff, two updates, destroy."""
     assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folders["dev"])
 
     images = tags(dev)
@@ -310,17 +318,17 @@ def test_life(
         ModelPackageGroupName="sashiko-dev-complaint-triage",
         ModelApprovalStatus="PendingManualApproval",
     )
-    said = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
-    assert "sashiko-dev-complaint-triage has model packages" in said
+    output = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
+    assert "sashiko-dev-complaint-triage has model packages" in output
     empty = ("empty", "--env", "dev")
     assert "run it with --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
-    said = dev.sashiko(*empty, "--yes", folder=folders["changed"])
+    output = dev.sashiko(*empty, "--yes", folder=folders["changed"])
     assert re.search(
-        r"\d{2,} objects and versions deleted from 6 buckets of dev, and 1 regis", said
+        r"\d{2,} objects and versions deleted from 6 buckets of dev, and 1 regis", output
     )
     dev.cdk("destroy", "--all", "--force", folder=folders["changed"])
-    left = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]
-    assert left == []
+    remaining = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]
+    assert remaining == []
     assert deployed(dev) == []
     assert inventory(dev) == bare
 
@@ -334,7 +342,7 @@ def fill(dev: Emulator, bucket: str) -> None:
 
 
 def update(dev: Emulator, folder: Path, audit: Audit) -> None:
-    """Nothing that holds data is replaced, and the account is then what the templates say."""
+    """No data-holding resource is replaced, and the account then matches the templates."""
     before = identities(dev)
 
     dev.cdk("deploy", "--all", "--require-approval=never", folder=folder)
@@ -359,10 +367,14 @@ def tags(dev: Emulator) -> dict[str, set[str]]:
 
 
 def check_second_images(dev: Emulator, before: dict[str, set[str]]) -> None:
-    """Another base: two images are built anew, and what runs the old ones still finds them."""
-    new = {name: found - before[name] for name, found in tags(dev).items() if found - before[name]}
+    """Another base: two images are rebuilt, and the old images stay available."""
+    new = {
+        name: image_tags - before[name]
+        for name, image_tags in tags(dev).items()
+        if image_tags - before[name]
+    }
     assert set(new) == {"sashiko-dev/bias", "sashiko-dev/job"}
-    assert all(before[name] <= found for name, found in tags(dev).items())
+    assert all(before[name] <= image_tags for name, image_tags in tags(dev).items())
     pipeline = dev.client("sagemaker").describe_pipeline(PipelineName="sashiko-dev-complaints")
     (tag,) = new["sashiko-dev/job"]
     assert f"sashiko-dev/job:{tag}" in pipeline["PipelineDefinition"]

@@ -42,7 +42,7 @@ class Checkout:
     folder: Path
 
     def sashiko(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        process = subprocess.run(
             [str(Path(sys.executable).with_name("sashiko")), *arguments, "--env", "dev"],
             cwd=self.folder,
             env=self.emulator.environment() | NO_GIT,
@@ -51,8 +51,8 @@ class Checkout:
             text=True,
             check=False,
         )
-        assert done.returncode == status, done.stderr
-        return done
+        assert process.returncode == status, process.stderr
+        return process
 
     @property
     def recipe(self) -> Path:
@@ -124,19 +124,19 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     names = [item["Key"].rpartition("/")[2] for item in listed]
     assert names[0] == "_SUCCESS"
     assert [name.rpartition(".")[2] for name in names[1:]] == ["parquet"]
-    again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
-    assert [place["uri"] for place in again] == [place["uri"] for place in staged]
-    assert [place for place in again if place["uploaded"]] == []
+    staged_again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
+    assert [place["uri"] for place in staged_again] == [place["uri"] for place in staged]
+    assert [place for place in staged_again if place["uploaded"]] == []
 
     checkout.build_images(refused)
     checkout.load()
-    done = checkout.sashiko("run")
-    assert done.stdout.startswith("registered: execution ")
+    run = checkout.sashiko("run")
+    assert run.stdout.startswith("registered: execution ")
     (listed,) = json.loads(checkout.sashiko("runs", "list", "--json").stdout)
     assert listed["parameters"]["AsOf"] == AS_OF
-    assert listed["id"] in done.stdout
-    shown = json.loads(checkout.sashiko("runs", "show", listed["id"][:6], "--json").stdout)
-    assert {"Snapshot", "Train", "Register"} <= {step["name"] for step in shown["steps"]}
+    assert listed["id"] in run.stdout
+    execution = json.loads(checkout.sashiko("runs", "show", listed["id"][:6], "--json").stdout)
+    assert {"Snapshot", "Train", "Register"} <= {step["name"] for step in execution["steps"]}
 
     listed = s3.list_objects_v2(Bucket=ARTIFACTS, Prefix="weights/")["Contents"]
     (key,) = (item["Key"] for item in listed if item["Key"].endswith("model.safetensors"))

@@ -29,7 +29,7 @@ TARGET = f"endpoint/{NAME}/variant/primary"
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An account with what serving stands on."""
+    """An account with the stacks that serving depends on."""
     with (
         running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator,
         pytest.MonkeyPatch.context() as patch,
@@ -45,7 +45,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def versions(account: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Versions by what is wrong with them: name -> ARN."""
+    """Versions by their fault: name -> ARN."""
     new = tmp_path_factory.mktemp("versions")
     pending = "PendingManualApproval"
     wrong: dict[str, dict[str, Any]] = {
@@ -58,17 +58,17 @@ def versions(account: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dic
         "tampered": {},
         "failed gate": {"failed": "bias"},
     }
-    found = {
+    arns = {
         name: served.register(account, new / name, execution=name, **evidence)
         for name, evidence in wrong.items()
     }
-    served.tamper(account, found["tampered"])
-    return found
+    served.tamper(account, arns["tampered"])
+    return arns
 
 
 @pytest.fixture(scope="module")
 def before(account: Emulator, versions: dict[str, str]) -> dict[str, list[str]]:
-    """What the account holds before anything is served."""
+    """The account's inventory before anything is served."""
     return inventory(account)
 
 
@@ -89,16 +89,16 @@ def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
     served.write_repository(tmp_path, versions[version])
     monkeypatch.chdir(tmp_path)
 
-    done = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+    result = CliRunner().invoke(app, ["preflight", "--env", "dev"])
 
     if version in REFUSED:
-        assert (done.exit_code, done.stdout) == (4, "")
-        assert done.stderr.startswith("refused: ")
-        assert REFUSED[version] in done.stderr
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert result.stderr.startswith("refused: ")
+        assert REFUSED[version] in result.stderr
     else:
-        assert (done.exit_code, done.stderr) == (0, "")
-        assert f"{versions[version]} may be served: " in done.stdout
-        assert done.stdout.endswith("signed files hold, threshold 0.43\n")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f"{versions[version]} may be served: " in result.stdout
+        assert result.stdout.endswith("signed files hold, threshold 0.43\n")
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
@@ -111,33 +111,35 @@ def test_a_bare_deploy_of_a_wrong_version_is_refused_and_nothing_is_made(
 ) -> None:
     folder = served.synthesize(tmp_path, versions[wrong])
 
-    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder, status=1)
+    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder, status=1)
 
-    assert "preflight refused: " in said
-    assert REFUSED[wrong] in said
+    assert "preflight refused: " in output
+    assert REFUSED[wrong] in output
     assert inventory(account) == before
 
 
 def test_life(
     account: Emulator, versions: dict[str, str], before: Any, tmp_path_factory: Any
 ) -> None:
-    """What comes in order: serve, look, update a scaled endpoint, roll back, audit, destroy."""
+    """In order: serve, inspect, update a scaled endpoint, roll back, audit, destroy."""
     new = tmp_path_factory.mktemp
     first = served.synthesize(new("first"), versions["first"])
     deploy(account, first)
     check_endpoint(account, versions["first"])
     check_scaling_and_alarms(account)
-    names = hosted(account)
+    names = hosting_names(account)
     assert audit(first) == []
     check_janitor(account, versions["first"])
-    assert hosted(account) == names
+    assert hosting_names(account) == names
 
     scale_out(account, 3)
     second = served.synthesize(new("second"), versions["second"], invocations_per_instance=100)
     deploy(account, second)
     assert served_arn(account) == versions["second"]
-    assert set(hosted(account)) & set(names) == {NAME}  # model and configuration are new ones
-    assert count(account) == 3  # what scaling had made of it, not the configuration's 1
+    assert set(hosting_names(account)) & set(names) == {
+        NAME
+    }  # model and configuration are new ones
+    assert count(account) == 3  # the count set by scaling, not the configuration's 1
     assert audit(second) == []
 
     check_refusal_leaves_it_alone(account, versions, new("bad"))
@@ -145,7 +147,7 @@ def test_life(
 
     # Rolling back is the older ARN again: it gives the very names that it gave before.
     deploy(account, served.synthesize(new("back"), versions["first"]))
-    assert hosted(account) == names
+    assert hosting_names(account) == names
     assert served_arn(account) == versions["first"]
     check_another_machine(account, versions["first"], new)
 
@@ -154,13 +156,13 @@ def test_life(
 
 
 def deploy(account: Emulator, folder: Path) -> None:
-    """And each resource is then what its template says."""
+    """Each resource then matches its template."""
     account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder)
-    ours = [item for item in deployed(account) if item.stack == STACK]
-    assert len(ours) > 10
-    assert [text for item in ours for text in item.differences()] == []
-    said = account.cdk("diff", "Serving", "--exclusively", "--fail", folder=folder)
-    assert "differences: 0" in said
+    own_resources = [item for item in deployed(account) if item.stack == STACK]
+    assert len(own_resources) > 10
+    assert [text for item in own_resources for text in item.differences()] == []
+    output = account.cdk("diff", "Serving", "--exclusively", "--fail", folder=folder)
+    assert "differences: 0" in output
 
 
 def audit(folder: Path) -> list[Difference]:
@@ -187,11 +189,11 @@ def served_arn(account: Emulator) -> str:
     return str(model(account)["PrimaryContainer"]["ModelPackageName"])
 
 
-def hosted(account: Emulator) -> list[str]:
+def hosting_names(account: Emulator) -> list[str]:
     """Names of all that SageMaker hosts."""
-    found = inventory(account)
+    names_by_operation = inventory(account)
     kinds = ("list_models", "list_endpoint_configs", "list_endpoints")
-    return [name for kind in kinds for name in found[kind]]
+    return [name for kind in kinds for name in names_by_operation[kind]]
 
 
 def count(account: Emulator) -> int:
@@ -255,7 +257,7 @@ def check_scaling_and_alarms(account: Emulator) -> None:
     taking_back = {item["AlarmName"] for item in rollback}
     of_fleet = endpoint(account)["EndpointConfigName"]
     assert taking_back == {
-        f"sashiko-dev-endpoint-{about}-{of_fleet[-12:]}" for about in ("5xx", "p99-latency")
+        f"sashiko-dev-endpoint-{metric}-{of_fleet[-12:]}" for metric in ("5xx", "p99-latency")
     }
     for item in alarms.values():
         fleet = [{"Name": "EndpointConfigName", "Value": of_fleet}]
@@ -270,56 +272,57 @@ def check_janitor(account: Emulator, arn: str) -> None:
     """As its rule calls it: a killed check's endpoint goes when no check is that old."""
     (target,) = account.client("events").list_targets_by_rule(Rule="sashiko-dev-janitor")["Targets"]
     event = json.loads(target["Input"])
-    left = f"{event['prefix']}killed"
+    endpoint_name = f"{event['prefix']}killed"
     sagemaker = account.client("sagemaker")
-    sagemaker.create_model(ModelName=left, PrimaryContainer={"ModelPackageName": arn})
+    sagemaker.create_model(ModelName=endpoint_name, PrimaryContainer={"ModelPackageName": arn})
     (variant,) = config(account)["ProductionVariants"]
     sagemaker.create_endpoint_config(
-        EndpointConfigName=left, ProductionVariants=[{**variant, "ModelName": left}]
+        EndpointConfigName=endpoint_name,
+        ProductionVariants=[{**variant, "ModelName": endpoint_name}],
     )
-    sagemaker.create_endpoint(EndpointName=left, EndpointConfigName=left)
+    sagemaker.create_endpoint(EndpointName=endpoint_name, EndpointConfigName=endpoint_name)
 
     def clean(older_than: int) -> Any:
         payload = json.dumps({**event, "older_than": older_than}).encode()
         function = target["Arn"].rpartition(":")[2]
-        called = account.client("lambda").invoke(FunctionName=function, Payload=payload)
-        return json.loads(called["Payload"].read())
+        response = account.client("lambda").invoke(FunctionName=function, Payload=payload)
+        return json.loads(response["Payload"].read())
 
     assert clean(event["older_than"]) == {"deleted": [], "left": {}}
-    assert clean(0) == {"deleted": [left], "left": {}}
+    assert clean(0) == {"deleted": [endpoint_name], "left": {}}
 
 
 def check_another_machine(account: Emulator, arn: str, new: Any) -> None:
-    """Of an endpoint that scales: in the two deploys that the preflight asks for."""
+    """An endpoint that scales gets another instance type in the preflight's two deploys."""
     larger = {"inf2": "ml.inf2.8xlarge"}
-    wanted = served.synthesize(new("larger"), arn, instance_types=larger)
-    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=wanted, status=1)
-    assert "scales on ml.inf2.xlarge, and SageMaker cannot change the" in said
+    assembly = served.synthesize(new("larger"), arn, instance_types=larger)
+    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=assembly, status=1)
+    assert "scales on ml.inf2.xlarge, and SageMaker cannot change the" in output
 
     deploy(account, served.synthesize(new("still"), arn, max_instances=1))
     assert count(account) == 3
-    deploy(account, wanted)
+    deploy(account, assembly)
     assert config(account)["ProductionVariants"][0]["InstanceType"] == "ml.inf2.8xlarge"
-    assert audit(wanted) == []
+    assert audit(assembly) == []
 
 
 def check_refusal_leaves_it_alone(
     account: Emulator, versions: dict[str, str], folder: Path
 ) -> None:
-    """And the stack can be deployed again: nothing was asked on the way back."""
-    names, serves = hosted(account), served_arn(account)
-    bad = served.synthesize(folder, versions["unapproved"], p99_latency_ms=1)
+    """The stack can be deployed again: the rollback did not call the preflight."""
+    names, current_arn = hosting_names(account), served_arn(account)
+    invalid = served.synthesize(folder, versions["unapproved"], p99_latency_ms=1)
 
-    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=bad, status=1)
+    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=invalid, status=1)
 
-    assert "is PendingManualApproval" in said
+    assert "is PendingManualApproval" in output
     assert Stacks(account).status(STACK) == "UPDATE_ROLLBACK_COMPLETE"
-    assert (hosted(account), served_arn(account)) == (names, serves)
+    assert (hosting_names(account), served_arn(account)) == (names, current_arn)
     events = account.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
-    touched = {item["ResourceType"] for item in events[: _since_last_update(events)]} - {
+    changed_types = {item["ResourceType"] for item in events[: _since_last_update(events)]} - {
         "AWS::CloudFormation::Stack"
     }
-    assert touched == {"Custom::Preflight"}
+    assert changed_types == {"Custom::Preflight"}
 
 
 def _since_last_update(events: list[Any]) -> int:
@@ -331,7 +334,7 @@ def _since_last_update(events: list[Any]) -> int:
 
 
 def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
-    """Each difference by hand is found, and what mends it is a command."""
+    """The audit reports each difference made by hand, with a command that fixes it."""
     sagemaker = account.client("sagemaker")
     scaling = account.client("application-autoscaling")
     intended = endpoint(account)["EndpointConfigName"]
@@ -340,35 +343,35 @@ def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
     more = {**config(account)["DataCaptureConfig"], "InitialSamplingPercentage": 50}
     name = {"EndpointConfigName": "sashiko-dev-other"}
     other = {**config(account), **name, "DataCaptureConfig": more}
-    kept = ("EndpointConfigName", "ProductionVariants", "KmsKeyId", "DataCaptureConfig")
-    sagemaker.create_endpoint_config(**{key: other[key] for key in kept})
+    members = ("EndpointConfigName", "ProductionVariants", "KmsKeyId", "DataCaptureConfig")
+    sagemaker.create_endpoint_config(**{key: other[key] for key in members})
     sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="sashiko-dev-other")
-    (found,) = audit(folder)
-    assert found.resource == f"configuration of endpoint {NAME}"
-    assert f"expected {intended}, found sashiko-dev-other" in found.detail
-    assert "model_package_arn" in found.fix
-    aws_command.run(account, found.fix.partition("or: ")[2])
+    (difference,) = audit(folder)
+    assert difference.resource == f"configuration of endpoint {NAME}"
+    assert f"expected {intended}, found sashiko-dev-other" in difference.detail
+    assert "model_package_arn" in difference.fix
+    aws_command.run(account, difference.fix.partition("or: ")[2])
     assert audit(folder) == []
 
-    # What an update keeps of the old configuration, where nothing excludes it.
+    # Properties that an update retains from the old configuration unless excluded.
     sagemaker.update_endpoint(EndpointName=NAME, **name)
     sagemaker.update_endpoint(
         EndpointName=NAME, EndpointConfigName=intended, RetainAllVariantProperties=True
     )
-    (found,) = audit(folder)
-    assert found.resource == f"capture of endpoint {NAME}"
-    assert found.detail == "CurrentSamplingPercentage: expected 5, found 50"
-    aws_command.run(account, found.fix)
+    (difference,) = audit(folder)
+    assert difference.resource == f"capture of endpoint {NAME}"
+    assert difference.detail == "CurrentSamplingPercentage: expected 5, found 50"
+    aws_command.run(account, difference.fix)
     sagemaker.delete_endpoint_config(**name)
     assert audit(folder) == []
 
     scale_out(account, 9)
-    (found,) = audit(folder)
-    assert (found.resource, found.detail) == (
+    (difference,) = audit(folder)
+    assert (difference.resource, difference.detail) == (
         f"instances of endpoint {NAME}",
         "expected 1 to 3, found 9",
     )
-    aws_command.run(account, found.fix)
+    aws_command.run(account, difference.fix)
     assert audit(folder) == []
 
     scaling.register_scalable_target(
@@ -378,13 +381,13 @@ def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
         MinCapacity=1,
         MaxCapacity=50,
     )
-    (found,) = audit(folder)
-    assert found.detail == "expected 1 to 3, found 1 to 50"
-    aws_command.run(account, found.fix)
+    (difference,) = audit(folder)
+    assert difference.detail == "expected 1 to 3, found 1 to 50"
+    aws_command.run(account, difference.fix)
     assert audit(folder) == []
 
     sagemaker.create_endpoint(EndpointName="sashiko-dev-mine", EndpointConfigName=intended)
-    (found,) = audit(folder)
-    assert (found.kind, found.resource) == ("extra", "endpoint sashiko-dev-mine")
-    aws_command.run(account, found.fix)
+    (difference,) = audit(folder)
+    assert (difference.kind, difference.resource) == ("extra", "endpoint sashiko-dev-mine")
+    aws_command.run(account, difference.fix)
     assert audit(folder) == []

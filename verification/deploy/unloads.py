@@ -1,4 +1,4 @@
-"""What moto's Athena leaves out: it runs UNLOAD statements over the Parquet files of moto's S3."""
+"""Runs UNLOAD statements, which moto's Athena lacks, over the Parquet files of moto's S3."""
 
 import io
 import re
@@ -19,7 +19,7 @@ _UNLOAD = re.compile(r"UNLOAD \((.*)\) TO 's3://([^/]+)/(.*)' WITH \(format = 'P
 
 
 def run_unloads(monkeypatch: pytest.MonkeyPatch, *, endpoint: str) -> None:
-    """Lets a query that moto is asked for write the files that Athena would write.
+    """Makes a query to moto write the files that Athena would write.
 
     The table is read as a Hive table with the partition key `as_of`: the statement's own text
     decides which rows and columns come out. As with Athena, the files come in no order of their
@@ -27,11 +27,11 @@ def run_unloads(monkeypatch: pytest.MonkeyPatch, *, endpoint: str) -> None:
     """
     start: Callable[..., str] = AthenaBackend.start_query_execution
 
-    def started(backend: AthenaBackend, query: str, *rest: Any, **more: Any) -> str:
+    def start_execution(backend: AthenaBackend, query: str, *rest: Any, **more: Any) -> str:
         _unload(boto3.client("s3", endpoint_url=endpoint), query)
         return start(backend, query, *rest, **more)
 
-    monkeypatch.setattr(AthenaBackend, "start_query_execution", started)
+    monkeypatch.setattr(AthenaBackend, "start_query_execution", start_execution)
 
 
 def _unload(s3: Any, statement: str) -> None:

@@ -26,20 +26,22 @@ def client_maker(url: str) -> Callable[[str, str], Any]:
 
 def _check_enums(params: dict[str, Any], model: OperationModel, **_: Any) -> None:
     """botocore leaves the values of an enumeration to the service; here nobody else checks them."""
-    if model.input_shape and (bad := list(_bad_values(params, model.input_shape, model.name))):
-        raise ParamValidationError(report="\n".join(bad))
+    if model.input_shape and (
+        invalid := list(_invalid_values(params, model.input_shape, model.name))
+    ):
+        raise ParamValidationError(report="\n".join(invalid))
 
 
-def _bad_values(value: Any, shape: Shape, path: str) -> Iterator[str]:
+def _invalid_values(value: Any, shape: Shape, path: str) -> Iterator[str]:
     if isinstance(value, dict) and shape.type_name == "structure":
         for key, item in value.items():
             if key in shape.members:
-                yield from _bad_values(item, shape.members[key], f"{path}.{key}")
+                yield from _invalid_values(item, shape.members[key], f"{path}.{key}")
     elif isinstance(value, dict) and shape.type_name == "map":
         for key, item in value.items():
-            yield from _bad_values(item, shape.value, f"{path}.{key}")
+            yield from _invalid_values(item, shape.value, f"{path}.{key}")
     elif isinstance(value, list) and shape.type_name == "list":
         for index, item in enumerate(value):
-            yield from _bad_values(item, shape.member, f"{path}[{index}]")
+            yield from _invalid_values(item, shape.member, f"{path}[{index}]")
     elif getattr(shape, "enum", None) and value not in shape.enum:
         yield f"Invalid value for {path}: {value!r}; allowed: {', '.join(shape.enum)}"

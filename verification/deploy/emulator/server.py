@@ -63,12 +63,12 @@ def serve(account: str) -> BaseWSGIServer:
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
     functions.install(url)
-    own = {
+    services = {
         "cloudtrail": lambda _: CloudTrail(),
         "codebuild": codebuild,
         "glue": glue,
         "lakeformation": lake_formation,
         "sagemaker": sagemaker,
     }
-    server.app = Front(moto, own, sight.guard(account, lake_formation))
+    server.app = Front(moto, services, sight.guard(account, lake_formation))
     return server

@@ -1,4 +1,4 @@
-"""What CloudFormation refuses before it begins."""
+"""Checks that CloudFormation makes before a deploy begins."""
 
 import json
 from typing import Any
@@ -13,12 +13,12 @@ _NAMES = ("RoleName", "ManagedPolicyName", "UserName", "GroupName", "InstancePro
 _FINAL = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
 
 
-def checked(body: str, request: Request) -> dict[str, Any]:
-    """Returns a template that a request may use.
+def check_template(body: str, request: Request) -> dict[str, Any]:
+    """Parses and checks a request's template.
 
     Raises:
-        ValidationError: if it has an unknown type, or refers to what it does not have.
-        InsufficientCapabilitiesError: if it makes IAM's resources and the request does not say so.
+        ValidationError: if it has an unknown type, or an unresolved reference.
+        InsufficientCapabilitiesError: if the request does not acknowledge IAM resources.
     """
     template = parse(body)
     if not template.get("Resources"):
@@ -39,13 +39,13 @@ def _types(template: dict[str, Any]) -> set[str]:
 
 def _check_references(template: dict[str, Any]) -> None:
     resources = template["Resources"]
-    known = {*resources, *template.get("Parameters", {})}
-    used = {
+    defined = {*resources, *template.get("Parameters", {})}
+    references_by_block = {
         "Resources": [name for body in resources.values() for name in dependencies(body)],
         "Outputs": list(references(template.get("Outputs"))),
     }
-    for block, names in used.items():
-        unknown = {name for name in names if name not in known and not name.startswith("AWS::")}
+    for block, names in references_by_block.items():
+        unknown = {name for name in names if name not in defined and not name.startswith("AWS::")}
         if unknown:
             raise ValidationError(
                 "Template format error: Unresolved resource dependencies "
@@ -53,11 +53,13 @@ def _check_references(template: dict[str, Any]) -> None:
             )
 
 
-def _check_capabilities(template: dict[str, Any], given: Any) -> None:
-    of_iam = [r for r in template["Resources"].values() if r["Type"].startswith("AWS::IAM::")]
-    named = any(name in item.get("Properties", {}) for item in of_iam for name in _NAMES)
+def _check_capabilities(template: dict[str, Any], acknowledged: Any) -> None:
+    iam_resources = [
+        r for r in template["Resources"].values() if r["Type"].startswith("AWS::IAM::")
+    ]
+    named = any(name in item.get("Properties", {}) for item in iam_resources for name in _NAMES)
     needed = "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM"
-    if of_iam and not {needed, "CAPABILITY_NAMED_IAM"} & set(given):
+    if iam_resources and not {needed, "CAPABILITY_NAMED_IAM"} & set(acknowledged):
         raise InsufficientCapabilitiesError(f"Requires capabilities : [{needed}]")
 
 

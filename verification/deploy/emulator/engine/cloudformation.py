@@ -8,7 +8,7 @@ from typing import Any
 
 from .adoption import Adoption
 from .change_sets import ChangeSets
-from .checks import check_status, checked
+from .checks import check_status, check_template
 from .deployment import deploy
 from .errors import ResourceError, ValidationError
 from .operation import Operation
@@ -27,7 +27,7 @@ class CloudFormation(ChangeSets):
         if self.region.find(request["StackName"]):
             raise ValidationError(f"Stack [{request['StackName']}] already exists")
         request["TemplateBody"] = self.region.body(request)
-        checked(request["TemplateBody"], request)
+        check_template(request["TemplateBody"], request)
         stack = self.region.new_stack(request["StackName"])
         deploy(self.region, stack, request, Adoption())
         return {"StackId": stack.id}
@@ -37,7 +37,7 @@ class CloudFormation(ChangeSets):
         stack = self.region.stack(request["StackName"])
         request["TemplateBody"] = self.region.body(request)
         check_status(stack)
-        if checked(request["TemplateBody"], request) == stack.template:
+        if check_template(request["TemplateBody"], request) == stack.template:
             raise ValidationError("No updates are to be performed.")
         deploy(self.region, stack, request, Adoption())
         return {"StackId": stack.id}
@@ -71,6 +71,6 @@ class CloudFormation(ChangeSets):
             return
         stack.set_status("DELETE_COMPLETE")
         self.region.deleted[stack.id] = self.region.stacks.pop(stack.id)
-        gone = [key for key, item in self.change_sets.items() if item.stack is stack]
-        for key in gone:
+        removed = [key for key, item in self.change_sets.items() if item.stack is stack]
+        for key in removed:
             del self.change_sets[key]

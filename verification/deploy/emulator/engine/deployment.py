@@ -1,4 +1,4 @@
-"""A stack's way to what a template says, or back."""
+"""Deploys a template to a stack, or rolls back."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ from .template import Scope, parse
 
 
 def deploy(region: Region, stack: Stack, request: Request, adoption: Adoption) -> None:
-    """Brings a stack to what a request says, or back to what it was."""
+    """Deploys a request to a stack, or rolls the stack back."""
     creating = not stack.template_body
     verb = "CREATE" if creating else "UPDATE"
-    if adoption.listed:
+    if adoption.import_ids:
         verb = "IMPORT"
     stack.set_status(f"{verb}_IN_PROGRESS", "User Initiated")
     template = parse(request["TemplateBody"])
     operation = Operation(stack, adoption)
     imports: set[str] = set()
     try:
-        given = given_parameters(
+        inputs = input_parameters(
             stack, {i["ParameterKey"]: i for i in request.get("Parameters", ())}
         )
-        scope = _scope(region, stack, template, given, imports)
+        scope = _scope(region, stack, template, inputs, imports)
         scope.check_rules()
         operation.apply(scope)
         outputs = _outputs(scope)
@@ -35,7 +35,7 @@ def deploy(region: Region, stack: Stack, request: Request, adoption: Adoption) -
         _roll_back(stack, operation, str(error), creating=creating)
         return
     stack.template_body, stack.template = request["TemplateBody"], template
-    stack.given, stack.parameters = given, scope.values
+    stack.inputs, stack.parameters = inputs, scope.values
     stack.outputs, stack.imports = outputs, imports
     stack.tags = request.get("Tags", [])
     stack.capabilities = request.get("Capabilities", [])
@@ -52,7 +52,7 @@ def _roll_back(stack: Stack, operation: Operation, reason: str, *, creating: boo
     failed = operation.roll_back()
     stack.set_status(f"{verb}_FAILED" if failed else f"{verb}_COMPLETE", "; ".join(failed))
     if creating:
-        # Such a stack can only be deleted, as the template that it never became says nothing.
+        # Such a stack can only be deleted, so its template does not matter.
         stack.template_body = stack.template_body or "{}"
 
 
@@ -60,7 +60,7 @@ def _scope(
     region: Region,
     stack: Stack,
     template: dict[str, Any],
-    given: dict[str, str],
+    inputs: dict[str, str],
     imports: set[str],
 ) -> Scope:
     def resource(name: str) -> str:
@@ -71,13 +71,13 @@ def _scope(
     def attribute(name: str, attribute_name: str) -> Any:
         if name not in stack.resources:
             raise ResourceError(f"Template error: unresolved reference {name}")
-        found = stack.resources[name]
-        if attribute_name not in found.attributes:
+        resource = stack.resources[name]
+        if attribute_name not in resource.attributes:
             raise ResourceError(
                 f"Template error: resource {name} does not support attribute type "
                 f"{attribute_name} in Fn::GetAtt"
             )
-        return found.attributes[attribute_name]
+        return resource.attributes[attribute_name]
 
     def imported(name: str) -> str:
         imports.add(name)
@@ -93,7 +93,7 @@ def _scope(
         "AWS::NotificationARNs": [],
     }
     for name, declared in template.get("Parameters", {}).items():
-        values[name] = _parameter(region, name, declared, given.get(name))
+        values[name] = _parameter(region, name, declared, inputs.get(name))
     return Scope(
         template=template,
         values=values,
@@ -104,8 +104,8 @@ def _scope(
     )
 
 
-def _parameter(region: Region, name: str, declared: dict[str, Any], given: str | None) -> Any:
-    value = declared.get("Default") if given is None else given
+def _parameter(region: Region, name: str, declared: dict[str, Any], text: str | None) -> Any:
+    value = declared.get("Default") if text is None else text
     if value is None:
         raise ValidationError(f"Parameters: [{name}] must have values")
     if "AllowedValues" in declared and str(value) not in map(str, declared["AllowedValues"]):
@@ -120,11 +120,11 @@ def _parameter(region: Region, name: str, declared: dict[str, Any], given: str |
     return str(value)
 
 
-def given_parameters(stack: Stack, given: dict[str, dict[str, Any]]) -> dict[str, str]:
+def input_parameters(stack: Stack, parameters: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Returns the values of a request's parameters."""
     return {
-        name: stack.given[name] if item.get("UsePreviousValue") else item["ParameterValue"]
-        for name, item in given.items()
+        name: stack.inputs[name] if item.get("UsePreviousValue") else item["ParameterValue"]
+        for name, item in parameters.items()
     }
 
 

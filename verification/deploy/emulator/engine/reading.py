@@ -23,11 +23,11 @@ class Reading:
 
     def list_stacks(self, request: Request) -> dict[str, Any]:
         """Returns all stacks, deleted ones too."""
-        wanted = request.get("StackStatusFilter")
+        statuses = request.get("StackStatusFilter")
         stacks = [*self.region.stacks.values(), *self.region.deleted.values()]
         return {
             "StackSummaries": [
-                _described(stack) for stack in stacks if not wanted or stack.status in wanted
+                _described(stack) for stack in stacks if not statuses or stack.status in statuses
             ]
         }
 
@@ -42,7 +42,7 @@ class Reading:
     def describe_stack_resources(self, request: Request) -> dict[str, Any]:
         """Returns a stack's resources, or one."""
         stack = self.region.stack(request["StackName"])
-        wanted = request.get("LogicalResourceId")
+        logical_id = request.get("LogicalResourceId")
         return {
             "StackResources": [
                 {
@@ -55,16 +55,16 @@ class Reading:
                     "Timestamp": stack.created,
                 }
                 for item in stack.resources.values()
-                if wanted in (None, item.logical_id)
+                if logical_id in (None, item.logical_id)
             ]
         }
 
     def list_stack_resources(self, request: Request) -> dict[str, Any]:
         """Returns a stack's resources in short."""
-        found = self.describe_stack_resources(request)["StackResources"]
+        resources = self.describe_stack_resources(request)["StackResources"]
         return {
             "StackResourceSummaries": [
-                {**item, "LastUpdatedTimestamp": item["Timestamp"]} for item in found
+                {**item, "LastUpdatedTimestamp": item["Timestamp"]} for item in resources
             ]
         }
 
@@ -111,7 +111,7 @@ def _described(stack: Stack) -> dict[str, Any]:
         "StackStatus": stack.status,
         "StackStatusReason": stack.reason,
         "Parameters": [
-            {"ParameterKey": name, "ParameterValue": value} for name, value in stack.given.items()
+            {"ParameterKey": name, "ParameterValue": value} for name, value in stack.inputs.items()
         ],
         "Outputs": stack.outputs,
         "Tags": stack.tags,

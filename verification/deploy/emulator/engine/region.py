@@ -52,16 +52,16 @@ class Region:
             raise ValidationError(f"Stack with id {name} does not exist")
         return stack
 
-    def check_exports(self, stack: Stack, new: dict[str, str], done: str) -> None:
-        """Raises ResourceError if a stack's `new` exports take another's or one in use away."""
+    def check_exports(self, stack: Stack, new: dict[str, str], verb: str) -> None:
+        """Raises ResourceError if a stack's `new` exports take a used name or remove one in use."""
         for other in self.stacks.values():
-            if other is not stack and (taken := set(new) & set(other.exports())):
-                raise ResourceError(f"Export with name {min(taken)} is already exported")
+            if other is not stack and (duplicates := set(new) & set(other.exports())):
+                raise ResourceError(f"Export with name {min(duplicates)} is already exported")
         for name, value in stack.exports().items():
             users = [other.name for other in self.stacks.values() if name in other.imports]
             if users and new.get(name) != value:
                 raise ResourceError(
-                    f"Export {name} cannot be {done} as it is in use by {', '.join(users)}"
+                    f"Export {name} cannot be {verb} as it is in use by {', '.join(users)}"
                 )
 
     def imported(self, stack: Stack, name: str) -> str:
@@ -71,24 +71,26 @@ class Region:
                 return other.exports()[name]
         raise ResourceError(f"No export named {name} found.")
 
-    def stack_output(self, wanted: dict[str, str]) -> str:
+    def stack_output(self, reference: dict[str, str]) -> str:
         """Returns what `Fn::GetStackOutput` gives."""
-        if wanted.get("Region", self.region) != self.region:
+        if reference.get("Region", self.region) != self.region:
             raise ResourceError("the emulator knows one region only in Fn::GetStackOutput")
-        stack = self.find(wanted["StackName"])
+        stack = self.find(reference["StackName"])
         for output in stack.outputs if stack else ():
-            if output["OutputKey"] == wanted["OutputName"]:
+            if output["OutputKey"] == reference["OutputName"]:
                 return output["OutputValue"]
-        raise ResourceError(f"Output {wanted['OutputName']} of {wanted['StackName']} is not there")
+        raise ResourceError(
+            f"Output {reference['OutputName']} of {reference['StackName']} is not there"
+        )
 
     def body(self, request: Request) -> str:
-        """Returns the template that a request gives, names by its place, or means to keep."""
+        """Returns the template that a request gives, names by its URL, or keeps."""
         if body := request.get("TemplateBody"):
             return str(body)
-        if url := request.get("TemplateURL"):
-            bucket, key = _bucket_and_key(url)
-            found = self.aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            return str(found.decode())
+        if template_url := request.get("TemplateURL"):
+            bucket, key = _bucket_and_key(template_url)
+            content = self.aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            return str(content.decode())
         return self.stack(request["StackName"]).template_body
 
 

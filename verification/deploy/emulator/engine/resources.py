@@ -1,4 +1,4 @@
-"""What the engine asks of a resource type."""
+"""The interface of a resource type."""
 
 import uuid
 from abc import ABC, abstractmethod
@@ -11,11 +11,11 @@ Properties = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a resource lives, and the server's own API there.
+    """The location of a resource, and the server's own API there.
 
     Attributes:
-        made: the ids of what a creation of several calls has made so far; if a later call fails,
-            the engine deletes it.
+        created_ids: the ids that a creation of several calls has made so far; if a later call
+            fails, the engine deletes those resources.
     """
 
     account: str
@@ -23,10 +23,10 @@ class Place:
     stack: str
     logical_id: str
     aws: Callable[[str], Any]
-    made: list[str] = field(default_factory=list)
+    created_ids: list[str] = field(default_factory=list)
 
     def generated_name(self, limit: int) -> str:
-        """Returns a name for a resource whose template gives none: other ones each time."""
+        """Returns a new random name for a resource whose template gives none."""
         return f"{self.stack}-{self.logical_id}"[: limit - 13] + f"-{uuid.uuid4().hex[:12]}"
 
 
@@ -38,10 +38,10 @@ class ResourceType(ABC):
 
     Attributes:
         name: such as `AWS::Glue::Table`.
-        handled: the properties that `create` knows; None where it passes all on.
+        handled: the properties that `create` supports; None where it passes all on.
         updated: those that `update` applies; None where it takes any. A change of another one is
             refused, so that no update reports success and changes nothing.
-        fixed: those that may not change at all -> what is said of it.
+        fixed: those that may not change at all -> the error message.
     """
 
     name: str
@@ -50,51 +50,53 @@ class ResourceType(ABC):
     fixed: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
-    def create(self, at: Place, wanted: Properties) -> str:
-        """Makes the resource and returns its physical id: what `Ref` gives."""
+    def create(self, place: Place, desired: Properties) -> str:
+        """Creates the resource and returns its physical id, the value of `Ref`."""
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> str | None:
-        """Changes it in place; called only where none but `updated` properties differ.
+    def update(
+        self, place: Place, physical_id: str, old: Properties, new: Properties
+    ) -> str | None:
+        """Changes it in place; called only where no other than `updated` properties differ.
 
-        Returns another physical id if the change has made another resource: the old one is then
-        deleted at the end. Custom resources alone do.
+        Returns another physical id if the change has made another resource; the engine then deletes
+        the old one at the end. Only custom resources do so.
         """
         raise NotImplementedError(f"{self.name}: no update in place")
 
     @abstractmethod
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
         """Deletes it."""
 
     @abstractmethod
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        """Returns what the service says of it, in the shape of its template's properties.
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        """Returns the service's description of it, in the shape of its template's properties.
 
-        `wanted` tells where to look; no value of the answer may come from it but where an API
-        can only be asked whether something holds.
+        `desired` identifies the resource. The result may take a value from it only where an API
+        can merely confirm the value.
 
         Raises:
-            ClientError, AbsentError: if it is not there.
+            ClientError, AbsentError: if it does not exist.
         """
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        """Returns what `Fn::GetAtt` gives."""
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        """Returns the values of `Fn::GetAtt`."""
         return {}
 
-    def found_id(self, at: Place, wanted: Properties, given: dict[str, str]) -> str:
+    def import_id(self, place: Place, desired: Properties, identifiers: dict[str, str]) -> str:
         """Returns the physical id of a resource to be imported, from its identifying properties."""
-        return "|".join(given.values())
+        return "|".join(identifiers.values())
 
 
 def tags_of(pairs: dict[str, str]) -> list[dict[str, str]]:
-    """Returns tags as most templates have them, from a service that answers with a map."""
+    """Returns tags in the shape of most templates, from a service that answers with a map."""
     return [{"Key": key, "Value": value} for key, value in pairs.items()]
 
 
 def changed_tags(old: Properties, new: Properties) -> tuple[list[str], list[dict[str, str]]]:
-    """Returns the keys that an update takes away, and the tags that it sets."""
-    kept = {tag["Key"] for tag in new.get("Tags", [])}
-    gone = [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in kept]
-    return gone, new.get("Tags", [])
+    """Returns the keys that an update removes, and the tags that it sets."""
+    keys = {tag["Key"] for tag in new.get("Tags", [])}
+    removed = [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in keys]
+    return removed, new.get("Tags", [])
 
 
 _TYPES: dict[str, ResourceType] = {}
@@ -102,12 +104,12 @@ _FAMILIES: dict[str, Callable[[str], ResourceType]] = {}
 
 
 def register(kind: type[ResourceType]) -> None:
-    """Makes a type known to the engine."""
+    """Registers a type with the engine."""
     _TYPES[kind.name] = kind()
 
 
 def register_family(prefix: str, make: Callable[[str], ResourceType]) -> None:
-    """Makes all types known whose names begin with a prefix; `make` makes one by its name."""
+    """Registers all types whose names begin with a prefix; `make` makes one by its name."""
     _FAMILIES[prefix] = make
 
 
@@ -121,7 +123,7 @@ def find_type(name: str) -> ResourceType | None:
 
 def type_of(name: str) -> ResourceType:
     """Returns a known type."""
-    found = find_type(name)
-    if found is None:
+    resource_type = find_type(name)
+    if resource_type is None:
         raise KeyError(name)
-    return found
+    return resource_type

@@ -14,7 +14,7 @@ from jsonschema.validators import extend
 from .errors import ResourceError
 
 _CLASS = regex.compile(r"\\p\{\w+\}")
-# Types whose properties are a project's own, and what the registry calls them.
+# Types whose properties are a project's own, and their name in the registry.
 CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
 _NUMBERS = {"integer": int, "number": float}
 
@@ -32,8 +32,8 @@ _Validator = extend(Draft7Validator, {"pattern": _pattern})
 def load_schema(resource_type: str, region: str) -> dict[str, Any]:
     """Returns a resource type's registry schema."""
     name = CUSTOM[1] if resource_type.startswith(CUSTOM) else resource_type
-    found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, name).schema
-    return dict(_with_python_patterns(found))
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, name).schema
+    return dict(_with_python_patterns(schema))
 
 
 def _with_python_patterns(node: Any) -> Any:
@@ -42,10 +42,10 @@ def _with_python_patterns(node: Any) -> Any:
         return [_with_python_patterns(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _with_python_patterns(item) for key, item in node.items()}
-    if isinstance(patterns := made.get("patternProperties"), dict):
-        made["patternProperties"] = {_CLASS.sub(r"\\w\\s", p): i for p, i in patterns.items()}
-    return made
+    converted = {key: _with_python_patterns(item) for key, item in node.items()}
+    if isinstance(patterns := converted.get("patternProperties"), dict):
+        converted["patternProperties"] = {_CLASS.sub(r"\\w\\s", p): i for p, i in patterns.items()}
+    return converted
 
 
 def validated(resource_type: str, region: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -65,13 +65,13 @@ def validated(resource_type: str, region: str, properties: dict[str, Any]) -> di
     readonly = {
         path.split("/")[2] for path in schema.get("readOnlyProperties", ()) if path.count("/") == 2
     }
-    if given := sorted(readonly & set(typed)):
-        raise ResourceError(f"Encountered unsupported property {given[0]}: it is read-only")
+    if rejected := sorted(readonly & set(typed)):
+        raise ResourceError(f"Encountered unsupported property {rejected[0]}: it is read-only")
     return typed
 
 
 def _strings(value: Any) -> Any:
-    """CloudFormation hands a project's own numbers and booleans on as strings."""
+    """CloudFormation passes numbers and booleans to custom resources as strings."""
     if isinstance(value, dict):
         return {key: _strings(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -84,8 +84,8 @@ def _coerced(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     if "$ref" in schema:
         schema = root["definitions"][schema["$ref"].rsplit("/", 1)[1]]
     if isinstance(value, dict) and schema.get("type") != "string":
-        known = schema.get("properties", {})
-        return {key: _coerced(item, known.get(key, {}), root) for key, item in value.items()}
+        members = schema.get("properties", {})
+        return {key: _coerced(item, members.get(key, {}), root) for key, item in value.items()}
     if isinstance(value, list):
         return [_coerced(item, schema.get("items", {}), root) for item in value]
     return _scalar(value, schema.get("type"))
@@ -107,9 +107,9 @@ def _scalar(value: Any, kind: Any) -> Any:
 def needs_replacement(
     resource_type: str, region: str, old: dict[str, Any], new: dict[str, Any]
 ) -> bool:
-    """Says whether an update changes what the real type takes at creation only."""
+    """Says whether an update changes a property that the real type takes at creation only."""
     if resource_type.startswith(CUSTOM):
-        return False  # its function says so, by another physical id
+        return False  # its function decides, by another physical id
     schema = load_schema(resource_type, region)
     if "update" not in schema.get("handlers", ("update",)):
         return old != new

@@ -36,7 +36,7 @@ class Stack:
     aws: Callable[[str], Any]
     template_body: str = ""
     template: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     tags: list[dict[str, str]] = field(default_factory=list)
     capabilities: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Stack:
         }
 
     def set_status(self, status: str, reason: str = "") -> None:
-        """Moves the stack to a status and tells so in an event."""
+        """Moves the stack to a status and records an event."""
         self.status, self.reason = status, reason
         self.record(self.name, "AWS::CloudFormation::Stack", self.id, status, reason)
 
@@ -80,7 +80,7 @@ class Stack:
         )
 
     def place(self, logical_id: str) -> Place:
-        """Returns where a resource of this stack lives."""
+        """Returns the location of a resource of this stack."""
         return Place(
             account=self.account,
             region=self.region,
@@ -91,14 +91,14 @@ class Stack:
 
 
 def new_resource(
-    logical_id: str, body: dict[str, Any], wanted: Properties, physical_id: str, status: str
+    logical_id: str, body: dict[str, Any], properties: Properties, physical_id: str, status: str
 ) -> Resource:
-    """Returns what a template's `body` has become."""
+    """Returns the resource made from a template's `body`."""
     return Resource(
         logical_id=logical_id,
         type=body["Type"],
         physical_id=physical_id,
-        properties=wanted,
+        properties=properties,
         depends_on=dependencies(body),
         deletion_policy=body.get("DeletionPolicy", "Delete"),
         replace_policy=body.get("UpdateReplacePolicy", "Delete"),
@@ -107,10 +107,16 @@ def new_resource(
 
 
 def deletion_order(resources: list[Resource]) -> list[Resource]:
-    """Orders resources so that each comes before what it depends on."""
+    """Orders resources so that each comes before its dependencies."""
     by_name = {item.logical_id: item for item in resources}
     bodies = {
-        name: {"DependsOn": [used for used in item.depends_on if used in by_name and used != name]}
+        name: {
+            "DependsOn": [
+                dependency
+                for dependency in item.depends_on
+                if dependency in by_name and dependency != name
+            ]
+        }
         for name, item in by_name.items()
     }
     return [by_name[name] for name in reversed(creation_order(bodies))]

@@ -1,4 +1,4 @@
-"""A template: its parameters, conditions and intrinsic functions, and what depends on what."""
+"""A template: its parameters, conditions, intrinsic functions and dependencies."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def references(node: Any) -> Iterator[str]:
-    """Yields each name that a part of a template refers to, more than once if it does so."""
+    """Yields each name that a part of a template refers to, with duplicates."""
     if isinstance(node, list):
         for item in node:
             yield from references(item)
@@ -35,38 +35,38 @@ def references(node: Any) -> Iterator[str]:
             elif key == "Fn::GetAtt":
                 yield item[0] if isinstance(item, list) else item.split(".")[0]
             elif key == "Fn::Sub":
-                text, given = item if isinstance(item, list) else (item, {})
-                names = (name for name in _VARIABLE.findall(text) if name not in given)
+                text, variables = item if isinstance(item, list) else (item, {})
+                names = (name for name in _VARIABLE.findall(text) if name not in variables)
                 yield from (name.split(".")[0] for name in names)
-                yield from references(given)
+                yield from references(variables)
             else:
                 yield from references(item)
 
 
 def dependencies(body: dict[str, Any]) -> list[str]:
-    """Returns what a resource depends on: by `DependsOn`, and by what it refers to."""
+    """Returns a resource's dependencies, from `DependsOn` and from references."""
     explicit = body.get("DependsOn", [])
     explicit = [explicit] if isinstance(explicit, str) else explicit
     return [*explicit, *references(body.get("Properties"))]
 
 
 def creation_order(resources: dict[str, Any]) -> list[str]:
-    """Orders logical ids so that each comes after what it refers to or depends on.
+    """Orders logical ids so that each comes after its dependencies.
 
-    What is not among `resources` is ignored: the condition of such a resource does not hold.
+    A dependency that is not among `resources` is ignored: its condition does not hold.
 
     Raises:
         ValidationError: if a dependency is circular.
     """
     ordered: list[str] = []
-    under_way: set[str] = set()
+    visiting: set[str] = set()
 
     def visit(name: str) -> None:
         if name in ordered:
             return
-        if name in under_way:
+        if name in visiting:
             raise ValidationError(f"Circular dependency between resources: [{name}]")
-        under_way.add(name)
+        visiting.add(name)
         for dependency in dependencies(resources[name]):
             if dependency in resources:
                 visit(dependency)
@@ -79,7 +79,7 @@ def creation_order(resources: dict[str, Any]) -> list[str]:
 
 @dataclass(kw_only=True)
 class Scope:
-    """What the names in a template stand for.
+    """The values of the names in a template.
 
     Attributes:
         template: the parsed template.
@@ -87,7 +87,7 @@ class Scope:
         resource: a logical id's physical id.
         attribute: a logical id's attribute.
         imported: an export's value.
-        stack_output: what `Fn::GetStackOutput` gives.
+        stack_output: the value of `Fn::GetStackOutput`.
     """
 
     template: dict[str, Any]
@@ -100,12 +100,12 @@ class Scope:
 
     def active(self) -> dict[str, Any]:
         """Returns the resources whose condition holds, in creation order."""
-        known = {
+        resources = {
             name: body
             for name, body in self.template["Resources"].items()
             if "Condition" not in body or self.condition(body["Condition"])
         }
-        return {name: known[name] for name in creation_order(known)}
+        return {name: resources[name] for name in creation_order(resources)}
 
     def condition(self, name: str) -> bool:
         """Evaluates one of the template's conditions."""
@@ -157,7 +157,7 @@ class Scope:
         return {key: item for key, item in pairs if item is not _NO_VALUE}
 
     def _call(self, function: str, item: Any) -> Any:
-        # These look at their argument before it is resolved.
+        # These functions take their argument unresolved.
         if function == "Fn::If":
             return self._resolved(item[1] if self.condition(item[0]) else item[2])
         if function in self._lazy:
@@ -188,12 +188,14 @@ class Scope:
         return self.values[name] if name in self.values else self.resource(name)
 
     def _sub(self, item: Any) -> str:
-        text, given = (item[0], self._resolved(item[1])) if isinstance(item, list) else (item, {})
+        text, variables = (
+            (item[0], self._resolved(item[1])) if isinstance(item, list) else (item, {})
+        )
 
         def replace(match: re.Match[str]) -> str:
             name = match[1]
-            if name in given:
-                return str(given[name])
+            if name in variables:
+                return str(variables[name])
             if "." in name:
                 return str(self.attribute(*name.split(".", 1)))
             return str(self._ref(name))

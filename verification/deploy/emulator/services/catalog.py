@@ -1,4 +1,4 @@
-"""What Glue and Lake Formation do together, which moto keeps apart.
+"""Interactions of Glue and Lake Formation, which moto does not connect.
 
 A new database or table gets the default permissions, `IAM_ALLOWED_PRINCIPALS` unless somebody has
 emptied them; a deleted one loses its tags, filters and grants.
@@ -25,23 +25,23 @@ def install(lake_formation: Callable[[str], LakeFormation]) -> None:
     def with_database(
         backend: GlueBackend, database_name: str, database_input: Any, *rest: Any, **named: Any
     ) -> Any:
-        made = create_database(backend, database_name, database_input, *rest, **named)
+        database = create_database(backend, database_name, database_input, *rest, **named)
         settings = lake_formation(backend.region_name)
         database_input.setdefault(
             "CreateTableDefaultPermissions", settings.default_permissions("Table")
         )
         defaults = settings.default_permissions("Database")
         grant(backend, {"Database": {"Name": database_name}}, defaults)
-        return made
+        return database
 
     def with_table(
         backend: GlueBackend, database_name: str, table_name: str, *rest: Any, **named: Any
     ) -> Any:
-        made = create_table(backend, database_name, table_name, *rest, **named)
+        table = create_table(backend, database_name, table_name, *rest, **named)
         database = backend.get_database(database_name)
         resource = {"Table": {"DatabaseName": database_name, "Name": table_name}}
         grant(backend, resource, database.input.get("CreateTableDefaultPermissions", []))
-        return made
+        return table
 
     def without_database(backend: GlueBackend, database_name: str) -> None:
         delete_database(backend, database_name)

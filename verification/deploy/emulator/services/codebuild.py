@@ -68,9 +68,9 @@ class CodeBuild:
         self._projects.pop(request["name"], None)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = [self._projects[name] for name in request["names"] if name in self._projects]
+        projects = [self._projects[name] for name in request["names"] if name in self._projects]
         missing = [name for name in request["names"] if name not in self._projects]
-        return {"projects": found, "projectsNotFound": missing}
+        return {"projects": projects, "projectsNotFound": missing}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["projectName"]
@@ -107,7 +107,7 @@ class CodeBuild:
             build["phases"] = [
                 {"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": [context]}
             ]
-        self._tell(build)
+        self._publish_state(build)
         return {"build": {**build, "buildStatus": "IN_PROGRESS"}}
 
     def _build(self, location: str, values: dict[str, str]) -> None:
@@ -122,7 +122,7 @@ class CodeBuild:
             repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag
         )
 
-    def _tell(self, build: dict[str, Any]) -> None:
+    def _publish_state(self, build: dict[str, Any]) -> None:
         detail = {
             "build-status": build["buildStatus"],
             "project-name": build["projectName"],
@@ -139,6 +139,6 @@ def _check_context(source: zipfile.ZipFile, dockerfile: str, target: str) -> Non
     if not re.search(rf"^FROM \S+ AS {re.escape(target)}$", text, re.M):
         raise BuildError(f"target stage {target} could not be found")
     for line in re.findall(r"^COPY (.*) \S+$", text, re.M):
-        for wanted in line.split():
-            if wanted not in names and not any(name.startswith(f"{wanted}/") for name in names):
-                raise BuildError(f'"/{wanted}": not found')
+        for path in line.split():
+            if path not in names and not any(name.startswith(f"{path}/") for name in names):
+                raise BuildError(f'"/{path}": not found')

@@ -7,14 +7,16 @@ _NAME = "aws.sagemaker.{region}.experiments"
 
 def install() -> None:
     """Adds to what a region lists."""
-    listed = VPCBackend._collect_default_endpoint_services
+    list_services = VPCBackend._collect_default_endpoint_services
 
     def with_ours(account: str, region: str) -> list[dict[str, str]]:
-        found = listed(account, region)
+        services = list_services(account, region)
         name = _NAME.format(region=region)
-        if name not in {item["ServiceName"] for item in found}:
-            like = next(item for item in found if item["ServiceName"].endswith(".sagemaker.api"))
-            found.append({**like, "ServiceName": name})
-        return found
+        if name not in {item["ServiceName"] for item in services}:
+            template = next(
+                item for item in services if item["ServiceName"].endswith(".sagemaker.api")
+            )
+            services.append({**template, "ServiceName": name})
+        return services
 
     VPCBackend._collect_default_endpoint_services = staticmethod(with_ours)

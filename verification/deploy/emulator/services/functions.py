@@ -1,8 +1,8 @@
-"""Lambda executes: what moto hands to Docker runs here as a process of this Python.
+"""Lambda executes: the code that moto runs in Docker runs here as a process of this Python.
 
-The process has the function's own files, boto3 pointed at this server, and what else this Python
-has: that a function imports no more than Lambda brings is for
-`sashiko_cdk/functions/function_code.py`.
+The process has the function's own files, boto3 pointed at this server, and everything else that
+this Python has. `sashiko_cdk/functions/function_code.py` checks that a function imports no more
+than Lambda brings.
 """
 
 import io
@@ -35,7 +35,7 @@ def install(url: str) -> None:
     """Makes every way to invoke a function execute it; `url` is this server's address."""
 
     def invoke(self: LambdaFunction, event: Any = None) -> tuple[str, bool, str]:
-        return _executed(self, event or {}, url)
+        return _execute(self, event or {}, url)
 
     LambdaFunction._invoke_lambda = invoke
 
@@ -45,14 +45,14 @@ def key_of(role: str) -> str:
     return f"{ROLE_KEY}{role.rpartition('/')[2]}"
 
 
-def _executed(function: LambdaFunction, event: Any, url: str) -> tuple[str, bool, str]:
-    """Runs a handler; returns what it returns or how it failed, which of both, and its log."""
+def _execute(function: LambdaFunction, event: Any, url: str) -> tuple[str, bool, str]:
+    """Runs a handler; returns its result or error, whether it failed, and its log."""
     with tempfile.TemporaryDirectory() as folder:
         code, answer = Path(folder, "code"), Path(folder, "answer.json")
         with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as files:
             files.extractall(code)
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-I", "-c", _RUN, str(function.handler), str(answer)],
                 cwd=code,
                 env=_environment(function, url),
@@ -64,8 +64,8 @@ def _executed(function: LambdaFunction, event: Any, url: str) -> tuple[str, bool
             )
         except subprocess.TimeoutExpired:
             return _failure(f"Task timed out after {function.timeout} seconds"), True, ""
-        log = done.stdout + done.stderr
-        if done.returncode:
+        log = process.stdout + process.stderr
+        if process.returncode:
             return _failure(log.strip().rpartition("\n")[2]), True, log
         return answer.read_text(), False, log
 
@@ -76,7 +76,7 @@ def _failure(message: str) -> str:
 
 def _environment(function: LambdaFunction, url: str) -> dict[str, str]:
     return {
-        # Tells Lake Formation who asks: services/sight.py.
+        # Tells Lake Formation which role calls: services/sight.py.
         "AWS_ACCESS_KEY_ID": key_of(str(function.role)),
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": function.region,

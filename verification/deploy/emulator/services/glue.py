@@ -35,8 +35,14 @@ class Glue:
                 )
             except ClientError as error:
                 raise ServiceError("EntityNotFoundException", f"no table {table}") from error
-        kept = ("Name", "Description", "Ruleset", "TargetTable", "DataQualitySecurityConfiguration")
-        self._rulesets[name] = {key: request[key] for key in kept if key in request}
+        members = (
+            "Name",
+            "Description",
+            "Ruleset",
+            "TargetTable",
+            "DataQualitySecurityConfiguration",
+        )
+        self._rulesets[name] = {key: request[key] for key in members if key in request}
         self._aws("glue").tag_resource(
             ResourceArn=f"{self._arn}/{name}", TagsToAdd=request.get("Tags") or {}
         )
@@ -48,10 +54,10 @@ class Glue:
         return self._rulesets[name]
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = self._get(request["Name"])
-        _check_dqdl(request.get("Ruleset", found["Ruleset"]))
-        found.update(request)
-        return found
+        ruleset = self._get(request["Name"])
+        _check_dqdl(request.get("Ruleset", ruleset["Ruleset"]))
+        ruleset.update(request)
+        return ruleset
 
     def _delete(self, request: dict[str, Any]) -> None:
         del self._rulesets[self._get(request["Name"])["Name"]]
@@ -61,7 +67,7 @@ class Glue:
 
 
 def _check_dqdl(text: str) -> None:
-    """The frame of a ruleset; what a rule says is Glue's to judge."""
+    """Checks the frame of a ruleset, not its rules, which only Glue can judge."""
     body = "".join(text.split())
     if not (body.startswith("Rules=[") and body.endswith("]")) or body == "Rules=[]":
         raise ServiceError("InvalidInputException", "Ruleset: expected Rules = [ rule, ... ]")

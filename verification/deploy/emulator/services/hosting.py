@@ -7,7 +7,7 @@ from typing import Any
 from .json_api import Handler, ServiceError
 
 Record = dict[str, Any]
-_KEPT = ("DesiredInstanceCount", "CurrentInstanceCount", "DesiredWeight", "CurrentWeight")
+_COUNTS = ("DesiredInstanceCount", "CurrentInstanceCount", "DesiredWeight", "CurrentWeight")
 
 
 class Hosting:
@@ -15,14 +15,14 @@ class Hosting:
 
     Attributes:
         operations: those of the API that it takes over.
-        tagged: ARN -> tags, of what is there.
+        tagged: ARN -> tags, of existing resources.
     """
 
     def __init__(self, place: str, registry: Any, aws: Callable[[str], Any]) -> None:
         self._place = place
         self._registry = registry
         self._aws = aws
-        self._kept: dict[str, dict[str, Record]] = {
+        self._resources: dict[str, dict[str, Record]] = {
             kind: {} for kind in ("Model", "EndpointConfig", "Endpoint")
         }
         self.tagged: dict[str, list[dict[str, str]]] = {}
@@ -33,46 +33,46 @@ class Hosting:
             "UpdateEndpoint": self._update_endpoint,
             "UpdateEndpointWeightsAndCapacities": self._set_counts,
         }
-        for kind in self._kept:
+        for kind in self._resources:
             self.operations |= {
-                f"Describe{kind}": self._describing(kind),
-                f"Delete{kind}": self._deleting(kind),
-                f"List{kind}s": self._listing(kind),
+                f"Describe{kind}": self._describe(kind),
+                f"Delete{kind}": self._delete(kind),
+                f"List{kind}s": self._list(kind),
             }
 
     def _make(self, kind: str, request: Record, **more: Any) -> Record:
-        name, word = request[f"{kind}Name"], {"EndpointConfig": "endpoint-config"}.get(kind)
-        arn = f"{self._place}:{word or kind.lower()}/{name}"
-        if name in self._kept[kind]:
+        name, arn_type = request[f"{kind}Name"], {"EndpointConfig": "endpoint-config"}.get(kind)
+        arn = f"{self._place}:{arn_type or kind.lower()}/{name}"
+        if name in self._resources[kind]:
             raise _invalid(f"Cannot create already existing {kind.lower()} {arn!r}")
         self.tagged[arn] = request.get("Tags", [])
-        kept = {key: item for key, item in request.items() if key != "Tags"}
-        self._kept[kind][name] = {
-            **kept, f"{kind}Arn": arn, "CreationTime": time.time(), **more,
+        properties = {key: item for key, item in request.items() if key != "Tags"}
+        self._resources[kind][name] = {
+            **properties, f"{kind}Arn": arn, "CreationTime": time.time(), **more,
         }  # fmt: skip
         return {f"{kind}Arn": arn}
 
     def _get(self, kind: str, name: str) -> Record:
-        if name not in self._kept[kind]:
+        if name not in self._resources[kind]:
             raise _invalid(f"Could not find {kind.lower()} {name!r}.")
-        return self._kept[kind][name]
+        return self._resources[kind][name]
 
-    def _describing(self, kind: str) -> Handler:
+    def _describe(self, kind: str) -> Handler:
         return lambda request: self._get(kind, request[f"{kind}Name"])
 
-    def _deleting(self, kind: str) -> Handler:
+    def _delete(self, kind: str) -> Handler:
         def delete(request: Record) -> None:
             del self.tagged[self._get(kind, request[f"{kind}Name"])[f"{kind}Arn"]]
-            del self._kept[kind][request[f"{kind}Name"]]
+            del self._resources[kind][request[f"{kind}Name"]]
 
         return delete
 
-    def _listing(self, kind: str) -> Handler:
+    def _list(self, kind: str) -> Handler:
         names = (f"{kind}Name", f"{kind}Arn", "CreationTime")
         return lambda _: {
             f"{kind}s": [
                 {key: item[key] for key in names} | {"EndpointStatus": "InService"}
-                for item in self._kept[kind].values()
+                for item in self._resources[kind].values()
             ]
         }
 
@@ -95,43 +95,43 @@ class Hosting:
         return self._make("Endpoint", request, **self._running(request, {}))
 
     def _update_endpoint(self, request: Record) -> Record:
-        found = self._get("Endpoint", request["EndpointName"])
+        endpoint = self._get("Endpoint", request["EndpointName"])
         excluded = {
             item["VariantPropertyType"]
             for item in request.get("ExcludeRetainedVariantProperties", [])
         }
-        keeps = request.get("RetainAllVariantProperties", False)
-        self._check_update(found, request)
-        old = found if keeps and "DesiredInstanceCount" not in excluded else {}
+        retain = request.get("RetainAllVariantProperties", False)
+        self._check_update(endpoint, request)
+        old = endpoint if retain and "DesiredInstanceCount" not in excluded else {}
         running = self._running(request, old)
-        if keeps and "DataCaptureConfig" not in excluded:
-            running["DataCaptureConfig"] = found.get("DataCaptureConfig")
-        found.update(running)
-        return {"EndpointArn": found["EndpointArn"]}
+        if retain and "DataCaptureConfig" not in excluded:
+            running["DataCaptureConfig"] = endpoint.get("DataCaptureConfig")
+        endpoint.update(running)
+        return {"EndpointArn": endpoint["EndpointArn"]}
 
-    def _check_update(self, found: Record, request: Record) -> None:
-        """What SageMaker's guide says of scaled endpoints, and its API of a canary's size."""
+    def _check_update(self, endpoint: Record, request: Record) -> None:
+        """Checks the rules of SageMaker's guide on scaled endpoints, and of its API on a canary."""
         configs = [
             self._get("EndpointConfig", name)["ProductionVariants"]
-            for name in (found["EndpointConfigName"], request["EndpointConfigName"])
+            for name in (endpoint["EndpointConfigName"], request["EndpointConfigName"])
         ]
         old, new = ({v["VariantName"]: v["InstanceType"] for v in config} for config in configs)
         scaling = self._aws("application-autoscaling")
         for name in {name for name in old if new.get(name) != old[name]}:
-            ids = [f"endpoint/{found['EndpointName']}/variant/{name}"]
-            listed = scaling.describe_scalable_targets(
+            ids = [f"endpoint/{endpoint['EndpointName']}/variant/{name}"]
+            targets = scaling.describe_scalable_targets(
                 ServiceNamespace="sagemaker", ResourceIds=ids
             )
-            if listed["ScalableTargets"]:
+            if targets["ScalableTargets"]:
                 raise _invalid(f"{ids[0]} is a scalable target: its instance type can't change")
         policy = request.get("DeploymentConfig", {}).get("BlueGreenUpdatePolicy", {})
         canary = policy.get("TrafficRoutingConfiguration", {}).get("CanarySize", {}).get("Value", 0)
-        for variant in found["ProductionVariants"]:
+        for variant in endpoint["ProductionVariants"]:
             if canary * 2 > variant["DesiredInstanceCount"]:
                 raise _invalid("CanarySize is more than 50% of the variant's instances")
 
     def _running(self, request: Record, old: Record) -> Record:
-        """What an endpoint is on a configuration; the counts of `old` stay where it has them."""
+        """Returns an endpoint on a configuration; instance counts of `old` stay."""
         config = self._get("EndpointConfig", request["EndpointConfigName"])
         deployment = request.get("DeploymentConfig", {})
         self._check_alarms(deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []))
@@ -163,28 +163,30 @@ class Hosting:
         return str(package.inference_specification["Containers"][0]["Image"])
 
     def _check_alarms(self, alarms: list[dict[str, str]]) -> None:
-        wanted = {item["AlarmName"] for item in alarms}
-        found = self._aws("cloudwatch").describe_alarms(AlarmNames=sorted(wanted))["MetricAlarms"]
-        if missing := wanted - {item["AlarmName"] for item in found}:
+        alarm_names = {item["AlarmName"] for item in alarms}
+        existing = self._aws("cloudwatch").describe_alarms(AlarmNames=sorted(alarm_names))[
+            "MetricAlarms"
+        ]
+        if missing := alarm_names - {item["AlarmName"] for item in existing}:
             raise _invalid(f"Alarms {sorted(missing)} do not exist")
 
     def _set_counts(self, request: Record) -> Record:
-        found = self._get("Endpoint", request["EndpointName"])
-        wanted = {
+        endpoint = self._get("Endpoint", request["EndpointName"])
+        counts = {
             item["VariantName"]: item["DesiredInstanceCount"]
             for item in request["DesiredWeightsAndCapacities"]
         }
-        for variant in found["ProductionVariants"]:
-            count = wanted.get(variant["VariantName"], variant["DesiredInstanceCount"])
+        for variant in endpoint["ProductionVariants"]:
+            count = counts.get(variant["VariantName"], variant["DesiredInstanceCount"])
             variant |= {"DesiredInstanceCount": count, "CurrentInstanceCount": count}
-        return {"EndpointArn": found["EndpointArn"]}
+        return {"EndpointArn": endpoint["EndpointArn"]}
 
 
-def _variant(wanted: Record, before: Record) -> Record:
-    count, weight = wanted["InitialInstanceCount"], wanted["InitialVariantWeight"]
-    made = dict(zip(_KEPT, (count, count, weight, weight), strict=True))
-    kept = {key: before[key] for key in _KEPT if key in before}
-    return {"VariantName": wanted["VariantName"], **made, **kept}
+def _variant(variant: Record, before: Record) -> Record:
+    count, weight = variant["InitialInstanceCount"], variant["InitialVariantWeight"]
+    initial = dict(zip(_COUNTS, (count, count, weight, weight), strict=True))
+    current = {key: before[key] for key in _COUNTS if key in before}
+    return {"VariantName": variant["VariantName"], **initial, **current}
 
 
 def _invalid(message: str) -> ServiceError:

@@ -43,14 +43,14 @@ class Lineage:
         return {"ActionArn": arn}
 
     def _list_artifacts(self, request: Record) -> Record:
-        found = [
+        artifacts = [
             {key: item[key] for key in ("ArtifactArn", "Source", "ArtifactType")}
             for item in self._entities.values()
             if "ArtifactArn" in item
             and item["Source"]["SourceUri"] == request.get("SourceUri")
             and item["ArtifactType"] == request.get("ArtifactType")
         ]
-        return {"ArtifactSummaries": found}
+        return {"ArtifactSummaries": artifacts}
 
     def _associate(self, request: Record) -> Record:
         for end in ("SourceArn", "DestinationArn"):
@@ -60,5 +60,5 @@ class Lineage:
 
     def _list_associations(self, request: Record) -> Record:
         ends = [end for end in ("SourceArn", "DestinationArn") if end in request]
-        found = [edge for edge in self._edges if all(edge[e] == request[e] for e in ends)]
-        return {"AssociationSummaries": found}
+        edges = [edge for edge in self._edges if all(edge[e] == request[e] for e in ends)]
+        return {"AssociationSummaries": edges}

@@ -17,13 +17,13 @@ from moto.s3.models import FakeBucket, S3Backend
 from moto.s3.responses import S3Response
 
 _deliver = S3Backend.log_incoming_request
-_notifications = S3Response.get_bucket_notification
+_moto_notifications = S3Response.get_bucket_notification
 
 
 def install() -> None:
-    """Makes bucket policies neutral, and a log target any bucket whose policy denies it not."""
+    """Makes bucket policies neutral, and any bucket a log target unless its policy denies it."""
     S3Backend.log_incoming_request = _log
-    S3Response.get_bucket_notification = _told
+    S3Response.get_bucket_notification = _notification_configuration
     FakeBucket.get_permission = lambda *_, **__: PermissionResult.NEUTRAL
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)
 
@@ -43,9 +43,14 @@ def _is_logging(principal: Any) -> bool:
     return isinstance(principal, dict) and principal.get("Service") == "logging.s3.amazonaws.com"
 
 
-def _told(self: S3Response) -> Any:
-    found = self.backend.get_bucket_notification_configuration(self.bucket_name)
-    if not found or found.event_bridge is None or found.topic or found.queue:
-        return _notifications(self)
+def _notification_configuration(self: S3Response) -> Any:
+    configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+    if (
+        not configuration
+        or configuration.event_bridge is None
+        or configuration.topic
+        or configuration.queue
+    ):
+        return _moto_notifications(self)
     self.data["Action"] = "GetBucketNotificationConfiguration"
     return self.serialized(ActionResult({"EventBridgeConfiguration": {}}))

@@ -13,7 +13,7 @@ from .lineage import Lineage
 
 
 class SageMaker:
-    """What one region has beside moto's SageMaker."""
+    """The operations of one region that moto's SageMaker lacks."""
 
     def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
         self._place = f"arn:aws:sagemaker:{region}:{account}"
@@ -49,9 +49,9 @@ class SageMaker:
         arn = f"{self._place}:mlflow-app/app-{uuid.uuid4().hex[:12].upper()}"
         mode = request.get("ModelRegistrationMode", "AutoModelRegistrationDisabled")
         self._tagged[arn] = request.get("Tags", [])
-        kept = {key: item for key, item in request.items() if key != "Tags"}
+        properties = {key: item for key, item in request.items() if key != "Tags"}
         self._apps[arn] = {
-            **kept, "Arn": arn, "Status": "Created", "ModelRegistrationMode": mode,
+            **properties, "Arn": arn, "Status": "Created", "ModelRegistrationMode": mode,
         }  # fmt: skip
         return {"Arn": arn}
 

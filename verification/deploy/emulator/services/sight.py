@@ -1,4 +1,4 @@
-"""What Lake Formation shows of the catalog to a function's role; who else asks sees all of it."""
+"""Limits a function's role to the catalog that Lake Formation grants; others see all of it."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,13 @@ _READS = {"glue:GetDatabase": "Database", "glue:GetTable": "Table"}
 
 
 def guard(account: str, lake_formation: Callable[[str], LakeFormation]) -> Guard:
-    """Returns what refuses a role without a grant; `lake_formation` gives a region's."""
+    """Returns a guard that refuses a role without a grant; `lake_formation` gives a region's."""
 
     def refuse(key: str, region: str, action: str, body: bytes) -> None:
         if not key.startswith(ROLE_KEY) or action not in _READS:
             return
         names = {k: v for k, v in json.loads(body).items() if k in ("DatabaseName", "Name")}
         role = f"arn:aws:iam::{account}:role/{key.removeprefix(ROLE_KEY)}"
-        lake_formation(region).check_sight(role, {_READS[action]: names})
+        lake_formation(region).check_visible(role, {_READS[action]: names})
 
     return refuse

@@ -10,36 +10,37 @@ class WorkGroup(ResourceType):
     updated = frozenset({"Description", "Tags", "WorkGroupConfiguration", "RecursiveDeleteOption"})
     handled = updated | {"Name"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        configuration = wanted.get("WorkGroupConfiguration", {})
-        at.aws("athena").create_work_group(
-            Name=wanted["Name"],
+    def create(self, place: Place, desired: Properties) -> str:
+        configuration = desired.get("WorkGroupConfiguration", {})
+        place.aws("athena").create_work_group(
+            Name=desired["Name"],
             Configuration=configuration,
-            Description=wanted.get("Description", ""),
-            Tags=wanted.get("Tags", []),
+            Description=desired.get("Description", ""),
+            Tags=desired.get("Tags", []),
         )
-        return wanted["Name"]
+        return desired["Name"]
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         # moto has no UpdateWorkGroup, and a work group holds no state but its queries.
-        self.delete(at, physical_id, old)
-        self.create(at, new)
+        self.delete(place, physical_id, old)
+        self.create(place, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("athena").delete_work_group(
-            WorkGroup=physical_id, RecursiveDeleteOption=had.get("RecursiveDeleteOption", False)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("athena").delete_work_group(
+            WorkGroup=physical_id,
+            RecursiveDeleteOption=properties.get("RecursiveDeleteOption", False),
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("athena").get_work_group(WorkGroup=physical_id).get("WorkGroup")
-        if found is None:
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        workgroup = place.aws("athena").get_work_group(WorkGroup=physical_id).get("WorkGroup")
+        if workgroup is None:
             raise AbsentError(f"no work group {physical_id}")
-        arn = f"arn:aws:athena:{at.region}:{at.account}:workgroup/{physical_id}"
+        arn = f"arn:aws:athena:{place.region}:{place.account}:workgroup/{physical_id}"
         return {
-            "Name": found["Name"],
-            "Description": found["Description"],
-            "WorkGroupConfiguration": found["Configuration"],
-            "Tags": at.aws("athena").list_tags_for_resource(ResourceARN=arn)["Tags"],
+            "Name": workgroup["Name"],
+            "Description": workgroup["Description"],
+            "WorkGroupConfiguration": workgroup["Configuration"],
+            "Tags": place.aws("athena").list_tags_for_resource(ResourceARN=arn)["Tags"],
         }
 
 

@@ -8,31 +8,34 @@ class Budget(ResourceType):
     updated = frozenset({"Budget"})
     handled = updated | {"NotificationsWithSubscribers", "ResourceTags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("budgets").create_budget(
-            AccountId=at.account,
-            Budget=_as_text(wanted["Budget"]),
-            NotificationsWithSubscribers=wanted.get("NotificationsWithSubscribers", []),
-            ResourceTags=wanted.get("ResourceTags", []),
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("budgets").create_budget(
+            AccountId=place.account,
+            Budget=_as_text(desired["Budget"]),
+            NotificationsWithSubscribers=desired.get("NotificationsWithSubscribers", []),
+            ResourceTags=desired.get("ResourceTags", []),
         )
-        return str(wanted["Budget"]["BudgetName"])
+        return str(desired["Budget"]["BudgetName"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         # moto has no UpdateBudget.
-        self.delete(at, physical_id, old)
-        self.create(at, new)
+        self.delete(place, physical_id, old)
+        self.create(place, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("budgets").delete_budget(AccountId=at.account, BudgetName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("budgets").delete_budget(AccountId=place.account, BudgetName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        budgets, one = at.aws("budgets"), {"AccountId": at.account, "BudgetName": physical_id}
-        found = budgets.describe_budget(**one)["Budget"]
-        alerts = budgets.describe_notifications_for_budget(**one)["Notifications"]
-        limit = {**found["BudgetLimit"], "Amount": float(found["BudgetLimit"]["Amount"])}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        budgets, by_name = (
+            place.aws("budgets"),
+            {"AccountId": place.account, "BudgetName": physical_id},
+        )
+        budget = budgets.describe_budget(**by_name)["Budget"]
+        notifications = budgets.describe_notifications_for_budget(**by_name)["Notifications"]
+        limit = {**budget["BudgetLimit"], "Amount": float(budget["BudgetLimit"]["Amount"])}
         return {
-            "Budget": {**found, "BudgetLimit": limit},
-            "NotificationsWithSubscribers": [{"Notification": alert} for alert in alerts],
+            "Budget": {**budget, "BudgetLimit": limit},
+            "NotificationsWithSubscribers": [{"Notification": item} for item in notifications],
         }
 
 

@@ -6,17 +6,17 @@ from ..engine.resources import Place, Properties, ResourceType
 class Metadata(ResourceType):
     name = "AWS::CDK::Metadata"
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        return at.generated_name(64)
+    def create(self, place: Place, desired: Properties) -> str:
+        return place.generated_name(64)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         """Nothing stands for it."""
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
         """Nothing stands for it."""
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        return wanted
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        return desired
 
 
 TYPES = (Metadata,)

@@ -21,42 +21,42 @@ class Alarm(ResourceType):
     )  # fmt: skip
     handled = updated | {"AlarmName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("AlarmName") or at.generated_name(255)
-        if _find(at, name):
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("AlarmName") or place.generated_name(255)
+        if _find(place, name):
             raise ResourceError(f"{name} already exists")
-        at.aws("cloudwatch").put_metric_alarm(**{**wanted, "AlarmName": name})
+        place.aws("cloudwatch").put_metric_alarm(**{**desired, "AlarmName": name})
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        cloudwatch = at.aws("cloudwatch")
-        given = {key: item for key, item in new.items() if key != "Tags"}
-        cloudwatch.put_metric_alarm(**{**given, "AlarmName": physical_id})
-        arn = self.attributes(at, physical_id, new)["Arn"]
-        gone, tags = changed_tags(old, new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        cloudwatch = place.aws("cloudwatch")
+        arguments = {key: item for key, item in new.items() if key != "Tags"}
+        cloudwatch.put_metric_alarm(**{**arguments, "AlarmName": physical_id})
+        arn = self.attributes(place, physical_id, new)["Arn"]
+        removed_keys, tags = changed_tags(old, new)
         # moto knows no tags of an alarm that never had one.
-        if gone:
-            cloudwatch.untag_resource(ResourceARN=arn, TagKeys=gone)
+        if removed_keys:
+            cloudwatch.untag_resource(ResourceARN=arn, TagKeys=removed_keys)
         if tags:
             cloudwatch.tag_resource(ResourceARN=arn, Tags=tags)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("cloudwatch").delete_alarms(AlarmNames=[physical_id])
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("cloudwatch").delete_alarms(AlarmNames=[physical_id])
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = _find(at, physical_id)
-        if not found:
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        alarms = _find(place, physical_id)
+        if not alarms:
             raise AbsentError(f"no alarm {physical_id}")
-        tags = at.aws("cloudwatch").list_tags_for_resource(ResourceARN=found[0]["AlarmArn"])
-        return {**found[0], "Tags": tags["Tags"]}
+        tags = place.aws("cloudwatch").list_tags_for_resource(ResourceARN=alarms[0]["AlarmArn"])
+        return {**alarms[0], "Tags": tags["Tags"]}
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"Arn": f"arn:aws:cloudwatch:{at.region}:{at.account}:alarm:{physical_id}"}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return {"Arn": f"arn:aws:cloudwatch:{place.region}:{place.account}:alarm:{physical_id}"}
 
 
-def _find(at: Place, name: str) -> list[dict[str, Any]]:
-    found = at.aws("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    return list(found)
+def _find(place: Place, name: str) -> list[dict[str, Any]]:
+    alarms = place.aws("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return list(alarms)
 
 
 class Dashboard(ResourceType):
@@ -64,24 +64,24 @@ class Dashboard(ResourceType):
     updated = frozenset({"DashboardBody"})
     handled = updated | {"DashboardName", "Tags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        self._put(at, wanted["DashboardName"], wanted)
-        return str(wanted["DashboardName"])
+    def create(self, place: Place, desired: Properties) -> str:
+        self._put(place, desired["DashboardName"], desired)
+        return str(desired["DashboardName"])
 
-    def _put(self, at: Place, name: str, wanted: Properties) -> None:
-        json.loads(wanted["DashboardBody"])
-        at.aws("cloudwatch").put_dashboard(
-            DashboardName=name, DashboardBody=wanted["DashboardBody"]
+    def _put(self, place: Place, name: str, desired: Properties) -> None:
+        json.loads(desired["DashboardBody"])
+        place.aws("cloudwatch").put_dashboard(
+            DashboardName=name, DashboardBody=desired["DashboardBody"]
         )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self._put(at, physical_id, new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self._put(place, physical_id, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("cloudwatch").delete_dashboards(DashboardNames=[physical_id])
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("cloudwatch").delete_dashboards(DashboardNames=[physical_id])
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        return dict(at.aws("cloudwatch").get_dashboard(DashboardName=physical_id))
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        return dict(place.aws("cloudwatch").get_dashboard(DashboardName=physical_id))
 
 
 TYPES = (Alarm, Dashboard)

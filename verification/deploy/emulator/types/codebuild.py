@@ -18,25 +18,25 @@ class Project(ResourceType):
     )  # fmt: skip
     handled = updated | {"Name"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        given = {"Name": at.generated_name(150), **wanted}
-        return str(at.aws("codebuild").create_project(**_lower(given))["project"]["name"])
+    def create(self, place: Place, desired: Properties) -> str:
+        arguments = {"Name": place.generated_name(150), **desired}
+        return str(place.aws("codebuild").create_project(**_lower(arguments))["project"]["name"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        at.aws("codebuild").update_project(**_lower({**new, "Name": physical_id}))
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        place.aws("codebuild").update_project(**_lower({**new, "Name": physical_id}))
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("codebuild").delete_project(name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("codebuild").delete_project(name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("codebuild").batch_get_projects(names=[physical_id])["projects"]
-        if not found:
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        projects = place.aws("codebuild").batch_get_projects(names=[physical_id])["projects"]
+        if not projects:
             raise AbsentError(f"no project {physical_id}")
         # The service's members are the template's, with another first letter.
-        return {key: item for key, item in _upper(found[0]).items() if key != "Arn"}
+        return {key: item for key, item in _upper(projects[0]).items() if key != "Arn"}
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"Arn": f"arn:aws:codebuild:{at.region}:{at.account}:project/{physical_id}"}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return {"Arn": f"arn:aws:codebuild:{place.region}:{place.account}:project/{physical_id}"}
 
 
 def _lower(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Custom resources: the function of the service token is executed, and its answer is what counts.
+"""Custom resources: executes the function of the service token and applies its answer.
 
 CloudFormation waits for an answer until the resource's ServiceTimeout. Here everything that a
 function starts has ended when it returns, so an answer that is not there by then never comes.
@@ -20,7 +20,7 @@ _ANSWER = ("Status", "PhysicalResourceId", "StackId", "RequestId", "LogicalResou
 class CustomResource(ResourceType):
     """`Custom::<word>`, or `AWS::CloudFormation::CustomResource`."""
 
-    updated = None  # what a change means is for the function to say
+    updated = None  # the function decides what a change means
     fixed: ClassVar[dict[str, str]] = {
         "ServiceToken": "Modifying service token is not allowed.",
     }
@@ -29,65 +29,65 @@ class CustomResource(ResourceType):
         self.name = name
         self._data: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        return self._ask(at, "Create", wanted)
+    def create(self, place: Place, desired: Properties) -> str:
+        return self._request_answer(place, "Create", desired)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> str:
-        return self._ask(at, "Update", new, physical_id, old)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> str:
+        return self._request_answer(place, "Update", new, physical_id, old)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        self._ask(at, "Delete", had, physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        self._request_answer(place, "Delete", properties, physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        # Nothing tells of it but the function that answered for it.
-        at.aws("lambda").get_function(FunctionName=wanted["ServiceToken"])
-        return validated(self.name, at.region, wanted)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        # Only the function that answered for it describes it.
+        place.aws("lambda").get_function(FunctionName=desired["ServiceToken"])
+        return validated(self.name, place.region, desired)
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return self._data.get((at.stack, at.logical_id), {})
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return self._data.get((place.stack, place.logical_id), {})
 
-    def _ask(
+    def _request_answer(
         self,
-        at: Place,
+        place: Place,
         verb: str,
-        wanted: Properties,
+        desired: Properties,
         physical_id: str | None = None,
         old: Properties | None = None,
     ) -> str:
         event = {
             "RequestType": verb,
-            "StackId": f"arn:aws:cloudformation:{at.region}:{at.account}:stack/{at.stack}",
+            "StackId": f"arn:aws:cloudformation:{place.region}:{place.account}:stack/{place.stack}",
             "RequestId": str(uuid.uuid4()),
-            "LogicalResourceId": at.logical_id,
+            "LogicalResourceId": place.logical_id,
             "ResourceType": self.name,
-            "ServiceToken": wanted["ServiceToken"],
-            "ResourceProperties": wanted,
+            "ServiceToken": desired["ServiceToken"],
+            "ResourceProperties": desired,
             **({"PhysicalResourceId": physical_id} if physical_id else {}),
             **({"OldResourceProperties": old} if old else {}),
         }
         with _AnswerBox() as box:
-            log = _invoke(at, {**event, "ResponseURL": box.url})
-        answer = _checked(box.answer, event, log)
+            log = _invoke(place, {**event, "ResponseURL": box.url})
+        answer = _check_answer(box.answer, event, log)
         if verb == "Create":
-            at.made.append(answer["PhysicalResourceId"])
+            place.created_ids.append(answer["PhysicalResourceId"])
         if answer["Status"] != "SUCCESS":
             reason = answer.get("Reason") or "(no reason)"
             raise ResourceError(f"Received response status [FAILED] from custom resource. {reason}")
         if verb != "Delete":
-            self._data[at.stack, at.logical_id] = answer.get("Data") or {}
+            self._data[place.stack, place.logical_id] = answer.get("Data") or {}
         return str(answer["PhysicalResourceId"])
 
 
-def _invoke(at: Place, event: dict[str, Any]) -> str:
-    """Executes the function; returns what is to be said if it has not answered."""
-    answer = at.aws("lambda").invoke(
+def _invoke(place: Place, event: dict[str, Any]) -> str:
+    """Executes the function; returns the message for the case that it has not answered."""
+    response = place.aws("lambda").invoke(
         FunctionName=event["ServiceToken"], Payload=json.dumps(event).encode()
     )
-    said = answer["Payload"].read().decode()
-    return said if answer.get("FunctionError") else "the function ended without an error"
+    output = response["Payload"].read().decode()
+    return output if response.get("FunctionError") else "the function ended without an error"
 
 
-def _checked(answer: dict[str, Any] | None, event: dict[str, Any], log: str) -> dict[str, Any]:
+def _check_answer(answer: dict[str, Any] | None, event: dict[str, Any], log: str) -> dict[str, Any]:
     if answer is None:
         raise ResourceError(
             "CloudFormation did not receive a response from your Custom Resource. Please check "
@@ -101,7 +101,7 @@ def _checked(answer: dict[str, Any] | None, event: dict[str, Any], log: str) -> 
 
 
 class _AnswerBox:
-    """Where one answer is put: stands for the signed link into CloudFormation's bucket."""
+    """Receives one answer, in place of the signed link into CloudFormation's bucket."""
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] | None = None
@@ -114,7 +114,7 @@ class _AnswerBox:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """It says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"

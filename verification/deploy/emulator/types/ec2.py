@@ -6,13 +6,15 @@ from ..engine.errors import AbsentError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
-def retag(at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+def retag(place: Place, physical_id: str, old: Properties, new: Properties) -> None:
     """Changes a resource's tags."""
-    gone, tags = changed_tags(old, new)
-    if gone:
-        at.aws("ec2").delete_tags(Resources=[physical_id], Tags=[{"Key": key} for key in gone])
+    removed_keys, tags = changed_tags(old, new)
+    if removed_keys:
+        place.aws("ec2").delete_tags(
+            Resources=[physical_id], Tags=[{"Key": key} for key in removed_keys]
+        )
     if tags:
-        at.aws("ec2").create_tags(Resources=[physical_id], Tags=tags)
+        place.aws("ec2").create_tags(Resources=[physical_id], Tags=tags)
 
 
 class Described(ResourceType):
@@ -20,52 +22,54 @@ class Described(ResourceType):
 
     Attributes:
         create_call, describe_call, delete_call: the client's methods.
-        tagged: what `TagSpecifications` calls it.
-        answer: the member of the creation's answer that holds it; None: the answer itself.
+        tag_type: its `ResourceType` in `TagSpecifications`.
+        result_key: the member of the create response that holds it; None: the response itself.
         id_key: the member that holds its id.
-        found: the path of the ids in the description.
-        ids, one: the arguments for several ids and for one.
+        list_key: the member of the describe response that lists the resources.
+        ids_argument, id_argument: the arguments for several ids and for one.
     """
 
     create_call: ClassVar[str]
     describe_call: ClassVar[str]
     delete_call: ClassVar[str]
-    tagged: ClassVar[str]
-    answer: ClassVar[str | None]
+    tag_type: ClassVar[str]
+    result_key: ClassVar[str | None]
     id_key: ClassVar[str]
-    found: ClassVar[str]
-    ids: ClassVar[str]
-    one: ClassVar[str]
+    list_key: ClassVar[str]
+    ids_argument: ClassVar[str]
+    id_argument: ClassVar[str]
     updated = frozenset({"Tags"})
 
-    def arguments(self, wanted: Properties) -> Properties:
-        return {key: item for key, item in wanted.items() if key != "Tags"}
+    def arguments(self, desired: Properties) -> Properties:
+        return {key: item for key, item in desired.items() if key != "Tags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        given = self.arguments(wanted)
-        if tags := wanted.get("Tags"):
-            given["TagSpecifications"] = [{"ResourceType": self.tagged, "Tags": tags}]
-        answer = getattr(at.aws("ec2"), self.create_call)(**given)
-        made = str((answer[self.answer] if self.answer else answer)[self.id_key])
-        at.made.append(made)
-        return made
+    def create(self, place: Place, desired: Properties) -> str:
+        arguments = self.arguments(desired)
+        if tags := desired.get("Tags"):
+            arguments["TagSpecifications"] = [{"ResourceType": self.tag_type, "Tags": tags}]
+        response = getattr(place.aws("ec2"), self.create_call)(**arguments)
+        physical_id = str((response[self.result_key] if self.result_key else response)[self.id_key])
+        place.created_ids.append(physical_id)
+        return physical_id
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        retag(at, physical_id, old, new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        retag(place, physical_id, old, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        getattr(at.aws("ec2"), self.delete_call)(**{self.one: physical_id})
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        getattr(place.aws("ec2"), self.delete_call)(**{self.id_argument: physical_id})
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        return dict(self.described(at, physical_id))
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        return dict(self.described(place, physical_id))
 
-    def described(self, at: Place, physical_id: str) -> Any:
-        """Returns what EC2 says of it, whose names are the templates' but where a type differs.
+    def described(self, place: Place, physical_id: str) -> Any:
+        """Returns EC2's description, in the template's names except where a type differs.
 
         Raises:
-            AbsentError: if it is not there.
+            AbsentError: if it does not exist.
         """
-        answer = getattr(at.aws("ec2"), self.describe_call)(**{self.ids: [physical_id]})
-        if not answer[self.found]:
-            raise AbsentError(f"no {self.tagged} {physical_id}")
-        return answer[self.found][0]
+        response = getattr(place.aws("ec2"), self.describe_call)(
+            **{self.ids_argument: [physical_id]}
+        )
+        if not response[self.list_key]:
+            raise AbsentError(f"no {self.tag_type} {physical_id}")
+        return response[self.list_key][0]

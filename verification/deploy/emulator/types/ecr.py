@@ -16,68 +16,68 @@ class Repository(ResourceType):
     )  # fmt: skip
     handled = updated | {"EncryptionConfiguration", "RepositoryName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("RepositoryName") or at.generated_name(256).lower()
-        encryption = wanted.get("EncryptionConfiguration", {"EncryptionType": "AES256"})
-        at.aws("ecr").create_repository(
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("RepositoryName") or place.generated_name(256).lower()
+        encryption = desired.get("EncryptionConfiguration", {"EncryptionType": "AES256"})
+        place.aws("ecr").create_repository(
             repositoryName=name,
             encryptionConfiguration={k[0].lower() + k[1:]: v for k, v in encryption.items()},
         )
-        at.made.append(name)
-        self.update(at, name, {}, wanted)
+        place.created_ids.append(name)
+        self.update(place, name, {}, desired)
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        ecr, one = at.aws("ecr"), {"repositoryName": physical_id}
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        ecr, by_name = place.aws("ecr"), {"repositoryName": physical_id}
         mutability = new.get("ImageTagMutability", "MUTABLE")
-        ecr.put_image_tag_mutability(**one, imageTagMutability=mutability)
+        ecr.put_image_tag_mutability(**by_name, imageTagMutability=mutability)
         scanning = new.get("ImageScanningConfiguration", {}).get("ScanOnPush", False)
         ecr.put_image_scanning_configuration(
-            **one, imageScanningConfiguration={"scanOnPush": scanning}
+            **by_name, imageScanningConfiguration={"scanOnPush": scanning}
         )
         if text := new.get("LifecyclePolicy", {}).get("LifecyclePolicyText"):
-            ecr.put_lifecycle_policy(**one, lifecyclePolicyText=text)
+            ecr.put_lifecycle_policy(**by_name, lifecyclePolicyText=text)
         elif "LifecyclePolicy" in old:
-            ecr.delete_lifecycle_policy(**one)
+            ecr.delete_lifecycle_policy(**by_name)
         if policy := new.get("RepositoryPolicyText"):
-            ecr.set_repository_policy(**one, policyText=json.dumps(policy))
+            ecr.set_repository_policy(**by_name, policyText=json.dumps(policy))
         elif "RepositoryPolicyText" in old:
-            ecr.delete_repository_policy(**one)
-        arn = self._found(at, physical_id)["repositoryArn"]
-        gone, tags = changed_tags(old, new)
-        ecr.untag_resource(resourceArn=arn, tagKeys=gone)
+            ecr.delete_repository_policy(**by_name)
+        arn = self._describe(place, physical_id)["repositoryArn"]
+        removed_keys, tags = changed_tags(old, new)
+        ecr.untag_resource(resourceArn=arn, tagKeys=removed_keys)
         ecr.tag_resource(resourceArn=arn, tags=tags)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        force = had.get("EmptyOnDelete", False)
-        at.aws("ecr").delete_repository(repositoryName=physical_id, force=force)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        force = properties.get("EmptyOnDelete", False)
+        place.aws("ecr").delete_repository(repositoryName=physical_id, force=force)
 
-    def _found(self, at: Place, physical_id: str) -> Any:
-        found = at.aws("ecr").describe_repositories(repositoryNames=[physical_id])
-        return found["repositories"][0]
+    def _describe(self, place: Place, physical_id: str) -> Any:
+        response = place.aws("ecr").describe_repositories(repositoryNames=[physical_id])
+        return response["repositories"][0]
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = self._found(at, physical_id)
-        ecr = at.aws("ecr")
-        tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
-        encryption = found["encryptionConfiguration"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        repository = self._describe(place, physical_id)
+        ecr = place.aws("ecr")
+        tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
+        encryption = repository["encryptionConfiguration"]
         rules = {}
-        if "LifecyclePolicy" in wanted:
+        if "LifecyclePolicy" in desired:
             rules = ecr.get_lifecycle_policy(repositoryName=physical_id)
         return {
             "EncryptionConfiguration": {k[0].upper() + k[1:]: v for k, v in encryption.items()},
             "ImageScanningConfiguration": {
-                "ScanOnPush": found["imageScanningConfiguration"]["scanOnPush"]
+                "ScanOnPush": repository["imageScanningConfiguration"]["scanOnPush"]
             },
             "LifecyclePolicy": {"LifecyclePolicyText": rules.get("lifecyclePolicyText")},
-            "RepositoryName": found["repositoryName"],
-            "ImageTagMutability": found["imageTagMutability"],
+            "RepositoryName": repository["repositoryName"],
+            "ImageTagMutability": repository["imageTagMutability"],
             "Tags": tags,
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        found = self._found(at, physical_id)
-        return {"Arn": found["repositoryArn"], "RepositoryUri": found["repositoryUri"]}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        repository = self._describe(place, physical_id)
+        return {"Arn": repository["repositoryArn"], "RepositoryUri": repository["repositoryUri"]}
 
 
 TYPES = (Repository,)

@@ -15,16 +15,16 @@ class Function(ResourceType):
     updated = frozenset({*_SETTINGS, "Code", "Tags"})
     handled = updated | {"Architectures", "FunctionName", "LoggingConfig"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        given = {key: item for key, item in wanted.items() if key != "Tags"}
-        given.setdefault("FunctionName", at.generated_name(64))
-        tags = {tag["Key"]: tag["Value"] for tag in wanted.get("Tags", [])}
-        self._check_absent(at, given["FunctionName"])
-        return str(at.aws("lambda").create_function(**given, Tags=tags)["FunctionName"])
+    def create(self, place: Place, desired: Properties) -> str:
+        arguments = {key: item for key, item in desired.items() if key != "Tags"}
+        arguments.setdefault("FunctionName", place.generated_name(64))
+        tags = {tag["Key"]: tag["Value"] for tag in desired.get("Tags", [])}
+        self._check_absent(place, arguments["FunctionName"])
+        return str(place.aws("lambda").create_function(**arguments, Tags=tags)["FunctionName"])
 
-    def _check_absent(self, at: Place, name: str) -> None:
+    def _check_absent(self, place: Place, name: str) -> None:
         """moto replaces a function of the same name, where Lambda refuses."""
-        lambda_ = at.aws("lambda")
+        lambda_ = place.aws("lambda")
         try:
             lambda_.get_function(FunctionName=name)
         except lambda_.exceptions.ResourceNotFoundException:
@@ -33,50 +33,50 @@ class Function(ResourceType):
             {"Error": {"Message": f"Function already exist: {name}"}}, "CreateFunction"
         )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        lambda_, one = at.aws("lambda"), {"FunctionName": physical_id}
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        lambda_, by_name = place.aws("lambda"), {"FunctionName": physical_id}
         if old["Code"] != new["Code"]:
-            lambda_.update_function_code(**one, **new["Code"])
-        given = {key: new[key] for key in _SETTINGS if key in new}
-        lambda_.update_function_configuration(**one, **given)
-        arn = self.attributes(at, physical_id, new)["Arn"]
-        gone, tags = changed_tags(old, new)
-        if gone:
-            lambda_.untag_resource(Resource=arn, TagKeys=gone)
+            lambda_.update_function_code(**by_name, **new["Code"])
+        settings = {key: new[key] for key in _SETTINGS if key in new}
+        lambda_.update_function_configuration(**by_name, **settings)
+        arn = self.attributes(place, physical_id, new)["Arn"]
+        removed_keys, tags = changed_tags(old, new)
+        if removed_keys:
+            lambda_.untag_resource(Resource=arn, TagKeys=removed_keys)
         lambda_.tag_resource(Resource=arn, Tags={tag["Key"]: tag["Value"] for tag in tags})
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lambda").delete_function(FunctionName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lambda").delete_function(FunctionName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        answer = at.aws("lambda").get_function(FunctionName=physical_id)
-        found = answer["Configuration"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        response = place.aws("lambda").get_function(FunctionName=physical_id)
+        configuration = response["Configuration"]
         keys = ("Architectures", "FunctionName", *_SETTINGS)
         return {
-            **{key: found.get(key) for key in keys},
-            "Tags": tags_of(answer.get("Tags", {})),
+            **{key: configuration.get(key) for key in keys},
+            "Tags": tags_of(response.get("Tags", {})),
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"Arn": f"arn:aws:lambda:{at.region}:{at.account}:function:{physical_id}"}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return {"Arn": f"arn:aws:lambda:{place.region}:{place.account}:function:{physical_id}"}
 
 
 class Permission(ResourceType):
     name = "AWS::Lambda::Permission"
     handled = frozenset({"Action", "FunctionName", "Principal", "SourceAccount", "SourceArn"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        identifier = at.generated_name(100)
-        at.aws("lambda").add_permission(StatementId=identifier, **wanted)
+    def create(self, place: Place, desired: Properties) -> str:
+        identifier = place.generated_name(100)
+        place.aws("lambda").add_permission(StatementId=identifier, **desired)
         return identifier
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lambda").remove_permission(
-            FunctionName=had["FunctionName"], StatementId=physical_id
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lambda").remove_permission(
+            FunctionName=properties["FunctionName"], StatementId=physical_id
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        policy = at.aws("lambda").get_policy(FunctionName=wanted["FunctionName"])["Policy"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        policy = place.aws("lambda").get_policy(FunctionName=desired["FunctionName"])["Policy"]
         for statement in json.loads(policy)["Statement"]:
             if statement["Sid"] == physical_id:
                 # A template may give the name where the policy has the ARN.
@@ -84,12 +84,12 @@ class Permission(ResourceType):
                 principal, conditions = statement["Principal"], statement.get("Condition", {})
                 return {
                     "Action": statement["Action"],
-                    "FunctionName": named[":" not in wanted["FunctionName"]],
+                    "FunctionName": named[":" not in desired["FunctionName"]],
                     "Principal": principal if isinstance(principal, str) else principal["Service"],
                     "SourceAccount": conditions.get("StringEquals", {}).get("AWS:SourceAccount"),
                     "SourceArn": conditions.get("ArnLike", {}).get("AWS:SourceArn"),
                 }
-        raise AbsentError(f"{wanted['FunctionName']} has no permission {physical_id}")
+        raise AbsentError(f"{desired['FunctionName']} has no permission {physical_id}")
 
 
 TYPES = (Function, Permission)

@@ -5,12 +5,12 @@ from typing import Any
 from ..engine.resources import Place, Properties, ResourceType
 
 
-def _arn(at: Place, kind: str, name: str) -> str:
-    return f"arn:aws:glue:{at.region}:{at.account}:{kind}/{name}"
+def _arn(place: Place, kind: str, name: str) -> str:
+    return f"arn:aws:glue:{place.region}:{place.account}:{kind}/{name}"
 
 
-def _tags(at: Place, kind: str, name: str) -> Any:
-    return at.aws("glue").get_tags(ResourceArn=_arn(at, kind, name))["Tags"]
+def _tags(place: Place, kind: str, name: str) -> Any:
+    return place.aws("glue").get_tags(ResourceArn=_arn(place, kind, name))["Tags"]
 
 
 class Database(ResourceType):
@@ -18,30 +18,30 @@ class Database(ResourceType):
     updated = frozenset({"DatabaseInput"})
     handled = updated | {"CatalogId", "DatabaseName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("DatabaseName") or wanted["DatabaseInput"]["Name"]
-        at.aws("glue").create_database(
-            CatalogId=wanted["CatalogId"], DatabaseInput={**wanted["DatabaseInput"], "Name": name}
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("DatabaseName") or desired["DatabaseInput"]["Name"]
+        place.aws("glue").create_database(
+            CatalogId=desired["CatalogId"], DatabaseInput={**desired["DatabaseInput"], "Name": name}
         )
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        given = {**new["DatabaseInput"], "Name": physical_id}
-        at.aws("glue").update_database(Name=physical_id, DatabaseInput=given)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        database_input = {**new["DatabaseInput"], "Name": physical_id}
+        place.aws("glue").update_database(Name=physical_id, DatabaseInput=database_input)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_database(Name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_database(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_database(Name=physical_id)["Database"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        database = place.aws("glue").get_database(Name=physical_id)["Database"]
         return {
-            "CatalogId": found["CatalogId"],
-            "DatabaseName": found["Name"],
-            "DatabaseInput": found,
+            "CatalogId": database["CatalogId"],
+            "DatabaseName": database["Name"],
+            "DatabaseInput": database,
         }
 
-    def found_id(self, at: Place, wanted: Properties, given: dict[str, str]) -> str:
-        return given["DatabaseName"]
+    def import_id(self, place: Place, desired: Properties, identifiers: dict[str, str]) -> str:
+        return identifiers["DatabaseName"]
 
 
 class Table(ResourceType):
@@ -49,30 +49,34 @@ class Table(ResourceType):
     updated = frozenset({"TableInput"})
     handled = updated | {"CatalogId", "DatabaseName", "Name"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("glue").create_table(
-            CatalogId=wanted["CatalogId"],
-            DatabaseName=wanted["DatabaseName"],
-            TableInput=wanted["TableInput"],
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("glue").create_table(
+            CatalogId=desired["CatalogId"],
+            DatabaseName=desired["DatabaseName"],
+            TableInput=desired["TableInput"],
         )
-        return str(wanted["TableInput"]["Name"])
+        return str(desired["TableInput"]["Name"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        at.aws("glue").update_table(DatabaseName=new["DatabaseName"], TableInput=new["TableInput"])
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        place.aws("glue").update_table(
+            DatabaseName=new["DatabaseName"], TableInput=new["TableInput"]
+        )
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_table(DatabaseName=had["DatabaseName"], Name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_table(DatabaseName=properties["DatabaseName"], Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_table(DatabaseName=wanted["DatabaseName"], Name=physical_id)
-        table = found["Table"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        response = place.aws("glue").get_table(
+            DatabaseName=desired["DatabaseName"], Name=physical_id
+        )
+        table = response["Table"]
         return {
             **{key: table[key] for key in ("CatalogId", "DatabaseName", "Name")},
             "TableInput": table,
         }
 
-    def found_id(self, at: Place, wanted: Properties, given: dict[str, str]) -> str:
-        return str(wanted["TableInput"]["Name"])
+    def import_id(self, place: Place, desired: Properties, identifiers: dict[str, str]) -> str:
+        return str(desired["TableInput"]["Name"])
 
 
 class Job(ResourceType):
@@ -87,22 +91,22 @@ class Job(ResourceType):
     )  # fmt: skip
     handled = updated | {"Name"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("Name") or at.generated_name(255)
-        at.aws("glue").create_job(**{**wanted, "Name": name})
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("Name") or place.generated_name(255)
+        place.aws("glue").create_job(**{**desired, "Name": name})
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         # moto has no UpdateJob, and its jobs' runs hold nothing.
-        self.delete(at, physical_id, old)
-        self.create(at, {**new, "Name": physical_id})
+        self.delete(place, physical_id, old)
+        self.create(place, {**new, "Name": physical_id})
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_job(JobName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_job(JobName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_job(JobName=physical_id)["Job"]
-        return {**found, "Tags": _tags(at, "job", physical_id)}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        job = place.aws("glue").get_job(JobName=physical_id)["Job"]
+        return {**job, "Tags": _tags(place, "job", physical_id)}
 
 
 class Trigger(ResourceType):
@@ -110,44 +114,46 @@ class Trigger(ResourceType):
     updated = frozenset({"Actions", "Description", "Predicate", "Schedule", "Tags"})
     handled = updated | {"Name", "StartOnCreation", "Type", "WorkflowName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("Name") or at.generated_name(255)
-        at.aws("glue").create_trigger(**{**wanted, "Name": name})
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("Name") or place.generated_name(255)
+        place.aws("glue").create_trigger(**{**desired, "Name": name})
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self.delete(at, physical_id, old)  # moto has no UpdateTrigger
-        self.create(at, {**new, "Name": physical_id})
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self.delete(place, physical_id, old)  # moto has no UpdateTrigger
+        self.create(place, {**new, "Name": physical_id})
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_trigger(Name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_trigger(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_trigger(Name=physical_id)["Trigger"]
-        return {**found, "Tags": _tags(at, "trigger", physical_id)}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        trigger = place.aws("glue").get_trigger(Name=physical_id)["Trigger"]
+        return {**trigger, "Tags": _tags(place, "trigger", physical_id)}
 
 
 class SecurityConfiguration(ResourceType):
     name = "AWS::Glue::SecurityConfiguration"
     handled = frozenset({"Name", "EncryptionConfiguration"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        encryption = dict(wanted["EncryptionConfiguration"])
+    def create(self, place: Place, desired: Properties) -> str:
+        encryption = dict(desired["EncryptionConfiguration"])
         if "S3Encryptions" in encryption:
             encryption["S3Encryption"] = encryption.pop("S3Encryptions")
-        at.aws("glue").create_security_configuration(
-            Name=wanted["Name"], EncryptionConfiguration=encryption
+        place.aws("glue").create_security_configuration(
+            Name=desired["Name"], EncryptionConfiguration=encryption
         )
-        return str(wanted["Name"])
+        return str(desired["Name"])
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_security_configuration(Name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_security_configuration(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_security_configuration(Name=physical_id)["SecurityConfiguration"]
-        encryption = dict(found["EncryptionConfiguration"])
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        configuration = place.aws("glue").get_security_configuration(Name=physical_id)[
+            "SecurityConfiguration"
+        ]
+        encryption = dict(configuration["EncryptionConfiguration"])
         encryption["S3Encryptions"] = encryption.pop("S3Encryption", [])
-        return {"Name": found["Name"], "EncryptionConfiguration": encryption}
+        return {"Name": configuration["Name"], "EncryptionConfiguration": encryption}
 
 
 class DataQualityRuleset(ResourceType):
@@ -155,13 +161,13 @@ class DataQualityRuleset(ResourceType):
     updated = frozenset({"Description", "Ruleset", "Tags"})
     handled = updated | {"Name", "TargetTable", "ClientToken"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("Name") or at.generated_name(255)
-        at.aws("glue").create_data_quality_ruleset(**{**wanted, "Name": name})
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("Name") or place.generated_name(255)
+        place.aws("glue").create_data_quality_ruleset(**{**desired, "Name": name})
         return str(name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        glue, arn = at.aws("glue"), _arn(at, "dataQualityRuleset", physical_id)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        glue, arn = place.aws("glue"), _arn(place, "dataQualityRuleset", physical_id)
         glue.update_data_quality_ruleset(
             Name=physical_id, Description=new.get("Description", ""), Ruleset=new["Ruleset"]
         )
@@ -171,12 +177,12 @@ class DataQualityRuleset(ResourceType):
         )
         glue.tag_resource(ResourceArn=arn, TagsToAdd=after)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("glue").delete_data_quality_ruleset(Name=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_data_quality_ruleset(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("glue").get_data_quality_ruleset(Name=physical_id)
-        return {**found, "Tags": _tags(at, "dataQualityRuleset", physical_id)}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        ruleset = place.aws("glue").get_data_quality_ruleset(Name=physical_id)
+        return {**ruleset, "Tags": _tags(place, "dataQualityRuleset", physical_id)}
 
 
 TYPES = (Database, DataQualityRuleset, Job, SecurityConfiguration, Table, Trigger)

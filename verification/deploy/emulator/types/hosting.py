@@ -8,21 +8,21 @@ from ..engine.resources import Place, Properties, ResourceType
 class _Hosted(ResourceType):
     """What the API makes, describes and deletes by a name, in the template's own shape."""
 
-    word: ClassVar[str]
+    api_name: ClassVar[str]
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        made = getattr(at.aws("sagemaker"), f"create_{self.word}")(**wanted)
-        return str(made[f"{self._kind}Arn"])
+    def create(self, place: Place, desired: Properties) -> str:
+        response = getattr(place.aws("sagemaker"), f"create_{self.api_name}")(**desired)
+        return str(response[f"{self._kind}Arn"])
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        getattr(at.aws("sagemaker"), f"delete_{self.word}")(**self._named(physical_id))
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        getattr(place.aws("sagemaker"), f"delete_{self.api_name}")(**self._named(physical_id))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        sagemaker = at.aws("sagemaker")
-        found = getattr(sagemaker, f"describe_{self.word}")(**self._named(physical_id))
-        return {**found, "Tags": sagemaker.list_tags(ResourceArn=physical_id)["Tags"]}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        sagemaker = place.aws("sagemaker")
+        description = getattr(sagemaker, f"describe_{self.api_name}")(**self._named(physical_id))
+        return {**description, "Tags": sagemaker.list_tags(ResourceArn=physical_id)["Tags"]}
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
         return {**self._named(physical_id), f"{self._kind}Arn": physical_id}
 
     @property
@@ -35,7 +35,7 @@ class _Hosted(ResourceType):
 
 class Model(_Hosted):
     name = "AWS::SageMaker::Model"
-    word = "model"
+    api_name = "model"
     handled = frozenset(
         {
             "EnableNetworkIsolation", "ExecutionRoleArn", "ModelName", "PrimaryContainer", "Tags",
@@ -46,7 +46,7 @@ class Model(_Hosted):
 
 class EndpointConfig(_Hosted):
     name = "AWS::SageMaker::EndpointConfig"
-    word = "endpoint_config"
+    api_name = "endpoint_config"
     handled = frozenset(
         {"DataCaptureConfig", "EndpointConfigName", "KmsKeyId", "ProductionVariants", "Tags"}
     )
@@ -54,23 +54,23 @@ class EndpointConfig(_Hosted):
 
 class Endpoint(_Hosted):
     name = "AWS::SageMaker::Endpoint"
-    word = "endpoint"
+    api_name = "endpoint"
     _how: ClassVar[frozenset[str]] = frozenset(
         {"ExcludeRetainedVariantProperties", "RetainAllVariantProperties"}
     )
     updated = _how | {"DeploymentConfig", "EndpointConfigName"}
     handled = updated | {"EndpointName", "Tags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        return super().create(at, {k: v for k, v in wanted.items() if k not in self._how})
+    def create(self, place: Place, desired: Properties) -> str:
+        return super().create(place, {k: v for k, v in desired.items() if k not in self._how})
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        given = {key: new[key] for key in self.updated if key in new}
-        at.aws("sagemaker").update_endpoint(**self._named(physical_id), **given)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        arguments = {key: new[key] for key in self.updated if key in new}
+        place.aws("sagemaker").update_endpoint(**self._named(physical_id), **arguments)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = super().read(at, physical_id, wanted)
-        return {**found, "DeploymentConfig": found.get("LastDeploymentConfig")}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        description = super().read(place, physical_id, desired)
+        return {**description, "DeploymentConfig": description.get("LastDeploymentConfig")}
 
 
 TYPES = (Endpoint, EndpointConfig, Model)

@@ -15,61 +15,61 @@ class Key(ResourceType):
     )
     handled = updated | {"KeySpec", "KeyUsage"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        given = {
-            key: wanted[key] for key in ("Description", "KeySpec", "KeyUsage") if key in wanted
+    def create(self, place: Place, desired: Properties) -> str:
+        arguments = {
+            key: desired[key] for key in ("Description", "KeySpec", "KeyUsage") if key in desired
         }
-        if "KeyPolicy" in wanted:
-            given["Policy"] = json.dumps(wanted["KeyPolicy"])
-        tags = [{"TagKey": t["Key"], "TagValue": t["Value"]} for t in wanted.get("Tags", [])]
-        key_id = at.aws("kms").create_key(**given, Tags=tags)["KeyMetadata"]["KeyId"]
-        at.made.append(key_id)
-        self._rotate(at, key_id, wanted)
+        if "KeyPolicy" in desired:
+            arguments["Policy"] = json.dumps(desired["KeyPolicy"])
+        tags = [{"TagKey": t["Key"], "TagValue": t["Value"]} for t in desired.get("Tags", [])]
+        key_id = place.aws("kms").create_key(**arguments, Tags=tags)["KeyMetadata"]["KeyId"]
+        place.created_ids.append(key_id)
+        self._rotate(place, key_id, desired)
         return str(key_id)
 
-    def _rotate(self, at: Place, key_id: str, wanted: Properties) -> None:
-        if wanted.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+    def _rotate(self, place: Place, key_id: str, desired: Properties) -> None:
+        if desired.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
             return  # KMS rotates no other
-        if wanted.get("EnableKeyRotation"):
-            at.aws("kms").enable_key_rotation(KeyId=key_id)
+        if desired.get("EnableKeyRotation"):
+            place.aws("kms").enable_key_rotation(KeyId=key_id)
         else:
-            at.aws("kms").disable_key_rotation(KeyId=key_id)
+            place.aws("kms").disable_key_rotation(KeyId=key_id)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        kms = at.aws("kms")
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        kms = place.aws("kms")
         if new.get("KeyPolicy") != old.get("KeyPolicy"):
             policy = json.dumps(new["KeyPolicy"])
             kms.put_key_policy(KeyId=physical_id, PolicyName="default", Policy=policy)
         kms.update_key_description(KeyId=physical_id, Description=new.get("Description", ""))
-        gone, tags = changed_tags(old, new)
-        if gone:
-            kms.untag_resource(KeyId=physical_id, TagKeys=gone)
+        removed_keys, tags = changed_tags(old, new)
+        if removed_keys:
+            kms.untag_resource(KeyId=physical_id, TagKeys=removed_keys)
         pairs = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]
         kms.tag_resource(KeyId=physical_id, Tags=pairs)
-        self._rotate(at, physical_id, new)
+        self._rotate(place, physical_id, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("kms").schedule_key_deletion(
-            KeyId=physical_id, PendingWindowInDays=had.get("PendingWindowInDays", 30)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("kms").schedule_key_deletion(
+            KeyId=physical_id, PendingWindowInDays=properties.get("PendingWindowInDays", 30)
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        kms, one = at.aws("kms"), {"KeyId": physical_id}
-        found = kms.describe_key(**one)["KeyMetadata"]
-        if found["KeyState"] == "PendingDeletion":
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        kms, by_id = place.aws("kms"), {"KeyId": physical_id}
+        metadata = kms.describe_key(**by_id)["KeyMetadata"]
+        if metadata["KeyState"] == "PendingDeletion":
             raise AbsentError(f"key {physical_id} is to be deleted")
-        symmetric = found["KeySpec"] == "SYMMETRIC_DEFAULT"
-        rotation = kms.get_key_rotation_status(**one) if symmetric else {}
-        tags = kms.list_resource_tags(**one)["Tags"]
+        symmetric = metadata["KeySpec"] == "SYMMETRIC_DEFAULT"
+        rotation = kms.get_key_rotation_status(**by_id) if symmetric else {}
+        tags = kms.list_resource_tags(**by_id)["Tags"]
         return {
-            **{key: found.get(key) for key in ("Description", "KeySpec", "KeyUsage")},
-            "KeyPolicy": json.loads(kms.get_key_policy(**one, PolicyName="default")["Policy"]),
+            **{key: metadata.get(key) for key in ("Description", "KeySpec", "KeyUsage")},
+            "KeyPolicy": json.loads(kms.get_key_policy(**by_id, PolicyName="default")["Policy"]),
             "EnableKeyRotation": rotation.get("KeyRotationEnabled"),
             "Tags": [{"Key": tag["TagKey"], "Value": tag["TagValue"]} for tag in tags],
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        arn = f"arn:aws:kms:{at.region}:{at.account}:key/{physical_id}"
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        arn = f"arn:aws:kms:{place.region}:{place.account}:key/{physical_id}"
         return {"Arn": arn, "KeyId": physical_id}
 
 
@@ -77,23 +77,23 @@ class Alias(ResourceType):
     name = "AWS::KMS::Alias"
     updated = frozenset({"TargetKeyId"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("kms").create_alias(**wanted)
-        return str(wanted["AliasName"])
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("kms").create_alias(**desired)
+        return str(desired["AliasName"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        at.aws("kms").update_alias(**new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        place.aws("kms").update_alias(**new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("kms").delete_alias(AliasName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("kms").delete_alias(AliasName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        for alias in at.aws("kms").get_paginator("list_aliases").paginate().search("Aliases"):
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        for alias in place.aws("kms").get_paginator("list_aliases").paginate().search("Aliases"):
             if alias["AliasName"] == physical_id:
                 # A template may give the key's ARN where KMS answers with its id.
                 target = alias["TargetKeyId"]
-                if wanted.get("TargetKeyId", "").startswith("arn:"):
-                    target = at.aws("kms").describe_key(KeyId=target)["KeyMetadata"]["Arn"]
+                if desired.get("TargetKeyId", "").startswith("arn:"):
+                    target = place.aws("kms").describe_key(KeyId=target)["KeyMetadata"]["Arn"]
                 return {"AliasName": physical_id, "TargetKeyId": target}
         raise AbsentError(f"no alias {physical_id}")
 

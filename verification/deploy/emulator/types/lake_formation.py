@@ -21,83 +21,85 @@ class DataLakeSettings(ResourceType):
     name = "AWS::LakeFormation::DataLakeSettings"
     handled = updated = frozenset({"Admins", "MutationType", *_DEFAULTS, "Parameters"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        self._put(at, {}, wanted)
-        return at.generated_name(64)
+    def create(self, place: Place, desired: Properties) -> str:
+        self._put(place, {}, desired)
+        return place.generated_name(64)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self._put(at, old, new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self._put(place, old, new)
 
-    def _put(self, at: Place, old: Properties, new: Properties) -> None:
-        settings = self._settings(at)
+    def _put(self, place: Place, old: Properties, new: Properties) -> None:
+        settings = self._settings(place)
         admins = new.get("Admins", [])
         if new.get("MutationType") == "APPEND":
-            gone = [admin for admin in old.get("Admins", []) if admin not in admins]
-            kept = [admin for admin in settings["DataLakeAdmins"] if admin not in gone]
-            admins = [*kept, *(admin for admin in admins if admin not in kept)]
+            removed = [admin for admin in old.get("Admins", []) if admin not in admins]
+            remaining = [admin for admin in settings["DataLakeAdmins"] if admin not in removed]
+            admins = [*remaining, *(admin for admin in admins if admin not in remaining)]
         settings["DataLakeAdmins"] = admins
         settings.update({key: new[key] for key in (*_DEFAULTS, "Parameters") if new.get(key)})
-        at.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
+        place.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        settings = self._settings(at)
-        own = had.get("Admins", [])
-        settings["DataLakeAdmins"] = [a for a in settings["DataLakeAdmins"] if a not in own]
-        at.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        settings = self._settings(place)
+        admins = properties.get("Admins", [])
+        settings["DataLakeAdmins"] = [a for a in settings["DataLakeAdmins"] if a not in admins]
+        place.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
 
-    def _settings(self, at: Place) -> Properties:
-        return dict(at.aws("lakeformation").get_data_lake_settings()["DataLakeSettings"])
+    def _settings(self, place: Place) -> Properties:
+        return dict(place.aws("lakeformation").get_data_lake_settings()["DataLakeSettings"])
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = self._settings(at)
-        return {**found, "Admins": found["DataLakeAdmins"]}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        settings = self._settings(place)
+        return {**settings, "Admins": settings["DataLakeAdmins"]}
 
 
 class Resource(ResourceType):
     name = "AWS::LakeFormation::Resource"
     updated = frozenset({"HybridAccessEnabled", "RoleArn", "WithFederation"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("lakeformation").register_resource(**wanted)
-        return str(wanted["ResourceArn"])
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("lakeformation").register_resource(**desired)
+        return str(desired["ResourceArn"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        given = {key: item for key, item in new.items() if key != "UseServiceLinkedRole"}
-        at.aws("lakeformation").update_resource(**given)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        arguments = {key: item for key, item in new.items() if key != "UseServiceLinkedRole"}
+        place.aws("lakeformation").update_resource(**arguments)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lakeformation").deregister_resource(ResourceArn=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lakeformation").deregister_resource(ResourceArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("lakeformation").describe_resource(ResourceArn=physical_id)["ResourceInfo"]
-        by_lake_formation = "/aws-service-role/" in found.get("RoleArn", "")
-        return {**found, "UseServiceLinkedRole": by_lake_formation}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        location = place.aws("lakeformation").describe_resource(ResourceArn=physical_id)[
+            "ResourceInfo"
+        ]
+        by_lake_formation = "/aws-service-role/" in location.get("RoleArn", "")
+        return {**location, "UseServiceLinkedRole": by_lake_formation}
 
 
 class Tag(ResourceType):
     name = "AWS::LakeFormation::Tag"
     updated = frozenset({"TagValues"})
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("lakeformation").create_lf_tag(**wanted)
-        return str(wanted["TagKey"])
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("lakeformation").create_lf_tag(**desired)
+        return str(desired["TagKey"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         before, after = old["TagValues"], new["TagValues"]
         changes = {
             "TagValuesToDelete": [value for value in before if value not in after],
             "TagValuesToAdd": [value for value in after if value not in before],
         }
-        given = {key: values for key, values in changes.items() if values}
-        if given:
-            at.aws("lakeformation").update_lf_tag(TagKey=physical_id, **given)
+        changed_values = {key: values for key, values in changes.items() if values}
+        if changed_values:
+            place.aws("lakeformation").update_lf_tag(TagKey=physical_id, **changed_values)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lakeformation").delete_lf_tag(TagKey=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lakeformation").delete_lf_tag(TagKey=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("lakeformation").get_lf_tag(TagKey=physical_id)
-        return {key: found[key] for key in ("CatalogId", "TagKey", "TagValues")}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        tag = place.aws("lakeformation").get_lf_tag(TagKey=physical_id)
+        return {key: tag[key] for key in ("CatalogId", "TagKey", "TagValues")}
 
 
 def _identifier(value: Any) -> str:
@@ -107,32 +109,32 @@ def _identifier(value: Any) -> str:
 class TagAssociation(ResourceType):
     name = "AWS::LakeFormation::TagAssociation"
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        failed = at.aws("lakeformation").add_lf_tags_to_resource(
-            Resource=wanted["Resource"], LFTags=wanted["LFTags"]
+    def create(self, place: Place, desired: Properties) -> str:
+        failed = place.aws("lakeformation").add_lf_tags_to_resource(
+            Resource=desired["Resource"], LFTags=desired["LFTags"]
         )["Failures"]
         if failed:
             raise ResourceError(str(failed))
-        return f"{_identifier(wanted['Resource'])}|{_identifier(wanted['LFTags'])}"
+        return f"{_identifier(desired['Resource'])}|{_identifier(desired['LFTags'])}"
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
         # The service may take a removal by the key alone, so another value goes, too: the worse of
         # what AWS leaves open, and what docs/pitfalls.md warns of.
-        at.aws("lakeformation").remove_lf_tags_from_resource(
-            Resource=had["Resource"], LFTags=had["LFTags"]
+        place.aws("lakeformation").remove_lf_tags_from_resource(
+            Resource=properties["Resource"], LFTags=properties["LFTags"]
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        """The tags of its keys, as they are; one on several columns is on each of them."""
-        resource = wanted["Resource"]
-        found = at.aws("lakeformation").get_resource_lf_tags(
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        """Returns the current tags of its keys; a tag on several columns is on each of them."""
+        resource = desired["Resource"]
+        assigned = place.aws("lakeformation").get_resource_lf_tags(
             Resource=resource, ShowAssignedLFTags=True
         )
         if "TableWithColumns" in resource:
-            sets = [item["LFTags"] for item in found["LFTagsOnColumns"]]
+            sets = [item["LFTags"] for item in assigned["LFTagsOnColumns"]]
         else:
-            sets = [found["LFTagsOnTable" if "Table" in resource else "LFTagOnDatabase"]]
-        keys = {tag["TagKey"] for tag in wanted["LFTags"]}
+            sets = [assigned["LFTagsOnTable" if "Table" in resource else "LFTagOnDatabase"]]
+        keys = {tag["TagKey"] for tag in desired["LFTags"]}
         (first, *others) = [[tag for tag in tags if tag["TagKey"] in keys] for tags in sets]
         if not first or any(other != first for other in others):
             raise AbsentError(f"{sorted(keys)} are not on {resource}")
@@ -142,61 +144,61 @@ class TagAssociation(ResourceType):
 class PrincipalPermissions(ResourceType):
     name = "AWS::LakeFormation::PrincipalPermissions"
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        physical_id = f"{_identifier(wanted['Principal'])}|{_identifier(wanted['Resource'])}"
-        # The service would grant it once more; CloudFormation looks first.
+    def create(self, place: Place, desired: Properties) -> str:
+        physical_id = f"{_identifier(desired['Principal'])}|{_identifier(desired['Resource'])}"
+        # The service would grant it once more; CloudFormation checks first.
         with suppress(AbsentError):
-            self.read(at, physical_id, wanted)
+            self.read(place, physical_id, desired)
             raise ResourceError(
                 f"Resource of type '{self.name}' with identifier '{physical_id}' already exists."
             )
-        at.aws("lakeformation").grant_permissions(**_grant(wanted))
+        place.aws("lakeformation").grant_permissions(**_grant(desired))
         return physical_id
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lakeformation").revoke_permissions(**_grant(had))
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lakeformation").revoke_permissions(**_grant(properties))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        """Of what the principal may do there, that part which is this grant's."""
-        request = _grant(wanted)
-        found = at.aws("lakeformation").list_permissions(
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        """Returns the part of the principal's permissions that this grant covers."""
+        request = _grant(desired)
+        grants = place.aws("lakeformation").list_permissions(
             Principal=request["Principal"], Resource=request["Resource"]
         )["PrincipalResourcePermissions"]
-        for grant in found:
+        for grant in grants:
             if {*request["Permissions"]} <= {*grant["Permissions"]}:
-                passed_on = grant["PermissionsWithGrantOption"]
-                own = [item for item in request["Permissions"] if item in passed_on]
+                grantable = grant["PermissionsWithGrantOption"]
+                grant_option = [item for item in request["Permissions"] if item in grantable]
                 return {
                     "Principal": grant["Principal"],
                     "Resource": grant["Resource"],
                     "Permissions": request["Permissions"],
-                    "PermissionsWithGrantOption": own,
+                    "PermissionsWithGrantOption": grant_option,
                 }
         raise AbsentError(f"no grant of {request['Permissions']} to {request['Principal']}")
 
 
 def _grant(properties: Properties) -> Properties:
-    """An empty list stands for no grant option; `Catalog` is the API's CatalogId."""
-    given = {key: item for key, item in properties.items() if item and key != "Catalog"}
+    """An empty list means no grant option; `Catalog` is the API's CatalogId."""
+    request = {key: item for key, item in properties.items() if item and key != "Catalog"}
     if "Catalog" in properties:
-        given["CatalogId"] = properties["Catalog"]
-    return given
+        request["CatalogId"] = properties["Catalog"]
+    return request
 
 
 class DataCellsFilter(ResourceType):
     name = "AWS::LakeFormation::DataCellsFilter"
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        at.aws("lakeformation").create_data_cells_filter(TableData=wanted)
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("lakeformation").create_data_cells_filter(TableData=desired)
         keys = ("TableCatalogId", "DatabaseName", "TableName", "Name")
-        return "|".join(wanted[key] for key in keys)
+        return "|".join(desired[key] for key in keys)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("lakeformation").delete_data_cells_filter(**_filter_key(physical_id))
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("lakeformation").delete_data_cells_filter(**_filter_key(physical_id))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("lakeformation").get_data_cells_filter(**_filter_key(physical_id))
-        return dict(found["DataCellsFilter"])
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        response = place.aws("lakeformation").get_data_cells_filter(**_filter_key(physical_id))
+        return dict(response["DataCellsFilter"])
 
 
 def _filter_key(physical_id: str) -> dict[str, str]:

@@ -11,27 +11,27 @@ class LogGroup(ResourceType):
     updated = frozenset({"KmsKeyId", "RetentionInDays", "Tags"})
     handled = updated | {"LogGroupName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("LogGroupName") or at.generated_name(512)
-        given = {"kmsKeyId": wanted["KmsKeyId"]} if "KmsKeyId" in wanted else {}
-        tags = {tag["Key"]: tag["Value"] for tag in wanted.get("Tags", [])}
-        at.aws("logs").create_log_group(logGroupName=name, tags=tags, **given)
-        at.made.append(name)
-        if "RetentionInDays" in wanted:
-            self._retain(at, name, wanted)
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("LogGroupName") or place.generated_name(512)
+        encryption = {"kmsKeyId": desired["KmsKeyId"]} if "KmsKeyId" in desired else {}
+        tags = {tag["Key"]: tag["Value"] for tag in desired.get("Tags", [])}
+        place.aws("logs").create_log_group(logGroupName=name, tags=tags, **encryption)
+        place.created_ids.append(name)
+        if "RetentionInDays" in desired:
+            self._retain(place, name, desired)
         return str(name)
 
-    def _retain(self, at: Place, name: str, wanted: Properties) -> None:
-        if days := wanted.get("RetentionInDays"):
-            at.aws("logs").put_retention_policy(logGroupName=name, retentionInDays=days)
+    def _retain(self, place: Place, name: str, desired: Properties) -> None:
+        if days := desired.get("RetentionInDays"):
+            place.aws("logs").put_retention_policy(logGroupName=name, retentionInDays=days)
         else:
-            at.aws("logs").delete_retention_policy(logGroupName=name)
+            place.aws("logs").delete_retention_policy(logGroupName=name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        logs = at.aws("logs")
-        self._retain(at, physical_id, new)
-        gone, tags = changed_tags(old, new)
-        logs.untag_log_group(logGroupName=physical_id, tags=gone)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        logs = place.aws("logs")
+        self._retain(place, physical_id, new)
+        removed_keys, tags = changed_tags(old, new)
+        logs.untag_log_group(logGroupName=physical_id, tags=removed_keys)
         logs.tag_log_group(
             logGroupName=physical_id, tags={tag["Key"]: tag["Value"] for tag in tags}
         )
@@ -40,11 +40,11 @@ class LogGroup(ResourceType):
         elif "KmsKeyId" in old:
             logs.disassociate_kms_key(logGroupName=physical_id)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("logs").delete_log_group(logGroupName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("logs").delete_log_group(logGroupName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        logs = at.aws("logs")
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        logs = place.aws("logs")
         for group in logs.describe_log_groups(logGroupNamePrefix=physical_id)["logGroups"]:
             if group["logGroupName"] == physical_id:
                 tags = logs.list_tags_log_group(logGroupName=physical_id)["tags"]
@@ -56,8 +56,8 @@ class LogGroup(ResourceType):
                 }
         raise AbsentError(f"no log group {physical_id}")
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"Arn": f"arn:aws:logs:{at.region}:{at.account}:log-group:{physical_id}:*"}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return {"Arn": f"arn:aws:logs:{place.region}:{place.account}:log-group:{physical_id}:*"}
 
 
 TYPES = (LogGroup,)

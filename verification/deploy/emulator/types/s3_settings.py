@@ -18,8 +18,8 @@ _PLAIN = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpirati
 _TRANSITIONS = {"Transitions": "Days", "NoncurrentVersionTransitions": "NoncurrentDays"}
 
 
-def _only(value: dict[str, Any], *known: str) -> dict[str, Any]:
-    if unknown := set(value) - set(known):
+def _check_keys(value: dict[str, Any], *allowed: str) -> dict[str, Any]:
+    if unknown := set(value) - set(allowed):
         raise ResourceError(f"the emulator does not know {min(unknown)} of a bucket")
     return value
 
@@ -36,7 +36,7 @@ def _encryption(s3: Any, bucket: str, value: Any) -> None:
 
 
 def _logging(s3: Any, bucket: str, value: Any) -> None:
-    _only(value, "DestinationBucketName", "LogFilePrefix")
+    _check_keys(value, "DestinationBucketName", "LogFilePrefix")
     target = {
         "TargetBucket": value.get("DestinationBucketName", bucket),
         "TargetPrefix": value.get("LogFilePrefix", ""),
@@ -45,48 +45,52 @@ def _logging(s3: Any, bucket: str, value: Any) -> None:
 
 
 def _lifecycle(s3: Any, bucket: str, value: Any) -> None:
-    rules = [_rule(rule) for rule in _only(value, "Rules")["Rules"]]
+    rules = [_rule(rule) for rule in _check_keys(value, "Rules")["Rules"]]
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    _only(rule, "Id", "Prefix", *_EXPIRATION, *_PLAIN, *_TRANSITIONS)
-    made: dict[str, Any] = {"Filter": {"Prefix": rule.get("Prefix", "")}}
-    made.update({key: rule[key] for key in _PLAIN if key in rule})
+    _check_keys(rule, "Id", "Prefix", *_EXPIRATION, *_PLAIN, *_TRANSITIONS)
+    api_rule: dict[str, Any] = {"Filter": {"Prefix": rule.get("Prefix", "")}}
+    api_rule.update({key: rule[key] for key in _PLAIN if key in rule})
     if "Id" in rule:
-        made["ID"] = rule["Id"]
+        api_rule["ID"] = rule["Id"]
     if expiration := {name: rule[key] for key, name in _EXPIRATION.items() if key in rule}:
-        made["Expiration"] = expiration
+        api_rule["Expiration"] = expiration
     for key, days in _TRANSITIONS.items():
         if key in rule:
-            made[key] = [
+            api_rule[key] = [
                 {
-                    "StorageClass": _only(item, "StorageClass", "TransitionInDays")["StorageClass"],
+                    "StorageClass": _check_keys(item, "StorageClass", "TransitionInDays")[
+                        "StorageClass"
+                    ],
                     days: item["TransitionInDays"],
                 }
                 for item in rule[key]
             ]
-    return made
+    return api_rule
 
 
 def _rule_read(rule: dict[str, Any]) -> dict[str, Any]:
     """The other way round."""
-    found = {key: rule[key] for key in _PLAIN if key in rule}
-    found["Prefix"] = rule["Filter"]["Prefix"]
-    found["Id"] = rule.get("ID")
+    properties = {key: rule[key] for key in _PLAIN if key in rule}
+    properties["Prefix"] = rule["Filter"]["Prefix"]
+    properties["Id"] = rule.get("ID")
     expiration = rule.get("Expiration", {})
-    found.update({key: expiration[name] for key, name in _EXPIRATION.items() if name in expiration})
+    properties.update(
+        {key: expiration[name] for key, name in _EXPIRATION.items() if name in expiration}
+    )
     for key, days in _TRANSITIONS.items():
         if key in rule:
-            found[key] = [
+            properties[key] = [
                 {"StorageClass": item["StorageClass"], "TransitionInDays": item[days]}
                 for item in rule[key]
             ]
-    return found
+    return properties
 
 
 def _notifications(s3: Any, bucket: str, value: Any) -> None:
-    _only(value, "EventBridgeConfiguration")
+    _check_keys(value, "EventBridgeConfiguration")
     s3.put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )

@@ -15,44 +15,44 @@ class ModelPackageGroup(ResourceType):
     updated = frozenset({"ModelPackageGroupPolicy", "Tags"})
     handled = updated | {"ModelPackageGroupDescription", "ModelPackageGroupName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        given = {key: item for key, item in wanted.items() if key != "ModelPackageGroupPolicy"}
-        made = at.aws("sagemaker").create_model_package_group(**given)["ModelPackageGroupArn"]
-        self._share(at, str(made), wanted)
-        return str(made)
+    def create(self, place: Place, desired: Properties) -> str:
+        arguments = {key: item for key, item in desired.items() if key != "ModelPackageGroupPolicy"}
+        arn = place.aws("sagemaker").create_model_package_group(**arguments)["ModelPackageGroupArn"]
+        self._share(place, str(arn), desired)
+        return str(arn)
 
-    def _share(self, at: Place, physical_id: str, wanted: Properties) -> None:
-        one = {"ModelPackageGroupName": _name(physical_id)}
-        if policy := wanted.get("ModelPackageGroupPolicy"):
+    def _share(self, place: Place, physical_id: str, desired: Properties) -> None:
+        by_name = {"ModelPackageGroupName": _name(physical_id)}
+        if policy := desired.get("ModelPackageGroupPolicy"):
             text = json.dumps(policy)
-            at.aws("sagemaker").put_model_package_group_policy(**one, ResourcePolicy=text)
+            place.aws("sagemaker").put_model_package_group_policy(**by_name, ResourcePolicy=text)
         else:
-            at.aws("sagemaker").delete_model_package_group_policy(**one)
+            place.aws("sagemaker").delete_model_package_group_policy(**by_name)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        gone, tags = changed_tags(old, new)
-        if gone:
-            at.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=gone)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        removed_keys, tags = changed_tags(old, new)
+        if removed_keys:
+            place.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=removed_keys)
         if tags:
-            at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
-        self._share(at, physical_id, new)
+            place.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
+        self._share(place, physical_id, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=_name(physical_id))
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=_name(physical_id))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        one = {"ModelPackageGroupName": _name(physical_id)}
-        found = at.aws("sagemaker").describe_model_package_group(**one)
-        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
-        policy = at.aws("sagemaker").get_model_package_group_policy(**one)["ResourcePolicy"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        by_name = {"ModelPackageGroupName": _name(physical_id)}
+        group = place.aws("sagemaker").describe_model_package_group(**by_name)
+        tags = place.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        policy = place.aws("sagemaker").get_model_package_group_policy(**by_name)["ResourcePolicy"]
         return {
             "ModelPackageGroupPolicy": json.loads(policy) or None,
-            "ModelPackageGroupName": found["ModelPackageGroupName"],
-            "ModelPackageGroupDescription": found.get("ModelPackageGroupDescription"),
+            "ModelPackageGroupName": group["ModelPackageGroupName"],
+            "ModelPackageGroupDescription": group.get("ModelPackageGroupDescription"),
             "Tags": tags,
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
         return {"ModelPackageGroupArn": physical_id}
 
 
@@ -66,72 +66,74 @@ class MlflowApp(ResourceType):
     updated = frozenset(_changed)
     handled = updated | {"Name", "RoleArn", "Tags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        return str(at.aws("sagemaker").create_mlflow_app(**wanted)["Arn"])
+    def create(self, place: Place, desired: Properties) -> str:
+        return str(place.aws("sagemaker").create_mlflow_app(**desired)["Arn"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        given = {key: new[key] for key in self._changed if key in new}
-        at.aws("sagemaker").update_mlflow_app(Arn=physical_id, **given)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        arguments = {key: new[key] for key in self._changed if key in new}
+        place.aws("sagemaker").update_mlflow_app(Arn=physical_id, **arguments)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sagemaker").delete_mlflow_app(Arn=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("sagemaker").delete_mlflow_app(Arn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
-        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        app = place.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+        tags = place.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
         return {
-            **{key: found.get(key) for key in ("Name", "RoleArn", *self._changed)},
+            **{key: app.get(key) for key in ("Name", "RoleArn", *self._changed)},
             "Tags": tags,
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
-        return {"Arn": physical_id, "Status": found["Status"]}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        app = place.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+        return {"Arn": physical_id, "Status": app["Status"]}
 
 
 class Pipeline(ResourceType):
-    """A pipeline; SageMaker judges its definition, and so does the validator in its place."""
+    """A pipeline; the validator judges its definition in SageMaker's place."""
 
     name = "AWS::SageMaker::Pipeline"
     updated = frozenset({"PipelineDefinition", "PipelineDescription", "RoleArn", "Tags"})
     handled = updated | {"PipelineName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        tags = wanted.get("Tags", [])
-        at.aws("sagemaker").create_pipeline(**_checked(at, wanted), Tags=tags)
-        return str(wanted["PipelineName"])
+    def create(self, place: Place, desired: Properties) -> str:
+        tags = desired.get("Tags", [])
+        place.aws("sagemaker").create_pipeline(**_check_request(place, desired), Tags=tags)
+        return str(desired["PipelineName"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        api = at.aws("sagemaker")
-        api.update_pipeline(**_checked(at, new))
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        api = place.aws("sagemaker")
+        api.update_pipeline(**_check_request(place, new))
         arn = api.describe_pipeline(PipelineName=physical_id)["PipelineArn"]
         api.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"] for tag in old.get("Tags", [])])
         api.add_tags(ResourceArn=arn, Tags=new.get("Tags", []))
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sagemaker").delete_pipeline(PipelineName=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("sagemaker").delete_pipeline(PipelineName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = at.aws("sagemaker").describe_pipeline(PipelineName=physical_id)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        pipeline = place.aws("sagemaker").describe_pipeline(PipelineName=physical_id)
         return {
-            "PipelineName": found["PipelineName"],
-            "PipelineDescription": found.get("PipelineDescription"),
-            "PipelineDefinition": {"PipelineDefinitionBody": found["PipelineDefinition"]},
-            "RoleArn": found["RoleArn"],
-            "Tags": at.aws("sagemaker").list_tags(ResourceArn=found["PipelineArn"])["Tags"],
+            "PipelineName": pipeline["PipelineName"],
+            "PipelineDescription": pipeline.get("PipelineDescription"),
+            "PipelineDefinition": {"PipelineDefinitionBody": pipeline["PipelineDefinition"]},
+            "RoleArn": pipeline["RoleArn"],
+            "Tags": place.aws("sagemaker").list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"],
         }
 
 
-def _checked(at: Place, wanted: Properties) -> Properties:
-    """Returns the request, after what SageMaker looks at before it takes a pipeline."""
-    body = wanted["PipelineDefinition"]["PipelineDefinitionBody"]
+def _check_request(place: Place, desired: Properties) -> Properties:
+    """Returns the request, after the checks that SageMaker makes before it accepts a pipeline."""
+    body = desired["PipelineDefinition"]["PipelineDefinitionBody"]
     try:
         check_definition(json.loads(body))
     except (ValueError, InputError) as error:
         raise ResourceError(f"PipelineDefinition: {error}") from error
-    at.aws("iam").get_role(RoleName=_name(wanted["RoleArn"]))
-    kept = {key: item for key, item in wanted.items() if key not in ("PipelineDefinition", "Tags")}
-    return {**kept, "PipelineDefinition": body}
+    place.aws("iam").get_role(RoleName=_name(desired["RoleArn"]))
+    request = {
+        key: item for key, item in desired.items() if key not in ("PipelineDefinition", "Tags")
+    }
+    return {**request, "PipelineDefinition": body}
 
 
 TYPES = (MlflowApp, ModelPackageGroup, Pipeline)

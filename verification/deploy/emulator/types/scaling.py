@@ -3,40 +3,42 @@
 from ..engine.errors import AbsentError
 from ..engine.resources import Place, Properties, ResourceType
 
-_WHERE = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+_TARGET_KEYS = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 
 
 class ScalableTarget(ResourceType):
     name = "AWS::ApplicationAutoScaling::ScalableTarget"
     updated = frozenset({"MaxCapacity", "MinCapacity"})
-    handled = updated | {*_WHERE, "Tags"}
+    handled = updated | {*_TARGET_KEYS, "Tags"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        kind, name, _, variant = wanted["ResourceId"].split("/")
-        endpoint = at.aws("sagemaker").describe_endpoint(EndpointName=name)
+    def create(self, place: Place, desired: Properties) -> str:
+        kind, name, _, variant = desired["ResourceId"].split("/")
+        endpoint = place.aws("sagemaker").describe_endpoint(EndpointName=name)
         assert kind == "endpoint"
         if variant not in {item["VariantName"] for item in endpoint["ProductionVariants"]}:
             raise AbsentError(f"{name} has no variant {variant}")
-        given = {key: item for key, item in wanted.items() if key != "Tags"}
-        at.aws("application-autoscaling").register_scalable_target(**given)
-        return "|".join(wanted[key] for key in ("ResourceId", "ScalableDimension", _WHERE[0]))
+        arguments = {key: item for key, item in desired.items() if key != "Tags"}
+        place.aws("application-autoscaling").register_scalable_target(**arguments)
+        return "|".join(
+            desired[key] for key in ("ResourceId", "ScalableDimension", _TARGET_KEYS[0])
+        )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        given = {key: item for key, item in new.items() if key != "Tags"}
-        at.aws("application-autoscaling").register_scalable_target(**given)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        arguments = {key: item for key, item in new.items() if key != "Tags"}
+        place.aws("application-autoscaling").register_scalable_target(**arguments)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        where = {key: had[key] for key in _WHERE}
-        at.aws("application-autoscaling").deregister_scalable_target(**where)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        target = {key: properties[key] for key in _TARGET_KEYS}
+        place.aws("application-autoscaling").deregister_scalable_target(**target)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         resource, dimension, namespace = physical_id.split("|")
-        found = at.aws("application-autoscaling").describe_scalable_targets(
+        targets = place.aws("application-autoscaling").describe_scalable_targets(
             ServiceNamespace=namespace, ResourceIds=[resource], ScalableDimension=dimension
         )["ScalableTargets"]
-        if not found:
+        if not targets:
             raise AbsentError(f"no scalable target {physical_id}")
-        return dict(found[0])
+        return dict(targets[0])
 
 
 class ScalingPolicy(ResourceType):
@@ -44,34 +46,34 @@ class ScalingPolicy(ResourceType):
     updated = frozenset({"TargetTrackingScalingPolicyConfiguration"})
     handled = updated | {"PolicyName", "PolicyType", "ScalingTargetId"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
+    def create(self, place: Place, desired: Properties) -> str:
         # moto gives a policy that is put again another ARN.
-        at.aws("application-autoscaling").put_scaling_policy(
-            PolicyName=wanted["PolicyName"],
-            PolicyType=wanted["PolicyType"],
-            TargetTrackingScalingPolicyConfiguration=wanted[
+        place.aws("application-autoscaling").put_scaling_policy(
+            PolicyName=desired["PolicyName"],
+            PolicyType=desired["PolicyType"],
+            TargetTrackingScalingPolicyConfiguration=desired[
                 "TargetTrackingScalingPolicyConfiguration"
             ],
-            **_place(wanted["ScalingTargetId"]),
+            **_place(desired["ScalingTargetId"]),
         )
-        return f"{wanted['ScalingTargetId']}|{wanted['PolicyName']}"
+        return f"{desired['ScalingTargetId']}|{desired['PolicyName']}"
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self.create(at, new)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self.create(place, new)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("application-autoscaling").delete_scaling_policy(
-            PolicyName=had["PolicyName"], **_place(had["ScalingTargetId"])
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("application-autoscaling").delete_scaling_policy(
+            PolicyName=properties["PolicyName"], **_place(properties["ScalingTargetId"])
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         target, _, name = physical_id.rpartition("|")
-        found = at.aws("application-autoscaling").describe_scaling_policies(
+        policies = place.aws("application-autoscaling").describe_scaling_policies(
             PolicyNames=[name], **_place(target)
         )["ScalingPolicies"]
-        if not found:
+        if not policies:
             raise AbsentError(f"no scaling policy {physical_id}")
-        return {**found[0], "ScalingTargetId": target}
+        return {**policies[0], "ScalingTargetId": target}
 
 
 def _place(target: str) -> dict[str, str]:

@@ -22,26 +22,26 @@ _PORTS = ("IpProtocol", "FromPort", "ToPort")
 def _permission(rule: Properties) -> Properties:
     if unknown := set(rule) - {*_SIDES, *_PORTS, "Description", "GroupId"}:
         raise ResourceError(f"the emulator does not know {min(unknown)} of a security group's rule")
-    made: Properties = {key: rule[key] for key in _PORTS if key in rule}
+    permission: Properties = {key: rule[key] for key in _PORTS if key in rule}
     text = {"Description": rule["Description"]} if "Description" in rule else {}
-    for key, (several, one) in _SIDES.items():
+    for key, (list_key, member) in _SIDES.items():
         if key in rule:
-            made[several] = [{one: rule[key], **text}]
-    return made
+            permission[list_key] = [{member: rule[key], **text}]
+    return permission
 
 
-def _rules(permissions: list[Properties], end: str) -> list[Properties]:
+def _rules(permissions: list[Properties], prefix: str) -> list[Properties]:
     """The other way round; `end` is what the template calls a rule's other side."""
     return [
         {
             **{key: permission[key] for key in _PORTS if key in permission},
             **({"Description": side["Description"]} if side.get("Description") else {}),
-            name: side[one],
+            name: side[member],
         }
         for permission in permissions
-        for name, (several, one) in _SIDES.items()
-        if name.startswith(("Cidr", end))
-        for side in permission.get(several, [])
+        for name, (list_key, member) in _SIDES.items()
+        if name.startswith(("Cidr", prefix))
+        for side in permission.get(list_key, [])
     ]
 
 
@@ -49,58 +49,58 @@ class SecurityGroup(Described):
     name = "AWS::EC2::SecurityGroup"
     create_call, delete_call = "create_security_group", "delete_security_group"
     describe_call = "describe_security_groups"
-    tagged, answer, id_key = "security-group", None, "GroupId"
-    found, ids, one = "SecurityGroups", "GroupIds", "GroupId"
+    tag_type, result_key, id_key = "security-group", None, "GroupId"
+    list_key, ids_argument, id_argument = "SecurityGroups", "GroupIds", "GroupId"
     updated = frozenset({"SecurityGroupEgress", "SecurityGroupIngress", "Tags"})
     handled = updated | {"GroupDescription", "GroupName", "VpcId"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        made = super().create(at, wanted)
-        if "SecurityGroupEgress" in wanted:
-            everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-            at.aws("ec2").revoke_security_group_egress(GroupId=made, IpPermissions=everything)
-        self._allow(at, made, wanted)
-        return made
+    def create(self, place: Place, desired: Properties) -> str:
+        group = super().create(place, desired)
+        if "SecurityGroupEgress" in desired:
+            allow_all = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+            place.aws("ec2").revoke_security_group_egress(GroupId=group, IpPermissions=allow_all)
+        self._allow(place, group, desired)
+        return group
 
-    def arguments(self, wanted: Properties) -> Properties:
-        name = wanted.get("GroupName") or f"group-{abs(hash(json.dumps(wanted))):x}"
+    def arguments(self, desired: Properties) -> Properties:
+        name = desired.get("GroupName") or f"group-{abs(hash(json.dumps(desired))):x}"
         return {
             "GroupName": name,
-            "Description": wanted["GroupDescription"],
-            "VpcId": wanted["VpcId"],
+            "Description": desired["GroupDescription"],
+            "VpcId": desired["VpcId"],
         }
 
-    def _allow(self, at: Place, group: str, wanted: Properties) -> None:
+    def _allow(self, place: Place, group: str, desired: Properties) -> None:
         for kind in ("ingress", "egress"):
-            rules = wanted.get(f"SecurityGroup{kind.capitalize()}", [])
+            rules = desired.get(f"SecurityGroup{kind.capitalize()}", [])
             if rules:
-                getattr(at.aws("ec2"), f"authorize_security_group_{kind}")(
+                getattr(place.aws("ec2"), f"authorize_security_group_{kind}")(
                     GroupId=group, IpPermissions=[_permission(rule) for rule in rules]
                 )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         for kind in ("ingress", "egress"):
             rules = old.get(f"SecurityGroup{kind.capitalize()}", [])
             if rules:
-                getattr(at.aws("ec2"), f"revoke_security_group_{kind}")(
+                getattr(place.aws("ec2"), f"revoke_security_group_{kind}")(
                     GroupId=physical_id, IpPermissions=[_permission(rule) for rule in rules]
                 )
-        self._allow(at, physical_id, new)
-        retag(at, physical_id, old, new)
+        self._allow(place, physical_id, new)
+        retag(place, physical_id, old, new)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = self.described(at, physical_id)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        group = self.described(place, physical_id)
         return {
-            "GroupName": found["GroupName"],
-            "GroupDescription": found["Description"],
-            "VpcId": found["VpcId"],
-            "Tags": found["Tags"],
-            "SecurityGroupIngress": _rules(found["IpPermissions"], "Source"),
-            "SecurityGroupEgress": _rules(found["IpPermissionsEgress"], "Destination"),
+            "GroupName": group["GroupName"],
+            "GroupDescription": group["Description"],
+            "VpcId": group["VpcId"],
+            "Tags": group["Tags"],
+            "SecurityGroupIngress": _rules(group["IpPermissions"], "Source"),
+            "SecurityGroupEgress": _rules(group["IpPermissionsEgress"], "Destination"),
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"GroupId": physical_id, "Id": physical_id, "VpcId": wanted.get("VpcId")}
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
+        return {"GroupId": physical_id, "Id": physical_id, "VpcId": desired.get("VpcId")}
 
 
 class SecurityGroupIngress(ResourceType):
@@ -108,20 +108,20 @@ class SecurityGroupIngress(ResourceType):
     kind = "ingress"
     end = "Source"
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        made = getattr(at.aws("ec2"), f"authorize_security_group_{self.kind}")(
-            GroupId=wanted["GroupId"], IpPermissions=[_permission(wanted)]
+    def create(self, place: Place, desired: Properties) -> str:
+        response = getattr(place.aws("ec2"), f"authorize_security_group_{self.kind}")(
+            GroupId=desired["GroupId"], IpPermissions=[_permission(desired)]
         )
-        return str(made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
+        return str(response["SecurityGroupRules"][0]["SecurityGroupRuleId"])
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        getattr(at.aws("ec2"), f"revoke_security_group_{self.kind}")(
-            GroupId=had["GroupId"], SecurityGroupRuleIds=[physical_id]
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        getattr(place.aws("ec2"), f"revoke_security_group_{self.kind}")(
+            GroupId=properties["GroupId"], SecurityGroupRuleIds=[physical_id]
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        by_group = [{"Name": "group-id", "Values": [wanted["GroupId"]]}]
-        rules = at.aws("ec2").describe_security_group_rules(Filters=by_group)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        by_group = [{"Name": "group-id", "Values": [desired["GroupId"]]}]
+        rules = place.aws("ec2").describe_security_group_rules(Filters=by_group)
         for rule in rules["SecurityGroupRules"]:
             if rule["SecurityGroupRuleId"] == physical_id:
                 side = rule.get("ReferencedGroupInfo", {}).get("GroupId")

@@ -11,52 +11,54 @@ class Topic(ResourceType):
     updated = frozenset({"KmsMasterKeyId", "Subscription", "Tags"})
     handled = updated | {"TopicName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("TopicName") or at.generated_name(256)
-        arn = str(at.aws("sns").create_topic(Name=name)["TopicArn"])
-        at.made.append(arn)
-        self.update(at, arn, {}, wanted)
+    def create(self, place: Place, desired: Properties) -> str:
+        name = desired.get("TopicName") or place.generated_name(256)
+        arn = str(place.aws("sns").create_topic(Name=name)["TopicArn"])
+        place.created_ids.append(arn)
+        self.update(place, arn, {}, desired)
         return arn
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        sns = at.aws("sns")
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        sns = place.aws("sns")
         sns.set_topic_attributes(
             TopicArn=physical_id,
             AttributeName="KmsMasterKeyId",
             AttributeValue=new.get("KmsMasterKeyId", ""),
         )
-        gone, tags = changed_tags(old, new)
-        sns.untag_resource(ResourceArn=physical_id, TagKeys=gone)
+        removed_keys, tags = changed_tags(old, new)
+        sns.untag_resource(ResourceArn=physical_id, TagKeys=removed_keys)
         sns.tag_resource(ResourceArn=physical_id, Tags=tags)
-        self._subscribe(at, physical_id, new.get("Subscription", []))
+        self._subscribe(place, physical_id, new.get("Subscription", []))
 
-    def _subscribe(self, at: Place, arn: str, wanted: list[dict[str, str]]) -> None:
-        sns = at.aws("sns")
-        there = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
-        known = [{key: item[key] for key in ("Protocol", "Endpoint")} for item in there]
-        for item, pair in zip(there, known, strict=True):
-            if pair not in wanted:
+    def _subscribe(self, place: Place, arn: str, desired: list[dict[str, str]]) -> None:
+        sns = place.aws("sns")
+        subscriptions = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+        current = [{key: item[key] for key in ("Protocol", "Endpoint")} for item in subscriptions]
+        for item, pair in zip(subscriptions, current, strict=True):
+            if pair not in desired:
                 sns.unsubscribe(SubscriptionArn=item["SubscriptionArn"])
-        for pair in wanted:
-            if pair not in known:
+        for pair in desired:
+            if pair not in current:
                 sns.subscribe(TopicArn=arn, **pair)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sns").delete_topic(TopicArn=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("sns").delete_topic(TopicArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        sns, one = at.aws("sns"), {"TopicArn": physical_id}
-        subscriptions = sns.list_subscriptions_by_topic(**one)["Subscriptions"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        sns, by_arn = place.aws("sns"), {"TopicArn": physical_id}
+        subscriptions = sns.list_subscriptions_by_topic(**by_arn)["Subscriptions"]
         return {
             "TopicName": physical_id.rpartition(":")[2],
-            "KmsMasterKeyId": sns.get_topic_attributes(**one)["Attributes"].get("KmsMasterKeyId"),
+            "KmsMasterKeyId": sns.get_topic_attributes(**by_arn)["Attributes"].get(
+                "KmsMasterKeyId"
+            ),
             "Subscription": [
                 {key: item[key] for key in ("Protocol", "Endpoint")} for item in subscriptions
             ],
             "Tags": sns.list_tags_for_resource(ResourceArn=physical_id)["Tags"],
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, str]:
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, str]:
         return {"TopicArn": physical_id, "TopicName": physical_id.rpartition(":")[2]}
 
 
@@ -68,31 +70,31 @@ class TopicPolicy(ResourceType):
     updated = frozenset({"PolicyDocument"})
     handled = updated | {"Topics"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        self._set(at, wanted["Topics"], wanted["PolicyDocument"])
-        return at.generated_name(256)
+    def create(self, place: Place, desired: Properties) -> str:
+        self._set(place, desired["Topics"], desired["PolicyDocument"])
+        return place.generated_name(256)
 
-    def _set(self, at: Place, topics: list[str], document: Properties) -> None:
+    def _set(self, place: Place, topics: list[str], document: Properties) -> None:
         for topic in topics:
-            at.aws("sns").set_topic_attributes(
+            place.aws("sns").set_topic_attributes(
                 TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(document)
             )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self._set(at, new["Topics"], new["PolicyDocument"])
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self._set(place, new["Topics"], new["PolicyDocument"])
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        self._set(at, had["Topics"], _NO_POLICY)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        self._set(place, properties["Topics"], _NO_POLICY)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = {
-            topic: at.aws("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
-            for topic in wanted["Topics"]
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        policies = {
+            topic: place.aws("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+            for topic in desired["Topics"]
         }
-        documents = [json.loads(text) for text in found.values()]
+        documents = [json.loads(text) for text in policies.values()]
         if _NO_POLICY in documents:
-            raise AbsentError(f"{wanted['Topics']} have no policy")
-        return {"Topics": list(found), "PolicyDocument": documents[0]}
+            raise AbsentError(f"{desired['Topics']} have no policy")
+        return {"Topics": list(policies), "PolicyDocument": documents[0]}
 
 
 TYPES = (Topic, TopicPolicy)

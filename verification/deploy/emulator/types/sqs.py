@@ -14,40 +14,40 @@ class Queue(ResourceType):
     updated = frozenset({*_SETTINGS, "Tags"})
     handled = updated | {"QueueName"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        sqs = at.aws("sqs")
-        name = wanted.get("QueueName") or at.generated_name(80)
+    def create(self, place: Place, desired: Properties) -> str:
+        sqs = place.aws("sqs")
+        name = desired.get("QueueName") or place.generated_name(80)
         # CreateQueue answers with one of the same name.
         if any(_name(url) == name for url in sqs.list_queues().get("QueueUrls", [])):
             raise ResourceError(f"{name} already exists")
-        tags = {tag["Key"]: tag["Value"] for tag in wanted.get("Tags", [])}
-        made = sqs.create_queue(QueueName=name, Attributes=_as_text(wanted), tags=tags)
-        return str(made["QueueUrl"])
+        tags = {tag["Key"]: tag["Value"] for tag in desired.get("Tags", [])}
+        response = sqs.create_queue(QueueName=name, Attributes=_as_text(desired), tags=tags)
+        return str(response["QueueUrl"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        sqs = at.aws("sqs")
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        sqs = place.aws("sqs")
         sqs.set_queue_attributes(QueueUrl=physical_id, Attributes=_as_text(new))
-        gone, tags = changed_tags(old, new)
-        sqs.untag_queue(QueueUrl=physical_id, TagKeys=gone)
+        removed_keys, tags = changed_tags(old, new)
+        sqs.untag_queue(QueueUrl=physical_id, TagKeys=removed_keys)
         sqs.tag_queue(QueueUrl=physical_id, Tags={tag["Key"]: tag["Value"] for tag in tags})
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sqs").delete_queue(QueueUrl=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("sqs").delete_queue(QueueUrl=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        sqs = at.aws("sqs")
-        found = _attributes(at, physical_id)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        sqs = place.aws("sqs")
+        attributes = _attributes(place, physical_id)
         return {
             "QueueName": _name(physical_id),
-            "KmsMasterKeyId": found.get("KmsMasterKeyId"),
-            "MessageRetentionPeriod": int(found["MessageRetentionPeriod"]),
-            "SqsManagedSseEnabled": found.get("SqsManagedSseEnabled") == "true",
+            "KmsMasterKeyId": attributes.get("KmsMasterKeyId"),
+            "MessageRetentionPeriod": int(attributes["MessageRetentionPeriod"]),
+            "SqsManagedSseEnabled": attributes.get("SqsManagedSseEnabled") == "true",
             "Tags": tags_of(sqs.list_queue_tags(QueueUrl=physical_id).get("Tags", {})),
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
         name = _name(physical_id)
-        arn = f"arn:aws:sqs:{at.region}:{at.account}:{name}"
+        arn = f"arn:aws:sqs:{place.region}:{place.account}:{name}"
         return {"Arn": arn, "QueueName": name, "QueueUrl": physical_id}
 
 
@@ -56,37 +56,39 @@ class QueuePolicy(ResourceType):
     updated = frozenset({"PolicyDocument"})
     handled = updated | {"Queues"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        self.update(at, "", {}, wanted)
-        return at.generated_name(80)
+    def create(self, place: Place, desired: Properties) -> str:
+        self.update(place, "", {}, desired)
+        return place.generated_name(80)
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        self._set(at, new["Queues"], json.dumps(new["PolicyDocument"]))
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self._set(place, new["Queues"], json.dumps(new["PolicyDocument"]))
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        self._set(at, had["Queues"], "")
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        self._set(place, properties["Queues"], "")
 
-    def _set(self, at: Place, queues: list[str], policy: str) -> None:
+    def _set(self, place: Place, queues: list[str], policy: str) -> None:
         for url in queues:
-            at.aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+            place.aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        found = {url: _attributes(at, url).get("Policy") for url in wanted["Queues"]}
-        documents = [json.loads(text) for text in found.values() if text]
-        if len(documents) < len(found):
-            raise AbsentError(f"{[*found]} have no policy")
-        return {"Queues": [*found], "PolicyDocument": documents[0]}
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        policies = {url: _attributes(place, url).get("Policy") for url in desired["Queues"]}
+        documents = [json.loads(text) for text in policies.values() if text]
+        if len(documents) < len(policies):
+            raise AbsentError(f"{[*policies]} have no policy")
+        return {"Queues": [*policies], "PolicyDocument": documents[0]}
 
 
-def _as_text(wanted: Properties) -> dict[str, str]:
+def _as_text(desired: Properties) -> dict[str, str]:
     """The API takes numbers and booleans as text."""
-    found = {key: wanted[key] for key in _SETTINGS if key in wanted}
-    return {key: item if isinstance(item, str) else json.dumps(item) for key, item in found.items()}
+    settings = {key: desired[key] for key in _SETTINGS if key in desired}
+    return {
+        key: item if isinstance(item, str) else json.dumps(item) for key, item in settings.items()
+    }
 
 
-def _attributes(at: Place, url: str) -> dict[str, str]:
-    found = at.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    return dict(found["Attributes"])
+def _attributes(place: Place, url: str) -> dict[str, str]:
+    response = place.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    return dict(response["Attributes"])
 
 
 def _name(url: str) -> str:

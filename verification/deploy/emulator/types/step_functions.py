@@ -12,52 +12,52 @@ class StateMachine(ResourceType):
     updated = frozenset({"DefinitionString", "LoggingConfiguration", "RoleArn", "Tags"})
     handled = updated | {"StateMachineName", "StateMachineType"}
 
-    def create(self, at: Place, wanted: Properties) -> str:
-        machines = at.aws("stepfunctions")
-        name = wanted.get("StateMachineName") or at.generated_name(80)
+    def create(self, place: Place, desired: Properties) -> str:
+        machines = place.aws("stepfunctions")
+        name = desired.get("StateMachineName") or place.generated_name(80)
         # CreateStateMachine returns one of the same name and definition: it makes no second.
         if name in {item["name"] for item in machines.list_state_machines()["stateMachines"]}:
             raise ResourceError(f"State Machine Already Exists: {name}")
-        check_assumable(at, wanted["RoleArn"], _STATES)
+        check_assumable(place, desired["RoleArn"], _STATES)
         return str(
             machines.create_state_machine(
                 name=name,
-                type=wanted.get("StateMachineType", "STANDARD"),
-                definition=wanted["DefinitionString"],
-                roleArn=wanted["RoleArn"],
-                loggingConfiguration=_logging(at, wanted),
-                tags=[{"key": t["Key"], "value": t["Value"]} for t in wanted.get("Tags", [])],
+                type=desired.get("StateMachineType", "STANDARD"),
+                definition=desired["DefinitionString"],
+                roleArn=desired["RoleArn"],
+                loggingConfiguration=_logging(place, desired),
+                tags=[{"key": t["Key"], "value": t["Value"]} for t in desired.get("Tags", [])],
             )["stateMachineArn"]
         )
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        machines = at.aws("stepfunctions")
-        check_assumable(at, new["RoleArn"], _STATES)
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        machines = place.aws("stepfunctions")
+        check_assumable(place, new["RoleArn"], _STATES)
         machines.update_state_machine(
             stateMachineArn=physical_id,
             definition=new["DefinitionString"],
             roleArn=new["RoleArn"],
-            loggingConfiguration=_logging(at, new),
+            loggingConfiguration=_logging(place, new),
         )
-        gone, tags = changed_tags(old, new)
-        machines.untag_resource(resourceArn=physical_id, tagKeys=gone)
+        removed_keys, tags = changed_tags(old, new)
+        machines.untag_resource(resourceArn=physical_id, tagKeys=removed_keys)
         pairs = [{"key": tag["Key"], "value": tag["Value"]} for tag in tags]
         machines.tag_resource(resourceArn=physical_id, tags=pairs)
 
-    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("stepfunctions").delete_state_machine(stateMachineArn=physical_id)
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("stepfunctions").delete_state_machine(stateMachineArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
-        machines = at.aws("stepfunctions")
-        found = machines.describe_state_machine(stateMachineArn=physical_id)
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        machines = place.aws("stepfunctions")
+        machine = machines.describe_state_machine(stateMachineArn=physical_id)
         tags = machines.list_tags_for_resource(resourceArn=physical_id)["tags"]
-        logs = found.get("loggingConfiguration", {})
+        logs = machine.get("loggingConfiguration", {})
         groups = [item["cloudWatchLogsLogGroup"] for item in logs.get("destinations", [])]
         return {
-            "StateMachineName": found["name"],
-            "StateMachineType": found["type"],
-            "DefinitionString": found["definition"],
-            "RoleArn": found["roleArn"],
+            "StateMachineName": machine["name"],
+            "StateMachineType": machine["type"],
+            "DefinitionString": machine["definition"],
+            "RoleArn": machine["roleArn"],
             "LoggingConfiguration": {
                 "Level": logs.get("level"),
                 "IncludeExecutionData": logs.get("includeExecutionData"),
@@ -69,24 +69,25 @@ class StateMachine(ResourceType):
             "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in tags],
         }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, str]:
+    def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, str]:
         return {"Arn": physical_id, "Name": physical_id.rpartition(":")[2]}
 
 
-def _logging(at: Place, wanted: Properties) -> Properties:
+def _logging(place: Place, desired: Properties) -> Properties:
     """The API's names; a log group that is not there is refused, as by Step Functions."""
-    given = wanted.get("LoggingConfiguration", {"Level": "OFF"})
+    configuration = desired.get("LoggingConfiguration", {"Level": "OFF"})
     groups = [
-        item["CloudWatchLogsLogGroup"]["LogGroupArn"] for item in given.get("Destinations", [])
+        item["CloudWatchLogsLogGroup"]["LogGroupArn"]
+        for item in configuration.get("Destinations", [])
     ]
     for arn in groups:
         name = arn.split(":log-group:")[-1].removesuffix(":*")
-        found = at.aws("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-        if name not in {item["logGroupName"] for item in found} or not arn.endswith(":*"):
+        log_groups = place.aws("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        if name not in {item["logGroupName"] for item in log_groups} or not arn.endswith(":*"):
             raise ResourceError(f"Invalid Logging Configuration: log destination not found: {arn}")
     return {
-        "level": given["Level"],
-        "includeExecutionData": given.get("IncludeExecutionData", False),
+        "level": configuration["Level"],
+        "includeExecutionData": configuration.get("IncludeExecutionData", False),
         "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}} for arn in groups],
     }
 

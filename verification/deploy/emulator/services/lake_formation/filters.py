@@ -3,7 +3,7 @@
 import re
 
 from ..json_api import Handler, ServiceError
-from .lookups import Lookups, Record, filter_key, found
+from .lookups import Lookups, Record, filter_key, get_item
 
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _NAME = re.compile(r'"([^"]+)"|\b([A-Za-z_]\w*)\b(?!\s*\()')
@@ -16,16 +16,16 @@ _WORDS = {
 class Filters:
     """The filters of an account."""
 
-    def __init__(self, look: Lookups) -> None:
+    def __init__(self, lookups: Lookups) -> None:
         """Starts without a filter."""
-        self._look = look
+        self._lookups = lookups
         self._filters: dict[tuple[str, ...], Record] = {}
         self.operations: dict[str, Handler] = {
             "CreateDataCellsFilter": self._create_filter,
             "UpdateDataCellsFilter": self._update_filter,
             "DeleteDataCellsFilter": self._delete_filter,
             "GetDataCellsFilter": lambda request: {
-                "DataCellsFilter": found(self._filters, filter_key(request))
+                "DataCellsFilter": get_item(self._filters, filter_key(request))
             },
             "ListDataCellsFilter": self._list_filters,
         }
@@ -39,22 +39,22 @@ class Filters:
 
     def _update_filter(self, request: Record) -> None:
         data = request["TableData"]
-        found(self._filters, filter_key(data))
+        get_item(self._filters, filter_key(data))
         self._check_filter(data)
         self._filters[filter_key(data)] = data
 
     def _delete_filter(self, request: Record) -> None:
-        found(self._filters, filter_key(request))
+        get_item(self._filters, filter_key(request))
         del self._filters[filter_key(request)]
 
     def _list_filters(self, request: Record) -> Record:
         table = request.get("Table") or {}
-        wanted = (table.get("DatabaseName"), table.get("Name"))
+        table_key = (table.get("DatabaseName"), table.get("Name"))
         return {
             "DataCellsFilters": [
                 item
                 for (database, name, _), item in self._filters.items()
-                if wanted in ((None, None), (database, name))
+                if table_key in ((None, None), (database, name))
             ]
         }
 
@@ -65,19 +65,19 @@ class Filters:
                 "InvalidInputException", "Give either ColumnNames or ColumnWildcard of a filter"
             )
         expression = data.get("RowFilter", {}).get("FilterExpression", "")
-        for used in (
+        for columns in (
             names or (wildcard or {}).get("ExcludedColumnNames", []),
             columns_of(expression),
         ):
-            self._look.check_columns(data["DatabaseName"], data["TableName"], used)
+            self._lookups.check_columns(data["DatabaseName"], data["TableName"], columns)
 
     def check(self, key: tuple[str, ...]) -> None:
         """Raises ServiceError if there is no such filter."""
-        found(self._filters, key)
+        get_item(self._filters, key)
 
-    def forget(self, gone: tuple[str, ...]) -> None:
+    def forget(self, path: tuple[str, ...]) -> None:
         """Drops the filters of what Glue has deleted."""
-        keep = {key: item for key, item in self._filters.items() if key[: len(gone)] != gone}
+        keep = {key: item for key, item in self._filters.items() if key[: len(path)] != path}
         self._filters = keep
 
 

@@ -1,4 +1,4 @@
-"""Who may do what with which resource: stored, never enforced."""
+"""Permissions on resources: stored, never enforced."""
 
 import copy
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from .permissions import check_permissions
 class Grants:
     """The grants of an account."""
 
-    def __init__(self, look: Lookups, check_resource: Callable[[Record], None]) -> None:
-        """Starts without a grant; `check_resource` refuses a resource that is not there."""
-        self._look = look
+    def __init__(self, lookups: Lookups, check_resource: Callable[[Record], None]) -> None:
+        """Starts without a grant; `check_resource` refuses a resource that does not exist."""
+        self._lookups = lookups
         self._check_resource = check_resource
         self._grants: list[Record] = []
         self.operations: dict[str, Handler] = {
@@ -23,18 +23,18 @@ class Grants:
         }
 
     def _grant(self, request: Record) -> None:
-        self._look.check_principal(request["Principal"])
+        self._lookups.check_principal(request["Principal"])
         check_permissions(request["Resource"], request["Permissions"])
         self._check_resource(request["Resource"])
         self.add_grant(request)
 
     def add_grant(self, request: Record) -> None:
-        """Adds permissions to what a principal has on a resource; they are unchecked."""
+        """Adds unchecked permissions to those that a principal has on a resource."""
         grant = self._grant_of(request)
         if grant is None:
             grant = {
                 "Principal": request["Principal"],
-                "Resource": _with_catalog(request["Resource"], self._look.account),
+                "Resource": _with_catalog(request["Resource"], self._lookups.account),
                 "Permissions": [],
                 "PermissionsWithGrantOption": [],
             }
@@ -43,8 +43,8 @@ class Grants:
             grant[kind] = sorted({*grant[kind], *(request.get(kind) or ())})
 
     def _grant_of(self, request: Record) -> Record | None:
-        wanted = (request["Principal"], _with_catalog(request["Resource"], self._look.account))
-        return next((g for g in self._grants if (g["Principal"], g["Resource"]) == wanted), None)
+        key = (request["Principal"], _with_catalog(request["Resource"], self._lookups.account))
+        return next((g for g in self._grants if (g["Principal"], g["Resource"]) == key), None)
 
     def _revoke(self, request: Record) -> None:
         grant = self._grant_of(request)
@@ -59,30 +59,30 @@ class Grants:
             self._grants.remove(grant)
 
     def _list_grants(self, request: Record) -> Record:
-        found = self._grants
+        grants = self._grants
         if "Principal" in request:
-            found = [grant for grant in found if grant["Principal"] == request["Principal"]]
+            grants = [grant for grant in grants if grant["Principal"] == request["Principal"]]
         if "Resource" in request:
-            wanted = _with_catalog(request["Resource"], self._look.account)
-            found = [grant for grant in found if grant["Resource"] == wanted]
+            resource = _with_catalog(request["Resource"], self._lookups.account)
+            grants = [grant for grant in grants if grant["Resource"] == resource]
         if kind := request.get("ResourceType"):
             names = _RESOURCE_TYPES.get(kind, ())
-            found = [grant for grant in found if set(names) & set(grant["Resource"])]
-        return {"PrincipalResourcePermissions": copy.deepcopy(found)}
+            grants = [grant for grant in grants if set(names) & set(grant["Resource"])]
+        return {"PrincipalResourcePermissions": copy.deepcopy(grants)}
 
-    def reach(self, resource: Record, principals: tuple[str, ...]) -> bool:
+    def has_grant(self, resource: Record, principals: tuple[str, ...]) -> bool:
         """Says whether one of the principals may do anything with a database or table."""
-        place = named(resource)
+        path = named(resource)
         return any(
             grant["Principal"]["DataLakePrincipalIdentifier"] in principals
-            and named(grant["Resource"]) in (place, (*place[:-1], "*"))
+            and named(grant["Resource"]) in (path, (*path[:-1], "*"))
             for grant in self._grants
         )
 
-    def forget(self, gone: tuple[str, ...]) -> None:
+    def forget(self, path: tuple[str, ...]) -> None:
         """Drops the grants on what Glue has deleted."""
         self._grants = [
-            grant for grant in self._grants if named(grant["Resource"])[: len(gone)] != gone
+            grant for grant in self._grants if named(grant["Resource"])[: len(path)] != path
         ]
 
 
@@ -99,7 +99,7 @@ _RESOURCE_TYPES = {
 
 
 def _with_catalog(resource: Record, account: str) -> Record:
-    """The account's own catalog may be named or left out: the same resource, which names it."""
+    """Adds the account's own catalog, which a request may leave out, so that resources compare."""
     ((kind, item),) = resource.items()
     name = {"Catalog": "Id", "DataCellsFilter": "TableCatalogId"}.get(kind, "CatalogId")
     named = {name: account, **item}

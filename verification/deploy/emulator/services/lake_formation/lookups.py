@@ -1,4 +1,4 @@
-"""What Lake Formation looks up in other services before it stores something."""
+"""Lookups of Lake Formation in other services, before it stores something."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +15,12 @@ class Lookups:
     """The IAM and the Glue of an account."""
 
     def __init__(self, account: str, aws: Callable[[str], Any]) -> None:
-        """Asks through `aws`, which makes a client of a service."""
+        """Calls services through `aws`, which makes a client of a service."""
         self.account = account
         self._aws = aws
 
     def check_principal(self, principal: Record) -> None:
-        """Raises ServiceError if a principal is no role, user or group that exists."""
+        """Raises ServiceError if a principal is not an existing role, user or group."""
         name = principal["DataLakePrincipalIdentifier"]
         if name in _GROUPS or name == self.account:
             return
@@ -37,9 +37,12 @@ class Lookups:
         raise ServiceError("InvalidInputException", f"Invalid principal: {name}")
 
     def check_columns(self, database: str, table: str, names: list[str]) -> None:
-        """Raises ServiceError if a table lacks one of the columns, or is not there."""
-        found = self.find("get_table", DatabaseName=database, Name=table)["Table"]
-        columns = [*found["StorageDescriptor"]["Columns"], *found.get("PartitionKeys", [])]
+        """Raises ServiceError if a table lacks one of the columns, or does not exist."""
+        description = self.find("get_table", DatabaseName=database, Name=table)["Table"]
+        columns = [
+            *description["StorageDescriptor"]["Columns"],
+            *description.get("PartitionKeys", []),
+        ]
         if unknown := [name for name in names if name not in {c["Name"] for c in columns}]:
             raise ServiceError(
                 "InvalidInputException",
@@ -47,15 +50,15 @@ class Lookups:
             )
 
     def find(self, operation: str, **arguments: str) -> Record:
-        """Returns what Glue answers, or raises the ServiceError that says it has no such thing."""
+        """Returns Glue's answer, or raises ServiceError if the entity does not exist."""
         try:
             return dict(getattr(self._aws("glue"), operation)(**arguments))
         except ClientError as error:
             raise ServiceError("EntityNotFoundException", str(error)) from error
 
 
-def found(items: dict[Any, Any], key: Any) -> Any:
-    """Returns an item, or raises the ServiceError that says there is none."""
+def get_item(items: dict[Any, Any], key: Any) -> Any:
+    """Returns an item, or raises ServiceError if there is none."""
     if key not in items:
         raise ServiceError("EntityNotFoundException", f"{key} does not exist")
     return items[key]
@@ -67,7 +70,7 @@ def filter_key(item: Record) -> tuple[str, str, str]:
 
 
 def named(resource: Record) -> tuple[str, ...]:
-    """Names the database, and the table if any, that a resource is of."""
+    """Returns the database, and the table if any, of a resource."""
     ((kind, item),) = resource.items()
     if kind == "Database":
         return (item["Name"],)

@@ -1,17 +1,17 @@
-"""LF-Tags, and what carries them."""
+"""LF-Tags and their assignments."""
 
 from collections.abc import Callable
 
 from ..json_api import Handler, ServiceError
-from .lookups import Lookups, Record, found, named
+from .lookups import Lookups, Record, get_item, named
 
 
 class Tags:
     """The LF-Tags of an account, and their values on databases, tables and columns."""
 
-    def __init__(self, look: Lookups, check_resource: Callable[[Record], None]) -> None:
-        """Starts without a tag; `check_resource` refuses a resource that is not there."""
-        self._look = look
+    def __init__(self, lookups: Lookups, check_resource: Callable[[Record], None]) -> None:
+        """Starts without a tag; `check_resource` refuses a resource that does not exist."""
+        self._lookups = lookups
         self._check_resource = check_resource
         self._tags: dict[str, list[str]] = {}
         self._assigned: dict[tuple[str, ...], dict[str, str]] = {}
@@ -27,8 +27,8 @@ class Tags:
         }
 
     def _tag(self, key: str) -> Record:
-        values = found(self._tags, key)
-        return {"CatalogId": self._look.account, "TagKey": key, "TagValues": values}
+        values = get_item(self._tags, key)
+        return {"CatalogId": self._lookups.account, "TagKey": key, "TagValues": values}
 
     def _create_tag(self, request: Record) -> None:
         if request["TagKey"] in self._tags:
@@ -36,22 +36,22 @@ class Tags:
         self._tags[request["TagKey"]] = list(request["TagValues"])
 
     def _update_tag(self, request: Record) -> None:
-        key, gone = request["TagKey"], set(request.get("TagValuesToDelete") or ())
-        values = found(self._tags, key)
+        key, removed = request["TagKey"], set(request.get("TagValuesToDelete") or ())
+        values = get_item(self._tags, key)
         used = {tags[key] for tags in self._assigned.values() if key in tags}
-        if in_use := gone & used:
+        if in_use := removed & used:
             raise ServiceError("InvalidInputException", f"Tag value {min(in_use)} is in use")
         added = [item for item in request.get("TagValuesToAdd") or () if item not in values]
-        self._tags[key] = [*(item for item in values if item not in gone), *added]
+        self._tags[key] = [*(item for item in values if item not in removed), *added]
 
     def _delete_tag(self, request: Record) -> None:
-        found(self._tags, request["TagKey"])
+        get_item(self._tags, request["TagKey"])
         del self._tags[request["TagKey"]]
         for tags in self._assigned.values():
             tags.pop(request["TagKey"], None)
 
     def check_values(self, key: str, values: list[str]) -> None:
-        """Raises ServiceError if a tag lacks one of the values, or is not there."""
+        """Raises ServiceError if a tag lacks one of the values, or does not exist."""
         if unknown := set(values) - set(self._tags.get(key, ())):
             raise ServiceError(
                 "EntityNotFoundException",
@@ -81,14 +81,14 @@ class Tags:
         """A database's tags reach its tables and columns that have no value of their own."""
         self._check_resource(request["Resource"])
         database, *rest = _tag_targets(request["Resource"])[0]
-        own = bool(request.get("ShowAssignedLFTags"))
+        direct_only = bool(request.get("ShowAssignedLFTags"))
         on_database = self._assigned.get((database,), {})
         answer: Record = {"LFTagOnDatabase": self._pairs(on_database)}
         if rest:
-            inherited = {} if own else on_database
+            inherited = {} if direct_only else on_database
             on_table = {**inherited, **self._assigned.get((database, rest[0]), {})}
             answer["LFTagsOnTable"] = self._pairs(on_table)
-            inherited = {} if own else on_table
+            inherited = {} if direct_only else on_table
             answer["LFTagsOnColumns"] = [
                 {
                     "Name": key[2],
@@ -101,14 +101,14 @@ class Tags:
 
     def _pairs(self, tags: dict[str, str]) -> list[Record]:
         return [
-            {"CatalogId": self._look.account, "TagKey": key, "TagValues": [value]}
+            {"CatalogId": self._lookups.account, "TagKey": key, "TagValues": [value]}
             for key, value in tags.items()
         ]
 
-    def forget(self, gone: tuple[str, ...]) -> None:
+    def forget(self, path: tuple[str, ...]) -> None:
         """Drops the tags of what Glue has deleted."""
-        keep = {key: tags for key, tags in self._assigned.items() if key[: len(gone)] != gone}
-        self._assigned = keep
+        remaining = {key: tags for key, tags in self._assigned.items() if key[: len(path)] != path}
+        self._assigned = remaining
 
 
 def _tag_targets(resource: Record) -> list[tuple[str, ...]]:
