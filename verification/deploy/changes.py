@@ -17,12 +17,12 @@ SHOWN_NEXT = ("complaint_id", "received_at", "product")
 
 
 def first_update(document: Document) -> None:
-    """A column more, one that few may read from now on, and rows for one reader only."""
+    """A new column, a column with fewer readers, and a row filter for one reader."""
     _change(document, "pii", SHOWN)
 
 
 def second_update(document: Document) -> None:
-    """The same with another filter, and the column open to bias evaluation.
+    """The first update with another filter, and the column open to bias evaluation.
 
     By way of pii, as docs/pitfalls.md says: in one deploy the new tag might go with the old.
     """

@@ -1,4 +1,4 @@
-"""An emulator for each file of tests, and how jsii is to behave while they synthesize."""
+"""An emulator for each test file, and jsii's settings for synthesis."""
 
 import os
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as process:
-        yield process
+    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as instance:
+        yield instance
 
 
 @pytest.fixture

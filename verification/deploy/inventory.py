@@ -76,7 +76,7 @@ def _names(
     emulator: Emulator, service: str, operation: str, member: str, name: str | None
 ) -> list[str]:
     arguments = {
-        # Thousands of AWS's own policies are no part of an account.
+        # AWS's own policies, thousands of them, do not belong to the account.
         "list_policies": {"Scope": "Local"},
         "describe_budgets": {"AccountId": emulator.account},
         "describe_scalable_targets": {"ServiceNamespace": "sagemaker"},

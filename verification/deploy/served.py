@@ -28,7 +28,7 @@ BEFORE = ("Identity", "Network", "DataLake", "Platform")
 
 
 def serving_settings(**serving: Any) -> Settings:
-    """Dev without Lake Formation, which serving does not ask, and one more instance to scale to."""
+    """Dev without Lake Formation, which serving does not use, and with one more instance."""
     settings = settings_of("iam_only")
     merged = {**settings.serving.model_dump(), "max_instances": 3, **serving}
     changed = type(settings.serving).model_construct(
@@ -130,7 +130,7 @@ def register(
 
 
 def tamper(account: Emulator, arn: str) -> None:
-    """Writes over a version's artifact, as who gets past the bucket's policy would."""
+    """Overwrites a version's artifact, as if the bucket's policy were bypassed."""
     package = account.client("sagemaker").describe_model_package(ModelPackageName=arn)
     url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     bucket, _, key = url.removeprefix("s3://").partition("/")

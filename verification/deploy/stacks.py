@@ -1,4 +1,4 @@
-"""Small templates put into the emulator by the plain API."""
+"""Small templates, deployed to the emulator by the plain API."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def resource(name: str, kind: str, properties: Template, **rest: Any) -> Templat
 
 @dataclass(frozen=True)
 class Stacks:
-    """Stacks of an emulator, deployed by change sets as the CDK does it."""
+    """Stacks of an emulator, deployed by change sets as in the CDK."""
 
     emulator: Emulator
 
@@ -77,7 +77,7 @@ class Stacks:
         ]
 
     def replacements(self) -> list[tuple[str, str]]:
-        """Logical id and type of each resource that any stack has made anew."""
+        """Logical id and type of each resource that any stack has replaced."""
         names = [stack["StackName"] for stack in self.api.describe_stacks()["Stacks"]]
         return [
             (event["LogicalResourceId"], event["ResourceType"])

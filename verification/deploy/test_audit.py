@@ -1,4 +1,4 @@
-"""`sashiko audit` of an environment that the command line deployed, with differences by hand.
+"""`sashiko audit` of an environment that the command line deployed, with differences made by hand.
 
 Each is taken away again by the command that the audit prints, where it prints one.
 """
@@ -22,15 +22,15 @@ DEPLOY = ("deploy", "--all", "--require-approval=never")
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """A bootstrapped account, open as AWS hands it over."""
+    """A bootstrapped account with AWS's open defaults."""
     with (
-        running(by_hand.ACCOUNT, tmp_path_factory.mktemp("home")) as process,
+        running(by_hand.ACCOUNT, tmp_path_factory.mktemp("home")) as instance,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in process.environment().items():
+        for name, value in instance.environment().items():
             patch.setenv(name, value)
-        bootstrap(process, tmp_path_factory.mktemp("bootstrap"), "dev")
-        yield process
+        bootstrap(instance, tmp_path_factory.mktemp("bootstrap"), "dev")
+        yield instance
 
 
 def governed(
@@ -72,9 +72,9 @@ def lake(closed_account: Governed, tmp_path_factory: pytest.TempPathFactory) -> 
     lake_account.deploy("--import-existing-resources")
     # The stack adds to the existing settings.
     put = closed_account.formation.get_data_lake_settings()["DataLakeSettings"]
-    own = {"DataLakePrincipalIdentifier": by_hand.EXEC}
-    assert put == settings | {"DataLakeAdmins": [other, own], "ReadOnlyAdmins": [other]}
-    closed_account.put_settings(DataLakeAdmins=[own], ReadOnlyAdmins=[])
+    own_role = {"DataLakePrincipalIdentifier": by_hand.EXEC}
+    assert put == settings | {"DataLakeAdmins": [other, own_role], "ReadOnlyAdmins": [other]}
+    closed_account.put_settings(DataLakeAdmins=[own_role], ReadOnlyAdmins=[])
     # An import changes nothing: a tag that was made only for `dev` still lacks `prod`.
     for item in lake_account.audit():
         if item.resource == "LF-Tag sashiko-environment":
@@ -178,7 +178,7 @@ def test_a_difference_made_by_hand_is_listed_with_its_fix(
 
     differences = lake.audit()
 
-    # Mended before anything is asserted, so that one failure does not become many.
+    # Fixed before anything is asserted, so that one failure does not become many.
     for mend in [undo] if undo else [partial(lake.run, item.fix) for item in differences]:
         mend()
     assert lake.audit() == []
@@ -237,14 +237,12 @@ def test_what_belongs_to_others_in_the_account_is_left_alone(lake: Governed) -> 
 
 def test_a_creators_own_rights_are_no_difference(lake: Governed) -> None:
     """Lake Formation gives a creator grantable permissions on its resources implicitly."""
-    database, all_tables = (
-        {"Name": lake.database},
-        by_hand.complaints(lake) | {"ColumnWildcard": {}},
-    )
+    database = {"Name": lake.database}
+    all_columns = by_hand.complaints(lake) | {"ColumnWildcard": {}}
     grants = [
         ({"Database": database}, ["ALL"]),
         ({"Table": by_hand.complaints(lake)}, ["ALL", "INSERT"]),
-        ({"TableWithColumns": all_tables}, ["SELECT"]),
+        ({"TableWithColumns": all_columns}, ["SELECT"]),
     ]
     for resource, permissions in grants:
         by_hand.grant(
@@ -272,7 +270,7 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
     assert f"missing  registered location {by_hand.first_location(lake)}" in text
     assert "fix: aws lakeformation register-resource" in text
     assert text.endswith("\n1 difference\n")
-    (difference,) = json.loads(machine[machine.index("[") :])  # before it, on stderr, who reads
+    (difference,) = json.loads(machine[machine.index("[") :])  # after the readers, on stderr
     assert difference["kind"] == "missing"
     lake.run(difference["fix"])
     assert command().endswith("\nno differences\n")
@@ -280,7 +278,7 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
 
 @pytest.mark.slow
 def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Governed) -> None:
-    """The LF-Tags outlive every environment; it comes last, as it takes the lake away."""
+    """The LF-Tags outlive every environment; it comes last, because it destroys the lake."""
     command = partial(lake.emulator.sashiko, folder=lake.folder)
     command("empty", "--env", "dev", "--yes")
     lake.emulator.cdk("destroy", "--all", "--force", folder=lake.folder)

@@ -1,4 +1,4 @@
-"""`sashiko doctor` of an account in the emulator: ready, and with one thing in the way."""
+"""`sashiko doctor` of an account in the emulator: ready, and with one obstacle."""
 
 import json
 import re
@@ -30,12 +30,12 @@ ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with (
-        running(ACCOUNT, tmp_path_factory.mktemp("home")) as process,
+        running(ACCOUNT, tmp_path_factory.mktemp("home")) as instance,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in process.environment().items():
+        for name, value in instance.environment().items():
             patch.setenv(name, value)
-        yield process
+        yield instance
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def owner(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Gover
 
 @pytest.fixture(scope="module")
 def guest(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
-    """An environment whose account is another's to set up."""
+    """An environment whose account another one sets up."""
     folder = synthesize(tmp_path_factory.mktemp("account_off"), "account_off")
     return Governed(emulator=emulator, variant="account_off", folder=folder)
 
@@ -317,5 +317,5 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     assert any(item["name"].startswith("image sashiko-dev/job") for item in later)
     assert all("make deploy ENV=dev" in item["fix"] for item in later)
     assert checks["alerts"]["status"] == "note"
-    # The emulator has no quotas: an unknown quota is a failed check.
+    # The emulator has no quotas, so their check is unknown, not ok.
     assert checks["quotas"]["status"] == "unknown"

@@ -99,7 +99,7 @@ def test_a_custom_resource_is_what_its_function_answers(stacks: Stacks, store: A
         "named"
     )
     outputs = stacks.outputs("named")
-    # Every property that is no string comes as one.
+    # Every property that is not a string is passed as one.
     assert outputs == {"Id": "one", "Upper": "ONE", "Flag": "<class 'str'>"}
 
     assert stacks.deploy("named", full_template("two")) == "UPDATE_COMPLETE"

@@ -75,19 +75,19 @@ REFUSED: dict[str, tuple[Template, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_lake_formation_refuses_fails_the_stack(stacks: Stacks, what: str) -> None:
-    part, reason = REFUSED[what]
-    words = what.replace(" ", "-")
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_lake_formation_refuses_fails_the_stack(stacks: Stacks, case: str) -> None:
+    part, reason = REFUSED[case]
+    stack = case.replace(" ", "-")
     tag = resource(
         "Tag", "AWS::LakeFormation::Tag", {"TagKey": "kind", "TagValues": ["open", "closed"]}
     )
-    lake = (role(words[:60]), database(what.replace(" ", "_")), table("t", "a"), tag)
+    lake = (role(stack[:60]), database(case.replace(" ", "_")), table("t", "a"), tag)
 
-    assert stacks.deploy(words, template(*lake, part)) == "ROLLBACK_COMPLETE"
+    assert stacks.deploy(stack, template(*lake, part)) == "ROLLBACK_COMPLETE"
 
-    assert reason in stacks.failure(words)
-    stacks.delete(words)
+    assert reason in stacks.failure(stack)
+    stacks.delete(stack)
 
 
 def test_a_location_below_a_registered_one_can_be_granted(stacks: Stacks) -> None:
@@ -235,21 +235,21 @@ def test_appended_admins_join_those_there_and_leave_alone(stacks: Stacks) -> Non
 
 
 def test_a_tag_reaches_the_columns_that_have_none_of_their_own(stacks: Stacks) -> None:
-    def tag(name: str, value: str, on: dict[str, Any]) -> dict[str, Any]:
+    def tag(name: str, value: str, target: dict[str, Any]) -> dict[str, Any]:
         pair = {"CatalogId": ACCOUNT, "TagKey": {"Ref": "Tag"}, "TagValues": [value]}
-        given = {"Resource": on, "LFTags": [pair]}
-        return resource(name, "AWS::LakeFormation::TagAssociation", given)
+        properties = {"Resource": target, "LFTags": [pair]}
+        return resource(name, "AWS::LakeFormation::TagAssociation", properties)
 
     table_reference = {
         "CatalogId": ACCOUNT,
         "DatabaseName": {"Ref": "Database"},
         "Name": {"Ref": "Table"},
     }
-    given = {"TagKey": "kind", "TagValues": ["open", "closed"]}
+    tag_values = {"TagKey": "kind", "TagValues": ["open", "closed"]}
     body = template(
         database("tagged"),
         table("t", "a", "b"),
-        resource("Tag", "AWS::LakeFormation::Tag", given),
+        resource("Tag", "AWS::LakeFormation::Tag", tag_values),
         tag("OnTable", "closed", {"Table": table_reference}),
         tag("OnColumn", "open", {"TableWithColumns": {**table_reference, "ColumnNames": ["a"]}}),
     )

@@ -27,7 +27,7 @@ from verification.deploy.stacks import Stacks
 Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.
 ACCOUNT_WIDE = {"AWS::LakeFormation::Tag", "Custom::DataLakeSettings"}
-# Of these no update may make another one.
+# No update may replace these.
 STATEFUL = {
     "AWS::ECR::Repository", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role",
     "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SageMaker::MlflowApp",
@@ -294,7 +294,7 @@ def test_a_deploy_that_aws_would_refuse_fails_and_says_why(
 
     expected_parts = (resource, mistake.where, mistake.reason)
     assert any(all(part in line for part in expected_parts) for line in output.splitlines()), output
-    # Nothing is left of the attempt: test_life finds no difference.
+    # The attempt leaves nothing: test_life finds no difference.
     assert Stacks(dev).status(f"sashiko-dev-{mistake.stack}") == "UPDATE_ROLLBACK_COMPLETE"
 
 
@@ -381,7 +381,7 @@ def check_second_images(dev: Emulator, before: dict[str, set[str]]) -> None:
 
 
 def check_first_update(dev: Emulator) -> None:
-    """A column, a reader's rows, and a column that only few may read from now on."""
+    """A new column, a reader's row filter, and a column with fewer readers."""
     assert "branch" in columns(dev, "complaints")
     check_reader(dev, changes.SHOWN)
     assert own_tags(dev, "channel") == {}  # pii, as the table is

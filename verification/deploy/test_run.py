@@ -23,7 +23,7 @@ from verification.deploy.process import ROOT, Emulator, running
 
 AS_OF = "20261125T104500Z"
 WEIGHTS = {"config.json": b"{}", "model.safetensors": b"tiny"}
-# A commit in the repository while the tests run would be another one than was deployed.
+# A commit during the tests would differ from the deployed one.
 NO_GIT = {"GIT_DIR": "nowhere"}
 MANIFEST = {
     "schemaVersion": 2,
@@ -120,8 +120,8 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     staged = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
     s3 = checkout.emulator.client("s3")
     raw = bucket_name(SETTINGS, "raw")
-    listed = s3.list_objects_v2(Bucket=raw, Prefix=f"complaints/as_of={AS_OF}/")["Contents"]
-    names = [item["Key"].rpartition("/")[2] for item in listed]
+    objects = s3.list_objects_v2(Bucket=raw, Prefix=f"complaints/as_of={AS_OF}/")["Contents"]
+    names = [item["Key"].rpartition("/")[2] for item in objects]
     assert names[0] == "_SUCCESS"
     assert [name.rpartition(".")[2] for name in names[1:]] == ["parquet"]
     staged_again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
@@ -132,14 +132,14 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     checkout.load()
     run = checkout.sashiko("run")
     assert run.stdout.startswith("registered: execution ")
-    (listed,) = json.loads(checkout.sashiko("runs", "list", "--json").stdout)
-    assert listed["parameters"]["AsOf"] == AS_OF
-    assert listed["id"] in run.stdout
-    execution = json.loads(checkout.sashiko("runs", "show", listed["id"][:6], "--json").stdout)
+    (entry,) = json.loads(checkout.sashiko("runs", "list", "--json").stdout)
+    assert entry["parameters"]["AsOf"] == AS_OF
+    assert entry["id"] in run.stdout
+    execution = json.loads(checkout.sashiko("runs", "show", entry["id"][:6], "--json").stdout)
     assert {"Snapshot", "Train", "Register"} <= {step["name"] for step in execution["steps"]}
 
-    listed = s3.list_objects_v2(Bucket=ARTIFACTS, Prefix="weights/")["Contents"]
-    (key,) = (item["Key"] for item in listed if item["Key"].endswith("model.safetensors"))
+    objects = s3.list_objects_v2(Bucket=ARTIFACTS, Prefix="weights/")["Contents"]
+    (key,) = (item["Key"] for item in objects if item["Key"].endswith("model.safetensors"))
     s3.delete_object(Bucket=ARTIFACTS, Key=key)
     refused = checkout.sashiko("run", status=1).stderr
     assert "lacks model.safetensors: sashiko stage --env dev --recipe complaints" in refused

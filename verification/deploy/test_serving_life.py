@@ -145,7 +145,7 @@ def test_life(
     check_refusal_leaves_it_alone(account, versions, new("bad"))
     check_audit(account, second, names)
 
-    # Rolling back is the older ARN again: it gives the very names that it gave before.
+    # Rolling back deploys the older ARN, which gives the same names as before.
     deploy(account, served.synthesize(new("back"), versions["first"]))
     assert hosting_names(account) == names
     assert served_arn(account) == versions["first"]
@@ -209,7 +209,7 @@ def scale_out(account: Emulator, instances: int) -> None:
 
 def check_endpoint(account: Emulator, arn: str) -> None:
     """The configuration is the settings', the container the signed version's."""
-    (variant,), made = config(account)["ProductionVariants"], model(account)
+    (variant,), hosted_model = config(account)["ProductionVariants"], model(account)
     capture = config(account)["DataCaptureConfig"]
     keys = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sashiko-dev"
 
@@ -218,7 +218,7 @@ def check_endpoint(account: Emulator, arn: str) -> None:
     assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-neuron-2"
     assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
     assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
-    assert made["PrimaryContainer"] == {
+    assert hosted_model["PrimaryContainer"] == {
         "ModelPackageName": arn,
         "Environment": {
             "SASHIKO_THRESHOLD": "0.43",
@@ -226,9 +226,9 @@ def check_endpoint(account: Emulator, arn: str) -> None:
             "NEURON_RT_NUM_CORES": "1",
         },
     }
-    assert made["EnableNetworkIsolation"] is True
-    assert made["ExecutionRoleArn"].endswith(":role/sashiko-dev-inference")
-    assert len(made["VpcConfig"]["Subnets"]) == 1
+    assert hosted_model["EnableNetworkIsolation"] is True
+    assert hosted_model["ExecutionRoleArn"].endswith(":role/sashiko-dev-inference")
+    assert len(hosted_model["VpcConfig"]["Subnets"]) == 1
     assert config(account)["KmsKeyId"] == f"{keys}-ml"
     assert capture["KmsKeyId"] == f"{keys}-capture"
     assert capture["InitialSamplingPercentage"] == 5
@@ -326,7 +326,7 @@ def check_refusal_leaves_it_alone(
 
 
 def _since_last_update(events: list[Any]) -> int:
-    """How many events, the newest first, are of the last update."""
+    """The number of events, newest first, of the last update."""
     for number, item in enumerate(events):
         if item["LogicalResourceId"] == STACK and item["ResourceStatus"] == "UPDATE_IN_PROGRESS":
             return number
@@ -339,7 +339,7 @@ def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
     scaling = account.client("application-autoscaling")
     intended = endpoint(account)["EndpointConfigName"]
 
-    # As SageMaker leaves it when an alarm takes an update back: on another configuration.
+    # The state after SageMaker rolls an update back on an alarm: another configuration.
     more = {**config(account)["DataCaptureConfig"], "InitialSamplingPercentage": 50}
     name = {"EndpointConfigName": "sashiko-dev-other"}
     other = {**config(account), **name, "DataCaptureConfig": more}

@@ -25,7 +25,7 @@ def client_maker(url: str) -> Callable[[str, str], Any]:
 
 
 def _check_enums(params: dict[str, Any], model: OperationModel, **_: Any) -> None:
-    """botocore leaves the values of an enumeration to the service; here nobody else checks them."""
+    """botocore leaves the check of enumerations to the service; the emulator makes it here."""
     if model.input_shape and (
         invalid := list(_invalid_values(params, model.input_shape, model.name))
     ):

@@ -1,4 +1,4 @@
-"""CloudFormation's operations: what the CDK command line calls.
+"""CloudFormation's operations that the CDK command line calls.
 
 An operation has ended when its call returns, so a caller that polls sees the result at once.
 """
@@ -43,7 +43,7 @@ class CloudFormation(ChangeSets):
         return {"StackId": stack.id}
 
     def update_termination_protection(self, request: Request) -> dict[str, Any]:
-        """Protects a stack, or no longer."""
+        """Turns a stack's termination protection on or off."""
         stack = self.region.stack(request["StackName"])
         stack.protected = bool(request["EnableTerminationProtection"])
         return {"StackId": stack.id}

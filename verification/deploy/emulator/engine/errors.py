@@ -1,23 +1,23 @@
-"""What a deploy says when it stops."""
+"""Errors of a deploy."""
 
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.exceptions import ServiceException
 
 
 class ValidationError(ServiceException):
-    """CloudFormation's answer to a request that it does not take at all."""
+    """CloudFormation's answer to an invalid request."""
 
     code = "ValidationError"
 
 
 class InsufficientCapabilitiesError(ServiceException):
-    """CloudFormation's answer to IAM resources that the caller has not agreed to."""
+    """CloudFormation's answer to IAM resources that the caller has not acknowledged."""
 
     code = "InsufficientCapabilitiesException"
 
 
 class ChangeSetNotFoundError(ServiceException):
-    """CloudFormation's answer to a change set that is not there."""
+    """CloudFormation's answer to a change set that does not exist."""
 
     code = "ChangeSetNotFound"
 
@@ -30,5 +30,5 @@ class AbsentError(Exception):
     """A resource that its service does not know."""
 
 
-# What a resource's calls may end in: anything else is a fault of the emulator.
+# The errors that a resource's calls may raise: any other is a fault of the emulator.
 FAILURES = (ResourceError, ClientError, BotoCoreError)

@@ -1,4 +1,4 @@
-"""CloudFormation's operations that change nothing."""
+"""CloudFormation's read operations."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .template import parse
 
 
 class Reading:
-    """What the stacks of a region are."""
+    """Read operations on the stacks of a region."""
 
     def __init__(self, region: Region) -> None:
         """Reads the stacks of `region`."""
@@ -36,7 +36,7 @@ class Reading:
         return {"StackEvents": self.region.stack(request["StackName"]).events[::-1]}
 
     def describe_events(self, request: Request) -> dict[str, Any]:
-        """Returns what failed before a deploy began: nothing, since creation validates here."""
+        """Returns failures before a deploy: none, since creating a change set validates here."""
         return {"OperationEvents": []}
 
     def describe_stack_resources(self, request: Request) -> dict[str, Any]:

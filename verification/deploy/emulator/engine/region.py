@@ -1,4 +1,4 @@
-"""The stacks of one account in one region, and what they export to each other."""
+"""The stacks of one account in one region, and their exports."""
 
 import uuid
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Request = dict[str, Any]
 
 
 class Region:
-    """The stacks, by id; deleted ones apart."""
+    """The stacks by id, and the deleted ones."""
 
     def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
         """Starts without a stack; `aws` makes a client of a service."""
@@ -65,14 +65,14 @@ class Region:
                 )
 
     def imported(self, stack: Stack, name: str) -> str:
-        """Returns what `Fn::ImportValue` gives in `stack`."""
+        """Returns the value of `Fn::ImportValue` in `stack`."""
         for other in self.stacks.values():
             if other is not stack and name in other.exports():
                 return other.exports()[name]
         raise ResourceError(f"No export named {name} found.")
 
     def stack_output(self, reference: dict[str, str]) -> str:
-        """Returns what `Fn::GetStackOutput` gives."""
+        """Returns the value of `Fn::GetStackOutput`."""
         if reference.get("Region", self.region) != self.region:
             raise ResourceError("the emulator knows one region only in Fn::GetStackOutput")
         stack = self.find(reference["StackName"])

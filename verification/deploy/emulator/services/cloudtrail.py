@@ -1,4 +1,4 @@
-"""CloudTrail's record of calls, which moto lacks and the CDK asks for when a resource fails.
+"""CloudTrail's event history, which moto lacks and the CDK reads when a resource fails.
 
 Without an answer it tries for half a minute.
 """
@@ -7,7 +7,7 @@ from .json_api import Handler
 
 
 class CloudTrail:
-    """A record in which nothing stands."""
+    """An empty event history."""
 
     def __init__(self) -> None:
         """Answers each look-up with nothing."""

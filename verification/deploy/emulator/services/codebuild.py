@@ -20,7 +20,7 @@ from .json_api import Handler, ServiceError
 
 
 class BuildError(Exception):
-    """Why a build fails."""
+    """The reason for a failed build."""
 
 
 class CodeBuild:

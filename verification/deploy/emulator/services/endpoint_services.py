@@ -6,7 +6,7 @@ _NAME = "aws.sagemaker.{region}.experiments"
 
 
 def install() -> None:
-    """Adds to what a region lists."""
+    """Adds the missing service to a region's list."""
     list_services = VPCBackend._collect_default_endpoint_services
 
     def with_ours(account: str, region: str) -> list[dict[str, str]]:

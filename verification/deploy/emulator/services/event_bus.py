@@ -1,4 +1,4 @@
-"""What EventBridge does with a service's own event: rules whose pattern fits call their functions.
+"""EventBridge's delivery of a service's own event: matching rules call their functions.
 
 moto knows rules and targets, and calls no function.
 """
@@ -38,7 +38,7 @@ def publish(aws: Callable[[str], Any], source: str, kind: str, detail: dict[str,
 
 
 def _callers(aws: Callable[[str], Any], function: str) -> Iterator[str]:
-    """Yields the rules that a function's policy lets call it: without that nothing arrives."""
+    """Yields the rules that a function's policy allows to call it; others deliver nothing."""
     try:
         policy = aws("lambda").get_policy(FunctionName=function)["Policy"]
     except ClientError:

@@ -1,4 +1,4 @@
-"""Back ends of JSON services, in front of moto's: for what moto lacks or takes too lightly."""
+"""Back ends of JSON services, in front of moto: operations that it lacks or checks too little."""
 
 import io
 import json
@@ -13,7 +13,7 @@ Guard = Callable[[str, str, str, bytes], None]
 
 
 class ServiceError(Exception):
-    """An error as a service answers it."""
+    """A service's error response."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

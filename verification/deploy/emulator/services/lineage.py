@@ -1,4 +1,4 @@
-"""SageMaker's lineage, which moto lacks: artifacts, actions and what ties them."""
+"""SageMaker's lineage, which moto lacks: artifacts, actions and associations."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ Record = dict[str, Any]
 
 
 class Lineage:
-    """What was said of where models come from; nothing of it is deleted."""
+    """The recorded lineage of models; nothing of it is deleted."""
 
     def __init__(self, place: str) -> None:
         self._place = place

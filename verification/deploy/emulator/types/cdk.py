@@ -1,4 +1,4 @@
-"""What the CDK adds to each stack to count its users; nothing stands for it."""
+"""The CDK's usage metadata in each stack, which has no resource."""
 
 from ..engine.resources import Place, Properties, ResourceType
 
@@ -10,10 +10,10 @@ class Metadata(ResourceType):
         return place.generated_name(64)
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        """Nothing stands for it."""
+        """Does nothing: there is no resource."""
 
     def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
-        """Nothing stands for it."""
+        """Does nothing: there is no resource."""
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         return desired

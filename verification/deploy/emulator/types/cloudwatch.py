@@ -34,7 +34,7 @@ class Alarm(ResourceType):
         cloudwatch.put_metric_alarm(**{**arguments, "AlarmName": physical_id})
         arn = self.attributes(place, physical_id, new)["Arn"]
         removed_keys, tags = changed_tags(old, new)
-        # moto knows no tags of an alarm that never had one.
+        # moto fails on tags of an alarm that never had one.
         if removed_keys:
             cloudwatch.untag_resource(ResourceARN=arn, TagKeys=removed_keys)
         if tags:

@@ -1,4 +1,4 @@
-"""What EC2's types have in common."""
+"""The common part of EC2's types."""
 
 from typing import Any, ClassVar
 

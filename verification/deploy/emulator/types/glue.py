@@ -97,7 +97,7 @@ class Job(ResourceType):
         return str(name)
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        # moto has no UpdateJob, and its jobs' runs hold nothing.
+        # moto has no UpdateJob, and its jobs' runs have no state.
         self.delete(place, physical_id, old)
         self.create(place, {**new, "Name": physical_id})
 

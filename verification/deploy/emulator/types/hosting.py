@@ -6,7 +6,7 @@ from ..engine.resources import Place, Properties, ResourceType
 
 
 class _Hosted(ResourceType):
-    """What the API makes, describes and deletes by a name, in the template's own shape."""
+    """A resource that the API handles by name, in the template's own shape."""
 
     api_name: ClassVar[str]
 

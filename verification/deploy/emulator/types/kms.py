@@ -29,7 +29,7 @@ class Key(ResourceType):
 
     def _rotate(self, place: Place, key_id: str, desired: Properties) -> None:
         if desired.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
-            return  # KMS rotates no other
+            return  # KMS rotates symmetric keys only
         if desired.get("EnableKeyRotation"):
             place.aws("kms").enable_key_rotation(KeyId=key_id)
         else:

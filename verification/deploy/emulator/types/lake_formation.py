@@ -11,7 +11,7 @@ _DEFAULTS = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions"
 
 
 class DataLakeSettings(ResourceType):
-    """An account has one: APPEND adds admins to those there, REPLACE drops the others.
+    """An account has one: APPEND adds admins to the existing ones, REPLACE drops the others.
 
     Defaults that are to be emptied stay as they are, as in AWS
     (aws-cloudformation/cloudformation-coverage-roadmap #2197). Deleting it takes its own admins
@@ -118,8 +118,8 @@ class TagAssociation(ResourceType):
         return f"{_identifier(desired['Resource'])}|{_identifier(desired['LFTags'])}"
 
     def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
-        # The service may take a removal by the key alone, so another value goes, too: the worse of
-        # what AWS leaves open, and what docs/pitfalls.md warns of.
+        # The service may remove by the key alone, so that another value goes, too. AWS leaves this
+        # open; this is the worse case, of which docs/pitfalls.md warns.
         place.aws("lakeformation").remove_lf_tags_from_resource(
             Resource=properties["Resource"], LFTags=properties["LFTags"]
         )

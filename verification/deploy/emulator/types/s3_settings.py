@@ -1,4 +1,4 @@
-"""A bucket's settings: what CloudFormation calls them, and the calls that make and read them."""
+"""A bucket's settings: CloudFormation's names, and the calls that write and read them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from ..engine.errors import ResourceError
 from ..engine.resources import Properties
 
 Setter = Callable[[Any, str, Any], None]
-# CloudFormation flattens what the API nests, and names it otherwise.
+# CloudFormation flattens nested members of the API, under other names.
 _EXPIRATION = {
     "ExpirationInDays": "Days",
     "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker",
@@ -72,7 +72,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rule_read(rule: dict[str, Any]) -> dict[str, Any]:
-    """The other way round."""
+    """Returns the template's form of a rule of the API."""
     properties = {key: rule[key] for key in _PLAIN if key in rule}
     properties["Prefix"] = rule["Filter"]["Prefix"]
     properties["Id"] = rule.get("ID")
@@ -133,7 +133,7 @@ def read_settings(s3: Any, bucket: str) -> Properties:
         try:
             return getattr(s3, f"get_{operation}")(Bucket=bucket).get(key)
         except ClientError as error:
-            # What a bucket lacks is an error of its own for each: NoSuchTagSet, ...
+            # Each missing setting is an error of its own: NoSuchTagSet, ...
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
                 raise
             return None

@@ -7,7 +7,7 @@ from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType
 from .ec2 import Described, retag
 
-# A rule's other side: its member in a template -> in the API, a list of one and the member there.
+# A rule's peer: its member in a template -> the API's list and its member there.
 _SIDES = {
     "CidrIp": ("IpRanges", "CidrIp"),
     "CidrIpv6": ("Ipv6Ranges", "CidrIpv6"),
@@ -31,7 +31,7 @@ def _permission(rule: Properties) -> Properties:
 
 
 def _rules(permissions: list[Properties], prefix: str) -> list[Properties]:
-    """The other way round; `end` is what the template calls a rule's other side."""
+    """Returns the template's form; `prefix` is the template's name for a rule's peer."""
     return [
         {
             **{key: permission[key] for key in _PORTS if key in permission},

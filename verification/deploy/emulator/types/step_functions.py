@@ -15,7 +15,7 @@ class StateMachine(ResourceType):
     def create(self, place: Place, desired: Properties) -> str:
         machines = place.aws("stepfunctions")
         name = desired.get("StateMachineName") or place.generated_name(80)
-        # CreateStateMachine returns one of the same name and definition: it makes no second.
+        # CreateStateMachine returns an existing one of the same name and definition.
         if name in {item["name"] for item in machines.list_state_machines()["stateMachines"]}:
             raise ResourceError(f"State Machine Already Exists: {name}")
         check_assumable(place, desired["RoleArn"], _STATES)
@@ -74,7 +74,7 @@ class StateMachine(ResourceType):
 
 
 def _logging(place: Place, desired: Properties) -> Properties:
-    """The API's names; a log group that is not there is refused, as by Step Functions."""
+    """Returns the API's form; refuses a missing log group, as Step Functions does."""
     configuration = desired.get("LoggingConfiguration", {"Level": "OFF"})
     groups = [
         item["CloudWatchLogsLogGroup"]["LogGroupArn"]

@@ -25,7 +25,7 @@ class LakeFormation:
     """The Lake Formation of one account in one region."""
 
     def __init__(self, account: str, aws: Callable[[str], Any]) -> None:
-        """Starts as a new account has it; `aws` makes a client of a service."""
+        """Starts with a new account's settings; `aws` makes a client of a service."""
         self._lookups = Lookups(account, aws)
         self._settings: Record = {
             "DataLakeAdmins": [],

@@ -6,7 +6,7 @@ from ..json_api import Handler, ServiceError
 
 
 class OptIns:
-    """Who has opted into Lake Formation's permissions on what, in one region."""
+    """The opt-ins of principals to Lake Formation's permissions, in one region."""
 
     def __init__(self) -> None:
         self._made: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Which permissions fit which kind of resource.
+"""The permissions that each kind of resource takes.
 
 As in "Lake Formation permissions per resource type" of AWS's page
 https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html, in the API's
