@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 from verification.supply.locks import (
@@ -79,7 +79,7 @@ def main() -> int:
         f"{len(reported) - len(open_items)} accepted",
         file=sys.stderr,
     )
-    return FOUND if open_items else 0
+    return CHECK_FAILED if open_items else 0
 
 
 def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:

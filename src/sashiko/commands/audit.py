@@ -8,7 +8,7 @@ import typer
 
 from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.settings.environment import load_deployed
 
 
@@ -52,4 +52,4 @@ def audit(
         summary = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
         typer.echo(summary + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
     if drift:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(CHECK_FAILED)

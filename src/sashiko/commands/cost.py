@@ -15,7 +15,7 @@ from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction
 from sashiko.aws.operations.templates import CDK_OUT, read_templates
 from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.core.files import read_json
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
@@ -60,7 +60,7 @@ def cost(
         problem = raised(costs.idle, before=read_json(against), allowed=settings.budget.idle_rise)
         if problem:
             print(f"error: {problem}", file=sys.stderr)
-            raise typer.Exit(FOUND)
+            raise typer.Exit(CHECK_FAILED)
 
 
 def as_json(costs: Costs) -> Mapping[str, object]:

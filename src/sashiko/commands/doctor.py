@@ -11,7 +11,7 @@ import typer
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import Settings, load_deployed
 
@@ -41,7 +41,7 @@ def doctor(
     if json_:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     if any(check.status == "failed" for check in checks):
-        raise typer.Exit(FOUND)
+        raise typer.Exit(CHECK_FAILED)
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:

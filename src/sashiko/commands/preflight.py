@@ -5,7 +5,7 @@ import sys
 import typer
 
 from sashiko.commands.options import DeployedEnvironment
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_deployed
 
@@ -42,7 +42,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
             passed = check(clients, expected)
     except RefusedError as refusal:
         print(f"refused: {refusal}", file=sys.stderr)
-        raise typer.Exit(FOUND) from refusal
+        raise typer.Exit(CHECK_FAILED) from refusal
     except DeniedError as error:
         print(f"not checked here, the serving stack does: {error}", file=sys.stderr)
         return

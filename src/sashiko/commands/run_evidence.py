@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from sashiko.core.exit_status import FOUND
+from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
@@ -98,7 +98,7 @@ def verify_run(folder: Path, *, home: Path, json_: bool) -> None:
     wrong = sum(bool(finding.problem) for finding in findings)
     print(f"{len(findings)} checked, {wrong or 'none'} not as on record", file=sys.stderr)
     if wrong:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(CHECK_FAILED)
 
 
 def _line(finding: Finding) -> str:
