@@ -103,7 +103,7 @@ def _template_repository(folder: Path, *releases: _Release) -> Path:
             if path.name == ".git":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copytree(release.template, folder, dirs_exist_ok=True)
+        shutil.copytree(release.template, folder, dirs_exist_ok=True, copy_function=shutil.copy)
         _commit(folder)
         _git(folder, "tag", f"v{release.version}")
     return folder
@@ -116,7 +116,7 @@ def _copy_text_files(project: Path, copy: Path) -> None:
         if source.is_file() and b"\0" not in source.read_bytes():
             target = copy / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy(source, target)
 
 
 def _set_source(project: Path, source: dict[str, str]) -> None:
@@ -144,7 +144,7 @@ def _apply(copy: Path, project: Path) -> Upgrade:
     for name in written:
         target = project / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(copy / name, target)
+        shutil.copy(copy / name, target)
     for name in deleted:
         (project / name).unlink()
     conflicts = [name for name in written if _has_conflict(project / name)]

@@ -29,7 +29,7 @@ FAULTS = {
     "missing-graph": missing_graph,
     "missing-tokenizer": lambda artifact: (artifact / "tokenizer.json").unlink(),
     "other-machine": lambda artifact: (artifact / "serving.json").write_text(
-        (artifact / "serving.json").read_text().replace('"cpu"', '"tpu"')
+        (artifact / "serving.json").read_text().replace('"onnx_backend"', '"tpu_backend"')
     ),
     "neuron-error": raises(f"raise RuntimeError({NEURON!r})"),
     "out-of-memory": raises("bytearray(1 << 62)"),

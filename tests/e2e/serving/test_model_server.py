@@ -63,7 +63,7 @@ def test_a_fault_says_nothing_of_the_request_and_its_cause_is_in_the_log(server)
 
 def test_a_machine_that_does_not_fit_is_named_to_whoever_asks(server) -> None:
     _, answer = server.ask("other-machine", GOOD)
-    assert "unknown target tpu" in answer["error"]
+    assert "there is no code/tpu_backend.py" in answer["error"]
 
 
 def test_a_bad_request_to_a_model_that_is_not_loaded_is_a_500_too(server) -> None:
