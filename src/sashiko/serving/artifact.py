@@ -28,7 +28,7 @@ _ON_CPU = "SASHIKO_ON_CPU"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one input: a label, and the positive label's probability."""
+    """The prediction for one input: the label, and the positive label's probability."""
 
     label: str
     score: float
@@ -43,7 +43,7 @@ class RequestRefusedError(InputError):
     """
 
     def __init__(self, message: str, *, position: int | None, reason: str) -> None:
-        """Takes the handler's own words."""
+        """Takes the handler's message, and its parts."""
         super().__init__(message)
         self.position = position
         self.reason = reason
@@ -65,34 +65,34 @@ class Artifact:
             folder: the unpacked artifact.
 
         Raises:
-            InputError: if the artifact is compiled for another machine than this one.
+            InputError: if the artifact is compiled for a different machine.
         """
         self._handler = handler
         try:
             self._model = handler.model_fn(str(folder))
-        # Of an artifact that is older than this class there is none to catch.
+        # The handlers of artifacts older than this class do not define it.
         except getattr(handler, "CannotServeError", ()) as error:
             raise InputError(str(error)) from error
-        about = json.loads((folder / "serving.json").read_text())
-        self.template: str = about["template"]
-        self.labels: tuple[str, str] = tuple(about["labels"])
+        bundle = json.loads((folder / "serving.json").read_text())
+        self.template: str = bundle["template"]
+        self.labels: tuple[str, str] = tuple(bundle["labels"])
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers one request, as the toolkit does.
 
         Raises:
-            RequestRefusedError: if the handler finds the request bad.
+            RequestRefusedError: if the handler refuses the request.
         """
-        # A champion may have been compiled when the handler still was three functions.
-        answer = getattr(self._handler, "transform_fn", self._in_three)
+        # The handler of an older champion has three functions in place of `transform_fn`.
+        transform = getattr(self._handler, "transform_fn", self._transform)
         try:
-            return str(answer(self._model, body, content_type, accept))
+            return str(transform(self._model, body, content_type, accept))
         except self._handler.BadRequestError as error:
             raise RequestRefusedError(
                 str(error), position=error.position, reason=error.reason
             ) from error
 
-    def _in_three(
+    def _transform(
         self, model: Any, body: bytes, content_type: str | None, accept: str | None
     ) -> str:
         inputs = self._handler.input_fn(body, content_type)
@@ -142,15 +142,15 @@ def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> I
         on_cpu: score an artifact for an accelerator by the model that it was compiled from.
 
     Raises:
-        InputError: if the archive is missing, damaged, no artifact of this project or holds a
-            pickle, or if it is compiled for another machine than this one.
+        InputError: if the archive is missing or damaged, is not an artifact of Compile, contains a
+            pickle, or is compiled for a different machine.
     """
     with tempfile.TemporaryDirectory(prefix="sashiko-artifact-") as name:
         folder = Path(name)
         unpack(archive, folder)
         refuse_pickles(folder, archive=archive)
         if not (folder / "code" / f"{_ENTRY}.py").is_file():
-            raise InputError(f"{archive} holds no code/{_ENTRY}.py: it is no artifact of Compile")
+            raise InputError(f"{archive} has no code/{_ENTRY}.py: give an artifact of Compile")
         environment = {_THRESHOLD: repr(threshold), _ON_CPU: "1" if on_cpu else "0"}
         with _importable(folder / "code"), _environment(environment):
             artifact = Artifact(importlib.import_module(_ENTRY), folder)
@@ -159,9 +159,9 @@ def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> I
 
 @contextmanager
 def _importable(code: Path) -> Iterator[None]:
-    """Lets the handler be imported so that another artifact's modules of the same names stay apart.
+    """Makes the handler importable, apart from another artifact's modules of the same names.
 
-    A handler imports what a target needs when it loads a model, and nothing later.
+    A handler imports its target's modules when it loads the model, and none later.
     """
     names = {path.stem for path in code.glob("*.py")}
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
@@ -191,5 +191,5 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _scalar(value: Any) -> str:
-    """Writes what JSON lacks: dates and times as ISO 8601, other values as text."""
+    """Formats a value that JSON has no type for: dates and times as ISO 8601, others as text."""
     return str(value.isoformat() if hasattr(value, "isoformat") else value)

@@ -1,4 +1,4 @@
-"""The compile lock as it is read: what an artifact was made of, by what, and what may serve it."""
+"""Reads the compile lock: how an artifact was compiled, and what may serve it."""
 
 from pathlib import Path
 
@@ -11,20 +11,20 @@ LOCK_FILE = "compile-lock.json"
 
 
 class CompileLock(BaseModel):
-    """What Compile wrote: `serving/container/lock.py`.
+    """The content of `compile-lock.json`, which `serving/container/lock.py` writes.
 
     Attributes:
-        target: what it was compiled for.
+        target: the compile target.
         image: the image that serves it: its name with tag or digest, without registry.
         neuron_sdk: the Neuron SDK of that image, if it has one.
         compiler: the version of its neuronx-cc, if it has one.
-        cores: accelerator cores of one worker, which holds one copy of the model; None if not
-            counted.
-        dtype: what the most of it is computed in.
+        cores: accelerator cores of one worker, which holds one copy of the model; None if the
+            target does not count cores.
+        dtype: the type of most computations.
         batch_sizes: rows of the compiled shapes, ascending.
         sequence_lengths: tokens of each row of the compiled shapes, ascending.
         tolerance: the largest allowed difference of a probability from the eager model's.
-        largest_difference: what Compile measured; None for an accelerator, which it has none of.
+        largest_difference: what Compile measured; None for an accelerator, as Compile has none.
         weights_sha256: of the trained model's `model.safetensors`.
         artifact: name -> hex SHA-256 of each file in the artifact.
         artifact_sha256: of `model.tar.gz` itself.
@@ -47,7 +47,7 @@ class CompileLock(BaseModel):
     artifact_sha256: str
 
     def facts(self) -> dict[str, str]:
-        """Returns what a registry shows of it: short words for tags and metadata."""
+        """Returns the values that a registry shows, short enough for tags and metadata."""
         facts = {
             "compile.target": self.target,
             "compile.image": self.image,

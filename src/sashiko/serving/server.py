@@ -20,21 +20,21 @@ HOST = "127.0.0.1"
 # What SageMaker accepts for a real-time endpoint:
 # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
 MAX_BODY_BYTES = 6 * 1024 * 1024
-_WAITING = 64  # requests, whose bodies are held
+_WAITING = 64  # requests, whose bodies are in memory
 _SHUTDOWN_SECONDS = 15  # 1,000 rows take about 10 s on two cores
 
 
-class Answerer(Protocol):
-    """What is served: an `Artifact`, or what a benchmark holds beside it."""
+class Responder(Protocol):
+    """Answers requests: an `Artifact`, or a stand-in that a benchmark compares it with."""
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers one request, or raises RequestRefusedError."""
 
 
-def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
+def build_app(artifact: Responder, *, waiting: int = _WAITING) -> "Starlette":
     """Returns the application; requests are scored one at a time, as by one SageMaker worker.
 
-    Of more than may wait each gets 503, and none is kept; `/ping` is answered whatever waits.
+    At most `waiting` requests are accepted at a time; the others get 503. `/ping` does not wait.
     """
     import anyio
     from starlette.applications import Starlette
@@ -44,7 +44,7 @@ def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
     from starlette.routing import Route
 
     one_at_a_time = anyio.CapacityLimiter(1)
-    present = 0
+    accepted = 0
 
     async def ping(_: "Request") -> Response:
         return Response()
@@ -52,18 +52,18 @@ def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
     async def invocations(request: "Request") -> Response:
         content_type = request.headers.get("content-type")
         if (content_type or "").split(";")[0].strip().lower() != JSON:
-            # As on an endpoint, where the handler refuses it: not 415.
+            # 400, not 415: as on an endpoint, where the handler refuses it.
             raise _refusal(400, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
-        nonlocal present
-        if present >= waiting:
-            raise _refusal(503, f"{present} requests wait already: ask again later")
-        present += 1
+        nonlocal accepted
+        if accepted >= waiting:
+            raise _refusal(503, f"{accepted} requests are waiting: try again later")
+        accepted += 1
         try:
             body = await _body(request)
             async with one_at_a_time:
                 return await answer(request, body, content_type)
         finally:
-            present -= 1
+            accepted -= 1
 
     async def answer(request: "Request", body: bytes, content_type: str | None) -> Response:
         if await request.is_disconnected():
@@ -81,24 +81,26 @@ def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
     async def refuse(_: "Request", error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        return told(error.detail, error.status_code, error.headers)
+        return error_response(error.detail, error.status_code, error.headers)
 
-    async def gone(_: "Request", __: Exception) -> Response:
-        return Response(status_code=400)  # which nobody reads
+    async def disconnect(_: "Request", __: Exception) -> Response:
+        return Response(status_code=400)  # the client is gone
 
     async def fail(_: "Request", __: Exception) -> Response:
-        return told("internal error: see the server's log", 500)
+        return error_response("internal error: see the server's log", 500)
 
-    def told(error: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        # In ASCII: a reason may hold what UTF-8 has not.
-        return Response(json.dumps({"error": error}), status, headers, media_type=JSON)
+    def error_response(
+        reason: str, status: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        # As ASCII: a reason may contain a lone surrogate, which UTF-8 cannot encode.
+        return Response(json.dumps({"error": reason}), status, headers, media_type=JSON)
 
     return Starlette(
         routes=[
             Route("/ping", ping, methods=["GET"]),
             Route("/invocations", invocations, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: refuse, ClientDisconnect: gone, Exception: fail},
+        exception_handlers={HTTPException: refuse, ClientDisconnect: disconnect, Exception: fail},
     )
 
 
@@ -109,7 +111,7 @@ def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int =
         archive: `model.tar.gz`.
         threshold: the probability at or above which the positive label is given.
         port: on 127.0.0.1; 0 takes a free one.
-        waiting: how many requests it takes on at once; of more, each gets 503.
+        waiting: how many requests are accepted at a time; the others get 503.
 
     Raises:
         InputError: if the port is taken, or the artifact cannot be loaded.
@@ -118,8 +120,8 @@ def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int =
         serve(artifact, listener, waiting=waiting)
 
 
-def serve(artifact: Answerer, listener: socket.socket, *, waiting: int = _WAITING) -> None:
-    """Serves what answers requests until Ctrl-C."""
+def serve(artifact: Responder, listener: socket.socket, *, waiting: int = _WAITING) -> None:
+    """Answers requests until Ctrl-C."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -132,7 +134,7 @@ def serve(artifact: Answerer, listener: socket.socket, *, waiting: int = _WAITIN
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
-    # uvicorn stops in order and then raises the signal again, which some callers ignore.
+    # After an orderly stop, uvicorn raises the signal again.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     print("stopped", file=sys.stderr)
@@ -163,7 +165,7 @@ def listen(port: int) -> socket.socket:
     Raises:
         InputError: if the port is taken.
     """
-    # Unless TCP is named asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
+    # Unless TCP is named, asyncio leaves Nagle's algorithm on, which delays each answer by 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

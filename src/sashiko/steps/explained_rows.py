@@ -18,7 +18,7 @@ from sashiko.core.joining import positions
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools
-from sashiko.serving.container.text import columns, filled
+from sashiko.serving.container.text import columns, text_pieces
 from sashiko.settings.recipe import TextSection
 from sashiko.training.examples import read_split
 
@@ -132,7 +132,7 @@ def read_pieces(
     source = processing_input("data") / "data.parquet"
     needed = dict.fromkeys((contract.key, *columns(text.template)))
     values = take_keys(read_columns(source, tuple(needed)), contract.key, source).to_pylist()
-    pieces = tuple(tuple(filled(text.template, row, text.missing)) for row in values)
+    pieces = tuple(tuple(text_pieces(text.template, row, text.missing)) for row in values)
     for key, row, expected in zip(keys.to_pylist(), pieces, texts, strict=True):
         if "".join(part for _, part in row) != expected:
             raise InputError(

@@ -1,1 +1,1 @@
-"""All that runs in the serving image: plain files with sibling imports, for Python 3.10."""
+"""The code that runs in the serving image: plain files with sibling imports, for Python 3.10."""

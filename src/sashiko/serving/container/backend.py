@@ -1,4 +1,4 @@
-"""Runs compiled shapes by the backend of the artifact's target."""
+"""Opens the backend of an artifact's target, which runs the compiled shapes."""
 
 import importlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Scores = NDArray[np.float32]
 
 
 class CannotServeError(Exception):
-    """This machine or its settings do not fit the artifact; the message says how, and the fix."""
+    """This machine or its settings do not fit the artifact; the message names cause and fix."""
 
 
 class Backend(Protocol):
@@ -24,7 +24,7 @@ class Backend(Protocol):
         """Scores one full bucket.
 
         Args:
-            bucket: which one.
+            bucket: the compiled shape.
             ids: token ids, (bucket.batch, bucket.length).
             mask: 1 for a token and 0 for padding, of the same shape.
 
@@ -35,7 +35,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Machine:
-    """What a process may use of this machine.
+    """The resources of this machine that a process may use.
 
     Attributes:
         threads: for each operator on a CPU; 0 for every core.
@@ -61,7 +61,7 @@ def open_backend(
     Raises:
         CannotServeError: if this machine or its settings do not fit the target.
     """
-    # Each runtime is in the image of its target only, so it is imported only here.
+    # The image of a target contains only that target's runtime, so it is imported here.
     if on_cpu and (folder / EAGER_FOLDER).is_dir():
         from eager_backend import EagerBackend
 

@@ -1,4 +1,4 @@
-"""What an artifact says of itself: `serving.json`, by Compile for the handler."""
+"""An artifact's `serving.json`, which Compile writes and the handler reads."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ class Bundle:
         backend: the module in `code/` that runs its shapes.
         labels: the negative and the positive label.
         template: turns a row of columns into the text that the model reads.
-        missing: stands in that text where a column is null.
+        missing: replaces a null column in that text.
         truncate: cut texts that fit no bucket, instead of refusing them.
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
@@ -56,19 +56,19 @@ class Bundle:
 
     @property
     def max_length(self) -> int:
-        """The most tokens that a text may have."""
+        """The largest number of tokens of a text."""
         return max(bucket.length for bucket in self.buckets)
 
 
 def shapes(
     batch_sizes: Sequence[int], sequence_lengths: Sequence[int], *, suffix: str = ""
 ) -> tuple[Bucket, ...]:
-    """Returns a bucket for each batch size and length, by length and batch.
+    """Returns a bucket for each batch size and length, sorted by length and batch.
 
     Args:
         batch_sizes: rows per run.
         sequence_lengths: tokens per row.
-        suffix: of the buckets' files; they have none if it is empty.
+        suffix: of the buckets' files; empty if they have no files.
     """
     return tuple(
         Bucket(batch, length, f"model_b{batch}_l{length}{suffix}" if suffix else "")

@@ -1,4 +1,4 @@
-"""A fine-tuned classifier of Hugging Face, as Compile exports it and as it runs by itself."""
+"""A fine-tuned Hugging Face classifier, which Compile exports or which runs uncompiled."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ _WEIGHTS = ".safetensors"
 
 
 class CompileError(Exception):
-    """The model cannot be compiled as asked; the message says why and what to change."""
+    """The model cannot be compiled with these settings; the message names cause and fix."""
 
 
 class PositiveProbability(torch.nn.Module):
@@ -40,11 +40,11 @@ class PositiveProbability(torch.nn.Module):
 
 
 def load_classifier(folder: Path) -> PositiveProbability:
-    """Loads a Hugging Face folder in float32 with attention written out as plain operators.
+    """Loads a Hugging Face folder in float32, with attention as plain operators.
 
     Raises:
-        CompileError: if loading it could run code, the weights cannot be read or some are missing
-            (they would be random), or there are not two labels.
+        CompileError: if loading it could run code, weights cannot be read or are missing (they
+            would be random), or the model does not have two labels.
     """
     refuse_code(folder)
     disable_progress_bar()
@@ -67,17 +67,17 @@ def load_classifier(folder: Path) -> PositiveProbability:
         raise CompileError(f"model.safetensors lacks {missing}: give the output of Train")
     if model.config.num_labels != 2:
         raise CompileError(f"the model has {model.config.num_labels} labels, expected 2")
-    # Not by an argument of from_pretrained: its name differs between the images' transformers.
+    # The argument of from_pretrained for the type differs between the images' transformers.
     return PositiveProbability(model.float()).eval()
 
 
 def refuse_code(folder: Path) -> None:
     """Refuses a Hugging Face folder that names code to run, or weights that could be code.
 
-    `transformers` would pass over both where it can, and then load another model than was meant.
+    Where it can, `transformers` ignores both, and then loads a different model.
 
     Raises:
-        CompileError: naming the file and what is wrong with it.
+        CompileError: if there is such a file, with its name and the fix.
     """
     for file in sorted(folder.glob("*.json")):
         try:
@@ -103,10 +103,10 @@ def refuse_code(folder: Path) -> None:
 
 
 def longest_input(classifier: Any) -> int | None:
-    """Returns how many tokens a classifier reads at most; None where nothing limits it.
+    """Returns the largest number of tokens that a classifier reads; None if it has no limit.
 
-    RoBERTa and its kin number positions from behind the padding token's id, so that many of their
-    position embeddings stand for no token.
+    RoBERTa and related models number positions from the padding token's id plus one, so the
+    position embeddings up to that id stand for no token.
     """
     limit: int | None = getattr(classifier.config, "max_position_embeddings", None)
     embeddings = getattr(classifier.base_model, "embeddings", None)
@@ -116,10 +116,10 @@ def longest_input(classifier: Any) -> int | None:
 
 
 def check_lengths(model: PositiveProbability, sequence_lengths: Sequence[int]) -> None:
-    """Holds that the model can read the compiled lengths.
+    """Checks that the model can read the compiled lengths.
 
     Raises:
-        CompileError: naming the longest one, and the model's.
+        CompileError: if the longest one exceeds the model's limit.
     """
     longest = longest_input(model.classifier)
     if longest is not None and max(sequence_lengths) > longest:

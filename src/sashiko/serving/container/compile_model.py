@@ -1,4 +1,4 @@
-"""Compile: a fine-tuned model becomes the artifact that is served, and the lock that says how.
+"""Compile: turns a fine-tuned model into the served artifact and its compile lock.
 
 Runs in the serving image as a plain file:
 `python3 /opt/ml/processing/input/code/compile_model.py`.
@@ -48,19 +48,20 @@ def compile_job(job: Job) -> None:
     """Writes `artifact/model.tar.gz` and `lock/compile-lock.json`.
 
     Raises:
-        CompileError: if the model, the settings or the difference to the eager model won't do.
+        CompileError: if the model or the settings are refused, or the compiled model differs too
+            much from the eager one.
     """
     settings = _read(job.input("config") / "compile.json")
     text = _read(job.input("config") / "text.json")
-    target = _read(job.input("code") / "target.json")  # by sashiko.pipeline.staging
+    target = _read(job.input("code") / "target.json")  # sashiko.pipeline.staging writes it
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
         archive = Path(scratch, "model.tar.gz")
         artifact.mkdir()
-        _say("unpacking the model")
+        _log("unpacking the model")
         _unpack(job.input("model") / "model.tar.gz", source)
         model = load_classifier(source)
-        _say(f"exporting for {settings['target']}")
+        _log(f"exporting for {settings['target']}")
         exported = export(model, source, artifact, settings, target)
         bundle = Bundle(
             target=settings["target"],
@@ -76,8 +77,8 @@ def compile_job(job: Job) -> None:
         write_bundle(bundle, artifact)
         shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
         _copy_handler(target["handler"], job.input("code"), artifact / "code")
-        difference = _verified(model, artifact, bundle, tolerance=settings["tolerance"])
-        _say("packing the artifact")
+        difference = _measure_difference(model, artifact, bundle, tolerance=settings["tolerance"])
+        _log("packing the artifact")
         pack(artifact, archive)
         write_lock(
             job.output("lock"),
@@ -101,13 +102,13 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise CompileError(f"{archive} does not exist: run Train again") from error
 
 
-def _verified(
+def _measure_difference(
     model: PositiveProbability, artifact: Path, bundle: Bundle, *, tolerance: float
 ) -> float:
-    _say(f"comparing {len(bundle.buckets)} shapes with the eager model")
+    _log(f"comparing {len(bundle.buckets)} shapes with the eager model")
     difference = largest_difference(model, artifact, bundle)
-    _say(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
-    # Written so that NaN fails.
+    _log(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
+    # With `not`, so that NaN fails.
     if not difference <= tolerance:
         raise CompileError(
             f"the compiled model differs from the eager one by {difference:.3g}, more than "
@@ -123,7 +124,7 @@ def _copy_handler(names: Sequence[str], code: Path, folder: Path) -> None:
 
 
 def _publish(source: Path, target: Path) -> None:
-    """Moves a file, possibly between file systems, so that it appears whole or not at all."""
+    """Copies a file, possibly between file systems, so that no partial file has its name."""
     partial = target.with_suffix(".part")
     shutil.copyfile(source, partial)
     partial.replace(target)
@@ -133,12 +134,12 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Compiles; bad input, or a full disk, is one line on stderr and in `output/failure`."""
+    """Compiles; bad input and a full disk are reported on stderr and in `output/failure`."""
     job = Job(Path(os.environ.get("OPT_ML", "/opt/ml")))
     try:
         compile_job(job)
@@ -153,7 +154,7 @@ def main() -> None:
 
 def _fail(job: Job, reason: str) -> NoReturn:
     failure = job.root / "output" / "failure"
-    with suppress(OSError):  # on a full disk the message on stderr is all there is
+    with suppress(OSError):  # on a full disk the message goes to stderr only
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{reason}\n", encoding="utf-8")
     sys.exit(f"error: {reason}")

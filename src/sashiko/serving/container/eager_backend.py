@@ -1,4 +1,4 @@
-"""Target gpu, and an accelerator's model on a CPU: the model itself, from safetensors."""
+"""Backend of target gpu, and of accelerators' artifacts on a CPU: the model itself, in torch."""
 
 from pathlib import Path
 
@@ -14,17 +14,17 @@ def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "EagerBacken
 
 
 class EagerBackend:
-    """Runs a Hugging Face folder by torch."""
+    """Runs a Hugging Face model with torch."""
 
     def __init__(self, folder: Path, *, device: str) -> None:
         """Loads the model.
 
         Args:
             folder: config.json and model.safetensors.
-            device: torch's name of it, such as `cuda:0`.
+            device: torch's device name, such as `cuda:0`.
 
         Raises:
-            CannotServeError: if there is no such device.
+            CannotServeError: if the device does not exist.
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise CannotServeError(

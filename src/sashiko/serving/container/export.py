@@ -1,4 +1,4 @@
-"""What an artifact contains in addition to the tokenizer and the handler, by its target."""
+"""Exports a model into an artifact with the exporter of its target."""
 
 import importlib
 import shutil
@@ -23,7 +23,7 @@ class Exported:
         packages: the exporter's packages, whose versions go into the compile lock.
         dtype: the type of most computations.
         onnx_opset: of an ONNX graph.
-        cores: accelerator cores of one copy of the model, so of one worker.
+        cores: accelerator cores of one copy of the model, and so of one worker.
         runtime: JSON values for the target's backend, which reads them in `Bundle.runtime`.
     """
 
@@ -44,8 +44,8 @@ def export(
 ) -> Exported:
     """Writes the compiled model into the artifact's folder.
 
-    For an accelerator the trained model is copied too: Evaluate, and later runs that compare a
-    candidate with this model as the champion, score it on a CPU.
+    For an accelerator, the trained model is copied too, as Evaluate scores it on a CPU, and so do
+    later runs that compare a candidate with this model as the champion.
 
     Args:
         model: the trained model.
@@ -61,7 +61,7 @@ def export(
     check_lengths(model, settings["sequence_lengths"])
     if target["accelerated"]:
         _copy_model(source, artifact / EAGER_FOLDER)
-    # The packages of an exporter are in the image of its target only.
+    # An exporter's packages are in the image of its target only.
     exported: Exported = importlib.import_module(target["exporter"]).export(
         model, artifact, settings
     )

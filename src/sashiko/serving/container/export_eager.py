@@ -1,4 +1,4 @@
-"""Exporter of target gpu: nothing to compile, the artifact's own model takes every shape."""
+"""Exporter of target gpu: compiles nothing, as the trained model itself runs every shape."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""A fine-tuned classifier to Neuron graphs: one for each (batch, length), weights in each.
+"""Exporter of target inf2: one Neuron graph for each (batch, length), each with the weights.
 
-Not verified on hardware. Written against optimum-neuron 0.4.1, which the serving image has:
-`optimum.exporters.neuron.export` is what its command `optimum-cli export neuron` ends in, without
-the command's look-ups on the hub and its cache of compiled models there. It runs on a CPU: the
-compiler needs no Neuron device when it is told the instance type.
+Not verified on hardware. Written against optimum-neuron 0.4.1, which the serving image has. It
+calls `optimum.exporters.neuron.export` like the command `optimum-cli export neuron`, but without
+the command's requests to the hub and to the cache of compiled models there. It runs on a CPU: the
+compiler needs no Neuron device if the instance type is given.
 """
 
 import copy
@@ -22,11 +22,11 @@ from classifier import CompileError, PositiveProbability, quiet
 from export import Exported
 from neuron_machine import Neuron
 
-INSTANCE_TYPE = "inf2"  # always named: without a device optimum-neuron takes trn1
+INSTANCE_TYPE = "inf2"  # always given: without a device, optimum-neuron's default is trn1
 SUFFIX = ".neuron"
 _TASK = "text-classification"
 _CORES = 1  # a traced graph runs on one
-TIED_TO = ("neuronx-cc", "torch-neuronx")
+COMPILER_PACKAGES = ("neuronx-cc", "torch-neuronx")
 # An inf2.xlarge has 16 GB for two workers, and each loads every graph.
 MOST_BYTES = 4 << 30
 
@@ -35,56 +35,56 @@ def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]
     """Exports a model, a graph for each batch size and length: see `export.export`.
 
     Raises:
-        CompileError: if the compiler is missing, is another one than the lock is to name, or fails;
-            or if the graphs are too large for the smallest instance.
+        CompileError: if the compiler is missing, fails or differs from the one that the lock names,
+            or the graphs are too large for the smallest instance.
     """
-    tied_to = installed(os.environ.get("NEURON_COMPILER"))
+    versions = compiler_versions(os.environ.get("NEURON_COMPILER"))
     auto_cast = settings["auto_cast"]
     buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"], suffix=SUFFIX)
     inputs: Sequence[str] = ()
     for bucket in buckets:
-        # The exporter changes the configuration of what it is given.
+        # The exporter changes the classifier's configuration.
         classifier = copy.deepcopy(model.classifier)
         inputs = compile_graph(classifier, bucket, folder / bucket.graph, auto_cast=auto_cast)
     _check_size(folder, buckets)
-    neuron = Neuron(inputs=tuple(inputs), cores=_CORES, packages=tied_to)
+    neuron = Neuron(inputs=tuple(inputs), cores=_CORES, packages=versions)
     return Exported(
         buckets=buckets,
-        packages=("optimum-neuron", *TIED_TO),
+        packages=("optimum-neuron", *COMPILER_PACKAGES),
         dtype="float32" if auto_cast == "none" else "bfloat16",
         cores=_CORES,
         runtime=asdict(neuron),
     )
 
 
-def installed(compiler: str | None) -> dict[str, str]:
-    """Returns the versions that graphs are tied to.
+def compiler_versions(compiler: str | None) -> dict[str, str]:
+    """Returns the versions of the packages that graphs depend on.
 
     Args:
-        compiler: the version of neuronx-cc that the image is known to have.
+        compiler: the version of neuronx-cc that `images.yaml` names for the image.
 
     Raises:
         CompileError: if a package is missing, or the image has another compiler: its tag was moved.
     """
     try:
-        found = {name: version(name) for name in TIED_TO}
+        versions = {name: version(name) for name in COMPILER_PACKAGES}
     except PackageNotFoundError as error:
-        raise _not_the_image(str(error.name)) from error
-    public = found["neuronx-cc"].partition("+")[0]  # +<commit> comes after it
-    if public != compiler:
+        raise _wrong_image(str(error.name)) from error
+    release = versions["neuronx-cc"].partition("+")[0]  # without +<commit>
+    if release != compiler:
         raise CompileError(
-            f"this image has neuronx-cc {public}, "
+            f"this image has neuronx-cc {release}, "
             f"src/sashiko/aws/resources/images/images.yaml says {compiler}: AWS has moved "
-            "its tag; look at the new image, then change the map or pin the old digest "
+            "its tag; review the new image, then change the map or pin the old digest "
             "(image_digests)"
         )
-    return found
+    return versions
 
 
 def compile_graph(
     classifier: torch.nn.Module, bucket: Bucket, path: Path, *, auto_cast: str
 ) -> Sequence[str]:
-    """Compiles one shape into a TorchScript file that gives logits.
+    """Compiles one shape into a TorchScript file that returns logits.
 
     Args:
         classifier: the Hugging Face model; its configuration is changed.
@@ -102,14 +102,14 @@ def compile_graph(
     try:
         from optimum.neuron.utils.instance import align_compilation_target
 
-        # Before neuronx-distributed is imported, which reads what this sets.
+        # Before neuronx-distributed is imported, which reads the variable that this sets.
         align_compilation_target(INSTANCE_TYPE, override=True)
         import optimum.exporters.neuron.model_configs  # noqa: F401  it registers architectures
         from optimum.exporters.neuron import export
         from optimum.exporters.tasks import TasksManager
         from optimum.neuron.utils import InputShapesArguments
     except ImportError as error:
-        raise _not_the_image(str(error.name)) from error
+        raise _wrong_image(str(error.name)) from error
     try:
         constructor = TasksManager.get_exporter_config_constructor(
             exporter="neuron", model=classifier, task=_TASK, library_name="transformers"
@@ -117,7 +117,11 @@ def compile_graph(
     except (KeyError, ValueError) as error:
         raise CompileError(f"optimum-neuron cannot export this model: {error}") from error
     shape = InputShapesArguments(batch_size=bucket.batch, sequence_length=bucket.length)
-    with tempfile.TemporaryDirectory(prefix="neuronx-") as workdir, _told(bucket), quiet():
+    with (
+        tempfile.TemporaryDirectory(prefix="neuronx-") as workdir,
+        _translate_errors(bucket),
+        quiet(),
+    ):
         inputs, _ = export(
             model_or_path=classifier,
             config=constructor(classifier.config, dynamic_batch_size=False, input_shapes=shape),
@@ -132,15 +136,15 @@ def compile_graph(
 
 
 @contextmanager
-def _told(bucket: Bucket) -> Iterator[None]:
-    """Says what the compiler's failure means; torch-neuronx gives its exit status alone."""
+def _translate_errors(bucket: Bucket) -> Iterator[None]:
+    """Explains a failure of the compiler, of which torch-neuronx reports only the exit status."""
     try:
         yield
     except RuntimeError as error:
-        killed = "; it was killed, most often because memory ran out" if "-9" in str(error) else ""
+        hint = "; it was killed, most often because memory ran out" if "-9" in str(error) else ""
         raise CompileError(
             f"the Neuron compiler failed for {bucket.batch} rows of {bucket.length} tokens: "
-            f"{error}{killed}. Give `jobs.scoring` an instance with more memory, or compile "
+            f"{error}{hint}. Give `jobs.scoring` an instance with more memory, or compile "
             "smaller batches (compile.batch_sizes)"
         ) from error
 
@@ -155,7 +159,7 @@ def _check_size(folder: Path, buckets: Sequence[Bucket]) -> None:
         )
 
 
-def _not_the_image(package: str) -> CompileError:
+def _wrong_image(package: str) -> CompileError:
     return CompileError(
         f"compile.target: inf2 needs AWS's Neuron image, and this machine lacks {package}: compile "
         "for cpu here (--set compile.target=cpu)"

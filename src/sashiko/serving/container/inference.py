@@ -1,12 +1,12 @@
 """The handler: the two functions that SageMaker's Hugging Face toolkit calls.
 
-The file and its siblings travel in the artifact's `code/` folder. Every way to a score goes through
-these functions: the endpoint, the local server, `sashiko predict` and the Evaluate step.
+This file and its siblings are in the artifact's `code/` folder. Everything that scores calls these
+functions: the endpoint, the local server, `sashiko predict` and the Evaluate step.
 
-The toolkit (sagemaker-huggingface-inference-toolkit 2.6.0, `handler_service.handle`) answers 400 to
-whatever is raised, and the model server calls a worker healthy whose model did not load. An
-endpoint's alarm on 5XX would see neither, so on an endpoint only a bad request is raised; a fault
-is answered with the status 500, also that of loading the model.
+The toolkit (sagemaker-huggingface-inference-toolkit 2.6.0, `handler_service.handle`) answers every
+exception with 400, and the model server reports a worker as healthy even if its model did not load.
+An endpoint's alarm on 5XX would miss both. So on an endpoint only a bad request raises an
+exception; every other fault, including a model that did not load, is answered with 500.
 """
 
 import json
@@ -44,20 +44,20 @@ def model_fn(model_dir: str, context: Any = None) -> Loader:
     """Loads an unpacked artifact.
 
     The threshold comes from `SASHIKO_THRESHOLD`, the number of threads from `OMP_NUM_THREADS`
-    (default: every core). With `SASHIKO_ON_CPU=1` an artifact for an accelerator is scored on the
-    CPU, by the model in it: that is for the pipeline's jobs, which have no accelerator.
+    (default: every core). `SASHIKO_ON_CPU=1` is for the pipeline's jobs, which have no accelerator:
+    the trained model in an accelerator's artifact then scores on the CPU.
 
     Args:
         model_dir: the artifact's folder.
-        context: of the model server, which knows this worker's GPU; None elsewhere.
+        context: the model server's, with this worker's GPU; None elsewhere.
 
     Returns:
-        What gives the model. On an endpoint it may not be loaded yet: each request tries again, as
-        the toolkit does, since the cause may pass (cores that a worker before still holds).
+        A function that returns the model. On an endpoint the model may not be loaded yet: each
+        request tries again, as the cause may pass (a previous worker that still holds its cores).
 
     Raises:
-        ValueError: if one of the two numbers is not a sensible one, or there is no threshold: a
-            model must not be served at another one than it was judged at.
+        ValueError: if one of the two numbers is invalid, or there is no threshold: a model must be
+            served at the threshold that it was judged at.
         CannotServeError: if this machine does not fit the artifact.
     """
     gpu = int((context.system_properties.get("gpu_id") if context else None) or 0)
@@ -81,15 +81,15 @@ def transform_fn(
     """Answers one request: see `payload.parse_request` and `payload.format_response`.
 
     Args:
-        model: what `model_fn` returned.
+        model: the result of `model_fn`.
         body: the request's body.
         content_type: its `Content-Type` header.
         accept: its `Accept` header.
-        context: of the model server, which is given the status of a fault; None elsewhere.
+        context: the model server's, which takes the status of a fault; None elsewhere.
 
     Raises:
-        BadRequestError: for another content type, shape or size than is allowed, or if an input is
-            empty, too long, or not a row of the template's columns. The toolkit makes it a 400.
+        BadRequestError: if content type, shape or size are not allowed, or if an input is empty,
+            too long, or not a row of the template's columns. The toolkit answers it with 400.
     """
     try:
         return _respond(model(), body, content_type, accept)
@@ -100,9 +100,9 @@ def transform_fn(
             raise
         _logger.exception("the request failed")
         context.set_response_status(500, "Internal Server Error")
-        # What cannot serve here says so of the machine, and nothing of the request.
-        told = isinstance(error, CannotServeError)
-        return json.dumps({"error": str(error) if told else "internal error: see the log"})
+        # CannotServeError is about the machine, and its message contains nothing of the request.
+        is_public = isinstance(error, CannotServeError)
+        return json.dumps({"error": str(error) if is_public else "internal error: see the log"})
 
 
 def _load(folder: Path, gpu: int) -> Model:

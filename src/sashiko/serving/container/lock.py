@@ -1,4 +1,4 @@
-"""The compile lock: what an artifact was made of, by what, and what may serve it."""
+"""Writes the compile lock: how an artifact was compiled, and what may serve it."""
 
 import json
 import os
@@ -30,14 +30,14 @@ def write_lock(
     Image, SDK and compiler come from the environment: a job cannot read its own image's name.
 
     Args:
-        folder: where it goes.
+        folder: the folder to write to.
         settings: the recipe's section `compile`.
-        exported: what was compiled.
-        difference: the largest one from the eager model's probabilities; None where no machine
-            without the accelerator can tell.
+        exported: the compiled model.
+        difference: the largest one from the eager model's probabilities; None for an accelerator,
+            without which it cannot be measured.
         weights: the trained model's file.
         artifact: the artifact's folder.
-        archive: the same, packed.
+        archive: the packed artifact.
     """
     lock = {
         "target": settings["target"],

@@ -1,6 +1,6 @@
-"""Target inf2: graphs that the Neuron compiler made, each on the NeuronCore of this process.
+"""Backend of target inf2: compiled Neuron graphs, all on the NeuronCore of this process.
 
-Not verified on hardware. Read for it: torch-neuronx's TorchScript interface as optimum-neuron
+Not verified on hardware. Sources: torch-neuronx's TorchScript interface as optimum-neuron
 0.4.1 uses it (optimum/neuron/modeling_traced.py), and the runtime's environment variables.
 """
 
@@ -26,12 +26,12 @@ class NeuronBackend:
     """Runs the graphs of one artifact."""
 
     def __init__(self, folder: Path, buckets: tuple[Bucket, ...], neuron: Neuron) -> None:
-        """Loads every graph: a start-up has minutes, an invocation 60 seconds.
+        """Loads every graph now: a start-up may take minutes, an invocation 60 seconds.
 
         Args:
             folder: the unpacked artifact.
             buckets: its compiled shapes.
-            neuron: what they are tied to.
+            neuron: the requirements of its graphs.
 
         Raises:
             CannotServeError: if packages, cores or devices are not what the graphs need.
@@ -44,30 +44,30 @@ class NeuronBackend:
         """Scores one full bucket: see `backend.Backend`.
 
         Raises:
-            ValueError: if a shape is not the compiled one; the runtime's own error would stop it.
+            ValueError: if a shape is not the compiled one; the runtime would stop the process.
         """
         shape = (bucket.batch, bucket.length)
         if ids.shape != shape or mask.shape != shape:
             raise ValueError(f"{bucket.graph} takes {shape}, not {ids.shape} and {mask.shape}")
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         with torch.no_grad():
             outputs = self._graphs[bucket](
-                *[torch.from_numpy(given[name]) for name in self._inputs]
+                *[torch.from_numpy(inputs[name]) for name in self._inputs]
             )
         logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
         if tuple(logits.shape) != (bucket.batch, _LABELS):
-            raise ValueError(f"{bucket.graph} gave {tuple(logits.shape)}, not a row per text")
+            raise ValueError(f"{bucket.graph} returned {tuple(logits.shape)}, not a row per text")
         scores: Scores = torch.softmax(logits.float(), dim=-1)[:, 1].numpy()
         return scores
 
 
 def load_graph(path: Path) -> Callable[..., Any]:
-    """Loads a graph onto the core that the runtime gave to this process.
+    """Loads a graph onto the core that the runtime assigned to this process.
 
     Raises:
         CannotServeError: if the runtime refuses it.
     """
-    import torch_neuronx  # noqa: F401  it tells torch.jit how to read the file
+    import torch_neuronx  # noqa: F401  torch.jit needs it to read the file
 
     try:
         graph: Callable[..., Any] = torch.jit.load(str(path))

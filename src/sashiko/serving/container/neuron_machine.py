@@ -1,6 +1,6 @@
-"""What must hold of a machine and its settings before a Neuron graph is loaded.
+"""Checks this machine and its settings before a Neuron graph is loaded.
 
-The runtime's own messages name neither the setting nor the fix, and some come at the first
+The runtime's own messages name neither the setting nor the fix, and some of them come at the first
 request, long after the deploy.
 """
 
@@ -23,12 +23,12 @@ _DEVICES = Path("/dev")
 
 @dataclass(frozen=True)
 class Neuron:
-    """What compiled Neuron graphs depend on; `Bundle.runtime` of target inf2.
+    """The requirements of compiled Neuron graphs: `Bundle.runtime` of target inf2.
 
     Attributes:
         inputs: names of a graph's inputs, in their order.
         cores: NeuronCores of one copy of the model.
-        packages: package -> the version that compiled them; another one may refuse to load them.
+        packages: package -> the version that compiled them; others may refuse to load them.
     """
 
     inputs: Sequence[str]
@@ -39,17 +39,17 @@ class Neuron:
 def prepare(neuron: Neuron) -> None:
     """Checks packages, settings and devices, and takes as many cores as the graphs need.
 
-    Call it before the runtime starts: without `NEURON_RT_NUM_CORES` the first of several workers
-    takes every core, and the next ones find none.
+    Call it before the runtime starts: without `NEURON_RT_NUM_CORES`, the first of several workers
+    takes every core.
 
     Raises:
-        CannotServeError: naming what differs, and the fix.
+        CannotServeError: if a requirement is not met, with the fix.
     """
     check_packages(neuron.packages)
     for name in _COMPILES_AT_START:
         if name in os.environ:
             raise CannotServeError(
-                f"{name} is set, which asks for a model that is compiled while the endpoint "
+                f"{name} is set, which makes the toolkit compile a model while the endpoint "
                 "starts; this artifact is compiled already: unset it"
             )
     devices = len([path for path in _DEVICES.glob("neuron*") if path.name[6:].isdigit()])
@@ -58,41 +58,42 @@ def prepare(neuron: Neuron) -> None:
 
 
 def check_packages(expected: Mapping[str, str]) -> None:
-    """Holds that what made the graphs is installed: another version may refuse to load them.
+    """Checks that the versions that compiled the graphs are installed; others may not load them.
 
     Raises:
-        CannotServeError: naming package and versions.
+        CannotServeError: if a version differs.
     """
-    for name, made_by in expected.items():
+    for name, compiled_with in expected.items():
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError as error:
             raise CannotServeError(
                 f"the artifact is compiled for inf2, and {name} is not installed here: serve it in "
                 "the image of its compile lock on ml.inf2; on this machine compile for cpu "
                 "(compile.target)"
             ) from error
-        if found != made_by:
+        if installed != compiled_with:
             raise CannotServeError(
-                f"the artifact was compiled with {name} {made_by}, and {found} is installed: serve "
-                "it in the image of its compile lock, or run the pipeline again for this one"
+                f"the artifact was compiled with {name} {compiled_with}, and {installed} is "
+                "installed: serve it in the image of its compile lock, or run the pipeline again "
+                "for this image"
             )
 
 
 def check_cores(cores: int, *, devices: int, environment: Mapping[str, str]) -> None:
-    """Holds that every worker gets the cores that a copy of the model needs.
+    """Checks that every worker gets the cores that a copy of the model needs.
 
     Args:
         cores: NeuronCores of one copy.
-        devices: Inferentia chips that this machine shows.
+        devices: Inferentia chips of this machine.
         environment: the process's environment variables.
 
     Raises:
-        CannotServeError: naming the setting, and what it should be.
+        CannotServeError: if a setting does not fit, with its valid value.
     """
     if devices == 0:
         raise CannotServeError(
-            "this machine shows no Neuron device (/dev/neuron0): serve on ml.inf2, with the "
+            "this machine has no Neuron device (/dev/neuron0): serve on ml.inf2, with the "
             "InferenceAmiVersion of the Neuron driver"
         )
     if int(environment.get(_CORES, cores)) != cores:
@@ -104,9 +105,9 @@ def check_cores(cores: int, *, devices: int, environment: Mapping[str, str]) -> 
             f"{_VISIBLE} is set, which gives every worker the same cores: unset it, and the "
             f"runtime gives each {cores} of its own"
         )
-    workers, present = int(environment.get(_WORKERS, "1")), devices * CORES_PER_DEVICE
-    if workers * cores > present:
+    workers, available = int(environment.get(_WORKERS, "1")), devices * CORES_PER_DEVICE
+    if workers * cores > available:
         raise CannotServeError(
-            f"{_WORKERS}={workers}, each with {cores} of the {present} NeuronCores here: set at "
-            f"most {present // cores}"
+            f"{_WORKERS}={workers}, each with {cores} of the {available} NeuronCores here: set at "
+            f"most {available // cores}"
         )

@@ -1,4 +1,4 @@
-"""Target cpu: ONNX graphs; sessions open when they are first needed."""
+"""Backend of target cpu: ONNX graphs, whose sessions open on first use."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class OnnxBackend:
     """Runs the graphs of one artifact on the CPU."""
 
     def __init__(self, folder: Path, *, threads: int) -> None:
-        """Opens nothing yet.
+        """Opens no session yet.
 
         Args:
             folder: the unpacked artifact.
@@ -38,7 +38,7 @@ class OnnxBackend:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             options.inter_op_num_threads = 1
-            # Threads that wait do not burn the cores that another job could use.
+            # Waiting threads must not spin on cores that another job could use.
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             self._sessions[bucket] = onnxruntime.InferenceSession(
                 str(self._folder / bucket.graph), options, providers=["CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""The request and the response, checked so that a bad request is refused with a reason."""
+"""Parses and checks a request, and formats the response."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ import text
 CONTENT_TYPE = "application/json"
 # SageMaker closes an invocation after 60 s; this many rows take about 10 s on two cores.
 MAX_ROWS = 1000
-_SHOWN = 100  # letters of what the caller sent, in a reason
+_MAX_SHOWN = 100  # letters of the caller's text in a reason
 
 Value = str | int | float | bool | None
 Inputs = Sequence[str | Mapping[str, Value]]
 
 
 class BadRequestError(ValueError):
-    """The caller sent something that cannot be scored; the message says what, and what is allowed.
+    """A request cannot be scored; the message says why, and what is allowed.
 
     Attributes:
         position: which input is at fault, from 0; None if it is the request as a whole.
@@ -24,7 +24,7 @@ class BadRequestError(ValueError):
     """
 
     def __init__(self, reason: str, position: int | None = None) -> None:
-        """Takes the reason, and the input's position if it is about one."""
+        """Takes the reason, and the position of the input at fault, if any."""
         super().__init__(reason if position is None else f"inputs[{position}]: {reason}")
         self.position = position
         self.reason = reason
@@ -32,7 +32,7 @@ class BadRequestError(ValueError):
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer: the label at the decision threshold, and the positive label's probability."""
+    """The label at the decision threshold, and the positive label's probability."""
 
     label: str
     score: float
@@ -49,10 +49,10 @@ def parse_request(body: str | bytes, content_type: str | None) -> Inputs:
         At least one and at most `MAX_ROWS` inputs, all texts or all rows.
 
     Raises:
-        BadRequestError: for another content type, for what is not JSON, or for another shape.
+        BadRequestError: if the content type, the JSON or its shape is not valid.
     """
     if (content_type or "").split(";")[0].strip().lower() != CONTENT_TYPE:
-        raise BadRequestError(f"content type {_shown(content_type)}: expected {CONTENT_TYPE}")
+        raise BadRequestError(f"content type {_excerpt(content_type)}: expected {CONTENT_TYPE}")
     try:
         value = json.loads(body)
     except ValueError as error:
@@ -93,11 +93,11 @@ def format_response(predictions: Sequence[Prediction], accept: str | None) -> st
     """Writes `[{"label": ..., "score": ...}, ...]`, in the order of the inputs.
 
     Raises:
-        BadRequestError: if the caller accepts no JSON.
+        BadRequestError: if the caller does not accept JSON.
     """
-    wanted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
-    if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(wanted):
-        raise BadRequestError(f"accept {_shown(accept)}: only {CONTENT_TYPE} is offered")
+    accepted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
+    if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(accepted):
+        raise BadRequestError(f"accept {_excerpt(accept)}: only {CONTENT_TYPE} is offered")
     return json.dumps([{"label": item.label, "score": item.score} for item in predictions])
 
 
@@ -110,7 +110,7 @@ def _as_text(
         unknown = sorted(set(item) - set(columns))
         if unknown:
             raise ValueError(
-                f"unknown column `{_shown(unknown[0])}`; allowed: {', '.join(columns)}"
+                f"unknown column `{_excerpt(unknown[0])}`; allowed: {', '.join(columns)}"
             )
         for name, value in item.items():
             if isinstance(value, (list, dict)):
@@ -125,6 +125,6 @@ def _as_text(
     return result
 
 
-def _shown(text: str | None) -> str:
-    """Returns what a reason shows of what the caller sent: not all of it, and what UTF-8 has."""
-    return str(text)[:_SHOWN].encode(errors="replace").decode()
+def _excerpt(text: str | None) -> str:
+    """Returns the beginning of the caller's text, without what UTF-8 cannot encode."""
+    return str(text)[:_MAX_SHOWN].encode(errors="replace").decode()

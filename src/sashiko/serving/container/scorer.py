@@ -1,4 +1,4 @@
-"""Scores texts with the compiled shapes: each takes one (batch, length) and no other."""
+"""Scores texts with the compiled shapes, each for exactly one (batch, length)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from payload import BadRequestError
 from tokenizers import Tokenizer
 
 Tokens = Sequence[int]
-# The tokenizer takes 300 bytes a letter and more than a second a million of them, whatever it then
-# keeps, so no text of a megabyte may reach it, and not all texts of a request at once.
+# The tokenizer needs 300 bytes per letter and over a second per million letters, even of those that
+# it then truncates. So this is the limit of a text, and of the texts that are tokenized together.
 MAX_LETTERS = 100_000
 
 
 class Scorer:
-    """Tokenises, pads to the nearest bucket, and runs."""
+    """Tokenizes texts, pads them to the nearest bucket and runs it."""
 
     def __init__(self, folder: Path, bundle: Bundle, backend: Backend) -> None:
         """Opens the tokenizer.
@@ -36,35 +36,34 @@ class Scorer:
             self._tokenizer.enable_truncation(bundle.max_length)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
-        """Returns each text's probability of the positive label, in the order given.
+        """Returns each text's probability of the positive label, in the order of the texts.
 
         Rows are scored in the order of their lengths, so that most need little padding.
 
         Raises:
-            BadRequestError: if a text has more than `MAX_LETTERS`, or more tokens than the longest
-                bucket, and texts are not to be cut.
+            BadRequestError: if the artifact does not truncate, and a text has more than
+                `MAX_LETTERS` letters or more tokens than the longest bucket.
         """
-        rows = list(self._tokenised(texts))
-        results = [0.0] * len(rows)
+        rows = list(self._tokenize(texts))
+        scores = [0.0] * len(rows)
         for bucket, positions in plan([len(row) for row in rows], self._bundle.buckets):
-            found = self.run(bucket, [rows[position] for position in positions])
-            for position, score in zip(positions, found, strict=True):
-                results[position] = float(score)
-        return results
+            bucket_scores = self.run(bucket, [rows[position] for position in positions])
+            for position, score in zip(positions, bucket_scores, strict=True):
+                scores[position] = float(score)
+        return scores
 
-    def _tokenised(self, texts: Sequence[str]) -> Iterator[Tokens]:
-        """Yields each text's tokens; the first text that is too long ends it."""
+    def _tokenize(self, texts: Sequence[str]) -> Iterator[Tokens]:
+        """Yields each text's tokens, up to the first text that is too long."""
         position = 0
-        for several in slices(texts):
-            # A text over the limit stands alone in its slice.
-            if len(several[0]) > MAX_LETTERS and not self._bundle.truncate:
-                raise _too_long(f"{len(several[0]):,} letters", f"{MAX_LETTERS:,}", position)
-            cut = [text[:MAX_LETTERS] for text in several]
-            for encoding in self._tokenizer.encode_batch(cut):
+        for batch in slices(texts):
+            # A text over the limit is alone in its slice.
+            if len(batch[0]) > MAX_LETTERS and not self._bundle.truncate:
+                raise _too_long(f"{len(batch[0]):,} letters", f"{MAX_LETTERS:,}", position)
+            for encoding in self._tokenizer.encode_batch([text[:MAX_LETTERS] for text in batch]):
                 tokens: Tokens = encoding.ids
                 if len(tokens) > self._bundle.max_length:
-                    most = str(self._bundle.max_length)
-                    raise _too_long(f"{len(tokens)} tokens", most, position)
+                    limit = str(self._bundle.max_length)
+                    raise _too_long(f"{len(tokens)} tokens", limit, position)
                 yield tokens
                 position += 1
 
@@ -72,7 +71,7 @@ class Scorer:
         """Runs one bucket.
 
         Args:
-            bucket: which one.
+            bucket: the compiled shape.
             rows: at most `bucket.batch` rows of at most `bucket.length` token ids.
 
         Returns:
@@ -87,7 +86,7 @@ class Scorer:
 
 
 def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yields texts one after the other, so many at a time as have `MAX_LETTERS` or are one."""
+    """Yields consecutive texts: each slice has at most `MAX_LETTERS` letters, or is one text."""
     start = letters = 0
     for end, text in enumerate(texts):
         if end > start and letters + len(text) > MAX_LETTERS:
@@ -98,15 +97,15 @@ def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _too_long(found: str, most: str, position: int) -> BadRequestError:
-    reason = f"the text has {found}, at most {most} are allowed: shorten it"
+def _too_long(length: str, limit: str, position: int) -> BadRequestError:
+    reason = f"the text has {length}, at most {limit} are allowed: shorten it"
     return BadRequestError(reason, position)
 
 
 def plan(
     lengths: Sequence[int], buckets: Sequence[Bucket]
 ) -> Iterator[tuple[Bucket, tuple[int, ...]]]:
-    """Says which rows go through which graph, with little padding and every row once.
+    """Assigns each row to a bucket, with little padding.
 
     Args:
         lengths: tokens of each row, none longer than the longest bucket.
@@ -123,7 +122,7 @@ def plan(
         while end < len(order) and lengths[order[end]] <= length:
             end += 1
         while start < end:
-            # The largest batch that is full; a rest below the smallest batch is padded.
+            # The largest batch that is full; a remainder below the smallest batch is padded.
             size = max((size for size in sizes if size <= end - start), default=min(sizes))
             yield sizes[size], tuple(order[start : min(start + size, end)])
             start = min(start + size, end)

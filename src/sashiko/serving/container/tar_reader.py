@@ -1,10 +1,10 @@
-"""Reads a tar.gz that somebody else may have made: plain files and folders, in bounded memory.
+"""Reads an untrusted tar.gz of plain files and folders, in bounded memory.
 
-Not by `tarfile`, which believes what it reads: a long name or a pax header of any size is taken
-into memory and searched in a time that grows with its square, each is followed by recursion, sizes
-may be below zero. Read here is what tar, GNU tar and Python write of plain files: ustar, GNU's long
-names and large sizes, and pax's `path` and `size` (POSIX.1-2017, pax, "ustar Interchange Format").
-It is one file, as it is imported as part of the package and, in an image, as a file by itself.
+`tarfile` trusts its input: it loads a long name or a pax header of any size into memory, searches
+it in quadratic time, follows headers by recursion, and accepts negative sizes. This module reads
+what tar, GNU tar and Python write for plain files: ustar, GNU's long names and large sizes, and
+pax's `path` and `size` (POSIX.1-2017, pax, "ustar Interchange Format"). It is one file, as it is
+imported both from the package and, in an image, as a file by itself.
 """
 
 import gzip
@@ -17,31 +17,30 @@ from pathlib import Path, PurePosixPath
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
-_MOST_ENTRIES = 10_000
-_DEEPEST = 32  # parts of a path
-_MOST_EXTENSIONS = 8  # in a row: a long name, a link's target, pax's own and for all that follow
-_LONGEST_EXTENSION = 1 << 14  # bytes
-_LONGEST_NAME = 1024  # bytes
-_LONGEST_PART = 255  # bytes, on the file systems that there are
-_LONGEST_REST = 1 << 20  # bytes after the end; writers fill up to 10 KiB
-_LARGEST = (1 << 63) - 1
-_SHOWN = 100  # letters of a name, in a message
-_AGAIN = "; run the step that wrote it again"
+_MAX_ENTRIES = 10_000
+_MAX_DEPTH = 32  # parts of a path
+_MAX_EXTENSIONS = 8  # in a row: a long name, a link's target, pax's of a member and of all members
+_MAX_EXTENSION_BYTES = 1 << 14
+_MAX_NAME_BYTES = 1024
+_MAX_PART_BYTES = 255  # of common file systems
+_MAX_REST_BYTES = 1 << 20  # after the end; writers fill up to 10 KiB
+_MAX_NUMBER = (1 << 63) - 1
+_MAX_SHOWN = 100  # letters of a name, in a message
+_RERUN = "; run the step that wrote it again"
 
-_FILES = (b"0", b"\0", b"7")  # the last is laid out in one piece where a system knows how
+_FILES = (b"0", b"\0", b"7")  # the last is a contiguous file, on systems that have them
 _FOLDER = b"5"
-_PAX = (b"x", b"X")  # the second is what Solaris wrote
+_PAX = (b"x", b"X")  # the second is Solaris's
 _LONG_NAME = b"L"
-# A link's target: links are refused. What pax says of all members at once: a date, a comment.
-_FOR_ALL = b"g"
-_IGNORED = (b"K", _FOR_ALL)
-_DECIDES = frozenset({b"path", b"size", b"hdrcharset"})
+_GLOBAL_PAX = b"g"  # of all members: a date, a comment
+_IGNORED = (b"K", _GLOBAL_PAX)  # the first is the target of a link, and links are refused
+_MEMBER_KEYS = frozenset({b"path", b"size", b"hdrcharset"})
 _KINDS = {b"1": "a link", b"2": "a link", b"6": "a pipe", b"S": "a file with holes"}
 _DEVICES = (b"3", b"4")
 
 
 class ArchiveError(ValueError):
-    """An archive is damaged, or holds what is refused; the message says what, of which member."""
+    """An archive is damaged, or contains a refused member; the message names it and the reason."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Member:
     """A file or a folder.
 
     Attributes:
-        path: where it lies, within the archive.
+        path: within the archive.
         size: in bytes; None of a folder.
     """
 
@@ -65,15 +64,15 @@ class _Header:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks a tar.gz into a folder of its own, which is made if it is missing.
+    """Unpacks a tar.gz into a folder of its own, which is created if it is missing.
 
     Args:
         archive: the tar.gz.
-        folder: nothing outside of it is written; files get this process' rights and this moment.
+        folder: nothing outside of it is written; the archive's owners, modes and times are ignored.
 
     Raises:
-        ArchiveError: if it is damaged, holds anything but files and folders within `folder`, or
-            more than there is room for: how small it is says nothing of what it unpacks to.
+        ArchiveError: if it is damaged, contains anything but files and folders within `folder`, or
+            does not fit on the disk once unpacked.
         OSError: if it is missing, or a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,12 +94,12 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def read_files(archive: Path, names: Collection[str], *, at_most: int) -> dict[str, bytes]:
-    """Reads some files of a tar.gz; those that it lacks are left out.
+    """Reads files of a tar.gz by name; the result leaves out those that it does not have.
 
     Args:
         archive: the tar.gz.
         names: paths within it.
-        at_most: bytes of a file.
+        at_most: the largest size of a file, in bytes.
 
     Returns:
         Path -> content.
@@ -109,21 +108,21 @@ def read_files(archive: Path, names: Collection[str], *, at_most: int) -> dict[s
         ArchiveError: if it is damaged, or a file is larger.
         OSError: if it is missing.
     """
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for member, content in read_members(archive):
         name = str(member.path)
         if member.size is not None and name in names:
             if member.size > at_most:
                 raise ArchiveError(f"{shown(name)} has more than {at_most:,} bytes")
-            found[name] = b"".join(content)
-    return found
+            contents[name] = b"".join(content)
+    return contents
 
 
 def read_members(archive: Path) -> Iterator[tuple[Member, Iterator[bytes]]]:
-    """Yields an archive's members as they come, each with its content in pieces of 1 MiB.
+    """Yields an archive's members in their order, each with its content in pieces of 1 MiB.
 
     Raises:
-        ArchiveError: as `unpack`, but for the room.
+        ArchiveError: as `unpack`, except for the disk.
         OSError: if the archive is missing.
     """
     with gzip.open(archive) as stream:
@@ -131,35 +130,35 @@ def read_members(archive: Path) -> Iterator[tuple[Member, Iterator[bytes]]]:
         count = 0
         while (member := _next_member(stream)) is not None:
             count += 1
-            if max(count, len(entries)) > _MOST_ENTRIES:
+            if max(count, len(entries)) > _MAX_ENTRIES:
                 raise ArchiveError(
-                    f"{shown(str(member.path))} is one more than the {_MOST_ENTRIES:,} files and "
+                    f"{shown(str(member.path))} is one more than the {_MAX_ENTRIES:,} files and "
                     "folders that are read"
                 )
-            _enter(member, entries)
+            _add_entry(member, entries)
             content = _content(stream, member.size or 0)
             yield member, content
-            for _ in content:  # what the caller left
+            for _ in content:  # the rest, if the caller did not read it
                 pass
         if not stream.tell():
-            raise ArchiveError(f"is empty{_AGAIN}")
+            raise ArchiveError(f"is empty{_RERUN}")
         _read_rest(stream)
 
 
 def shown(name: str) -> str:
-    """Returns what a message shows of a name: not all of it, and nothing that moves a cursor."""
-    return repr(name[:_SHOWN])[1:-1]
+    """Returns the beginning of a name for a message, with control characters escaped."""
+    return repr(name[:_MAX_SHOWN])[1:-1]
 
 
-def _enter(member: Member, entries: dict[PurePosixPath, bool]) -> None:
-    """Adds a member, and the folders that it lies in, to the entries so far: path -> a folder?"""
+def _add_entry(member: Member, entries: dict[PurePosixPath, bool]) -> None:
+    """Adds a member and its parent folders to the entries: path -> whether it is a folder."""
     path, folder = member.path, member.size is None
-    if len(path.parts) > _DEEPEST:
-        problem = f"lies in {_DEEPEST} folders or more"
-    elif not all(entries.setdefault(above, True) for above in path.parents[:-1]):
-        problem = "lies in a file"
+    if len(path.parts) > _MAX_DEPTH:
+        problem = f"is in {_MAX_DEPTH} folders or more"
+    elif not all(entries.setdefault(parent, True) for parent in path.parents[:-1]):
+        problem = "is in a file"
     elif path in entries and not (folder and entries[path]):
-        problem = "stands in it twice"
+        problem = "occurs twice"
     else:
         entries[path] = folder
         return
@@ -169,8 +168,8 @@ def _enter(member: Member, entries: dict[PurePosixPath, bool]) -> None:
 def _next_member(stream: gzip.GzipFile) -> Member | None:
     name: bytes | None = None
     size: int | None = None
-    named = False
-    for _ in range(_MOST_EXTENSIONS + 1):
+    has_name = False
+    for _ in range(_MAX_EXTENSIONS + 1):
         header = _header(stream)
         if header is None:
             return None
@@ -180,18 +179,18 @@ def _next_member(stream: gzip.GzipFile) -> Member | None:
             )
         text = _extension(stream, header.size)
         if header.kind in (*_PAX, _LONG_NAME):
-            if named:  # some readers believe the first, some the last
+            if has_name:  # some readers take the first, some the last
                 raise ArchiveError("names a member in two headers")
-            named = True
+            has_name = True
         if header.kind == _LONG_NAME:
             name = text.partition(b"\0")[0]
         elif header.kind in _PAX:
             records = dict(_records(text))
             name = records.get(b"path", name)
             size = _decimal(records[b"size"]) if b"size" in records else size
-        elif header.kind == _FOR_ALL and _DECIDES.intersection(dict(_records(text))):
+        elif header.kind == _GLOBAL_PAX and _MEMBER_KEYS.intersection(dict(_records(text))):
             raise ArchiveError("names all members by one header")
-    raise ArchiveError(f"has more than {_MOST_EXTENSIONS} headers for one member")
+    raise ArchiveError(f"has more than {_MAX_EXTENSIONS} headers for one member")
 
 
 def _member(header: _Header, name: bytes, size: int) -> Member:
@@ -206,44 +205,44 @@ def _member(header: _Header, name: bytes, size: int) -> Member:
     elif not folder and header.kind not in _FILES:
         problem = f"is {_KINDS.get(header.kind, 'of an unknown kind')}"
     elif path.is_absolute() or ".." in path.parts:
-        problem = "leads out of the folder"
+        problem = "is outside the folder"
     elif (
         "\0" in text
-        or len(name) > _LONGEST_NAME
+        or len(name) > _MAX_NAME_BYTES
         or not (folder or path.parts)
-        or any(len(part.encode()) > _LONGEST_PART for part in path.parts)
+        or any(len(part.encode()) > _MAX_PART_BYTES for part in path.parts)
     ):
-        problem = "is no name of a file"
+        problem = "is not a valid file name"
     else:
         return Member(path, None if folder else size)
     raise ArchiveError(f"{shown(text)} {problem}: only plain files and folders are read")
 
 
 def _header(stream: gzip.GzipFile) -> _Header | None:
-    """Reads a header; None is the end: zeros, or, as tar and `tarfile` have it, no more bytes."""
+    """Reads a header; returns None at the end: zeros, or no more bytes, like tar."""
     block = _read(stream, _BLOCK)
     if not block.strip(b"\0") and len(block) in (0, _BLOCK):
         return None
     if len(block) != _BLOCK:
-        raise ArchiveError(f"ends within a header{_AGAIN}")
-    # The sum counts its own field as spaces.
+        raise ArchiveError(f"ends within a header{_RERUN}")
+    # The checksum counts its own field as spaces.
     if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
-        raise ArchiveError(f"holds a header whose checksum is wrong{_AGAIN}")
+        raise ArchiveError(f"has a header whose checksum is wrong{_RERUN}")
     name = block[:100].partition(b"\0")[0]
     prefix = block[345:500].partition(b"\0")[0]
     if prefix:
-        # GNU's own, `ustar  `, has times there, which some readers take for a folder.
+        # GNU's format, `ustar  `, has times there, which some readers take for a folder.
         if block[257:263] != b"ustar\0":
-            raise ArchiveError("holds a header that is no plain file's")
+            raise ArchiveError("has a header that is not a plain file's")
         name = prefix + b"/" + name
     return _Header(kind=block[156:157], name=name, size=_number(block[124:136]))
 
 
 def _records(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields pax's records, `<length> <key>=<value>` and a newline, all of which the length counts.
+    r"""Yields pax's records, `<length> <key>=<value>\n`; the length counts all of these bytes.
 
     Raises:
-        ArchiveError: for another shape, and for a file with holes, of which only the rest is there.
+        ArchiveError: if a record is malformed, or the file is sparse: its holes are left out.
     """
     start = 0
     while start < len(text):
@@ -252,72 +251,72 @@ def _records(text: bytes) -> Iterator[tuple[bytes, bytes]]:
         record = text[start : start + length]
         key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
         if not (space and equals and record.endswith(b"\n") and len(record) == length):
-            raise ArchiveError("holds a pax header of another shape")
+            raise ArchiveError("has a malformed pax header")
         if key.startswith(b"GNU.sparse"):
-            raise ArchiveError("holds a file with holes: only plain files and folders are read")
+            raise ArchiveError("has a file with holes: only plain files and folders are read")
         yield key, value
         start += length
 
 
 def _number(field: bytes) -> int:
-    """Reads a header's number: octal digits, or, after a byte of 0x80, base 256 as GNU has it."""
+    """Reads a header's number: octal digits, or GNU's base 256 after a byte of 0x80."""
     if field[0] == 0x80:
         value = int.from_bytes(field[1:], "big")
     else:
         digits = field.partition(b"\0")[0].strip(b" ")
         if not re.fullmatch(rb"[0-7]*", digits):
-            raise ArchiveError("holds a header with a number of another shape")
+            raise ArchiveError("has a header with a malformed number")
         value = int(digits or b"0", 8)
-    return _bounded(value)
+    return _check_range(value)
 
 
 def _decimal(digits: bytes) -> int:
     if not re.fullmatch(rb"[0-9]{1,19}", digits):
-        raise ArchiveError("holds a pax header with a number of another shape")
-    return _bounded(int(digits))
+        raise ArchiveError("has a pax header with a malformed number")
+    return _check_range(int(digits))
 
 
-def _bounded(value: int) -> int:
-    if value > _LARGEST:
-        raise ArchiveError("holds a header with a number beyond 63 bits")
+def _check_range(value: int) -> int:
+    if value > _MAX_NUMBER:
+        raise ArchiveError("has a header with a number beyond 63 bits")
     return value
 
 
 def _extension(stream: gzip.GzipFile, size: int) -> bytes:
-    if size > _LONGEST_EXTENSION:
+    if size > _MAX_EXTENSION_BYTES:
         raise ArchiveError(
-            f"holds a header of {size:,} bytes, of which at most {_LONGEST_EXTENSION:,} are read"
+            f"has a header of {size:,} bytes, of which at most {_MAX_EXTENSION_BYTES:,} are read"
         )
     return b"".join(_content(stream, size))
 
 
 def _content(stream: gzip.GzipFile, size: int) -> Iterator[bytes]:
-    """Yields what follows a header, in pieces, and reads on to the next block."""
+    """Yields the bytes after a header, in pieces, and reads on to the next block."""
     left = size
     while left:
         chunk = _read(stream, min(left, _CHUNK_BYTES))
         if not chunk:
-            raise ArchiveError(f"ends within a file{_AGAIN}")
+            raise ArchiveError(f"ends within a file{_RERUN}")
         left -= len(chunk)
         yield chunk
     padding = -size % _BLOCK
     if len(_read(stream, padding)) < padding:
-        raise ArchiveError(f"ends within a file{_AGAIN}")
+        raise ArchiveError(f"ends within a file{_RERUN}")
 
 
 def _read_rest(stream: gzip.GzipFile) -> None:
-    """Reads what fills the last record: only after it gzip tells whether the bytes are right."""
+    """Reads the padding of the last record, as gzip checks the bytes only at its end."""
     rest = 0
     while chunk := _read(stream, _BLOCK):
-        if chunk.strip(b"\0"):  # which some readers would read on to
-            raise ArchiveError("goes on after its end")
+        if chunk.strip(b"\0"):  # some readers would read on
+            raise ArchiveError("has data after its end")
         rest += len(chunk)
-        if rest > _LONGEST_REST:
-            raise ArchiveError(f"has more than {_LONGEST_REST:,} bytes after its end")
+        if rest > _MAX_REST_BYTES:
+            raise ArchiveError(f"has more than {_MAX_REST_BYTES:,} bytes after its end")
 
 
 def _read(stream: gzip.GzipFile, count: int) -> bytes:
     try:
         return stream.read(count)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ArchiveError(f"is damaged: {error}{_AGAIN}") from error
+        raise ArchiveError(f"is damaged: {error}{_RERUN}") from error

@@ -1,4 +1,4 @@
-"""How a row becomes the text that the model reads: the same code in training and in serving."""
+"""Formats a row as the text that the model reads, with the same code in training and serving."""
 
 import string
 import unicodedata
@@ -13,7 +13,7 @@ def columns(template: str) -> tuple[str, ...]:
         template: text with `{column}` placeholders; `{{` and `}}` stand for braces.
 
     Raises:
-        ValueError: if a brace is left open, a placeholder has no name, or it has a format or a
+        ValueError: if a brace is not closed, or a placeholder has no name, or has a format or a
             conversion (`{a:>9}`, `{a!r}`), which are not supported.
     """
     return tuple(dict.fromkeys(name for _, name in _pieces(template) if name is not None))
@@ -25,7 +25,7 @@ def assemble(template: str, row: Mapping[str, Any], missing: str) -> str:
     Args:
         template: text with `{column}` placeholders.
         row: column -> value; columns that the template does not name are ignored.
-        missing: stands where a value is null.
+        missing: replaces a null value.
 
     Returns:
         The text. Braces inside values are plain characters.
@@ -33,11 +33,13 @@ def assemble(template: str, row: Mapping[str, Any], missing: str) -> str:
     Raises:
         ValueError: if the template is malformed (see `columns`) or the row lacks a column.
     """
-    return "".join(text for _, text in filled(template, row, missing))
+    return "".join(text for _, text in text_pieces(template, row, missing))
 
 
-def filled(template: str, row: Mapping[str, Any], missing: str) -> Iterator[tuple[str | None, str]]:
-    """Yields the pieces that `assemble` joins: column, or None for the template's own; text.
+def text_pieces(
+    template: str, row: Mapping[str, Any], missing: str
+) -> Iterator[tuple[str | None, str]]:
+    """Yields the (column, text) pieces that `assemble` joins; the template's own have no column.
 
     Raises:
         ValueError: as `assemble`.
@@ -53,9 +55,9 @@ def filled(template: str, row: Mapping[str, Any], missing: str) -> Iterator[tupl
 
 
 def normalise(text: str) -> str:
-    """Reduces a text to what must not occur in two splits.
+    """Returns the form of a text that must not occur in two splits.
 
-    Unicode compatibility forms, letter case and the amount of white space do not count.
+    It ignores Unicode compatibility forms, letter case and the amount of white space.
     """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
@@ -63,7 +65,7 @@ def normalise(text: str) -> str:
 def _pieces(template: str) -> Iterator[tuple[str, str | None]]:
     """Yields (literal, column or None) pairs.
 
-    `str.format` itself is not used: its placeholders reach into attributes of what they are given.
+    `str.format` is not used, as its placeholders can access attributes of the values.
     """
     for literal, name, specification, conversion in string.Formatter().parse(template):
         if name is not None and (specification or conversion or not name.isidentifier()):
@@ -72,9 +74,9 @@ def _pieces(template: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _as_text(value: Any, missing: str) -> str:
-    """Writes a value the same way whether it comes from Parquet or from a JSON request.
+    """Formats a value from Parquet and one from a JSON request in the same way.
 
-    JSON does not tell 40.0 from 40, and it carries dates as ISO 8601 text.
+    JSON does not distinguish 40.0 from 40, and has dates as ISO 8601 text.
     """
     if value is None or value != value:  # NaN is the one value that differs from itself  # noqa: PLR0124
         return missing

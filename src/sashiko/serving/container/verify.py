@@ -1,4 +1,4 @@
-"""Compares the compiled graphs with the eager model they came from."""
+"""Compares the compiled graphs with the eager model that they were exported from."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ _ROWS = 8  # different rows per bucket; they repeat until the batch is full
 def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundle) -> float:
     """Runs every bucket on a seeded sample of rows of all lengths that it takes.
 
-    The eager model sees each sample padded to the longest bucket, the graph padded to its own: so
-    padding must not matter either. This machine has no accelerator: of an artifact for one, the
-    model that lies in it is run.
+    The eager model gets each sample padded to the longest bucket, the graph padded to its own
+    bucket, so the result also covers padding. This machine has no accelerator, so in place of an
+    accelerator's graphs the trained model in the artifact is run.
 
     Args:
         model: token ids and mask to P(positive).
@@ -41,10 +41,10 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
             [int(token) for token in generator.integers(0, model.config.vocab_size, size=length)]
             for length in lengths
         ]
-        places = np.arange(bucket.batch) % len(rows)
-        compiled = scorer.run(bucket, [rows[place] for place in places])
+        positions = np.arange(bucket.batch) % len(rows)
+        compiled = scorer.run(bucket, [rows[position] for position in positions])
         eager = _eager(model, rows, width=bundle.max_length, pad_id=bundle.pad_id)
-        worst = np.maximum(worst, np.abs(compiled - eager[places]).max())
+        worst = np.maximum(worst, np.abs(compiled - eager[positions]).max())
     return float(worst)
 
 

@@ -6,8 +6,9 @@ from sashiko.serving import container
 
 __all__ = ["CONTAINER"]
 
-# The files that Compile and the serving image run; those that each artifact contains, and those
-# that run the trained model in an accelerator's.
+# The folder of the files that Compile and the serving image run.
 CONTAINER = Path(container.__file__).parent
+# In each artifact.
 HANDLER = ("backend.py", "bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+# In an accelerator's artifact too: they run the trained model itself.
 EAGER = ("classifier.py", "eager_backend.py")

@@ -14,7 +14,7 @@ from sashiko.clarify.explain.importance import (
 from sashiko.clarify.explain.notes import convergence, warnings
 from sashiko.clarify.explain.record import TEMPLATE
 from sashiko.clarify.explain.tokens import Row, read_tokens
-from sashiko.serving.container.text import filled
+from sashiko.serving.container.text import text_pieces
 from tests.unit.clarify.explain.planted import TELLING, TITLES, notes
 from tests.unit.clarify.explain.planted import TEMPLATE as TEXT
 
@@ -30,7 +30,7 @@ def model(planted):
 def rows(model):
     texts, _ = notes(30, seed=7)
     pieces = [
-        tuple(filled(TEXT, {"title": TITLES[index % 2], "note": text}, "unknown"))
+        tuple(text_pieces(TEXT, {"title": TITLES[index % 2], "note": text}, "unknown"))
         for index, text in enumerate(texts)
     ]
     return read_tokens(pieces, model.tokenizer, max_length=32, truncate=False)

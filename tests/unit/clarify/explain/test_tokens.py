@@ -5,7 +5,7 @@ import pytest
 from sashiko.clarify.explain.record import TEMPLATE
 from sashiko.clarify.explain.tokens import read_tokens
 from sashiko.errors import InputError
-from sashiko.serving.container.text import assemble, filled
+from sashiko.serving.container.text import assemble, text_pieces
 from tests.unit.clarify.explain.planted import make_tokenizer
 
 TOKENIZER = make_tokenizer()
@@ -25,7 +25,7 @@ def columns_of(row):
 
 def test_pieces_make_the_text_that_the_model_reads() -> None:
     values = {"title": "card", "note": None}
-    pieces = tuple(filled("{title} - {note}{{x}}", values, "unknown"))
+    pieces = tuple(text_pieces("{title} - {note}{{x}}", values, "unknown"))
     assert pieces == (("title", "card"), (None, " - "), ("note", "unknown"), (None, "{"),
                       (None, "x}"))  # fmt: skip
     assert "".join(text for _, text in pieces) == assemble("{title} - {note}{{x}}", values,
