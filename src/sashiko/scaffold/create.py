@@ -27,15 +27,15 @@ def create_project(
     """Writes a project's files; on failure, nothing is left.
 
     Args:
-        folder: the project's, which is new or empty.
+        folder: the project's folder, new or empty.
         wheel: the engine, with the template.
-        answers: to the template's questions; a `data_file` is copied into `data/`.
+        answers: the answers to the template's questions; a `data_file` is copied into `data/`.
         facets: columns of that file by which bias is judged.
-        defaults: take the defaults of the other questions instead of asking.
+        defaults: use the defaults of the other questions instead of asking.
 
     Raises:
-        InputError: if the folder has files, an answer is not valid, or no contract can be drafted
-            for the data file.
+        InputError: if the folder has files, an answer is not valid, or the data file does not
+            allow a draft of a contract.
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -43,7 +43,7 @@ def create_project(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         template = extract_template(wheel, Path(scratch))
-        # The folder's name is the default of the project's.
+        # The folder's name is the default of the project's name.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sashiko-new-") as temporary:
             project = Path(temporary) / folder.name
             run_copier("copy", template, project, answers=answers, defaults=defaults)
@@ -82,7 +82,7 @@ def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) 
     copy.parent.mkdir()
     shutil.copyfile(source, copy)
     file = project / ANSWERS
-    # A path relative to the project, as others clone it elsewhere.
+    # The path is relative to the project, which others clone elsewhere.
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     content["data_file"] = f"data/{source.name}"
     comment = file.read_text(encoding="utf-8").partition("\n")[0]

@@ -16,7 +16,7 @@ _TOOLS = Path(".sashiko/tools/copier")
 
 
 def engine_wheel(folder: Path) -> Wheel:
-    """Returns the running engine's wheel: built into `folder` from a checkout, else as installed.
+    """Returns the running engine's wheel; in a checkout, it is built into `folder`.
 
     Raises:
         InputError: if it cannot be built, or the installed file no longer exists.
@@ -48,10 +48,10 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def extract_template(wheel: Wheel, folder: Path) -> Path:
-    """Unpacks a wheel's template, with file modes, and returns its root, with `copier.yml`.
+    """Unpacks a wheel's template with its file modes, and returns the folder of `copier.yml`.
 
     Raises:
-        InputError: if the wheel has none.
+        InputError: if the wheel has no template.
     """
     with zipfile.ZipFile(wheel.path) as archive:
         entries = [entry for entry in archive.infolist() if entry.filename.startswith(_PREFIX)]
@@ -64,7 +64,7 @@ def extract_template(wheel: Wheel, folder: Path) -> Path:
 
 
 def installed_template() -> Path | None:
-    """Returns the template of the running engine; a checkout has it only in a wheel."""
+    """Returns the running engine's template; None in a checkout, which has it only in its wheel."""
     folder = Path(sashiko.__file__).parent / "project"
     return folder if folder.is_dir() else None
 
@@ -74,8 +74,8 @@ def run_copier(
 ) -> None:
     """Runs copier's command `copy` or `update`.
 
-    It is a program in an environment of its own, as one of its libraries is licensed under the GPL;
-    its lock is `locks/copier.txt`. With `defaults`, it asks no questions.
+    copier runs in an environment of its own, as one of its libraries is licensed under the GPL. Its
+    lock is `locks/copier.txt`. With `defaults`, it asks no questions.
 
     Raises:
         InputError: if copier fails, with its reason.
@@ -97,9 +97,9 @@ def run_copier(
 
 def _copier() -> str:
     """Returns the path of the program, which is installed on first use."""
-    beside = Path(sys.executable).with_name("copier")
-    if beside.is_file():
-        return str(beside)
+    sibling = Path(sys.executable).with_name("copier")
+    if sibling.is_file():
+        return str(sibling)
     program = _TOOLS.absolute() / "bin" / "copier"
     if not program.is_file():
         print("installing copier", file=sys.stderr)

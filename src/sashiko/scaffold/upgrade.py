@@ -1,8 +1,8 @@
 """Moves a project to another version of the engine: `sashiko upgrade`.
 
-copier merges three ways between commits of a template, so the templates of both versions, which are
-in their wheels, become commits of a temporary repository. The merge is done in a copy of the
-project, and applied when it is complete.
+copier does a three-way merge between commits of a template. So the templates of both versions,
+which are in their wheels, are committed to a temporary repository. The merge is done in a copy of
+the project, and applied when it is complete.
 """
 
 import filecmp
@@ -46,8 +46,8 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
     """Merges the template's changes into a project, and pins the new engine.
 
     Raises:
-        InputError: if the project is not one of `sashiko new`, has uncommitted changes, or the new
-            engine is not a later version; then nothing is changed.
+        InputError: if the project was not created by `sashiko new` or has uncommitted changes, or
+            if the new engine is not a later version; the project then stays unchanged.
     """
     answers = read_answers(project)
     if _git(project, "status", "--porcelain", "--untracked-files=no"):
@@ -76,8 +76,8 @@ def _pinned_release(project: Path, scratch: Path) -> _Release:
     """Returns the release that a project pins.
 
     Raises:
-        InputError: if it pins none, its wheel is missing or changed, or it takes the engine from an
-            index and another one is installed.
+        InputError: if it pins none, its wheel is missing or changed, or it gets the engine from an
+            index and another version is installed.
     """
     file = project / ENGINE_PIN
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
@@ -88,11 +88,11 @@ def _pinned_release(project: Path, scratch: Path) -> _Release:
     if requirement.startswith("sashiko=="):
         template = installed_template()
         if template is None or requirement != f"sashiko=={__version__}":
-            raise InputError(f"{file} pins {requirement}, and {__version__} runs: run make setup")
+            raise InputError(f"{file} pins {requirement}, but {__version__} runs: run make setup")
         return _Release(__version__, template)
     wheel = read_wheel(project / requirement)
     if wheel.sha256 != digest:
-        raise InputError(f"{requirement} has another digest than {file} says; restore it from git")
+        raise InputError(f"{requirement} does not have the digest in {file}; restore it from git")
     return _Release(wheel.version, extract_template(wheel, scratch))
 
 
@@ -110,7 +110,7 @@ def _template_repository(folder: Path, *releases: _Release) -> Path:
 
 
 def _copy_text_files(project: Path, copy: Path) -> None:
-    """Copies tracked files, except binary ones, whose differences copier cannot apply."""
+    """Copies the tracked files, except binary ones, to which copier cannot apply differences."""
     for name in _names(project, "ls-files"):
         source = project / name
         if source.is_file() and b"\0" not in source.read_bytes():
@@ -120,7 +120,7 @@ def _copy_text_files(project: Path, copy: Path) -> None:
 
 
 def _set_source(project: Path, source: dict[str, str]) -> None:
-    """Writes where the template comes from into a project's answers, in copier's keys."""
+    """Writes the template's source into a project's answers, under copier's keys."""
     file = project / ANSWERS
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     others = [line for line in lines if not line.startswith(_COPIER_KEYS)]
@@ -128,7 +128,7 @@ def _set_source(project: Path, source: dict[str, str]) -> None:
 
 
 def _apply(copy: Path, project: Path) -> Upgrade:
-    """Applies the differences of a copy's files from its commit to the project."""
+    """Applies to the project what changed in a copy since its commit."""
     changed = sorted(
         {
             name

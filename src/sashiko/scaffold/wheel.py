@@ -1,7 +1,7 @@
 """The engine's wheel, which a project pins by its hash.
 
-It imports nothing of the engine: copier runs it as a script, in the new project's folder, where the
-engine is not installed.
+This module imports nothing else of the engine, as copier runs it as a script in the new project's
+folder, where the engine is not installed.
 
     python3 src/sashiko/scaffold/wheel.py vendor|index
 """
@@ -53,7 +53,7 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
         RuntimeError: if pip fails, with its last lines.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        # In a folder of its own: files of an earlier build would be packed too.
+        # With a new build folder, as the wheel would contain files of an earlier build.
         config = Path(scratch) / "build.cfg"
         config.write_text(f"[build]\nbuild_base={scratch}/build\n[egg_info]\negg_base={scratch}\n")
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
@@ -104,11 +104,11 @@ def installed_wheel() -> Path | None:
 def pin(project: Path, wheel: Wheel, *, vendor: bool) -> None:
     """Pins a wheel in a project's `requirements/engine.txt`.
 
-    With `vendor`, it is copied into the project's `vendor/`; else an index has it.
+    With `vendor`, the wheel is copied into the project's `vendor/`; else it comes from an index.
     """
     folder = project / "vendor"
-    for old in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}"):
-        old.unlink()
+    for previous in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}"):
+        previous.unlink()
     requirement = f"{_DISTRIBUTION}=={wheel.version}"
     if vendor:
         folder.mkdir(exist_ok=True)
