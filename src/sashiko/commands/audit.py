@@ -15,10 +15,10 @@ from sashiko.settings.environment import load_deployed
 def audit(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Compare the account's lake and endpoint with the synthesized templates; it only reads.
+    """Compare the account's lake and endpoint with the synthesized templates. Read-only.
 
-    A note is about what others may have put there, such as another administrator, and is no
-    difference. Exit status: 0 no difference, 4 some, 1 an error.
+    A note reports what others may have added, such as another administrator; it does not count as
+    a difference. Exit status: 0 no difference, 4 differences, 1 an error.
     """
     from sashiko.aws.operations.access.environment import read_environment
     from sashiko.aws.operations.access.live import read_live
@@ -34,8 +34,9 @@ def audit(
     live = read_live(account, environment)
     if live.settings and not live.settings.lists_all_to(caller):
         print(
-            "warning: this is no data-lake administrator, nor a read-only one, and Lake Formation "
-            "lists to others only what they were granted: what is missing below may be there",
+            "warning: the caller is not a data-lake administrator, not even a read-only one, and "
+            "Lake Formation lists to others only what they were granted: what is missing below may "
+            "exist",
             file=sys.stderr,
         )
     differences = [*compare(environment, live), *serving(account, environment)]

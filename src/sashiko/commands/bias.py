@@ -19,14 +19,19 @@ _BLOCKED = 3
 def bias(
     data: Annotated[
         Path,
-        typer.Argument(help="CSV, Parquet or JSON Lines with the contract's columns; or a folder."),
+        typer.Argument(
+            help="A CSV, Parquet or JSON Lines file with the contract's columns, or a folder."
+        ),
     ],
     contract: Annotated[
-        Path, typer.Option("--contract", help="The data contract: its label and its facets.")
+        Path, typer.Option("--contract", help="The data contract, with label and facets.")
     ],
     predictions: Annotated[
         Path | None,
-        typer.Option("--predictions", help="The key and a prediction a row; or a run's own file."),
+        typer.Option(
+            "--predictions",
+            help="A file of the key and a prediction for each row, or a run's own file.",
+        ),
     ] = None,
     predicted_label: Annotated[
         str | None,
@@ -41,20 +46,20 @@ def bias(
             "--probability-threshold",
             min=0,
             max=1,
-            help="Predictions are probabilities of the positive label, which count above it.",
+            help="Read predictions as probabilities, which are positive above this threshold.",
         ),
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="Judge the predictions by this recipe's bias gates, too."),
+        typer.Option("--recipe", help="Also judge the predictions by this recipe's bias gates."),
     ] = None,
     json_: AsJson = False,
 ) -> None:
     """Measure the bias of a file's labels and predictions: Clarify's metrics, with intervals.
 
-    Each facet's group is held against everyone else, as the contract names it, and so is each
-    combination of several facets' groups, the worst off first. --json prints
-    Clarify's analysis.json with the intervals. Exit status: 3 if a gate of --recipe blocks.
+    Compare the contract's group of each facet with everyone else, and then each combination of
+    several facets' groups, the worst off first. With --json, print Clarify's analysis.json with
+    the intervals. Exit status: 3 if a gate of --recipe blocks.
     """
     from sashiko.clarify.bias.analysis import analysis_json
     from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
@@ -63,8 +68,8 @@ def bias(
 
     if predictions is None and (recipe or predicted_label or probability_threshold is not None):
         raise InputError(
-            "--recipe, --predicted-label and --probability-threshold are about predictions: give "
-            "--predictions too"
+            "--recipe, --predicted-label and --probability-threshold apply to predictions: add "
+            "--predictions"
         )
     data_contract = load_contract(contract)
     refuse_unreviewed([contract])

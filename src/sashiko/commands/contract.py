@@ -30,34 +30,35 @@ def contracts() -> None:
 @app.command()
 def init(
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
-    label: Annotated[str, typer.Option("--label", help="The column to learn, with two values.")],
+    label: Annotated[str, typer.Option("--label", help="The column to predict, with two values.")],
     facet: Annotated[
         list[str] | None,
-        typer.Option("--facet", help="A column by which bias is judged; may be given again."),
+        typer.Option("--facet", help="A column by which bias is judged; repeatable."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of contract and recipe; default: the file's.")
+        str | None,
+        typer.Option("--name", help="The name of contract and recipe; default: the file's."),
     ] = None,
     delimiter: Annotated[
         Literal["comma", "semicolon", "bar", "tab"] | None,
-        typer.Option("--delimiter", help="Between a CSV's values; default: as the file shows."),
+        typer.Option("--delimiter", help="The separator of a CSV's values; default: detected."),
     ] = None,
     encoding: Annotated[
         Encoding | None,
-        typer.Option("--encoding", help="Of a CSV; default: as the file shows."),
+        typer.Option("--encoding", help="The encoding of a CSV; default: detected."),
     ] = None,
     decimal: Annotated[
         Literal["point", "comma"] | None,
-        typer.Option("--decimal", help="What stands before decimals; default: as the file shows."),
+        typer.Option("--decimal", help="The decimal separator; default: detected."),
     ] = None,
     date_order: Annotated[
         Literal["dmy", "mdy"] | None,
         typer.Option(
-            "--date-order", help="Of dates such as 01/02/2025; default: as the file shows."
+            "--date-order", help="The order in dates such as 01/02/2025; default: detected."
         ),
     ] = None,
 ) -> None:
-    """Draft a contract and a recipe for a data file; `run` waits until each guess is reviewed."""
+    """Draft a contract and a recipe for a data file; review each guess before you run it."""
     from sashiko.data.draft.csv_format import FormatOptions
     from sashiko.data.draft.guess import make_draft
     from sashiko.data.draft.naming import project_name
@@ -94,7 +95,7 @@ def init(
 def check(
     file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: AsJson = False
 ) -> None:
-    """Check a contract: the standard's rules, ours, and that every rule becomes an expectation."""
+    """Check a contract: the standard's rules, the engine's, and an expectation for each rule."""
     from sashiko.contract.dqdl import dqdl_ruleset
     from sashiko.contract.load import load_contract
     from sashiko.contract.suite import expectation_suite

@@ -29,23 +29,24 @@ def cost(
         Path | None,
         typer.Option(
             "--prices",
-            help="Prices of your own, laid over src/sashiko/aws/operations/cost/prices.yaml.",
+            help="A file of prices that override src/sashiko/aws/operations/cost/prices.yaml.",
         ),
     ] = None,
     load: Annotated[
-        float, typer.Option("--load", min=0.001, help="Predictions a second, all month long.")
+        float, typer.Option("--load", min=0.001, help="Predictions per second, all month.")
     ] = 10.0,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="An earlier --json output: 4 if idle costs rose too much."),
+        typer.Option("--against", help="An earlier --json output to compare idle costs with."),
     ] = None,
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Print what an environment costs: idle by the month, a run, a million predictions.
+    """Print an environment's costs: idle per month, per run, per million predictions.
 
-    It needs `make synth` and no account. On demand in US dollars, without tax, free tiers and
-    discounts. Exit status: 4 if the idle cost rose over --against by more than `budget.idle_rise`.
+    Requires `make synth`, but no account. Prices are on demand in US dollars, without tax, free
+    tiers and discounts. Exit status: 4 if the idle cost rose over --against by more than
+    `budget.idle_rise`.
     """
     settings = load_deployed(env)
     costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)

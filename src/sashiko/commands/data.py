@@ -18,15 +18,15 @@ app = typer.Typer(help="Data: generate synthetic rows, check a file.", no_args_i
 @app.command()
 def generate(
     out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
-    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows.")] = 9000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 0,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="The number of rows.")] = 9000,
+    seed: Annotated[int, typer.Option("--seed", help="A seed gives the same bytes each time.")] = 0,
     generator: Annotated[
-        str | None, typer.Option("--generator", help="Which one; default: the only one.")
+        str | None, typer.Option("--generator", help="The generator; default: the only one.")
     ] = None,
     bias: Annotated[bool, typer.Option(help="Plant the known label bias.")] = True,
     drift: Annotated[bool, typer.Option(help="Shift the mix of topics over time.")] = False,
 ) -> None:
-    """Write synthetic rows to a Parquet file, in fixed memory however many."""
+    """Write synthetic rows to a Parquet file, in constant memory."""
     from sashiko.data.lake import generate as write
 
     write(out, generator=generator, rows=rows, seed=seed, bias=bias, drift=drift)
@@ -37,7 +37,7 @@ def generate(
 def check(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     contract: Annotated[
-        Path | None, typer.Option("--contract", help="Default: the recipe's contract.")
+        Path | None, typer.Option("--contract", help="The contract; default: the recipe's.")
     ] = None,
     env: Environment = "local",
     recipe: RecipeName = None,

@@ -15,13 +15,15 @@ def definition(
     recipe: RecipeName = None,
     set_: Overrides = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Judge it by SageMaker's API instead, offline.")
+        bool,
+        typer.Option("--check", help="Validate it against SageMaker's API instead, offline."),
     ] = False,
     home: Home = HOME,
 ) -> None:
-    """Print the pipeline's definition JSON, the one that SageMaker runs and `run` interprets.
+    """Print the pipeline's definition JSON, which SageMaker runs and `run` interprets.
 
-    With --check: exit status 0 no problem, 1 some, one line each with step and path.
+    With --check, print a line with step and path for each problem. Exit status: 0 no problem, 1
+    problems.
     """
     from sashiko.pipeline.compiled import compile_pipeline
 

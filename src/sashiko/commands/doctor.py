@@ -24,11 +24,11 @@ def doctor(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Check the account before a deploy and a run; it only reads, and prints what mends a check.
+    """Check the account before a deploy and a run; print the fix of each failed check. Read-only.
 
-    `later` is a step that has not been taken yet, `note` is for your eye, `unknown` what the
-    credentials may not see. Exit status: 0 nothing failed, 4 a check failed, 1 an error, such as
-    credentials of another account.
+    Statuses: `later` is a step that has not been taken yet, `note` needs your review, `unknown` is
+    what the credentials may not read. Exit status: 0 no check failed, 4 a check failed, 1 an error,
+    such as credentials of another account.
     """
     checks = []
     for check in _checks(load_deployed(env), templates, home):

@@ -12,20 +12,19 @@ from sashiko.settings.environment import load_deployed
 
 def empty(
     env: DeployedEnvironment = "dev",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     undo: Annotated[
         bool,
         typer.Option(
             "--undo",
-            help="Delete nothing: let buckets be written to again that were closed for a destroy "
-            "which was broken off.",
+            help="Delete nothing; reopen the buckets that an interrupted destroy closed.",
         ),
     ] = False,
 ) -> None:
-    """Delete an environment's data and registered models, so that its stacks can go.
+    """Delete an environment's data and registered models, so that its stacks can be destroyed.
 
-    That is every version of every object in its buckets, and every version in its model package
-    groups. It does nothing where `on_destroy` is `retain`: there they outlive the stacks.
+    Delete every version of every object in its buckets, and every version in its model package
+    groups. Do nothing if `on_destroy` is `retain`: then they outlive the stacks.
     """
     from sashiko.aws.operations.emptying import contents, empty_bucket, packages, reopen, unregister
     from sashiko.aws.resources.account import Account
@@ -62,7 +61,7 @@ def empty(
 
 def _confirm(env: str) -> None:
     if not sys.stdin.isatty():
-        raise InputError(f"deleting all data of {env} needs a yes: run it with --yes")
+        raise InputError(f"deleting all data of {env} needs a confirmation: add --yes")
     answer = typer.prompt(f"This deletes all of it for good. Type {env} to go on", err=True)
     if answer != env:
         raise InputError("nothing was deleted")

@@ -13,10 +13,10 @@ from sashiko.settings.environment import Settings, load_deployed
 
 
 def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
-    """Print AWS's images in the environment's region, and how to pin the ones that have no digest.
+    """Print AWS's images in the environment's region, and how to pin those without a digest.
 
-    It reads the pinned map and asks nobody. An image that AWS does not have in the region is named
-    with the regions that have it.
+    Reads only the pinned map. An image that AWS does not have in the region is listed with the
+    regions that have it.
     """
     settings = load_deployed(env)
     available, unavailable = _find_images(settings)

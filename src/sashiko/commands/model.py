@@ -32,9 +32,9 @@ app = typer.Typer(
 _FILES = ("manifest", "manifest_sha256", "signature", "mlflow_run_id")  # of a model package
 
 Version = Annotated[int, typer.Argument(help="The version's number.")]
-By = Annotated[str, typer.Option("--by", help="Who decides.", default_factory=getpass.getuser)]
-Reason = Annotated[str, typer.Option("--reason", help="Why, kept with the version.")]
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")]
+By = Annotated[str, typer.Option("--by", help="The reviewer.", default_factory=getpass.getuser)]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, stored with the version.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
 
 
 @app.command("list")
@@ -71,7 +71,7 @@ def approve(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Approve a version; the newest approved one is the champion: served, and compared with."""
+    """Approve a version; the newest approved one is the champion, which is served."""
     _decide("Approved", version, reason=reason, by=by, place=(env, recipe, home))
 
 
@@ -84,22 +84,22 @@ def reject(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Reject a version; a champion that is rejected is no longer one."""
+    """Reject a version; a rejected version is no longer the champion."""
     _decide("Rejected", version, reason=reason, by=by, place=(env, recipe, home))
 
 
 @app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="The version's number where it was approved.")],
-    to: Annotated[str, typer.Option("--to", help="The environment that takes it.")],
+    to: Annotated[str, typer.Option("--to", help="The target environment.")],
     recipe: RecipeName = None,
 ) -> None:
     """Copy an approved version into another environment, where it waits for approval.
 
-    `promotion.source` in config/<to>.yaml says from where. Refused unless it is approved there, its
-    gates passed, every file is what the signed manifest names, and it was compiled for what <to>
-    serves with. Prints the new version's ARN; a second time, that of the version that is there
-    already. Acts with your credentials: those of the role `promoter` of <to>.
+    `promotion.source` in config/<to>.yaml names the source. The version must be approved there and
+    its gates passed, every file must match the signed manifest, and it must be compiled for the
+    image and the instance of <to>. Prints the new version's ARN, or that of the existing copy. Uses
+    your credentials, which must be those of the role `promoter` of <to>.
     """
     from sashiko.aws.operations.neighbours import neighbour_settings
     from sashiko.aws.operations.promotion import Route
@@ -109,15 +109,15 @@ def promote(
     source = neighbour_settings(target, "source")
     if source is None:
         raise InputError(
-            f"{to} takes versions from nowhere: set `promotion.source` in config/{to}.yaml and "
-            "`promotion.target` in the other environment's, and deploy both"
+            f"{to} has no source of versions: set `promotion.source` in config/{to}.yaml and "
+            "`promotion.target` in the other environment's file, and deploy both"
         )
     recipe_config = choose_recipe(target, recipe)
     group = model_package_group_name(source, recipe_config.model_package_group)
     print(f"promoting {group} {version} of {source.environment} to {to}", file=sys.stderr)
     promoted, new = copy(Route(source=source, target=target, recipe=recipe_config), version)
     typer.echo(promoted.arn)
-    state = "was made of it" if new else "is it already"
+    state = "is the new copy" if new else "is the existing copy"
     print(f"{promoted.group} {promoted.version} {state}: {promoted.status}", file=sys.stderr)
     options = command_options(recipe=recipe or target.recipe, env=to)
     print(
@@ -135,9 +135,9 @@ def lineage(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Show what a version rests on: approver, data, code, gates with numbers, files, lineage.
+    """Show a version's provenance: approver, data, code, gates with numbers, files, lineage.
 
-    Each file that was registered with it is held against the version's manifest on the way.
+    Also check each registered file against the version's manifest.
     """
     from pydantic import TypeAdapter
 
@@ -169,7 +169,7 @@ def invoke(
     text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")],
     port: Port = 8080,
 ) -> None:
-    """Send one request to the served model and print its answer."""
+    """Send one request to the served model and print the response."""
     typer.echo(invoke_local(text, port=port))
 
 

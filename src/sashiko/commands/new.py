@@ -1,4 +1,4 @@
-"""`sashiko new`: makes a project that depends on the engine."""
+"""`sashiko new`: creates a project that depends on the engine."""
 
 import sys
 import tempfile
@@ -11,39 +11,40 @@ from sashiko.errors import InputError
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="The project's folder, which is new or empty.")],
+    folder: Annotated[Path, typer.Argument(help="The project's folder, new or empty.")],
     defaults: Annotated[
-        bool, typer.Option("--defaults", help="Ask nothing; the shipped sample is the data set.")
+        bool, typer.Option("--defaults", help="Ask no questions; the data set is the sample.")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A CSV or Parquet file to learn from.")
+        Path | None, typer.Option("--data", help="A CSV or Parquet file to train on.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="Its column to learn, with two values.")
+        str | None, typer.Option("--label", help="The column to predict, with two values.")
     ] = None,
     facet: Annotated[
         list[str] | None,
-        typer.Option("--facet", help="Its column by which bias is judged; may be given again."),
+        typer.Option("--facet", help="A column by which bias is judged; repeatable."),
     ] = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(
             "--answer",
             help="Answer a question: project=acme, package=, dev_account=, prod_account=, region=, "
-            "engine_source=index; may be given again.",
+            "engine_source=index; repeatable.",
         ),
     ] = None,
     engine: Annotated[
-        Path | None, typer.Option("--engine", help="The engine's wheel; default: this one's.")
+        Path | None,
+        typer.Option("--engine", help="The engine's wheel; default: that of this engine."),
     ] = None,
 ) -> None:
-    """Make a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""
+    """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""
     from sashiko.data.draft.naming import project_name
     from sashiko.scaffold.create import create_project
     from sashiko.scaffold.template import engine_wheel, read_wheel
 
     if (data is None) != (label is None):
-        raise InputError("--data and --label go together: the file, and its column to learn")
+        raise InputError("--data and --label go together: the file, and its column to predict")
     if not defaults and not sys.stdin.isatty():
         raise InputError("there is no terminal to ask in: add --defaults, and --answer KEY=VALUE")
     answers = {}

@@ -12,13 +12,13 @@ RecipeName = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a recipe's key for this run: train.epochs=1."),
+    typer.Option("--set", help="Override a recipe's key for this run: train.epochs=1."),
 ]
-Home = Annotated[Path, typer.Option("--home", help="The folder that keeps all local state.")]
+Home = Annotated[Path, typer.Option("--home", help="The folder of all local state.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DeployedEnvironment = Annotated[
     str, typer.Option("--env", help="The environment: a file in config/ that has an account.")
 ]
 TemplatesFolder = Annotated[
-    Path, typer.Option("--templates", help="What `make synth` wrote for the environment.")
+    Path, typer.Option("--templates", help="The output of `make synth` for the environment.")
 ]

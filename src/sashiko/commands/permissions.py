@@ -31,11 +31,11 @@ _PLAIN_WIDTH = 200  # a file or a pipe has no width; nothing must be truncated
 def permissions(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Print who reads which column of which rows, as the synthesized templates decide it.
+    """Print who can read which columns and rows, according to the synthesized templates.
 
-    It needs `make synth` and no account. `allowed` is by Lake Formation, `files` by the objects in
-    S3, which is every column and row, `filtered` some rows, `-` nothing. A condition that cannot be
-    told counts as met where it allows, and as not met where it denies.
+    Requires `make synth`, but no account. `allowed`: by Lake Formation; `files`: by the objects in
+    S3, so every column and row; `filtered`: some rows; `-`: nothing. A condition that cannot be
+    evaluated counts as met in an Allow, and as not met in a Deny.
     """
     environment = read_environment(load_deployed(env), folder=templates)
     if json_:

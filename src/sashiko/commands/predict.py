@@ -11,7 +11,9 @@ from sashiko.settings.environment import load_settings
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet with the template's columns.")],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file with the template's columns.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the CSV here instead of stdout.")
     ] = None,
@@ -19,7 +21,7 @@ def predict(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Score a file with the approved model: its rows' label and score as CSV."""
+    """Score a file with the approved model; write each row's label and score as CSV."""
     from sashiko.contract.load import load_contract
     from sashiko.pipeline.champion import champion_artifact
     from sashiko.serving.predict import predict_file

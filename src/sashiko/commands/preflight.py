@@ -11,12 +11,12 @@ from sashiko.settings.environment import load_deployed
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
-    """Check the version that `serving.model_package_arn` names, as the deploy does; it only reads.
+    """Check the version that `serving.model_package_arn` names, as the deploy does. Read-only.
 
-    It has to be approved, judged by every gate, within `serving.bounds`, signed, unchanged, and
-    compiled for the image and the instance that serve it. Who may deploy need not be able to read
-    models: then this says so and leaves the check to the serving stack, which refuses before it
-    changes anything. Exit status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
+    It must be approved, judged by every gate, within `serving.bounds`, signed, unchanged, and
+    compiled for the image and the instance that serve it. If your credentials may not read models,
+    the command says so; the serving stack then does the check before it changes anything. Exit
+    status: 0 it may be served, or nothing is served; 4 it may not; 1 an error.
     """
     from sashiko.aws.functions.custom_resource import RefusedError
     from sashiko.aws.functions.preflight.check import check
@@ -44,7 +44,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
         print(f"refused: {refusal}", file=sys.stderr)
         raise typer.Exit(CHECK_FAILED) from refusal
     except DeniedError as error:
-        print(f"not checked here, the serving stack does: {error}", file=sys.stderr)
+        print(f"not checked here, but by the serving stack: {error}", file=sys.stderr)
         return
     for bound in passed.bounds:
         print(f"{env} asks for {bound}: it holds", file=sys.stderr)

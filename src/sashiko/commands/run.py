@@ -24,14 +24,14 @@ def run(
     env: Environment = "local",
     recipe: RecipeName = None,
     from_: Annotated[
-        str | None, typer.Option("--from", help="Run this step and all after it again.")
+        str | None, typer.Option("--from", help="Repeat this step and all steps after it.")
     ] = None,
     set_: Overrides = None,
     as_of: Annotated[
         str | None,
         typer.Option(
             "--as-of",
-            help="In an account: the version of the data; default: the last successful load's.",
+            help="In an account: the version of the data; default: the last that was loaded.",
         ),
     ] = None,
     sweep: Annotated[
@@ -47,7 +47,7 @@ def run(
         typer.Option(
             "--strengths",
             help="With --sweep: reweighing strengths, 0 to 4; default: 0,0.5,1,1.5,2. "
-            "The recipe's own is always among them.",
+            "The recipe's own is always included.",
         ),
     ] = None,
     home: Home = HOME,
@@ -55,14 +55,14 @@ def run(
 ) -> None:
     """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
 
-    In an account it starts the deployed pipeline and follows it; Ctrl-C stops following alone.
-    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted; of a sweep 0 a point
-    will do, 3 none will.
+    In an account, start the deployed pipeline and follow it; Ctrl-C does not stop the pipeline.
+    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted. With --sweep: 0 if a
+    point passes, 3 if none does.
     """
     settings = load_settings(env)
     if strengths is not None and not sweep:
         raise InputError(
-            f"--strengths {strengths}: it goes with --sweep; without it, set one by "
+            f"--strengths {strengths}: add --sweep; for one strength, use "
             "`--set reweighing.strength=...`"
         )
     if sweep:
@@ -71,7 +71,7 @@ def run(
         with _stopped_by_sigterm():
             run_sweep(
                 settings, strengths, recipe=recipe, from_=from_, set_=set_, as_of=as_of,
-                home=home, command=_again(recipe or settings.recipe, set_, home), json_=json_,
+                home=home, command=_command(recipe or settings.recipe, set_, home), json_=json_,
             )  # fmt: skip
         return
     if settings.tier == "local":
@@ -104,7 +104,7 @@ def _run_here(
                 recipe_config,
                 home=home,
                 from_step=from_,
-                command=_again(recipe or settings.recipe, set_, home),
+                command=_command(recipe or settings.recipe, set_, home),
             )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -147,7 +147,7 @@ def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> Non
         )
 
 
-def _again(recipe: str, overrides: list[str] | None, home: Path) -> str:
+def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
     """Returns the command line that repeats the run."""
     parts = ["sashiko", "run", "--recipe", recipe]
     for override in overrides or ():
@@ -158,11 +158,11 @@ def _again(recipe: str, overrides: list[str] | None, home: Path) -> str:
 
 
 def clean(home: Home = HOME) -> None:
-    """Forget every run, registered model, download and cached result."""
+    """Delete every local run, registered model, download and cached result."""
     from sashiko.pipeline.runner.lock import run_lock
 
     if not home.is_dir():
-        print(f"{home} is not there: nothing to forget", file=sys.stderr)
+        print(f"{home} does not exist: nothing to delete", file=sys.stderr)
         return
     known_names = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock"}
     names = sorted(path.name for path in home.iterdir())
@@ -171,7 +171,7 @@ def clean(home: Home = HOME) -> None:
         name for name in names if name not in known_names and not name.startswith(state_prefixes)
     ]
     if unknown:
-        raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
+        raise InputError(f"{home} has other files ({', '.join(unknown)}): remove them by hand")
     with run_lock(home, "clean"):
         _remove(home)
     typer.echo(f"removed {home}")

@@ -15,13 +15,13 @@ from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.settings.environment import Settings, load_deployed, load_settings
 
 app = typer.Typer(
-    help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report, "
+    help="Earlier runs, local or in an account (--env): list, show, logs, stop, follow, report, "
     "diff, verify.",
     no_args_is_help=True,
 )
 
 RunId = Annotated[
-    str | None, typer.Argument(help="A run's id, or its beginning; default: the newest.")
+    str | None, typer.Argument(help="A run's id, or the beginning of it; default: the newest.")
 ]
 _LISTED_EXECUTIONS = 10  # executions of an account: each one takes several calls
 
@@ -30,7 +30,7 @@ _LISTED_EXECUTIONS = 10  # executions of an account: each one takes several call
 def list_(
     env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, json_: AsJson = False
 ) -> None:
-    """List the runs, newest first; of an account the ten newest of the recipe's pipeline."""
+    """List the runs, newest first; of an account, the ten newest of the recipe's pipeline."""
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions
 
@@ -48,7 +48,7 @@ def show(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Show a run: each step with its state, time and what it says about itself."""
+    """Show a run: the state, time and message of each step."""
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions
 
@@ -66,16 +66,18 @@ def logs(
     step: Annotated[str, typer.Argument(help="A step's name.")],
     run_argument: Annotated[
         str | None,
-        typer.Argument(metavar="run", help="A run's id, or its beginning; default: the newest."),
+        typer.Argument(
+            metavar="run", help="A run's id, or the beginning of it; default: the newest."
+        ),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="The same, as an option.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="The run, as an option.")] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Print a step's log; a step taken from the cache has the log of the run that did the work.
+    """Print a step's log; for a cached step, the log of the run that executed it.
 
-    Step and run may stand in either order.
+    Step and run may be in either order.
     """
     if run_argument is not None and run is not None:
         raise InputError(
@@ -104,20 +106,20 @@ def logs(
 def stop(
     run: RunId = None, env: Environment = "local", recipe: RecipeName = None, home: Home = HOME
 ) -> None:
-    """Stop the run that is at work: what it has done so far is not done again."""
+    """Stop the active run; its completed steps are not repeated later."""
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions
 
         execution = executions(settings, recipe)[0].find(run)
         status = execution.record().status
         if status != "running":
-            raise InputError(f"execution {execution.id} is not at work: it is {status}")
+            raise InputError(f"execution {execution.id} is not running: it is {status}")
         execution.stop()
-        typer.echo(f"asked execution {execution.id} to stop")
+        typer.echo(f"stopping execution {execution.id}")
         return
     from sashiko.pipeline.runner.lock import interrupt_holder
 
-    typer.echo(f"asked run {interrupt_holder(home, run)} to stop")
+    typer.echo(f"stopping run {interrupt_holder(home, run)}")
 
 
 @app.command()
@@ -127,7 +129,7 @@ def follow(
     recipe: RecipeName = None,
     json_: AsJson = False,
 ) -> None:
-    """Follow an execution in an account to its end; exits as `sashiko run` does."""
+    """Follow an execution in an account to its end; exit with the status of `sashiko run`."""
     from sashiko.commands.cloud_runs import executions, follow_execution
 
     settings = load_deployed(env)
@@ -145,12 +147,12 @@ def report(run: RunId = None, home: Home = HOME) -> None:
 
 @app.command()
 def diff(
-    left: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
-    right: Annotated[str, typer.Argument(help="Another's.")],
+    left: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    right: Annotated[str, typer.Argument(help="The id of the other run.")],
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Put two local runs side by side: settings, data, metrics with intervals, gates."""
+    """Compare two local runs: settings, data, metrics with intervals, gates."""
     from sashiko.commands.run_evidence import diff as print_diff
 
     print_diff(_find(home, left), _find(home, right), home=home, json_=json_)
@@ -158,9 +160,9 @@ def diff(
 
 @app.command()
 def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
-    """Check a local run again, offline: every hash, and every verdict from what it was made of.
+    """Verify a local run, offline: recompute every hash, and every verdict from its inputs.
 
-    Exit status: 0 all as on record, 4 something is not, 1 an error.
+    Exit status: 0 all match the record, 4 some differ, 1 an error.
     """
     from sashiko.commands.run_evidence import verify_run
 
@@ -212,7 +214,7 @@ def _find(home: Path, run: str | None) -> Path:
     if run is None:
         matches = [folder for folder in folders if _is_complete(folder)]
         if not matches:
-            raise InputError(f"no run below {home} went to the end: name one of `runs list`")
+            raise InputError(f"no complete run below {home}: name one of `sashiko runs list`")
         return matches[0]
     matches = [folder for folder in folders if folder.name.startswith(run)]
     if not matches:
@@ -222,7 +224,7 @@ def _find(home: Path, run: str | None) -> Path:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Says whether a run was to run all steps; the runs of a sweep end early."""
+    """Returns whether a run covers all steps; the runs of a sweep end early."""
     try:
         return not read_run(folder).until
     except InputError:  # reading it later reports the error

@@ -20,16 +20,16 @@ def stage(
         typer.Option(
             "--seed-data",
             metavar="AS_OF",
-            help="Also load the recipe's own data into raw, as the extract of this instant.",
+            help="Also load the recipe's own data into raw, as the extract of this time.",
         ),
     ] = None,
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Put weights, code and configuration into an environment's bucket; jobs download nothing.
+    """Upload weights, code and configuration to an environment's bucket; jobs download nothing.
 
-    What is there already stays; a file that differs from what its name says is an error. Acts with
-    your credentials: those of the role `deployer`.
+    Existing files are kept; one whose content does not match its name is an error. Uses your
+    credentials, which must be those of the role `deployer`.
     """
     from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed
     from sashiko.aws.resources.account import Account

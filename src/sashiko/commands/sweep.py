@@ -37,8 +37,9 @@ def run_sweep(
 
     if settings.tier != "local":
         raise InputError(
-            f"--sweep --env {settings.environment}: a sweep is made on this machine alone: it "
-            "joins scores with facets, which in an account the bias evaluator's jobs alone may read"
+            f"--sweep --env {settings.environment}: a sweep runs only on this machine (--env local)"
+            ": it joins scores with facets, which in an account only the bias evaluator's jobs may "
+            "read"
         )
     if as_of is not None:
         raise InputError("--as-of: the local lake has one version of the data; leave it out")

@@ -15,13 +15,13 @@ from sashiko.errors import InputError
 def upgrade(
     to: Annotated[
         str,
-        typer.Argument(help="A wheel's file, or a version that pip downloads from your index."),
+        typer.Argument(help="A wheel file, or a version that pip downloads from your index."),
     ],
 ) -> None:
-    """Pin a later engine, and merge what its template changed into the project's files.
+    """Pin a later engine, and merge the changes of its template into the project's files.
 
-    Conflicts are marked in the files and named; the exit status is 1 then. What stands in files
-    that the template does not have, or did not change, stays.
+    Conflicts are marked in the files and listed; the exit status is then 1. Files that the template
+    does not have or did not change stay as they are.
     """
     from sashiko.scaffold.template import read_wheel
     from sashiko.scaffold.upgrade import upgrade_project

@@ -79,8 +79,8 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> str:
     lost = len(verdicts) - len(judged) - len(off)
     if lost or not judged:
         return (
-            "The run's record says that the gates let it through; this page cannot bear it out: "
-            f"{lost} of {len(verdicts)} verdicts are not to be found."
+            "The run's record says that the gates let it through; this page cannot confirm it: "
+            f"{lost} of {len(verdicts)} verdicts are missing."
         )
     failed = [verdict.gate for verdict in judged if not verdict.passed]
     if failed:

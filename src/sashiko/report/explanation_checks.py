@@ -18,7 +18,7 @@ _SWAPS = (
     "The same texts with each word of the contract's pairs in its partner's place: changes of "
     "P(positive), with 95 % intervals over the rows. Above 0, the group's words lower the score. "
     "Texts with words of both groups have no such direction and count in the other figures alone. "
-    "What tells a group by other words is not found."
+    "Other words that reveal a group are not covered."
 )
 _MOVED = (
     "Rows of the test split: handle them as you handle the data. Each arrow is a word and what was "

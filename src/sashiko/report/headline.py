@@ -16,7 +16,7 @@ from sashiko.report.views import Cell, Row, Table, row
 from sashiko.report.words import MEANINGS, check_view, estimate_cell, reported_row
 
 _MOST_ROWS = 6
-_GROUP_METRICS = ("DI", "RD")  # what is predicted, and what is found: shares of one group's rows
+_GROUP_METRICS = ("DI", "RD")  # of predicted positives, and of recall: shares of one group's rows
 _CALIBRATION = "expected_calibration_error"
 _MOST_DISPARITIES = 2
 

@@ -69,9 +69,9 @@ def slice_tables(slices: Slices) -> tuple[Table, ...]:
     small = len(slices.figures) - len(judged)
     note = (
         f"By {word}, slice minus all rows; below 0 the slice is worse. {len(worse)} of "
-        f"{len(judged)} lie below by their whole interval. Each slice is another look: about "
-        f"{chance:.1f} would by chance alone, so take one such slice as a place to look, not as "
-        f"found. {small} have too few rows to judge. Sensitive columns are under Fairness."
+        f"{len(judged)} lie below by their whole interval. Of this many slices, about "
+        f"{chance:.1f} would do so by chance alone: one such slice is a lead, not a result. "
+        f"{small} have too few rows to judge. Sensitive columns are under Fairness."
     )
     columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
     return (

@@ -31,7 +31,7 @@ def service(
 
 SAME_ACCOUNT = (
     "Lambda takes an execution role of the function's own account alone, handed over by somebody "
-    "who may pass it. AWS documents no aws:SourceArn for that call, so only the account is asked."
+    "who may pass it. AWS documents no aws:SourceArn for that call, so only the account is checked."
 )
 
 

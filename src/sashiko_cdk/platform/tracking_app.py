@@ -1,4 +1,4 @@
-"""The serverless MLflow App: where the figures of each run are looked at."""
+"""The serverless MLflow App, which shows the figures of each run."""
 
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct

@@ -33,7 +33,7 @@ def test_everything_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_what_no_run_has_made_is_left_alone(tmp_path: Path) -> None:
     make_home(tmp_path)
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(InputError, match=r"what no run made \(thesis.tex\)"):
+    with pytest.raises(InputError, match=r"\(thesis.tex\): remove"):
         clean(tmp_path)
     assert (tmp_path / "mlflow.db").exists()
 

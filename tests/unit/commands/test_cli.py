@@ -76,8 +76,8 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
-        (("run", "--sweep", "--env", "dev"), "a sweep is made on this machine alone"),
-        (("run", "--strengths", "0,1"), "--strengths 0,1: it goes with --sweep"),
+        (("run", "--sweep", "--env", "dev"), "--env local"),
+        (("run", "--strengths", "0,1"), "--strengths 0,1: add --sweep"),
         (("run", "--sweep", "--strengths", "0;1"), "--strengths 0;1: expected numbers with commas"),
         ((*SWEEP, "--strengths", "1,9"), "--strengths 9: key `reweighing.strength`"),
         ((*SWEEP, "--strengths", "nan"), "--strengths nan: key `reweighing.strength`"),

@@ -172,13 +172,13 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(
     script: Script,
 ) -> None:
     scripted = script(RUNNING)
-    assert sashiko("runs", "stop").stdout == "asked execution abc123def456 to stop\n"
+    assert sashiko("runs", "stop").stdout == "stopping execution abc123def456\n"
     (request,) = scripted.aws.requests("StopPipelineExecution")
     assert request["PipelineExecutionArn"] == ARN
 
     scripted = script(REGISTERED)
     done = sashiko("runs", "stop")
-    assert "is not at work: it is registered" in str(done.exception)
+    assert "is not running: it is registered" in str(done.exception)
     assert scripted.aws.requests("StopPipelineExecution") == []
 
 

@@ -76,7 +76,7 @@ def test_verdicts_that_are_lost_are_never_said_to_have_passed(tmp_path):
     verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
     verdict.unlink()
     section = page_of(folder).text("decision")
-    assert "this page cannot bear it out: 1 of 4 verdicts are not to be found" in section
+    assert "1 of 4 verdicts are missing" in section
     assert "All" not in section
     assert "JudgeBias – not judged none" in section
 

@@ -20,7 +20,7 @@ def remove(sagemaker: Any, name: str, *, patience: Callable[[], float], wait: bo
     Args:
         sagemaker: the client.
         name: of all three.
-        patience: how many seconds to wait; asked again and again.
+        patience: returns how many seconds to wait; called repeatedly.
         wait: until the endpoint is gone, so that its name is free again.
 
     Returns:

@@ -101,7 +101,7 @@ class SignedFiles:
 def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles:
     """Reads a version's manifest and verifies its signature.
 
-    `signing_key` is the alias or ARN of our key; the key that the signature names is not asked.
+    `signing_key` is the alias or ARN of our key; the key that the signature names is not used.
 
     Raises:
         RefusedError: if one of the two is missing, or the signature is not of our key.

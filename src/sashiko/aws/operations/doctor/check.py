@@ -17,7 +17,7 @@ class Check:
 
     name: str  # what was checked
     status: Status  # only `failed` stops a deploy
-    detail: str  # what was found
+    detail: str  # the result in words
     fix: str = ""  # the command or the step that fixes it; empty where there is nothing to do
 
 
