@@ -261,7 +261,7 @@ def test_a_recipes_gates_give_the_verdict_and_the_exit_status(cli: BiasCli) -> N
     assert "`age` is not a facet of the contract, whose facets are band" in cli.refused(
         "--predictions", cli.predictions, "--recipe", strict
     )
-    assert "give --predictions too" in cli.refused("--recipe", loose)
+    assert "add --predictions" in cli.refused("--recipe", loose)
 
 
 def test_a_key_that_is_the_rows_number_is_counted_or_read(cli: BiasCli) -> None:
