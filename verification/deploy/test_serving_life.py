@@ -75,7 +75,7 @@ def before(account: Emulator, versions: dict[str, str]) -> dict[str, list[str]]:
 REFUSED = {
     "unapproved": "is PendingManualApproval, not Approved",
     "another image": "its image is huggingface-pytorch-inference-neuronx:1, the endpoint's hugg",
-    "too many cores": "2 processes of it take 4 NeuronCores, ml.inf2.xlarge has 2",
+    "too many cores": "2 processes of it take 4 cores, ml.inf2.xlarge has 2",
     "compiled for a CPU": "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge",
     "tampered": "model.tar.gz is not the file that was signed",
     "failed gate": "the gate bias did not pass",

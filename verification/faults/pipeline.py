@@ -49,9 +49,9 @@ rows = sum(len(file.read_text().splitlines()) for file in (IN / "in").glob("*.tx
 """
 _TRAIN = """
 import hashlib
-from sashiko.core.files import remove_half_written, write_json
+from sashiko.core.files import sweep_half_written, write_json
 saved = ML / "checkpoints/saved.json"
-remove_half_written(saved.parent)
+sweep_half_written(saved.parent)
 state = json.loads(saved.read_text()) if saved.exists() else {"step": 0, "weights": "0" * 64}
 data = b"".join(file.read_bytes() for file in sorted((ML / "input/data/rows").glob("*.txt")))
 while state["step"] < 20:
