@@ -27,7 +27,7 @@ test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
 	$(BIN)/python -m pytest verification/glue $(ARGS)
 
-test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: a fork's own tests, memory, two whole runs of a drafted data set
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: a fork's own tests, memory, sweeps, two whole runs of a drafted data set
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
 
 # The results page counts the faults of one process.

@@ -325,6 +325,7 @@ def test_a_version_is_traced_back_to_its_data_code_and_gates(
     assert "model.tar.gz" in traced.stdout
 
 
+@pytest.mark.slow
 def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(
     registered: Project, unchanged: Attempt
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.e2e.project import RUN, Attempt, Project
 
+pytestmark = pytest.mark.slow
+
 SWEEP = (*RUN, "--sweep", "--strengths", "0,1")
 UP_TO_THE_MODEL = {
     "Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "DataGate",

@@ -110,6 +110,7 @@ def test_a_security_rule_stops_it(project: Project, tmp_path: Path) -> None:
     assert any(path.startswith("Exports/Approvals") for path in broken), broken
 
 
+@pytest.mark.slow
 def test_a_new_type_is_one_more_file_and_no_more_rights_than_it_takes(
     project: Project, tmp_path: Path
 ) -> None:

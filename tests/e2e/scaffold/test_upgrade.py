@@ -181,7 +181,7 @@ def test_what_cannot_be_upgraded_is_named_and_nothing_changes(
 
     (project.root / "vendor" / wheel.name).write_bytes(wheel.read_bytes() + b"more")
     project.commit()
-    refused(later, "another digest")
+    refused(later, "does not have the digest")
     (project.root / ".copier-answers.yml").unlink()
     project.commit()
     refused(later, ".copier-answers.yml does not exist")

@@ -154,8 +154,8 @@ def test_a_text_that_fits_no_graph_is_refused_or_cut_as_the_recipe_says(
         ({"NEURON_RT_NUM_CORES": "2"}, "NEURON_RT_NUM_CORES=2: the artifact is compiled for 1 a"),
         ({"NEURON_RT_VISIBLE_CORES": "0-1"}, "gives every worker the same cores: unset it"),
         ({"SAGEMAKER_MODEL_SERVER_WORKERS": "3"}, "1 of the 2 NeuronCores here: set at most 2"),
-        ({"HF_OPTIMUM_BATCH_SIZE": "1"}, "compiled while the endpoint starts"),
-        ({"HF_MODEL_ID": "a/model"}, "compiled while the endpoint starts"),
+        ({"HF_OPTIMUM_BATCH_SIZE": "1"}, "HF_OPTIMUM_BATCH_SIZE is set"),
+        ({"HF_MODEL_ID": "a/model"}, "HF_MODEL_ID is set"),
     ],
 )
 def test_settings_that_do_not_fit_are_named_before_the_runtime_starts(
