@@ -139,7 +139,7 @@ def test_what_it_cannot_serve_is_shed_and_ping_is_answered_meanwhile(archive, tm
         assert counts[200] >= WAITING
         for status, body, retry_after in answers:
             if status == 503:
-                assert "ask again later" in json.loads(body)["error"]
+                assert "try again later" in json.loads(body)["error"]
                 assert retry_after == "1"
         assert ask(port)[0] == 200
 

@@ -58,7 +58,7 @@ def test_an_input_is_tried_again(tmp_path, monkeypatch, capsys) -> None:
     assert "cannot be read" in capsys.readouterr().err
     file.write_bytes(requests.seeds()["texts"])
     assert command.main() == 0
-    monkeypatch.setattr(requests.payload, "_shown", str)
+    monkeypatch.setattr(requests.payload, "_excerpt", str)
     file.write_bytes(b"x" * 5000)
     with pytest.raises(AssertionError):
         command.main()
