@@ -1,4 +1,4 @@
-"""A user of a deprecated name is told where it is used and what to use."""
+"""The use of a deprecated name warns, with its place and the name to use instead."""
 
 import os
 import re

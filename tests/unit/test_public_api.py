@@ -137,9 +137,9 @@ def test_each_deprecation_says_what_to_use_and_ends_in_time() -> None:
         file for name in ("sashiko", "sashiko_cdk") for file in (ROOT / "src" / name).rglob("*.py")
     )
     broken = {
-        str(file.relative_to(ROOT)): found
+        str(file.relative_to(ROOT)): problems
         for file in files
-        if (found := list(unkept(file.read_text("utf-8"), sashiko.__version__)))
+        if (problems := list(unkept(file.read_text("utf-8"), sashiko.__version__)))
     }
     assert broken == {}
 
@@ -163,6 +163,6 @@ def test_each_deprecation_says_what_to_use_and_ends_in_time() -> None:
 def test_a_deprecation_out_of_time_or_without_a_way_out_is_told(
     code: str, message: str, version: str, problem: str | None
 ) -> None:
-    told = list(unkept(code.format(message), version))
-    assert len(told) == (problem is not None)
-    assert problem is None or problem in told[0]
+    problems = list(unkept(code.format(message), version))
+    assert len(problems) == (problem is not None)
+    assert problem is None or problem in problems[0]

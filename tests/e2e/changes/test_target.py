@@ -122,8 +122,8 @@ def test_the_definition_stages_it_and_the_endpoint_runs_on_its_machines(project:
 
 
 def properties(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    (found,) = [item for item in template["Resources"].values() if item["Type"] == kind]
-    return dict(found["Properties"])
+    (resource,) = [item for item in template["Resources"].values() if item["Type"] == kind]
+    return dict(resource["Properties"])
 
 
 def test_an_instance_that_its_image_does_not_run_on_is_refused(project: Project) -> None:

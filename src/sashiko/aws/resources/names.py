@@ -4,7 +4,8 @@ from typing import Literal
 
 from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
-from sashiko.settings.environment import Neighbour, Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.sections import Neighbour
 
 __all__ = ["pipeline_name", "prefix"]
 

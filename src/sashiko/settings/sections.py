@@ -1,0 +1,146 @@
+"""The sections of an environment's settings."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from sashiko.core.yaml_models import Frozen
+
+# No hyphen: the policies of `dev` match names such as `<project>-dev-*`, which would include those
+# of an environment `dev-eu`. `<project>-devicecheck-` is the prefix of all checks on devices.
+_ENVIRONMENT = r"^(?!(base|devicecheck)$)[a-z][a-z0-9]*$"
+
+
+def _check_environment_name(environment: str) -> str:
+    if not re.fullmatch(_ENVIRONMENT, environment):
+        raise ValueError(
+            "an environment has the name of its file in config/: lower-case letters and digits, a "
+            "letter first, and neither `base` nor `devicecheck`; rename the file"
+        )
+    return environment
+
+
+EnvironmentName = Annotated[
+    str, AfterValidator(_check_environment_name), Field(json_schema_extra={"pattern": _ENVIRONMENT})
+]
+
+
+class BiasSection(Frozen):
+    """The implementation of the bias metrics.
+
+    Attributes:
+        backend: `own`, this project's image; `clarify`, AWS's image on the same inputs, for an
+            account that used SageMaker Clarify before AWS closed it to new customers.
+    """
+
+    backend: Literal["own", "clarify"]
+
+
+class LakeFormationSection(Frozen):
+    """The governance of the lake.
+
+    Attributes:
+        mode: `enforced` grants access by Lake Formation; `iam_only` by IAM only, for an account
+            whose Lake Formation is managed by another team.
+        account_stack: whether this environment deploys the account-wide resources: the data-lake
+            settings, the LF-Tags and the log groups of SageMaker's jobs. Set it in at most one
+            environment of an account.
+    """
+
+    mode: Literal["enforced", "iam_only"]
+    account_stack: bool
+
+
+ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
+
+
+def _check_distinct_zones(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
+    if len(set(letters)) < len(letters):
+        raise ValueError("a zone is named twice")
+    return letters
+
+
+class NetworkSection(Frozen):
+    """The VPC of the jobs, without internet access.
+
+    Attributes:
+        cidr: its addresses.
+        zones: the letters of the availability zones with a subnet. An account may lack some letters
+            of a region: `aws ec2 describe-availability-zones` lists those that it has.
+        s3_prefix_lists: region -> id of AWS's prefix list of S3, the only addresses that jobs may
+            reach. AWS has one per region, and CloudFormation cannot look it up.
+        mlflow_service: the endpoint service by which Track reaches the MLflow App, with a
+            placeholder `{region}`; null creates no endpoint and tracks no runs. AWS documents no
+            endpoint service for Apps.
+    """
+
+    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
+    zones: Annotated[
+        tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_check_distinct_zones)
+    ]
+    s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
+    mlflow_service: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\{region\}[a-z0-9.-]+$")] | None
+
+
+class BudgetSection(Frozen):
+    """The monthly budget and its alerts.
+
+    Attributes:
+        amount: US dollars a month; alerts are sent at 80 % actual and at 100 % forecast spend.
+        covers: `account`, the whole account; `environment`, resources with the tags `project` and
+            `environment`, which must be activated in billing first.
+        idle_rise: US dollars a month by which a change may raise the idle cost; `sashiko cost
+            --against` and the tests fail above it.
+    """
+
+    amount: float = Field(gt=0)
+    covers: Literal["account", "environment"]
+    idle_rise: float = Field(ge=0)
+
+
+class AlertsSection(Frozen):
+    """Recipients of alerts: budget, failures, closed gates, models pending approval.
+
+    Attributes:
+        emails: subscribed to the environment's topic; each confirms a link in the first e-mail.
+    """
+
+    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...]
+
+
+class TriggersSection(Frozen):
+    """Automatic starts.
+
+    Attributes:
+        etl: an extract's `_SUCCESS` marker in the raw bucket starts its table's ETL job.
+        pipeline: a loaded version of a recipe's table starts its pipeline.
+    """
+
+    etl: bool
+    pipeline: bool
+
+
+class Neighbour(Frozen):
+    """Another environment of the project, in the same region.
+
+    Attributes:
+        environment: its name.
+        account: its AWS account id, which may be this one.
+    """
+
+    environment: EnvironmentName
+    account: str = Field(pattern=r"^\d{12}$")
+
+
+class PromotionSection(Frozen):
+    """The environments between which approved versions are copied; each names the other.
+
+    Attributes:
+        source: the environment whose versions this one may copy; null for none.
+        target: the environment whose role `promoter` may read this one's registered models; null
+            for none.
+    """
+
+    source: Neighbour | None
+    target: Neighbour | None
