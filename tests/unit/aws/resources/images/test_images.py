@@ -14,8 +14,8 @@ from sashiko.aws.resources.images.job_images import aws_image, image_builds, job
 from sashiko.aws.resources.regions import regions
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
-from sashiko.settings.sections import BiasSection
 from sashiko.settings.recipe import CompileSection, load_recipe
+from sashiko.settings.sections import BiasSection
 from sashiko.settings.types import ImageName
 
 ROOT = Path(__file__).parents[5]
