@@ -321,7 +321,7 @@ def test_life(
     output = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
     assert "sashiko-dev-complaint-triage has model packages" in output
     empty = ("empty", "--env", "dev")
-    assert "run it with --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
+    assert "add --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
     output = dev.sashiko(*empty, "--yes", folder=folders["changed"])
     assert re.search(
         r"\d{2,} objects and versions deleted from 6 buckets of dev, and 1 regis", output
