@@ -1,7 +1,9 @@
 """Every test begins in the project's root, with the samples that the engine's tests work on."""
 
 import os
+from functools import cache
 
+import botocore.session
 import pytest
 
 from tests.project_root import project_root
@@ -9,3 +11,5 @@ from tests.project_root import project_root
 
 def pytest_configure(config: pytest.Config) -> None:
     os.chdir(project_root())
+    # moto replaces the session in every test. Sessions may share a loader, which parses the services' models once.
+    botocore.session.create_loader = cache(botocore.session.create_loader)
