@@ -116,6 +116,7 @@ def test_lint_finds_nothing(made: Project) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(made: Project) -> None:
     done = made.python("-m", "pytest", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout
