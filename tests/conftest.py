@@ -11,5 +11,5 @@ from tests.project_root import project_root
 
 def pytest_configure(config: pytest.Config) -> None:
     os.chdir(project_root())
-    # moto replaces the session in every test. Sessions may share a loader, which parses the services' models once.
+    # moto replaces the session in every test; a loader that they share parses the models once.
     botocore.session.create_loader = cache(botocore.session.create_loader)
