@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.aws.operations.cost.idle_cost import idle_cost, raised
+from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.templates import read_templates
 from sashiko.cli import app
@@ -21,7 +21,7 @@ def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) 
     templates = read_templates(settings, folder=synthesized(variant))
     golden = json.loads((ROOT / f"tests/golden/idle_cost.{variant}.json").read_text())
 
-    problem = raised(
+    problem = describe_rise(
         idle_cost(templates, read_prices(settings)),
         before=golden,
         allowed=settings.budget.idle_rise,

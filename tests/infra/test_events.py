@@ -132,7 +132,7 @@ def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
         "StringEquals": {"aws:SourceAccount": "111122223333"},
         "ArnLike": {"aws:SourceArn": "arn:aws:events:us-east-1:111122223333:rule/sashiko-dev-*"},
     }
-    assert set(alarms) == {"sashiko-dev-events-undelivered", "sashiko-dev-events-not-told"}
+    assert set(alarms) == {"sashiko-dev-events-undelivered", "sashiko-dev-events-unpublished"}
     for alarm in alarms.values():
         topic = "arn:aws:sns:us-east-1:111122223333:sashiko-dev-alerts"
         assert alarm["AlarmActions"] == [topic]

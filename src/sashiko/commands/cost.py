@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.aws.operations.cost.idle_cost import idle_cost, lines, raised
+from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost, lines
 from sashiko.aws.operations.cost.prices import read_prices, stale
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import CDK_OUT, read_templates
@@ -58,7 +58,9 @@ def cost(
     for line in _warnings(costs, today=dt.datetime.now(dt.UTC).date()):
         print(f"warning: {line}", file=sys.stderr)
     if against:
-        problem = raised(costs.idle, before=read_json(against), allowed=settings.budget.idle_rise)
+        problem = describe_rise(
+            costs.idle, before=read_json(against), allowed=settings.budget.idle_rise
+        )
         if problem:
             print(f"error: {problem}", file=sys.stderr)
             raise typer.Exit(CHECK_FAILED)

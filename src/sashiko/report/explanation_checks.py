@@ -67,7 +67,7 @@ def swapped_words(explanations: Explanations) -> Table:
     rows = [
         row(
             Cell(item.facet, meaning=f"group: {', '.join(item.group)}"),
-            numeric(f"{item.with_words:,} of {item.looked:,}"),
+            numeric(f"{item.with_words:,} of {item.sample_size:,}"),
             item.rows,
             *(estimate_cell(each, "not judged") for each in (item.lead, item.size)),
             numeric("not judged" if item.largest is None else estimate(item.largest)),

@@ -51,11 +51,12 @@ def score_figures(evidence: Evidence, by_facet: Facets | Missing) -> tuple[Figur
     return tuple(
         Figure(
             f"Scores by {facet}",
-            facet_scores(facet, shown, threshold=evaluation.threshold),
-            f"Every group on one scale; right: the share predicted positive.{_rest(shown, groups)}",
+            facet_scores(facet, largest, threshold=evaluation.threshold),
+            "Every group on one scale; right: the share predicted positive."
+            f"{_rest(largest, groups)}",
         )
         for facet, groups in by_facet.items()
-        for shown in (_largest(groups, _MOST_GROUPS),)
+        for largest in (_largest(groups, _MOST_GROUPS),)
     )
 
 
@@ -82,11 +83,11 @@ def calibration_figures(
     return tuple(
         Figure(
             f"Calibration by {facet}",
-            calibration_by_group(facet, shown),
-            f"{caption}{_rest(shown, groups)}",
+            calibration_by_group(facet, largest),
+            f"{caption}{_rest(largest, groups)}",
         )
         for facet, groups in by_facet.items()
-        if (shown := _largest(groups, MOST_CURVES, rows=minimum_group_size))
+        if (largest := _largest(groups, MOST_CURVES, rows=minimum_group_size))
     )
 
 
@@ -97,7 +98,7 @@ def _largest(groups: Sequence[GroupScores], count: int, *, rows: int = 0) -> lis
     return [group for group in enough if group.name in names]
 
 
-def _rest(shown: Sequence[GroupScores], groups: Sequence[GroupScores]) -> str:
-    if len(shown) == len(groups):
+def _rest(largest: Sequence[GroupScores], groups: Sequence[GroupScores]) -> str:
+    if len(largest) == len(groups):
         return ""
-    return f" The {len(shown)} largest of {len(groups)} groups."
+    return f" The {len(largest)} largest of {len(groups)} groups."

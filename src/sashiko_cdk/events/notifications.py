@@ -68,7 +68,7 @@ class Notifications(Construct):
             description="Looks up what an alert is about",
         )
         flows.alarm(
-            "not-told",
+            "unpublished",
             f"An alert could not be worded or published: executions of {self.machine.machine_name}",
             namespace="AWS/States",
             metric="ExecutionsFailed",

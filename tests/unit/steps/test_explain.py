@@ -126,7 +126,7 @@ def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
     explain.main()
     explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
     [swap] = explanations.swaps
-    assert (swap.facet, swap.group, swap.looked) == ("age", ("old",), 60)
+    assert (swap.facet, swap.group, swap.sample_size) == ("age", ("old",), 60)
     assert 20 < swap.rows == swap.with_words < 60
     assert swap.lead.low > 0.3
     assert swap.flips.low > 0.3

@@ -41,7 +41,7 @@ class FacetSwap(Frozen):
 
     facet: str  # its column
     group: tuple[str, ...]  # the values of the disadvantaged group
-    looked: int  # rows sampled from the test split and searched for such words
+    sample_size: int  # rows sampled from the test split and searched for such words
     with_words: int  # rows among them with such words
     rows: int  # rows among those that were scored
     one_sided: int  # scored rows with words of one group only

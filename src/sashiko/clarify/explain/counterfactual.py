@@ -107,7 +107,7 @@ def swap_check(
     record = FacetSwap(
         facet=facet.column,
         group=facet.disadvantaged,
-        looked=len(rows),
+        sample_size=len(rows),
         with_words=len(candidates),
         rows=len(scored),
         one_sided=int(np.count_nonzero(sides)),

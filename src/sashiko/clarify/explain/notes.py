@@ -99,8 +99,8 @@ def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:
         group = f"{item.facet}={'/'.join(item.group)}"
         if not item.rows:
             yield (
-                f"Counterfactual check: none of {item.looked:,} rows has a word of {item.facet} in "
-                "its text: not judged."
+                f"Counterfactual check: none of {item.sample_size:,} rows has a word of "
+                f"{item.facet} in its text: not judged."
             )
             continue
         yield (

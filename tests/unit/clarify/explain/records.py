@@ -69,7 +69,8 @@ def shapley(**changes: Any) -> ShapleyCheck:
 def swap(**changes: Any) -> FacetSwap:
     """Words of a facet that cost the group a little."""
     record = FacetSwap(
-        facet="age", group=("old", "older"), looked=400, with_words=120, rows=100, one_sided=90,
+        facet="age", group=("old", "older"), sample_size=400,
+        with_words=120, rows=100, one_sided=90,
         lead=about(0.2), size=about(0.25), largest=0.41, flips=about(0.1),
     )  # fmt: skip
     return record.model_copy(update=changes)

@@ -56,7 +56,7 @@ def check(*texts, most=100, threshold=0.5, worst=1):
 
 def test_the_lead_says_what_the_groups_words_cost_whichever_stand_in_the_text() -> None:
     record, rows = check("she pays", "he pays", "it pays", "he pays well", "his pay")
-    assert (record.looked, record.with_words, record.rows, record.one_sided) == (5, 4, 4, 4)
+    assert (record.sample_size, record.with_words, record.rows, record.one_sided) == (5, 4, 4, 4)
     assert record.lead.value == pytest.approx(0.15)
     assert record.size.value == pytest.approx(0.15)
     assert record.largest == pytest.approx(0.2)

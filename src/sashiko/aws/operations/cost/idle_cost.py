@@ -62,7 +62,7 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
     )
 
 
-def raised(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
+def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     """Returns a message if an environment's idle cost rose by more than is allowed.
 
     `before` is an earlier output of `sashiko cost --json`, `allowed` is in US dollars a month.

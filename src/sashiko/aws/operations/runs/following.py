@@ -29,7 +29,7 @@ def follow(
     Raises:
         InputError: if AWS refuses, or does not answer for minutes.
     """
-    shown: dict[str, StepRecord] = {}
+    previous: dict[str, StepRecord] = {}
     seconds, unanswered = _SECONDS, 0
     while True:
         try:
@@ -43,7 +43,7 @@ def follow(
             changed = False
         else:
             unanswered = 0
-            changed = _show(record, shown, view=view, logs=logs)
+            changed = _show(record, previous, view=view, logs=logs)
             if record.status != "running":
                 _report(record, view)
                 return record
@@ -51,11 +51,11 @@ def follow(
         pause(seconds)
 
 
-def _show(record: RunRecord, shown: dict[str, StepRecord], *, view: View, logs: JobLogs) -> bool:
+def _show(record: RunRecord, previous: dict[str, StepRecord], *, view: View, logs: JobLogs) -> bool:
     changed = False
     for step in record.steps:
-        if shown.get(step.name) != step:
-            shown[step.name] = step
+        if previous.get(step.name) != step:
+            previous[step.name] = step
             view.step(step)
             changed = True
         if view.shows_lines and step.status == "running" and step.job:

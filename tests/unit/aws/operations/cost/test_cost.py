@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.cost.idle_cost import IdleCost, idle_cost, lines, raised
+from sashiko.aws.operations.cost.idle_cost import IdleCost, describe_rise, idle_cost, lines
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import read_templates
@@ -148,8 +148,8 @@ def test_a_rise_is_told_line_by_line_once_it_is_more_than_is_allowed(tmp_path: P
     before = {"idle": {"lines": dict(lines(idle(tmp_path / "old", key)))}}
     dashboard = ("Board", "AWS::CloudWatch::Dashboard", {"DashboardName": "b"})
     now = idle(tmp_path / "new", key, dashboard)
-    assert raised(now, before=before, allowed=3) is None
-    problem = raised(now, before=before, allowed=2.99)
+    assert describe_rise(now, before=before, allowed=3) is None
+    problem = describe_rise(now, before=before, allowed=2.99)
     assert problem is not None
     assert "3.00 dollars a month more, from 1.00 to 4.00" in problem
     assert problem.endswith("+3.00 sashiko-dev-All: dashboard b")
@@ -157,7 +157,7 @@ def test_a_rise_is_told_line_by_line_once_it_is_more_than_is_allowed(tmp_path: P
 
 def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an output of `sashiko cost --json`"):
-        raised(idle(tmp_path), before={"idle": 3}, allowed=1)
+        describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
 def run(device: str | None) -> dict[str, JobCost]:
