@@ -9,9 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A wheel folder that pip knows is uv's too: a CPU build of torch found there spares 4 GB of CUDA.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-# Bytecode is compiled here, once: each step is a process, and where Python may write none
-# (PYTHONDONTWRITEBYTECODE) each of them would compile what it imports.
-UV := UV_COMPILE_BYTECODE=1 env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv
+# Each step is a process, so what one of them compiles must be kept for the next: a run imports a third of what is installed.
+unexport PYTHONDONTWRITEBYTECODE
+UV := $(BIN)/uv
 PYTHONS := python3.11 python3 python
 ENV ?= dev
 # jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
