@@ -79,7 +79,7 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
                 f"--recipe={recipe}",
             ],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"},
             capture_output=True,
             check=True,
         ).stdout
@@ -105,7 +105,11 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
             [sys.executable, "-m", "infra.app"],
             cwd=folder,
             env=os.environ
-            | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": f"{folder}/out", "CDK_VALIDATION": "false"}
+            | {
+                "PYTHONPATH": f"{ROOT}:{ROOT}/src",
+                "CDK_OUTDIR": f"{folder}/out",
+                "CDK_VALIDATION": "false",
+            }
             | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})},
             capture_output=True,
             check=True,

@@ -96,7 +96,11 @@ def test_its_app_takes_the_projects_stacks_and_an_endpoint_that_may_come(tmp_pat
         [sys.executable, "-m", "sashiko_cdk.bootstrap"],
         cwd=tmp_path,
         env=os.environ
-        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": "out", "CDK_CONTEXT_JSON": json.dumps(context)},
+        | {
+            "PYTHONPATH": f"{ROOT}:{ROOT}/src",
+            "CDK_OUTDIR": "out",
+            "CDK_CONTEXT_JSON": json.dumps(context),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -38,7 +38,7 @@ def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT}/src")
     templates = str(synthesized("dev"))
     return CliRunner().invoke(app, ["cost", "--env", "dev", "--templates", templates, *options])
 

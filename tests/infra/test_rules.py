@@ -136,7 +136,7 @@ def _synth(folder, resources, reasons=None):
         [sys.executable, "-c", SYNTH, str(folder)],
         input=json.dumps(reasons or {}),
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"},
         capture_output=True,
         text=True,
         check=False,

@@ -176,7 +176,7 @@ def test_the_nist_pack_reports_and_stops_no_synth(report_mode, tmp_path):
         [sys.executable, "-c", BARE],
         cwd=ROOT,
         env=os.environ
-        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(tmp_path)}
+        | {"PYTHONPATH": f"{ROOT}:{ROOT}/src", "CDK_OUTDIR": str(tmp_path)}
         | {"CDK_CONTEXT_JSON": json.dumps(context)},
         capture_output=True,
         text=True,

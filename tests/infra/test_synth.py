@@ -50,7 +50,7 @@ def _synth(folder, *, environment="dev", command_prefix=(), **variables):
         cwd=folder,
         env=environ
         | proxies
-        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(folder / "out")}
+        | {"PYTHONPATH": f"{ROOT}:{ROOT}/src", "CDK_OUTDIR": str(folder / "out")}
         | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})}
         | variables,
         capture_output=True,
