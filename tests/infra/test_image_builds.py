@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,54 @@ def test_the_build_pulls_by_the_base_that_it_is_given_and_pushes_its_tag(project
         assert part in text
     assert project["Environment"]["PrivilegedMode"] is True
     assert "VpcConfig" not in project
+
+
+def test_without_an_index_of_ones_own_a_build_gets_no_token(project, principals):
+    assert "codeartifact" not in project["Source"]["BuildSpec"]
+    assert "--secret" not in project["Source"]["BuildSpec"]
+    assert not principals["image-build"].may("codeartifact:GetAuthorizationToken", "*")
+
+
+def test_packages_come_from_the_index_that_is_set_and_the_token_stays_out_of_the_image(
+    templates, tmp_path
+):
+    (project,) = resources(templates("prod")["Platform"], "AWS::CodeBuild::Project").values()
+    phases = json.loads(project["Properties"]["Source"]["BuildSpec"])["phases"]
+    aws = tmp_path / "aws"
+    aws.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >> "$0.calls"; echo t0ken\n')
+    aws.chmod(0o755)
+    command, _, file = phases["pre_build"]["commands"][-1].rpartition(" ")
+    subprocess.run(
+        ["bash", "-c", f"PATH={tmp_path}:$PATH; {command} {tmp_path}/pip.conf"], check=True
+    )
+
+    assert (tmp_path / "aws.calls").read_text() == (
+        "codeartifact get-authorization-token --domain acme --domain-owner 666677778888 "
+        "--query authorizationToken --output text\n"
+    )
+    assert (tmp_path / "pip.conf").read_text() == (
+        "[global]\nindex-url = https://aws:t0ken@acme-666677778888.d.codeartifact.us-east-1."
+        "amazonaws.com/pypi/python/simple/\n"
+    )
+    assert f"docker build --secret id=pip,src={file} " in phases["build"]["commands"][0]
+    for build in image_builds(settings_of("prod"), "cpu"):
+        text = Path(build.dockerfile).read_text().replace("\\\n", "")
+        installs = [line for line in text.splitlines() if "pip install" in line]
+        assert installs
+        for line in installs:
+            mount = "RUN --mount=type=secret,id=pip,target=/etc/pip.conf "
+            assert line.startswith(mount) or "--no-index" in line
+
+
+@pytest.mark.control("AC-6")
+def test_a_build_reads_its_index_and_no_other():
+    prod = read_environment(settings_of("prod"), folder=synthesized("prod"))
+    (build,) = [role for role in prod.principals if role.name == "image-build"]
+    place = "arn:aws:codeartifact:us-east-1:666677778888"
+    assert build.may("codeartifact:GetAuthorizationToken", f"{place}:domain/acme")
+    assert build.may("codeartifact:ReadFromRepository", f"{place}:repository/acme/python")
+    assert not build.may("codeartifact:ReadFromRepository", f"{place}:repository/acme/npm")
+    assert not build.may("codeartifact:PublishPackageVersion", "*")
 
 
 @pytest.mark.control("AC-6")

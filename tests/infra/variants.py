@@ -21,6 +21,7 @@ account: "444455556666"
 lake_formation: {account_stack: true}
 budget: {amount: 500, covers: environment}
 alerts: {emails: [ops@example.com]}
+package_index: {domain: acme, owner: "666677778888", repository: python}
 """
 PACKAGE = "arn:aws:sagemaker:us-east-1:{}:model-package/sashiko-{}-complaint-triage/3"
 SERVING = """\

@@ -19,6 +19,7 @@ from sashiko.settings.sections import (
     EnvironmentName,
     LakeFormationSection,
     NetworkSection,
+    PackageIndex,
     PromotionSection,
     TriggersSection,
 )
@@ -80,6 +81,7 @@ class Settings(Frozen):
             registration: a temporary `endpoint`; a batch `transform`, which pins no driver and
             measures no latency; or `off`, which is recorded with the model and which tier `prod`
             refuses.
+        package_index: where image builds install packages from; null is PyPI.
         image_digests: name in aws/resources/images/images.yaml -> pinned digest of that AWS image;
             `sashiko images` prints how to look it up.
     """
@@ -106,6 +108,7 @@ class Settings(Frozen):
     serving: ServingSection
     promotion: PromotionSection
     device_check: DeviceCheck
+    package_index: PackageIndex | None
     image_digests: dict[ImageName, ImageDigest]
 
     @field_validator("environment")

@@ -99,6 +99,20 @@ class BudgetSection(Frozen):
     idle_rise: float = Field(ge=0)
 
 
+class PackageIndex(Frozen):
+    """A repository of AWS CodeArtifact, in the environment's region.
+
+    Attributes:
+        domain: its domain.
+        owner: the AWS account of the domain.
+        repository: its name; it has what the locks name, its own or from an upstream such as PyPI.
+    """
+
+    domain: str = Field(pattern=r"^[a-z][a-z0-9-]{0,48}[a-z0-9]$")
+    owner: str = Field(pattern=r"^\d{12}$")
+    repository: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$")
+
+
 class AlertsSection(Frozen):
     """Recipients of alerts: budget, failures, closed gates, models pending approval.
 

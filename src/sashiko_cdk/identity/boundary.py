@@ -22,6 +22,8 @@ _WORK = [
     "cloudwatch:PutMetricData",
     "codebuild:BatchGetBuilds",
     "codebuild:StartBuild",
+    "codeartifact:GetAuthorizationToken",
+    "codeartifact:ReadFromRepository",
     "ec2:*NetworkInterface*",
     "ec2:Describe*",
     "ecr:*",

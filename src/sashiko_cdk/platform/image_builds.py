@@ -20,6 +20,7 @@ from sashiko.aws.resources.images.job_images import ImageBuild, image_builds
 from sashiko.aws.resources.names import image_build_log_group, image_build_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.sections import PackageIndex
 from sashiko_cdk.events.function_rule import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.role_policy import RolePolicy
@@ -39,21 +40,8 @@ _LOGIN = "aws ecr get-login-password | docker login --username AWS --password-st
 _DIGEST = (
     "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1"
 )
-_COMMANDS: Final[dict[str, Any]] = {
-    "version": 0.2,
-    "phases": {
-        "pre_build": {
-            "commands": [f'{_LOGIN} "${{IMAGE%%/*}}"', f'{_LOGIN} "${{BASE%%/*}}"'],
-        },
-        "build": {
-            "commands": [
-                'docker build --file "$DOCKERFILE" --target "$TARGET" --build-arg BASE="$BASE" '
-                '--tag "$IMAGE" .',
-                'docker push "$IMAGE"',
-            ],
-        },
-    },
-}
+# pip's global file, which `RUN --mount=type=secret` shows to one command: no layer keeps the token.
+_PIP_CONF = "/tmp/pip.conf"  # noqa: S108  the build's own container
 _WHY_NO_KEY = (
     "It has neither artifacts nor a cache that a key would encrypt: the image lies in a repository "
     "with the platform's key, the log in a group with it."
@@ -65,6 +53,43 @@ def _builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuil
     targets = [recipe.compile.target for recipe in recipes]
     builds = [build for target in targets for build in image_builds(settings, target)]
     return [*{build.uri: build for build in builds}.values()]
+
+
+def _phases(settings: Settings) -> dict[str, Any]:
+    """Returns the phases of a build after its source was verified."""
+    index = settings.package_index
+    secret = f"--secret id=pip,src={_PIP_CONF} " if index else ""
+    return {
+        "pre_build": {
+            "commands": [
+                f'{_LOGIN} "${{IMAGE%%/*}}"',
+                f'{_LOGIN} "${{BASE%%/*}}"',
+                *([_pip_configuration(index, settings.region)] if index else []),
+            ],
+        },
+        "build": {
+            "commands": [
+                f'docker build {secret}--file "$DOCKERFILE" --target "$TARGET" '
+                '--build-arg BASE="$BASE" --tag "$IMAGE" .',
+                'docker push "$IMAGE"',
+            ],
+        },
+    }
+
+
+def _pip_configuration(index: PackageIndex, region: str) -> str:
+    """Returns the command that writes pip's configuration, with a token of at most 12 hours.
+
+    The URL is that of "Configure pip without the login command" in CodeArtifact's user guide.
+    """
+    host = f"{index.domain}-{index.owner}.d.codeartifact.{region}.amazonaws.com"
+    return (
+        "TOKEN=$(aws codeartifact get-authorization-token "
+        f"--domain {index.domain} --domain-owner {index.owner} "
+        "--query authorizationToken --output text) && printf "
+        f"'[global]\\nindex-url = https://aws:%s@{host}/pypi/{index.repository}/simple/\\n' "
+        f'"$TOKEN" > {_PIP_CONF}'
+    )
 
 
 def pinning(source: Path) -> str:
@@ -170,16 +195,10 @@ class ImageBuilds(Construct):
         )
         # The object's key has a hash that nothing verifies: whoever may publish assets may
         # overwrite it. The build verifies that its source is the one of the template.
+        install = pinning(Path(cast(Stage, self.node.root).outdir, source.asset_path))
         pinned = {
-            **_COMMANDS,
-            "phases": {
-                "install": {
-                    "commands": [
-                        pinning(Path(cast(Stage, self.node.root).outdir, source.asset_path))
-                    ]
-                },
-                **_COMMANDS["phases"],
-            },
+            "version": 0.2,
+            "phases": {"install": {"commands": [install]}, **_phases(self._settings)},
         }
         project = codebuild.CfnProject(
             self,

@@ -9,6 +9,7 @@ from sashiko.aws.resources.names import (
     own_repository,
 )
 from sashiko.settings.environment import Settings
+from sashiko.settings.sections import PackageIndex
 from sashiko_cdk.bootstrap.execution_scope import assets_bucket
 from sashiko_cdk.identity.allow import Allowed, allow
 
@@ -66,6 +67,30 @@ def building_images(settings: Settings) -> list[Allowed]:
             ["ecr:GetAuthorizationToken"],
             ["*"],
             why="A token is for the registry, not for a repository.",
+        ),
+        *(_installing(settings.package_index, settings.region) if settings.package_index else ()),
+    ]
+
+
+def _installing(index: PackageIndex, region: str) -> list[Allowed]:
+    """Returns the permissions to install packages from CodeArtifact.
+
+    Its user guide asks for these: "Using CodeArtifact with CodeBuild", "AWS CodeArtifact
+    permissions reference".
+    """
+    place = f"arn:aws:codeartifact:{region}:{index.owner}"
+    return [
+        allow(["codeartifact:GetAuthorizationToken"], [f"{place}:domain/{index.domain}"]),
+        allow(
+            ["codeartifact:ReadFromRepository"],
+            [f"{place}:repository/{index.domain}/{index.repository}"],
+        ),
+        allow(
+            ["sts:GetServiceBearerToken"],
+            ["*"],
+            conditions={"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}},
+            why="The token that CodeArtifact asks STS for has no ARN; the condition names the "
+            "service.",
         ),
     ]
 
