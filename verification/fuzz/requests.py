@@ -19,16 +19,16 @@ import payload
 NAME = "requests"
 LONGEST = 1 << 14  # bytes of an input
 WORDS = (
-    b'{"inputs": [', b'"inputs"', b'"tone"', b'"note"', b"null", b"true", b"NaN", b"-Infinity",
-    b"1e999", b"-0.0", b"1" * 40, b"\\ud800", b"\\u0000", b"\\udc00\\ud800", b"\xef\xbb\xbf",
-    b"\xff\xfe", b"\xed\xa0\x80", b"[[[[[[[[[[[[[[[[", b"]}", b"}, {", b'", "', b"application/json",
-    b"*/*", b"; charset=utf-16", b", ", b"q=0",
+    b'{"inputs": [', b'"inputs"', b'"ids": [', b'"tone"', b'"note"', b"null", b"true", b"NaN",
+    b"-Infinity", b"1e999", b"-0.0", b"1" * 40, b"\\ud800", b"\\u0000", b"\\udc00\\ud800",
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"[[[[[[[[[[[[[[[[", b"]}", b"}, {", b'", "',
+    b"application/json", b"*/*", b"; charset=utf-16", b", ", b"q=0",
 )  # fmt: skip
 _ODD = (
     None, True, 0, -1, 10**30, 1e308, 0.1, 40.0, float("nan"), float("-inf"), "", " ", "a", "\0",
     "\ud800", "\u202e", "{tone}", "x" * 300, [], {}, [None], {"tone": 1}, {"tone": "a", "note": 1},
 )  # fmt: skip
-_KEYS = ("tone", "note", "", "\ud800", "x" * 300, "inputs")
+_KEYS = ("tone", "note", "", "\ud800", "x" * 300, "inputs", "ids")
 _BY_BYTES = 0.5
 _AT_THIS_LEVEL = 0.1
 _TEMPLATE = "tone: {tone} note: {note}"
@@ -58,9 +58,11 @@ def check(data: bytes, _: Path | None = None) -> None:
 def _answer(body: bytes, content_type: str, accept: str | None) -> str | list[str]:
     """The texts that the model would read, or why there are none."""
     try:
-        inputs = payload.parse_request(body, content_type)
+        request = payload.parse_request(body, content_type)
+        inputs, ids = request.inputs, request.ids
         texts = payload.as_texts(inputs, template=_TEMPLATE, missing=_MISSING)
-        answer = payload.format_response([payload.Prediction("yes", 0.5)] * len(texts), accept)
+        predictions = [payload.Prediction("yes", 0.5)] * len(texts)
+        answer = payload.format_response(predictions, accept, ids=ids)
     except payload.BadRequestError as error:
         assert error.position is None or 0 <= error.position < payload.MAX_ROWS
         assert error.reason in str(error)
@@ -68,7 +70,11 @@ def _answer(body: bytes, content_type: str, accept: str | None) -> str | list[st
     assert 1 <= len(inputs) == len(texts) <= payload.MAX_ROWS
     assert {type(item) for item in inputs} in ({str}, {dict})
     assert all(text.strip() for text in texts)
-    assert json.loads(answer) == [{"label": "yes", "score": 0.5}] * len(texts)
+    answers = json.loads(answer)
+    if ids is not None:
+        assert len(set(ids)) == len(inputs)
+        assert [item.pop("id") for item in answers] == ids
+    assert answers == [{"label": "yes", "score": 0.5}] * len(texts)
     for item, text in zip(inputs, texts, strict=True):
         if isinstance(item, str):
             assert text == item
@@ -84,6 +90,11 @@ def seeds() -> dict[str, bytes]:
     bodies = {
         "texts": json.dumps({"inputs": ["bad x", "fine"]}).encode(),
         "rows": json.dumps({"inputs": rows}).encode(),
+        "ids": json.dumps({"inputs": ["bad x", "fine"], "ids": ["a-1", "\u65e5"]}).encode(),
+        "ids of rows": json.dumps({"inputs": rows, "ids": ["1", "2"]}).encode(),
+        "same ids": json.dumps({"inputs": rows, "ids": ["1", "1"]}).encode(),
+        "few ids": json.dumps({"inputs": rows, "ids": ["1"]}).encode(),
+        "half an id": b'{"inputs": ["a"], "ids": ["\\ud800"]}',
         "numbers": b'{"inputs": [{"tone": NaN, "note": -Infinity}, {"tone": 1e308, "note": 40.0}]}',
         "letters": '{"inputs": ["\\ud83d\\ude00 \\u202e", "日本語"]}'.encode(),
         "half": b'{"inputs": ["\\ud800"]}',

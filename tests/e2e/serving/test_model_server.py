@@ -13,7 +13,7 @@ BAD_REQUESTS = [
     (b'{"inputs": [""]}', "application/json", "inputs[0]: the text is empty"),
     (b'{"inputs": ["a b c d e f g"]}', "application/json", "inputs[0]: the text has 9 tokens"),
     (b'{"inputs": [', "application/json", "not JSON"),
-    (b'{"text": "bad"}', "application/json", 'the one key "inputs"'),
+    (b'{"text": "bad"}', "application/json", 'the key "inputs"'),
     (b"bad,x", "text/csv", "expected application/json"),
 ]
 

@@ -20,6 +20,8 @@ REQUESTS = [
     ('{"inputs": ["a b c d e f g"]}', "application/json"),
     ('{"text": "bad"}', "application/json"),
     ("bad,x", "text/csv"),
+    ('{"inputs": ["bad x"], "ids": ["c-1"]}', "application/json"),
+    ('{"inputs": ["bad x"], "ids": ["c-1", "c-2"]}', "application/json"),
 ]
 
 
@@ -62,13 +64,19 @@ def test_texts_and_rows_are_scored_at_the_threshold_of_the_environment(replies) 
     )
 
 
+def test_the_ids_of_a_request_come_back_with_its_answers(replies) -> None:
+    (answer,) = json.loads(replies[6]["body"])
+    assert (answer["id"], answer["label"]) == ("c-1", "no")
+
+
 @pytest.mark.parametrize(
     ("index", "says"),
     [
         (2, "inputs[0]: the text is empty"),
         (3, "inputs[0]: the text has 9 tokens, at most 8"),
-        (4, 'the one key "inputs"'),
+        (4, 'the key "inputs"'),
         (5, "expected application/json"),
+        (7, '"ids" has 2 entries: expected one for each of the 1 inputs'),
     ],
 )
 def test_a_bad_request_becomes_a_4xx_with_the_handlers_reason(replies, index, says) -> None:

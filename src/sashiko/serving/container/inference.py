@@ -89,7 +89,8 @@ def transform_fn(
 
     Raises:
         BadRequestError: if content type, shape or size are not allowed, or if an input is empty,
-            too long, or not a row of the template's columns. The toolkit answers it with 400.
+            too long, or not a row of the template's columns, or if the ids do not name each input
+            once. The toolkit answers it with 400.
     """
     try:
         return _respond(model(), body, content_type, accept)
@@ -122,11 +123,11 @@ def _load(folder: Path, gpu: int) -> Model:
 
 
 def _respond(model: Model, body: str | bytes, content_type: str | None, accept: str | None) -> str:
-    inputs = parse_request(body, content_type)
-    texts = as_texts(inputs, template=model.bundle.template, missing=model.bundle.missing)
+    request = parse_request(body, content_type)
+    texts = as_texts(request.inputs, template=model.bundle.template, missing=model.bundle.missing)
     negative, positive = model.bundle.labels
     predictions = [
         Prediction(label=positive if score >= model.threshold else negative, score=score)
         for score in model.scorer.scores(texts)
     ]
-    return format_response(predictions, accept)
+    return format_response(predictions, accept, ids=request.ids)

@@ -9,6 +9,7 @@ import text
 CONTENT_TYPE = "application/json"
 # SageMaker closes an invocation after 60 s; this many rows take about 10 s on two cores.
 MAX_ROWS = 1000
+MAX_ID_LETTERS = 256
 _MAX_SHOWN = 100  # letters of the caller's text in a reason
 
 Value = str | int | float | bool | None
@@ -31,6 +32,19 @@ class BadRequestError(ValueError):
 
 
 @dataclass(frozen=True)
+class Request:
+    """A request whose shape is valid.
+
+    Attributes:
+        inputs: at least one and at most `MAX_ROWS`, all texts or all rows.
+        ids: the caller's name of each input, in their order; None if the request has none.
+    """
+
+    inputs: Inputs
+    ids: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The label at the decision threshold, and the positive label's probability."""
 
@@ -38,15 +52,16 @@ class Prediction:
     score: float
 
 
-def parse_request(body: str | bytes, content_type: str | None) -> Inputs:
-    """Reads `{"inputs": [...]}`: texts, or rows of column -> value.
+def parse_request(body: str | bytes, content_type: str | None) -> Request:
+    """Reads `{"inputs": [...]}`, or `{"inputs": [...], "ids": [...]}`.
+
+    An input is a text, or a row of column -> value. An id names the input of its position, such as
+    by the primary key of its row; the answer repeats it, so that a captured answer can be joined
+    with the row's label.
 
     Args:
         body: the request's body.
         content_type: its `Content-Type` header.
-
-    Returns:
-        At least one and at most `MAX_ROWS` inputs, all texts or all rows.
 
     Raises:
         BadRequestError: if the content type, the JSON or its shape is not valid.
@@ -59,8 +74,8 @@ def parse_request(body: str | bytes, content_type: str | None) -> Inputs:
         raise BadRequestError(f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
         raise BadRequestError("the body is nested too deeply") from error
-    if not isinstance(value, dict) or set(value) != {"inputs"}:
-        raise BadRequestError('expected an object with the one key "inputs"')
+    if not isinstance(value, dict) or not {"inputs"} <= set(value) <= {"inputs", "ids"}:
+        raise BadRequestError('expected an object with the key "inputs", and optionally "ids"')
     inputs = value["inputs"]
     if not isinstance(inputs, list) or not inputs:
         raise BadRequestError('"inputs" must be a list with at least one text or row')
@@ -69,7 +84,9 @@ def parse_request(body: str | bytes, content_type: str | None) -> Inputs:
     kind = type(inputs[0])
     if kind not in (str, dict) or any(type(item) is not kind for item in inputs):
         raise BadRequestError('"inputs" must be all texts, or all objects of column: value')
-    return inputs
+    if "ids" in value:
+        _check_ids(value["ids"], rows=len(inputs))
+    return Request(inputs, value.get("ids"))
 
 
 def as_texts(inputs: Inputs, *, template: str, missing: str) -> list[str]:
@@ -89,8 +106,15 @@ def as_texts(inputs: Inputs, *, template: str, missing: str) -> list[str]:
     return texts
 
 
-def format_response(predictions: Sequence[Prediction], accept: str | None) -> str:
+def format_response(
+    predictions: Sequence[Prediction], accept: str | None, *, ids: Sequence[str] | None = None
+) -> str:
     """Writes `[{"label": ..., "score": ...}, ...]`, in the order of the inputs.
+
+    Args:
+        predictions: one for each input.
+        accept: the request's `Accept` header.
+        ids: of the inputs; each prediction then starts with its `id`.
 
     Raises:
         BadRequestError: if the caller does not accept JSON.
@@ -98,7 +122,31 @@ def format_response(predictions: Sequence[Prediction], accept: str | None) -> st
     accepted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(accepted):
         raise BadRequestError(f"accept {_excerpt(accept)}: only {CONTENT_TYPE} is offered")
-    return json.dumps([{"label": item.label, "score": item.score} for item in predictions])
+    answers = [{"label": item.label, "score": item.score} for item in predictions]
+    if ids is None:
+        return json.dumps(answers)
+    return json.dumps([{"id": id_, **item} for id_, item in zip(ids, answers, strict=True)])
+
+
+def _check_ids(ids: object, *, rows: int) -> None:
+    """Refuses ids that do not name each row once."""
+    if not isinstance(ids, list) or len(ids) != rows:
+        count = f"has {len(ids)} entries" if isinstance(ids, list) else "is not a list"
+        raise BadRequestError(f'"ids" {count}: expected one for each of the {rows} inputs')
+    first: dict[str, int] = {}
+    for position, item in enumerate(ids):
+        if not isinstance(item, str) or not 0 < len(item) <= MAX_ID_LETTERS:
+            raise BadRequestError(
+                f"ids[{position}] must be a text of 1 to {MAX_ID_LETTERS} letters"
+            )
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:
+            raise BadRequestError(
+                f"ids[{position}] holds half of a UTF-16 surrogate pair"
+            ) from error
+        if first.setdefault(item, position) != position:
+            raise BadRequestError(f"ids[{position}] is the same as ids[{first[item]}]")
 
 
 def _as_text(

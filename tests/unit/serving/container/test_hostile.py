@@ -13,6 +13,7 @@ from tests.unit.hostile import bent, bounded, nested
 
 ROWS = {"inputs": [{"tone": "bad", "note": 1.5}, {"tone": None, "note": True}]}
 TEXTS = {"inputs": ["bad x", "fine"]}
+NAMED = {"inputs": ["bad x", "fine"], "ids": ["a-1", "a-2"]}
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,15 @@ def answered_or_refused(model, body, content_type="application/json", accept=Non
     except payload.BadRequestError as error:
         assert 0 < len(str(error).encode()) < 1000
         return
-    scores = [item["score"] for item in json.loads(answer.encode())]
-    assert len(scores) == len(json.loads(body)["inputs"])
+    answers, request = json.loads(answer.encode()), json.loads(body)
+    scores = [item["score"] for item in answers]
+    assert len(scores) == len(request["inputs"])
+    assert [item.get("id") for item in answers] == request.get("ids", [None] * len(scores))
     assert all(0 <= score <= 1 for score in scores)
 
 
 @bounded
-@given(value=bent(ROWS) | bent(TEXTS))
+@given(value=bent(ROWS) | bent(TEXTS) | bent(NAMED))
 @example(value={"inputs": [{"tone": 1, "note": 2, "\ud800": 3}]})  # the reason could not be sent
 @example(value={"inputs": [{"x" * 1_000_000: 1}]})  # the reason was as long
 @example(value={"inputs": [{"tone": "\ud800", "note": "\0"}]})

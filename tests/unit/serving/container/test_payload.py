@@ -9,9 +9,32 @@ def parse(value, content_type="application/json"):
 
 
 def test_texts_and_rows_are_taken() -> None:
-    assert parse({"inputs": ["a", "b"]}) == ["a", "b"]
+    assert parse({"inputs": ["a", "b"]}) == payload.Request(["a", "b"])
     rows = parse({"inputs": [{"tone": "bad"}]}, "Application/JSON; charset=utf-8")
-    assert rows == [{"tone": "bad"}]
+    assert rows.inputs == [{"tone": "bad"}]
+
+
+def test_a_request_may_name_its_inputs() -> None:
+    assert parse({"ids": ["7", "x" * 256], "inputs": ["a", "b"]}).ids == ["7", "x" * 256]
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ("7", r'"ids" is not a list: expected one for each of the 2 inputs'),
+        (None, r'"ids" is not a list'),
+        ([], r'"ids" has 0 entries: expected one for each of the 2 inputs'),
+        (["7"] * 3, r'"ids" has 3 entries'),
+        (["7", 8], r"ids\[1\] must be a text of 1 to 256 letters"),
+        (["7", ""], r"ids\[1\] must be"),
+        (["x" * 257, "7"], r"ids\[0\] must be"),
+        (["7", "\ud800"], r"ids\[1\] holds half of a UTF-16 surrogate pair"),
+        (["7", "7"], r"ids\[1\] is the same as ids\[0\]"),
+    ],
+)
+def test_ids_that_do_not_name_each_input_once_are_refused(ids, says) -> None:
+    with pytest.raises(payload.BadRequestError, match=says):
+        parse({"inputs": ["a", "b"], "ids": ids})
 
 
 @pytest.mark.parametrize(
@@ -20,6 +43,7 @@ def test_texts_and_rows_are_taken() -> None:
         (["a"], '"inputs"'),
         ({"text": "a"}, '"inputs"'),
         ({"inputs": ["a"], "parameters": {}}, '"inputs"'),
+        ({"ids": ["a"]}, '"inputs"'),
         ({"inputs": "a"}, "must be a list"),
         ({"inputs": []}, "at least one"),
         ({"inputs": ["a", {"tone": "b"}]}, "all texts, or all objects"),
@@ -72,8 +96,18 @@ def test_a_bad_input_is_named_by_its_position(row, says) -> None:
 def test_the_response_keeps_order_and_every_digit() -> None:
     score = 0.1234567890123456
     made = [payload.Prediction("yes", score), payload.Prediction("no", 0.0)]
-    answer = json.loads(payload.format_response(made, "text/html, */*;q=0.1"))
-    assert answer == [{"label": "yes", "score": score}, {"label": "no", "score": 0.0}]
+    answer = payload.format_response(made, "text/html, */*;q=0.1")
+    assert answer == (
+        '[{"label": "yes", "score": 0.1234567890123456}, {"label": "no", "score": 0.0}]'
+    )
+
+
+def test_the_response_repeats_each_id_before_its_prediction() -> None:
+    made = [payload.Prediction("yes", 0.5), payload.Prediction("no", 0.0)]
+    answer = payload.format_response(made, None, ids=["b", "a"])
+    assert answer == (
+        '[{"id": "b", "label": "yes", "score": 0.5}, {"id": "a", "label": "no", "score": 0.0}]'
+    )
 
 
 def test_a_caller_that_takes_no_json_is_refused() -> None:
