@@ -213,6 +213,15 @@ def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):
     assert readers == set()
 
 
+def test_each_version_is_captured_below_a_prefix_of_its_own(serving):
+    config = _only(serving("serving"), "AWS::SageMaker::EndpointConfig")
+    package = _only(serving("serving"), "AWS::SageMaker::Model")["PrimaryContainer"]
+    endpoint = _only(serving("serving"), "AWS::SageMaker::Endpoint")["EndpointName"]
+    number = package["ModelPackageName"].rpartition("/")[2]
+    uri = f"s3://sashiko-dev-capture-111122223333-us-east-1/{endpoint}/version={number}"
+    assert config["DataCaptureConfig"]["DestinationS3Uri"] == uri
+
+
 def test_what_is_captured_is_gone_after_its_retention_old_versions_too(templates):
     lake = templates("serving")["DataLake"]
     (bucket,) = [

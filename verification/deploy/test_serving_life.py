@@ -233,7 +233,7 @@ def check_endpoint(account: Emulator, arn: str) -> None:
     assert capture["KmsKeyId"] == f"{keys}-capture"
     assert capture["InitialSamplingPercentage"] == 5
     bucket = f"sashiko-dev-capture-{ACCOUNT}-{REGION}"
-    assert capture["DestinationS3Uri"] == f"s3://{bucket}/{NAME}"
+    assert capture["DestinationS3Uri"] == f"s3://{bucket}/{NAME}/version={arn.rpartition('/')[2]}"
 
 
 def check_scaling_and_alarms(account: Emulator) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.aws.resources.names import model_package_group_name
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
@@ -19,7 +20,7 @@ from sashiko.pipeline.champion import (
     other_groups,
     refuse_ambiguous,
 )
-from sashiko.pipeline.project import HOME, choose_recipe, command_options
+from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ApprovalStatus, ModelVersion, ReviewRegistry
 from sashiko.settings.environment import load_deployed, load_settings
@@ -153,15 +154,42 @@ def lineage(
 
 @app.command()
 def serve(
-    env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, port: Port = 8080
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    port: Port = 8080,
+    capture: Annotated[
+        int,
+        typer.Option(
+            "--capture",
+            min=0,
+            max=100,
+            help="The percentage of requests that are kept with their answers below "
+            "<home>/capture, as SageMaker's data capture keeps them. They are personal data.",
+        ),
+    ] = 0,
 ) -> None:
     """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
+    from sashiko.serving.capture import CaptureSettings
     from sashiko.serving.server import serve_artifact
 
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
-    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, threshold):
-        serve_artifact(artifact, threshold=threshold, port=port)
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        capture_settings = CaptureSettings(
+            folder=home / CAPTURES,
+            endpoint=version.group,
+            variant=VARIANT,
+            version=version.version,
+            percent=capture,
+            retention=settings.serving.capture.retention,
+        )
+        serve_artifact(
+            artifact,
+            threshold=version.threshold,
+            port=port,
+            capture=capture_settings if capture else None,
+        )
 
 
 @app.command()

@@ -28,5 +28,5 @@ def predict(
 
     recipe_config = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(recipe_config))
-    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, threshold):
-        predict_file(artifact, threshold=threshold, contract=contract, path=file, out=out)
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        predict_file(artifact, threshold=version.threshold, contract=contract, path=file, out=out)

@@ -78,8 +78,8 @@ def refuse_ambiguous(
 @contextmanager
 def champion_artifact(
     recipe: Recipe, *, name: str | None, home: Path
-) -> Iterator[tuple[Path, float]]:
-    """Yields the champion's `model.tar.gz` and its threshold; the copy is removed afterwards.
+) -> Iterator[tuple[Path, ModelVersion]]:
+    """Yields the champion's `model.tar.gz` and the version; the copy is removed afterwards.
 
     Prints the group of the champion to stderr, and without a recipe name the other groups that
     have one.
@@ -106,7 +106,7 @@ def champion_artifact(
     message += f" of the default recipe {recipe.name}; there is also {choices}" if choices else ""
     print(message, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="sashiko-champion-") as folder:
-        yield registry.download(version, Path(folder)), version.threshold
+        yield registry.download(version, Path(folder)), version
 
 
 def invoke_local(text: str, *, port: int) -> str:

@@ -15,6 +15,7 @@ from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 __all__ = ["open_recipe"]
 
 HOME = Path(".sashiko")
+CAPTURES = "capture"  # folder of the home that holds the local server's captures
 
 
 @dataclass(frozen=True)

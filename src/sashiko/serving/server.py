@@ -4,12 +4,13 @@ import json
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
+from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder, Responder
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -22,13 +23,6 @@ HOST = "127.0.0.1"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 _WAITING = 64  # requests, whose bodies are in memory
 _SHUTDOWN_SECONDS = 15  # 1,000 rows take about 10 s on two cores
-
-
-class Responder(Protocol):
-    """Answers requests: an `Artifact`, or a stand-in that a benchmark compares it with."""
-
-    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
-        """Answers one request, or raises RequestRefusedError."""
 
 
 def build_app(artifact: Responder, *, waiting: int = _WAITING) -> "Starlette":
@@ -104,7 +98,14 @@ def build_app(artifact: Responder, *, waiting: int = _WAITING) -> "Starlette":
     )
 
 
-def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int = _WAITING) -> None:
+def serve_artifact(
+    archive: Path,
+    *,
+    threshold: float,
+    port: int,
+    waiting: int = _WAITING,
+    capture: CaptureSettings | None = None,
+) -> None:
     """Serves an artifact until Ctrl-C.
 
     Args:
@@ -112,12 +113,18 @@ def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int =
         threshold: the probability at or above which the positive label is given.
         port: on 127.0.0.1; 0 takes a free one.
         waiting: how many requests are accepted at a time; the others get 503.
+        capture: of requests and answers; None captures nothing.
 
     Raises:
-        InputError: if the port is taken, or the artifact cannot be loaded.
+        InputError: if the port is taken, the artifact cannot be loaded, or the folder of captures
+            cannot be written.
     """
     with listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
-        serve(artifact, listener, waiting=waiting)
+        if capture is None:
+            serve(artifact, listener, waiting=waiting)
+            return
+        with closing(Capture(capture)) as records:
+            serve(CapturingResponder(artifact, records), listener, waiting=waiting)
 
 
 def serve(artifact: Responder, listener: socket.socket, *, waiting: int = _WAITING) -> None:

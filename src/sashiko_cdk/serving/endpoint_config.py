@@ -42,7 +42,7 @@ class EndpointConfig(Construct):
             ),
         )
         key = key_alias_arn(settings, "ml")
-        capture = _capture(settings, endpoint)
+        capture = _capture(settings, endpoint, version=model.version)
         # Known at synth, since it is a dimension of the fleet's metrics.
         self.name = content_id(self, f"{prefix(settings)}-", variant, key, capture)
         config = _Config(
@@ -57,7 +57,7 @@ class EndpointConfig(Construct):
 
 
 def _capture(
-    settings: Settings, endpoint: str
+    settings: Settings, endpoint: str, *, version: str
 ) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty | None:
     percent = settings.serving.capture.percent
     if percent == 0:
@@ -65,7 +65,9 @@ def _capture(
     return _Config.DataCaptureConfigProperty(
         enable_capture=True,
         initial_sampling_percentage=percent,
-        destination_s3_uri=f"s3://{bucket_name(settings, 'capture')}/{endpoint}",
+        # SageMaker adds `<endpoint>/<variant>/<yyyy>/<mm>/<dd>/<hh>`; a record does not name the
+        # version that answered.
+        destination_s3_uri=f"s3://{bucket_name(settings, 'capture')}/{endpoint}/version={version}",
         kms_key_id=key_alias_arn(settings, "capture"),
         capture_options=[
             _Config.CaptureOptionProperty(capture_mode=mode) for mode in ("Input", "Output")

@@ -39,6 +39,7 @@ class ServedModel(Construct):
         vpc = sagemaker.CfnModel.VpcConfigProperty(
             subnets=list(subnet_ids), security_group_ids=[group_id]
         )
+        self.version = package_arn.rpartition("/")[2]
         self.name = content_id(self, f"{prefix(settings)}-", package_arn, spec.environment, vpc)
         self.model = sagemaker.CfnModel(
             self,
