@@ -22,7 +22,7 @@ def model_fn(model_dir, context=None):
 
 
 def input_fn(body, content_type):
-    return parse_request(body, content_type)
+    return parse_request(body, content_type).inputs
 
 
 def predict_fn(inputs, model):
