@@ -1,5 +1,6 @@
 """Runs a project's app: an environment's settings in, its templates out."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,5 +56,7 @@ def synthesize(add_stacks: AddStacks) -> None:
         if not report:
             raise InputError("the templates break a rule: see the findings above") from error
     folder = Path(app.outdir)
-    templates = read_templates(settings, folder=folder)
-    write_policies(settings, [templates], folder / "bootstrap", report=report)
+    policies = folder / "bootstrap"
+    # Those of the last synth, which may have been another environment's.
+    shutil.rmtree(policies, ignore_errors=True)
+    write_policies(settings, [read_templates(settings, folder=folder)], policies, report=report)

@@ -75,6 +75,17 @@ def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
     assert written == rewritten
 
 
+def test_another_environment_may_follow_in_the_same_folder(project):
+    """`make synth` and then `make synth ENV=prod`: what the first left is not read as prod's."""
+    for environment in ("dev", "prod"):
+        done = _synth(project, environment=environment)
+        assert done.returncode == 0, done.stderr
+    policies = json.loads((project / "out/bootstrap/manifest.json").read_text())["artifacts"]
+    assert {item["environment"] for item in policies.values() if "environment" in item} == {
+        "aws://444455556666/us-east-1"
+    }
+
+
 def _edit(folder, file, old, new):
     path = folder / file
     text = path.read_text()
