@@ -1,0 +1,1 @@
+"""What is known of a served model: its captured requests, and what they say about it."""

@@ -1,0 +1,248 @@
+"""Reads captured folders into one Parquet file of rows, with bounded memory.
+
+Rows go to a temporary file as they are decoded, and to DuckDB as digests alone; DuckDB finds the
+repeated ones, which the last pass leaves out.
+"""
+
+import datetime as dt
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sashiko.core.parquet import open_parquet, write_batches
+from sashiko.core.scratch import scratch_database
+from sashiko.errors import InputError, disk_reason
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.monitoring.capture.decoding import Decoder
+from sashiko.monitoring.capture.lines import Places, find_files, stream_blocks
+from sashiko.monitoring.capture.record import (
+    CaptureProblem,
+    CaptureSummary,
+    ProblemKind,
+    VersionRows,
+    Window,
+    row_schema,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MEMORY_MB: Final = 128
+_STREAM_ROWS: Final = 16_384
+# Digests are 16 bytes where ids have any length; a collision in 1e7 rows has a chance below 1e-24.
+_DIGEST_TABLE: Final = """
+CREATE TABLE digests (ordinal BIGINT, number BIGINT, event UHUGEINT, key UHUGEINT)
+"""
+_ADD_DIGESTS: Final = """
+INSERT INTO digests SELECT ordinal, number, md5_number(event_id) AS event,
+    CASE WHEN key IS NOT NULL THEN md5_number(concat_ws('|', version, key)) END AS key
+FROM incoming_rows
+"""
+_REPLAYS: Final = """
+CREATE TABLE replays AS SELECT digests.ordinal, digests.number FROM digests
+JOIN (SELECT event, min(number) AS number FROM digests GROUP BY event
+      HAVING min(number) < max(number)) AS first
+ON digests.event = first.event AND digests.number > first.number
+"""
+_REPEATED_KEYS: Final = """
+CREATE TABLE repeated_keys AS WITH remaining AS (
+    SELECT ordinal, number, key FROM digests
+    WHERE key IS NOT NULL AND ordinal NOT IN (SELECT ordinal FROM replays)
+)
+SELECT remaining.ordinal, remaining.number FROM remaining
+JOIN (SELECT key, min(ordinal) AS ordinal FROM remaining GROUP BY key HAVING count(*) > 1) AS first
+ON remaining.key = first.key AND remaining.ordinal > first.ordinal
+"""
+
+
+def read_captures(
+    folder: Path, out: Path, *, window: Window, now: dt.datetime, columns: Sequence[str]
+) -> CaptureSummary:
+    """Writes the captured rows of a window; equal files give equal bytes.
+
+    Rows are in the order of files and lines. Of several lines with one event id the first counts,
+    then of several rows with one key and version.
+
+    Args:
+        folder: the captures, such as those of an endpoint: `version=<n>/<endpoint>/<variant>/...`.
+        out: the Parquet file to write, of `row_schema(columns)`.
+        window: whose records are read, by their inference time.
+        now: the time of the read; later records are a problem.
+        columns: of the rows, those of the model's template.
+
+    Raises:
+        InputError: if a file cannot be read, `out` cannot be written, or the disk is full.
+    """
+    files, places = find_files(folder, window), Places()
+    problems = _Problems(places)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="sashiko-capture-") as scratch,
+            scratch_database(f"read the captures in {folder}", memory_mb=_MEMORY_MB) as connection,
+        ):
+            stage = Path(scratch, "rows.parquet")
+            decoder = Decoder(connection, window=window, now=now, columns=columns)
+            with pq.ParquetWriter(stage, _staged(columns), compression="zstd") as writer:
+                lines = _decode(stream_blocks(files, places), decoder, connection, writer, problems)
+            repeated = _repeated(connection, problems)
+            totals = _Totals()
+            batches = _remaining(stage, repeated, totals)
+            rows = write_batches(out, batches, schema=row_schema(columns))
+    except OSError as error:
+        raise InputError(f"cannot read the captures in {folder}: {disk_reason(error)}") from error
+    problems.add("several-versions", totals.shared_hours())
+    problems.add("empty-window", int(not rows))
+    versions = totals.versions()
+    return CaptureSummary(
+        start=window.start,
+        end=window.end,
+        files=len(files),
+        lines=lines,
+        requests=sum(version.requests for version in versions),
+        rows=rows,
+        versions=versions,
+        problems=problems.records(),
+    )
+
+
+class _Problems:
+    """Counts problems, and keeps the first line of each."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._counts: Counter[ProblemKind] = Counter()
+        self._first: dict[ProblemKind, int] = {}
+
+    def add(self, kind: ProblemKind, count: int, first: int | None = None) -> None:
+        self._counts[kind] += count
+        if first is not None:
+            self._first[kind] = min(first, self._first.get(kind, first))
+
+    def records(self) -> tuple[CaptureProblem, ...]:
+        return tuple(
+            CaptureProblem(
+                kind=kind,
+                count=count,
+                first=self._places.of(self._first[kind]) if kind in self._first else "",
+            )
+            for kind, count in sorted(self._counts.items())
+            if count
+        )
+
+
+class _Totals:
+    """What each version answered, by the rows that remain."""
+
+    def __init__(self) -> None:
+        self._rows: Counter[int | None] = Counter()
+        self._requests: Counter[int | None] = Counter()
+        self._times: dict[int | None, tuple[dt.datetime, dt.datetime]] = {}
+        self._hours: dict[dt.datetime, set[int | None]] = defaultdict(set)
+        self._last_number = -1
+
+    def add(self, rows: pa.Table) -> None:
+        """Counts rows in the order of their lines, so a request's rows are adjacent."""
+        numbers = rows["number"].to_numpy()
+        is_first = np.diff(numbers, prepend=self._last_number) != 0
+        self._last_number = numbers[-1]
+        hours = pc.floor_temporal(rows["time"], unit="hour")
+        table = pa.table(
+            {
+                "version": rows["version"],
+                "hour": hours,
+                "time": rows["time"],
+                "request": pa.array(is_first.astype(np.int64)),
+            }
+        ).group_by(["version", "hour"])
+        aggregated = table.aggregate(
+            [("request", "count"), ("request", "sum"), ("time", "min"), ("time", "max")]
+        )
+        for group in aggregated.to_pylist():
+            version = group["version"]
+            self._rows[version] += group["request_count"]
+            self._requests[version] += group["request_sum"]
+            first, last = self._times.get(version, (group["time_min"], group["time_max"]))
+            self._times[version] = min(first, group["time_min"]), max(last, group["time_max"])
+            self._hours[group["hour"]].add(version)
+
+    def shared_hours(self) -> int:
+        """Returns how many hours more than one version answered in."""
+        return sum(len(versions) > 1 for versions in self._hours.values())
+
+    def versions(self) -> tuple[VersionRows, ...]:
+        return tuple(
+            VersionRows(
+                version=version,
+                requests=self._requests[version],
+                rows=self._rows[version],
+                first=self._times[version][0],
+                last=self._times[version][1],
+            )
+            for version in sorted(self._rows, key=lambda version: version or 0)
+        )
+
+
+def _staged(columns: Sequence[str]) -> pa.Schema:
+    return row_schema(columns).append(pa.field("number", pa.int64()))
+
+
+def _decode(
+    blocks: Iterable[pa.Table],
+    decoder: Decoder,
+    connection: "duckdb.DuckDBPyConnection",
+    writer: pq.ParquetWriter,
+    problems: _Problems,
+) -> int:
+    """Decodes blocks to the writer and to the table `digests`; returns the number of lines."""
+    lines = rows = 0
+    connection.execute(_DIGEST_TABLE)
+    for block in blocks:
+        decoded = decoder.decode(block)
+        for kind, count, first in decoded.problems:
+            problems.add(kind, count, first)
+        staged = decoded.rows.append_column("number", decoded.numbers)
+        writer.write_table(staged)
+        ordinals = pa.array(np.arange(rows, rows + staged.num_rows, dtype=np.int64))
+        narrow = staged.select(["number", "event_id", "version", "key"])
+        connection.register("incoming_rows", narrow.append_column("ordinal", ordinals))
+        connection.execute(_ADD_DIGESTS)
+        connection.unregister("incoming_rows")
+        lines, rows = lines + block.num_rows, rows + staged.num_rows
+    return lines
+
+
+def _repeated(connection: "duckdb.DuckDBPyConnection", problems: _Problems) -> Ints:
+    """Returns the ordinals of the rows to leave out, sorted."""
+    connection.execute(_REPLAYS)
+    connection.execute(_REPEATED_KEYS)
+    for kind, sql in (
+        ("replay", "SELECT count(DISTINCT number), min(number) FROM replays"),
+        ("repeated-key", "SELECT count(*), min(number) FROM repeated_keys"),
+    ):
+        ((count, first),) = connection.execute(sql).fetchall()
+        problems.add(kind, count, first)
+    union = "SELECT ordinal FROM replays UNION ALL SELECT ordinal FROM repeated_keys"
+    ordinals = connection.execute(f"{union} ORDER BY ordinal").fetchnumpy()["ordinal"]
+    return np.asarray(ordinals, dtype=np.int64)
+
+
+def _remaining(stage: Path, repeated: Ints, totals: _Totals) -> Iterator[pa.RecordBatch]:
+    """Streams the staged rows without the repeated ones, and counts them."""
+    start = 0
+    for batch in open_parquet(stage).iter_batches(_STREAM_ROWS):
+        end = start + batch.num_rows
+        low, high = np.searchsorted(repeated, [start, end])
+        keep = np.ones(batch.num_rows, dtype=bool)
+        keep[repeated[low:high] - start] = False
+        start = end
+        table = pa.Table.from_batches([batch]).filter(pa.array(keep))
+        if table.num_rows:
+            totals.add(table)
+            yield from table.drop_columns("number").combine_chunks().to_batches()
