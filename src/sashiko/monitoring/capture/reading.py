@@ -6,14 +6,12 @@ repeated ones, which the last pass leaves out.
 
 import datetime as dt
 import tempfile
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sashiko.core.parquet import open_parquet, write_batches
@@ -22,14 +20,8 @@ from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.monitoring.capture.decoding import Decoder
 from sashiko.monitoring.capture.lines import Places, find_files, stream_blocks
-from sashiko.monitoring.capture.record import (
-    CaptureProblem,
-    CaptureSummary,
-    ProblemKind,
-    VersionRows,
-    Window,
-    row_schema,
-)
+from sashiko.monitoring.capture.record import CaptureSummary, ProblemKind, Window, row_schema
+from sashiko.monitoring.capture.totals import Problems, Totals
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +34,7 @@ CREATE TABLE digests (ordinal BIGINT, number BIGINT, event UHUGEINT, key UHUGEIN
 """
 _ADD_DIGESTS: Final = """
 INSERT INTO digests SELECT ordinal, number, md5_number(event_id) AS event,
-    CASE WHEN key IS NOT NULL THEN md5_number(concat_ws('|', version, key)) END AS key
+    md5_number(coalesce(version::VARCHAR, '') || '|' || key) AS key
 FROM incoming_rows
 """
 _REPLAYS: Final = """
@@ -81,18 +73,21 @@ def read_captures(
         InputError: if a file cannot be read, `out` cannot be written, or the disk is full.
     """
     files, places = find_files(folder, window), Places()
-    problems = _Problems(places)
+    problems = Problems(places)
+    totals = Totals()
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="sashiko-capture-") as scratch,
-            scratch_database(f"read the captures in {folder}", memory_mb=_MEMORY_MB) as connection,
-        ):
+        with tempfile.TemporaryDirectory(prefix="sashiko-capture-") as scratch:
             stage = Path(scratch, "rows.parquet")
-            decoder = Decoder(connection, window=window, now=now, columns=columns)
-            with pq.ParquetWriter(stage, _staged(columns), compression="zstd") as writer:
-                lines = _decode(stream_blocks(files, places), decoder, connection, writer, problems)
-            repeated = _repeated(connection, problems)
-            totals = _Totals()
+            with (
+                scratch_database(
+                    f"read the captures in {folder}", memory_mb=_MEMORY_MB
+                ) as database,
+                pq.ParquetWriter(stage, _staged(columns), compression="zstd") as writer,
+            ):
+                decoder = Decoder(database, window=window, now=now, columns=columns)
+                blocks = stream_blocks(files, places)
+                lines = _decode(blocks, decoder, database, writer, problems)
+                repeated = _repeated(database, problems)
             batches = _remaining(stage, repeated, totals)
             rows = write_batches(out, batches, schema=row_schema(columns))
     except OSError as error:
@@ -112,83 +107,6 @@ def read_captures(
     )
 
 
-class _Problems:
-    """Counts problems, and keeps the first line of each."""
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._counts: Counter[ProblemKind] = Counter()
-        self._first: dict[ProblemKind, int] = {}
-
-    def add(self, kind: ProblemKind, count: int, first: int | None = None) -> None:
-        self._counts[kind] += count
-        if first is not None:
-            self._first[kind] = min(first, self._first.get(kind, first))
-
-    def records(self) -> tuple[CaptureProblem, ...]:
-        return tuple(
-            CaptureProblem(
-                kind=kind,
-                count=count,
-                first=self._places.of(self._first[kind]) if kind in self._first else "",
-            )
-            for kind, count in sorted(self._counts.items())
-            if count
-        )
-
-
-class _Totals:
-    """What each version answered, by the rows that remain."""
-
-    def __init__(self) -> None:
-        self._rows: Counter[int | None] = Counter()
-        self._requests: Counter[int | None] = Counter()
-        self._times: dict[int | None, tuple[dt.datetime, dt.datetime]] = {}
-        self._hours: dict[dt.datetime, set[int | None]] = defaultdict(set)
-        self._last_number = -1
-
-    def add(self, rows: pa.Table) -> None:
-        """Counts rows in the order of their lines, so a request's rows are adjacent."""
-        numbers = rows["number"].to_numpy()
-        is_first = np.diff(numbers, prepend=self._last_number) != 0
-        self._last_number = numbers[-1]
-        hours = pc.floor_temporal(rows["time"], unit="hour")
-        table = pa.table(
-            {
-                "version": rows["version"],
-                "hour": hours,
-                "time": rows["time"],
-                "request": pa.array(is_first.astype(np.int64)),
-            }
-        ).group_by(["version", "hour"])
-        aggregated = table.aggregate(
-            [("request", "count"), ("request", "sum"), ("time", "min"), ("time", "max")]
-        )
-        for group in aggregated.to_pylist():
-            version = group["version"]
-            self._rows[version] += group["request_count"]
-            self._requests[version] += group["request_sum"]
-            first, last = self._times.get(version, (group["time_min"], group["time_max"]))
-            self._times[version] = min(first, group["time_min"]), max(last, group["time_max"])
-            self._hours[group["hour"]].add(version)
-
-    def shared_hours(self) -> int:
-        """Returns how many hours more than one version answered in."""
-        return sum(len(versions) > 1 for versions in self._hours.values())
-
-    def versions(self) -> tuple[VersionRows, ...]:
-        return tuple(
-            VersionRows(
-                version=version,
-                requests=self._requests[version],
-                rows=self._rows[version],
-                first=self._times[version][0],
-                last=self._times[version][1],
-            )
-            for version in sorted(self._rows, key=lambda version: version or 0)
-        )
-
-
 def _staged(columns: Sequence[str]) -> pa.Schema:
     return row_schema(columns).append(pa.field("number", pa.int64()))
 
@@ -198,7 +116,7 @@ def _decode(
     decoder: Decoder,
     connection: "duckdb.DuckDBPyConnection",
     writer: pq.ParquetWriter,
-    problems: _Problems,
+    problems: Problems,
 ) -> int:
     """Decodes blocks to the writer and to the table `digests`; returns the number of lines."""
     lines = rows = 0
@@ -218,14 +136,15 @@ def _decode(
     return lines
 
 
-def _repeated(connection: "duckdb.DuckDBPyConnection", problems: _Problems) -> Ints:
+def _repeated(connection: "duckdb.DuckDBPyConnection", problems: Problems) -> Ints:
     """Returns the ordinals of the rows to leave out, sorted."""
     connection.execute(_REPLAYS)
     connection.execute(_REPEATED_KEYS)
-    for kind, sql in (
+    counts: tuple[tuple[ProblemKind, str], ...] = (
         ("replay", "SELECT count(DISTINCT number), min(number) FROM replays"),
         ("repeated-key", "SELECT count(*), min(number) FROM repeated_keys"),
-    ):
+    )
+    for kind, sql in counts:
         ((count, first),) = connection.execute(sql).fetchall()
         problems.add(kind, count, first)
     union = "SELECT ordinal FROM replays UNION ALL SELECT ordinal FROM repeated_keys"
@@ -233,7 +152,7 @@ def _repeated(connection: "duckdb.DuckDBPyConnection", problems: _Problems) -> I
     return np.asarray(ordinals, dtype=np.int64)
 
 
-def _remaining(stage: Path, repeated: Ints, totals: _Totals) -> Iterator[pa.RecordBatch]:
+def _remaining(stage: Path, repeated: Ints, totals: Totals) -> Iterator[pa.RecordBatch]:
     """Streams the staged rows without the repeated ones, and counts them."""
     start = 0
     for batch in open_parquet(stage).iter_batches(_STREAM_ROWS):
