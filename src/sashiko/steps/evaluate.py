@@ -7,7 +7,8 @@ For an artifact compiled for an accelerator, the uncompiled model is scored.
 Reads Compile's artifact, Prepare's splits and slices, Train's output, Train's weights and
 ResolveChampion's champion. The linear baseline is fitted with the same weights; they are as
 sensitive as the facets (`steps.weights`), and no output contains them. Writes the predictions, the
-quality metrics, the decision threshold, and the verdict of the gate `model-quality`.
+quality metrics, the reference for monitoring, the decision threshold, and the verdict of the gate
+`model-quality`.
 """
 
 import argparse
@@ -20,15 +21,18 @@ import pyarrow as pa
 
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.parquet import write_table
+from sashiko.core.parquet import read_columns, write_table
 from sashiko.data.splits import SPLITS
 from sashiko.evaluation.gates.advice import Training
 from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores
-from sashiko.evaluation.record import write_decision, write_evaluation
+from sashiko.evaluation.record import Evaluation, write_decision, write_evaluation
+from sashiko.monitoring.reference import Reference, write_reference
+from sashiko.monitoring.reference_counts import column_reference, equal_mass_histogram
 from sashiko.serving.artifact import open_artifact
+from sashiko.serving.container.text import columns
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
@@ -135,10 +139,41 @@ def main() -> None:
         threshold=decision.threshold,
     )
     write_evaluation(evaluation, processing_output("metrics"))
+    reference = held_out_reference(evaluation, test_scores, template=template)
+    write_reference(reference, processing_output("metrics"))
     write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
     for line in (*evaluation.notes, verdict.summary):
         print(line, file=sys.stderr)
+
+
+def held_out_reference(evaluation: Evaluation, scores: Floats, *, template: str) -> Reference:
+    """Describes the test split, with which monitoring compares captured requests.
+
+    Args:
+        evaluation: of the candidate.
+        scores: the candidate's, P(positive) of each test row.
+        template: the candidate's, whose columns are described.
+
+    Raises:
+        InputError: if Prepare's slices lack a column of the template.
+    """
+    slices = processing_input("slices")
+    table = read_columns(slices / "data.parquet", columns(template))
+    test = evaluation.splits["test"]
+    return Reference(
+        rows=test.rows,
+        positives=test.positives,
+        labels=evaluation.labels,
+        threshold=evaluation.threshold,
+        template=template,
+        columns=tuple(column_reference(name, table[name]) for name in table.column_names),
+        scores=equal_mass_histogram(scores),
+        calibration=evaluation.calibration.curve,
+        artifact_sha256=sha256_file(processing_input("artifact") / ARTIFACT),
+        test_sha256=sha256_tree(processing_input("test")),
+        columns_sha256=sha256_tree(slices),
+    )
 
 
 def _training() -> Training:

@@ -23,6 +23,7 @@ from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
+from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE
@@ -66,10 +67,10 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
 
 
 def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
-    """Checks that the artifact is the one that Compile wrote and the gates judged.
+    """Checks that the artifact is the one that Compile wrote, and Evaluate and the gates judged.
 
     Raises:
-        InputError: if it was changed, or contains a pickle.
+        InputError: if it was changed, contains a pickle, or its reference is missing or damaged.
     """
     folder = processing_input("artifact")
     archive = folder / ARTIFACT_FILE
@@ -78,6 +79,12 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
         raise InputError(
             f"{archive} is not the archive that the compile lock names (its sha256 differs): it "
             "was packed again after Compile; run the pipeline again"
+        )
+    reference = read_reference(processing_input("metrics") / REFERENCE_FILE)
+    if reference.artifact_sha256 != lock.artifact_sha256:
+        raise InputError(
+            f"{REFERENCE_FILE} describes another artifact (sha256 {reference.artifact_sha256}) "
+            f"than this one ({lock.artifact_sha256}); run the pipeline again"
         )
     digest = sha256_tree(folder)
     for verdict in verdicts:

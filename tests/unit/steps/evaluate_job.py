@@ -79,10 +79,11 @@ def write_weights(inputs: Path, *, flipped: float, first: int = 0) -> None:
 
 
 def write_slices(path: Path, *, first: int = 0, **columns: list[str]) -> None:
-    """Writes columns of the test rows, from row number `first` on."""
+    """Writes columns of the test rows, from row number `first` on; the template's are constant."""
     path.parent.mkdir(parents=True, exist_ok=True)
     keys = [f"test-{first + n:04}" for n in range(len(next(iter(columns.values()))))]
-    pq.write_table(pa.table({**columns, "key": keys}), path)
+    template = {"tone": ["bad"] * len(keys), "note": ["x"] * len(keys)}
+    pq.write_table(pa.table({**template, **columns, "key": keys}), path)
 
 
 def champion(root: Path, record, archive: Path | None = None) -> None:

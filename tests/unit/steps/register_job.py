@@ -10,6 +10,7 @@ from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
+from sashiko.monitoring.reference import ColumnReference, Histogram, Reference, write_reference
 from sashiko.serving.container.pack import pack
 from tests.unit.clarify.explain.records import explanations
 from tests.unit.registry.model_packages.gathered import LOCK
@@ -107,6 +108,24 @@ class RegisterJob:
             }
             updated = {"artifact": digests, "artifact_sha256": sha256_file(self.archive)}
             write_json(self.input("lock") / "compile-lock.json", LOCK | updated)
+            self.describe(artifact_sha256=sha256_file(self.archive))
+
+    def describe(self, *, artifact_sha256: str) -> None:
+        """Writes the reference of an artifact."""
+        reference = Reference(
+            rows=20,
+            positives=5,
+            labels=("no", "yes"),
+            threshold=0.5,
+            template="{shelf}",
+            columns=(ColumnReference(name="shelf", kind="category", missing=0, other=20),),
+            scores=Histogram(edges=(0.5,), rows=(10, 10)),
+            calibration=(),
+            artifact_sha256=artifact_sha256,
+            test_sha256=DIGEST,
+            columns_sha256=DIGEST,
+        )
+        write_reference(reference, self.input("metrics"))
 
     def _copy(self, file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)

@@ -11,6 +11,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.record import read_decision, read_evaluation
+from sashiko.monitoring.reference import read_reference
 from sashiko.steps import evaluate
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.seen_text import seen_in_train
@@ -57,6 +58,31 @@ def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) 
     evaluation = [np.mean([r["predicted"] == r["label"] for r in validation if r["label"] == label])
              for label in (0, 1)]  # fmt: skip
     assert decision.validation_value == pytest.approx(np.mean(evaluation))
+
+
+def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    tones = (["bad"] * 70 + ["fine"] * 30 + [None] * 11 + ["rare"] * 9)[:120]
+    notes = [f"note {'x' * (n % 60)} of {n}" for n in range(120)]
+    evaluate_job.write_slices(
+        inputs / "slices" / "data.parquet", desk=["north", "south"] * 60, tone=tones, note=notes
+    )
+    evaluation, decision, _ = run(root)
+    path = root / "processing" / "output" / "metrics" / "reference.json"
+    reference = read_reference(path)
+    tone, note = reference.columns
+    assert (tone.name, tone.kind, tone.missing) == ("tone", "category", 11)
+    assert (tone.values, tone.other) == ({"bad": 70, "fine": 30}, 9)
+    assert (note.name, note.kind, note.values, note.other) == ("note", "text", {}, 0)
+    assert note.histogram is not None
+    assert sum(note.histogram.rows) == 120
+    scores = [row["score"] for row in predictions(root) if row["split"] == "test"]
+    below = sum(score <= reference.scores.edges[0] for score in scores)
+    assert (reference.scores.rows[0], sum(reference.scores.rows)) == (below, 120)
+    assert (reference.rows, reference.threshold) == (120, decision.threshold)
+    assert reference.calibration == evaluation.calibration.curve
+    assert reference.artifact_sha256 == sha256_file(inputs / "artifact" / "model.tar.gz")
+    assert not any(word in path.read_text() for word in ("note x", "test-0", "north", "rare"))
 
 
 def test_stored_predictions_are_judged_in_place_of_the_models(root, monkeypatch) -> None:

@@ -152,6 +152,20 @@ def test_without_bias_no_facet_is_asked_for(
     assert len(account.created()) == 1
 
 
+def test_a_reference_of_another_artifact_or_none_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.describe(artifact_sha256=OTHER)
+    with pytest.raises(
+        InputError, match=r"reference.json describes another artifact \(sha256 0000"
+    ):
+        _register(monkeypatch)
+    (job.input("metrics") / "reference.json").unlink()
+    with pytest.raises(InputError, match=r"reference.json does not exist"):
+        _register(monkeypatch)
+    assert account.created() == []
+
+
 def test_the_signed_files_are_the_runs_own(
     job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,12 +174,13 @@ def test_the_signed_files_are_the_runs_own(
     named = json.loads(account.body(version.tags["manifest"]))
     assert set(named) == {
         "model.tar.gz", "model-card.md", "compile-lock.json", "decision.json",
-        "metrics.json", "manifest.json",
+        "metrics.json", "reference.json", "manifest.json",
         "intervals.json", "pre-training-analysis.json", "post-training-analysis.json",
         "model-card.json", "data-quality/verdict.json", "data-quality-facets/verdict.json",
         "model-quality/verdict.json", "bias/verdict.json",
     }  # fmt: skip
-    assert named["metrics.json"] == sha256_file(job.input("metrics") / "metrics.json")
+    for name in ("metrics.json", "reference.json"):
+        assert named[name] == sha256_file(job.input("metrics") / name)
     [package] = account.created()
     card = json.loads(package["ModelCard"]["ModelCardContent"])
     metrics = json.loads((job.input("metrics") / "metrics.json").read_text())

@@ -5,11 +5,15 @@ from typing import Any
 
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.record import METRICS_FILE
+from sashiko.monitoring.reference import REFERENCE_FILE
 from sashiko.registry.model_packages.files import ModelFiles
 
 _QUALITY = {
     "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": "model-quality/verdict.json"},
-    "ModelDataQuality": {"Constraints": "data-quality/verdict.json"},
+    "ModelDataQuality": {
+        "Statistics": REFERENCE_FILE,
+        "Constraints": "data-quality/verdict.json",
+    },
 }
 
 

@@ -49,7 +49,14 @@ def gather(root: Path) -> Path:
     folder = root / "model"
     folder.mkdir()
     (folder / "model.tar.gz").write_bytes(b"weights")
-    for name in ("metrics.json", INTERVALS_FILE, PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
+    names = (
+        "metrics.json",
+        "reference.json",
+        INTERVALS_FILE,
+        PRE_ANALYSIS_FILE,
+        POST_ANALYSIS_FILE,
+    )
+    for name in names:
         write_json(folder / name, {"file": name})
     for gate in ("data-quality", "model-quality", "bias"):
         write_verdict(decide(gate=gate, checks=[CHECK], inputs={}), folder / gate)

@@ -88,7 +88,7 @@ def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
     manifest = account.body(version.tags["manifest"])
     digests = json.loads(manifest)
     below = version.tags["manifest"].rsplit("/", 1)[0]
-    assert len(digests) == 11
+    assert len(digests) == 12
     for name, digest in digests.items():
         assert hashlib.sha256(account.body(f"{below}/{name}")).hexdigest() == digest
     signature = json.loads(account.body(version.tags["signature"]))
@@ -138,6 +138,8 @@ def test_the_package_points_to_quality_bias_and_drift_reports(
     drift = package["DriftCheckBaselines"]
     assert drift["Bias"]["PostTrainingConstraints"] == bias["PostTrainingReport"]
     assert drift["ModelQuality"]["Statistics"] == quality["Statistics"]
+    reference = drift["ModelDataQuality"]["Statistics"]["S3Uri"]
+    assert json.loads(account.body(reference)) == {"file": "reference.json"}
     digest = hashlib.sha256((model / "metrics.json").read_bytes()).hexdigest()
     assert quality["Statistics"]["ContentDigest"] == f"sha256:{digest}"
     card = package["ModelCard"]["ModelCardContent"]
