@@ -13,6 +13,7 @@ def make_home(home: Path) -> None:
     for name in (
         ".tmp-killed/mlflow.db",
         "cache/steps/x.json",
+        "capture/desk/version=1/desk/primary/2026/03/09/12/00-00-000-a.jsonl",
         "mlartifacts/1/model.tar.gz",
         "mlflow.db",
         "s3/b/x",

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -136,6 +137,23 @@ def test_what_is_served_is_said_and_what_else_could_be(
     assert f"{CLAIMS} by --recipe claims" in output
     with champion_artifact(loans, name="loans", home=Path(".sashiko")):
         assert capsys.readouterr().err == f"{LOANS} version 3, the champion\n"
+
+
+def test_what_is_captured_lies_below_the_version_that_is_served(
+    registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision("approve", 3, "--recipe", "loans")
+    served: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "sashiko.serving.server.serve_artifact", lambda _, **options: served.append(options)
+    )
+    for options in ((), ("--capture", "20")):
+        assert sashiko("model", "serve", "--recipe", "loans", *options).exit_code == 0
+    nothing, capture = (options["capture"] for options in served)
+    assert nothing is None
+    assert (capture.endpoint, capture.version, capture.percent) == (LOANS, 3, 20)
+    assert capture.folder == Path(".sashiko/capture")
+    assert capture.retention > 0
 
 
 def test_without_a_champion_the_commands_name_recipe_and_home(

@@ -209,7 +209,7 @@ def test_the_same_model_of_the_same_data_is_not_registered_twice(
         ("kms", "Sign", 1),
         ("s3", "PutObject", 1),
         ("s3", "PutObject", 5),
-        ("s3", "PutObject", 13),
+        ("s3", "PutObject", 14),
         ("sagemaker", "CreateArtifact", 2),
         ("sagemaker", "AddAssociation", 1),
         ("sagemaker", "CreateModelPackage", 1),
@@ -230,7 +230,7 @@ def test_a_kill_leaves_no_package_that_lacks_something_and_the_next_attempt_mend
     version, _ = register(account, model)
     assert [item.arn for item in account.registry.versions(GROUP)] == [version.arn]
     assert len(account.edges) == 5
-    assert len(account.objects()) == 13
+    assert len(account.objects()) == 14
 
 
 def test_a_file_that_was_changed_after_the_manifest_is_refused(
