@@ -29,7 +29,7 @@ def column_reference(name: str, column: pa.ChunkedArray) -> ColumnReference:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
         return _counted(name, "number", numbers[np.isfinite(numbers)], rows=len(column))
-    texts = column.cast(pa.string())
+    texts = _texts(column)
     present = texts.drop_null()
     if pa.types.is_string(kind) and _is_free_text(present):
         lengths = pc.utf8_length(present).to_numpy().astype(np.float64)
@@ -71,6 +71,16 @@ def equal_mass_histogram(numbers: Floats) -> Histogram:
             ends.append(end)
     rows = np.diff([*ends, len(numbers)])
     return Histogram(edges=tuple(edges), rows=tuple(int(count) for count in rows))
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Formats values as a request has them; times as ISO 8601, as `Artifact.predict` sends them."""
+    if not pa.types.is_timestamp(column.type):
+        return column.cast(pa.string())
+    # As naive UTC times, because a slim image has no time zone database.
+    zone = "+00:00" if column.type.tz else ""
+    times = column.cast(pa.timestamp("us")).to_pylist()
+    return pa.chunked_array([[time and time.isoformat() + zone for time in times]], pa.string())
 
 
 def _counted(

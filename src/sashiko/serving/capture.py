@@ -155,7 +155,7 @@ class Capture:
         oldest = time - dt.timedelta(hours=1, seconds=self._settings.retention)
         self._bytes = self._files = 0
         for path in self._settings.folder.glob(_FILES):
-            if _hour_of(path) < oldest.strftime(_HOUR):
+            if _hour_of(path) <= oldest.strftime(_HOUR):
                 _delete(path)
             else:
                 self._bytes += path.stat().st_size

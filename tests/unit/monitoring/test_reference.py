@@ -45,6 +45,7 @@ def test_numbers_are_counted_in_bins_and_what_is_no_number_is_missing() -> None:
     [
         ([True] * 12 + [False] * 3, {"true": 12}),
         ([dt.date(2026, 1, 1)] * 10 + [dt.date(2026, 1, 2)] * 9, {"2026-01-01": 10}),
+        ([dt.datetime(2026, 1, 1, 8, tzinfo=dt.UTC)] * 10, {"2026-01-01T08:00:00+00:00": 10}),
         (["x" * 101] * 20 + ["y"] * 10, {"y": 10}),
         ([f"v{n % 120}" for n in range(120 * 11)], {f"v{n}": 11 for n in range(120)}),
     ],

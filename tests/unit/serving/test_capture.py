@@ -133,7 +133,7 @@ def test_files_are_deleted_after_their_retention_and_no_others(tmp_path) -> None
         capture.record(BODY, None, ANSWER)
         capture.record(BODY, None, ANSWER)
     first, second = files(tmp_path)
-    for hours, remaining in ((24, [first, second]), (26, [second]), (30, [])):
+    for hours, remaining in ((24, [first, second]), (25, [second]), (30, [])):
         now = NOON + dt.timedelta(hours=hours)
         Capture(settings(tmp_path), clock=lambda now=now: now).close()
         assert files(tmp_path) == remaining
