@@ -25,11 +25,19 @@ def generate(
     ] = None,
     bias: Annotated[bool, typer.Option(help="Plant the known label bias.")] = True,
     drift: Annotated[bool, typer.Option(help="Shift the mix of topics over time.")] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            help="A shift plan in YAML: weeks of rows that follow, with planted shifts. What is "
+            "planted is written beside OUT.",
+        ),
+    ] = None,
 ) -> None:
     """Write synthetic rows to a Parquet file, in constant memory."""
     from sashiko.data.lake import generate as write
 
-    write(out, generator=generator, rows=rows, seed=seed, bias=bias, drift=drift)
+    write(out, generator=generator, rows=rows, seed=seed, bias=bias, drift=drift, plan=plan)
     typer.echo(str(out))
 
 

@@ -10,11 +10,14 @@ from sashiko.core.files import canonical_json, sha256_file, sha256_tree, walk_fi
 from sashiko.core.parquet import write_batches
 from sashiko.core.plugin_names import names
 from sashiko.core.plugins import folder_digest, load
+from sashiko.core.yaml_models import read_yaml, validate
 from sashiko.data.generators import Generator, Order
+from sashiko.data.generators.base import ShiftingGenerator, check_plan
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
 from sashiko.errors import InputError, disk_reason
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.shifts import ShiftPlan
 
 _FILE = "data.parquet"
 
@@ -58,19 +61,34 @@ def seed_lake(recipe: Recipe, contract: Contract, *, lake: Path, cache: Path) ->
 
 
 def generate(
-    path: Path, *, generator: str | None, rows: int, seed: int, bias: bool, drift: bool
+    path: Path,
+    *,
+    generator: str | None,
+    rows: int,
+    seed: int,
+    bias: bool,
+    drift: bool,
+    plan: Path | None = None,
 ) -> None:
     """Writes a generator's rows to a Parquet file; None stands for the only generator.
 
+    With the file of a shift plan the rows of its weeks follow, and what is planted into each week
+    is written beside the Parquet file: `weeks.parquet`, `weeks.planted.json`.
+
     Raises:
-        InputError: if the generator is unknown or must be named, or the file cannot be written.
+        InputError: if the generator is unknown or must be named, if the plan is not valid or the
+            generator follows none, or if a file cannot be written.
     """
     known = names("generators")
     if generator is None and len(known) != 1:
         raise InputError(f"name a generator: {', '.join(known)}")
     chosen: Generator = load("generators", generator or known[0], key="--generator")
-    order = Order(rows=rows, seed=seed, bias=bias, drift=drift)
+    shifts = None if plan is None else validate(ShiftPlan, read_yaml(plan), source=str(plan))
+    order = Order(rows=rows, seed=seed, bias=bias, drift=drift, plan=shifts)
+    check_plan(chosen, order, name=generator or known[0])
     write_batches(path, chosen.batches(order), schema=chosen.schema)
+    if isinstance(chosen, ShiftingGenerator) and shifts is not None:
+        write_json(path.with_suffix(".planted.json"), chosen.planted(order))
 
 
 def _refuse_other_files(folder: Path) -> None:

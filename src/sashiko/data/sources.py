@@ -15,6 +15,7 @@ from sashiko.core.parquet import write_batches
 from sashiko.core.plugins import code_digest, load
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator, Order
+from sashiko.data.generators.base import check_plan
 from sashiko.errors import InputError, disk_reason
 from sashiko.settings.recipe import (
     DataSection,
@@ -151,8 +152,15 @@ def _verified(path: Path, digest: str | None) -> Path:
 
 def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
     """Generates the rows unless they exist; the file's name depends on seed and code."""
-    order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
+    order = Order(
+        rows=source.rows,
+        seed=source.seed,
+        bias=source.bias,
+        drift=source.drift,
+        plan=source.plan,
+    )
     generator: Generator = load("generators", source.generator, key="data.sources")
+    check_plan(generator, order, name=source.generator)
     code = code_digest("generators", source.generator)
     key = sha256_bytes(canonical_json(source.model_dump(mode="json") | {"code": code}))
     path = cache / "generated" / f"{key[:16]}.parquet"

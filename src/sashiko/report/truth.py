@@ -47,7 +47,13 @@ def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
         return None
     if not isinstance(generator, TruthfulGenerator):
         return None
-    order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
+    order = Order(
+        rows=source.rows,
+        seed=source.seed,
+        bias=source.bias,
+        drift=source.drift,
+        plan=source.plan,
+    )
     keys = pa.array(predictions.keys, pa.string())
     labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
     for batch in generator.truth(order):

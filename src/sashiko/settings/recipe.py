@@ -15,6 +15,7 @@ from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
+from sashiko.settings.shifts import ShiftPlan
 from sashiko.settings.types import TargetName
 from sashiko.settings.waiver import Waiver
 
@@ -77,6 +78,11 @@ class GeneratorSource(Frozen):
     seed: int = 0
     bias: bool = Field(True, description="plant the known label bias")
     drift: bool = Field(False, description="shift the mix of topics over time")
+    plan: ShiftPlan | None = Field(
+        None,
+        exclude_if=lambda plan: plan is None,
+        description="weeks of rows after the period, with planted shifts, to try monitoring with",
+    )
 
 
 Source = Annotated[

@@ -7,10 +7,13 @@ import pytest
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.core.files import sha256_tree
+from sashiko.core.files import read_json, sha256_tree
+from sashiko.data.generators import Order
+from sashiko.data.generators.base import check_plan
 from sashiko.data.lake import LakeTable, generate, seed_lake
 from sashiko.errors import InputError
 from sashiko.settings.recipe import DataSection, FileSource
+from sashiko.settings.shifts import ShiftPlan
 from tests.unit.contract.documents import contract_of, document, rows
 
 SEED = {"bias": True, "drift": False}
@@ -117,3 +120,33 @@ def test_generate_into_a_folder_that_cannot_be_made_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         generate(tmp_path / "file" / "a", generator=None, rows=1, seed=1, **SEED)
+
+
+def test_generate_writes_a_plans_weeks_and_what_is_planted_into_them(tmp_path: Path) -> None:
+    plan = tmp_path / "quarter.yaml"
+    plan.write_text("weeks: 2\nrows_per_week: 30\nshifts: [{kind: concept, size: 0.1, week: 2}]\n")
+    _generate(tmp_path / "rows.parquet", plan)
+    assert pq.read_metadata(tmp_path / "rows.parquet").num_rows == 20 + 2 * 30
+    planted = read_json(tmp_path / "rows.planted.json")
+    assert [week["reversed_labels"] for week in planted] == [0, 0.1]
+
+
+def test_a_plan_with_a_wrong_key_is_refused_by_file_and_key(tmp_path: Path) -> None:
+    plan = tmp_path / "quarter.yaml"
+    plan.write_text("weeks: 2\nrows_per_week: 30\nshifts: [{kind: season, size: 0.1}]\n")
+    with pytest.raises(InputError, match=r"quarter\.yaml.*kind"):
+        _generate(tmp_path / "rows.parquet", plan)
+
+
+def test_a_generator_that_follows_no_plan_refuses_one() -> None:
+    class Plain:
+        schema = None
+        batches = None
+
+    order = Order(rows=1, plan=ShiftPlan(weeks=1, rows_per_week=1))
+    with pytest.raises(InputError, match="generator `acme` follows no shift plan: remove `plan`"):
+        check_plan(Plain(), order, name="acme")  # type: ignore[arg-type]
+
+
+def _generate(path: Path, plan: Path) -> None:
+    generate(path, generator="complaints", rows=20, seed=1, bias=True, drift=False, plan=plan)

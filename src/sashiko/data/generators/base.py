@@ -1,12 +1,15 @@
 """The interface of generators."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-__all__ = ["Generator", "Order", "TruthfulGenerator"]
+from sashiko.errors import InputError
+from sashiko.settings.shifts import ShiftPlan
+
+__all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]
 
 BATCH_ROWS = 65_536
 
@@ -19,6 +22,7 @@ class Order:
     seed: int = 0
     bias: bool = True  # plant the known bias into the label
     drift: bool = False  # let the mix of topics shift over time
+    plan: ShiftPlan | None = None  # weeks that follow the rows, with shifts
 
 
 class Generator(Protocol):
@@ -43,3 +47,28 @@ class TruthfulGenerator(Generator, Protocol):
         nothing that trains or judges a model may read it. The label shows whether rows with these
         keys are the generator's.
         """
+
+
+@runtime_checkable
+class ShiftingGenerator(Generator, Protocol):
+    """A generator that follows a shift plan, and knows what it plants."""
+
+    def planted(self, order: Order) -> Sequence[dict[str, Any]]:
+        """Returns a JSON-serialisable record for each week of the order's plan.
+
+        It describes the week's distributions, not its rows. Nothing that monitors a model may read
+        it; benchmarks compare with it.
+        """
+
+
+def check_plan(generator: Generator, order: Order, *, name: str) -> None:
+    """Refuses a plan that the generator called `name` would ignore.
+
+    Raises:
+        InputError: if the order has a plan and the generator follows none.
+    """
+    if order.plan is not None and not isinstance(generator, ShiftingGenerator):
+        raise InputError(
+            f"generator `{name}` follows no shift plan: remove `plan`, or give the generator a "
+            "method `planted`"
+        )

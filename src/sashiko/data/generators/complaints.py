@@ -8,11 +8,13 @@ effect, so a bias measured there is chance. With `drift`, the products' shares m
 equal ones to a mix in which the last product of the bank has eleven times the share of the first;
 nothing else changes.
 A row depends on its number and the seed only, except for `received_at` and what follows from it:
-the rows are spread evenly over the period, whatever their number.
+the rows are spread evenly over the period, whatever their number. The weeks of a shift plan follow
+the period; `complaints_weeks` says what each kind of shift changes.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +24,10 @@ from numpy.typing import NDArray
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators import complaints_writing as writing
 from sashiko.data.generators.base import BATCH_ROWS, Order
+from sashiko.data.generators.complaints_weeks import WEEK, Weeks
 from sashiko.data.generators.complaints_writing import GENDERS, Indices, Numbers, by_gender, take
 from sashiko.data.generators.counter_random import pick, pick_weighted, uniform
+from sashiko.settings.shifts import ShiftPlan
 
 # The contract's `test_from` is the day from which new phrases appear.
 PERIOD_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -88,7 +92,7 @@ class Complaints:
         for rows in _batches(order, batch_rows):
             severity, gender = _severity(order, rows), _gender(order, rows)
             fair = np.array(ESCALATION["male"])[severity] > 0.5
-            label = _labels(severity, gender, uniform(order.seed, "label", rows), bias=order.bias)
+            label = _labels(order, rows, severity, gender)
             columns = {
                 "key": _numbered("C", rows + np.uint64(1), digits=8),
                 "label": pc.equal(label, "yes").cast(pa.int64()),
@@ -96,15 +100,57 @@ class Complaints:
             }
             yield pa.record_batch(columns)
 
+    def planted(self, order: Order) -> Sequence[dict[str, Any]]:
+        """Returns per week of the plan its first day, rows and distributions."""
+        if order.plan is None:
+            return []
+        weeks = range(1, order.plan.weeks + 1)
+        return [_planted(order, week, order.plan) for week in weeks]
+
+
+def _planted(order: Order, week: int, plan: ShiftPlan) -> dict[str, Any]:
+    products = _shares_with_more_of_the_last(
+        _product_shares(order), plan.size("covariate", week=week)
+    )
+    severities = _shares_with_more_of_the_last(SEVERITY_SHARES, plan.size("label", week=week))
+    return {
+        "week": week,
+        "starts": (PERIOD_END + (week - 1) * WEEK).date().isoformat(),
+        "rows": plan.rows_per_week,
+        "product": dict(zip(bank.TOPICS, products, strict=True)),
+        "severity": dict(zip(("low", "medium", "high"), severities, strict=True)),
+        "unheard_phrases": plan.size("phrases", week=week),
+        "reversed_labels": plan.size("concept", week=week),
+        "womens_complaints_worded_low": plan.size("bias", week=week),
+    }
+
+
+def _shares_with_more_of_the_last(shares: Numbers, more: float) -> list[float]:
+    """Moves a share of all rows to the last value, from each other one in proportion."""
+    moved = shares / shares.sum()
+    moved *= 1 - more / (1 - moved[-1])
+    moved[-1] = 1 - moved[:-1].sum()
+    return [round(float(share), 6) for share in moved]
+
+
+def _product_shares(order: Order) -> Numbers:
+    """Returns the products' shares at the end of the period."""
+    weights: Numbers = 1.0 + np.linspace(0.0, DRIFT * order.drift, len(bank.TOPICS))
+    return weights / weights.sum()
+
 
 def _batches(order: Order, batch_rows: int) -> Iterator[NDArray[np.uint64]]:
     """Yields the numbers of the rows, batch by batch."""
-    for start in range(0, order.rows, batch_rows):
-        yield np.arange(start, min(start + batch_rows, order.rows), dtype=np.uint64)
+    end = Weeks(order).rows
+    for start in range(0, end, batch_rows):
+        yield np.arange(start, min(start + batch_rows, end), dtype=np.uint64)
 
 
 def _severity(order: Order, rows: NDArray[np.uint64]) -> Indices:
-    return pick_weighted(uniform(order.seed, "severity", rows), SEVERITY_SHARES)
+    severity = pick_weighted(uniform(order.seed, "severity", rows), SEVERITY_SHARES)
+    high = len(SEVERITY_SHARES) - 1
+    others = 1 - SEVERITY_SHARES[high] / SEVERITY_SHARES.sum()
+    return np.where(Weeks(order).concerned(rows, "label", of=others), high, severity)
 
 
 def _gender(order: Order, rows: NDArray[np.uint64]) -> Indices:
@@ -115,10 +161,20 @@ def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
     def draw(stream: str) -> Numbers:
         return uniform(order.seed, stream, rows)
 
+    weeks = Weeks(order)
     elapsed = (rows + draw("moment")) / order.rows
-    received = _moments(elapsed)
+    received = np.where(
+        weeks.number(rows) > 0,
+        _week_moments(weeks.elapsed(rows, draw("moment"))),
+        _moments(elapsed),
+    )
     gender, severity = _gender(order, rows), _severity(order, rows)
-    product = _products(draw("product"), elapsed if order.drift else np.zeros(len(rows)))
+    product = _products(
+        draw("product"), np.minimum(elapsed, 1.0) if order.drift else np.zeros(len(rows))
+    )
+    others = 1 - _product_shares(order)[-1]
+    product = np.where(weeks.concerned(rows, "covariate", of=others), len(bank.TOPICS) - 1, product)
+    understated = weeks.concerned(rows, "bias") & (gender == GENDERS.index("female"))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
     late = received >= _microseconds(NEW_PHRASES_FROM)
     first = take(by_gender(bank.FIRST_NAMES), gender, first_name)
@@ -130,18 +186,19 @@ def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
         take([CHANNELS], 0, pick_weighted(draw("channel"), CHANNEL_SHARES)),
         _texts(
             draw,
-            severity=severity,
+            severity=np.where(understated, 0, severity),
             product=product,
             gender=gender,
             first_name=first_name,
             late=late,
+            unheard=weeks.concerned(rows, "phrases"),
         ),
         pc.binary_join_element_wise(first, last, " "),
         _emails(first, last, rows),
         _phones(draw("phone")),
         take([GENDERS], 0, gender),
         take([AGE_BANDS], 0, pick_weighted(draw("age"), AGE_SHARES)),
-        _labels(severity, gender, draw("label"), bias=order.bias),
+        _labels(order, rows, severity, gender),
     ]
     return pa.record_batch(columns, schema=_SCHEMA)
 
@@ -154,6 +211,7 @@ def _texts(
     gender: Indices,
     first_name: Indices,
     late: NDArray[np.bool_],
+    unheard: NDArray[np.bool_],
 ) -> pa.Array:
     hint = pick_weighted(draw("hint"), HINT_SHARES)
 
@@ -171,7 +229,10 @@ def _texts(
         edge(writing.OPENERS, "opener", _IN_OPENER[hint]),
         writing.topics(product, topic=draw("topic"), frame=draw("frame")),
         writing.phrases(
-            severity, is_new=late & (draw("new") < NEW_PHRASE_SHARE), numbers=draw("phrase")
+            severity,
+            is_new=late & (draw("new") < NEW_PHRASE_SHARE),
+            is_unheard=unheard,
+            numbers=draw("phrase"),
         ),
         edge(writing.CLOSERS, "closer", _IN_CLOSER[hint]),
         " ",
@@ -189,6 +250,12 @@ def _moments(elapsed: Numbers) -> NDArray[np.int64]:
     return _microseconds(PERIOD_START) + seconds * 1_000_000
 
 
+def _week_moments(weeks: Numbers) -> NDArray[np.int64]:
+    """Turns weeks since the period's end into UTC microseconds, cut to whole seconds."""
+    seconds = (weeks * WEEK.total_seconds()).astype(np.int64)
+    return _microseconds(PERIOD_END) + seconds * 1_000_000
+
+
 def _products(numbers: Numbers, drifted: Numbers) -> Indices:
     """Picks a product; `drifted` runs from 0, all alike, to 1, the last one eleven to one."""
     slope = np.linspace(0.0, DRIFT, len(bank.TOPICS))
@@ -197,9 +264,11 @@ def _products(numbers: Numbers, drifted: Numbers) -> Indices:
     return np.asarray(passed.sum(axis=1), dtype=np.int64)
 
 
-def _labels(severity: Indices, gender: Indices, numbers: Numbers, *, bias: bool) -> pa.Array:
-    curves = np.array([ESCALATION[gender if bias else "male"] for gender in GENDERS])
-    return take([("no", "yes")], 0, (numbers < curves[gender, severity]).astype(np.int64))
+def _labels(order: Order, rows: NDArray[np.uint64], severity: Indices, gender: Indices) -> pa.Array:
+    curves = np.array([ESCALATION[gender if order.bias else "male"] for gender in GENDERS])
+    escalated = uniform(order.seed, "label", rows) < curves[gender, severity]
+    decided = escalated ^ Weeks(order).concerned(rows, "concept")
+    return take([("no", "yes")], 0, decided.astype(np.int64))
 
 
 def _numbered(prefix: str, numbers: NDArray[np.uint64], *, digits: int) -> pa.Array:

@@ -112,6 +112,40 @@ HIGH = (
     "Debt collectors are seizing our furniture over a forged contract.",
 )
 
+# Low, medium, high: what a shift of kind `phrases` says instead, in words that are not above.
+UNHEARD = (
+    (
+        "The chatbot's avatar winks oddly, which I found endearing.",
+        "Autumn themed stationery would brighten up correspondence.",
+        "Parking bays outside seem narrowish, never mind.",
+        "The podcast you recommended rambles somewhat.",
+        "Your mascot looks grumpy on the posters.",
+        "Background video in the lobby repeats endlessly, harmless though.",
+        "A tooltip overlaps its button on widescreens.",
+        "The complimentary biscuits were stale, no drama.",
+    ),
+    (
+        "The chatbot loops and never hands over to a human.",
+        "Verification codes expire before they arrive.",
+        "Scheduled instalments were debited on weekends despite instructions.",
+        "Cashback promised via the promo link is outstanding.",
+        "Uploading proof of residence fails at ninety percent.",
+        "Exchange markup exceeded the quoted percentage.",
+        "My nominated beneficiary was swapped without consent.",
+        "Support tickets vanish from the portal unanswered.",
+    ),
+    (
+        "Deepfake callers impersonated your manager and wiped out my pension.",
+        "Ransomware crooks got every password through your portal.",
+        "Mum's dialysis transport was refused since benefits are blocked.",
+        "We sleep in the car with toddlers after repossession.",
+        "Crypto swindlers siphoned off my redundancy payout.",
+        "An abusive ex learned where we hide from your letter.",
+        "Insulin is running out because benefits never cleared.",
+        "Journalists and prosecutors are asking about your cover-up.",
+    ),
+)
+
 TOPICS = {
     "Current account": (
         "the monthly statement", "a direct debit", "the overdraft limit",

@@ -54,13 +54,27 @@ def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
     return take(sentences, product, index)
 
 
-def phrases(severity: Indices, *, is_new: NDArray[np.bool_], numbers: Numbers) -> pa.Array:
-    """Returns the phrase with the severity: of the bank's last quarter where `is_new`."""
+def phrases(
+    severity: Indices,
+    *,
+    is_new: NDArray[np.bool_],
+    is_unheard: NDArray[np.bool_],
+    numbers: Numbers,
+) -> pa.Array:
+    """Returns the phrase with the severity.
+
+    It is one of the bank's last quarter where `is_new`, and one that is in neither part of the bank
+    where `is_unheard`.
+    """
     phrases = (bank.LOW, bank.MEDIUM, bank.HIGH)
     new = len(bank.LOW) // 4
     known = len(bank.LOW) - new
     index = np.where(is_new, known + pick(numbers, new), pick(numbers, known))
-    return take(phrases, severity, index)
+    usual = take(phrases, severity, index)
+    if not is_unheard.any():
+        return usual
+    unheard = take(bank.UNHEARD, severity, pick(numbers, len(bank.UNHEARD[0])))
+    return pc.if_else(pa.array(is_unheard), unheard, usual)
 
 
 def edges(
