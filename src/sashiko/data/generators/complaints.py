@@ -136,7 +136,8 @@ def _shares_with_more_of_the_last(shares: Numbers, more: float) -> list[float]:
 def _product_shares(order: Order) -> Numbers:
     """Returns the products' shares at the end of the period."""
     weights: Numbers = 1.0 + np.linspace(0.0, DRIFT * order.drift, len(bank.TOPICS))
-    return weights / weights.sum()
+    shares: Numbers = weights / weights.sum()
+    return shares
 
 
 def _batches(order: Order, batch_rows: int) -> Iterator[NDArray[np.uint64]]:
