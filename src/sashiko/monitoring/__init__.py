@@ -1,1 +1,1 @@
-"""What is known of a served model: its captured requests, and what they say about it."""
+"""Monitors a deployed model: captured requests, and the drift, audited quality and bias of a window."""

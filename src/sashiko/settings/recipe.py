@@ -14,6 +14,7 @@ from sashiko.core.yaml_models import Frozen, Layer, parse_override, read_yaml, v
 from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
+from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.shifts import ShiftPlan
 from sashiko.settings.types import TargetName
@@ -261,6 +262,7 @@ class Recipe(Frozen):
     quality: QualitySection
     bias: BiasSection = BiasSection()
     device: DeviceSection = DeviceSection()
+    monitor: MonitorSection = MonitorSection()
     card: CardSection = CardSection()
     waivers: tuple[Waiver, ...] = Field(
         (),

@@ -1,0 +1,127 @@
+"""The outcomes of a window's checks, with one error rate over all of them.
+
+Sources: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+Statistics 6 (1979), 65-70. For tests of a change against a tolerance instead of against none:
+K. R. Murphy and B. Myors, Testing the hypothesis that treatments have negligible effects, Journal
+of Applied Psychology 84 (1999), 234-248.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from sashiko.core.yaml_models import Frozen
+from sashiko.evaluation.metrics.arrays import Floats
+
+Outcome = Literal["ok", "alarm", "not judged"]
+
+# Of a change that lies exactly at its tolerance, this share of the windows raises an alarm at most.
+AT_TOLERANCE = 0.05
+
+
+class Measurement(Frozen):
+    """A change of a window against the reference, before it is judged together with the others."""
+
+    name: str  # what changed, such as `drift of product`
+    effect: str  # what `value` is, such as `Cohen's w`
+    rows: int  # of the window, as far as they count as independent
+    rows_needed: int  # with fewer rows it is not judged
+    value: float | None = None  # the size of the effect; None if it could not be measured
+    low: float | None = None  # lower end of its 95 % interval, if there is one
+    high: float | None = None  # upper end
+    tolerance: float  # the size up to which a change raises no alarm
+    # Probability of a difference at least this large if nothing has changed; None as for `value`.
+    p_unchanged: float | None = None
+    # The same if the change is as large as the tolerance.
+    p_tolerated: float | None = None
+    reason: str = ""  # why it could not be measured; else empty
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough rows and a value."""
+        return self.p_unchanged is not None and self.rows >= self.rows_needed
+
+
+class MonitorCheck(Frozen):
+    """A check of a window."""
+
+    name: str
+    outcome: Outcome
+    rows: int  # what it was judged by: rows, or audited labels
+    rows_needed: int  # with fewer it is not judged
+    effect: str  # what `value` is
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    tolerance: float
+    p_value: float | None = None  # of no change, adjusted for all checks of the window
+    reason: str  # one sentence on the outcome
+
+
+def judge_measurements(
+    measurements: Sequence[Measurement], *, false_alarms: float
+) -> tuple[MonitorCheck, ...]:
+    """Judges all of a window's measurements together.
+
+    A measurement raises an alarm if Holm's adjusted probability of no change is at most
+    `false_alarms`, and the change is larger than its tolerance with 95 % confidence. So a window
+    without any change raises an alarm with at most that probability, however the measurements
+    depend on each other, and a change that is certain but irrelevant raises none.
+
+    Args:
+        measurements: every one of the window, also those that cannot be judged.
+        false_alarms: the family-wise error rate of a window.
+
+    Returns:
+        A check for each measurement, in the same order.
+    """
+    judged = [item for item in measurements if item.is_judged]
+    adjusted = iter(holm(np.array([item.p_unchanged for item in judged], dtype=np.float64)))
+    return tuple(
+        _judged(item, float(next(adjusted)), false_alarms)
+        if item.is_judged
+        else _check(item, "not judged", None, item.reason or _too_few(item))
+        for item in measurements
+    )
+
+
+def holm(p_values: Floats) -> Floats:
+    """Returns Holm's adjusted p-values, in the order of `p_values`."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+def overall(checks: Sequence[MonitorCheck]) -> Outcome:
+    """Returns the outcome of a window: an alarm if any check has one, ok if any was judged."""
+    outcomes = {check.outcome for check in checks}
+    if "alarm" in outcomes:
+        return "alarm"
+    return "ok" if "ok" in outcomes else "not judged"
+
+
+def _judged(item: Measurement, adjusted: float, false_alarms: float) -> MonitorCheck:
+    is_real = adjusted <= false_alarms
+    is_relevant = item.p_tolerated is not None and item.p_tolerated <= AT_TOLERANCE
+    if is_real and is_relevant:
+        return _check(item, "alarm", adjusted, "changed by more than the tolerance")
+    reason = (
+        "changed, not shown to be by more than the tolerance" if is_real else "no change is shown"
+    )
+    return _check(item, "ok", adjusted, reason)
+
+
+def _too_few(item: Measurement) -> str:
+    return f"{item.rows:,} rows, {item.rows_needed:,} are needed"
+
+
+def _check(item: Measurement, outcome: Outcome, p_value: float | None, reason: str) -> MonitorCheck:
+    return MonitorCheck(
+        outcome=outcome,
+        p_value=p_value,
+        reason=reason,
+        **item.model_dump(exclude={"p_unchanged", "p_tolerated", "reason"}),
+    )

@@ -1,0 +1,49 @@
+"""The recipe's section `monitor`: when a window of a deployed model's requests raises an alarm."""
+
+from pydantic import Field
+
+from sashiko.core.yaml_models import Frozen
+
+
+class MonitorSection(Frozen):
+    """Error rates and tolerances of the monitor's checks.
+
+    An alarm needs both: a change that is not chance, and one that is larger than its tolerance.
+    """
+
+    false_alarms: float = Field(
+        0.01,
+        gt=0,
+        le=0.2,
+        description="largest probability that a window without any change raises an alarm, over "
+        "all of its checks together",
+    )
+    column_tolerance: float = Field(
+        0.1,
+        gt=0,
+        le=2,
+        description="of a column and of the scores: Cohen's w, 0.1 a small and 0.3 a medium change",
+    )
+    text_tolerance: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="of the texts: how far above 0.5 the AUC of telling new ones from those of the "
+        "reference may be; new words in a tenth of the rows give 0.05",
+    )
+    accuracy_tolerance: float = Field(
+        0.02, gt=0, lt=0.5, description="how far the accuracy may fall below the reference"
+    )
+    accuracy_false_alarms: float = Field(
+        0.05,
+        gt=0,
+        le=0.2,
+        description="largest probability that the audit ever raises an alarm between two deploys "
+        "while the accuracy is within its tolerance",
+    )
+    bias_tolerance: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="of the disparate impact: the share of the reference's by which it may change",
+    )

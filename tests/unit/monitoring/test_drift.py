@@ -1,0 +1,144 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sashiko.monitoring.drift import design_effect, measure_drift
+
+EQUAL = np.full(6, 1 / 6)
+REFERENCE = np.full(6, 600)
+
+
+def _measure(reference, window, *, ordered=False, tolerance=0.1, design_effect=1.0):
+    return measure_drift(
+        "drift of product",
+        np.array(reference),
+        np.array(window),
+        ordered=ordered,
+        tolerance=tolerance,
+        design_effect=design_effect,
+    )
+
+
+def _shifted(w: float) -> np.ndarray:
+    """Returns shares of six values, moved from equal ones to the last by Cohen's w."""
+    moved = w / math.sqrt(7.2)
+    return EQUAL + np.array([-moved / 5] * 5 + [moved])
+
+
+def test_the_p_value_of_no_change_is_pearsons() -> None:
+    window = [90, 80, 70, 85, 75, 100]
+    expected = stats.chi2_contingency([REFERENCE, window], correction=False).pvalue
+    assert _measure(REFERENCE, window).p_unchanged == pytest.approx(expected)
+
+
+def test_the_effect_is_cohens_w_and_does_not_grow_with_the_rows() -> None:
+    for rows in (10**4, 10**6):
+        measured = _measure(EQUAL * 10**9, np.rint(_shifted(0.25) * rows))
+        assert measured.value == pytest.approx(0.25, abs=0.02)
+    assert _measure(REFERENCE, REFERENCE).value == 0
+
+
+def _draws(shares, *, rows: int, windows: int = 400, reference_rows: int = 3500):
+    generator = np.random.default_rng(1)
+    for _ in range(windows):
+        yield _measure(
+            generator.multinomial(reference_rows, EQUAL), generator.multinomial(rows, shares)
+        )
+
+
+@pytest.mark.parametrize("rows", [200, 2000])
+def test_p_values_of_quiet_windows_are_even(rows: int) -> None:
+    p_values = [item.p_unchanged for item in _draws(EQUAL, rows=rows)]
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.mark.parametrize("rows", [500, 20_000])
+def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(
+    rows: int,
+) -> None:
+    p_values = [item.p_tolerated for item in _draws(_shifted(0.1), rows=rows)]
+    assert np.mean(np.array(p_values) < 0.05) < 0.08
+
+
+def test_a_moderate_change_is_found_in_500_rows() -> None:
+    for item in _draws(_shifted(0.35), rows=500, windows=50):
+        assert item.p_unchanged < 0.001
+        assert item.p_tolerated < 0.05
+
+
+def test_values_that_the_reference_lacks_are_a_change() -> None:
+    measured = _measure([500, 500, 0, 0], [200, 200, 50, 50])
+    assert measured.p_unchanged < 1e-6
+    assert measured.value > 0.3
+
+
+def test_rare_values_are_merged_and_no_single_row_of_one_is_a_change() -> None:
+    reference = [2000, 1500, *[1] * 40]
+    assert _measure(reference, [280, 214, *[1] * 6, *[0] * 34]).p_unchanged > 0.01
+
+
+def test_scores_are_compared_in_five_parts_of_equal_mass() -> None:
+    reference, window = np.full(100, 35), np.full(100, 5)
+    window[:50] += 3
+    window[50:] -= 3
+    # A part ends where a fifth of all 4,000 rows is reached: 43 and 37 rows in a cell of a half.
+    ends = [0, 19, 38, 58, 80, 100]
+    merged = [[counts[low:high].sum() for low, high in pairwise(ends)]
+              for counts in (reference, window)]  # fmt: skip
+    expected = stats.chi2_contingency(merged, correction=False).pvalue
+    assert _measure(reference, window, ordered=True).p_unchanged == pytest.approx(expected)
+
+
+def test_too_few_rows_are_not_judged_and_say_how_many_are_needed() -> None:
+    measured = _measure(REFERENCE, [10] * 6)
+    assert not measured.is_judged
+    assert (measured.rows, measured.rows_needed) == (60, 100)
+    measured = _measure([10] * 6, REFERENCE)
+    assert measured.reason == "the reference has 60 rows, 100 are needed"
+
+
+def test_a_column_of_one_value_is_not_judged() -> None:
+    assert "one value" in _measure([1000, 0, 0], [500, 0, 0]).reason
+
+
+counts = st.lists(st.integers(0, 400), min_size=2, max_size=12)
+
+
+@settings(deadline=None)
+@given(st.data(), counts, st.booleans())
+def test_any_counts_give_probabilities_or_a_reason(data, reference, ordered) -> None:
+    window = data.draw(
+        st.lists(st.integers(0, 400), min_size=len(reference), max_size=len(reference))
+    )
+    measured = _measure(reference, window, ordered=ordered)
+    if measured.p_unchanged is None:
+        assert measured.reason or measured.rows < measured.rows_needed
+    else:
+        assert 0 <= measured.p_unchanged <= 1
+        assert measured.p_unchanged <= measured.p_tolerated + 1e-12 <= 1 + 1e-9
+
+
+def test_requests_of_equal_rows_count_as_one_row_each() -> None:
+    requests = np.repeat(np.arange(200), 10)
+    values = np.random.default_rng(0).integers(0, 4, 200)
+    assert design_effect(np.repeat(values, 10), requests) == pytest.approx(10, rel=0.05)
+    singles = np.random.default_rng(0).integers(0, 4, 2000)
+    assert design_effect(singles, np.arange(2000)) == 1
+    assert design_effect(singles, requests) == pytest.approx(1, abs=0.1)
+
+
+def test_a_few_large_requests_cannot_tell_their_design_effect() -> None:
+    assert design_effect(np.zeros(2000, dtype=int), np.repeat(np.arange(2), 1000)) is None
+
+
+def test_clustered_rows_raise_no_alarm_by_their_number() -> None:
+    window = np.array([105, 95, 65, 95, 70, 70])
+    assert _measure(REFERENCE, window).p_unchanged < 0.02
+    clustered = _measure(REFERENCE, window, design_effect=4.0)
+    assert clustered.p_unchanged > 0.3
+    assert clustered.rows == 125

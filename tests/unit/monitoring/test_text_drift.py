@@ -1,0 +1,80 @@
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sashiko.data.generators.base import Order
+from sashiko.data.generators.complaints import Complaints
+from sashiko.monitoring.text_drift import measure_text_drift
+from sashiko.settings.shifts import Shift, ShiftPlan
+
+
+@cache
+def _texts(phrases: float = 0.0) -> tuple[list[str], list[str]]:
+    """Returns texts of a quiet week, and of one with a share of new phrases."""
+    shifts = (Shift(kind="phrases", size=phrases, week=2),) if phrases else ()
+    plan = ShiftPlan(weeks=2, rows_per_week=400, shifts=shifts)
+    rows = pa.Table.from_batches(Complaints().batches(Order(rows=1, seed=7, plan=plan)))
+    texts = rows["complaint_text"].to_pylist()[1:]
+    return texts[:400], texts[400:]
+
+
+def _measure(reference: Sequence[str], window: Sequence[str], **options):
+    return measure_text_drift("drift of the texts", reference, window,
+                              **({"tolerance": 0.05, "permutations": 199} | options))  # fmt: skip
+
+
+def test_a_quarter_of_new_phrases_is_found() -> None:
+    measured = _measure(*_texts(0.25), permutations=1999)
+    assert measured.p_unchanged == 1 / 2000
+    assert measured.p_tolerated < 0.05
+    # Half of a quarter is the most that a perfect judge of them could add.
+    assert 0.57 < measured.value < 0.5 + 0.125 + 0.02
+
+
+def test_p_values_of_the_same_kind_of_texts_are_even() -> None:
+    """The window comes from the reference's distribution, in which texts repeat."""
+    vocabulary = np.array([f"word{number} and more" for number in range(80)])
+    shares = np.random.default_rng(0).dirichlet(np.full(80, 0.5))
+    generator = np.random.default_rng(1)
+    p_values = [
+        _measure(*(generator.choice(vocabulary, rows, p=shares) for rows in (300, 120)),
+                 permutations=99).p_unchanged
+        for _ in range(120)
+    ]  # fmt: skip
+    assert np.mean(np.array(p_values) <= 0.1) == pytest.approx(0.1, abs=0.08)
+
+
+def test_one_text_sent_again_and_again_is_a_change() -> None:
+    quiet, _ = _texts()
+    measured = _measure(quiet[:200], [*quiet[200:300], *["Please call me back."] * 50])
+    assert measured.p_unchanged < 0.01
+    assert measured.value > 0.6
+
+
+def test_case_digits_and_white_space_make_no_other_text() -> None:
+    texts = [f"Order {number} of  the day" for number in range(150)]
+    measured = _measure(texts, [text.upper() for text in texts])
+    assert measured.value == 0.5
+    assert measured.p_unchanged > 0.05
+
+
+def test_equal_texts_and_seeds_give_equal_numbers() -> None:
+    assert _measure(*_texts()) == _measure(*_texts())
+
+
+def test_too_few_texts_are_not_judged() -> None:
+    quiet, other = _texts()
+    assert not _measure(quiet, other[:99]).is_judged
+    assert _measure(quiet[:50], other).reason == "the reference has 50 texts, 100 are needed"
+
+
+def test_requests_of_equal_texts_count_as_one_text_each() -> None:
+    quiet, other = _texts()
+    window = [text for text in other[:120] for _ in range(5)]
+    clustered = _measure(quiet, window, requests=np.repeat(np.arange(120), 5))
+    assert clustered.rows == 120
+    assert clustered.p_unchanged > 0.05
+    assert not _measure(quiet, window, requests=np.repeat(np.arange(60), 10)).is_judged
