@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.metrics import roc_auc_score
 
@@ -117,11 +117,13 @@ def _told_apart(
     generator: np.random.Generator,
 ) -> tuple[Floats, float]:
     """Returns each text's score by the model of the others, and the p-value of all together."""
-    share = of_window.sum() / of_both.sum()
+    rows, share = int(of_both.sum()), of_window.sum() / of_both.sum()
     model = _models_of_the_others(texts, of_both)
-    drawn = generator.multivariate_hypergeometric(
-        of_both, int(of_window.sum()), size=permutations, method="marginals"
-    )
+    permuted = np.zeros((permutations, rows), dtype=np.int64)
+    permuted[:, : of_window.sum()] = 1
+    permuted = generator.permuted(permuted, axis=1, out=permuted)
+    first_rows = np.cumsum(of_both) - of_both
+    drawn = np.add.reduceat(permuted, first_rows, axis=1)
     labels = np.concatenate([of_window[None], drawn]).T / of_both[:, None] - share
     labels = labels.astype(np.float32)
     scores = model @ labels
@@ -142,12 +144,12 @@ def _models_of_the_others(
     weights = of_both / of_both.sum()
     kernel -= (weights @ kernel).astype(np.float32)
     kernel -= (kernel @ weights)[:, None].astype(np.float32)
-    ridge = np.diag((_RIDGE / of_both).astype(np.float32))
-    hat = np.linalg.solve(kernel + ridge, kernel).astype(np.float32)
-    leverage = np.diag(hat).copy()
-    np.fill_diagonal(hat, 0)
-    hat /= (1 - leverage)[:, None]
-    return hat
+    kernel[np.diag_indices_from(kernel)] += (_RIDGE / of_both).astype(np.float32)
+    inverse = linalg.inv(kernel, assume_a="pos", overwrite_a=True)
+    # What is left of the closed form: the prediction for a text, from the residuals of all.
+    model: np.ndarray[tuple[int, int], np.dtype[np.float32]] = -inverse / np.diag(inverse)[:, None]
+    np.fill_diagonal(model, 0)
+    return model
 
 
 def _weighted_auc(scores: Floats, positives: Ints, negatives: Ints) -> float:

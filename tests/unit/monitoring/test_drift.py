@@ -51,6 +51,11 @@ def _draws(shares, *, rows: int, windows: int = 400, reference_rows: int = 3500)
         )
 
 
+def test_the_effect_of_few_rows_is_no_larger_by_chance() -> None:
+    values = [item.value for item in _draws(_shifted(0.25), rows=200)]
+    assert 0.2 < np.mean(values) < 0.26
+
+
 @pytest.mark.parametrize("rows", [200, 2000])
 def test_p_values_of_quiet_windows_are_even(rows: int) -> None:
     p_values = [item.p_unchanged for item in _draws(EQUAL, rows=rows)]

@@ -4,6 +4,8 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.metrics import roc_auc_score
 
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
@@ -78,3 +80,31 @@ def test_requests_of_equal_texts_count_as_one_text_each() -> None:
     assert clustered.rows == 120
     assert clustered.p_unchanged > 0.05
     assert not _measure(quiet, window, requests=np.repeat(np.arange(60), 10)).is_judged
+
+
+def test_each_text_is_scored_by_a_model_that_has_not_seen_it() -> None:
+    """Fits a ridge regression without each distinct text in turn, and compares the AUC."""
+    quiet, shifted = _texts(0.25)
+    before, now = [*quiet[:100], *quiet[:40]], [*shifted[:100], *quiet[:10]]
+    distinct = sorted({text.casefold() for text in (*before, *now)})
+    position = {text: number for number, text in enumerate(distinct)}
+    rows = np.zeros((2, len(distinct)))
+    for side, texts in enumerate((before, now)):
+        for text in texts:
+            rows[side, position[text.casefold()]] += 1
+    both = rows.sum(axis=0)
+    words = HashingVectorizer(
+        n_features=2**16, ngram_range=(1, 2), norm=None, alternate_sign=False, binary=True
+    )
+    features = TfidfTransformer().fit_transform(words.transform(distinct)).toarray()
+    features -= both / both.sum() @ features
+    kernel, labels = features @ features.T, rows[1] / both - rows[1].sum() / both.sum()
+    scores = []
+    for left_out in range(len(distinct)):
+        others = np.arange(len(distinct)) != left_out
+        ridge = kernel[np.ix_(others, others)] + np.diag(1 / both[others])
+        scores.append(kernel[left_out, others] @ np.linalg.solve(ridge, labels[others]))
+    expected = roc_auc_score(
+        np.repeat([0, 1], len(distinct)), np.tile(scores, 2), sample_weight=rows.ravel()
+    )
+    assert _measure(before, now).value == pytest.approx(expected, abs=1e-3)
