@@ -55,7 +55,8 @@ class MonitorCheck(Frozen):
     low: float | None = None
     high: float | None = None
     tolerance: float
-    p_value: float | None = None  # of no change, adjusted for all checks of the window
+    # Of no change, adjusted for all checks of the window; of the audit, valid at every look.
+    p_value: float | None = None
     reason: str  # one sentence on the outcome
 
 

@@ -100,10 +100,15 @@ def design_effect(cells: Ints, requests: Ints) -> float | None:
         return 1.0
     shares: Floats = np.bincount(codes) / rows
     sizes = np.bincount(requests, minlength=clusters)
-    totals = np.zeros((clusters, len(used)))
-    np.add.at(totals, (requests, codes), 1)
-    deviations = totals - sizes[:, None] * shares
-    variances = clusters / (clusters - 1) * (deviations**2).sum(axis=0) / rows**2
+    # By pairs that occur, since requests times cells may not fit into memory.
+    pairs, totals = np.unique(requests * len(used) + codes, return_counts=True)
+    request, cell = np.divmod(pairs, len(used))
+    deviations = (
+        np.bincount(cell, weights=totals**2)
+        - 2 * shares * np.bincount(cell, weights=totals * sizes[request])
+        + shares**2 * (sizes**2).sum()
+    )
+    variances = clusters / (clusters - 1) * deviations / rows**2
     mean = float(rows * (variances / shares).sum() / (len(used) - 1))
     return max(mean, 1.0)
 
