@@ -11,18 +11,22 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy import linalg, stats
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.metrics import roc_auc_score
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.monitoring.checks import Measurement
+
+Singles = npt.NDArray[np.float32]
+Members = npt.NDArray[np.int8]  # 1 of the window, 0 of the reference
 
 ROWS_NEEDED = 100
 MOST_TEXTS = 1500  # of the window, and of the reference: time grows with the cube
 _PERMUTATIONS = 1999  # the smallest p-value is 0.0005, for Holm over 20 checks at 0.01
 _FEATURES = 2**16
 _RIDGE = 1.0  # of kernels whose diagonal is 1
+_FOR_ERROR = 200  # permutations that the standard error of the AUC is taken from
 _SPACE, _DIGIT = re.compile(r"\s+"), re.compile(r"\d")
 
 
@@ -72,17 +76,13 @@ def measure_text_drift(
         return measured
     before = _sampled(reference, MOST_TEXTS, generator)
     now = _sampled(independent, MOST_TEXTS, generator)
-    texts, of_window, of_both = _grouped(before, now)
-    scores, p_unchanged = _told_apart(
-        texts, of_window, of_both, permutations=permutations, generator=generator
+    texts, of_both, is_now = _grouped(before, now)
+    auc, error, p_unchanged = _told_apart(
+        texts, of_both, is_now, permutations=permutations, generator=generator
     )
-    auc = _weighted_auc(scores, of_window, of_both - of_window)
+    p_tolerated = float(stats.norm.sf((auc - measured.tolerance) / error))
     return measured.model_copy(
-        update={
-            "value": auc,
-            "p_unchanged": p_unchanged,
-            "p_tolerated": _p_at(0.5 + tolerance, auc, len(now), len(before)),
-        }
+        update={"value": auc, "p_unchanged": p_unchanged, "p_tolerated": p_tolerated}
     )
 
 
@@ -99,42 +99,49 @@ def _sampled(texts: Sequence[str], most: int, generator: np.random.Generator) ->
     return [texts[index] for index in generator.choice(len(texts), most, replace=False)]
 
 
-def _grouped(before: Sequence[str], now: Sequence[str]) -> tuple[list[str], Ints, Ints]:
-    """Returns the distinct texts, with their rows in the window, and in both."""
+def _grouped(before: Sequence[str], now: Sequence[str]) -> tuple[list[str], Ints, Members]:
+    """Returns the distinct texts, the rows of each, and whether a row is of the window.
+
+    Rows are in the order of their texts.
+    """
     normal = [_SPACE.sub(" ", _DIGIT.sub("0", text.casefold())).strip() for text in (*before, *now)]
     distinct, numbers = np.unique(np.array(normal, dtype=object), return_inverse=True)
-    of_window = np.bincount(numbers[len(before) :], minlength=len(distinct))
-    of_both = np.bincount(numbers, minlength=len(distinct))
-    return distinct.tolist(), of_window.astype(np.int64), of_both.astype(np.int64)
+    is_now = np.repeat(np.array([0, 1], dtype=np.int8), [len(before), len(now)])
+    rows = np.bincount(numbers, minlength=len(distinct)).astype(np.int64)
+    return distinct.tolist(), rows, is_now[np.argsort(numbers, kind="stable")]
 
 
 def _told_apart(
     texts: Sequence[str],
-    of_window: Ints,
     of_both: Ints,
+    is_now: Members,
     *,
     permutations: int,
     generator: np.random.Generator,
-) -> tuple[Floats, float]:
-    """Returns each text's score by the model of the others, and the p-value of all together."""
-    rows, share = int(of_both.sum()), of_window.sum() / of_both.sum()
+) -> tuple[float, float, float]:
+    """Returns the AUC, its standard error, and the p-value of no difference.
+
+    The scores of texts by models of each other depend on each other, so the error is that of the
+    permutations' AUCs. The p-value is by the agreement of scores and labels, which tells small
+    differences better than their ranks.
+    """
     model = _models_of_the_others(texts, of_both)
-    permuted = np.zeros((permutations, rows), dtype=np.int64)
-    permuted[:, : of_window.sum()] = 1
-    permuted = generator.permuted(permuted, axis=1, out=permuted)
-    first_rows = np.cumsum(of_both) - of_both
-    drawn = np.add.reduceat(permuted, first_rows, axis=1)
-    labels = np.concatenate([of_window[None], drawn]).T / of_both[:, None] - share
-    labels = labels.astype(np.float32)
+    drawn = np.tile(is_now, (permutations + 1, 1))
+    generator.permuted(drawn[1:], axis=1, out=drawn[1:])
+    of_window = np.add.reduceat(drawn, np.cumsum(of_both) - of_both, axis=1, dtype=np.int64)
+    labels = (of_window.T / of_both[:, None] - is_now.mean()).astype(np.float32)
     scores = model @ labels
     agreement = np.einsum("gp,gp,g->p", scores, labels, of_both.astype(np.float32))
     as_large = int((agreement[1:] >= agreement[0]).sum())
-    return scores[:, 0].astype(np.float64), (as_large + 1) / (permutations + 1)
+    aucs = _aucs(np.repeat(scores[:, :_FOR_ERROR], of_both, axis=0), drawn[:_FOR_ERROR].T)
+    return (
+        float(aucs[0]),
+        float(aucs[1:].std(ddof=1)),
+        (as_large + 1) / (permutations + 1),
+    )
 
 
-def _models_of_the_others(
-    texts: Sequence[str], of_both: Ints
-) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+def _models_of_the_others(texts: Sequence[str], of_both: Ints) -> Singles:
     """Returns the matrix that turns labels into scores, each by the model without that text."""
     words = HashingVectorizer(
         n_features=_FEATURES, ngram_range=(1, 2), norm=None, alternate_sign=False, binary=True
@@ -147,28 +154,16 @@ def _models_of_the_others(
     kernel[np.diag_indices_from(kernel)] += (_RIDGE / of_both).astype(np.float32)
     inverse = linalg.inv(kernel, assume_a="pos", overwrite_a=True)
     # What is left of the closed form: the prediction for a text, from the residuals of all.
-    model: np.ndarray[tuple[int, int], np.dtype[np.float32]] = -inverse / np.diag(inverse)[:, None]
+    model: Singles = -inverse / np.diag(inverse)[:, None]
     np.fill_diagonal(model, 0)
     return model
 
 
-def _weighted_auc(scores: Floats, positives: Ints, negatives: Ints) -> float:
-    labels = np.repeat([1, 0], len(scores))
-    weights = np.concatenate([positives, negatives])
-    return float(roc_auc_score(labels, np.tile(scores, 2), sample_weight=weights))
-
-
-def _p_at(tolerated: float, auc: float, positives: int, negatives: int) -> float:
-    """Returns the p-value of an AUC if the true one is `tolerated`.
-
-    By the standard error of J. A. Hanley and B. J. McNeil, The meaning and use of the area under a
-    receiver operating characteristic curve, Radiology 143 (1982), 29-36.
-    """
-    both_positives = tolerated / (2 - tolerated) - tolerated**2
-    both_negatives = 2 * tolerated**2 / (1 + tolerated) - tolerated**2
-    variance = (
-        tolerated * (1 - tolerated)
-        + (positives - 1) * both_positives
-        + (negatives - 1) * both_negatives
-    ) / (positives * negatives)
-    return float(stats.norm.sf((auc - tolerated) / np.sqrt(variance)))
+def _aucs(scores: Singles, is_now: Members) -> Floats:
+    """Returns the AUC of each column, by Mann and Whitney's statistic; shapes (rows, columns)."""
+    positives = int(is_now[:, 0].sum())
+    ranks = np.where(is_now, stats.rankdata(scores, axis=0), 0.0).sum(axis=0)
+    aucs: Floats = (ranks - positives * (positives + 1) / 2) / (
+        positives * (len(is_now) - positives)
+    )
+    return aucs

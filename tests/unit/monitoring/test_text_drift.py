@@ -108,3 +108,20 @@ def test_each_text_is_scored_by_a_model_that_has_not_seen_it() -> None:
         np.repeat([0, 1], len(distinct)), np.tile(scores, 2), sample_weight=rows.ravel()
     )
     assert _measure(before, now).value == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_change_at_the_tolerance_is_seldom_taken_for_a_larger_one() -> None:
+    """A tenth of the window's rows has a word that tells them: an AUC of 0.55."""
+    generator = np.random.default_rng(4)
+
+    def texts(new: float) -> list[str]:
+        words, topics = generator.integers(0, 40, (2, 300))
+        kinds = np.where(generator.random(300) < new, "new", "known")
+        return [
+            f"{kind}{word % 4 if kind == 'new' else word} in topic{topic}"
+            for kind, word, topic in zip(kinds, words, topics, strict=True)
+        ]
+
+    measured = [_measure(texts(0), texts(0.1), seed=number) for number in range(60)]
+    assert 0.52 < np.mean([item.value for item in measured]) < 0.56
+    assert np.mean([item.p_tolerated < 0.05 for item in measured]) <= 0.12
