@@ -1,1 +1,1 @@
-"""Monitors a deployed model: captured requests, and the drift, audited quality and bias of a window."""
+"""Monitors a deployed model: captured requests, and drift, audited quality and bias of a window."""
