@@ -1,7 +1,7 @@
 """Counts of a column's values, of the reference and, by the same cells, of a window."""
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,95 +11,142 @@ from pydantic import model_validator
 from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 
-_MOST_VALUES = 50
-_LEAST_ROWS = 10  # of a value that is named; rarer ones are among the others
-_BINS = 20
-_UNCOUNTED = 2  # cells after those of values or bins: any other value, and none
+_LEAST_ROWS: Final = 10  # of a cell; a smaller one could stand for a person
+_MOST_BINS: Final = 20
+_MOST_VALUES: Final = 50
+_LONGEST_VALUE: Final = 100  # letters
+_UNCOUNTED: Final = 2  # cells after those of values or bins: any other value, and none
 
 
 class ColumnCounts(Frozen):
     """Rows of a column by value, or by bin of a number.
 
-    A bin holds the values from one edge up to the next, without it; the first has no lower end
-    and the last no upper one.
+    A bin holds the values above one edge, up to and with the next; the first has no lower end and
+    the last no upper one.
     """
 
     column: str
-    values: tuple[str, ...] = ()  # of a column with few values, in alphabetical order
-    edges: tuple[float, ...] = ()  # of a numeric column: between its bins, ascending
+    # A `category` has `values`, a `number` bins, a `text` bins of its length in letters.
+    kind: Literal["category", "number", "text"]
+    values: tuple[str, ...] = ()  # of a category, as requests write them, in alphabetical order
+    edges: tuple[float, ...] = ()  # between bins, ascending
     # Rows of each value, or bin, then of any other value, then without one.
     counts: tuple[int, ...]
 
     @model_validator(mode="after")
     def _check_cells(self) -> "ColumnCounts":
-        if self.values and self.edges:
-            raise ValueError("a column has either `values` or `edges`")
+        if self.edges if self.kind == "category" else self.values:
+            raise ValueError("a category has `values`, another column `edges`")
         if any(low >= high for low, high in pairwise(self.edges)):
             raise ValueError("`edges` must ascend")
-        named = len(self.edges) + 1 if self.is_ordered else len(self.values)
-        if len(self.counts) != named + _UNCOUNTED or min(self.counts) < 0:
-            raise ValueError(f"`counts` needs {named + _UNCOUNTED} numbers of rows")
+        cells = self.named + _UNCOUNTED
+        if len(self.counts) != cells or min(self.counts) < 0:
+            raise ValueError(f"`counts` needs {cells} numbers of rows")
         return self
 
     @property
     def is_ordered(self) -> bool:
         """Whether the cells are bins of a number."""
-        return bool(self.edges)
+        return self.kind != "category"
+
+    @property
+    def named(self) -> int:
+        """The number of values or bins."""
+        return len(self.edges) + 1 if self.is_ordered else len(self.values)
 
 
 def count_reference(column: str, data: pa.ChunkedArray) -> ColumnCounts:
     """Counts a column of the reference, and so fixes the cells that windows are counted by.
 
-    Numbers of more than 20 values get bins of about equal numbers of rows. Of other columns the 50
-    most frequent values are named, each of at least 10 rows.
+    Numbers get at most 20 bins of about equal numbers of rows; so do the lengths of texts, which
+    are strings that rarely repeat. Of other columns the 50 most frequent values are named, of at
+    most 100 letters. Each value and bin has at least 10 rows, unless all rows are fewer.
+
+    Args:
+        column: its name.
+        data: its values, of shape (rows,).
     """
-    if _is_number(data) and pc.count_distinct(data).as_py() > _BINS:
-        numbers = data.drop_null().cast(pa.float64()).to_numpy()
-        inner = np.quantile(numbers[np.isfinite(numbers)], np.arange(1, _BINS) / _BINS)
-        return _counted(column, (), tuple(float(edge) for edge in np.unique(inner)), data)
-    counted = pc.value_counts(data.cast(pa.string()).drop_null()).to_pylist()
-    frequent = sorted(
-        (-item["counts"], item["values"]) for item in counted if item["counts"] >= _LEAST_ROWS
-    )
-    values = tuple(sorted(value for _, value in frequent[:_MOST_VALUES]))
-    return _counted(column, values, (), data)
+    kind = _kind(data)
+    if kind == "category":
+        counted = pc.value_counts(_texts(data).drop_null()).to_pylist()
+        frequent = sorted(
+            (-item["counts"], item["values"])
+            for item in counted
+            if item["counts"] >= _LEAST_ROWS and len(item["values"]) <= _LONGEST_VALUE
+        )
+        values = tuple(sorted(value for _, value in frequent[:_MOST_VALUES]))
+        cells = ColumnCounts(
+            column=column, kind=kind, values=values, counts=(0,) * (len(values) + _UNCOUNTED)
+        )
+    else:
+        numbers = _numbers(kind, data)
+        edges = _edges(numbers[np.isfinite(numbers)])
+        cells = ColumnCounts(
+            column=column, kind=kind, edges=edges, counts=(0,) * (len(edges) + 1 + _UNCOUNTED)
+        )
+    return count_window(cells, data)
 
 
 def count_window(reference: ColumnCounts, data: pa.ChunkedArray) -> ColumnCounts:
     """Counts the same column of a window by the reference's cells."""
-    return _counted(reference.column, reference.values, reference.edges, data)
+    counts = np.bincount(cells_of(reference, data), minlength=len(reference.counts))
+    return reference.model_copy(update={"counts": tuple(int(count) for count in counts)})
 
 
 def cells_of(cells: ColumnCounts, data: pa.ChunkedArray) -> Ints:
-    """Returns the number of each row's cell, shape (rows,)."""
+    """Returns the number of each row's cell, shape (rows,).
+
+    A value that is no finite number is another value of an ordered column.
+    """
     if cells.is_ordered:
-        return _bins(cells.edges, data)
-    found = pc.index_in(data.cast(pa.string()), value_set=pa.array(cells.values, pa.string()))
-    other = len(cells.values)
-    numbers: Ints = pc.fill_null(found, other).to_numpy().astype(np.int64)
-    numbers[data.is_null().to_numpy()] = other + 1
+        numbers = _numbers(cells.kind, data)
+        found: Ints = np.searchsorted(np.array(cells.edges), numbers, side="left").astype(np.int64)
+        found[~np.isfinite(numbers)] = cells.named
+    else:
+        places = pc.index_in(_texts(data), value_set=pa.array(cells.values, pa.string()))
+        found = pc.fill_null(places, cells.named).to_numpy().astype(np.int64)
+    found[data.is_null().to_numpy()] = cells.named + 1
+    return found
+
+
+def _kind(data: pa.ChunkedArray) -> Literal["category", "number", "text"]:
+    kind = data.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    present = len(data) - data.null_count
+    # As Evaluate's slices decide what a text is.
+    is_text = pa.types.is_string(kind) and pc.count_distinct(data).as_py() > max(30, present / 4)
+    return "text" if is_text else "category"
+
+
+def _numbers(kind: Literal["category", "number", "text"], data: pa.ChunkedArray) -> Floats:
+    values = pc.utf8_length(data) if kind == "text" else data
+    numbers: Floats = values.cast(pa.float64()).fill_null(np.nan).to_numpy()
     return numbers
 
 
-def _counted(
-    column: str, values: tuple[str, ...], edges: tuple[float, ...], data: pa.ChunkedArray
-) -> ColumnCounts:
-    named = len(edges) + 1 if edges else len(values)
-    cells = ColumnCounts(
-        column=column, values=values, edges=edges, counts=(0,) * (named + _UNCOUNTED)
-    )
-    counts = np.bincount(cells_of(cells, data), minlength=named + _UNCOUNTED)
-    return cells.model_copy(update={"counts": tuple(int(count) for count in counts)})
+def _edges(numbers: Floats) -> tuple[float, ...]:
+    """Returns edges between bins of about equal numbers of rows; equal numbers share a bin."""
+    if not len(numbers):
+        return ()
+    ascending = np.sort(numbers)
+    bins = int(np.clip(len(numbers) // _LEAST_ROWS, 1, _MOST_BINS))
+    quantiles = np.quantile(ascending, np.linspace(0, 1, bins + 1)[1:-1], method="lower")
+    edges: list[float] = []
+    below = 0  # rows up to the last edge
+    for edge in np.unique(quantiles):
+        end = int(np.searchsorted(ascending, edge, side="right"))
+        if min(end - below, len(numbers) - end) >= _LEAST_ROWS:
+            edges.append(float(edge))
+            below = end
+    return tuple(edges)
 
 
-def _bins(edges: Sequence[float], data: pa.ChunkedArray) -> Ints:
-    """Puts values that are no numbers, NaN among them, into the cell of other values."""
-    numbers: Floats = data.cast(pa.float64()).to_numpy()
-    bins: Ints = np.searchsorted(np.array(edges), numbers, side="right").astype(np.int64)
-    bins[np.isnan(numbers)] = len(edges) + 1
-    bins[data.is_null().to_numpy()] = len(edges) + 2
-    return bins
-
-
-def _is_number(data: pa.ChunkedArray) -> bool:
-    return bool(pa.types.is_integer(data.type) or pa.types.is_floating(data.type))
+def _texts(data: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Formats values as a request has them; times as ISO 8601, as `Artifact.predict` sends them."""
+    if not pa.types.is_timestamp(data.type):
+        return data.cast(pa.string())
+    # As naive UTC times, because a slim image has no time zone database.
+    zone = "+00:00" if data.type.tz else ""
+    times = data.cast(pa.timestamp("us")).to_pylist()
+    return pa.chunked_array([[time and time.isoformat() + zone for time in times]], pa.string())

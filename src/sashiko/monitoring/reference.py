@@ -6,36 +6,14 @@ manifest is signed. It holds counts: no text, no key and no facet.
 
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
-
-from pydantic import Field
+from typing import Final
 
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.monitoring.columns import ColumnCounts
 
 REFERENCE_FILE: Final = "reference.json"
-
-
-class Histogram(Frozen):
-    """Counts of numbers: bin i has those above edge i - 1, up to and with edge i."""
-
-    edges: tuple[float, ...]  # between the bins, ascending; the outer bins are open
-    rows: tuple[int, ...]  # of each bin, one more than edges
-
-
-class ColumnReference(Frozen):
-    """A column that the model reads, on the held-out rows."""
-
-    name: str
-    # A `category` has `values`, a `number` the histogram of its values, a `text` that of its
-    # lengths in letters.
-    kind: Literal["category", "number", "text"]
-    missing: int  # rows without a value
-    # Value, as JSON writes it -> rows, at least 10.
-    values: dict[str, int] = Field(default_factory=dict)
-    other: int = 0  # rows with another value
-    histogram: Histogram | None = None  # None too if all rows are missing
 
 
 class Reference(Frozen):
@@ -46,8 +24,8 @@ class Reference(Frozen):
     labels: tuple[str, str]  # the negative and the positive label
     threshold: float  # rows with at least this score are predicted positive
     template: str  # which makes the model's text of the columns
-    columns: tuple[ColumnReference, ...]  # those of the template, in its order
-    scores: Histogram  # of P(positive)
+    columns: tuple[ColumnCounts, ...]  # those of the template, in its order
+    scores: ColumnCounts  # of P(positive)
     calibration: tuple[CalibrationBin, ...]  # the reliability curve
     artifact_sha256: str  # of `model.tar.gz`, which scored the rows
     test_sha256: str  # of the files of the test split

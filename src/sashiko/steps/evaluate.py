@@ -29,8 +29,8 @@ from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.evaluation.record import Evaluation, write_decision, write_evaluation
+from sashiko.monitoring.columns import count_reference
 from sashiko.monitoring.reference import Reference, write_reference
-from sashiko.monitoring.reference_counts import column_reference, equal_mass_histogram
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns
 from sashiko.settings.quality import EvaluateSection, QualitySection
@@ -167,8 +167,8 @@ def held_out_reference(evaluation: Evaluation, scores: Floats, *, template: str)
         labels=evaluation.labels,
         threshold=evaluation.threshold,
         template=template,
-        columns=tuple(column_reference(name, table[name]) for name in table.column_names),
-        scores=equal_mass_histogram(scores),
+        columns=tuple(count_reference(name, table[name]) for name in table.column_names),
+        scores=count_reference("score", pa.chunked_array([scores])),
         calibration=evaluation.calibration.curve,
         artifact_sha256=sha256_file(processing_input("artifact") / ARTIFACT),
         test_sha256=sha256_tree(processing_input("test")),

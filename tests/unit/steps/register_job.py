@@ -10,7 +10,8 @@ from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
-from sashiko.monitoring.reference import ColumnReference, Histogram, Reference, write_reference
+from sashiko.monitoring.columns import ColumnCounts
+from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.container.pack import pack
 from tests.unit.clarify.explain.records import explanations
 from tests.unit.registry.model_packages.gathered import LOCK
@@ -118,8 +119,8 @@ class RegisterJob:
             labels=("no", "yes"),
             threshold=0.5,
             template="{shelf}",
-            columns=(ColumnReference(name="shelf", kind="category", missing=0, other=20),),
-            scores=Histogram(edges=(0.5,), rows=(10, 10)),
+            columns=(ColumnCounts(column="shelf", kind="category", counts=(20, 0)),),
+            scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(10, 10, 0, 0)),
             calibration=(),
             artifact_sha256=artifact_sha256,
             test_sha256=DIGEST,
