@@ -1,0 +1,60 @@
+"""The bars of monitoring in a short form; `.ci/weekly` measures them in the long one."""
+
+from functools import cache
+
+from verification.benchmarks.monitoring import (
+    Bar,
+    Effort,
+    concept_drift,
+    coverage,
+    disparity_power,
+    false_alarms,
+    page,
+    power,
+)
+from verification.benchmarks.monitoring_pools import Pools
+
+_FEW = Effort(years=1, windows=1, texts=1, runs=100)
+
+
+@cache
+def _pools() -> Pools:
+    return Pools(rows=8000, seed=0)
+
+
+def _hold(*bars: Bar) -> None:
+    assert not [bar for bar in bars if bar.holds == "no"]
+
+
+def test_a_fall_of_accuracy_is_found_in_time_and_a_tolerated_one_raises_few_alarms() -> None:
+    _hold(*concept_drift(_FEW, seed=0))
+
+
+def test_the_interval_of_the_audited_accuracy_holds_as_often_as_it_says() -> None:
+    _hold(*coverage())
+
+
+def test_planted_shifts_of_inputs_texts_and_cases_are_found() -> None:
+    _hold(*power(_pools(), _FEW, seed=0))
+
+
+def test_a_fall_of_disparate_impact_is_found() -> None:
+    _hold(disparity_power(_pools(), _FEW, seed=0))
+
+
+def test_a_quiet_year_raises_one_alarm_at_most() -> None:
+    _hold(false_alarms(_pools(), _FEW, rows=500, seed=0))
+
+
+def test_the_page_names_each_measure_with_its_bar_and_says_what_does_not_hold() -> None:
+    bars = [
+        Bar("a", 0.5, "3 years", most=1, ends=(0.2, 0.8)),
+        Bar("b", 2, "3 years", most=1, ends=(1.5, 3)),
+        Bar("c", 0.9, "3 windows", least=0.95, ends=(0.5, 1)),
+        Bar("d", 7, "3 runs"),
+    ]
+    text = page(bars, command="python -m x", minutes=2)
+    assert "| a | 0.5 [0.2, 0.8] | at most 1 | yes | 3 years |" in text
+    assert "| b | 2 [1.5, 3] | at most 1 | no | 3 years |" in text
+    assert "| c | 0.9 [0.5, 1] | at least 0.95 | within error | 3 windows |" in text
+    assert "| d | 7 | none |  | 3 runs |" in text
