@@ -1,58 +1,18 @@
 """Counts of a column's values, of the reference and, by the same cells, of a window."""
 
-from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_validator
 
-from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.monitoring.column_counts import UNCOUNTED, ColumnCounts
 
 _LEAST_ROWS: Final = 10  # of a cell; a smaller one could stand for a person
 _MOST_BINS: Final = 20
 _MOST_VALUES: Final = 50
 _LONGEST_VALUE: Final = 100  # letters
-_UNCOUNTED: Final = 2  # cells after those of values or bins: any other value, and none
-
-
-class ColumnCounts(Frozen):
-    """Rows of a column by value, or by bin of a number.
-
-    A bin holds the values above one edge, up to and with the next; the first has no lower end and
-    the last no upper one.
-    """
-
-    column: str
-    # A `category` has `values`, a `number` bins, a `text` bins of its length in letters.
-    kind: Literal["category", "number", "text"]
-    values: tuple[str, ...] = ()  # of a category, as requests write them, in alphabetical order
-    edges: tuple[float, ...] = ()  # between bins, ascending
-    # Rows of each value, or bin, then of any other value, then without one.
-    counts: tuple[int, ...]
-
-    @model_validator(mode="after")
-    def _check_cells(self) -> "ColumnCounts":
-        if self.edges if self.kind == "category" else self.values:
-            raise ValueError("a category has `values`, another column `edges`")
-        if any(low >= high for low, high in pairwise(self.edges)):
-            raise ValueError("`edges` must ascend")
-        cells = self.named + _UNCOUNTED
-        if len(self.counts) != cells or min(self.counts) < 0:
-            raise ValueError(f"`counts` needs {cells} numbers of rows")
-        return self
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the cells are bins of a number."""
-        return self.kind != "category"
-
-    @property
-    def named(self) -> int:
-        """The number of values or bins."""
-        return len(self.edges) + 1 if self.is_ordered else len(self.values)
 
 
 def count_reference(column: str, data: pa.ChunkedArray) -> ColumnCounts:
@@ -76,13 +36,13 @@ def count_reference(column: str, data: pa.ChunkedArray) -> ColumnCounts:
         )
         values = tuple(sorted(value for _, value in frequent[:_MOST_VALUES]))
         cells = ColumnCounts(
-            column=column, kind=kind, values=values, counts=(0,) * (len(values) + _UNCOUNTED)
+            column=column, kind=kind, values=values, counts=(0,) * (len(values) + UNCOUNTED)
         )
     else:
         numbers = _numbers(kind, data)
         edges = _edges(numbers[np.isfinite(numbers)])
         cells = ColumnCounts(
-            column=column, kind=kind, edges=edges, counts=(0,) * (len(edges) + 1 + _UNCOUNTED)
+            column=column, kind=kind, edges=edges, counts=(0,) * (len(edges) + 1 + UNCOUNTED)
         )
     return count_window(cells, data)
 

@@ -11,7 +11,7 @@ from typing import Final
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
-from sashiko.monitoring.columns import ColumnCounts
+from sashiko.monitoring.column_counts import ColumnCounts
 
 REFERENCE_FILE: Final = "reference.json"
 

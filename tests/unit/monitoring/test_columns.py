@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sashiko.monitoring.columns import ColumnCounts, cells_of, count_reference, count_window
+from sashiko.monitoring.column_counts import ColumnCounts
+from sashiko.monitoring.columns import cells_of, count_reference, count_window
 from tests.unit.hostile import bounded
 
 

@@ -10,7 +10,7 @@ from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
-from sashiko.monitoring.columns import ColumnCounts
+from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.container.pack import pack
 from tests.unit.clarify.explain.records import explanations
