@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sashiko.errors import InputError
 from sashiko.pipeline.definition.expressions import Context, as_text, resolve
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Parameter, Step
@@ -30,7 +31,10 @@ def resolve_steps(
     steps = {step.name: step for step in definition.steps}
     for name in build_graph(definition).order:
         step = steps[name]
-        resolved = resolve(step.arguments, context, where=f"step `{name}`, Arguments")
+        where = f"step `{name}`, Arguments"
+        resolved = resolve(step.arguments, context, where=where)
+        if not isinstance(resolved, dict):
+            raise InputError(f"{where}: expected an object, got {type(resolved).__name__}")
         if step.is_job:
             descriptions[name] = describe_job(step.type, name=job_name(name), arguments=resolved)
         yield step, resolved

@@ -80,6 +80,10 @@ def test_a_bent_definition(value) -> None:
     [
         (with_first_step(DependsOn=1), "`Snapshot`, DependsOn: expected a list, got int"),
         (with_first_step(PropertyFiles=True), "PropertyFiles: not supported"),
+        (
+            with_first_step(Arguments={"Std:Join": {"On": "/", "Values": ["a", "b"]}}),
+            "step `Snapshot`, Arguments: expected an object, got str",
+        ),
         (SHIPPED | {"Parameters": 1}, "Parameters: expected a list"),
         (
             with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}),
