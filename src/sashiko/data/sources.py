@@ -14,8 +14,8 @@ from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_f
 from sashiko.core.parquet import write_batches
 from sashiko.core.plugins import code_digest, load
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
-from sashiko.data.generators import Generator, Order
-from sashiko.data.generators.base import check_plan
+from sashiko.data.generators import Generator
+from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
 from sashiko.settings.recipe import (
     DataSection,
@@ -152,13 +152,7 @@ def _verified(path: Path, digest: str | None) -> Path:
 
 def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
     """Generates the rows unless they exist; the file's name depends on seed and code."""
-    order = Order(
-        rows=source.rows,
-        seed=source.seed,
-        bias=source.bias,
-        drift=source.drift,
-        plan=source.plan,
-    )
+    order = order_of(source)
     generator: Generator = load("generators", source.generator, key="data.sources")
     check_plan(generator, order, name=source.generator)
     code = code_digest("generators", source.generator)

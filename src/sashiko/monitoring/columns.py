@@ -60,13 +60,13 @@ def cells_of(cells: ColumnCounts, data: pa.ChunkedArray) -> Ints:
     """
     if cells.is_ordered:
         numbers = _numbers(cells.kind, data)
-        found: Ints = np.searchsorted(np.array(cells.edges), numbers, side="left").astype(np.int64)
-        found[~np.isfinite(numbers)] = cells.named
+        places: Ints = np.searchsorted(cells.edges, numbers, side="left").astype(np.int64)
+        places[~np.isfinite(numbers)] = cells.named
     else:
-        places = pc.index_in(_texts(data), value_set=pa.array(cells.values, pa.string()))
-        found = pc.fill_null(places, cells.named).to_numpy().astype(np.int64)
-    found[data.is_null().to_numpy()] = cells.named + 1
-    return found
+        known = pc.index_in(_texts(data), value_set=pa.array(cells.values, pa.string()))
+        places = pc.fill_null(known, cells.named).to_numpy().astype(np.int64)
+    places[data.is_null().to_numpy()] = cells.named + 1
+    return places
 
 
 def _kind(data: pa.ChunkedArray) -> Literal["category", "number", "text"]:

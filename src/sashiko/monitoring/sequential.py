@@ -7,8 +7,9 @@ Waudby-Smith and A. Ramdas, Estimating means of bounded random variables by bett
 Royal Statistical Society B 86, 2024).
 
 The stake is spread over bets on several falls, and over keeping it. After each window a part of it
-is spread anew, so that a fall after a year of quiet is found about as fast as one at once (M.
-Herbster and M. Warmuth, Tracking the best expert, Machine Learning 32, 1998). A window's bets
+is spread anew, so that a fall after a long quiet is detected too, about half as fast as one at once
+(docs/monitoring-benchmark.md; M. Herbster and M. Warmuth, Tracking the best expert, Machine
+Learning 32, 1998). A window's bets
 depend on earlier windows only, and the order of its labels does not matter.
 """
 

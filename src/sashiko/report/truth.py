@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.core.plugins import load
-from sashiko.data.generators.base import Generator, Order, TruthfulGenerator
+from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.quality import evaluate_scores
@@ -47,16 +47,9 @@ def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
         return None
     if not isinstance(generator, TruthfulGenerator):
         return None
-    order = Order(
-        rows=source.rows,
-        seed=source.seed,
-        bias=source.bias,
-        drift=source.drift,
-        plan=source.plan,
-    )
     keys = pa.array(predictions.keys, pa.string())
     labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
-    for batch in generator.truth(order):
+    for batch in generator.truth(order_of(source)):
         positions = pc.index_in(batch["key"], value_set=keys)
         among = positions.is_valid()
         rows = positions.filter(among).to_numpy()

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from sashiko.errors import InputError
+from sashiko.settings.recipe import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
 
 __all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]
@@ -23,6 +24,17 @@ class Order:
     bias: bool = True  # plant the known bias into the label
     drift: bool = False  # let the mix of topics shift over time
     plan: ShiftPlan | None = None  # weeks that follow the rows, with shifts
+
+
+def order_of(source: GeneratorSource) -> Order:
+    """Returns the order that a recipe's source stands for."""
+    return Order(
+        rows=source.rows,
+        seed=source.seed,
+        bias=source.bias,
+        drift=source.drift,
+        plan=source.plan,
+    )
 
 
 class Generator(Protocol):
