@@ -26,10 +26,16 @@ class Reference(Frozen):
     template: str  # which makes the model's text of the columns
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
     scores: ColumnCounts  # of P(positive)
+    right: tuple[int, ...]  # by the cells of `scores`: rows that were decided as labelled
     calibration: tuple[CalibrationBin, ...]  # the reliability curve
     artifact_sha256: str  # of `model.tar.gz`, which scored the rows
     test_sha256: str  # of the files of the test split
     columns_sha256: str  # of the files that the columns were read from
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the rows that were decided as labelled."""
+        return sum(self.right) / self.rows
 
 
 def write_reference(reference: Reference, folder: Path) -> None:

@@ -27,9 +27,9 @@ from sashiko.evaluation.gates.advice import Training
 from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
-from sashiko.evaluation.metrics.arrays import Floats, ModelScores
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.record import Evaluation, write_decision, write_evaluation
-from sashiko.monitoring.columns import count_reference
+from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns
@@ -139,7 +139,7 @@ def main() -> None:
         threshold=decision.threshold,
     )
     write_evaluation(evaluation, processing_output("metrics"))
-    reference = held_out_reference(evaluation, test_scores, template=template)
+    reference = held_out_reference(evaluation, test_scores, test.labels, template=template)
     write_reference(reference, processing_output("metrics"))
     write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
@@ -147,12 +147,15 @@ def main() -> None:
         print(line, file=sys.stderr)
 
 
-def held_out_reference(evaluation: Evaluation, scores: Floats, *, template: str) -> Reference:
+def held_out_reference(
+    evaluation: Evaluation, scores: Floats, labels: Ints, *, template: str
+) -> Reference:
     """Describes the test split, with which monitoring compares captured requests.
 
     Args:
         evaluation: of the candidate.
         scores: the candidate's, P(positive) of each test row.
+        labels: of the same rows, 0 or 1.
         template: the candidate's, whose columns are described.
 
     Raises:
@@ -161,6 +164,12 @@ def held_out_reference(evaluation: Evaluation, scores: Floats, *, template: str)
     slices = processing_input("slices")
     table = read_columns(slices / "data.parquet", columns(template))
     test = evaluation.splits["test"]
+    scored = pa.chunked_array([scores])
+    score_counts = count_reference("score", scored)
+    right = (scores >= evaluation.threshold) == labels
+    right_by_cell = np.bincount(
+        cells_of(score_counts, scored)[right], minlength=len(score_counts.counts)
+    )
     return Reference(
         rows=test.rows,
         positives=test.positives,
@@ -168,7 +177,8 @@ def held_out_reference(evaluation: Evaluation, scores: Floats, *, template: str)
         threshold=evaluation.threshold,
         template=template,
         columns=tuple(count_reference(name, table[name]) for name in table.column_names),
-        scores=count_reference("score", pa.chunked_array([scores])),
+        scores=score_counts,
+        right=tuple(int(rows) for rows in right_by_cell),
         calibration=evaluation.calibration.curve,
         artifact_sha256=sha256_file(processing_input("artifact") / ARTIFACT),
         test_sha256=sha256_tree(processing_input("test")),

@@ -121,6 +121,7 @@ class RegisterJob:
             template="{shelf}",
             columns=(ColumnCounts(column="shelf", kind="category", counts=(20, 0)),),
             scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(10, 10, 0, 0)),
+            right=(9, 9, 0, 0),
             calibration=(),
             artifact_sha256=artifact_sha256,
             test_sha256=DIGEST,

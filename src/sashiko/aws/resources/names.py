@@ -7,7 +7,7 @@ from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko.settings.sections import Neighbour
 
-__all__ = ["pipeline_name", "prefix"]
+__all__ = ["monitor_pipeline_name", "pipeline_name", "prefix"]
 
 Role = Literal[
     "approver",
@@ -30,6 +30,7 @@ Role = Literal[
     "lake-probe",
     "lake-settings",
     "mlflow",
+    "monitor",
     "notifier",
     "pipeline",
     "pipeline-starter",
@@ -41,7 +42,7 @@ Role = Literal[
 ]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
 SnapshotView = Literal["training", "facets"]
-SnapshotFolder = Literal["training", "facets", "weights"]
+SnapshotFolder = Literal["training", "facets", "weights", "monitor"]
 KeyDomain = Literal["lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"]
 
 # Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
@@ -148,6 +149,11 @@ def _workgroups(settings: Settings) -> str:
 def pipeline_name(settings: Settings, recipe: str) -> str:
     """Names a recipe's pipeline."""
     return f"{prefix(settings)}-{recipe}"
+
+
+def monitor_pipeline_name(settings: Settings, recipe: str) -> str:
+    """Names the pipeline that monitors a recipe's deployed model."""
+    return f"{pipeline_name(settings, recipe)}-monitor"
 
 
 def exploration_workgroup_name(settings: Settings) -> str:

@@ -1,0 +1,48 @@
+"""The monitoring pipeline: a window of a deployed model's captured requests, judged.
+
+SageMaker runs the definition that this module builds; `sashiko monitor` interprets the same
+definition.
+"""
+
+from sagemaker.mlops.workflow import Pipeline
+
+from sashiko.aws.resources.names import monitor_pipeline_name
+from sashiko.pipeline.sdk.jobs import Jobs
+from sashiko.pipeline.sdk.monitoring import Monitoring, monitor_parameters
+
+
+def build_pipeline(jobs: Jobs) -> Pipeline:
+    """Builds the monitoring pipeline of one environment and one recipe, without a call to AWS.
+
+    Args:
+        jobs: creates the steps, and collects the channels that have to be staged for them.
+
+    Returns:
+        The pipeline. With `bias.judged: false` in the recipe, no step reads a facet.
+
+    Raises:
+        InputError: if the contract is not valid.
+    """
+    params = monitor_parameters()
+    monitoring = Monitoring(jobs=jobs, parameters=params)
+    judges_bias = jobs.recipe.bias.judged
+
+    capture = monitoring.read_capture()
+    input_quality = monitoring.input_quality(capture)
+    drift = monitoring.drift(capture)
+    labels = monitoring.join_labels(capture)
+    quality = monitoring.quality(labels)
+    bias = monitoring.bias(labels) if judges_bias else None
+    judgement = monitoring.judge(
+        capture=capture, input_quality=input_quality, drift=drift, quality=quality, bias=bias
+    )
+    publication = monitoring.publish(judgement)
+
+    steps = [capture, input_quality, drift, labels, quality, bias, judgement, publication]
+    return Pipeline(
+        name=monitor_pipeline_name(jobs.settings, jobs.recipe.name),
+        parameters=params.all(judges_bias=judges_bias),
+        steps=[step for step in steps if step is not None],
+        pipeline_experiment_config=None,
+        sagemaker_session=jobs.session,
+    )

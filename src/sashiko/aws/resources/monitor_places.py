@@ -1,0 +1,49 @@
+"""Where the monitoring pipeline of a recipe keeps its data."""
+
+from dataclasses import dataclass
+
+from sashiko.aws.resources.names import bucket_name, model_package_group_name, snapshots_uri
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+
+__all__ = ["MonitorPlaces", "monitor_places"]
+
+_FOLDER = "monitor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorPlaces:
+    """S3 URIs of a model package group's monitoring, without a trailing slash.
+
+    Attributes:
+        decoded: the captured requests as rows, with the text; they expire with the capture.
+        ledger: what was decided for which row: no text (`sashiko.monitoring.ledger`).
+        labels: labels by key, as they arrive.
+        draws: the rows that were drawn to be labelled, a file a period.
+        decisions: the window's decisions by key, for the bias evaluator.
+        facets: facets by key, as they arrive; for the bias evaluator.
+        windows: the outcome of every window; aggregates.
+    """
+
+    decoded: str
+    ledger: str
+    labels: str
+    draws: str
+    decisions: str
+    facets: str
+    windows: str
+
+
+def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:
+    """Returns the places of a recipe's model package group."""
+    group = model_package_group_name(settings, recipe.model_package_group)
+    rows = f"{snapshots_uri(settings, _FOLDER)}/{group}"
+    return MonitorPlaces(
+        decoded=f"s3://{bucket_name(settings, 'capture')}/{_FOLDER}/{group}",
+        ledger=f"{rows}/ledger",
+        labels=f"{rows}/labels",
+        draws=f"{rows}/draws",
+        decisions=f"{rows}/runs",
+        facets=f"{snapshots_uri(settings, 'facets')}/{_FOLDER}/{group}",
+        windows=f"s3://{bucket_name(settings, 'artifacts')}/{_FOLDER}/{group}/windows",
+    )

@@ -1,0 +1,262 @@
+"""The steps of the monitoring pipeline: a window of a deployed model's captured requests.
+
+Row-level data stay where their reader is: decoded requests in the capture bucket, the ledger and
+the labels in the snapshots bucket, facets with the bias evaluator. Only aggregates go further.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sagemaker.core.workflow.parameters import ParameterString
+from sagemaker.mlops.workflow.steps import ProcessingStep
+
+from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
+from sashiko.aws.resources.names import model_package_group_name
+from sashiko.pipeline.sdk.account import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
+
+__all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
+
+_ROLE = "monitor"
+
+
+@dataclass(frozen=True)
+class MonitorParameters:
+    """The parameters of the monitoring pipeline.
+
+    Attributes:
+        capture_uri: S3 URI of the endpoint's captures, above `version=<n>`.
+        version: the version that is judged.
+        window_start: begin of the window, ISO 8601 in UTC.
+        window_end: its end, likewise; not part of it.
+        now: the time of the read, likewise.
+        reference_uri: S3 URI of the folder with the version's `reference.json`.
+        test_uri: S3 URI of the test split that the reference describes.
+        bias_rows_uri: S3 URI of that split's decisions and facets.
+    """
+
+    capture_uri: ParameterString
+    version: ParameterString
+    window_start: ParameterString
+    window_end: ParameterString
+    now: ParameterString
+    reference_uri: ParameterString
+    test_uri: ParameterString
+    bias_rows_uri: ParameterString
+
+    def all(self, *, judges_bias: bool) -> list[ParameterString]:
+        """Returns them in the order of the definition."""
+        bias = [self.bias_rows_uri] if judges_bias else []
+        return [
+            self.capture_uri, self.version, self.window_start, self.window_end, self.now,
+            self.reference_uri, self.test_uri, *bias,
+        ]  # fmt: skip
+
+
+def monitor_parameters() -> MonitorParameters:
+    """Declares the parameters; each execution names its window and version."""
+    return MonitorParameters(
+        capture_uri=ParameterString("CaptureUri"),
+        version=ParameterString("ModelVersion"),
+        window_start=ParameterString("WindowStart"),
+        window_end=ParameterString("WindowEnd"),
+        now=ParameterString("Now"),
+        reference_uri=ParameterString("ReferenceUri"),
+        test_uri=ParameterString("TestUri"),
+        bias_rows_uri=ParameterString("BiasRowsUri"),
+    )
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """Creates the steps of the monitoring pipeline.
+
+    Attributes:
+        jobs: creates steps.
+        parameters: of the pipeline.
+    """
+
+    jobs: Jobs
+    parameters: MonitorParameters
+
+    def read_capture(self) -> ProcessingStep:
+        """ReadCapture: the window's requests as rows, and the ledger with them."""
+        places = self._places
+        return self._step(
+            "ReadCapture",
+            module="sashiko.steps.monitor.read_capture",
+            inputs={
+                "capture": self.parameters.capture_uri,
+                "reference": self.parameters.reference_uri,
+                "ledger": places.ledger,
+            },
+            outputs={
+                "rows": self.jobs.execution_uri("ReadCapture", "rows", prefix=places.decoded),
+                "summary": self.jobs.execution_uri("ReadCapture", "summary"),
+                "ledger": places.ledger,
+            },
+            arguments=[*self._window, *self._version],
+        )
+
+    def input_quality(self, capture: ProcessingStep) -> ProcessingStep:
+        """InputQuality: the contract's rules of the captured columns."""
+        return self._step(
+            "InputQuality",
+            module="sashiko.steps.monitor.input_quality",
+            config=("contract",),
+            inputs={"rows": output_uri(capture, "rows")},
+            outputs=("checks",),
+        )
+
+    def drift(self, capture: ProcessingStep) -> ProcessingStep:
+        """Drift: columns, scores and texts against the version's held-out rows."""
+        return self._step(
+            "Drift",
+            module="sashiko.steps.monitor.drift",
+            config=("monitor",),
+            inputs={
+                "rows": output_uri(capture, "rows"),
+                "reference": self.parameters.reference_uri,
+                "test": self.parameters.test_uri,
+            },
+            outputs=("drift",),
+        )
+
+    def join_labels(self, capture: ProcessingStep) -> ProcessingStep:
+        """JoinLabels: labels that have arrived by now, and the window's decisions by key."""
+        places = self._places
+        return self._step(
+            "JoinLabels",
+            module="sashiko.steps.monitor.join_labels",
+            config=("contract", "monitor"),
+            inputs={
+                "ledger": output_uri(capture, "ledger"),
+                "labels": places.labels,
+                "draws": places.draws,
+                "reference": self.parameters.reference_uri,
+            },
+            outputs={
+                "labels": self.jobs.execution_uri("JoinLabels", "labels"),
+                "decisions": self.jobs.execution_uri(
+                    "JoinLabels", "decisions", prefix=places.decisions
+                ),
+            },
+            arguments=[*self._window, *self._version],
+        )
+
+    def quality(self, labels: ProcessingStep) -> ProcessingStep:
+        """Quality: the accuracy on audited labels, judged; and on ordinary ones, shown apart."""
+        return self._step(
+            "Quality",
+            module="sashiko.steps.monitor.quality",
+            config=("monitor",),
+            inputs={
+                "labels": output_uri(labels, "labels"),
+                "reference": self.parameters.reference_uri,
+            },
+            outputs=("quality",),
+        )
+
+    def bias(self, labels: ProcessingStep) -> ProcessingStep:
+        """MonitorBias: disparate impact of the window; the only step that reads facets."""
+        return self._step(
+            "MonitorBias",
+            role="bias-evaluator",
+            module="sashiko.steps.monitor.bias",
+            config=("contract", "bias", "monitor"),
+            inputs={
+                "decisions": output_uri(labels, "decisions"),
+                "facets": self._places.facets,
+                "bias-rows": self.parameters.bias_rows_uri,
+            },
+            outputs=("bias",),
+        )
+
+    def judge(
+        self,
+        *,
+        capture: ProcessingStep,
+        input_quality: ProcessingStep,
+        drift: ProcessingStep,
+        quality: ProcessingStep,
+        bias: ProcessingStep | None,
+    ) -> ProcessingStep:
+        """JudgeMonitor: all checks of the window together, and what the report shows.
+
+        Args:
+            capture: ReadCapture.
+            input_quality: InputQuality.
+            drift: Drift.
+            quality: Quality.
+            bias: MonitorBias; None if the recipe does not judge bias.
+        """
+        return self._step(
+            "JudgeMonitor",
+            module="sashiko.steps.monitor.judge",
+            config=("monitor",),
+            inputs={
+                "summary": output_uri(capture, "summary"),
+                "checks": output_uri(input_quality, "checks"),
+                "drift": output_uri(drift, "drift"),
+                "quality": output_uri(quality, "quality"),
+                **({"bias": output_uri(bias, "bias")} if bias else {}),
+                "reference": self.parameters.reference_uri,
+            },
+            outputs=("result",),
+            arguments=[
+                "--group",
+                model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group),
+                "--recipe",
+                self.jobs.recipe.name,
+                *self._version,
+            ],
+        )
+
+    def publish(self, judgement: ProcessingStep) -> ProcessingStep:
+        """Publish: adds the window's outcome to the history that the report is made of."""
+        history = join_uri(self._places.windows, self.parameters.window_end)
+        return self._step(
+            "Publish",
+            module="sashiko.steps.monitor.publish",
+            inputs={"result": output_uri(judgement, "result")},
+            outputs={"history": history},
+        )
+
+    @property
+    def _places(self) -> MonitorPlaces:
+        return monitor_places(self.jobs.settings, self.jobs.recipe)
+
+    @property
+    def _window(self) -> Sequence[Uri]:
+        return [
+            "--start", self.parameters.window_start,
+            "--end", self.parameters.window_end,
+            "--now", self.parameters.now,
+        ]  # fmt: skip
+
+    @property
+    def _version(self) -> Sequence[Uri]:
+        return ["--version", self.parameters.version]
+
+    def _step(
+        self,
+        name: str,
+        *,
+        module: str,
+        inputs: Mapping[str, Uri],
+        outputs: Sequence[str] | Mapping[str, Uri],
+        role: str = _ROLE,
+        config: Sequence[str] = (),
+        arguments: Sequence[Uri] = (),
+    ) -> ProcessingStep:
+        """Creates a step that is not cached: labels and captures arrive under equal URIs."""
+        return self.jobs.processing(
+            name,
+            role=role,
+            module=module,
+            config=config,
+            inputs=inputs,
+            outputs=outputs,
+            arguments=arguments,
+            cached=False,
+        )
