@@ -180,6 +180,11 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "verdicts": output_uri(device, "verdicts"),
         },
         data_uri=output_uri(snapshot, "data"),
+        monitoring={
+            "reference": output_uri(evaluate, "metrics"),
+            "test": output_uri(prepare, "test"),
+            **({"bias-rows": output_uri(bias_input, "data")} if bias_input else {}),
+        },
     )
 
     # Gates: each one fails the execution, or lets the steps after it start.

@@ -14,6 +14,10 @@ from sashiko.errors import InputError
 
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 ARTIFACT_FILE = "model.tar.gz"
+# How a version compared with the champion when it was made; a `Standing`.
+STANDING_TAG = "standing.champion"
+# S3 URIs of what a version's captured requests are compared with; the last only if bias is judged.
+MONITORING_TAGS = ("reference_uri", "test_uri", "bias_rows_uri")
 _ARTIFACT = "artifact_sha256"
 _EXECUTION = "execution_id"
 _THRESHOLD = "threshold"

@@ -4,7 +4,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
@@ -22,13 +22,26 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
+from sashiko.evaluation.metrics.uncertainty import standing
+from sashiko.evaluation.record import (
+    DECISION_FILE,
+    METRICS_FILE,
+    Evaluation,
+    read_decision,
+    read_evaluation,
+)
 from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.model_packages.registrar import Placement
-from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, figure_text
+from sashiko.registry.versions import (
+    ARTIFACT_FILE,
+    MONITORING_TAGS,
+    STANDING_TAG,
+    ModelVersion,
+    figure_text,
+)
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
@@ -109,8 +122,10 @@ def gather(folder: Path, sources: CardSources) -> None:
     write_json(folder / MANIFEST_FILE, digests)
 
 
-def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> dict[str, str]:
-    """Returns a version's tags: data, contract, code, artifact, gates and main metric.
+def version_tags(
+    execution_id: str, sources: CardSources, lock: CompileLock, monitoring: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns a version's tags: data, contract, code, artifact, gates, main metric, monitoring.
 
     Raises:
         InputError: if a gate failed and was not waived.
@@ -129,9 +144,19 @@ def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> 
         "recipe": sources.recipe,
         "git_sha": sources.git_sha,
         "metric.auc": figure_text(auc),
+        **_standing(sources.evaluation),
+        **monitoring,
         **lock.facts(),
         **gates,
     }
+
+
+def _standing(evaluation: Evaluation) -> dict[str, str]:
+    """Returns how the model compares with the champion on the test split, if there is one."""
+    lead = evaluation.leads.get("champion", {}).get("auc")
+    if lead is None:
+        return {}
+    return {STANDING_TAG: standing(lead, minimum_effect=evaluation.minimum_effect)}
 
 
 def registration(version: ModelVersion, *, new: bool) -> dict[str, object]:
@@ -158,11 +183,17 @@ def main() -> None:
     parser.add_argument("--models-uri", required=True, help="S3 URI that model files lie under")
     parser.add_argument("--serving-image", required=True, help="what the artifact is served in")
     parser.add_argument("--signing-key", required=True, help="KMS alias or ARN, signs manifests")
+    parser.add_argument("--reference-uri", required=True, help="S3 URI of reference.json's folder")
+    parser.add_argument("--test-uri", required=True, help="S3 URI of the test split")
+    parser.add_argument("--bias-rows-uri", help="S3 URI of its decisions and facets, if judged")
     arguments = parser.parse_args()
 
     sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
     lock = read_lock(processing_input("lock"))
-    tags = version_tags(arguments.execution_id, sources, lock)
+    monitoring = {
+        name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
+    }
+    tags = version_tags(arguments.execution_id, sources, lock, monitoring)
     tracking_folder = processing_input("tracking")
     check_evidence(
         sources.verdicts,

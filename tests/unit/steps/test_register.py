@@ -12,7 +12,10 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.core.files import sha256_file, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import METRICS_FILE, read_evaluation, write_evaluation
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
 from sashiko.steps import register, registries, resolve_champion
 from tests.unit.registry.model_packages.account import GROUP, PLACEMENT, Account, opened
 from tests.unit.steps.register_job import RegisterJob, pickled
@@ -32,6 +35,12 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield account
 
 
+MONITORING = {
+    f"--{name}-uri": f"s3://artifacts/runs/abc123def456/{name}"
+    for name in ("reference", "test", "bias-rows")
+}
+
+
 def _register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sagemaker") -> None:
     arguments = {
         "--registry": registry,
@@ -42,6 +51,7 @@ def _register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sage
         "--models-uri": PLACEMENT.models_uri,
         "--serving-image": PLACEMENT.serving_image,
         "--signing-key": PLACEMENT.signing_key,
+        **MONITORING,
     }
     words = [word for pair in arguments.items() for word in pair]
     monkeypatch.setattr(sys, "argv", ["register", *words, *more])
@@ -86,9 +96,24 @@ def test_a_run_becomes_a_package_that_waits(
         "compile.sequence_lengths": "32 64",
         "compile.weights_sha256": "e" * 64,
     }
+    kept = {f"--{tag.replace('_', '-')}": version.tags[tag] for tag in MONITORING_TAGS}
+    assert kept == MONITORING
     _register(monkeypatch)
     again = json.loads(job.registration.read_text())
     assert again == record | {"new": False}
+
+
+def test_a_version_names_how_it_compares_with_the_champion(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = job.input("metrics")
+    evaluation = read_evaluation(metrics / METRICS_FILE)
+    lead = Estimate(value=0.05, low=evaluation.minimum_effect + 0.01, high=0.08)
+    leads = evaluation.leads | {"champion": {"auc": lead}}
+    write_evaluation(evaluation.model_copy(update={"leads": leads}), metrics)
+    _register(monkeypatch)
+    [version] = account.registry.versions(GROUP)
+    assert version.tags[STANDING_TAG] == "better"
 
 
 OTHER = "0" * 64

@@ -62,12 +62,17 @@ class Registration:
             outputs=("tracking", "verdicts", "release"),
         )  # fmt: skip
 
-    def register(self, evidence: Mapping[str, Uri], *, data_uri: Uri) -> ProcessingStep:
+    def register(
+        self, evidence: Mapping[str, Uri], *, data_uri: Uri, monitoring: Mapping[str, Uri]
+    ) -> ProcessingStep:
         """Register: creates a version of the model package group, with its evidence.
 
         Args:
             evidence: input name -> S3 URI.
             data_uri: S3 URI of the training snapshot.
+            monitoring: what the version's captured requests will be compared with, name -> S3
+                URI: `reference`, `test`, and where bias is judged `bias-rows`. They are recorded
+                with the version and not read.
         """
         settings = self.jobs.settings
         return self._step(
@@ -84,6 +89,7 @@ class Registration:
                 "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
                 "--serving-image", self.jobs.images.serving.uri,
                 "--signing-key", key_alias(settings, "signing"),
+                *[word for name, uri in monitoring.items() for word in (f"--{name}-uri", uri)],
                 *self._not_judged(),
             ],
             inputs={"run-manifest": self.run_manifest, **evidence},
