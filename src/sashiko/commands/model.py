@@ -5,13 +5,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.aws.resources.names import model_package_group_name
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.commands.times import parse_time
 from sashiko.errors import InputError
 from sashiko.pipeline.champion import (
     champion_artifact,
@@ -20,16 +21,20 @@ from sashiko.pipeline.champion import (
     other_groups,
     refuse_ambiguous,
 )
-from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options
+from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ApprovalStatus, ModelVersion, ReviewRegistry
 from sashiko.settings.environment import load_deployed, load_settings
 
+if TYPE_CHECKING:
+    from sashiko.serving.capture import CaptureSettings
+
 app = typer.Typer(
-    help="Registered models: list, approve, reject, promote, lineage, serve, invoke.",
+    help="Registered models: list, approve, reject, promote, lineage, serve, invoke, replay.",
     no_args_is_help=True,
 )
 
+_FOR_EVER = 100 * 366 * 86_400  # seconds
 _FILES = ("manifest", "manifest_sha256", "signature", "mlflow_run_id")  # of a model package
 
 Version = Annotated[int, typer.Argument(help="The version's number.")]
@@ -170,26 +175,57 @@ def serve(
     ] = 0,
 ) -> None:
     """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
-    from sashiko.serving.capture import CaptureSettings
     from sashiko.serving.server import serve_artifact
 
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
     with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
-        capture_settings = CaptureSettings(
-            folder=home / CAPTURES,
-            endpoint=version.group,
-            variant=VARIANT,
-            version=version.version,
-            percent=capture,
-            retention=settings.serving.capture.retention,
-        )
+        retention = settings.serving.capture.retention
         serve_artifact(
             artifact,
             threshold=version.threshold,
             port=port,
-            capture=capture_settings if capture else None,
+            capture=_capture(version, percent=capture, retention=retention, home=home)
+            if capture
+            else None,
         )
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file of the contract's rows.")],
+    since: Annotated[
+        str | None, typer.Option("--since", help="The first time in UTC, such as 2026-01-01.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="The end of the times; itself left out.")
+    ] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Answer a file's rows with the champion, at the times in the file, and capture the requests.
+
+    Monitoring then judges them as those of a served model: `sashiko monitor`.
+    """
+    from sashiko.contract.load import load_contract
+    from sashiko.serving.replay import replay_file
+
+    settings = load_settings(env)
+    recipe_config = choose_recipe(settings, recipe)
+    contract = load_contract(contract_file(recipe_config))
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        requests = replay_file(
+            artifact,
+            threshold=version.threshold,
+            contract=contract,
+            path=file,
+            # Rows of the past are not older than they were meant to become.
+            capture=_capture(version, percent=100, retention=_FOR_EVER, home=home),
+            since=None if since is None else parse_time(since, option="--since"),
+            until=None if until is None else parse_time(until, option="--until"),
+        )
+    typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
 
 
 @app.command()
@@ -199,6 +235,21 @@ def invoke(
 ) -> None:
     """Send one request to the served model and print the response."""
     typer.echo(invoke_local(text, port=port))
+
+
+def _capture(
+    version: ModelVersion, *, percent: int, retention: int, home: Path
+) -> "CaptureSettings":
+    from sashiko.serving.capture import CaptureSettings
+
+    return CaptureSettings(
+        folder=home / CAPTURES,
+        endpoint=version.group,
+        variant=VARIANT,
+        version=version.version,
+        percent=percent,
+        retention=retention,
+    )
 
 
 def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str]:

@@ -119,7 +119,7 @@ class Artifact:
         answers: list[Answer] = []
         for start in range(0, len(inputs), _ROWS_PER_REQUEST):
             chunk = list(inputs[start : start + _ROWS_PER_REQUEST])
-            body = json.dumps({"inputs": chunk}, default=_scalar).encode()
+            body = json.dumps({"inputs": chunk}, default=format_scalar).encode()
             try:
                 response = self.respond(body, content_type=JSON, accept=JSON)
             except RequestRefusedError as error:
@@ -190,6 +190,6 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _scalar(value: Any) -> str:
+def format_scalar(value: Any) -> str:
     """Formats a value that JSON has no type for: dates and times as ISO 8601, others as text."""
     return str(value.isoformat() if hasattr(value, "isoformat") else value)

@@ -1,0 +1,126 @@
+"""Replays a file of rows: answers them as the server would have, at the times in the file.
+
+So monitoring can be tried on rows of the past, or on generated ones with a planted shift.
+"""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.contract.model import Contract, TimeSplit
+from sashiko.data.ingest import typed_columns
+from sashiko.errors import InputError
+from sashiko.serving.artifact import JSON, RequestRefusedError, format_scalar, open_artifact
+from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder
+from sashiko.serving.container.text import columns
+
+_PROGRESS_ROWS = 500
+
+
+def replay_file(
+    archive: Path,
+    *,
+    threshold: float,
+    contract: Contract,
+    path: Path,
+    capture: CaptureSettings,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+) -> int:
+    """Answers the rows of a file in the order of their times, a request each, and captures them.
+
+    Each request has the row's primary key as its id, and the row's time as its inference time. The
+    rows of the period are in memory.
+
+    Args:
+        archive: the artifact, `model.tar.gz`.
+        threshold: the probability at or above which the positive label is given.
+        contract: of the rows. The time is the column of its time split, else of its freshness.
+        path: a `.csv` or `.parquet` file.
+        capture: where the records are written.
+        since: the first time; None from the first row on.
+        until: the end of the times, itself left out; None up to the last row.
+
+    Returns:
+        The number of requests, refused ones among them.
+
+    Raises:
+        InputError: if the contract has no time, the file cannot be read, or no row is in the
+            period.
+    """
+    time = _time_column(contract)
+    with open_artifact(archive, threshold=threshold) as artifact:
+        needed = columns(artifact.template)
+        rows = _rows(path, contract, time, needed, since=since, until=until)
+        at = dt.datetime.now(dt.UTC)
+        refused = 0
+        with closing(Capture(capture, clock=lambda: at)) as records:
+            responder = CapturingResponder(artifact, records)
+            for done, row in enumerate(_requests(rows, contract.key, time, needed), start=1):
+                at, body = row
+                try:
+                    responder.respond(body, content_type=JSON, accept=JSON)
+                except RequestRefusedError:
+                    refused += 1  # an endpoint answers 400, and captures the request
+                if done % _PROGRESS_ROWS == 0 or done == rows.num_rows:
+                    print(f"answered {done:,} of {rows.num_rows:,}", file=sys.stderr)
+        if refused:
+            print(f"{refused:,} requests were refused", file=sys.stderr)
+    return rows.num_rows
+
+
+def _time_column(contract: Contract) -> str:
+    if isinstance(contract.split, TimeSplit):
+        return contract.split.column
+    if contract.freshness is not None:
+        return contract.freshness.column
+    raise InputError(
+        f"contract {contract.id}: its rows have no time to be replayed at: it has neither a split "
+        "by time nor a freshness"
+    )
+
+
+def _rows(
+    path: Path,
+    contract: Contract,
+    time: str,
+    needed: Sequence[str],
+    *,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+) -> pa.Table:
+    """Reads the rows of a period by time, then by key; rows without a time are left out."""
+    names = list(dict.fromkeys([contract.key, time, *needed]))
+    table = pa.Table.from_batches(list(typed_columns(path, contract, names)))
+    times = table[time].cast(pa.timestamp("us", tz="UTC"))
+    inside = pc.is_valid(times)
+    for bound, compare in ((since, pc.greater_equal), (until, pc.less)):
+        if bound is not None:
+            inside = pc.and_(inside, compare(times, pa.scalar(bound, times.type)))
+    rows = table.filter(pc.fill_null(inside, False))
+    if not rows.num_rows:
+        ends = pc.min_max(times).as_py()
+        raise InputError(
+            f"{path}: no row has a `{time}` in the period; its rows are of {ends['min']} to "
+            f"{ends['max']}: change --since and --until"
+        )
+    return rows.sort_by([(time, "ascending"), (contract.key, "ascending")])
+
+
+def _requests(
+    rows: pa.Table, key: str, time: str, needed: Sequence[str]
+) -> Iterator[tuple[dt.datetime, bytes]]:
+    for row in rows.to_pylist():
+        moment: Any = row[time]
+        if not isinstance(moment, dt.datetime):
+            moment = dt.datetime.combine(moment, dt.time())
+        values = {name: row[name] for name in needed}
+        body = {"inputs": [values], "ids": [str(row[key])]}
+        yield moment.astimezone(dt.UTC), json.dumps(body, default=format_scalar).encode()

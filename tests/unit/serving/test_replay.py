@@ -1,0 +1,105 @@
+"""A replayed file is captured as if its rows had come at their times."""
+
+import datetime as dt
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.monitoring.capture.reading import read_captures
+from sashiko.monitoring.capture.record import Window
+from sashiko.serving.capture import CaptureSettings
+from sashiko.serving.replay import replay_file
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.unit.contract import documents
+
+MARCH = Window(dt.datetime(2025, 3, 1, tzinfo=dt.UTC), dt.datetime(2025, 4, 1, tzinfo=dt.UTC))
+ROWS = """loan_id,lent_at,tone,note
+b,2025-03-02 10:00:00,bad,late
+a,2025-03-01 23:30:00,good,early
+c,2025-03-02 10:00:00,bad,again
+"""
+
+
+@pytest.fixture
+def contract(tmp_path):
+    document = documents.document()
+    text = {"logicalType": "string", "classification": "none", "description": "A text."}
+    documents.table_of(document)["properties"] += [
+        {"name": name, **text} for name in ("tone", "note")
+    ]
+    return documents.contract_of(document, tmp_path)
+
+
+@pytest.fixture
+def replay(tmp_path, contract):
+    archive = build_artifact(tmp_path / "built")
+
+    def run(rows=ROWS, *, since=None, until=None, contract=contract):
+        path = tmp_path / "rows.csv"
+        path.write_text(rows)
+        capture = CaptureSettings(
+            folder=tmp_path / "capture",
+            endpoint="loans",
+            variant="primary",
+            version=3,
+            percent=100,
+            retention=10**9,
+        )
+        requests = replay_file(
+            archive,
+            threshold=0.5,
+            contract=contract,
+            path=path,
+            capture=capture,
+            since=since,
+            until=until,
+        )
+        out = tmp_path / "captured.parquet"
+        read_captures(
+            capture.folder / "loans", out, window=MARCH, now=MARCH.end, columns=("tone", "note")
+        )
+        return requests, pq.read_table(out).to_pylist()
+
+    return run
+
+
+def test_rows_are_answered_at_their_times_under_their_keys(replay) -> None:
+    requests, rows = replay()
+    assert requests == 3
+    assert [(row["key"], row["time"].isoformat()) for row in rows] == [
+        ("a", "2025-03-01T23:30:00+00:00"),
+        ("b", "2025-03-02T10:00:00+00:00"),
+        ("c", "2025-03-02T10:00:00+00:00"),
+    ]
+    assert {row["version"] for row in rows} == {3}
+    assert rows[1]["input"] == {"tone": "bad", "note": "late"}
+    assert rows[1]["score"] == pytest.approx(expected_score("bad late"), abs=1e-6)
+
+
+def test_only_rows_of_the_period_are_answered(replay) -> None:
+    second = dt.datetime(2025, 3, 2, tzinfo=dt.UTC)
+    assert [row["key"] for row in replay(since=second)[1]] == ["b", "c"]
+
+
+def test_a_period_without_rows_names_the_times_of_the_file(replay) -> None:
+    with pytest.raises(InputError, match=r"of 2025-03-01 23:30.* to 2025-03-02 10:00"):
+        replay(since=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+
+
+def test_a_refused_row_is_captured_without_an_output(replay, tmp_path, capsys) -> None:
+    requests, rows = replay(ROWS.replace("again", "a b c d e f g h"))
+    assert (requests, len(rows)) == (3, 2)
+    assert "1 requests were refused" in capsys.readouterr().err
+    lines = [
+        json.loads(line)
+        for file in (tmp_path / "capture").rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    assert sum("endpointOutput" not in line["captureData"] for line in lines) == 1
+
+
+def test_rows_without_a_time_cannot_be_replayed(replay, contract) -> None:
+    with pytest.raises(InputError, match="have no time"):
+        replay(contract=contract.model_copy(update={"freshness": None}))
