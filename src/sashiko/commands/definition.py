@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, Overrides, RecipeName
-from sashiko.pipeline.project import HOME, use_recipe
+from sashiko.pipeline.project import HOME, PipelineName, use_recipe
 from sashiko.settings.environment import load_settings
 
 
@@ -18,9 +18,12 @@ def definition(
         bool,
         typer.Option("--check", help="Validate it against SageMaker's API instead, offline."),
     ] = False,
+    pipeline: Annotated[
+        PipelineName, typer.Option("--pipeline", help="Which one: a module of pipelines/.")
+    ] = "finetune",
     home: Home = HOME,
 ) -> None:
-    """Print the pipeline's definition JSON, which SageMaker runs and `run` interprets.
+    """Print a pipeline's definition JSON, which SageMaker runs, and `run` or `monitor` interprets.
 
     With --check, print a line with step and path for each problem. Exit status: 0 no problem, 1
     problems.
@@ -29,7 +32,7 @@ def definition(
 
     settings = load_settings(env)
     recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
-    text = compile_pipeline(settings, recipe_config, home=home).definition
+    text = compile_pipeline(settings, recipe_config, home=home, pipeline=pipeline).definition
     if not check:
         typer.echo(text, nl=False)
         return

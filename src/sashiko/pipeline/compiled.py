@@ -24,7 +24,7 @@ from sashiko.core.files import (
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.pipeline.dependencies import installed, source_folders
-from sashiko.pipeline.project import source
+from sashiko.pipeline.project import PipelineName, source
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel
@@ -64,7 +64,9 @@ class _Entry(Frozen):
     sha256: str  # the digest of the pipeline
 
 
-def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> CompiledPipeline:
+def compile_pipeline(
+    settings: Settings, recipe: Recipe, *, home: Path, pipeline: PipelineName = "finetune"
+) -> CompiledPipeline:
     """Returns a recipe's pipeline, from the cache if nothing that it depends on has changed.
 
     The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
@@ -76,7 +78,7 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
     """
     if not _PIPELINES.is_dir():
         raise InputError("pipelines/ is not here: run the command in the repository's root")
-    folder = home / "cache" / "definitions" / _key(settings, recipe)
+    folder = home / "cache" / "definitions" / f"{_key(settings, recipe)}-{pipeline}"
     path = folder / "entry.json"
     surroundings, sources = _surroundings(), _sources(recipe)
     cached, reason = _read_entry(path, surroundings, sources)
@@ -85,12 +87,10 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
     print(f"building the pipeline's definition{reason}", file=sys.stderr)
     for name, value in {"settings": settings, "recipe": recipe}.items():
         write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
-    pipeline = _build(folder)
-    entry = _Entry(
-        surroundings=surroundings, sources=sources, pipeline=pipeline, sha256=pipeline.sha256
-    )
+    built = _build(folder, pipeline)
+    entry = _Entry(surroundings=surroundings, sources=sources, pipeline=built, sha256=built.sha256)
     write_json(path, entry.model_dump(mode="json"))
-    return pipeline
+    return built
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
@@ -146,9 +146,10 @@ def _read_entry(
     return entry.pipeline, ""
 
 
-def _build(folder: Path) -> CompiledPipeline:
+def _build(folder: Path, pipeline: PipelineName) -> CompiledPipeline:
     """Builds the pipeline of the settings and the recipe in a folder."""
-    command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
+    command = [sys.executable, "-m", "sashiko.pipeline.sdk", f"--pipeline={pipeline}"]
+    command += ["--with-channels"]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
     completed = subprocess.run(
         [*command, *inputs], capture_output=True, env=_environment(), check=False

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sashiko.contract.load import load_contract
 from sashiko.data.draft.review import refuse_unreviewed
@@ -16,6 +17,8 @@ __all__ = ["open_recipe"]
 
 HOME = Path(".sashiko")
 CAPTURES = "capture"  # folder of the home that holds the local server's captures
+PipelineName = Literal["finetune", "monitor"]  # modules of pipelines/
+MONITOR = "monitor"  # folder of the home that holds what monitoring keeps
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from sashiko.core.files import read_json, write_json
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 
-RunStatus = Literal["running", "registered", "partial", "blocked", "failed", "interrupted"]
+RunStatus = Literal[
+    "running", "registered", "succeeded", "partial", "blocked", "failed", "interrupted"
+]
 StepStatus = Literal[
     "waiting",  # for other steps, or for a free core
     "running",
@@ -30,7 +32,13 @@ StepStatus = Literal[
 _FILE_NAME = "run.json"
 _ID_TIME = "%Y%m%d-%H%M%S"
 _ID_TIME_LENGTH = len("20261125-101500")
-_EXIT_CODES = {"registered": 0, "partial": 0, "blocked": BLOCKED, "interrupted": INTERRUPTED}
+_EXIT_CODES = {
+    "registered": 0,
+    "succeeded": 0,
+    "partial": 0,
+    "blocked": BLOCKED,
+    "interrupted": INTERRUPTED,
+}
 
 
 class DataRecord(Frozen):
@@ -66,8 +74,8 @@ class RunRecord(Frozen):
 
     id: str  # sortable by time, such as `20261125-101500-ab12`
     pipeline: str
-    # `registered` if every step succeeded; `partial` if the run has `until`, and every step up to
-    # it succeeded.
+    # If every step succeeded: `registered` of a pipeline that registers a version, else
+    # `succeeded`; `partial` if the run has `until`, and every step up to it succeeded.
     status: RunStatus = "running"
     start: str  # UTC, ISO 8601
     end: str | None = None
@@ -81,7 +89,7 @@ class RunRecord(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """The exit status: 0 registered or partial, 3 blocked, 130 interrupted, else 1."""
+        """The exit status: 0 if it came to its end, 3 blocked, 130 interrupted, else 1."""
         return _EXIT_CODES.get(self.status, FAILED)
 
     def options(self, *names: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, now, stamp, write_run
 from sashiko.pipeline.runner.view import View
 
+_REGISTER = "Register"
 _DONE = ("succeeded", "cached")
 _FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
 
@@ -79,7 +80,10 @@ class RunState:
         unfinished = [step.name for step in self.record.steps if step.status not in _DONE]
         if unfinished:
             return "failed", f"the run ended before {', '.join(unfinished)}"
-        return "partial" if self.record.until else "registered", ""
+        if self.record.until:
+            return "partial", ""
+        registers = any(step.name == _REGISTER for step in self.record.steps)
+        return "registered" if registers else "succeeded", ""
 
     def _write(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update=changes)

@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
+    parser.add_argument("--pipeline", default="finetune", help="module of pipelines/")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     parser.add_argument(
         "--with-channels",
@@ -43,7 +44,7 @@ def main() -> None:
     from sashiko.pipeline.sdk.jobs import Jobs
 
     # The project's own module; the engine imports it only here.
-    pipelines = importlib.import_module("pipelines.finetune")
+    pipelines = importlib.import_module(f"pipelines.{arguments.pipeline}")
     jobs = Jobs.for_recipe(settings, recipe)
     text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
     if arguments.with_channels:

@@ -120,7 +120,7 @@ def test_what_a_step_leaves_behind_is_killed(tiny: Any, tmp_path: Path) -> None:
 child = subprocess.Popen(["sleep", "60"])
 open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
 """
-    assert tiny.run(tiny.job("A", code)).status == "registered"
+    assert tiny.run(tiny.job("A", code)).status == "succeeded"
     wait_until_dead(int((tmp_path / "pid").read_text()))
 
 
@@ -210,7 +210,7 @@ def test_two_runs_at_once_are_refused(tiny: Any) -> None:
         tiny.run(tiny.job("A"))
     assert f"run first (process {os.getpid()}) is at work here" in str(caught.value)
     assert f"kill {os.getpid()}" in str(caught.value)
-    assert tiny.run(tiny.job("A")).status == "registered"
+    assert tiny.run(tiny.job("A")).status == "succeeded"
 
 
 def test_a_home_that_cannot_be_written_is_one_message(tiny: Any) -> None:
@@ -233,7 +233,7 @@ def test_a_full_disk_fails_the_step_and_writes_nothing(
     assert record.status == "failed"
     assert "No space left on device; free some space and run again" in record.reason
     assert not (tiny.home / "s3/b").exists()
-    assert tiny.run(step).status == "registered"
+    assert tiny.run(step).status == "succeeded"
 
 
 def test_a_run_has_its_evidence_from_the_start(tiny: Any) -> None:

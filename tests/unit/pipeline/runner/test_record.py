@@ -37,6 +37,7 @@ def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
     ("status", "code"),
     [
         ("registered", 0),
+        ("succeeded", 0),
         ("partial", 0),
         ("blocked", 3),
         ("failed", 1),

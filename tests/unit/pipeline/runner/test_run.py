@@ -27,7 +27,7 @@ def test_outputs_flow_into_inputs(tiny: Any, status_of: Any) -> None:
     assert status_of(record) == {"Twice": "succeeded", "Upper": "succeeded"}
     assert (tiny.output(record, "Twice") / "c.txt").read_text() == "ABCABC"
     assert record.step("Twice").inputs["up"] == record.step("Upper").outputs["out"]
-    assert (record.status, record.exit_code) == ("registered", 0)
+    assert (record.status, record.exit_code) == ("succeeded", 0)
     assert read_run(tiny.home / "runs/run-1") == record
     assert not (tiny.home / "runs/run-1/work").exists()
 
@@ -108,7 +108,7 @@ def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(
     assert (record.status, record.until, record.exit_code) == ("partial", "Train", 0)
     whole = tiny.run(*steps)
     assert whole.step("Train").cached_from == record.id
-    assert (whole.status, whole.until) == ("registered", "")
+    assert (whole.status, whole.until) == ("succeeded", "")
 
 
 def test_a_closed_gate_blocks_a_run_that_ends_early_too(tiny: Any) -> None:
@@ -232,7 +232,7 @@ busy.unlink()
 def test_a_job_without_entrypoint_runs_the_images(tiny: Any) -> None:
     step = tiny.job("A", arguments=["-c", "open('x', 'w')"])
     del step["Arguments"]["AppSpecification"]["ContainerEntrypoint"]
-    assert tiny.run(step).status == "registered"
+    assert tiny.run(step).status == "succeeded"
 
 
 @pytest.mark.parametrize(
