@@ -36,6 +36,7 @@ class LabelSummary(Frozen):
     ordinary_right: int  # labels of rows that were not drawn, of the window, that agree
     ordinary_wrong: int  # those that do not
     waiting: int  # rows of the window without a label
+    known: int  # labels of all of this version's answers, drawn or not, in the window or before
     duplicated: int  # labels for a row that had one already, which are left out
     late: int  # labels of drawn rows that came after their period expired, which are left out
     unknown: int  # labels for a key that this version never answered

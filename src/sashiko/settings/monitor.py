@@ -1,5 +1,7 @@
 """The recipe's section `monitor`: when a window of a deployed model's requests raises an alarm."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from sashiko.core.yaml_models import Frozen
@@ -46,4 +48,18 @@ class MonitorSection(Frozen):
         gt=0,
         lt=1,
         description="of the disparate impact: the share of the reference's by which it may change",
+    )
+    retrain: Literal["off", "propose", "start"] = Field(
+        "propose",
+        description="what an alarm leads to; `start` starts one run of the pipeline, whose version "
+        "waits for a person's approval",
+    )
+    retrain_cooldown_days: int = Field(
+        28, ge=1, le=365, description="days from one candidate's start to the next proposal"
+    )
+    retrain_most_per_year: int = Field(
+        3, ge=1, le=52, description="candidates within 365 days after which none is proposed"
+    )
+    retrain_labels: int = Field(
+        500, ge=1, description="labels of the version's answers that a proposal needs"
     )

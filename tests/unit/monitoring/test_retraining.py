@@ -1,0 +1,127 @@
+"""An alarm leads to one proposal at a time, and to none where a run would come to nothing."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from sashiko.monitoring.audit import AuditedAccuracy
+from sashiko.monitoring.capture.record import CaptureSummary
+from sashiko.monitoring.checks import MonitorCheck, Outcome
+from sashiko.monitoring.label_free import LabelFreeAccuracy
+from sashiko.monitoring.quality import LabelSummary, Quality
+from sashiko.monitoring.result import MonitorResult
+from sashiko.monitoring.retraining import Candidate, Retraining, decide_retraining
+from sashiko.settings.monitor import MonitorSection
+
+NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+WEEK = dt.timedelta(days=7)
+Decide = Callable[..., Retraining]
+
+
+def check(name: str = "drift of product", outcome: Outcome = "alarm") -> MonitorCheck:
+    return MonitorCheck(
+        name=name, outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w", tolerance=0.1,
+        reason="changed by more than the tolerance",
+    )  # fmt: skip
+
+
+def result(*checks: MonitorCheck, labels: int = 1000, end: dt.datetime = NOW) -> MonitorResult:
+    nothing = AuditedAccuracy(drawn=0, labelled=0, value=None, low=None, high=None)
+    summary = LabelSummary(
+        version=4, periods=(), ordinary_right=0, ordinary_wrong=0, waiting=0, known=labels,
+        duplicated=0, late=0, unknown=0,
+    )  # fmt: skip
+    quality = Quality(
+        check=check("accuracy of audited rows", "ok"), periods=(), latest=None,
+        since_deploy=nothing, ordinary_rows=0, ordinary_accuracy=None, labels=summary,
+    )  # fmt: skip
+    capture = CaptureSummary(
+        start=end - WEEK, end=end, files=1, lines=1, requests=1, rows=1, versions=(), problems=()
+    )
+    return MonitorResult(
+        group="loans", version=4, recipe="loans", start=end - WEEK, end=end, outcome="alarm",
+        summary="", checks=checks or (check(),), capture=capture, distributions=(),
+        disparities=None, without_facets=None, quality=quality,
+        label_free=LabelFreeAccuracy(value=None), reference_accuracy=0.8, reference_sha256="0",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def decide() -> Decide:
+    def run(
+        *candidates: Candidate, of: MonitorResult | None = None, **settings: object
+    ) -> Retraining:
+        section = MonitorSection(**settings)
+        return decide_retraining(section, of or result(), candidates, now=NOW)
+
+    return run
+
+
+def weeks_ago(weeks: int, state: str, *, is_better: bool = False) -> Candidate:
+    return Candidate(start=NOW - weeks * WEEK, state=state, is_better=is_better)
+
+
+def test_an_alarm_is_proposed_unless_the_recipe_says_otherwise(decide: Decide) -> None:
+    assert decide().action == "propose"
+    assert decide().reasons == ("alarm: drift of product",)
+    assert decide(retrain="start").action == "start"
+    assert decide(retrain="off").action == "none"
+
+
+def test_a_window_without_an_alarm_leads_to_nothing(decide: Decide) -> None:
+    assert decide(of=result(check(outcome="ok"), check(outcome="not judged"))).action == "none"
+
+
+def test_the_same_window_has_the_same_token_and_another_one_another(decide: Decide) -> None:
+    assert decide().token == decide(retrain="start").token
+    assert decide().token != decide(of=result(end=NOW + WEEK)).token
+    assert 32 <= len(decide().token) <= 128
+
+
+@pytest.mark.parametrize(
+    ("candidates", "reason"),
+    [
+        ([weeks_ago(20, "running")], "is being trained"),
+        ([weeks_ago(20, "waiting", is_better=True)], "waits for approval"),
+        ([weeks_ago(1, "failed")], "is younger than 28 days"),
+        ([weeks_ago(weeks, "failed") for weeks in (10, 20, 30)], "3 candidates in a year"),
+        ([weeks_ago(30, "blocked"), weeks_ago(20, "rejected")], "the last 2 candidates"),
+    ],
+)
+def test_a_guard_says_what_speaks_against_a_run(
+    decide: Decide, candidates: list[Candidate], reason: str
+) -> None:
+    decision = decide(*candidates, retrain="start")
+    assert decision.action == "none"
+    assert any(reason in text for text in decision.reasons)
+
+
+def test_a_failed_run_between_two_blocked_ones_does_not_reset_the_breaker(decide: Decide) -> None:
+    candidates = (weeks_ago(50, "blocked"), weeks_ago(40, "failed"), weeks_ago(30, "blocked"))
+    decision = decide(*candidates, retrain_most_per_year=10)
+    assert "the last 2 candidates" in decision.reasons[0]
+
+
+def test_too_few_new_labels_are_no_reason_to_train(decide: Decide) -> None:
+    [reason] = decide(of=result(labels=499)).reasons
+    assert reason == "499 new labels, 500 are needed"
+    assert decide(of=result(labels=500)).action == "propose"
+
+
+def test_requests_that_break_the_contract_are_mended_and_not_learnt(decide: Decide) -> None:
+    decision = decide(of=result(check("inputs: product is known"), check()), retrain="start")
+    assert decision.action == "none"
+    assert "mend what sends them" in decision.reasons[0]
+
+
+def test_a_false_alarm_that_never_ends_starts_three_runs_a_year_at_most(decide: Decide) -> None:
+    """Each run registers a version that is no better, which a person rejects."""
+    candidates: list[Candidate] = []
+    for week in range(52):
+        now = NOW + week * WEEK
+        section = MonitorSection(retrain="start")
+        decision = decide_retraining(section, result(end=now), candidates, now=now)
+        if decision.action == "start":
+            candidates.append(Candidate(start=now, state="rejected"))
+    assert len(candidates) == 2  # the breaker is shut then
