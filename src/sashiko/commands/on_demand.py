@@ -36,6 +36,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "data": "data",
         "contract": "contract",
         "model": "model",
+        "monitor": "monitor",
     }
 )
 _APP = "app"

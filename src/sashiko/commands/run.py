@@ -16,7 +16,7 @@ import typer
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.pipeline.project import CAPTURES, HOME, use_recipe
+from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, use_recipe
 from sashiko.settings.environment import Settings, load_settings
 
 
@@ -158,13 +158,15 @@ def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
 
 
 def clean(home: Home = HOME) -> None:
-    """Delete every local run, registered model, capture, download and cached result."""
+    """Delete every local run, model, capture, monitoring state, download and cached result."""
     from sashiko.pipeline.runner.lock import run_lock
 
     if not home.is_dir():
         print(f"{home} does not exist: nothing to delete", file=sys.stderr)
         return
-    known_names = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock", CAPTURES}
+    known_names = {
+        "s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock", CAPTURES, MONITOR,
+    }  # fmt: skip
     names = sorted(path.name for path in home.iterdir())
     state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
     unknown = [

@@ -30,7 +30,6 @@ Role = Literal[
     "lake-probe",
     "lake-settings",
     "mlflow",
-    "monitor",
     "notifier",
     "pipeline",
     "pipeline-starter",

@@ -214,7 +214,12 @@ class Monitoring:
 
     def publish(self, judgement: ProcessingStep) -> ProcessingStep:
         """Publish: adds the window's outcome to the history that the report is made of."""
-        history = join_uri(self._places.windows, self.parameters.window_end)
+        history = join_uri(
+            self._places.windows,
+            self.parameters.version,
+            self.parameters.window_start,
+            self.parameters.window_end,
+        )
         return self._step(
             "Publish",
             module="sashiko.steps.monitor.publish",

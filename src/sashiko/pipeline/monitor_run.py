@@ -1,0 +1,195 @@
+"""A run of the monitoring pipeline on this machine, in a folder of its own."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.aws.resources.images.job_images import job_images
+from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
+from sashiko.aws.resources.names import bucket_name, monitor_pipeline_name
+from sashiko.core.files import walk_files, write_bytes
+from sashiko.errors import InputError, disk_reason
+from sashiko.monitoring.capture.record import Window
+from sashiko.monitoring.result import RESULT_FILE, MonitorResult, read_result
+from sashiko.monitoring.times import basic_time
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.project import CAPTURES, MONITOR, command_options
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.record import RunRecord, new_run_id
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.store import Store, copy_files
+from sashiko.pipeline.runner.view import open_view
+from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+
+_BIAS_ROWS = "BiasRowsUri"
+_PARAMETERS = ("ReferenceUri", "TestUri", _BIAS_ROWS)  # of the tags in `MONITORING_TAGS`
+
+
+@dataclass(frozen=True)
+class MonitorFolder:
+    """This machine's monitoring of a recipe: `<home>/monitor`, which has a store of its own."""
+
+    home: Path  # of all local state
+    settings: Settings
+    recipe: Recipe
+
+    @property
+    def places(self) -> MonitorPlaces:
+        """S3 URIs of the store."""
+        return monitor_places(self.settings, self.recipe)
+
+    @property
+    def store(self) -> Store:
+        """The stand-in for S3, apart from that of the runs, so both may run at once."""
+        return Store((self.home / MONITOR / "s3").resolve())
+
+    @property
+    def report(self) -> Path:
+        """The page over all windows."""
+        return self.home / MONITOR / f"{self.recipe.model_package_group}.html"
+
+    def path(self, uri: str) -> Path:
+        """Returns the folder of an S3 URI."""
+        return self.store.path(uri)
+
+    def results(self) -> tuple[MonitorResult, ...]:
+        """Reads the outcomes of all windows so far, by their ends."""
+        files = sorted(self.path(self.places.windows).rglob(RESULT_FILE))
+        results = (read_result(file) for file in files)
+        return tuple(sorted(results, key=lambda result: (result.end, result.version)))
+
+
+def capture_uri(settings: Settings, *, endpoint: str) -> str:
+    """Returns the S3 URI of an endpoint's captures."""
+    return f"s3://{bucket_name(settings, 'capture')}/{endpoint}"
+
+
+def run_monitor(
+    folder: MonitorFolder, version: ModelVersion, *, window: Window, command: str
+) -> tuple[RunRecord, MonitorResult | None]:
+    """Runs the monitoring pipeline on the captures of this machine's server.
+
+    Args:
+        folder: of the recipe's monitoring.
+        version: whose answers are judged.
+        window: of inference times; its end is the time of the read.
+        command: the command line that repeats the run.
+
+    Returns:
+        The run, and the window's outcome; None if the run did not succeed.
+
+    Raises:
+        InputError: if nothing was captured, the version's held-out rows are gone, or the machine
+            does not allow a run.
+    """
+    settings, recipe, places = folder.settings, folder.recipe, folder.places
+    home = folder.home / MONITOR
+    captured = folder.home / CAPTURES / version.group
+    if not any(captured.rglob("*.jsonl")):
+        options = command_options(recipe=recipe.name, home=folder.home)
+        raise InputError(
+            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
+        )
+    captures = capture_uri(settings, endpoint=version.group)
+    run_id = new_run_id(home)
+    with run_lock(home, run_id):
+        pipeline = compile_pipeline(settings, recipe, home=folder.home, pipeline="monitor")
+        for channel in pipeline.channels:
+            for name, content in channel.files.items():
+                write_bytes(folder.path(channel.uri) / name, content)
+        parameters = _references(folder, version)
+        _stage(captured, folder.path(captures))
+    try:
+        with open_view() as view:
+            record = run_definition(
+                json.loads(pipeline.definition),
+                home=home,
+                images={
+                    image.uri: Image(entrypoint=image.entrypoint)
+                    for image in job_images(settings, recipe.compile.target).of_jobs()
+                },
+                parameters={
+                    "CaptureUri": captures,
+                    "ModelVersion": str(version.version),
+                    "WindowStart": basic_time(window.start),
+                    "WindowEnd": basic_time(window.end),
+                    "Now": basic_time(window.end),
+                    **parameters,
+                },
+                pipeline=monitor_pipeline_name(settings, recipe.name),
+                run_id=run_id,
+                view=view,
+                command=command,
+            )
+    finally:
+        # Here nothing expires: captured texts stay in the capture alone.
+        for uri in (captures, places.decoded, places.decisions):
+            shutil.rmtree(folder.path(uri), ignore_errors=True)
+    return record, _result(folder, record)
+
+
+def claim_start(folder: MonitorFolder, token: str) -> bool:
+    """Returns True for the first call with a token, also if several processes call at once.
+
+    Raises:
+        InputError: if the claim cannot be written.
+    """
+    path = folder.home / MONITOR / "starts" / token
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
+    return True
+
+
+def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, str]:
+    """Copies what the version is compared with; returns the pipeline's parameters for it.
+
+    Raises:
+        InputError: if the version does not name it, or its files are gone.
+    """
+    runs = Store((folder.home / "s3").resolve())
+    again = "run the pipeline again and approve the new version"
+    parameters: dict[str, str] = {}
+    for tag, parameter in zip(MONITORING_TAGS, _PARAMETERS, strict=True):
+        if parameter == _BIAS_ROWS and not folder.recipe.bias.judged:
+            continue
+        uri = version.tags.get(tag)
+        if uri is None:
+            raise InputError(
+                f"{version.group} version {version.version} has no `{tag}`, which monitoring "
+                f"compares it with: {again}"
+            )
+        if not any(walk_files(runs.path(uri))):
+            raise InputError(
+                f"{version.group} version {version.version}: {runs.path(uri)}, which monitoring "
+                f"compares it with, is gone: {again}"
+            )
+        copy_files(runs.files(uri), folder.path(uri))
+        parameters[parameter] = uri
+    return parameters
+
+
+def _stage(captured: Path, target: Path) -> None:
+    """Puts the captured files where the pipeline reads them, without a copy of their bytes."""
+    try:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(captured, target, copy_function=os.link)
+    except (OSError, shutil.Error) as error:
+        raise InputError(f"cannot stage {captured} in {target}: {error}") from error
+
+
+def _result(folder: MonitorFolder, record: RunRecord) -> MonitorResult | None:
+    if record.status != "succeeded":
+        return None
+    history = record.step("Publish").outputs["history"]
+    return read_result(folder.path(history.uri) / RESULT_FILE)
