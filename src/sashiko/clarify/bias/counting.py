@@ -1,6 +1,6 @@
 """Counts the rows of a data set by each group of its facets, label and prediction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,16 +33,43 @@ class GroupCounts:
 def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
     """Counts each group that the configuration compares with everyone else.
 
-    A facet's group is the one in the configuration, or else each value in turn. Rows without a
-    value belong to no group and are counted as missing.
-
     Raises:
-        InputError: as `outcomes` does; or if a column has too many values for a category.
+        InputError: as `outcomes` and `count_facets` do.
     """
     row_outcomes = outcomes(config, data)
     strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
+    facets = count_facets(config, data.facets, row_outcomes, strata=strata, counts=data.counts)
+    return GroupCounts(data.label.name, row_outcomes, strata, facets)
+
+
+def count_facets(
+    config: AnalysisConfig,
+    columns: Sequence[Column],
+    row_outcomes: Outcomes,
+    *,
+    strata: Ints | None = None,
+    counts: Ints | None = None,
+) -> dict[str, dict[str, Counts]]:
+    """Counts the groups of each facet whose labels and predictions are known already.
+
+    A facet's group is the one in the configuration, or else each value in turn. Rows without a
+    value belong to no group and are counted as missing.
+
+    Args:
+        config: names the groups.
+        columns: the facets, in the configuration's order.
+        row_outcomes: each row's label and prediction.
+        strata: index of each row's group-variable value, shape (rows,); None without one.
+        counts: how many rows each row stands for, shape (rows,); None for one each.
+
+    Returns:
+        Facet -> group -> counts of the group and of all other rows.
+
+    Raises:
+        InputError: if a column has too many values for a category.
+    """
     facets = {}
-    for facet, column in zip(config.facet, data.facets, strict=True):
+    for facet, column in zip(config.facet, columns, strict=True):
         codes, groups = _groups(facet, column)
         table = tabulate(
             codes,
@@ -51,10 +78,10 @@ def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
             values=max(2, len(groups)),
             positive=row_outcomes.positive,
             strata=strata,
-            counts=data.counts,
+            counts=counts,
         )
         facets[column.name] = {name: table.one_vs_rest(mask) for name, mask in groups.items()}
-    return GroupCounts(data.label.name, row_outcomes, strata, facets)
+    return facets
 
 
 def _groups(facet: FacetConfig, column: Column) -> tuple[Ints, dict[str, Bools]]:

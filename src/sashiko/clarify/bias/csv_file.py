@@ -1,6 +1,7 @@
 """Opens CSV files, with a header row or with configured column names."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sashiko.clarify.bias.tables import Table
 from sashiko.errors import InputError
 
 _BLOCK_BYTES = 4 << 20
+_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 
 
 def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
@@ -55,7 +57,8 @@ def _read(
         for batch in batches:
             yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
+        # Without the row, whose facets belong in no log.
+        reason = _ROW.sub(r"\1", " ".join(str(error).split()))
         raise InputError(
             f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
         ) from error
