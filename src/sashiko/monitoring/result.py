@@ -1,12 +1,19 @@
 """`monitor.json`: the outcome of a window, with what it was judged by. It holds aggregates only.
 
-No text, key or facet of a row is in it, and no count from 1 to 9: such a cell is None.
+No text, key or facet of a row is in it, and no count from 1 to 9 of rows that have a value or a
+group in common, since it could stand for a person: the records hide it, whoever makes them. Other
+counts are shown as they are, since nobody's value follows from them: lines and rows that the
+capture counts as problems, rows that broke a rule of the contract, labels that agree with the
+decision or do not, and decisions whose facets are unknown.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, model_validator
 
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
@@ -20,6 +27,39 @@ DRIFT_FILE: Final = "drift.json"
 MEASUREMENTS_FILE: Final = "measurements.json"
 CHECKS_FILE: Final = "checks.json"
 SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
+SCORES_CHECK: Final = "drift of the scores"  # the measurement's name; no column has a blank
+
+
+def hide_small_counts(counts: Sequence[int | None]) -> tuple[int | None, ...]:
+    """Hides counts from 1 to 9, and others with them so that the total does not give them away.
+
+    At least two cells are then hidden, of at least 10 rows together, the smallest ones. It is the
+    complementary suppression of the Federal Committee on Statistical Methodology, Statistical
+    Policy Working Paper 22, Report on statistical disclosure limitation methodology (2005). Of
+    fewer than 10 rows in all every cell is hidden.
+
+    Args:
+        counts: rows by cell; None for a hidden cell, of counts that were hidden before.
+
+    Returns:
+        The same, with None for each cell that is hidden.
+    """
+    shown = list(counts)
+    hidden = shown.count(None)
+    total = sum(count or 0 for count in counts)
+    if not hidden and 0 < total < SMALLEST_COUNT:
+        return (None,) * len(shown)
+    rows = SMALLEST_COUNT if hidden else 0
+    filled = [(count, index) for index, count in enumerate(counts) if count]
+    for count, index in sorted(filled):
+        is_alone = hidden == 1 or (hidden and rows < SMALLEST_COUNT)
+        if count >= SMALLEST_COUNT and not is_alone:
+            break
+        shown[index], hidden, rows = None, hidden + 1, rows + count
+    return tuple(shown)
+
+
+Cells = Annotated[tuple[int | None, ...], AfterValidator(hide_small_counts)]
 
 
 class Distribution(Frozen):
@@ -27,14 +67,14 @@ class Distribution(Frozen):
 
     name: str  # the column's, or `score`
     cells: tuple[str, ...]  # a name for each, such as a value, `0.2 to 0.4` or `other`
-    reference: tuple[int | None, ...]  # rows by cell; None from 1 to 9
-    window: tuple[int | None, ...]  # the same
+    reference: Cells  # rows by cell; None for a hidden one
+    window: Cells  # the same
 
 
 class Drift(Frozen):
     """What Drift measured."""
 
-    measurements: tuple[Measurement, ...]  # of columns, scores and texts
+    measurements: tuple[Measurement, ...]  # of columns, texts and, as `SCORES_CHECK`, scores
     distributions: tuple[Distribution, ...]  # of columns and scores
     scores: tuple[int, ...]  # rows of the window by the reference's cells of the scores
 
@@ -55,8 +95,14 @@ class MonitorBias(Frozen):
 
     measurements: tuple[Measurement, ...]
     disparities: tuple[Disparity, ...]
-    rows: int  # decisions of the window whose facets are known
-    without_facets: int  # those whose facets are not
+    rows: int  # decisions of the window all of whose facets are known
+    without_facets: int  # those that lack one; they count for the facets that they have
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> "MonitorBias":
+        if any(0 < item.rows < SMALLEST_COUNT for item in self.measurements):
+            raise ValueError(f"the rows of a group of fewer than {SMALLEST_COUNT} must be 0")
+        return self
 
 
 class Checks(Frozen):
