@@ -1,0 +1,85 @@
+"""A window's decisions by the facets of their rows, which the bias evaluator alone reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
+from sashiko.core.scratch import scratch_database, stream_query
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Bools, Ints
+
+# Of several decisions of a key the first counts, of several lines of facets the last.
+_JOINED = """
+WITH first_decisions AS (
+    SELECT key, positive FROM decisions WHERE key IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, positive) = 1
+), last_facets AS (
+    SELECT key, {values} FROM facets
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY file_row_number DESC) = 1
+)
+SELECT positive, {names}, count(*) FROM first_decisions LEFT JOIN last_facets USING (key)
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class FacetDecisions:
+    """The decisions of a window, merged where decision and facets are equal."""
+
+    positive: Bools  # whether the decision is the positive label, shape (kinds,)
+    facets: Mapping[str, pa.ChunkedArray]  # facet -> strings of shape (kinds,); null: unknown
+    counts: Ints  # decisions of each kind, shape (kinds,)
+
+    @property
+    def without_facets(self) -> int:
+        """The number of decisions that lack a facet."""
+        unknown = np.zeros(len(self.counts), dtype=np.bool_)
+        for values in self.facets.values():
+            unknown |= values.is_null().to_numpy()
+        return int(self.counts[unknown].sum())
+
+
+def count_decisions(decisions: Path, facets: Path, *, columns: Sequence[str]) -> FacetDecisions:
+    """Joins decisions with facets by key, and counts each key once.
+
+    Memory grows only with the different combinations of facets.
+
+    Args:
+        decisions: a Parquet file of key, positive and time.
+        facets: a Parquet file of key and `columns`, all strings; it may have no rows.
+        columns: the contract's facets.
+
+    Raises:
+        InputError: if a file is missing or damaged, or lacks a column; it names no row.
+    """
+    _check_columns(decisions, ["key", "positive", "time"])
+    _check_columns(facets, ["key", *columns])
+    names = [f"f{place}" for place in range(len(columns))]
+    values = [
+        f"nullif(\"{column}\", '') AS {name}" for column, name in zip(columns, names, strict=True)
+    ]
+    schema = pa.schema(
+        [("positive", pa.bool_()), *((name, pa.string()) for name in names), ("rows", pa.int64())]
+    )
+    with scratch_database(f"join {decisions} and {facets}") as connection:
+        connection.read_parquet(str(decisions)).create_view("decisions")
+        connection.read_parquet(str(facets), file_row_number=True).create_view("facets")
+        sql = _JOINED.format(values=", ".join(values), names=", ".join(names))
+        batches = stream_query(connection, sql, schema=schema, rows=ROW_GROUP_ROWS)
+        table = pa.Table.from_batches(batches, schema=schema)
+    return FacetDecisions(
+        positive=np.asarray(table["positive"], dtype=np.bool_),
+        facets={column: table[name] for column, name in zip(columns, names, strict=True)},
+        counts=np.asarray(table["rows"], dtype=np.int64),
+    )
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    existing = open_parquet(path).schema_arrow.names
+    missing = [column for column in columns if column not in existing]
+    if missing:
+        raise InputError(f"{path} lacks column `{'`, `'.join(missing)}`; make it again")

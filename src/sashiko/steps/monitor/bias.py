@@ -1,0 +1,98 @@
+"""MonitorBias: measures the disparate impact of a window's decisions.
+
+    python -m sashiko.steps.monitor.bias
+
+Inputs `config` (contract and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by
+key), `facets` (facets by key, as they arrive) and `bias-rows` (BiasInput's CSV of the version's
+test split, the reference). Output `bias`: `measurements.json`.
+
+Disparate impact needs decisions only, so a window is measured before it has any label. No key and
+no facet of a row is written or printed.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.counting import count_facets, count_groups
+from sashiko.clarify.bias.dataset import Column, read_dataset
+from sashiko.clarify.bias.outcomes import Outcomes
+from sashiko.contract.bias_config import analysis_config
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.monitoring.bias import FacetGroup, measure_disparities
+from sashiko.monitoring.decisions import FacetDecisions, count_decisions
+from sashiko.monitoring.result import MonitorBias, write_bias
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.monitor import MonitorSection
+from sashiko.steps.entry import run_step
+from sashiko.steps.judge_bias import check_gates
+from sashiko.steps.sections import read_contract, read_section
+
+_DECISIONS = "decisions"
+_FACETS = "facets"
+
+
+def main() -> None:
+    """Writes the measurements."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    contract = read_contract()
+    section = read_section(BiasSection, "bias")
+    check_gates(section, contract)
+
+    config = AnalysisConfig.model_validate(analysis_config(contract, kind="post"))
+    decisions = count_decisions(
+        processing_input(_DECISIONS) / "decisions.parquet",
+        processing_input(_FACETS) / "facets.parquet",
+        columns=[facet.column for facet in contract.facets],
+    )
+    measurements, disparities = measure_disparities(
+        count_facet_groups(config, decisions),
+        section,
+        tolerance=read_section(MonitorSection, "monitor").bias_tolerance,
+    )
+    without = decisions.without_facets
+    bias = MonitorBias(
+        measurements=measurements,
+        disparities=disparities,
+        rows=int(decisions.counts.sum()) - without,
+        without_facets=without,
+    )
+    write_bias(bias, processing_output("bias"))
+    print(f"{bias.rows:,} decisions with their facets, {without:,} without", file=sys.stderr)
+    for item in measurements:
+        if item.reason:
+            print(f"not judged: {item.name}: {item.reason}", file=sys.stderr)
+
+
+def count_facet_groups(config: AnalysisConfig, decisions: FacetDecisions) -> list[FacetGroup]:
+    """Counts each facet's disadvantaged group, of the held-out rows and of the window, alike.
+
+    Rows of the window have no labels here: all count as negative ones, which disparate impact does
+    not depend on. Rows without a facet are left out of it.
+
+    Raises:
+        InputError: if the held-out rows are not those of this contract.
+    """
+    reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
+    row_outcomes = Outcomes(
+        name="decision",
+        positive=np.array([False, True]),
+        labels=np.zeros(len(decisions.counts), dtype=np.int64),
+        predicted=decisions.positive,
+    )
+    columns = [
+        Column(name, values, processing_input(_FACETS)) for name, values in decisions.facets.items()
+    ]
+    window = count_facets(config, columns, row_outcomes, counts=decisions.counts)
+    return [
+        FacetGroup(facet, group, counts, replace(window[facet][group], missing=0))
+        for facet, groups in reference.items()
+        for group, counts in groups.items()
+    ]
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,214 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.result import Disparity, MonitorBias, read_bias
+from sashiko.steps.monitor import bias
+from tests.unit.contract.documents import two_facets
+from tests.unit.steps.monitor.window_job import FOUR_FIFTHS, WindowJob, make_job
+
+EQUAL = {"old": (300, 1000), "young": (300, 1000)}
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
+    job = make_job(tmp_path, monkeypatch)
+    job.reference_groups(**EQUAL)
+    return job
+
+
+def _measured(job: WindowJob) -> MonitorBias:
+    job.run(bias)
+    return read_bias(job.output("bias") / "measurements.json")
+
+
+def _change(job: WindowJob) -> Measurement:
+    return _measured(job).measurements[0]
+
+
+def _disparity(job: WindowJob) -> Disparity:
+    (disparity,) = _measured(job).disparities
+    return disparity
+
+
+def test_the_window_is_counted_as_the_reference_is(job: WindowJob) -> None:
+    job.reference_groups(old=(200, 1000), young=(400, 1200))
+    job.groups(old=(200, 1000), young=(400, 1200))
+    measured = _measured(job)
+    (disparity,) = measured.disparities
+    assert (disparity.facet, disparity.group) == ("age", "old")
+    assert disparity.window == disparity.reference == pytest.approx(0.6)
+    assert disparity.low < 0.6 < disparity.high
+    assert (measured.rows, measured.without_facets) == (2200, 0)
+    change, gate = measured.measurements
+    assert change.p_unchanged == pytest.approx(1)
+    assert gate.name == "disparate impact of age, 0.8 to 1.25 by its gate"
+    assert gate.p_unchanged < 0.001
+
+
+def test_a_fall_of_disparate_impact_from_1_to_075_is_measured(job: WindowJob) -> None:
+    job.groups(old=(750, 2500), young=(1000, 2500))
+    change = _change(job)
+    assert change.value == pytest.approx(0.75)
+    assert change.tolerance == pytest.approx(0.9)
+    assert change.p_unchanged < 0.001
+    assert change.p_tolerated < 0.05
+
+
+@pytest.mark.parametrize(
+    ("bounds", "name", "old", "is_outside"),
+    [
+        ({"minimum": 0.8}, "at least 0.8", 150, True),
+        ({"minimum": 0.8}, "at least 0.8", 600, False),
+        ({"maximum": 1.25}, "at most 1.25", 600, True),
+        ({"maximum": 1.25}, "at most 1.25", 150, False),
+        ({"minimum": 0, "maximum": 0}, "0 to 0", 150, True),
+    ],
+)
+def test_a_gate_may_have_one_bound(
+    job: WindowJob, bounds: dict[str, float], name: str, old: int, is_outside: bool
+) -> None:
+    job.bias_section({"metric": "DI", "facet": "age", "reason": "one side", **bounds})
+    job.groups(old=(old, 1000), young=(300, 1000))
+    gate = _measured(job).measurements[1]
+    assert gate.name == f"disparate impact of age, {name} by its gate"
+    assert (gate.p_unchanged < 0.01) == is_outside
+    assert gate.tolerance in bounds.values()
+
+
+def test_gates_that_a_window_is_not_judged_by_are_named(
+    job: WindowJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.contract(two_facets())
+    job.bias_section(
+        {**FOUR_FIFTHS, "facet": ["age", "sex"]},
+        {"metric": "RD", "facet": "age", "maximum": 0.1, "reason": "needs labels"},
+    )
+    job.text("bias-rows", "label,predicted_label,age,sex\n" + "1,1,old,f\n0,0,young,m\n" * 200)
+    job.decisions(["a"], [True])
+    job.facets(["a"], age=["old"], sex=["f"])
+    measured = _measured(job)
+    assert [item.facet for item in measured.disparities] == ["age", "sex"]
+    *_, crossed, recall = measured.measurements
+    assert crossed.name == "disparate impact of age & sex, 0.8 to 1.25 by its gate"
+    assert recall.name == "RD of age, at most 0.1 by its gate"
+    assert not crossed.is_judged
+    assert not recall.is_judged
+    stderr = capsys.readouterr().err
+    assert f"not judged: {crossed.name}: a window is judged by single facets" in stderr
+    assert f"not judged: {recall.name}: a window is judged by disparate impact alone" in stderr
+
+
+def test_the_first_decision_of_a_key_counts_and_the_last_facets(job: WindowJob) -> None:
+    keys = [f"L{number}" for number in range(2000)]
+    first = [number % 10 < 3 for number in range(2000)]
+    job.decisions([*keys, *keys], [*first, *[True] * 2000])
+    job.facets([*keys, *keys], age=[*["young"] * 2000, *["old", "young"] * 1000])
+    measured = _measured(job)
+    assert measured.rows == 2000
+    assert measured.disparities[0].window == pytest.approx(400 / 200)
+
+
+def test_decisions_whose_facets_are_unknown_are_counted_and_in_no_group(job: WindowJob) -> None:
+    job.groups(**EQUAL)
+    expected = _disparity(job)
+    keys = [f"L{number}" for number in range(2000)]
+    decisions = [number % 1000 < 300 for number in range(2000)]
+    job.decisions([*keys, "nobody", "null", "empty", None], [*decisions, *[True] * 4])
+    ages: list[str | None] = ["old"] * 1000 + ["young"] * 1000
+    job.facets([*keys, "null", "empty", "unasked"], age=[*ages, None, "", "old"])
+    assert _disparity(job) == expected
+    measured = _measured(job)
+    assert (measured.rows, measured.without_facets) == (2000, 3)
+
+
+def test_a_row_counts_for_the_facets_that_it_has(job: WindowJob) -> None:
+    job.contract(two_facets())
+    job.text("bias-rows", "label,predicted_label,age,sex\n" + "1,1,old,f\n0,0,young,m\n" * 200)
+    keys = [f"L{number}" for number in range(800)]
+    job.decisions(keys, [number % 4 < 2 for number in range(800)])
+    job.facets(keys, age=["old", "young"] * 400, sex=[None] * 800)
+    measured = _measured(job)
+    assert (measured.rows, measured.without_facets) == (0, 800)
+    age, sex = measured.disparities
+    assert age.window == pytest.approx(1)
+    assert sex.window is None
+
+
+def test_a_small_group_is_not_judged_and_says_how_many_rows_it_needs(job: WindowJob) -> None:
+    job.groups(old=(30, 99), young=(300, 1000))
+    change, gate = _measured(job).measurements
+    for item in (change, gate):
+        assert not item.is_judged
+        assert (item.rows, item.rows_needed, item.value) == (99, 100, None)
+    job.bias_section(FOUR_FIFTHS, minimum_group_size=1)
+    job.groups(old=(9, 19), young=(300, 1000))
+    assert (_change(job).rows, _change(job).rows_needed) == (19, 20)
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_a_group_of_fewer_than_ten_rows_shows_no_number_of_rows(job: WindowJob, rows: int) -> None:
+    job.bias_section(FOUR_FIFTHS, minimum_group_size=1)
+    job.groups(old=(1, rows), young=(300, 1000))
+    change = _change(job)
+    assert (change.rows, change.value) == (0, None)
+    assert change.reason == "fewer than 10 rows of a group, 20 are needed"
+
+
+@pytest.mark.parametrize("chosen", [1, 9, 991])
+def test_fewer_than_ten_decisions_of_a_kind_show_no_disparity(job: WindowJob, chosen: int) -> None:
+    job.groups(old=(chosen, 1000), young=(300, 1000))
+    change = _change(job)
+    assert change.value is None
+    assert change.reason == "fewer than 10 decisions of a kind in a group"
+    job.groups(**EQUAL)
+    job.reference_groups(old=(chosen, 1000), young=(300, 1000))
+    assert _disparity(job).reference is None
+
+
+def test_nothing_is_judged_before_any_decision_or_facet_arrives(job: WindowJob) -> None:
+    job.decisions([], [])
+    job.facets([], age=[])
+    measured = _measured(job)
+    assert (measured.rows, measured.without_facets) == (0, 0)
+    assert not any(item.is_judged for item in measured.measurements)
+    job.decisions(["a", "b"], [True, False])
+    assert _measured(job).without_facets == 2
+
+
+def test_equal_input_gives_equal_bytes_in_any_order(job: WindowJob) -> None:
+    job.groups(old=(280, 1000), young=(300, 1000))
+    _measured(job)
+    before = (job.output("bias") / "measurements.json").read_bytes()
+    table = pq.read_table(job.folder("decisions") / "decisions.parquet")
+    job.parquet("decisions", table.sort_by([("time", "descending")]), file="decisions.parquet")
+    _measured(job)
+    assert (job.output("bias") / "measurements.json").read_bytes() == before
+
+
+def test_bad_input_is_named_without_a_row(job: WindowJob) -> None:
+    job.groups(**EQUAL)
+    job.parquet("facets", pa.table({"key": ["k1"], "sex": ["f"]}), file="facets.parquet")
+    with pytest.raises(InputError, match=r"facets\.parquet lacks column `age`"):
+        job.run(bias)
+    job.groups(**EQUAL)
+    job.text("bias-rows", "label,predicted_label,age\n1,1,old,secret\n")
+    with pytest.raises(InputError, match=r"with 3 columns: .*Expected 3 columns, got 4$"):
+        job.run(bias)
+    job.bias_section({**FOUR_FIFTHS, "facet": "shoe_size"})
+    with pytest.raises(InputError, match=r"bias\.gates\.0\.facet: `shoe_size`"):
+        job.run(bias)
+    assert not list(job.output("bias").glob("*"))
+
+
+def test_the_outcome_names_groups_as_the_contract_does(job: WindowJob) -> None:
+    job.groups(**EQUAL)
+    _measured(job)
+    written = json.loads((job.output("bias") / "measurements.json").read_text())
+    assert written["disparities"][0]["group"] == "old"
+    assert "young" not in json.dumps(written)

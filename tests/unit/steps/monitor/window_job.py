@@ -1,0 +1,187 @@
+"""A window of library loans as the steps before MonitorBias and JudgeMonitor hand it on."""
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sashiko.monitoring.audit import AuditedAccuracy
+from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
+from sashiko.monitoring.checks import Measurement, MonitorCheck, Outcome
+from sashiko.monitoring.column_counts import ColumnCounts
+from sashiko.monitoring.drift import measure_drift
+from sashiko.monitoring.quality import LabelSummary, Quality, write_quality
+from sashiko.monitoring.reference import Reference, write_reference
+from sashiko.monitoring.result import (
+    SCORES_CHECK,
+    Checks,
+    Distribution,
+    Drift,
+    write_checks,
+    write_drift,
+)
+from tests.unit.steps.bias_folders import Job
+
+START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
+FOUR_FIFTHS = {
+    "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
+}  # fmt: skip
+QUIET = (1000, 600, 400)
+ARGUMENTS = ("--group", "loans", "--recipe", "lending", "--version", "7")
+
+
+class WindowJob(Job):
+    """One job of the monitoring pipeline, whose inputs are those of every step."""
+
+    def run(self, module: ModuleType, *arguments: str) -> None:
+        self._monkeypatch.setenv("OPT_ML", str(self.root))
+        self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+        module.main()
+
+    def bias_section(self, *gates: Any, **changes: Any) -> None:
+        self.section("bias", {"gates": gates, "bootstrap_replicates": 1000, **changes})
+        self.section("monitor", {})
+
+    def decisions(
+        self, keys: Sequence[str | None], positive: Sequence[bool], **columns: Sequence[Any]
+    ) -> None:
+        times = [START + dt.timedelta(seconds=number) for number in range(len(keys))]
+        table = pa.table(
+            {
+                "key": pa.array(keys, pa.string()),
+                "positive": pa.array(positive, pa.bool_()),
+                "time": pa.array(times, pa.timestamp("us", tz="UTC")),
+                **columns,
+            }
+        )
+        self.parquet("decisions", table, file="decisions.parquet")
+
+    def facets(self, keys: Sequence[str], **columns: Sequence[str | None]) -> None:
+        table = pa.table(
+            {
+                name: pa.array(values, pa.string())
+                for name, values in {"key": keys, **columns}.items()
+            }
+        )
+        self.parquet("facets", table, file="facets.parquet")
+
+    def groups(self, **positives: tuple[int, int]) -> None:
+        """Stages decisions: for each value of `age` the positive ones, and all."""
+        ages = [age for age, (_, rows) in positives.items() for _ in range(rows)]
+        decisions = [
+            number < chosen for chosen, rows in positives.values() for number in range(rows)
+        ]
+        keys = [f"L{number}" for number in range(len(ages))]
+        self.decisions(keys, decisions)
+        self.facets(keys, age=ages)
+
+    def reference_groups(self, **positives: tuple[int, int]) -> None:
+        """Stages BiasInput's CSV likewise; every other row has a positive label."""
+        lines = [
+            f"{number % 2},{int(number < chosen)},{age}"
+            for age, (chosen, rows) in positives.items()
+            for number in range(rows)
+        ]
+        self.text("bias-rows", "\n".join(["label,predicted_label,age", *lines, ""]))
+
+    def window(
+        self,
+        *,
+        product: Sequence[int] = QUIET,
+        scores: Sequence[int] = (500, 1000, 500, 0, 0),
+        rows: int = 2000,
+        audit: Outcome = "ok",
+        inputs: Outcome = "ok",
+    ) -> None:
+        """Stages everything that JudgeMonitor reads apart from bias."""
+        write_summary(capture(rows), self.folder("summary"))
+        write_checks(Checks(checks=(check("rule of product", inputs),)), self.folder("checks"))
+        write_drift(drift(product, scores), self.folder("drift"))
+        write_quality(quality(audit), self.folder("quality"))
+        write_reference(REFERENCE, self.folder("reference"))
+        self.section("monitor", {})
+
+
+def scores(counts: Sequence[int]) -> ColumnCounts:
+    return ColumnCounts(column="score", kind="number", edges=(0.3, 0.6), counts=tuple(counts))
+
+
+REFERENCE = Reference(
+    rows=2000,
+    positives=800,
+    labels=("no", "yes"),
+    threshold=0.5,
+    template="{product}",
+    columns=(),
+    scores=scores((500, 1000, 500, 0, 0)),
+    right=(450, 600, 450, 0, 0),
+    calibration=(),
+    artifact_sha256="a" * 64,
+    test_sha256="b" * 64,
+    columns_sha256="c" * 64,
+)
+
+
+def capture(rows: int) -> CaptureSummary:
+    versions = VersionRows(version=7, requests=rows, rows=rows, first=START, last=END)
+    return CaptureSummary(
+        start=START, end=END, files=1, lines=rows, requests=rows, rows=rows,
+        versions=(versions,) if rows else (), problems=(),
+    )  # fmt: skip
+
+
+def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
+    """Measures a column and the scores; the texts are a measurement without rows."""
+    reference = np.array(QUIET)
+    measurements = (
+        measure_drift(
+            "drift of product", reference, np.array(product), ordered=False, tolerance=0.1
+        ),
+        Measurement(
+            name="drift of the texts", effect="AUC", rows=0, rows_needed=100, tolerance=0.55
+        ),
+        measure_drift(
+            SCORES_CHECK, np.array(REFERENCE.scores.counts), np.array(window_scores), ordered=True,
+            tolerance=0.1,
+        ),
+    )  # fmt: skip
+    distribution = Distribution(
+        name="product", cells=("Book", "Film", "other"), reference=QUIET, window=tuple(product)
+    )
+    return Drift(
+        measurements=measurements, distributions=(distribution,), scores=tuple(window_scores)
+    )
+
+
+def check(name: str, outcome: Outcome) -> MonitorCheck:
+    return MonitorCheck(
+        name=name, outcome=outcome, rows=200, rows_needed=100, effect="accuracy", value=0.7,
+        tolerance=0.73, reason="accuracy is below 0.730" if outcome == "alarm" else "no change",
+    )  # fmt: skip
+
+
+def quality(audit: Outcome) -> Quality:
+    accuracy = AuditedAccuracy(drawn=200, labelled=200, value=0.7, low=0.65, high=0.75)
+    labels = LabelSummary(
+        version=7, periods=(), ordinary_right=3, ordinary_wrong=1, waiting=0, duplicated=0, late=0,
+        unknown=0,
+    )  # fmt: skip
+    return Quality(
+        check=check("audited accuracy", audit), periods=(), latest=accuracy, since_deploy=accuracy,
+        ordinary_rows=4, ordinary_accuracy=None, labels=labels,
+    )  # fmt: skip
+
+
+def make_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
+    """A job with the contract of loans and the four-fifths gate."""
+    job = WindowJob(folder, monkeypatch)
+    job.contract()
+    job.bias_section(FOUR_FIFTHS)
+    return job
