@@ -1,0 +1,176 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sashiko.core.files import sha256_file
+from sashiko.errors import InputError
+from sashiko.monitoring.result import MonitorResult, read_result
+from sashiko.steps.monitor import bias, judge
+from tests.unit.steps.monitor.window_job import ARGUMENTS, END, START, WindowJob, make_job
+
+SHIFTED = (600, 1000, 400)
+INPUTS_AND_DRIFT = [
+    "rule of product", "drift of product", "drift of the texts", "drift of the scores",
+]  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
+    return make_job(tmp_path, monkeypatch)
+
+
+def _judged(job: WindowJob) -> MonitorResult:
+    job.run(judge, *ARGUMENTS)
+    return read_result(job.output("result") / "monitor.json")
+
+
+def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
+    """Runs MonitorBias, and hands its output on."""
+    job.reference_groups(old=(900, 3000), young=(900, 3000))
+    job.groups(**groups)
+    job.run(bias)
+    written = (job.output("bias") / "measurements.json").read_text()
+    job.text("bias", written, file="measurements.json")
+
+
+def test_a_quiet_window_is_ok(job: WindowJob, capsys: pytest.CaptureFixture[str]) -> None:
+    job.window()
+    result = _judged(job)
+    assert result.outcome == "ok"
+    assert result.summary == "No alarm: 4 checks judged, 1 could not be."
+    assert capsys.readouterr().err == f"{result.summary}\n"
+    assert [check.name for check in result.checks] == [*INPUTS_AND_DRIFT, "audited accuracy"]
+    assert (result.group, result.recipe, result.version) == ("loans", "lending", 7)
+    assert (result.start, result.end) == (START, END)
+    assert result.label_free.value == result.reference_accuracy == pytest.approx(0.75)
+    assert result.reference_sha256 == sha256_file(job.folder("reference") / "reference.json")
+
+
+def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
+    job: WindowJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.window(product=SHIFTED)
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    expected = "1 of 4 checks raises an alarm, and 1 could not be judged: drift of product."
+    assert result.summary == expected
+    summary, line = capsys.readouterr().err.splitlines()
+    assert summary == expected
+    assert line.startswith("alarm: drift of product: changed by more than the tolerance (Cohen's w")
+    assert result.label_free.value is None
+    assert result.label_free.withdrawn == "alarm: drift of product"
+
+
+def test_shifted_scores_raise_an_alarm_and_leave_the_label_free_estimate(job: WindowJob) -> None:
+    job.window(scores=(1000, 500, 500, 0, 0))
+    result = _judged(job)
+    assert [check.name for check in result.checks if check.outcome == "alarm"] == [
+        "drift of the scores"
+    ]
+    assert result.label_free.value == pytest.approx((1000 * 0.9 + 500 * 0.6 + 500 * 0.9) / 2000)
+
+
+def test_a_broken_rule_raises_an_alarm_and_withdraws_the_label_free_estimate(
+    job: WindowJob,
+) -> None:
+    job.window(inputs="alarm")
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    assert result.label_free.withdrawn == "alarm: rule of product"
+
+
+def test_kept_rules_do_not_stand_for_judged_inputs(job: WindowJob) -> None:
+    job.window(product=(30, 20, 10), scores=(30, 20, 10, 0, 0), rows=60)
+    assert _judged(job).label_free.withdrawn == "no input was judged"
+
+
+def test_the_audit_alone_raises_an_alarm(job: WindowJob) -> None:
+    job.window(audit="alarm")
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    assert result.summary.endswith(": audited accuracy.")
+
+
+def test_a_fall_of_disparate_impact_from_1_to_075_in_5000_rows_raises_an_alarm(
+    job: WindowJob,
+) -> None:
+    job.window()
+    _measure_bias(job, old=(750, 2500), young=(1000, 2500))
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    names = [check.name for check in result.checks]
+    gate = "disparate impact of age, 0.8 to 1.25 by its gate"
+    assert names == [*INPUTS_AND_DRIFT, "disparate impact of age", gate, "audited accuracy"]
+    assert "disparate impact of age" in result.summary
+    assert result.disparities[0].window == pytest.approx(0.75)
+    assert result.without_facets == 0
+
+
+def test_an_equal_window_of_two_groups_is_ok(job: WindowJob) -> None:
+    job.window()
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    assert _judged(job).outcome == "ok"
+
+
+def test_a_recipe_without_bias_has_none(job: WindowJob) -> None:
+    job.window()
+    result = _judged(job)
+    assert result.disparities is None
+    assert result.without_facets is None
+
+
+def test_bias_counts_in_the_error_rate_of_the_whole_window(job: WindowJob) -> None:
+    job.window(product=(940, 660, 400))
+    alone = _judged(job).checks[1].p_value
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    assert _judged(job).checks[1].p_value == pytest.approx(alone * 4 / 2)
+
+
+def test_too_few_rows_are_not_judged_and_say_how_many_are_needed(job: WindowJob) -> None:
+    job.window(
+        product=(30, 20, 10), scores=(30, 20, 10, 0, 0), rows=60, audit="not judged",
+        inputs="not judged",
+    )  # fmt: skip
+    result = _judged(job)
+    assert result.outcome == "not judged"
+    assert result.summary == "None of 5 checks could be judged: rule of product: no change."
+    product = result.checks[1]
+    assert (product.rows, product.rows_needed) == (60, 100)
+    assert product.reason == "60 rows, 100 are needed"
+
+
+def test_an_empty_window_says_so(job: WindowJob) -> None:
+    job.window(
+        product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, audit="not judged", inputs="not judged"
+    )
+    assert _judged(job).summary == "None of 5 checks could be judged: no row was captured."
+
+
+def test_small_cells_are_hidden(job: WindowJob) -> None:
+    job.window(product=(1000, 991, 9))
+    _judged(job)
+    written = json.loads((job.output("result") / "monitor.json").read_text())
+    assert written["distributions"][0]["window"] == [1000, None, None]
+
+
+def test_equal_input_gives_equal_bytes(job: WindowJob) -> None:
+    job.window(product=SHIFTED)
+    _judged(job)
+    before = (job.output("result") / "monitor.json").read_bytes()
+    _judged(job)
+    assert (job.output("result") / "monitor.json").read_bytes() == before
+
+
+def test_an_input_that_is_missing_or_without_the_scores_is_refused(job: WindowJob) -> None:
+    job.window()
+    drift = job.folder("drift") / "drift.json"
+    drift.write_text(drift.read_text().replace("drift of the scores", "drift of score"))
+    with pytest.raises(
+        InputError, match=r"drift\.json needs one measurement `drift of the scores`"
+    ):
+        job.run(judge, *ARGUMENTS)
+    drift.unlink()
+    with pytest.raises(InputError, match=r"drift\.json does not exist"):
+        job.run(judge, *ARGUMENTS)
+    assert not list(job.output("result").glob("*"))
