@@ -24,6 +24,7 @@ class Reference(Frozen):
     labels: tuple[str, str]  # the negative and the positive label
     threshold: float  # rows with at least this score are predicted positive
     template: str  # which makes the model's text of the columns
+    missing: str  # what stands for a null in that text
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
     scores: ColumnCounts  # of P(positive)
     right: tuple[int, ...]  # by the cells of `scores`: rows that were decided as labelled

@@ -54,6 +54,7 @@ class Artifact:
 
     Attributes:
         template: turns a row into a text.
+        missing: stands for a null in that text.
         labels: the negative and the positive label.
     """
 
@@ -75,6 +76,7 @@ class Artifact:
             raise InputError(str(error)) from error
         bundle = json.loads((folder / "serving.json").read_text())
         self.template: str = bundle["template"]
+        self.missing: str = bundle["missing"]
         self.labels: tuple[str, str] = tuple(bundle["labels"])
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:

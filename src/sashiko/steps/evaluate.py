@@ -78,7 +78,7 @@ def main() -> None:
     archive = processing_input("artifact") / ARTIFACT
     # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
     with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
-        labels, template = artifact.labels, artifact.template
+        labels, template, missing = artifact.labels, artifact.template, artifact.missing
         validation_scores, test_scores = (
             read_scores(stored_predictions, {"validation": validation, "test": test})
             if stored_predictions
@@ -139,7 +139,9 @@ def main() -> None:
         threshold=decision.threshold,
     )
     write_evaluation(evaluation, processing_output("metrics"))
-    reference = held_out_reference(evaluation, test_scores, test.labels, template=template)
+    reference = held_out_reference(
+        evaluation, test_scores, test.labels, template=template, missing=missing
+    )
     write_reference(reference, processing_output("metrics"))
     write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
@@ -148,7 +150,7 @@ def main() -> None:
 
 
 def held_out_reference(
-    evaluation: Evaluation, scores: Floats, labels: Ints, *, template: str
+    evaluation: Evaluation, scores: Floats, labels: Ints, *, template: str, missing: str
 ) -> Reference:
     """Describes the test split, with which monitoring compares captured requests.
 
@@ -157,6 +159,7 @@ def held_out_reference(
         scores: the candidate's, P(positive) of each test row.
         labels: of the same rows, 0 or 1.
         template: the candidate's, whose columns are described.
+        missing: what stands for a null in its text.
 
     Raises:
         InputError: if Prepare's slices lack a column of the template.
@@ -176,6 +179,7 @@ def held_out_reference(
         labels=evaluation.labels,
         threshold=evaluation.threshold,
         template=template,
+        missing=missing,
         columns=tuple(count_reference(name, table[name]) for name in table.column_names),
         scores=score_counts,
         right=tuple(int(rows) for rows in right_by_cell),

@@ -119,6 +119,7 @@ class RegisterJob:
             labels=("no", "yes"),
             threshold=0.5,
             template="{shelf}",
+            missing="unknown",
             columns=(ColumnCounts(column="shelf", kind="category", counts=(20, 0)),),
             scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(10, 10, 0, 0)),
             right=(9, 9, 0, 0),

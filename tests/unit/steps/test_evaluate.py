@@ -79,6 +79,7 @@ def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
     below = sum(score <= reference.scores.edges[0] for score in scores)
     assert (reference.scores.counts[0], sum(reference.scores.counts)) == (below, 120)
     assert (reference.rows, reference.threshold) == (120, decision.threshold)
+    assert (reference.template, reference.missing) == ("{tone} {note}", "unknown")
     assert reference.calibration == evaluation.calibration.curve
     assert reference.artifact_sha256 == sha256_file(inputs / "artifact" / "model.tar.gz")
     assert not any(word in path.read_text() for word in ("note x", "test-0", "north", "rare"))
