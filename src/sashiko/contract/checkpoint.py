@@ -9,14 +9,17 @@ import pyarrow as pa
 
 from sashiko.contract.model import Contract, View
 from sashiko.contract.results import to_check
-from sashiko.contract.rules import expectations
+from sashiko.contract.rules import Expectation, expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import TableStream
 from sashiko.evaluation.gates.verdict import Check
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core import (
+        ExpectationSuiteValidationResult,
+        ExpectationValidationResult,
+    )
     from great_expectations.data_context import EphemeralDataContext
     from great_expectations.validator.validator import Validator
 
@@ -30,6 +33,20 @@ _SITE = "docs"
 def run_checks(
     stream: TableStream, contract: Contract, view: View, *, docs: Path | None = None
 ) -> tuple[Check, ...]:
+    """Runs the suite of a view; see `run_suite`.
+
+    Returns:
+        A check per expectation, in the order of the contract.
+
+    Raises:
+        InputError: if the disk is full while duplicates are counted.
+    """
+    return tuple(to_check(*item) for item in run_suite(stream, contract, view, docs=docs))
+
+
+def run_suite(
+    stream: TableStream, contract: Contract, view: View, *, docs: Path | None = None
+) -> tuple[tuple[Expectation, "ExpectationValidationResult"], ...]:
     """Runs the suite of a view, on a batch of `BATCH_ROWS` rows at a time.
 
     Verdicts, counts and examples equal those of the suite on the whole table. The context is in
@@ -37,7 +54,7 @@ def run_checks(
     Docs go to the folder `docs`; None builds none.
 
     Returns:
-        A check per expectation, in the order of the contract.
+        Great Expectations' result of each expectation, in the order of the contract.
 
     Raises:
         InputError: if the disk is full while duplicates are counted.
@@ -57,7 +74,7 @@ def run_checks(
     if docs is not None:
         _build_docs(context, outcome)
     results = {item.expectation_config.meta["name"]: item for item in outcome.results}
-    return tuple(to_check(item, results[item.name]) for item in expectations(contract, view))
+    return tuple((item, results[item.name]) for item in expectations(contract, view))
 
 
 def _count_by_batch(validator: "Validator", stream: TableStream) -> "MergedMetrics":

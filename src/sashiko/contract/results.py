@@ -22,7 +22,7 @@ def to_check(expectation: Expectation, result: Any) -> Check:
     or the observed number. An exception in the expectation is a failed check with a separate name,
     since Great Expectations reports it like a failing value.
     """
-    exception = _exception(result.exception_info)
+    exception = exception_message(result.exception_info)
     if exception is not None:
         return Check(
             name=f"{expectation.name} (expectation could not run)",
@@ -44,8 +44,12 @@ def to_check(expectation: Expectation, result: Any) -> Check:
     )
 
 
-def _exception(info: Mapping[str, Any]) -> str | None:
-    """Finds an exception's message, at the top level or below a metric's id."""
+def exception_message(info: Mapping[str, Any]) -> str | None:
+    """Finds an exception's message, at the top level or below a metric's id.
+
+    Args:
+        info: a result's `exception_info`.
+    """
     entries = [info] if "raised_exception" in info else list(info.values())
     for entry in entries:
         if entry.get("raised_exception"):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Contract, Ingest
 from sashiko.contract.text_form import column_form
 from sashiko.core.parquet import write_batches
 from sashiko.core.problems import shorten
@@ -143,7 +143,7 @@ def _typed(
         if counted and places[column.name] not in batch.schema.names:
             arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
             continue
-        raw = _cleaned(batch.column(places[column.name]), column, contract)
+        raw = clean_texts(batch.column(places[column.name]), column, contract.ingest)
         form = column_form(column, contract.ingest)
         try:
             arrays.append(cast_values(raw, field.type, form=form))
@@ -163,17 +163,23 @@ def _typed(
     return pa.record_batch(arrays, schema=schema)
 
 
-def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
-    """Trims texts and replaces those that stand for a missing value by null."""
+def clean_texts(values: pa.Array, column: Column, rules: Ingest) -> pa.Array:
+    """Trims texts and replaces those that stand for a missing value by null.
+
+    Args:
+        values: of a column, as they were written; of another type than text they stay as they are.
+        column: the column.
+        rules: of the contract.
+    """
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
     values = values.cast(pa.string())
     is_text = column.logical_type == "string"
-    if contract.ingest.trim or not is_text:
+    if rules.trim or not is_text:
         values = pc.utf8_trim_whitespace(values)
-    missing = (*contract.ingest.null_values, *(() if is_text else ("",)))
+    missing = (*rules.null_values, *(() if is_text else ("",)))
     return missing_to_null(values, missing)
 
 

@@ -1,0 +1,218 @@
+import json
+from typing import Any
+
+import pytest
+
+from sashiko.contract.rule_table import (
+    COLUMNS,
+    COMPOUND_UNIQUE,
+    MAXIMUM,
+    ROWS,
+    RULE_TABLE,
+    TYPE,
+    UNIQUE,
+    UNIQUE_SHARE,
+)
+from sashiko.core.files import sha256_tree
+from sashiko.monitoring.checks import MonitorCheck
+from sashiko.monitoring.result import read_checks
+from sashiko.steps.monitor import input_quality
+from tests.unit.contract.documents import column_of, document, every_rule, save, table_of
+
+GOOD = {
+    "lent_at": "2025-03-09T12:00:00+00:00",
+    "pages": "200",
+    "price": "3.5",
+    "title": "Emma",
+    "due": "2025-03-15",
+}
+
+
+def _contract(*, optional: bool = False) -> dict[str, Any]:
+    """A contract with a rule or two for each type; text columns are not asked for by a job."""
+    edited = document()
+    column_of(edited, "title")["enum"] = [{"value": title} for title in ("Emma", "Dune")]
+    column_of(edited, "pages")["logicalTypeOptions"] = {"minimum": 1, "maximum": 400}
+    column_of(edited, "pages")["required"] = not optional
+    return edited
+
+
+def _run(job, rows, contract=None, columns=("title", "pages", "price")) -> dict[str, MonitorCheck]:
+    save(contract or _contract(), job.input("config"))
+    job.put_rows(rows, columns)
+    job.run(input_quality)
+    checks = read_checks(job.output("checks") / "checks.json").checks
+    by_name = {check.name: check for check in checks}
+    assert len(by_name) == len(checks)
+    return by_name
+
+
+def _rows(number: int, columns=("title", "pages", "price"), **values: Any) -> list[dict[str, Any]]:
+    return [{"input": {name: GOOD[name] for name in columns} | values}] * number
+
+
+def _alarms(checks) -> list[str]:
+    return [name for name, check in checks.items() if check.outcome == "alarm"]
+
+
+def test_good_rows_are_ok_by_the_rules_of_the_captured_columns_alone(job) -> None:
+    checks = _run(job, _rows(120))
+    assert list(checks) == [
+        "inputs: pages: type integer",
+        "inputs: pages: no nulls",
+        "inputs: pages: at least 1",
+        "inputs: pages: at most 400",
+        "inputs: price: type number",
+        "inputs: title: no nulls",
+        "inputs: title: allowed values",
+    ]
+    assert {check.outcome for check in checks.values()} == {"ok"}
+    assert {(check.rows, check.value, check.tolerance) for check in checks.values()} == {
+        (120, 0, 0)
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({"title": "Walden"}, "title: allowed values"),
+        ({"title": None}, "title: no nulls"),
+        ({"title": ""}, "title: no nulls"),
+        ({"pages": "401"}, "pages: at most 400"),
+        ({"pages": "0"}, "pages: at least 1"),
+        ({"pages": "many"}, "pages: type integer"),
+        ({"pages": "99999999999999999999"}, "pages: type integer"),
+        ({"pages": "1.5"}, "pages: type integer"),
+        ({"price": "cheap"}, "price: type number"),
+        ({"price": "3,5"}, "price: type number"),
+    ],
+)
+def test_rows_that_break_a_rule_raise_its_alarm_and_no_other(job, change, broken, capsys) -> None:
+    checks = _run(job, [*_rows(150), *_rows(50, **change)])
+    assert _alarms(checks) == [f"inputs: {broken}"]
+    check = checks[f"inputs: {broken}"]
+    assert (check.rows, check.value) == (200, 0.25)
+    assert check.reason == "25 % of the rows break the rule, the contract allows 0 %"
+    assert f"inputs: {broken}: 25 %" in capsys.readouterr().err
+
+
+def test_numbers_that_json_writes_with_a_point_are_whole(job) -> None:
+    assert _alarms(_run(job, _rows(120, pages="200.0", price="3"))) == []
+
+
+def test_times_are_those_of_requests_and_not_of_the_raw_file(job) -> None:
+    contract = every_rule()
+    column_of(contract, "due")["logicalTypeOptions"] |= {"format": "dd.MM.yyyy"}
+    columns = ("lent_at", "due")
+    assert _alarms(_run(job, _rows(120, columns), contract, columns)) == []
+    checks = _run(job, _rows(120, columns, due="15.03.2025"), contract, columns)
+    assert _alarms(checks) == ["inputs: due: type date"]
+
+
+def test_decimal_commas_of_the_raw_file_are_not_those_of_requests(job) -> None:
+    contract = _contract()
+    rules = {"decimal": ",", "thousands": "."}
+    table_of(contract)["customProperties"].append({"property": "ingest", "value": rules})
+    assert _alarms(_run(job, _rows(120, price="3.5"), contract)) == []
+
+
+def test_missing_values_are_those_of_the_contract(job) -> None:
+    contract = _contract()
+    rules = {"trim": True, "null_values": ["", "?"]}
+    table_of(contract)["customProperties"].append({"property": "ingest", "value": rules})
+    checks = _run(job, [*_rows(100, title=" Emma "), *_rows(100, title=" ? ")], contract)
+    assert _alarms(checks) == ["inputs: title: no nulls"]
+    assert (checks["inputs: title: allowed values"].rows, checks["inputs: title: no nulls"].rows) \
+        == (100, 200)  # fmt: skip
+
+
+@pytest.mark.parametrize(("nulls", "outcome"), [(10, "ok"), (11, "alarm")])
+def test_the_contracts_own_tolerance_decides(job, nulls, outcome) -> None:
+    contract = _contract()
+    column_of(contract, "price")["quality"] = [
+        {"metric": "nullValues", "mustBeLessOrEqualTo": 5, "unit": "percent"},
+    ]
+    checks = _run(job, [*_rows(200 - nulls), *_rows(nulls, price=None)], contract)
+    check = checks["inputs: price: at most 5 % nulls"]
+    assert (check.outcome, check.tolerance) == (outcome, 0.05)
+    assert check.value == pytest.approx(nulls / 200)
+
+
+def test_invalid_values_are_a_share_of_the_values(job) -> None:
+    contract = _contract()
+    column_of(contract, "price")["quality"] = [
+        {"metric": "invalidValues", "mustBeLessOrEqualTo": 4, "unit": "percent",
+         "arguments": {"validValues": [3.5]}},
+    ]  # fmt: skip
+    rows = [*_rows(190), *_rows(10, price="9"), *_rows(100, price=None)]
+    check = _run(job, rows, contract)["inputs: price: at most 4.0 % invalid values"]
+    assert (check.outcome, check.rows, check.value) == ("alarm", 200, 0.05)
+
+
+def test_few_rows_are_not_judged(job) -> None:
+    checks = _run(job, _rows(99, title="Walden"))
+    assert {check.outcome for check in checks.values()} == {"not judged"}
+    check = checks["inputs: title: allowed values"]
+    assert (check.value, check.rows, check.rows_needed) == (None, 99, 100)
+    assert check.reason == "99 rows, 100 are needed"
+
+
+def test_few_values_of_a_column_are_not_judged(job) -> None:
+    checks = _run(job, [*_rows(150, pages=None), *_rows(50)], _contract(optional=True))
+    outcomes = {name: check.outcome for name, check in checks.items()}
+    assert outcomes["inputs: pages: at most 400"] == "not judged"
+    assert checks["inputs: pages: at most 400"].rows == 50
+    assert outcomes["inputs: title: allowed values"] == "ok"
+
+
+def test_plain_texts_are_counted_and_not_judged(job, capsys) -> None:
+    plain = [{"text": "Walden"}] * 1200
+    checks = _run(job, [*plain, *_rows(120)])
+    assert {check.outcome for check in checks.values()} == {"ok"}
+    assert {check.rows for check in checks.values()} == {120}
+    suffix = "; 1,200 rows came as plain texts, which have no columns"
+    assert all(check.reason.endswith(suffix) for check in checks.values())
+    assert "1,200 rows came as plain texts" in capsys.readouterr().err
+    checks = _run(job, plain)
+    assert {check.outcome for check in checks.values()} == {"not judged"}
+    assert {check.rows for check in checks.values()} == {0}
+
+
+def test_an_empty_window_is_not_judged(job) -> None:
+    checks = _run(job, [])
+    assert len(checks) == 7
+    assert {check.outcome for check in checks.values()} == {"not judged"}
+
+
+def test_a_column_that_the_contract_lacks_has_no_rules(job) -> None:
+    assert list(_run(job, [{"input": {"shelf": "A"}}] * 120, columns=("shelf",))) == []
+
+
+def test_no_captured_value_is_written_or_printed(job, capsys) -> None:
+    private = "stolen card in Vienna"
+    values = dict.fromkeys(("title", "pages", "price"), private)
+    checks = _run(job, [*_rows(150), *_rows(150, **values), {"text": private}])
+    assert len(_alarms(checks)) == 3
+    output = capsys.readouterr()
+    written = (job.output("checks") / "checks.json").read_text()
+    assert "stolen" not in output.err + output.out + written
+
+
+def test_each_rule_of_single_rows_has_a_check(job) -> None:
+    """All of the rule table's but those of the whole table, and of types that every text has."""
+    contract = every_rule()
+    columns = ("lent_at", "pages", "price", "title", "due")
+    checks = _run(job, _rows(120, columns), contract, columns)
+    assert {check.outcome for check in checks.values()} == {"ok"}
+    whole = (COLUMNS, COMPOUND_UNIQUE, MAXIMUM, ROWS, UNIQUE, UNIQUE_SHARE, TYPE)
+    titles = {row.title.partition("{")[0] for row in RULE_TABLE if row.kind not in whole}
+    names = json.dumps([name.partition(": ")[2].partition(": ")[2] for name in checks])
+    assert [title for title in sorted(titles) if title not in names] == []
+
+
+def test_equal_rows_give_equal_bytes(job) -> None:
+    rows = [*_rows(150), *_rows(3, title="Walden")]
+    _run(job, rows)
+    first = sha256_tree(job.output("checks"))
+    _run(job, rows)
+    assert sha256_tree(job.output("checks")) == first
