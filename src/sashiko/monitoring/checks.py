@@ -7,7 +7,7 @@ of Applied Psychology 84 (1999), 234-248.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -15,6 +15,12 @@ from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats
 
 Outcome = Literal["ok", "alarm", "not judged"]
+
+# Effects that a reader of the checks explains.
+COHENS_W: Final = "Cohen's w"
+TEXT_AUC: Final = "AUC of telling the window from the reference"
+DISPARATE_IMPACT: Final = "disparate impact"
+AUDITED_ACCURACY: Final = "accuracy of audited rows since the deploy"
 
 # Of a change that lies exactly at its tolerance, this share of the windows raises an alarm at most.
 AT_TOLERANCE = 0.05

@@ -14,11 +14,10 @@ from scipy import stats
 from sashiko.evaluation.metrics.bias import intervals, measure
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.groups import compare
-from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.checks import DISPARATE_IMPACT, Measurement
 from sashiko.monitoring.result import SMALLEST_COUNT
 
 _METRIC = "DI"
-_EFFECT = "disparate impact"
 _LEAST_ROWS = 2 * SMALLEST_COUNT  # of a group: with fewer there are not 10 decisions of each kind
 
 
@@ -116,7 +115,9 @@ def _window(
     smaller = min(window.n_advantaged, window.n_disadvantaged)
     needed = max(minimum_group_size, _LEAST_ROWS)
     rows = smaller if smaller >= SMALLEST_COUNT else 0
-    measured = Measurement(name=name, effect=_EFFECT, rows=rows, rows_needed=needed, tolerance=0.0)
+    measured = Measurement(
+        name=name, effect=DISPARATE_IMPACT, rows=rows, rows_needed=needed, tolerance=0.0
+    )
     if smaller < SMALLEST_COUNT:
         reason = f"fewer than {SMALLEST_COUNT} rows of a group, {needed:,} are needed"
         return measured.model_copy(update={"reason": reason})

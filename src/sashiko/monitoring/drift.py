@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.checks import COHENS_W, Measurement
 
 ROWS_NEEDED = 100
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
@@ -50,7 +50,7 @@ def measure_drift(
     rows = int(window.sum() / design_effect)
     measured = Measurement(
         name=name,
-        effect="Cohen's w",
+        effect=COHENS_W,
         rows=rows,
         rows_needed=ROWS_NEEDED,
         tolerance=tolerance,

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats
-from sashiko.monitoring.checks import MonitorCheck, Outcome
+from sashiko.monitoring.checks import AUDITED_ACCURACY, MonitorCheck, Outcome
 
 # Below the tolerated accuracy: the falls that are bet on, in equal parts.
 _FALLS = np.array([0.03, 0.06, 0.12])
@@ -106,7 +106,7 @@ def judge_test(
         outcome=outcome,
         rows=labels,
         rows_needed=labels_needed,
-        effect="accuracy of audited rows since the deploy",
+        effect=AUDITED_ACCURACY,
         value=test.right / labels if labels else None,
         tolerance=test.tolerated,
         p_value=min(math.exp(-test.highest_log_stake), 1.0),

@@ -16,7 +16,7 @@ from scipy import linalg, stats
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.checks import TEXT_AUC, Measurement
 
 Singles = npt.NDArray[np.float32]
 Members = npt.NDArray[np.int8]  # 1 of the window, 0 of the reference
@@ -64,7 +64,7 @@ def measure_text_drift(
     rows = len(independent)
     measured = Measurement(
         name=name,
-        effect="AUC of telling the window from the reference",
+        effect=TEXT_AUC,
         rows=rows,
         rows_needed=ROWS_NEEDED,
         tolerance=0.5 + tolerance,

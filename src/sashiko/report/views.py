@@ -6,7 +6,7 @@ from typing import Literal
 from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waived", "blocked", "failed", "interrupted"]
-MarkKind = Literal["passed", "spans", "failed", "waived", "reported", "unjudged"]
+MarkKind = Literal["passed", "spans", "failed", "waived", "reported", "unjudged", "ok", "alarm"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Mark:
             "waived": "✕ failed, waived",
             "reported": "– reported",
             "unjudged": "– not judged",
+            "ok": "✓ ok",
+            "alarm": "✕ alarm",
         }[self.kind]
 
 

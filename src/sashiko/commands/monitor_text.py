@@ -1,0 +1,46 @@
+"""The text output of `sashiko monitor`."""
+
+from collections.abc import Iterator, Sequence
+
+from sashiko.monitoring.checks import MonitorCheck
+from sashiko.monitoring.result import MonitorResult
+from sashiko.report import monitor_words as words
+
+_MOST_NAMES = 3  # of the checks that share a reason
+
+
+def describe_monitor(result: MonitorResult) -> str:
+    """Describes the outcome of a window, a line each: alarms, what was not judged, what is next."""
+    return "\n".join(_lines(result))
+
+
+def _lines(result: MonitorResult) -> Iterator[str]:
+    window = words.span(result.start, result.end)
+    yield f"{words.WORDS[result.outcome]}  {result.group} version {result.version}, {window}"
+    ok = len(words.of_outcome(result, "ok"))
+    yield f"{ok:,} of {len(result.checks):,} checks are ok"
+    for check in words.of_outcome(result, "alarm"):
+        yield f"alarm: {check.name}: {_measured(check)}"
+    yield from _not_judged(words.of_outcome(result, "not judged"))
+    yield f"audit: {words.audit_state(result)}"
+    for command in words.commands(result):
+        yield f"next: {command}"
+
+
+def _measured(check: MonitorCheck) -> str:
+    """Says how large a change is, and how large it may be."""
+    if check.value is None:
+        return check.reason
+    ends = words.interval(check)
+    size = f"{check.effect} {words.size(check)}{f' {ends}' if ends else ''}"
+    return f"{size}, tolerated: {words.tolerance(check)}"
+
+
+def _not_judged(checks: Sequence[MonitorCheck]) -> Iterator[str]:
+    """Yields a line for each reason, with the checks that share it."""
+    for reason in dict.fromkeys(check.reason for check in checks):
+        names = [check.name for check in checks if check.reason == reason]
+        text = "; ".join(names[:_MOST_NAMES])
+        if len(names) > _MOST_NAMES:
+            text = f"{len(names)} checks, such as {names[0]}"
+        yield f"not judged: {text}: {reason}"

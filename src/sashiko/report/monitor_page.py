@@ -1,0 +1,85 @@
+"""Writes the monitor's page: one self-contained HTML file on the windows of a model over time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sashiko.core.files import write_bytes
+from sashiko.monitoring import checks
+from sashiko.monitoring.result import MonitorResult
+from sashiko.report import monitor_words as words
+from sashiko.report.html import render
+from sashiko.report.monitor_history import History
+from sashiko.report.monitor_sections import checks_section, data_section, history_section
+from sashiko.report.monitor_window import window_section
+from sashiko.report.svg import shorten
+from sashiko.report.views import Outcome, OutcomeKind, Section
+
+_LONGEST: Final = 400  # letters of the headline, which may list every alarm
+_KINDS: Final[dict[checks.Outcome, OutcomeKind]] = {
+    "ok": "registered",
+    "alarm": "blocked",
+    "not judged": "interrupted",
+}
+
+
+@dataclass(frozen=True)
+class MonitorPage:
+    """The view of the page."""
+
+    title: str
+    window: str
+    outcome: Outcome
+    sections: tuple[Section, ...]
+
+
+def write_monitor_page(results: Sequence[MonitorResult], path: Path) -> Path:
+    """Writes the page and returns its path.
+
+    Args:
+        results: of one model package group by the end of their windows; the last is the one that
+            was just judged. Without any, the page says that no window was judged yet.
+        path: of the HTML file.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    page = _page(History(tuple(results))) if results else _EMPTY
+    write_bytes(path, render(page, template="monitor.html.j2").encode())
+    return path
+
+
+def _page(history: History) -> MonitorPage:
+    result = history.latest
+    window = words.span(result.start, result.end)
+    return MonitorPage(
+        title=f"Monitor: {result.recipe}",
+        window=f"{result.group}, version {result.version}: {window}",
+        outcome=Outcome(
+            kind=_KINDS[result.outcome],
+            word=words.WORDS[result.outcome],
+            headline=shorten(result.summary, _LONGEST),
+            details=(*words.next_steps(result),),
+            commands=words.commands(result),
+        ),
+        sections=(
+            checks_section(result),
+            history_section(history),
+            window_section(result),
+            data_section(result),
+        ),
+    )
+
+
+_EMPTY: Final = MonitorPage(
+    title="Monitor",
+    window="no window",
+    outcome=Outcome(
+        kind="interrupted",
+        word=words.WORDS["not judged"],
+        headline="No window has been judged yet.",
+        commands=("sashiko monitor",),
+    ),
+    sections=(),
+)

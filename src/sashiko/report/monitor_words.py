@@ -1,0 +1,165 @@
+"""The monitor's outcome in plain words, for its page and for the terminal."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sashiko.monitoring.capture.record import ProblemKind
+from sashiko.monitoring.checks import (
+    AUDITED_ACCURACY,
+    COHENS_W,
+    DISPARATE_IMPACT,
+    TEXT_AUC,
+    MonitorCheck,
+    Outcome,
+)
+from sashiko.monitoring.result import MonitorResult
+from sashiko.report.words import estimate, percent
+
+DRAW_COMMAND: Final = "sashiko monitor audit --rows 100"
+LABELS_COMMAND: Final = "sashiko monitor --labels FILE"
+WORDS: Final[Mapping[Outcome, str]] = {
+    "ok": "✓ OK",
+    "alarm": "✕ ALARM",
+    "not judged": "– NOT JUDGED",
+}
+EFFECTS: Final[Mapping[str, str]] = {
+    COHENS_W: "distance of the two distributions: 0 is none, 0.1 small, 0.3 medium",
+    TEXT_AUC: "how well new texts are told from those of the reference: 0.5 is not at all",
+    DISPARATE_IMPACT: "share decided positive, group ÷ others: 1 is no difference",
+    AUDITED_ACCURACY: "share of audited rows that were decided as their label says",
+}
+PROBLEMS: Final[Mapping[ProblemKind, str]] = {
+    "cut-line": "lines that are not whole: cut off, or not JSON in UTF-8. They are left out.",
+    "not-a-record": "lines of JSON without event id, time or a side. They are left out.",
+    "future": "lines with a time later than the read: a clock is wrong. They are left out.",
+    "outside-window": "lines of before or after the window, which belong to another one.",
+    "without-output": "requests that were refused or failed, so the model gave no answer.",
+    "unreadable": "lines whose request or answer is not in the server's form. They are left out.",
+    "mismatched": "requests with more or fewer answers than rows, or with other ids. "
+    "They are left out.",
+    "replay": "lines that were captured before, with the same event id. They count once.",
+    "repeated-key": "rows sent again with a key that this version had answered. They count once.",
+    "without-key": "rows without an id: no label can be joined with them.",
+    "unknown-column": "rows with a column that the model does not know.",
+    "missing-column": "rows without a column that the model was trained on.",
+    "base64": "lines with a side in BASE64, which was decoded.",
+    "wrong-hour": "lines that lie in the folder of another hour. They count by their own time.",
+    "without-version": "lines whose folder names no version. They are not judged.",
+    "several-versions": "hours in which more than one version answered.",
+    "empty-window": "No row of a request is in the window.",
+}
+GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
+_ALARMS: Final[Mapping[str, str]] = {
+    COHENS_W: "The requests are not like the rows that the version was tested on. That alone does "
+    "not say that decisions got worse. See under This window which values moved, ask whoever "
+    "sends the requests, and label audited rows to learn the accuracy.",
+    TEXT_AUC: "The texts are not like those that the version was tested on: new words, another "
+    "language or another form. Read new requests, and label audited rows to learn the accuracy.",
+    DISPARATE_IMPACT: "A group is now decided positive more rarely or more often, against the "
+    "others, than is tolerated. See the group's plot under Over time, and bring it to whoever "
+    "answers for fairness before anything is retrained.",
+    AUDITED_ACCURACY: "Audited labels show that the version is wrong more often than tolerated. "
+    "Look at wrongly decided rows for the cause, and propose a retrained version. The alarm stays "
+    "until the next deploy.",
+}
+_INPUT_ALARM: Final = (
+    "Requests break a rule of the contract. Look at the caller first: a changed form, unit or "
+    "default is more often the cause than the world."
+)
+
+
+def of_outcome(result: MonitorResult, outcome: Outcome) -> tuple[MonitorCheck, ...]:
+    """Returns the checks with an outcome, in the result's order."""
+    return tuple(check for check in result.checks if check.outcome == outcome)
+
+
+def _meaning(check: MonitorCheck) -> str:
+    """Explains what an alarm means and what to look at."""
+    return _ALARMS.get(check.effect, _INPUT_ALARM)
+
+
+def size(check: MonitorCheck) -> str:
+    """Formats the size of a check's effect; empty if it was not measured."""
+    return "" if check.value is None else _number(check, check.value)
+
+
+def tolerance(check: MonitorCheck) -> str:
+    """Formats a check's tolerance with its direction."""
+    if check.name.endswith(GATE_SUFFIX):
+        return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
+    is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT)
+    return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
+
+
+def interval(check: MonitorCheck) -> str:
+    """Formats a check's 95 % interval; empty without one."""
+    if check.low is None or check.high is None:
+        return ""
+    return f"[{_number(check, check.low)}, {_number(check, check.high)}]"
+
+
+def span(start: dt.datetime, end: dt.datetime) -> str:
+    """Formats a period; its last moment is not part of it."""
+    return f"{_time(start)} to {_time(end)}"
+
+
+def audit_state(result: MonitorResult) -> str:
+    """Says how many audited periods are complete, and what the others wait for."""
+    periods = result.quality.periods
+    if not periods:
+        return "No rows have been drawn for an audit yet."
+    states = [period.state for period in periods]
+    text = f"{_count(states.count('complete'), 'audited period')} complete"
+    for period in periods:
+        if period.state == "open":
+            labelled = period.right + period.wrong
+            text += f", {labelled:,} of {period.drawn:,} rows labelled of the one up to "
+            text += _time(period.end)
+    if expired := states.count("expired"):
+        text += f", {expired:,} left out for too few labels in time"
+    return f"{text}."
+
+
+def next_steps(result: MonitorResult) -> Iterator[str]:
+    """Yields what an alarm means, once for each kind, and what comes next for the audit."""
+    yield from dict.fromkeys(_meaning(check) for check in of_outcome(result, "alarm"))
+    if not _is_drawn(result):
+        yield (
+            "Draw rows of this window for a person to label, since audited rows alone tell the "
+            "accuracy, and judge it again with the labels."
+        )
+    elif _is_open(result):
+        yield "Label the drawn rows, and judge the window again with the labels."
+    else:
+        yield "The drawn rows of this window are labelled: nothing to do until the next one."
+
+
+def commands(result: MonitorResult) -> tuple[str, ...]:
+    """Returns the commands of the next steps."""
+    draw = () if _is_drawn(result) else (DRAW_COMMAND,)
+    return (*draw, LABELS_COMMAND) if draw or _is_open(result) else ()
+
+
+def _is_open(result: MonitorResult) -> bool:
+    return any(period.state == "open" for period in result.quality.periods)
+
+
+def _is_drawn(result: MonitorResult) -> bool:
+    """Whether rows of the window were drawn."""
+    return any(period.end > result.start for period in result.quality.periods)
+
+
+def _number(check: MonitorCheck, value: float) -> str:
+    """Formats a number in the unit of the check's effect."""
+    return percent(value) if check.effect.startswith("share of rows") else estimate(value)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _time(time: dt.datetime) -> str:
+    """Formats a time in UTC, without the hour at midnight."""
+    utc = time.astimezone(dt.UTC)
+    return f"{utc:%Y-%m-%d}" if utc.time() == dt.time() else f"{utc:%Y-%m-%d %H:%M}"
