@@ -13,6 +13,8 @@ _LEAST_ROWS: Final = 10  # of a cell; a smaller one could stand for a person
 _MOST_BINS: Final = 20
 _MOST_VALUES: Final = 50
 _LONGEST_VALUE: Final = 100  # letters
+# Of JSON, and as little more as `float` reads.
+_NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 
 def count_reference(column: str, data: pa.ChunkedArray) -> ColumnCounts:
@@ -56,7 +58,8 @@ def count_window(reference: ColumnCounts, data: pa.ChunkedArray) -> ColumnCounts
 def cells_of(cells: ColumnCounts, data: pa.ChunkedArray) -> Ints:
     """Returns the number of each row's cell, shape (rows,).
 
-    A value that is no finite number is another value of an ordered column.
+    A value that is no finite number is another value of a column of numbers, whose values may be
+    texts, as requests are captured.
     """
     if cells.is_ordered:
         numbers = _numbers(cells.kind, data)
@@ -80,7 +83,12 @@ def _kind(data: pa.ChunkedArray) -> Literal["category", "number", "text"]:
 
 
 def _numbers(kind: Literal["category", "number", "text"], data: pa.ChunkedArray) -> Floats:
-    values = pc.utf8_length(data) if kind == "text" else data
+    if kind == "text":
+        values = pc.utf8_length(data)
+    elif pa.types.is_string(data.type):
+        values = pc.if_else(pc.match_substring_regex(data, _NUMBER), data, "nan")
+    else:
+        values = data
     numbers: Floats = values.cast(pa.float64()).fill_null(np.nan).to_numpy()
     return numbers
 

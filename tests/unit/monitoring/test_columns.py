@@ -69,6 +69,17 @@ def test_numbers_beyond_all_edges_are_in_the_outer_bins_and_nan_is_another_value
     assert counted.counts[-3:] == (1, 1, 1)
 
 
+def test_numbers_of_requests_are_texts() -> None:
+    reference = count_reference("age", _chunks(*range(1000)))
+    numbers = ["-3", "+4.5", ".5", "1e2", "0999", "1E5", "999"]
+    window = count_window(reference, _chunks(*numbers, type=pa.string()))
+    as_floats = _chunks(*map(float, numbers), type=pa.float64())
+    assert window.counts == count_window(reference, as_floats).counts
+    others = ["many", "", "nan", "Infinity", "1e999", "0x10", "1,5", " 7", "7\n", "٣", None]
+    counted = count_window(reference, _chunks(*others, type=pa.string()))
+    assert counted.counts == (*[0] * 20, 10, 1)
+
+
 def test_equal_numbers_share_a_bin() -> None:
     reference = count_reference("flag", _chunks(*[1] * 100, *[2] * 100))
     assert (reference.edges, reference.counts) == ((1.0,), (100, 100, 0, 0))
