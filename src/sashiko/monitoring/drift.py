@@ -2,9 +2,7 @@
 
 Sources: J. Cohen, Statistical power analysis for the behavioral sciences (1988), chapter 7, for w:
 the root of the chi-squared statistic by row. The statistic's distribution at a given w is the
-noncentral chi-squared one, with the noncentrality w^2 * rows. J. N. K. Rao and A. J. Scott, On
-chi-squared tests for multiway contingency tables with cell proportions estimated from survey data,
-Annals of Statistics 12 (1984), 46-60, for rows that arrive in clusters.
+noncentral chi-squared one, with the noncentrality w^2 * rows.
 """
 
 import math
@@ -16,9 +14,9 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.monitoring.checks import COHENS_W, Measurement
 
 ROWS_NEEDED = 100
+COHENS_W = "Cohen's w"  # the effect
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
 _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
-_FEWEST_CLUSTERS = 30
 
 
 def measure_drift(
@@ -42,7 +40,7 @@ def measure_drift(
         ordered: whether the cells are bins of a number or a score, ascending.
         tolerance: of Cohen's w.
         design_effect: by how many times the rows of the window, which arrive in requests, count
-            for less than independent ones (`design_effect`).
+            for less than independent ones (`Clusters.design_effect`).
 
     Returns:
         The measurement; its `value` is w without the part that chance alone would give, 0 or more.
@@ -76,41 +74,6 @@ def measure_drift(
             "p_tolerated": float(stats.ncx2.sf(statistic, freedom, effective * tolerance**2)),
         }
     )
-
-
-def design_effect(cells: Ints, requests: Ints) -> float | None:
-    """Measures how much less the rows of requests tell than as many independent rows.
-
-    Args:
-        cells: of each row, from 0, shape (rows,).
-        requests: the number of each row's request, from 0, shape (rows,).
-
-    Returns:
-        The mean design effect of the cells' shares, at least 1; None of fewer than 30 requests of
-        several rows each, which cannot tell it.
-    """
-    clusters = int(requests.max(initial=-1)) + 1
-    if clusters == len(cells):
-        return 1.0
-    if clusters < _FEWEST_CLUSTERS:
-        return None
-    rows = len(cells)
-    used, codes = np.unique(cells, return_inverse=True)
-    if len(used) < 2:
-        return 1.0
-    shares: Floats = np.bincount(codes) / rows
-    sizes = np.bincount(requests, minlength=clusters)
-    # By pairs that occur, since requests times cells may not fit into memory.
-    pairs, totals = np.unique(requests * len(used) + codes, return_counts=True)
-    request, cell = np.divmod(pairs, len(used))
-    deviations = (
-        np.bincount(cell, weights=totals**2)
-        - 2 * shares * np.bincount(cell, weights=totals * sizes[request])
-        + shares**2 * (sizes**2).sum()
-    )
-    variances = clusters / (clusters - 1) * deviations / rows**2
-    mean = float(rows * (variances / shares).sum() / (len(used) - 1))
-    return max(mean, 1.0)
 
 
 def _merged_cells(both: Floats, *, ordered: bool) -> Ints:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sashiko.monitoring.drift import design_effect, measure_drift
+from sashiko.monitoring.drift import measure_drift
 
 EQUAL = np.full(6, 1 / 6)
 REFERENCE = np.full(6, 600)
@@ -126,19 +126,6 @@ def test_any_counts_give_probabilities_or_a_reason(data, reference, ordered) -> 
     else:
         assert 0 <= measured.p_unchanged <= 1
         assert measured.p_unchanged <= measured.p_tolerated + 1e-12 <= 1 + 1e-9
-
-
-def test_requests_of_equal_rows_count_as_one_row_each() -> None:
-    requests = np.repeat(np.arange(200), 10)
-    values = np.random.default_rng(0).integers(0, 4, 200)
-    assert design_effect(np.repeat(values, 10), requests) == pytest.approx(10, rel=0.05)
-    singles = np.random.default_rng(0).integers(0, 4, 2000)
-    assert design_effect(singles, np.arange(2000)) == 1
-    assert design_effect(singles, requests) == pytest.approx(1, abs=0.1)
-
-
-def test_a_few_large_requests_cannot_tell_their_design_effect() -> None:
-    assert design_effect(np.zeros(2000, dtype=int), np.repeat(np.arange(2), 1000)) is None
 
 
 def test_clustered_rows_raise_no_alarm_by_their_number() -> None:
