@@ -27,7 +27,9 @@ DRIFT_FILE: Final = "drift.json"
 MEASUREMENTS_FILE: Final = "measurements.json"
 CHECKS_FILE: Final = "checks.json"
 SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
-SCORES_CHECK: Final = "drift of the scores"  # the measurement's name; no column has a blank
+# The names of two measurements; a column's is `drift of <column>`, which has no blank.
+SCORES_DRIFT: Final = "drift of the scores"
+TEXTS_DRIFT: Final = "drift of the texts"
 
 
 def hide_small_counts(counts: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -74,9 +76,11 @@ class Distribution(Frozen):
 class Drift(Frozen):
     """What Drift measured."""
 
-    measurements: tuple[Measurement, ...]  # of columns, texts and, as `SCORES_CHECK`, scores
-    distributions: tuple[Distribution, ...]  # of columns and scores
-    scores: tuple[int, ...]  # rows of the window by the reference's cells of the scores
+    measurements: tuple[Measurement, ...]  # of columns, then of scores, then of texts
+    distributions: tuple[Distribution, ...]  # of columns, then of scores
+    # Rows of the window by the reference's cells of the scores, small ones too: JudgeMonitor alone
+    # reads them, for the label-free estimate, and passes none on.
+    scores: tuple[int, ...]
 
 
 class Disparity(Frozen):

@@ -36,7 +36,6 @@ def measure_text_drift(
     window: Sequence[str],
     *,
     tolerance: float,
-    requests: Ints | None = None,
     permutations: int = _PERMUTATIONS,
     seed: int = 0,
 ) -> Measurement:
@@ -48,11 +47,9 @@ def measure_text_drift(
     Args:
         name: of the measurement.
         reference: texts.
-        window: texts; of more than 1,500 of either a sample is taken.
+        window: texts that are independent of each other (`text_sample.sample_window`); of more
+            than 1,500 of either a sample is taken.
         tolerance: of the AUC above 0.5.
-        requests: the number of the request that each text of the window came in, shape (texts,),
-            where the rows of a request are alike (`drift.design_effect` of their scores says so):
-            one text of each is then compared. None: texts are independent.
         permutations: of the rows.
         seed: of permutations and samples.
 
@@ -60,8 +57,7 @@ def measure_text_drift(
         The measurement; its `value` is the AUC.
     """
     generator = np.random.default_rng(seed)
-    independent = window if requests is None else _one_of_each(window, requests, generator)
-    rows = len(independent)
+    rows = len(window)
     measured = Measurement(
         name=name,
         effect=TEXT_AUC,
@@ -75,7 +71,7 @@ def measure_text_drift(
     if rows < ROWS_NEEDED:
         return measured
     before = _sampled(reference, MOST_TEXTS, generator)
-    now = _sampled(independent, MOST_TEXTS, generator)
+    now = _sampled(window, MOST_TEXTS, generator)
     texts, of_both, is_now = _grouped(before, now)
     auc, error, p_unchanged = _told_apart(
         texts, of_both, is_now, permutations=permutations, generator=generator
@@ -84,12 +80,6 @@ def measure_text_drift(
     return measured.model_copy(
         update={"value": auc, "p_unchanged": p_unchanged, "p_tolerated": p_tolerated}
     )
-
-
-def _one_of_each(texts: Sequence[str], requests: Ints, generator: np.random.Generator) -> list[str]:
-    order = generator.permutation(len(texts))
-    first = np.unique(requests[order], return_index=True)[1]
-    return [texts[index] for index in order[first]]
 
 
 def _sampled(texts: Sequence[str], most: int, generator: np.random.Generator) -> list[str]:

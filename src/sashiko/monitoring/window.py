@@ -13,7 +13,7 @@ from sashiko.monitoring.quality import Quality
 from sashiko.monitoring.reference import Reference
 from sashiko.monitoring.result import (
     DRIFT_FILE,
-    SCORES_CHECK,
+    SCORES_DRIFT,
     Checks,
     Drift,
     MonitorBias,
@@ -118,10 +118,10 @@ def _estimate_accuracy(
     evidence: WindowEvidence, drift_checks: Sequence[MonitorCheck]
 ) -> LabelFreeAccuracy:
     """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
-    inputs = [check for check in drift_checks if check.name != SCORES_CHECK]
+    inputs = [check for check in drift_checks if check.name != SCORES_DRIFT]
     if len(inputs) != len(drift_checks) - 1:
         raise InputError(
-            f"{DRIFT_FILE} needs one measurement `{SCORES_CHECK}`, but has "
+            f"{DRIFT_FILE} needs one measurement `{SCORES_DRIFT}`, but has "
             f"{len(drift_checks) - len(inputs)}; run Drift again"
         )
     broken = [check for check in evidence.inputs.checks if check.outcome == "alarm"]

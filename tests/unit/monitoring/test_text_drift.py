@@ -73,15 +73,6 @@ def test_too_few_texts_are_not_judged() -> None:
     assert _measure(quiet[:50], other).reason == "the reference has 50 texts, 100 are needed"
 
 
-def test_requests_of_equal_texts_count_as_one_text_each() -> None:
-    quiet, other = _texts()
-    window = [text for text in other[:120] for _ in range(5)]
-    clustered = _measure(quiet, window, requests=np.repeat(np.arange(120), 5))
-    assert clustered.rows == 120
-    assert clustered.p_unchanged > 0.05
-    assert not _measure(quiet, window, requests=np.repeat(np.arange(60), 10)).is_judged
-
-
 def test_each_text_is_scored_by_a_model_that_has_not_seen_it() -> None:
     """Fits a ridge regression without each distinct text in turn, and compares the AUC."""
     quiet, shifted = _texts(0.25)

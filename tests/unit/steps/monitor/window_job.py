@@ -19,7 +19,7 @@ from sashiko.monitoring.drift import measure_drift
 from sashiko.monitoring.quality import LabelSummary, Quality, write_quality
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.monitoring.result import (
-    SCORES_CHECK,
+    SCORES_DRIFT,
     Checks,
     Distribution,
     Drift,
@@ -148,7 +148,7 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
             name="drift of the texts", effect="AUC", rows=0, rows_needed=100, tolerance=0.55
         ),
         measure_drift(
-            SCORES_CHECK, np.array(REFERENCE.scores.counts), np.array(window_scores), ordered=True,
+            SCORES_DRIFT, np.array(REFERENCE.scores.counts), np.array(window_scores), ordered=True,
             tolerance=0.1,
         ),
     )  # fmt: skip
