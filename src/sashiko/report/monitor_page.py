@@ -10,8 +10,9 @@ from sashiko.monitoring import checks
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report import monitor_words as words
 from sashiko.report.html import render
+from sashiko.report.monitor_data import data_section
 from sashiko.report.monitor_history import History
-from sashiko.report.monitor_sections import checks_section, data_section, history_section
+from sashiko.report.monitor_sections import checks_section, history_section
 from sashiko.report.monitor_window import window_section
 from sashiko.report.svg import shorten
 from sashiko.report.views import Outcome, OutcomeKind, Section

@@ -1,4 +1,4 @@
-"""The sections of the monitor's page: checks, the windows over time, and the data."""
+"""The sections of the monitor's page on the checks, and on the windows over time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,17 +11,14 @@ from sashiko.report.monitor_history import History, relative, version_rows
 from sashiko.report.svg import shorten
 from sashiko.report.views import (
     Cell,
-    Fact,
     Figure,
     Mark,
     MarkKind,
     Row,
     Section,
     Table,
-    numeric,
     row,
 )
-from sashiko.report.words import percent
 
 _MARKS: dict[Outcome, MarkKind] = {"ok": "ok", "alarm": "alarm", "not judged": "unjudged"}
 _ORDER: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
@@ -79,16 +76,6 @@ def history_section(history: History) -> Section:
         statements=_history_statements(history),
         tables=(_windows_table(history),),
         figures=tuple(figures),
-    )
-
-
-def data_section(result: MonitorResult) -> Section:
-    """Shows what was read: requests, labels, and what was wrong with them."""
-    return Section(
-        "data",
-        "Data",
-        facts=tuple(_facts(result)),
-        tables=(_versions_table(result), _problems_table(result), _periods_table(result)),
     )
 
 
@@ -226,84 +213,3 @@ def _window_row(result: MonitorResult) -> Row:
         version_rows(result),
         Cell(value, interval=ends, number=True),
     )
-
-
-def _facts(result: MonitorResult) -> Iterator[Fact]:
-    capture, quality, labels = result.capture, result.quality, result.quality.labels
-    yield Fact("captured", f"{capture.requests:,} requests with {capture.rows:,} rows")
-    yield Fact("read", f"{capture.lines:,} lines of {capture.files:,} files")
-    drawn = sum(period.drawn for period in quality.periods)
-    labelled = sum(period.right + period.wrong for period in quality.periods)
-    yield Fact("audited since the deploy", f"{drawn:,} rows drawn, {labelled:,} labelled")
-    ordinary = f"{quality.ordinary_rows:,} rows of the window"
-    if quality.ordinary_accuracy is not None:
-        ordinary += f", accuracy {quality.ordinary_accuracy:.3f} (not judged)"
-    yield Fact("ordinary labels", ordinary)
-    yield Fact("without a label yet", f"{labels.waiting:,} rows of the window")
-    yield Fact("labels left out: another one for the same row", f"{labels.duplicated:,}")
-    yield Fact("labels left out: came after their period was settled", f"{labels.late:,}")
-    yield Fact("labels left out: of keys that were never answered", f"{labels.unknown:,}")
-    if result.without_facets is not None:
-        yield Fact("decisions whose facets are unknown", f"{result.without_facets:,}")
-    yield Fact("sha256 of the reference", result.reference_sha256, code=True)
-
-
-def _versions_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Versions that answered",
-        columns=("version", "requests", "rows", "share of rows", "from", "to"),
-        rows=tuple(
-            row(
-                "no version in the folder" if item.version is None else str(item.version),
-                item.requests,
-                item.rows,
-                numeric(percent(item.rows / max(result.capture.rows, 1))),
-                f"{item.first:%Y-%m-%d %H:%M}",
-                f"{item.last:%Y-%m-%d %H:%M}",
-                style="ours" if item.version == result.version else "",
-            )
-            for item in result.capture.versions
-        ),
-        note=f"Version {result.version} is judged. Times are UTC.",
-        absent="" if result.capture.versions else "No version answered in this window.",
-    )
-
-
-def _problems_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Problems",
-        columns=("problem", "count", "what it is", "first place"),
-        rows=tuple(
-            row(item.kind, item.count, words.PROBLEMS[item.kind], Cell(item.first, code=True))
-            for item in result.capture.problems
-        ),
-        absent="" if result.capture.problems else "Nothing was wrong with what was read.",
-    )
-
-
-def _periods_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Audited periods",
-        columns=("period", "state", "rows to draw from", "drawn", "labelled", "decided right"),
-        rows=tuple(
-            row(
-                words.span(item.start, item.end),
-                _STATES[item.state],
-                item.answers,
-                item.drawn,
-                item.right + item.wrong,
-                numeric(percent(item.right / max(item.right + item.wrong, 1))
-                        if item.state == "complete" else "")
-            )
-            for item in reversed(result.quality.periods)
-        ),
-        absent="" if result.quality.periods else words.audit_state(result),
-        folded=len(result.quality.periods) > _MOST_ROWS // 2,
-    )  # fmt: skip
-
-
-_STATES = {
-    "complete": "complete",
-    "open": "open: waits for labels",
-    "expired": "expired: too few labels in time, left out",
-}

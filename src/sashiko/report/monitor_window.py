@@ -71,7 +71,7 @@ def window_section(result: MonitorResult) -> Section:
             "Checks.",
         ),
         tables=tuple(tables),
-        figures=tuple(_figure(item) for item in drawn),
+        figures=tuple(_figure(item, number) for number, item in enumerate(drawn)),
     )
 
 
@@ -169,17 +169,19 @@ def _points(change: float) -> str:
     return f"{round(100 * change, 1) + 0.0:+.1f} points"
 
 
-def _figure(column: ColumnShares) -> Figure:
+def _figure(column: ColumnShares, number: int) -> Figure:
     items, captions = column.shares, []
     if len(items) > _MOST_CELLS:
         items = tuple(_most_changed(items, _MOST_CELLS // 2))
         captions.append(f"The {len(items)} most changed of {len(column.shares)} cells.")
     if any(share.reference is None or share.window is None for share in items):
         captions.append("A missing mark is hidden.")
-    return Figure(column.name, svg=_plot(column.name, items), caption=" ".join(captions))
+    return Figure(
+        column.name, svg=_plot(column.name, items, number=number), caption=" ".join(captions)
+    )
 
 
-def _plot(name: str, items: Sequence[Share]) -> Markup:
+def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
     """Draws the cells' shares of the reference and of the window, a row for each cell."""
     from matplotlib.lines import Line2D
 
@@ -207,7 +209,7 @@ def _plot(name: str, items: Sequence[Share]) -> Markup:
         axes.figure.legend(handles=entries, loc="outside upper left", ncols=2)
         changes = "; ".join(_change(share) for share in _most_changed(items, 5))
         alt = f"{name}: shares of the reference and of the window. Largest changes: {changes}."
-        return svg.to_svg(axes, name=f"distribution-{svg.identifier(name)}", alt=alt)
+        return svg.to_svg(axes, name=f"distribution-{number}", alt=alt)
 
 
 _REFERENCE = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",

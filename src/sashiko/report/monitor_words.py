@@ -88,6 +88,8 @@ def tolerance(check: MonitorCheck) -> str:
     """Formats a check's tolerance with its direction."""
     if check.name.endswith(GATE_SUFFIX):
         return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
+    if check.effect == DISPARATE_IMPACT and not check.tolerance:
+        return ""  # without a reference there is none
     is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT)
     return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -110,10 +111,13 @@ def to_svg(picture: "Figure | Axes", *, name: str, alt: str) -> Markup:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure: Any = getattr(picture, "figure", None) or picture
-    # Laid out once by hand: a figure that owns the engine is drawn twice.
-    ConstrainedLayoutEngine().execute(figure)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
+    with warnings.catch_warnings():
+        # The reader's browser has fonts for letters that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        # Laid out once by hand: a figure that owns the engine is drawn twice.
+        ConstrainedLayoutEngine().execute(figure)
+        figure.savefig(buffer, format="svg")
     text = _WRAPPING.sub("", buffer.getvalue())
     text = _REFERENCE.sub(rf"\g<1>{name}-", text)
     text = _ROOT.sub(

@@ -1,0 +1,55 @@
+"""What `sashiko monitor` prints of a window."""
+
+from sashiko.commands.monitor_text import describe_monitor
+from tests.unit.report.windows import windows
+
+
+def lines(result):
+    return describe_monitor(result).splitlines()
+
+
+def test_a_quiet_window_takes_three_lines_and_the_next_command():
+    result = windows(4)[-1]
+    assert lines(result) == [
+        "✓ OK  late-loans version 3, 2026-01-26 to 2026-02-02",
+        "11 of 11 checks are ok",
+        "audit: 2 audited periods complete, 14 of 100 rows labelled of the one up to 2026-02-02, "
+        "1 left out for too few labels in time.",
+        "next: sashiko monitor --labels FILE",
+    ]
+
+
+def test_each_alarm_has_a_line_with_its_size_and_tolerance():
+    result = windows(12, shifted=8)[-1]
+    alarms = [check for check in result.checks if check.outcome == "alarm"]
+    printed = [line for line in lines(result) if line.startswith("alarm: ")]
+    assert len(printed) == len(alarms) > 2
+    drift = alarms[0]
+    assert printed[0] == (
+        f"alarm: drift of product: Cohen's w {drift.value:.3f}, tolerated: at most 0.100"
+    )
+    assert any(line.endswith("tolerated: 0.8 to 1.25") for line in printed)
+    assert lines(result)[0].startswith("✕ ALARM")
+
+
+def test_checks_that_were_not_judged_share_a_line_by_reason():
+    result = windows(1, rows=60)[0]
+    printed = lines(result)
+    assert printed[0].startswith("– NOT JUDGED")
+    assert [line for line in printed if line.startswith("not judged: ")] == [
+        "not judged: 6 checks, such as missing values of amount: 63 rows, 100 are needed",
+        "not judged: 4 checks, such as disparate impact of age: 21 rows, 100 are needed",
+        "not judged: accuracy: 0 audited labels, 100 are needed",
+    ]
+
+
+def test_a_window_without_drawn_rows_asks_to_draw_some():
+    result = windows(1)[0]
+    result = result.model_copy(
+        update={"quality": result.quality.model_copy(update={"periods": ()})}
+    )
+    assert lines(result)[-3:] == [
+        "audit: No rows have been drawn for an audit yet.",
+        "next: sashiko monitor audit --rows 100",
+        "next: sashiko monitor --labels FILE",
+    ]
