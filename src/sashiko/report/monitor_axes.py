@@ -1,7 +1,7 @@
 """What the monitor's plots over time share: the axis of time, marks and legends."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,9 +53,16 @@ def mark_size(history: History) -> float:
     return min(7.0, max(3.6, 240 / len(history.results)))
 
 
-def mark(axes: "Axes", x: float, y: float, outcome: Outcome, *, size: float) -> None:
-    """Draws the outcome of a check of a window."""
-    axes.plot(x, y, linestyle="none", clip_on=False, **_style(outcome, size))
+def draw_marks(
+    axes: "Axes", points: Iterable[tuple[float, float, Outcome]], *, size: float
+) -> None:
+    """Draws outcomes at their places, (x, y, outcome)."""
+    places: dict[Outcome, list[tuple[float, float]]] = {}
+    for x, y, outcome in points:
+        places.setdefault(outcome, []).append((x, y))
+    for outcome, both in places.items():
+        axes.plot(*zip(*both, strict=True), linestyle="none", clip_on=False,
+                  **_style(outcome, size))  # fmt: skip
 
 
 def legend(axes: "Axes", handles: "Sequence[Artist]", *, columns: int = 2) -> None:

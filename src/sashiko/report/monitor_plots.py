@@ -16,9 +16,9 @@ from sashiko.report.monitor_axes import (
     BAD,
     DASHED,
     DOTTED,
+    draw_marks,
     legend,
     line_handle,
-    mark,
     mark_size,
     outcome_handles,
     over_time,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _OUTCOMES: tuple[Outcome, ...] = ("ok", "alarm", "not judged")
 _ROW = 19  # pixels of a row of outcomes
 _STRIP = 34  # pixels of a drift's strip
+_HIGHEST_RATIO = 3.0  # of disparate impact; higher ones are drawn at the top
 _HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
 
 
@@ -59,8 +60,8 @@ def outcomes(history: History, names: Sequence[str], others: Sequence[str]) -> M
     with over_time(history, height=96 + _ROW * len(rows)) as axes:
         size = mark_size(history)
         for index, (_, checks) in enumerate(reversed(rows)):
-            for result, check in checks:
-                mark(axes, middle(result), index, check.outcome, size=size)
+            points = [(middle(result), float(index), check.outcome) for result, check in checks]
+            draw_marks(axes, points, size=size)
         axes.set_yticks(range(len(rows)), [_short(name) for name, _ in reversed(rows)])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(-0.7, len(rows) - 0.3)
@@ -98,26 +99,26 @@ def disparity(history: History, facet: str, group: str) -> Markup:
     """Draws a group's disparate impact by window with its interval, against its reference."""
     points = [*history.disparities(facet, group)]
     with over_time(history, height=300) as axes:
-        size = mark_size(history)
         axes.axhline(1.0, color=svg.MUTED, linewidth=0.8, linestyle=DOTTED)
-        values, unknown = [1.0], []
+        values = [1.0]
         for result, point in points:
-            x = middle(result)
             values += _disparity_bounds(axes, result, point)
-            if point.window is None:
-                unknown.append(x)
-                continue
             if point.low is not None and point.high is not None:
-                axes.vlines(x, point.low, point.high, color=svg.DARK, linewidth=1.2)
-            change = change_check(result, point)
-            judged = [*([change] if change else []), *gate_checks(result, point)]
-            mark(axes, x, point.window, worst(judged), size=size)
+                axes.vlines(middle(result), point.low, point.high, color=svg.DARK, linewidth=1.2)
             values += [v for v in (point.window, point.low, point.high) if v is not None]
-        low, high = min(values), min(max(values), 3.0)
+        low, high = min(values), min(max(values), _HIGHEST_RATIO)
         air = max((high - low) * 0.1, 0.05)
-        axes.set(ylim=(max(low - air, 0), high + air), ylabel="disparate impact")
-        for x in unknown:
-            mark(axes, x, axes.get_ylim()[0], "not judged", size=size)
+        bottom, top = max(low - air, 0.0), high + air
+        axes.set(ylim=(bottom, top), ylabel="disparate impact")
+        draw_marks(
+            axes,
+            [
+                (middle(result), bottom if point.window is None else min(point.window, top),
+                 _disparity_outcome(result, point))
+                for result, point in points
+            ],
+            size=mark_size(history),
+        )  # fmt: skip
         axes.grid(True, axis="y")
         lines = [line_handle("reference", color=svg.INK),
                  line_handle("lowest tolerated change", color=BAD, linestyle=DASHED)]  # fmt: skip
@@ -168,14 +169,19 @@ def _strip(
     axes.axhline(base + height, color=BAD, linewidth=0.8, linestyle=DASHED)
     axes.plot(x, [math.nan if s is None else v for s, v in zip(sizes, y, strict=True)],
               color=svg.DARK, linewidth=0.9)  # fmt: skip
-    for (_, check), at, up in zip(checks, x, y, strict=True):
-        mark(axes, at, up, check.outcome, size=size)
+    outcomes = [check.outcome for _, check in checks]
+    draw_marks(axes, zip(x, y, outcomes, strict=True), size=size)
     name, last = checks[-1][1].name, sizes[-1]
     text = "–" if last is None else f"{last:.1f} ×"
     axes.annotate(text, (1.02, base + 0.2), xycoords=("axes fraction", "data"), va="center",
                   fontsize=9, fontweight="bold" if checks[-1][1].outcome == "alarm" else "normal"
                   )  # fmt: skip
     return f"{name} {text} ({checks[-1][1].outcome})"
+
+
+def _disparity_outcome(result: MonitorResult, point: Disparity) -> Outcome:
+    change = change_check(result, point)
+    return worst([*([change] if change else []), *gate_checks(result, point)])
 
 
 def _disparity_bounds(axes: "Axes", result: MonitorResult, point: Disparity) -> list[float]:

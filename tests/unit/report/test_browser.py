@@ -8,16 +8,22 @@ import yaml
 from sashiko.core.files import read_json, write_json
 from sashiko.pipeline.sweep.record import write_sweep
 from sashiko.report import write_report
+from sashiko.report.monitor_page import write_monitor_page
 from sashiko.report.sweep_page import write_sweep_page
 from tests.unit.contract.documents import document
 from tests.unit.pipeline.sweep.sweeps import recipe, sweep
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
 from tests.unit.report.test_intersections import CROSSED
+from tests.unit.report.windows import windows
 
 CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
   .filter(table => table.scrollWidth > table.clientWidth)"""
 WIDTHS = (400, 1200)
+OUTSIDE = """[...document.querySelectorAll('figure svg text')].filter(text => {
+  const [inner, outer] = [text, text.closest('svg')].map(item => item.getBoundingClientRect());
+  return inner.left < outer.left - 4 || inner.right > outer.right + 4;
+}).map(text => text.textContent)"""
 # A4 within the style sheet's margins, in CSS pixels.
 PAPER = (int((210 - 26) / 25.4 * 96), int((297 - 28) / 25.4 * 96))
 SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
@@ -86,6 +92,35 @@ def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, sweep_page, width)
         f"{metric} against DI age=old on the validation split"
         for metric in ("balanced accuracy", "accuracy")
     ]
+    tab.print_on(width=PAPER[0])
+    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
+
+
+MONITORED = {
+    "alarm": lambda: windows(14, shifted=10, deploy=5),
+    "one window": lambda: windows(1, rows=60),
+    "a year": lambda: windows(60, deploy=30, cells=50),
+    "no bias": lambda: windows(2, disparities=None, without_facets=None),
+}
+
+
+@pytest.fixture(scope="module", params=MONITORED)
+def monitor_page(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("monitor") / "monitor.html"
+    return write_monitor_page(MONITORED[request.param](), path)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_monitors_page_opens_whole_and_says_its_pictures(tab, monitor_page, width):
+    opens_whole(
+        tab, monitor_page, width=width, sections=["", "checks", "history", "window", "data"]
+    )
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
+    assert len(names) == tab.value("document.querySelectorAll('figure svg').length")
+    assert all(names)
+    # No label of a chart is cut off.
+    assert tab.value(OUTSIDE) == []
     tab.print_on(width=PAPER[0])
     assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
 
