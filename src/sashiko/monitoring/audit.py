@@ -4,21 +4,16 @@ Only drawn rows judge a model. Labels that arrive on their own are those of the 
 looked at, and their accuracy is that of such cases.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import pyarrow as pa
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.evaluation.metrics.arrays import Bools, Floats
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
 LABELS_NEEDED = 100
 # Of the drawn rows; those without a label may be the hard ones.
 LEAST_LABELLED = 0.9
-
-DRAW_SCHEMA = pa.schema([pa.field("key", pa.string()), pa.field("probability", pa.float64())])
 
 
 class AuditedAccuracy(Frozen):
@@ -32,23 +27,24 @@ class AuditedAccuracy(Frozen):
     reason: str = ""  # why there is no estimate; else empty
 
 
-def draw_rows(keys: Sequence[str], *, rows: int, seed: int) -> pa.Table:
+def draw_positions(count: int, *, rows: int, seed: int) -> Ints:
     """Draws the rows of a window that are to be labelled, all with the same probability.
 
     Args:
-        keys: of the window's rows, each once; their order does not matter.
+        count: rows of the window, in an order that does not depend on how they were read.
         rows: to draw; of a smaller window all are taken.
-        seed: of the draw; equal keys and seeds give equal rows.
+        seed: of the draw; equal counts and seeds give equal rows.
 
     Returns:
-        `DRAW_SCHEMA`, ordered by key: the rows with the probability that each had to be drawn.
+        Positions from 0 to count - 1, sorted, shape (min(rows, count),).
     """
-    ordered = sorted(keys)
-    count = min(rows, len(ordered))
-    chosen = np.random.default_rng(seed).choice(len(ordered), count, replace=False)
-    probability = count / len(ordered) if ordered else 0.0
-    columns = [[ordered[index] for index in np.sort(chosen)], [probability] * count]
-    return pa.table(columns, schema=DRAW_SCHEMA)
+    chosen = np.random.default_rng(seed).choice(count, min(rows, count), replace=False)
+    return np.sort(chosen)
+
+
+def enough_labels(drawn: int) -> int:
+    """Returns how many of a period's drawn rows need a label before the others may be left out."""
+    return max(1, int(np.ceil(drawn * LEAST_LABELLED)))
 
 
 def audited_accuracy(right: Bools, probabilities: Floats, *, drawn: int) -> AuditedAccuracy:
@@ -67,7 +63,7 @@ def audited_accuracy(right: Bools, probabilities: Floats, *, drawn: int) -> Audi
         The estimate; none if fewer than 9 in 10 of the drawn rows, or fewer than 100, are labelled.
     """
     labelled = len(right)
-    needed = max(LABELS_NEEDED, int(np.ceil(drawn * LEAST_LABELLED)))
+    needed = max(LABELS_NEEDED, enough_labels(drawn))
     if labelled < needed:
         reason = f"{labelled:,} of {drawn:,} drawn rows are labelled, {needed:,} are needed"
         return AuditedAccuracy(

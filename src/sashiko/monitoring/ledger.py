@@ -45,6 +45,18 @@ QUALIFY row_number() OVER (PARTITION BY key, version ORDER BY time, score, decis
 """
 
 
+def create_ledger(folder: Path) -> None:
+    """Creates a ledger without rows where there is none.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    path = folder / _DELETIONS_FILE
+    if not path.exists():
+        write_batches(path, [], schema=_DELETIONS)
+        folder.chmod(0o700)
+
+
 def add_rows(folder: Path, rows: Path) -> int:
     """Adds captured rows to the days that they belong to; rows without a key are left out.
 

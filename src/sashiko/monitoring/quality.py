@@ -37,9 +37,10 @@ class LabelSummary(Frozen):
     ordinary_wrong: int  # those that do not
     waiting: int  # rows of the window without a label
     known: int  # labels of all of this version's answers, drawn or not, in the window or before
-    duplicated: int  # labels for a row that had one already, which are left out
-    late: int  # labels of drawn rows that came after their period expired, which are left out
-    unknown: int  # labels for a key that this version never answered
+    duplicated: int  # labels of answered rows that differ from an earlier one, which counts
+    # Labels of drawn rows that came after their period was complete or expired, which are left out.
+    late: int
+    unknown: int  # keys with a label that no version ever answered
 
 
 class Quality(Frozen):

@@ -4,37 +4,34 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sashiko.monitoring.audit import audited_accuracy, draw_rows
-
-KEYS = [f"C{number:04d}" for number in range(400)]
+from sashiko.monitoring.audit import audited_accuracy, draw_positions, enough_labels
 
 
-def test_drawn_rows_are_of_the_window_and_carry_their_probability() -> None:
-    drawn = draw_rows(KEYS, rows=100, seed=1)
-    assert len(set(drawn["key"].to_pylist()) & set(KEYS)) == 100
-    assert set(drawn["probability"].to_pylist()) == {0.25}
-
-
-def test_the_draw_depends_on_keys_and_seed_and_not_on_the_order_of_the_keys() -> None:
-    assert draw_rows(KEYS, rows=50, seed=1).equals(draw_rows(KEYS[::-1], rows=50, seed=1))
-    assert not draw_rows(KEYS, rows=50, seed=1).equals(draw_rows(KEYS, rows=50, seed=2))
+def test_the_draw_depends_on_its_seed_alone() -> None:
+    drawn = draw_positions(400, rows=50, seed=1)
+    assert drawn.tolist() == sorted(set(drawn.tolist()))
+    assert np.array_equal(drawn, draw_positions(400, rows=50, seed=1))
+    assert not np.array_equal(drawn, draw_positions(400, rows=50, seed=2))
 
 
 def test_all_rows_have_the_same_chance() -> None:
     times = Counter(
-        key
+        position
         for seed in range(400)
-        for key in draw_rows(KEYS[:20], rows=5, seed=seed)["key"].to_pylist()
+        for position in draw_positions(20, rows=5, seed=seed).tolist()
     )
+    assert len(times) == 20
     assert min(times.values()) > 60
     assert max(times.values()) < 140
 
 
 def test_a_window_smaller_than_the_draw_is_taken_whole() -> None:
-    drawn = draw_rows(KEYS[:7], rows=100, seed=1)
-    assert drawn["key"].to_pylist() == KEYS[:7]
-    assert set(drawn["probability"].to_pylist()) == {1.0}
-    assert len(draw_rows([], rows=100, seed=1)) == 0
+    assert draw_positions(7, rows=100, seed=1).tolist() == [*range(7)]
+
+
+@pytest.mark.parametrize(("drawn", "enough"), [(0, 1), (1, 1), (10, 9), (100, 90), (101, 91)])
+def test_nine_in_ten_labels_are_enough_and_none_never_is(drawn: int, enough: int) -> None:
+    assert enough_labels(drawn) == enough
 
 
 def _right(count: int, of: int) -> np.ndarray:

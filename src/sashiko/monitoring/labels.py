@@ -1,0 +1,186 @@
+"""The stores of labels and facets by key, as they arrive after the answers.
+
+The first label of a key counts. A later one that differs is kept beside it, so that it can be
+counted, and judges nothing: whoever sees a decision could else correct a label after it. Of facets
+the last ones count, apart from the labels, in a folder that only the bias evaluator reads.
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from sashiko.contract.model import Contract
+from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
+from sashiko.core.scratch import scratch_database, stream_query
+from sashiko.core.yaml_models import Frozen
+from sashiko.monitoring.draws import create_draws
+from sashiko.monitoring.label_file import facet_columns, load_label_file
+from sashiko.monitoring.ledger import create_ledger
+from sashiko.monitoring.times import microseconds
+
+if TYPE_CHECKING:
+    import duckdb
+
+LABEL_SCHEMA: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("label", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),  # when it was received
+    ]
+)
+_LABELS_FILE: Final = "labels.parquet"
+_FACETS_FILE: Final = "facets.parquet"
+_FIRST_LABELS: Final = """
+CREATE VIEW first_labels AS SELECT key, label, time FROM labels WHERE time <= {now}
+QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, label) = 1
+"""
+# `latest` is the time of the key's last label so far: a later label has a later time, even if both
+# arrive in one second or the clock was put back.
+_FILE_LABELS: Final = """
+CREATE TABLE file_labels AS
+SELECT key, new.label, counted.label AS counted, latest,
+list_contains(labels, new.label) AS is_stored
+FROM (SELECT DISTINCT key, label FROM file_rows WHERE label IS NOT NULL) AS new
+LEFT JOIN first_labels AS counted USING (key)
+LEFT JOIN (SELECT key, max(time) AS latest, list(label) AS labels FROM labels GROUP BY key)
+USING (key)
+"""
+_COUNTS: Final = """
+SELECT count(*) FILTER (counted IS NULL), count(*) FILTER (counted = label),
+count(*) FILTER (counted <> label) FROM file_labels
+"""
+_ALL_LABELS: Final = """
+SELECT key, label, time FROM labels
+UNION ALL SELECT key, label, greatest({now}, coalesce(latest + 1, {now})) FROM file_labels
+WHERE is_stored IS NOT TRUE ORDER BY key, time, label
+"""
+
+
+class AddedLabels(Frozen):
+    """What a file brought."""
+
+    rows: int  # of the file
+    unlabelled: int  # rows whose label is empty
+    added: int  # labels of keys that had none
+    known: int  # labels that the store had already
+    duplicated: int  # labels that differ from the one that the key had, which counts
+    facets: int | None  # keys whose facets were stored; None if the file has no facets
+
+
+def create_stores(
+    contract: Contract, *, ledger: Path, labels: Path, draws: Path, facets: Path
+) -> None:
+    """Creates the stores of the monitor where they are missing, without rows.
+
+    A job's input may not be empty, so each of the folders has a file from the start.
+
+    Raises:
+        InputError: if a file cannot be written.
+    """
+    create_ledger(ledger)
+    create_draws(draws)
+    for path, schema in (
+        (labels / _LABELS_FILE, LABEL_SCHEMA),
+        (facets / _FACETS_FILE, facet_schema(contract)),
+    ):
+        if not path.exists():
+            write_batches(path, [], schema=schema)
+            path.parent.chmod(0o700)
+
+
+def facet_schema(contract: Contract) -> pa.Schema:
+    """Returns the schema of `facets.parquet`: the key, facets and group variable, as strings."""
+    return pa.schema([(name, pa.string()) for name in ("key", *facet_columns(contract))])
+
+
+def add_labels(
+    path: Path, contract: Contract, *, labels: Path, facets: Path, now: dt.datetime
+) -> AddedLabels:
+    """Adds the labels of a file, and its facets if it has them, to stores of `create_stores`.
+
+    A second call with the same file adds nothing, so whoever was interrupted repeats the command.
+
+    Args:
+        path: a CSV or Parquet file; see `load_label_file`.
+        contract: names and types the columns.
+        labels: the folder of the labels.
+        facets: the folder of the facets.
+        now: when the labels were received; only whole seconds count.
+
+    Raises:
+        InputError: as `load_label_file`; or if a store is missing, damaged or cannot be written.
+    """
+    received = microseconds(now.replace(microsecond=0))
+    with scratch_database(f"add the labels of {path}") as connection:
+        file = load_label_file(connection, path, contract)
+        create_labels_view(connection, labels)
+        create_first_labels_view(connection)
+        connection.execute(_FILE_LABELS)
+        ((added, known, duplicated),) = connection.execute(_COUNTS).fetchall()
+        ((unlabelled,),) = connection.execute(
+            "SELECT count(*) FROM file_rows WHERE label IS NULL"
+        ).fetchall()
+        stored = None if file.facets is None else _add_facets(connection, facets, contract)
+        batches = stream_query(
+            connection, _ALL_LABELS.format(now=received), schema=LABEL_SCHEMA, rows=ROW_GROUP_ROWS
+        )
+        write_batches(labels / _LABELS_FILE, batches, schema=LABEL_SCHEMA)
+    return AddedLabels(
+        rows=file.rows,
+        unlabelled=unlabelled,
+        added=added,
+        known=known,
+        duplicated=duplicated,
+        facets=stored,
+    )
+
+
+def create_labels_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
+    """Creates the view `labels` of a store; its times are microseconds since 1970.
+
+    Raises:
+        InputError: if the file is missing or damaged.
+    """
+    path = folder / _LABELS_FILE
+    open_parquet(path).close()
+    connection.read_parquet(str(path)).create_view("label_file")
+    connection.execute(
+        "CREATE VIEW labels AS SELECT key, label, epoch_us(time) AS time FROM label_file"
+    )
+
+
+def create_first_labels_view(
+    connection: "duckdb.DuckDBPyConnection", *, now: dt.datetime | None = None
+) -> None:
+    """Creates the view `first_labels`, a row a key, of those received by `now`; None for all."""
+    limit = "time" if now is None else str(microseconds(now))
+    connection.execute(_FIRST_LABELS.format(now=limit))
+
+
+def _add_facets(connection: "duckdb.DuckDBPyConnection", folder: Path, contract: Contract) -> int:
+    """Writes the file's facets over those of the same keys; a row that lacks one is left out."""
+    path = folder / _FACETS_FILE
+    names = facet_columns(contract)
+    with open_parquet(path) as file:
+        stored = file.schema_arrow.names
+    connection.read_parquet(str(path)).create_view("stored_facets")
+    # A facet that joined the contract later is null in older rows.
+    old = ", ".join(f'"{name}"' if name in stored else "NULL" for name in names)
+    columns = [f"f{place}" for place in range(len(names))]
+    complete = " AND ".join(f"{name} IS NOT NULL" for name in columns[: len(contract.facets)])
+    connection.execute(
+        f"CREATE TABLE new_facets AS SELECT DISTINCT ON (key) key, {', '.join(columns)} "  # noqa: S608 - the code's own names
+        f"FROM file_rows WHERE key IS NOT NULL AND {complete} ORDER BY key, place"
+    )
+    batches = stream_query(
+        connection,
+        f"FROM new_facets UNION ALL SELECT key, {old} FROM stored_facets "  # noqa: S608 - the contract's names are checked
+        "ANTI JOIN new_facets USING (key) ORDER BY key",
+        schema=facet_schema(contract),
+        rows=ROW_GROUP_ROWS,
+    )
+    write_batches(path, batches, schema=facet_schema(contract))
+    ((count,),) = connection.execute("SELECT count(*) FROM new_facets").fetchall()
+    return int(count)
