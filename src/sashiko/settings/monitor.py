@@ -43,6 +43,13 @@ class MonitorSection(Frozen):
         description="largest probability that the audit ever raises an alarm between two deploys "
         "while the accuracy is within its tolerance",
     )
+    label_days: int = Field(
+        28,
+        ge=1,
+        le=365,
+        description="days after its end within which an audited period needs its labels; one "
+        "without them by then is left out for good",
+    )
     bias_tolerance: float = Field(
         0.1,
         gt=0,

@@ -1,0 +1,35 @@
+"""Quality: the accuracy on audited labels, judged, and on ordinary ones, shown apart.
+
+    python -m sashiko.steps.monitor.quality
+
+Inputs `config` (the recipe's monitor), `labels` (JoinLabels' counts) and `reference`.
+Output `quality` (`quality.json`).
+"""
+
+import argparse
+import sys
+
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.monitoring.audited_quality import measure_quality
+from sashiko.monitoring.quality import LABELS_FILE, read_labels, write_quality
+from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
+from sashiko.settings.monitor import MonitorSection
+from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_section
+
+
+def main() -> None:
+    """Runs the step."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    quality = measure_quality(
+        read_labels(processing_input("labels") / LABELS_FILE),
+        reference_accuracy=read_reference(processing_input("reference") / REFERENCE_FILE).accuracy,
+        settings=read_section(MonitorSection, "monitor"),
+    )
+    write_quality(quality, processing_output("quality"))
+    check = quality.check
+    print(f"{check.name}: {check.outcome}, {check.reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_step(main)
