@@ -138,7 +138,11 @@ def audit(
     monitored = _open(window, now, version, place=(env, recipe, home))
     if labels is not None:
         _add_labels(monitored, labels)
-        return
+    if rows is not None:
+        _draw(monitored, rows, out)
+
+
+def _draw(monitored: _Monitored, rows: int, out: Path | None) -> None:
     from sashiko.monitoring.audit_sheet import write_sheet
     from sashiko.monitoring.draws import draw_period
     from sashiko.monitoring.times import basic_time

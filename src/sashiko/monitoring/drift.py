@@ -14,7 +14,6 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.monitoring.checks import COHENS_W, Measurement
 
 ROWS_NEEDED = 100
-COHENS_W = "Cohen's w"  # the effect
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
 _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
 

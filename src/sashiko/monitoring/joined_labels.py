@@ -53,6 +53,7 @@ count(*) FILTER (label <> decision AND drawn.key IS NULL),
 count(*) FILTER (label IS NULL)
 FROM answers LEFT JOIN drawn USING (key) LEFT JOIN first_labels USING (key) WHERE in_window
 """
+_KNOWN: Final = "SELECT count(*) FROM first_labels SEMI JOIN answers USING (key)"
 _DUPLICATED: Final = """
 SELECT count(*) - count(DISTINCT key) FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
 """
@@ -109,6 +110,7 @@ def join_labels(
         periods, late = _periods(connection, end=end, now=now, wait=dt.timedelta(days=label_days))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated,),) = connection.execute(_DUPLICATED, [microseconds(now)]).fetchall()
+        ((known,),) = connection.execute(_KNOWN).fetchall()
         ((unknown,),) = connection.execute(_UNKNOWN).fetchall()
     return LabelSummary(
         version=version,
@@ -116,6 +118,7 @@ def join_labels(
         ordinary_right=right,
         ordinary_wrong=wrong,
         waiting=waiting,
+        known=known,
         duplicated=duplicated,
         late=late,
         unknown=unknown,

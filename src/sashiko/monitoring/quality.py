@@ -36,7 +36,7 @@ class LabelSummary(Frozen):
     ordinary_right: int  # labels of rows that were not drawn, of the window, that agree
     ordinary_wrong: int  # those that do not
     waiting: int  # rows of the window without a label
-    known: int  # labels of all of this version's answers, drawn or not, in the window or before
+    known: int  # labels of all of this version's answers, drawn or not, whenever they were given
     duplicated: int  # labels of answered rows that differ from an earlier one, which counts
     # Labels of drawn rows that came after their period was complete or expired, which are left out.
     late: int

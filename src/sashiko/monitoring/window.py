@@ -90,28 +90,23 @@ def summarise(checks: Sequence[MonitorCheck], *, rows: int) -> str:
     alarms = [check.name for check in checks if check.outcome == "alarm"]
     judged = sum(check.outcome != "not judged" for check in checks)
     others = len(checks) - judged
+    count = "1 check" if judged == 1 else f"{judged} checks"
     if alarms:
         verb = "raises" if len(alarms) == 1 else "raise"
         rest = f", and {others} could not be judged" if others else ""
-        return f"{len(alarms)} of {_count(judged)} {verb} an alarm{rest}: {'; '.join(alarms)}."
+        return f"{len(alarms)} of {count} {verb} an alarm{rest}: {'; '.join(alarms)}."
     if judged:
-        return (
-            f"No alarm: {_count(judged)} judged, {others} could not be."
-            if others
-            else f"No alarm: {_count(judged)} judged, all that there are."
-        )
-    why = f"{checks[0].name}: {checks[0].reason}" if rows else "no row was captured"
-    return f"None of {_count(others)} could be judged: {why}."
+        rest = f", {others} could not be judged" if others else ""
+        return f"No alarm: {count} judged{rest}."
+    if not rows:
+        return "Nothing could be judged: no row was captured."
+    return f"Nothing could be judged, such as {checks[0].name}: {checks[0].reason}."
 
 
 def alarm_line(check: MonitorCheck) -> str:
     """Describes an alarm with its size."""
     value = "" if check.value is None else f" ({check.effect} {check.value:.3g})"
     return f"alarm: {check.name}: {check.reason}{value}"
-
-
-def _count(checks: int) -> str:
-    return "1 check" if checks == 1 else f"{checks} checks"
 
 
 def _estimate_accuracy(

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.rows import captured_columns, stream_requests
-from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.checks import COHENS_W, Measurement
 from sashiko.monitoring.clusters import FEWEST_REQUESTS, Clusters
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.columns import cells_of
 from sashiko.monitoring.distributions import make_distribution
-from sashiko.monitoring.drift import COHENS_W, ROWS_NEEDED, measure_drift
+from sashiko.monitoring.drift import ROWS_NEEDED, measure_drift
 from sashiko.monitoring.reference import Reference
 from sashiko.monitoring.result import SCORES_DRIFT, TEXTS_DRIFT, Drift
 from sashiko.monitoring.text_drift import measure_text_drift

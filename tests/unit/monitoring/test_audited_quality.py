@@ -31,6 +31,7 @@ def quality(*periods, right=0, wrong=0):
         ordinary_right=right,
         ordinary_wrong=wrong,
         waiting=0,
+        known=0,
         duplicated=0,
         late=0,
         unknown=0,

@@ -38,7 +38,7 @@ def test_a_quiet_window_is_ok(job: WindowJob, capsys: pytest.CaptureFixture[str]
     job.window()
     result = _judged(job)
     assert result.outcome == "ok"
-    assert result.summary == "No alarm: 4 checks judged, 1 could not be."
+    assert result.summary == "No alarm: 4 checks judged, 1 could not be judged."
     assert capsys.readouterr().err == f"{result.summary}\n"
     assert [check.name for check in result.checks] == [*INPUTS_AND_DRIFT, "audited accuracy"]
     assert (result.group, result.recipe, result.version) == ("loans", "lending", 7)
@@ -78,6 +78,14 @@ def test_a_broken_rule_raises_an_alarm_and_withdraws_the_label_free_estimate(
     result = _judged(job)
     assert result.outcome == "alarm"
     assert result.label_free.withdrawn == "alarm: rule of product"
+
+
+def test_several_alarms_are_all_named(job: WindowJob) -> None:
+    job.window(inputs="alarm", audit="alarm", product=SHIFTED)
+    assert _judged(job).summary == (
+        "3 of 4 checks raise an alarm, and 1 could not be judged: "
+        "rule of product; drift of product; audited accuracy."
+    )
 
 
 def test_kept_rules_do_not_stand_for_judged_inputs(job: WindowJob) -> None:
@@ -134,7 +142,7 @@ def test_too_few_rows_are_not_judged_and_say_how_many_are_needed(job: WindowJob)
     )  # fmt: skip
     result = _judged(job)
     assert result.outcome == "not judged"
-    assert result.summary == "None of 5 checks could be judged: rule of product: no change."
+    assert result.summary == "Nothing could be judged, such as rule of product: no change."
     product = result.checks[1]
     assert (product.rows, product.rows_needed) == (60, 100)
     assert product.reason == "60 rows, 100 are needed"
@@ -144,7 +152,7 @@ def test_an_empty_window_says_so(job: WindowJob) -> None:
     job.window(
         product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, audit="not judged", inputs="not judged"
     )
-    assert _judged(job).summary == "None of 5 checks could be judged: no row was captured."
+    assert _judged(job).summary == "Nothing could be judged: no row was captured."
 
 
 def test_small_cells_are_hidden(job: WindowJob) -> None:
