@@ -83,9 +83,9 @@ def test_a_key_that_is_answered_again_is_a_row_of_the_first_period_alone(stores)
 def test_two_versions_of_one_period_have_their_own_draws(stores) -> None:
     stores.answer(["a", "b"])
     stores.answer(["a", "c"], version=8)
-    assert keys_of(stores.draw(0)) == ["a", "b"]
-    assert keys_of(stores.draw(0, version=8)) == ["a", "c"]
-    assert keys_of(stores.draw(0)) == ["a", "b"]
+    one, other = stores.draw(0), stores.draw(0, version=8)
+    assert keys_of(one) == ["a", "b"]
+    assert keys_of(other) == ["a", "c"]
 
 
 def test_the_end_is_not_part_of_a_period(stores) -> None:

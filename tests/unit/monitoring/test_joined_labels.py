@@ -213,7 +213,16 @@ def test_no_period_after_an_open_one_is_bet_on() -> None:
     assert [item.right for item in bet_periods(periods)] == [0, 2]
 
 
-WEEKS, ROWS = 3, 4
+WEEKS, ROWS = 3, 11
+# Of a period: days after its end at which most labels arrive, and how much later each one does.
+ARRIVALS = st.tuples(
+    st.sampled_from([-3, 2, 12, 22]),
+    st.lists(
+        st.tuples(st.sampled_from(["yes", "no"]), st.sampled_from([0, 0, 0, 0, 0, 7, 30])),
+        min_size=ROWS,
+        max_size=ROWS,
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -223,29 +232,20 @@ def audited(tmp_path_factory):
     return stores, drawn
 
 
-@settings(max_examples=8, deadline=None)
-@given(
-    arrivals=st.lists(
-        st.tuples(
-            st.integers(0, WEEKS - 1),
-            st.integers(0, ROWS - 1),
-            st.sampled_from(["yes", "no"]),
-            st.integers(-7, LABEL_DAYS + 3),
-        ),
-        max_size=30,
-    )
-)
+@settings(max_examples=12, deadline=None)
+@given(arrivals=st.lists(ARRIVALS, min_size=WEEKS, max_size=WEEKS))
 def test_a_later_look_only_appends_to_what_was_bet_on(audited, arrivals) -> None:
     stores, drawn = audited
     rows = [
-        {"key": drawn[number][row], "label": label, "time": week(number).end + day * DAY}
-        for number, row, label, day in arrivals
+        {"key": key, "label": label, "time": week(number).end + (most + more) * DAY}
+        for number, (most, labels) in enumerate(arrivals)
+        for key, (label, more) in zip(drawn[number], labels, strict=True)
     ]
     labels = pa.Table.from_pylist(rows, LABEL_SCHEMA)
     write_table(stores.folder("labels") / "labels.parquet", labels)
     looks = [
         list(bet_periods(stores.join(WEEKS - 1, now=week(0).end + day * DAY).periods))
-        for day in range(0, LABEL_DAYS + 7 * WEEKS, 12)
+        for day in (16, 24, 31, 60)
     ]
     for before, after in pairwise(looks):
         assert after[: len(before)] == before
