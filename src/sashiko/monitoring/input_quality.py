@@ -142,6 +142,7 @@ def _breach(item: Expectation, result: "ExpectationValidationResult", *, rows: i
             f"the contract's rule `{item.name}` cannot be evaluated on captured rows: correct it"
         )
     details = result.result
+    share: float | None
     if item.kind == NON_NULL_SHARE:
         share = 1 - float(details["observed_value"])
     else:

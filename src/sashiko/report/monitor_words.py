@@ -16,8 +16,8 @@ from sashiko.monitoring.checks import (
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report.words import estimate, percent
 
-DRAW_COMMAND: Final = "sashiko monitor audit --rows 100"
-LABELS_COMMAND: Final = "sashiko monitor --labels FILE"
+_DRAW: Final = "sashiko monitor audit --recipe {} --rows 100"
+_ADD_LABELS: Final = "sashiko monitor --recipe {} --labels FILE"
 WORDS: Final[Mapping[Outcome, str]] = {
     "ok": "✓ OK",
     "alarm": "✕ ALARM",
@@ -139,8 +139,9 @@ def next_steps(result: MonitorResult) -> Iterator[str]:
 
 def commands(result: MonitorResult) -> tuple[str, ...]:
     """Returns the commands of the next steps."""
-    draw = () if _is_drawn(result) else (DRAW_COMMAND,)
-    return (*draw, LABELS_COMMAND) if draw or _is_open(result) else ()
+    draw = () if _is_drawn(result) else (_DRAW,)
+    templates = (*draw, _ADD_LABELS) if draw or _is_open(result) else ()
+    return tuple(template.format(result.recipe) for template in templates)
 
 
 def _is_open(result: MonitorResult) -> bool:

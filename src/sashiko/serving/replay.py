@@ -73,7 +73,7 @@ def replay_file(
                     print(f"answered {done:,} of {rows.num_rows:,}", file=sys.stderr)
         if refused:
             print(f"{refused:,} requests were refused", file=sys.stderr)
-    return rows.num_rows
+    return int(rows.num_rows)
 
 
 def _time_column(contract: Contract) -> str:

@@ -15,7 +15,7 @@ def test_a_quiet_window_takes_three_lines_and_the_next_command():
         "11 of 11 checks are ok",
         "audit: 2 audited periods complete, 14 of 100 rows labelled of the one up to 2026-02-02, "
         "1 left out for too few labels in time.",
-        "next: sashiko monitor --labels FILE",
+        "next: sashiko monitor --recipe late-loans --labels FILE",
     ]
 
 
@@ -50,6 +50,6 @@ def test_a_window_without_drawn_rows_asks_to_draw_some():
     )
     assert lines(result)[-3:] == [
         "audit: No rows have been drawn for an audit yet.",
-        "next: sashiko monitor audit --rows 100",
-        "next: sashiko monitor --labels FILE",
+        "next: sashiko monitor audit --recipe late-loans --rows 100",
+        "next: sashiko monitor --recipe late-loans --labels FILE",
     ]

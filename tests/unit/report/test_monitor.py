@@ -19,10 +19,12 @@ from sashiko.report.monitor_history import History
 from sashiko.report.monitor_page import write_monitor_page
 from sashiko.report.monitor_plots import outcomes, rows
 from sashiko.report.monitor_window import columns
-from sashiko.report.monitor_words import DRAW_COMMAND, LABELS_COMMAND, PROBLEMS
+from sashiko.report.monitor_words import PROBLEMS
 from tests.unit.report.test_html import HOSTILE, Page
 from tests.unit.report.windows import WEEK, windows
 
+DRAW = "sashiko monitor audit --recipe late-loans --rows 100"
+LABELS = "sashiko monitor --recipe late-loans --labels FILE"
 SECTIONS = ("checks", "history", "window", "data")
 MARK = re.compile(r'<span class="mark (ok|alarm|unjudged)">')
 
@@ -65,7 +67,7 @@ def test_an_alarm_is_named_first_with_what_it_means_and_what_to_do(alarmed, alar
     assert "late-loans, version 4: 2026-04-06 to 2026-04-13" in top
     assert "The requests are not like the rows that the version was tested on" in top
     assert "bring it to whoever answers for fairness" in top
-    assert LABELS_COMMAND in top
+    assert LABELS in top
 
 
 def test_alarms_are_the_first_rows_of_the_checks(alarmed, alarm):
@@ -190,8 +192,8 @@ def test_without_a_draw_of_the_window_the_next_step_is_to_draw():
     settled = tuple(item for item in result.quality.periods if item.end <= result.start)
     page = page_of([changed(result, quality=changed(result.quality, periods=settled))])
     top = page.text("decision")
-    assert DRAW_COMMAND in top
-    assert top.index(DRAW_COMMAND) < top.index(LABELS_COMMAND)
+    assert DRAW in top
+    assert top.index(DRAW) < top.index(LABELS)
 
 
 def test_a_labelled_window_asks_for_nothing():

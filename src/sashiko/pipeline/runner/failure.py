@@ -34,14 +34,20 @@ def failure_reason(process_exit: Exit, job: Job, *, workspace: Workspace, log: P
 
 
 def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
-    """Formats the report of a failed step: reason, last lines, log, commands."""
+    """Formats the report of a failed step: reason, last lines, log, commands.
+
+    Args:
+        step: the failed one.
+        run_folder: of its run.
+        command: the command line that runs it and all that follows again.
+    """
     log = run_folder / step.log
     rerun = run_folder / "work" / step.name / "rerun.sh"
     lines = [f"step {step.name} failed: {step.reason}"]
     if step.log and (tail := last_lines(log, _SHOWN_LINES)):
         lines += ["", f"the last lines of {log}:", *(f"  {line.rstrip()}" for line in tail)]
     lines += ["", "after the fix, run this step and all that follows again:"]
-    lines += [f"  {command} --from {step.name}"]
+    lines += [f"  {command}"]
     if rerun.is_file():
         lines += ["or the step alone, in its folders as they are:", f"  sh {rerun}"]
     return "\n".join(lines)

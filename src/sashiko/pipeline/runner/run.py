@@ -154,7 +154,8 @@ def run_definition(
             finally:
                 record = state.finish()
                 _remove_empty(folder / "work")
-        _report(record, folder=folder, view=view)
+        takes_results = any(step.cached for step in definition.steps)
+        _report(record, folder=folder, view=view, takes_results=takes_results)
         return record
 
 
@@ -219,11 +220,13 @@ def _remove_empty(work: Path) -> None:
         work.rmdir()
 
 
-def _report(record: RunRecord, *, folder: Path, view: View) -> None:
+def _report(record: RunRecord, *, folder: Path, view: View, takes_results: bool) -> None:
+    """Tells what stopped the run; `takes_results` of earlier runs makes `--from` worth naming."""
     if record.status == "blocked":
         view.note(f"blocked by {record.reason}")
     for step in record.steps:
         if step.status == "failed":
-            view.note(failure_report(step, run_folder=folder, command=record.command))
+            command = f"{record.command} --from {step.name}" if takes_results else record.command
+            view.note(failure_report(step, run_folder=folder, command=command))
     if record.status == "interrupted":
         view.note(f"run {record.id} was stopped; the same command takes up where it left off")

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def copy_ledger(source: Path, out: Path) -> None:
-    """Copies the ledger's files, but not their modes: an input may be read-only.
+    """Copies the ledger's files.
 
     Raises:
         InputError: if a file cannot be copied.

@@ -170,8 +170,8 @@ def check(name: str, outcome: Outcome) -> MonitorCheck:
 def quality(audit: Outcome) -> Quality:
     accuracy = AuditedAccuracy(drawn=200, labelled=200, value=0.7, low=0.65, high=0.75)
     labels = LabelSummary(
-        version=7, periods=(), ordinary_right=3, ordinary_wrong=1, waiting=0, known=4, duplicated=0, late=0,
-        unknown=0,
+        version=7, periods=(), ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
+        duplicated=0, late=0, unknown=0,
     )  # fmt: skip
     return Quality(
         check=check("audited accuracy", audit), periods=(), latest=accuracy, since_deploy=accuracy,

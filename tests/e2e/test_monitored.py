@@ -1,0 +1,82 @@
+"""A served model is monitored: quiet weeks, labels of drawn rows, and a week with a shift."""
+
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.monitored import Weeks, replay_weeks
+from tests.e2e.project import GROUP, Project
+
+PROJECT = "registered"
+
+
+@pytest.fixture(scope="module")
+def weeks(registered: Project) -> Weeks:
+    """Three weeks of requests to the approved version, the third one shifted."""
+    approved = registered.sashiko("model", "approve", "1", "--recipe", "tiny", "--reason", "ok")
+    assert approved.returncode == 0, approved.stderr
+    replayed = replay_weeks(registered, rows=1200, seed=3)
+    assert f"{GROUP} version 1 answered 600 requests" in replayed.replay.stdout
+    return replayed
+
+
+def test_a_quiet_week_raises_no_alarm(weeks: Weeks) -> None:
+    done = weeks.judge(1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"OK  {GROUP} version 1" in done.stdout
+    assert "not judged: accuracy of audited rows: 0 audited labels, 100 are needed" in done.stdout
+    assert "retraining: not now: there is no alarm" in done.stdout
+    [result] = weeks.results()
+    assert (result["outcome"], result["capture"]["rows"]) == ("ok", 200)
+    assert (weeks.project.home / f"monitor/{GROUP}.html").is_file()
+
+
+def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> None:
+    drawn = weeks.audit(1, "--rows", "120", "--out", tmp_path / "sheet.csv")
+    assert drawn.returncode == 0, drawn.stderr
+    keys = {row["complaint_id"] for row in csv.DictReader((tmp_path / "sheet.csv").open())}
+    assert len(keys) == 120
+    labelled = weeks.judge(2, "--labels", weeks.file)
+    assert labelled.returncode == 0, labelled.stdout + labelled.stderr
+    quality = weeks.results()[-1]["quality"]
+    [period] = quality["periods"]
+    labels = {row["complaint_id"]: row["escalate"] for row in pq.read_table(weeks.file).to_pylist()}
+    answers = registered_decisions(weeks)
+    right = sum(answers[key] == labels[key] for key in keys)
+    assert (period["state"], period["right"], period["wrong"]) == ("complete", right, 120 - right)
+    assert quality["check"]["rows"] == 120
+    assert quality["ordinary_rows"] == 200  # of the second week, which judge nothing
+
+
+def registered_decisions(weeks: Weeks) -> dict[str, str]:
+    """The decision of each answered row, from the ledger."""
+    days = list(
+        weeks.project.home.glob("monitor/s3/*snapshots*/monitor/*/ledger/????-??-??.parquet")
+    )
+    rows = pa.concat_tables(pq.read_table(day) for day in days).to_pylist()
+    return {row["key"]: row["decision"] for row in rows}
+
+
+def test_a_shifted_week_raises_an_alarm_and_proposes_to_train_again(weeks: Weeks) -> None:
+    done = weeks.judge(3)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "alarm: drift of product" in done.stdout
+    assert "retraining: proposed (alarm: drift of product" in done.stdout
+    assert done.stdout.count("sashiko run --recipe tiny") == 1
+    assert weeks.project.versions() == [1, 2]  # nothing was started
+
+
+def test_monitoring_keeps_no_text_and_tells_no_key(weeks: Weeks) -> None:
+    rows = pq.read_table(weeks.file).slice(1200).to_pylist()
+    kept = [path for path in (weeks.project.home / "monitor").rglob("*") if path.is_file()]
+    shown = b"".join(
+        path.read_bytes() for path in kept if path.suffix in (".html", ".json", ".log")
+    )
+    everything = b"".join(path.read_bytes() for path in kept)
+    assert not [
+        row["complaint_text"] for row in rows if row["complaint_text"].encode() in everything
+    ]
+    assert not [row["complaint_id"] for row in rows if row["complaint_id"].encode() in shown]
