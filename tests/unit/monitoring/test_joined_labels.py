@@ -5,7 +5,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from sashiko.core.parquet import write_table
@@ -232,7 +232,8 @@ def audited(tmp_path_factory):
     return stores, drawn
 
 
-@settings(max_examples=12, deadline=None)
+# An example takes half a second, so a failing one is not made smaller.
+@settings(max_examples=12, deadline=None, phases=[Phase.reuse, Phase.generate])
 @given(arrivals=st.lists(ARRIVALS, min_size=WEEKS, max_size=WEEKS))
 def test_a_later_look_only_appends_to_what_was_bet_on(audited, arrivals) -> None:
     stores, drawn = audited
