@@ -148,7 +148,8 @@ def _split_and_text(contract: Contract) -> Iterator[str]:
             yield f"column `{column.name}`: a split by time needs a required date or timestamp"
         if column.classification != "none":
             yield f"column `{column.name}`: a split by time needs classification none"
-        if split.validation_from >= split.test_from:
+        first, last = split.validation_from, split.test_from
+        if first and last and first >= last:
             yield "key `split`: validation_from must lie before test_from"
     elif split.validation_share + split.test_share >= 1:
         yield "key `split`: validation_share and test_share leave nothing to train on"

@@ -19,14 +19,54 @@ Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
 
+_DATES = {"validation_from", "test_from"}
+_DAYS = {"validation_days", "test_days"}
+
+
+class SplitDates(Frozen):
+    """Train before `validation_from`, test from `test_from` on, validation between (00:00 UTC)."""
+
+    column: str  # whose time is compared
+    validation_from: dt.date
+    test_from: dt.date
+
+    def __str__(self) -> str:
+        return f"validation from {self.validation_from}, test from {self.test_from}"
+
 
 class TimeSplit(Frozen):
-    """Train before `validation_from`, test from `test_from` on, validation between (00:00 UTC)."""
+    """Splits rows by the time in `column`, at two dates or at two numbers of days.
+
+    Dates stay whatever data are loaded. Days are counted back from the day of the newest row (UTC),
+    so that the split moves with the data.
+    """
 
     kind: Literal["time"] = "time"
     column: str
-    validation_from: dt.date
-    test_from: dt.date
+    validation_from: dt.date | None = None
+    test_from: dt.date | None = None
+    # The days of the test split, up to and with that of the newest row; 0 if dates are given.
+    test_days: int = Field(0, ge=1, le=3_650)
+    validation_days: int = Field(0, ge=1, le=3_650)  # the days before them; likewise
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> "TimeSplit":
+        given = {name for name in _DATES | _DAYS if getattr(self, name)}
+        if given not in (_DATES, _DAYS):
+            raise ValueError(
+                "expected either `validation_from` and `test_from`, dates that stay, or "
+                "`validation_days` and `test_days`, which move with the data"
+            )
+        return self
+
+    def dates(self, newest: dt.date) -> SplitDates:
+        """Returns the dates of the split where the newest row is of the day `newest`, in UTC."""
+        if self.validation_from and self.test_from:
+            validation_from, test_from = self.validation_from, self.test_from
+        else:
+            test_from = newest - dt.timedelta(days=self.test_days - 1)
+            validation_from = test_from - dt.timedelta(days=self.validation_days)
+        return SplitDates(column=self.column, validation_from=validation_from, test_from=test_from)
 
 
 class TextHashSplit(Frozen):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from sashiko.contract.model import SplitDates
 from sashiko.core.yaml_models import Frozen, read_record
 
 SPLITS = ("train", "validation", "test")
@@ -29,6 +30,7 @@ class SplitMeta(Frozen):
     splits: dict[str, SplitSummary]
     removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
     removed_over_limit: int  # rows removed from train by `data.train_rows`
+    dates: SplitDates | None = None  # of a time split; None otherwise, and in older runs
 
 
 def read_split_meta(folder: Path) -> SplitMeta:

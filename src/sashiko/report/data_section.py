@@ -2,7 +2,7 @@
 
 from sashiko.contract.columns import Column
 from sashiko.contract.manifest import Manifest
-from sashiko.contract.model import Contract, TextHashSplit
+from sashiko.contract.model import Contract, TextHashSplit, TimeSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import bias_not_judged
@@ -23,12 +23,13 @@ _USES = {
 
 def data_section(evidence: Evidence) -> Section:
     """Describes snapshots, contract, columns and splits."""
+    meta = evidence.read("Prepare", "meta", META_FILE, lambda path: read_split_meta(path.parent))
     return Section(
         anchor="data",
         title="Data",
         statements=_contract_texts(evidence.contract),
-        facts=_contract_facts(evidence.contract),
-        tables=(_snapshots(evidence), _splits(evidence), _columns(evidence)),
+        facts=_contract_facts(evidence.contract, meta),
+        tables=(_snapshots(evidence), _splits(meta), _columns(evidence)),
     )
 
 
@@ -36,7 +37,7 @@ def _contract_texts(contract: Contract | Missing) -> tuple[str, ...]:
     return () if isinstance(contract, Missing) else (" ".join(contract.description.split()),)
 
 
-def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
+def _contract_facts(contract: Contract | Missing, meta: SplitMeta | Missing) -> tuple[Fact, ...]:
     if isinstance(contract, Missing):
         return ()
     facets = ", ".join(facet.column for facet in contract.facets) or "none: bias is not judged"
@@ -46,21 +47,24 @@ def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
         Fact("contract sha256", contract.sha256, code=True),
         Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
         Fact("facets judged for bias", facets),
-        Fact("split", _split_words(contract)),
+        Fact("split", _split_words(contract.split, meta)),
     )
 
 
-def _split_words(contract: Contract) -> str:
-    split = contract.split
+def _split_words(split: TimeSplit | TextHashSplit, meta: SplitMeta | Missing) -> str:
     if isinstance(split, TextHashSplit):
         return (
             f"by a hash of the normalised text: {split.validation_share:.0%} validation, "
             f"{split.test_share:.0%} test"
         )
-    return (
-        f"by time ({split.column}): validation from {split.validation_from}, "
-        f"test from {split.test_from}"
+    if not split.test_days:
+        dates = f"validation from {split.validation_from}, test from {split.test_from}"
+        return f"by time ({split.column}): {dates}"
+    words = (
+        f"by time ({split.column}): the {split.test_days} days up to the newest row are for "
+        f"testing, the {split.validation_days} before them for validation"
     )
+    return words if isinstance(meta, Missing) or meta.dates is None else f"{words}: {meta.dates}"
 
 
 def _snapshots(evidence: Evidence) -> Table:
@@ -87,8 +91,7 @@ def _snapshot_row(manifest: Manifest, use: str) -> Row:
     return row(manifest.view, manifest.rows, columns, use, Cell(manifest.sha256, code=True))
 
 
-def _splits(evidence: Evidence) -> Table:
-    meta = evidence.read("Prepare", "meta", META_FILE, lambda path: read_split_meta(path.parent))
+def _splits(meta: SplitMeta | Missing) -> Table:
     title = "Splits"
     if isinstance(meta, Missing):
         return Table(title=title, absent=f"No splits. {meta.why}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sashiko.contract.manifest import training_snapshot, write_snapshots
-from sashiko.contract.model import Contract, TimeSplit
+from sashiko.contract.model import Contract, SplitDates, TextHashSplit, TimeSplit
 from sashiko.core.files import write_json
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns, write_batches
@@ -28,7 +28,7 @@ from sashiko.settings.recipe import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.split_table import SCHEMA, SplitTable
-from sashiko.steps.splitting import Splits, by_text, by_time, text_digests
+from sashiko.steps.splitting import Splits, by_text, by_time, split_dates, text_digests
 
 __all__ = ["main"]
 
@@ -43,16 +43,16 @@ def main() -> None:
     columns = template_columns(contract, text.template)
     with scratch_database(f"split the rows of {source}") as database:
         table = SplitTable(database, contract, source=source)
-        check_times(source, contract)
+        split = resolve_split(source, contract)
         for rows in stream_columns(source, needed_columns(contract, columns)):
             table.add(
-                split_rows(rows, contract, columns=columns, text=text),
+                split_rows(rows, contract, columns=columns, text=text, split=split),
                 rows.select(slice_columns(contract)),
             )
         table.check()
         retained = table.keep(train_rows=data.train_rows)
         for name in SPLITS:
-            check_learnable(name, retained.splits.get(name), contract)
+            check_learnable(name, retained.splits.get(name), contract, split)
         for name in SPLITS:
             file = processing_output(name) / "data.parquet"
             row_count = write_batches(file, table.rows(name), schema=SCHEMA)
@@ -67,6 +67,7 @@ def main() -> None:
         splits=dict(retained.splits),
         removed_repeats=retained.removed_repeats,
         removed_over_limit=retained.removed_over_limit,
+        dates=split if isinstance(split, SplitDates) else None,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
     write_snapshots(training_snapshot(source.parent), processing_output("meta"))
@@ -111,7 +112,12 @@ def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
 
 
 def split_rows(
-    rows: pa.Table, contract: Contract, *, columns: Sequence[str], text: TextSection
+    rows: pa.Table,
+    contract: Contract,
+    *,
+    columns: Sequence[str],
+    text: TextSection,
+    split: TextHashSplit | SplitDates,
 ) -> pa.Table:
     """Returns key, text, label, text digest and split of each row."""
     values = rows.select(list(columns)).to_pylist()
@@ -123,52 +129,54 @@ def split_rows(
             "text": pa.array(texts, pa.string()),
             "label": rows[contract.label.column].cast(pa.string()),
             "digest": pa.array(digests, pa.binary()),
-            "split": pa.array(assign(rows, digests, contract)),
+            "split": pa.array(assign(rows, digests, split)),
         }
     )
 
 
-def check_times(source: Path, contract: Contract) -> None:
-    """Checks that the column of a time split has no nulls.
+def resolve_split(source: Path, contract: Contract) -> TextHashSplit | SplitDates:
+    """Returns how rows are assigned: a time split's dates may depend on the newest row.
 
     Raises:
-        InputError: names the column and the number of nulls.
+        InputError: as `split_dates`.
     """
-    if not isinstance(contract.split, TimeSplit):
-        return
-    column = contract.split.column
-    nulls = sum(rows[column].null_count for rows in stream_columns(source, [column]))
-    if nulls:
-        raise InputError(
-            f"column `{column}` is null in {nulls} rows: a time split needs a time in every row; "
-            "make the column required in the contract and correct the data"
-        )
+    if isinstance(contract.split, TextHashSplit):
+        return contract.split
+    dates = split_dates(source, contract.split)
+    print(f"split by {dates.column}: {dates}", file=sys.stderr)
+    return dates
 
 
-def assign(table: pa.Table, digests: Sequence[bytes], contract: Contract) -> Splits:
-    """Assigns every row to a split by the contract."""
-    if isinstance(contract.split, TimeSplit):
-        return by_time(table[contract.split.column], contract.split)
-    return by_text(digests, contract.split)
+def assign(table: pa.Table, digests: Sequence[bytes], split: TextHashSplit | SplitDates) -> Splits:
+    """Assigns every row to a split."""
+    if isinstance(split, TextHashSplit):
+        return by_text(digests, split)
+    return by_time(table[split.column], split)
 
 
-def check_learnable(name: str, split: SplitSummary | None, contract: Contract) -> None:
+def check_learnable(
+    name: str,
+    summary: SplitSummary | None,
+    contract: Contract,
+    split: TextHashSplit | SplitDates,
+) -> None:
     """Checks that a split has rows of both labels.
 
     Raises:
         InputError: if it is empty or has one label only.
     """
     label = contract.label
-    if split is None:
+    if summary is None:
         problem = "is empty"
-    elif split.positive_rate in (0, 1):
-        only = label.positive if split.positive_rate else label.negative
-        problem = f"has {split.rows} rows, all with label {only!r}"
+    elif summary.positive_rate in (0, 1):
+        only = label.positive if summary.positive_rate else label.negative
+        problem = f"has {summary.rows} rows, all with label {only!r}"
     else:
         return
+    dates = f" ({split})" if isinstance(split, SplitDates) else ""
     raise InputError(
         f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
-        "split, raise data.train_rows, or load more data"
+        f"split{dates}, raise data.train_rows, or load more data"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.contract.columns import Classification
 from sashiko.contract.load import load_contract
-from sashiko.contract.model import TextHashSplit
+from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.errors import InputError
 from tests.unit.contract.documents import (
     column_of,
@@ -52,6 +52,15 @@ def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(
     names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
     assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
     assert names["facets"] == ["loan_id", "age", "late"]
+
+
+def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path: Path) -> None:
+    edited = document()
+    _time_split(validation_days=30, test_days=1)(edited)
+    split = contract_of(edited, tmp_path).split
+    assert isinstance(split, TimeSplit)
+    dates = split.dates(dt.date(2025, 3, 1))
+    assert str(dates) == "validation from 2025-01-30, test from 2025-03-01"
 
 
 def test_a_contract_may_say_that_it_has_no_facets(tmp_path: Path) -> None:
@@ -102,6 +111,10 @@ def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
 
 def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda edited: custom(edited, name).update({"value": value})
+
+
+def _time_split(**bounds: Any) -> Callable[[dict[str, Any]], None]:
+    return _custom("split", {"kind": "time", "column": "lent_at"} | bounds)
 
 
 def _words(*pairs: list[str]) -> Callable[[dict[str, Any]], None]:
@@ -206,6 +219,30 @@ def _twice(edited: dict[str, Any]) -> None:
                  "test_from": "2025-01-01"},
             ),
             r"column `title`: a split by time needs a required date",
+        ),
+        (
+            _time_split(validation_from="2025-01-02", test_from="2025-01-02"),
+            r"key `split`: validation_from must lie before test_from",
+        ),
+        (_time_split(), r"key `split`: expected either `validation_from` and `test_from`"),
+        (_time_split(test_days=30), r"key `split`: .* or `validation_days` and `test_days`"),
+        (
+            _time_split(validation_from="2025-01-01", test_days=30),
+            r"key `split`: expected either",
+        ),
+        (
+            _time_split(
+                validation_from="2025-01-01",
+                test_from="2025-02-01",
+                validation_days=30,
+                test_days=30,
+            ),
+            r"key `split`: expected either",
+        ),
+        (_time_split(validation_days=0, test_days=30), r"split.validation_days`: .* equal to"),
+        (
+            _time_split(validation_days=30, test_day=30),
+            r"unknown key `split.test_day`.*did you mean `test_days`",
         ),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import yaml
 
 from sashiko.clarify.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
+from sashiko.contract.model import SplitDates
 from sashiko.core.files import write_json
 from sashiko.core.parquet import write_table
 from sashiko.data.splits import SplitMeta, SplitSummary
@@ -108,16 +109,17 @@ def started(root: Path, *, contract: dict[str, Any] | None = None, **bias: Any) 
     return run
 
 
-def prepared(run: RunFolder) -> None:
-    """Prepare's output."""
+def prepared(run: RunFolder, *, dates: SplitDates | None = None) -> None:
+    """Prepare's output; with the dates of a time split."""
     summary = SplitSummary(rows=ROWS, positive_rate=0.4, repeated_rows=0, contradicting_rows=0)
     meta = SplitMeta(
-        kind="text_hash",
+        kind="time" if dates else "text_hash",
         labels=("no", "yes"),
         columns=("title",),
         splits=dict.fromkeys(("train", "validation", "test"), summary),
         removed_repeats={"validation": 0, "test": 7},
         removed_over_limit=56,
+        dates=dates,
     )
     write_json(run.output("Prepare", "meta") / "split.json", meta.model_dump(mode="json"))
     run.step("Prepare")

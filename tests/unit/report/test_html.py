@@ -1,11 +1,13 @@
 """The page as a reader gets it."""
 
+import datetime as dt
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from sashiko.contract.model import SplitDates
 from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
 from sashiko.report import write_report
@@ -280,6 +282,19 @@ def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
     assert "none: bias is not judged" in page.text("data")
     assert "SnapshotFacets" not in page.text("data")
     assert "bias" not in re.findall(r"<h3>([\w-]+) <span class=\"mark passed", page.html)
+
+
+def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
+    contract = document()
+    split = {"kind": "time", "column": "lent_at", "validation_days": 30, "test_days": 60}
+    custom(contract, "split")["value"] = split
+    run = runs.started(tmp_path, contract=contract)
+    words = "by time (lent_at): the 60 days up to the newest row are for testing, the 30 before"
+    assert words in page_of(run.write("failed", reason="Prepare failed")).text("data")
+    first, last = dt.date(2025, 10, 2), dt.date(2025, 11, 1)
+    runs.prepared(run, dates=SplitDates(column="lent_at", validation_from=first, test_from=last))
+    page = page_of(run.write("failed", reason="step Train failed"))
+    assert f"validation: validation from {first}, test from {last}" in page.text("data")
 
 
 def test_texts_from_the_data_are_never_markup(tmp_path):
