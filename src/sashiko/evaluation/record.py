@@ -1,5 +1,6 @@
 """The results of Evaluate: `metrics.json` and `decision.json`, for report, card and registry."""
 
+import datetime as dt
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,12 @@ class SplitCount(Frozen):
 
     rows: int
     positives: int
+    # The first day of validation and test where rows are split by time; None in older runs.
+    since: dt.date | None = None
+
+    def __str__(self) -> str:
+        since = f", from {self.since}" if self.since else ""
+        return f"{self.rows:,} rows, {self.positives:,} positive{since}"
 
 
 class ChampionRecord(Frozen):
@@ -51,6 +58,8 @@ class ChampionRecord(Frozen):
     version: int
     sha256: str
     threshold: float
+    # The first day of its own test split; None if rows are not split by time, or in older versions.
+    test_from: dt.date | None = None
 
 
 class Calibration(Frozen):

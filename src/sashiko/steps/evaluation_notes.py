@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sashiko.evaluation.metrics.uncertainty import Estimate, standing
-from sashiko.evaluation.record import Calibration, Decision, Estimates, SeenTextFigures, Slices
+from sashiko.evaluation.record import (
+    Calibration,
+    ChampionRecord,
+    Decision,
+    Estimates,
+    SeenTextFigures,
+    Slices,
+    SplitCount,
+)
 from sashiko.steps.baselines import LINEAR, MAJORITY
 
 _MODELS = {
@@ -34,7 +42,8 @@ def plain_notes(
     slices: Slices,
     seen_text: Sequence[SeenTextFigures],
     decision: Decision,
-    test_rows: int,
+    test: SplitCount,
+    champion: ChampionRecord | None,
 ) -> tuple[str, ...]:
     """Describes how the candidate compares with the other models, and the figures' limits."""
     notes = [
@@ -44,6 +53,12 @@ def plain_notes(
     ]
     if "champion" not in leads:
         notes.append("No champion yet: there is no approved model to be better than.")
+    if champion and champion.test_from and test.since and test.since < champion.test_from:
+        notes.append(
+            f"The comparison favours the champion, which was trained on rows until "
+            f"{champion.test_from} or got its threshold from them; this test split begins on "
+            f"{test.since}."
+        )
     if decision.policy == "maximize":
         notes.append(
             f"The threshold {decision.threshold:.3f} maximises {METRIC_NAMES[decision.metric]} on "
@@ -52,8 +67,8 @@ def plain_notes(
     notes += _calibration_notes(candidate["expected_calibration_error"], calibration)
     notes += _slice_notes(slices)
     notes += _seen_text_notes(seen_text)
-    if test_rows < _FEW_ROWS:
-        notes.append(f"The test split has {test_rows:,} rows only: the intervals are wide.")
+    if test.rows < _FEW_ROWS:
+        notes.append(f"The test split has {test.rows:,} rows only: the intervals are wide.")
     return tuple(notes)
 
 

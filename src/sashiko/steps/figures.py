@@ -56,12 +56,14 @@ def evaluate(
         for name, other in others.items()
         if name != LINEAR_UNMITIGATED
     }
+    dates = train_output.dates
+    first_days = {"validation": dates.validation_from, "test": dates.test_from} if dates else {}
     calibration = _calibration(section, test.labels, candidate, train_output.temperature)
     slice_records = slice_figures(section, test.labels, candidate, slices)
     seen = seen_in_train(splits["train"].texts, test.texts)
     seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
     return Evaluation(
-        splits={name: split.count for name, split in splits.items()},
+        splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
         labels=labels,
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
@@ -90,7 +92,8 @@ def evaluate(
             slices=slice_records,
             seen_text=seen_text,
             decision=decision,
-            test_rows=len(test.keys),
+            test=test.count(since=first_days.get("test")),
+            champion=champion,
         ),
     )
 

@@ -135,6 +135,7 @@ def version_tags(
     gates = gate_tags(sources.verdicts, bias_not_judged=sources.bias_not_judged)
     if not all(verdict.released for verdict in sources.verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
+    test_from = sources.evaluation.splits["test"].since
     return {
         "execution_id": execution_id,
         "data_sha256": sources.snapshot.sha256,
@@ -146,6 +147,7 @@ def version_tags(
         "metric.auc": figure_text(auc),
         **_standing(sources.evaluation),
         **monitoring,
+        **({"test_from": str(test_from)} if test_from else {}),
         **lock.facts(),
         **gates,
     }

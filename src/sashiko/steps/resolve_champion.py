@@ -33,6 +33,7 @@ def main() -> None:
         "version": champion.version,
         "sha256": champion.artifact_sha256,
         "threshold": champion.threshold,
+        "test_from": champion.tags.get("test_from"),
     }
     write_json(folder / "champion.json", {"champion": record})
     print(f"champion: {champion.group} version {champion.version}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Reads splits and scores them with an artifact."""
 
+import datetime as dt
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,9 @@ class Split:
     texts: tuple[str, ...]
     labels: Ints  # int64, 1 for positive
 
-    @property
-    def count(self) -> SplitCount:
-        """Its size."""
-        return SplitCount(rows=len(self.keys), positives=int(self.labels.sum()))
+    def count(self, *, since: dt.date | None) -> SplitCount:
+        """Returns its size, with the first day of a split by time."""
+        return SplitCount(rows=len(self.keys), positives=int(self.labels.sum()), since=since)
 
 
 def load_split(folder: Path) -> Split:

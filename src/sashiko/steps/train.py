@@ -3,10 +3,11 @@
     python -m sashiko.steps.train
 
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
-hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl`, `snapshots.json`
-(the digests of its data) and, if the recipe requests it, the fitted `temperature.json` go to
-`/opt/ml/output/data`. After a kill it resumes from `/opt/ml/checkpoints` and produces the same
-bytes; checkpoints are removed once the training is complete.
+hyperparameters as strings; the model goes to `/opt/ml/model`; `metrics.jsonl`, `snapshots.json`
+(the digests of its data), `split.json` (Prepare's summary) and, if the recipe requests it, the
+fitted `temperature.json` go to `/opt/ml/output/data`. After a kill it resumes from
+`/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the training is
+complete.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from sashiko.core.files import (
     sha256_file,
     sha256_tree,
     write_bytes,
+    write_json,
 )
 from sashiko.core.job_folders import (
     checkpoint_dir,
@@ -33,7 +35,7 @@ from sashiko.core.job_folders import (
 )
 from sashiko.core.stopping import stop_on_signals
 from sashiko.core.yaml_models import validate
-from sashiko.data.splits import read_split_meta
+from sashiko.data.splits import META_FILE, read_split_meta
 from sashiko.evaluation.record import MetricLine
 from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps.entry import run_step
@@ -109,6 +111,7 @@ def main() -> None:
     save_model(model, tokenizer, model_dir())
     write_metrics(lines, output_data_dir() / "metrics.jsonl")
     write_snapshots(snapshots, output_data_dir())
+    write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))
     store.remove()
 
 

@@ -13,6 +13,14 @@ from tests.e2e.serving.tiny_artifact import build_artifact
 WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
 SNAPSHOTS = {"training": "d" * 64, "facets": None}
+META = {
+    "kind": "time",
+    "labels": ["no", "yes"],
+    "columns": ["text"],
+    "splits": {},
+    "removed_repeats": {},
+    "removed_over_limit": 0,
+}
 GATES = [
     {"metric": "auc", "minimum": 0.8, "reason": "worth it"},
     {"metric": "auc", "better_than": "champion", "margin": -0.02, "reason": "not worse"},
@@ -20,7 +28,14 @@ GATES = [
 
 
 def lay_out(
-    root: Path, *, threshold=None, gates=GATES, artifact=None, temperature=None, **section
+    root: Path,
+    *,
+    threshold=None,
+    gates=GATES,
+    artifact=None,
+    temperature=None,
+    dates=None,
+    **section,
 ) -> Path:
     """Writes a job's inputs below `root`; the champion is left to the caller."""
     inputs = root / "processing" / "input"
@@ -42,6 +57,7 @@ def lay_out(
     with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
         add(tar, "metrics.jsonl", CURVE)
         add(tar, "snapshots.json", SNAPSHOTS)
+        add(tar, "split.json", META | {"dates": dates})
         if temperature:
             add(tar, "temperature.json", temperature)
     champion(root, None)

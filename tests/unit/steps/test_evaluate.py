@@ -267,6 +267,33 @@ def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
     )
 
 
+def dates_of(validation_from: str, test_from: str) -> dict[str, str]:
+    return {"column": "day", "validation_from": validation_from, "test_from": test_from}
+
+
+def test_the_first_days_of_a_split_by_time_are_recorded(root) -> None:
+    evaluate_job.lay_out(root, dates=dates_of("2025-09-01", "2025-12-01"))
+    evaluation, *_ = run(root)
+    days = {name: str(split.since) for name, split in evaluation.splits.items()}
+    assert days == {"train": "None", "validation": "2025-09-01", "test": "2025-12-01"}
+
+
+@pytest.mark.parametrize(
+    ("test_from", "favoured"), [("2025-12-02", True), ("2025-12-01", False), (None, False)]
+)
+def test_a_champion_that_knows_rows_of_the_test_split_is_named(
+    root, tmp_path, test_from, favoured
+) -> None:
+    evaluate_job.lay_out(root, dates=dates_of("2025-09-01", "2025-12-01"))
+    archive = build_artifact(tmp_path / "other", words={"awful": 1.0})
+    evaluate_job.champion(root, record_of(archive, test_from=test_from), archive)
+    evaluation, *_ = run(root)
+    notes = [note for note in evaluation.notes if "favours the champion" in note]
+    assert len(notes) == favoured
+    if favoured:
+        assert "until 2025-12-02" in notes[0]
+
+
 def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
     inputs = evaluate_job.lay_out(root)
     archive = inputs / "artifact" / "model.tar.gz"

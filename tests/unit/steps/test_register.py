@@ -376,6 +376,19 @@ def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.Mo
         _register(monkeypatch, registry="wandb")
 
 
+def test_the_champion_says_from_which_day_its_test_split_was(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = job.input("metrics") / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["splits"]["test"]["since"] = "2025-12-01"
+    path.write_text(json.dumps(metrics))
+    _register(monkeypatch)
+    account.decide(1, "Approved")
+    record = json.loads((_resolve(monkeypatch, job) / "champion.json").read_text())
+    assert record["champion"]["test_from"] == "2025-12-01"
+
+
 def test_the_champion_is_what_was_approved(
     job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,7 +398,12 @@ def test_the_champion_is_what_was_approved(
     account.decide(1, "Approved")
     folder = _resolve(monkeypatch, job)
     assert json.loads((folder / "champion.json").read_text()) == {
-        "champion": {"version": 1, "sha256": sha256_file(job.archive), "threshold": 0.5}
+        "champion": {
+            "version": 1,
+            "sha256": sha256_file(job.archive),
+            "threshold": 0.5,
+            "test_from": None,
+        }
     }
     assert sorted(path.name for path in folder.iterdir()) == ["champion.json", "model.tar.gz"]
     assert sha256_file(folder / "model.tar.gz") == sha256_file(job.archive)

@@ -104,6 +104,11 @@ def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
         "splits": {},
         "removed_repeats": {},
         "removed_over_limit": 0,
+        "dates": {
+            "column": "day",
+            "validation_from": "2025-09-01",
+            "test_from": "2025-12-01",
+        },
     }
     write_json(channels / "meta" / "split.json", meta)
     write_snapshots(Snapshots(training=TRAINING), channels / "meta")

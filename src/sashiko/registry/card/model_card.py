@@ -122,10 +122,7 @@ def _uses(sources: CardSources) -> IntendedUses:
 
 
 def _rows(evaluation: Evaluated) -> str:
-    return "; ".join(
-        f"{name}: {split.rows} rows, {split.positives} positive"
-        for name, split in evaluation.splits.items()
-    )
+    return "; ".join(f"{name}: {split}" for name, split in evaluation.splits.items())
 
 
 def _hyper_parameters(sources: CardSources) -> Iterator[HyperParameter]:

@@ -96,7 +96,7 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
         for name, split in evaluation.splits.items():
-            yield f"{name} split", f"{split.rows:,} rows, {split.positives:,} positive"
+            yield f"{name} split", str(split)
 
 
 def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:

@@ -162,6 +162,14 @@ def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: Card
         assert f"## {heading}" in text
 
 
+def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources: CardSources) -> None:
+    test = sources.evaluation.splits["test"].model_copy(update={"since": date(2025, 12, 1)})
+    evaluation = sources.evaluation.model_copy(update={"splits": {"test": test}})
+    card = model_card(replace(sources, evaluation=evaluation))
+    observations = card.training_details.training_observations
+    assert observations == "test: 400 rows, 160 positive, from 2025-12-01"
+
+
 def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card: dict[str, Any]) -> None:
     groups = {group["name"]: group["metric_data"]
               for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip

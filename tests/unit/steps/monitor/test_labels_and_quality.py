@@ -27,6 +27,7 @@ REFERENCE = Reference(
     labels=("no", "yes"),
     threshold=0.5,
     template="{title}",
+    missing="unknown",
     columns=(ColumnCounts(column="title", kind="category", counts=(200, 0)),),
     scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(100, 100, 0, 0)),
     right=(90, 90, 0, 0),

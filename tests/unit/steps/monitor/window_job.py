@@ -119,6 +119,7 @@ REFERENCE = Reference(
     labels=("no", "yes"),
     threshold=0.5,
     template="{product}",
+    missing="unknown",
     columns=(),
     scores=scores((500, 1000, 500, 0, 0)),
     right=(450, 600, 450, 0, 0),

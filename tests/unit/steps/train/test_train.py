@@ -8,6 +8,7 @@ import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.training.examples import read_split, tokenise
@@ -137,7 +138,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(job: Job, run
     assert metrics[0] == metrics[1] != metrics[2]
 
 
-def test_a_model_says_which_snapshots_it_is_of(job: Job, run: Train) -> None:
+def test_a_model_says_which_snapshots_it_is_of_and_how_they_were_split(
+    job: Job, run: Train
+) -> None:
     plain, weighed = job("plain"), job("weighed")
     save_weights(weighed / "input" / "data" / "weights", [1.0] * TRAIN_ROWS)
     for root in (plain, weighed):
@@ -147,6 +150,8 @@ def test_a_model_says_which_snapshots_it_is_of(job: Job, run: Train) -> None:
         Snapshots(training=TRAINING),
         Snapshots(training=TRAINING, facets=FACETS),
     ]
+    dates = read_split_meta(plain / "output" / "data").dates
+    assert str(dates) == "validation from 2025-09-01, test from 2025-12-01"
 
 
 def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> None:
