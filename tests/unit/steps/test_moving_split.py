@@ -173,7 +173,13 @@ def test_rows_in_the_future_by_mistake_stop_the_split(
     with pytest.raises(InputError, match=message):
         lend(times)
     assert not (tmp_path / "run" / "Prepare" / "processing" / "output").exists()
-    assert _dates(lend(times, split=DATES, name="dates"))[1] == "2025-02-10"
+
+
+def test_dates_hold_however_few_rows_follow(lend: Job) -> None:
+    times = _times(60, a_day=20)
+    times += [times[-1] + dt.timedelta(days=day) for day in range(1, 31)]
+    output = lend(times, split={**DATES, "test_from": dt.date(2025, 3, 2)})
+    assert len(_keys(output, "test")) == 30
 
 
 def test_fewer_rows_of_late_are_not_taken_for_a_mistake(lend: Job) -> None:
