@@ -1,7 +1,7 @@
 """Projects for the end-to-end tests: each is a throwaway copy of the repository.
 
-Costly runs are shared, so all tests of one project stay in one process: with `--dist loadgroup` a
-file is a group, or joins the one that its `PROJECT` names.
+Costly runs are shared, so all tests of one project stand in one file: with `--dist loadfile` they
+stay in one process, side by side with those of the other project.
 """
 
 import signal
@@ -26,13 +26,6 @@ from tests.e2e.project import (
     write_csv,
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts each test into the group of its file, or of the project that the file shares."""
-    for item in items:
-        group = getattr(getattr(item, "module", None), "PROJECT", str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

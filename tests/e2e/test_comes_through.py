@@ -16,7 +16,6 @@ import pytest
 
 from tests.e2e.project import GROUP, ROOT, RUN, Attempt, Project, Story, finish, wait_for, write_csv
 
-PROJECT = "registered"
 ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "DeviceCheck", "Register"}
 GATES = ("DataGate", "ModelGate", "DeviceGate")
 BEFORE_TRAINING = {

@@ -161,7 +161,7 @@ def _p_outside(value: float, error: float, low: float, high: float) -> float:
     It is the largest over the interval, at either bound; of equal bounds the two-sided p-value.
     """
     distance = max(low - value, value - high) / error
-    if math.isinf(distance):  # a bound of 0, and none above: nothing lies outside
+    if distance == -math.inf:  # a bound of 0, and none above: nothing lies outside
         return 1.0
     width = high - low if math.isfinite(low) else math.inf
     tails = stats.norm.sf([distance, distance + width / error])

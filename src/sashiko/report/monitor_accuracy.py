@@ -1,7 +1,7 @@
 """The monitor's plot of accuracy over time: audited, ordinary and without labels."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -26,9 +26,9 @@ def accuracy(history: History) -> Markup:
             ends = days(term[0].start), days(term[-1].end)
             first = term[-1] is history.latest
             axes.hlines(term[-1].reference_accuracy, *ends, color=svg.INK, linewidth=1.2,
-                        label="reference: held-out rows" if first else None)  # fmt: skip
+                        label="reference: held-out rows" if first else "")  # fmt: skip
             axes.hlines(term[-1].quality.check.tolerance, *ends, color=BAD, linewidth=1.2,
-                        linestyle=DASHED, label="lowest tolerated" if first else None)  # fmt: skip
+                        linestyle=DASHED, label="lowest tolerated" if first else "")  # fmt: skip
         _ordinary(axes, history)
         _estimates(axes, history)
         _shade_audits(axes, history)
@@ -70,7 +70,7 @@ def _audited(axes: "Axes", history: History) -> str:
             share = period.right / labelled
             low, high = wilson_interval(share, labelled)
             axes.vlines(x, low, high, color=svg.DARK, linewidth=1.4)
-            style = {"marker": "o", "color": svg.DARK}
+            style: dict[str, Any] = {"marker": "o", "color": svg.DARK}
             y, transform, text = share, axes.transData, _AUDITED
             last = f"Audited rows last had {share:.3f}, interval {low:.3f} to {high:.3f}."
         else:

@@ -51,8 +51,11 @@ class History:
     @property
     def span(self) -> tuple[dt.datetime, dt.datetime]:
         """The beginning of the earliest window or period, and the end of the latest one."""
-        spans = [*self.results, *self.periods]
-        return min(item.start for item in spans), max(item.end for item in spans)
+        windows = [(item.start, item.end) for item in self.results]
+        starts, ends = zip(
+            *windows, *((item.start, item.end) for item in self.periods), strict=True
+        )
+        return min(starts), max(ends)
 
     def checks(self, name: str) -> Iterator[tuple[MonitorResult, MonitorCheck]]:
         """Yields the windows that have a check, with it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from markupsafe import Markup
 
@@ -212,6 +213,6 @@ def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
         return svg.to_svg(axes, name=f"distribution-{number}", alt=alt)
 
 
-_REFERENCE = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",
+_REFERENCE: dict[str, Any] = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",
               "markeredgecolor": "#a65f10", "markeredgewidth": 1.3}  # fmt: skip
-_WINDOW = {"marker": "o", "markersize": 5, "color": svg.DARK}
+_WINDOW: dict[str, Any] = {"marker": "o", "markersize": 5, "color": svg.DARK}

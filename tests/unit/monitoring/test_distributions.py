@@ -9,7 +9,7 @@ def _ordered(kind: str, *edges: float) -> ColumnCounts:
     return ColumnCounts(column="c", kind=kind, edges=edges, counts=(0,) * (len(edges) + 3))
 
 
-def test_counts_below_ten_are_left_out_on_both_sides() -> None:
+def test_counts_below_ten_are_hidden_with_another_on_both_sides() -> None:
     counts = ColumnCounts(
         column="product", kind="category", values=("Card", "Loan"), counts=(10, 0, 9, 1)
     )
@@ -17,7 +17,7 @@ def test_counts_below_ten_are_left_out_on_both_sides() -> None:
     assert distribution.name == "product"
     assert distribution.cells == ("Card", "Loan", "other", "none")
     assert distribution.reference == (10, 0, None, None)
-    assert distribution.window == (None, 11, 0, 10)
+    assert distribution.window == (None, 11, 0, None)
 
 
 @pytest.mark.parametrize(

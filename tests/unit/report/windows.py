@@ -227,7 +227,7 @@ def _quality(
         ordinary_rows=40,
         ordinary_accuracy=min(accuracy + 0.08 + generator.normal(0, 0.02), 1.0),
         labels=LabelSummary(version=version, periods=periods, ordinary_right=34, ordinary_wrong=6,
-                            waiting=rows - 54, duplicated=2, late=5, unknown=1),
+                            waiting=rows - 54, known=rows, duplicated=2, late=5, unknown=1),
     )  # fmt: skip
 
 
@@ -264,7 +264,7 @@ def _distribution(
     return Distribution(
         name=name,
         cells=(*names, "other", "none"),
-        reference=(*(_shown(int(n)) for n in before), 0, None),
+        reference=(*(_shown(int(n)) for n in before), None, None),
         window=(*(_shown(int(n)) for n in window), 0, 0),
     )
 

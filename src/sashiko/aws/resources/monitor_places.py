@@ -1,6 +1,7 @@
 """Where the monitoring pipeline of a recipe keeps its data."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sashiko.aws.resources.names import bucket_name, model_package_group_name, snapshots_uri
 from sashiko.settings.environment import Settings
@@ -8,7 +9,7 @@ from sashiko.settings.recipe import Recipe
 
 __all__ = ["MonitorPlaces", "monitor_places"]
 
-_FOLDER = "monitor"
+_FOLDER: Final = "monitor"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,30 +7,23 @@ Outputs `labels` (`labels.json`: counts) and `decisions` (`decisions.parquet`: t
 decisions by key, for the bias evaluator).
 """
 
-import argparse
-import datetime as dt
 import sys
 
 from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
 from sashiko.monitoring.quality import write_labels
 from sashiko.monitoring.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.settings.monitor import MonitorSection
 from sashiko.steps.entry import run_step
+from sashiko.steps.monitor.window_arguments import parse_window
 from sashiko.steps.sections import read_contract, read_section
 
 
 def main() -> None:
     """Runs the step."""
-    parser = argparse.ArgumentParser(description="Joins labels with a version's answers.")
-    for option in ("--start", "--end", "--now"):
-        parser.add_argument(option, type=dt.datetime.fromisoformat, required=True)
-    parser.add_argument("--version", type=int, required=True)
-    arguments = parser.parse_args()
-
+    arguments = parse_window("Joins labels with a version's answers.")
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
     check_labels(read_contract(), reference)
     summary = join_labels(
@@ -41,7 +34,7 @@ def main() -> None:
         ),
         processing_output("decisions") / DECISIONS_FILE,
         version=arguments.version,
-        window=Window(arguments.start, arguments.end),
+        window=arguments.window,
         now=arguments.now,
         label_days=read_section(MonitorSection, "monitor").label_days,
         positive=reference.labels[1],

@@ -92,7 +92,7 @@ def test_distributions_name_their_cells_and_hide_small_counts(job) -> None:
     assert (product.name, text.name, score.name) == ("product", "complaint_text", "score")
     assert product.cells == ("Card", "Loan", "other", "none")
     assert product.reference == (600, 400, 0, 0)
-    assert product.window == (240, 160, None, 12)
+    assert product.window == (240, 160, None, None)
     assert score.cells[:4] == ("up to 0.25", "0.25 to 0.5", "0.5 to 0.75", "above 0.75")
 
 
@@ -100,7 +100,7 @@ def test_scores_are_counted_by_the_references_cells(job) -> None:
     scores = [0.1] * 60 + [0.25] * 30 + [0.3] * 5 + [0.9] * 25
     measured = _run(job, _rows(120, scores=scores))
     assert measured.scores == (90, 5, 0, 25, 0, 0)
-    assert measured.distributions[-1].window == (90, None, 0, 25, 0, 0)
+    assert measured.distributions[-1].window == (90, None, 0, None, 0, 0)
 
 
 def test_a_window_of_plain_texts_has_no_columns_to_judge(job) -> None:
