@@ -93,7 +93,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/site.in -o requirements/site.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
-	for peer in metaflow zenml; do \
+	for peer in metaflow zenml evidently nannyml; do \
 	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
 	done
 	$(LOCK) requirements/benchmarks/trainer.in -c requirements/run.txt -o requirements/benchmarks/trainer.txt
@@ -125,8 +125,9 @@ $(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
 	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
 	@touch $@
 
-# Whom `verification.benchmarks.orchestration` compares the runner with, each in an environment of its own.
-$(VENV)-metaflow/.done $(VENV)-zenml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
+# Whom `verification.benchmarks.orchestration` compares the runner with, and `monitoring_peers` the monitor, each in an
+# environment of its own.
+$(VENV)-metaflow/.done $(VENV)-zenml/.done $(VENV)-evidently/.done $(VENV)-nannyml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
 	@echo "installing requirements/benchmarks/$*.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
 	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
