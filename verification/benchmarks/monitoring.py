@@ -233,7 +233,9 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
     generator = np.random.default_rng(seed)
     quiet = pools.of()
     texts = [
-        _text(quiet.draw(REFERENCE_ROWS, generator), quiet.draw(rows, generator), seed=number)
+        measure_texts(
+            quiet.draw(REFERENCE_ROWS, generator), quiet.draw(rows, generator), seed=number
+        )
         for number in range(effort.texts)
     ]
     alarms = 0
@@ -245,10 +247,10 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
         for _ in range(WEEKS):
             window = quiet.draw(rows, generator)
             measured = [
-                *_measurements(pools, reference, window),
+                *measure_all_but_texts(pools, reference, window),
                 texts[generator.integers(len(texts))],
             ]
-            alarms += any(check.outcome == "alarm" for check in _judge(measured))
+            alarms += any(check.outcome == "alarm" for check in judge(measured))
             audited = window.right[: min(AUDITED, rows)]
             before, test = test, _add(test, audited)
             passed = [one.passed(_SETTINGS.accuracy_false_alarms) for one in (before, test)]
@@ -281,14 +283,17 @@ def _alarms(
     for number in range(effort.windows):
         reference = quiet.draw(REFERENCE_ROWS, generator)
         window = shifted.draw(rows, generator)
-        measured = [*_measurements(pools, reference, window), _text(reference, window, seed=number)]
+        measured = [
+            *measure_all_but_texts(pools, reference, window),
+            measure_texts(reference, window, seed=number),
+        ]
         alarms += any(
-            check.outcome == "alarm" and check.name.startswith(by) for check in _judge(measured)
+            check.outcome == "alarm" and check.name.startswith(by) for check in judge(measured)
         )
     return alarms
 
 
-def _measurements(pools: Pools, reference: Rows, window: Rows) -> list[Measurement]:
+def measure_all_but_texts(pools: Pools, reference: Rows, window: Rows) -> list[Measurement]:
     """Measures all but the texts, whose time is most of the simulation's."""
     drift = [
         measure_drift(
@@ -320,7 +325,8 @@ def _measurements(pools: Pools, reference: Rows, window: Rows) -> list[Measureme
     return drift
 
 
-def _text(reference: Rows, window: Rows, *, seed: int) -> Measurement:
+def measure_texts(reference: Rows, window: Rows, *, seed: int) -> Measurement:
+    """Measures the texts."""
     return measure_text_drift(
         "drift of the texts",
         reference.texts.tolist(),
@@ -330,7 +336,7 @@ def _text(reference: Rows, window: Rows, *, seed: int) -> Measurement:
     )
 
 
-_judge: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
+judge: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
     judge_measurements, false_alarms=_SETTINGS.false_alarms
 )
 

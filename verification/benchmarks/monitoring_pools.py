@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
-from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.settings.shifts import Shift, ShiftKind, ShiftPlan
@@ -32,6 +32,7 @@ class Rows:
     """What a monitor sees of rows, column by column."""
 
     cells: Mapping[str, Ints]  # of `COLUMNS` and `score`
+    scores: Floats
     texts: "np.ndarray[tuple[int], np.dtype[np.object_]]"
     groups: Mapping[str, Bools]  # facet -> whether a row is of the group that it may harm
     positive: Bools  # the decision
@@ -45,6 +46,7 @@ class Rows:
         """Returns some of the rows."""
         return Rows(
             cells={name: cells[chosen] for name, cells in self.cells.items()},
+            scores=self.scores[chosen],
             texts=self.texts[chosen],
             groups={name: group[chosen] for name, group in self.groups.items()},
             positive=self.positive[chosen],
@@ -103,6 +105,7 @@ class Pools:
         return Rows(
             cells=cells
             | {"score": np.minimum((scores * _SCORE_BINS).astype(np.int64), _SCORE_BINS - 1)},
+            scores=scores,
             texts=np.array(_texts(week), dtype=object),
             groups={
                 facet: pc.equal(week[facet], group).to_numpy() for facet, group in _GROUPS.items()
