@@ -59,7 +59,7 @@ def repository(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     contents = {path: path.read_bytes() for path in _files(built)}
     _enter(built, monkeypatch)
 
-    def build(_folder: Path) -> None:
+    def build(_folder: Path, _pipeline: str) -> None:
         raise RebuiltError
 
     monkeypatch.setattr(compiled, "_build", build)
