@@ -24,7 +24,10 @@ from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import load_settings
 
-app = typer.Typer(help="Monitor the served model: judge a window, label rows of it.")
+app = typer.Typer(
+    help="Judge a window of captured requests: inputs, drift, audited accuracy, bias.\n\n"
+    "Exit status: 0 no alarm, 4 an alarm, 1 error, 130 interrupted."
+)
 
 Length = Annotated[
     str, typer.Option("--window", help="The length of the window that ends now, such as 7d or 24h.")
@@ -74,10 +77,7 @@ def monitor(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Judge a window of captured requests: inputs, drift, audited accuracy, bias.
-
-    Exit status: 0 no alarm, 4 an alarm, 1 error, 130 interrupted.
-    """
+    """Judges a window; `app` has the help that is shown."""
     if context.invoked_subcommand is not None:
         return
     from sashiko.commands.monitor_text import describe_monitor
