@@ -19,7 +19,7 @@ from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.result import MonitorResult
 from sashiko.monitoring.retraining import Retraining, decide_retraining
 from sashiko.pipeline.monitor_run import MonitorFolder
-from sashiko.pipeline.project import HOME, command_options, contract_file, use_recipe
+from sashiko.pipeline.project import HOME, MONITOR, command_options, contract_file, use_recipe
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import load_settings
@@ -257,15 +257,17 @@ def _start_run(monitored: _Monitored, token: str) -> None:
 
 def _add_labels(monitored: _Monitored, file: Path) -> None:
     from sashiko.monitoring.labels import add_labels
+    from sashiko.pipeline.runner.lock import run_lock
 
     folder, places = monitored.folder, monitored.folder.places
-    added = add_labels(
-        file,
-        monitored.contract,
-        labels=folder.path(places.labels),
-        facets=folder.path(places.facets),
-        now=monitored.window.end,
-    )
+    with run_lock(folder.home / MONITOR, "labels"):  # of two at once one would be lost
+        added = add_labels(
+            file,
+            monitored.contract,
+            labels=folder.path(places.labels),
+            facets=folder.path(places.facets),
+            now=monitored.window.end,
+        )
     parts = [f"{added.added:,} new labels of {added.rows:,} rows"]
     parts += [f"{added.unlabelled:,} rows without one"] if added.unlabelled else []
     parts += [f"{added.known:,} known already"] if added.known else []

@@ -96,9 +96,11 @@ def run_monitor(
         raise InputError(
             f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
         )
-    captures = capture_uri(settings, endpoint=version.group)
     run_id = new_run_id(home)
+    # A copy of this run's own: what another one stages or removes does not concern it.
+    captures = f"{capture_uri(settings, endpoint=version.group)}/{run_id}"
     with run_lock(home, run_id):
+        _remove_texts(folder)
         pipeline = compile_pipeline(settings, recipe, home=folder.home, pipeline="monitor")
         for channel in pipeline.channels:
             for name, content in channel.files.items():
@@ -128,8 +130,7 @@ def run_monitor(
                 command=command,
             )
     finally:
-        # Here nothing expires: captured texts stay in the capture alone.
-        for uri in (captures, places.decoded, places.decisions):
+        for uri in (captures, f"{places.decoded}/{run_id}", f"{places.decisions}/{run_id}"):
             shutil.rmtree(folder.path(uri), ignore_errors=True)
     return record, _result(folder, record)
 
@@ -149,6 +150,20 @@ def claim_start(folder: MonitorFolder, token: str) -> bool:
     except OSError as error:
         raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
     return True
+
+
+def _remove_texts(folder: MonitorFolder) -> None:
+    """Removes what killed and failed runs left of captured requests, which expires nowhere else.
+
+    A failed step's own folder is kept until then, so that the step can be run again.
+    """
+    captures = folder.path(capture_uri(folder.settings, endpoint=folder.recipe.model_package_group))
+    decoded, decisions = (
+        folder.path(uri) for uri in (folder.places.decoded, folder.places.decisions)
+    )
+    left = (folder.home / MONITOR / "runs").glob("*/work")
+    for path in (captures, decoded, decisions, *left):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, str]:
@@ -182,7 +197,6 @@ def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, st
 def _stage(captured: Path, target: Path) -> None:
     """Puts the captured files where the pipeline reads them, without a copy of their bytes."""
     try:
-        shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(captured, target, copy_function=os.link)
     except (OSError, shutil.Error) as error:
         raise InputError(f"cannot stage {captured} in {target}: {error}") from error

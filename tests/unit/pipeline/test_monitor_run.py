@@ -65,5 +65,19 @@ def test_a_version_without_its_held_out_rows_cannot_be_monitored(
     assert "run the pipeline again and approve the new version" in str(refusal.value)
 
 
+def test_texts_that_a_failed_run_left_are_removed_by_the_next_one(folder: MonitorFolder) -> None:
+    capture_something(folder)
+    left = (
+        folder.home / "monitor/runs/20260301-000000-aaaa/work/Drift/rows.parquet",
+        folder.path(f"{folder.places.decoded}/20260301-000000-aaaa/rows.parquet"),
+    )
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_text("a text")
+    with pytest.raises(InputError, match="has no `reference_uri`"):
+        run_monitor(folder, version(), window=WEEK, command="sashiko monitor")
+    assert not any(path.exists() for path in left)
+
+
 def test_a_token_starts_one_run(folder: MonitorFolder) -> None:
     assert [claim_start(folder, token) for token in ("a", "a", "b")] == [True, False, True]
