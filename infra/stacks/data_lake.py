@@ -12,6 +12,8 @@ from sashiko_cdk.lake.domain_key import DomainKey, KeyDomain
 from sashiko_cdk.lake.etl_encryption import add_etl_encryption
 from sashiko_cdk.lake.etl_job import EtlJobs
 from sashiko_cdk.lake.lake_access import LakeAccess
+from sashiko_cdk.lake.monitor_access import MonitorAccess
+from sashiko_cdk.serving.capture import Capture
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -34,12 +36,20 @@ class DataLake(EnvironmentStack):
         )
         lake, snapshots = self._key("lake"), self._key("snapshots")
         ml, logs = self._key("ml"), self._key("logs")
+        buckets = add_buckets(self, lake_key=lake, snapshots_key=snapshots, ml_key=ml)
+        capture = Capture(
+            self,
+            "Capture",
+            settings=settings,
+            logs=buckets[0],
+            removal_policy=self.removal_policy,
+        )
         self.key_arns: Mapping[KeyDomain, str] = {
+            "capture": capture.key.key_arn,
             "logs": logs.key_arn,
             "ml": ml.key_arn,
             "snapshots": snapshots.key_arn,
         }
-        buckets = add_buckets(self, lake_key=lake, snapshots_key=snapshots, ml_key=ml)
         access = LakeAccess(
             self,
             "Access",
@@ -50,6 +60,14 @@ class DataLake(EnvironmentStack):
             ml_key=ml,
         )
         ArtifactAccess(self, "Artifacts", settings=settings, pipelines=deployment.pipelines, key=ml)
+        MonitorAccess(
+            self,
+            "Monitor",
+            settings=settings,
+            recipes=deployment.recipes,
+            capture_key=capture.key,
+            snapshots_key=snapshots,
+        )
         add_catalog(
             self, contracts, logs_key=logs, first=buckets[0], dependencies=(*buckets, access)
         )

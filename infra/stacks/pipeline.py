@@ -8,6 +8,7 @@ from infra.stacks.network import Network
 from infra.stacks.platform import Platform
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.monitoring import add_monitoring
 from sashiko_cdk.events.notifications import Notifications
 from sashiko_cdk.events.triggers import Triggers
 from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline
@@ -68,7 +69,7 @@ class Pipeline(EnvironmentStack):
         )
         for compiled in pipelines:
             pipeline = CompiledPipeline(
-                self, compiled.recipe, settings=settings, compiled=compiled, values=values
+                self, compiled.id, settings=settings, compiled=compiled, values=values
             )
             pipeline.node.add_dependency(gatekeeper)
         recipes = deployment.recipes
@@ -88,6 +89,10 @@ class Pipeline(EnvironmentStack):
             tables=tables,
             recipes=recipes,
         )
+        monitoring = add_monitoring(
+            self, flows=flows, recipes=recipes, artifacts_key_arn=lake.key_arns["ml"]
+        )
+        starters = [*triggers.machines, *monitoring]
         notifications = Notifications(
             self,
             "Notifications",
@@ -95,6 +100,6 @@ class Pipeline(EnvironmentStack):
             flows=flows,
             tables=tables,
             recipes=recipes,
-            triggers=triggers.machines,
+            triggers=starters,
         )
-        flows.route([*triggers.machines, notifications.machine])
+        flows.route([*starters, notifications.machine])

@@ -20,7 +20,7 @@ class Deployment:
     environments: tuple[str, ...]  # names of all that have an account
     contracts: tuple[Contract, ...]  # of the lake's tables
     recipes: tuple[Recipe, ...]  # what the environment's pipelines train
-    pipelines: tuple[Compiled, ...]  # the pipelines of these recipes, compiled
+    pipelines: tuple[Compiled, ...]  # of each recipe, as `compile_pipelines` returns them
 
 
 def read_deployment(settings: Settings) -> Deployment:

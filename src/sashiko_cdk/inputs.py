@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +14,7 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.validator.check import check_definition
-from sashiko.pipeline.project import HOME, source
+from sashiko.pipeline.project import HOME, PipelineName, source
 from sashiko.settings.environment import (
     Settings,
     deployed_environments,
@@ -94,14 +95,20 @@ def compile_pipelines(
 ) -> tuple[Compiled, ...]:
     """Compiles the pipelines of recipes and validates each against SageMaker's API, offline.
 
+    Returns:
+        Of each recipe the pipeline that trains, then the one that monitors.
+
     Raises:
         InputError: if one cannot be compiled, or SageMaker would reject it.
     """
     commit = source()
+    commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
     compiled = []
-    for recipe in recipes:
-        definition = json.loads(compile_pipeline(settings, recipe, home=home).definition)
+    for recipe, module in product(recipes, get_args(PipelineName)):
+        built = compile_pipeline(settings, recipe, home=home, pipeline=module)
+        definition = json.loads(built.definition)
         check_definition(definition)
-        commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
-        compiled.append(Compiled(recipe=recipe.name, definition=definition, commit=commit_id))
+        compiled.append(
+            Compiled(recipe=recipe.name, module=module, definition=definition, commit=commit_id)
+        )
     return tuple(compiled)

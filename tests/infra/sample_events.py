@@ -27,6 +27,13 @@ def _event(source: str, kind: str, time: str, detail: dict[str, Any]) -> dict[st
     }
 
 
+def scheduled(time: str, *, rule: str = "sashiko-dev-complaints-monitor-weekly") -> Any:
+    """The time of a schedule has come ("Creating a rule that runs on a schedule", EventBridge)."""
+    return _event("aws.events", "Scheduled Event", time, {}) | {
+        "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/{rule}"]
+    }
+
+
 def object_created(
     key: str, *, bucket: str = f"sashiko-dev-raw-{ACCOUNT}-us-east-1", time: str = ""
 ) -> dict[str, Any]:

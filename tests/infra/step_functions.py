@@ -91,12 +91,19 @@ def account() -> Iterator[Account]:
             "os.environ", {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         ),
         mock.patch.object(BaseClient, "_make_api_call", respond),
-        mock.patch.object(bridge, "_eval_jsonata", lambda text: Jsonata(text).evaluate(None)),
+        mock.patch.object(bridge, "_eval_jsonata", _evaluate),
         mock.patch.object(states, "encode_jsonata_variable_declarations", _declared),
         mock.patch.object(variable_store, "encode_jsonata_variable_declarations", _declared),
         mock_aws(config={"stepfunctions": {"execute_state_machine": True}}),
     ):
         yield fake
+
+
+def _evaluate(text: str) -> Any:
+    """Evaluates with `$parse`, which Step Functions adds to JSONata's own functions."""
+    expression = Jsonata(text)
+    expression.register_lambda("parse", json.loads)
+    return expression.evaluate(None)
 
 
 def _declared(bindings: Mapping[str, Any]) -> str:

@@ -121,6 +121,7 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
         "bias-evaluator",
         "broker",
         "device-check",
+        "monitor",
         "registrar",
         "registry-reader",
         "training",

@@ -77,11 +77,15 @@ def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
         return _let_through(lake, "snapshots", action, f"{view}/")
 
     assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
-    assert let("s3:PutObject", "facets") == {evaluator}
+    # The deployer's own policy allows it a file without rows, once: test_pipeline_places.py.
+    assert let("s3:PutObject", "facets") == {evaluator, "sashiko-dev-deployer"}
     assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
     assert let("s3:PutObject", "weights") == {evaluator}
     readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
     assert let("s3:GetObject", "weights") == readers
+    monitor = "sashiko-dev-monitor"
+    assert let("s3:PutObject", "monitor") == {monitor, "sashiko-dev-deployer"}
+    assert let("s3:GetObject", "monitor") == {monitor, evaluator, "sashiko-dev-break-glass"}
 
 
 def test_the_training_role_has_the_training_snapshot_and_no_way_to_the_lake(templates):

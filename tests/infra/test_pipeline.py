@@ -21,25 +21,38 @@ KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
 
 
-def pipeline(templates: Templates, variant: str = "dev") -> Json:
+MODULES = ("finetune", "monitor")
+
+
+def pipeline(templates: Templates, variant: str = "dev", *, module: str = "finetune") -> Json:
     """The properties of a variant's pipeline."""
-    (resource,) = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
-    return dict(resource["Properties"])
+    pipelines = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
+    (properties,) = (
+        item["Properties"]
+        for item in pipelines
+        if item["Properties"]["PipelineName"].endswith("-monitor") == (module == "monitor")
+    )
+    return dict(properties)
 
 
-def deployed(templates: Templates, variant: str = "dev") -> Json:
+def deployed(templates: Templates, variant: str = "dev", *, module: str = "finetune") -> Json:
     """The definition as CloudFormation would hand it over, each output as its own reference."""
-    text, values = pipeline(templates, variant)["PipelineDefinition"]["PipelineDefinitionBody"][
-        "Fn::Sub"
-    ]
+    body = pipeline(templates, variant, module=module)["PipelineDefinition"]
+    text, values = body["PipelineDefinitionBody"]["Fn::Sub"]
     outputs = {name: item["Fn::GetStackOutput"]["OutputName"] for name, item in values.items()}
     filled = re.sub(r"\$\{(\w+)\}", lambda match: outputs[match[1]], text.replace("${!", "${"))
     return dict(json.loads(filled))
 
 
+def all_jobs(templates: Templates, variant: str = "dev") -> dict[str, Json]:
+    """Step -> arguments, of both pipelines."""
+    definitions = [deployed(templates, variant, module=module) for module in MODULES]
+    return {name: job for each in definitions for name, job in jobs_of(each).items()}
+
+
 def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
-    """Step -> arguments, with ids of the form that AWS's have."""
-    text = json.dumps(jobs_of(deployed(templates, variant)))
+    """Step -> arguments, of both pipelines, with ids of the form that AWS's have."""
+    text = json.dumps(all_jobs(templates, variant))
     for pattern, value in (
         (r"PublishOutput\w*?GetAttKey\w+", KEY.format(account=settings_of(variant).account)),
         (r"PublishOutput\w*?Subnet\w+", "subnet-0a1b2c3d4e5f60718"),
@@ -59,12 +72,14 @@ def dev() -> Environment:
     return read_environment(settings_of("dev"), folder=synthesized("dev"))
 
 
+@pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("variant", ["dev", "prod", "iam_only"])
 def test_the_body_is_the_compiled_definition_with_references_in_it(
-    templates: Templates, variant: str
+    templates: Templates, variant: str, module: str
 ) -> None:
-    (compiled,) = pipelines_of(settings_of(variant), recipes_of(settings_of(variant)))
-    body = deployed(templates, variant)
+    both = pipelines_of(settings_of(variant), recipes_of(settings_of(variant)))
+    (compiled,) = (item for item in both if item.module == module)
+    body = deployed(templates, variant, module=module)
 
     text = json.dumps(compiled.definition)
     for stand_in, kind in (
@@ -73,6 +88,7 @@ def test_the_body_is_the_compiled_definition_with_references_in_it(
         ("DeployTime-SecurityGroup", "JobsGroupId"),
         ("DeployTime-Key-ml", "Keyml"),
         ("DeployTime-Key-snapshots", "Keysnapshots"),
+        ("DeployTime-Key-capture", "CaptureKey"),
         ("DeployTime-TrackingUri", "TrackingApp"),
     ):
         (name,) = set(re.findall(rf"PublishOutput\w*{kind}\w*", json.dumps(body))) or {stand_in}
@@ -99,7 +115,7 @@ def _built(**changes: Any) -> Json:
     from sashiko_cdk.pipeline.compiled_pipeline import Compiled, CompiledPipeline
     from tests.infra.variants import new_app
 
-    compiled = Compiled(recipe="r", definition=changes, commit="unknown")
+    compiled = Compiled(recipe="r", module="finetune", definition=changes, commit="unknown")
     app = new_app()
     CompiledPipeline(
         Stack(app, "S"), "P", settings=settings_of("dev"), compiled=compiled, values={}
@@ -112,7 +128,9 @@ def _built(**changes: Any) -> Json:
 def test_a_body_of_more_than_200_kb_fails_synth() -> None:
     fits = _built(Steps=["x" * 199_000])
     assert len(fits["PipelineDefinitionBody"]) < 200_000
-    with pytest.raises(InputError, match=r"recipe r: .* more than 200,000: .* in `pipelines/`"):
+    with pytest.raises(
+        InputError, match=r"pipelines/finetune.py, recipe r: .* more than 200,000: "
+    ):
         _built(Steps=["x" * 200_000])
 
 
@@ -126,7 +144,7 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
 ) -> None:
     from sashiko_cdk import inputs
 
-    (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
+    compiled, _ = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
     invalid = CompiledPipeline(definition=definition, channels=())
     monkeypatch.setattr(inputs, "compile_pipeline", lambda *_, **__: invalid)
@@ -149,7 +167,7 @@ def test_the_guardrails_let_every_job_of_the_pipeline_through(
     jobs, document = jobs_in(templates, variant), _guardrails(templates, variant)
     denied = {name: denials(document, job) for name, job in jobs.items()}
     assert {name: sids for name, sids in denied.items() if sids} == {}
-    assert len(jobs) > 12
+    assert len(jobs) > 20
 
 
 FOREIGN = KEY.format(account="999999999999")
@@ -222,7 +240,7 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
         for name, item in templates("dev")["DataLake"]["Outputs"].items()
     }
     principals = {principal.name: principal for principal in dev.principals}
-    jobs = jobs_of(deployed(templates))
+    jobs = all_jobs(templates)
     under = {
         name: keys[(job.get("ProcessingOutputConfig") or job["OutputDataConfig"])["KmsKeyId"]]
         for name, job in jobs.items()

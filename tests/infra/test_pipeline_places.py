@@ -14,6 +14,11 @@ from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
+CAPTURE = bucket_name(settings_of("dev"), "capture")
+RECORDED = {
+    f"Parameters.{word.title()}Uri": f"--{word.lower()}-uri" for word in ("Reference", "Test")
+} | {"Parameters.BiasRowsUri": "--bias-rows-uri"}
+GROUP = "sashiko-dev-complaint-triage"
 Place = tuple[str, str, str]  # step, role, key in a bucket
 
 
@@ -24,10 +29,10 @@ def dev() -> Environment:
 
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, dict[str, Any]]:
-    """Step -> arguments, of dev's definition."""
+    """Step -> arguments, of dev's definitions."""
     settings = settings_of("dev")
-    (compiled,) = pipelines_of(settings, recipes_of(settings))
-    return jobs_of(compiled.definition)
+    training, monitor = pipelines_of(settings, recipes_of(settings))
+    return {**jobs_of(training.definition), **jobs_of(monitor.definition)}
 
 
 def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
@@ -45,8 +50,18 @@ def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
         r"Steps\.(\w+)\.(OutputDataConfig|ModelArtifacts)\..+", value["Get"]
     ):
         return _outputs(jobs[trained[1]], jobs)["model"]
-    if value["Get"] == "Parameters.RunManifestUri":
+    return _parameter(value["Get"], jobs)
+
+
+def _parameter(name: str, jobs: dict[str, dict[str, Any]]) -> str:
+    if name == "Parameters.RunManifestUri":
         return f"s3://{ARTIFACTS}/source/*"  # as `sashiko run` stages it
+    if name == "Parameters.CaptureUri":
+        return f"s3://{CAPTURE}/{GROUP}"  # as the schedule names it
+    if name in RECORDED:
+        # The version's metadata names it, as its registration was told.
+        arguments = jobs["Register"]["AppSpecification"]["ContainerArguments"]
+        return place(arguments[arguments.index(RECORDED[name]) + 1], jobs)
     return "*"
 
 
@@ -85,7 +100,7 @@ def _allowed(dev: Environment, role: str, action: str, bucket: str) -> tuple[str
 ACTIONS = {True: "s3:GetObject", False: "s3:PutObject"}
 
 
-@pytest.mark.parametrize("name", ["artifacts", "snapshots"])
+@pytest.mark.parametrize("name", ["artifacts", "snapshots", "capture"])
 @pytest.mark.parametrize("read", [True, False])
 def test_each_job_may_use_the_objects_that_it_names(
     dev: Environment, jobs: dict[str, dict[str, Any]], read: bool, name: Bucket
@@ -112,19 +127,23 @@ USING = {
     },
     "snapshots": {
         True: {"Validate", "ValidateFacets", "Prepare", "Weights", "Train", "BiasInput"},
-        False: {"Snapshot", "SnapshotFacets", "Weights", "BiasInput"},
+        False: {"Snapshot", "SnapshotFacets", "Weights", "BiasInput", "JoinLabels"},
+    },
+    "capture": {
+        True: {"ReadCapture", "InputQuality", "Drift", "JoinLabels"},
+        False: {"ReadCapture"},
     },
 }
 
 
-def test_every_place_is_in_one_of_the_two_buckets(
+def test_every_place_is_in_one_of_the_three_buckets(
     dev: Environment, jobs: dict[str, dict[str, Any]]
 ) -> None:
     """Else the questions above would pass over it."""
     named = {
         name: [*_inputs(job, jobs), *_outputs(job, jobs).values()] for name, job in jobs.items()
     }
-    known = tuple(f"s3://{bucket_name(dev.settings, name)}/" for name in ("artifacts", "snapshots"))
+    known = tuple(f"s3://{bucket_name(dev.settings, name)}/" for name in USING)
     assert [
         (step, uri) for step, uris in named.items() for uri in uris if not uri.startswith(known)
     ] == []
@@ -172,12 +191,49 @@ def test_no_role_reads_the_rows_that_were_explained(dev: Environment) -> None:
     assert _principals(dev, "s3:GetObject", place) == set()
 
 
-def _principals(dev: Environment, action: str, place: str) -> set[str]:
+def _principals(dev: Environment, action: str, place: str, *, bucket: str = ARTIFACTS) -> set[str]:
     return {
         role.name
         for role in dev.principals
-        if any(covers(pattern, place) for pattern in dev.object_paths(role, action, ARTIFACTS))
+        if any(covers(pattern, place) for pattern in dev.object_paths(role, action, bucket))
     }
+
+
+@pytest.mark.control("AC-6")
+def test_jobs_of_the_monitor_alone_read_what_was_captured(dev: Environment) -> None:
+    captured = f"{GROUP}/version=3/{GROUP}/primary/2026/11/23/00/a.jsonl"
+    decoded = f"monitor/{GROUP}/an-execution/ReadCapture/rows/rows.parquet"
+    for place in (captured, decoded):
+        assert _principals(dev, "s3:GetObject", place, bucket=CAPTURE) == {"monitor"}
+    assert _principals(dev, "s3:PutObject", captured, bucket=CAPTURE) == {"inference"}
+    assert "monitor" in _principals(dev, "s3:PutObject", decoded, bucket=CAPTURE)
+
+
+def test_what_the_monitor_keeps_of_rows_is_for_itself_and_decisions_for_the_bias_evaluator(
+    dev: Environment,
+) -> None:
+    bucket = bucket_name(dev.settings, "snapshots")
+    readers = {
+        folder: _principals(dev, "s3:GetObject", f"monitor/{GROUP}/{folder}/x", bucket=bucket)
+        for folder in ("ledger", "labels", "draws", "runs")
+    }
+    alone = {"monitor"}
+    assert readers == {
+        "ledger": alone, "labels": alone, "draws": alone, "runs": {"monitor", "bias-evaluator"},
+    }  # fmt: skip
+    assert "monitor" not in _principals(
+        dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
+    )
+
+
+def test_a_deployer_makes_the_stores_of_the_monitor_and_overwrites_none(dev: Environment) -> None:
+    (deployer,) = (item for item in dev.principals if item.name == "deployer")
+    bucket = bucket_name(dev.settings, "snapshots")
+    labels = f"arn:aws:s3:::{bucket}/monitor/{GROUP}/labels/labels.parquet"
+    assert deployer.may("s3:PutObject", labels)
+    assert not deployer.may("s3:PutObject", f"{labels}x")
+    (statement,) = (item for item in deployer.policy if labels in item.resources)
+    assert statement.conditions == {"Null": {"s3:if-none-match": "false"}}
 
 
 def test_each_job_may_pull_its_image_and_no_other(
@@ -209,14 +265,7 @@ def test_what_tells_a_facet_lies_where_only_those_who_need_it_read(
 ) -> None:
     bucket = bucket_name(dev.settings, "snapshots")
     readers = {
-        folder: {
-            principal.name
-            for principal in dev.principals
-            if any(
-                covers(pattern, f"{folder}/object")
-                for pattern in dev.object_paths(principal, "s3:GetObject", bucket)
-            )
-        }
+        folder: _principals(dev, "s3:GetObject", f"{folder}/object", bucket=bucket)
         for folder in ("facets", "weights")
     }
     assert readers == {"facets": {"bias-evaluator"}, "weights": {"bias-evaluator", "training"}}

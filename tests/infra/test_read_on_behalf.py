@@ -29,7 +29,7 @@ def dev() -> Environment:
 @pytest.fixture(scope="module")
 def definition() -> Json:
     settings = settings_of("dev")
-    (compiled,) = pipelines_of(settings, recipes_of(settings))
+    compiled, _ = pipelines_of(settings, recipes_of(settings))
     return dict(compiled.definition)
 
 

@@ -185,13 +185,13 @@ def _statement(policy, action):
     return statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
 
 
-def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):
+def test_what_is_captured_the_endpoint_writes_and_the_monitor_alone_reads(templates):
     """Also past IAM: bucket and key deny whom a later policy would let in."""
     lake = templates("serving")["DataLake"]
     key = next(
         item["Properties"]["KeyPolicy"]
         for item in resources(lake, "AWS::KMS::Key").values()
-        if "WrittenByTheEndpoint" in json.dumps(item)
+        if "ForEndpointAndMonitor" in json.dumps(item)
     )
     bucket = next(
         item["Properties"]["PolicyDocument"]
@@ -199,9 +199,10 @@ def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):
         if name.startswith("CaptureBucket")
     )
     role = "arn:aws:iam::111122223333:role/sashiko-dev-"
-    assert _statement(bucket, "s3:PutObject") == [f"{role}inference"]
-    assert _statement(bucket, "s3:GetObject*") == [f"{role}break-glass"]
-    assert _statement(key, "kms:Decrypt") == [f"{role}break-glass", f"{role}inference"]
+    assert _statement(bucket, "s3:PutObject") == [f"{role}inference", f"{role}monitor"]
+    assert _statement(bucket, "s3:GetObject*") == [f"{role}monitor", f"{role}break-glass"]
+    inside = [f"{role}{name}" for name in ("break-glass", "inference", "monitor")]
+    assert _statement(key, "kms:Decrypt") == inside
 
     environment = read_environment(settings_of("serving"), folder=synthesized("serving"))
     name = "sashiko-dev-capture-111122223333-us-east-1"
@@ -210,7 +211,7 @@ def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):
         for principal in environment.principals
         if environment.object_paths(principal, "s3:GetObject", name)
     }
-    assert readers == set()
+    assert readers == {"monitor"}
 
 
 def test_each_version_is_captured_below_a_prefix_of_its_own(serving):

@@ -14,10 +14,14 @@ import yaml
 
 from sashiko.aws.resources.names import bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
+from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.variants import deployment_of, new_app, settings_of, write_config
 from tests.project_root import IMAGES
+from tests.unit.report.windows import windows
 from verification.deploy.assembly import bootstrap, written
+from verification.deploy.monitored import execute
 from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import ROOT, Emulator, running
 
@@ -30,8 +34,9 @@ MANIFEST = {
     "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
     "layers": [],
 }
-SETTINGS = settings_of("dev")
+SETTINGS = settings_of("serving")
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
+GROUP = "sashiko-dev-complaint-triage"
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "config").mkdir()
     shutil.copytree(ROOT / "recipes", folder / "recipes")
-    write_config(folder / "config", "dev")
+    write_config(folder / "config", "serving")
     for name in ("contracts", "pipelines", *IMAGES):
         (folder / name).symlink_to(ROOT / name)
     files = {name: sha256_bytes(content) for name, content in WEIGHTS.items()}
@@ -104,8 +109,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     add_stacks(app, deployment)
     written(app, folder)
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
-        bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "dev")
-        emulator.cdk("deploy", "--all", "--require-approval=never", folder=folder)
+        bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "serving")
+        # With all that it needs. The preflight of Serving would refuse a version that is none.
+        emulator.cdk("deploy", "Pipeline", "--require-approval=never", folder=folder)
         yield Checkout(emulator, folder)
 
 
@@ -124,6 +130,10 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     names = [item["Key"].rpartition("/")[2] for item in objects]
     assert names[0] == "_SUCCESS"
     assert [name.rpartition(".")[2] for name in names[1:]] == ["parquet"]
+    stores = bucket_name(SETTINGS, "snapshots")
+    for store in (f"monitor/{GROUP}/ledger", f"monitor/{GROUP}/labels", f"facets/monitor/{GROUP}"):
+        (item,) = s3.list_objects_v2(Bucket=stores, Prefix=f"{store}/")["Contents"]
+        assert item["Key"].endswith(".parquet")
     staged_again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
     assert [place["uri"] for place in staged_again] == [place["uri"] for place in staged]
     assert [place for place in staged_again if place["uploaded"]] == []
@@ -152,3 +162,64 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     assert "the deployed pipeline is not that of this checkout" in refused
     assert refused.count("\n  - ") == 1
     assert len(json.loads(checkout.sashiko("runs", "list", "--json").stdout)) == 1
+
+
+def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> None:
+    """The deployed rule, machines, pipeline and alarms of monitoring fit each other."""
+    emulator, machine = checkout.emulator, "sashiko-dev-monitor-complaints"
+    events, sagemaker = emulator.client("events"), emulator.client("sagemaker")
+    weekly = "sashiko-dev-complaints-monitor-weekly"
+    assert events.describe_rule(Name=weekly)["ScheduleExpression"] == "cron(0 6 ? * MON *)"
+    (target,) = events.list_targets_by_rule(Rule=weekly)["Targets"]
+    assert target["Arn"].endswith(f":stateMachine:{machine}")
+
+    metadata = {name: f"s3://{ARTIFACTS}/runs/x/{name}" for name in MONITORING_TAGS}
+    calls = execute(
+        emulator,
+        machine,
+        scheduled("2026-11-23T06:00:00Z", rule=weekly),
+        {
+            "DescribeModelPackage": lambda _: {"CustomerMetadataProperties": metadata},
+            "ListObjectsV2": lambda _: {"KeyCount": 1},
+            "StartPipelineExecution": lambda _: {},
+        },
+    )
+    (request,) = [arguments for operation, arguments in calls if operation.startswith("Start")]
+    started = sagemaker.start_pipeline_execution(**request)["PipelineExecutionArn"]
+    parameters = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=started)
+    pipeline = sagemaker.describe_pipeline(PipelineName=request["PipelineName"])
+    declared = json.loads(pipeline["PipelineDefinition"])["Parameters"]
+    given = {item["Name"]: item["Value"] for item in parameters["PipelineParameters"]}
+    assert set(given) == {item["Name"] for item in declared}
+
+    *_, result = windows(14, shifted=10, deploy=5)
+    calls = execute(
+        emulator,
+        f"{machine}-outcome",
+        execution_ended("Succeeded", pipeline=request["PipelineName"]),
+        {
+            "ListPipelineParametersForExecution": lambda _: {
+                "PipelineParameters": parameters["PipelineParameters"]
+            },
+            "GetObject": lambda _: {"Body": result.model_dump_json()},
+            "PutMetricData": lambda _: {},
+        },
+    )
+    read = next(arguments for operation, arguments in calls if operation == "GetObject")
+    version, start, end = (given[name] for name in ("ModelVersion", "WindowStart", "WindowEnd"))
+    assert read["Key"] == f"monitor/{GROUP}/windows/{version}/{start}/{end}/monitor.json"
+    (put,) = [arguments for operation, arguments in calls if operation == "PutMetricData"]
+    cloudwatch = emulator.client("cloudwatch")
+    cloudwatch.put_metric_data(**put)
+    listed = cloudwatch.list_metrics(Namespace=put["Namespace"])["Metrics"]
+    seen = {(item["MetricName"], json.dumps(item["Dimensions"])) for item in listed}
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix="sashiko-dev-monitor-")["MetricAlarms"]
+    assert {item["AlarmName"].rpartition("monitor-")[2] for item in alarms} == {
+        "checks",
+        "did-not-run",
+    }
+    for alarm in alarms:
+        assert (alarm["MetricName"], json.dumps(alarm["Dimensions"])) in seen
+        assert alarm["Namespace"] == put["Namespace"]
+        # CloudWatch refuses to look back further (`Period` of PutMetricAlarm).
+        assert alarm["Period"] * alarm["EvaluationPeriods"] <= 604_800

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.load import load_contract
-from sashiko.pipeline.project import HOME, contract_file, use_recipe
+from sashiko.pipeline.project import HOME, PipelineName, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed
 
 
@@ -28,10 +28,12 @@ def stage(
 ) -> None:
     """Upload weights, code and configuration to an environment's bucket; jobs download nothing.
 
+    The monitor's stores are made too, without rows.
+
     Existing files are kept; one whose content does not match its name is an error. Uses your
     credentials, which must be those of the role `deployer`.
     """
-    from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed, stage_stores
     from sashiko.aws.resources.account import Account
     from sashiko.pipeline.compiled import compile_pipeline
     from sashiko.pipeline.staging import staged_inputs
@@ -42,15 +44,24 @@ def stage(
     recipe_config = use_recipe(settings, recipe)
     account = Account(settings)
     account.check_identity()
-    pipeline = compile_pipeline(settings, recipe_config, home=home)
-    staged = staged_inputs(settings, recipe_config, pipeline.channels)
+    channels = [
+        compile_pipeline(settings, recipe_config, home=home, pipeline=name).channels
+        for name in get_args(PipelineName)
+    ]
+    staged = staged_inputs(settings, recipe_config, *channels)
+    contract = load_contract(contract_file(recipe_config))
     cache = home / "cache"
     places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))
+    places += stage_stores(settings, recipe_config, contract=contract, account=account)
     if seed_data is not None:
-        table = load_contract(contract_file(recipe_config)).table
         places.append(
             stage_seed(
-                settings, recipe_config, table=table, as_of=seed_data, account=account, cache=cache
+                settings,
+                recipe_config,
+                table=contract.table,
+                as_of=seed_data,
+                account=account,
+                cache=cache,
             )
         )
     if json_:

@@ -84,7 +84,7 @@ def compile_pipeline(
     cached, reason = _read_entry(path, surroundings, sources)
     if cached is not None:
         return cached
-    print(f"building the pipeline's definition{reason}", file=sys.stderr)
+    print(f"building the definition of pipelines/{pipeline}.py{reason}", file=sys.stderr)
     for name, value in {"settings": settings, "recipe": recipe}.items():
         write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
     built = _build(folder, pipeline)

@@ -36,11 +36,18 @@ class Staged:
         return files | {self.weights_uri: dict(self.weights)}
 
 
-def staged_inputs(settings: Settings, recipe: Recipe, channels: Sequence[Channel]) -> Staged:
-    """Returns the staged inputs of a recipe in an environment, for this checkout's commit."""
+def staged_inputs(settings: Settings, recipe: Recipe, *pipelines: Sequence[Channel]) -> Staged:
+    """Returns the staged inputs of a recipe in an environment, for this checkout's commit.
+
+    Args:
+        settings: the environment.
+        recipe: the recipe.
+        pipelines: the channels of each of its pipelines, which may share some.
+    """
     manifest = run_manifest(settings)
+    channels = {channel.uri: channel for channels in pipelines for channel in channels}
     return Staged(
-        channels=(*channels, manifest),
+        channels=(*channels.values(), manifest),
         run_manifest=manifest,
         weights_uri=weights_uri(settings, recipe),
         weights=recipe.model.files,

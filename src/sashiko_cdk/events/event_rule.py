@@ -23,12 +23,13 @@ class EventRule(Construct):
         settings: Settings,
         name: str,
         description: str,
-        pattern: Mapping[str, Any],
         target: StateMachine,
         undelivered: sqs.IQueue,
+        pattern: Mapping[str, Any] | None = None,
+        schedule: str | None = None,
         with_reads: bool = False,
     ) -> None:
-        """Makes the rule.
+        """Makes the rule, of events of `pattern` or by `schedule`, such as `rate(1 hour)`.
 
         `with_reads` lets read-only management events match too, such as AssumeRole
         (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
@@ -46,6 +47,7 @@ class EventRule(Construct):
             name=f"{prefix(settings)}-{name}",
             description=description,
             event_pattern=pattern,
+            schedule_expression=schedule,
             state="ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if with_reads else "ENABLED",
             targets=[target_of],
         )

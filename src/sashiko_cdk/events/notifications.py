@@ -9,6 +9,7 @@ from sashiko.aws.resources.names import (
     alerts_topic_arn,
     etl_name,
     model_package_group_name,
+    monitor_pipeline_name,
     pipeline_name,
 )
 from sashiko.settings.environment import Settings
@@ -44,7 +45,11 @@ class Notifications(Construct):
         self._flows = flows
         place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
         groups = [model_package_group_name(settings, item.model_package_group) for item in recipes]
-        pipelines = [f"{place}:pipeline/{pipeline_name(settings, item.name)}" for item in recipes]
+        pipelines = [
+            f"{place}:pipeline/{name(settings, item.name)}"
+            for item in recipes
+            for name in (pipeline_name, monitor_pipeline_name)
+        ]
         self.machine = StateMachine(
             self,
             "Notify",

@@ -12,6 +12,7 @@ from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
 
 MLFLOW_FOLDER: Final = "mlflow"
 _MODELS = f"{MODELS}/*"
+_COMPARED: Final = ("--reference-uri", "--test-uri")  # of `sashiko.steps.register`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,11 @@ def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Ma
     others = dict(_BESIDE)
     if settings.promotion.source:
         others["promoter"] = Places(writes=(_MODELS,))
-    for role, extra in (*others.items(), *_model_of_device_check(settings, jobs, outputs)):
+    derived = (
+        *_model_of_device_check(settings, jobs, outputs),
+        *_monitored(settings, jobs, outputs),
+    )
+    for role, extra in (*others.items(), *derived):
         places[role] = places.get(role, Places()) | extra
     return dict(sorted(places.items()))
 
@@ -97,12 +102,27 @@ def _model_of_device_check(
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
     for job in jobs:
         if job.role == settings.role_arn("device-check"):
-            for key in _keys(job.arguments, bucket):
+            for key in _keys(job.arguments.values(), bucket):
                 pattern = _pattern(key, outputs)
                 yield "inference", Places(reads=(pattern,))
                 if not any(_inside(key, outputs)):  # scratch of the batch job
                     yield "inference", Places(writes=(pattern,))
                     yield "device-check", Places(reads=(pattern,))
+
+
+def _monitored(
+    settings: Settings, jobs: Iterable[JobObjects], outputs: Sequence[str]
+) -> Iterator[tuple[Role, Places]]:
+    """Yields what monitoring compares a version's answers with, which its registration records.
+
+    The monitoring pipeline gets these URIs as parameters, so its definition does not name them.
+    """
+    bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
+    for job in jobs:
+        if job.role == settings.role_arn("registrar"):
+            recorded = (job.arguments.get(name, "") for name in _COMPARED)
+            for key in _keys(recorded, bucket):
+                yield "monitor", Places(reads=(_pattern(key, outputs),))
 
 
 def _keys(uris: Iterable[str], bucket: str) -> Iterator[str]:

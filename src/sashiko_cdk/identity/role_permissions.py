@@ -300,6 +300,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "janitor": janitor_permissions,
     "lake-probe": _lake_probe,
     "lake-settings": _lake_settings,
+    "monitor-publisher": _flow,
     "notifier": _flow,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,

@@ -27,6 +27,8 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "lake-probe": "Function: looks whether the lake is open to everybody",
     "lake-settings": "Function: makes CloudFormation an administrator of the lake",
     "mlflow": "MLflow App: keeps its artifacts",
+    "monitor": "Jobs: judge captured requests, which no other role reads",
+    "monitor-publisher": "Step Functions: publishes what a window of requests showed",
     "notifier": "Step Functions: writes the alerts",
     "pipeline": "SageMaker Pipelines: starts the jobs",
     "pipeline-starter": "Step Functions: starts the pipeline on what was loaded",
@@ -44,6 +46,7 @@ JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
     "broker",
     "device-check",
+    "monitor",
     "registrar",
     "registry-reader",
     "training",
@@ -51,7 +54,9 @@ JOB_ROLES: tuple[Role, ...] = (
 # Each runs in SageMaker's containers, inside the VPC.
 CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
 # Each is what state machines of Step Functions act as.
-FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
+FLOWS: frozenset[Role] = frozenset(
+    {"etl-starter", "monitor-publisher", "notifier", "pipeline-starter"}
+)
 # Each reads data, says who may, or vouches for a model: whoever assumes one has that, so its trust
 # is changed under the bootstrap's eyes alone (src/sashiko_cdk/bootstrap/execution_cap.py).
 GUARDED: tuple[Role, ...] = (
@@ -63,6 +68,7 @@ GUARDED: tuple[Role, ...] = (
     "etl",
     "lake-formation",
     "lake-settings",
+    "monitor",
     "promoter",
     "registrar",
     "training",
@@ -108,6 +114,8 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "lake-probe": ("sagemaker:*", "athena:*", "lakeformation:*", *_OBJECTS, "iam:PassRole"),
     "lake-settings": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
     "mlflow": ("sagemaker:*", *_LAKE, "iam:PassRole"),
+    "monitor": (*REGISTER, *APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
+    "monitor-publisher": (*REGISTER, *APPROVE, *JOBS, *_LAKE, "s3:PutObject*", "iam:PassRole"),
     "notifier": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "pipeline": (*REGISTER, *APPROVE, *_LAKE),
     "pipeline-starter": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),

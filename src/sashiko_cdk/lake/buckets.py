@@ -14,7 +14,6 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import RESULTS
 from sashiko_cdk.platform.promotion import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
-from sashiko_cdk.serving.capture import Capture
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_buckets"]
@@ -59,10 +58,13 @@ def add_buckets(
         ],
     )
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
-    snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="facets/")
+    # The deployer's own policy allows it one file without rows, once.
+    snapshots.only("bias-evaluator", "deployer", actions=["s3:PutObject"], prefix="facets/")
     snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
+    snapshots.only("monitor", "deployer", actions=["s3:PutObject"], prefix="monitor/")
+    snapshots.only("monitor", "bias-evaluator", "break-glass", actions=_READ, prefix="monitor/")
     artifacts = _bucket(
         stack,
         "artifacts",
@@ -77,9 +79,6 @@ def add_buckets(
     for keys in STAGED:
         artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))
         artifacts.write_once(prefix=keys.removesuffix("*"))
-    Capture(
-        stack, "Capture", settings=stack.settings, logs=logs, removal_policy=stack.removal_policy
-    )
     _explain(stack, logs)
     return logs, raw, curated, snapshots, artifacts
 

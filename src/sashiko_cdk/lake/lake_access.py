@@ -18,12 +18,10 @@ from sashiko.contract.glue import QUARANTINE
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
 from sashiko_cdk.lake.query_workgroup import RESULTS
 
 __all__ = ["LakeAccess"]
-
-_READ = ("s3:GetObject", "s3:GetObjectVersion")
-_WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 
 
 class LakeAccess(Construct):
@@ -71,39 +69,38 @@ class LakeAccess(Construct):
     def _loading(self) -> list[Allowed]:
         folders = [*self._folders, f"{QUARANTINE}/"]
         return [
-            *self._objects("raw", self._folders, _READ),
-            *self._objects("curated", folders, (*_READ, *_WRITE, "s3:DeleteObject")),
-            _key(self._lake_key, writes=True),
+            *self._objects("raw", self._folders, READ),
+            *self._objects("curated", folders, (*READ, *WRITE, "s3:DeleteObject")),
+            use_key(self._lake_key, writes=True),
             self._catalog(),
         ]
 
     def _emergency(self) -> list[Allowed]:
         return [
-            *self._objects("raw", self._folders, _READ),
-            *self._objects("curated", [*self._folders, f"{QUARANTINE}/"], _READ),
-            _key(self._lake_key, writes=False),
+            *self._objects("raw", self._folders, READ),
+            *self._objects("curated", [*self._folders, f"{QUARANTINE}/"], READ),
+            use_key(self._lake_key, writes=False),
         ]
 
     def _training(self) -> list[Allowed]:
         return [
-            *self._objects("snapshots", ["training/data/", "weights/"], _READ),
-            _key(self._snapshots_key, writes=False),
+            *self._objects("snapshots", ["training/data/", "weights/"], READ),
+            use_key(self._snapshots_key, writes=False),
         ]
 
     def _tables(self) -> list[Allowed]:
         return [
-            *self._objects("curated", self._folders, _READ),
-            _key(self._lake_key, writes=False),
+            *self._objects("curated", self._folders, READ),
+            use_key(self._lake_key, writes=False),
         ]
 
     def _snapshot(self, view: SnapshotView) -> list[Allowed]:
         statements = [
             *self._querying(workgroup_name(self._settings, view)),
-            *self._objects("snapshots", [f"{view}/"], (*_READ, *_WRITE)),
+            *self._objects("snapshots", [f"{view}/"], (*READ, *WRITE)),
             *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
-            _key(self._snapshots_key, writes=True),
-            # SageMaker needs them of the job's role to encrypt the job's output.
-            allow(["kms:DescribeKey", "kms:Encrypt"], [self._snapshots_key.key_arn]),
+            use_key(self._snapshots_key, writes=True),
+            encrypt_outputs(self._snapshots_key),
         ]
         # Without Lake Formation a query reads with the role's own rights.
         return statements if self._enforced else [*statements, *self._tables()]
@@ -111,7 +108,7 @@ class LakeAccess(Construct):
     def _facets(self) -> list[Allowed]:
         return [
             *self._snapshot("facets"),
-            *self._objects("snapshots", ["weights/"], (*_READ, *_WRITE)),
+            *self._objects("snapshots", ["weights/"], (*READ, *WRITE)),
         ]
 
     def _seeding(self) -> list[Allowed]:
@@ -143,8 +140,8 @@ class LakeAccess(Construct):
                 ["athena:GetQueryResults"],
                 [self._workgroup(exploration_workgroup_name(self._settings))],
             ),
-            *self._objects("artifacts", [RESULTS], (*_READ, *_WRITE)),
-            _key(ml_key, writes=True),
+            *self._objects("artifacts", [RESULTS], (*READ, *WRITE)),
+            use_key(ml_key, writes=True),
         ]
 
     def _querying(self, workgroup: str) -> list[Allowed]:
@@ -193,28 +190,4 @@ class LakeAccess(Construct):
     def _objects(
         self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
     ) -> list[Allowed]:
-        arn = f"arn:aws:s3:::{bucket_name(self._settings, bucket)}"
-        # Athena lists its multipart uploads; that action has no condition key `s3:prefix` (Service
-        # Authorization Reference of S3), so the listing shows keys of the whole bucket.
-        uploads = (
-            [allow(["s3:ListBucketMultipartUploads"], [arn])] if "s3:PutObject" in actions else []
-        )
-        return [
-            allow(
-                actions,
-                [f"{arn}/{folder}*" for folder in folders],
-                why=f"objects are named as they are written; only below {', '.join(folders)}",
-            ),
-            allow(["s3:GetBucketLocation"], [arn]),
-            allow(
-                ["s3:ListBucket"],
-                [arn],
-                conditions={"StringLike": {"s3:prefix": [f"{folder}*" for folder in folders]}},
-            ),
-            *uploads,
-        ]
-
-
-def _key(key: kms.IKey, *, writes: bool) -> Allowed:
-    actions = ["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"]
-    return allow(actions, [key.key_arn])
+        return use_objects(self._settings, bucket, folders, actions)

@@ -10,8 +10,9 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from sashiko.aws.resources.deploy_time import stand_ins
-from sashiko.aws.resources.names import pipeline_name
+from sashiko.aws.resources.names import monitor_pipeline_name, pipeline_name
 from sashiko.errors import InputError
+from sashiko.pipeline.project import PipelineName
 from sashiko.settings.environment import Settings
 
 __all__ = ["CompiledPipeline"]
@@ -22,12 +23,30 @@ LARGEST_BODY: Final = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A recipe's pipeline as the SageMaker SDK has compiled it."""
+    """One of a recipe's pipelines as the SageMaker SDK has compiled it."""
 
     recipe: str  # the recipe's name
+    module: PipelineName  # of `pipelines/`
     # The definition's JSON value, with stand-ins for values known at deploy time.
     definition: Mapping[str, Any]
     commit: str  # what it was compiled from, for the tag
+
+    @property
+    def id(self) -> str:
+        """Returns the id of its construct, unique in a stack."""
+        return f"{self.recipe}-monitor" if self.module == "monitor" else self.recipe
+
+    def name_in(self, settings: Settings) -> str:
+        """Names the pipeline in an environment."""
+        name = monitor_pipeline_name if self.module == "monitor" else pipeline_name
+        return name(settings, self.recipe)
+
+    @property
+    def description(self) -> str:
+        """Says what it does."""
+        if self.module == "monitor":
+            return f"Judges what the deployed model of {self.recipe} answered; changes no model"
+        return f"Fine-tunes and registers {self.recipe}; every gate blocks"
 
 
 class CompiledPipeline(Construct):
@@ -53,8 +72,8 @@ class CompiledPipeline(Construct):
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
-            pipeline_name=pipeline_name(settings, compiled.recipe),
-            pipeline_description=f"Fine-tunes and registers {compiled.recipe}; every gate blocks",
+            pipeline_name=compiled.name_in(settings),
+            pipeline_description=compiled.description,
             pipeline_definition={"PipelineDefinitionBody": _body(compiled, values)},
             role_arn=settings.role_arn("pipeline"),
         )
@@ -66,15 +85,15 @@ def _body(compiled: Compiled, values: Mapping[str, str]) -> str:
     size = len(body.encode())
     if size > LARGEST_BODY:
         raise InputError(
-            f"recipe {compiled.recipe}: its pipeline's definition has {size:,} bytes, more than "
-            f"{LARGEST_BODY:,}: shorten arguments and environments in `pipelines/`, and move long "
-            "values into a step's configuration file"
+            f"pipelines/{compiled.module}.py, recipe {compiled.recipe}: the definition has "
+            f"{size:,} bytes, more than {LARGEST_BODY:,}: shorten arguments and "
+            "environments there, and move long values into a step's configuration file"
         )
     used = stand_ins(body)
     if missing := [stand_in for stand_in in used if stand_in not in values]:
         raise InputError(
-            f"recipe {compiled.recipe}: its pipeline's definition holds {', '.join(missing)}, for "
-            "which `sashiko_cdk.pipeline.deploy_values` has no value"
+            f"pipelines/{compiled.module}.py, recipe {compiled.recipe}: the definition holds "
+            f"{', '.join(missing)}, for which `sashiko_cdk.pipeline.deploy_values` has no value"
         )
     body = body.replace("${", "${!")  # CloudFormation's escape
     names = {stand_in: stand_in.replace("-", "") for stand_in in used}

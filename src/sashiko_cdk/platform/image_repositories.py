@@ -31,6 +31,7 @@ def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
         "broker": (images.job,),
         "device-check": (images.job,),
         "inference": (images.serving,),
+        "monitor": (images.job,),
         "registrar": (images.job,),
         "registry-reader": (images.job,),
         "training": (images.compile, images.job, images.train),

@@ -14,10 +14,13 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 
 
 class Capture(Construct):
-    """A bucket and a key that only the endpoint may write with.
+    """A bucket and a key: the endpoint writes captures, and jobs as `monitor` alone read them.
 
-    Both outlive the endpoint. No role may read: a reader needs a change of the templates, and the
-    two denies except the break-glass role only.
+    Both outlive the endpoint. Decoded requests lie in the same bucket and expire with the captures.
+    The two denies except the break-glass role, which no policy lets read.
+
+    Attributes:
+        key: encrypts captures and what is decoded of them.
     """
 
     def __init__(
@@ -30,12 +33,12 @@ class Capture(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        key = DomainKey(
+        self.key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy
         )
-        key.add_to_resource_policy(
+        self.key.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="WrittenByTheEndpoint",
+                sid="ForEndpointAndMonitor",
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["kms:Decrypt"],
@@ -45,6 +48,7 @@ class Capture(Construct):
                         "aws:PrincipalArn": [
                             settings.role_arn("break-glass"),
                             settings.role_arn("inference"),
+                            settings.role_arn("monitor"),
                         ]
                     }
                 },
@@ -56,7 +60,7 @@ class Capture(Construct):
             settings=settings,
             bucket="capture",
             removal_policy=removal_policy,
-            key=key,
+            key=self.key,
             logs=logs,
             expiring=[
                 # Deletion leaves a noncurrent version, which other buckets keep for longer.
@@ -66,8 +70,8 @@ class Capture(Construct):
                 )
             ],
         )
-        bucket.only("inference", actions=["s3:PutObject"])
-        bucket.only("break-glass", actions=["s3:GetObject*"])
+        bucket.only("inference", "monitor", actions=["s3:PutObject"])
+        bucket.only("monitor", "break-glass", actions=["s3:GetObject*"])
         arn = f"arn:aws:s3:::{bucket_name(settings, 'capture')}"
         RolePolicy(
             self,
@@ -86,7 +90,7 @@ class Capture(Construct):
                 # A multipart upload decrypts its data key for each part.
                 allow(
                     ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-                    [key.key_arn],
+                    [self.key.key_arn],
                 ),
             ],
         )

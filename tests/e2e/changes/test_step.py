@@ -105,7 +105,7 @@ def policies(settings: Settings, definition: dict[str, Any]) -> dict[str, dict[s
         stack,
         "Artifacts",
         settings=settings,
-        pipelines=[Compiled(recipe="r", definition=definition, commit="c")],
+        pipelines=[Compiled(recipe="r", module="finetune", definition=definition, commit="c")],
         key=kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1"),
     )
     found: dict[str, dict[str, set[str]]] = {}

@@ -34,6 +34,19 @@ class MonitorPlaces:
     facets: str
     windows: str
 
+    @property
+    def empty_files(self) -> tuple[str, ...]:
+        """Returns the files without rows that stores begin with: a job's input has an object.
+
+        `sashiko.monitoring.labels.create_stores` makes them.
+        """
+        return (
+            f"{self.ledger}/deletions.parquet",
+            f"{self.labels}/labels.parquet",
+            f"{self.draws}/none.parquet",
+            f"{self.facets}/facets.parquet",
+        )
+
 
 def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:
     """Returns the places of a recipe's model package group."""

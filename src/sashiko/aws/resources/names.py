@@ -30,6 +30,8 @@ Role = Literal[
     "lake-probe",
     "lake-settings",
     "mlflow",
+    "monitor",
+    "monitor-publisher",
     "notifier",
     "pipeline",
     "pipeline-starter",

@@ -13,6 +13,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 
 ROWS_FILE: Final = "rows.parquet"
+OTHERS_FILE: Final = "other_versions.parquet"
 _STREAM_ROWS: Final = 16_384
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sashiko.pipeline.definition.model import Definition
@@ -18,8 +19,9 @@ class JobObjects:
     role: str
     reads: tuple[str, ...]  # its inputs, and its checkpoints, from which an interrupted job resumes
     writes: tuple[str, ...]
-    # URIs in its container arguments, which other principals may read or write.
-    arguments: tuple[str, ...]
+    # URIs in its container arguments, which other principals may read or write, by the argument
+    # before each, such as `--test-uri`.
+    arguments: Mapping[str, str]
 
 
 def job_objects(definition: Definition) -> tuple[JobObjects, ...]:
@@ -34,8 +36,8 @@ def job_objects(definition: Definition) -> tuple[JobObjects, ...]:
             role=str(arguments["RoleArn"]),
             reads=tuple(_uris([*_inputs(arguments), *_checkpoints(arguments)])),
             writes=tuple(_uris([*_outputs(arguments), *_checkpoints(arguments)])),
-            arguments=tuple(
-                _uris(arguments.get("AppSpecification", {}).get("ContainerArguments", ()))
+            arguments=_named_uris(
+                arguments.get("AppSpecification", {}).get("ContainerArguments", ())
             ),
         )
         for step, arguments in resolved_steps(definition)
@@ -61,6 +63,14 @@ def _outputs(arguments: Mapping[str, Any]) -> Iterator[str]:
 def _checkpoints(arguments: Mapping[str, Any]) -> Iterator[str]:
     if "CheckpointConfig" in arguments:
         yield arguments["CheckpointConfig"]["S3Uri"]
+
+
+def _named_uris(arguments: Sequence[Any]) -> Mapping[str, str]:
+    return {
+        str(name): value.rstrip("/")
+        for name, value in pairwise(arguments)
+        if isinstance(value, str) and value.startswith(_S3)
+    }
 
 
 def _uris(values: Sequence[Any]) -> Iterator[str]:

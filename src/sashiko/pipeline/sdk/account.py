@@ -4,7 +4,7 @@ The pipeline role's guardrails (sashiko_cdk.identity.guardrails) deny a job that
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 from sagemaker.core.shapes import Tag
 from sagemaker.core.workflow.entities import PipelineVariable
@@ -12,9 +12,13 @@ from sagemaker.core.workflow.entities import PipelineVariable
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.instances import has_local_disk
 from sashiko.aws.resources.names import bucket_name
+from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
+BucketOfRows = Literal["snapshots", "capture"]
 Uri = Any  # a string, or a pipeline variable that becomes one
+# Each has the name of its key's domain.
+_BUCKETS_OF_ROWS: Final[tuple[BucketOfRows, ...]] = ("snapshots", "capture")
 
 
 def vpc(settings: Settings) -> dict[str, Sequence[str]]:
@@ -42,15 +46,27 @@ def volume_key(settings: Settings, instance_type: str) -> str | None:
 def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
     """Returns the KMS key of a job's outputs: SageMaker takes one key for all of them.
 
-    A job that writes rows into the snapshots bucket encrypts all its outputs with that bucket's
-    key. Roles that read its verdict may use that key; rows under the artifacts key would be
-    readable by every role that reads artifacts.
+    A job that writes rows into the snapshots or the capture bucket encrypts all its outputs with
+    that bucket's key. Roles that read its verdict may use that key; rows under the artifacts key
+    would be readable by every role that reads artifacts.
+
+    Raises:
+        InputError: if it writes into both, since each bucket's rows are for other readers.
     """
     if settings.tier == "local":
         return None
-    snapshots = f"s3://{bucket_name(settings, 'snapshots')}/"
-    rows = any(_literal_prefix(uri).startswith(snapshots) for uri in uris)
-    return deploy_time.key_arn("snapshots" if rows else "ml")
+    prefixes = [_literal_prefix(uri) for uri in uris]
+    keys = [
+        bucket
+        for bucket in _BUCKETS_OF_ROWS
+        if any(prefix.startswith(f"s3://{bucket_name(settings, bucket)}/") for prefix in prefixes)
+    ]
+    if len(keys) > 1:
+        raise InputError(
+            "pipelines/: a job writes into the buckets snapshots and capture, and SageMaker "
+            "encrypts all its outputs with one key: make two steps of it"
+        )
+    return deploy_time.key_arn(keys[0] if keys else "ml")
 
 
 def tags(settings: Settings) -> list[Tag] | None:

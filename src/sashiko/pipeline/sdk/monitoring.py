@@ -80,7 +80,7 @@ class Monitoring:
     parameters: MonitorParameters
 
     def read_capture(self) -> ProcessingStep:
-        """ReadCapture: the window's requests as rows, and the ledger with them."""
+        """ReadCapture: the window's requests as rows."""
         places = self._places
         return self._step(
             "ReadCapture",
@@ -88,12 +88,10 @@ class Monitoring:
             inputs={
                 "capture": self.parameters.capture_uri,
                 "reference": self.parameters.reference_uri,
-                "ledger": places.ledger,
             },
             outputs={
                 "rows": self.jobs.execution_uri("ReadCapture", "rows", prefix=places.decoded),
                 "summary": self.jobs.execution_uri("ReadCapture", "summary"),
-                "ledger": places.ledger,
             },
             arguments=[*self._window, *self._version],
         )
@@ -123,19 +121,21 @@ class Monitoring:
         )
 
     def join_labels(self, capture: ProcessingStep) -> ProcessingStep:
-        """JoinLabels: labels that have arrived by now, and the window's decisions by key."""
+        """JoinLabels: the ledger with the window, and the labels that have arrived by now."""
         places = self._places
         return self._step(
             "JoinLabels",
             module="sashiko.steps.monitor.join_labels",
             config=("contract", "monitor"),
             inputs={
-                "ledger": output_uri(capture, "ledger"),
+                "rows": output_uri(capture, "rows"),
+                "ledger": places.ledger,
                 "labels": places.labels,
                 "draws": places.draws,
                 "reference": self.parameters.reference_uri,
             },
             outputs={
+                "ledger": places.ledger,
                 "labels": self.jobs.execution_uri("JoinLabels", "labels"),
                 "decisions": self.jobs.execution_uri(
                     "JoinLabels", "decisions", prefix=places.decisions

@@ -1,18 +1,24 @@
-"""JoinLabels: the labels that have arrived by now, joined with one version's answers.
+"""JoinLabels: adds the window's answers to the ledger, and joins the labels that have arrived.
 
     python -m sashiko.steps.monitor.join_labels --start ... --end ... --now ... --version 7
 
-Inputs `config` (contract and the recipe's monitor), `ledger`, `labels`, `draws` and `reference`.
-Outputs `labels` (`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's
-decisions by key, for the bias evaluator).
+Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
+`reference`. Outputs `ledger` (the input with the window's answers of all versions), `labels`
+(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's decisions by key, for the
+bias evaluator).
 """
 
+import shutil
 import sys
+from pathlib import Path
 
 from sashiko.contract.model import Contract
+from sashiko.core.files import walk_files
 from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
+from sashiko.monitoring.capture.rows import OTHERS_FILE, ROWS_FILE
 from sashiko.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
+from sashiko.monitoring.ledger import add_rows
 from sashiko.monitoring.quality import write_labels
 from sashiko.monitoring.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.settings.monitor import MonitorSection
@@ -26,9 +32,13 @@ def main() -> None:
     arguments = parse_window("Joins labels with a version's answers.")
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
     check_labels(read_contract(), reference)
+    ledger = processing_output("ledger")
+    copy_ledger(processing_input("ledger"), ledger)
+    # Of all versions, since each one's labels arrive after the capture is deleted.
+    additions = sum(add_rows(ledger, file) for file in _captured(processing_input("rows")))
     summary = join_labels(
         Sources(
-            ledger=processing_input("ledger"),
+            ledger=ledger,
             labels=processing_input("labels"),
             draws=processing_input("draws"),
         ),
@@ -41,11 +51,34 @@ def main() -> None:
     )
     write_labels(summary, processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
+    print(f"added {additions:,} rows to the ledger", file=sys.stderr)
     print(
         f"{len(summary.periods):,} audited periods; {ordinary:,} other labels of the window, "
         f"{summary.waiting:,} of its rows have none",
         file=sys.stderr,
     )
+
+
+def _captured(rows: Path) -> list[Path]:
+    others = rows / OTHERS_FILE
+    return [rows / ROWS_FILE, *([others] if others.exists() else [])]
+
+
+def copy_ledger(source: Path, out: Path) -> None:
+    """Copies the ledger's files.
+
+    Raises:
+        InputError: if a file cannot be copied.
+    """
+    try:
+        for file in walk_files(source):
+            path = out / file.relative_to(source)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot copy the ledger {source} to {out}: {disk_reason(error)}"
+        ) from error
 
 
 def check_labels(contract: Contract, reference: Reference) -> None:

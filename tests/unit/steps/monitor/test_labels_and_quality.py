@@ -5,14 +5,18 @@ import json
 import shutil
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sashiko.core.files import write_json
+from sashiko.core.files import sha256_tree, write_json
+from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.monitoring.capture.record import row_schema
 from sashiko.monitoring.column_counts import ColumnCounts
+from sashiko.monitoring.ledger import LEDGER_SCHEMA
 from sashiko.monitoring.quality import read_labels, read_quality
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.monitoring.times import basic_time
@@ -44,6 +48,7 @@ class Pipeline:
     def __init__(self, root, monkeypatch):
         self.root, self.monkeypatch = root, monkeypatch
         self.stores = Stores(root / "stores")
+        self.captured = {}  # file -> rows of ReadCapture; the stores have those of older windows
 
     def folder(self, step, name):
         return self.root / step / "processing" / "input" / name
@@ -60,6 +65,9 @@ class Pipeline:
             write_reference(reference, self.folder(step, "reference"))
         for name in ("ledger", "labels", "draws"):
             shutil.copytree(self.stores.folder(name), self.folder("JoinLabels", name))
+        for name, rows in {"rows.parquet": [], **self.captured}.items():
+            path = self.folder("JoinLabels", "rows") / name
+            write_table(path, pa.Table.from_pylist(rows, row_schema(("title",))))
         window = {
             "--start": basic_time(week(number).start),
             "--end": basic_time(week(number).end),
@@ -135,6 +143,32 @@ def test_equal_stores_give_the_same_bytes(pipeline) -> None:
     pipeline.stores.draw(0, rows=1)
     pipeline.stores.label(["a", "b", "nobody"], "no", now=week(0).end)
     assert pipeline.run() == pipeline.run()
+
+
+def test_the_ledger_gets_the_answers_of_all_versions_once(pipeline, capsys) -> None:
+    answer = {"version": 7, "score": 0.5, "decision": "yes", "time": week(0).start + DAY}
+    pipeline.stores.answer(["old"])
+    pipeline.captured = {
+        "rows.parquet": [answer | {"key": "a", "text": "private"}],
+        "other_versions.parquet": [answer | {"key": "b", "version": 8}],
+    }
+    pipeline.run()
+    assert "added 2 rows to the ledger" in capsys.readouterr().err
+    ledger = pipeline.output("JoinLabels", "ledger")
+    table = pq.read_table(ledger / "2026-03-03.parquet")
+    assert table.schema == LEDGER_SCHEMA
+    assert table.select(["key", "version"]).to_pylist() == [
+        {"key": "a", "version": 7},
+        {"key": "b", "version": 8},
+        {"key": "old", "version": 7},
+    ]
+    decisions = pipeline.output("JoinLabels", "decisions") / "decisions.parquet"
+    assert pq.read_table(decisions)["key"].to_pylist() == ["a", "old"]
+    first = sha256_tree(ledger)
+    shutil.copytree(ledger, pipeline.stores.folder("ledger"), dirs_exist_ok=True)
+    pipeline.run()
+    assert "added 0 rows to the ledger" in capsys.readouterr().err
+    assert sha256_tree(ledger) == first
 
 
 def test_a_contract_of_other_labels_is_refused_before_it_judges(pipeline) -> None:

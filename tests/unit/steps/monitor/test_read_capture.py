@@ -6,10 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.core.files import sha256_tree
-from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import read_summary, row_schema
-from sashiko.monitoring.ledger import LEDGER_SCHEMA
 from sashiko.steps.monitor import read_capture
 from tests.unit.monitoring.captures import NOON, answer, one, record, request, write
 from tests.unit.steps.monitor.monitor_job import MonitorJob
@@ -24,9 +22,8 @@ WINDOW = {
 
 
 def _lay_out(job: MonitorJob) -> Path:
-    """Writes the inputs but for the captures, whose folder is returned."""
+    """Writes the reference; the folder of the captures is returned."""
     job.put_reference()
-    write_table(job.input("ledger") / "2026-03-09.parquet", LEDGER_SCHEMA.empty_table())
     return job.input("capture")
 
 
@@ -39,14 +36,12 @@ def _rows(job: MonitorJob) -> pa.Table:
     return pq.read_table(job.output("rows") / "rows.parquet")
 
 
-def _ledger(job: MonitorJob) -> list[tuple[str, int]]:
-    table = pa.concat_tables(
-        pq.read_table(file) for file in sorted(job.output("ledger").glob("????-??-??.parquet"))
-    )
+def _others(job: MonitorJob) -> list[tuple[str, int | None]]:
+    table = pq.read_table(job.output("rows") / "other_versions.parquet")
     return list(zip(table["key"].to_pylist(), table["version"].to_pylist(), strict=True))
 
 
-def test_rows_have_the_references_columns_and_the_ledger_gets_them(job, capsys) -> None:
+def test_rows_have_the_references_columns(job, capsys) -> None:
     write(_lay_out(job), [one("a"), one("b"), record("c", request(["x"]), None)])
     _run(job)
     table = _rows(job)
@@ -54,15 +49,14 @@ def test_rows_have_the_references_columns_and_the_ledger_gets_them(job, capsys) 
     assert table["key"].to_pylist() == ["a", "b"]
     summary = read_summary(job.output("summary") / "capture.json")
     assert (summary.rows, summary.count("without-output")) == (2, 1)
-    assert _ledger(job) == [("a", 7), ("b", 7)]
+    assert not (job.output("rows") / "other_versions.parquet").exists()
     assert capsys.readouterr().err.splitlines() == [
         "version 7 answered 2 rows in 2 requests",
         "without-output: 1",
-        "added 2 rows to the ledger",
     ]
 
 
-def test_other_versions_rows_are_left_out_and_counted(job, capsys) -> None:
+def test_other_versions_rows_are_kept_apart_and_counted(job, capsys) -> None:
     folder = _lay_out(job)
     write(folder, [one("a"), one("b")])
     write(folder, [one("c"), one("d"), one("e")], version=8)
@@ -71,7 +65,7 @@ def test_other_versions_rows_are_left_out_and_counted(job, capsys) -> None:
     assert _rows(job)["key"].to_pylist() == ["a", "b"]
     summary = read_summary(job.output("summary") / "capture.json")
     assert [(item.version, item.rows) for item in summary.versions] == [(None, 1), (7, 2), (8, 3)]
-    assert ("c", 8) in _ledger(job)
+    assert sorted(_others(job)) == [("c", 8), ("d", 8), ("e", 8), ("f", None)]
     errors = capsys.readouterr().err
     assert "version 7 answered 2 rows in 2 requests" in errors
     assert "left out 4 rows of other versions (none, 8)" in errors
@@ -81,7 +75,6 @@ def test_an_empty_window_gives_a_file_without_rows(job, capsys) -> None:
     write(_lay_out(job), [one("a", time=NOON - dt.timedelta(days=1))])
     _run(job)
     assert (_rows(job).num_rows, _rows(job).schema) == (0, row_schema(COLUMNS))
-    assert _ledger(job) == []
     assert "empty-window: 1" in capsys.readouterr().err
 
 
@@ -89,22 +82,18 @@ def test_a_window_that_only_another_version_answered_is_empty(job) -> None:
     write(_lay_out(job), [one("a")], version=8)
     _run(job)
     assert _rows(job).num_rows == 0
-    assert _ledger(job) == [("a", 8)]
+    assert _others(job) == [("a", 8)]
 
 
-def test_a_window_read_again_gives_the_same_bytes_and_adds_nothing(job, capsys) -> None:
+def test_a_window_read_again_gives_the_same_bytes(job) -> None:
     folder = _lay_out(job)
     write(folder, [one("b"), one("a")])
     write(folder, [one("c")], version=8)
     _run(job)
-    names = ("rows", "summary", "ledger")
+    names = ("rows", "summary")
     first = [sha256_tree(job.output(name)) for name in names]
-    job.output("ledger").rename(job.input("ledger").parent / "old")
-    for file in (job.input("ledger").parent / "old").iterdir():
-        file.rename(job.input("ledger") / file.name)
     _run(job)
     assert [sha256_tree(job.output(name)) for name in names] == first
-    assert "added 0 rows to the ledger" in capsys.readouterr().err
 
 
 def test_nothing_of_a_request_is_printed(job, capsys) -> None:

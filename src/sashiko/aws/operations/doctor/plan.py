@@ -44,11 +44,12 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
     """
     recipe = use_recipe(settings, None)
     pipeline = compile_pipeline(settings, recipe, home=home)
+    monitor = compile_pipeline(settings, recipe, home=home, pipeline="monitor")
     return Plan(
         recipe=recipe,
         table=load_contract(contract_file(recipe)).table,
         definition=parse_definition(json.loads(pipeline.definition)),
-        staged=staged_inputs(settings, recipe, pipeline.channels),
+        staged=staged_inputs(settings, recipe, pipeline.channels, monitor.channels),
     )
 
 

@@ -5,6 +5,7 @@ aborted command, or two concurrent ones, lead to the same objects.
 """
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 from sashiko.aws.operations.runs.content_store import ContentStore
 from sashiko.aws.operations.runs.loads import check_as_of
 from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.monitor_places import monitor_places
 from sashiko.aws.resources.names import bucket_name
+from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
@@ -80,6 +83,32 @@ def stage_seed(
     files: dict[str, bytes | Path] = {name: data, _MARKER: b""}
     digests = {name: digest, _MARKER: sha256_bytes(b"")}
     return _put(store.put_new, uri, files, digests)
+
+
+def stage_stores(
+    settings: Settings, recipe: Recipe, *, contract: Contract, account: Account
+) -> Iterator[StagedPlace]:
+    """Writes the monitor's stores without rows, where a file of them is missing.
+
+    A job's input may not be empty. What a store holds is kept: nothing is overwritten.
+
+    Yields:
+        each store.
+
+    Raises:
+        InputError: if the caller may not write there.
+    """
+    from sashiko.monitoring.labels import create_stores
+
+    store, places = ContentStore(account), monitor_places(settings, recipe)
+    uris = {name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets")}
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {name: Path(scratch) / name for name in uris}
+        create_stores(contract, **folders)
+        for name, folder in folders.items():
+            files = {file.name: file for file in sorted(folder.iterdir())}
+            digests = {file: sha256_file(path) for file, path in files.items()}
+            yield _put(store.put_new, uris[name], files, digests)
 
 
 def check_seed(settings: Settings, as_of: str) -> None:

@@ -1,0 +1,241 @@
+"""Monitoring of a served version: a window each week, its outcome as metrics, and two alarms."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from sashiko.aws.resources.endpoint_spec import endpoint_name, served_package
+from sashiko.aws.resources.monitor_places import monitor_places
+from sashiko.aws.resources.names import (
+    alerts_topic_arn,
+    arn,
+    bucket_name,
+    monitor_pipeline_name,
+    prefix,
+)
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_rule import EventRule
+from sashiko_cdk.events.flows.outcome import CHECKS_IN_ALARM, outcome_flow
+from sashiko_cdk.events.flows.window import window_flow
+from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.identity.allow import allow
+from sashiko_cdk.stack import EnvironmentStack
+
+__all__ = ["add_monitoring"]
+
+# Mondays: what was captured in a week's last minutes has arrived by then.
+_WEEKLY: Final = "cron(0 6 ? * MON *)"
+_DAY: Final = 24 * 3600
+# The longest that an alarm may look back (`Period` of "PutMetricAlarm", CloudWatch API Reference).
+# Where data are missing it uses older ones ("Configuring how CloudWatch alarms treat missing data",
+# CloudWatch User Guide), so a window that comes a little later than the last one is no alarm.
+_LONGEST_DAYS: Final = 7
+_WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
+_METRICS = "Metrics are no resources; the condition names the namespace."
+
+
+def add_monitoring(
+    stack: EnvironmentStack,
+    *,
+    flows: EventFlows,
+    recipes: Sequence[Recipe],
+    artifacts_key_arn: str,
+) -> list[StateMachine]:
+    """Adds the monitoring of the served version to a stack, where requests are captured.
+
+    Args:
+        stack: the stack of the pipelines.
+        flows: the log and the queue of its rules.
+        recipes: those of the environment.
+        artifacts_key_arn: of the KMS key that outcomes are encrypted with.
+
+    Returns:
+        Its state machines; none if nothing is served, or no request captured.
+
+    Raises:
+        InputError: if the keys of `serving` do not fit each other, the environment or a recipe.
+    """
+    settings = stack.settings
+    monitored = [
+        _Monitoring(
+            stack,
+            f"Monitor-{recipe.name}",
+            settings=settings,
+            flows=flows,
+            recipe=recipe,
+            package_arn=package,
+            artifacts_key_arn=artifacts_key_arn,
+        )
+        for recipe in recipes
+        if settings.serving.capture.percent and (package := served_package(settings, recipe))
+    ]
+    return [machine for item in monitored for machine in item.machines]
+
+
+class _Monitoring(Construct):
+    """The schedule, the two state machines and the alarms of one recipe's served version."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        flows: EventFlows,
+        recipe: Recipe,
+        package_arn: str,
+        artifacts_key_arn: str,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._flows = flows
+        self._recipe = recipe
+        self._pipeline = arn(
+            settings, "sagemaker", f"pipeline/{monitor_pipeline_name(settings, recipe.name)}"
+        )
+        starter, publisher = self._starter(package_arn), self._publisher(artifacts_key_arn)
+        self.machines = (starter, publisher)
+        self._rules(starter, publisher)
+        self._alarms()
+
+    @property
+    def _namespace(self) -> str:
+        return f"{prefix(self._settings)}/monitor"
+
+    def _starter(self, package_arn: str) -> StateMachine:
+        settings, recipe = self._settings, self._recipe
+        captures = f"{endpoint_name(settings, recipe)}/"
+        return StateMachine(
+            self,
+            "Start",
+            settings=settings,
+            name=f"monitor-{recipe.name}",
+            role="pipeline-starter",
+            definition=window_flow(settings, recipe, package_arn=package_arn),
+            log=self._flows.log,
+            allowed=[
+                allow(["sagemaker:DescribeModelPackage"], [package_arn]),
+                allow(
+                    ["s3:ListBucket"],
+                    [f"arn:aws:s3:::{bucket_name(settings, 'capture')}"],
+                    conditions={"StringEquals": {"s3:prefix": captures}},
+                ),
+                allow(["sagemaker:StartPipelineExecution"], [self._pipeline]),
+            ],
+            description=f"Starts the pipeline {monitor_pipeline_name(settings, recipe.name)}",
+        )
+
+    def _publisher(self, key_arn: str) -> StateMachine:
+        settings, recipe = self._settings, self._recipe
+        bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
+        windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
+        # The encryption context is the bucket's ARN with a bucket key, else the object's.
+        context = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
+        via_s3 = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
+        return StateMachine(
+            self,
+            "Publish",
+            settings=settings,
+            name=f"monitor-{recipe.name}-outcome",
+            role="monitor-publisher",
+            definition=outcome_flow(settings, recipe, namespace=self._namespace),
+            log=self._flows.log,
+            allowed=[
+                allow(
+                    ["sagemaker:ListPipelineParametersForExecution"],
+                    [f"{self._pipeline}/execution/*"],
+                    why="Executions have made-up ids; they are those of this pipeline.",
+                ),
+                allow(["s3:GetObject"], [f"arn:aws:s3:::{windows}/*"], why=_WINDOWS),
+                allow(
+                    ["kms:Decrypt"],
+                    [key_arn],
+                    conditions={"StringLike": context, "StringEquals": via_s3},
+                ),
+                allow(
+                    ["cloudwatch:PutMetricData"],
+                    ["*"],
+                    conditions={"StringEquals": {"cloudwatch:namespace": self._namespace}},
+                    why=_METRICS,
+                ),
+            ],
+            description="Publishes the outcomes of windows",
+        )
+
+    def _rules(self, starter: StateMachine, publisher: StateMachine) -> None:
+        name = self._recipe.name
+        common: Mapping[str, Any] = {
+            "settings": self._settings,
+            "undelivered": self._flows.undelivered,
+        }
+        EventRule(
+            self,
+            "Weekly",
+            name=f"{name}-monitor-weekly",
+            description="Each Monday the week before it is judged",
+            schedule=_WEEKLY,
+            target=starter,
+            **common,
+        )
+        EventRule(
+            self,
+            "Judged",
+            name=f"{name}-monitor-judged",
+            description="The outcome of a window is published as metrics",
+            pattern={
+                "source": ["aws.sagemaker"],
+                "detail-type": ["SageMaker Model Building Pipeline Execution Status Change"],
+                "detail": {
+                    "pipelineArn": [self._pipeline],
+                    "currentPipelineExecutionStatus": ["Succeeded"],
+                },
+            },
+            target=publisher,
+            **common,
+        )
+
+    def _alarms(self) -> None:
+        self._alarm(
+            "checks",
+            "Checks of the last window that are in alarm; docs/monitoring.md says what to do",
+            statistic="Maximum",
+            threshold=0,
+            comparison_operator="GreaterThanThreshold",
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            # Between two windows nothing is known anew: the state, and its one message, stays.
+            treat_missing_data="ignore",
+        )
+        self._alarm(
+            "did-not-run",
+            "No window was judged for seven days; also until the first one",
+            statistic="SampleCount",
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            evaluation_periods=_LONGEST_DAYS,
+            datapoints_to_alarm=_LONGEST_DAYS,
+            treat_missing_data="breaching",  # without a window there is no metric
+        )
+
+    def _alarm(self, kind: str, description: str, **properties: Any) -> None:
+        settings, topic = self._settings, alerts_topic_arn(self._settings)
+        group = cloudwatch.CfnAlarm.DimensionProperty(
+            name="ModelPackageGroup", value=endpoint_name(settings, self._recipe)
+        )
+        cloudwatch.CfnAlarm(
+            self,
+            f"Alarm-{kind}",
+            alarm_name=f"{prefix(settings)}-monitor-{kind}",
+            alarm_description=description,
+            namespace=self._namespace,
+            metric_name=CHECKS_IN_ALARM,
+            dimensions=[group],
+            period=_DAY,
+            alarm_actions=[topic],
+            ok_actions=[topic],
+            **properties,
+        )

@@ -1,0 +1,160 @@
+"""The monitor's state machines, executed: the window that they start, and what they publish."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from sashiko.aws.resources.names import bucket_name
+from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.events.flows.outcome import outcome_flow
+from sashiko_cdk.events.flows.window import window_flow
+from tests.infra.sample_events import execution_ended, scheduled
+from tests.infra.step_functions import account
+from tests.infra.variants import PACKAGE, ROOT, pipelines_of, recipes_of, settings_of
+from tests.unit.report.windows import windows
+
+SETTINGS = settings_of("dev")
+ARN = PACKAGE.format("111122223333", "dev")
+GROUP = "sashiko-dev-complaint-triage"
+CAPTURE = bucket_name(SETTINGS, "capture")
+ARTIFACTS = bucket_name(SETTINGS, "artifacts")
+OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
+MONDAY = "2026-11-23T06:00:00Z"
+RUNS = f"s3://{ARTIFACTS}/runs/an-execution"
+METADATA = {
+    "reference_uri": f"{RUNS}/Evaluate/reference",
+    "test_uri": f"{RUNS}/Prepare/test",
+    "bias_rows_uri": f"s3://{bucket_name(SETTINGS, 'snapshots')}/facets/an-execution",
+    "recipe": "complaints",
+}
+
+
+def _recipe(name="complaints"):
+    return load_recipe(ROOT / f"recipes/{name}.yaml")
+
+
+@pytest.fixture
+def aws():
+    with account() as fake:
+        fake.answers["DescribeModelPackage"] = lambda _: {"CustomerMetadataProperties": METADATA}
+        fake.answers["ListObjectsV2"] = lambda _: {"KeyCount": 1}
+        fake.answers["StartPipelineExecution"] = lambda _: {}
+        yield fake
+
+
+def _starts(aws):
+    return [arguments for operation, arguments in aws.calls if operation.startswith("StartPipe")]
+
+
+def _parameters(start):
+    return {item["Name"]: item["Value"] for item in start["PipelineParameters"]}
+
+
+@pytest.mark.parametrize("time", [MONDAY, "2026-11-23T23:59:59Z"])
+def test_a_schedule_judges_the_seven_days_before_its_day(aws, time):
+    flow = window_flow(SETTINGS, _recipe(), package_arn=ARN)
+    assert aws.run(flow, scheduled(time)).status == "SUCCEEDED"
+    (start,) = _starts(aws)
+    assert start["PipelineName"] == "sashiko-dev-complaints-monitor"
+    assert _parameters(start) == {
+        "CaptureUri": f"s3://{CAPTURE}/{GROUP}/",
+        "ModelVersion": "3",
+        "WindowStart": "20261116T000000Z",
+        "WindowEnd": "20261123T000000Z",
+        "Now": datetime.fromisoformat(time).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "ReferenceUri": METADATA["reference_uri"],
+        "TestUri": METADATA["test_uri"],
+        "BiasRowsUri": METADATA["bias_rows_uri"],
+    }
+    looks = dict(call for call in aws.calls if call[0] == "ListObjectsV2")
+    assert looks["ListObjectsV2"]["Prefix"] == f"{GROUP}/"
+
+
+def test_it_names_each_parameter_of_the_pipeline(aws):
+    _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
+    aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    (start,) = _starts(aws)
+    assert list(_parameters(start)) == [item["Name"] for item in monitor.definition["Parameters"]]
+
+
+def test_an_event_that_is_delivered_twice_starts_the_same_execution(aws):
+    flow = window_flow(SETTINGS, _recipe(), package_arn=ARN)
+    for time in (MONDAY, MONDAY, "2026-11-30T06:00:00Z"):
+        aws.run(flow, scheduled(time))
+    first, again, next_week = (start["ClientRequestToken"] for start in _starts(aws))
+    assert first == again != next_week
+
+
+@pytest.mark.parametrize("lacking", ["reference_uri", "test_uri", "bias_rows_uri"])
+def test_a_version_that_names_no_reference_is_not_judged(aws, lacking):
+    rest = {key: value for key, value in METADATA.items() if key != lacking}
+    aws.answers["DescribeModelPackage"] = lambda _: {"CustomerMetadataProperties": rest}
+    outcome = aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    assert (outcome.status, outcome.error) == ("FAILED", "NoReference")
+    assert "version 3 does not name what its answers are compared with" in outcome.cause
+    assert _starts(aws) == []
+
+
+def test_where_nothing_was_captured_nothing_starts(aws):
+    aws.answers["ListObjectsV2"] = lambda _: {"KeyCount": 0}
+    outcome = aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    assert (outcome.status, outcome.error) == ("FAILED", "NothingCaptured")
+    assert f"the endpoint {GROUP} has captured no request yet" in outcome.cause
+    assert _starts(aws) == []
+
+
+@pytest.fixture
+def publish(aws):
+    """Publishes an outcome, and returns metric -> value."""
+    aws.answers["ListPipelineParametersForExecution"] = lambda _: {
+        "PipelineParameters": [
+            {"Name": "CaptureUri", "Value": f"s3://{CAPTURE}/{GROUP}/"},
+            {"Name": "WindowEnd", "Value": "20261123T000000Z"},
+            {"Name": "WindowStart", "Value": "20261116T000000Z"},
+            {"Name": "ModelVersion", "Value": "3"},
+        ]
+    }
+    aws.answers["PutMetricData"] = lambda _: {}
+
+    def run(result):
+        body = json.dumps(result.model_dump(mode="json"))
+        aws.answers["GetObject"] = lambda _: {"Body": body}  # as text: Step Functions reads it
+        flow = outcome_flow(SETTINGS, _recipe(), namespace="sashiko-dev/monitor")
+        outcome = aws.run(flow, execution_ended("Succeeded", pipeline="x-monitor"))
+        assert outcome.status == "SUCCEEDED", outcome
+        (get,) = [arguments for operation, arguments in aws.calls if operation == "GetObject"]
+        assert (get["Bucket"], get["Key"]) == (ARTIFACTS, OUTCOME)
+        (put,) = [arguments for operation, arguments in aws.calls if operation == "PutMetricData"]
+        assert put["Namespace"] == "sashiko-dev/monitor"
+        dimensions = {json.dumps(item["Dimensions"]) for item in put["MetricData"]}
+        assert dimensions == {json.dumps([{"Name": "ModelPackageGroup", "Value": GROUP}])}
+        return {item["MetricName"]: item["Value"] for item in put["MetricData"]}
+
+    return run
+
+
+def test_an_outcome_is_published_as_counts(publish):
+    *_, alarm = windows(14, shifted=10, deploy=5)
+    outcomes = [check.outcome for check in alarm.checks]
+    assert outcomes.count("alarm") > 0
+    assert publish(alarm) == {
+        "ChecksInAlarm": outcomes.count("alarm"),
+        "ChecksNotJudged": outcomes.count("not judged"),
+        "ChecksOk": outcomes.count("ok"),
+        "CapturedRows": alarm.capture.rows,
+        "AuditedAccuracy": alarm.quality.since_deploy.value,
+    }
+
+
+def test_without_an_audited_accuracy_none_is_published(publish):
+    *_, result = windows(1)
+    quality = result.quality
+    without = quality.since_deploy.model_copy(update={"value": None, "low": None, "high": None})
+    metrics = publish(
+        result.model_copy(
+            update={"quality": quality.model_copy(update={"since_deploy": without}), "checks": ()}
+        )
+    )
+    assert "AuditedAccuracy" not in metrics
+    assert metrics["ChecksInAlarm"] == metrics["ChecksNotJudged"] == metrics["ChecksOk"] == 0
