@@ -67,6 +67,7 @@ class DataLake(EnvironmentStack):
             recipes=deployment.recipes,
             capture_key=capture.key,
             snapshots_key=snapshots,
+            ml_key=ml,
         )
         add_catalog(
             self, contracts, logs_key=logs, first=buckets[0], dependencies=(*buckets, access)

@@ -83,9 +83,9 @@ def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
     assert let("s3:PutObject", "weights") == {evaluator}
     readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
     assert let("s3:GetObject", "weights") == readers
-    monitor = "sashiko-dev-monitor"
-    assert let("s3:PutObject", "monitor") == {monitor, "sashiko-dev-deployer"}
-    assert let("s3:GetObject", "monitor") == {monitor, evaluator, "sashiko-dev-break-glass"}
+    monitoring = {"sashiko-dev-monitor", "sashiko-dev-data-scientist"}
+    assert let("s3:PutObject", "monitor") == monitoring | {"sashiko-dev-deployer"}
+    assert let("s3:GetObject", "monitor") == monitoring | {evaluator, "sashiko-dev-break-glass"}
 
 
 def test_the_training_role_has_the_training_snapshot_and_no_way_to_the_lake(templates):

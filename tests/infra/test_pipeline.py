@@ -53,8 +53,9 @@ def all_jobs(templates: Templates, variant: str = "dev") -> dict[str, Json]:
 def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
     """Step -> arguments, of both pipelines, with ids of the form that AWS's have."""
     text = json.dumps(all_jobs(templates, variant))
+    key = KEY.format(account=settings_of(variant).account)
     for pattern, value in (
-        (r"PublishOutput\w*?GetAttKey\w+", KEY.format(account=settings_of(variant).account)),
+        (r"PublishOutput\w*?GetAtt(?:Capture)?Key\w+", key),
         (r"PublishOutput\w*?Subnet\w+", "subnet-0a1b2c3d4e5f60718"),
         (r"PublishOutput\w*?JobsGroup\w+", "sg-0a1b2c3d4e5f60718"),
     ):

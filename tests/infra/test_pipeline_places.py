@@ -209,7 +209,7 @@ def test_jobs_of_the_monitor_alone_read_what_was_captured(dev: Environment) -> N
     assert "monitor" in _principals(dev, "s3:PutObject", decoded, bucket=CAPTURE)
 
 
-def test_what_the_monitor_keeps_of_rows_is_for_itself_and_decisions_for_the_bias_evaluator(
+def test_who_labels_reads_ledger_and_draws_and_the_bias_evaluator_decisions_alone(
     dev: Environment,
 ) -> None:
     bucket = bucket_name(dev.settings, "snapshots")
@@ -217,10 +217,16 @@ def test_what_the_monitor_keeps_of_rows_is_for_itself_and_decisions_for_the_bias
         folder: _principals(dev, "s3:GetObject", f"monitor/{GROUP}/{folder}/x", bucket=bucket)
         for folder in ("ledger", "labels", "draws", "runs")
     }
-    alone = {"monitor"}
+    both = {"monitor", "data-scientist"}
     assert readers == {
-        "ledger": alone, "labels": alone, "draws": alone, "runs": {"monitor", "bias-evaluator"},
+        "ledger": both, "labels": both, "draws": both, "runs": {"monitor", "bias-evaluator"},
     }  # fmt: skip
+    writers = {
+        folder: _principals(dev, "s3:PutObject", f"monitor/{GROUP}/{folder}/x", bucket=bucket)
+        for folder in ("ledger", "labels", "draws")
+    }
+    person = {"data-scientist"}
+    assert writers == {"ledger": {"monitor"}, "labels": person, "draws": person}
     assert "monitor" not in _principals(
         dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
     )

@@ -14,6 +14,7 @@ import yaml
 
 from sashiko.aws.resources.names import bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.monitoring.result import MonitorResult
 from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
 from tests.infra.sample_events import execution_ended, scheduled
@@ -223,3 +224,32 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
         assert alarm["Namespace"] == put["Namespace"]
         # CloudWatch refuses to look back further (`Period` of PutMetricAlarm).
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= 604_800
+
+    shown = json.loads(_show_outcome(checkout, result).stdout)
+    assert shown["outcome"] == "alarm"
+    # Of the execution that the test above has started.
+    assert shown["retraining"]["reasons"][0] == "the last candidate is younger than 28 days"
+    page = checkout.folder / f".sashiko/monitor/dev-{GROUP}.html"
+    assert f"sashiko monitor audit --env dev --recipe {SETTINGS.recipe}" in page.read_text()
+
+
+def _show_outcome(checkout: Checkout, result: MonitorResult) -> subprocess.CompletedProcess[str]:
+    """Shows the outcome of a version's window, of which there was none before."""
+    refused = checkout.sashiko("monitor", status=1).stderr
+    assert "no window of complaints was judged in dev yet" in refused
+    refused = checkout.sashiko("monitor", "--now", "2026-11-23", status=1).stderr
+    assert "--now: an account's windows are started by its schedule" in refused
+    sagemaker, s3 = (checkout.emulator.client(name) for name in ("sagemaker", "s3"))
+    metadata = {"execution_id": "earlier", "artifact_sha256": "a" * 64, "threshold": "0.5"}
+    sagemaker.create_model_package(
+        ModelPackageGroupName=GROUP,
+        ModelApprovalStatus="Approved",
+        CustomerMetadataProperties=metadata,
+    )
+    outcome = result.model_copy(update={"group": GROUP, "version": 1, "recipe": SETTINGS.recipe})
+    s3.put_object(
+        Bucket=ARTIFACTS,
+        Key=f"monitor/{GROUP}/windows/1/a/b/monitor.json",
+        Body=outcome.model_dump_json(),
+    )
+    return checkout.sashiko("monitor", "--json", status=4)

@@ -1,7 +1,6 @@
 """`sashiko monitor`: judge a window of captured requests; `monitor audit`: label rows of it."""
 
 import datetime as dt
-import json
 import shlex
 import sys
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from sashiko.commands import cloud_monitor
+from sashiko.commands.monitor_output import show_draw, show_labels, show_window
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.commands.times import parse_duration, parse_time
 from sashiko.contract.model import Contract
@@ -80,10 +81,18 @@ def monitor(
     """Judges a window; `app` has the help that is shown."""
     if context.invoked_subcommand is not None:
         return
-    from sashiko.commands.monitor_text import describe_monitor
     from sashiko.pipeline.monitor_run import run_monitor
-    from sashiko.report.monitor_page import write_monitor_page
 
+    settings = load_settings(env)
+    if settings.tier != "local":
+        given = [name for name in ("window", "now", "version") if _is_given(context, name)]
+        if given:
+            raise InputError(
+                f"--{given[0]}: an account's windows are started by its schedule; leave it out, "
+                "and the last one is shown"
+            )
+        cloud_monitor.show(settings, recipe, home=home, labels=labels, json_=json_)
+        return
     monitored = _open(window, now, version, place=(env, recipe, home))
     folder = monitored.folder
     if labels is not None:
@@ -94,15 +103,15 @@ def monitor(
     )
     if result is None:
         raise typer.Exit(record.exit_code)
-    report = write_monitor_page(folder.results(), folder.report)
     retraining = _decide_retraining(monitored, result)
-    if json_:
-        values = result.model_dump(mode="json") | {"retraining": retraining.model_dump(mode="json")}
-        typer.echo(json.dumps(values, indent=2))
-    else:
-        typer.echo(describe_monitor(result))
-        typer.echo(_describe(retraining, monitored.options))
-        typer.echo(f"report: {report}")
+    show_window(
+        folder.results(),
+        result,
+        retraining,
+        page=folder.report,
+        options=monitored.options,
+        json_=json_,
+    )
     if retraining.action == "start":
         _start_run(monitored, retraining.token)
     if result.outcome == "alarm":
@@ -135,6 +144,14 @@ def audit(
     """
     if (rows is None) == (labels is None):
         raise InputError("give either --rows, to draw rows to label, or --labels, to read them")
+    settings = load_settings(env)
+    if settings.tier != "local":
+        period = _window(window, now)
+        cloud_monitor.audit(
+            settings, recipe, rows=rows, labels=labels, out=out, window=period,
+            number=version,
+        )  # fmt: skip
+        return
     monitored = _open(window, now, version, place=(env, recipe, home))
     if labels is not None:
         _add_labels(monitored, labels)
@@ -143,9 +160,7 @@ def audit(
 
 
 def _draw(monitored: _Monitored, rows: int, out: Path | None) -> None:
-    from sashiko.monitoring.audit_sheet import write_sheet
     from sashiko.monitoring.draws import draw_period
-    from sashiko.monitoring.times import basic_time
 
     folder = monitored.folder
     draw = draw_period(
@@ -155,14 +170,7 @@ def _draw(monitored: _Monitored, rows: int, out: Path | None) -> None:
         window=monitored.window,
         rows=rows,
     )
-    sheet = out or Path(f"audit-{basic_time(draw.period.end)}.csv")
-    write_sheet(draw.path, sheet, contract=monitored.contract)
-    typer.echo(str(sheet))
-    print(
-        f"{draw.drawn:,} of {draw.answers:,} answers; fill in `{monitored.contract.label.column}`, "
-        f"then: sashiko monitor audit{monitored.options} --labels {shlex.quote(str(sheet))}",
-        file=sys.stderr,
-    )
+    show_draw(draw, out, contract=monitored.contract, options=monitored.options)
 
 
 def _open(
@@ -183,14 +191,6 @@ def _open(
 
     env, recipe, home = place
     settings = load_settings(env)
-    if settings.tier != "local":
-        raise InputError(
-            f"--env {env}: `sashiko monitor` judges what this machine's server captured; an "
-            "account's endpoint is not monitored yet (docs/verified.md)"
-        )
-    end = dt.datetime.now(dt.UTC) if now is None else parse_time(now, option="--now")
-    end = end.replace(microsecond=0)
-    start = end - parse_duration(window, option="--window")
     recipe_config = use_recipe(settings, recipe)
     options = command_options(recipe=recipe or settings.recipe, home=home)
     registry = open_local(home, recipe=recipe or settings.recipe)
@@ -210,7 +210,19 @@ def _open(
         draws=folder.path(places.draws),
         facets=folder.path(places.facets),
     )
-    return _Monitored(registry, version, folder, contract, Window(start, end), options)
+    return _Monitored(registry, version, folder, contract, _window(window, now), options)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _window(length: str, now: str | None) -> Window:
+    """Returns the window that ends now."""
+    end = dt.datetime.now(dt.UTC) if now is None else parse_time(now, option="--now")
+    end = end.replace(microsecond=0)
+    return Window(end - parse_duration(length, option="--window"), end)
 
 
 def _decide_retraining(monitored: _Monitored, result: MonitorResult) -> Retraining:
@@ -225,15 +237,6 @@ def _decide_retraining(monitored: _Monitored, result: MonitorResult) -> Retraini
         versions=monitored.registry.versions(version.group),
     )
     return decide_retraining(folder.recipe.monitor, result, candidates, now=dt.datetime.now(dt.UTC))
-
-
-def _describe(retraining: Retraining, options: str) -> str:
-    reasons = "; ".join(retraining.reasons)
-    if retraining.action == "none":
-        return f"retraining: not now: {reasons}"
-    if retraining.action == "propose":
-        return f"retraining: proposed ({reasons}): sashiko run{options}"
-    return f"retraining: started ({reasons})"
 
 
 def _start_run(monitored: _Monitored, token: str) -> None:
@@ -268,9 +271,4 @@ def _add_labels(monitored: _Monitored, file: Path) -> None:
             facets=folder.path(places.facets),
             now=monitored.window.end,
         )
-    parts = [f"{added.added:,} new labels of {added.rows:,} rows"]
-    parts += [f"{added.unlabelled:,} rows without one"] if added.unlabelled else []
-    parts += [f"{added.known:,} known already"] if added.known else []
-    parts += [f"{added.duplicated:,} contradict an earlier one"] if added.duplicated else []
-    parts += [f"facets of {added.facets:,} rows"] if added.facets is not None else []
-    print(f"{file}: {'; '.join(parts)}", file=sys.stderr)
+    show_labels(file, added)

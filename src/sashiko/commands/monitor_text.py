@@ -9,12 +9,15 @@ from sashiko.report import monitor_words as words
 _MOST_NAMES = 3  # of the checks that share a reason
 
 
-def describe_monitor(result: MonitorResult) -> str:
-    """Describes the outcome of a window, a line each: alarms, what was not judged, what is next."""
-    return "\n".join(_lines(result))
+def describe_monitor(result: MonitorResult, *, options: str = "") -> str:
+    """Describes the outcome of a window, a line each: alarms, what was not judged, what is next.
+
+    `options` of the printed commands select environment, recipe and home; else the recipe alone.
+    """
+    return "\n".join(_lines(result, options))
 
 
-def _lines(result: MonitorResult) -> Iterator[str]:
+def _lines(result: MonitorResult, options: str) -> Iterator[str]:
     window = words.span(result.start, result.end)
     yield f"{words.WORDS[result.outcome]}  {result.group} version {result.version}, {window}"
     ok = len(words.of_outcome(result, "ok"))
@@ -23,7 +26,7 @@ def _lines(result: MonitorResult) -> Iterator[str]:
         yield f"alarm: {check.name}: {_measured(check)}"
     yield from _not_judged(words.of_outcome(result, "not judged"))
     yield f"audit: {words.audit_state(result)}"
-    for command in words.commands(result):
+    for command in words.commands(result, options=options):
         yield f"next: {command}"
 
 

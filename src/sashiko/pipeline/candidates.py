@@ -1,7 +1,7 @@
-"""This machine's candidates: the runs of a recipe after the one that made a version."""
+"""Candidates: the runs of a recipe after the one that made a version."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -34,18 +34,34 @@ def local_candidates(
         version: the one that is monitored.
         versions: all of its group.
     """
-    made = {item.tags.get(_EXECUTION): item for item in versions}
     pipeline = pipeline_name(settings, recipe.name)
+    records = (
+        record
+        for record in _runs(home)
+        if record.pipeline == pipeline
+        and record.id > version.tags[_EXECUTION]
+        and record.status != "partial"
+    )
+    return candidates_of(records, versions)
+
+
+def candidates_of(
+    records: Iterable[RunRecord], versions: Sequence[ModelVersion]
+) -> tuple[Candidate, ...]:
+    """Returns the candidates that runs stand for, in their order.
+
+    Args:
+        records: the runs.
+        versions: all of the recipe's model package group.
+    """
+    made = {item.tags.get(_EXECUTION): item for item in versions}
     return tuple(
         Candidate(
             start=dt.datetime.fromisoformat(record.start),
             state=_state(record, made.get(record.id)),
             is_better=record.id in made and made[record.id].tags.get(STANDING_TAG) == "better",
         )
-        for record in _runs(home)
-        if record.pipeline == pipeline
-        and record.id > version.tags[_EXECUTION]
-        and record.status != "partial"
+        for record in records
     )
 
 

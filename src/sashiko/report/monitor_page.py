@@ -35,23 +35,25 @@ class MonitorPage:
     sections: tuple[Section, ...]
 
 
-def write_monitor_page(results: Sequence[MonitorResult], path: Path) -> Path:
+def write_monitor_page(results: Sequence[MonitorResult], path: Path, *, options: str = "") -> Path:
     """Writes the page and returns its path.
 
     Args:
         results: of one model package group by the end of their windows; the last is the one that
             was just judged. Without any, the page says that no window was judged yet.
         path: of the HTML file.
+        options: of the commands of the next steps, which select environment, recipe and home; the
+            recipe alone if empty.
 
     Raises:
         InputError: if it cannot be written.
     """
-    page = _page(History(tuple(results))) if results else _EMPTY
+    page = _page(History(tuple(results)), options) if results else _EMPTY
     write_bytes(path, render(page, template="monitor.html.j2").encode())
     return path
 
 
-def _page(history: History) -> MonitorPage:
+def _page(history: History, options: str) -> MonitorPage:
     result = history.latest
     window = words.span(result.start, result.end)
     return MonitorPage(
@@ -62,7 +64,7 @@ def _page(history: History) -> MonitorPage:
             word=words.WORDS[result.outcome],
             headline=shorten(result.summary, _LONGEST),
             details=(*words.next_steps(result),),
-            commands=words.commands(result),
+            commands=words.commands(result, options=options),
         ),
         sections=(
             checks_section(result),

@@ -16,8 +16,8 @@ from sashiko.monitoring.checks import (
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report.words import estimate, percent
 
-_DRAW: Final = "sashiko monitor audit --recipe {} --rows 100"
-_ADD_LABELS: Final = "sashiko monitor --recipe {} --labels FILE"
+_DRAW: Final = "sashiko monitor audit{} --rows 100"
+_ADD_LABELS: Final = "sashiko monitor{} --labels FILE"
 WORDS: Final[Mapping[Outcome, str]] = {
     "ok": "✓ OK",
     "alarm": "✕ ALARM",
@@ -137,11 +137,17 @@ def next_steps(result: MonitorResult) -> Iterator[str]:
         yield "The drawn rows of this window are labelled: nothing to do until the next one."
 
 
-def commands(result: MonitorResult) -> tuple[str, ...]:
-    """Returns the commands of the next steps."""
+def commands(result: MonitorResult, *, options: str = "") -> tuple[str, ...]:
+    """Returns the commands of the next steps.
+
+    Args:
+        result: of the window.
+        options: that select environment, recipe and home; the recipe alone if empty.
+    """
     draw = () if _is_drawn(result) else (_DRAW,)
     templates = (*draw, _ADD_LABELS) if draw or _is_open(result) else ()
-    return tuple(template.format(result.recipe) for template in templates)
+    chosen = options or f" --recipe {result.recipe}"
+    return tuple(template.format(chosen) for template in templates)
 
 
 def _is_open(result: MonitorResult) -> bool:

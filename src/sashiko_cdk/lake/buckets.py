@@ -63,8 +63,11 @@ def add_buckets(
     snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
-    snapshots.only("monitor", "deployer", actions=["s3:PutObject"], prefix="monitor/")
-    snapshots.only("monitor", "bias-evaluator", "break-glass", actions=_READ, prefix="monitor/")
+    # People label, by the keys of a draw.
+    monitoring: tuple[Role, ...] = ("monitor", "data-scientist")
+    snapshots.only(*monitoring, "deployer", actions=["s3:PutObject"], prefix="monitor/")
+    readers: tuple[Role, ...] = (*monitoring, "bias-evaluator", "break-glass")
+    snapshots.only(*readers, actions=_READ, prefix="monitor/")
     artifacts = _bucket(
         stack,
         "artifacts",

@@ -29,9 +29,11 @@ class MonitorAccess(Construct):
         recipes: Sequence[Recipe],
         capture_key: kms.IKey,
         snapshots_key: kms.IKey,
+        ml_key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
         self._settings = settings
+        self._ml_key = ml_key
         self._capture_key = capture_key
         self._snapshots_key = snapshots_key
         places = [monitor_places(settings, recipe) for recipe in recipes]
@@ -39,6 +41,7 @@ class MonitorAccess(Construct):
         policies: Sequence[tuple[Role, str, Sequence[Allowed]]] = (
             ("monitor", "Reads captured requests, keeps ledger", self._judging(places, endpoints)),
             ("bias-evaluator", "Reads the decisions of a window", self._bias(places)),
+            ("data-scientist", "Reads outcomes, draws rows to label", self._labelling(places)),
             ("deployer", "Makes the empty stores of monitoring", self._staging(places)),
         )
         for role, description, statements in policies:
@@ -74,6 +77,20 @@ class MonitorAccess(Construct):
     def _bias(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
         decisions = self._folders("snapshots", (item.decisions for item in places))
         return self._objects("snapshots", decisions, READ)
+
+    def _labelling(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
+        """Lets a person read what was decided for which key: no text, and no facet."""
+        outcomes = self._folders("artifacts", (item.windows for item in places))
+        kept = self._folders("snapshots", (item.ledger for item in places))
+        given = (uri for item in places for uri in (item.labels, item.draws))
+        written = self._folders("snapshots", given)
+        return [
+            *self._objects("artifacts", outcomes, READ),
+            *self._objects("snapshots", [*kept, *written], READ),
+            *self._objects("snapshots", written, ["s3:PutObject"]),
+            use_key(self._ml_key, writes=False),
+            use_key(self._snapshots_key, writes=True),
+        ]
 
     def _staging(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
         """Lets `sashiko stage` create files without rows, and overwrite none.

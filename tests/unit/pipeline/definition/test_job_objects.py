@@ -73,26 +73,26 @@ def test_each_job_has_its_inputs_outputs_and_arguments() -> None:
         "Use", inputs=[{"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}], outputs={}
     )
     definition = parse_definition({"Parameters": parameters, "Steps": [use, TRAIN, make]})
-    assert set(job_objects(definition)) == {
+    assert sorted(job_objects(definition), key=lambda job: job.step) == [
         JobObjects(
             step="Make",
             role="arn:role/Make",
             reads=("s3://b/source/1", "s3://b/data/*"),
             writes=("s3://b/runs/*/Make/rows",),
-            arguments=("s3://b/*",),
+            arguments={"--uri": "s3://b/*"},
         ),
         JobObjects(
             step="Train",
             role="arn:role/Train",
             reads=("s3://b/runs/*/Make/rows", "s3://b/checkpoints"),
             writes=("s3://b/runs/*/Train", "s3://b/checkpoints"),
-            arguments=(),
+            arguments={},
         ),
         JobObjects(
             step="Use",
             role="arn:role/Use",
             reads=("s3://b/runs/*/Train/*/output/model.tar.gz",),
             writes=(),
-            arguments=("s3://b/*",),
+            arguments={"--uri": "s3://b/*"},
         ),
-    }
+    ]

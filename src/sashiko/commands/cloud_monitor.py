@@ -1,0 +1,129 @@
+"""`sashiko monitor` for an environment with an account, whose schedule starts the windows."""
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sashiko.commands.monitor_output import show_draw, show_labels, show_window
+from sashiko.core.exit_status import CHECK_FAILED
+from sashiko.errors import InputError
+
+if TYPE_CHECKING:
+    from sashiko.aws.operations.monitored import MonitoredModel
+    from sashiko.contract.model import Contract
+    from sashiko.monitoring.capture.record import Window
+    from sashiko.monitoring.result import MonitorResult
+    from sashiko.monitoring.retraining import Retraining
+    from sashiko.settings.environment import Settings
+
+
+def show(
+    settings: "Settings", recipe: str | None, *, home: Path, labels: Path | None, json_: bool
+) -> None:
+    """Shows the last window that the account's pipeline has judged.
+
+    Raises:
+        InputError: if no window was judged yet, or the caller may not read the outcomes.
+    """
+    model = _open(settings, recipe)
+    if labels is not None:
+        _add_labels(model, labels)
+    results = model.results()
+    if not results:
+        raise InputError(
+            f"no window of {model.recipe.name} was judged in {settings.environment} yet: where a "
+            "version is served and `serving.capture.percent` is above 0, one is each Monday"
+        )
+    last = results[-1]
+    show_window(
+        results,
+        last,
+        _decide_retraining(model, last),
+        page=home / "monitor" / f"{settings.environment}-{last.group}.html",
+        options=_options(model),
+        json_=json_,
+    )
+    if last.outcome == "alarm":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def audit(
+    settings: "Settings",
+    recipe: str | None,
+    *,
+    rows: int | None,
+    labels: Path | None,
+    out: Path | None,
+    window: "Window",
+    number: int | None,
+) -> None:
+    """Draws rows of an account's answers for a person to label, or takes their labels.
+
+    Raises:
+        InputError: if nothing is served, the caller may not do so, or somebody else does it too.
+    """
+    model = _open(settings, recipe)
+    if labels is not None:
+        _add_labels(model, labels)
+    if rows is not None:
+        version = number if number is not None else _served_version(model)
+        with model.draw(version, window=window, rows=rows) as draw:
+            show_draw(draw, out, contract=_contract(model), options=_options(model))
+
+
+def _open(settings: "Settings", recipe: str | None) -> "MonitoredModel":
+    from sashiko.aws.operations.monitored import MonitoredModel
+    from sashiko.aws.resources.account import Account
+    from sashiko.pipeline.project import use_recipe
+
+    account = Account(settings)
+    account.check_identity()
+    return MonitoredModel(account, settings, use_recipe(settings, recipe))
+
+
+def _contract(model: "MonitoredModel") -> "Contract":
+    from sashiko.contract.load import load_contract
+    from sashiko.pipeline.project import contract_file
+
+    return load_contract(contract_file(model.recipe))
+
+
+def _add_labels(model: "MonitoredModel", file: Path) -> None:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    show_labels(file, model.add_labels(file, _contract(model), now=now))
+
+
+def _served_version(model: "MonitoredModel") -> int:
+    from sashiko.aws.resources.endpoint_spec import served_package
+
+    package = served_package(model.settings, model.recipe)
+    if package is None:
+        raise InputError(
+            f"{model.settings.environment} serves nothing: name the version to draw from with "
+            "--version"
+        )
+    return int(package.rpartition("/")[2])
+
+
+def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Retraining":
+    from sashiko.aws.operations.model_registry import AccountRegistry
+    from sashiko.monitoring.retraining import decide_retraining
+    from sashiko.registry.versions import number_in
+
+    rules = model.recipe.monitor
+    if rules.retrain == "start":  # nothing in an account starts a run by an alarm
+        rules = rules.model_copy(update={"retrain": "propose"})
+    versions = AccountRegistry(model.settings).versions(result.group)
+    version = number_in(versions, result.version, group=result.group)
+    return decide_retraining(
+        rules,
+        result,
+        model.candidates(version, versions),
+        now=dt.datetime.now(dt.UTC),
+    )
+
+
+def _options(model: "MonitoredModel") -> str:
+    return f" --env {model.settings.environment} --recipe {model.recipe.name}"
