@@ -1,17 +1,28 @@
 """The monitor's state machines, executed: the window that they start, and what they publish."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from aws_cdk import aws_kms as kms
 
 from sashiko.aws.resources.names import bucket_name
+from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import account
-from tests.infra.variants import PACKAGE, ROOT, pipelines_of, recipes_of, settings_of
+from tests.infra.variants import (
+    PACKAGE,
+    ROOT,
+    deployment_of,
+    new_app,
+    pipelines_of,
+    recipes_of,
+    settings_of,
+)
 from tests.unit.report.windows import windows
 
 SETTINGS = settings_of("dev")
@@ -158,3 +169,37 @@ def test_without_an_audited_accuracy_none_is_published(publish):
     )
     assert "AuditedAccuracy" not in metrics
     assert metrics["ChecksInAlarm"] == metrics["ChecksNotJudged"] == metrics["ChecksOk"] == 0
+
+
+def _monitored(**capture):
+    """The machines of a stack in an environment that serves, with other keys of `capture`."""
+    from sashiko_cdk.events.event_flows import EventFlows
+    from sashiko_cdk.events.monitoring import add_monitoring
+    from sashiko_cdk.stack import EnvironmentStack
+
+    settings = settings_of("serving")
+    section = settings.serving.capture.model_copy(update=capture)
+    serving = settings.serving.model_copy(update={"capture": section})
+    deployment = replace(
+        deployment_of(SETTINGS), settings=settings.model_copy(update={"serving": serving})
+    )
+    stack = EnvironmentStack(
+        new_app(), "Pipeline", deployment, stateful=False, description="of a test"
+    )
+    key = kms.Key(stack, "Key")
+    flows = EventFlows(
+        stack, "Events", settings=stack.settings, logs_key=key, removal_policy=stack.removal_policy
+    )
+    return add_monitoring(
+        stack, flows=flows, recipes=deployment.recipes, artifacts_key_arn=key.key_arn
+    )
+
+
+def test_only_what_is_captured_is_monitored():
+    assert len(_monitored()) == 2
+    assert _monitored(percent=0) == []
+
+
+def test_captures_that_are_gone_before_they_are_judged_are_an_error():
+    with pytest.raises(InputError, match=r"`serving.capture.retention`: 7d; .* for 9d or more"):
+        _monitored(retention=7 * 24 * 3600)

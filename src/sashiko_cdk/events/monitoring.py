@@ -15,7 +15,8 @@ from sashiko.aws.resources.names import (
     monitor_pipeline_name,
     prefix,
 )
-from sashiko.settings.environment import Settings
+from sashiko.errors import InputError
+from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.event_rule import EventRule
@@ -30,6 +31,7 @@ __all__ = ["add_monitoring"]
 # Mondays: what was captured in a week's last minutes has arrived by then.
 _WEEKLY: Final = "cron(0 6 ? * MON *)"
 _DAY: Final = 24 * 3600
+_LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
 # The longest that an alarm may look back (`Period` of "PutMetricAlarm", CloudWatch API Reference).
 # Where data are missing it uses older ones ("Configuring how CloudWatch alarms treat missing data",
 # CloudWatch User Guide), so a window that comes a little later than the last one is no alarm.
@@ -57,9 +59,12 @@ def add_monitoring(
         Its state machines; none if nothing is served, or no request captured.
 
     Raises:
-        InputError: if the keys of `serving` do not fit each other, the environment or a recipe.
+        InputError: if the keys of `serving` do not fit each other, the environment or a recipe, or
+            captures are deleted before their week is judged.
     """
     settings = stack.settings
+    if not settings.serving.capture.percent:
+        return []
     monitored = [
         _Monitoring(
             stack,
@@ -71,9 +76,21 @@ def add_monitoring(
             artifacts_key_arn=artifacts_key_arn,
         )
         for recipe in recipes
-        if settings.serving.capture.percent and (package := served_package(settings, recipe))
+        if (package := served_package(settings, recipe))
     ]
+    if monitored:
+        _check_retention(settings)
     return [machine for item in monitored for machine in item.machines]
+
+
+def _check_retention(settings: Settings) -> None:
+    days = settings.serving.capture.retention // _DAY
+    if days < _LEAST_RETENTION_DAYS:
+        raise InputError(
+            f"{file_of('serving', settings.environment)}: key `serving.capture.retention`: "
+            f"{days}d; each Monday the week before is judged: keep captures for {_LEAST_RETENTION_DAYS}d "
+            "or more, or set `percent: 0`"
+        )
 
 
 class _Monitoring(Construct):
