@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost
+from sashiko.aws.operations.cost.monitoring_cost import retrains_a_month
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.templates import read_templates
 from sashiko.cli import app
+from sashiko.settings.monitor import MonitorSection
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
 from tests.project_root import IMAGES
 
@@ -57,6 +59,12 @@ def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
     costs = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
     assert costs["idle"]["monthly"] == pytest.approx(sum(costs["idle"]["lines"].values()))
     assert costs["run"]["typical"] < costs["run"]["at_most"]
+    # 28 days between candidates: the first, and one more before a month has ended.
+    assert costs["monitoring"]["retraining_month_at_most"] == pytest.approx(
+        2 * costs["run"]["at_most"], abs=0.02
+    )
+    assert "its alarms: 2 runs of the pipeline, " in process.stdout
+    assert "JoinLabels: 1 x ml.m5.large" in process.stdout
 
     lines = costs["idle"]["lines"]
     del lines["sashiko-dev-Network: VPC endpoint athena, 1 zone"]
@@ -74,3 +82,19 @@ def test_an_idle_cost_above_the_budget_is_told(
     (tmp_path / "own.yaml").write_text(json.dumps(prices))
     process = cost(tmp_path, monkeypatch, "--prices", "own.yaml")
     assert "more than `budget.amount` in config/ (200)" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs"),
+    [
+        ({}, 2),
+        ({"retrain": "off"}, 0),
+        ({"retrain_cooldown_days": 31}, 1),
+        ({"retrain_cooldown_days": 1}, 3),
+        ({"retrain_cooldown_days": 10, "retrain_most_per_year": 52}, 4),
+    ],
+)
+def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(
+    changes: dict[str, Any], runs: int
+) -> None:
+    assert retrains_a_month(MonitorSection(**changes)) == runs

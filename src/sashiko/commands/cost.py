@@ -5,11 +5,16 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost, lines
+from sashiko.aws.operations.cost.monitoring_cost import (
+    WINDOWS_A_MONTH,
+    month_at_most,
+    retrains_a_month,
+)
 from sashiko.aws.operations.cost.prices import read_prices, stale
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import CDK_OUT, read_templates
@@ -18,7 +23,7 @@ from sashiko.commands.options import AsJson, DeployedEnvironment, Home, Template
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.core.files import read_json
 from sashiko.pipeline.definition.model import parse_definition
-from sashiko.pipeline.project import HOME, use_recipe
+from sashiko.pipeline.project import HOME, PipelineName, use_recipe
 from sashiko.settings.environment import Settings, load_deployed
 
 
@@ -79,6 +84,11 @@ def as_json(costs: Costs) -> Mapping[str, object]:
             "typical": round(sum(job.typical for job in costs.run), 2),
             "at_most": round(sum(job.most for job in costs.run), 2),
         },
+        "monitoring": {
+            "jobs": _jobs_as_json(costs.window),
+            "month_at_most": round(month_at_most(costs.window, WINDOWS_A_MONTH), 2),
+            "retraining_month_at_most": round(month_at_most(costs.run, costs.retrains), 2),
+        },
         "per_million_predictions": {
             item.target: {
                 "load_per_second": item.load,
@@ -114,7 +124,12 @@ def _costs(
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, region_prices)
     recipe = use_recipe(settings, None)
-    definition = compile_pipeline(settings, recipe, home=home).definition
+    training, monitor = (
+        parse_definition(
+            json.loads(compile_pipeline(settings, recipe, home=home, pipeline=name).definition)
+        )
+        for name in get_args(PipelineName)
+    )
     target, serving = recipe.compile.target, settings.serving
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
     device = None if settings.device_check == "off" else instance_types[target]
@@ -122,7 +137,9 @@ def _costs(
         settings=settings,
         prices=region_prices,
         idle=idle,
-        run=run_cost(parse_definition(json.loads(definition)), region_prices, device=device),
+        run=run_cost(training, region_prices, device=device),
+        window=run_cost(monitor, region_prices, device=None),
+        retrains=retrains_a_month(recipe.monitor),
         others=other_jobs(stacks, region_prices),
         load=load,
         instance_types=instance_types,

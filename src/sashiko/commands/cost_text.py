@@ -1,9 +1,10 @@
 """The text output of `sashiko cost`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sashiko.aws.operations.cost.idle_cost import IdleCost, lines
+from sashiko.aws.operations.cost.monitoring_cost import WINDOWS_A_MONTH, month_at_most
 from sashiko.aws.operations.cost.prices import Price, Prices
 from sashiko.aws.operations.cost.use_cost import JobCost, PredictionCost
 from sashiko.settings.environment import Settings
@@ -17,6 +18,8 @@ class Costs:
     prices: Prices  # the prices used
     idle: IdleCost  # a month, unused
     run: tuple[JobCost, ...]  # job by job
+    window: tuple[JobCost, ...]  # of monitoring, likewise
+    retrains: int  # runs that monitoring may propose or start in a month
     others: tuple[JobCost, ...]  # loads and builds
     load: float  # predictions a second
     instance_types: Mapping[str, str]  # compile target -> what serves it
@@ -26,7 +29,7 @@ class Costs:
 def used_prices(costs: Costs) -> list[Price]:
     """Returns each price that was used, the oldest first."""
     of_charges = [charge.price for charge in costs.idle.charges]
-    of_jobs = [price for job in (*costs.run, *costs.others) for price in job.prices]
+    of_jobs = [price for job in (*costs.run, *costs.window, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
     return sorted(used, key=lambda price: (price.read, price.source, price.usd))
 
@@ -38,7 +41,7 @@ def text(costs: Costs) -> Iterator[str]:
         f"{settings.environment}: account {settings.account}, {settings.region}; US dollars, "
         "on demand"
     )
-    for part in (_idle, _run, _predictions):
+    for part in (_idle, _run, _monitoring, _predictions):
         yield ""
         yield from part(costs)
 
@@ -55,14 +58,25 @@ def _idle(costs: Costs) -> Iterator[str]:
 def _run(costs: Costs) -> Iterator[str]:
     assumed = costs.prices.typical_job
     yield f"one run of {costs.settings.recipe}, about and at most:"
-    typical, maximum = (
-        sum(getattr(job, name) for job in costs.run) for name in ("typical", "most")
-    )
-    yield from _align([*map(_row, costs.run), ("all of it", f"{typical:.2f}", f"{maximum:.2f}")])
+    yield from _jobs(costs.run)
     yield "one load, and one build of images where a deploy changes them:"
     yield from _align(map(_row, costs.others))
     yield f"about: {assumed.seconds} s each ({assumed.source})"
     yield "at most: each until its own limit, nothing from the cache, nothing on spot"
+
+
+def _monitoring(costs: Costs) -> Iterator[str]:
+    yield "monitoring, where a version is served: one window of a week, about and at most:"
+    yield from _jobs(costs.window)
+    windows = month_at_most(costs.window, WINDOWS_A_MONTH)
+    yield f"at most a month: {WINDOWS_A_MONTH} windows, {windows:.2f}"
+    runs = month_at_most(costs.run, costs.retrains)
+    yield f"at most a month for its alarms: {costs.retrains} runs of the pipeline, {runs:.2f}"
+
+
+def _jobs(jobs: Sequence[JobCost]) -> Iterator[str]:
+    typical, maximum = (sum(getattr(job, name) for job in jobs) for name in ("typical", "most"))
+    yield from _align([*map(_row, jobs), ("all of it", f"{typical:.2f}", f"{maximum:.2f}")])
 
 
 def _row(job: JobCost) -> tuple[str, ...]:

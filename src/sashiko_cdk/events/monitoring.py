@@ -88,8 +88,8 @@ def _check_retention(settings: Settings) -> None:
     if days < _LEAST_RETENTION_DAYS:
         raise InputError(
             f"{file_of('serving', settings.environment)}: key `serving.capture.retention`: "
-            f"{days}d; each Monday the week before is judged: keep captures for {_LEAST_RETENTION_DAYS}d "
-            "or more, or set `percent: 0`"
+            f"{days}d; each Monday the week before is judged: keep captures for "
+            f"{_LEAST_RETENTION_DAYS}d or more, or set `percent: 0`"
         )
 
 

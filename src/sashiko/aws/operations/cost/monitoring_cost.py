@@ -1,0 +1,26 @@
+"""What monitoring costs in a month at most: its windows, and the runs that its alarms lead to."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sashiko.aws.operations.cost.use_cost import JobCost
+from sashiko.settings.monitor import MonitorSection
+
+WINDOWS_A_MONTH: Final = 5  # Mondays
+_LONGEST_MONTH: Final = 31  # days
+
+
+def month_at_most(jobs: Sequence[JobCost], times: int) -> float:
+    """Returns US dollars for `times` executions, each job until its own limit."""
+    return times * sum(job.most for job in jobs)
+
+
+def retrains_a_month(settings: MonitorSection) -> int:
+    """Returns how many runs alarms may propose or start within a month, whatever they say.
+
+    Between two candidates is the cooldown (`sashiko.monitoring.retraining`).
+    """
+    if settings.retrain == "off":
+        return 0
+    within = 1 + (_LONGEST_MONTH - 1) // settings.retrain_cooldown_days
+    return min(within, settings.retrain_most_per_year)
