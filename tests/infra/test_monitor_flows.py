@@ -21,6 +21,7 @@ from tests.infra.variants import (
     new_app,
     pipelines_of,
     recipes_of,
+    resources,
     settings_of,
 )
 from tests.unit.report.windows import windows
@@ -203,3 +204,19 @@ def test_only_what_is_captured_is_monitored():
 def test_captures_that_are_gone_before_they_are_judged_are_an_error():
     with pytest.raises(InputError, match=r"`serving.capture.retention`: 7d; .* for 9d or more"):
         _monitored(retention=7 * 24 * 3600)
+
+
+def test_a_week_without_a_window_and_a_check_in_alarm_are_told_once(templates):
+    alarms = {
+        item["Properties"]["AlarmName"]: item["Properties"]
+        for item in resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Alarm").values()
+    }
+    missing, checks = (alarms[f"sashiko-dev-monitor-{kind}"] for kind in ("did-not-run", "checks"))
+    # Without a window there is no metric.
+    assert (missing["TreatMissingData"], missing["Statistic"]) == ("breaching", "SampleCount")
+    assert missing["Period"] * missing["EvaluationPeriods"] == 7 * 24 * 3600
+    # Between two windows the alarm keeps its state, so that each change is one message.
+    assert checks["TreatMissingData"] == "ignore"
+    for alarm in (missing, checks):
+        assert alarm["AlarmActions"] == alarm["OKActions"]
+        assert [arn.rpartition(":")[2] for arn in alarm["AlarmActions"]] == ["sashiko-dev-alerts"]

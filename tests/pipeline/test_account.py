@@ -10,7 +10,10 @@ import pytest
 
 from sashiko.aws.resources.deploy_time import key_arn, stand_ins
 from sashiko.aws.resources.images.job_images import aws_image
+from sashiko.aws.resources.names import bucket_name
+from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.sdk.account import output_key
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import ROOT
@@ -117,6 +120,16 @@ def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(
     private = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Weights", "BiasInput"}
     assert {name for name, key in keys.items() if key == key_arn("snapshots")} == private
     assert {key for name, key in keys.items() if name not in private} == {key_arn("ml")}
+
+
+def test_rows_of_two_buckets_are_for_two_jobs() -> None:
+    """Captured texts and the ledger have readers of their own, and a job has one key."""
+    dev = settings_of("dev")
+    capture, snapshots = (f"s3://{bucket_name(dev, name)}/x" for name in ("capture", "snapshots"))
+    artifacts = f"s3://{bucket_name(dev, 'artifacts')}/x"
+    assert output_key(dev, [artifacts, capture]) == key_arn("capture")
+    with pytest.raises(InputError, match="one key: make two steps of it"):
+        output_key(dev, [capture, artifacts, snapshots])
 
 
 def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(

@@ -12,6 +12,8 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 
+__all__ = ["Capture"]
+
 
 class Capture(Construct):
     """A bucket and a key: the endpoint writes captures, and jobs as `monitor` alone read them.
