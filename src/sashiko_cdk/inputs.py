@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +11,7 @@ from sashiko.contract.glue import check_lake
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline import compiled as compiler
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.project import HOME, PipelineName, source
 from sashiko.settings.environment import (
@@ -104,11 +103,12 @@ def compile_pipelines(
     commit = source()
     commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
     compiled = []
-    for recipe, module in product(recipes, get_args(PipelineName)):
-        built = compile_pipeline(settings, recipe, home=home, pipeline=module)
-        definition = json.loads(built.definition)
-        check_definition(definition)
-        compiled.append(
-            Compiled(recipe=recipe.name, module=module, definition=definition, commit=commit_id)
-        )
+    for recipe in recipes:
+        pipelines = compiler.compile_pipelines(settings, recipe, home=home)
+        for module, built in zip(get_args(PipelineName), pipelines, strict=True):
+            definition = json.loads(built.definition)
+            check_definition(definition)
+            compiled.append(
+                Compiled(recipe=recipe.name, module=module, definition=definition, commit=commit_id)
+            )
     return tuple(compiled)

@@ -148,7 +148,7 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
     compiled, _ = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
     invalid = CompiledPipeline(definition=definition, channels=())
-    monkeypatch.setattr(inputs, "compile_pipeline", lambda *_, **__: invalid)
+    monkeypatch.setattr(inputs.compiler, "compile_pipelines", lambda *_, **__: (invalid, invalid))
     with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 

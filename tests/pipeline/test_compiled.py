@@ -174,7 +174,7 @@ def test_what_the_definition_does_not_depend_on_builds_nothing(repository: Path)
 def test_a_damaged_entry_is_built_anew_and_said(
     repository: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [entry] = repository.glob(".sashiko/cache/definitions/*/entry.json")
+    [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")
     entry.write_bytes(damage)
     with pytest.raises(RebuiltError):
         _definition()
@@ -182,7 +182,7 @@ def test_a_damaged_entry_is_built_anew_and_said(
 
 
 def test_a_flipped_bit_in_a_kept_definition_is_noticed(repository: Path) -> None:
-    [entry] = repository.glob(".sashiko/cache/definitions/*/entry.json")
+    [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")
     text = entry.read_text()
     entry.write_text(text.replace("python3", "python2", 1))
     assert "python3" in text
@@ -205,7 +205,7 @@ def test_a_changed_pipeline_gives_its_own_definition(
 
 
 def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: Path) -> None:
-    [entry] = repository.glob(".sashiko/cache/definitions/*/entry.json")
+    [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")
     recorded = json.loads(entry.read_bytes())["sources"]
     options = [f"--{name}={entry.parent / name}.json" for name in ("settings", "recipe")]
     witness = tmp_path / "witness.txt"

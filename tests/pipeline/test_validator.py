@@ -154,7 +154,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     good = check()
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)
     assert good.returncode == 0
-    [path] = tmp_path.rglob("entry.json")
+    [path] = tmp_path.rglob("definitions/*/finetune.json")
     entry = json.loads(path.read_text())
     pipeline = CompiledPipeline.model_validate(entry["pipeline"])
     faulty = json.dumps(broken(json.loads(pipeline.definition), FAULTS["bad enum"][0]))

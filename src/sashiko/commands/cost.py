@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ from sashiko.commands.options import AsJson, DeployedEnvironment, Home, Template
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.core.files import read_json
 from sashiko.pipeline.definition.model import parse_definition
-from sashiko.pipeline.project import HOME, PipelineName, use_recipe
+from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_deployed
 
 
@@ -118,17 +118,15 @@ def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
 def _costs(
     settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
 ) -> Costs:
-    from sashiko.pipeline.compiled import compile_pipeline
+    from sashiko.pipeline.compiled import compile_pipelines
 
     region_prices = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, region_prices)
     recipe = use_recipe(settings, None)
     training, monitor = (
-        parse_definition(
-            json.loads(compile_pipeline(settings, recipe, home=home, pipeline=name).definition)
-        )
-        for name in get_args(PipelineName)
+        parse_definition(json.loads(item.definition))
+        for item in compile_pipelines(settings, recipe, home=home)
     )
     target, serving = recipe.compile.target, settings.serving
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.load import load_contract
-from sashiko.pipeline.project import HOME, PipelineName, contract_file, use_recipe
+from sashiko.pipeline.project import HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed
 
 
@@ -35,7 +35,7 @@ def stage(
     """
     from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed, stage_stores
     from sashiko.aws.resources.account import Account
-    from sashiko.pipeline.compiled import compile_pipeline
+    from sashiko.pipeline.compiled import compile_pipelines
     from sashiko.pipeline.staging import staged_inputs
 
     settings = load_deployed(env)
@@ -44,11 +44,8 @@ def stage(
     recipe_config = use_recipe(settings, recipe)
     account = Account(settings)
     account.check_identity()
-    channels = [
-        compile_pipeline(settings, recipe_config, home=home, pipeline=name).channels
-        for name in get_args(PipelineName)
-    ]
-    staged = staged_inputs(settings, recipe_config, *channels)
+    pipelines = compile_pipelines(settings, recipe_config, home=home)
+    staged = staged_inputs(settings, recipe_config, *(item.channels for item in pipelines))
     contract = load_contract(contract_file(recipe_config))
     cache = home / "cache"
     places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))

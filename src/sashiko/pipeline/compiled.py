@@ -5,10 +5,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import sashiko
 from sashiko.core.deprecation import printed_deprecations
@@ -29,7 +29,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel
 
-__all__ = ["CompiledPipeline", "compile_pipeline"]
+__all__ = ["CompiledPipeline", "compile_pipeline", "compile_pipelines"]
 
 _PIPELINES = Path("pipelines")
 _CODE = (_PIPELINES, Path("src"))
@@ -67,30 +67,54 @@ class _Entry(Frozen):
 def compile_pipeline(
     settings: Settings, recipe: Recipe, *, home: Path, pipeline: PipelineName = "finetune"
 ) -> CompiledPipeline:
-    """Returns a recipe's pipeline, from the cache if nothing that it depends on has changed.
+    """Returns one of a recipe's pipelines; see `compile_pipelines`."""
+    (compiled,) = compile_pipelines(settings, recipe, home=home, names=(pipeline,))
+    return compiled
 
-    The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
-    from the cache if the settings, the recipe, the contract, the code of project and engine,
-    Python and the installed packages of the run's lock are unchanged.
+
+def compile_pipelines(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    home: Path,
+    names: Sequence[PipelineName] = get_args(PipelineName),
+) -> tuple[CompiledPipeline, ...]:
+    """Returns pipelines of a recipe, from the cache if nothing that they depend on has changed.
+
+    The SageMaker SDK takes seconds to import, so it stays in a subprocess, one for all of them. A
+    pipeline is taken from the cache if the settings, the recipe, the contract, the code of project
+    and engine, Python and the installed packages of the run's lock are unchanged.
+
+    Args:
+        settings: the environment.
+        recipe: the recipe.
+        home: the folder of all local state.
+        names: modules of `pipelines/`; all of them by default.
 
     Raises:
-        InputError: if `pipelines/` is not here, or the pipeline cannot be built.
+        InputError: if `pipelines/` is not here, or a pipeline cannot be built.
     """
     if not _PIPELINES.is_dir():
         raise InputError("pipelines/ is not here: run the command in the repository's root")
-    folder = home / "cache" / "definitions" / f"{_key(settings, recipe)}-{pipeline}"
-    path = folder / "entry.json"
+    folder = home / "cache" / "definitions" / _key(settings, recipe)
     surroundings, sources = _surroundings(), _sources(recipe)
-    cached, reason = _read_entry(path, surroundings, sources)
-    if cached is not None:
-        return cached
-    print(f"building the definition of pipelines/{pipeline}.py{reason}", file=sys.stderr)
-    for name, value in {"settings": settings, "recipe": recipe}.items():
-        write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
-    built = _build(folder, pipeline)
-    entry = _Entry(surroundings=surroundings, sources=sources, pipeline=built, sha256=built.sha256)
-    write_json(path, entry.model_dump(mode="json"))
-    return built
+    compiled: dict[PipelineName, CompiledPipeline] = {}
+    for name in names:
+        cached, reason = _read_entry(folder / f"{name}.json", surroundings, sources)
+        if cached is None:
+            print(f"building the definition of pipelines/{name}.py{reason}", file=sys.stderr)
+        else:
+            compiled[name] = cached
+    if missing := [name for name in names if name not in compiled]:
+        for part, value in {"settings": settings, "recipe": recipe}.items():
+            write_bytes(folder / f"{part}.json", canonical_json(value.model_dump(mode="json")))
+        for name, built in zip(missing, _build(folder, missing), strict=True):
+            entry = _Entry(
+                surroundings=surroundings, sources=sources, pipeline=built, sha256=built.sha256
+            )
+            write_json(folder / f"{name}.json", entry.model_dump(mode="json"))
+            compiled[name] = built
+    return tuple(compiled[name] for name in names)
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
@@ -146,10 +170,10 @@ def _read_entry(
     return entry.pipeline, ""
 
 
-def _build(folder: Path, pipeline: PipelineName) -> CompiledPipeline:
-    """Builds the pipeline of the settings and the recipe in a folder."""
-    command = [sys.executable, "-m", "sashiko.pipeline.sdk", f"--pipeline={pipeline}"]
-    command += ["--with-channels"]
+def _build(folder: Path, names: Sequence[PipelineName]) -> list[CompiledPipeline]:
+    """Builds pipelines of the settings and the recipe in a folder."""
+    command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
+    command += [f"--pipeline={name}" for name in names]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
     completed = subprocess.run(
         [*command, *inputs], capture_output=True, env=_environment(), check=False
@@ -157,7 +181,9 @@ def _build(folder: Path, pipeline: PipelineName) -> CompiledPipeline:
     text = completed.stderr.decode(errors="replace")
     if completed.returncode == 0:
         sys.stderr.write(printed_deprecations(text))  # the rest is the SDK's
-        return validate(CompiledPipeline, json.loads(completed.stdout), source=" ".join(command))
+        where = " ".join(command)
+        lines = completed.stdout.splitlines()
+        return [validate(CompiledPipeline, json.loads(line), source=where) for line in lines]
     last = text.strip().splitlines()[-1] if text.strip() else f"exit status {completed.returncode}"
     if last.startswith("error: "):
         raise InputError(last.removeprefix("error: "))

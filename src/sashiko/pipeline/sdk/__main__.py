@@ -1,4 +1,4 @@
-"""Prints a pipeline's definition: `python -m sashiko.pipeline.sdk --recipe recipes/x.yaml ...`.
+"""Prints definitions of pipelines: `python -m sashiko.pipeline.sdk --recipe recipes/x.yaml ...`.
 
 The caller passes its settings as JSON, so that both processes use the same environment.
 """
@@ -16,21 +16,21 @@ from sashiko.errors import InputError
 
 
 def main() -> None:
-    """Writes the definition as indented JSON on stdout."""
+    """Writes each definition as indented JSON on stdout."""
     from sashiko.pipeline.project import open_recipe
     from sashiko.pipeline.sdk.offline import set_environment
     from sashiko.settings.environment import Settings
 
-    parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
+    parser = argparse.ArgumentParser(description="Prints definitions of pipelines.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
-    parser.add_argument("--pipeline", default="finetune", help="module of pipelines/")
+    parser.add_argument("--pipeline", action="append", help="modules of pipelines/: finetune")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     parser.add_argument(
         "--with-channels",
         action="store_true",
-        help="print JSON of two keys: `definition`, the text; `channels`, the files that its steps "
-        "read staged",
+        help="print a line of JSON a pipeline, of two keys: `definition`, the text; `channels`, "
+        "the files that its steps read staged",
     )
     arguments = parser.parse_args()
     source = str(arguments.settings)
@@ -43,14 +43,15 @@ def main() -> None:
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from sashiko.pipeline.sdk.jobs import Jobs
 
-    # The project's own module; the engine imports it only here.
-    pipelines = importlib.import_module(f"pipelines.{arguments.pipeline}")
-    jobs = Jobs.for_recipe(settings, recipe)
-    text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
-    if arguments.with_channels:
-        channels = [channel.model_dump(mode="json") for channel in jobs.channels]
-        text = json.dumps({"definition": f"{text}\n", "channels": channels})
-    print(text)
+    for name in arguments.pipeline or ["finetune"]:
+        # The project's own module; the engine imports it only here.
+        pipelines = importlib.import_module(f"pipelines.{name}")
+        jobs = Jobs.for_recipe(settings, recipe)
+        text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
+        if arguments.with_channels:
+            channels = [channel.model_dump(mode="json") for channel in jobs.channels]
+            text = json.dumps({"definition": f"{text}\n", "channels": channels})
+        print(text)
 
 
 if __name__ == "__main__":

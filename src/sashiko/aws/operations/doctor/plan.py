@@ -18,7 +18,7 @@ from sashiko.aws.operations.doctor.needed_machines import needed_machines
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
 from sashiko.aws.resources.account import Account
 from sashiko.contract.load import load_contract
-from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
@@ -43,8 +43,7 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
         InputError: if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    pipeline = compile_pipeline(settings, recipe, home=home)
-    monitor = compile_pipeline(settings, recipe, home=home, pipeline="monitor")
+    pipeline, monitor = compile_pipelines(settings, recipe, home=home)
     return Plan(
         recipe=recipe,
         table=load_contract(contract_file(recipe)).table,
