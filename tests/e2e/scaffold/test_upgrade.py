@@ -122,6 +122,7 @@ def test_the_new_engine_is_pinned_and_the_old_wheel_gone(
     assert "_src_path" not in (project.root / ".copier-answers.yml").read_text()
 
 
+@pytest.mark.slow
 def test_stateful_resources_keep_their_logical_ids(
     upgraded: tuple[Project, dict[str, bytes], Attempt], made: Project, tmp_path: Path
 ) -> None:

@@ -56,7 +56,17 @@ def _torch_scores(folder, texts):
     return scores
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# The oldest and the newest each time; all of them weekly.
+EACH_TIME = ("bert", "modernbert")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=() if family in EACH_TIME else pytest.mark.slow)
+        for family in FAMILIES
+    ],
+)
 def test_a_familys_encoder_is_trained_compiled_served_and_explained(
     family, trained, tmp_path, monkeypatch
 ) -> None:
