@@ -70,7 +70,12 @@ class DataLake(EnvironmentStack):
             ml_key=ml,
         )
         add_catalog(
-            self, contracts, logs_key=logs, first=buckets[0], dependencies=(*buckets, access)
+            self,
+            contracts,
+            recipes=deployment.recipes,
+            logs_key=logs,
+            first=buckets[0],
+            dependencies=(*buckets, access),
         )
         add_workgroups(self, snapshots_key=snapshots, ml_key=ml, dependencies=buckets)
         EtlJobs(

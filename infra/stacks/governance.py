@@ -19,4 +19,4 @@ class Governance(EnvironmentStack):
             stateful=False,
             description="Lake Formation tags and grants, derived from the data contracts",
         )
-        add_governance(self, deployment.contracts)
+        add_governance(self, deployment.contracts, recipes=deployment.recipes)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sashiko.monitoring.capture.record import row_schema
 from tests.infra.lake_grants import policy_text, role_of
 from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
 
@@ -18,9 +19,19 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
         assert exports == [], name
 
 
+def loaded_tables(template):
+    """The tables of contracts, which loads write."""
+    tables = some(template, "AWS::Glue::Table").values()
+    return [t for t in tables if not _name(t).endswith("_captured")]
+
+
+def _name(table):
+    return table["Properties"]["TableInput"]["Name"]
+
+
 def test_a_table_is_what_its_contract_says(templates):
-    tables = some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
-    inputs = {t["Properties"]["TableInput"]["Name"]: t["Properties"]["TableInput"] for t in tables}
+    tables = loaded_tables(templates("dev")["DataLake"])
+    inputs = {_name(t): t["Properties"]["TableInput"] for t in tables}
     contracts = {contract.table: contract for contract in contracts_of(settings_of("dev"))}
     assert set(inputs) == set(contracts)
     for name, table in inputs.items():
@@ -30,10 +41,39 @@ def test_a_table_is_what_its_contract_says(templates):
         assert [key["Name"] for key in table["PartitionKeys"]] == ["as_of"]
 
 
+def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
+    """Derived from the contract and the rows that ReadCapture writes; nobody is granted it."""
+    (contract,) = (c for c in contracts_of(settings_of("dev")) if c.table == "complaints")
+    (table,) = (
+        item["Properties"]["TableInput"]
+        for item in some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
+        if _name(item) == "complaints_captured"
+    )
+    storage = table["StorageDescriptor"]
+    schema = row_schema(contract.text_columns)
+    types = {column["Name"]: column["Type"] for column in storage["Columns"]}
+    assert list(types) == schema.names
+    assert types["input"] == f"struct<{','.join(f'{n}:string' for n in contract.text_columns)}>"
+    group = "sashiko-dev-complaint-triage"
+    bucket = "sashiko-dev-capture-111122223333-us-east-1"
+    assert storage["Location"] == f"s3://{bucket}/monitor/{group}/"
+    tags = [
+        item["Properties"]
+        for item in some(
+            templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation"
+        ).values()
+        if "complaints_captured" in json.dumps(item["Properties"]["Resource"])
+    ]
+    assert [tag for tag in tags if "TableWithColumns" in tag["Resource"]] == []
+    values = {tag["LFTags"][0]["TagKey"]: tag["LFTags"][0]["TagValues"] for tag in tags}
+    assert values["sashiko-sensitivity"] == ["pii"]
+    assert values["sashiko-environment"] == ["dev"]
+
+
 def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
     lake = templates("dev")["DataLake"]
     assert not resources(lake, "AWS::Glue::Crawler")
-    for table in some(lake, "AWS::Glue::Table").values():
+    for table in loaded_tables(lake):
         table_input = table["Properties"]["TableInput"]
         parameters = table_input["Parameters"]
         assert parameters["projection.enabled"] == "true"
@@ -97,8 +137,8 @@ def test_the_registered_role_may_decrypt_and_read_the_tables_and_not_what_was_re
 def test_a_table_waits_for_the_registration_of_its_location(templates):
     lake = templates("dev")["DataLake"]
     locations = resources(lake, "AWS::LakeFormation::Resource")
-    for table in some(lake, "AWS::Glue::Table").values():
-        name = table["Properties"]["TableInput"]["Name"]
+    for table in loaded_tables(lake):
+        name = _name(table)
         (waits,) = (locations[logical] for logical in table["DependsOn"] if logical in locations)
         assert waits["Properties"]["ResourceArn"].endswith(f"/{name}")
 

@@ -8,6 +8,7 @@ import pytest
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.operations.access.permissions import permission_matrix
 from sashiko.commands.permissions import text
+from sashiko.contract.glue import captured_table
 from tests.infra import never
 from tests.infra.variants import ROOT, contracts_of, settings_of, synthesized
 
@@ -26,11 +27,13 @@ def test_the_matrix_is_the_one_that_was_reviewed(variant: str) -> None:
 
 
 def classes(variant: str) -> never.Classes:
+    contracts = contracts_of(settings_of(variant))
+    captured = (captured_table(contract) for contract in contracts)
     return {
         (contract.table, column.name): column.classification
-        for contract in contracts_of(settings_of(variant))
+        for contract in contracts
         for column in contract.columns
-    }
+    } | {(table.name, column.name): "pii" for table in captured for column in table.columns}
 
 
 @pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off"])
@@ -60,7 +63,7 @@ def test_the_bias_evaluator_does_see_sensitive_columns_and_the_broker_what_it_ne
     assert "bias-evaluator" in never.readers(principals, classes(variant), "sensitive")
     assert "broker" in never.readers(principals, classes(variant), "none")
     cells = permission_matrix(principals, principals)
-    assert {cell.table for cell in cells} == {"census", "complaints"}
+    assert {cell.table for cell in cells} == {"census", "complaints", "complaints_captured"}
 
 
 def test_no_dev_role_reads_a_column_of_prod_in_the_same_account() -> None:

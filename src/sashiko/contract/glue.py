@@ -48,7 +48,7 @@ class GlueTable:
     name: str
     description: str
     columns: tuple[GlueColumn, ...]
-    partition_key: GlueColumn
+    partition_key: GlueColumn | None  # None if the table has no partitions
 
 
 def glue_table(contract: Contract) -> GlueTable:
@@ -70,6 +70,39 @@ def glue_table(contract: Contract) -> GlueTable:
     )
 
 
+def captured_name(table: str) -> str:
+    """Names the Glue table of the requests that a model of a table's rows has answered."""
+    return f"{table}_captured"
+
+
+def captured_table(contract: Contract) -> GlueTable:
+    """Returns the Glue table of decoded requests, of `sashiko.monitoring.capture.row_schema`.
+
+    `input` has every column that a template of the contract may use: Parquet's are found by name,
+    and one that a model does not read is null.
+    """
+    fields = ",".join(f"{name}:string" for name in contract.text_columns)
+    columns = (
+        ("event_id", "string", "SageMaker's id of the request."),
+        ("position", "int", "Of the row in its request, from 0."),
+        ("time", "timestamp", "When it was answered, in UTC."),
+        ("version", "bigint", "Of the model that answered."),
+        ("key", "string", f"`{contract.key}`, where the request named it."),
+        ("score", "double", f"The probability of `{contract.label.positive}`."),
+        ("decision", "string", f"`{contract.label.negative}` or `{contract.label.positive}`."),
+        ("text", "string", "The text, where the request gave one instead of columns."),
+        ("input", f"struct<{fields}>", "The columns of the request, as their text."),
+    )
+    return GlueTable(
+        name=captured_name(contract.table),
+        description=f"Answered requests: {contract.title}",
+        columns=tuple(
+            GlueColumn(name=name, type=kind, comment=text) for name, kind, text in columns
+        ),
+        partition_key=None,
+    )
+
+
 def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
     """Checks that the contracts of an environment can share a lake.
 
@@ -82,6 +115,13 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
         f"{file}: table `{contract.table}`: {problem}"
         for file, contract in contracts.items()
         for problem in _problems(contract, row_filters_hold=row_filters_hold)
+    ]
+    names = {contract.table for contract in contracts.values()}
+    problems += [
+        f"{file}: table `{contract.table}`: the answered requests of another table are kept under "
+        "this name; choose another `physicalName`"
+        for file, contract in contracts.items()
+        if contract.table in {captured_name(name) for name in names}
     ]
     for table, count in Counter(contract.table for contract in contracts.values()).items():
         if count > 1:

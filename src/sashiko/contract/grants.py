@@ -1,12 +1,12 @@
 """LF-Tags and grants of the lake, derived from the contracts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from sashiko.contract.columns import Classification, Column
-from sashiko.contract.glue import AS_OF
+from sashiko.contract.glue import AS_OF, captured_name
 from sashiko.contract.model import Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
@@ -76,12 +76,20 @@ def tag_values(
     return {kind: allowed for kind, allowed in values.items() if allowed}
 
 
-def tag_assignments(contracts: Sequence[Contract], *, environment: str) -> list[TagAssignment]:
+def tag_assignments(
+    contracts: Sequence[Contract], *, environment: str, captured: Sequence[str] = ()
+) -> list[TagAssignment]:
     """Returns the LF-Tags of database, tables and columns, parents first.
 
     Database and tables are tagged pii, so that unclassified columns are not readable. A pii column
     inherits that tag: with its own tag, a change of classification would make CloudFormation add
     the new value and then remove it together with the old one.
+
+    Args:
+        contracts: of the lake's tables.
+        environment: its name.
+        captured: those of the tables whose answered requests are kept. All columns of these are
+            pii: a text holds whatever somebody wrote.
     """
     assignments = [
         TagAssignment(kind="sensitivity", value="pii"),
@@ -89,10 +97,9 @@ def tag_assignments(contracts: Sequence[Contract], *, environment: str) -> list[
     ]
     for contract in contracts:
         table = contract.table
-        assignments.append(TagAssignment(kind="sensitivity", value="pii", table=table))
-        assignments.append(TagAssignment(kind="environment", value=environment, table=table))
-        if contract.domain is not None:
-            assignments.append(TagAssignment(kind="domain", value=contract.domain, table=table))
+        assignments += _tags_of_table(contract, table, environment=environment)
+        if table in captured:
+            assignments += _tags_of_table(contract, captured_name(table), environment=environment)
         columns = [
             (c.name, c.classification) for c in contract.columns if c.classification != "pii"
         ]
@@ -101,6 +108,13 @@ def tag_assignments(contracts: Sequence[Contract], *, environment: str) -> list[
                 TagAssignment(kind="sensitivity", value=value, table=table, column=column)
             )
     return assignments
+
+
+def _tags_of_table(contract: Contract, table: str, *, environment: str) -> Iterator[TagAssignment]:
+    yield TagAssignment(kind="sensitivity", value="pii", table=table)
+    yield TagAssignment(kind="environment", value=environment, table=table)
+    if contract.domain is not None:
+        yield TagAssignment(kind="domain", value=contract.domain, table=table)
 
 
 def reader_grants(contracts: Sequence[Contract], *, environment: str) -> list[Grant]:

@@ -74,6 +74,17 @@ def contract_file(recipe: Recipe) -> Path:
     return path
 
 
+def recipe_table(recipe: Recipe) -> str:
+    """Returns the name of the table that a recipe's contract describes.
+
+    Raises:
+        InputError: if the contract is missing or not valid.
+    """
+    from sashiko.contract.load import load_contract
+
+    return load_contract(contract_file(recipe)).table
+
+
 def source() -> Source:
     """Returns the git commit; `unknown` outside a checkout."""
     sha = _git("rev-parse", "HEAD")

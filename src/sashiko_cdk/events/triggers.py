@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from sashiko.aws.resources.names import bucket_name, etl_name, pipeline_name
-from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko.pipeline.project import contract_file
+from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
@@ -132,8 +131,7 @@ class Triggers(Construct):
 
 def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
     """Returns the table that a recipe's pipeline trains on."""
-    file = contract_file(recipe)
-    table = load_contract(file).table
+    file, table = contract_file(recipe), recipe_table(recipe)
     if table not in tables:
         raise InputError(
             f"{file_of('contracts', settings.environment)}: key `contracts`: recipe {recipe.name} "

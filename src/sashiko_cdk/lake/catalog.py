@@ -5,9 +5,12 @@ from typing import get_args
 
 from constructs import Construct
 
+from sashiko.aws.resources.monitor_places import monitor_places
 from sashiko.aws.resources.names import SnapshotView, exploration_workgroup_name, workgroup_name
-from sashiko.contract.glue import glue_table
+from sashiko.contract.glue import captured_table, glue_table
 from sashiko.contract.model import Contract
+from sashiko.pipeline.project import recipe_table
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.lake.closed_lake import ClosedLakeCheck, LakeProbe
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.governed_location import GovernedLocation
@@ -23,6 +26,7 @@ def add_catalog(
     stack: EnvironmentStack,
     contracts: Sequence[Contract],
     *,
+    recipes: Sequence[Recipe],
     logs_key: DomainKey,
     first: PrivateBucket,
     dependencies: Sequence[Construct],
@@ -32,6 +36,7 @@ def add_catalog(
     Args:
         stack: the stack.
         contracts: of the lake's tables.
+        recipes: those whose models may be served: each has a table of decoded requests.
         logs_key: encrypts the log of the probe, which tries whether the lake is closed.
         first: the bucket that the others depend on; a refused deploy has made none.
         dependencies: what has to exist before a location is registered.
@@ -41,6 +46,12 @@ def add_catalog(
         "Lake",
         settings=stack.settings,
         tables=[glue_table(contract) for contract in contracts],
+        captured={
+            f"{monitor_places(stack.settings, recipe).decoded}/": captured_table(contract)
+            for recipe in recipes
+            for contract in contracts
+            if contract.table == recipe_table(recipe)
+        },
         removal_policy=stack.removal_policy,
     )
     if stack.settings.lake_formation.mode == "enforced":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from sashiko.aws.resources.names import Role
+from sashiko.contract.glue import captured_name
 from sashiko.contract.grants import (
     ColumnGrant,
     Grant,
@@ -13,6 +14,8 @@ from sashiko.contract.grants import (
     tag_assignments,
 )
 from sashiko.contract.model import Contract
+from sashiko.pipeline.project import recipe_table
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.lake.closed_lake import ClosedLakeCheck
 from sashiko_cdk.lake.data_filter import DataFilter
@@ -32,7 +35,9 @@ from sashiko_cdk.stack import EnvironmentStack
 __all__ = ["add_governance"]
 
 
-def add_governance(stack: EnvironmentStack, contracts: Sequence[Contract]) -> None:
+def add_governance(
+    stack: EnvironmentStack, contracts: Sequence[Contract], *, recipes: Sequence[Recipe]
+) -> None:
     """Adds the tags and grants that follow from contracts to a stack.
 
     No resource of these is ever updated: changed content is a new resource. First comes the check
@@ -43,17 +48,21 @@ def add_governance(stack: EnvironmentStack, contracts: Sequence[Contract]) -> No
     Args:
         stack: the stack, which nothing else changes the lake in.
         contracts: of the lake's tables.
+        recipes: those whose models may be served: nobody is granted their decoded requests.
     """
     settings = stack.settings
+    captured = [recipe_table(recipe) for recipe in recipes]
     grants = reader_grants(contracts, environment=settings.environment)
     check = ClosedLakeCheck(
         stack,
         settings=settings,
-        tables=sorted(contract.table for contract in contracts),
+        tables=sorted(
+            [contract.table for contract in contracts] + [captured_name(name) for name in captured]
+        ),
         grants=content_id(stack, "", sorted(map(repr, grants))),
     )
     chain = _Chain(stack, first=check)
-    for tag in tag_assignments(contracts, environment=settings.environment):
+    for tag in tag_assignments(contracts, environment=settings.environment, captured=captured):
         words = ("Tag", tag.table or "database", tag.column or "", tag.kind)
         chain.add(TagAssociation(stack, "-".join(words), settings=settings, tag=tag))
     for grant in grants:

@@ -1,6 +1,6 @@
 """The Glue database and its tables, derived from the contracts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_glue as glue
@@ -14,7 +14,13 @@ _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class LakeTables(Construct):
-    """The database of an environment and a table per contract; no crawler ever changes them."""
+    """The database of an environment and its tables; no crawler ever changes them.
+
+    Attributes:
+        database: the database.
+        tables: name -> a contract's table.
+        captured: tables of decoded requests.
+    """
 
     def __init__(
         self,
@@ -23,8 +29,10 @@ class LakeTables(Construct):
         *,
         settings: Settings,
         tables: Sequence[GlueTable],
+        captured: Mapping[str, GlueTable],
         removal_policy: RemovalPolicy,
     ) -> None:
+        """Makes them; `captured` has S3 location -> table of the requests that lie there."""
         super().__init__(scope, id)
         self._settings = settings
         self.database = glue.CfnDatabase(
@@ -40,8 +48,12 @@ class LakeTables(Construct):
             ),
         )
         self.database.apply_removal_policy(removal_policy)
-        self.tables = {table.name: self._table(table) for table in tables}
-        for glue_table in self.tables.values():
+        curated = f"s3://{bucket_name(settings, 'curated')}"
+        self.tables = {
+            table.name: self._table(table, f"{curated}/{table.name}/") for table in tables
+        }
+        self.captured = [self._table(table, location) for location, table in captured.items()]
+        for glue_table in (*self.tables.values(), *self.captured):
             glue_table.apply_removal_policy(removal_policy)
 
     def _defaults(self) -> list[glue.CfnDatabase.PrincipalPrivilegesProperty]:
@@ -57,8 +69,8 @@ class LakeTables(Construct):
             )
         ]
 
-    def _table(self, table: GlueTable) -> glue.CfnTable:
-        location = f"s3://{bucket_name(self._settings, 'curated')}/{table.name}/"
+    def _table(self, table: GlueTable, location: str) -> glue.CfnTable:
+        keys = [_column(table.partition_key)] if table.partition_key else None
         glue_table = glue.CfnTable(
             self,
             f"Table-{table.name}",
@@ -69,7 +81,7 @@ class LakeTables(Construct):
                 name=table.name,
                 description=table.description,
                 table_type="EXTERNAL_TABLE",
-                partition_keys=[_column(table.partition_key)],
+                partition_keys=keys,
                 parameters=_parameters(table, location),
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
                     location=location,
@@ -92,10 +104,11 @@ def _column(column: GlueColumn) -> glue.CfnTable.ColumnProperty:
 
 def _parameters(table: GlueTable, location: str) -> dict[str, str]:
     """Partition projection: a query names its load, and no partition is ever registered."""
+    common = {"EXTERNAL": "TRUE", "classification": "parquet"}
+    if table.partition_key is None:
+        return common
     key = table.partition_key.name
-    return {
-        "EXTERNAL": "TRUE",
-        "classification": "parquet",
+    return common | {
         "projection.enabled": "true",
         f"projection.{key}.type": "injected",
         "storage.location.template": f"{location}{key}=${{{key}}}/",
