@@ -195,7 +195,10 @@ def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
 
 
 def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates):
-    for stack, tables in (("DataLake", ""), ("Governance", "census complaints complaints_captured")):
+    for stack, tables in (
+        ("DataLake", ""),
+        ("Governance", "census complaints complaints_captured"),
+    ):
         template = templates("dev")[stack]
         ((check, resource),) = resources(template, "Custom::ClosedLake").items()
         assert resource["Properties"]["Database"] == "sashiko_dev"

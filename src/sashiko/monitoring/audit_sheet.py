@@ -45,7 +45,9 @@ def write_sheet(draw: Path, sheet: Path, *, contract: Contract) -> None:
     writer.writerow([contract.key, _PROBABILITY, contract.label.column])
     is_text = _has_text_keys(contract)
     writer.writerows(
-        [_guarded(row["key"]) if is_text else row["key"], row["probability"], ""] for row in rows
+        [_guarded(row["key"]) if is_text else row["key"], row["probability"], ""]
+        for row in rows
+        if row["key"] is not None  # deleted since
     )
     encoding = contract.ingest.encoding
     try:
