@@ -1,15 +1,13 @@
-"""Monitoring of a served version: a window each week, its outcome as metrics, and two alarms."""
+"""Monitoring of a served version: a window each week, its outcome as metrics, and alarms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import endpoint_name, served_package
 from sashiko.aws.resources.monitor_places import monitor_places
 from sashiko.aws.resources.names import (
-    alerts_topic_arn,
     arn,
     bucket_name,
     monitor_pipeline_name,
@@ -20,8 +18,9 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.event_rule import EventRule
-from sashiko_cdk.events.flows.outcome import CHECKS_IN_ALARM, outcome_flow
+from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
+from sashiko_cdk.events.monitor_alarms import MonitorAlarms
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.stack import EnvironmentStack
@@ -32,10 +31,6 @@ __all__ = ["add_monitoring"]
 _WEEKLY: Final = "cron(0 6 ? * MON *)"
 _DAY: Final = 24 * 3600
 _LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
-# The longest that an alarm may look back (`Period` of "PutMetricAlarm", CloudWatch API Reference).
-# Where data are missing it uses older ones ("Configuring how CloudWatch alarms treat missing data",
-# CloudWatch User Guide), so a window that comes a little later than the last one is no alarm.
-_LONGEST_DAYS: Final = 7
 _WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
 _METRICS = "Metrics are no resources; the condition names the namespace."
 
@@ -117,7 +112,13 @@ class _Monitoring(Construct):
         starter, publisher = self._starter(package_arn), self._publisher(artifacts_key_arn)
         self.machines = (starter, publisher)
         self._rules(starter, publisher)
-        self._alarms()
+        MonitorAlarms(
+            self,
+            "Alarms",
+            settings=settings,
+            namespace=self._namespace,
+            group=endpoint_name(settings, recipe),
+        )
 
     @property
     def _namespace(self) -> str:
@@ -213,46 +214,4 @@ class _Monitoring(Construct):
             },
             target=publisher,
             **common,
-        )
-
-    def _alarms(self) -> None:
-        self._alarm(
-            "checks",
-            "Checks of the last window that are in alarm; docs/monitoring.md says what to do",
-            statistic="Maximum",
-            threshold=0,
-            comparison_operator="GreaterThanThreshold",
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            # Between two windows nothing is known anew: the state, and its one message, stays.
-            treat_missing_data="ignore",
-        )
-        self._alarm(
-            "did-not-run",
-            "No window was judged for seven days; also until the first one",
-            statistic="SampleCount",
-            threshold=1,
-            comparison_operator="LessThanThreshold",
-            evaluation_periods=_LONGEST_DAYS,
-            datapoints_to_alarm=_LONGEST_DAYS,
-            treat_missing_data="breaching",  # without a window there is no metric
-        )
-
-    def _alarm(self, kind: str, description: str, **properties: Any) -> None:
-        settings, topic = self._settings, alerts_topic_arn(self._settings)
-        group = cloudwatch.CfnAlarm.DimensionProperty(
-            name="ModelPackageGroup", value=endpoint_name(settings, self._recipe)
-        )
-        cloudwatch.CfnAlarm(
-            self,
-            f"Alarm-{kind}",
-            alarm_name=f"{prefix(settings)}-monitor-{kind}",
-            alarm_description=description,
-            namespace=self._namespace,
-            metric_name=CHECKS_IN_ALARM,
-            dimensions=[group],
-            period=_DAY,
-            alarm_actions=[topic],
-            ok_actions=[topic],
-            **properties,
         )
