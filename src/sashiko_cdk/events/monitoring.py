@@ -23,6 +23,7 @@ from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
+from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_monitoring"]
@@ -149,11 +150,7 @@ class _Monitoring(Construct):
 
     def _publisher(self, key_arn: str) -> StateMachine:
         settings, recipe = self._settings, self._recipe
-        bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
         windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
-        # The encryption context is the bucket's ARN with a bucket key, else the object's.
-        context = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
-        via_s3 = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
         return StateMachine(
             self,
             "Publish",
@@ -169,11 +166,7 @@ class _Monitoring(Construct):
                     why="Executions have made-up ids; they are those of this pipeline.",
                 ),
                 allow(["s3:GetObject"], [f"arn:aws:s3:::{windows}/*"], why=_WINDOWS),
-                allow(
-                    ["kms:Decrypt"],
-                    [key_arn],
-                    conditions={"StringLike": context, "StringEquals": via_s3},
-                ),
+                decrypt_objects(settings, key_arn, [bucket_name(settings, "artifacts")]),
                 allow(
                     ["cloudwatch:PutMetricData"],
                     ["*"],

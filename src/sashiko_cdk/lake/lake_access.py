@@ -18,7 +18,14 @@ from sashiko.contract.glue import QUARANTINE
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
+from sashiko_cdk.lake.objects import (
+    READ,
+    WRITE,
+    decrypt_objects,
+    encrypt_outputs,
+    use_key,
+    use_objects,
+)
 from sashiko_cdk.lake.query_workgroup import RESULTS
 
 __all__ = ["LakeAccess"]
@@ -123,15 +130,8 @@ class LakeAccess(Construct):
 
         A job has one key for all its outputs, and a snapshot or a validation writes rows too.
         """
-        bucket = f"arn:aws:s3:::{bucket_name(self._settings, 'artifacts')}"
-        # The encryption context is the bucket's ARN with a bucket key, else the object's.
-        context = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
-        via_s3 = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
-        return allow(
-            ["kms:Decrypt"],
-            [self._snapshots_key.key_arn],
-            conditions={"StringLike": context, "StringEquals": via_s3},
-        )
+        artifacts = bucket_name(self._settings, "artifacts")
+        return decrypt_objects(self._settings, self._snapshots_key.key_arn, [artifacts])
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [

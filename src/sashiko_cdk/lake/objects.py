@@ -1,6 +1,6 @@
 """Permissions on objects below folders of a bucket, and on the key that encrypts them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aws_cdk import aws_kms as kms
@@ -55,3 +55,13 @@ def use_key(key: kms.IKey, *, writes: bool) -> Allowed:
 def encrypt_outputs(key: kms.IKey) -> Allowed:
     """Allows what SageMaker needs of a job's role to encrypt the job's outputs with a key."""
     return allow(["kms:DescribeKey", "kms:Encrypt"], [key.key_arn])
+
+
+def decrypt_objects(settings: Settings, key_arn: str, buckets: Iterable[str]) -> Allowed:
+    """Allows decrypting objects of some buckets through S3, and nothing else under their key."""
+    arns = [f"arn:aws:s3:::{bucket}" for bucket in sorted(buckets)]
+    # The encryption context is the bucket's ARN with a bucket key, else the object's.
+    context = {"kms:EncryptionContext:aws:s3:arn": [*arns, *(f"{arn}/*" for arn in arns)]}
+    via_s3 = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
+    conditions = {"StringLike": context, "StringEquals": via_s3}
+    return allow(["kms:Decrypt"], [key_arn], conditions=conditions)

@@ -13,6 +13,7 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
 __all__ = ["Gatekeeper"]
@@ -67,18 +68,10 @@ def _statements(
                 objects.setdefault(read.key, set()).add(read.uri.removeprefix("s3://"))
     arns = sorted(f"arn:aws:s3:::{name}" for names in objects.values() for name in names)
     decryption = [
-        _decryption(settings, values.get(key, key), {name.split("/")[0] for name in objects[key]})
+        decrypt_objects(
+            settings, values.get(key, key), {name.split("/")[0] for name in objects[key]}
+        )
         for key in sorted(objects)
         if key
     ]
     return [allow(["s3:GetObject"], arns, why=_EXECUTIONS), *decryption]
-
-
-def _decryption(settings: Settings, key: str, buckets: set[str]) -> Allowed:
-    """Allows decrypting objects of some buckets through S3, and nothing else under their key."""
-    arns = [f"arn:aws:s3:::{bucket}" for bucket in sorted(buckets)]
-    # The encryption context is the bucket's ARN with a bucket key, else the object's.
-    context = {"kms:EncryptionContext:aws:s3:arn": [*arns, *(f"{arn}/*" for arn in arns)]}
-    via_s3 = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
-    conditions = {"StringLike": context, "StringEquals": via_s3}
-    return allow(["kms:Decrypt"], [key], conditions=conditions)

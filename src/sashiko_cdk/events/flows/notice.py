@@ -141,6 +141,13 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
     )
     id_ = _LAST.format(f"{_DETAIL}.pipelineExecutionArn")
     pipeline = _LAST.format(f"{_DETAIL}.pipelineArn")
+    # `sashiko runs` shows runs that train; a monitoring pipeline's name ends so.
+    by_aws = "aws sagemaker list-pipeline-execution-steps --pipeline-execution-arn "
+    each_step = (
+        f"($contains({pipeline}, /-monitor$/)"
+        f" ? {literal(by_aws)} & {_DETAIL}.pipelineExecutionArn"
+        f" : {literal('sashiko runs show ')} & {id_} & {literal(f' {env}')})"
+    )
     state = f"$lowercase({_DETAIL}.currentPipelineExecutionStatus)"
     outcome = (
         f"($exists({gate}) ? {literal('gate ')} & {gate} & {literal(' closed')}"
@@ -154,7 +161,7 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
             f"($exists({gate}) ? {literal('; nothing was registered.')} : {literal('.')})",
             *(_BLANK,),
             f"$join({failed}.(StepName & ': ' & {words}), '\\n')",
-            *(_BLANK, literal("Each step: sashiko runs show "), id_, literal(f" {env}")),
+            *(_BLANK, literal("Each step: "), each_step),
         ),
     )
 
