@@ -7,7 +7,7 @@ import pytest
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.report.disparity import disparity
 from tests.unit.report import runs
-from tests.unit.report.test_html import page_of, pictures
+from tests.unit.report.page import page_of, pictures
 
 
 def measured(metric: str, value: float, **more: Any) -> BiasEstimate:

@@ -15,7 +15,7 @@ from tests.unit.clarify.explain.records import (
 )
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
-from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures
+from tests.unit.report.page import HOSTILE, Page, page_of, pictures
 
 
 def run_with(root: Path, explained=None, errors=None, swaps=()) -> Path:

@@ -1,73 +1,16 @@
-"""The page as a reader gets it."""
+"""The page as a reader gets it: what it says of each kind of run."""
 
 import datetime as dt
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from sashiko.contract.model import SplitDates
 from sashiko.core.files import read_json, write_json
-from sashiko.errors import InputError
-from sashiko.report import write_report
 from tests.unit.contract.documents import custom, document
 from tests.unit.report import runs
-from tests.unit.report.folders import RUN_ID, RunFolder
-
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-HOSTILE = '<script>alert("x")</script>&{{ 7*7 }}'
-
-
-class Page(HTMLParser):
-    """What a browser would see: texts by section, ids, references, open tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.html = html
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.section = "top"
-        self.texts: dict[str, list[str]] = {}
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "section":
-            self.section = dict(attrs).get("id") or "decision"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.setdefault(self.section, []).append(data)
-
-    def text(self, section: str) -> str:
-        return " ".join(" ".join(self.texts[section]).split())
-
-
-def page_of(folder: Path) -> Page:
-    path = write_report(folder, folder.parent.parent)
-    assert path == folder / "report.html"
-    return Page(path.read_text())
-
-
-def pictures(page: Page, section: str) -> list[str]:
-    """The text alternatives of a section's pictures."""
-    part = page.html.split(f'<section id="{section}"')[1].split("</section>")[0]
-    return re.findall(r'role="img" aria-label="([^"]*)"', part)
-
-
-@pytest.fixture(scope="module")
-def registered(tmp_path_factory):
-    return page_of(runs.registered(tmp_path_factory.mktemp("registered")))
+from tests.unit.report.folders import RUN_ID
+from tests.unit.report.page import page_of, pictures
 
 
 @pytest.fixture(scope="module")
@@ -165,67 +108,6 @@ def test_an_interrupted_run_is_no_judgement(tmp_path):
     assert "the run had not ended, or it had been killed" in page.text("decision")
 
 
-def test_a_run_folder_with_nothing_but_run_json_is_reported(tmp_path):
-    folder = RunFolder(tmp_path).write("failed", reason="no space left")
-    (folder / "definition.json").unlink()
-    page = page_of(folder)
-    assert "No space left." in page.text("decision")
-    assert "definition.json does not exist" in page.text("lineage")
-
-
-def test_a_folder_without_run_json_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"run\.json does not exist"):
-        write_report(tmp_path, tmp_path)
-
-
-def damage(root: Path, *files: str) -> None:
-    for file in files:
-        path = root / "home" / "s3" / "bucket" / "runs" / RUN_ID / file
-        path.write_bytes(b'label,predicted_label,age\n{"a')
-
-
-def test_damaged_records_are_named_and_the_rest_is_shown(tmp_path):
-    folder = runs.registered(tmp_path)
-    damage(
-        tmp_path,
-        "Snapshot/manifest/manifest.json",
-        "Prepare/meta/split.json",
-        "Evaluate/metrics/metrics.json",
-        "Evaluate/verdict/verdict.json",
-        "JudgeBias/intervals/intervals.json",
-    )
-    page = page_of(folder)
-    assert "metrics.json is not readable JSON" in page.text("quality")
-    assert "verdict.json is not readable JSON" in page.text("gates")
-    assert "intervals.json is not readable JSON" in page.text("fairness")
-    assert page.text("data").count("is not readable JSON") == 2
-    assert "facets 1,234" in page.text("data")
-    assert "DataGate passed" in pictures(page, "lineage")[0]
-
-
-def test_damaged_data_costs_its_own_picture_only(tmp_path):
-    folder = runs.registered(tmp_path)
-    damage(tmp_path, "SnapshotFacets/data/data.parquet", "BiasInput/data/data.csv")
-    page = page_of(folder)
-    assert len(pictures(page, "quality")) == 5
-    assert "data.csv is not what BiasInput writes" in page.text("fairness")
-    assert "data.parquet is not a whole Parquet file" in page.text("fairness")
-    assert [alt[:3] for alt in pictures(page, "fairness")] == ["DI:", "Bia"]
-
-    damage(tmp_path, "Evaluate/predictions/predictions.parquet")
-    page = page_of(folder)
-    assert "predictions.parquet is not a whole Parquet file" in page.text("quality")
-    assert len(pictures(page, "quality")) == 4
-
-
-def test_a_store_that_was_cleaned_is_said_and_not_taken_for_a_failure(tmp_path):
-    folder = runs.registered(tmp_path)
-    (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
-    page = page_of(folder)
-    assert "REGISTERED" in page.text("decision")
-    assert "is no longer in the local store" in page.text("quality")
-
-
 def test_a_linear_baseline_that_wins_is_said_first(tmp_path, registered):
     page = page_of(runs.registered(tmp_path, linear=3.0))
     worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
@@ -295,57 +177,3 @@ def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
     runs.prepared(run, dates=SplitDates(column="lent_at", validation_from=first, test_from=last))
     page = page_of(run.write("failed", reason="step Train failed"))
     assert f"validation: validation from {first}, test from {last}" in page.text("data")
-
-
-def test_texts_from_the_data_are_never_markup(tmp_path):
-    contract = runs.contract_with(
-        name=HOSTILE, description={"purpose": HOSTILE, "limitations": HOSTILE}
-    )
-    run = runs.started(tmp_path, contract=contract)
-    runs.prepared(run)
-    runs.judged(run, labels=("no", HOSTILE))
-    run.step("ModelGate", "blocked", reason=HOSTILE)
-    page = page_of(run.write("blocked", reason=HOSTILE))
-    assert "script" not in {tag for tag, _ in page.tags}
-    assert "<script" not in page.html
-    assert "49" not in page.text("decision")
-    assert HOSTILE in page.text("decision")
-    assert HOSTILE in page.text("data")
-
-
-def test_a_log_that_lies_elsewhere_is_not_shown(tmp_path):
-    (tmp_path / "secret").write_text("error: the secret\n")
-    run = runs.started(tmp_path)
-    run.step("Snapshot", "failed", reason="broke", log="../../secret")
-    page = page_of(run.write("failed", reason="step Snapshot failed: broke"))
-    assert "the secret" not in page.html
-
-
-def test_the_page_needs_nothing_else(registered):
-    page = registered
-    assert len(page.html) < 2_000_000
-    for _, attributes in page.tags:
-        for name in ("src", "href", "xlink:href", "srcset", "action"):
-            value = attributes.get(name) or ""
-            assert value == "" or value.startswith("#") or value == "data:,"
-        assert not any(name.startswith("on") for name in attributes)
-    assert not re.search(r"@import|url\((?!#)", page.html)
-    assert {"script", "iframe", "object", "embed"}.isdisjoint(tag for tag, _ in page.tags)
-
-
-def test_every_picture_has_a_text_or_is_hidden_and_ids_are_unique(registered):
-    page = registered
-    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert drawings
-    for drawing in drawings:
-        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    uses = re.findall(r'(?:xlink:href="#|url\(#|<a href="#)([^")]+)', page.html)
-    assert set(uses) <= set(ids)
-
-
-def test_the_same_run_gives_the_same_bytes(tmp_path):
-    folder = runs.registered(tmp_path)
-    first = write_report(folder, tmp_path / "home").read_bytes()
-    assert write_report(folder, tmp_path / "home").read_bytes() == first

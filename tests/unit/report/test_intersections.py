@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from tests.unit.report import runs
-from tests.unit.report.test_html import page_of
+from tests.unit.report.page import page_of
 
 FACETS = ("age", "sex")
 

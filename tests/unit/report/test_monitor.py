@@ -20,7 +20,7 @@ from sashiko.report.monitor_page import write_monitor_page
 from sashiko.report.monitor_plots import outcomes, rows
 from sashiko.report.monitor_window import columns
 from sashiko.report.monitor_words import PROBLEMS
-from tests.unit.report.test_html import HOSTILE, Page
+from tests.unit.report.page import HOSTILE, Page
 from tests.unit.report.windows import WEEK, windows
 
 DRAW = "sashiko monitor audit --recipe late-loans --rows 100"

@@ -11,7 +11,7 @@ import yaml
 from sashiko.core.files import read_json, write_json
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
-from tests.unit.report.test_html import page_of
+from tests.unit.report.page import page_of
 
 OTHER = "20260103-030405-beef"
 SPLITS = {name: {"uri": f"s3://bucket/{name}", "sha256": name} for name in ("train", "validation")}

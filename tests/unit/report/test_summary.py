@@ -9,7 +9,7 @@ from sashiko.report.gates import verdicts
 from sashiko.report.headline import headline_figures, small_groups
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
-from tests.unit.report.test_html import page_of
+from tests.unit.report.page import page_of
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sashiko.core.plugins import load
 from sashiko.data.generators import Order
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
-from tests.unit.report.test_html import page_of
+from tests.unit.report.page import page_of
 
 ORDER = Order(rows=600, seed=5)
 
