@@ -1,0 +1,22 @@
+"""An Evaluate job is run, and what it wrote is read."""
+
+import pyarrow.parquet as pq
+
+from sashiko.evaluation.gates.verdict import read_verdict
+from sashiko.evaluation.record import read_decision, read_evaluation
+from sashiko.steps import evaluate
+
+
+def run(root):
+    evaluate.main()
+    outputs = root / "processing" / "output"
+    return (
+        read_evaluation(outputs / "metrics" / "metrics.json"),
+        read_decision(outputs / "decision" / "decision.json"),
+        read_verdict(outputs / "verdict"),
+    )
+
+
+def predictions(root):
+    path = root / "processing" / "output" / "predictions" / "predictions.parquet"
+    return pq.read_table(path).to_pylist()
