@@ -1,10 +1,13 @@
 """The environments that the tests synthesize: upstream's base settings, and none of a fork's."""
 
 import atexit
+import fcntl
 import functools
 import json
+import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,32 @@ def new_app() -> Any:
 
 @functools.cache
 def synthesized(variant: str) -> Path:
-    """The folder with a variant's templates: synthesized once a process, without validation."""
+    """The folder with a variant's templates: synthesized once a test run, without validation.
+
+    The first of the run's processes that asks for it synthesizes, and the others wait.
+    """
+    runs = ROOT / ".pytest_cache/sashiko/synthesized"
+    folder = runs / os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}") / variant
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _remove_older(runs, kept=folder.parent)
+            made = folder.with_suffix(".new")
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.copytree(_synthesize(variant), made)
+            made.rename(folder)
+    return folder
+
+
+def _remove_older(runs: Path, *, kept: Path) -> None:
+    """Removes what runs have left that began two hours ago or earlier."""
+    for run in runs.iterdir():
+        if run != kept and time.time() - run.stat().st_mtime > 2 * 3600:
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _synthesize(variant: str) -> Path:
     from infra.app import add_stacks
     from sashiko.aws.operations.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies

@@ -21,7 +21,7 @@ from verification.guards.table import Guard, read_table
 from verification.guards.tree import copy_tree, head, mutated
 from verification.guards.trial import TrialError, run_tests
 
-_SHORT = 6
+_SHORT = 4
 
 
 @dataclass(frozen=True)
