@@ -116,7 +116,10 @@ def _filter_of_a_missing_column(resources: Document) -> str:
 
 def _instance_that_training_lacks(resources: Document) -> str:
     ((name, body),) = (
-        item for item in resources.items() if item[1]["Type"] == "AWS::SageMaker::Pipeline"
+        item
+        for item in resources.items()
+        if item[1]["Type"] == "AWS::SageMaker::Pipeline"
+        and not item[1]["Properties"]["PipelineName"].endswith("-monitor")
     )
     definition = body["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
     definition[0] = definition[0].replace("ml.g5.xlarge", "ml.g5.xlage")
