@@ -21,7 +21,7 @@ endef
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }

@@ -27,7 +27,8 @@ from tests.e2e.project import (
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
 
-# Each takes minutes by itself. A process that begins one last leaves the other without work.
+# Each takes minutes by itself. A process that begins one last leaves the other without work. By
+# itself pytest-xdist begins with the files of most tests: `make test` asks for this order.
 LONG_FILES = ("test_comes_through.py", "test_refused.py", "test_monitored.py", "test_stack.py")
 
 
