@@ -124,7 +124,7 @@ def test_the_page_names_shares_with_their_intervals_and_where_ours_is_behind() -
     assert "the accuracy is 0.900 or 0.800" in text
     assert f"| {Setup.OURS_AUDIT} | 1 | 0.00 [0.00, 0.79] | 1.00 [0.21, 1.00] | 6 |" in text
     behind = text.partition("## Where ours is behind")[2]
-    found = "- product mix moved by .18, 500 rows: `NannyML, drift` 1.00, `ours` 0.50"
-    assert f"{found}; in quiet windows of that size 0.75." in behind
+    loss = "- product mix moved by .18, 500 rows: `NannyML, drift` 1.00, `ours` 0.50"
+    assert f"{loss}; in quiet windows of that size 0.75." in behind
     assert "- 500 rows: `NannyML, drift` takes 0.5 s, `ours` 2 s." in behind
     assert "quiet, 500 rows:" not in behind

@@ -78,8 +78,8 @@ def test_a_version_waits_for_a_person_or_was_rejected(candidates) -> None:
     runs = [(f"20260{month}01-000000-aaaa", "registered") for month in (4, 5, 6)]
     waiting = version(5, runs[0][0], "PendingManualApproval", **{STANDING_TAG: "better"})
     rejected = version(6, runs[1][0], "Rejected", **{STANDING_TAG: "no worse"})
-    found = candidates(*runs, versions=[waiting, rejected])
-    assert [(item.state, item.is_better) for item in found] == [
+    newer = candidates(*runs, versions=[waiting, rejected])
+    assert [(item.state, item.is_better) for item in newer] == [
         ("waiting", True),
         ("rejected", False),
         ("blocked", False),  # the same model as an earlier version: no better

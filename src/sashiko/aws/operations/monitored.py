@@ -73,6 +73,8 @@ class MonitoredModel:
         ).newest(_MOST_EXECUTIONS)
         ids = [item.id for item in executions]
         made_by = version.tags["execution_id"]
+        # A promoted version was made in another environment: all count, so that the guards rather
+        # refuse a run than propose one too many.
         newer = executions[: ids.index(made_by)] if made_by in ids else executions
         return candidates_of([item.record() for item in reversed(newer)], versions)
 
