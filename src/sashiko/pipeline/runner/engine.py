@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -23,6 +24,9 @@ from sashiko.pipeline.runner.state import RunState
 Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], object]
 
 _GRACE_SECONDS = 10.0
+# Python runs a signal's handler when its main thread next runs bytecode. A signal that arrives just
+# before this thread blocks doesn't wake it, so it never blocks for longer than this.
+_POLL_SECONDS = 0.2
 _DONE = ("succeeded", "cached")
 
 
@@ -60,13 +64,20 @@ class Engine:
         try:
             self._advance(workers)
             while self._in_flight:
-                self._handle(self._inbox.get())
+                self._handle(self._receive())
                 self._advance(workers)
         except BaseException:
             self.executor.processes.kill()
             raise
         finally:
             workers.shutdown()
+
+    def _receive(self, *, until: float = float("inf")) -> Callable[[], None] | None:
+        """Waits for the next message, which is an interruption if none arrives in time."""
+        while time.monotonic() < until:
+            with suppress(Empty):
+                return self._inbox.get(timeout=_POLL_SECONDS)
+        return None
 
     def _handle(self, message: Callable[[], None] | None) -> None:
         if message is None:
@@ -178,10 +189,7 @@ class Engine:
         self.executor.processes.stop()
         deadline = time.monotonic() + _GRACE_SECONDS
         while self._in_flight:
-            try:
-                message = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
-                message = None
+            message = self._receive(until=deadline)
             if message is None:
                 self.executor.processes.kill()
                 deadline = time.monotonic() + _GRACE_SECONDS

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,32 @@ open({str(used)!r}, "w").close()
 """
     assert tiny.run(tiny.job("A", code)).status == "interrupted"
     assert not used.exists()
+
+
+def test_ctrl_c_ends_a_quiet_run_whichever_thread_the_signal_reaches(
+    tiny: Any, tmp_path: Path
+) -> None:
+    """The step prints nothing, so that nothing but the signal wakes the main thread."""
+    pid, end = tmp_path / "pid", tmp_path / "end"
+    code = f"""
+open({str(pid)!r}, "w").write(str(os.getpid()))
+time.sleep(60)
+open({str(end)!r}, "w").close()
+"""
+
+    def interrupt() -> None:
+        while not pid.exists():
+            time.sleep(0.05)
+        time.sleep(0.5)  # the main thread waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    record = tiny.run(tiny.job("A", code))
+    thread.join()
+
+    assert record.status == "interrupted"
+    assert not end.exists()
 
 
 def test_signals_do_what_they_did_before_a_run(tiny: Any) -> None:
