@@ -179,6 +179,7 @@ def test_a_report_can_be_written_again(registered: Project, story: Story) -> Non
     assert report.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(
     registered: Project, unchanged: Attempt
 ) -> None:

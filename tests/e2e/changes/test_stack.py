@@ -92,6 +92,7 @@ def test_a_stack_is_a_file_and_a_line(project: Project, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_security_rule_stops_it(project: Project, tmp_path: Path) -> None:
     add_stack(project)
     project.edit("infra/stacks/exports.py", there="            enforce_ssl=True,\n", put="")

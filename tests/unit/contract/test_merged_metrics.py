@@ -54,7 +54,7 @@ def _results(checks: Sequence[Any]) -> list[str]:
 @example(lines=[], batch=3, read=1)
 @example(lines=[(None,) * len(CELLS)] * 5, batch=2, read=2)
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_table_in_any_batches_gives_the_results_of_the_whole(
     lines: list[tuple[Any, ...]], batch: int, read: int, contract: Contract

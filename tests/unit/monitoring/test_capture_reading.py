@@ -7,7 +7,7 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sashiko.monitoring.capture import lines
@@ -315,7 +315,7 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-@bounded
+@settings(bounded, max_examples=60)
 @given(
     bad=st.lists(
         st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
