@@ -101,6 +101,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
 
     # Evaluation: quality, explanations, and bias of the predictions.
     champion = registration.champion()
+    champion.add_depends_on([train])  # a version may be approved while this one is trained
     evaluate = jobs.processing(
         "Evaluate",
         role="training",

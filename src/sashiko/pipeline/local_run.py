@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -22,7 +23,7 @@ from sashiko.pipeline.runner.record import RunRecord, new_run_id
 from sashiko.pipeline.runner.run import run_definition
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import open_view
-from sashiko.pipeline.staging import staged_inputs
+from sashiko.pipeline.staging import staged_inputs, weights_uri
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
@@ -55,10 +56,13 @@ def run_pipeline(
     _make_private(home)
     run_id = new_run_id(home)
     with run_lock(home, run_id):  # the lake must not change during another run
-        pipeline = compile_pipeline(settings, recipe, home=home)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # Importing the SDK takes a process of its own seconds, with one core.
+            compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
+            table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
+            fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
+            pipeline = compilation.result()
         staged = staged_inputs(settings, recipe, pipeline.channels)
-        table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
-        fetch_weights(recipe.model, store.path(staged.weights_uri))
         for channel in staged.channels:
             _write(store, channel.uri, channel.files)
 
