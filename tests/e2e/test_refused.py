@@ -73,23 +73,32 @@ BAD_FILES = [
 ]
 
 
+@pytest.fixture
+def check_file(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Path], Attempt]:
+    """Checks a file in this process, as each start of the command costs seconds."""
+
+    def check(file: Path) -> Attempt:
+        command = ["data", "check", str(file), "--contract", "contracts/tiny.odcs.yaml"]
+        monkeypatch.chdir(project.root)
+        monkeypatch.setattr("sys.argv", ["sashiko", *command])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Attempt(command, ended.value.code, *capsys.readouterr())
+
+    return check
+
+
 @pytest.mark.parametrize(("make", "texts"), BAD_FILES, ids=[make.__name__ for make, _ in BAD_FILES])
 def test_a_bad_file_is_refused_by_the_check(
-    project: Project,
+    check_file: Callable[[Path], Attempt],
     some: Rows,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     make: Callable[[Path, Rows], Path],
     texts: tuple[str, ...],
 ) -> None:
-    """In this process, as each start of the command costs seconds."""
-    command = ["data", "check", str(make(tmp_path, some)), "--contract", "contracts/tiny.odcs.yaml"]
-    monkeypatch.chdir(project.root)
-    monkeypatch.setattr("sys.argv", ["sashiko", *command])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    refuses(Attempt(command, ended.value.code, *capsys.readouterr()), *texts)
+    refuses(check_file(make(tmp_path, some)), *texts)
 
 
 def test_a_good_file_passes_the_check_and_bad_rows_fail_it(
