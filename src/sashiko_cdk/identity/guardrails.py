@@ -4,11 +4,10 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.instances import LOCAL_DISK
+from sashiko.aws.resources.instances import families_with_local_disk
 from sashiko.settings.environment import Settings
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
-_LOCAL_DISK = [f"ml.{family}.*" for family in LOCAL_DISK]
 
 
 def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
@@ -21,6 +20,7 @@ def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
     jobs = settings.jobs
     types = sorted({job.instance_type for job in (jobs.processing, jobs.scoring, jobs.training)})
     longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training))
+    local_disk = [f"ml.{family}.*" for family in families_with_local_disk()]
     keys = f"arn:aws:kms:{settings.region}:{settings.account}:key/*"
     return [
         _deny("InTheVpc", _missing("sagemaker:VpcSubnets")),
@@ -28,7 +28,7 @@ def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
         _deny(
             "VolumeKeyGiven",
             _missing("sagemaker:VolumeKmsKey")
-            | {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": _LOCAL_DISK}},
+            | {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": local_disk}},
         ),
         _deny(
             "VolumeKeyOurs",

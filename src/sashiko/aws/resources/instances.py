@@ -1,14 +1,60 @@
-"""Properties of instance types that a job request depends on."""
+"""Properties of instance types that do not depend on an account, from `instances.yaml`."""
 
-# Families with local NVMe, which the machine itself encrypts: SageMaker stores a job's data there
-# and refuses a volume key. The list holds the supported families that EC2's documentation has
-# under "instance store volumes".
-LOCAL_DISK = (
-    "g4dn", "g5", "g6", "g6e", "g7", "g7e", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200",
-    "p6-b300", "p6e-gb200", "r5d", "trn1", "trn1n", "trn2",
-)  # fmt: skip
+import datetime as dt
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
+
+_FILE = Path(__file__).with_name("instances.yaml")
+
+
+class Size(Frozen):
+    """What one type of a family has; `efa` says whether it supports Elastic Fabric Adapter."""
+
+    vcpus: int = Field(ge=1)
+    accelerators: int = Field(0, ge=0)
+    efa: bool = False
+
+
+class Family(Frozen):
+    """A family of instance types, such as `g5`."""
+
+    local_disk: bool  # instance store volumes, for which SageMaker refuses a volume key
+    accelerator: str | None = None  # maker and name
+    sizes: dict[str, Size] = Field(default_factory=dict)  # size, such as `xlarge` -> what it has
+    source: str | None = None  # where it was read, if not where the others were
+
+
+class InstanceMap(Frozen):
+    """The families, and where and when their properties were read."""
+
+    read: dt.date
+    source: str
+    families: dict[str, Family]
+
+
+@cache
+def instance_map() -> InstanceMap:
+    """Reads the packaged file."""
+    return validate(InstanceMap, read_yaml(_FILE), source=str(_FILE))
+
+
+def families_with_local_disk() -> tuple[str, ...]:
+    """Returns the families of SageMaker's jobs that have instance store volumes, sorted."""
+    families = instance_map().families
+    return tuple(sorted(name for name, family in families.items() if family.local_disk))
 
 
 def has_local_disk(instance_type: str) -> bool:
-    """Says whether an instance type, such as `ml.g5.xlarge`, has instance store volumes."""
-    return instance_type.split(".")[1] in LOCAL_DISK
+    """Returns whether an instance type, such as `ml.g5.xlarge`, has instance store volumes."""
+    return instance_type.split(".")[1] in families_with_local_disk()
+
+
+def size_of(instance_type: str) -> Size | None:
+    """Returns what an instance type has, or None if that is not recorded."""
+    family, _, size = instance_type.removeprefix("ml.").partition(".")
+    known = instance_map().families.get(family)
+    return known.sizes.get(size) if known else None
