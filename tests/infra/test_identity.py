@@ -7,8 +7,10 @@ from typing import get_args
 import pytest
 
 from sashiko.aws.resources.names import Role
+from sashiko_cdk.identity.capacity_permissions import training_plan_permissions
+from sashiko_cdk.identity.role_permissions import own_permissions
 from sashiko_cdk.identity.role_table import FUNCTIONS
-from tests.infra.variants import VARIANTS, resources, some, synthesized
+from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 PEOPLE = {
     "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter",
@@ -160,6 +162,27 @@ def test_the_pipeline_starts_no_job_outside_the_guardrails(roles, condition, val
         "sagemaker:CreateProcessingJob",
         "sagemaker:CreateTrainingJob",
     }
+
+
+def test_the_pipeline_uses_the_training_plan_that_is_named_and_no_other():
+    dev = settings_of("dev")
+    assert training_plan_permissions(dev) == []
+    plan = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
+    training = dev.jobs.training.model_copy(update={"training_plan": plan})
+    jobs = dev.jobs.model_copy(update={"training": training})
+    (allowed,) = own_permissions_on_plan(dev.model_copy(update={"jobs": jobs}))
+    assert _list(allowed["Action"]) == ["sagemaker:CreateTrainingJob"]
+    reserved = "arn:aws:sagemaker:us-east-1:111122223333:reserved-capacity/*"
+    assert set(allowed["Resource"]) == {plan, reserved}
+
+
+def own_permissions_on_plan(settings):
+    """The pipeline's statements on reserved capacity."""
+    statements = [
+        item.statement.to_statement_json()
+        for item in own_permissions(settings, "pipeline", targets=["cpu"])
+    ]
+    return [item for item in statements if "training-plan" in str(item["Resource"])]
 
 
 @pytest.mark.parametrize("role", ["training", "registrar", "registry-reader", "pipeline"])

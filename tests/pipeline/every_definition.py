@@ -11,10 +11,15 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "prod")
+PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 # What a fork may set, on upstream's settings and recipe: dev's lines, the recipe's overrides.
 CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "as it comes": ({}, ()),
     "spot": ({"jobs": {"training": {"spot": {"max_wait": "12h"}}}}, ()),
+    "training plan": (
+        {"jobs": {"training": {"instance_type": "ml.p5.48xlarge", "training_plan": PLAN}}},
+        (),
+    ),
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
     "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),

@@ -7,6 +7,7 @@ from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, Json, set_in
 STOPPING = (*TRAIN, "StoppingCondition")
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 IN_TRAIN, IN_SNAPSHOT = "step `Train`, Arguments", "step `Snapshot`, Arguments"
 
 
@@ -33,6 +34,14 @@ def keyed(instance: str) -> Fault:
     return several(
         set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
         set_in(*TRAIN, "ResourceConfig", "VolumeKmsKeyId", to=KEY),
+    )
+
+
+def planned(instance: str) -> Fault:
+    """Lets Train run on the reserved capacity of a training plan."""
+    return several(
+        set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
+        set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to=PLAN),
     )
 
 
@@ -76,6 +85,24 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         ),
         f"{IN_TRAIN}.ResourceConfig.KeepAlivePeriodInSeconds",
         "600, and managed spot training has no warm pool",
+    ),
+    "a training plan and spot": (
+        several(
+            planned("ml.p5.48xlarge"),
+            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+        ),
+        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
+        "EnableManagedSpotTraining is true: a job runs on the capacity of a plan or on spot",
+    ),
+    "a training plan of a type that none reserves": (
+        planned("ml.g6e.48xlarge"),
+        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
+        "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType",
+    ),
+    "no ARN of a training plan": (
+        set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to="p" * 50),
+        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
+        "does not match the pattern arn:aws[a-z",
     ),
     **{
         f"a volume's key on {instance}": (

@@ -16,7 +16,7 @@ from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.sdk.account import output_key
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
-from tests.pipeline.every_definition import ROOT
+from tests.pipeline.every_definition import PLAN, ROOT
 from tests.pipeline.faults import Json, find
 
 LOCAL = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
@@ -183,6 +183,18 @@ def test_an_execution_in_an_account_needs_the_datas_version_alone() -> None:
 def test_this_machine_has_no_stand_ins() -> None:
     assert stand_ins(json.dumps(LOCAL)) == ()
     assert len(stand_ins(json.dumps(DEV))) == 6
+
+
+def test_a_training_plan_changes_where_train_runs_and_nothing_else(
+    compiled: dict[str, Any],
+) -> None:
+    reserved, plain = (copy.deepcopy(compiled[name]) for name in ("training plan", "as it comes"))
+    instances = find(reserved, "Train")["Arguments"]["ResourceConfig"]
+
+    assert instances.pop("TrainingPlanArn") == PLAN
+    assert instances["InstanceType"] == "ml.p5.48xlarge"
+    instances["InstanceType"] = "ml.g5.xlarge"
+    assert reserved == plain
 
 
 def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from tests.pipeline.faults import (
 )
 from tests.pipeline.gate_faults import GATE_FAULTS
 from tests.pipeline.reference_faults import REFERENCE_FAULTS
-from tests.pipeline.rule_faults import RULE_FAULTS, keyed, several, spot
+from tests.pipeline.rule_faults import RULE_FAULTS, keyed, planned, several, spot
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
 FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RULE_FAULTS
@@ -104,6 +104,7 @@ def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     [
         spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
         spot(MaxRuntimeInSeconds=28 * 86_400, MaxWaitTimeInSeconds=28 * 86_400),
+        planned("ml.trn2.48xlarge"),
         keyed("ml.m5.xlarge"),
         set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
         set_in(
@@ -117,7 +118,7 @@ def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
             ),
         ),
     ],
-    ids=["spot", "28 days", "volume key", "warm pool", "tags", "private registry"],
+    ids=["spot", "28 days", "training plan", "volume key", "warm pool", "tags", "private registry"],
 )
 def test_what_is_within_sagemakers_rules_is_taken(harmless: Fault) -> None:
     check_definition(broken(GOLDEN, harmless))

@@ -123,6 +123,19 @@ class Settings(Frozen):
             )
         return value
 
+    @field_validator("jobs")
+    @classmethod
+    def _check_training_plan(cls, value: JobsSection, others: ValidationInfo) -> JobsSection:
+        """A plan is of one region, and cannot be shared across accounts (its Developer Guide)."""
+        plan = value.training.training_plan
+        if plan and plan.split(":")[3:5] != [others.data.get("region"), others.data.get("account")]:
+            raise ValueError(
+                f"`training.training_plan` is not a plan of the environment's account and region, "
+                f"{others.data.get('account')} in {others.data.get('region')}: "
+                "`aws sagemaker list-training-plans` lists them"
+            )
+        return value
+
     @field_validator("device_check")
     @classmethod
     def _check_device_check(cls, value: str, others: ValidationInfo) -> str:

@@ -1,11 +1,22 @@
 """The instances of each kind of job."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.settings.types import Duration, ProcessingInstance, SizeGb, TrainingInstance
+from sashiko.settings.types import (
+    Duration,
+    ProcessingInstance,
+    SizeGb,
+    TrainingInstance,
+    instance_types,
+)
+
+# TrainingPlanArn and TrainingPlanName of SageMaker's API.
+_PLAN_ARN = (
+    r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-plan/[a-zA-Z0-9](-*[a-zA-Z0-9]){0,63}$"
+)
 
 
 class ProcessingJob(Frozen):
@@ -31,12 +42,15 @@ class TrainingJob(Frozen):
 
     Attributes:
         spot: the use of spot capacity; None for on-demand capacity.
+        training_plan: the ARN of a SageMaker training plan of the account, whose reserved instances
+            are used; None for on-demand or spot capacity.
     """
 
     instance_type: TrainingInstance
     volume_size: SizeGb
     max_runtime: Duration
     spot: SpotSection | None
+    training_plan: Annotated[str, Field(pattern=_PLAN_ARN)] | None
 
     @model_validator(mode="after")
     def _check_max_wait(self) -> Self:
@@ -44,6 +58,23 @@ class TrainingJob(Frozen):
             raise ValueError(
                 f"`spot.max_wait` ({self.spot.max_wait}s) is shorter than `max_runtime` "
                 f"({self.max_runtime}s); SageMaker requires at least `max_runtime`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_training_plan(self) -> Self:
+        if self.training_plan is None:
+            return self
+        if self.spot:
+            raise ValueError(
+                "`training_plan` and `spot` are two sources of capacity and exclude each other; "
+                "set one of them to null"
+            )
+        reservable = instance_types("ReservedCapacityInstanceType")
+        if self.instance_type not in reservable:
+            raise ValueError(
+                f"no training plan reserves {self.instance_type}; set `training_plan: null`, or "
+                f"the plan's type: {', '.join(sorted(reservable))}"
             )
         return self
 

@@ -17,6 +17,7 @@ from sashiko.aws.resources.names import (
 )
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.capacity_permissions import training_plan_permissions
 from sashiko_cdk.identity.device_permissions import device_permissions, janitor_permissions
 from sashiko_cdk.identity.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko_cdk.platform.image_permissions import building_images, starting_builds
@@ -60,6 +61,7 @@ def _pipeline(settings: Settings) -> list[Allowed]:
     ]
     return [
         allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
+        *training_plan_permissions(settings),
         allow(watching, jobs, why=_JOB_NAMES),
         _pass(settings, *JOB_ROLES),
         allow(["lambda:InvokeFunction"], [function_arn(settings, "gatekeeper")]),

@@ -87,7 +87,7 @@ def test_a_bad_unit_says_which_units_there_are():
 def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, unknown):
     job = {"instance_type": known, "volume_size": "30GB", "max_runtime": "1h"}
     if kind is TrainingJob:
-        job["spot"] = None
+        job |= {"spot": None, "training_plan": None}
     assert validate(kind, job, source="config/dev.yaml").instance_type == known
     job["instance_type"] = unknown
     text = error_of(lambda: validate(kind, job, source="config/dev.yaml"))

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -86,6 +86,37 @@ def test_project_and_environment_together_fit_in_the_longest_name(tmp_path: Path
     assert max(len(role_name(staging, role)) for role in get_args(Role)) <= 64
     with pytest.raises(InputError, match=r"staging2\.yaml: .* 25 characters.*room for 24"):
         load_settings("staging2", folder=folder)
+
+
+PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
+
+
+def _with_training(**changes: Any) -> Settings:
+    value = json.loads(load_settings("dev").model_dump_json())
+    value["jobs"]["training"] |= {"instance_type": "ml.p5.48xlarge", "spot": None, **changes}
+    value |= {"account": "111122223333", "region": "us-east-1"}
+    return validate(Settings, value, source="config/dev.yaml")
+
+
+def test_a_training_plan_is_taken() -> None:
+    assert _with_training(training_plan=PLAN).jobs.training.training_plan == PLAN
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spot": {"max_wait": "12h"}}, "`training_plan` and `spot` .* exclude each other"),
+        ({"instance_type": "ml.g5.xlarge"}, "no training plan reserves ml.g5.xlarge.*ml.p5.48x"),
+        ({"training_plan": "spring"}, r"training_plan`.*training-plan/"),
+        ({"training_plan": PLAN.replace("east", "west")}, "not a plan of the environment's acc"),
+        ({"training_plan": PLAN.replace("1111", "2222")}, "111122223333 in us-east-1: `aws sage"),
+    ],
+)
+def test_a_training_plan_that_no_job_can_use_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"(?s)config/dev.yaml: key `jobs.*{message}"):
+        _with_training(**{"training_plan": PLAN, **changes})
 
 
 def _with_spot(wait: str) -> Settings:

@@ -25,6 +25,7 @@ class ResourceConfig(Frozen):
     VolumeSizeInGB: Any = None
     VolumeKmsKeyId: Any = None
     KeepAlivePeriodInSeconds: Any = None
+    TrainingPlanArn: Any = None
 
 
 class Limits(Frozen):

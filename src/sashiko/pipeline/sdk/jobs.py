@@ -241,6 +241,7 @@ class Jobs:
                 volume_size_in_gb=job.volume_size,
                 volume_kms_key_id=volume_key(settings, job.instance_type),
                 enable_managed_spot_training=True if job.spot else None,
+                training_plan_arn=job.training_plan,
             ),
             networking=Networking(
                 enable_network_isolation=True,

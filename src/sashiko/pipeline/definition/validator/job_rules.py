@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sashiko.aws.resources.instances import has_local_disk
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.model import Step
+from sashiko.pipeline.definition.validator.api import shape
 from sashiko.pipeline.definition.validator.arguments import Resolve
 from sashiko.pipeline.definition.validator.unknown import Anything, is_known
 
@@ -65,6 +66,7 @@ def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
     if step.type == "Training":
         yield from _check_times(arguments)
         yield from _check_warm_pool(arguments)
+        yield from _check_training_plan(arguments)
         yield from _check_volume(arguments, "ResourceConfig")
         yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
     else:
@@ -112,6 +114,33 @@ def _check_warm_pool(arguments: Arguments) -> Iterator[str]:
             f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {keep_alive}, and "
             "managed spot training has no warm pool; remove one of the two"
         )
+
+
+def _check_training_plan(arguments: Arguments) -> Iterator[str]:
+    """dg/use-training-plan-for-training-jobs-using-api-cli-sdk: the job's type is the plan's.
+
+    The guide's page "Get compute capacity for SageMaker Training Jobs" has spot instances and plans
+    as alternatives. APIReference/API_ResourceConfig, `InstancePreferences`: plans or on demand.
+    """
+    config = arguments.get("ResourceConfig")
+    if not isinstance(config, Mapping) or "TrainingPlanArn" not in config:
+        return
+    where = arguments.where("ResourceConfig.TrainingPlanArn")
+    if arguments.get("EnableManagedSpotTraining") is True:
+        yield (
+            f"{where}: is set, and EnableManagedSpotTraining is true: a job runs on the capacity "
+            "of a plan or on spot capacity; remove one of the two"
+        )
+    instance, reservable = arguments.get("InstanceType", start=config), _reservable()
+    if isinstance(instance, str) and instance not in reservable:
+        yield (
+            f"{where}: no training plan reserves {instance}; remove the plan, or set InstanceType "
+            f"to the plan's: {', '.join(reservable)}"
+        )
+
+
+def _reservable() -> Sequence[str]:
+    return tuple(shape("ReservedCapacityInstanceType").metadata["enum"])
 
 
 def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
