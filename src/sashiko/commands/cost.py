@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost, lines
+from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost, known_lines, lines
 from sashiko.aws.operations.cost.monitoring_cost import (
     WINDOWS_A_MONTH,
     month_at_most,
     retrains_a_month,
 )
-from sashiko.aws.operations.cost.prices import read_prices, stale
+from sashiko.aws.operations.cost.prices import read_prices, stale, total
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import CDK_OUT, read_templates
 from sashiko.commands.cost_text import Costs, text, used_prices
@@ -50,8 +50,9 @@ def cost(
     """Print an environment's costs: idle per month, per run, per million predictions.
 
     Requires `make synth`, but no account. Prices are on demand in US dollars, without tax, free
-    tiers and discounts. Exit status: 4 if the idle cost rose over --against by more than
-    `budget.idle_rise`.
+    tiers and discounts. Where no price is known the cost is `unknown` (`null` in JSON), and a sum
+    names the parts that are missing in it. Exit status: 4 if the idle cost rose over --against by
+    more than `budget.idle_rise`.
     """
     settings = load_deployed(env)
     costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
@@ -76,18 +77,18 @@ def as_json(costs: Costs) -> Mapping[str, object]:
     return {
         "environment": costs.settings.environment,
         "region": costs.prices.region,
-        "idle": {"lines": lines(costs.idle), "monthly": round(costs.idle.monthly, 2)},
+        "idle": {"lines": lines(costs.idle), "monthly": _rounded(costs.idle.monthly)},
         "by_use": costs.idle.by_use,
         "loads_and_builds": _jobs_as_json(costs.others),
         "run": {
             "jobs": _jobs_as_json(costs.run),
-            "typical": round(sum(job.typical for job in costs.run), 2),
-            "at_most": round(sum(job.most for job in costs.run), 2),
+            "typical": _rounded(total(job.typical for job in costs.run)),
+            "at_most": _rounded(total(job.most for job in costs.run)),
         },
         "monitoring": {
             "jobs": _jobs_as_json(costs.window),
-            "month_at_most": round(month_at_most(costs.window, WINDOWS_A_MONTH), 2),
-            "retraining_month_at_most": round(month_at_most(costs.run, costs.retrains), 2),
+            "month_at_most": _rounded(month_at_most(costs.window, WINDOWS_A_MONTH)),
+            "retraining_month_at_most": _rounded(month_at_most(costs.run, costs.retrains)),
         },
         "per_million_predictions": {
             item.target: {
@@ -108,11 +109,16 @@ def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
     return {
         job.name: {
             "machines": job.machines,
-            "typical": round(job.typical, 4),
-            "at_most": round(job.most, 4),
+            "typical": _rounded(job.typical, digits=4),
+            "at_most": _rounded(job.most, digits=4),
+            **({"unknown": job.unknown} if job.unknown else {}),
         }
         for job in jobs
     }
+
+
+def _rounded(usd: float | None, *, digits: int = 2) -> float | None:
+    return None if usd is None else round(usd, digits)
 
 
 def _costs(
@@ -163,9 +169,9 @@ def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
             f"{weak_count} prices are not AWS's own word (`weak` in "
             "src/sashiko/aws/operations/cost/prices.yaml)"
         )
-    budget = costs.settings.budget.amount
-    if costs.idle.monthly > budget:
+    budget, idle = costs.settings.budget.amount, sum(known_lines(costs.idle).values())
+    if idle > budget:
         yield (
-            f"idle it costs {costs.idle.monthly:.2f} a month, more than `budget.amount` in "
+            f"idle it costs {idle:.2f} a month, more than `budget.amount` in "
             f"config/ ({budget:g}): the alert comes without anybody using it"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sashiko.aws.operations.cost.idle_cost import IdleCost, lines
+from sashiko.aws.operations.cost.idle_cost import IdleCost, known_lines, lines
 from sashiko.aws.operations.cost.monitoring_cost import WINDOWS_A_MONTH, month_at_most
 from sashiko.aws.operations.cost.prices import Price, Prices
 from sashiko.aws.operations.cost.use_cost import JobCost, PredictionCost
@@ -28,7 +28,7 @@ class Costs:
 
 def used_prices(costs: Costs) -> list[Price]:
     """Returns each price that was used, the oldest first."""
-    of_charges = [charge.price for charge in costs.idle.charges]
+    of_charges = [charge.price for charge in costs.idle.charges if charge.price]
     of_jobs = [price for job in (*costs.run, *costs.window, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
     return sorted(used, key=lambda price: (price.read, price.source, price.usd))
@@ -48,8 +48,10 @@ def text(costs: Costs) -> Iterator[str]:
 
 def _idle(costs: Costs) -> Iterator[str]:
     yield "idle, a month:"
-    rows = [(name, f"{usd:.2f}") for name, usd in lines(costs.idle).items()]
-    yield from _align([*rows, ("all of it", f"{costs.idle.monthly:.2f}")])
+    amounts, known = lines(costs.idle), known_lines(costs.idle)
+    rows = [(name, _amount(usd, ".2f")) for name, usd in amounts.items()]
+    missing = [name for name in amounts if name not in known]
+    yield from _align([*rows, (_sum_of(missing), f"{sum(known.values()):.2f}")])
     yield "not in it, as it is billed by use:"
     for kind, how in costs.idle.by_use.items():
         yield f"  {kind}: {how}"
@@ -61,6 +63,7 @@ def _run(costs: Costs) -> Iterator[str]:
     yield from _jobs(costs.run)
     yield "one load, and one build of images where a deploy changes them:"
     yield from _align(map(_row, costs.others))
+    yield from _reasons(costs.others)
     yield f"about: {assumed.seconds} s each ({assumed.source})"
     yield "at most: each until its own limit, nothing from the cache, nothing on spot"
 
@@ -68,19 +71,36 @@ def _run(costs: Costs) -> Iterator[str]:
 def _monitoring(costs: Costs) -> Iterator[str]:
     yield "monitoring, where a version is served: one window of a week, about and at most:"
     yield from _jobs(costs.window)
-    windows = month_at_most(costs.window, WINDOWS_A_MONTH)
-    yield f"at most a month: {WINDOWS_A_MONTH} windows, {windows:.2f}"
-    runs = month_at_most(costs.run, costs.retrains)
-    yield f"at most a month for its alarms: {costs.retrains} runs of the pipeline, {runs:.2f}"
+    windows = _amount(month_at_most(costs.window, WINDOWS_A_MONTH), ".2f")
+    yield f"at most a month: {WINDOWS_A_MONTH} windows, {windows}"
+    runs = _amount(month_at_most(costs.run, costs.retrains), ".2f")
+    yield f"at most a month for its alarms: {costs.retrains} runs of the pipeline, {runs}"
 
 
 def _jobs(jobs: Sequence[JobCost]) -> Iterator[str]:
-    typical, maximum = (sum(getattr(job, name) for job in jobs) for name in ("typical", "most"))
-    yield from _align([*map(_row, jobs), ("all of it", f"{typical:.2f}", f"{maximum:.2f}")])
+    typical = sum(job.typical for job in jobs if job.typical is not None)
+    maximum = sum(job.most for job in jobs if job.most is not None)
+    name = _sum_of([job.name for job in jobs if job.unknown])
+    yield from _align([*map(_row, jobs), (name, f"{typical:.2f}", f"{maximum:.2f}")])
+    yield from _reasons(jobs)
 
 
 def _row(job: JobCost) -> tuple[str, ...]:
-    return f"{job.name}: {job.machines}", f"{job.typical:.3f}", f"{job.most:.2f}"
+    return f"{job.name}: {job.machines}", _amount(job.typical, ".3f"), _amount(job.most, ".2f")
+
+
+def _reasons(jobs: Sequence[JobCost]) -> Iterator[str]:
+    for reason in dict.fromkeys(job.unknown for job in jobs if job.unknown):
+        yield f"unknown: {', '.join(job.name for job in jobs if job.unknown == reason)}: {reason}"
+
+
+def _sum_of(missing: Sequence[str]) -> str:
+    """Names a sum, with the parts that are not in it because they are unknown."""
+    return f"all of it but {', '.join(missing)}" if missing else "all of it"
+
+
+def _amount(usd: float | None, format_: str) -> str:
+    return "unknown" if usd is None else format(usd, format_)
 
 
 def _predictions(costs: Costs) -> Iterator[str]:

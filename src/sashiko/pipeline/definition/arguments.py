@@ -31,6 +31,15 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
     return arguments
 
 
+def cluster_of(step: Step) -> Mapping[str, Any]:
+    """Returns the part of a job's arguments that names its instances."""
+    if step.type == "Training":
+        cluster: Mapping[str, Any] = step.arguments["ResourceConfig"]
+    else:
+        cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
+    return cluster
+
+
 def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
     """Checks that names inside a job are unique; values of a wrong shape are ignored here.
 

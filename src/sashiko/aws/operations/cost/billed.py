@@ -71,12 +71,12 @@ class Charge:
     stack: str  # the stack that holds it
     what: str  # in words
     quantity: float  # how many units a month
-    price: Price  # of one unit
+    price: Price | None  # of one unit; None if it is unknown
 
     @property
-    def monthly(self) -> float:
-        """US dollars a month."""
-        return self.quantity * self.price.usd
+    def monthly(self) -> float | None:
+        """US dollars a month; None if that is unknown."""
+        return self.quantity * self.price.usd if self.price else None
 
 
 def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
@@ -91,7 +91,7 @@ def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
                 yield Charge(stack=resource.stack, what=what, quantity=quantity, price=price)
 
 
-_ChargeLines = Iterator[tuple[str, float, Price]]
+_ChargeLines = Iterator[tuple[str, float, Price | None]]
 
 
 def _vpc_endpoint(resource: Resource, templates: Templates, prices: Prices) -> _ChargeLines:
@@ -139,7 +139,7 @@ def _endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Char
     for variant in _variants(resource, templates):
         count, kind = _least(templates, name, variant), variant["InstanceType"]
         what = f"endpoint {name}, {variant['VariantName']}: {count} x {kind}"
-        yield what, count * HOURS_A_MONTH, prices.of_instance(kind)
+        yield what, count * HOURS_A_MONTH, prices.instances.get(kind)
         if size := variant.get("VolumeSizeInGB"):
             yield f"{what}, volumes", count * float(size), prices.of("volume_gb_month")
 

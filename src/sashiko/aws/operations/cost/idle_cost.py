@@ -12,7 +12,7 @@ from sashiko.aws.operations.cost.billed import (
     charges,
     least_instances,
 )
-from sashiko.aws.operations.cost.prices import Prices
+from sashiko.aws.operations.cost.prices import Prices, total
 from sashiko.aws.operations.templates import Templates
 from sashiko.errors import InputError
 
@@ -31,9 +31,9 @@ class IdleCost:
     by_use: Mapping[str, str]  # type that is billed by use -> how
 
     @property
-    def monthly(self) -> float:
-        """US dollars a month."""
-        return sum(charge.monthly for charge in self.charges)
+    def monthly(self) -> float | None:
+        """US dollars a month; None if a price is unknown."""
+        return total(charge.monthly for charge in self.charges)
 
 
 def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
@@ -68,13 +68,18 @@ def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     `before` is an earlier output of `sashiko cost --json`, `allowed` is in US dollars a month.
 
     Raises:
-        InputError: if `before` is not such an output.
+        InputError: if `before` is not such an output, or an amount of the two is unknown.
     """
+    current = known_lines(cost)
     try:
         earlier = {str(name): float(usd) for name, usd in before["idle"]["lines"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError("--against: expected an output of `sashiko cost --json`") from error
-    current = lines(cost)
+    if unknown := sorted({*lines(cost)} - {*current}):
+        raise InputError(
+            f"--against: the rise is unknown, as the cost is of {'; '.join(unknown)}: give the "
+            "price in a file of your own, as --prices FILE"
+        )
     rise = sum(current.values()) - sum(earlier.values())
     if rise <= allowed:
         return None
@@ -89,10 +94,15 @@ def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     )
 
 
-def lines(cost: IdleCost) -> Mapping[str, float]:
-    """Returns line -> US dollars a month; equal lines are added up."""
-    totals: dict[str, float] = {}
+def lines(cost: IdleCost) -> Mapping[str, float | None]:
+    """Returns line -> US dollars a month, None if unknown; equal lines are added up."""
+    amounts: dict[str, list[float | None]] = {}
     for charge in cost.charges:
-        name = f"{charge.stack}: {charge.what}"
-        totals[name] = round(totals.get(name, 0) + charge.monthly, 2)
-    return totals
+        amounts.setdefault(f"{charge.stack}: {charge.what}", []).append(charge.monthly)
+    sums = {name: total(values) for name, values in amounts.items()}
+    return {name: usd if usd is None else round(usd, 2) for name, usd in sums.items()}
+
+
+def known_lines(cost: IdleCost) -> dict[str, float]:
+    """Returns the lines whose cost is known."""
+    return {name: usd for name, usd in lines(cost).items() if usd is not None}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from sashiko.aws.operations.cost.prices import total
 from sashiko.aws.operations.cost.use_cost import JobCost
 from sashiko.settings.monitor import MonitorSection
 
@@ -10,9 +11,10 @@ WINDOWS_A_MONTH: Final = 5  # Mondays
 _LONGEST_MONTH: Final = 31  # days
 
 
-def month_at_most(jobs: Sequence[JobCost], times: int) -> float:
-    """Returns US dollars for `times` executions, each job until its own limit."""
-    return times * sum(job.most for job in jobs)
+def month_at_most(jobs: Sequence[JobCost], times: int) -> float | None:
+    """Returns US dollars for `times` executions, each job until its limit; None if unknown."""
+    once = total(job.most for job in jobs)
+    return None if once is None else times * once
 
 
 def retrains_a_month(settings: MonitorSection) -> int:

@@ -70,13 +70,12 @@ class Prices(Frozen):
         """
         return self.prices.get(name) or self._raise_missing(f"prices.{name}")
 
-    def of_instance(self, kind: str) -> Price:
-        """Returns the price of an hour of an instance, such as `ml.m5.large`.
-
-        Raises:
-            InputError: if the file has none.
-        """
-        return self.instances.get(kind) or self._raise_missing(f"instances.{kind}")
+    def no_price_of(self, kind: str) -> str:
+        """Says that the price of an hour of an instance, such as `ml.m5.large`, is not known."""
+        return (
+            f"no price of {kind} is known in {self.region}: give `instances.{kind}` in a file of "
+            "your own, as --prices FILE"
+        )
 
     def _raise_missing(self, key: str) -> NoReturn:
         raise InputError(
@@ -115,6 +114,12 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
             "instances": default.instances | override.instances,
         }
     return override.model_copy(update=merged)
+
+
+def total(amounts: Iterable[float | None]) -> float | None:
+    """Returns the sum of dollars, or None if an amount is unknown: unknown is never zero."""
+    known = list(amounts)
+    return None if None in known else sum(amount for amount in known if amount is not None)
 
 
 def stale(used: Iterable[Price], *, today: dt.date) -> list[Price]:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.aws.operations.templates import Templates
+from sashiko.aws.resources.instances import has_local_disk
+from sashiko.pipeline.definition.arguments import cluster_of
 from sashiko.pipeline.definition.model import Definition, Step
 
 _HOUR = 3600
@@ -26,18 +27,19 @@ class JobCost:
     machines: str  # what it runs on, in words
     limit_seconds: int  # its time limit
     typical_seconds: int  # its assumed billed time
-    hourly: float  # dollars an hour
+    hourly: float | None  # dollars an hour; None if that is unknown
     prices: tuple[Price, ...]  # the prices of `hourly`
+    unknown: str = ""  # why `hourly` is unknown
 
     @property
-    def typical(self) -> float:
-        """US dollars for its assumed time."""
-        return self.hourly * self.typical_seconds / _HOUR
+    def typical(self) -> float | None:
+        """US dollars for its assumed time; None if that is unknown."""
+        return None if self.hourly is None else self.hourly * self.typical_seconds / _HOUR
 
     @property
-    def most(self) -> float:
-        """US dollars at its limit; spot instances cost less."""
-        return self.hourly * self.limit_seconds / _HOUR
+    def most(self) -> float | None:
+        """US dollars at its limit, None if that is unknown; spot instances cost less."""
+        return None if self.hourly is None else self.hourly * self.limit_seconds / _HOUR
 
 
 def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> tuple[JobCost, ...]:
@@ -46,7 +48,7 @@ def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> t
     `device` is the instance type that DeviceCheck starts for as long as it runs; None for none.
 
     Raises:
-        InputError: if the price of an instance is not known.
+        InputError: if the price of volumes is not known.
     """
     jobs = [_step(step, prices) for step in definition.steps if step.is_job]
     for job in [job for job in jobs if job.name == _DEVICE_CHECK and device]:
@@ -56,27 +58,21 @@ def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> t
 
 
 def _step(step: Step, prices: Prices) -> JobCost:
-    cluster = _cluster(step)
-    kind, count = cluster["InstanceType"], int(cluster["InstanceCount"])
-    instance, volume = prices.of_instance(kind), prices.of("volume_gb_month")
-    volume_hourly = volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+    cluster = cluster_of(step)
+    kind, count = str(cluster["InstanceType"]), int(cluster["InstanceCount"])
     limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
-    return JobCost(
-        name=step.name,
-        machines=f"{count} x {kind}",
-        limit_seconds=limit,
-        typical_seconds=min(prices.typical_job.seconds, limit),
-        hourly=count * (instance.usd + volume_hourly),
-        prices=(instance, volume),
-    )
+    job = _other(step.name, count, kind, limit=limit, prices=prices)
+    if plan := cluster.get("TrainingPlanArn"):
+        return replace(job, hourly=None, prices=(), unknown=f"paid upfront with the plan {plan}")
+    if has_local_disk(kind) or job.hourly is None:
+        return job
+    volume = prices.of("volume_gb_month")
+    hourly = count * volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+    return replace(job, hourly=job.hourly + hourly, prices=(*job.prices, volume))
 
 
 def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
-    """Returns the cost of the lake's loads, and of the image builds that a deploy starts.
-
-    Raises:
-        InputError: if a price is not known.
-    """
+    """Returns the cost of the lake's loads, and of the image builds that a deploy starts."""
     return (*_loads(templates, prices), *_builds(templates, prices))
 
 
@@ -98,23 +94,16 @@ def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
 
 
 def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> JobCost:
-    price = prices.of_instance(kind)
+    price = prices.instances.get(kind)
     return JobCost(
         name=name,
         machines=f"{count} x {kind}",
         limit_seconds=limit,
         typical_seconds=min(prices.typical_job.seconds, limit),
-        hourly=count * price.usd,
-        prices=(price,),
+        hourly=count * price.usd if price else None,
+        prices=(price,) if price else (),
+        unknown="" if price else prices.no_price_of(kind),
     )
-
-
-def _cluster(step: Step) -> Mapping[str, Any]:
-    if step.type == "Training":
-        cluster: Mapping[str, Any] = step.arguments["ResourceConfig"]
-    else:
-        cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
-    return cluster
 
 
 @dataclass(frozen=True, kw_only=True)

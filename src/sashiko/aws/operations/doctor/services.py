@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sashiko.aws.operations.cost.prices import read_prices
+from sashiko.aws.operations.cost.prices import read_prices, total
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import device_check_prefix
@@ -85,8 +85,10 @@ def _cost(account: Account, settings: Settings, endpoint: str) -> str:
     if not kinds:
         return "billed by the hour"
     try:
-        prices = read_prices(settings)
-        usd = sum(prices.of_instance(kind).usd for kind in kinds)
-    except InputError:  # another region's, or a type that ours lack: the check is not about prices
+        prices = read_prices(settings).instances
+    except InputError:  # another region's: the check is not about prices
+        prices = {}
+    usd = total(prices[kind].usd if kind in prices else None for kind in kinds)
+    if usd is None:
         return f"{', '.join(kinds)}, billed by the hour"
     return f"{', '.join(kinds)}, {usd:.2f} dollars an hour"

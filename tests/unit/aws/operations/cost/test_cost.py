@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sashiko.aws.operations.cost.idle_cost import IdleCost, describe_rise, idle_cost, lines
+from sashiko.aws.operations.cost.monitoring_cost import month_at_most
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import read_templates
@@ -128,9 +129,13 @@ def test_a_configuration_that_no_endpoint_uses_costs_nothing(tmp_path: Path) -> 
     assert idle(tmp_path, endpoint()[0]).monthly == 0
 
 
-def test_an_instance_without_a_price_is_an_error_and_not_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"`instances\.ml\.c7i\.48xlarge`"):
-        idle(tmp_path, *endpoint(InstanceType="ml.c7i.48xlarge"))
+def test_an_instance_without_a_price_is_unknown_and_not_nothing(tmp_path: Path) -> None:
+    cost = idle(tmp_path, *endpoint(InstanceType="ml.c7i.48xlarge"), ("Key", "AWS::KMS::Key", {}))
+    (name,) = [name for name, usd in lines(cost).items() if usd is None]
+    assert name.endswith("primary: 2 x ml.c7i.48xlarge")
+    assert cost.monthly is None
+    with pytest.raises(InputError, match=r"the rise is unknown.*2 x ml\.c7i\.48xlarge: give the"):
+        describe_rise(cost, before={"idle": {"lines": {}}}, allowed=1e9)
 
 
 def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
@@ -160,20 +165,48 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
         describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
-def run(device: str | None) -> dict[str, JobCost]:
-    text = (ROOT / "tests/golden/complaints.definition.json").read_text()
+def run(device: str | None, **instances: str) -> dict[str, JobCost]:
+    """The cost of a run; `instances` are changes of Train's ResourceConfig."""
+    definition = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    (train,) = [step for step in definition["Steps"] if step["Name"] == "Train"]
+    train["Arguments"]["ResourceConfig"] |= instances
     prices = read_prices(SmallLake().settings)
-    job_costs = run_cost(parse_definition(json.loads(text)), prices, device=device)
+    job_costs = run_cost(parse_definition(definition), prices, device=device)
     return {job.name: job for job in job_costs}
 
 
 def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits() -> None:
     jobs = run(device=None)
     assert "DataGate" not in jobs
-    train, volume = jobs["Train"], 0.14 * 100 / 730
+    prepare, volume = jobs["Prepare"], 0.14 * 30 / 730
+    assert (prepare.machines, prepare.limit_seconds) == ("1 x ml.m5.large", 3600)
+    assert prepare.most == pytest.approx(0.115 + volume)
+    assert prepare.typical == pytest.approx((0.115 + volume) * 300 / 3600)
+
+
+def test_an_instance_with_disks_of_its_own_has_no_volume_to_pay_for() -> None:
+    train = run(device=None)["Train"]
     assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
-    assert train.most == pytest.approx((1.4084 + volume) * 4)
-    assert train.typical == pytest.approx((1.4084 + volume) * 300 / 3600)
+    assert train.most == pytest.approx(1.4084 * 4)
+
+
+@pytest.mark.parametrize(
+    ("instances", "reason"),
+    [
+        ({"InstanceType": "ml.p6-b300.48xlarge"}, "no price of ml.p6-b300.48xlarge is known"),
+        ({"TrainingPlanArn": "arn:p"}, "paid upfront with the plan arn:p"),
+    ],
+)
+def test_a_job_without_a_price_is_unknown_in_itself_and_in_the_sum(
+    instances: dict[str, str], reason: str
+) -> None:
+    jobs = run(device=None, **instances)
+    train = jobs["Train"]
+    assert (train.typical, train.most, train.prices) == (None, None, ())
+    assert train.unknown.startswith(reason)
+    assert month_at_most(list(jobs.values()), 2) is None
+    known = [job for job in jobs.values() if job.name != "Train"]
+    assert month_at_most(known, 2) == pytest.approx(2 * sum(job.most or 0 for job in known))
 
 
 def test_the_machine_that_a_device_check_starts_is_part_of_a_run() -> None:
