@@ -1,5 +1,6 @@
 """`sashiko doctor` of an account in the emulator: ready, and with one obstacle."""
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import jmespath
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from sashiko.aws.operations.doctor.capacity import check_capacity
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import exec_role_arn
@@ -246,6 +248,17 @@ def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
         account.formation.delete_lf_tag(TagKey=tag["TagKey"])
     trouble(account)
     assert owner.failed() == []
+
+
+def test_a_training_plan_that_nobody_bought_is_told(emulator: Emulator, account: Governed) -> None:
+    settings = account.environment.settings
+    plan = f"arn:aws:sagemaker:{settings.region}:{ACCOUNT}:training-plan/spring"
+    training = settings.jobs.training.model_copy(update={"training_plan": plan})
+    jobs = settings.jobs.model_copy(update={"training": training})
+    settings = settings.model_copy(update={"jobs": jobs})
+    (check,) = check_capacity(Account(settings), settings, (), now=dt.datetime.now(dt.UTC))
+    assert check.status == "failed"
+    assert f"there is no training plan {plan}" in check.detail
 
 
 def test_a_tag_that_an_earlier_account_stack_kept_is_to_be_adopted(

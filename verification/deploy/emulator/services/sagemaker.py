@@ -32,6 +32,7 @@ class SageMaker:
             "ListMlflowApps": lambda _: {"Summaries": list(self._apps.values())},
             # Nothing executes, so that an execution has no steps.
             "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
+            "DescribeTrainingPlan": self._refuse_plan,
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
             "PutModelPackageGroupPolicy": self._share,
@@ -82,6 +83,11 @@ class SageMaker:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         del self._apps[self._get(request["Arn"])["Arn"]]
         return {"Arn": request["Arn"]}
+
+    def _refuse_plan(self, request: dict[str, Any]) -> None:
+        """A plan exists once it is paid for, and nothing is sold here."""
+        name = request["TrainingPlanName"]
+        raise ServiceError("ResourceNotFound", f"TrainingPlan {name} does not exist")
 
     def _tags(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = request["ResourceArn"]

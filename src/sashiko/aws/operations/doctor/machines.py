@@ -8,9 +8,15 @@ from sashiko.aws.operations.doctor.needed_machines import Needed
 from sashiko.aws.resources.account import Account
 from sashiko.settings.environment import Settings, file_of
 
+_CAVEAT = "by what EC2 offers, which is a hint: SageMaker does not say"
+
 
 def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
-    """Asks EC2 which of the environment's zones have the instances; SageMaker has no API for it."""
+    """Asks EC2 which of the environment's zones have the instances; SageMaker has no API for it.
+
+    AWS's guide tells to ask so for training jobs ("Get compute capacity for SageMaker Training
+    Jobs"). For processing jobs, transform jobs and endpoints it says nothing.
+    """
     names = [f"{settings.region}{letter}" for letter in settings.network.zones]
     file = file_of("network", settings.environment)
     response = account.read("ec2", "describe_availability_zones") or {}
@@ -25,9 +31,14 @@ def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) 
         )
         return
     yield Check(name="availability zones", status="ok", detail=", ".join(names))
-    offers = _offers(account, sorted({item.instance_type for item in needed}))
-    for kind in sorted({item.instance_type for item in needed}):
-        yield _zones_of(kind, offers.get(kind, set()), names, file=str(file))
+    uses: dict[str, set[str]] = {}
+    for item in needed:
+        uses.setdefault(item.instance_type, set()).add(item.use)
+    offers = _offers(account, sorted(uses))
+    for kind, of_kind in sorted(uses.items()):
+        trains = all("training" in use for use in of_kind)
+        caveat = "by what EC2 offers" if trains else _CAVEAT
+        yield _zones_of(kind, offers.get(kind, set()), names, file=str(file), caveat=caveat)
 
 
 def _offers(account: Account, kinds: Iterable[str]) -> Mapping[str, set[str]]:
@@ -43,10 +54,11 @@ def _offers(account: Account, kinds: Iterable[str]) -> Mapping[str, set[str]]:
     return offers
 
 
-def _zones_of(kind: str, offered: set[str], names: Sequence[str], *, file: str) -> Check:
+def _zones_of(
+    kind: str, offered: set[str], names: Sequence[str], *, file: str, caveat: str
+) -> Check:
     name, matching = f"{kind} by zone", [zone for zone in names if zone in offered]
     everywhere = ", ".join(sorted(offered)) or "no zone"
-    caveat = "by what EC2 offers, which is a hint: SageMaker does not say"
     if len(matching) == len(names):
         return Check(name=name, status="ok", detail=f"in {', '.join(matching)}, {caveat}")
     if matching:

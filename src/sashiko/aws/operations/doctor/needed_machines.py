@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sashiko.pipeline.definition.arguments import cluster_of
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.settings.environment import Settings
@@ -34,7 +35,9 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
         if step.is_job:
             jobs.setdefault(_machine(step), []).append(step)
     for (instance_type, use), steps in sorted(jobs.items()):
-        count = most_at_once(definition, {step.name for step in steps})
+        # Exact if the steps have equally many instances, else the most that there can be.
+        largest = max(int(cluster_of(step)["InstanceCount"]) for step in steps)
+        count = largest * most_at_once(definition, {step.name for step in steps})
         key = _key(settings, instance_type, "training" if "training" in use else "")
         yield Needed(instance_type=instance_type, use=use, count=count, key=key)
     yield from _hosting(settings, target)
@@ -52,12 +55,11 @@ def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
 
 
 def _machine(step: Step) -> tuple[str, Use]:
+    kind: Use = "processing job"
     if step.type == "Training":
         spot = step.arguments.get("EnableManagedSpotTraining") is True
-        kind: Use = "spot training job" if spot else "training job"
-        return str(step.arguments["ResourceConfig"]["InstanceType"]), kind
-    cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
-    return str(cluster["InstanceType"]), "processing job"
+        kind = "spot training job" if spot else "training job"
+    return str(cluster_of(step)["InstanceType"]), kind
 
 
 def _key(settings: Settings, instance_type: str, only: str) -> str:

@@ -1,10 +1,12 @@
 """Checks of what a run of the pipeline needs from the account; each one only reads."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.aws.operations.doctor.capacity import check_capacity
 from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.operations.doctor.images import check_images
 from sashiko.aws.operations.doctor.inputs import (
@@ -13,6 +15,7 @@ from sashiko.aws.operations.doctor.inputs import (
     check_staged,
     check_tracking,
 )
+from sashiko.aws.operations.doctor.instance_facts import check_types
 from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
 from sashiko.aws.operations.doctor.needed_machines import needed_machines
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
@@ -56,8 +59,13 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
     """Yields the result of each check, in the order of docs/first-deploy.md."""
     target = plan.recipe.compile.target
     needed = tuple(needed_machines(settings, plan.definition, target=target))
+    now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
+    yield from run_check("instance types", lambda: check_types(account, settings, needed))
     yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
+    yield from run_check(
+        "training capacity", lambda: check_capacity(account, settings, needed, now=now)
+    )
     yield from run_check("Clarify", lambda: check_clarify(account, settings))
     yield check_alerts(settings)
     yield from run_check("images", lambda: check_images(account, settings, target=target))

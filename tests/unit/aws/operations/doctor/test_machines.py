@@ -1,6 +1,7 @@
 """Machines and images that a run needs: each check with answers that pass, and that do not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +80,9 @@ def test_what_the_caller_may_not_see_is_unknown_and_never_well() -> None:
     assert "service-quotas:list_service_quotas is denied" in check.detail
 
 
-def zones(offered: Iterable[str], *, available: str = "ab") -> list[Check]:
+def zones(
+    offered: Iterable[str], *, available: str = "ab", needed: Sequence[Needed] = (GPU,)
+) -> list[Check]:
     account = FakeAccount(
         {
             ("ec2", "describe_availability_zones"): {
@@ -94,13 +97,13 @@ def zones(offered: Iterable[str], *, available: str = "ab") -> list[Check]:
         },
         PROD,
     )
-    return results(check_zones(account, PROD, [GPU]))
+    return results(check_zones(account, PROD, needed))
 
 
 @pytest.mark.parametrize(
     ("offered", "status", "detail"),
     [
-        ("ab", "ok", "in us-east-1a, us-east-1b, by what EC2 offers, which is a hint"),
+        ("ab", "ok", "in us-east-1a, us-east-1b, by what EC2 offers"),
         ("bc", "note", "in us-east-1b alone of us-east-1a, us-east-1b"),
         ("c", "failed", "the region has it in us-east-1c"),
         ("", "failed", "the region has it in no zone"),
@@ -113,6 +116,13 @@ def test_a_machine_is_in_all_zones_in_some_or_in_none(
     assert (check.name, check.status) == ("ml.g5.xlarge by zone", status)
     assert detail in check.detail
     assert ("`network.zones`" in check.fix) == (status == "failed")
+
+
+def test_what_aws_says_nothing_of_is_a_hint() -> None:
+    endpoint = replace(GPU, use="endpoint")
+    assert zones("ab", needed=[GPU])[1].detail.endswith("by what EC2 offers")
+    for needed in ([endpoint], [GPU, endpoint]):
+        assert "which is a hint: SageMaker does not say" in zones("ab", needed=needed)[1].detail
 
 
 def test_a_zone_that_the_account_lacks_fails() -> None:

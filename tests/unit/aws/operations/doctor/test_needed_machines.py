@@ -56,6 +56,15 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     assert instances["ml.inf2.xlarge for endpoint usage"] == 1
 
 
+def test_a_job_on_several_instances_needs_them_all() -> None:
+    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    (train,) = [step for step in golden["Steps"] if step["Name"] == "Train"]
+    train["Arguments"]["ResourceConfig"]["InstanceCount"] = 4
+    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
+    (training,) = [item for item in machines if item.use == "training job"]
+    assert training.count == 4
+
+
 @pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
 def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
     least: int, most: int, expected: int
