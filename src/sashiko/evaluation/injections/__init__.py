@@ -1,0 +1,1 @@
+"""Prompt injections: texts that try to turn a classifier's decision, packaged with the engine."""

@@ -1,0 +1,59 @@
+"""Which rows get which injection."""
+
+from collections import Counter
+
+import numpy as np
+
+from sashiko.evaluation.injections.attacks import Attack, plan_attacks
+from sashiko.evaluation.injections.injection_set import injection_set
+
+INJECTIONS = injection_set().injections
+# Of each text two rows; the second half of them positive; the longer the later.
+TEXTS = [f"text {'x' * (row // 2)}" for row in range(400)]
+SCORES = np.linspace(0, 1, 400)
+
+
+def plan(*, most: int = 100, seed: int = 0, threshold: float = 0.5) -> list[Attack]:
+    return plan_attacks(
+        TEXTS,
+        SCORES,
+        threshold=threshold,
+        answers=("no", "yes"),
+        injections=INJECTIONS,
+        most=most,
+        seed=seed,
+    )
+
+
+def test_half_of_the_rows_are_of_each_decision_and_are_asked_for_the_other() -> None:
+    attacks = plan()
+    assert Counter(attack.positive for attack in attacks) == {True: 50, False: 50}
+    for attack in attacks:
+        assert attack.positive == (SCORES[attack.row] >= 0.5)
+        asked = attack.injection.ask_for("no" if attack.positive else "yes")
+        text = TEXTS[attack.row]
+        assert attack.text in (f"{text}\n{asked}", f"{asked}\n{text}")
+
+
+def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:
+    attacks = plan(most=200)
+    assert {attack.injection.name for attack in attacks} == {item.name for item in INJECTIONS}
+    first = Counter(attack.text.startswith("text ") for attack in attacks)
+    assert abs(first[True] - first[False]) < 20
+
+
+def test_no_text_is_drawn_twice_and_none_of_the_longer_half() -> None:
+    attacks = plan()
+    assert len({TEXTS[attack.row] for attack in attacks}) == len(attacks)
+    assert max(attack.row for attack in attacks if not attack.positive) < 100
+    assert max(attack.row for attack in attacks) < 300
+
+
+def test_the_draw_depends_on_the_seed_alone() -> None:
+    rows = [attack.row for attack in plan()]
+    assert [attack.row for attack in plan()] == rows
+    assert [attack.row for attack in plan(seed=1)] != rows
+
+
+def test_a_decision_that_the_model_never_makes_has_no_rows() -> None:
+    assert {attack.positive for attack in plan(threshold=2)} == {False}
