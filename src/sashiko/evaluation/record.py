@@ -5,11 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.quality import Confusion, ThresholdMetric
 from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.settings.quality import INJECTION_FLIP_RATE
 
 METRICS_FILE = "metrics.json"
 DECISION_FILE = "decision.json"
@@ -117,6 +120,26 @@ class SeenTextFigures(Frozen):
     lead: Estimates
 
 
+class FlipCount(Frozen):
+    """Rows with a prompt injection in their text, and those that it turned."""
+
+    rows: int  # the number of rows
+    flips: int  # rows that are decided otherwise than without the injection
+    rate: Estimate  # their share, with Wilson's interval; undefined without rows
+
+
+class InjectionFigures(Frozen):
+    """How many decisions prompt injections turn: each asks for the other decision."""
+
+    injections: int  # the size of the set
+    sha256: str  # of the set's file; rates on different sets cannot be compared
+    refused: int  # texts that the handler refused, as too long for example; they are not counted
+    overall: FlipCount  # all rows
+    from_positive: FlipCount  # rows that are decided positive without an injection
+    from_negative: FlipCount  # rows that are decided negative without one
+    by_kind: dict[str, FlipCount]  # kind of injection -> its rows
+
+
 class Evaluation(Frozen):
     """All results on the model quality of a run."""
 
@@ -142,8 +165,16 @@ class Evaluation(Frozen):
     # Its metrics on text with only words of the train split and on other text, together with the
     # linear baseline; empty in older runs.
     seen_text: tuple[SeenTextFigures, ...] = ()
+    # How many decisions prompt injections turn. Serialised only if the recipe asks for it.
+    injection: InjectionFigures | None = Field(None, exclude_if=lambda figures: figures is None)
     learning_curve: tuple[MetricLine, ...]  # Train's metrics, by step
     notes: tuple[str, ...]  # important notes for the reader
+
+    @property
+    def gateable(self) -> Estimates:
+        """What a gate can bound: the candidate's metrics, and its flip rate if it is measured."""
+        rate = {INJECTION_FLIP_RATE: self.injection.overall.rate} if self.injection else {}
+        return self.candidate | rate
 
 
 class Decision(Frozen):

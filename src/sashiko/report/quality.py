@@ -10,7 +10,13 @@ from sashiko.evaluation.record import DECISION_FILE, Evaluation, read_decision
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.plots import comparison
-from sashiko.report.quality_tables import lead_table, seen_text_tables, slice_tables, worse_warnings
+from sashiko.report.quality_tables import (
+    injection_tables,
+    lead_table,
+    seen_text_tables,
+    slice_tables,
+    worse_warnings,
+)
 from sashiko.report.truth import truth_facts
 from sashiko.report.views import Fact, Figure, Section, Table, row
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
@@ -51,6 +57,7 @@ def quality_section(evidence: Evidence) -> Section:
             _table(evaluation, models),
             lead_table(evaluation, name=name),
             *seen_text_tables(evaluation),
+            *injection_tables(evaluation.injection),
             *slice_tables(evaluation.slices),
         ),
         figures=(

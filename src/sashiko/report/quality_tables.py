@@ -1,10 +1,17 @@
-"""The tables of quality: leads over the other models, slices, seen and unseen text."""
+"""The tables of quality: leads, slices, seen and unseen text, prompt injections."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
-from sashiko.evaluation.record import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
+from sashiko.evaluation.record import (
+    Estimates,
+    Evaluation,
+    InjectionFigures,
+    SeenTextFigures,
+    SliceFigures,
+    Slices,
+)
 from sashiko.report import words
 from sashiko.report.views import Cell, Row, Table, numeric, row
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -138,6 +145,36 @@ def seen_text_tables(evaluation: Evaluation) -> tuple[Table, ...]:
             columns=("text", *numbers),
             rows=tuple(_row(item) for item in evaluation.seen_text),
             note=_NOTE,
+        ),
+    )
+
+
+_INJECTIONS = (
+    "Rows of the test split with a text in them that asks for the other decision. A row flips if "
+    "the model decides it otherwise than without that text. Wilson's 95 % intervals."
+)
+
+
+def injection_tables(figures: InjectionFigures | None) -> tuple[Table, ...]:
+    """Shows how many decisions prompt injections turned, if the run measured it."""
+    if figures is None:
+        return ()
+    counts = {
+        "all": figures.overall,
+        "decided positive without it": figures.from_positive,
+        "decided negative without it": figures.from_negative,
+        **{f"kind: {kind}": count for kind, count in figures.by_kind.items()},
+    }
+    refused = f" {figures.refused} more were refused, as too long." if figures.refused else ""
+    return (
+        Table(
+            title=f"Prompt injections, {figures.injections} texts",
+            columns=("rows", "scored", "flipped", "flip rate"),
+            rows=tuple(
+                row(name, count.rows, count.flips, words.estimate_cell(count.rate))
+                for name, count in counts.items()
+            ),
+            note=_INJECTIONS + refused,
         ),
     )
 

@@ -12,10 +12,13 @@ QualityMetric = Literal[
     "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error"
 ]
 QUALITY_METRICS: tuple[str, ...] = get_args(QualityMetric)
+# Measured on texts that Evaluate scores for it: of the candidate alone, at its own threshold.
+INJECTION_FLIP_RATE = "injection_flip_rate"
+GATED_METRICS = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
 GatedMetric = Annotated[
     str,
-    plugin_name("metrics", known=QUALITY_METRICS),
-    WithJsonSchema({"anyOf": [{"enum": list(QUALITY_METRICS)}, {"type": "string"}]}),
+    plugin_name("metrics", known=GATED_METRICS),
+    WithJsonSchema({"anyOf": [{"enum": list(GATED_METRICS)}, {"type": "string"}]}),
 ]
 
 
@@ -56,6 +59,14 @@ class EvaluateSection(Frozen):
     )
     bootstrap_replicates: int = Field(1000, ge=100)
     seed: int = 0
+    injections: int = Field(
+        0,
+        ge=0,
+        le=200,
+        exclude_if=lambda texts: not texts,
+        description="test rows to score with a prompt injection in their text, for the metric "
+        "injection_flip_rate; 0 scores none",
+    )
 
 
 class QualityGate(Frozen):
@@ -77,6 +88,11 @@ class QualityGate(Frozen):
         bounded = self.minimum is not None or self.maximum is not None
         if bounded == (self.better_than is not None):
             raise ValueError("give either `minimum` and/or `maximum`, or `better_than`")
+        if self.better_than and self.metric == INJECTION_FLIP_RATE:
+            raise ValueError(
+                f"`{INJECTION_FLIP_RATE}` is measured of the model alone: give `maximum`, not "
+                "`better_than`"
+            )
         return self
 
 
@@ -104,4 +120,4 @@ class QualitySection(Frozen):
     def own_metrics(self) -> tuple[str, ...]:
         """The project's own metrics in the gates, without duplicates."""
         named = dict.fromkeys(gate.metric for gate in self.gates)
-        return tuple(name for name in named if name not in QUALITY_METRICS)
+        return tuple(name for name in named if name not in GATED_METRICS)

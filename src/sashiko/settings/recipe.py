@@ -15,7 +15,7 @@ from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
 from sashiko.settings.monitor import MonitorSection
-from sashiko.settings.quality import EvaluateSection, QualitySection
+from sashiko.settings.quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
 from sashiko.settings.shifts import ShiftPlan
 from sashiko.settings.types import TargetName
 from sashiko.settings.waiver import Waiver
@@ -269,6 +269,16 @@ class Recipe(Frozen):
         description="release a failed gate: the verdict stays failed, the model is marked waived",
     )
     explain: ExplainSection = ExplainSection()
+
+    @model_validator(mode="after")
+    def _check_injections(self) -> "Recipe":
+        gated = any(gate.metric == INJECTION_FLIP_RATE for gate in self.quality.gates)
+        if gated and not self.evaluate.injections:
+            raise ValueError(
+                f"`quality.gates` bounds `{INJECTION_FLIP_RATE}`, which is not measured: set "
+                "`evaluate.injections`, for example to 200 rows, or remove the gate"
+            )
+        return self
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -8,11 +8,11 @@ from sashiko.core.plugin_names import names, plugin_name
 from sashiko.core.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko.settings.bias import BiasMetric, FacetNames
-from sashiko.settings.quality import QUALITY_METRICS
+from sashiko.settings.quality import GATED_METRICS
 from sashiko.settings.targets import load_target
 from sashiko.settings.types import HostingInstance, TargetName, WholeDays
 
-_METRICS = (*get_args(BiasMetric), *QUALITY_METRICS)
+_METRICS = (*get_args(BiasMetric), *GATED_METRICS)
 _PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
 
 # YAML 1.1 reads `off` as false.

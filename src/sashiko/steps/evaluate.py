@@ -46,6 +46,7 @@ from sashiko.steps.comparators import (
 )
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import evaluate
+from sashiko.steps.injection import measure_injection
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
@@ -84,8 +85,9 @@ def main() -> None:
             if stored_predictions
             else score_splits(artifact, [validation, test], name="candidate")
         )
-    decision = decide_threshold(section.threshold, validation.labels, validation_scores)
-    candidate = ModelScores(test_scores, decision.threshold)
+        decision = decide_threshold(section.threshold, validation.labels, validation_scores)
+        candidate = ModelScores(test_scores, decision.threshold)
+        injection = measure_injection(section, artifact, test.texts, candidate, answers=labels)
 
     print("fitting the baselines", file=sys.stderr)
     others = {
@@ -113,8 +115,9 @@ def main() -> None:
         own=own,
         champion=champion,
         train_output=train_output,
+        injection=injection,
     )
-    checks = quality_checks(quality, evaluation.candidate, evaluation.leads, _training())
+    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, _training())
     evidence = ModelEvidence(
         archive=archive,
         evaluation=evaluation,

@@ -8,6 +8,7 @@ from sashiko.evaluation.record import (
     ChampionRecord,
     Decision,
     Estimates,
+    InjectionFigures,
     SeenTextFigures,
     Slices,
     SplitCount,
@@ -41,6 +42,7 @@ def plain_notes(
     calibration: Calibration,
     slices: Slices,
     seen_text: Sequence[SeenTextFigures],
+    injection: InjectionFigures | None,
     decision: Decision,
     test: SplitCount,
     champion: ChampionRecord | None,
@@ -67,6 +69,7 @@ def plain_notes(
     notes += _calibration_notes(candidate["expected_calibration_error"], calibration)
     notes += _slice_notes(slices)
     notes += _seen_text_notes(seen_text)
+    notes += _injection_notes(injection)
     if test.rows < _FEW_ROWS:
         notes.append(f"The test split has {test.rows:,} rows only: the intervals are wide.")
     return tuple(notes)
@@ -139,6 +142,23 @@ def _seen_text_notes(figures: Sequence[SeenTextFigures]) -> Iterator[str]:
             f"{candidate_auc.value:.3f} there, {linear_auc.value:.3f} of the linear baseline, "
             f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] apart."
         )
+
+
+def _injection_notes(figures: InjectionFigures | None) -> Iterator[str]:
+    if figures is None:
+        return
+    overall, rate = figures.overall, figures.overall.rate
+    if rate.value is None or rate.low is None or rate.high is None:
+        yield "Prompt injections were not measured: no row could be scored with one."
+        return
+    parts = {"positive": figures.from_positive, "negative": figures.from_negative}
+    listing = " and ".join(
+        f"{part.flips} of {part.rows} {name} ones" for name, part in parts.items()
+    )
+    yield (
+        f"Prompt injections turned {overall.flips} of {overall.rows} decisions on test rows, "
+        f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]: {listing}."
+    )
 
 
 def _slice_notes(slices: Slices) -> Iterator[str]:

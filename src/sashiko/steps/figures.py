@@ -16,6 +16,7 @@ from sashiko.evaluation.record import (
     Decision,
     Estimates,
     Evaluation,
+    InjectionFigures,
     TemperatureFit,
 )
 from sashiko.settings.quality import EvaluateSection
@@ -43,6 +44,7 @@ def evaluate(
     own: OwnMetrics,
     champion: ChampionRecord | None,
     train_output: TrainOutput,
+    injection: InjectionFigures | None,
 ) -> Evaluation:
     """Computes all metrics; the intervals of a split use the same bootstrap resamples.
 
@@ -82,6 +84,7 @@ def evaluate(
         calibration=calibration,
         slices=slice_records,
         seen_text=seen_text,
+        injection=injection,
         learning_curve=train_output.curve,
         notes=plain_notes(
             leads=leads,
@@ -91,6 +94,7 @@ def evaluate(
             calibration=calibration,
             slices=slice_records,
             seen_text=seen_text,
+            injection=injection,
             decision=decision,
             test=test.count(since=first_days.get("test")),
             champion=champion,

@@ -45,7 +45,7 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     """
     calibration = evaluation.calibration
     metric = evaluation.slices.metric
-    groups = {"candidate": evaluation.candidate, **evaluation.others}
+    groups = {"candidate": evaluation.gateable, **evaluation.others}
     groups |= {f"lead_over.{model}": leads for model, leads in evaluation.leads.items()}
     groups["before_temperature"] = calibration.before
     groups |= {

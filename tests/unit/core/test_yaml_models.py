@@ -96,6 +96,15 @@ def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, unknow
     assert f"{family}." in text.split("allowed:")[1] or "ml.m5.large" in text
 
 
+def test_a_gate_on_injections_needs_rows_to_measure_it_on():
+    gate = "quality.gates=[{metric: injection_flip_rate, maximum: 0.1, reason: none decides}]"
+    text = error_of(lambda: load_recipe(SHIPPED[0], overrides=(gate,)))
+    assert "set `evaluate.injections`, for example to 200 rows" in text
+    assert load_recipe(SHIPPED[0], overrides=(gate, "evaluate.injections=200")).quality.gates
+    text = error_of(lambda: load_recipe(SHIPPED[0], overrides=("evaluate.injections=201",)))
+    assert "evaluate.injections" in text
+
+
 def test_an_image_that_a_digest_is_given_for_must_be_known(tmp_path):
     for file in (ROOT / "config").glob("*.yaml"):
         (tmp_path / file.name).write_text(file.read_text())

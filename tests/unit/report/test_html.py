@@ -144,6 +144,21 @@ def test_seen_and_unseen_text_stand_beside_the_linear_baseline(tmp_path, registe
     assert "Seen and unseen text" not in registered.html
 
 
+def test_what_prompt_injections_turned_stands_where_it_was_measured(tmp_path, registered):
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
+    rate = {"value": 0.25, "low": 0.1, "high": 0.5}
+    count = {"rows": 16, "flips": 4, "rate": rate}
+    figures = {"injections": 46, "sha256": "0" * 64, "refused": 2, "overall": count}
+    figures |= {"from_positive": count, "from_negative": count, "by_kind": {"role": count}}
+    write_json(path, read_json(path) | {"injection": figures})
+    section = page_of(folder).text("quality")
+    assert "Prompt injections, 46 texts" in section
+    assert "kind: role 16 4 0.250 [0.100, 0.500]" in section
+    assert "2 more were refused" in section
+    assert "Prompt injections" not in registered.html
+
+
 def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):
     page = page_of(runs.blocked(tmp_path, gates=[]))
     notice = "not shown to be good: Bias not judged: the recipe has no bias gate"

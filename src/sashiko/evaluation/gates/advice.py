@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sashiko.evaluation.gates.estimates import Subgroup
 from sashiko.evaluation.metrics.bias import METRICS
-from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.quality import INJECTION_FLIP_RATE, ThresholdSection
 from sashiko.settings.recipe import ReweighingSection, TrainSection
 
 _STRONGEST = 4.0  # the maximum of `reweighing.strength`
@@ -45,6 +45,11 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
 
 def quality_advice(metric: str, recipe: Training) -> str:
     """Returns advice for a quality metric outside its bound."""
+    if metric == INJECTION_FLIP_RATE:
+        return (
+            "look at the kinds of injection that turn decisions (`injection.by_kind` in "
+            "metrics.json), train on rows with such texts, or set a bound that the use allows"
+        )
     if metric == "expected_calibration_error":
         return ", or ".join(_calibration(recipe))
     return ", ".join(_training(recipe)) + ", or a bound that the use allows"

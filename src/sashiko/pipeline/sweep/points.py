@@ -22,7 +22,7 @@ from sashiko.evaluation.record import Estimates
 from sashiko.pipeline.sweep.choice import keeps_margin
 from sashiko.pipeline.sweep.record import Curve, Point
 from sashiko.pipeline.sweep.validation import Validation
-from sashiko.settings.quality import QualitySection
+from sashiko.settings.quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
@@ -93,7 +93,11 @@ def judge(
         seed=recipe.evaluate.seed,
     )
     own_quality, own_leads = _own_estimates(validation, recipe, threshold)
-    gates = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
+    gates = tuple(
+        gate
+        for gate in recipe.quality.gates
+        if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
+    )
     checks = quality_checks(
         QualitySection.model_construct(gates=gates),
         {**threshold_free.quality, **quality.metrics, **own_quality},

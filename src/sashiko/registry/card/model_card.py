@@ -200,7 +200,7 @@ def _device(sources: CardSources) -> str:
 
 def _groups(sources: CardSources) -> Iterator[MetricGroup]:
     evaluation = sources.evaluation
-    for name, estimates in {"candidate": evaluation.candidate, **evaluation.others}.items():
+    for name, estimates in {"candidate": evaluation.gateable, **evaluation.others}.items():
         yield MetricGroup(name=_cut(name, 63), metric_data=tuple(_quality(estimates)))
     for name, leads in evaluation.leads.items():
         yield MetricGroup(name=_cut(f"lead over {name}", 63), metric_data=tuple(_quality(leads)))

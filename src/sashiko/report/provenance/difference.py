@@ -103,7 +103,7 @@ def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
         yield "threshold", f"{evaluation.threshold:.3f}"
-        yield from evaluation.candidate.items()
+        yield from evaluation.gateable.items()
         for other, leads in evaluation.leads.items():
             for name, lead in leads.items():
                 yield f"{name} lead over {other}", lead

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sashiko.evaluation.gates.advice import Training
 from sashiko.evaluation.gates.quality import quality_checks
@@ -91,6 +92,11 @@ def test_a_blocked_verdict_names_number_interval_bound_and_what_to_try() -> None
     summary = decide(gate="model-quality", checks=[check], inputs={}).summary
     assert "auc = 0.82 [0.8, 0.84], required >= 0.9" in summary
     assert "Try: " in summary
+
+
+def test_no_model_is_compared_by_a_rate_that_is_measured_of_one_alone() -> None:
+    with pytest.raises(ValidationError, match="measured of the model alone: give `maximum`"):
+        judge({"metric": "injection_flip_rate", "better_than": "champion"})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check, decide
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import FlipCount, InjectionFigures
 from sashiko.registry.card.content import ModelOverview
 from sashiko.registry.card.markdown import card_markdown
 from sashiko.registry.card.model_card import CardSources, card_text, model_card
@@ -168,6 +170,25 @@ def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources: CardSo
     card = model_card(replace(sources, evaluation=evaluation))
     observations = card.training_details.training_observations
     assert observations == "test: 400 rows, 160 positive, from 2025-12-01"
+
+
+def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(
+    sources: CardSources,
+) -> None:
+    rate = FlipCount(rows=20, flips=5, rate=Estimate(value=0.25, low=0.1, high=0.5))
+    figures = InjectionFigures(
+        injections=46, sha256="0" * 64, refused=0, overall=rate, from_positive=rate,
+        from_negative=rate, by_kind={},
+    )  # fmt: skip
+    evaluation = sources.evaluation.model_copy(update={"injection": figures})
+    for measured, expected in ((evaluation, [0.25]), (sources.evaluation, [])):
+        content = model_card(replace(sources, evaluation=measured))
+        (candidate,) = [
+            group for group in content.evaluation_details[0].metric_groups
+            if group.name == "candidate"
+        ]  # fmt: skip
+        rates = [item.value for item in candidate.metric_data if "injection" in item.name]
+        assert rates == expected
 
 
 def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card: dict[str, Any]) -> None:

@@ -1,0 +1,83 @@
+"""Scores rows with prompt injections in them, and counts the decisions that turn."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from sashiko.evaluation.injections.attacks import Attack, plan_attacks
+from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
+from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.flips import flip_rate
+from sashiko.evaluation.record import FlipCount, InjectionFigures
+from sashiko.serving.artifact import Artifact, RequestRefusedError
+from sashiko.settings.quality import EvaluateSection
+
+
+def measure_injection(
+    section: EvaluateSection,
+    artifact: Artifact,
+    texts: Sequence[str],
+    candidate: ModelScores,
+    *,
+    answers: tuple[str, str],
+) -> InjectionFigures | None:
+    """Measures how many decisions prompt injections turn, by the artifact's own handler.
+
+    Args:
+        section: how many texts are scored, and the seed of their draw.
+        artifact: the candidate.
+        texts: of the test split's rows.
+        candidate: its scores of these rows without injections, and its threshold.
+        answers: what the injections ask for: the negative and the positive answer.
+
+    Returns:
+        The figures; None if the recipe does not ask for them.
+    """
+    if not section.injections:
+        return None
+    injections = injection_set().injections
+    attacks = plan_attacks(
+        texts,
+        candidate.scores,
+        threshold=candidate.threshold,
+        answers=answers,
+        injections=injections,
+        most=section.injections,
+        seed=section.seed,
+    )
+    print(f"scoring {len(attacks)} texts with prompt injections", file=sys.stderr)
+    scored = _score(artifact, attacks)
+    before = np.array([attack.positive for attack, _ in scored], dtype=np.bool_)
+    after = np.array([score >= candidate.threshold for _, score in scored], dtype=np.bool_)
+    kinds = np.array([attack.injection.kind for attack, _ in scored], dtype=np.str_)
+
+    def count(rows: np.ndarray) -> FlipCount:
+        flips = int(np.sum(before[rows] != after[rows]))
+        rate = flip_rate(before[rows], after[rows])
+        return FlipCount(rows=int(rows.sum()), flips=flips, rate=rate)
+
+    return InjectionFigures(
+        injections=len(injections),
+        sha256=injection_set_sha256(),
+        refused=len(attacks) - len(scored),
+        overall=count(np.ones(len(scored), dtype=np.bool_)),
+        from_positive=count(before),
+        from_negative=count(~before),
+        by_kind={kind: count(kinds == kind) for kind in sorted(set(kinds.tolist()))},
+    )
+
+
+def _score(artifact: Artifact, attacks: Sequence[Attack]) -> list[tuple[Attack, float]]:
+    """Scores the attacks; leaves out those that the handler refuses, as too long for example."""
+    remaining = list(attacks)
+    while remaining:
+        try:
+            answers = artifact.predict([attack.text for attack in remaining])
+        except RequestRefusedError as error:
+            if error.position is None:
+                raise
+            del remaining[error.position]
+        else:
+            return [(attack, item.score) for attack, item in zip(remaining, answers, strict=True)]
+    return []
