@@ -250,8 +250,8 @@ def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
     assert owner.failed() == []
 
 
-def test_a_training_plan_that_nobody_bought_is_told(emulator: Emulator, account: Governed) -> None:
-    settings = account.environment.settings
+def test_a_training_plan_that_nobody_bought_is_told(guest: Governed) -> None:
+    settings = guest.environment.settings
     plan = f"arn:aws:sagemaker:{settings.region}:{ACCOUNT}:training-plan/spring"
     training = settings.jobs.training.model_copy(update={"training_plan": plan})
     jobs = settings.jobs.model_copy(update={"training": training})
