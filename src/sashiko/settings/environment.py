@@ -128,7 +128,9 @@ class Settings(Frozen):
     def _check_training_plan(cls, value: JobsSection, others: ValidationInfo) -> JobsSection:
         """A plan is of one region, and cannot be shared across accounts (its Developer Guide)."""
         plan = value.training.training_plan
-        if plan and plan.split(":")[3:5] != [others.data.get("region"), others.data.get("account")]:
+        place = [others.data.get("region"), others.data.get("account")]
+        # On this machine a job's capacity has no meaning.
+        if plan and plan.split(":")[3:5] != place and others.data.get("tier") != "local":
             raise ValueError(
                 f"`training.training_plan` is not a plan of the environment's account and region, "
                 f"{others.data.get('account')} in {others.data.get('region')}: "

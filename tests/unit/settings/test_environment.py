@@ -91,15 +91,18 @@ def test_project_and_environment_together_fit_in_the_longest_name(tmp_path: Path
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 
 
-def _with_training(**changes: Any) -> Settings:
+def _with_training(tier: str = "dev", **changes: Any) -> Settings:
     value = json.loads(load_settings("dev").model_dump_json())
     value["jobs"]["training"] |= {"instance_type": "ml.p5.48xlarge", "spot": None, **changes}
-    value |= {"account": "111122223333", "region": "us-east-1"}
+    value |= {"account": "111122223333", "region": "us-east-1", "tier": tier}
     return validate(Settings, value, source="config/dev.yaml")
 
 
 def test_a_training_plan_is_taken() -> None:
     assert _with_training(training_plan=PLAN).jobs.training.training_plan == PLAN
+    # base.yaml may name the account's plan: on this machine it means nothing.
+    elsewhere = PLAN.replace("1111", "2222")
+    assert _with_training(tier="local", training_plan=elsewhere).jobs.training.training_plan
 
 
 @pytest.mark.parametrize(
