@@ -74,6 +74,13 @@ def test_quality_gates_count_but_for_leads_that_need_other_models():
     assert "accuracy lead over majority" in point.lacking
 
 
+def test_a_gate_on_prompt_injections_waits_for_evaluate():
+    """A sweep scores no further texts."""
+    gate = {"metric": "injection_flip_rate", "maximum": 0, "reason": "none decides its own case"}
+    point = judged(0.5, quality={"gates": [gate]}, evaluate={"injections": 200})
+    assert "injection_flip_rate" not in point.failed
+
+
 def test_a_curve_has_every_threshold_and_the_policys_own():
     config = recipe()
     result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
