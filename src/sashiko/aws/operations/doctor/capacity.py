@@ -54,7 +54,7 @@ def check_capacity(
         absent=("ResourceNotFound",),
         TrainingPlanName=training.training_plan,
     )
-    count = sum(item.count for item in needed if item.use == "training job")
+    count = max((item.count for item in needed if item.use == "training job"), default=1)
     status, detail, fix = _judge_plan(plan, settings, count=count, now=now)
     yield Check(name=name, status=status, detail=detail, fix=fix)
     reserved = int((plan or {}).get("TotalInstanceCount", 0))
@@ -148,9 +148,14 @@ def _blocks(plan: Mapping[str, Any]) -> Iterator[Block]:
                 instance_type=item["InstanceType"],
                 count=item["TotalInstanceCount"],
                 zone=item.get("AvailabilityZone"),
-                start=item.get("StartTime"),
-                end=item.get("EndTime"),
+                start=_utc(item.get("StartTime")),
+                end=_utc(item.get("EndTime")),
             )
+
+
+def _utc(time: dt.datetime | None) -> dt.datetime | None:
+    """Converts a time: botocore gives them in the machine's time zone."""
+    return time.astimezone(dt.UTC) if time else None
 
 
 def _fee(plan: Mapping[str, Any]) -> str:

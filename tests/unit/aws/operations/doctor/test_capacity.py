@@ -78,6 +78,12 @@ def test_a_plan_that_fits_is_told_with_its_blocks_and_its_fee() -> None:
     )
 
 
+def test_times_are_told_in_utc_wherever_the_machine_is() -> None:
+    tokyo = dt.timezone(dt.timedelta(hours=9))
+    (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
+    assert "to 2026-12-02 11:30 UTC" in check.detail
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "detail"),
     [
