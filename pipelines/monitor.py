@@ -23,7 +23,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     Raises:
         InputError: if the contract is not valid.
     """
-    params = monitor_parameters()
+    params = monitor_parameters(jobs.settings)
     monitoring = Monitoring(jobs=jobs, parameters=params)
     judges_bias = jobs.recipe.bias.judged
 

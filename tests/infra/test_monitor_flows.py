@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from aws_cdk import aws_kms as kms
 
-from sashiko.aws.resources.names import bucket_name
+from sashiko.aws.resources.names import bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.events.flows.outcome import outcome_flow
@@ -33,6 +33,7 @@ CAPTURE = bucket_name(SETTINGS, "capture")
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
 OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
 MONDAY = "2026-11-23T06:00:00Z"
+LOAD, OLD = "20261122T020000Z", "20261101T020000Z"
 RUNS = f"s3://{ARTIFACTS}/runs/an-execution"
 METADATA = {
     "reference_uri": f"{RUNS}/Evaluate/reference",
@@ -51,8 +52,18 @@ def aws():
     with account() as fake:
         fake.answers["DescribeModelPackage"] = lambda _: {"CustomerMetadataProperties": METADATA}
         fake.answers["ListObjectsV2"] = lambda _: {"KeyCount": 1}
+        fake.answers["GetJobRuns"] = lambda _: {"JobRuns": [_load("SUCCEEDED", LOAD)]}
         fake.answers["StartPipelineExecution"] = lambda _: {}
         yield fake
+
+
+def _window_flow():
+    return window_flow(SETTINGS, _recipe(), package_arn=ARN, table="complaints")
+
+
+def _load(state, as_of, *, completed="2026-11-22T02:10:00Z"):
+    arguments = {"--as-of": as_of} if as_of else {}
+    return {"JobRunState": state, "Arguments": arguments, "CompletedOn": completed}
 
 
 def _starts(aws):
@@ -65,7 +76,7 @@ def _parameters(start):
 
 @pytest.mark.parametrize("time", [MONDAY, "2026-11-23T23:59:59Z"])
 def test_a_schedule_judges_the_seven_days_before_its_day(aws, time):
-    flow = window_flow(SETTINGS, _recipe(), package_arn=ARN)
+    flow = _window_flow()
     assert aws.run(flow, scheduled(time)).status == "SUCCEEDED"
     (start,) = _starts(aws)
     assert start["PipelineName"] == "sashiko-dev-complaints-monitor"
@@ -78,20 +89,72 @@ def test_a_schedule_judges_the_seven_days_before_its_day(aws, time):
         "ReferenceUri": METADATA["reference_uri"],
         "TestUri": METADATA["test_uri"],
         "BiasRowsUri": METADATA["bias_rows_uri"],
+        "AsOf": LOAD,
     }
     looks = dict(call for call in aws.calls if call[0] == "ListObjectsV2")
     assert looks["ListObjectsV2"]["Prefix"] == f"{GROUP}/"
 
 
-def test_it_names_each_parameter_of_the_pipeline(aws):
+def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
     _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
-    aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    aws.run(_window_flow(), scheduled(MONDAY))
     (start,) = _starts(aws)
-    assert list(_parameters(start)) == [item["Name"] for item in monitor.definition["Parameters"]]
+    declared = monitor.definition["Parameters"]
+    assert list(_parameters(start)) == [
+        item["Name"] for item in declared if "DefaultValue" not in item
+    ]
+    (lake,) = [item for item in declared if "DefaultValue" in item]
+    assert lake["DefaultValue"] == lake_uri(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("loads", "as_of"),
+    [
+        # Glue returns the newest first.
+        (
+            [
+                _load("FAILED", "20261123T020000Z"),
+                _load("SUCCEEDED", LOAD),
+                _load("SUCCEEDED", OLD),
+            ],
+            LOAD,
+        ),
+        # So that an event that is delivered again names the same.
+        (
+            [
+                _load("SUCCEEDED", "20261123T055000Z", completed="2026-11-23T06:00:01Z"),
+                _load("SUCCEEDED", LOAD),
+            ],
+            LOAD,
+        ),
+        ([_load("RUNNING", "20261123T020000Z"), _load("SUCCEEDED", None)], "none"),
+        ([], "none"),
+    ],
+    ids=["newest", "before the event", "none succeeded", "no load"],
+)
+def test_facets_are_those_of_the_newest_load_that_succeeded(aws, loads, as_of):
+    aws.answers["GetJobRuns"] = lambda _: {"JobRuns": loads}
+    assert aws.run(_window_flow(), scheduled(MONDAY)).status == "SUCCEEDED"
+    (start,) = _starts(aws)
+    assert _parameters(start)["AsOf"] == as_of
+    (job,) = [arguments["JobName"] for name, arguments in aws.calls if name == "GetJobRuns"]
+    assert job == etl_name(SETTINGS, "complaints")
+
+
+def test_where_bias_is_not_judged_nothing_asks_for_a_load(aws):
+    recipe = _recipe()
+    judged = recipe.bias.model_copy(update={"judged": False})
+    flow = window_flow(
+        SETTINGS, recipe.model_copy(update={"bias": judged}), package_arn=ARN, table="complaints"
+    )
+    assert aws.run(flow, scheduled(MONDAY)).status == "SUCCEEDED"
+    (start,) = _starts(aws)
+    assert {"AsOf", "BiasRowsUri"}.isdisjoint(_parameters(start))
+    assert "GetJobRuns" not in [name for name, _ in aws.calls]
 
 
 def test_an_event_that_is_delivered_twice_starts_the_same_execution(aws):
-    flow = window_flow(SETTINGS, _recipe(), package_arn=ARN)
+    flow = _window_flow()
     for time in (MONDAY, MONDAY, "2026-11-30T06:00:00Z"):
         aws.run(flow, scheduled(time))
     first, again, next_week = (start["ClientRequestToken"] for start in _starts(aws))
@@ -102,7 +165,7 @@ def test_an_event_that_is_delivered_twice_starts_the_same_execution(aws):
 def test_a_version_that_names_no_reference_is_not_judged(aws, lacking):
     rest = {key: value for key, value in METADATA.items() if key != lacking}
     aws.answers["DescribeModelPackage"] = lambda _: {"CustomerMetadataProperties": rest}
-    outcome = aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    outcome = aws.run(_window_flow(), scheduled(MONDAY))
     assert (outcome.status, outcome.error) == ("FAILED", "NoReference")
     assert "version 3 does not name what its answers are compared with" in outcome.cause
     assert _starts(aws) == []
@@ -110,7 +173,7 @@ def test_a_version_that_names_no_reference_is_not_judged(aws, lacking):
 
 def test_where_nothing_was_captured_nothing_starts(aws):
     aws.answers["ListObjectsV2"] = lambda _: {"KeyCount": 0}
-    outcome = aws.run(window_flow(SETTINGS, _recipe(), package_arn=ARN), scheduled(MONDAY))
+    outcome = aws.run(_window_flow(), scheduled(MONDAY))
     assert (outcome.status, outcome.error) == ("FAILED", "NothingCaptured")
     assert f"the endpoint {GROUP} has captured no request yet" in outcome.cause
     assert _starts(aws) == []
@@ -220,3 +283,12 @@ def test_a_week_without_a_window_and_a_check_in_alarm_are_told_once(templates):
     for alarm in (missing, checks):
         assert alarm["AlarmActions"] == alarm["OKActions"]
         assert [arn.rpartition(":")[2] for arn in alarm["AlarmActions"]] == ["sashiko-dev-alerts"]
+
+
+def test_only_the_step_that_reads_the_lake_has_a_network():
+    _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
+    networks = {
+        step["Name"]: step["Arguments"]["NetworkConfig"]["EnableNetworkIsolation"]
+        for step in monitor.definition["Steps"]
+    }
+    assert [name for name, isolated in networks.items() if not isolated] == ["MonitorBias"]

@@ -1,4 +1,4 @@
-"""Snapshot and SnapshotFacets through the Athena engine, against moto's server on loopback."""
+"""What reads the lake through the Athena engine, against moto's server on loopback."""
 
 import json
 import os
@@ -22,8 +22,10 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.monitoring.result import read_bias
 from sashiko.steps import snapshot
 from tests.unit.contract.documents import document, rows, save
+from tests.unit.steps.monitor.window_job import make_job
 from verification.deploy.unloads import run_unloads
 
 _TYPES = {"string": "string", "timestamp": "timestamp", "integer": "bigint", "number": "double"}
@@ -137,6 +139,20 @@ def test_both_engines_take_the_same_snapshots(
         assert manifest.model_dump(exclude=differs) == same.model_dump(exclude=differs)
         assert manifest.as_of == "load-1"
         assert manifest.query == same.query.replace("ORDER", "WHERE \"as_of\" = 'load-1' ORDER")
+    assert _left_over() == []
+
+
+def test_a_window_reads_the_facets_of_a_load(
+    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, monkeypatch)
+    job.reference_groups(old=(3, 10), young=(3, 10))
+    job.decisions([*"abcd", "not loaded yet"], [True, False, True, False, True])
+    job.facets([], age=[])
+    for as_of, rows_ in (("load-1", 4), ("load-2", 2)):
+        job.measure_bias(account, as_of)
+        measured = read_bias(job.output("bias") / "measurements.json")
+        assert (measured.rows, measured.without_facets) == (rows_, 5 - rows_)
     assert _left_over() == []
 
 

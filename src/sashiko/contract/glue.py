@@ -14,6 +14,8 @@ from sashiko.errors import InputError
 # Each load of a table is a full extract with its own value of this partition key; the values name
 # S3 folders and snapshots.
 AS_OF = "as_of"
+# In place of such a value, where a table has no load yet and may be read without.
+NOTHING_LOADED = "none"
 # The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
 

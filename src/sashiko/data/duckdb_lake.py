@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
+from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract, View
 from sashiko.core.files import sha256_tree
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
@@ -20,6 +21,11 @@ class DuckDbLake:
     """The local lake: a folder of Parquet files per table; a table's version is their digest."""
 
     folder: Path
+
+    def version(self, table: str) -> str:
+        """Returns the version of a table; `NOTHING_LOADED` if it has none yet."""
+        folder = self.folder / table
+        return sha256_tree(folder) if any(folder.glob("*.parquet")) else NOTHING_LOADED
 
     def query(self, contract: Contract, view: View, *, as_of: str) -> str:  # noqa: ARG002 - the files are the version
         """Returns the governed SELECT."""
@@ -38,7 +44,7 @@ class DuckDbLake:
             )
         if not sum(check_file(file, contract, "all") for file in files):
             raise InputError(f"{folder}: the table has no rows; load the data into the lake again")
-        version = sha256_tree(folder)
+        version = self.version(contract.table)
         if version != as_of:
             raise InputError(
                 f"{folder}: the lake has version {version[:12]} and the run was started for "

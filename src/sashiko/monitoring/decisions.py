@@ -1,8 +1,9 @@
 """A window's decisions by the facets of their rows, which the bias evaluator alone reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +13,25 @@ from sashiko.core.scratch import scratch_database, stream_query
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 
-# Of several decisions of a key the first counts, of several lines of facets the last.
+if TYPE_CHECKING:
+    import duckdb
+
+# Of several decisions of a key the first counts.
+_FIRST_DECISIONS = """
+CREATE TABLE first_decisions AS SELECT key, positive FROM decisions WHERE key IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, positive) = 1
+"""
+# The lake's facets count, and where it has none those of files, of which the last line of a key.
 _JOINED = """
-WITH first_decisions AS (
-    SELECT key, positive FROM decisions WHERE key IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, positive) = 1
-), last_facets AS (
+WITH in_lake AS (
+    SELECT * FROM lake_facets
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY {names}) = 1
+), in_files AS (
     SELECT key, {values} FROM facets
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY file_row_number DESC) = 1
 )
-SELECT positive, {names}, count(*) FROM first_decisions LEFT JOIN last_facets USING (key)
+SELECT positive, {joined}, count(*)
+FROM first_decisions LEFT JOIN in_lake USING (key) LEFT JOIN in_files USING (key)
 GROUP BY ALL ORDER BY ALL
 """
 
@@ -43,14 +53,24 @@ class FacetDecisions:
         return int(self.counts[unknown].sum())
 
 
-def count_decisions(decisions: Path, facets: Path, *, columns: Sequence[str]) -> FacetDecisions:
+def count_decisions(
+    decisions: Path,
+    lake: Iterable[pa.RecordBatch],
+    facets: Path,
+    *,
+    key: str,
+    columns: Sequence[str],
+) -> FacetDecisions:
     """Joins decisions with facets by key, and counts each key once.
 
     Memory grows only with the different combinations of facets.
 
     Args:
         decisions: a Parquet file of key, positive and time.
-        facets: a Parquet file of key and `columns`, all strings; it may have no rows.
+        lake: rows of the lake with `key` and `columns`; those of other keys are left out.
+        facets: a Parquet file of key and `columns`, all strings; it may have no rows. It counts for
+            what the lake does not have.
+        key: the contract's primary key.
         columns: the contract's facets.
 
     Raises:
@@ -59,16 +79,19 @@ def count_decisions(decisions: Path, facets: Path, *, columns: Sequence[str]) ->
     _check_columns(decisions, ["key", "positive", "time"])
     _check_columns(facets, ["key", *columns])
     names = [f"f{place}" for place in range(len(columns))]
-    values = [
-        f"nullif(\"{column}\", '') AS {name}" for column, name in zip(columns, names, strict=True)
-    ]
+    values = [f"{_value(column)} AS {name}" for column, name in zip(columns, names, strict=True)]
+    joined = [f"coalesce(in_lake.{name}, in_files.{name}) AS {name}" for name in names]
     schema = pa.schema(
         [("positive", pa.bool_()), *((name, pa.string()) for name in names), ("rows", pa.int64())]
     )
     with scratch_database(f"join {decisions} and {facets}") as connection:
         connection.read_parquet(str(decisions)).create_view("decisions")
         connection.read_parquet(str(facets), file_row_number=True).create_view("facets")
-        sql = _JOINED.format(values=", ".join(values), names=", ".join(names))
+        connection.execute(_FIRST_DECISIONS)
+        _load_lake(connection, lake, key=key, columns=columns)
+        sql = _JOINED.format(
+            values=", ".join(values), names=", ".join(names), joined=", ".join(joined)
+        )
         batches = stream_query(connection, sql, schema=schema, rows=ROW_GROUP_ROWS)
         table = pa.Table.from_batches(batches, schema=schema)
     return FacetDecisions(
@@ -76,6 +99,32 @@ def count_decisions(decisions: Path, facets: Path, *, columns: Sequence[str]) ->
         facets={column: table[name] for column, name in zip(columns, names, strict=True)},
         counts=np.asarray(table["rows"], dtype=np.int64),
     )
+
+
+def _load_lake(
+    connection: "duckdb.DuckDBPyConnection",
+    lake: Iterable[pa.RecordBatch],
+    *,
+    key: str,
+    columns: Sequence[str],
+) -> None:
+    """Creates the table `lake_facets` of the rows whose keys have a decision."""
+    names = [f"f{place}" for place in range(len(columns))]
+    definition = ", ".join(f"{name} VARCHAR" for name in ("key", *names))
+    connection.execute(f"CREATE TABLE lake_facets ({definition})")
+    values = ", ".join(f"nullif({name}, '')" for name in names)
+    for batch in lake:
+        texts = [batch[column].cast(pa.string()) for column in (key, *columns)]
+        connection.register("incoming", pa.table(texts, ["key", *names]))
+        connection.execute(
+            f"INSERT INTO lake_facets SELECT key, {values} FROM incoming "  # noqa: S608 - the code's own names
+            "SEMI JOIN first_decisions USING (key)"
+        )
+        connection.unregister("incoming")
+
+
+def _value(column: str) -> str:
+    return f"nullif(\"{column}\", '')"
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:

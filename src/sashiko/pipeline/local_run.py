@@ -16,7 +16,7 @@ from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.project import contract_file, tracking_uri
+from sashiko.pipeline.project import LAKE, contract_file, tracking_uri
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.lock import run_lock
 from sashiko.pipeline.runner.record import RunRecord, new_run_id
@@ -59,7 +59,7 @@ def run_pipeline(
         with ThreadPoolExecutor(max_workers=1) as pool:
             # Importing the SDK takes a process of its own seconds, with one core.
             compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
-            table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
+            table = seed_lake(recipe, contract, lake=home / LAKE, cache=home / "cache")
             fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
             pipeline = compilation.result()
         staged = staged_inputs(settings, recipe, pipeline.channels)

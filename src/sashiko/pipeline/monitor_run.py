@@ -11,12 +11,13 @@ from sashiko.aws.resources.images.job_images import job_images
 from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
 from sashiko.aws.resources.names import bucket_name, monitor_pipeline_name
 from sashiko.core.files import walk_files, write_bytes
+from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError, disk_reason
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.result import RESULT_FILE, MonitorResult, read_result
 from sashiko.monitoring.times import basic_time
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.project import CAPTURES, MONITOR, command_options
+from sashiko.pipeline.project import CAPTURES, LAKE, MONITOR, command_options, recipe_table
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.lock import run_lock
 from sashiko.pipeline.runner.record import RunRecord, new_run_id
@@ -123,6 +124,7 @@ def run_monitor(
                     "WindowEnd": basic_time(window.end),
                     "Now": basic_time(window.end),
                     **parameters,
+                    **_lake(folder),
                 },
                 pipeline=monitor_pipeline_name(settings, recipe.name),
                 run_id=run_id,
@@ -192,6 +194,15 @@ def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, st
         copy_files(runs.files(uri), folder.path(uri))
         parameters[parameter] = uri
     return parameters
+
+
+def _lake(folder: MonitorFolder) -> Mapping[str, str]:
+    """Returns the parameters of this machine's lake, whose facets are read."""
+    if not folder.recipe.bias.judged:
+        return {}
+    lake = (folder.home / LAKE).resolve()
+    version = DuckDbLake(folder=lake).version(recipe_table(folder.recipe))
+    return {"LakeUri": f"duckdb://{lake}", "AsOf": version}
 
 
 def _stage(captured: Path, target: Path) -> None:

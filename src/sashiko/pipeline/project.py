@@ -19,6 +19,7 @@ HOME = Path(".sashiko")
 CAPTURES = "capture"  # folder of the home that holds the local server's captures
 PipelineName = Literal["finetune", "monitor"]  # modules of pipelines/
 MONITOR = "monitor"  # folder of the home that holds what monitoring keeps
+LAKE = "lake"  # folder of the home that holds the local lake
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from sashiko.aws.resources.monitor_places import monitor_places
 from sashiko.aws.resources.names import (
     arn,
     bucket_name,
+    etl_name,
     monitor_pipeline_name,
     prefix,
 )
 from sashiko.errors import InputError
+from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
@@ -22,7 +24,7 @@ from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
 from sashiko_cdk.events.state_machine import StateMachine
-from sashiko_cdk.identity.allow import allow
+from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.stack import EnvironmentStack
 
@@ -134,7 +136,9 @@ class _Monitoring(Construct):
             settings=settings,
             name=f"monitor-{recipe.name}",
             role="pipeline-starter",
-            definition=window_flow(settings, recipe, package_arn=package_arn),
+            definition=window_flow(
+                settings, recipe, package_arn=package_arn, table=recipe_table(recipe)
+            ),
             log=self._flows.log,
             allowed=[
                 allow(["sagemaker:DescribeModelPackage"], [package_arn]),
@@ -144,9 +148,15 @@ class _Monitoring(Construct):
                     conditions={"StringEquals": {"s3:prefix": captures}},
                 ),
                 allow(["sagemaker:StartPipelineExecution"], [self._pipeline]),
+                *([self._finding_load()] if recipe.bias.judged else []),
             ],
             description=f"Starts the pipeline {monitor_pipeline_name(settings, recipe.name)}",
         )
+
+    def _finding_load(self) -> Allowed:
+        table = recipe_table(self._recipe)
+        job = arn(self._settings, "glue", f"job/{etl_name(self._settings, table)}")
+        return allow(["glue:GetJobRuns"], [job])
 
     def _publisher(self, key_arn: str) -> StateMachine:
         settings, recipe = self._settings, self._recipe

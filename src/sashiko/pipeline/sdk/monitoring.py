@@ -6,14 +6,16 @@ the labels in the snapshots bucket, facets with the bias evaluator. Only aggrega
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
-from sashiko.aws.resources.names import model_package_group_name
+from sashiko.aws.resources.names import lake_uri, model_package_group_name
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
+from sashiko.settings.environment import Settings
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
@@ -33,6 +35,8 @@ class MonitorParameters:
         reference_uri: S3 URI of the folder with the version's `reference.json`.
         test_uri: S3 URI of the test split that the reference describes.
         bias_rows_uri: S3 URI of that split's decisions and facets.
+        lake_uri: location of the lake, whose facets are read; its scheme selects the engine.
+        as_of: the version of the table's data, or `none`.
     """
 
     capture_uri: ParameterString
@@ -43,18 +47,25 @@ class MonitorParameters:
     reference_uri: ParameterString
     test_uri: ParameterString
     bias_rows_uri: ParameterString
+    lake_uri: ParameterString
+    as_of: ParameterString
 
     def all(self, *, judges_bias: bool) -> list[ParameterString]:
         """Returns them in the order of the definition."""
-        bias = [self.bias_rows_uri] if judges_bias else []
+        bias = [self.bias_rows_uri, self.lake_uri, self.as_of] if judges_bias else []
         return [
             self.capture_uri, self.version, self.window_start, self.window_end, self.now,
             self.reference_uri, self.test_uri, *bias,
         ]  # fmt: skip
 
 
-def monitor_parameters() -> MonitorParameters:
-    """Declares the parameters; each execution names its window and version."""
+def monitor_parameters(settings: Settings) -> MonitorParameters:
+    """Declares the parameters; each execution names its window, its version and the data's.
+
+    Args:
+        settings: the environment. `local` has no lake by default: `sashiko monitor` passes it.
+    """
+    lake = None if settings.tier == "local" else lake_uri(settings)
     return MonitorParameters(
         capture_uri=ParameterString("CaptureUri"),
         version=ParameterString("ModelVersion"),
@@ -64,6 +75,8 @@ def monitor_parameters() -> MonitorParameters:
         reference_uri=ParameterString("ReferenceUri"),
         test_uri=ParameterString("TestUri"),
         bias_rows_uri=ParameterString("BiasRowsUri"),
+        lake_uri=ParameterString("LakeUri", default_value=lake),
+        as_of=ParameterString("AsOf"),
     )
 
 
@@ -158,7 +171,10 @@ class Monitoring:
         )
 
     def bias(self, labels: ProcessingStep) -> ProcessingStep:
-        """MonitorBias: disparate impact of the window; the only step that reads facets."""
+        """MonitorBias: disparate impact of the window; the only step that reads facets.
+
+        It reads them from the lake, so it is not isolated.
+        """
         return self._step(
             "MonitorBias",
             role="bias-evaluator",
@@ -170,6 +186,10 @@ class Monitoring:
                 "bias-rows": self.parameters.bias_rows_uri,
             },
             outputs=("bias",),
+            arguments=["--lake-uri", self.parameters.lake_uri, "--as-of", self.parameters.as_of],
+            # As for a snapshot: the step calls AWS.
+            environment={"AWS_REGION": self.jobs.settings.region},
+            isolated=False,
         )
 
     def judge(
@@ -253,6 +273,8 @@ class Monitoring:
         role: str = _ROLE,
         config: Sequence[str] = (),
         arguments: Sequence[Uri] = (),
+        environment: Mapping[str, Uri] = MappingProxyType({}),
+        isolated: bool = True,
     ) -> ProcessingStep:
         """Creates a step that is not cached: labels and captures arrive under equal URIs."""
         return self.jobs.processing(
@@ -263,5 +285,7 @@ class Monitoring:
             inputs=inputs,
             outputs=outputs,
             arguments=arguments,
+            environment=environment,
+            isolated=isolated,
             cached=False,
         )

@@ -1,27 +1,36 @@
 """MonitorBias: measures the disparate impact of a window's decisions.
 
-    python -m sashiko.steps.monitor.bias
+    python -m sashiko.steps.monitor.bias --lake-uri duckdb:///path/to/lake --as-of HASH
+    python -m sashiko.steps.monitor.bias --lake-uri athena://workgroup/database --as-of LOAD
 
-Inputs `config` (contract and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by
-key), `facets` (facets by key, as they arrive) and `bias-rows` (BiasInput's CSV of the version's
+Reads the facets of the lake's version, `--as-of none` if it has none yet. Inputs `config` (contract
+and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by key), `facets` (facets by
+key of rows that the lake lacks, as they arrive) and `bias-rows` (BiasInput's CSV of the version's
 test split, the reference). Output `bias`: `measurements.json`.
 
 Disparate impact needs decisions only, so a window is measured before it has any label. No key and
-no facet of a row is written or printed.
+no facet of a row is written or printed: the lake's rows are read here, and not by a step before, so
+that no copy of them stays.
 """
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from sashiko.clarify.bias.config import AnalysisConfig
 from sashiko.clarify.bias.counting import count_facets, count_groups
 from sashiko.clarify.bias.dataset import Column, read_dataset
 from sashiko.clarify.bias.outcomes import Outcomes
 from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.glue import NOTHING_LOADED
+from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.data.lake_reader import open_lake
 from sashiko.monitoring.bias import FacetGroup, measure_disparities
 from sashiko.monitoring.decisions import FacetDecisions, count_decisions
 from sashiko.monitoring.result import MonitorBias, write_bias
@@ -37,17 +46,23 @@ _FACETS = "facets"
 
 def main() -> None:
     """Writes the measurements."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lake-uri", required=True, help="duckdb://<folder> or athena://...")
+    parser.add_argument("--as-of", required=True, help="the version of the table's data, or none")
+    arguments = parser.parse_args()
     contract = read_contract()
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
 
     config = AnalysisConfig.model_validate(analysis_config(contract, kind="post"))
-    decisions = count_decisions(
-        processing_input(_DECISIONS) / "decisions.parquet",
-        processing_input(_FACETS) / "facets.parquet",
-        columns=[facet.column for facet in contract.facets],
-    )
+    with lake_facets(contract, arguments.lake_uri, as_of=arguments.as_of) as rows:
+        decisions = count_decisions(
+            processing_input(_DECISIONS) / "decisions.parquet",
+            rows,
+            processing_input(_FACETS) / "facets.parquet",
+            key=contract.key,
+            columns=[facet.column for facet in contract.facets],
+        )
     measurements, disparities = measure_disparities(
         count_facet_groups(config, decisions),
         section,
@@ -65,6 +80,20 @@ def main() -> None:
     for item in measurements:
         if item.reason:
             print(f"not judged: {item.name}: {item.reason}", file=sys.stderr)
+
+
+@contextmanager
+def lake_facets(contract: Contract, uri: str, *, as_of: str) -> Iterator[Iterable[pa.RecordBatch]]:
+    """Streams the facets view of a version of the lake; of `NOTHING_LOADED` there are no rows.
+
+    Raises:
+        InputError: as `Lake.rows`.
+    """
+    if as_of == NOTHING_LOADED:
+        yield ()
+        return
+    with open_lake(uri).rows(contract, "facets", as_of=as_of) as batches:
+        yield batches
 
 
 def count_facet_groups(config: AnalysisConfig, decisions: FacetDecisions) -> list[FacetGroup]:

@@ -56,3 +56,17 @@ def flow(comment: str, *, start: str, states: Mapping[str, State], **rest: Any) 
         "States": dict(states),
         **rest,
     }
+
+
+def either(condition: str, next_state: str, otherwise: str) -> State:
+    """Returns a state that goes on by a JSONata condition."""
+    return {
+        "Type": "Choice",
+        "Choices": [{"Condition": expression(condition), "Next": next_state}],
+        "Default": otherwise,
+    }
+
+
+def fail(error: str, cause: str) -> State:
+    """Returns a state that ends the execution with an error, of which the alerts topic is told."""
+    return {"Type": "Fail", "Error": error, "Cause": cause}

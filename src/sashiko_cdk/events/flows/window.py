@@ -6,7 +6,8 @@ from sashiko.aws.resources.endpoint_spec import endpoint_name
 from sashiko.aws.resources.names import bucket_name, monitor_pipeline_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.flows.language import State, call, expression, flow, literal
+from sashiko_cdk.events.flows.language import call, either, expression, fail, flow, literal
+from sashiko_cdk.events.flows.newest_load import find_load
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _WINDOW_MS: Final = 7 * _DAY_MS
@@ -14,7 +15,9 @@ _TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
 _METADATA: Final = "$states.result.CustomerMetadataProperties"
 
 
-def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict[str, Any]:
+def window_flow(
+    settings: Settings, recipe: Recipe, *, package_arn: str, table: str
+) -> dict[str, Any]:
     """Returns the flow that a schedule starts: a window of seven days up to the day's begin, UTC.
 
     What the answers are compared with is named by the version's own metadata. The version and the
@@ -26,11 +29,15 @@ def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict
         settings: the environment.
         recipe: whose model is served.
         package_arn: the served version's.
+        table: of the lake, whose facets are those of the answers' rows.
     """
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
     version = package_arn.rpartition("/")[2]
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
+    find = (
+        {"FindLoad": find_load(settings, table, next_state="Start")} if recipe.bias.judged else {}
+    )
     return flow(
         "Starts the monitoring pipeline on the week that has ended",
         start="NameWindow",
@@ -38,6 +45,7 @@ def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict
             "NameWindow": {
                 "Type": "Pass",
                 "Assign": {
+                    "time": expression("$states.input.time"),
                     "now": _time("$toMillis($states.input.time)"),
                     "end": _time(_midnight(0)),
                     "start": _time(_midnight(_WINDOW_MS)),
@@ -50,8 +58,8 @@ def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict
                 Assign={"metadata": expression(f"$exists({_METADATA}) ? {_METADATA} : {{}}")},
                 Next="HasReference",
             ),
-            "HasReference": _either(complete, "LookForCaptures", "NoReference"),
-            "NoReference": _fail(
+            "HasReference": either(complete, "LookForCaptures", "NoReference"),
+            "NoReference": fail(
                 "NoReference",
                 f"version {version} does not name what its answers are compared with, since it was "
                 "registered before monitoring: approve and serve a newer version",
@@ -67,11 +75,14 @@ def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict
                 Output={"objects": expression("$states.result.KeyCount")},
                 Next="HasCaptures",
             ),
-            "HasCaptures": _either("$states.input.objects > 0", "Start", "NothingCaptured"),
-            "NothingCaptured": _fail(
+            "HasCaptures": either(
+                "$states.input.objects > 0", next(iter(find), "Start"), "NothingCaptured"
+            ),
+            "NothingCaptured": fail(
                 "NothingCaptured",
                 f"the endpoint {endpoint} has captured no request yet: {capture} has none",
             ),
+            **find,
             "Start": call(
                 "aws-sdk:sagemaker:startPipelineExecution",
                 {
@@ -95,6 +106,7 @@ def window_flow(settings: Settings, recipe: Recipe, *, package_arn: str) -> dict
                             )
                             for name in named
                         ),
+                        *(_parameter("AsOf", expression("$as_of")) for _ in find),
                     ],
                 },
                 End=True,
@@ -110,18 +122,6 @@ def _midnight(before_ms: int) -> str:
 
 def _time(milliseconds: str) -> str:
     return expression(f"$fromMillis({milliseconds}, {_TIME})")
-
-
-def _either(condition: str, next_state: str, otherwise: str) -> State:
-    return {
-        "Type": "Choice",
-        "Choices": [{"Condition": expression(condition), "Next": next_state}],
-        "Default": otherwise,
-    }
-
-
-def _fail(error: str, cause: str) -> State:
-    return {"Type": "Fail", "Error": error, "Cause": cause}
 
 
 def _parameter(name: str, value: str) -> dict[str, str]:

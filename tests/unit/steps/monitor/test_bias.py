@@ -8,8 +8,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.monitoring.checks import Measurement
 from sashiko.monitoring.result import Disparity, MonitorBias, read_bias
-from sashiko.steps.monitor import bias
-from tests.unit.contract.documents import two_facets
+from tests.unit.contract.documents import column_of, two_facets
 from tests.unit.steps.monitor.window_job import FOUR_FIFTHS, WindowJob, make_job
 
 EQUAL = {"old": (300, 1000), "young": (300, 1000)}
@@ -22,8 +21,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
     return job
 
 
-def _measured(job: WindowJob) -> MonitorBias:
-    job.run(bias)
+def _measured(job: WindowJob, *lake: str) -> MonitorBias:
+    job.measure_bias(*lake)
     return read_bias(job.output("bias") / "measurements.json")
 
 
@@ -114,6 +113,53 @@ def test_the_first_decision_of_a_key_counts_and_the_last_facets(job: WindowJob) 
     assert measured.disparities[0].window == pytest.approx(400 / 200)
 
 
+def test_facets_come_from_the_lake(job: WindowJob) -> None:
+    job.groups(old=(750, 2500), young=(1000, 2500))
+    expected = _measured(job)
+    ages = ["old"] * 2500 + ["young"] * 2500
+    lake = job.lake([f"L{number}" for number in range(5000)], age=ages)
+    job.facets([], age=[])
+    assert _measured(job, *lake) == expected
+    assert _measured(job).without_facets == 5000
+
+
+def test_rows_that_are_not_in_the_lake_yet_are_counted_and_those_of_files_are_added(
+    job: WindowJob,
+) -> None:
+    keys = [f"L{number}" for number in range(1000)]
+    job.decisions(keys, [number % 2 == 0 for number in range(1000)])
+    job.facets(keys[400:700], age=["old"] * 300)
+    # Of the lake are 500 rows, of files 200 more: where both have one, the lake's counts.
+    lake = job.lake([*keys[:500], "unasked"], age=["young", "old"] * 250 + ["old"])
+    measured = _measured(job, *lake)
+    assert (measured.rows, measured.without_facets) == (700, 300)
+    change = measured.measurements[0]
+    assert change.rows == 250  # the young, who are all of the lake
+
+
+def test_a_key_of_the_lake_may_be_a_number_and_a_facet_null(job: WindowJob) -> None:
+    contract = two_facets()
+    column_of(contract, "loan_id")["logicalType"] = "integer"
+    job.contract(contract)
+    job.text("bias-rows", "label,predicted_label,age,sex\n" + "1,1,old,f\n0,0,young,m\n" * 200)
+    job.decisions([str(number) for number in range(800)], [number % 4 < 2 for number in range(800)])
+    job.facets(["0", "1"], age=["old", "young"], sex=["f", "f"])
+    lake = job.lake([*range(800)], age=["old", "young"] * 400, sex=[None] * 800)
+    measured = _measured(job, *lake)
+    assert (measured.rows, measured.without_facets) == (2, 798)
+    age, sex = measured.disparities
+    assert age.window == pytest.approx(1)
+    assert sex.window is None
+
+
+def test_another_version_of_the_lake_is_refused(job: WindowJob) -> None:
+    job.groups(**EQUAL)
+    uri, _ = job.lake(["L1"], age=["old"])
+    with pytest.raises(InputError, match="was started for earlier"):
+        job.measure_bias(uri, "earlier")
+    assert not list(job.output("bias").glob("*"))
+
+
 def test_decisions_whose_facets_are_unknown_are_counted_and_in_no_group(job: WindowJob) -> None:
     job.groups(**EQUAL)
     expected = _disparity(job)
@@ -195,14 +241,14 @@ def test_bad_input_is_named_without_a_row(job: WindowJob) -> None:
     job.groups(**EQUAL)
     job.parquet("facets", pa.table({"key": ["k1"], "sex": ["f"]}), file="facets.parquet")
     with pytest.raises(InputError, match=r"facets\.parquet lacks column `age`"):
-        job.run(bias)
+        job.measure_bias()
     job.groups(**EQUAL)
     job.text("bias-rows", "label,predicted_label,age\n1,1,old,secret\n")
     with pytest.raises(InputError, match=r"with 3 columns: .*Expected 3 columns, got 4$"):
-        job.run(bias)
+        job.measure_bias()
     job.bias_section({**FOUR_FIFTHS, "facet": "shoe_size"})
     with pytest.raises(InputError, match=r"bias\.gates\.0\.facet: `shoe_size`"):
-        job.run(bias)
+        job.measure_bias()
     assert not list(job.output("bias").glob("*"))
 
 

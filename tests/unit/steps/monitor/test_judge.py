@@ -6,7 +6,7 @@ import pytest
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.monitoring.result import MonitorResult, read_result
-from sashiko.steps.monitor import bias, judge
+from sashiko.steps.monitor import judge
 from tests.unit.steps.monitor.window_job import ARGUMENTS, END, START, WindowJob, make_job
 
 SHIFTED = (600, 1000, 400)
@@ -29,7 +29,7 @@ def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
     """Runs MonitorBias, and hands its output on."""
     job.reference_groups(old=(900, 3000), young=(900, 3000))
     job.groups(**groups)
-    job.run(bias)
+    job.measure_bias()
     written = (job.output("bias") / "measurements.json").read_text()
     job.text("bias", written, file="measurements.json")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sashiko.core.files import walk_files
 from sashiko.errors import InputError
 from sashiko.monitoring.result import MonitorResult, read_result
-from sashiko.steps.monitor import bias, judge, publish
+from sashiko.steps.monitor import judge, publish
 from tests.unit.contract.documents import column_of, custom, document
 from tests.unit.steps.monitor.window_job import ARGUMENTS, FOUR_FIFTHS, WindowJob
 
@@ -41,7 +41,7 @@ def _stage(job: WindowJob, rows: Rows, cells: Sequence[int]) -> None:
 
 def _run(job: WindowJob) -> MonitorResult:
     """Runs the three steps, and hands each one's output on."""
-    job.run(bias)
+    job.measure_bias()
     measured = (job.output("bias") / "measurements.json").read_text()
     job.text("bias", measured, file="measurements.json")
     job.run(judge, *ARGUMENTS)
@@ -85,5 +85,5 @@ def test_a_damaged_input_is_refused_without_its_content(
     cut = f"1,1,{GROUP},{KEY}\n".encode() if file == "data.csv" else content[: len(content) // 2]
     (job.folder(name) / file).write_bytes(content + cut if file == "data.csv" else cut)
     with pytest.raises(InputError, match=file) as error:
-        job.run(bias)
+        job.measure_bias()
     assert not [word for word in (KEY, GROUP, REST) if word in str(error.value)]

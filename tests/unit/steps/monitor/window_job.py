@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sashiko.contract.derive import arrow_schema
+from sashiko.core.files import sha256_tree
+from sashiko.core.parquet import write_table
 from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
 from sashiko.monitoring.checks import Measurement, MonitorCheck, Outcome
@@ -26,6 +29,9 @@ from sashiko.monitoring.result import (
     write_checks,
     write_drift,
 )
+from sashiko.steps.monitor import bias
+from sashiko.steps.sections import read_contract
+from tests.unit.contract.documents import ROWS
 from tests.unit.steps.bias_folders import Job
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -44,6 +50,23 @@ class WindowJob(Job):
         self._monkeypatch.setenv("OPT_ML", str(self.root))
         self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
         module.main()
+
+    def measure_bias(self, uri: str = "", as_of: str = "none") -> None:
+        """Runs MonitorBias, without an argument on a lake that has nothing yet."""
+        self.run(bias, "--lake-uri", uri or f"duckdb://{self.root}/lake", "--as-of", as_of)
+
+    def lake(self, keys: Sequence[Any], **columns: Sequence[Any]) -> tuple[str, str]:
+        """Loads rows of loans, in the contract's types; returns the lake's URI and version."""
+        self._monkeypatch.setenv("OPT_ML", str(self.root))
+        schema = arrow_schema(read_contract(), "all")
+        given = {"loan_id": keys, **columns}
+        values = {
+            name: given[name] if name in given else [ROWS[name][0]] * len(keys)
+            for name in schema.names
+        }
+        folder = self.root / "lake" / "loans"
+        write_table(folder / "data.parquet", pa.table(values, schema))
+        return f"duckdb://{folder.parent}", sha256_tree(folder)
 
     def bias_section(self, *gates: Any, **changes: Any) -> None:
         self.section("bias", {"gates": gates, "bootstrap_replicates": 1000, **changes})
