@@ -108,20 +108,13 @@ def _served_version(model: "MonitoredModel") -> int:
 
 
 def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Retraining":
-    from sashiko.aws.operations.model_registry import AccountRegistry
     from sashiko.monitoring.retraining import decide_retraining
-    from sashiko.registry.versions import number_in
 
     rules = model.recipe.monitor
     if rules.retrain == "start":  # nothing in an account starts a run by an alarm
         rules = rules.model_copy(update={"retrain": "propose"})
-    versions = AccountRegistry(model.settings).versions(result.group)
-    version = number_in(versions, result.version, group=result.group)
     return decide_retraining(
-        rules,
-        result,
-        model.candidates(version, versions),
-        now=dt.datetime.now(dt.UTC),
+        rules, result, model.candidates(result.version), now=dt.datetime.now(dt.UTC)
     )
 
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
-from sashiko.monitoring.retraining import Candidate
 from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.registry.versions import STANDING_TAG, ModelVersion
 from sashiko.settings.environment import Settings

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
+from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.checks import MonitorCheck, Outcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
 from sashiko.monitoring.quality import LabelSummary, Quality
 from sashiko.monitoring.result import MonitorResult
-from sashiko.monitoring.retraining import Candidate, Retraining, decide_retraining
+from sashiko.monitoring.retraining import Retraining, decide_retraining
 from sashiko.settings.monitor import MonitorSection
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)

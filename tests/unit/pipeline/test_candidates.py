@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.aws.resources.names import pipeline_name
-from sashiko.monitoring.retraining import Candidate
 from sashiko.pipeline.candidates import local_candidates
 from sashiko.pipeline.runner.record import RunRecord, RunStatus, write_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion

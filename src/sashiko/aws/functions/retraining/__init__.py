@@ -1,0 +1,1 @@
+"""The function that decides whether an alarm starts a run of the training pipeline."""
