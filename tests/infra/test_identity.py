@@ -13,7 +13,8 @@ from sashiko_cdk.identity.role_table import FUNCTIONS
 from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 PEOPLE = {
-    "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter",
+    "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "privacy-officer",
+    "promoter",
 }  # fmt: skip
 
 

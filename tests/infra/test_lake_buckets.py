@@ -78,12 +78,14 @@ def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
 
     assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
     # The deployer's own policy allows it a file without rows, once: test_pipeline_places.py.
-    assert let("s3:PutObject", "facets") == {evaluator, "sashiko-dev-deployer"}
-    assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
+    # Of the officer it is the stores of monitoring: there too.
+    officer = "sashiko-dev-privacy-officer"
+    assert let("s3:PutObject", "facets") == {evaluator, officer, "sashiko-dev-deployer"}
+    assert let("s3:GetObject", "facets") == {evaluator, officer, "sashiko-dev-break-glass"}
     assert let("s3:PutObject", "weights") == {evaluator}
     readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
     assert let("s3:GetObject", "weights") == readers
-    monitoring = {"sashiko-dev-monitor", "sashiko-dev-data-scientist"}
+    monitoring = {"sashiko-dev-monitor", "sashiko-dev-data-scientist", officer}
     assert let("s3:PutObject", "monitor") == monitoring | {"sashiko-dev-deployer"}
     assert let("s3:GetObject", "monitor") == monitoring | {evaluator, "sashiko-dev-break-glass"}
 
@@ -151,3 +153,21 @@ def test_each_bucket_is_private_versioned_logged_and_forgets_in_time(templates):
             assert rule["BucketKeyEnabled"] is True
             assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
             assert properties["LoggingConfiguration"]["LogFilePrefix"] == f"{name}/"
+
+
+def test_a_key_that_was_deleted_is_gone_from_old_versions_and_decisions_within_weeks(templates):
+    _, bucket = _buckets(templates("dev")["DataLake"])["snapshots"]
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    days = {
+        rule["Prefix"]: (
+            rule.get("ExpirationInDays"),
+            rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
+        )
+        for rule in rules
+        if "monitor" in rule.get("Prefix", "")
+    }
+    assert days == {
+        "monitor/decisions/": (7, None),
+        "monitor/": (None, 14),
+        "facets/monitor/": (None, 14),
+    }

@@ -9,7 +9,7 @@ import pytest
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.operations.access.policies import covers, statements
 from sashiko.aws.resources.images.job_images import job_images
-from sashiko.aws.resources.names import Bucket, bucket_name
+from sashiko.aws.resources.names import Bucket, bucket_name, monitor_pipeline_name
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 
@@ -213,20 +213,19 @@ def test_who_labels_reads_ledger_and_draws_and_the_bias_evaluator_decisions_alon
     dev: Environment,
 ) -> None:
     bucket = bucket_name(dev.settings, "snapshots")
+    stores = [f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")]
+    decisions = f"monitor/decisions/{GROUP}/an-execution/JoinLabels/decisions"
     readers = {
-        folder: _principals(dev, "s3:GetObject", f"monitor/{GROUP}/{folder}/x", bucket=bucket)
-        for folder in ("ledger", "labels", "draws", "runs")
+        folder: _principals(dev, "s3:GetObject", f"{folder}/x", bucket=bucket)
+        for folder in (*stores, decisions)
     }
-    both = {"monitor", "data-scientist"}
-    assert readers == {
-        "ledger": both, "labels": both, "draws": both, "runs": {"monitor", "bias-evaluator"},
-    }  # fmt: skip
-    writers = {
-        folder: _principals(dev, "s3:PutObject", f"monitor/{GROUP}/{folder}/x", bucket=bucket)
-        for folder in ("ledger", "labels", "draws")
-    }
-    person = {"data-scientist"}
-    assert writers == {"ledger": {"monitor"}, "labels": person, "draws": person}
+    kept = {"monitor", "data-scientist", "privacy-officer"}
+    assert readers == {**dict.fromkeys(stores, kept), decisions: {"monitor", "bias-evaluator"}}
+    ledger, *given = (
+        _principals(dev, "s3:PutObject", f"{folder}/x", bucket=bucket) for folder in stores
+    )
+    assert ledger == {"monitor", "privacy-officer"}
+    assert given == [{"data-scientist", "privacy-officer"}] * 2
     assert "monitor" not in _principals(
         dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
     )
@@ -240,6 +239,26 @@ def test_a_deployer_makes_the_stores_of_the_monitor_and_overwrites_none(dev: Env
     assert not deployer.may("s3:PutObject", f"{labels}x")
     (statement,) = (item for item in deployer.policy if labels in item.resources)
     assert statement.conditions == {"Null": {"s3:if-none-match": "false"}}
+
+
+def test_who_deletes_keys_rewrites_the_stores_and_reads_nothing_else(dev: Environment) -> None:
+    (officer,) = (item for item in dev.principals if item.name == "privacy-officer")
+    bucket = bucket_name(dev.settings, "snapshots")
+    stores = {f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")}
+    stores |= {f"facets/monitor/{GROUP}"}
+    for store in stores:
+        for action in ("s3:GetObject", "s3:PutObject"):
+            users = _principals(dev, action, f"{store}/x.parquet", bucket=bucket)
+            assert "privacy-officer" in users, (action, store)
+    for name in ("raw", "curated", "artifacts", "capture", "snapshots"):
+        paths = dev.object_paths(officer, "s3:GetObject", bucket_name(dev.settings, name))
+        assert {path.rpartition("/")[0] for path in paths} == (
+            stores if name == "snapshots" else set()
+        )
+    pipeline = f"arn:aws:sagemaker:{dev.settings.region}:{dev.settings.account}:pipeline"
+    monitor = f"{pipeline}/{monitor_pipeline_name(dev.settings, dev.settings.recipe)}"
+    assert officer.may("sagemaker:ListPipelineExecutions", monitor)
+    assert not officer.may("sagemaker:StartPipelineExecution", monitor)
 
 
 def test_each_job_may_pull_its_image_and_no_other(

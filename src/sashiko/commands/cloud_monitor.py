@@ -1,6 +1,7 @@
 """`sashiko monitor` for an environment with an account, whose schedule starts the windows."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sashiko.aws.operations.monitored import MonitoredModel
     from sashiko.contract.model import Contract
     from sashiko.monitoring.capture.record import Window
+    from sashiko.monitoring.deletion import DeletedRows
     from sashiko.monitoring.result import MonitorResult
     from sashiko.monitoring.retraining import Retraining
     from sashiko.settings.environment import Settings
@@ -71,6 +73,21 @@ def audit(
         version = number if number is not None else _served_version(model)
         with model.draw(version, window=window, rows=rows) as draw:
             show_draw(draw, out, contract=_contract(model), options=_options(model))
+
+
+def forget(settings: "Settings", recipe: str | None, *, keys: Sequence[str]) -> "DeletedRows":
+    """Deletes what an account's monitoring keeps of keys.
+
+    Raises:
+        InputError: if the caller may not do so, or a window is judged or somebody else changes the
+            stores at the same time.
+    """
+    from sashiko.aws.operations.monitor_deletion import DELETED_BY, delete_keys
+    from sashiko.aws.operations.monitor_files import MonitorFiles
+
+    model = _open(settings, recipe)
+    files = MonitorFiles(model.account, settings, model.recipe, DELETED_BY)
+    return delete_keys(files, keys, now=dt.datetime.now(dt.UTC).replace(microsecond=0))
 
 
 def _open(settings: "Settings", recipe: str | None) -> "MonitoredModel":

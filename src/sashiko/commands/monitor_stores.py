@@ -1,8 +1,9 @@
 """`sashiko monitor audit` and `forget`: rows to label, labels, and what is to be deleted."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,9 @@ from sashiko.commands.options import Environment, Home, RecipeName
 from sashiko.errors import InputError
 from sashiko.pipeline.project import HOME, MONITOR
 from sashiko.settings.environment import load_settings
+
+if TYPE_CHECKING:
+    from sashiko.monitoring.deletion import DeletedRows
 
 
 def audit(
@@ -72,29 +76,32 @@ def forget(
     """Delete what monitoring keeps of keys: answers, labels, facets, and their names in draws.
 
     A window that is read again brings none of them back. Captured requests are not touched:
-    `sashiko clean` deletes them.
+    `sashiko clean` deletes them, in an account their retention does.
     """
+    settings = load_settings(env)
+    if settings.tier == "local":
+        deleted = _forget_here(keys, place=(env, recipe, home))
+    else:
+        deleted = cloud_monitor.forget(settings, recipe, keys=keys)
+    typer.echo(
+        f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
+        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws"
+    )
+
+
+def _forget_here(keys: Sequence[str], *, place: tuple[str, str | None, Path]) -> "DeletedRows":
     from sashiko.monitoring.deletion import delete_rows
     from sashiko.pipeline.runner.lock import run_lock
 
-    if load_settings(env).tier != "local":
-        raise InputError(
-            f"--env {env}: in an account jobs as `monitor` alone write the ledger, so no command "
-            "deletes from it yet (docs/monitoring.md)"
-        )
-    monitored = open_monitored("1d", None, None, place=(env, recipe, home))
+    monitored = open_monitored("1d", None, None, place=place)
     places = monitored.folder.places
     names = ("ledger", "labels", "facets", "draws")
     folders = {name: monitored.folder.path(getattr(places, name)) for name in names}
     now = monitored.window.end
     # Local captures have no retention, so the ledger never forgets what is to stay out.
     retention = now - dt.datetime.fromtimestamp(0, dt.UTC)
-    with run_lock(home / MONITOR, "forget"):
-        deleted = delete_rows(keys, **folders, now=now, retention=retention)
-    typer.echo(
-        f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
-        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws"
-    )
+    with run_lock(monitored.folder.home / MONITOR, "forget"):
+        return delete_rows(keys, **folders, now=now, retention=retention)
 
 
 def _draw(monitored: Monitored, rows: int, out: Path | None) -> None:

@@ -33,13 +33,22 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "pipeline": "SageMaker Pipelines: starts the jobs",
     "pipeline-starter": "Step Functions: starts the pipeline on what was loaded",
     "preflight": "Function: checks a version before it is served",
+    "privacy-officer": "Person: deletes what monitoring keeps of a key",
     "promoter": "Person: copies an approved version from another environment, as pending",
     "registrar": "Jobs: register model packages as pending",
     "registry-reader": "Jobs: find the champion",
     "training": "Jobs: prepare, train, compile, evaluate",
 }
 PEOPLE: frozenset[Role] = frozenset(
-    {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter"}
+    {
+        "approver",
+        "break-glass",
+        "data-scientist",
+        "deployer",
+        "endpoint-deployer",
+        "privacy-officer",
+        "promoter",
+    }
 )
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
@@ -69,6 +78,7 @@ GUARDED: tuple[Role, ...] = (
     "lake-formation",
     "lake-settings",
     "monitor",
+    "privacy-officer",
     "promoter",
     "registrar",
     "training",
@@ -120,6 +130,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "pipeline": (*REGISTER, *APPROVE, *_LAKE),
     "pipeline-starter": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "preflight": (*REGISTER, *APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
+    "privacy-officer": (*REGISTER, *APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
     "promoter": (*APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
     "registrar": (*APPROVE, *JOBS, *_LAKE),
     "registry-reader": (*REGISTER, *APPROVE, *JOBS, *_LAKE),

@@ -6,6 +6,7 @@ from typing import cast, get_args
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
+from sashiko.aws.resources.monitor_places import DECISIONS, FOLDER
 from sashiko.aws.resources.names import MODELS, Bucket, Role, SnapshotView
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED, registering
@@ -21,6 +22,7 @@ __all__ = ["add_buckets"]
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
 _CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
+_DELETED = Duration.days(14)  # in which a store that a job has damaged can be restored
 _READ = ("s3:GetObject*",)
 # Other readers of the lake's objects go through Lake Formation, which acts as the first role.
 _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
@@ -52,19 +54,29 @@ def add_buckets(
         key=snapshots_key,
         logs=logs,
         expiring=[
-            _expires(folder, _SCRATCH)
-            for view in get_args(SnapshotView)
-            for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
+            *(
+                _expires(folder, _SCRATCH)
+                for view in get_args(SnapshotView)
+                for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
+            ),
+            _expires(f"{FOLDER}/{DECISIONS}/", _SCRATCH),
+            # Old versions have the keys that were deleted since. Of two rules the shorter holds
+            # ("How Amazon S3 handles conflicts in lifecycle configurations", S3 User Guide).
+            *(
+                s3.LifecycleRule(prefix=folder, noncurrent_version_expiration=_DELETED)
+                for folder in (f"{FOLDER}/", f"facets/{FOLDER}/")
+            ),
         ],
     )
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
     # The deployer's own policy allows it one file without rows, once.
-    snapshots.only("bias-evaluator", "deployer", actions=["s3:PutObject"], prefix="facets/")
-    snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
+    facets: tuple[Role, ...] = ("bias-evaluator", "privacy-officer")
+    snapshots.only(*facets, "deployer", actions=["s3:PutObject"], prefix="facets/")
+    snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
-    # People label, by the keys of a draw.
-    monitoring: tuple[Role, ...] = ("monitor", "data-scientist")
+    # People label, by the keys of a draw, and delete keys.
+    monitoring: tuple[Role, ...] = ("monitor", "data-scientist", "privacy-officer")
     snapshots.only(*monitoring, "deployer", actions=["s3:PutObject"], prefix="monitor/")
     readers: tuple[Role, ...] = (*monitoring, "bias-evaluator", "break-glass")
     snapshots.only(*readers, actions=_READ, prefix="monitor/")

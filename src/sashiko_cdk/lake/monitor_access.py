@@ -7,7 +7,7 @@ from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import endpoint_name
 from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
-from sashiko.aws.resources.names import Bucket, Role, bucket_name
+from sashiko.aws.resources.names import Bucket, Role, arn, bucket_name, monitor_pipeline_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import Allowed, allow
@@ -43,6 +43,7 @@ class MonitorAccess(Construct):
             ("bias-evaluator", "Reads the decisions of a window", self._bias(places)),
             ("data-scientist", "Reads outcomes, draws rows to label", self._labelling(places)),
             ("deployer", "Makes the empty stores of monitoring", self._staging(places)),
+            ("privacy-officer", "Deletes what is kept of a key", self._deleting(places, recipes)),
         )
         for role, description, statements in policies:
             RolePolicy(
@@ -90,6 +91,29 @@ class MonitorAccess(Construct):
             *self._objects("snapshots", written, ["s3:PutObject"]),
             use_key(self._ml_key, writes=False),
             use_key(self._snapshots_key, writes=True),
+        ]
+
+    def _deleting(
+        self, places: Sequence[MonitorPlaces], recipes: Sequence[Recipe]
+    ) -> Sequence[Allowed]:
+        """Lets a person rewrite the stores without a key, and see whether a window is judged."""
+        kept = (
+            uri for item in places for uri in (item.ledger, item.labels, item.draws, item.facets)
+        )
+        pipelines = [
+            arn(
+                self._settings,
+                "sagemaker",
+                f"pipeline/{monitor_pipeline_name(self._settings, recipe.name)}",
+            )
+            for recipe in recipes
+        ]
+        return [
+            *self._objects(
+                "snapshots", self._folders("snapshots", kept), ["s3:GetObject", "s3:PutObject"]
+            ),
+            use_key(self._snapshots_key, writes=True),
+            allow(["sagemaker:ListPipelineExecutions"], pipelines),
         ]
 
     def _staging(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:

@@ -9,7 +9,8 @@ from sashiko.settings.recipe import Recipe
 
 __all__ = ["MonitorPlaces", "monitor_places"]
 
-_FOLDER: Final = "monitor"
+FOLDER: Final = "monitor"  # of several buckets
+DECISIONS: Final = "decisions"  # below `monitor/` of the snapshots bucket, for all groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class MonitorPlaces:
         ledger: what was decided for which row: no text (`sashiko.monitoring.ledger`).
         labels: labels by key, as they arrive.
         draws: the rows that were drawn to be labelled, a file a period.
-        decisions: the window's decisions by key, for the bias evaluator.
+        decisions: the window's decisions by key, for the bias evaluator; they expire in a week.
         facets: facets by key, as they arrive; for the bias evaluator.
         windows: the outcome of every window; aggregates.
     """
@@ -51,13 +52,13 @@ class MonitorPlaces:
 def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:
     """Returns the places of a recipe's model package group."""
     group = model_package_group_name(settings, recipe.model_package_group)
-    rows = f"{snapshots_uri(settings, _FOLDER)}/{group}"
+    rows = f"{snapshots_uri(settings, FOLDER)}/{group}"
     return MonitorPlaces(
-        decoded=f"s3://{bucket_name(settings, 'capture')}/{_FOLDER}/{group}",
+        decoded=f"s3://{bucket_name(settings, 'capture')}/{FOLDER}/{group}",
         ledger=f"{rows}/ledger",
         labels=f"{rows}/labels",
         draws=f"{rows}/draws",
-        decisions=f"{rows}/runs",
-        facets=f"{snapshots_uri(settings, 'facets')}/{_FOLDER}/{group}",
-        windows=f"s3://{bucket_name(settings, 'artifacts')}/{_FOLDER}/{group}/windows",
+        decisions=f"{snapshots_uri(settings, FOLDER)}/{DECISIONS}/{group}",
+        facets=f"{snapshots_uri(settings, 'facets')}/{FOLDER}/{group}",
+        windows=f"s3://{bucket_name(settings, 'artifacts')}/{FOLDER}/{group}/windows",
     )

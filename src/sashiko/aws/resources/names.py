@@ -36,6 +36,7 @@ Role = Literal[
     "pipeline",
     "pipeline-starter",
     "preflight",
+    "privacy-officer",
     "promoter",
     "registrar",
     "registry-reader",
