@@ -90,7 +90,11 @@ class Pipeline(EnvironmentStack):
             recipes=recipes,
         )
         monitoring = add_monitoring(
-            self, flows=flows, recipes=recipes, artifacts_key_arn=lake.key_arns["ml"]
+            self,
+            flows=flows,
+            recipes=recipes,
+            artifacts_key_arn=lake.key_arns["ml"],
+            logs_key=logs_key,
         )
         starters = [*triggers.machines, *monitoring]
         notifications = Notifications(

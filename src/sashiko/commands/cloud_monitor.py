@@ -128,7 +128,7 @@ def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Ret
     from sashiko.monitoring.retraining import decide_retraining
 
     rules = model.recipe.monitor
-    if rules.retrain == "start":  # nothing in an account starts a run by an alarm
+    if rules.retrain == "start":  # the account has started it, or will in a moment
         rules = rules.model_copy(update={"retrain": "propose"})
     return decide_retraining(
         rules, result, model.candidates(result.version), now=dt.datetime.now(dt.UTC)

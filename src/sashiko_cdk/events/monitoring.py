@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from aws_cdk import Duration
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import endpoint_name, served_package
@@ -11,7 +13,9 @@ from sashiko.aws.resources.names import (
     arn,
     bucket_name,
     etl_name,
+    function_arn,
     monitor_pipeline_name,
+    pipeline_name,
     prefix,
 )
 from sashiko.errors import InputError
@@ -24,6 +28,7 @@ from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
 from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.stack import EnvironmentStack
@@ -44,6 +49,7 @@ def add_monitoring(
     flows: EventFlows,
     recipes: Sequence[Recipe],
     artifacts_key_arn: str,
+    logs_key: kms.IKey,
 ) -> list[StateMachine]:
     """Adds the monitoring of the served version to a stack, where requests are captured.
 
@@ -52,6 +58,7 @@ def add_monitoring(
         flows: the log and the queue of its rules.
         recipes: those of the environment.
         artifacts_key_arn: of the KMS key that outcomes are encrypted with.
+        logs_key: encrypts the log of the function that decides whether an alarm starts a run.
 
     Returns:
         Its state machines; none if nothing is served, or no request captured.
@@ -78,7 +85,23 @@ def add_monitoring(
     ]
     if monitored:
         _check_retention(settings)
+    if any(item.recipe.monitor.retrain == "start" for item in monitored):
+        _add_guard(stack, logs_key)
     return [machine for item in monitored for machine in item.machines]
+
+
+def _add_guard(stack: EnvironmentStack, logs_key: kms.IKey) -> None:
+    PythonFunction(
+        stack,
+        "RetrainGuard",
+        settings=stack.settings,
+        role="retrain-guard",
+        module="sashiko.aws.functions.retraining.handler",
+        description="Decides whether an alarm may start a run; it only reads",
+        timeout=Duration.minutes(2),
+        key=logs_key,
+        removal_policy=stack.removal_policy,
+    )
 
 
 def _check_retention(settings: Settings) -> None:
@@ -108,7 +131,7 @@ class _Monitoring(Construct):
         super().__init__(scope, id)
         self._settings = settings
         self._flows = flows
-        self._recipe = recipe
+        self.recipe = recipe
         self._pipeline = arn(
             settings, "sagemaker", f"pipeline/{monitor_pipeline_name(settings, recipe.name)}"
         )
@@ -128,7 +151,7 @@ class _Monitoring(Construct):
         return f"{prefix(self._settings)}/monitor"
 
     def _starter(self, package_arn: str) -> StateMachine:
-        settings, recipe = self._settings, self._recipe
+        settings, recipe = self._settings, self.recipe
         captures = f"{endpoint_name(settings, recipe)}/"
         return StateMachine(
             self,
@@ -154,12 +177,24 @@ class _Monitoring(Construct):
         )
 
     def _finding_load(self) -> Allowed:
-        table = recipe_table(self._recipe)
+        table = recipe_table(self.recipe)
         job = arn(self._settings, "glue", f"job/{etl_name(self._settings, table)}")
         return allow(["glue:GetJobRuns"], [job])
 
+    def _retraining(self) -> list[Allowed]:
+        """Lets an alarm start one pipeline, and nothing else."""
+        settings, recipe = self._settings, self.recipe
+        if recipe.monitor.retrain != "start":
+            return []
+        pipeline = arn(settings, "sagemaker", f"pipeline/{pipeline_name(settings, recipe.name)}")
+        return [
+            allow(["lambda:InvokeFunction"], [function_arn(settings, "retrain-guard")]),
+            self._finding_load(),
+            allow(["sagemaker:StartPipelineExecution"], [pipeline]),
+        ]
+
     def _publisher(self, key_arn: str) -> StateMachine:
-        settings, recipe = self._settings, self._recipe
+        settings, recipe = self._settings, self.recipe
         windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
         return StateMachine(
             self,
@@ -167,7 +202,9 @@ class _Monitoring(Construct):
             settings=settings,
             name=f"monitor-{recipe.name}-outcome",
             role="monitor-publisher",
-            definition=outcome_flow(settings, recipe, namespace=self._namespace),
+            definition=outcome_flow(
+                settings, recipe, namespace=self._namespace, table=recipe_table(recipe)
+            ),
             log=self._flows.log,
             allowed=[
                 allow(
@@ -183,12 +220,13 @@ class _Monitoring(Construct):
                     conditions={"StringEquals": {"cloudwatch:namespace": self._namespace}},
                     why=_METRICS,
                 ),
+                *self._retraining(),
             ],
             description="Publishes the outcomes of windows",
         )
 
     def _rules(self, starter: StateMachine, publisher: StateMachine) -> None:
-        name = self._recipe.name
+        name = self.recipe.name
         common: Mapping[str, Any] = {
             "settings": self._settings,
             "undelivered": self._flows.undelivered,

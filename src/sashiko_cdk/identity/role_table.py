@@ -37,6 +37,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "promoter": "Person: copies an approved version from another environment, as pending",
     "registrar": "Jobs: register model packages as pending",
     "registry-reader": "Jobs: find the champion",
+    "retrain-guard": "Function: decides whether an alarm may start a run",
     "training": "Jobs: prepare, train, compile, evaluate",
 }
 PEOPLE: frozenset[Role] = frozenset(
@@ -92,6 +93,7 @@ FUNCTIONS: frozenset[Role] = frozenset(
         "lake-probe",
         "lake-settings",
         "preflight",
+        "retrain-guard",
     }
 )
 
@@ -134,6 +136,14 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "promoter": (*APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
     "registrar": (*APPROVE, *JOBS, *_LAKE),
     "registry-reader": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
+    "retrain-guard": (
+        "sagemaker:Create*",
+        "sagemaker:Start*",
+        "sagemaker:Update*",
+        "s3:*",
+        *_LAKE,
+        "iam:PassRole",
+    ),
     "training": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
 }
 # The bucket policies of the lake let these three through, and nobody else is to try.

@@ -40,6 +40,7 @@ Role = Literal[
     "promoter",
     "registrar",
     "registry-reader",
+    "retrain-guard",
     "training",
 ]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
