@@ -27,6 +27,11 @@ from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import ROOT, Emulator, running
 
 AS_OF = "20261125T104500Z"
+LOADED = {
+    "JobRunState": "SUCCEEDED",
+    "Arguments": {"--as-of": AS_OF},
+    "CompletedOn": "2026-11-22T00:00:00Z",
+}
 WEIGHTS = {"config.json": b"{}", "model.safetensors": b"tiny"}
 # A commit during the tests would differ from the deployed one.
 NO_GIT = {"GIT_DIR": "nowhere"}
@@ -182,6 +187,7 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
         {
             "DescribeModelPackage": lambda _: {"CustomerMetadataProperties": metadata},
             "ListObjectsV2": lambda _: {"KeyCount": 1},
+            "GetJobRuns": lambda _: {"JobRuns": [LOADED]},
             "StartPipelineExecution": lambda _: {},
         },
     )
@@ -191,7 +197,8 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
     pipeline = sagemaker.describe_pipeline(PipelineName=request["PipelineName"])
     declared = json.loads(pipeline["PipelineDefinition"])["Parameters"]
     given = {item["Name"]: item["Value"] for item in parameters["PipelineParameters"]}
-    assert set(given) == {item["Name"] for item in declared}
+    assert set(given) == {item["Name"] for item in declared if "DefaultValue" not in item}
+    assert given["AsOf"] == AS_OF
 
     *_, result = windows(14, shifted=10, deploy=5)
     calls = execute(
@@ -231,6 +238,9 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
     assert shown["retraining"]["reasons"][0] == "the last candidate is younger than 28 days"
     page = checkout.folder / f".sashiko/monitor/dev-{GROUP}.html"
     assert f"{GROUP}, version 1" in page.read_text()
+
+    deleted = checkout.sashiko("monitor", "forget", "nobody").stdout
+    assert deleted.startswith("deleted of 1 keys: 0 answers, 0 labels, 0 facets, 0 names in draws")
 
 
 def _show_outcome(checkout: Checkout, result: MonitorResult) -> subprocess.CompletedProcess[str]:
