@@ -34,7 +34,10 @@ _ACCOUNT = "111122223333"  # the account of AWS's documentation
 def recipe_schema() -> dict[str, Any]:
     """A recipe may extend another one, and then needs no key of its own."""
     schema = Recipe.model_json_schema()
-    schema["properties"]["extends"] = {"type": "string", "description": "a recipe to lay this over"}
+    schema["properties"]["extends"] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "a recipe to lay this over, or several: the later over the earlier",
+    }
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
     return schema
 

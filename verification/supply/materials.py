@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.component import Component, ComponentType
 
@@ -27,8 +28,11 @@ def materials() -> Iterator[Component]:
         yield _model(ModelSection.model_validate_json(model))
     seen: dict[str, str] = {}
     for recipe in recipes:
-        # How many of the rows are trained on makes no other data.
-        seen.setdefault(recipe.data.model_dump_json(exclude={"train_rows"}), recipe.name)
+        # How many of the rows are used makes no other data.
+        seen.setdefault(
+            recipe.data.model_dump_json(exclude={"train_rows", "validation_rows", "test_rows"}),
+            recipe.name,
+        )
     for text, name in seen.items():
         yield _data(name, DataSection.model_validate_json(text))
 
@@ -38,6 +42,7 @@ def _model(model: ModelSection) -> Component:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=model.name,
         bom_ref=f"model {model.name}",
+        licenses=[LicenseFactory().make_from_string(model.licence)] if model.licence else [],
         external_references=_references(model.sources),
         components=[
             Component(

@@ -29,7 +29,7 @@ class SplitMeta(Frozen):
     columns: tuple[str, ...]  # of the text
     splits: dict[str, SplitSummary]
     removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
-    removed_over_limit: int  # rows removed from train by `data.train_rows`
+    removed_over_limit: int  # rows removed by the limits of `data`
     dates: SplitDates | None = None  # of a time split; None otherwise, and in older runs
 
 

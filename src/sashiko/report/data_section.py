@@ -116,7 +116,7 @@ def _split_note(meta: SplitMeta) -> str:
         "when an earlier split has its text, so that nothing is tested on what was learned."
     )
     if meta.removed_over_limit:
-        note += f" {meta.removed_over_limit:,} training rows are over the recipe's limit, unused."
+        note += f" {meta.removed_over_limit:,} rows are over the recipe's limits, unused."
     return note
 
 

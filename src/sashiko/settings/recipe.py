@@ -4,7 +4,8 @@ Each section is also a separate file in the configuration channel of the steps t
 a change reruns only the steps that depend on it.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from sashiko.core.yaml_models import Frozen, Layer, parse_override, read_yaml, v
 from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
+from sashiko.settings.causal import LoraSection, PromptSection
 from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
 from sashiko.settings.shifts import ShiftPlan
@@ -31,6 +33,12 @@ class PypiSource(Frozen):
     kind: Literal["pypi"]
     requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._]+$")
     member: str = Field(description="file or folder inside the wheel")
+    gguf_sha256: Sha256 | None = Field(
+        None,
+        exclude_if=lambda digest: digest is None,
+        description="of a model: `member` is a GGUF file of this digest, which is converted to "
+        "safetensors; `files` then are what the conversion writes",
+    )
 
 
 class HuggingFaceSource(Frozen):
@@ -96,8 +104,18 @@ ModelSource = Annotated[
 _DOWNLOADED = ("pypi", "huggingface", "own")
 
 
+def _row_limit(split: str) -> Any:
+    """Returns a field that is serialised only if it is set, so that other recipes stay the same."""
+    return Field(
+        None,
+        gt=0,
+        exclude_if=lambda rows: rows is None,
+        description=f"use at most this many rows of the {split} split",
+    )
+
+
 class DataSection(Frozen):
-    """The sources of the rows, and the number of training rows."""
+    """The sources of the rows, and how many of them to use."""
 
     sources: tuple[Source, ...] = Field(
         min_length=1, description="in order: the first reachable one whose digest matches wins"
@@ -106,6 +124,8 @@ class DataSection(Frozen):
         None, description="of the file; required for a pypi, huggingface or own source"
     )
     train_rows: int | None = Field(None, gt=0, description="use at most this many training rows")
+    validation_rows: int | None = _row_limit("validation")
+    test_rows: int | None = _row_limit("test")
 
     @model_validator(mode="after")
     def _check_pinned_downloads(self) -> "DataSection":
@@ -130,9 +150,22 @@ class TextSection(Frozen):
 
 
 class ModelSection(Frozen):
-    """The pre-trained encoder: its sources and the digest of every file."""
+    """The pre-trained model: its family, licence and sources, and the digest of every file."""
 
     name: str
+    family: Literal["encoder", "causal"] = Field(
+        "encoder",
+        description="encoder: a new head reads the text; causal: an LM answers `prompt`",
+    )
+    licence: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
+        description="SPDX identifier of the licence of the weights; a version needs one that "
+        "`licences` of config/<env>.yaml names",
+    )
+    chat_template_sha256: Sha256 | None = Field(
+        None, description="with `family: causal`: of the tokenizer's chat template, as UTF-8"
+    )
     sources: tuple[ModelSource, ...] = Field(
         min_length=1, description="in order: the first reachable one whose digests match wins"
     )
@@ -152,6 +185,22 @@ class TrainSection(Frozen):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the CPU or GPU has it"
     )
+    accumulation_steps: int = Field(
+        1,
+        ge=1,
+        exclude_if=lambda steps: steps == 1,
+        description="parts of a batch that go through the model one after the other: less memory",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        exclude_if=lambda enabled: not enabled,
+        description="compute activations again in the backward pass: less memory, more time",
+    )
+    lora: LoraSection | None = Field(
+        None,
+        exclude_if=lambda lora: lora is None,
+        description="with `family: causal`: train an adapter, and none of the model's own weights",
+    )
     calibration: Literal["none", "temperature"] = Field(
         "none",
         description="temperature: divide the logits by the number that fits the validation split "
@@ -166,6 +215,29 @@ class Hyperparameters(TrainSection):
 
     max_length: int = Field(ge=8, le=512, description="tokens: the longest compiled sequence")
     truncate: bool
+    prompt: PromptSection | None = Field(None, exclude_if=lambda prompt: prompt is None)
+    chat_template_sha256: Sha256 | None = Field(None, exclude_if=lambda digest: digest is None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode_records(cls, values: Any) -> Any:
+        """Decodes the records, which a training job takes as JSON in a string."""
+        if not isinstance(values, Mapping):
+            return values
+        records = {
+            key: json.loads(value)
+            for key in ("lora", "prompt")
+            if isinstance(value := values.get(key), str)
+        }
+        return {**values, **records}
+
+    def as_strings(self) -> dict[str, str]:
+        """Returns them as a training job takes them: a boolean in lower case, a record as JSON."""
+        values = self.model_dump(mode="json")
+        return {
+            key: json.dumps(value, sort_keys=True) if isinstance(value, bool | dict) else str(value)
+            for key, value in values.items()
+        }
 
 
 class ReweighingSection(Frozen):
@@ -255,6 +327,9 @@ class Recipe(Frozen):
     data: DataSection
     text: TextSection
     model: ModelSection
+    prompt: PromptSection | None = Field(
+        None, description="with `model.family: causal`: the question that the model answers"
+    )
     train: TrainSection = TrainSection()
     reweighing: ReweighingSection = ReweighingSection()
     compile: CompileSection = CompileSection()
@@ -287,38 +362,77 @@ class Recipe(Frozen):
             **self.train.model_dump(),
             max_length=max(self.compile.sequence_lengths),
             truncate=self.text.truncate,
+            prompt=self.prompt,
+            chat_template_sha256=self.model.chat_template_sha256,
         )
+
+    @model_validator(mode="after")
+    def _check_family(self) -> "Recipe":
+        causal = self.model.family == "causal"
+        keys = {
+            "prompt": self.prompt,
+            "train.lora": self.train.lora,
+            "model.chat_template_sha256": self.model.chat_template_sha256,
+        }
+        for key, value in keys.items():
+            if causal and value is None:
+                raise ValueError(f"`model.family: causal` needs `{key}`")
+            if not causal and value is not None:
+                raise ValueError(f"`{key}` goes with `model.family: causal`, and only with it")
+        if causal and self.train.frozen_layers:
+            raise ValueError(
+                "`train.frozen_layers`: with `train.lora` all weights of the model are frozen: "
+                "say 0; `train.lora.layers` limits what is adapted"
+            )
+        return self
 
 
 def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe; `extends: other.yaml` merges it over another one of the same folder.
+    """Reads a recipe; `extends` merges it over another file of the same folder, or over several.
 
-    `overrides` are `key.path=value` strings, which override the file.
+    A file that names a model replaces the section `model` of those below it as a whole, as the
+    digests of two models do not mix. `overrides` are `key.path=value` strings, which override the
+    file.
 
     Raises:
         InputError: with file, key and allowed values, if the recipe is not valid.
     """
-    layers = []
+    layers: list[Layer] = []
     for file in reversed(recipe_files(path)):
         value = read_yaml(file)
         value.pop("extends", None)
+        if _names_model(value):
+            layers = [
+                Layer(layer.source, {k: v for k, v in layer.value.items() if k != "model"})
+                for layer in layers
+            ]
         layers.append(Layer(str(file), value))
     layers += [Layer(f"--set {override}", parse_override(override)) for override in overrides]
     return validate_layers(Recipe, layers)
 
 
 def recipe_files(path: Path) -> tuple[Path, ...]:
-    """Returns a recipe's file and those that it extends, itself first.
+    """Returns a recipe's file and those that it extends, each before those that it is merged over.
 
     Raises:
         InputError: if a file is missing or not a YAML mapping, or `extends` is circular.
     """
-    files = [path]
-    while (parent := read_yaml(files[-1]).get("extends")) is not None:
-        if not isinstance(parent, str) or not parent:
-            raise InputError(f"{files[-1]}: key `extends`: expected a file name")
-        extended = files[-1].parent / parent
-        if extended.resolve() in {file.resolve() for file in files}:
+    return tuple(_files(path, below=()))
+
+
+def _files(path: Path, *, below: tuple[Path, ...]) -> Iterator[Path]:
+    yield path
+    parents = read_yaml(path).get("extends")
+    names = parents if isinstance(parents, list) else [] if parents is None else [parents]
+    for name in reversed(names):
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{path}: key `extends`: expected a file name, or a list of them")
+        extended = path.parent / name
+        if extended.resolve() in {file.resolve() for file in (*below, path)}:
             raise InputError(f"{extended}: key `extends` is circular; remove it from one file")
-        files.append(extended)
-    return tuple(files)
+        yield from _files(extended, below=(*below, path))
+
+
+def _names_model(value: Mapping[str, Any]) -> bool:
+    model = value.get("model")
+    return isinstance(model, Mapping) and "name" in model

@@ -50,7 +50,13 @@ def main() -> None:
                 rows.select(slice_columns(contract)),
             )
         table.check()
-        retained = table.keep(train_rows=data.train_rows)
+        retained = table.keep(
+            {
+                "train": data.train_rows,
+                "validation": data.validation_rows,
+                "test": data.test_rows,
+            }
+        )
         for name in SPLITS:
             check_learnable(name, retained.splits.get(name), contract, split)
         for name in SPLITS:

@@ -27,7 +27,7 @@ class RetainedRows:
     splits: Mapping[str, SplitSummary]  # split name -> its summary; a split without rows has none
     # Later split -> rows removed because an earlier split has their text.
     removed_repeats: dict[str, int]
-    removed_over_limit: int  # rows removed from train by the limit
+    removed_over_limit: int  # rows removed by the limits of the splits
 
 
 @dataclass
@@ -70,16 +70,16 @@ class SplitTable:
                 f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
             )
 
-    def keep(self, *, train_rows: int | None) -> RetainedRows:
+    def keep(self, limits: Mapping[str, int | None]) -> RetainedRows:
         """Decides which rows stay.
 
         A row of a later split is removed if an earlier split has its text: a text that was used
         for training or for the threshold cannot measure quality on new texts. The row in the
         earlier split stays, so that later data never shrinks train.
 
-        At most `train_rows` rows of train stay, those with the lowest SHA-256 of their key. A hash
-        gives an unbiased sample that is stable when other rows are added or removed; the first
-        rows would be the oldest, or those of one branch.
+        `limits` maps a split to the number of rows that may stay, those with the lowest SHA-256 of
+        their key. A hash gives an unbiased sample that is stable when other rows are added or
+        removed; the first rows would be the oldest, or those of one branch.
         """
         self._run(
             "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
@@ -90,18 +90,23 @@ class SplitTable:
             self.contract.label.positive,
         )
         before, after = self._count("rows"), self._count("kept")
-        if train_rows is not None and after["train"] > train_rows:
-            self._run(
-                "CREATE TABLE spare AS SELECT key FROM kept WHERE split = 0 "
-                "ORDER BY sha256('train_rows:' || key) OFFSET $1",
-                train_rows,
-            )
-            self._run("DELETE FROM kept WHERE key IN (SELECT key FROM spare)")
+        for name, most in limits.items():
+            if most is not None and after[name] > most:
+                self._remove_spare(name, most)
         self._check_disjoint()
         return RetainedRows(
             splits=self._summaries(),
             removed_repeats={name: before[name] - after[name] for name in SPLITS[1:]},
-            removed_over_limit=after["train"] - self._count("kept")["train"],
+            removed_over_limit=sum(after.values()) - sum(self._count("kept").values()),
+        )
+
+    def _remove_spare(self, name: str, most: int) -> None:
+        self._run(
+            "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE split = $1 "
+            "ORDER BY sha256($2 || key) OFFSET $3)",
+            SPLITS.index(name),
+            f"{name}_rows:",
+            most,
         )
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:

@@ -32,7 +32,7 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     assert runs.DIGEST in page.text("data")
     assert "age string sensitive facet; for measuring bias" in page.text("data")
     assert "reader string pii personal data; no step reads it" in page.text("data")
-    assert "56 training rows are over the recipe's limit" in page.text("data")
+    assert "56 rows are over the recipe's limits" in page.text("data")
     assert "400 held-out rows, 160 positive" in page.text("quality")
     fairness = page.text("fairness")
     assert "DI age=old predicted positive, group ÷ others" in fairness

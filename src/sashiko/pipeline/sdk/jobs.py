@@ -98,11 +98,7 @@ class Jobs:
     @property
     def hyperparameters(self) -> Mapping[str, str]:
         """Returns the recipe's hyperparameters as the strings that a training job takes."""
-        values = self.recipe.hyperparameters.model_dump(mode="json")
-        return {
-            key: str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in values.items()
-        }
+        return self.recipe.hyperparameters.as_strings()
 
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
         """Stages files for steps to read, and returns the S3 URI of their prefix.
