@@ -15,9 +15,9 @@ from sashiko.settings.recipe import Hyperparameters
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples, read_split, tokenise
 from sashiko.training.loop import Loop
-from sashiko.training.machine import attention, best_device, repeatable, uses_bf16
-from sashiko.training.model import load_classifier, load_tokenizer
+from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.scoring import margins
+from sashiko.training.trainee import load_trainee
 from verification.benchmarks.fine_tuning_job import Job, Watch
 
 
@@ -59,25 +59,14 @@ def main() -> None:
         watch = Watch()
         store = WatchedStore(Path(folder), watch=watch, settings=settings)
         device = best_device()
-        tokenizer = load_tokenizer(Path(job.model))
-        tokenised = partial(
-            tokenise,
-            tokenizer=tokenizer,
-            max_length=settings.max_length,
-            truncate=settings.truncate,
-        )
-        store.pad = tokenizer.pad_token_id
+        trainee = load_trainee(Path(job.model), settings, labels=meta.labels, device=device)
+        tokenised = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
+        store.pad = trainee.pad
         store.validation = tokenised(validation_rows, source="validation")
-        model = load_classifier(
-            Path(job.model),
-            labels=meta.labels,
-            hyperparameters=settings,
-            attention=attention(device, max_length=settings.max_length),
-        ).to(device)
         every = max(1, job.every_rows // settings.batch_size)
         train = tokenised(rows, source="train")
         Loop(
-            model=model,
+            model=trainee.model,
             train=train,
             validation=store.validation,
             pad=store.pad,
@@ -86,7 +75,7 @@ def main() -> None:
             store=store,
             stop=Stop(),
         ).run()
-        store.evaluate(len(train.labels) * settings.epochs, model)
+        store.evaluate(len(train.labels) * settings.epochs, trainee.model)
     watch.write(job.output)
 
 

@@ -1,11 +1,12 @@
-"""Train: fine-tunes the recipe's encoder on the prepared text; reads no facets.
+"""Train: fine-tunes the recipe's model on the prepared text; reads no facets.
 
     python -m sashiko.steps.train
 
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
 hyperparameters as strings; the model goes to `/opt/ml/model`; `metrics.jsonl`, `snapshots.json`
 (the digests of its data), `split.json` (Prepare's summary) and, if the recipe requests it, the
-fitted `temperature.json` go to `/opt/ml/output/data`. After a kill it resumes from
+fitted `temperature.json` go to `/opt/ml/output/data`. Of a causal LM the model is a LoRA adapter,
+which Compile merges into the base model. After a kill it resumes from
 `/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the training is
 complete.
 """
@@ -43,10 +44,10 @@ from sashiko.training import __file__ as training_package
 from sashiko.training.checkpoint import CheckpointStore
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
-from sashiko.training.machine import attention, best_device, repeatable, uses_bf16
-from sashiko.training.model import load_classifier, load_tokenizer, save_model
+from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.scoring import margins
 from sashiko.training.temperature import scale_to_validation, write_temperature
+from sashiko.training.trainee import load_trainee
 
 
 def main() -> None:
@@ -66,18 +67,11 @@ def main() -> None:
     repeatable(seed=settings.seed)
     device = best_device()
     bf16 = uses_bf16(settings.precision, device)
-    tokenizer = load_tokenizer(training_channel("model"))
-    tokenise_rows = partial(
-        tokenise, tokenizer=tokenizer, max_length=settings.max_length, truncate=settings.truncate
-    )
+    trainee = load_trainee(training_channel("model"), settings, labels=meta.labels, device=device)
+    tokenise_rows = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
     train = tokenise_rows(train_rows, source="train", weights=weights)
     validation = tokenise_rows(validation_rows, source="validation")
-    model = load_classifier(
-        training_channel("model"),
-        labels=meta.labels,
-        hyperparameters=settings,
-        attention=attention(device, max_length=settings.max_length),
-    ).to(device)
+    model = trainee.model
     say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
     store = CheckpointStore(
@@ -91,7 +85,7 @@ def main() -> None:
             model=model,
             train=train,
             validation=validation,
-            pad=tokenizer.pad_token_id,
+            pad=trainee.pad,
             hyperparameters=settings,
             bf16=bf16,
             store=store,
@@ -104,11 +98,11 @@ def main() -> None:
 
     if settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
-        validation_margins = margins(model, validation, pad=tokenizer.pad_token_id)
+        validation_margins = margins(model, validation, pad=trainee.pad)
         fit = scale_to_validation(model, validation.labels, validation_margins)
         write_temperature(fit, output_data_dir())
         say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
-    save_model(model, tokenizer, model_dir())
+    trainee.save(model_dir())
     write_metrics(lines, output_data_dir() / "metrics.jsonl")
     write_snapshots(snapshots, output_data_dir())
     write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))

@@ -1,5 +1,6 @@
 """Reads the channels' rows and tokenises them once for all epochs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pyarrow as pa
 
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
+from sashiko.serving.container.prompt import Prompt, RowTokenizer
+
+Tokenize = Callable[[list[str]], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,52 @@ def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]
     return weights
 
 
+def encoder_rows(tokenizer: Any, *, max_length: int, truncate: bool) -> Tokenize:
+    """Returns what tokenizes texts for an encoder, special tokens included.
+
+    Args:
+        tokenizer: of `transformers`.
+        max_length: tokens of a row.
+        truncate: cut longer rows.
+    """
+    limits = {"truncation": True, "max_length": max_length} if truncate else {}
+
+    def tokenize(texts: list[str]) -> list[list[int]]:
+        rows: list[list[int]] = tokenizer(texts, verbose=False, **limits)["input_ids"]
+        return rows
+
+    return tokenize
+
+
+def prompted_rows(model: Path, prompt: Prompt, *, max_length: int, truncate: bool) -> Tokenize:
+    """Returns what tokenizes texts for a causal LM, inside its prompt, as the served model does.
+
+    Args:
+        model: the model's folder.
+        prompt: around each text.
+        max_length: tokens of a row.
+        truncate: cut the end of longer texts.
+    """
+    tokenizer = RowTokenizer(
+        model / "tokenizer.json", max_length=max_length, truncate=truncate, prompt=prompt
+    )
+    return tokenizer.rows
+
+
 def tokenise(
     table: pa.Table,
-    tokenizer: Any,
+    tokenize: Tokenize,
     *,
     source: str,
     max_length: int,
-    truncate: bool,
     weights: npt.NDArray[np.float32] | None = None,
 ) -> Examples:
-    """Tokenises a split for all epochs, each row to `max_length` tokens, special ones included.
+    """Tokenises a split for all epochs.
 
     Raises:
-        InputError: if rows are longer than `max_length` and `truncate` is off.
+        InputError: if rows are longer than `max_length`.
     """
-    texts = table["text"].to_pylist()
-    limits = {"truncation": True, "max_length": max_length} if truncate else {}
-    rows = tokenizer(texts, verbose=False, **limits)["input_ids"]
+    rows = tokenize(table["text"].to_pylist())
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     if lengths.max() > max_length:
         raise InputError(

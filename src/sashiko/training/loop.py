@@ -99,20 +99,26 @@ class Loop:
         from torch.nn.functional import cross_entropy
 
         self.model.train()
-        batch = collate(self.train, rows, pad=self.pad, device=self.model.device)
-        with self._autocast():
-            logits = self.model(**batch.inputs).logits
-        losses = cross_entropy(logits.float(), batch.labels, reduction="none")
-        loss = (losses * batch.weights).sum() / batch.weights.sum()
-        torch.autograd.backward(loss)
+        total = 0.0
+        # Every part counts by its share of the batch's weights, so that their gradients add up to
+        # the batch's own.
+        weight = torch.from_numpy(self.train.weights[rows]).to(self.model.device).sum()
+        for part in np.array_split(rows, min(self.hyperparameters.accumulation_steps, len(rows))):
+            batch = collate(self.train, part, pad=self.pad, device=self.model.device)
+            with self._autocast():
+                logits = self.model(**batch.inputs).logits
+            losses = cross_entropy(logits.float(), batch.labels, reduction="none")
+            loss = (losses * batch.weights).sum() / weight
+            torch.autograd.backward(loss)
+            total += float(loss.item())
+            self._tokens += batch.tokens
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
         for group in optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         optimiser.step()
         optimiser.zero_grad()
-        self._tokens += batch.tokens
-        return float(loss.item())
+        return total
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(

@@ -1,12 +1,13 @@
 """Loads, partly freezes and saves the encoder with its new classification head."""
 
-import shutil
-import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.settings.recipe import Hyperparameters
+from sashiko.training.folders import publish
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -49,21 +50,56 @@ def load_classifier(
             type, the weights cannot be read or do not fit the configuration, or a hyperparameter
             does not fit the model.
     """
+    model = load_pretrained(
+        folder, labels=labels, dropout=hyperparameters.dropout, attention=attention
+    )
+    check_length(model, hyperparameters.max_length)
+    freeze(model, layers=hyperparameters.frozen_layers)
+    return model
+
+
+def load_pretrained(
+    folder: Path,
+    *,
+    labels: tuple[str, str],
+    dropout: float,
+    attention: str | None,
+    architectures: Sequence[str] = (),
+    marks: Mapping[str, bool] = MappingProxyType({}),
+) -> Any:
+    """Loads a model in float32 as a sequence classifier whose head is drawn at random.
+
+    Args:
+        folder: a Hugging Face model folder with safetensors weights.
+        labels: the (negative, positive) label; classes 0 and 1.
+        dropout: replaces each probability of dropout in the configuration.
+        attention: as in `load_classifier`.
+        architectures: the model types that are allowed; empty for any.
+        marks: keys that the saved configuration gets.
+
+    Raises:
+        InputError: as `load_classifier`.
+    """
     _refuse_code(folder)
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
-    from sashiko.serving.container.classifier import longest_input
-
     logging.set_verbosity_error()  # its report on the new head looks like an error
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if architectures and config.model_type not in architectures:
+        raise InputError(
+            f"{folder}: model type `{config.model_type}` is not supported with `family: causal`: "
+            f"choose one of {', '.join(architectures)}"
+        )
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     for name in _dropouts(config):
-        setattr(config, name, hyperparameters.dropout)
+        setattr(config, name, dropout)
+    for name, value in marks.items():
+        setattr(config, name, value)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -83,14 +119,23 @@ def load_classifier(
             f"{str(error).partition(chr(10))[0]}"
         ) from error
     _check_pretrained(model, set(report["missing_keys"]), folder)
-    limit = longest_input(model)
-    if limit is not None and hyperparameters.max_length > limit:
-        raise InputError(
-            f"compile.sequence_lengths go up to {hyperparameters.max_length} tokens, the model "
-            f"reads {limit}: lower them"
-        )
-    freeze(model, layers=hyperparameters.frozen_layers)
     return model
+
+
+def check_length(model: Any, max_length: int) -> None:
+    """Checks that a model reads rows of `max_length` tokens.
+
+    Raises:
+        InputError: if it does not.
+    """
+    from sashiko.serving.container.classifier import longest_input
+
+    limit = longest_input(model)
+    if limit is not None and max_length > limit:
+        raise InputError(
+            f"compile.sequence_lengths go up to {max_length} tokens, the model reads {limit}: "
+            "lower them"
+        )
 
 
 def freeze(model: Any, *, layers: int) -> None:
@@ -120,30 +165,12 @@ def freeze(model: Any, *, layers: int) -> None:
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Writes weights (float32 safetensors), configuration and tokenizer.
 
-    All is written beside `folder` first, so that a full disk leaves nothing half-written in it.
-
     Raises:
-        InputError: if it cannot be written.
+        InputError: if they cannot be written.
     """
-    from safetensors import SafetensorError
-
-    temporary = ""
-    try:
-        temporary = tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-model-")
+    with publish(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        for file in sorted(Path(temporary).iterdir()):
-            file.chmod(0o644)
-            file.replace(folder / file.name)
-    except OSError as error:
-        raise InputError(f"cannot write the model to {folder}: {disk_reason(error)}") from error
-    except SafetensorError as error:
-        raise InputError(
-            f"cannot write the model to {folder}: {error}; free some space and run again"
-        ) from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_code(folder: Path) -> None:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prompt import Prompt, parse_prompt
+
 BUNDLE_FILE = "serving.json"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.bin"
@@ -41,6 +43,7 @@ class Bundle:
         truncate: cut texts that fit no bucket, instead of refusing them.
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
+        prompt: what a causal LM reads beside the text; None for an encoder.
         runtime: the exporter's values for the backend.
     """
 
@@ -52,6 +55,7 @@ class Bundle:
     truncate: bool
     pad_id: int
     buckets: tuple[Bucket, ...]
+    prompt: Prompt | None = None
     runtime: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,4 +91,10 @@ def read_bundle(folder: Path) -> Bundle:
     value = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
     negative, positive = value.pop("labels")
     buckets = tuple(Bucket(**bucket) for bucket in value.pop("buckets"))
-    return Bundle(labels=(negative, positive), buckets=buckets, **value)
+    prompt = value.pop("prompt", None)
+    return Bundle(
+        labels=(negative, positive),
+        buckets=buckets,
+        prompt=prompt and parse_prompt(prompt),
+        **value,
+    )

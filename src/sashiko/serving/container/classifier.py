@@ -11,13 +11,70 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.logging import disable_progress_bar
 
 _WEIGHTS = ".safetensors"
+READS_LAST = "reads_last_token"  # of config.json: the model is a LastTokenClassifier
 
 
 class CompileError(Exception):
     """The model cannot be compiled with these settings; the message names cause and fix."""
+
+
+class LastTokenClassifier(torch.nn.Module):
+    """A causal LM's two answers as logits: the score of each at the last token of the prompt.
+
+    The head has the answers' two rows of the LM's own head, so the softmax of its logits is
+    P(positive answer) among the two. transformers' own forward finds the last token by the id of
+    padding, which in many chat models is the id that ends each message; here the mask tells it.
+    Tokens are never masked: padding comes last, and a causal LM does not look ahead.
+
+    Attributes:
+        config: the model's `config.json`.
+        base_model_prefix: of the parameters below the head.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Wraps a sequence classifier of `transformers` whose head is called `score`."""
+        super().__init__()
+        self.model = model
+        self.config: Any = model.config
+        self.base_model_prefix = f"model.{model.base_model_prefix}"
+
+    @property
+    def base_model(self) -> Any:
+        """The model without its head."""
+        return self.model.base_model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.model.device
+        return device
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """Returns the embeddings of the tokens."""
+        embeddings: torch.nn.Module = self.model.get_input_embeddings()
+        return embeddings
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> SequenceClassifierOutput:
+        """Returns the logits, (batch, 2): the negative answer's and the positive one's.
+
+        Args:
+            input_ids: (batch, length), padded on the right.
+            attention_mask: 1 for a token and 0 for padding, of the same shape.
+        """
+        states = self.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+        last = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[-1])
+        return SequenceClassifierOutput(logits=self.model.score(states.gather(1, last)[:, 0]))
+
+
+def reads_last_token(config: Any) -> bool:
+    """Returns whether a configuration is of a causal LM that Train has adapted."""
+    return bool(getattr(config, READS_LAST, False))
 
 
 class PositiveProbability(torch.nn.Module):
@@ -68,7 +125,10 @@ def load_classifier(folder: Path) -> PositiveProbability:
     if model.config.num_labels != 2:
         raise CompileError(f"the model has {model.config.num_labels} labels, expected 2")
     # The argument of from_pretrained for the type differs between the images' transformers.
-    return PositiveProbability(model.float()).eval()
+    model = model.float()
+    if reads_last_token(model.config):
+        model = LastTokenClassifier(model)
+    return PositiveProbability(model).eval()
 
 
 def refuse_code(folder: Path) -> None:

@@ -8,7 +8,7 @@ from backend import Backend
 from bundle import TOKENIZER_FILE, Bucket, Bundle
 from numpy.typing import NDArray
 from payload import BadRequestError
-from tokenizers import Tokenizer
+from prompt import RowTokenizer
 
 Tokens = Sequence[int]
 # The tokenizer needs 300 bytes per letter and over a second per million letters, even of those that
@@ -29,11 +29,12 @@ class Scorer:
         """
         self._bundle = bundle
         self._backend = backend
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        if bundle.truncate:
-            self._tokenizer.enable_truncation(bundle.max_length)
+        self._tokenizer = RowTokenizer(
+            folder / TOKENIZER_FILE,
+            max_length=bundle.max_length,
+            truncate=bundle.truncate,
+            prompt=bundle.prompt,
+        )
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Returns each text's probability of the positive label, in the order of the texts.
@@ -59,8 +60,7 @@ class Scorer:
             # A text over the limit is alone in its slice.
             if len(batch[0]) > MAX_LETTERS and not self._bundle.truncate:
                 raise _too_long(f"{len(batch[0]):,} letters", f"{MAX_LETTERS:,}", position)
-            for encoding in self._tokenizer.encode_batch([text[:MAX_LETTERS] for text in batch]):
-                tokens: Tokens = encoding.ids
+            for tokens in self._tokenizer.rows([text[:MAX_LETTERS] for text in batch]):
                 if len(tokens) > self._bundle.max_length:
                     limit = str(self._bundle.max_length)
                     raise _too_long(f"{len(tokens)} tokens", limit, position)

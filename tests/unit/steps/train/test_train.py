@@ -11,7 +11,7 @@ from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier
-from sashiko.training.examples import read_split, tokenise
+from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer
 from sashiko.training.scoring import margins
@@ -82,7 +82,8 @@ def _margins(root: Path) -> np.ndarray:
     channels = root / "input" / "data"
     tokenizer = load_tokenizer(channels / "model")
     rows = read_split(channels / "validation")
-    examples = tokenise(rows, tokenizer, source="validation", max_length=32, truncate=False)
+    tokenize = encoder_rows(tokenizer, max_length=32, truncate=False)
+    examples = tokenise(rows, tokenize, source="validation", max_length=32)
     with torch.no_grad():
         return margins(model, examples, pad=tokenizer.pad_token_id)
 

@@ -1,0 +1,100 @@
+"""The Train step on a tiny random Llama: LoRA in the same loop as an encoder's training."""
+
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from sashiko.core.files import sha256_tree
+from sashiko.training.loop import Loop
+from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
+from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
+
+_SETTINGS = causal_hyperparameters() | {"max_length": "64"}
+_STEP = Loop._step
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llama")
+    save_llama(folder, [" ".join(PLAIN), " ".join(GOOD), " ".join(BAD)])
+    return folder
+
+
+def _losses(root: Path) -> list[float | None]:
+    return [line["train_loss"] for line in metric_lines(root)]
+
+
+def test_it_learns_and_the_same_seed_gives_the_same_bytes(job: Job, run: Train) -> None:
+    one, other = (job(name, **_SETTINGS, epochs="6") for name in ("one", "other"))
+    run(one)
+    run(other)
+    assert sha256_tree(one / "model") == sha256_tree(other / "model")
+    losses = _losses(one)
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("step", [2, 8, 13])
+def test_a_killed_training_resumes_to_the_same_bytes(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    whole, killed = job("whole", **_SETTINGS), job("killed", **_SETTINGS)
+    run(whole)
+
+    def die(self, rows, done, optimiser):
+        loss = _STEP(self, rows, done, optimiser)
+        if done + 1 == step:
+            raise MemoryError
+        return loss
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Loop, "_step", die)
+        run(killed)
+    run(killed)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert metric_lines(killed) == metric_lines(whole)
+
+
+def test_a_checkpoint_holds_the_adapter_and_none_of_the_base_models_weights(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = job(**_SETTINGS)
+
+    def die(self, rows, done, optimiser):
+        if done == 6:
+            raise MemoryError
+        return _STEP(self, rows, done, optimiser)
+
+    monkeypatch.setattr(Loop, "_step", die)
+    with pytest.raises(MemoryError):
+        run(root)
+    with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:
+        weights = {name for name in file.keys() if name.startswith("model.")}  # noqa: SIM118
+    assert weights
+    assert all(".lora_" in name for name in weights)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"accumulation_steps": "4"}, {"gradient_checkpointing": "true"}],
+    ids=["accumulation", "checkpointing"],
+)
+def test_less_memory_gives_the_same_losses(job: Job, run: Train, setting: dict[str, str]) -> None:
+    settings = _SETTINGS | {"dropout": "0"}
+    plain, sparing = job("plain", **settings), job("sparing", **settings, **setting)
+    run(plain)
+    run(sparing)
+    assert _losses(sparing) == pytest.approx(_losses(plain), abs=1e-3)
+
+
+def test_the_temperature_becomes_part_of_the_adapters_head(job: Job, run: Train) -> None:
+    plain, scaled = job("plain", **_SETTINGS), job("scaled", **_SETTINGS, calibration="temperature")
+    run(plain)
+    run(scaled)
+    heads = []
+    for root in (plain, scaled):
+        with safe_open(root / "model" / "adapter_model.safetensors", framework="pt") as file:
+            heads.append(file.get_tensor("base_model.model.score.weight"))
+    ratio = heads[0] / heads[1]
+    assert ratio.std() < 1e-4
+    assert abs(float(ratio.mean()) - 1) > 1e-3
