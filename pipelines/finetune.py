@@ -63,6 +63,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     pre_bias = bias.pre_training() if bias else None
     weights = bias.weights(prepare) if bias else None
     weights_input = {"weights": output_uri(weights, "weights")} if weights else {}
+    base = weights_uri(settings, recipe)
+    # A causal LM is trained by an adapter, which only its base model makes whole.
+    base_input = {"base": base} if recipe.model.family == "causal" else {}
     train = jobs.training(
         "Train",
         role="training",
@@ -72,7 +75,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "validation": output_uri(prepare, "validation"),
             **weights_input,
             "meta": output_uri(prepare, "meta"),
-            "model": weights_uri(settings, recipe),
+            "model": base,
         },
         hyperparameters=jobs.hyperparameters,
         # The URI names the recipe and the job that prepared these rows. SageMaker's cache key of
@@ -93,6 +96,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         inputs={
             "code": jobs.channel("code", serving_code(recipe.compile.target)),
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            **base_input,
         },
         outputs=("artifact", "lock"),
         environment=images.serving.lock_environment(),
@@ -131,6 +135,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         config=("contract", "compile", "explain", "text"),
         inputs={
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            **base_input,
             "data": rows,
             "test": output_uri(prepare, "test"),
             "predictions": output_uri(evaluate, "predictions"),

@@ -32,6 +32,7 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
         *_facets(recipe, contract),
         *_intersections(recipe, contract),
         *_template(recipe, contract),
+        *_answers(recipe, contract),
     ]
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -69,6 +70,11 @@ def _target(recipe: Recipe) -> Iterator[str]:
     except InputError as error:
         yield str(error)
         return
+    if target.encoders_only and recipe.model.family == "causal":
+        yield (
+            f"key `compile.target`: {name} serves encoders only, and `model.family` is "
+            "causal: choose cpu or gpu"
+        )
     for option in get_args(CompileOption):
         value = getattr(recipe.compile, option)
         if value != "none" and option not in target.options:
@@ -139,3 +145,13 @@ def _template(recipe: Recipe, contract: Contract) -> Iterator[str]:
                 f"key `text.template`: {{{column}}} is no text column of "
                 f"{recipe.contract}; its text columns: {', '.join(contract.text_columns)}"
             )
+
+
+def _answers(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """Checks that a prompt has an answer for each of the contract's two labels."""
+    labels = (contract.label.negative, contract.label.positive)
+    if recipe.prompt and set(recipe.prompt.answers) != set(labels):
+        yield (
+            f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "
+            f"{recipe.contract} are {' and '.join(labels)}"
+        )

@@ -10,6 +10,26 @@ from sashiko.core.yaml_models import validate
 LOCK_FILE = "compile-lock.json"
 
 
+class CausalLock(BaseModel):
+    """What a causal LM was merged of.
+
+    Attributes:
+        base: file name -> hex SHA-256 of the base model.
+        adapter_sha256: of the LoRA adapter.
+        merge_difference: the largest one of a probability, merged against apart, in float32.
+        answers: token ids of the negative and the positive answer.
+        chat_template_sha256: of the chat template around the text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    base: dict[str, str]
+    adapter_sha256: str
+    merge_difference: float
+    answers: tuple[int, int]
+    chat_template_sha256: str
+
+
 class CompileLock(BaseModel):
     """The content of `compile-lock.json`, which `serving/container/lock.py` writes.
 
@@ -28,6 +48,7 @@ class CompileLock(BaseModel):
         weights_sha256: of the trained model's `model.safetensors`.
         artifact: name -> hex SHA-256 of each file in the artifact.
         artifact_sha256: of `model.tar.gz` itself.
+        causal: of a causal LM, what it was merged of; None for an encoder.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,6 +66,7 @@ class CompileLock(BaseModel):
     weights_sha256: str
     artifact: dict[str, str]
     artifact_sha256: str
+    causal: CausalLock | None = None
 
     def facts(self) -> dict[str, str]:
         """Returns the values that a registry shows, short enough for tags and metadata."""
@@ -58,6 +80,14 @@ class CompileLock(BaseModel):
             "compile.batch_sizes": " ".join(map(str, self.batch_sizes)),
             "compile.sequence_lengths": " ".join(map(str, self.sequence_lengths)),
             "compile.weights_sha256": self.weights_sha256,
+            **(
+                {
+                    "compile.adapter_sha256": self.causal.adapter_sha256,
+                    "compile.answers": " ".join(map(str, self.causal.answers)),
+                }
+                if self.causal
+                else {}
+            ),
         }
         return {key: value for key, value in facts.items() if value}
 

@@ -34,6 +34,7 @@ class Target:
         accelerated: whether it needs a device that jobs and laptops lack. The artifact then also
             contains the trained model, which Evaluate scores on a CPU; DeviceCheck bounds the
             difference on the device.
+        encoders_only: whether it cannot serve causal LMs.
         options: the target-specific keys of the recipe's `compile` section that it supports.
         ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
         cores: instance type -> accelerator cores, each with a worker process; one worker on others.
@@ -49,6 +50,7 @@ class Target:
     families: tuple[str, ...]
     instance_type: str
     accelerated: bool = False
+    encoders_only: bool = False
     options: tuple[CompileOption, ...] = ()
     ami: str | None = None
     cores: Mapping[str, int] = field(default_factory=dict)

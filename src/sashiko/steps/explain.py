@@ -79,13 +79,13 @@ def main() -> None:
     selection = select_rows(effort)
     pieces = read_pieces(selection.table["key"], contract, text)
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
-        unpack(processing_input("model") / "model.tar.gz", Path(name))
-        model = ExplainedModel(Path(name))
+        model = ExplainedModel(trained_model(Path(name)))
     rows = read_tokens(
         pieces,
         model.tokenizer,
         max_length=max(compile_.sequence_lengths),
         truncate=text.truncate,
+        prompt=model.prompt,
     )
     difference = check_same_model(model, rows, selection, rounded=compile_.quantization != "none")
     say(f"attributing {len(rows)} rows in {effort.steps} steps each")
@@ -118,6 +118,26 @@ def main() -> None:
     write_lines(swapped_texts, processing_output("texts") / SWAPS_FILE)
     for sentence in (*figures.warnings, *figures.notes):
         say(sentence)
+
+
+def trained_model(scratch: Path) -> Path:
+    """Unpacks the model that Train wrote; an adapter is merged into its base model.
+
+    Raises:
+        InputError: if it is damaged, or the adapter is not of this base model.
+    """
+    from sashiko.serving.container.adapter import AdapterError, is_adapter, merge  # imports torch
+
+    folder = scratch / "trained"
+    unpack(processing_input("model") / "model.tar.gz", folder)
+    if not is_adapter(folder):
+        return folder
+    merged = scratch / "merged"
+    try:
+        merge(folder, processing_input("base"), merged)
+    except AdapterError as error:
+        raise InputError(str(error)) from error
+    return merged
 
 
 def check_same_model(

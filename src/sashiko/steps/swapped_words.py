@@ -3,6 +3,7 @@
 from sashiko.clarify.explain.attribution import ExplainedModel
 from sashiko.clarify.explain.check_records import FacetSwap, SwappedText
 from sashiko.clarify.explain.counterfactual import swap_check
+from sashiko.clarify.explain.tokens import token_ids
 from sashiko.contract.model import Contract
 from sashiko.settings.recipe import TextSection
 from sashiko.steps.explained_rows import Effort, RowSelection, read_pieces
@@ -29,7 +30,7 @@ def swap_words(
             rows,
             # A replacement may have more tokens than the word, so the text is truncated.
             probabilities=lambda texts: model.probabilities(
-                model.tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+                token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
             ),
             threshold=selection.threshold,
             most=effort.swap_rows,

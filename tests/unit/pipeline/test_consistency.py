@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from sashiko.core.yaml_models import deep_merge
 from sashiko.errors import InputError
 from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.bias import BiasSection
@@ -121,3 +122,18 @@ def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
     config = recipe(**UNJUDGED)
     assert Recipe.model_validate(config.model_dump(mode="json")) == config
     assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
+
+
+def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lms(
+    tmp_path: Path,
+) -> None:
+    keys = {
+        "model": {"family": "causal", "chat_template_sha256": "a" * 64},
+        "train": {"frozen_layers": 0, "lora": {}},
+        "prompt": {"template": "{text}?", "answers": {"false": "no", "true": "yes"}},
+        "compile": {"target": "inf2"},
+    }
+    causal = Recipe.model_validate(deep_merge(recipe().model_dump(mode="json"), keys))
+    text = problems(tmp_path, causal)
+    assert "key `prompt.answers`: it is for false, true; the labels of" in text
+    assert "key `compile.target`: inf2 serves encoders only" in text

@@ -16,6 +16,7 @@ from sashiko.clarify.explain.shapley import shapley_values
 from sashiko.clarify.explain.tokens import Row
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.serving.container.prompt import read_prompt
 from sashiko.training.machine import best_device
 from sashiko.training.model import load_tokenizer
 
@@ -46,6 +47,7 @@ class ExplainedModel:
     Attributes:
         tokenizer: the model's tokenizer.
         baseline: the token that replaces each word in the baseline.
+        prompt: of a causal LM, the tokens around each text.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,15 +62,21 @@ class ExplainedModel:
         )
 
         self.tokenizer = load_tokenizer(folder)
+        self.prompt = read_prompt(folder)
         try:
             model = load_classifier(folder).classifier
         except (CompileError, OSError) as error:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
-        # The mask token occurs in pre-training; padding is never attended to.
-        self.baseline = self.tokenizer.mask_token or self.tokenizer.pad_token
-        if self.baseline is None or self.tokenizer.pad_token_id is None:
+        # The mask token occurs in pre-training; padding is never attended to. Many causal LMs have
+        # neither, and pad with the token that ends a message.
+        tokens = self.tokenizer
+        blank = tokens.mask_token or tokens.pad_token or (self.prompt and tokens.eos_token)
+        if not blank:
             raise InputError("the model's tokenizer has no padding token: batches cannot be padded")
+        self.baseline: str = blank
+        pad = tokens.eos_token_id if tokens.pad_token_id is None else tokens.pad_token_id
+        self._pad_id: int = pad
 
     def attribute(self, rows: Sequence[Row], *, steps: int) -> tuple[RowAttribution, ...]:
         """Attributes each row's score to its tokens.
@@ -157,7 +165,7 @@ class ExplainedModel:
         import torch
 
         shape = (len(rows), max(len(row) for row in rows))
-        ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
+        ids = np.full(shape, self._pad_id, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         for position, row in enumerate(rows):
             ids[position, : len(row)] = row

@@ -1,7 +1,7 @@
 """Tokenised rows, with the column that each token comes from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from sashiko.clarify.explain.record import TEMPLATE
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.serving.container.prompt import Prompt
 
 Piece = tuple[str | None, str]  # column, or None for the template's own words; text
 
@@ -51,7 +52,12 @@ class Row:
 
 
 def read_tokens(
-    rows: Sequence[tuple[Piece, ...]], tokenizer: Any, *, max_length: int, truncate: bool
+    rows: Sequence[tuple[Piece, ...]],
+    tokenizer: Any,
+    *,
+    max_length: int,
+    truncate: bool,
+    prompt: Prompt | None = None,
 ) -> tuple[Row, ...]:
     """Tokenises texts and finds the piece that each token came from.
 
@@ -60,27 +66,65 @@ def read_tokens(
         tokenizer: a fast tokenizer of `transformers`, which returns character offsets.
         max_length: the longest row in tokens, special tokens included.
         truncate: cut longer rows instead of refusing them.
+        prompt: of a causal LM; its tokens stand around the text's and count as special ones.
 
     Raises:
         InputError: if a row is longer than `max_length` and `truncate` is off.
     """
     texts = ["".join(text for _, text in row) for row in rows]
-    lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
-    if max(lengths) > max_length and not truncate:
+    options, room = _options(prompt), max_length - (prompt.size if prompt else 0)
+    lengths = [len(ids) for ids in tokenizer(texts, verbose=False, **options)["input_ids"]]
+    if max(lengths) > room and not truncate:
         raise InputError(
-            f"a text has {max(lengths)} tokens, more than the {max_length} of the longest "
-            "compile.sequence_lengths: raise it, or set text.truncate: true"
+            f"a text has {max(lengths) + max_length - room} tokens, more than the {max_length} of "
+            "the longest compile.sequence_lengths: raise it, or set text.truncate: true"
         )
     encoding = tokenizer(
         texts,
         truncation=True,
-        max_length=max_length,
+        max_length=room,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
+        **options,
     )
     return tuple(
-        _row(pieces, encoding, index, is_cut=lengths[index] > max_length)
+        _inside(prompt, _row(pieces, encoding, index, is_cut=lengths[index] > room))
         for index, pieces in enumerate(rows)
+    )
+
+
+def token_ids(
+    texts: Sequence[str], tokenizer: Any, *, max_length: int, prompt: Prompt | None
+) -> list[Ints]:
+    """Returns the ids of texts as the model reads them, cut to `max_length` tokens."""
+    options, room = _options(prompt), max_length - (prompt.size if prompt else 0)
+    rows: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=room, **options)[
+        "input_ids"
+    ]
+    return [np.array(prompt.around(row) if prompt else row, dtype=np.int64) for row in rows]
+
+
+def _options(prompt: Prompt | None) -> Mapping[str, bool]:
+    """Returns how texts are tokenized: inside a prompt as `RowTokenizer` does."""
+    return {"add_special_tokens": False, "split_special_tokens": True} if prompt else {}
+
+
+def _inside(prompt: Prompt | None, row: Row) -> Row:
+    """Puts the prompt's tokens around a row's, as special ones without characters."""
+    if prompt is None:
+        return row
+    sizes = (len(prompt.prefix), len(prompt.suffix))
+
+    def pad(values: Ints, blank: int) -> Ints:
+        return np.pad(values, sizes, constant_values=blank)
+
+    return replace(
+        row,
+        ids=np.array(prompt.around(row.ids.tolist()), dtype=np.int64),
+        starts=pad(row.starts, 0),
+        ends=pad(row.ends, 0),
+        pieces_of=pad(row.pieces_of, -1),
+        words=pad(row.words, -1),
     )
 
 

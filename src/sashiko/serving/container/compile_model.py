@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from adapter import AdapterError, is_adapter
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
 from classifier import CompileError, PositiveProbability, load_classifier
 from export import MODEL_FILE, export
 from lock import write_lock
+from merge import Merge, merge_model
 from pack import pack
+from prompt import read_prompt
 from tar_reader import ArchiveError, unpack
 from verify import largest_difference
 
@@ -60,6 +63,10 @@ def compile_job(job: Job) -> None:
         artifact.mkdir()
         _log("unpacking the model")
         _unpack(job.input("model") / "model.tar.gz", source)
+        merge = None
+        if is_adapter(source):
+            _log("merging adapter and base model")
+            source, merge = _merge(source, job.input("base"), Path(scratch, "merged"))
         model = load_classifier(source)
         _log(f"exporting for {settings['target']}")
         exported = export(model, source, artifact, settings, target)
@@ -72,6 +79,7 @@ def compile_job(job: Job) -> None:
             truncate=text["truncate"],
             pad_id=model.config.pad_token_id or 0,
             buckets=exported.buckets,
+            prompt=read_prompt(source),
             runtime=exported.runtime,
         )
         write_bundle(bundle, artifact)
@@ -89,6 +97,7 @@ def compile_job(job: Job) -> None:
             weights=source / MODEL_FILE,
             artifact=artifact,
             archive=archive,
+            merge=merge,
         )
         _publish(archive, job.output("artifact") / "model.tar.gz")
 
@@ -100,6 +109,15 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise CompileError(f"{archive} cannot be unpacked: {error}") from error
     except FileNotFoundError as error:
         raise CompileError(f"{archive} does not exist: run Train again") from error
+
+
+def _merge(source: Path, base: Path, folder: Path) -> tuple[Path, Merge]:
+    try:
+        merge = merge_model(source, base, folder)
+    except AdapterError as error:
+        raise CompileError(str(error)) from error
+    _log(f"merged and apart, a probability differs by {merge.difference:.1e} at most")
+    return folder, merge
 
 
 def _measure_difference(

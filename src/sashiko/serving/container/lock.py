@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export import Exported
+from merge import Merge
 from pack import files_of, sha256
 
 LOCK_FILE = "compile-lock.json"
@@ -24,6 +25,7 @@ def write_lock(
     weights: Path,
     artifact: Path,
     archive: Path,
+    merge: Merge | None = None,
 ) -> None:
     """Writes `compile-lock.json`.
 
@@ -38,6 +40,7 @@ def write_lock(
         weights: the trained model's file.
         artifact: the artifact's folder.
         archive: the packed artifact.
+        merge: of a causal LM, what its weights were merged of.
     """
     lock = {
         "target": settings["target"],
@@ -56,6 +59,18 @@ def write_lock(
         "weights_sha256": sha256(weights),
         "artifact": {name: sha256(artifact / name) for name in files_of(artifact)},
         "artifact_sha256": sha256(archive),
+        "causal": merge and _causal(merge),
     }
     text = json.dumps(lock, indent=2, sort_keys=True) + "\n"
     (folder / LOCK_FILE).write_text(text, encoding="utf-8")
+
+
+def _causal(merge: Merge) -> Mapping[str, Any]:
+    """Returns what a causal LM was merged of; `weights_sha256` is of the merged weights."""
+    return {
+        "base": dict(merge.base),
+        "adapter_sha256": merge.adapter_sha256,
+        "merge_difference": merge.difference,
+        "answers": list(merge.prompt.answers),
+        "chat_template_sha256": merge.prompt.chat_template_sha256,
+    }

@@ -12,6 +12,7 @@ TARGET = Target(
     families=("inf2",),
     instance_type="ml.inf2.xlarge",
     accelerated=True,
+    encoders_only=True,
     options=("auto_cast",),
     # Without it a container gets driver 2.10, which cannot load an artifact of this SDK
     # (awslabs/llm-hosting-container #156).
