@@ -1,13 +1,15 @@
 """What makes a run take seconds: a random encoder, few rows, and a recipe that any model passes."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files
+from sashiko.core.yaml_models import deep_merge
 from sashiko.data.lake import generate
 from tests.e2e.project import GROUP, ROOT, Project, bucket
 
@@ -45,16 +47,19 @@ def install_encoder(project: Project, encoder: Path) -> dict[str, Any]:
     weights = project.home / "s3" / bucket() / "weights" / sha256_bytes(canonical_json(files))[:16]
     shutil.copytree(encoder, weights)
     nowhere = {"kind": "pypi", "requirement": "not-a-package==0.0", "member": "nothing"}
-    return {"name": "tiny", "sources": [nowhere], "files": files}
+    return {"name": "tiny", "licence": "Apache-2.0", "sources": [nowhere], "files": files}
 
 
-def make_project(root: Path, *, encoder: Path, rows: Path) -> Project:
+def make_project(
+    root: Path, *, encoder: Path, rows: Path, changes: Mapping[str, Any] = MappingProxyType({})
+) -> Project:
     """Copies the repository's files to `root` and adds the tiny recipe.
 
     Args:
         root: a folder that does not exist yet.
         encoder: the model's files; they are put where a download would put them.
         rows: the raw data.
+        changes: merged over the recipe.
     """
     project = copy_repository(root)
     shutil.copy(root / "contracts/complaints.odcs.yaml", root / "contracts/tiny.odcs.yaml")
@@ -63,6 +68,7 @@ def make_project(root: Path, *, encoder: Path, rows: Path) -> Project:
         "data": {"sources": [{"kind": "file", "path": f"rows{rows.suffix}"}]},
         "model": install_encoder(project, encoder),
     }
+    recipe = deep_merge(recipe, changes)
     (root / "recipes/tiny.yaml").write_text(yaml.safe_dump(recipe))
     return project
 

@@ -82,6 +82,7 @@ class Settings(Frozen):
             measures no latency; or `off`, which is recorded with the model and which tier `prod`
             refuses.
         package_index: where image builds install packages from; null is PyPI.
+        licences: SPDX identifiers of the licences that a registered model's weights may have.
         image_digests: name in aws/resources/images/images.yaml -> pinned digest of that AWS image;
             `sashiko images` prints how to look it up.
     """
@@ -109,6 +110,9 @@ class Settings(Frozen):
     promotion: PromotionSection
     device_check: DeviceCheck
     package_index: PackageIndex | None
+    licences: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")], ...] = Field(
+        min_length=1
+    )
     image_digests: dict[ImageName, ImageDigest]
 
     @field_validator("environment")

@@ -45,7 +45,8 @@ from sashiko.registry.versions import (
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
-from sashiko.settings.recipe import ReweighingSection, TrainSection
+from sashiko.settings.recipe import ModelSection, ReweighingSection, TrainSection
+from sashiko.steps.base_model import check_base_model
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar
@@ -74,6 +75,7 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         card=read_section(CardSection, "card"),
         train=read_section(TrainSection, "train"),
         reweighing=read_section(ReweighingSection, "reweighing"),
+        model=read_section(ModelSection, "model"),
         git_sha=source["git_sha"] + ("-dirty" if source["dirty"] else ""),
         bias_not_judged=bias_not_judged,
     )
@@ -177,6 +179,7 @@ def main() -> None:
     """Writes `registration.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--registry", required=True, help=KINDS)
+    parser.add_argument("--licences", required=True, help="SPDX identifiers that are allowed")
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
@@ -192,6 +195,7 @@ def main() -> None:
 
     sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
     lock = read_lock(processing_input("lock"))
+    check_base_model(sources.model, lock, licences=arguments.licences.split(","))
     monitoring = {
         name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
     }

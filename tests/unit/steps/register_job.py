@@ -29,6 +29,10 @@ SECTIONS: Mapping[str, Mapping[str, object]] = {
     },
     "train": {"epochs": 2},
     "reweighing": {"facets": ["region"], "strength": 1.5},
+    "model": {
+        "name": "tiny", "licence": "Apache-2.0", "files": {"model.safetensors": "a" * 64},
+        "sources": [{"kind": "file", "path": "models/tiny"}],
+    },
 }  # fmt: skip
 TRAINING, FACETS = DIGEST, "f" * 64  # of the run's snapshots
 READ = {

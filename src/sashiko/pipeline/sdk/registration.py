@@ -79,9 +79,10 @@ class Registration:
             "Register",
             module="sashiko.steps.register",
             role="registrar",
-            config=("contract", "card", "train", "reweighing"),
+            config=("contract", "card", "train", "reweighing", "model"),
             arguments=[
                 "--registry", self.registry,
+                "--licences", ",".join(settings.licences),
                 "--model-package-group", self._group(),
                 "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "--recipe", self.jobs.recipe.name,

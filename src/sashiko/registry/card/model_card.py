@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sashiko.clarify.explain.record import Explanations
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
+from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.core.yaml_models import validate
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
@@ -31,7 +32,7 @@ from sashiko.registry.card.content import (
     TrainingJobDetails,
 )
 from sashiko.settings.card import CardSection
-from sashiko.settings.recipe import ReweighingSection, TrainSection
+from sashiko.settings.recipe import ModelSection, ReweighingSection, TrainSection
 
 CARD_FILE = "model-card.json"
 _LONG = 2048
@@ -53,6 +54,7 @@ class CardSources:
     card: CardSection
     train: TrainSection
     reweighing: ReweighingSection
+    model: ModelSection
     git_sha: str
     bias_not_judged: str  # the recipe's reason; empty if bias was judged
 
@@ -179,6 +181,9 @@ def _details(sources: CardSources) -> dict[str, str]:
         "data": contract.description,
         "data_sha256": sources.snapshot.sha256,
         "data_as_of": sources.snapshot.as_of,
+        "base_model": sources.model.name,
+        "base_model_licence": sources.model.licence or "not stated",
+        "base_model_sha256": sha256_bytes(canonical_json(sources.model.files)),
         "git_sha": sources.git_sha,
         "device_check": _device(sources),
         "explanations": " ".join((*sources.explanations.warnings, *sources.explanations.notes)),

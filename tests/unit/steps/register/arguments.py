@@ -23,6 +23,7 @@ def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "s
         "--models-uri": PLACEMENT.models_uri,
         "--serving-image": PLACEMENT.serving_image,
         "--signing-key": PLACEMENT.signing_key,
+        "--licences": "Apache-2.0,MIT",
         **MONITORING,
     }
     words = [word for pair in arguments.items() for word in pair]

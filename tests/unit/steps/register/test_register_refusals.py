@@ -170,3 +170,42 @@ def test_a_failed_gate_is_refused(
 def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="ModelRegistry=wandb: expected mlflow or sagemaker"):
         run_register(monkeypatch, registry="wandb")
+
+
+@pytest.mark.parametrize(
+    ("licence", "message"),
+    [
+        (None, "model.licence is missing: read the licence of tiny's weights"),
+        ("GPL-3.0-only", "GPL-3.0-only is not a licence that this environment allows .Apache-2.0"),
+    ],
+    ids=["none", "not-allowed"],
+)
+def test_weights_without_an_allowed_licence_are_refused(
+    job: RegisterJob,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    licence: str | None,
+    message: str,
+) -> None:
+    file = job.input("config") / "model.json"
+    write_json(file, json.loads(file.read_text()) | {"licence": licence})
+    with pytest.raises(InputError, match=message):
+        run_register(monkeypatch)
+    assert account.created() == []
+
+
+def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, lock = job.input("config") / "model.json", job.input("lock") / "compile-lock.json"
+    causal = {
+        "base": {"model.safetensors": OTHER}, "adapter_sha256": OTHER, "merge_difference": 0.0,
+        "answers": [1, 2], "chat_template_sha256": OTHER,
+    }  # fmt: skip
+    write_json(lock, json.loads(lock.read_text()) | {"causal": causal})
+    with pytest.raises(InputError, match=r"model\.family is encoder"):
+        run_register(monkeypatch)
+    write_json(model, json.loads(model.read_text()) | {"family": "causal"})
+    with pytest.raises(InputError, match="merged with another base model"):
+        run_register(monkeypatch)
+    assert account.created() == []
