@@ -8,8 +8,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tokenizers import Encoding, Tokenizer
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 PROMPT_FILE = "prompt.json"  # beside the weights of a causal LM
 
@@ -54,6 +56,8 @@ class RowTokenizer:
             truncate: cut the end of longer texts. The prompt is never cut.
             prompt: of a causal LM.
         """
+        from tokenizers import Tokenizer  # steps that read no text import this file too
+
         self._prompt = prompt
         self._tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.no_padding()
@@ -65,7 +69,7 @@ class RowTokenizer:
             # token: it cannot end the message and write the answer.
             self._tokenizer.encode_special_tokens = True
 
-    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+    def encode(self, texts: Sequence[str]) -> "list[Encoding]":
         """Returns the texts' encodings: an encoder's special tokens included, a prompt not."""
         encodings: list[Encoding] = self._tokenizer.encode_batch(
             list(texts), add_special_tokens=self._prompt is None

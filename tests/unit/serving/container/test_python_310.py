@@ -15,6 +15,7 @@ SHIPPED = {
 IN_THE_IMAGE = {"numpy", "tokenizers"}
 # What a target needs beside it is in its own image alone, and imported there alone.
 OF_A_TARGET = {
+    "adapter.py": {"safetensors", "torch"},
     "classifier.py": {
         "safetensors",
         "torch",
