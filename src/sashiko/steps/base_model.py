@@ -7,17 +7,15 @@ from sashiko.serving.compile_lock import CompileLock
 from sashiko.settings.recipe import ModelSection
 
 
-def check_base_model(model: ModelSection, lock: CompileLock, *, licences: Collection[str]) -> None:
-    """Checks licence and digests of the pre-trained model.
+def check_licence(model: ModelSection, *, licences: Collection[str]) -> None:
+    """Checks that a recipe names the licence of its pre-trained model, and that it is allowed.
 
     Args:
         model: the recipe's section.
-        lock: the artifact's compile lock.
         licences: the SPDX identifiers that the environment allows.
 
     Raises:
-        InputError: if the recipe names no licence, or one that is not allowed; or if a causal LM
-            was merged with another base model than the recipe's.
+        InputError: if it names none, or another one.
     """
     if model.licence is None:
         raise InputError(
@@ -30,6 +28,14 @@ def check_base_model(model: ModelSection, lock: CompileLock, *, licences: Collec
             f"allows ({', '.join(licences)}): choose another model, or add it to `licences` in "
             "config/<env>.yaml"
         )
+
+
+def check_base_model(model: ModelSection, lock: CompileLock) -> None:
+    """Checks that a causal LM was merged with the recipe's base model, and an encoder with none.
+
+    Raises:
+        InputError: if not.
+    """
     if (lock.causal is not None) != (model.family == "causal"):
         raise InputError(
             f"recipe key model.family is {model.family}, and the compile lock is of the other "

@@ -46,7 +46,7 @@ from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
 from sashiko.settings.recipe import ModelSection, ReweighingSection, TrainSection
-from sashiko.steps.base_model import check_base_model
+from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar
@@ -195,7 +195,8 @@ def main() -> None:
 
     sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
     lock = read_lock(processing_input("lock"))
-    check_base_model(sources.model, lock, licences=arguments.licences.split(","))
+    check_licence(sources.model, licences=arguments.licences.split(","))
+    check_base_model(sources.model, lock)
     monitoring = {
         name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
     }

@@ -10,6 +10,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs
+from sashiko.steps.base_model import check_licence
 
 __all__ = ["Registration"]
 
@@ -73,8 +74,12 @@ class Registration:
             monitoring: what the version's captured requests will be compared with, name -> S3
                 URI: `reference`, `test`, and where bias is judged `bias-rows`. They are recorded
                 with the version and not read.
+
+        Raises:
+            InputError: if the environment does not allow the licence of the pre-trained model.
         """
         settings = self.jobs.settings
+        check_licence(self.jobs.recipe.model, licences=settings.licences)  # before the training
         return self._step(
             "Register",
             module="sashiko.steps.register",
