@@ -26,7 +26,8 @@ from markupsafe import Markup
 
 from sashiko.pipeline.runner.record import read_run
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, new_figure, styled, to_svg
-from sashiko.settings.recipe import GeneratorSource, load_recipe
+from sashiko.settings.recipe import load_recipe
+from sashiko.settings.sources import GeneratorSource
 from verification.benchmarks.runs import SASHIKO, machine
 
 _SAMPLE_SECONDS = 0.05

@@ -7,15 +7,13 @@ from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.component import Component, ComponentType
 
-from sashiko.settings.recipe import (
-    DataSection,
+from sashiko.settings.recipe import DataSection, ModelSection, load_recipe
+from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
-    ModelSection,
     PypiSource,
     Source,
-    load_recipe,
 )
 
 _RECIPES = Path("recipes")

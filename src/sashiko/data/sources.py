@@ -17,12 +17,11 @@ from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
-from sashiko.settings.recipe import (
-    DataSection,
+from sashiko.settings.recipe import DataSection, ModelSection
+from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
-    ModelSection,
     OwnSource,
     PypiSource,
     Source,

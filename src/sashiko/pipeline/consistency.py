@@ -14,7 +14,8 @@ from sashiko.core.plugin_names import is_built_in
 from sashiko.core.plugins import load
 from sashiko.errors import InputError
 from sashiko.serving.container.text import columns
-from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
+from sashiko.settings.recipe import Recipe
+from sashiko.settings.sources import GeneratorSource, OwnSource
 from sashiko.settings.targets import CompileOption, load_target
 
 

@@ -14,7 +14,7 @@ from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Fact
 from sashiko.report.words import percent
-from sashiko.settings.recipe import GeneratorSource
+from sashiko.settings.sources import GeneratorSource
 
 _COLUMNS = ("label", "truth")
 

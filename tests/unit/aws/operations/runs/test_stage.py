@@ -22,7 +22,8 @@ from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import load_settings
-from sashiko.settings.recipe import FileSource, Recipe, load_recipe
+from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.sources import FileSource
 from sashiko.steps.sections import make_channel
 
 SETTINGS = load_settings("dev")
