@@ -1,5 +1,6 @@
 """Compile on a small random encoder: run as the job runs it, and read as the endpoint reads it."""
 
+import collections
 import errno
 import hashlib
 import json
@@ -85,23 +86,45 @@ def test_a_temperature_in_the_weights_is_in_the_served_scores_and_labels(
     ]
 
 
-def test_graphs_have_fixed_shapes_share_the_weights_and_name_no_path(outputs, tmp_path) -> None:
-    with tarfile.open(outputs[0] / "artifact" / "model.tar.gz") as tar:
-        tar.extractall(tmp_path, filter="data")
-    graphs = sorted(tmp_path.glob("*.onnx"))
-    assert len(graphs) == 4
-    assert sum(path.stat().st_size for path in graphs) < 4 * 100_000
-    for path in graphs:
-        graph = onnx.load(path, load_external_data=False).graph
-        values = [*graph.input, *graph.output, *graph.value_info]
-        dims = [dim for value in values for dim in value.type.tensor_type.shape.dim]
-        assert dims
-        assert all(dim.HasField("dim_value") for dim in dims)
-        shared = [item for item in graph.initializer if item.external_data]
-        assert {item.external_data[0].value for item in shared} == {"weights.bin"}
-        assert "classifier.bert.embeddings.word_embeddings.weight" in {item.name for item in shared}
-        content = path.read_bytes()
-        assert not [word for word in (b"/site-packages", b"File \\", b".py") if word in content]
+def test_the_graph_is_fused_takes_any_length_and_names_no_path(outputs, tmp_path) -> None:
+    graph = unpacked_graph(outputs[0], tmp_path)
+    dims = [dim for value in graph.input for dim in value.type.tensor_type.shape.dim]
+    assert [dim.dim_param for dim in dims] == ["batch", "length"] * 2
+    shared = [item for item in graph.initializer if item.external_data]
+    assert {item.external_data[0].value for item in shared} == {"weights.bin"}
+    assert "classifier.bert.embeddings.word_embeddings.weight" in {item.name for item in shared}
+    content = (tmp_path / "model.onnx").read_bytes()
+    assert len(content) < 100_000
+    assert not [word for word in (b"/site-packages", b"File \\", b".py") if word in content]
+    operators = collections.Counter(node.op_type for node in graph.node)
+    assert (operators["MultiHeadAttention"], operators["Gelu"]) == (2, 2)
+    # Of the model's five, each one operator. The one softmax left is the score's.
+    assert (operators["LayerNormalization"], operators["Softmax"]) == (5, 1)
+    assert not operators["Transpose"]
+
+
+def test_the_last_layer_computes_what_the_classifier_reads(outputs, tmp_path) -> None:
+    """Holds that its queries, and all that follows them, are of the first token alone."""
+    graph = unpacked_graph(outputs[0], tmp_path)
+    sizes = {
+        value.name: [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
+        for value in graph.value_info
+    }
+    attention = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
+    assert [
+        [sizes[name][1] for name in (*node.input[:3], node.output[0])] for node in attention
+    ] == [["length"] * 4, [1, "length", "length", 1]]
+    assert [sizes[node.output[0]][1] for node in graph.node if node.op_type == "Gelu"] == [
+        "length",
+        1,
+    ]
+
+
+def unpacked_graph(outputs, folder) -> onnx.GraphProto:
+    with tarfile.open(outputs / "artifact" / "model.tar.gz") as tar:
+        tar.extractall(folder, filter="data")
+    (path,) = folder.glob("*.onnx")
+    return onnx.load(path, load_external_data=False).graph
 
 
 def test_the_lock_says_what_was_compiled(outputs) -> None:
@@ -138,20 +161,16 @@ def int8(model, tmp_path_factory):
 
 
 def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, tmp_path) -> None:
-    with tarfile.open(int8 / "artifact" / "model.tar.gz") as tar:
-        tar.extractall(tmp_path, filter="data")
-    graphs = sorted(tmp_path.glob("*.onnx"))
-    assert len(graphs) == 2
-    for path in graphs:
-        graph = onnx.load(path, load_external_data=False).graph
-        weights = graph.initializer
-        integers = {item.name for item in weights if item.data_type == onnx.TensorProto.INT8}
-        multiplied = [node for node in graph.node if node.op_type == "MatMulInteger"]
-        # Six products in each of two layers, pooler and classifier.
-        assert len(multiplied) == 14
-        assert {node.input[1] for node in multiplied} <= integers
-        assert not [node for node in graph.node if node.op_type == "Gemm"]
-        assert {name for node in graph.node for name in node.input} >= {w.name for w in weights}
+    graph = unpacked_graph(int8, tmp_path)
+    weights = graph.initializer
+    integers = {item.name for item in weights if item.data_type == onnx.TensorProto.INT8}
+    multiplied = [node for node in graph.node if node.op_type == "MatMulInteger"]
+    # Six products in each of two layers, pooler and classifier.
+    assert len(multiplied) == 14
+    assert {node.input[1] for node in multiplied} <= integers
+    assert not [node for node in graph.node if node.op_type == "Gemm"]
+    assert len([node for node in graph.node if node.op_type == "MultiHeadAttention"]) == 2
+    assert {name for node in graph.node for name in node.input} >= {w.name for w in weights}
     lock = json.loads((int8 / "lock" / "compile-lock.json").read_text())
     assert lock["dtype"] == "int8"
     assert 0 < lock["largest_difference"] <= lock["tolerance"] == 0.2

@@ -25,7 +25,8 @@ class Backend(Protocol):
 
         Args:
             bucket: the compiled shape.
-            ids: token ids, (bucket.batch, bucket.length).
+            ids: token ids, (bucket.batch, bucket.length), or fewer tokens a row where lengths are
+                not fixed.
             mask: 1 for a token and 0 for padding, of the same shape.
 
         Returns:

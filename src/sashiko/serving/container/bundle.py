@@ -21,7 +21,7 @@ class Bucket:
 
     Attributes:
         batch: rows that go through it at once.
-        length: tokens of each row, padding included.
+        length: tokens of each row, padding included; the most, where lengths are not fixed.
         graph: its compiled file, relative to the artifact's root; "" where the model itself runs.
     """
 
@@ -44,6 +44,8 @@ class Bundle:
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
         prompt: what a causal LM reads beside the text; None for an encoder.
+        fixed_lengths: whether rows are padded to the length of their shape; otherwise to that of
+            the longest row beside them.
         runtime: the exporter's values for the backend.
     """
 
@@ -56,6 +58,7 @@ class Bundle:
     pad_id: int
     buckets: tuple[Bucket, ...]
     prompt: Prompt | None = None
+    fixed_lengths: bool = True
     runtime: Mapping[str, Any] = field(default_factory=dict)
 
     @property

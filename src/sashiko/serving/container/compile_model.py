@@ -80,6 +80,7 @@ def compile_job(job: Job) -> None:
             pad_id=model.config.pad_token_id or 0,
             buckets=exported.buckets,
             prompt=read_prompt(source),
+            fixed_lengths=exported.fixed_lengths,
             runtime=exported.runtime,
         )
         write_bundle(bundle, artifact)

@@ -20,6 +20,7 @@ class Exported:
 
     Attributes:
         buckets: its shapes.
+        fixed_lengths: see `Bundle`.
         packages: the exporter's packages, whose versions go into the compile lock.
         dtype: the type of most computations.
         onnx_opset: of an ONNX graph.
@@ -28,6 +29,7 @@ class Exported:
     """
 
     buckets: tuple[Bucket, ...]
+    fixed_lengths: bool = True
     packages: tuple[str, ...] = ()
     dtype: str = "float32"
     onnx_opset: int | None = None

@@ -1,48 +1,47 @@
-"""Exporter of target cpu: one ONNX graph for each (batch, length), and one file of weights."""
+"""Exporter of target cpu: one ONNX graph for every shape, and its weights."""
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx_ir
 import torch
-from bundle import WEIGHTS_FILE, Bucket, shapes
-from classifier import CompileError, PositiveProbability, quiet
+from bundle import WEIGHTS_FILE, shapes
+from classifier import PositiveProbability, quiet
 from export import Exported
+from fused_attention import fused_attention
 from onnxruntime.quantization import quantize_dynamic
-from onnxscript import optimizer
+from rewrite_onnx import drop_reshapes, keep_first_token
 
-OPSET = 18
-_INLINE_BYTES = 1024  # smaller constants stay in the graphs
-_FOLD_LIMIT = 1 << 20  # elements: masks and shapes of a bucket become constants
+OPSET = 20  # the first with an operator for GELU
+_GRAPH = "model.onnx"
+_INLINE_BYTES = 1024  # smaller constants stay in the graph
 
 
 def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]) -> Exported:
-    """Exports a model: a graph for each batch size and length, and the weights that they share.
+    """Exports a model as a graph of any batch size and length, and its weights.
 
-    torch's exporter runs once, with dynamic axes. Each graph is a copy with fixed axes and folded
-    constants. See `export.export` for the arguments.
-
-    Raises:
-        CompileError: if a shape stays dynamic.
+    With attention as one operator, a graph of any length takes as long as one of a fixed length,
+    and no row is padded further than to the longest of its batch. See `export.export` for the
+    arguments.
     """
     int8 = settings["quantization"] == "int8"
-    template = folder / "dynamic.onnx"
-    exported = _export(model)
+    with fused_attention(model.classifier):
+        exported = _export(model)
+    drop_reshapes(exported)
+    keep_first_token(exported)
     onnx_ir.save(
         _without_metadata(_quantize(exported) if int8 else exported),
-        template,
+        folder / _GRAPH,
         external_data=WEIGHTS_FILE,
         size_threshold_bytes=_INLINE_BYTES,
     )
-    buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"], suffix=".onnx")
-    for bucket in buckets:
-        graph = _fix_shapes(onnx_ir.load(template), bucket)
-        onnx_ir.save(graph, folder / bucket.graph)
-    template.unlink()
+    buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"])
     return Exported(
-        buckets=buckets,
+        buckets=tuple(replace(bucket, graph=_GRAPH) for bucket in buckets),
+        fixed_lengths=False,
         packages=("onnx", "onnxruntime", "onnxscript"),
         dtype="int8" if int8 else "float32",
         onnx_opset=OPSET,
@@ -86,23 +85,6 @@ def _quantize(model: onnx_ir.Model) -> onnx_ir.Model:
             reduce_range=True,
         )
         return onnx_ir.external_data.load_to_model(onnx_ir.load(integers))
-
-
-def _fix_shapes(model: onnx_ir.Model, bucket: Bucket) -> onnx_ir.Model:
-    for value in model.graph.inputs:
-        value.shape = onnx_ir.Shape([bucket.batch, bucket.length])
-    for node in model.graph:
-        for value in node.outputs:
-            value.shape = None  # inferred again from the inputs
-    with quiet():
-        optimizer.optimize_ir(model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
-    for node in model.graph:
-        for value in node.outputs:
-            if value.shape is None or not value.shape.is_static():
-                raise CompileError(
-                    f"{bucket.graph}: {node.op_type} {value.name} has no fixed shape"
-                )
-    return _without_metadata(model)
 
 
 def _without_metadata(model: onnx_ir.Model) -> onnx_ir.Model:

@@ -1,4 +1,4 @@
-"""Backend of target cpu: ONNX graphs, whose sessions open on first use."""
+"""Backend of target cpu: ONNX Runtime."""
 
 from pathlib import Path
 
@@ -7,40 +7,45 @@ import onnxruntime
 from backend import Ids, Machine, Scores
 from bundle import Bucket, Bundle
 
+_SPIN_MICROSECONDS = "100"
+# On a CPU this fused operator takes several times as long as the two that it replaces
+# (docs/decisions/0027-fused-graphs.md).
+_SLOW = ["SkipLayerNormFusion"]
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":  # noqa: ARG001
+
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":
     """Opens the graphs of an artifact: see `backend.open_backend`."""
-    return OnnxBackend(folder, threads=machine.threads)
+    return OnnxBackend(folder, bundle.buckets, threads=machine.threads)
 
 
 class OnnxBackend:
     """Runs the graphs of one artifact on the CPU."""
 
-    def __init__(self, folder: Path, *, threads: int) -> None:
-        """Opens no session yet.
+    def __init__(self, folder: Path, buckets: tuple[Bucket, ...], *, threads: int) -> None:
+        """Opens the graphs.
 
         Args:
             folder: the unpacked artifact.
+            buckets: its compiled shapes; several may have one graph.
             threads: for each operator; 0 lets the runtime take every core.
         """
-        self._folder = folder
-        self._threads = threads
-        self._sessions: dict[Bucket, onnxruntime.InferenceSession] = {}
+        graphs = dict.fromkeys(bucket.graph for bucket in buckets)
+        self._sessions = {graph: _open(folder / graph, threads=threads) for graph in graphs}
 
     def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
         """Scores one full bucket: see `backend.Backend`."""
         inputs = {"input_ids": ids, "attention_mask": mask}
-        (scores,) = self._session(bucket).run(["score"], inputs)
+        (scores,) = self._sessions[bucket.graph].run(["score"], inputs)
         return np.asarray(scores, dtype=np.float32)
 
-    def _session(self, bucket: Bucket) -> onnxruntime.InferenceSession:
-        if bucket not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._threads
-            options.inter_op_num_threads = 1
-            # Waiting threads must not spin on cores that another job could use.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            self._sessions[bucket] = onnxruntime.InferenceSession(
-                str(self._folder / bucket.graph), options, providers=["CPUExecutionProvider"]
-            )
-        return self._sessions[bucket]
+
+def _open(graph: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Between two operators a thread waits for microseconds, and waking it would take longer than
+    # that. After a run it must not spin on a core that another job could use.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
+    return onnxruntime.InferenceSession(
+        str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOW
+    )

@@ -77,7 +77,8 @@ class Scorer:
         Returns:
             A score for each row, float32.
         """
-        ids = np.full((bucket.batch, bucket.length), self._bundle.pad_id, dtype=np.int64)
+        length = bucket.length if self._bundle.fixed_lengths else max(map(len, rows))
+        ids = np.full((bucket.batch, length), self._bundle.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row

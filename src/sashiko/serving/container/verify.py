@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scorer import Scorer
 
 _SEED = 0
-_ROWS = 8  # different rows per bucket; they repeat until the batch is full
+_ROWS = 8  # different rows per bucket; they repeat until each batch is full
 
 
 def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundle) -> float:
@@ -36,15 +36,17 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
     worst = 0.0
     for bucket in bundle.buckets:
         # From a row that fills the bucket down to one of two tokens.
-        lengths = np.linspace(bucket.length, 2, num=min(bucket.batch, _ROWS)).astype(int)
+        count = min(bucket.batch, _ROWS) if bundle.fixed_lengths else _ROWS
+        lengths = np.linspace(bucket.length, 2, num=count).astype(int)
         rows = [
             [int(token) for token in generator.integers(0, model.config.vocab_size, size=length)]
             for length in lengths
         ]
-        positions = np.arange(bucket.batch) % len(rows)
-        compiled = scorer.run(bucket, [rows[position] for position in positions])
         eager = _eager(model, rows, width=bundle.max_length, pad_id=bundle.pad_id)
-        worst = np.maximum(worst, np.abs(compiled - eager[positions]).max())
+        for start in range(0, count, bucket.batch):
+            positions = (start + np.arange(bucket.batch)) % count
+            compiled = scorer.run(bucket, [rows[position] for position in positions])
+            worst = np.maximum(worst, np.abs(compiled - eager[positions]).max())
     return float(worst)
 
 

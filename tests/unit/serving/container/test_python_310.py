@@ -25,7 +25,9 @@ OF_A_TARGET = {
     "neuron_backend.py": {"torch", "torch_neuronx"},
     "onnx_backend.py": {"onnxruntime"},
     "export_neuron.py": {"optimum", "torch"},
-    "export_onnx.py": {"onnx_ir", "onnxruntime", "onnxscript", "torch"},
+    "export_onnx.py": {"onnx_ir", "onnxruntime", "torch"},
+    "fused_attention.py": {"torch", "transformers"},
+    "rewrite_onnx.py": {"onnx_ir"},
     "verify.py": {"torch"},
 }
 
