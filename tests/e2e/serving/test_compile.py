@@ -10,10 +10,14 @@ import subprocess
 import sys
 import tarfile
 
+import bundle
+import classifier
 import compile_model
 import numpy as np
 import onnx
+import onnx_backend
 import pytest
+import verify
 
 from sashiko.serving.artifact import open_artifact
 from sashiko.training.temperature import divide_logits
@@ -125,6 +129,21 @@ def unpacked_graph(outputs, folder) -> onnx.GraphProto:
         tar.extractall(folder, filter="data")
     (path,) = folder.glob("*.onnx")
     return onnx.load(path, load_external_data=False).graph
+
+
+@pytest.mark.parametrize("wrong", [(1, 2), (1, 8), (4, 16)], ids=str)
+def test_a_shape_with_other_scores_is_noticed(wrong, outputs, model, tmp_path, monkeypatch) -> None:
+    unpacked_graph(outputs[0], tmp_path)
+    about = bundle.read_bundle(tmp_path)
+    right = onnx_backend.OnnxBackend.run
+
+    def run(self, bucket, ids, mask):
+        return right(self, bucket, ids, mask) + 0.5 * (ids.shape == wrong)
+
+    eager = classifier.load_classifier(model)
+    assert verify.largest_difference(eager, tmp_path, about) < 1e-6
+    monkeypatch.setattr(onnx_backend.OnnxBackend, "run", run)
+    assert verify.largest_difference(eager, tmp_path, about) > 0.4
 
 
 def test_the_lock_says_what_was_compiled(outputs) -> None:

@@ -1,4 +1,4 @@
-"""Target `cpu`: an ONNX graph for each shape, served by ONNX Runtime."""
+"""Target `cpu`: an ONNX graph, served by ONNX Runtime."""
 
 from sashiko.serving.targets import CONTAINER
 from sashiko.settings.targets import Target

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import backend
 import bundle
 import payload
@@ -50,6 +52,21 @@ def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:
     texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
     found = opened(folder).scores(texts)
     assert found == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
+
+
+def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(folder) -> None:
+    shapes = []
+
+    class Watched:
+        def run(self, bucket, ids, mask):
+            shapes.append(ids.shape)
+            assert (mask == (ids != 0)).all()
+            return mask.sum(axis=1)
+
+    about = replace(bundle.read_bundle(folder), fixed_lengths=False)
+    texts = ["bad " * words for words in (4, 3, 1, 4, 3)]  # and two special tokens each
+    assert scorer.Scorer(folder, about, Watched()).scores(texts) == [6, 5, 3, 6, 5]
+    assert shapes == [(1, 3), (4, 6)]
 
 
 def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
