@@ -24,14 +24,14 @@ from sashiko.pipeline.project import HOME
 from sashiko.report.svg import DARK, LIGHT
 from sashiko.settings.recipe import load_recipe
 from verification.benchmarks.bias_over_seeds import describe
-from verification.benchmarks.runs import Run, machine, run
+from verification.benchmarks.runs import AS_INT8, Run, machine, run
 from verification.benchmarks.serving import one_text_each, running_server
 from verification.benchmarks.serving_turns import ask_in_turns, picture, table
 
 _FLOAT32, _INT8 = "float32", "int8"
 _OVERRIDES: Mapping[str, Sequence[str]] = {
     _FLOAT32: ("compile.quantization=none",),
-    _INT8: ("compile.quantization=int8", "compile.batch_sizes=[1]"),
+    _INT8: AS_INT8,
 }
 _REQUESTS = 320  # a round
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.pipeline.runner.store import Store
 
+AS_INT8 = ("compile.quantization=int8", "compile.batch_sizes=[1]")  # overrides
 SASHIKO = str(Path(sys.executable).with_name("sashiko"))
 
 

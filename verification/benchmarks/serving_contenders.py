@@ -14,16 +14,17 @@ from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.serving.server import listen, serve
 
 OURS = "ours"
+OURS_INT8 = "ours, int8"
 WATCHED = "ours, and how long its graph takes"
 ONNX_RUNTIME = "ONNX Runtime"
 HUGGING_FACE = "Hugging Face"
 
 
 class PlainOnnx:
-    """The tokenizer and the graphs of one artifact, and nothing around them."""
+    """The tokenizer and the graph of one artifact, and nothing around them."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the graphs for a single text, with the runtime's own defaults but for the threads.
+        """Opens the graph, with the runtime's own defaults but for the threads.
 
         Args:
             folder: the unpacked artifact.
@@ -34,27 +35,19 @@ class PlainOnnx:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
         serving_settings = json.loads((folder / "serving.json").read_text())
-        self._pad = serving_settings["pad_id"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._sessions = {
-            bucket["length"]: onnxruntime.InferenceSession(
-                str(folder / bucket["graph"]), options, providers=["CPUExecutionProvider"]
-            )
-            for bucket in serving_settings["buckets"]
-            if bucket["batch"] == 1
-        }
+        (graph,) = {bucket["graph"] for bucket in serving_settings["buckets"]}
+        self._session = onnxruntime.InferenceSession(
+            str(folder / graph), options, providers=["CPUExecutionProvider"]
+        )
 
     def score(self, text: str) -> float:
         """Returns the probability of the positive label."""
-        tokens = self._tokenizer.encode(text).ids
-        length = min(length for length in self._sessions if length >= len(tokens))
-        ids = np.full((1, length), self._pad, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        ids[0, : len(tokens)], mask[0, : len(tokens)] = tokens, 1
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        return float(self._sessions[length].run(["score"], inputs)[0][0])
+        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        return float(self._session.run(["score"], inputs)[0][0])
 
 
 def hugging_face(folder: Path) -> Callable[[str], float]:
@@ -121,10 +114,10 @@ def main() -> None:
     """Serves one of them on a free port until it is stopped; its threads are OMP_NUM_THREADS."""
     name, folder = sys.argv[1], Path(sys.argv[2])
     with listen(0) as listener:
-        if name in (OURS, WATCHED):
+        if name in (OURS, OURS_INT8, WATCHED):
             seconds = watch_sessions() if name == WATCHED else []
             with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
-                serve(artifact if name == OURS else WatchedArtifact(artifact, seconds), listener)
+                serve(WatchedArtifact(artifact, seconds) if name == WATCHED else artifact, listener)
         else:
             score = hugging_face(folder) if name == HUGGING_FACE else PlainOnnx(folder).score
             serve(Peer(score), listener)

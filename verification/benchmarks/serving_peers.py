@@ -4,9 +4,10 @@
 
 All score the model of one run, taken from the cache where nothing has changed. Each is served by a
 process of its own behind our server, which scores one request at a time. `ours` is the artifact
-with its handler; the peers do no more than score: `Hugging Face` is the pipeline
-"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graphs, in the
-shortest shape, with the runtime's own defaults but for the threads. They take turns, and of some
+with its handler, `ours, int8` what a second run compiles the same model to, with gates of its own;
+the peers do no more than score: `Hugging Face` is the pipeline
+"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graph,
+with the runtime's own defaults but for the threads. They take turns, and of some
 rounds each one's fastest counts: what else the machine does can only make a round slower.
 
 What we add to the model is measured apart, for a single client: the server notes how long the
@@ -35,14 +36,20 @@ from sashiko.report.svg import DARK, LIGHT, MUTED
 from sashiko.serving.artifact import JSON
 from sashiko.serving.inspection import unpack
 from sashiko.serving.server import HOST
-from verification.benchmarks.runs import machine, run
+from verification.benchmarks.runs import AS_INT8, machine, run
 from verification.benchmarks.serving import one_text_each
-from verification.benchmarks.serving_contenders import HUGGING_FACE, ONNX_RUNTIME, OURS, WATCHED
+from verification.benchmarks.serving_contenders import (
+    HUGGING_FACE,
+    ONNX_RUNTIME,
+    OURS,
+    OURS_INT8,
+    WATCHED,
+)
 from verification.benchmarks.serving_turns import RoundsByClients, ask_in_turns, picture, table
 
 _REQUESTS = 320  # a round
 _ALONE = 400  # requests of a single client
-_COLOURS = {OURS: DARK, ONNX_RUNTIME: MUTED, HUGGING_FACE: LIGHT}
+_COLOURS = {OURS: DARK, OURS_INT8: "#5a96cc", ONNX_RUNTIME: MUTED, HUGGING_FACE: LIGHT}
 
 
 def main() -> None:
@@ -55,10 +62,12 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     result = run(options.recipe, overrides=[], home=options.home)
+    rounded = run(options.recipe, overrides=list(AS_INT8), home=options.home)
     texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
         folders = _unpacked(
             result.output("Compile", "artifact") / "model.tar.gz",
+            rounded.output("Compile", "artifact") / "model.tar.gz",
             result.output("Train", "model"),
             Path(name),
         )
@@ -86,19 +95,25 @@ def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[RoundsBy
             name: stack.enter_context(_running_server(name, folder))
             for name, folder in folders.items()
         }
-        _agree(ports, bodies)
+        _agree({name: port for name, port in ports.items() if name != OURS_INT8}, bodies)
         rounds = ask_in_turns(ports, bodies)
     with _running_server(WATCHED, folders[OURS]) as port:
         return rounds, _added(port, texts)
 
 
-def _unpacked(artifact: Path, trained: Path, folder: Path) -> dict[str, Path]:
-    artifact_folder, trained_folder = folder / "artifact", folder / "trained"
-    for archive, target in ((artifact, artifact_folder), (trained, trained_folder)):
-        target.mkdir()
-        unpack(archive, target)
-    (artifact_folder / "model.tar.gz").symlink_to(artifact.resolve())
-    return {OURS: artifact_folder, ONNX_RUNTIME: artifact_folder, HUGGING_FACE: trained_folder}
+def _unpacked(artifact: Path, rounded: Path, trained: Path, folder: Path) -> dict[str, Path]:
+    folders = {"artifact": artifact, "rounded": rounded, "trained": trained}
+    for name, archive in folders.items():
+        (folder / name).mkdir()
+        unpack(archive, folder / name)
+        if archive != trained:
+            (folder / name / "model.tar.gz").symlink_to(archive.resolve())
+    return {
+        OURS: folder / "artifact",
+        OURS_INT8: folder / "rounded",
+        ONNX_RUNTIME: folder / "artifact",
+        HUGGING_FACE: folder / "trained",
+    }
 
 
 @contextmanager
