@@ -27,6 +27,7 @@ LOAD = {
     "Arguments": {"--as-of": "20261122T020000Z"},
     "CompletedOn": "2026-11-22T02:10:00Z",
 }
+GATE = "gate closed: too unfair"
 LONG_AGO, LATELY = 700, 8  # days
 ALARM = windows(14, shifted=10, deploy=5)[-1].model_copy(update={"group": GROUP})
 
@@ -61,7 +62,7 @@ class Retraining:
         # The newest first, as SageMaker lists them. The first version is the monitored one.
         self.executions = [_execution("first", "Succeeded", LONG_AGO)]
         self.packages = [_package(ALARM.version, "first", "Approved")]
-        self.reasons = ["some job"]
+        self.reasons = [("Train", "some job")]
         self.loads = [LOAD]
         answers = {
             "ListPipelineParametersForExecution": lambda _: {"PipelineParameters": []},
@@ -77,8 +78,8 @@ class Retraining:
             ],
             "ListPipelineExecutionSteps": lambda _: {
                 "PipelineExecutionSteps": [
-                    {"StepName": reason, "StepStatus": "Failed", "FailureReason": reason}
-                    for reason in self.reasons
+                    {"StepName": name, "StepStatus": "Failed", "FailureReason": reason}
+                    for name, reason in self.reasons
                 ]
             },
             "GetJobRuns": lambda _: {"JobRuns": self.loads},
@@ -161,8 +162,13 @@ def test_a_guard_holds_the_start_back(retraining, execution, package, objection)
 
 @pytest.mark.parametrize(
     ("reasons", "opens"),
-    [(["gate closed: too unfair"], False), (["gate closed: x", "no capacity"], True)],
-    ids=["blocked", "failed"],
+    [
+        ([("ModelGate", GATE)], False),
+        ([("ModelGate", GATE), ("Track", "no capacity")], True),
+        # The newest first: it was tried again, and then the gate closed.
+        ([("ModelGate", GATE), ("ModelGate", "no capacity")], False),
+    ],
+    ids=["blocked", "failed", "tried again"],
 )
 def test_the_breaker_counts_what_a_gate_has_blocked_and_no_failed_job(retraining, reasons, opens):
     retraining.reasons = reasons
@@ -225,12 +231,15 @@ def _stack(**rules):
     return app.synth().get_stack_by_name(stack.stack_name).template
 
 
-def _statements(template):
-    """The publisher's statements."""
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _statements(template, role="monitor-publisher"):
     return [
         statement
         for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
-        if policy["Properties"]["Roles"] == ["sashiko-dev-monitor-publisher"]
+        if policy["Properties"]["Roles"] == [f"sashiko-dev-{role}"]
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
 
@@ -243,6 +252,13 @@ def test_the_outcome_may_start_the_one_pipeline_and_nothing_else_and_approve_not
     assert [(item["Action"], item["Resource"]) for item in starting] == [
         ("sagemaker:StartPipelineExecution", ARN)
     ]
+    reads = _statements(template, "retrain-guard")
+    assert {action for item in reads for action in _listed(item["Action"])} == {
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:ListModelPackages",
+        "sagemaker:ListPipelineExecutionSteps",
+        "sagemaker:ListPipelineExecutions",
+    }
     invoked = [item["Resource"] for item in statements if "lambda" in json.dumps(item["Action"])]
     assert [arn.rpartition(":")[2] for arn in invoked] == ["sashiko-dev-retrain-guard"]
     functions = resources(template, "AWS::Lambda::Function").values()

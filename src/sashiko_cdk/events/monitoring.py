@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -27,8 +26,8 @@ from sashiko_cdk.events.event_rule import EventRule
 from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
+from sashiko_cdk.events.retrain_guard import RetrainGuard
 from sashiko_cdk.events.state_machine import StateMachine
-from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.stack import EnvironmentStack
@@ -85,23 +84,17 @@ def add_monitoring(
     ]
     if monitored:
         _check_retention(settings)
-    if any(item.recipe.monitor.retrain == "start" for item in monitored):
-        _add_guard(stack, logs_key)
+    starting = [item.recipe for item in monitored if item.recipe.monitor.retrain == "start"]
+    if starting:
+        RetrainGuard(
+            stack,
+            "RetrainGuard",
+            settings=settings,
+            recipes=starting,
+            key=logs_key,
+            removal_policy=stack.removal_policy,
+        )
     return [machine for item in monitored for machine in item.machines]
-
-
-def _add_guard(stack: EnvironmentStack, logs_key: kms.IKey) -> None:
-    PythonFunction(
-        stack,
-        "RetrainGuard",
-        settings=stack.settings,
-        role="retrain-guard",
-        module="sashiko.aws.functions.retraining.handler",
-        description="Decides whether an alarm may start a run; it only reads",
-        timeout=Duration.minutes(2),
-        key=logs_key,
-        removal_policy=stack.removal_policy,
-    )
 
 
 def _check_retention(settings: Settings) -> None:

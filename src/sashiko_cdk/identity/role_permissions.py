@@ -159,18 +159,6 @@ def _listing_lineage() -> Allowed:
     )
 
 
-def _retrain_guard(settings: Settings) -> list[Allowed]:
-    """Lets the function see what was trained and decided since a version was made."""
-    return [
-        *_registry(settings),
-        allow(
-            ["sagemaker:ListPipelineExecutionSteps", "sagemaker:ListPipelineExecutions"],
-            _own_arns(settings, "pipeline"),
-            why=_NAMED,
-        ),
-    ]
-
-
 def _data_scientist(settings: Settings) -> list[Allowed]:
     place = f"{settings.region}:{settings.account}"
     return [
@@ -322,5 +310,4 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "promoter": _promoter,
     "registrar": _registrar,
     "registry-reader": _registry,
-    "retrain-guard": _retrain_guard,
 }

@@ -66,11 +66,11 @@ def _is_blocked(sagemaker: Any, execution: Mapping[str, Any]) -> bool:
     pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=execution["PipelineExecutionArn"]
     )
+    # The newest come first; of a step that was tried again the last try counts.
+    steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
+    newest = {step["StepName"]: step for step in reversed(steps)}
     reasons = [
-        step.get("FailureReason", "")
-        for page in pages
-        for step in page["PipelineExecutionSteps"]
-        if step["StepStatus"] == "Failed"
+        step.get("FailureReason", "") for step in newest.values() if step["StepStatus"] == "Failed"
     ]
     return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
 
