@@ -1,4 +1,4 @@
-"""Backend of target cpu: ONNX Runtime."""
+"""Backend of target cpu: ONNX graphs, whose sessions open on first use."""
 
 from pathlib import Path
 
@@ -13,30 +13,35 @@ _SPIN_MICROSECONDS = "100"
 _SLOW = ["SkipLayerNormFusion"]
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":  # noqa: ARG001
     """Opens the graphs of an artifact: see `backend.open_backend`."""
-    return OnnxBackend(folder, bundle.buckets, threads=machine.threads)
+    return OnnxBackend(folder, threads=machine.threads)
 
 
 class OnnxBackend:
     """Runs the graphs of one artifact on the CPU."""
 
-    def __init__(self, folder: Path, buckets: tuple[Bucket, ...], *, threads: int) -> None:
-        """Opens the graphs.
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        """Opens no session yet.
 
         Args:
             folder: the unpacked artifact.
-            buckets: its compiled shapes; several may have one graph.
             threads: for each operator; 0 lets the runtime take every core.
         """
-        graphs = dict.fromkeys(bucket.graph for bucket in buckets)
-        self._sessions = {graph: _open(folder / graph, threads=threads) for graph in graphs}
+        self._folder = folder
+        self._threads = threads
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}  # several shapes share one
 
     def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
         """Scores one full bucket: see `backend.Backend`."""
         inputs = {"input_ids": ids, "attention_mask": mask}
-        (scores,) = self._sessions[bucket.graph].run(["score"], inputs)
+        (scores,) = self._session(bucket.graph).run(["score"], inputs)
         return np.asarray(scores, dtype=np.float32)
+
+    def _session(self, graph: str) -> onnxruntime.InferenceSession:
+        if graph not in self._sessions:
+            self._sessions[graph] = _open(self._folder / graph, threads=self._threads)
+        return self._sessions[graph]
 
 
 def _open(graph: Path, *, threads: int) -> onnxruntime.InferenceSession:
