@@ -110,7 +110,10 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         "Evaluate",
         role="training",
         module="sashiko.steps.evaluate",
-        config=("evaluate", "quality", "train", "reweighing", "data"),
+        config=(
+            *("evaluate", "quality", "train", "reweighing", "data"),
+            *(("prompt",) if recipe.prompt else ()),
+        ),
         inputs={
             "artifact": output_uri(compile_, "artifact"),
             "train": output_uri(prepare, "train"),

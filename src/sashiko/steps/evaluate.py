@@ -33,6 +33,7 @@ from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns
+from sashiko.settings.causal import PromptSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
@@ -87,7 +88,9 @@ def main() -> None:
         )
         decision = decide_threshold(section.threshold, validation.labels, validation_scores)
         candidate = ModelScores(test_scores, decision.threshold)
-        injection = measure_injection(section, artifact, test.texts, candidate, answers=labels)
+        injection = measure_injection(
+            section, artifact, test.texts, candidate, answers=_answers(labels)
+        )
 
     print("fitting the baselines", file=sys.stderr)
     others = {
@@ -191,6 +194,15 @@ def held_out_reference(
         test_sha256=sha256_tree(processing_input("test")),
         columns_sha256=sha256_tree(slices),
     )
+
+
+def _answers(labels: tuple[str, str]) -> tuple[str, str]:
+    """Returns what the model is asked to answer: a causal LM by its prompt, else the labels."""
+    if read_section(TrainSection, "train").lora is None:
+        return labels
+    negative, positive = labels
+    answers = read_section(PromptSection, "prompt").answers
+    return answers[negative], answers[positive]
 
 
 def _training() -> Training:
