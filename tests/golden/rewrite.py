@@ -32,8 +32,11 @@ _ACCOUNT = "111122223333"  # the account of AWS's documentation
 
 
 def recipe_schema() -> dict[str, Any]:
-    """A recipe may extend another one, and then needs no key of its own."""
+    """A recipe may extend another one, and then needs no key of its own, nor all of a section."""
     schema = Recipe.model_json_schema()
+    for section in schema["properties"].values():
+        if "$ref" in section:
+            schema["$defs"][section["$ref"].rpartition("/")[2]].pop("required", None)
     schema["properties"]["extends"] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         "description": "a recipe to lay this over, or several: the later over the earlier",

@@ -114,7 +114,7 @@ def test_the_toolkit_that_drives_the_handler_in_tests_is_the_serving_images():
 
 # The SDK of MLflow's App, a plugin that mlflow finds by itself.
 PLUGINS = {"sagemaker-mlflow"}
-READ_BY_TORCH = {"onnx"}
+READ_BY_TORCH = {"onnx", "onnxscript"}
 BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
 
 

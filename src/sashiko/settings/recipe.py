@@ -349,6 +349,8 @@ def _files(path: Path, *, below: tuple[Path, ...]) -> Iterator[Path]:
         if not isinstance(name, str) or not name:
             raise InputError(f"{path}: key `extends`: expected a file name, or a list of them")
         extended = path.parent / name
+        if not extended.is_file():
+            raise InputError(f"{path}: key `extends`: {extended} does not exist")
         if extended.resolve() in {file.resolve() for file in (*below, path)}:
             raise InputError(f"{extended}: key `extends` is circular; remove it from one file")
         yield from _files(extended, below=(*below, path))
