@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 _ROWS = 16
-_PASSES = 64  # rows times steps in one forward pass
+# Rows times steps in one forward pass, of a model of 6 layers and 384 dimensions. A pass keeps what
+# each layer computes for the gradients, so a larger model gets fewer in the same memory.
+_PASSES = 64
+_LAYERS_TIMES_WIDTH = 6 * 384
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class ExplainedModel:
         except (CompileError, OSError) as error:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
+        size = model.config.num_hidden_layers * model.config.hidden_size
+        self._passes = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
         # The mask token occurs in pre-training; padding is never attended to. Many causal LMs have
         # neither, and pad with the token that ends a message.
         tokens = self.tokenizer
@@ -88,7 +93,7 @@ class ExplainedModel:
 
         method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
         attributions: dict[int, RowAttribution] = {}
-        for batch in _batches([len(row.ids) for row in rows], _ROWS):
+        for batch in _batches([len(row.ids) for row in rows], min(_ROWS, self._passes)):
             part = [rows[index] for index in batch]
             ids, mask = self._pad([row.ids for row in part])
             baseline_ids, _ = self._pad([self._baseline_ids(row) for row in part])
@@ -97,7 +102,7 @@ class ExplainedModel:
                 baselines=baseline_ids,
                 additional_forward_args=(mask,),
                 n_steps=steps,
-                internal_batch_size=_PASSES,
+                internal_batch_size=self._passes,
             )
             with torch.inference_mode():
                 scores, baselines = self._log_odds(ids, mask), self._log_odds(baseline_ids, mask)
@@ -144,7 +149,7 @@ class ExplainedModel:
 
         scores = np.empty(len(texts))
         done = 0
-        for batch in _batches([len(ids) for ids in texts], _PASSES):
+        for batch in _batches([len(ids) for ids in texts], self._passes):
             ids, mask = self._pad([texts[index] for index in batch])
             with torch.inference_mode():
                 scores[batch] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
