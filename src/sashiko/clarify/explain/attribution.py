@@ -71,8 +71,9 @@ class ExplainedModel:
         except (CompileError, OSError) as error:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
-        size = model.config.num_hidden_layers * model.config.hidden_size
-        self._passes = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
+        config: Any = self._model.config
+        size = config.num_hidden_layers * config.hidden_size
+        self._passes: int = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
         # The mask token occurs in pre-training; padding is never attended to. Many causal LMs have
         # neither, and pad with the token that ends a message.
         tokens = self.tokenizer
