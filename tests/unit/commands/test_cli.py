@@ -101,7 +101,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
         ),
         (("run", "--set", "compile.quantization=int8"), "takes `batch_sizes: [1]`"),
         (("run", "--set", "compile.quantization=int4"), "Input should be 'none' or 'int8'"),
-        (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accumulation_steps"),
+        (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accum"),
         (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
         (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
     ],
