@@ -26,6 +26,7 @@ from tests.e2e.project import (
     write_csv,
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
+from tests.e2e.uneven import answer_single_rows_otherwise
 
 # Each takes minutes by itself. A process that begins one last leaves the other without work. By
 # itself pytest-xdist begins with the files of most tests: `make test` asks for this order.
@@ -101,6 +102,7 @@ def unchanged(registered: Project) -> Attempt:
 def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
     """Four runs of another project that come to nothing."""
     project = new_project()
+    answer_single_rows_otherwise(project)
     # What is kept of the build is a large file too: the disk is to be full in the run itself.
     assert project.sashiko("definition", "--recipe", "tiny").returncode == 0
     full_disk = project.sashiko(*RUN, preexec=no_large_files)

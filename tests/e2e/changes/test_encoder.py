@@ -18,6 +18,7 @@ _SASHIKO = "from sashiko.cli import main; main()"
 _RECIPE = """\
 model:
   name: distilbert/distilbert-base-uncased
+  licence: Apache-2.0
   sources:
     - {{kind: file, path: {folder}}}
   files:

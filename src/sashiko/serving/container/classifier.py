@@ -53,6 +53,10 @@ class LastTokenClassifier(torch.nn.Module):
         device: torch.device = self.model.device
         return device
 
+    def set_attn_implementation(self, name: str) -> None:
+        """Chooses among transformers' implementations of attention."""
+        self.model.set_attn_implementation(name)
+
     def get_input_embeddings(self) -> torch.nn.Module:
         """Returns the embeddings of the tokens."""
         embeddings: torch.nn.Module = self.model.get_input_embeddings()
