@@ -5,8 +5,15 @@ from functools import cache
 
 import botocore.session
 import pytest
+from hypothesis import settings
 
 from tests.project_root import project_root
+
+
+# A change is judged by the same values each time; .ci/weekly draws new ones with
+# `--hypothesis-profile default`.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,7 +25,7 @@ from sashiko.pipeline.staging import serving_code
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import CompileLock
 from sashiko.serving.container.pack import pack
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.steps import evaluate, register
 from sashiko.training.model import load_classifier, load_tokenizer
 from tests.e2e.serving.tiny_artifact import SERVING, build_artifact

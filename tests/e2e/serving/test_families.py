@@ -14,7 +14,7 @@ from sashiko.clarify.explain.attribution import ExplainedModel
 from sashiko.clarify.explain.tokens import read_tokens
 from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.steps import train
 from sashiko.training import machine
 from sashiko.training.model import load_classifier

@@ -6,9 +6,11 @@ import pytest
 
 from sashiko.core.yaml_models import parse_override, validate
 from sashiko.errors import InputError
+from sashiko.settings.data import DataSection
 from sashiko.settings.environment import load_settings
 from sashiko.settings.jobs import ProcessingJob, TrainingJob
-from sashiko.settings.recipe import DataSection, TrainSection, load_recipe
+from sashiko.settings.recipe import load_recipe
+from sashiko.settings.train import TrainSection
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))

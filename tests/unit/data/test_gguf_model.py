@@ -12,7 +12,7 @@ from sashiko.data import downloads
 from sashiko.data.gguf_model import convert_gguf
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe import ModelSection
+from sashiko.settings.data import ModelSection
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, END, SPECIAL
 
 _WIDTH, _KV, _INNER = 32, 16, 64

@@ -9,7 +9,7 @@ from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe import DataSection, ModelSection
+from sashiko.settings.data import DataSection, ModelSection
 from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,

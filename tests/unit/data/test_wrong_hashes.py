@@ -14,7 +14,7 @@ from sashiko.core.files import sha256_bytes, walk_files
 from sashiko.core.plugin_names import names
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe import DataSection, ModelSection
+from sashiko.settings.data import DataSection, ModelSection
 from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,

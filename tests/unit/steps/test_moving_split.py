@@ -17,7 +17,7 @@ from sashiko.core.files import sha256_tree, write_json
 from sashiko.data.lake import generate, seed_lake
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
-from sashiko.settings.recipe import DataSection
+from sashiko.settings.data import DataSection
 from sashiko.steps import prepare, snapshot
 from tests.unit.contract.documents import column_of, custom, document, rows, save
 

@@ -14,7 +14,7 @@ from sashiko.serving.container.adapter import AdapterError, merge, merge_differe
 from sashiko.serving.container.classifier import LastTokenClassifier, load_classifier
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.causal import PromptSection
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import ARCHITECTURES, load_causal, save_adapter
 from sashiko.training.model import load_tokenizer
 from sashiko.training.prompts import make_prompt

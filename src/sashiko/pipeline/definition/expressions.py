@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.properties import look_up
 
@@ -102,7 +103,9 @@ def as_text(value: Any, *, where: str) -> str:
         return str(value).lower()
     if isinstance(value, str | int | float):
         return str(value)
-    raise InputError(f"{where}: cannot join {value!r}: not a string, number or boolean")
+    raise InputError(
+        f"{where}: cannot join {shorten(repr(value))}: not a string, number or boolean"
+    )
 
 
 def _split_step(target: str, *, where: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import Parameter
 
@@ -39,7 +40,8 @@ def check_parameter(parameter: Parameter) -> None:
     for value in parameter.allowed:
         if not fits(parameter.type, value):
             raise InputError(
-                f"parameter `{parameter.name}`, EnumValues: {value!r} is not a {parameter.type}"
+                f"parameter `{parameter.name}`, EnumValues: "
+                f"{shorten(repr(value))} is not a {parameter.type}"
             )
     if parameter.default is not None:
         _check_value(parameter, parameter.default)
@@ -48,11 +50,14 @@ def check_parameter(parameter: Parameter) -> None:
 def _check_value(parameter: Parameter, value: Any) -> None:
     if not fits(parameter.type, value):
         raise InputError(
-            f"parameter `{parameter.name}`: default {value!r} is not a {parameter.type}"
+            f"parameter `{parameter.name}`: "
+            f"default {shorten(repr(value))} is not a {parameter.type}"
         )
     if parameter.allowed and value not in parameter.allowed:
         allowed = ", ".join(str(item) for item in parameter.allowed)
-        raise InputError(f"parameter `{parameter.name}`: {value!r} is not one of {allowed}")
+        raise InputError(
+            f"parameter `{parameter.name}`: {shorten(repr(value))} is not one of {allowed}"
+        )
 
 
 def _parse(parameter: Parameter, text: str) -> Any:
@@ -68,7 +73,7 @@ def _parse(parameter: Parameter, text: str) -> Any:
                 return text
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"parameter `{parameter.name}`: {text!r} is not a {parameter.type}"
+            f"parameter `{parameter.name}`: {shorten(repr(text))} is not a {parameter.type}"
         ) from error
 
 

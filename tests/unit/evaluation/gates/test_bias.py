@@ -10,7 +10,7 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.bias import stage_metrics
 from sashiko.settings.bias import BiasMetric, BiasSection
 from sashiko.settings.quality import ThresholdSection
-from sashiko.settings.recipe import ReweighingSection
+from sashiko.settings.train import ReweighingSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
 

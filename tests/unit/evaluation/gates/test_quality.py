@@ -8,7 +8,7 @@ from sashiko.evaluation.gates.quality import quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.quality import QualitySection
-from sashiko.settings.recipe import ReweighingSection, TrainSection
+from sashiko.settings.train import ReweighingSection, TrainSection
 
 MEASURED = {
     "auc": Estimate(value=0.82, low=0.80, high=0.84),

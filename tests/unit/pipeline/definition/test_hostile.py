@@ -66,6 +66,10 @@ def test_the_shipped_one_is_taken() -> None:
 @example(value=with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}))
 @example(value=with_first_step(Arguments={"Environment": {"A": {"Std:Join": {"Values": 1}}}}))
 @example(value=SHIPPED | {"Parameters": 1})
+@example(value=SHIPPED | {"Version": [SHIPPED, SHIPPED]})
+@example(
+    value=SHIPPED | {"Parameters": [SHIPPED["Parameters"][0] | {"DefaultValue": 2 * [SHIPPED]}]}
+)
 @example(value=[])
 def test_a_bent_definition(value) -> None:
     for read in (prepare, check_definition):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, parse_definition
@@ -57,7 +58,8 @@ def _check_version(value: Mapping[str, Any]) -> Iterator[str]:
     if "Version" not in value:
         yield f'definition: key `Version` is missing; it is "{_VERSION}"'
     elif value["Version"] != _VERSION:
-        yield f'definition, Version: {value["Version"]!r} is not known; allowed: "{_VERSION}"'
+        version = shorten(repr(value["Version"]))
+        yield f'definition, Version: {version} is not known; allowed: "{_VERSION}"'
 
 
 def _check_parameters(definition: Definition) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import regex
 
+from sashiko.core.problems import shorten
 from sashiko.pipeline.definition.validator.api import Shape
 
 _FEW = 12  # the longest list of names in a message
@@ -42,7 +43,7 @@ def _text_problem(value: str, limits: Any) -> str | None:
         return f"{len(value)} characters; allowed: {_range(limits)} characters"
     pattern = limits.get("pattern")
     if pattern and not _compiled(pattern).fullmatch(value):
-        return f"{value!r} does not match the pattern {pattern}"
+        return f"{shorten(repr(value))} does not match the pattern {pattern}"
     return None
 
 

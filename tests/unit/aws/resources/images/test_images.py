@@ -13,8 +13,9 @@ from sashiko.aws.resources.images.image_map import MAP_FILE, image_map, read_ima
 from sashiko.aws.resources.images.job_images import aws_image, image_builds, job_images
 from sashiko.aws.resources.regions import regions
 from sashiko.errors import InputError
+from sashiko.settings.compile import CompileSection
 from sashiko.settings.environment import load_settings
-from sashiko.settings.recipe import CompileSection, load_recipe
+from sashiko.settings.recipe import load_recipe
 from sashiko.settings.sections import BiasSection
 from sashiko.settings.types import ImageName
 
