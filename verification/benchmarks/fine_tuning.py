@@ -31,7 +31,8 @@ from sklearn.metrics import roc_auc_score
 from sashiko.pipeline.project import HOME
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
-from sashiko.settings.recipe import Hyperparameters, load_recipe
+from sashiko.settings.recipe import load_recipe
+from sashiko.settings.train import Hyperparameters
 from verification.benchmarks.fine_tuning_job import Job
 from verification.benchmarks.runs import Run, machine, run
 

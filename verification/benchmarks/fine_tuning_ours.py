@@ -11,7 +11,7 @@ from typing import Any
 
 from sashiko.core.stopping import Stop
 from sashiko.data.splits import read_split_meta
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples, read_split, tokenise
 from sashiko.training.loop import Loop

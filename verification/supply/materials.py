@@ -7,7 +7,8 @@ from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.component import Component, ComponentType
 
-from sashiko.settings.recipe import DataSection, ModelSection, load_recipe
+from sashiko.settings.data import DataSection, ModelSection
+from sashiko.settings.recipe import load_recipe
 from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,

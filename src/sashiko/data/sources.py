@@ -17,7 +17,7 @@ from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
-from sashiko.settings.recipe import DataSection, ModelSection
+from sashiko.settings.data import DataSection, ModelSection
 from sashiko.settings.sources import (
     FileSource,
     GeneratorSource,

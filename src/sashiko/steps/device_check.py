@@ -28,7 +28,7 @@ from sashiko.evaluation.gates.verdict import (
 from sashiko.evaluation.record import DECISION_FILE, read_decision
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
-from sashiko.settings.recipe import DeviceSection
+from sashiko.settings.compile import DeviceSection
 from sashiko.steps.device.endpoint import endpoint
 from sashiko.steps.device.gate import device_checks, failed_check
 from sashiko.steps.device.hosting import Hosting, connect

@@ -34,8 +34,9 @@ from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns
 from sashiko.settings.causal import PromptSection
+from sashiko.settings.data import DataSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
-from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
+from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,

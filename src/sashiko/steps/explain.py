@@ -44,7 +44,9 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.inspection import unpack
-from sashiko.settings.recipe import CompileSection, ExplainSection, TextSection
+from sashiko.settings.compile import CompileSection
+from sashiko.settings.data import TextSection
+from sashiko.settings.recipe import ExplainSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (
     EFFORT,

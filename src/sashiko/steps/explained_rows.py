@@ -19,7 +19,7 @@ from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.serving.container.text import columns, text_pieces
-from sashiko.settings.recipe import TextSection
+from sashiko.settings.data import TextSection
 from sashiko.training.examples import read_split
 
 SEED = 0

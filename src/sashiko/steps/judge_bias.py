@@ -41,7 +41,7 @@ from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.quality import EvaluateSection
-from sashiko.settings.recipe import ReweighingSection
+from sashiko.settings.train import ReweighingSection
 from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section

@@ -24,7 +24,7 @@ from sashiko.core.scratch import scratch_database
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
-from sashiko.settings.recipe import DataSection, TextSection
+from sashiko.settings.data import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.split_table import SCHEMA, SplitTable

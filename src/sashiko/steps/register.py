@@ -45,7 +45,8 @@ from sashiko.registry.versions import (
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
-from sashiko.settings.recipe import ModelSection, ReweighingSection, TrainSection
+from sashiko.settings.data import ModelSection
+from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence

@@ -5,7 +5,7 @@ from sashiko.clarify.explain.check_records import FacetSwap, SwappedText
 from sashiko.clarify.explain.counterfactual import swap_check
 from sashiko.clarify.explain.tokens import token_ids
 from sashiko.contract.model import Contract
-from sashiko.settings.recipe import TextSection
+from sashiko.settings.data import TextSection
 from sashiko.steps.explained_rows import Effort, RowSelection, read_pieces
 
 

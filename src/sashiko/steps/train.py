@@ -38,7 +38,7 @@ from sashiko.core.stopping import stop_on_signals
 from sashiko.core.yaml_models import validate
 from sashiko.data.splits import META_FILE, read_split_meta
 from sashiko.evaluation.record import MetricLine
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
 from sashiko.training.checkpoint import CheckpointStore

@@ -29,7 +29,7 @@ from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.reweighing import reweighing_weights
-from sashiko.settings.recipe import ReweighingSection
+from sashiko.settings.train import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 

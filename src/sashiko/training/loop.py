@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sashiko.core.stopping import Stop
 from sashiko.evaluation.record import MetricLine
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.training.batches import collate, epoch_batches
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.settings.recipe import Hyperparameters
+from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import load_causal, save_adapter
 from sashiko.training.examples import Tokenize, encoder_rows, prompted_rows
 from sashiko.training.machine import attention

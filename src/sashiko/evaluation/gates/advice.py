@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sashiko.evaluation.gates.estimates import Subgroup
 from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.settings.quality import INJECTION_FLIP_RATE, ThresholdSection
-from sashiko.settings.recipe import ReweighingSection, TrainSection
+from sashiko.settings.train import ReweighingSection, TrainSection
 
 _STRONGEST = 4.0  # the maximum of `reweighing.strength`
 

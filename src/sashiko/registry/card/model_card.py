@@ -32,7 +32,8 @@ from sashiko.registry.card.content import (
     TrainingJobDetails,
 )
 from sashiko.settings.card import CardSection
-from sashiko.settings.recipe import ModelSection, ReweighingSection, TrainSection
+from sashiko.settings.data import ModelSection
+from sashiko.settings.train import ReweighingSection, TrainSection
 
 CARD_FILE = "model-card.json"
 _LONG = 2048

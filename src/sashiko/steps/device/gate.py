@@ -1,7 +1,7 @@
 """The device gate: checks of the device's measurement against the recipe's bounds."""
 
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.settings.recipe import DeviceSection
+from sashiko.settings.compile import DeviceSection
 from sashiko.steps.device.invocation import Measurement
 
 _CAUSES = (

@@ -13,7 +13,7 @@ from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.container.tar_reader import read_files
-from sashiko.settings.recipe import DeviceSection
+from sashiko.settings.compile import DeviceSection
 from sashiko.training.examples import read_split
 
 _CONFIG_FILE = "serving.json"
