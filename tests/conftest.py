@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from tests.project_root import project_root
 
-
 # A change is judged by the same values each time; .ci/weekly draws new ones with
 # `--hypothesis-profile default`.
 settings.register_profile("repeatable", derandomize=True)
