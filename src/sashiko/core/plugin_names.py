@@ -5,7 +5,9 @@ the name of an entry point of an installed distribution.
 """
 
 import re
-from importlib.metadata import entry_points
+import sys
+from functools import cache
+from importlib.metadata import distributions
 
 from pydantic import AfterValidator
 
@@ -56,4 +58,14 @@ def reference(group: str, name: str, *, known: tuple[str, ...] = ()) -> str:
 
 
 def _entry_points(group: str) -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group=_PREFIX + group)}
+    return _read_entry_points(_PREFIX + group, tuple(sys.path))
+
+
+@cache
+def _read_entry_points(group: str, path: tuple[str, ...]) -> dict[str, str]:
+    """Reads what is installed on `sys.path`; cached, as settings name many plug-ins."""
+    points: dict[str, str] = {}
+    for distribution in distributions(path=[*path]):
+        for point in distribution.entry_points.select(group=group):
+            points.setdefault(point.name, point.value)  # as in imports, the first one counts
+    return points

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sashiko.aws.resources.images.job_images import JobImage, job_images
+from sashiko.aws.resources.images.job_images import JobImage, serving_image
 from sashiko.aws.resources.names import model_package_group_name, prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
@@ -58,7 +58,7 @@ def endpoint_spec(settings: Settings, target: str) -> EndpointSpec:
     return EndpointSpec(
         target=target,
         instance_type=instance_type,
-        image=job_images(settings, target).serving,
+        image=serving_image(settings, target),
         ami=facts.ami,
         download_timeout=_DOWNLOAD_TIMEOUT,
         startup_timeout=_STARTUP_TIMEOUT,

@@ -6,9 +6,10 @@ image without passing a digest between them.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatch
+from fnmatch import translate
 from pathlib import Path
 
 from sashiko import __version__
@@ -72,12 +73,12 @@ def _files(dockerfile: str, source: str) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        excluded = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
-        for file in path.rglob("*"):
-            parts = file.parts
-            ignored = any(fnmatch(part, rule) for part in parts for rule in excluded)
-            if file.is_file() and not ignored:
-                yield file
+        rules = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
+        ignored = re.compile("|".join(map(translate, rules)) or r"\Z.").match
+        for folder, folders, files in os.walk(path):
+            folders[:] = [name for name in folders if not ignored(name)]
+            kept = (Path(folder, name) for name in files if not ignored(name))
+            yield from (file for file in kept if file.is_file())
     else:
         raise InputError(
             f"{dockerfile}: COPY {source}: there is no such file or folder in {Path.cwd()}"

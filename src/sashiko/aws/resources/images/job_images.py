@@ -148,13 +148,12 @@ def job_images(settings: Settings, target: str) -> JobImages:
             Clarify's image is to run on this machine.
     """
     _check_training(settings)
-    serving_target = load_target(target)
-    job, serving = _own_image(settings, "job", "job-cpu"), _serving(settings, serving_target.image)
+    job, serving = _own_image(settings, "job", "job-cpu"), serving_image(settings, target)
     return JobImages(
         job=job,
         train=_own_image(settings, "train", "job-gpu"),
         bias=_bias(settings),
-        compile=job if serving_target.compiled_in == "job" else serving,
+        compile=job if load_target(target).compiled_in == "job" else serving,
         serving=serving,
     )
 
@@ -241,8 +240,13 @@ def _bias(settings: Settings) -> JobImage:
     return JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
 
 
-def _serving(settings: Settings, image: ImageName) -> JobImage:
-    name, pin = pinned(image)
+def serving_image(settings: Settings, target: str) -> JobImage:
+    """Returns the image that serves what is compiled for a target.
+
+    Raises:
+        InputError: if there is no such target, or no image for it in the region.
+    """
+    name, pin = pinned(load_target(target).image)
     if pin.builds:
         return _own_image(settings, "serving", name)
     return JobImage(
