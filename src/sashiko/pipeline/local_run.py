@@ -50,6 +50,13 @@ def run_pipeline(
             "machine compiles and serves on its CPU: run it with `--set compile.target=cpu`, or in "
             "an account (`recipe` of config/<env>.yaml)"
         )
+    if recipe.train.distributed.nodes > 1:
+        raise InputError(
+            f"recipe {recipe.name}: key `train.distributed.nodes`: {recipe.train.distributed.nodes}"
+            ": this machine is one node: run it with `--set train.distributed.nodes=1` and as many "
+            "`train.distributed.processes` as it has cores, or in an account (`recipe` of "
+            "config/<env>.yaml)"
+        )
     contract_path = contract_file(recipe)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sashiko.core.yaml_models import Frozen
 from sashiko.settings.causal import LoraSection, PromptSection
+from sashiko.settings.distributed import DistributedSection
 from sashiko.settings.sources import Sha256
 
 
@@ -40,6 +41,11 @@ class TrainSection(Frozen):
         exclude_if=lambda lora: lora is None,
         description="with `family: causal`: train an adapter, and none of the model's own weights",
     )
+    distributed: DistributedSection = Field(
+        DistributedSection(),
+        exclude_if=lambda section: section == DistributedSection(),
+        description="train by several processes, on one instance or several",
+    )
     calibration: Literal["none", "temperature"] = Field(
         "none",
         description="temperature: divide the logits by the number that fits the validation split "
@@ -47,6 +53,16 @@ class TrainSection(Frozen):
     )
     checkpoint_every_steps: int = Field(50, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_batch_size(self) -> "TrainSection":
+        if self.batch_size < self.distributed.world_size:
+            raise ValueError(
+                f"`batch_size` is {self.batch_size}, and `distributed` has "
+                f"{self.distributed.world_size} processes, which each take a part of a batch: "
+                "raise it, or start fewer"
+            )
+        return self
 
 
 class Hyperparameters(TrainSection):
@@ -65,7 +81,7 @@ class Hyperparameters(TrainSection):
             return values
         records = {
             key: json.loads(value)
-            for key in ("lora", "prompt")
+            for key in ("distributed", "lora", "prompt")
             if isinstance(value := values.get(key), str)
         }
         return {**values, **records}

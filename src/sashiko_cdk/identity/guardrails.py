@@ -1,24 +1,28 @@
 """How the pipeline may start a job: in the VPC, encrypted, on known instances, for a known time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import aws_iam as iam
 
 from sashiko.aws.resources.instances import families_with_local_disk
+from sashiko.aws.resources.training_machines import settings_for
 from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
 
 
-def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns the denials for whoever creates jobs of an environment.
+def guardrails(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.PolicyStatement]:
+    """Returns the denials for whoever creates jobs of an environment that train `recipes`.
 
     `Bool` does not match a request that lacks its key, so each has a `Null` beside it: an unset
     value is denied like `false`. The service authorization reference lists these condition keys
     for the two actions.
     """
     jobs = settings.jobs
-    types = sorted({job.instance_type for job in (jobs.processing, jobs.scoring, jobs.training)})
+    trained_on = {settings_for(settings, recipe).jobs.training.instance_type for recipe in recipes}
+    types = sorted({jobs.processing.instance_type, jobs.scoring.instance_type, *trained_on})
     longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training))
     local_disk = [f"ml.{family}.*" for family in families_with_local_disk()]
     keys = f"arn:aws:kms:{settings.region}:{settings.account}:key/*"

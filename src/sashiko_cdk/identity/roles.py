@@ -41,19 +41,19 @@ __all__ = ["add_roles"]
 def add_roles(stack: EnvironmentStack, *, recipes: Sequence[Recipe]) -> None:
     """Adds the environment's roles to a stack, under fixed names.
 
-    Other stacks and Lake Formation refer to them by name. The compile targets of `recipes` decide
-    on which instances the device check may run.
+    Other stacks and Lake Formation refer to them by name. `recipes` decide on which instances
+    models are trained, and by their compile targets on which the device check may run.
     """
     boundary = boundary_of(stack, stack.settings)
-    targets = [recipe.compile.target for recipe in recipes]
     for role in get_args(Role):
-        _add_role(stack, role, boundary, targets=targets)
+        _add_role(stack, role, boundary, recipes=recipes)
 
 
 def _add_role(
-    stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy, *, targets: Sequence[str]
+    stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy, *, recipes: Sequence[Recipe]
 ) -> None:
     settings = stack.settings
+    targets = [recipe.compile.target for recipe in recipes]
     allowed = own_permissions(settings, role, targets=targets)
     if role in CONTAINERS:
         allowed += container_basics(settings)
@@ -70,7 +70,10 @@ def _add_role(
         max_session_duration=Duration.hours(6) if role == "deployer" else None,
         inline_policies={
             "own": iam.PolicyDocument(
-                statements=[*(item.statement for item in allowed), *_denied(settings, role)]
+                statements=[
+                    *(item.statement for item in allowed),
+                    *_denied(settings, role, recipes),
+                ]
             )
         },
     )
@@ -87,7 +90,7 @@ def _add_role(
     )
 
 
-def _denied(settings: Settings, role: Role) -> list[iam.PolicyStatement]:
+def _denied(settings: Settings, role: Role, recipes: Sequence[Recipe]) -> list[iam.PolicyStatement]:
     """Returns the denials of `role`, which hold whatever a later stack attaches to it."""
     denied = [
         iam.PolicyStatement(
@@ -104,7 +107,7 @@ def _denied(settings: Settings, role: Role) -> list[iam.PolicyStatement]:
             )
         )
     if role == "pipeline":
-        denied += guardrails(settings)
+        denied += guardrails(settings, recipes)
     if role == "deployer":
         denied += staging_limits(settings)
     return denied

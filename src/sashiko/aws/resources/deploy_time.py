@@ -24,6 +24,11 @@ def security_group_id() -> str:
     return f"{_MARK}-SecurityGroup"
 
 
+def nodes_group_id() -> str:
+    """Returns the placeholder of the id of the security group of a training's several nodes."""
+    return f"{_MARK}-NodesGroup"
+
+
 def key_arn(domain: KeyDomain) -> str:
     """Returns the placeholder of the ARN of a domain's KMS key."""
     return f"{_MARK}-Key-{domain}"

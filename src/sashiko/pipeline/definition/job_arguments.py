@@ -18,9 +18,9 @@ Texts = Annotated[dict[str, str], Field(default_factory=dict)]
 
 
 class ResourceConfig(Frozen):
-    """The instances; a job that spreads over several cannot run here."""
+    """The instances of a job; `sashiko run` refuses a training that spreads over several."""
 
-    InstanceCount: Literal[1]
+    InstanceCount: int = Field(ge=1)
     InstanceType: Any = None
     VolumeSizeInGB: Any = None
     VolumeKmsKeyId: Any = None
@@ -96,10 +96,16 @@ class AppSpecification(Frozen):
     ContainerArguments: tuple[str, ...] | None = None
 
 
+class ClusterConfig(ResourceConfig):
+    """The instance of a processing job, whose steps share no work among several."""
+
+    InstanceCount: Literal[1]
+
+
 class ProcessingResources(Frozen):
     """The instances of a processing job."""
 
-    ClusterConfig: ResourceConfig
+    ClusterConfig: ClusterConfig
 
 
 class ProcessingArguments(Frozen):

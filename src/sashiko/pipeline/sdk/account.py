@@ -31,6 +31,15 @@ def vpc(settings: Settings) -> dict[str, Sequence[str]]:
     }
 
 
+def training_vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
+    """Returns a training job's VPC options; several nodes are in a group that lets them talk."""
+    options = vpc(settings)
+    if nodes > 1 and options:
+        groups = [*options["security_group_ids"], deploy_time.nodes_group_id()]
+        options = {**options, "security_group_ids": groups}
+    return options
+
+
 def traffic_encrypted(settings: Settings) -> bool | None:
     """Returns whether traffic between containers is encrypted; None leaves it out."""
     return None if settings.tier == "local" else True

@@ -25,8 +25,17 @@ from sagemaker.train import ModelTrainer
 
 from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.resources.names import bucket_name
+from sashiko.aws.resources.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
-from sashiko.pipeline.sdk.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
+from sashiko.pipeline.sdk.account import (
+    Uri,
+    output_key,
+    tags,
+    traffic_encrypted,
+    training_vpc,
+    volume_key,
+    vpc,
+)
 from sashiko.pipeline.sdk.offline import pipeline_session
 from sashiko.pipeline.sdk.retries import retries
 from sashiko.settings.environment import Settings
@@ -39,6 +48,9 @@ __all__ = ["Jobs", "join_uri", "output_uri"]
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 _CACHE_DAYS = "P30D"
+# What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
+# torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
+_EFA: Mapping[str, str] = MappingProxyType({"FI_PROVIDER": "efa", "NCCL_PROTO": "simple"})
 # "Configure a SageMaker Clarify Processing Job", Amazon SageMaker AI Developer Guide.
 _CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
     {"config": "analysis_config", "data": "dataset"}
@@ -76,7 +88,12 @@ class Jobs:
 
     @classmethod
     def for_recipe(cls, settings: Settings, recipe: Recipe) -> "Jobs":
-        """Returns a factory for the steps of an environment and a recipe."""
+        """Returns a factory for the steps of an environment and a recipe.
+
+        Raises:
+            InputError: if the recipe cannot be trained on the environment's instances.
+        """
+        settings = settings_for(settings, recipe)
         return cls(
             settings=settings,
             recipe=recipe,
@@ -217,6 +234,8 @@ class Jobs:
     ) -> TrainingStep:
         """Creates a training step with network isolation and the image's own entrypoint.
 
+        It has as many instances as the recipe's `train.distributed.nodes`; each gets all rows.
+
         Args:
             name: the step's name.
             role: the fixed-name job role that runs it.
@@ -226,6 +245,8 @@ class Jobs:
             checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with.
         """
         settings, job = self.settings, self.settings.jobs.training
+        nodes = self.recipe.train.distributed.nodes
+        efa = _EFA if uses_efa(settings, self.recipe) else {}
         output = self.execution_uri(name, "output")
         trainer = ModelTrainer(
             training_image=image.uri,
@@ -233,7 +254,7 @@ class Jobs:
             base_job_name=name.lower(),
             compute=Compute(
                 instance_type=job.instance_type,
-                instance_count=1,
+                instance_count=nodes,
                 volume_size_in_gb=job.volume_size,
                 volume_kms_key_id=volume_key(settings, job.instance_type),
                 enable_managed_spot_training=True if job.spot else None,
@@ -242,7 +263,7 @@ class Jobs:
             networking=Networking(
                 enable_network_isolation=True,
                 enable_inter_container_traffic_encryption=traffic_encrypted(settings),
-                **vpc(settings),
+                **training_vpc(settings, nodes=nodes),
             ),
             stopping_condition=StoppingCondition(
                 max_runtime_in_seconds=job.max_runtime,
@@ -254,7 +275,7 @@ class Jobs:
                 kms_key_id=output_key(settings, [output]),
             ),
             checkpoint_config=CheckpointConfig(s3_uri=checkpoints),
-            environment={"OMP_NUM_THREADS": str(settings.threads)},
+            environment={"OMP_NUM_THREADS": str(settings.threads), **efa},
             hyperparameters=dict(hyperparameters),
             tags=tags(settings),
             sagemaker_session=self.session,

@@ -20,6 +20,7 @@ from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
 from sashiko.aws.operations.doctor.needed_machines import needed_machines
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
 from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.training_machines import settings_for
 from sashiko.contract.load import load_contract
 from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.model import Definition, parse_definition
@@ -58,6 +59,7 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
 def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[Check]:
     """Yields the result of each check, in the order of docs/first-deploy.md."""
     target = plan.recipe.compile.target
+    settings = settings_for(settings, plan.recipe)
     needed = tuple(needed_machines(settings, plan.definition, target=target))
     now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
