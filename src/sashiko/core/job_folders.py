@@ -47,6 +47,11 @@ def hyperparameters_file() -> Path:
     return opt_ml() / "input" / "config" / "hyperparameters.json"
 
 
+def hosts_file() -> Path:
+    """Returns the JSON file in which SageMaker names a training job's instances."""
+    return opt_ml() / "input" / "config" / "resourceconfig.json"
+
+
 def model_dir() -> Path:
     """Creates and returns the folder whose content becomes `model.tar.gz`."""
     return _create(opt_ml() / "model")

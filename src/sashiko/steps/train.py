@@ -8,12 +8,14 @@ hyperparameters as strings; the model goes to `/opt/ml/model`; `metrics.jsonl`, 
 fitted `temperature.json` go to `/opt/ml/output/data`. Of a causal LM the model is a LoRA adapter,
 which Compile merges into the base model. After a kill it resumes from
 `/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the training is
-complete.
+complete. With `distributed` it starts the processes that train, and only the first of them writes.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from sashiko.core.files import (
 )
 from sashiko.core.job_folders import (
     checkpoint_dir,
+    hosts_file,
     hyperparameters_file,
     model_dir,
     output_data_dir,
@@ -41,23 +44,62 @@ from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
-from sashiko.training.checkpoint import CheckpointStore
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
+from sashiko.training.processes import Group, Processes
 from sashiko.training.scoring import margins
 from sashiko.training.temperature import scale_to_validation, write_temperature
-from sashiko.training.trainee import load_trainee
+from sashiko.training.trainee import load_trainee, with_weights
 
 
 def main() -> None:
-    """Reads the channels, trains, and writes the model and its metrics."""
+    """Trains in this process, or starts the processes that train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", nargs="?", choices=["train"], help="as SageMaker starts images")
     parser.parse_args()
     settings = validate(
         Hyperparameters, read_json(hyperparameters_file()), source=str(hyperparameters_file())
     )
+    if settings.distributed.strategy == "none":
+        train(settings, Processes())
+        return
+    from sashiko.training.launcher import is_worker, launch, read_hosts
+
+    if is_worker():
+        with joined_group(settings) as group:
+            train(settings, group)
+        return
+    hosts = read_hosts(hosts_file(), nodes=settings.distributed.nodes)
+    launch(settings.distributed, hosts=hosts, module="sashiko.steps.train")
+
+
+@contextmanager
+def joined_group(settings: Hyperparameters) -> Iterator[Group]:
+    """Joins the processes that the launcher has started, and leaves them at the end.
+
+    Small numbers travel by gloo, gradients and weights of GPUs by NCCL.
+    """
+    import torch
+    from torch import distributed
+
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend)
+    strategy = settings.distributed.strategy
+    try:
+        yield Group(
+            rank=distributed.get_rank(),
+            world_size=distributed.get_world_size(),
+            local_rank=int(os.environ["LOCAL_RANK"]),
+            strategy="fsdp" if strategy == "fsdp" else "ddp",
+            seed=settings.seed,
+        )
+    finally:
+        distributed.destroy_process_group()
+
+
+def train(settings: Hyperparameters, processes: Processes) -> None:
+    """Reads the channels, trains, and writes the model and its metrics."""
     meta = read_split_meta(training_channel("meta"))
     train_rows = read_split(training_channel("train"))
     validation_rows = read_split(training_channel("validation"))
@@ -65,16 +107,21 @@ def main() -> None:
     snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
-    device = best_device()
+    device = best_device(local_rank=processes.local_rank)
     bf16 = uses_bf16(settings.precision, device)
-    trainee = load_trainee(training_channel("model"), settings, labels=meta.labels, device=device)
+    load = partial(
+        load_trainee, training_channel("model"), settings, labels=meta.labels, device=device
+    )
+    trainee = load()
     tokenise_rows = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
-    train = tokenise_rows(train_rows, source="train", weights=weights)
+    examples = tokenise_rows(train_rows, source="train", weights=weights)
     validation = tokenise_rows(validation_rows, source="validation")
     model = trainee.model
-    say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
+    forward = processes.place(model, device)
+    if processes.is_first:
+        say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
-    store = CheckpointStore(
+    store = processes.store(
         checkpoint_dir(),
         fingerprint=fingerprint(settings, device=str(device), bf16=bf16),
         # "How Amazon SageMaker AI Provides Training Information", Developer Guide.
@@ -83,29 +130,37 @@ def main() -> None:
     with stop_on_signals() as stop:
         loop = Loop(
             model=model,
-            train=train,
+            forward=forward,
+            train=examples,
             validation=validation,
             pad=trainee.pad,
             hyperparameters=settings,
             bf16=bf16,
             store=store,
             stop=stop,
+            processes=processes,
         )
         try:
             lines = loop.run()
         except Stopped as stopped:
             sys.exit(128 + stopped.signal)
 
+    validation_margins = None
     if settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
-        validation_margins = margins(model, validation, pad=trainee.pad)
-        fit = scale_to_validation(model, validation.labels, validation_margins)
-        write_temperature(fit, output_data_dir())
-        say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
-    trainee.save(model_dir())
-    write_metrics(lines, output_data_dir() / "metrics.jsonl")
-    write_snapshots(snapshots, output_data_dir())
-    write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))
+        validation_margins = margins(model, validation, pad=trainee.pad, processes=processes)
+    sharded = processes.whole_weights(model)
+    if processes.is_first:
+        trained = trainee if sharded is None else with_weights(load(), sharded)
+        if validation_margins is not None:
+            fit = scale_to_validation(trained.model, validation.labels, validation_margins)
+            write_temperature(fit, output_data_dir())
+            say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
+        trained.save(model_dir())
+        write_metrics(lines, output_data_dir() / "metrics.jsonl")
+        write_snapshots(snapshots, output_data_dir())
+        write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))
+    processes.wait()
     store.remove()
 
 
@@ -125,14 +180,17 @@ def used_snapshots() -> Snapshots:
 def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
     """Returns a digest of settings, channels, code, libraries and machine.
 
-    A checkpoint with another fingerprint is not resumed. The checkpoint interval is excluded.
+    A checkpoint with another fingerprint is not resumed. Excluded are the checkpoint interval and
+    the number of processes: a checkpoint of several is resumed by more of them or by fewer.
     """
     import torch
     import transformers
 
     code = Path(training_package).parent
     parts = {
-        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps"}),
+        "settings": settings.model_dump(
+            mode="json", exclude={"checkpoint_every_steps", "distributed"}
+        ),
         "channels": {
             name: sha256_tree(training_channel(name)) if training_channel(name).exists() else None
             for name in ("train", "validation", "weights", "model", "meta")

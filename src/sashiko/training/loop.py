@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from sashiko.core.stopping import Stop
 from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.batches import collate, epoch_batches
-from sashiko.training.checkpoint import CheckpointStore, Position
+from sashiko.training.checkpoint import Position
 from sashiko.training.examples import Examples
 from sashiko.training.optimiser import learning_rate, make_optimiser
+from sashiko.training.processes import Processes, Store
 from sashiko.training.scoring import score
 
 if TYPE_CHECKING:
@@ -36,16 +37,23 @@ class Stopped(Exception):  # noqa: N818 - a requested stop is not an error
 
 @dataclass
 class Loop:
-    """One training run, resumed from its checkpoint."""
+    """One training run, resumed from its checkpoint.
+
+    Attributes:
+        model: what is trained; of several processes, this one's share.
+        forward: computes its logits in training (`Processes.place`).
+    """
 
     model: Any
+    forward: Callable[..., Any]
     train: Examples
     validation: Examples
     pad: int
     hyperparameters: Hyperparameters
     bf16: bool
-    store: CheckpointStore
+    store: Store
     stop: Stop
+    processes: Processes
     _tokens: int = field(default=0, init=False)
     _started: float = field(default=0.0, init=False)
 
@@ -99,26 +107,28 @@ class Loop:
         from torch.nn.functional import cross_entropy
 
         self.model.train()
+        self.processes.start_step(step)
         total = 0.0
         # Every part counts by its share of the batch's weights, so that their gradients add up to
         # the batch's own.
         weight = torch.from_numpy(self.train.weights[rows]).to(self.model.device).sum()
-        for part in np.array_split(rows, min(self.hyperparameters.accumulation_steps, len(rows))):
+        parts = self.processes.parts(rows, count=self.hyperparameters.accumulation_steps)
+        for part, counts in parts:
             batch = collate(self.train, part, pad=self.pad, device=self.model.device)
             with self._autocast():
-                logits = self.model(**batch.inputs).logits
+                logits = self.forward(**batch.inputs).logits
             losses = cross_entropy(logits.float(), batch.labels, reduction="none")
-            loss = (losses * batch.weights).sum() / weight
+            loss = (losses * batch.weights).sum() / weight * counts
             torch.autograd.backward(loss)
             total += float(loss.item())
-            self._tokens += batch.tokens
+            self._tokens += batch.tokens * self.processes.world_size
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
         for group in optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         optimiser.step()
         optimiser.zero_grad()
-        return total
+        return self.processes.mean(total)
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(
@@ -157,10 +167,11 @@ class Loop:
             pad=self.pad,
             autocast=self._autocast,
             after_batch=lambda: self._stop_if_requested(position, optimiser),
+            processes=self.processes,
         )
         updated = self._with_line(position, validation_loss=loss, validation_auc=auc)
         line = updated.lines[-1]
-        _say(
+        self._say(
             f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "
             f"validation loss {loss:.3f}, AUC {auc:.3f}"
         )
@@ -173,23 +184,24 @@ class Loop:
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
 
     def _stop_if_requested(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:
-        if self.stop.signal is not None:
+        signal = self.processes.agree(self.stop.signal)
+        if signal is not None:
             self.store.save(position, self.model, optimiser)
-            _say(
+            self._say(
                 f"stopped after step {position.step}/{self._steps}; the next run goes on from there"
             )
-            raise Stopped(self.stop.signal)
+            raise Stopped(signal)
 
     def _report(self, position: Position, *, since: int) -> None:
         seconds = time.monotonic() - self._started
         remaining = seconds / (position.step - since) * (self._steps - position.step)
         loss = position.losses[-1] if position.losses else position.lines[-1].train_loss
-        _say(
+        self._say(
             f"epoch {-(-position.step // self._steps_per_epoch)}/{self.hyperparameters.epochs} "
             f"step {position.step}/{self._steps} loss {loss:.3f} "
             f"{self._tokens / seconds:,.0f} tok/s, {remaining:.0f} s left"
         )
 
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    def _say(self, message: str) -> None:
+        if self.processes.is_first:
+            print(message, file=sys.stderr, flush=True)

@@ -29,11 +29,14 @@ def repeatable(*, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def best_device() -> "torch.device":
-    """Returns the GPU if there is one that CUDA reaches, else the CPU."""
+def best_device(*, local_rank: int = 0) -> "torch.device":
+    """Returns the process's GPU if there is one that CUDA reaches, else the CPU."""
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda")
 
 
 def uses_bf16(precision: str, device: "torch.device") -> bool:

@@ -144,7 +144,7 @@ def freeze(model: Any, *, layers: int) -> None:
     Raises:
         InputError: if the model has fewer layers with weights of their own.
     """
-    blocks = _blocks(model)
+    blocks = layers_of(model)
     if layers > len(blocks):
         problem = (
             f"has {len(blocks)} layers" if blocks else "has no layers with weights of their own"
@@ -204,8 +204,8 @@ def _dropouts(config: Any) -> list[str]:
     ]
 
 
-def _blocks(model: Any) -> list[Any]:
-    """Finds the encoder's layers: the first module list of the configured length.
+def layers_of(model: Any) -> list[Any]:
+    """Returns the model's layers: the first module list of the configured length.
 
     ALBERT's layers share one set of weights: it has no such list.
     """

@@ -10,8 +10,10 @@ from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.scored import Scored
 from sashiko.training.batches import collate, ordered_batches
 from sashiko.training.examples import Examples
+from sashiko.training.processes import Processes
 
 _ROWS = 64
+_ONE = Processes()
 
 
 def score(
@@ -21,13 +23,21 @@ def score(
     pad: int,
     autocast: Callable[[], AbstractContextManager[None]],
     after_batch: Callable[[], None],
+    processes: Processes,
 ) -> tuple[float, float]:
     """Scores a split, in evaluation mode; what `after_batch` raises ends the scoring.
 
     Returns:
         The mean unweighted loss, and the area under the ROC curve.
     """
-    logit_margins = margins(model, examples, pad=pad, autocast=autocast, after_batch=after_batch)
+    logit_margins = margins(
+        model,
+        examples,
+        pad=pad,
+        autocast=autocast,
+        after_batch=after_batch,
+        processes=processes,
+    )
     losses = np.logaddexp(0, np.where(examples.labels == 1, -logit_margins, logit_margins))
     once = np.ones((1, len(logit_margins)))
     auc = Scored.of(examples.labels, _probabilities(logit_margins), threshold=0.5).metrics(once)[
@@ -43,19 +53,26 @@ def margins(
     pad: int,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     after_batch: Callable[[], None] = lambda: None,
+    processes: Processes = _ONE,
 ) -> Floats:
-    """Returns each row's logit of the positive class minus that of the negative one, float64."""
+    """Returns each row's logit of the positive class minus that of the negative one, float64.
+
+    Each process scores a part of the rows, and gets the logits of all.
+    """
     import torch
 
     model.eval()
-    values = np.empty(len(examples.labels))
-    for rows in ordered_batches(examples.lengths, batch_size=_ROWS):
-        batch = collate(examples, rows, pad=pad, device=model.device)
-        with torch.inference_mode(), autocast():
-            logits = model(**batch.inputs).logits.double()
-        values[rows] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+    values = np.zeros(len(examples.labels))
+    for rows in ordered_batches(examples.lengths, batch_size=_ROWS * processes.world_size):
+        for part, counts in processes.parts(rows, count=1):
+            batch = collate(examples, part, pad=pad, device=model.device)
+            # Not inference mode: what FSDP gathers in it can't be trained on afterwards.
+            with torch.no_grad(), autocast():
+                logits = model(**batch.inputs).logits.double()
+            if counts:
+                values[part] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
         after_batch()
-    return values
+    return processes.sum(values)
 
 
 def _probabilities(logit_margins: Floats) -> Floats:

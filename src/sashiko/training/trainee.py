@@ -1,6 +1,6 @@
 """The model that is trained, whichever its family: how it reads texts, and how it is saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,13 +30,13 @@ class Trainee:
 def load_trainee(
     folder: Path, settings: Hyperparameters, *, labels: tuple[str, str], device: "torch.device"
 ) -> Trainee:
-    """Loads a pre-trained model: an encoder, or with a prompt a causal LM.
+    """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 
     Args:
         folder: a Hugging Face model folder.
         settings: the job's hyperparameters.
         labels: the (negative, positive) label.
-        device: what it goes to.
+        device: what it will be trained on.
 
     Raises:
         InputError: if the folder's files are refused, or do not fit the hyperparameters.
@@ -48,7 +48,7 @@ def load_trainee(
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         return Trainee(
-            model=model.to(device),
+            model=model,
             tokenize=encoder_rows(
                 tokenizer, max_length=settings.max_length, truncate=settings.truncate
             ),
@@ -67,7 +67,7 @@ def load_trainee(
         folder, labels=labels, prompt=prompt, hyperparameters=settings, attention=kernel
     )
     return Trainee(
-        model=model.to(device),
+        model=model,
         tokenize=prompted_rows(
             folder, prompt, max_length=settings.max_length, truncate=settings.truncate
         ),
@@ -75,3 +75,9 @@ def load_trainee(
         pad=tokenizer.pad_token_id or 0,
         save=partial(save_adapter, model, prompt, folder),
     )
+
+
+def with_weights(trainee: Trainee, weights: Mapping[str, Any]) -> Trainee:
+    """Puts trained weights, by name, into a model that has just been loaded."""
+    trainee.model.load_state_dict(weights, strict=False)
+    return trainee

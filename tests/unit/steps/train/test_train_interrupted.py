@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_one_message_and_nothing_half_written(
         with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
             run(root)
         assert list((root / "checkpoints").iterdir()) == []
-        monkeypatch.setattr("sashiko.training.loop.CheckpointStore.save", lambda *_: None)
+        monkeypatch.setattr("sashiko.training.checkpoint.CheckpointStore.save", lambda *_: None)
         with pytest.raises(InputError, match=r"cannot write the model to .*model"):
             run(root)
         assert list((root / "model").iterdir()) == []

@@ -1,0 +1,221 @@
+"""Starts the processes of a training on a node of a SageMaker job, or on this machine."""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # C classes
+from torch.distributed.elastic.agent.server.api import WorkerSpec
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.rendezvous import (
+    RendezvousHandler,
+    RendezvousInfo,
+    RendezvousStoreInfo,
+)
+
+from sashiko.core.files import read_json
+from sashiko.errors import InputError
+from sashiko.settings.distributed import DistributedSection
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.agent.server.api import RunResult
+
+_PORT = 29400  # torchrun's own for nodes that look for each other
+_START_UP = timedelta(minutes=15)  # for all nodes' containers to come up
+_RESTARTS = 3
+# SageMaker kills a stopped job 120 seconds after SIGTERM (StopTrainingJob, API Reference).
+_SECONDS_TO_STOP = 110
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_WORKER = "TORCHELASTIC_RUN_ID"  # set by the elastic agent in each process that it starts
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The nodes of a training job, from SageMaker's hosts file.
+
+    Attributes:
+        names: of all nodes, in the same order on each.
+        current: the name of this one.
+        interface: the network interface between nodes.
+    """
+
+    names: tuple[str, ...]
+    current: str
+    interface: str
+
+    @property
+    def several(self) -> bool:
+        """Whether there are others."""
+        return len(self.names) > 1
+
+
+def read_hosts(file: Path, *, nodes: int) -> Hosts:
+    """Reads `resourceconfig.json`.
+
+    "How Amazon SageMaker AI Provides Training Information", Developer Guide, has its keys.
+
+    Raises:
+        InputError: if it cannot be read, or has another number of nodes than the recipe.
+    """
+    content = read_json(file)
+    try:
+        hosts = Hosts(
+            names=tuple(sorted(content["hosts"])),
+            current=str(content["current_host"]),
+            interface=str(content["network_interface_name"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{file}: expected hosts, current_host and network_interface_name, as SageMaker "
+            f"writes them: {error}"
+        ) from error
+    if hosts.current not in hosts.names:
+        raise InputError(f"{file}: current_host {hosts.current} is none of {hosts.names}")
+    if len(hosts.names) != nodes:
+        raise InputError(
+            f"{file}: the job has {len(hosts.names)} instance(s), and train.distributed.nodes is "
+            f"{nodes}: give the job as many (InstanceCount)"
+        )
+    return hosts
+
+
+def is_worker() -> bool:
+    """Returns whether this process was started by `launch`."""
+    return _WORKER in os.environ
+
+
+def launch(section: DistributedSection, *, hosts: Hosts, module: str) -> None:
+    """Runs a module in this node's processes, and returns when all have ended well.
+
+    A process that was killed (out of memory, a fault of its accelerator) ends the others. On a
+    single node they then start again, up to three times, and resume from the last checkpoint. Of
+    several nodes none has the others' shards on its disk: there the job ends, and the job that
+    replaces it resumes from S3.
+
+    Args:
+        section: how many processes.
+        hosts: this node and the others.
+        module: the Python module, which `is_worker` tells that it is one.
+
+    Raises:
+        SystemExit: with the status of the process that failed, or of the signal that stopped them.
+    """
+    for attempt in range(1 if hosts.several else 1 + _RESTARTS):
+        result = _run(section, hosts=hosts, module=module, attempt=attempt)
+        if not result.is_failed():
+            return
+        codes = [failure.exitcode for failure in result.failures.values()]
+        killed = [-code for code in codes if code < 0]
+        stopped = [code for code in codes if code - 128 in _STOPS]
+        if stopped or not killed:
+            sys.exit((stopped or codes)[0])
+        _say(f"a process was killed by signal {killed[0]}")
+    sys.exit(128 + killed[0])
+
+
+def _run(section: DistributedSection, *, hosts: Hosts, module: str, attempt: int) -> "RunResult":
+    os.environ |= _environment(section, hosts)
+    with tempfile.TemporaryDirectory() as logs:
+        spec = WorkerSpec(
+            role="train",
+            local_world_size=section.processes,
+            rdzv_handler=_Rendezvous(hosts, attempt=attempt),
+            entrypoint=sys.executable,
+            args=("-m", module),
+            max_restarts=0,
+            monitor_interval=0.1,
+        )
+        agent = LocalElasticAgent(
+            spec, DefaultLogsSpecs(log_dir=logs), shutdown_timeout=_SECONDS_TO_STOP
+        )
+        try:
+            result: RunResult = agent.run()
+        except SignalException as stop:
+            sys.exit(128 + stop.sigval)
+    return result
+
+
+def _environment(section: DistributedSection, hosts: Hosts) -> dict[str, str]:
+    """Returns the variables of the processes: a part of the job's threads, and the interface."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    share = max(1, int(threads) // section.processes) if threads.isdigit() else 1
+    interface = hosts.interface if hosts.several else "lo"
+    return {
+        "OMP_NUM_THREADS": str(share),
+        "GLOO_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": interface,
+    }
+
+
+class _Rendezvous(RendezvousHandler):
+    """The nodes of a job, which are known from the start; the first one holds the store.
+
+    torch's own handlers listen on every interface, and one of them unpickles what comes in. This
+    store listens on the loopback address, or on that of the first node towards the others.
+    """
+
+    def __init__(self, hosts: Hosts, *, attempt: int) -> None:
+        self._hosts = hosts
+        self._run = f"attempt-{attempt}"
+        self._store: Any = None
+
+    @property
+    def use_agent_store(self) -> bool:
+        return True
+
+    def get_backend(self) -> str:
+        return "hosts"
+
+    def next_rendezvous(self) -> RendezvousInfo:
+        rank = self._hosts.names.index(self._hosts.current)
+        address, port = self._open(is_first=rank == 0)
+        return RendezvousInfo(
+            PrefixStore(self._run, self._store),
+            rank,
+            len(self._hosts.names),
+            RendezvousStoreInfo(address, port),
+        )
+
+    def _open(self, *, is_first: bool) -> tuple[str, int]:
+        address = self._hosts.names[0] if self._hosts.several else "127.0.0.1"
+        if not is_first:
+            self._store = TCPStore(address, _PORT, is_master=False, timeout=_START_UP)
+            return address, _PORT
+        listener = socket.create_server((address, _PORT if self._hosts.several else 0))
+        port = listener.getsockname()[1]
+        self._store = TCPStore(
+            address,
+            port,
+            is_master=True,
+            timeout=_START_UP,
+            wait_for_workers=False,
+            multi_tenant=True,
+            master_listen_fd=listener.detach(),
+        )
+        return address, port
+
+    def is_closed(self) -> bool:
+        return False
+
+    def set_closed(self) -> None:
+        pass
+
+    def num_nodes_waiting(self) -> int:
+        return 0
+
+    def get_run_id(self) -> str:
+        return self._run
+
+    def shutdown(self) -> bool:
+        return True
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
