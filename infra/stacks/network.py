@@ -8,11 +8,12 @@ from sashiko_cdk.stack import EnvironmentStack
 
 
 class Network(EnvironmentStack):
-    """A VPC of isolated subnets, the endpoints, and two security groups: jobs and endpoints.
+    """A VPC of isolated subnets, the endpoints, and the security groups of jobs and endpoints.
 
     Attributes:
         subnet_ids: of the jobs' subnets, in the order of the settings' zones.
         jobs_group_id: of the jobs' security group.
+        nodes_group_id: of the group of a training's nodes; None if no recipe has several.
     """
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
@@ -28,6 +29,8 @@ class Network(EnvironmentStack):
             stateful=False,
             description="The VPC without internet, its endpoints and flow logs",
         )
-        network = add_network(self)
+        several_nodes = any(recipe.train.distributed.nodes > 1 for recipe in deployment.recipes)
+        network = add_network(self, several_nodes=several_nodes)
         self.subnet_ids = network.subnet_ids
         self.jobs_group_id = network.jobs_group_id
+        self.nodes_group_id = network.nodes_group_id

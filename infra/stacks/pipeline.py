@@ -54,6 +54,7 @@ class Pipeline(EnvironmentStack):
             settings,
             subnet_ids=network.subnet_ids,
             security_group_id=network.jobs_group_id,
+            nodes_group_id=network.nodes_group_id,
             key_arns=lake.key_arns,
             tracking_arn=platform.tracking_arn,
         )

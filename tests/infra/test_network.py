@@ -3,9 +3,11 @@
 import pytest
 
 from sashiko.aws.operations.access.environment import read_environment
+from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.role_table import FUNCTIONS
 from sashiko_cdk.network.vpc_endpoints import interfaces
-from tests.infra.variants import resources, settings_of, synthesized
+from tests.infra.variants import ROOT, new_app, resources, settings_of, synthesized
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +97,48 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     assert {rule.get("DestinationPrefixListId") for rule in rules} == {None, "pl-63a5400a"}
     assert not [rule for rule in rules if "CidrIp" in rule or "CidrIpv6" in rule]
     assert not resources(network, "AWS::EC2::SecurityGroupEgress")
+
+
+def _network_of(*overrides):
+    """Dev's network for a recipe, as a template."""
+    from aws_cdk.assertions import Template
+
+    from infra.stacks.network import Network
+
+    recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
+    deployment = Deployment(
+        settings=settings_of("dev"),
+        environments=("dev",),
+        contracts=(),
+        recipes=(recipe,),
+        pipelines=(),
+    )
+    return Template.from_stack(Network(new_app(), deployment)).to_json()
+
+
+@pytest.mark.control("SC-7")
+def test_the_nodes_of_a_training_may_send_anything_to_each_other_and_nothing_else():
+    """What an Elastic Fabric Adapter needs, and only where a recipe has several nodes."""
+    network = _network_of("train.distributed={strategy: fsdp, nodes: 2}")
+    ((name, nodes),) = [
+        (name, group["Properties"])
+        for name, group in resources(network, "AWS::EC2::SecurityGroup").items()
+        if group["Properties"].get("GroupName") == "sashiko-dev-nodes"
+    ]
+    itself = {"Fn::GetAtt": [name, "GroupId"]}
+    (out,) = resources(network, "AWS::EC2::SecurityGroupEgress").values()
+    assert out["Properties"]["GroupId"] == itself
+    assert out["Properties"]["DestinationSecurityGroupId"] == itself
+    assert out["Properties"]["IpProtocol"] == "-1"
+    (back,) = [
+        rule["Properties"]
+        for rule in resources(network, "AWS::EC2::SecurityGroupIngress").values()
+        if rule["Properties"]["GroupId"] == itself
+    ]
+    assert (back["SourceSecurityGroupId"], back["IpProtocol"]) == (itself, "-1")
+    assert {rule["FromPort"] for rule in nodes["SecurityGroupEgress"]} == {443}
+    one = resources(_network_of(), "AWS::EC2::SecurityGroup")
+    assert "sashiko-dev-nodes" not in str(one)
 
 
 @pytest.mark.control("EC2.6")

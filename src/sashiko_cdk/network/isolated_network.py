@@ -22,16 +22,19 @@ class IsolatedNetwork:
     Attributes:
         subnet_ids: of the jobs' subnets, in the order of the settings' zones.
         jobs_group_id: of the jobs' security group.
+        nodes_group_id: of the security group that the nodes of one training are in too, if any.
     """
 
     subnet_ids: tuple[str, ...]
     jobs_group_id: str
+    nodes_group_id: str | None
 
 
-def add_network(stack: EnvironmentStack) -> IsolatedNetwork:
-    """Adds a VPC of isolated subnets, its endpoints, flow logs and two security groups to a stack.
+def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> IsolatedNetwork:
+    """Adds a VPC of isolated subnets, its endpoints, flow logs and security groups to a stack.
 
-    One group is of the jobs and endpoint containers, one of the VPC endpoints.
+    One group is of the jobs and endpoint containers, one of the VPC endpoints. With `several_nodes`
+    a third lets the nodes of one training talk to each other.
 
     Raises:
         InputError: if the settings lack S3's prefix list of the region.
@@ -104,7 +107,47 @@ def add_network(stack: EnvironmentStack) -> IsolatedNetwork:
     return IsolatedNetwork(
         subnet_ids=tuple(subnet.subnet_id for subnet in vpc.isolated_subnets),
         jobs_group_id=jobs.attr_group_id,
+        nodes_group_id=_nodes_group(stack, vpc, doors) if several_nodes else None,
     )
+
+
+def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup) -> str:
+    """Adds a group whose members may send each other anything, and returns its id.
+
+    An EFA "must be a member of a security group that allows all inbound and outbound traffic to and
+    from the security group itself" ("Create and attach an Elastic Fabric Adapter", Amazon EC2 User
+    Guide). The same rules cover the encryption of other traffic between nodes, UDP 500 and protocol
+    50 ("Protect Communications Between ML Compute Instances in a Distributed Training Job", Amazon
+    SageMaker AI Developer Guide).
+    """
+    nodes = ec2.CfnSecurityGroup(
+        stack,
+        "Nodes",
+        vpc_id=vpc.vpc_id,
+        group_name=f"{prefix(stack.settings)}-nodes",
+        group_description="Nodes of one training: anything to each other",
+        # One of the jobs' own, as a group without a rule in itself may send anything anywhere.
+        security_group_egress=[
+            _https("AWS services", destination_security_group_id=doors.security_group_id)
+        ],
+    )
+    ec2.CfnSecurityGroupIngress(
+        stack,
+        "NodesFromNodes",
+        group_id=nodes.attr_group_id,
+        source_security_group_id=nodes.attr_group_id,
+        ip_protocol="-1",
+        description="nodes of a training",
+    )
+    ec2.CfnSecurityGroupEgress(
+        stack,
+        "NodesToNodes",
+        group_id=nodes.attr_group_id,
+        destination_security_group_id=nodes.attr_group_id,
+        ip_protocol="-1",
+        description="nodes of a training",
+    )
+    return nodes.attr_group_id
 
 
 def _https(
