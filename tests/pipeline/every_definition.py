@@ -20,6 +20,13 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"jobs": {"training": {"instance_type": "ml.p5.48xlarge", "training_plan": PLAN}}},
         (),
     ),
+    "several nodes": (
+        {"jobs": {"training": {"spot": {"max_wait": "12h"}}}},
+        (
+            "train.distributed={strategy: fsdp, nodes: 4, processes: 8, "
+            "instance_type: ml.p5.48xlarge}",
+        ),
+    ),
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
     "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),

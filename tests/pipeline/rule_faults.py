@@ -99,6 +99,14 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
         "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType",
     ),
+    "EFA on a type without it": (
+        several(
+            set_in(*TRAIN, "ResourceConfig", "InstanceType", to="ml.g6.xlarge"),
+            set_in(*TRAIN, "Environment", "FI_PROVIDER", to="efa"),
+        ),
+        f"{IN_TRAIN}.Environment.FI_PROVIDER",
+        "efa, and ml.g6.xlarge has no Elastic Fabric Adapter",
+    ),
     "no ARN of a training plan": (
         set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to="p" * 50),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",

@@ -181,12 +181,14 @@ def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
     """Returns a digest of settings, channels, code, libraries and machine.
 
     A checkpoint with another fingerprint is not resumed. Excluded are the checkpoint interval and
-    the number of processes: a checkpoint of several is resumed by more of them or by fewer.
+    the number of processes with their threads: a checkpoint of several is resumed by more of them
+    or by fewer.
     """
     import torch
     import transformers
 
     code = Path(training_package).parent
+    threads = [torch.get_num_threads()] if settings.distributed.strategy == "none" else []
     parts = {
         "settings": settings.model_dump(
             mode="json", exclude={"checkpoint_every_steps", "distributed"}
@@ -197,7 +199,7 @@ def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
         },
         "code": {path.name: sha256_file(path) for path in sorted(code.glob("*.py"))},
         "libraries": [torch.__version__, transformers.__version__],
-        "machine": [device, bf16, torch.get_num_threads()],
+        "machine": [device, bf16, *threads],
     }
     return sha256_bytes(canonical_json(parts))
 

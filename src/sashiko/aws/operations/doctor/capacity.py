@@ -45,8 +45,9 @@ def check_capacity(
 ) -> Iterator[Check]:
     """Yields what Train's capacity is and, of a training plan, whether it fits."""
     training, name = settings.jobs.training, "training capacity"
+    count = max((item.count for item in needed if item.use == "training job"), default=1)
     if training.training_plan is None:
-        yield _unreserved(settings, name=name)
+        yield _unreserved(settings, name=name, count=count)
         return
     plan = account.read(
         "sagemaker",
@@ -54,7 +55,6 @@ def check_capacity(
         absent=("ResourceNotFound",),
         TrainingPlanName=training.training_plan,
     )
-    count = max((item.count for item in needed if item.use == "training job"), default=1)
     status, detail, fix = _judge_plan(plan, settings, count=count, now=now)
     yield Check(name=name, status=status, detail=detail, fix=fix)
     reserved = int((plan or {}).get("TotalInstanceCount", 0))
@@ -67,7 +67,7 @@ def check_capacity(
         yield from check_quotas(account, settings, [whole])
 
 
-def _unreserved(settings: Settings, *, name: str) -> Check:
+def _unreserved(settings: Settings, *, name: str, count: int) -> Check:
     training = settings.jobs.training
     if training.spot:
         detail = "spot: may be interrupted, and Train goes on from its checkpoint"
@@ -80,8 +80,8 @@ def _unreserved(settings: Settings, *, name: str) -> Check:
         status="note",
         detail=f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
         fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
-        f"--instance-type {training.instance_type} --instance-count 1 --duration-hours 24 "
-        f"--region {settings.region}; then its ARN as `{_KEY}` in "
+        f"--instance-type {training.instance_type} --instance-count {count} "
+        f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
         f"{file_of('jobs', settings.environment)}",
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sashiko.aws.operations.doctor.check import Check
-from sashiko.aws.operations.doctor.needed_machines import Needed
+from sashiko.aws.operations.doctor.needed_machines import RECIPE_KEY, Needed
 from sashiko.aws.resources.account import Account
 from sashiko.settings.environment import Settings, file_of
 
@@ -97,7 +97,9 @@ def _quotas(account: Account, operation: str) -> Mapping[str, Mapping[str, Any]]
 def _quota(settings: Settings, item: Needed, quota: Mapping[str, Any] | None) -> Check:
     name = f"quota: {item.quota}"
     if quota is None:
-        location = f"`{item.key}` in {file_of(item.key.split('.')[0], settings.environment)}"
+        section = item.key.split(".")[0]
+        file = file_of(section, settings.environment) if item.key != RECIPE_KEY else "the recipe"
+        location = f"`{item.key}` in {file}"
         return Check(
             name=name,
             status="failed",

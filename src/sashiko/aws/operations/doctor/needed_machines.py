@@ -9,6 +9,7 @@ from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.settings.environment import Settings
 
+RECIPE_KEY = "train.distributed.instance_type"
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
 Use = Literal["processing job", "training job", "spot training job", "transform job", "endpoint"]
 
@@ -20,7 +21,7 @@ class Needed:
     instance_type: str  # such as `ml.m5.large`
     use: Use  # the kind of job
     count: int  # how many at once, at most
-    key: str  # where the settings name the type
+    key: str  # where the settings name the type, or the recipe
 
     @property
     def quota(self) -> str:
@@ -66,7 +67,7 @@ def _key(settings: Settings, instance_type: str, only: str) -> str:
     jobs = settings.jobs.model_dump()
     kinds = [only] if only else [kind for kind in jobs if kind != "training"]
     matches = [kind for kind in kinds if jobs[kind]["instance_type"] == instance_type]
-    return ", ".join(f"jobs.{kind}.instance_type" for kind in matches)
+    return ", ".join(f"jobs.{kind}.instance_type" for kind in matches) or RECIPE_KEY
 
 
 def most_at_once(definition: Definition, names: Iterable[str]) -> int:

@@ -59,8 +59,8 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
 def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[Check]:
     """Yields the result of each check, in the order of docs/first-deploy.md."""
     target = plan.recipe.compile.target
-    settings = settings_for(settings, plan.recipe)
     needed = tuple(needed_machines(settings, plan.definition, target=target))
+    settings = settings_for(settings, plan.recipe)
     now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
     yield from run_check("instance types", lambda: check_types(account, settings, needed))

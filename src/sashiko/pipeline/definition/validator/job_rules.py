@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.aws.resources.instances import has_local_disk
+from sashiko.aws.resources.instances import has_local_disk, size_of
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.model import Step
@@ -68,6 +68,7 @@ def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
         yield from _check_warm_pool(arguments)
         yield from _check_training_plan(arguments)
         yield from _check_volume(arguments, "ResourceConfig")
+        yield from _check_efa(arguments)
         yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
     else:
         yield from _check_volume(arguments, "ProcessingResources.ClusterConfig")
@@ -153,6 +154,22 @@ def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
         yield (
             f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has disks of its own, which the "
             "machine encrypts; SageMaker refuses a key for them: take it away"
+        )
+
+
+def _check_efa(arguments: Arguments) -> Iterator[str]:
+    """Amazon EC2 User Guide, "Elastic Fabric Adapter", lists the types that have it.
+
+    With `FI_PROVIDER`, libfabric looks for that adapter alone (fabric(7)).
+    """
+    instance = arguments.get("ResourceConfig", "InstanceType")
+    if arguments.get("Environment", "FI_PROVIDER") != "efa" or not isinstance(instance, str):
+        return
+    size = size_of(instance)
+    if size and not size.efa:
+        yield (
+            f"{arguments.where('Environment.FI_PROVIDER')}: efa, and {instance} has no Elastic "
+            "Fabric Adapter; take it away, or choose a type that has one"
         )
 
 

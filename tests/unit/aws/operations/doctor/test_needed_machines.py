@@ -63,6 +63,16 @@ def test_a_job_on_several_instances_needs_them_all() -> None:
     machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
     (training,) = [item for item in machines if item.use == "training job"]
     assert training.count == 4
+    assert training.key == "jobs.training.instance_type"
+
+
+def test_a_type_that_no_setting_names_is_the_recipes() -> None:
+    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    (train,) = [step for step in golden["Steps"] if step["Name"] == "Train"]
+    train["Arguments"]["ResourceConfig"]["InstanceType"] = "ml.p5.48xlarge"
+    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
+    (training,) = [item for item in machines if item.use == "training job"]
+    assert training.key == "train.distributed.instance_type"
 
 
 @pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
