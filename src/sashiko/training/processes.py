@@ -4,9 +4,11 @@
 the loop, its batches and its losses are the same.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -106,10 +108,12 @@ class Group(Processes):
     Attributes:
         strategy: how the model is spread.
         seed: of the random numbers of steps.
+        launcher: the id of the process that started this one.
     """
 
     strategy: Literal["ddp", "fsdp"] = "ddp"
     seed: int = 0
+    launcher: int = field(default_factory=os.getppid)
 
     def place(self, model: Any, device: "torch.device") -> Callable[..., Any]:
         """Spreads the model over the processes."""
@@ -152,10 +156,15 @@ class Group(Processes):
         return summed
 
     def agree(self, signal: int | None) -> int | None:
-        """Returns the largest number of a signal that a process has received, or None."""
+        """Returns the largest number of a signal that a process has received, or None.
+
+        A launcher that was killed can no longer pass a signal on: its processes stop by themselves.
+        """
         import torch
         from torch import distributed
 
+        if os.getppid() != self.launcher:
+            signal = SIGTERM
         tensor = torch.tensor(signal or 0)
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return int(tensor) or None
