@@ -105,7 +105,8 @@ class ShardedStore:
     def remove(self) -> None:
         """Removes the checkpoints of this training once it is complete."""
         if self._cleans:
-            for _, folder in self._complete():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            for _, folder in self._all():
                 shutil.rmtree(folder)
             for job in self._root.glob("*/"):
                 if not any(job.iterdir()):
@@ -113,13 +114,19 @@ class ShardedStore:
 
     def _complete(self) -> Iterator[tuple[Manifest, Path]]:
         """Yields the checkpoints of this training whose shards are all on this node."""
+        for manifest, folder in self._all():
+            sizes = {path.name: path.stat().st_size for path in folder.glob("*.safetensors")}
+            if manifest.shards == sizes:
+                yield manifest, folder
+
+    def _all(self) -> Iterator[tuple[Manifest, Path]]:
+        """Yields the checkpoints of this training, with all shards or with this node's alone."""
         for file in sorted(self._root.glob(f"*/step-*/{_MANIFEST}")):
             try:
                 manifest = read_record(Manifest, file)
             except InputError:
                 continue
-            sizes = {path.name: path.stat().st_size for path in file.parent.glob("*.safetensors")}
-            if manifest.fingerprint == self._fingerprint and manifest.shards == sizes:
+            if manifest.fingerprint == self._fingerprint:
                 yield manifest, file.parent
 
     def _all_sizes(self, folder: Path) -> dict[str, int]:

@@ -60,7 +60,7 @@ def main() -> None:
         return
     os.environ["FAULT"] = f"{step} {number}"
     settings = Hyperparameters.model_validate(read_json(Path(hyperparameters_file())))
-    hosts = read_hosts(hosts_file(), nodes=1)
+    hosts = read_hosts(hosts_file(), nodes=settings.distributed.nodes)
     launch(settings.distributed, hosts=hosts, module="tests.unit.steps.train.faulty_processes")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,10 @@ from tests.unit.training.tiny_job import (
 )
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
 
+_TRAIN = "sashiko.steps.train"
 _FAULTY = "tests.unit.steps.train.faulty_processes"
+_KILL = str(int(signal.SIGKILL))
+_NODES = ["127.0.0.1", "127.0.0.2"]
 _SETTINGS = {"dropout": "0", "accumulation_steps": "3"}
 
 
@@ -41,7 +45,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 
 def _several(root: Path, strategy: str, processes: int) -> None:
-    """Lets a job train by several processes of this machine, on rows of different weights."""
+    """Lets a job train by several processes of one node."""
     file = root / "input" / "config" / "hyperparameters.json"
     section = {"strategy": strategy, "nodes": 1, "processes": processes}
     write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
@@ -49,12 +53,29 @@ def _several(root: Path, strategy: str, processes: int) -> None:
     write_json(file.with_name("resourceconfig.json"), hosts)
 
 
-def _start(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OPT_ML": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", *command], env=environment, cwd=REPOSITORY, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
+def _node_of_two(root: Path, current: str) -> None:
+    """Lets a job train on two nodes of a process each: two folders, as nodes share no disk."""
+    file = root / "input" / "config" / "hyperparameters.json"
+    section = {"strategy": "fsdp", "nodes": 2, "processes": 1}
+    write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
+    hosts = {"current_host": current, "hosts": _NODES, "network_interface_name": "lo"}
+    write_json(file.with_name("resourceconfig.json"), hosts)
+
+
+def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Runs a command on each node at once, and returns their statuses and what they said."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=os.environ | {"OPT_ML": str(root), "OMP_NUM_THREADS": "1"},
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for root in roots
+    ]
+    said = [process.communicate()[1] for process in started]
+    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
 
 
 def _jobs(job: Job, run: Train, **hyperparameters: str) -> tuple[Path, Path]:
@@ -85,10 +106,10 @@ def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learn
 ) -> None:
     one, several = _jobs(job, run, **causal_hyperparameters(), max_length="64")
     _several(several, "fsdp", 2)
-    ended = _start(several, _FAULTY, "10", str(int(signal.SIGKILL)))
-    assert ended.returncode == 0, ended.stderr
-    assert "a process was killed by signal 9" in ended.stderr
-    assert "resuming after step 8" in ended.stderr
+    ((status, said),) = _start(several, command=(_FAULTY, "10", _KILL))
+    assert status == 0, said
+    assert "a process was killed by signal 9" in said
+    assert "resuming after step 8" in said
     _assert_same_training(several, one, weights="adapter_model.safetensors")
     for file in several.glob("listeners-*.json"):
         assert set(json.loads(file.read_text())) <= {"127.0.0.1", "::1"}
@@ -96,16 +117,49 @@ def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["bert"], indirect=True)
-def test_ddp_that_is_stopped_goes_on_with_another_number_of_processes(job: Job, run: Train) -> None:
+def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(
+    job: Job, run: Train
+) -> None:
     one, several = _jobs(job, run, calibration="temperature")
     _several(several, "ddp", 2)
-    stopped = _start(several, _FAULTY, "6", str(int(signal.SIGTERM)))
-    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    saved = re.search(r"stopped after step (\d+)/16", stopped.stderr)
-    assert saved, stopped.stderr
+    ((status, said),) = _start(several, command=(_FAULTY, "6", str(int(signal.SIGTERM))))
+    assert status == 128 + signal.SIGTERM, said
+    saved = re.search(r"stopped after step (\d+)/16", said)
+    assert saved, said
     assert not (several / "model").exists()
-    _several(several, "ddp", 3)
-    ended = _start(several, "sashiko.steps.train")
-    assert ended.returncode == 0, ended.stderr
-    assert f"resuming after step {saved[1]}\n" in ended.stderr
+    _several(several, "fsdp", 3)
+    ((status, said),) = _start(several, command=(_TRAIN,))
+    assert status == 0, said
+    assert f"resuming after step {saved[1]}\n" in said
     _assert_same_training(several, one, weights="model.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["bert"], indirect=True)
+def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(
+    job: Job, run: Train
+) -> None:
+    one, first = _jobs(job, run)
+    second = job("second", **_SETTINGS)
+    save_weights(second / "input" / "data" / "weights", [0.5, 1.5] * (TRAIN_ROWS // 2))
+    for root, name in zip((first, second), _NODES, strict=True):
+        _node_of_two(root, name)
+    lost = _start(first, second, command=(_FAULTY, "10", _KILL))
+    assert all(status for status, _ in lost), lost
+    checkpoints = [root / "checkpoints" for root in (first, second)]
+    assert [_shards(folder) for folder in checkpoints] == [["shard-00001"], ["shard-00002"]]
+    # SageMaker copies what each node has written to one prefix, and all of it to the next job.
+    for source, target in (checkpoints, reversed(checkpoints)):
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    ended = _start(first, second, command=(_TRAIN,))
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert "resuming after step 8\n" in ended[0][1]
+    _assert_same_training(first, one, weights="model.safetensors")
+    assert not (second / "model").exists()
+    assert list((second / "checkpoints").iterdir()) == []
+
+
+def _shards(folder: Path) -> list[str]:
+    """The names of the newest checkpoint's shards in a folder."""
+    newest = max(folder.glob("*/step-*"))
+    return sorted(path.name.partition("-model")[0] for path in newest.glob("shard-*"))
