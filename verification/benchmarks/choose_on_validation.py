@@ -43,7 +43,7 @@ from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.quality import ThresholdSection
 from sashiko.settings.recipe import Recipe, load_recipe
-from sashiko.steps.baselines import linear_scores
+from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
@@ -187,9 +187,8 @@ def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
     weights = read_weights(
         store.path(run.step("Weights").outputs["weights"].uri), read_split(folder["train"])["key"]
     )
-    scores = linear_scores(
-        train.texts, train.labels, rows.texts, weights=weights, seed=recipe.evaluate.seed
-    )
+    model = fit_linear(train.texts, train.labels, weights=weights, seed=recipe.evaluate.seed)
+    scores = model.scores(rows.texts)
     contract = load_contract(Path(recipe.contract))
     return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
 

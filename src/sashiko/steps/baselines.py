@@ -1,6 +1,7 @@
 """Baseline models to compare the fine-tuned model with."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import Pipeline
 
 MAJORITY = "majority"
 LINEAR = "tfidf_logistic_regression"
@@ -25,18 +27,28 @@ def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
     return np.full(rows, train_labels.mean())
 
 
-def linear_scores(
-    train_texts: Sequence[str],
-    train_labels: Ints,
-    texts: Sequence[str],
-    *,
-    weights: Floats | None = None,
-    seed: int,
-) -> Floats:
-    """Fits TF-IDF of words and word pairs with logistic regression, and scores texts.
+@dataclass(frozen=True)
+class LinearModel:
+    """TF-IDF of words and word pairs with logistic regression."""
 
-    Returns:
-        P(positive) of each of `texts`, float64.
+    pipeline: "Pipeline"  # fitted; class 1 is the positive label
+
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """Returns P(positive) of each text, float64."""
+        scores: Floats = self.pipeline.predict_proba(list(texts))[:, 1].astype(np.float64)
+        return scores
+
+
+def fit_linear(
+    texts: Sequence[str], labels: Ints, *, weights: Floats | None = None, seed: int
+) -> LinearModel:
+    """Fits the linear model on the texts of the train split.
+
+    Args:
+        texts: of the rows.
+        labels: of the rows, 0 or 1.
+        weights: of the rows in the loss; None for 1 each.
+        seed: of the solver.
 
     Raises:
         InputError: if the train split has one label only.
@@ -44,15 +56,14 @@ def linear_scores(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    if len(np.unique(train_labels)) < 2:
+    if len(np.unique(labels)) < 2:
         raise InputError("the train split has one label only: nothing can be learned from it")
     model = make_pipeline(
         _vectorizer(),
         LogisticRegression(max_iter=1000, random_state=seed),
     )
-    model.fit(list(train_texts), train_labels, logisticregression__sample_weight=weights)
-    scores: Floats = model.predict_proba(list(texts))[:, 1].astype(np.float64)
-    return scores
+    model.fit(list(texts), labels, logisticregression__sample_weight=weights)
+    return LinearModel(model)
 
 
 def word_features() -> Callable[[str], list[str]]:

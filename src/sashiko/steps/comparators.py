@@ -17,7 +17,7 @@ from sashiko.steps.baselines import (
     LINEAR,
     LINEAR_UNMITIGATED,
     MAJORITY_THRESHOLD,
-    linear_scores,
+    fit_linear,
     majority_scores,
 )
 from sashiko.steps.scored_splits import Split, score_splits
@@ -74,8 +74,8 @@ def _linear(
     section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
 ) -> ModelScores:
     texts = validation.texts + test.texts
-    scores = linear_scores(train.texts, train.labels, texts, weights=weights, seed=section.seed)
-    on_validation, on_test = np.split(scores, [len(validation.texts)])
+    model = fit_linear(train.texts, train.labels, weights=weights, seed=section.seed)
+    on_validation, on_test = np.split(model.scores(texts), [len(validation.texts)])
     decision = decide_threshold(section.threshold, validation.labels, on_validation)
     return ModelScores(on_test, decision.threshold)
 

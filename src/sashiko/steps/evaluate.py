@@ -48,7 +48,7 @@ from sashiko.steps.comparators import (
 )
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import evaluate
-from sashiko.steps.injection import measure_injection
+from sashiko.steps.injection import artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
@@ -90,7 +90,11 @@ def main() -> None:
         decision = decide_threshold(section.threshold, validation.labels, validation_scores)
         candidate = ModelScores(test_scores, decision.threshold)
         injection = measure_injection(
-            section, artifact, test.texts, candidate, answers=_answers(labels)
+            section,
+            artifact_scorer(artifact),
+            test.texts,
+            candidate,
+            answers=_answers(labels),
         )
 
     print("fitting the baselines", file=sys.stderr)

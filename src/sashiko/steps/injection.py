@@ -1,11 +1,11 @@
 """Scores rows with prompt injections in them, and counts the decisions that turn."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sashiko.evaluation.injections.attacks import Attack, plan_attacks
+from sashiko.evaluation.injections.attacks import plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.flips import flip_rate
@@ -13,22 +13,25 @@ from sashiko.evaluation.record import FlipCount, InjectionFigures
 from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.settings.quality import EvaluateSection
 
+# Scores texts: P(positive) of each, or None where the model refuses it.
+Scorer = Callable[[Sequence[str]], Sequence[float | None]]
+
 
 def measure_injection(
     section: EvaluateSection,
-    artifact: Artifact,
+    score: Scorer,
     texts: Sequence[str],
     candidate: ModelScores,
     *,
     answers: tuple[str, str],
 ) -> InjectionFigures | None:
-    """Measures how many decisions prompt injections turn, by the artifact's own handler.
+    """Measures how many decisions prompt injections turn.
 
     Args:
         section: how many texts are scored, and the seed of their draw.
-        artifact: the candidate.
+        score: scores texts with the candidate.
         texts: of the test split's rows.
-        candidate: its scores of these rows without injections, and its threshold.
+        candidate: the candidate's scores of these rows without injections, and its threshold.
         answers: what the injections ask for: the negative and the positive answer.
 
     Returns:
@@ -47,7 +50,10 @@ def measure_injection(
         seed=section.seed,
     )
     print(f"scoring {len(attacks)} texts with prompt injections", file=sys.stderr)
-    scored = _score(artifact, attacks)
+    scores = score([attack.text for attack in attacks])
+    scored = [
+        (attack, item) for attack, item in zip(attacks, scores, strict=True) if item is not None
+    ]
     before = np.array([attack.positive for attack, _ in scored], dtype=np.bool_)
     after = np.array([score >= candidate.threshold for _, score in scored], dtype=np.bool_)
     kinds = np.array([attack.injection.kind for attack, _ in scored], dtype=np.str_)
@@ -68,16 +74,23 @@ def measure_injection(
     )
 
 
-def _score(artifact: Artifact, attacks: Sequence[Attack]) -> list[tuple[Attack, float]]:
-    """Scores the attacks; leaves out those that the handler refuses, as too long for example."""
-    remaining = list(attacks)
-    while remaining:
-        try:
-            answers = artifact.predict([attack.text for attack in remaining])
-        except RequestRefusedError as error:
-            if error.position is None:
-                raise
-            del remaining[error.position]
-        else:
-            return [(attack, item.score) for attack, item in zip(remaining, answers, strict=True)]
-    return []
+def artifact_scorer(artifact: Artifact) -> Scorer:
+    """Returns what scores texts by the artifact's own handler; None where it refuses one."""
+
+    def score(texts: Sequence[str]) -> Sequence[float | None]:
+        scores: list[float | None] = [None] * len(texts)
+        remaining = list(range(len(texts)))
+        while remaining:
+            try:
+                answers = artifact.predict([texts[place] for place in remaining])
+            except RequestRefusedError as error:
+                if error.position is None:
+                    raise
+                del remaining[error.position]  # too long, for example
+            else:
+                for place, answer in zip(remaining, answers, strict=True):
+                    scores[place] = answer.score
+                break
+        return scores
+
+    return score

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.evaluation.metrics.quality import choose_threshold
 from sashiko.settings.quality import EvaluateSection
-from sashiko.steps.baselines import LINEAR, linear_scores
+from sashiko.steps.baselines import LINEAR, fit_linear
 from sashiko.steps.comparators import linear_baselines
 from sashiko.steps.scored_splits import Split
 
@@ -29,7 +29,7 @@ def test_the_linear_baselines_threshold_comes_from_validation_alone(positive: in
     validation, test = split(40, positive=positive), split(40, positive=2)
     flipped = dataclasses.replace(test, labels=1 - test.labels)
 
-    scores = linear_scores(train.texts, train.labels, validation.texts, seed=section.seed)
+    scores = fit_linear(train.texts, train.labels, seed=section.seed).scores(validation.texts)
     expected = choose_threshold(validation.labels, scores, metric=section.threshold.metric)
     for of in (test, flipped):
         baselines = linear_baselines(section, train, validation, of, weights=np.ones(80))

@@ -1,7 +1,6 @@
 """The scored validation split of one trained model, with its facets.
 
-It needs neither Evaluate nor the test split: the artifact's own handler scores the validation rows
-once, and the scores are cached by the digests of artifact and split.
+It needs neither Evaluate nor the test split: the artifact's own handler scores the validation rows.
 """
 
 from dataclasses import dataclass, replace
@@ -15,21 +14,18 @@ from sashiko.clarify.bias.counting import count_groups
 from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
-from sashiko.core.files import canonical_json, sha256_bytes
-from sashiko.core.parquet import read_columns, write_table
-from sashiko.errors import InputError
+from sashiko.core.parquet import read_columns
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store
-from sashiko.serving.artifact import open_artifact
+from sashiko.pipeline.scores import cached_scores
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage
 from sashiko.steps.comparators import ARTIFACT
 from sashiko.steps.facet_join import facets_of
-from sashiko.steps.scored_splits import Split, load_split, score_splits
+from sashiko.steps.scored_splits import Split, load_split
 
 LAST_STEP = "Compile"  # creates the served artifact, which is scored here
-_ANY_THRESHOLD = 0.5  # the scores do not depend on it
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,14 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
     """
     folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
     split = load_split(folder)
-    scores = _scores(run, split, home=home)
+    artifact = run.step(LAST_STEP).outputs["artifact"]
+    scores = cached_scores(
+        Store(home / "s3").path(artifact.uri) / ARTIFACT,
+        split,
+        split_sha256=run.step("Prepare").outputs["validation"].sha256,
+        name="validation",
+        home=home,
+    )
     return with_facets(run, contract, split, scores, folder=folder, home=home)
 
 
@@ -99,27 +102,3 @@ def with_facets(
             "facets": run.step("SnapshotFacets").outputs["data"].sha256,
         },
     )
-
-
-def _scores(run: RunRecord, split: Split, *, home: Path) -> Floats:
-    """Returns the scores of the split by the run's artifact, cached if possible."""
-    artifact = run.step(LAST_STEP).outputs["artifact"]
-    inputs = {
-        "artifact": artifact.sha256,
-        "validation": run.step("Prepare").outputs["validation"].sha256,
-    }
-    path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(inputs))}.parquet"
-    if path.is_file():
-        try:
-            cached = read_columns(path, ["key", "score"])
-        except InputError:
-            path.unlink()  # damaged: score again
-        else:
-            if tuple(cached["key"].to_pylist()) == split.keys:
-                scores: Floats = cached["score"].to_numpy().astype(np.float64)
-                return scores
-    archive = Store(home / "s3").path(artifact.uri) / ARTIFACT
-    with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
-        (scores,) = score_splits(model, [split], name="validation")
-    write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
-    return scores
