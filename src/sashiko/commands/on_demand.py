@@ -20,6 +20,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "new": "new",
         "upgrade": "upgrade",
         "run": "run",
+        "select": "select",
         "predict": "predict",
         "bias": "bias",
         "definition": "definition",

@@ -17,6 +17,7 @@ from sashiko.commands.options import AsJson, Environment, Home, Overrides, Recip
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, use_recipe
+from sashiko.pipeline.selected import SELECTIONS
 from sashiko.settings.environment import Settings, load_settings
 
 
@@ -166,6 +167,7 @@ def clean(home: Home = HOME) -> None:
         return
     known_names = {
         "s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock", CAPTURES, MONITOR,
+        SELECTIONS,
     }  # fmt: skip
     names = sorted(path.name for path in home.iterdir())
     state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run

@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
+from sashiko.commands.columns import align
 from sashiko.core.exit_status import BLOCKED, INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.pipeline.project import use_recipe
@@ -91,15 +91,7 @@ def _text(sweep: Sweep, page: Path) -> str:
                 outcome(sweep, curve, point),
             )
         )
-    lines = [*_align(rows), "", headline(sweep), *choice_lines(sweep)]
+    lines = [*align(rows), "", headline(sweep), *choice_lines(sweep)]
     if sweep.chosen:
         lines.append(f"  {sweep.chosen.command}")
     return "\n".join([*lines, f"report: {page}"])
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -23,6 +23,7 @@ from sashiko.pipeline.runner.record import RunRecord, new_run_id
 from sashiko.pipeline.runner.run import run_definition
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import open_view
+from sashiko.pipeline.selected import SELECTION_FILE, chosen_record
 from sashiko.pipeline.staging import staged_inputs, weights_uri
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -92,7 +93,9 @@ def run_pipeline(
             pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,
             view=view,
-            evidence=_evidence(recipe, contract_path=contract_path, manifest=staged.run_manifest),
+            evidence=_evidence(
+                recipe, contract_path=contract_path, manifest=staged.run_manifest, home=home
+            ),
             from_step=from_step,
             until=until,
             command=command,
@@ -115,8 +118,13 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
             write_bytes(path, content)
 
 
-def _evidence(recipe: Recipe, *, contract_path: Path, manifest: Channel) -> dict[str, bytes]:
-    """Returns the inputs of the run: file name -> content."""
+def _evidence(
+    recipe: Recipe, *, contract_path: Path, manifest: Channel, home: Path
+) -> dict[str, bytes]:
+    """Returns the inputs of the run, and the selection that chose the recipe: name -> content."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     files = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
+    selected = chosen_record(recipe, home=home)
+    if selected.is_file():
+        files[SELECTION_FILE] = selected.read_bytes()
     return files | dict(manifest.files)

@@ -1,5 +1,6 @@
 """The lineage of the run: the graph of the steps, and every input and output."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Step
 from sashiko.pipeline.runner.record import StepRecord
+from sashiko.pipeline.selected import SELECTION_FILE
 from sashiko.report.dag import Node, State, draw, state_text
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
@@ -65,8 +67,15 @@ def settings_section(evidence: Evidence) -> Section:
         texts=(
             ("Recipe as used", _text(evidence.folder / "evidence" / "recipe.yaml")),
             ("Data contract", _text(evidence.folder / "evidence" / "contract.odcs.yaml")),
+            *_selection(evidence.folder / "evidence" / SELECTION_FILE),
         ),
     )
+
+
+def _selection(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields the selection that chose the recipe, if one did."""
+    if path.is_file():
+        yield "Selection that chose this recipe", _text(path)
 
 
 def _text(path: Path) -> str:

@@ -34,6 +34,16 @@ class Price(Frozen):
     weak: bool = False  # whether the source is not AWS's own
 
 
+class TokenPrice(Frozen):
+    """The price of a model of Amazon Bedrock, on demand."""
+
+    input_usd: float = Field(ge=0)  # US dollars for a million input tokens
+    output_usd: float = Field(ge=0)  # US dollars for a million output tokens
+    source: str = Field(min_length=1)  # where it was read
+    read: dt.date  # when
+    weak: bool = False  # whether the source is not AWS's own
+
+
 class TypicalJob(Frozen):
     """The assumed billed time of a job of a run."""
 
@@ -58,6 +68,8 @@ class Prices(Frozen):
     prices: dict[PriceName, Price] = Field(default_factory=dict)
     # Type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
     instances: dict[str, Price] = Field(default_factory=dict)
+    # Model id of Amazon Bedrock, as Converse takes it -> price of its tokens.
+    tokens: dict[str, TokenPrice] = Field(default_factory=dict)
     typical_job: TypicalJob  # the assumed length of a job
     # SageMaker's instance type -> how fast it serves.
     speeds: dict[str, Speed] = Field(default_factory=dict)
@@ -112,6 +124,7 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
         merged |= {
             "prices": default.prices | override.prices,
             "instances": default.instances | override.instances,
+            "tokens": default.tokens | override.tokens,
         }
     return override.model_copy(update=merged)
 

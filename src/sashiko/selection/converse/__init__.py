@@ -1,0 +1,1 @@
+"""Amazon Bedrock's Converse: requests, a budget, answers that are recorded and replayed."""

@@ -1,0 +1,206 @@
+"""Asks Amazon Bedrock through Converse, or replays what was recorded."""
+
+import datetime as dt
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sashiko.aws.operations.cost.prices import TokenPrice
+from sashiko.errors import InputError
+from sashiko.selection.converse.answer import Response, read_response
+from sashiko.selection.converse.budget import BudgetExceededError, Ledger, Tokens
+from sashiko.selection.converse.failure import read_failure, refusal
+from sashiko.selection.converse.recording import Line, Recording
+from sashiko.selection.converse.request import Request
+
+ATTEMPTS = 8  # of a request
+_BACKOFF_SECONDS = 0.5  # doubles with each attempt, full jitter
+_LONGEST_WAIT_SECONDS = 20.0
+_READ_SECONDS = 60  # an answer has a few tokens
+_PROGRESS = 100  # requests
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where requests go, and what they cost."""
+
+    region: str
+    price: TokenPrice | None  # of the model; None if unknown
+    concurrency: int  # requests at a time
+
+
+def bedrock_runtime(endpoint: Endpoint) -> Any:
+    """Returns a client with the caller's credentials that does not retry; calls nothing.
+
+    Retries are this module's own, as each attempt counts in the budget.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"total_max_attempts": 1},
+        read_timeout=_READ_SECONDS,
+        connect_timeout=10,
+        max_pool_connections=endpoint.concurrency,
+    )
+    return boto3.Session(region_name=endpoint.region).client("bedrock-runtime", config=config)
+
+
+def replay(requests: Sequence[Request], recording: Recording, *, command: str) -> list[Line]:
+    """Returns the recorded answers of requests.
+
+    Raises:
+        InputError: at the first that is not recorded, with its key and the command that records.
+    """
+    answers = []
+    for request in requests:
+        line = recording.answer(request.key)
+        if line is None:
+            raise InputError(
+                f"{recording.path} has no answer of {request.model} to the request {request.key}: "
+                f"nothing was sent; `{command} --record` sends it to Bedrock and records the answer"
+            )
+        answers.append(line)
+    return answers
+
+
+class Recorder:
+    """Sends the requests that a recording does not have, within a budget."""
+
+    def __init__(
+        self,
+        client: Any,
+        recording: Recording,
+        ledger: Ledger,
+        endpoint: Endpoint,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Takes a client of bedrock-runtime, and a recording that is open for writing."""
+        self._client, self._recording, self._ledger = client, recording, ledger
+        self._endpoint, self._sleep = endpoint, sleep
+        self._stop = threading.Event()
+
+    def record(self, requests: Sequence[Request]) -> None:
+        """Records the answers of requests; those that are recorded are not sent again.
+
+        After an error no further request is sent, and the answers of those under way are recorded.
+
+        Raises:
+            InputError: if the budget does not allow the next request, the service refuses one, or
+                it does not answer after several attempts.
+        """
+        missing = {
+            request.key: request
+            for request in requests
+            if self._recording.answer(request.key) is None
+        }
+        if not missing:
+            return
+        with ThreadPoolExecutor(max_workers=self._endpoint.concurrency) as pool:
+            futures = [pool.submit(self._send, request) for request in missing.values()]
+            try:
+                self._follow(futures)
+            except BudgetExceededError as error:
+                raise InputError(
+                    f"key `bedrock.budget`: {error}; the answers so far are in "
+                    f"{self._recording.path}: raise the budget, and the same command goes on"
+                ) from error
+            finally:
+                self._stop.set()  # Ctrl-C: those under way are answered and recorded
+                pool.shutdown(cancel_futures=True)
+
+    def _follow(self, futures: Sequence[Future[None]]) -> None:
+        """Waits for the requests in their order, and says how far they are."""
+        start = time.monotonic()
+        for done, future in enumerate(futures, start=1):
+            future.result()
+            if done % _PROGRESS == 0 or done == len(futures):
+                speed = done / max(time.monotonic() - start, 1e-9)
+                print(
+                    f"recorded {done:,} of {len(futures):,} answers, {speed:,.1f}/s; "
+                    f"{self._ledger.tokens:,} tokens spent or reserved",
+                    file=sys.stderr,
+                )
+
+    def _send(self, request: Request) -> None:
+        """Sends a request until it is answered; after an error no other one is sent."""
+        try:
+            self._send_until_answered(request)
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _send_until_answered(self, request: Request) -> None:
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                longest = min(_BACKOFF_SECONDS * 2 ** (attempt - 1), _LONGEST_WAIT_SECONDS)
+                self._sleep(random.uniform(0, longest))  # noqa: S311 - a jitter
+            if self._stop.is_set():
+                return
+            reason = self._attempt(request)
+            if not reason:
+                return
+        raise InputError(
+            f"Bedrock in {self._endpoint.region} did not answer {request.model} after {ATTEMPTS} "
+            f"attempts: {reason}; the same command goes on from what is recorded: lower "
+            "`bedrock.concurrency` if it throttles"
+        )
+
+    def _attempt(self, request: Request) -> str:
+        """Sends a request once.
+
+        Returns:
+            Why it is to be sent again; empty if it was answered.
+
+        Raises:
+            BudgetExceededError: if the worst case does not fit into the budget.
+            InputError: if the service refuses it for good.
+        """
+        most = Tokens(request.most_input_tokens, request.most_output_tokens)
+        self._ledger.reserve(most, self._endpoint.price)
+        self._append("sent", request, most=(most.input, most.output))
+        try:
+            response = read_response(self._client.converse(modelId=request.model, **request.body))
+        except Exception as error:
+            failure = read_failure(error)
+            self._end(request, most, billed=failure.may_be_billed)
+            if failure.final:
+                raise refusal(request, failure, region=self._endpoint.region) from error
+            return failure.reason
+        self._append("answer", request, response=response)
+        spent = Tokens(response.input_tokens, response.output_tokens)
+        self._ledger.settle(most, spent, self._endpoint.price)
+        return ""
+
+    def _end(self, request: Request, most: Tokens, *, billed: bool) -> None:
+        """Records that an attempt had no answer; it keeps its reservation if it may be billed."""
+        self._append("lost" if billed else "free", request)
+        if not billed:
+            self._ledger.settle(most, Tokens(0, 0), self._endpoint.price)
+
+    def _append(
+        self,
+        event: Literal["sent", "free", "lost", "answer"],
+        request: Request,
+        *,
+        most: tuple[int, int] | None = None,
+        response: Response | None = None,
+    ) -> None:
+        self._recording.append(
+            Line(
+                event=event,
+                key=request.key,
+                model=request.model,
+                region=self._endpoint.region,
+                at=dt.datetime.now(dt.UTC),
+                most=most,
+                response=response,
+            )
+        )
