@@ -66,7 +66,7 @@ class Ledger:
                 )
             if limit is not None and usd > limit:
                 raise BudgetExceededError(
-                    f"${self.usd:.4f} of ${limit:.2f} are spent or reserved, and the next request "
+                    f"${self.usd:.4f} of ${limit:g} are spent or reserved, and the next request "
                     f"may take ${most.usd(price):.4f}"
                 )
             self.tokens, self.usd = tokens, usd

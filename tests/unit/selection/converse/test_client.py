@@ -1,0 +1,279 @@
+"""Requests reach a server that speaks Converse: faults, budget, resume, replay."""
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.cost.prices import TokenPrice
+from sashiko.errors import InputError
+from sashiko.selection.converse.answer import read_answer
+from sashiko.selection.converse.budget import Ledger, require_price
+from sashiko.selection.converse.client import ATTEMPTS, Endpoint, Recorder, replay
+from sashiko.selection.converse.recording import Recording
+from sashiko.selection.converse.request import Example, Request, make_request
+from sashiko.selection.file import Budget
+from tests.unit.selection.converse_service import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    STATUS,
+    Service,
+    answered,
+    client,
+    error,
+    operation,
+    serving,
+    stop_reasons,
+)
+from tests.unit.selection.selections import MODEL, bedrock
+
+AMPLE = Budget(tokens=10_000_000)
+PRICE = TokenPrice(input_usd=1.0, output_usd=4.0, source="of the test", read=dt.date(2026, 1, 2))
+EACH = INPUT_TOKENS + OUTPUT_TOKENS
+COMMAND = "sashiko select choice.yaml"
+
+
+def requests(count: int, **changes: Any) -> list[Request]:
+    candidate = bedrock(**changes)
+    return [make_request(candidate, f"row {number}") for number in range(count)]
+
+
+def record(
+    service: Service,
+    path: Path,
+    wanted: Sequence[Request],
+    *,
+    budget: Budget = AMPLE,
+    concurrency: int = 4,
+    price: TokenPrice | None = None,
+    read_timeout: float = 20,
+    sleep: Callable[[float], None] = lambda _: None,
+) -> Ledger:
+    """Records as `sashiko select --record` does, without waiting between attempts."""
+    recording, ledger = Recording(path), Ledger(budget)
+    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency)
+    with recording.writing():
+        for _, tokens in recording.spent():
+            ledger.spend(tokens, price)
+        Recorder(
+            client(service, read_timeout=read_timeout), recording, ledger, endpoint, sleep=sleep
+        ).record(wanted)
+    return ledger
+
+
+def first_then(*replies: Any) -> Callable[[str, int], Any]:
+    """Each text's first replies, then an answer."""
+    seen: dict[str, Any] = {}
+
+    def reply(text: str, _: int) -> Any:
+        left = seen.setdefault(text, itertools.chain(replies, itertools.repeat(answered())))
+        return next(left)
+
+    return reply
+
+
+@pytest.mark.parametrize("output", ["text", "json_schema", "tool"])
+def test_every_form_of_a_request_is_one_that_the_service_knows(tmp_path: Path, output: str) -> None:
+    candidate = bedrock(output=output)
+    examples = (Example("an old text", "yes"), Example("another", "no"))
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", [make_request(candidate, "a row", examples)])
+    assert service.models == [MODEL]
+    assert "an old text\nLate?\nyes" in service.texts[0]
+    assert service.texts[0].endswith("a row\nLate?")
+
+
+def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
+    wanted = requests(10)
+    with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
+        record(service, tmp_path / "r.jsonl", wanted)
+    lines = replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    read = [read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines]
+    assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
+
+
+def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> None:
+    wanted = requests(1)
+    with pytest.raises(InputError) as caught:
+        replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    assert wanted[0].key in str(caught.value)
+    assert f"`{COMMAND} --record`" in str(caught.value)
+
+
+def test_a_changed_prompt_or_model_is_another_request() -> None:
+    first = make_request(bedrock(), "a row")
+    assert make_request(bedrock(), "a row").key == first.key
+    for changes in ({"max_tokens": 17}, {"model": "amazon.nova-2-lite-v1:0"}, {"output": "tool"}):
+        assert make_request(bedrock(**changes), "a row").key != first.key
+
+
+def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path) -> None:
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", requests(40), concurrency=3)
+    assert 1 < service.most_under_way <= 3
+
+
+def test_equal_texts_are_asked_once(tmp_path: Path) -> None:
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", requests(5) + requests(5))
+    assert len(service.bodies) == 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "billed"),
+    [
+        ("ThrottlingException", False),
+        ("ServiceUnavailableException", False),
+        ("ModelNotReadyException", False),
+        ("InternalServerException", True),
+        ("ModelErrorException", True),
+        ("ModelTimeoutException", True),
+        ("cut", True),
+        ("lacking", True),
+        ("timeout", True),
+    ],
+)
+def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
+    tmp_path: Path, fault: str, billed: bool
+) -> None:
+    wanted = requests(1)
+    with serving(first_then(fault)) as service:
+        ledger = record(service, tmp_path / "r.jsonl", wanted, read_timeout=0.5)
+    assert len(service.bodies) == 2
+    lost = wanted[0].most_input_tokens + wanted[0].most_output_tokens
+    assert ledger.tokens == EACH + (lost if billed else 0)
+
+
+def test_the_waits_between_attempts_grow(tmp_path: Path) -> None:
+    waits: list[float] = []
+    with serving(first_then(*["ThrottlingException"] * 6)) as service:
+        record(service, tmp_path / "r.jsonl", requests(1), sleep=waits.append)
+    assert len(waits) == 6
+    assert all(wait <= min(0.5 * 2**number, 20) for number, wait in enumerate(waits))
+    assert max(waits[3:]) > 0.5
+
+
+def test_a_service_that_throttles_without_end_is_given_up(tmp_path: Path) -> None:
+    with (
+        serving(lambda *_: error("ThrottlingException")) as service,
+        pytest.raises(InputError, match=r"ThrottlingException.*concurrency"),
+    ):
+        record(service, tmp_path / "r.jsonl", requests(1))
+    assert len(service.bodies) == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("AccessDeniedException", "bedrock:InvokeModel"),
+        ("ResourceNotFoundException", "no model of this id"),
+        ("ValidationException", "output: text"),
+    ],
+)
+def test_a_refusal_is_final_and_says_what_to_do(tmp_path: Path, code: str, advice: str) -> None:
+    with (
+        serving(lambda *_: error(code)) as service,
+        pytest.raises(InputError, match=f"{code}.*{advice}"),
+    ):
+        record(service, tmp_path / "r.jsonl", requests(50), concurrency=2)
+    assert len(service.bodies) <= 2
+
+
+def test_every_error_of_the_service_is_tried() -> None:
+    assert set(STATUS) == {shape.name for shape in operation().error_shapes}
+
+
+def test_every_stop_reason_is_recorded(tmp_path: Path) -> None:
+    reasons = stop_reasons()
+    wanted = requests(len(reasons))
+    with serving(lambda text, _: answered(stop_reason=reasons[int(text.split()[1])])) as service:
+        record(service, tmp_path / "r.jsonl", wanted)
+    lines = replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    assert [line.response.stop_reason for line in lines] == list(reasons)
+
+
+def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_path: Path) -> None:
+    wanted, path = requests(20), tmp_path / "r.jsonl"
+    most = wanted[0].most_input_tokens + wanted[0].most_output_tokens
+    budget = Budget(tokens=most + 4 * EACH)
+    with serving(lambda *_: answered()) as service:
+        with pytest.raises(InputError, match=r"`bedrock.budget`.*goes on"):
+            record(service, path, wanted, budget=budget)
+        sent = len(service.bodies)
+        assert sent * EACH <= budget.tokens < (sent + 20) * most
+        assert sent >= 1
+        ledger = record(service, path, wanted)
+        assert len(service.bodies) == 20
+    assert ledger.tokens == 20 * EACH
+
+
+def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
+    wanted = requests(20)
+    usd = (INPUT_TOKENS * 1.0 + OUTPUT_TOKENS * 4.0) / 1e6
+    budget = Budget(tokens=10_000_000, usd=0.002)
+    with (
+        serving(lambda *_: answered()) as service,
+        pytest.raises(InputError, match=r"of \$0\.002 are spent"),
+    ):
+        record(service, tmp_path / "r.jsonl", wanted, budget=budget, price=PRICE, concurrency=1)
+    assert 1 <= len(service.bodies) < 20
+    assert len(service.bodies) * usd <= 0.002
+
+
+def test_a_budget_of_dollars_without_a_price_is_refused() -> None:
+    with pytest.raises(InputError, match="no price of"):
+        require_price(Budget(tokens=1, usd=1.0), None, model=MODEL)
+    require_price(Budget(tokens=1), None, model=MODEL)
+
+
+def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
+    """The last line is cut, and one request was under way: it alone is sent again."""
+    wanted, path = requests(4), tmp_path / "r.jsonl"
+    with serving(lambda *_: answered()) as service:
+        record(service, path, wanted[:3], concurrency=1)
+        content = path.read_bytes()
+        path.write_bytes(content[:-20])
+        ledger = record(service, path, wanted)
+        assert len(service.bodies) == 3 + 2
+    lost = wanted[2].most_input_tokens + wanted[2].most_output_tokens
+    assert ledger.tokens == 4 * EACH + lost
+    replay(wanted, Recording(path), command=COMMAND)
+    assert sum(tokens.total for _, tokens in Recording(path).spent()) == ledger.tokens
+
+
+def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with (
+        Recording(path).writing(),
+        pytest.raises(InputError, match="another process"),
+        Recording(path).writing(),
+    ):
+        pass
+
+
+def test_a_hand_made_recording_takes_no_answers_of_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"kind": "converse-recording", "hand_made": true}\n')
+    with pytest.raises(InputError, match="by hand"), Recording(path).writing():
+        pass
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"kind": "converse-recording"}\n{"event": "answer"}\n')
+    with pytest.raises(InputError, match=r"r\.jsonl: line 2"):
+        Recording(path)
+
+
+def test_a_recording_has_no_text_of_a_request_and_is_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with serving(lambda *_: answered()) as service:
+        record(service, path, [make_request(bedrock(), "Erika Mustermann is late")])
+    assert "Mustermann" not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+    events = [json.loads(line).get("event") for line in path.read_text().splitlines()]
+    assert events == [None, "sent", "answer"]
