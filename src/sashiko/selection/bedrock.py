@@ -137,7 +137,7 @@ def bedrock_candidate(name: str, candidate: BedrockCandidate, bench: Bench, aske
         injection=None
         if answers.hand_made
         else bench.injection(score, model, answers=(negative, positive)),
-        latency=_latency(lines),
+        latency=None if answers.hand_made else _latency(lines),
         cost=_cost(candidate, answers, rows=len(lines), prices=asker.prices),
         licence=candidate.licence,
         travel=travel,
@@ -204,6 +204,8 @@ def _decision(reading: Reading, positive: str, fallback: float) -> float:
 
 
 def _answers(lines: Sequence[Line], readings: Sequence[Reading], *, hand_made: bool) -> Answers:
+    if hand_made:  # no model gave them, so they count for nothing
+        lines, readings = (), ()
     meanings = Counter(item.meaning for item in readings)
     responses = [line.response for line in lines if line.response is not None]
     return Answers(
