@@ -17,6 +17,7 @@ from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.core.files import canonical_json
+from sashiko.selection.file import Selection
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
 
@@ -142,6 +143,7 @@ def schemas() -> dict[Path, bytes]:
     """Path -> content of the JSON Schemas."""
     return {
         ROOT / "schemas/recipe.schema.json": canonical_json(recipe_schema()),
+        ROOT / "schemas/selection.schema.json": canonical_json(Selection.model_json_schema()),
         ROOT / "schemas/settings.schema.json": canonical_json(settings_schema()),
     }
 

@@ -71,15 +71,17 @@ def run_selection(
     )
     licences = selection.musts.licences or settings.licences
     models: dict[str, ModelScores] = {}
-    candidates: list[CandidateRecord] = []
-    for number, name in enumerate(selection.candidates, start=1):
-        print(f"candidate {name} ({number} of {len(selection.candidates)})", file=sys.stderr)
+    records: dict[str, CandidateRecord] = {}
+    # Those of Bedrock first: an answer that is missing shows before anything is trained.
+    order = sorted(selection.candidates, key=lambda name: name in recipes)
+    for number, name in enumerate(order, start=1):
+        print(f"candidate {name} ({number} of {len(order)})", file=sys.stderr)
         scored = _score(name, recipes, bench, asker)
         if scored.model is not None:
             models[name] = scored.model
-        candidates.append(judge(scored, rows, selection, licences=licences))
+        records[name] = judge(scored, rows, selection, licences=licences)
     choice = choose(
-        candidates,
+        [records[name] for name in selection.candidates],
         models,
         rows.test.labels,
         selection=selection,

@@ -22,6 +22,12 @@ BEDROCK = {
     "prompt": PROMPT,
     "unanswered": "paid",
 }
+TOKEN_PRICE = {
+    "input_usd": 1.0,
+    "output_usd": 4.0,
+    "source": "of the test",
+    "read": "2026-01-02",
+}
 PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
 
 
@@ -117,3 +123,24 @@ def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
         of_label = np.random.default_rng(seed).permutation(np.flatnonzero(labels == label))
         wrong[of_label[: round(share * len(of_label))]] = True
     return np.where(wrong, 1 - labels, labels) * 0.8 + 0.1
+
+
+def every_kind(recipe: str) -> dict[str, Any]:
+    """A selection of each kind of candidate over complaints, and one that may not be asked."""
+    prompt = {"template": "{text}\nEscalate?", "answers": {"yes": "yes", "no": "no"}}
+    model = BEDROCK | {"prompt": prompt, "unanswered": "yes", "output": "tool", "examples": 2}
+    musts = selection_value()["musts"] | {"geographies": ["us"]}
+    return selection_value(
+        rows={"recipe": recipe},
+        injections=20,
+        musts=musts,
+        privacy=PRIVACY,
+        bedrock={"budget": {"tokens": 10_000_000, "usd": 100}, "concurrency": 8},
+        candidates={
+            "linear": {"kind": "linear", "recipe": recipe},
+            "trained": {"kind": "recipe", "recipe": recipe},
+            "version": {"kind": "version", "recipe": recipe, "version": 1},
+            "nova": model,
+            "elsewhere": model | {"model": f"global.{MODEL.partition('.')[2]}"},
+        },
+    )

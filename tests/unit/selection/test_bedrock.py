@@ -23,12 +23,12 @@ from tests.unit.contract.documents import contract_of, document
 from tests.unit.selection.converse_service import Service, answered, error, serving
 from tests.unit.selection.selections import (
     MODEL,
+    TOKEN_PRICE,
     bedrock,
     judged_rows,
     with_bedrock,
 )
 
-TOKENS = {"input_usd": 1.0, "output_usd": 4.0, "source": "of the test", "read": "2026-01-02"}
 FEW = 40  # rows
 
 
@@ -107,7 +107,7 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(
 ) -> None:
     rows = few_rows()
     with asked(monkeypatch, truth(rows)):
-        result = score(bedrock(), tmp_path, known=prices(**{MODEL: TOKENS}))
+        result = score(bedrock(), tmp_path, known=prices(**{MODEL: TOKEN_PRICE}))
     assert (result.model.scores >= result.model.threshold).tolist() == rows.test.labels.tolist()
     assert (result.answers.valid, result.answers.input_tokens) == (FEW, FEW * 100)
     assert result.cost.usd == pytest.approx(100 * 1.0 + 3 * 4.0)
