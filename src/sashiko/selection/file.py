@@ -14,8 +14,6 @@ from sashiko.settings.quality import (
     QualityGate,
 )
 
-__all__ = ["Selection"]
-
 # Metrics of decisions alone, which a model without scores has too.
 DecisionMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]

@@ -130,7 +130,7 @@ def _candidates(record: SelectionRecord) -> Table:
 def _quality(record: SelectionRecord) -> Table:
     return Table(
         title="Quality",
-        columns=("candidate", "threshold", *_NAMES, "by chance", f"lead of {record.best}"),
+        columns=("candidate", "threshold", *_NAMES, "by chance", "lead of the best"),
         rows=tuple(
             row(
                 item.name,

@@ -21,6 +21,8 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
 
     A candidate whose cost is not known stands at the right, beyond a line.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     metric = record.selection.metric
     name = metric.replace("_", " ")
     items = [item for item in record.candidates if item.measured]
@@ -38,6 +40,8 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
                           ha="center", va="bottom", fontsize=9)  # fmt: skip
             right = high * _ROOM
         axes.set_xlim(low, right)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"${value:,.10g}")
         axes.set(xlabel="US dollars for a million predictions", ylabel=name)
         axes.grid(True)

@@ -19,7 +19,7 @@ def headline(record: SelectionRecord) -> str:
 def outcome(item: CandidateRecord, record: SelectionRecord) -> str:
     """Returns a candidate's outcome, with why it is out."""
     if item.outcome == "dropped":
-        return f"dropped: fails {', '.join(check.name for check in item.failed)}"
+        return f"dropped: fails {', '.join(_must(check.name) for check in item.failed)}"
     if item.outcome == "not measured":
         return "not measured: its answers were written by hand"
     if item.outcome == "worse":
@@ -28,6 +28,11 @@ def outcome(item: CandidateRecord, record: SelectionRecord) -> str:
     if item.name == record.best:
         return f"{item.outcome}, the best" if item.outcome == "chosen" else "the best"
     return item.outcome
+
+
+def _must(name: str) -> str:
+    """Formats a must: a metric, or a metric of a group, whose names stay as they are."""
+    return name if "=" in name else name.replace("_", " ")
 
 
 def score_metric(item: CandidateRecord, name: str) -> Estimate | str:
