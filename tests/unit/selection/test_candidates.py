@@ -1,0 +1,120 @@
+"""Which runs a selection needs, which candidates it refuses, and what an instance costs."""
+
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from sashiko.aws.operations.cost.prices import Price, Prices, TypicalJob
+from sashiko.core.parquet import write_table
+from sashiko.errors import InputError
+from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
+from sashiko.pipeline.selected import recipe_sha256
+from sashiko.selection.record import Latency
+from sashiko.selection.rows import refuse_other_text
+from sashiko.selection.runs import Runs, needed_runs
+from sashiko.selection.scored import instance_cost, time_requests
+from sashiko.settings.environment import load_settings
+from tests.unit.selection.selections import judged_rows, selection
+
+KIND = "ml.c6i.xlarge"  # serves target cpu
+
+
+def prices(**instances: Price) -> Prices:
+    job = TypicalJob(seconds=1, source="of the test")
+    return Prices(region="us-east-1", typical_job=job, instances=instances)
+
+
+def latency(seconds: float) -> Latency:
+    return Latency(p50=seconds, p99=seconds, mean=seconds, requests=1, how="of the test")
+
+
+def test_each_recipe_runs_once_and_as_far_as_needed() -> None:
+    rows = judged_rows().recipe
+    other = rows.model_copy(update={"name": "other"})
+    unjudged = rows.model_copy(
+        update={"name": "unjudged", "bias": rows.bias.model_copy(update={"judged": False})}
+    )
+    kinds = {"a": "linear", "b": "recipe", "c": "linear", "d": "linear", "e": "version"}
+    file = selection(
+        candidates={
+            name: {"kind": kind, "recipe": "x"} | ({"version": 1} if kind == "version" else {})
+            for name, kind in kinds.items()
+        }
+    )
+    past = rows.model_copy(update={"name": "past"})
+    recipes = {"a": rows, "b": rows, "c": other, "d": unjudged, "e": past}
+    needs = needed_runs(file, recipes, rows)
+    steps = {recipe.name: step for recipe, step in needs.values()}
+    assert steps == {"loans": "Compile", "other": "Weights", "unjudged": "Prepare"}
+    assert set(needs) == {recipe_sha256(item) for item in (rows, other, unjudged)}
+
+
+def prepared(home: Path, **splits: list[str]) -> RunRecord:
+    """A run whose Prepare wrote splits of these keys."""
+    outputs = {}
+    for name, keys in splits.items():
+        write_table(
+            home / "s3/bucket" / name / "data.parquet",
+            pa.table({"key": keys, "text": keys, "label": [0] * len(keys)}),
+        )
+        outputs[name] = DataRecord(uri=f"s3://bucket/{name}", sha256="0" * 64)
+    step = StepRecord(name="Prepare", type="Processing", outputs=outputs)
+    return RunRecord(id="run-1", pipeline="p", start="2026-01-02T03:04:05+00:00", steps=(step,))
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_model_that_saw_a_test_row_is_refused(tmp_path: Path, split: str) -> None:
+    runs = Runs(load_settings("local"), {}, home=tmp_path, command="")
+    keys = {"train": ["a"], "validation": ["b"]}
+    run = prepared(tmp_path, **keys)
+    runs.refuse_seen(run, frozenset({"c", "d"}), name="encoder")
+    key = keys[split][0]
+    with pytest.raises(InputError, match=f"candidate encoder: 1 of .* key {key}.* the {split}"):
+        runs.refuse_seen(run, frozenset({"c", key}), name="encoder")
+
+
+@pytest.mark.parametrize("key", ["contract", "text.template", "text.missing"])
+def test_a_candidate_that_reads_other_texts_is_refused(key: str) -> None:
+    rows = judged_rows()
+    recipe = rows.recipe
+    section, _, field = key.partition(".")
+    value = recipe.text.model_copy(update={field: "{title}!"}) if field else "other.yaml"
+    refuse_other_text(recipe, rows, name="encoder")
+    with pytest.raises(InputError, match=f"candidate encoder: key `{key}`"):
+        refuse_other_text(recipe.model_copy(update={section: value}), rows, name="encoder")
+
+
+def test_an_instance_costs_by_the_hour_whatever_it_does() -> None:
+    price = Price(usd=0.36, source="a page", read=dt.date(2026, 1, 2))
+    settings = load_settings("local")
+
+    def cost(seconds: float, load: float) -> float | None:
+        return instance_cost(
+            prices(**{KIND: price}), settings, target="cpu", latency=latency(seconds), load=load
+        ).usd
+
+    assert cost(0.01, 10) == pytest.approx(0.36 / 3600 / 10 * 1e6)
+    assert cost(0.001, 10) == cost(0.01, 10)  # one instance does both
+    assert cost(0.2, 10) == pytest.approx(3 * 0.36 / 3600 / 10 * 1e6)  # 5 a second, 70 % usable
+    basis = instance_cost(
+        prices(**{KIND: price}), settings, target="cpu", latency=latency(0.01), load=10
+    ).basis
+    assert "$0.36 (a page, read 2026-01-02) an hour" in basis
+
+
+def test_without_a_price_of_the_instance_the_cost_is_unknown() -> None:
+    cost = instance_cost(
+        prices(), load_settings("local"), target="cpu", latency=latency(0.01), load=10
+    )
+    assert cost.usd is None
+    assert KIND in cost.basis
+
+
+def test_requests_are_timed_one_at_a_time_after_a_warm_up() -> None:
+    seen: list[str] = []
+    timed = time_requests(seen.append, ["a", "b"])
+    assert len(seen) == timed.requests + 10
+    assert 0 < timed.p50 <= timed.p99
+    assert "cores" in timed.how
