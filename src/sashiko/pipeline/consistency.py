@@ -76,6 +76,17 @@ def _target(recipe: Recipe) -> Iterator[str]:
             f"key `compile.target`: {name} serves encoders only, and `model.family` is "
             "causal: choose cpu or gpu"
         )
+    dtype = recipe.compile.dtype
+    if dtype not in target.dtypes:
+        yield (
+            f"key `compile.dtype`: target {name} does not serve {dtype}: set "
+            f"{' or '.join(target.dtypes)}"
+        )
+    elif dtype != "float32" and recipe.model.family == "encoder":
+        yield (
+            f"key `compile.dtype`: {dtype} is for causal LMs: remove the key, or see "
+            "`compile.auto_cast` and `compile.quantization`"
+        )
     for option in get_args(CompileOption):
         value = getattr(recipe.compile, option)
         if value != "none" and option not in target.options:

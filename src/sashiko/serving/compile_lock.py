@@ -17,6 +17,9 @@ class CausalLock(BaseModel):
         base: file name -> hex SHA-256 of the base model.
         adapter_sha256: of the LoRA adapter.
         merge_difference: the largest one of a probability, merged against apart, in float32.
+        merged_sha256: of the merged weights in float32; None in older locks.
+        cast_difference: the largest one of a probability between them and the weights in the type
+            that is served; None where that is float32.
         answers: token ids of the negative and the positive answer.
         chat_template_sha256: of the chat template around the text.
     """
@@ -26,6 +29,8 @@ class CausalLock(BaseModel):
     base: dict[str, str]
     adapter_sha256: str
     merge_difference: float
+    merged_sha256: str | None = None
+    cast_difference: float | None = None
     answers: tuple[int, int]
     chat_template_sha256: str
 
@@ -45,7 +50,7 @@ class CompileLock(BaseModel):
         sequence_lengths: tokens of each row of the compiled shapes, ascending.
         tolerance: the largest allowed difference of a probability from the eager model's.
         largest_difference: what Compile measured; None for an accelerator, as Compile has none.
-        weights_sha256: of the trained model's `model.safetensors`.
+        weights_sha256: of the model's `model.safetensors`, in the type that is served.
         artifact: name -> hex SHA-256 of each file in the artifact.
         artifact_sha256: of `model.tar.gz` itself.
         causal: of a causal LM, what it was merged of; None for an encoder.
@@ -83,6 +88,8 @@ class CompileLock(BaseModel):
             **(
                 {
                     "compile.adapter_sha256": self.causal.adapter_sha256,
+                    "compile.merged_sha256": self.causal.merged_sha256,
+                    "compile.cast_difference": _number(self.causal.cast_difference),
                     "compile.answers": " ".join(map(str, self.causal.answers)),
                 }
                 if self.causal
@@ -90,6 +97,10 @@ class CompileLock(BaseModel):
             ),
         }
         return {key: value for key, value in facts.items() if value}
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3g}"
 
 
 def read_lock(folder: Path) -> CompileLock:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.settings.types import TargetName
+from sashiko.settings.types import Dtype, TargetName
 
 
 class CompileSection(Frozen):
@@ -25,21 +25,36 @@ class CompileSection(Frozen):
         "none",
         description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]",
     )
+    dtype: Dtype = Field(
+        "float32",
+        description="of a causal LM's weights as they are judged and served; merged in float32, "
+        "then cast once",
+    )
     tolerance: float = Field(
         1e-4,
         gt=0,
         description="largest difference of a probability from the trained model's; the default for "
-        "int8 is 0.2",
+        "int8 is 0.2, and for bfloat16 0.1",
     )
     auto_cast: Literal["none", "matmul", "all"] = Field(
         "none", description="with inf2: the operations that its compiler casts to bfloat16"
     )
 
+    @property
+    def rounded(self) -> str | None:
+        """The type that the model is served in, if that is not float32, in which it is trained."""
+        if self.quantization != "none":
+            return self.quantization
+        return None if self.dtype == "float32" else self.dtype
+
     @model_validator(mode="before")
     @classmethod
-    def _default_int8_tolerance(cls, section: Any) -> Any:
-        is_int8 = isinstance(section, Mapping) and section.get("quantization") == "int8"
-        return {"tolerance": 0.2, **section} if is_int8 else section
+    def _default_tolerance(cls, section: Any) -> Any:
+        if not isinstance(section, Mapping):
+            return section
+        if section.get("quantization") == "int8":
+            return {"tolerance": 0.2, **section}
+        return {"tolerance": 0.1, **section} if section.get("dtype") == "bfloat16" else section
 
     @model_validator(mode="after")
     def _check_int8_batches(self) -> "CompileSection":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.core.plugins import load
-from sashiko.settings.types import ImageName
+from sashiko.settings.types import Dtype, ImageName
 
 __all__ = ["Target"]
 
@@ -35,6 +35,7 @@ class Target:
             contains the trained model, which Evaluate scores on a CPU; DeviceCheck bounds the
             difference on the device.
         encoders_only: whether it cannot serve causal LMs.
+        dtypes: the values of the recipe's `compile.dtype` that it serves.
         options: the target-specific keys of the recipe's `compile` section that it supports.
         ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
         cores: instance type -> accelerator cores, each with a worker process; one worker on others.
@@ -51,6 +52,7 @@ class Target:
     instance_type: str
     accelerated: bool = False
     encoders_only: bool = False
+    dtypes: tuple[Dtype, ...] = ("float32",)
     options: tuple[CompileOption, ...] = ()
     ami: str | None = None
     cores: Mapping[str, int] = field(default_factory=dict)

@@ -60,6 +60,8 @@ def _check_instance_type(shape: str, job: str) -> AfterValidator:
 
 
 ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
+# A served model's, as the recipe's `compile.dtype` names it.
+Dtype = Literal["float32", "bfloat16"]
 # A plug-in's reference; the schema lists the built-in targets for editors.
 TargetName = Annotated[
     str,

@@ -10,13 +10,15 @@ confident errors, words of several rows) to `texts`, which no other step reads.
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sashiko.clarify.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.clarify.explain.check_records import FacetSwap, ShapleyCheck
+from sashiko.clarify.explain.check_records import FacetSwap, Rounding, ShapleyCheck
 from sashiko.clarify.explain.cross_check import shapley_check
 from sashiko.clarify.explain.deletion import deletion_test
 from sashiko.clarify.explain.importance import column_importance, top_words
@@ -24,7 +26,7 @@ from sashiko.clarify.explain.notes import (
     NEAR,
     convergence,
     notes,
-    served_notes,
+    rounding_notes,
     swap_notes,
     warnings,
 )
@@ -43,6 +45,7 @@ from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.flips import flip_rate
 from sashiko.serving.inspection import unpack
 from sashiko.settings.compile import CompileSection
 from sashiko.settings.data import TextSection
@@ -82,14 +85,26 @@ def main() -> None:
     pieces = read_pieces(selection.table["key"], contract, text)
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
         model = ExplainedModel(trained_model(Path(name)))
-    rows = read_tokens(
-        pieces,
-        model.tokenizer,
+    read_rows = partial(
+        read_tokens,
+        tokenizer=model.tokenizer,
         max_length=max(compile_.sequence_lengths),
         truncate=text.truncate,
         prompt=model.prompt,
     )
-    difference = check_same_model(model, rows, selection, rounded=compile_.quantization != "none")
+    rows = read_rows(pieces)
+    rounded = compile_.rounded
+    difference = check_same_model(model, rows, selection, rounded=rounded is not None)
+    rounding = None
+    if rounded is not None:
+        say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
+        compared = read_rows(read_pieces(selection.compared["key"], contract, text))
+        rounding = compare_rounded(
+            model.probabilities([row.ids for row in compared]),
+            selection.compared,
+            threshold=selection.threshold,
+            dtype=rounded,
+        )
     say(f"attributing {len(rows)} rows in {effort.steps} steps each")
     attributions = model.attribute(rows, steps=effort.steps)
 
@@ -109,6 +124,7 @@ def main() -> None:
         depth=depth,
         labels=labels,
         largest_difference=difference,
+        rounding=rounding,
     )
     write_explanations(figures, processing_output("explanations"))
     write_analysis(figures, processing_output("explanations"))
@@ -165,6 +181,31 @@ def check_same_model(
     return float(difference.max())
 
 
+def compare_rounded(
+    scores: Floats, predictions: pa.Table, *, threshold: float, dtype: str
+) -> Rounding:
+    """Compares the trained model's scores with those of the rounded artifact that is served.
+
+    Args:
+        scores: of the trained model, in float32.
+        predictions: Evaluate's of the same rows; score, predicted.
+        threshold: lowest score that is predicted positive.
+        dtype: what the artifact is served in.
+    """
+    served: Floats = predictions["score"].to_numpy()
+    decided = predictions["predicted"].to_numpy() == 1
+    decides = scores >= threshold
+    difference = np.abs(scores - served)
+    return Rounding(
+        dtype=dtype,
+        rows=len(scores),
+        changed=int((decides != decided).sum()),
+        rate=flip_rate(decides, decided),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+    )
+
+
 def explain(
     model: ExplainedModel,
     rows: tuple[Row, ...],
@@ -175,6 +216,7 @@ def explain(
     depth: Depth,
     labels: tuple[str, str],
     largest_difference: float,
+    rounding: Rounding | None,
 ) -> Explanations:
     """Computes the figures over the sampled rows."""
     predicted = selection.predicted[selection.sample]
@@ -201,6 +243,7 @@ def explain(
         baseline=model.baseline,
         expected_value=float(np.mean([attribution.baseline for attribution in attributions])),
         largest_difference=largest_difference,
+        rounding=rounding,
         rows_cut=cut,
         convergence=convergence_figures,
         columns=importance,
@@ -210,7 +253,7 @@ def explain(
         warnings=warnings(deletion, convergence_figures, shapley),
         notes=(
             *notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut),
-            *served_notes(largest_difference),
+            *rounding_notes(rounding),
             *swap_notes(swaps, positive=labels[1]),
         ),
     )

@@ -37,6 +37,7 @@ class Effort:
     shapley_rows: int
     swap_candidates: int  # rows of the test split to search for words of facets
     swap_rows: int  # rows among them to score with swapped words, per facet
+    compared_rows: int  # rows to score in float32 where the served artifact is rounded
 
 
 # The default stays below 30 s on two cores, with the shipped encoder and all imports. It excludes
@@ -44,10 +45,22 @@ class Effort:
 EFFORT: Mapping[Depth, Effort] = MappingProxyType(
     {
         "default": Effort(
-            rows=40, steps=20, errors=3, shapley_rows=0, swap_candidates=1000, swap_rows=100
+            rows=40,
+            steps=20,
+            errors=3,
+            shapley_rows=0,
+            swap_candidates=1000,
+            swap_rows=100,
+            compared_rows=500,
         ),
         "full": Effort(
-            rows=512, steps=50, errors=10, shapley_rows=40, swap_candidates=20_000, swap_rows=2000
+            rows=512,
+            steps=50,
+            errors=10,
+            shapley_rows=40,
+            swap_candidates=20_000,
+            swap_rows=2000,
+            compared_rows=2000,
         ),
     }
 )
@@ -65,6 +78,7 @@ class RowSelection:
     threshold: float  # lowest score that is predicted positive
     # Keys of the rows to search for words of facets, in the order of the draw.
     swap_candidates: pa.ChunkedArray
+    compared: pa.Table  # predictions of the rows to score in float32; the same columns
 
     @property
     def predicted(self) -> Bools:
@@ -104,6 +118,7 @@ def select_rows(effort: Effort) -> RowSelection:
         test_rows=table.num_rows,
         threshold=threshold,
         swap_candidates=table["key"].take(pa.array(candidates)),
+        compared=table.take(pa.array(candidates[: effort.compared_rows])),
     )
 
 

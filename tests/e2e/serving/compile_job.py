@@ -11,7 +11,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
 COMPILE = {
     "target": "cpu", "batch_sizes": [4, 1], "sequence_lengths": [16, 8], "tolerance": 1e-4,
-    "quantization": "none", "auto_cast": "none",
+    "quantization": "none", "auto_cast": "none", "dtype": "float32",
 }  # fmt: skip
 TEXT = {"template": "{first} {second}", "missing": "z", "truncate": False}
 TEXTS = ["a", "b c d e f g", "h i j k l m n o p q r s t u", "v w x y z"]

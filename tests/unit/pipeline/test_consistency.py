@@ -124,16 +124,34 @@ def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
     assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
 
 
-def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lms(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("family", "compile_", "message"),
+    [
+        ("causal", {"target": "cpu", "dtype": "bfloat16"}, "target cpu does not serve bfloat16"),
+        ("encoder", {"target": "gpu", "dtype": "bfloat16"}, "bfloat16 is for causal LMs"),
+    ],
+)
+def test_a_type_that_a_target_does_not_serve_is_named(
+    tmp_path: Path, family: str, compile_: dict[str, str], message: str
 ) -> None:
-    keys = {
+    text = problems(tmp_path, changed(family, compile_))
+    assert f"key `compile.dtype`: {message}" in text
+
+
+def changed(family: str, compile_: dict[str, str]) -> Recipe:
+    """The recipe, of a family of models and for a target."""
+    causal = {
         "model": {"family": "causal", "chat_template_sha256": "a" * 64},
         "train": {"frozen_layers": 0, "lora": {}},
         "prompt": {"template": "{text}?", "answers": {"false": "no", "true": "yes"}},
-        "compile": {"target": "inf2"},
     }
-    causal = Recipe.model_validate(deep_merge(recipe().model_dump(mode="json"), keys))
-    text = problems(tmp_path, causal)
+    keys = {"compile": compile_} | (causal if family == "causal" else {})
+    return Recipe.model_validate(deep_merge(recipe().model_dump(mode="json"), keys))
+
+
+def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lms(
+    tmp_path: Path,
+) -> None:
+    text = problems(tmp_path, changed("causal", {"target": "inf2"}))
     assert "key `prompt.answers`: it is for false, true; the labels of" in text
     assert "key `compile.target`: inf2 serves encoders only" in text

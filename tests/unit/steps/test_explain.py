@@ -3,6 +3,8 @@
 import json
 import sys
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -207,7 +209,23 @@ def test_an_artifact_that_was_rounded_is_told_apart_from_the_model(job) -> None:
     explain.main()
     explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
     assert explanations.largest_difference == pytest.approx(0.07, abs=1e-5)
+    rounding = explanations.rounding
+    assert rounding is not None
+    assert (rounding.dtype, rounding.rows) == ("int8", 60)
+    assert rounding.largest_difference == pytest.approx(0.07, abs=1e-5)
+    assert rounding.mean_difference == pytest.approx(8 * 0.07 / 60, abs=1e-5)
     assert any("up to 0.070 away" in note for note in explanations.notes)
+
+
+def test_decisions_that_rounding_turned_are_counted() -> None:
+    exact = np.array([0.1, 0.45, 0.55, 0.9])
+    served = {"score": [0.1, 0.52, 0.49, 0.9], "predicted": [0, 1, 0, 1]}
+    rounding = explain.compare_rounded(exact, pa.table(served), threshold=0.5, dtype="bfloat16")
+    assert (rounding.dtype, rounding.rows, rounding.changed) == ("bfloat16", 4, 2)
+    assert rounding.rate.value == 0.5
+    assert rounding.rate.low is not None
+    assert rounding.largest_difference == pytest.approx(0.07)
+    assert rounding.mean_difference == pytest.approx((0.07 + 0.06) / 4)
 
 
 def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:

@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from sashiko.errors import InputError
 from sashiko.serving.container.adapter import AdapterError, merge, merge_difference
+from sashiko.serving.container.cast import cast_model
 from sashiko.serving.container.classifier import LastTokenClassifier, load_classifier
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.causal import PromptSection
@@ -148,7 +154,6 @@ def test_only_the_adapter_is_trained_and_in_the_top_layers_only(llama: Path) -> 
 
 def test_peft_itself_reads_the_adapter(llama: Path, tmp_path: Path) -> None:
     from peft import PeftModel
-    from transformers import AutoModelForSequenceClassification
 
     made = _prompt(llama)
     model = _load(llama, made)
@@ -285,3 +290,32 @@ def test_an_adapter_of_another_base_model_is_refused(llama: Path, tmp_path: Path
     with pytest.raises(AdapterError, match=r"another base model: .*model.safetensors has sha256"):
         merge(tmp_path / "adapter", other, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+def test_a_cast_model_is_scored_in_the_type_of_its_file(llama: Path, tmp_path: Path) -> None:
+    made = _trained(llama, tmp_path / "adapter")
+    merge(tmp_path / "adapter", llama, tmp_path / "merged")
+    folder = cast_model(tmp_path / "merged", tmp_path / "cast", dtype="bfloat16")
+    assert cast_model(tmp_path / "merged", tmp_path / "no", dtype="float32") == tmp_path / "merged"
+    merged, cast = (load_file(path / "model.safetensors") for path in (tmp_path / "merged", folder))
+    assert torch.equal(cast.pop("score.weight"), merged["score.weight"])
+    assert cast.keys() == merged.keys() - {"score.weight"}
+    for name, weights in cast.items():
+        assert torch.equal(weights, merged[name].to(torch.bfloat16))
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+
+    rows = _rows(llama, made).rows(TEXTS)
+    exact = _logits(load_classifier(tmp_path / "merged").classifier, rows, pad=0)
+    rounded = _logits(load_classifier(folder).classifier, rows, pad=0)
+    served = _logits(load_classifier(folder, as_stored=True).classifier, rows, pad=0)
+    theirs = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.bfloat16, attn_implementation="eager"
+    )
+    head = theirs.score.weight.float()
+    with torch.no_grad():
+        states = theirs.model(torch.tensor([rows[0]])).last_hidden_state[0, -1]
+    ours = _logits(load_classifier(folder, as_stored=True).classifier, rows[:1], pad=0)[0]
+    torch.testing.assert_close(ours, head @ states.float(), atol=1e-2, rtol=0)
+    # Weights alone in bfloat16, and all computations in it, are two models.
+    assert 0 < (rounded - exact).abs().max() < 0.1
+    assert 0 < (served - rounded).abs().max() < 0.1

@@ -61,3 +61,14 @@ class SwappedText(Frozen):
     score: float  # P(positive) of the text as it is
     swapped_score: float  # with the words swapped
     parts: tuple[tuple[str, str | None], ...]  # text and its replacement, if any
+
+
+class Rounding(Frozen):
+    """How far a served artifact's scores are from those of the model that it was made from."""
+
+    dtype: str  # what the artifact is served in: `int8` or `bfloat16`
+    rows: int  # rows of the test split that both scored, drawn by chance
+    changed: int  # rows that the artifact decides otherwise than the model in float32
+    rate: Estimate  # their share, with Wilson's interval
+    largest_difference: float  # of a probability
+    mean_difference: float  # of the probabilities

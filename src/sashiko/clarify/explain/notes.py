@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sashiko.clarify.explain.attribution import RowAttribution
-from sashiko.clarify.explain.check_records import SMALLEST, FacetSwap, ShapleyCheck
+from sashiko.clarify.explain.check_records import SMALLEST, FacetSwap, Rounding, ShapleyCheck
 from sashiko.clarify.explain.record import ColumnImportance, Convergence, DeletionTest
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
@@ -84,12 +84,14 @@ def notes(
     return tuple(sentences)
 
 
-def served_notes(largest_difference: float) -> Iterator[str]:
-    """Describes the difference between an int8 artifact and the explained model."""
-    if largest_difference > NEAR:
+def rounding_notes(figures: Rounding | None) -> Iterator[str]:
+    """Describes the agreement of a served artifact with the model that is explained."""
+    if figures is not None:
         yield (
-            "The trained model is explained. The artifact that is served multiplies integers: its "
-            f"probabilities are up to {largest_difference:.3f} away."
+            "The trained model is explained, in float32; the artifact is served in "
+            f"{figures.dtype}. Of {figures.rows:,} test rows the artifact decides "
+            f"{figures.changed} otherwise ({_percent(figures.rate)}), and its probabilities are up "
+            f"to {figures.largest_difference:.3f} away, {figures.mean_difference:.4f} on average."
         )
 
 

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from sashiko.clarify.explain.check_records import FacetSwap, ShapleyCheck, SwappedText
+from pydantic import Field
+
+from sashiko.clarify.explain.check_records import FacetSwap, Rounding, ShapleyCheck, SwappedText
 from sashiko.core.files import write_bytes, write_json
 from sashiko.core.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
@@ -77,6 +79,8 @@ class Explanations(Frozen):
     expected_value: float  # the mean score of the baselines, in log-odds
     # Between the probabilities of the model that is explained and those that were judged.
     largest_difference: float
+    # The agreement of the served scores with the trained model's; None where none is rounded.
+    rounding: Rounding | None = Field(None, exclude_if=lambda figures: figures is None)
     rows_cut: int  # rows among `rows` that are too long for the model
     convergence: Convergence  # how exact the attributions are
     columns: tuple[ColumnImportance, ...]  # by falling share

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.logging import disable_progress_bar
@@ -73,7 +73,10 @@ class LastTokenClassifier(torch.nn.Module):
         """
         states = self.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         last = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[-1])
-        return SequenceClassifierOutput(logits=self.model.score(states.gather(1, last)[:, 0]))
+        state, head = states.gather(1, last)[:, 0], self.model.score
+        if state.dtype != head.weight.dtype:  # a head in float32 on layers in bfloat16
+            state = state.to(head.weight.dtype)
+        return SequenceClassifierOutput(logits=head(state))
 
 
 def reads_last_token(config: Any) -> bool:
@@ -100,8 +103,13 @@ class PositiveProbability(torch.nn.Module):
         return torch.softmax(logits.float(), dim=-1)[:, 1]
 
 
-def load_classifier(folder: Path) -> PositiveProbability:
-    """Loads a Hugging Face folder in float32, with attention as plain operators.
+def load_classifier(folder: Path, *, as_stored: bool = False) -> PositiveProbability:
+    """Loads a Hugging Face folder, with attention as plain operators.
+
+    Args:
+        folder: config.json and safetensors.
+        as_stored: compute with each weight in the type that its file has, as it is served;
+            otherwise in float32.
 
     Raises:
         CompileError: if loading it could run code, weights cannot be read or are missing (they
@@ -130,9 +138,23 @@ def load_classifier(folder: Path) -> PositiveProbability:
         raise CompileError(f"the model has {model.config.num_labels} labels, expected 2")
     # The argument of from_pretrained for the type differs between the images' transformers.
     model = model.float()
+    if as_stored:
+        _cast_as_stored(model, folder)
     if reads_last_token(model.config):
         model = LastTokenClassifier(model)
     return PositiveProbability(model).eval()
+
+
+def _cast_as_stored(model: torch.nn.Module, folder: Path) -> None:
+    """Casts parameters to their types in the file.
+
+    Buffers stay float32: rotary embeddings computed from rounded frequencies are other ones.
+    """
+    parameters = dict(model.named_parameters())
+    for path in sorted(folder.glob(f"*{_WEIGHTS}")):
+        with safe_open(str(path), framework="pt") as file:
+            for name in parameters.keys() & set(file.keys()):
+                parameters[name].data = parameters[name].data.to(file.get_tensor(name).dtype)
 
 
 def refuse_code(folder: Path) -> None:

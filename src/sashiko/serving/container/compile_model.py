@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from adapter import AdapterError, is_adapter
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
+from cast import FLOAT32, cast_model
 from classifier import CompileError, PositiveProbability, load_classifier
 from export import MODEL_FILE, export
 from lock import write_lock
@@ -68,8 +69,10 @@ def compile_job(job: Job) -> None:
             _log("merging adapter and base model")
             source, merge = _merge(source, job.input("base"), Path(scratch, "merged"))
         model = load_classifier(source)
-        _log(f"exporting for {settings['target']}")
-        exported = export(model, source, artifact, settings, target)
+        dtype = settings["dtype"]
+        served = cast_model(source, Path(scratch, "cast"), dtype=dtype) if merge else source
+        _log(f"exporting for {settings['target']} in {dtype}")
+        exported = export(model, served, artifact, settings, target)
         bundle = Bundle(
             target=settings["target"],
             backend=target["backend"],
@@ -95,10 +98,11 @@ def compile_job(job: Job) -> None:
             exported=exported,
             # DeviceCheck measures the difference of an accelerator's graphs on the accelerator.
             difference=None if target["accelerated"] else difference,
-            weights=source / MODEL_FILE,
+            weights=served / MODEL_FILE,
             artifact=artifact,
             archive=archive,
             merge=merge,
+            cast_difference=None if dtype == FLOAT32 else difference,
         )
         _publish(archive, job.output("artifact") / "model.tar.gz")
 

@@ -32,7 +32,7 @@ class EagerBackend:
                 "on an instance with an NVIDIA GPU, or compile for cpu (compile.target)"
             )
         self._device = torch.device(device)
-        self._model = load_classifier(folder).to(self._device)
+        self._model = load_classifier(folder, as_stored=True).to(self._device)
 
     def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:  # noqa: ARG002  takes any shape
         """Scores one full bucket: see `backend.Backend`."""

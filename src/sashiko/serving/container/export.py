@@ -46,12 +46,12 @@ def export(
 ) -> Exported:
     """Writes the compiled model into the artifact's folder.
 
-    For an accelerator, the trained model is copied too, as Evaluate scores it on a CPU, and so do
+    For an accelerator, the model itself is copied too, as Evaluate scores it on a CPU, and so do
     later runs that compare a candidate with this model as the champion.
 
     Args:
-        model: the trained model.
-        source: the Hugging Face folder that it was loaded from.
+        model: the trained model, in float32.
+        source: the Hugging Face folder of the model as it is served.
         artifact: where the files go.
         settings: the recipe's section `compile`.
         target: its `target.json`. The module `exporter` defines `export(model, folder, settings)`,

@@ -15,4 +15,7 @@ def export(
     settings: Mapping[str, Any],
 ) -> Exported:
     """Exports a model: see `export.export`."""
-    return Exported(buckets=shapes(settings["batch_sizes"], settings["sequence_lengths"]))
+    return Exported(
+        buckets=shapes(settings["batch_sizes"], settings["sequence_lengths"]),
+        dtype=settings["dtype"],
+    )

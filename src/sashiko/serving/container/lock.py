@@ -26,6 +26,7 @@ def write_lock(
     artifact: Path,
     archive: Path,
     merge: Merge | None = None,
+    cast_difference: float | None = None,
 ) -> None:
     """Writes `compile-lock.json`.
 
@@ -37,10 +38,12 @@ def write_lock(
         exported: the compiled model.
         difference: the largest one from the eager model's probabilities; None for an accelerator,
             without which it cannot be measured.
-        weights: the trained model's file.
+        weights: the model's file, as it is served.
         artifact: the artifact's folder.
         archive: the packed artifact.
         merge: of a causal LM, what its weights were merged of.
+        cast_difference: the largest one of a probability between the merged weights in float32 and
+            as they are served; None if they are served in float32.
     """
     lock = {
         "target": settings["target"],
@@ -59,18 +62,20 @@ def write_lock(
         "weights_sha256": sha256(weights),
         "artifact": {name: sha256(artifact / name) for name in files_of(artifact)},
         "artifact_sha256": sha256(archive),
-        "causal": merge and _causal(merge),
+        "causal": merge and _causal(merge, cast_difference),
     }
     text = json.dumps(lock, indent=2, sort_keys=True) + "\n"
     (folder / LOCK_FILE).write_text(text, encoding="utf-8")
 
 
-def _causal(merge: Merge) -> Mapping[str, Any]:
-    """Returns what a causal LM was merged of; `weights_sha256` is of the merged weights."""
+def _causal(merge: Merge, cast_difference: float | None) -> Mapping[str, Any]:
+    """Returns what a causal LM was merged of; `weights_sha256` is of the weights as served."""
     return {
         "base": dict(merge.base),
         "adapter_sha256": merge.adapter_sha256,
+        "merged_sha256": merge.merged_sha256,
         "merge_difference": merge.difference,
+        "cast_difference": cast_difference,
         "answers": list(merge.prompt.answers),
         "chat_template_sha256": merge.prompt.chat_template_sha256,
     }

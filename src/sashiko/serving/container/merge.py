@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from adapter import ADAPTER_FILE, AdapterError, base_digests, merge, merge_difference
 from classifier import load_classifier
+from export import MODEL_FILE
 from pack import sha256
 from prompt import Prompt, read_prompt
 
@@ -24,12 +25,14 @@ class Merge:
     Attributes:
         base: file name -> SHA-256 of the base model.
         adapter_sha256: of the adapter's matrices.
+        merged_sha256: of the merged weights, in float32.
         difference: the largest one of a probability between the merged model and its two parts.
         prompt: what the model reads beside the text.
     """
 
     base: Mapping[str, str]
     adapter_sha256: str
+    merged_sha256: str
     difference: float
     prompt: Prompt
 
@@ -69,6 +72,7 @@ def merge_model(source: Path, base: Path, folder: Path) -> Merge:
     return Merge(
         base=base_digests(source),
         adapter_sha256=sha256(source / ADAPTER_FILE),
+        merged_sha256=sha256(folder / MODEL_FILE),
         difference=difference,
         prompt=prompt,
     )

@@ -12,6 +12,7 @@ TARGET = Target(
     families=("g4dn", "g5", "g6", "g6e", "p3", "p4d", "p4de", "p5", "p5e", "p5en"),
     instance_type="ml.g5.xlarge",
     accelerated=True,
+    dtypes=("float32", "bfloat16"),
     # Driver 550, which has CUDA 12.4 (ProductionVariant.InferenceAmiVersion of SageMaker's API).
     ami="al2-ami-sagemaker-inference-gpu-3-1",
     utilization=("GPUUtilization", "GPUMemoryUtilization", "MemoryUtilization", "DiskUtilization"),

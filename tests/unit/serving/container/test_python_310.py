@@ -16,6 +16,7 @@ IN_THE_IMAGE = {"numpy", "tokenizers"}
 # What a target needs beside it is in its own image alone, and imported there alone.
 OF_A_TARGET = {
     "adapter.py": {"safetensors", "torch"},
+    "cast.py": {"safetensors", "torch"},
     "classifier.py": {
         "safetensors",
         "torch",
