@@ -21,6 +21,7 @@ ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 BASE_FILE = "base.json"  # name -> SHA-256 of each file of the base model
 _MODEL_FILE = "model.safetensors"
+_MODEL_CONFIG_FILE = "config.json"
 _HEAD = "score.weight"
 _PREFIX = "base_model.model."  # peft's, before each name
 # Files of the adapter's folder that only a merge reads.
@@ -83,7 +84,26 @@ def merge(source: Path, base: Path, folder: Path) -> None:
     for file in sorted(source.iterdir()):
         if file.name not in _MERGED_AWAY:
             shutil.copyfile(file, folder / file.name)
+    _name_rotations(folder / _MODEL_CONFIG_FILE)
     save_file(tensors, str(folder / _MODEL_FILE), metadata={"format": "pt"})
+
+
+def _name_rotations(path: Path) -> None:
+    """Adds the names that transformers 4 has for the rotary embeddings' parameters.
+
+    transformers 5 writes `rope_parameters`, which 4 ignores without a word: it would take its
+    default, and so make another model. The Neuron image has 4.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    parameters = config.get("rope_parameters")
+    if parameters and "rope_theta" in parameters:
+        plain = parameters.get("rope_type", "default") == "default"
+        config |= {
+            "rope_theta": parameters["rope_theta"],
+            "rope_scaling": None if plain else parameters,
+        }
+        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def read_adapter(folder: Path) -> Adapter:

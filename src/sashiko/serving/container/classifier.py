@@ -72,7 +72,9 @@ class LastTokenClassifier(torch.nn.Module):
             attention_mask: 1 for a token and 0 for padding, of the same shape.
         """
         states = self.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
-        last = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[-1])
+        # A row without a token only fills a batch; its score is not read.
+        last = (attention_mask.sum(dim=1) - 1).clamp(min=0)
+        last = last[:, None, None].expand(-1, 1, states.shape[-1])
         state, head = states.gather(1, last)[:, 0], self.model.score
         if state.dtype != head.weight.dtype:  # a head in float32 on layers in bfloat16
             state = state.to(head.weight.dtype)
