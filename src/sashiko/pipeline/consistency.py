@@ -74,7 +74,12 @@ def _target(recipe: Recipe) -> Iterator[str]:
     if target.encoders_only and recipe.model.family == "causal":
         yield (
             f"key `compile.target`: {name} serves encoders only, and `model.family` is "
-            "causal: choose cpu or gpu"
+            "causal: choose cpu or gpu-vllm"
+        )
+    if target.causal_only and recipe.model.family == "encoder":
+        yield (
+            f"key `compile.target`: {name} serves causal LMs only, and `model.family` is "
+            "encoder: choose another target"
         )
     dtype = recipe.compile.dtype
     if dtype not in target.dtypes:

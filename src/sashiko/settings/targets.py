@@ -35,6 +35,7 @@ class Target:
             contains the trained model, which Evaluate scores on a CPU; DeviceCheck bounds the
             difference on the device.
         encoders_only: whether it cannot serve causal LMs.
+        causal_only: whether it serves nothing else.
         dtypes: the values of the recipe's `compile.dtype` that it serves.
         options: the target-specific keys of the recipe's `compile` section that it supports.
         ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
@@ -52,6 +53,7 @@ class Target:
     instance_type: str
     accelerated: bool = False
     encoders_only: bool = False
+    causal_only: bool = False
     dtypes: tuple[Dtype, ...] = ("float32",)
     options: tuple[CompileOption, ...] = ()
     ami: str | None = None

@@ -59,14 +59,29 @@ def _check_instance_type(shape: str, job: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
+ImageName = Literal[
+    "job-cpu",
+    "job-gpu",
+    "serving-cpu",
+    "serving-gpu",
+    "serving-gpu-vllm",
+    "serving-inf2",
+    "clarify",
+]
 # A served model's, as the recipe's `compile.dtype` names it.
 Dtype = Literal["float32", "bfloat16"]
 # A plug-in's reference; the schema lists the built-in targets for editors.
 TargetName = Annotated[
     str,
     plugin_name("targets"),
-    WithJsonSchema({"anyOf": [{"enum": ["cpu", "gpu", "inf2"]}, {"type": "string"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["cpu", "gpu", "gpu-vllm", "inf2"]},
+                {"type": "string"},
+            ]
+        }
+    ),
 ]
 ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[

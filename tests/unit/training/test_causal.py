@@ -31,6 +31,7 @@ from tests.unit.training.tiny_llama import (
     causal_hyperparameters,
     prompt,
     save_llama,
+    save_trained_adapter,
 )
 
 TEXTS = ["the desk was kind", "my letter was rude and slow", "a loan", " ".join(PLAIN * 2)]
@@ -258,17 +259,7 @@ def test_hyperparameters_survive_their_journey_as_strings() -> None:
 
 
 def _trained(llama: Path, folder: Path) -> Prompt:
-    """Writes an adapter that changes the model, as Train writes one."""
-    made = _prompt(llama)
-    model = _load(llama, made)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            if "lora_B" in name:
-                value.normal_(std=0.1, generator=generator)
-    folder.mkdir()
-    save_adapter(model, made, llama, folder)
-    return made
+    return save_trained_adapter(llama, folder, labels=LABELS)
 
 
 def test_merging_the_adapter_changes_no_score(llama: Path, tmp_path: Path) -> None:

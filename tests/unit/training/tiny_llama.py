@@ -6,6 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.core.files import sha256_bytes
+from sashiko.serving.container.prompt import Prompt
+from sashiko.settings.causal import PromptSection
+from sashiko.settings.train import Hyperparameters
+from sashiko.training.causal import load_causal, save_adapter
+from sashiko.training.model import load_tokenizer
+from sashiko.training.prompts import make_prompt
+from tests.unit.training.tiny_job import HYPERPARAMETERS
 
 END = "<|im_end|>"  # ends each message, and pads
 SPECIAL = ("<|endoftext|>", "<|im_start|>", END)
@@ -75,3 +82,28 @@ def save_llama(folder: Path, texts: Sequence[str], *, family: str = "llama", **c
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes | config))
         model.save_pretrained(folder)
+
+
+def save_trained_adapter(llama: Path, folder: Path, *, labels: tuple[str, str]) -> Prompt:
+    """Writes an adapter that changes the model, as Train writes one, and returns its prompt."""
+    import torch
+
+    section = PromptSection.model_validate(prompt(*labels))
+    made = make_prompt(
+        section, load_tokenizer(llama), labels=labels,
+        chat_template_sha256=CHAT_TEMPLATE_SHA256, max_length=64, source=llama,
+    )  # fmt: skip
+    settings = Hyperparameters.model_validate(
+        HYPERPARAMETERS | causal_hyperparameters(*labels) | {"max_length": "64", "dropout": "0"}
+    )
+    model = load_causal(
+        llama, labels=labels, prompt=made, hyperparameters=settings, attention="eager"
+    )
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(std=0.1, generator=generator)
+    folder.mkdir()
+    save_adapter(model, made, llama, folder)
+    return made

@@ -11,6 +11,7 @@ FILES = sorted(SERVING.glob("*.py"))
 SHIPPED = {
     *HANDLER_FILES,
     "classifier.py", "eager_backend.py", "neuron_backend.py", "neuron_machine.py",
+    "vllm_backend.py", "vllm_handler.py",
 }  # fmt: skip
 IN_THE_IMAGE = {"numpy", "tokenizers"}
 # What a target needs beside it is in its own image alone, and imported there alone.
@@ -30,6 +31,7 @@ OF_A_TARGET = {
     "fused_attention.py": {"torch", "transformers"},
     "rewrite_onnx.py": {"onnx_ir"},
     "verify.py": {"torch"},
+    "vllm_handler.py": {"starlette"},
 }
 
 

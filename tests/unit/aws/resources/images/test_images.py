@@ -63,6 +63,10 @@ IN_SDK = {
     "job-gpu": (TORCH, lambda e: f"{e['tag_prefix']}-{e['container_version']['gpu']}"),
     "serving-cpu": (HF_TORCH, lambda e: hf_tag(e, "cpu")),
     "serving-gpu": (HF_TORCH, lambda e: hf_tag(e, "gpu")),
+    "serving-gpu-vllm": (
+        ("vllm", "inference", "versions", "0.30.0"),
+        lambda e: f"{e['tag_prefix']}-gpu-{e['py_versions'][0]}-{e['container_version']['gpu']}",
+    ),
     "serving-inf2": (
         HF_NEURON,
         lambda e: (

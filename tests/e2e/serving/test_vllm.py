@@ -1,0 +1,227 @@
+"""Target gpu-vllm: the requests and answers of every target, with vLLM's API behind them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import compile_model
+import pytest
+from safetensors.torch import load_file
+
+from sashiko.core.files import sha256_file
+from sashiko.serving.artifact import open_artifact
+from sashiko.serving.compile_lock import read_lock
+from sashiko.serving.inspection import unpack
+from sashiko.serving.targets.gpu_vllm import TARGET
+from tests.e2e.serving.compile_job import job
+from tests.unit.training.tiny_llama import save_llama, save_trained_adapter
+
+TEXTS = ["the desk was kind", "my letter was rude and slow", "a loan", "rude " * 30]
+LABELS = ("bad", "good")
+SERVER = Path(__file__).with_name("vllm_server.py")
+Answer = tuple[int, Any]
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llama")
+    save_llama(folder, TEXTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "adapter"
+    save_trained_adapter(llama, folder, labels=LABELS)
+    return folder
+
+
+def compiled(root: Path, adapter: Path, llama: Path, **changes: Any) -> Path:
+    """Runs Compile on an adapter; returns the job's outputs."""
+    job(root, adapter, target="gpu-vllm", sequence_lengths=[64], truncate=True, **changes)
+    shutil.copytree(llama, root / "processing/input/base")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OPT_ML", str(root))
+        patched.setenv("SERVING_IMAGE", "vllm:1")
+        compile_model.main()
+    return root / "processing" / "output"
+
+
+@pytest.fixture(scope="module")
+def exact(adapter: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("exact"), adapter, llama)
+
+
+@pytest.fixture(scope="module")
+def cast(adapter: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cast")
+    return compiled(root, adapter, llama, dtype="bfloat16", tolerance=0.1)
+
+
+def judged(output: Path) -> list[float]:
+    """The scores that Evaluate would judge."""
+    archive = output / "artifact" / "model.tar.gz"
+    with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
+        return [answer.score for answer in artifact.predict(TEXTS)]
+
+
+class Server:
+    def __init__(self, artifact: Path, *, threshold: str | None) -> None:
+        environment = {k: v for k, v in os.environ.items() if k != "SASHIKO_THRESHOLD"}
+        if threshold:
+            environment["SASHIKO_THRESHOLD"] = threshold
+        self.process = subprocess.Popen(
+            [sys.executable, str(SERVER), str(artifact)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def post(self, path: str, body: bytes, kind: str = "application/json") -> Answer:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data=body, headers={"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - loopback
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def invoke(self, **body: Any) -> Answer:
+        return self.post("/invocations", json.dumps(body).encode())
+
+    def stop(self) -> str:
+        self.process.terminate()
+        return self.process.communicate(timeout=30)[1]
+
+
+def serve(output: Path, folder: Path, *, threshold: str | None = "0.5") -> Server:
+    unpack(output / "artifact" / "model.tar.gz", folder)
+    return Server(folder, threshold=threshold)
+
+
+@pytest.fixture(scope="module")
+def server(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = serve(exact, tmp_path_factory.mktemp("served"))
+    yield running
+    running.stop()
+
+
+def test_vllms_probabilities_are_the_judged_ones(server: Server, exact: Path) -> None:
+    scores = judged(exact)
+    status, answers = server.invoke(inputs=TEXTS, ids=["a", "b", "c", "d"])
+    assert status == 200
+    assert [answer["id"] for answer in answers] == ["a", "b", "c", "d"]
+    assert [answer["score"] for answer in answers] == pytest.approx(scores, abs=1e-5)
+    expected = [LABELS[score >= 0.5] for score in scores]
+    assert [answer["label"] for answer in answers] == expected
+    assert max(scores) - min(scores) > 0.01  # or any constant would do
+    rows = [{"first": "a", "second": "loan"}]
+    assert server.invoke(inputs=rows)[1][0]["score"] == pytest.approx(scores[2], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (b'{"inputs": [" "]}', "application/json", "inputs[0]: the text is empty"),
+        (b'{"inputs": ["x"], "ids": []}', "application/json", '"ids" has 0 entries'),
+        (b"{", "application/json", "the body is not JSON"),
+        (b'{"inputs": ["x"]}', "text/csv", "content type text/csv: expected application/json"),
+    ],
+)
+def test_a_bad_request_gets_400_with_the_reason(
+    server: Server, body: bytes, kind: str, says: str
+) -> None:
+    status, answer = server.post("/invocations", body, kind)
+    assert status == 400
+    assert answer["error"].startswith(says)
+
+
+@pytest.mark.parametrize("how", ["status", "softmax"])
+def test_a_fault_of_vllm_is_a_500_that_shows_nothing_of_the_request(
+    exact: Path, tmp_path: Path, how: str
+) -> None:
+    running = serve(exact, tmp_path)
+    try:
+        running.post(f"/break/{how}", b"")
+        status, answer = running.invoke(inputs=["my letter"])
+    finally:
+        log = running.stop()
+    assert (status, answer) == (500, {"error": "internal error: see the log"})
+    assert "vLLM answered" in log
+    assert "my letter" not in log
+
+
+def test_a_model_without_a_threshold_is_not_served(exact: Path, tmp_path: Path) -> None:
+    running = serve(exact, tmp_path, threshold=None)
+    try:
+        status, _ = running.invoke(inputs=["x"])
+    finally:
+        log = running.stop()
+    assert status == 500
+    assert "SASHIKO_THRESHOLD is not set" in log
+
+
+def test_the_lock_tells_merged_weights_from_those_that_are_served(
+    cast: Path, exact: Path, adapter: Path, tmp_path: Path
+) -> None:
+    lock, plain = read_lock(cast / "lock"), read_lock(exact / "lock")
+    assert lock.causal is not None
+    assert plain.causal is not None
+    assert (lock.dtype, plain.dtype) == ("bfloat16", "float32")
+    assert lock.causal.adapter_sha256 == sha256_file(adapter / "adapter_model.safetensors")
+    # In float32 what is merged is what is served.
+    assert lock.causal.merged_sha256 == plain.causal.merged_sha256 == plain.weights_sha256
+    assert lock.weights_sha256 == lock.artifact["eager/model.safetensors"] != plain.weights_sha256
+    assert plain.causal.cast_difference is None
+    assert lock.causal.cast_difference is not None
+    assert 0 < lock.causal.cast_difference <= lock.tolerance
+    assert lock.facts()["compile.merged_sha256"] == lock.causal.merged_sha256
+    unpack(cast / "artifact" / "model.tar.gz", tmp_path)
+    types = {str(value.dtype) for value in load_file(tmp_path / "eager/model.safetensors").values()}
+    assert types == {"torch.bfloat16", "torch.float32"}
+
+
+def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(
+    cast: Path, exact: Path, tmp_path: Path
+) -> None:
+    scores = judged(cast)
+    running = serve(cast, tmp_path)
+    try:
+        _, answers = running.invoke(inputs=TEXTS)
+    finally:
+        running.stop()
+    # The same file in the same type; other shapes of a matrix round in another order.
+    assert [answer["score"] for answer in answers] == pytest.approx(scores, abs=0.02)
+    difference = max(abs(a - b) for a, b in zip(scores, judged(exact), strict=True))
+    assert 1e-5 < difference < 0.1
+
+
+def test_a_cast_that_moves_a_score_too_far_is_refused(
+    adapter: Path, llama: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=r"more than compile\.tolerance=1e-06 allows"):
+        compiled(tmp_path, adapter, llama, dtype="bfloat16", tolerance=1e-6)
+
+
+def test_awss_own_loader_finds_the_handler_by_the_targets_variables(
+    exact: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_hosting_container_standards")
+    unpack(exact / "artifact" / "model.tar.gz", tmp_path)
+    code = (
+        "from model_hosting_container_standards.sagemaker.sagemaker_loader import"
+        " SageMakerFunctionLoader as loader;"
+        "print(loader.get_invocation_handler_from_env().__name__)"
+    )
+    environment = {**os.environ, **TARGET.environment, "SAGEMAKER_MODEL_PATH": str(tmp_path)}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "invoke"
