@@ -74,7 +74,7 @@ def _target(recipe: Recipe) -> Iterator[str]:
     if target.encoders_only and recipe.model.family == "causal":
         yield (
             f"key `compile.target`: {name} serves encoders only, and `model.family` is "
-            "causal: choose cpu or gpu-vllm"
+            "causal: choose cpu, gpu-vllm or inf2-causal"
         )
     if target.causal_only and recipe.model.family == "encoder":
         yield (

@@ -77,7 +77,7 @@ TargetName = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": ["cpu", "gpu", "gpu-vllm", "inf2"]},
+                {"enum": ["cpu", "gpu", "gpu-vllm", "inf2", "inf2-causal"]},
                 {"type": "string"},
             ]
         }

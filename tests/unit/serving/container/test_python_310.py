@@ -11,7 +11,7 @@ FILES = sorted(SERVING.glob("*.py"))
 SHIPPED = {
     *HANDLER_FILES,
     "classifier.py", "eager_backend.py", "neuron_backend.py", "neuron_machine.py",
-    "vllm_backend.py", "vllm_handler.py",
+    "neuron_causal_backend.py", "vllm_backend.py", "vllm_handler.py",
 }  # fmt: skip
 IN_THE_IMAGE = {"numpy", "tokenizers"}
 # What a target needs beside it is in its own image alone, and imported there alone.
@@ -25,8 +25,10 @@ OF_A_TARGET = {
     },  # safetensors comes with transformers
     "eager_backend.py": {"torch"},
     "neuron_backend.py": {"torch", "torch_neuronx"},
+    "neuron_causal_backend.py": {"optimum", "torch"},
     "onnx_backend.py": {"onnxruntime"},
     "export_neuron.py": {"optimum", "torch"},
+    "export_neuron_causal.py": {"optimum", "safetensors", "torch"},
     "export_onnx.py": {"onnx_ir", "onnxruntime", "torch"},
     "fused_attention.py": {"torch", "transformers"},
     "rewrite_onnx.py": {"onnx_ir"},

@@ -1,0 +1,75 @@
+"""Backend of target inf2-causal: a decoder that optimum-neuron compiled, on one NeuronCore.
+
+Not verified on hardware. Written against optimum-neuron 0.4.1
+(optimum/neuron/models/inference/backend/modules/decoder/modeling_decoder.py).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from backend import CannotServeError, Ids, Machine, Scores
+from bundle import Bucket, Bundle
+from neuron_machine import Neuron, prepare
+
+_LABELS = 2
+
+
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronCausalBackend":  # noqa: ARG001
+    """Loads the decoder of an artifact: see `backend.open_backend`."""
+    (bucket,) = bundle.buckets
+    return NeuronCausalBackend(folder / bucket.graph, Neuron(**bundle.runtime))
+
+
+class NeuronCausalBackend:
+    """Runs the decoder of one artifact on its prompts, and generates nothing."""
+
+    def __init__(self, folder: Path, neuron: Neuron) -> None:
+        """Loads graph and weights now: a start-up may take minutes, an invocation 60 seconds.
+
+        Args:
+            folder: of the compiled decoder.
+            neuron: the requirements of its graph.
+
+        Raises:
+            CannotServeError: if packages, cores or devices are not what the graph needs, or the
+                runtime refuses it.
+        """
+        prepare(neuron)
+        from optimum.neuron import NeuronModelForCausalLM
+
+        try:
+            self._decoder: Any = NeuronModelForCausalLM.from_pretrained(
+                str(folder), local_files_only=True
+            )
+        except (RuntimeError, ValueError) as error:
+            raise CannotServeError(
+                f"the Neuron runtime did not load {folder.name}: {error}; if it names a NEFF "
+                "version, the driver of the host is older than the image: set InferenceAmiVersion"
+            ) from error
+
+    def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
+        """Scores one full bucket: see `backend.Backend`.
+
+        Raises:
+            ValueError: if a shape is not the compiled one.
+        """
+        shape = (bucket.batch, bucket.length)
+        if ids.shape != shape or mask.shape != shape:
+            raise ValueError(f"the decoder takes {shape}, not {ids.shape} and {mask.shape}")
+        # The graph reads the token with the largest position. Padding has 1, as optimum-neuron
+        # gives it; a prompt has more tokens.
+        positions = np.where(mask == 1, np.arange(bucket.length), 1)
+        with torch.no_grad():
+            logits = self._decoder.forward(
+                input_ids=torch.from_numpy(ids),
+                attention_mask=torch.from_numpy(mask),
+                position_ids=torch.from_numpy(positions),
+                seq_ids=torch.arange(bucket.batch),
+            ).logits
+        if tuple(logits.shape[:2]) != (bucket.batch, 1):
+            raise ValueError(f"the decoder returned {tuple(logits.shape)}, not a token per text")
+        answers = logits[:, 0, :_LABELS].float()
+        scores: Scores = torch.softmax(answers, dim=-1)[:, 1].numpy()
+        return scores
