@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from sashiko.clarify.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.clarify.explain.check_records import FacetSwap, Rounding, ShapleyCheck
@@ -23,7 +22,6 @@ from sashiko.clarify.explain.cross_check import shapley_check
 from sashiko.clarify.explain.deletion import deletion_test
 from sashiko.clarify.explain.importance import column_importance, top_words
 from sashiko.clarify.explain.notes import (
-    NEAR,
     convergence,
     notes,
     rounding_notes,
@@ -44,8 +42,6 @@ from sashiko.clarify.explain.tokens import Row, read_tokens
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Floats
-from sashiko.evaluation.metrics.flips import flip_rate
 from sashiko.serving.inspection import unpack
 from sashiko.settings.compile import CompileSection
 from sashiko.settings.data import TextSection
@@ -61,14 +57,11 @@ from sashiko.steps.explained_rows import (
     select_rows,
 )
 from sashiko.steps.sections import read_contract, read_section
+from sashiko.steps.served_scores import check_same_model, compare_rounded
 from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
 __all__ = ["main"]
-
-# Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
-# (verification.benchmarks.quantization).
-_ROUNDED = 0.02
 
 
 def main() -> None:
@@ -94,7 +87,11 @@ def main() -> None:
     )
     rows = read_rows(pieces)
     rounded = compile_.rounded
-    difference = check_same_model(model, rows, selection, rounded=rounded is not None)
+    difference = check_same_model(
+        model.probabilities([row.ids for row in rows]),
+        selection.table,
+        rounded=rounded is not None,
+    )
     rounding = None
     if rounded is not None:
         say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
@@ -156,54 +153,6 @@ def trained_model(scratch: Path) -> Path:
     except AdapterError as error:
         raise InputError(str(error)) from error
     return merged
-
-
-def check_same_model(
-    model: ExplainedModel, rows: tuple[Row, ...], selection: RowSelection, *, rounded: bool
-) -> float:
-    """Returns the largest difference of a probability from Evaluate's, of the same model.
-
-    Raises:
-        InputError: if the scores differ from Evaluate's.
-    """
-    evaluated: Floats = selection.table["score"].to_numpy()
-    # Quantization moves a few rows far, another model most of them.
-    difference = np.abs(model.probabilities([row.ids for row in rows]) - evaluated)
-    differs = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
-    if differs:
-        index = int(difference.argmax())
-        raise InputError(
-            f"the model scores the row with key {selection.table['key'][index].as_py()!r} "
-            f"{difference[index]:.3f} away from its prediction, and all {len(difference)} rows "
-            f"{difference.mean():.3f} on average: it is not the model that Evaluate judged; run "
-            "the pipeline again from Train"
-        )
-    return float(difference.max())
-
-
-def compare_rounded(
-    scores: Floats, predictions: pa.Table, *, threshold: float, dtype: str
-) -> Rounding:
-    """Compares the trained model's scores with those of the rounded artifact that is served.
-
-    Args:
-        scores: of the trained model, in float32.
-        predictions: Evaluate's of the same rows; score, predicted.
-        threshold: lowest score that is predicted positive.
-        dtype: what the artifact is served in.
-    """
-    served: Floats = predictions["score"].to_numpy()
-    decided = predictions["predicted"].to_numpy() == 1
-    decides = scores >= threshold
-    difference = np.abs(scores - served)
-    return Rounding(
-        dtype=dtype,
-        rows=len(scores),
-        changed=int((decides != decided).sum()),
-        rate=flip_rate(decides, decided),
-        largest_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-    )
 
 
 def explain(

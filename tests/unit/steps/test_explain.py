@@ -14,6 +14,7 @@ from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.steps import explain
+from sashiko.steps.served_scores import compare_rounded
 from tests.unit.clarify.explain.planted import TELLING, lay_out, save_model, write
 from tests.unit.contract.documents import custom
 
@@ -220,7 +221,7 @@ def test_an_artifact_that_was_rounded_is_told_apart_from_the_model(job) -> None:
 def test_decisions_that_rounding_turned_are_counted() -> None:
     exact = np.array([0.1, 0.45, 0.55, 0.9])
     served = {"score": [0.1, 0.52, 0.49, 0.9], "predicted": [0, 1, 0, 1]}
-    rounding = explain.compare_rounded(exact, pa.table(served), threshold=0.5, dtype="bfloat16")
+    rounding = compare_rounded(exact, pa.table(served), threshold=0.5, dtype="bfloat16")
     assert (rounding.dtype, rounding.rows, rounding.changed) == ("bfloat16", 4, 2)
     assert rounding.rate.value == 0.5
     assert rounding.rate.low is not None
