@@ -57,12 +57,14 @@ class NeuronModelForCausalLM:
     def save_pretrained(self, save_directory: str) -> None:
         shutil.copytree(self.folder, Path(save_directory) / "checkpoint")
         shutil.copy(Path(self.folder) / "config.json", save_directory)
+        torch.jit.save(torch.jit.script(torch.nn.Identity()), Path(save_directory) / "model.pt")
         path = Path(save_directory) / "neuron_config.json"
         path.write_text(json.dumps(vars(self.settings)))
 
     @classmethod
     def from_pretrained(cls, model_id: str, *, local_files_only: bool) -> "NeuronModelForCausalLM":
         assert local_files_only
+        assert (Path(model_id) / "model.pt").is_file()
         settings = json.loads((Path(model_id) / "neuron_config.json").read_text())
         made = cls(model_id, types.SimpleNamespace(**settings))
         made.model = AutoModelForCausalLM.from_pretrained(
@@ -155,7 +157,7 @@ def test_the_lock_says_what_serves_it_and_in_which_type(
     lock = json.loads((output / "lock" / "compile-lock.json").read_text())
     assert (lock["target"], lock["dtype"], lock["cores"]) == ("inf2-causal", "bfloat16", 1)
     assert neuron_image.PACKAGES.items() <= lock["packages"].items()
-    assert "decoder/neuron_config.json" in lock["artifact"]
+    assert {"decoder/neuron_config.json", "decoder/model.neuron"} <= set(lock["artifact"])
     assert lock["weights_sha256"] == lock["artifact"]["eager/model.safetensors"]
 
 

@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from sashiko.core.files import sha256_file
+from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import read_lock
 from sashiko.serving.inspection import unpack
@@ -201,6 +202,13 @@ def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(
     assert [answer["score"] for answer in answers] == pytest.approx(scores, abs=0.02)
     difference = max(abs(a - b) for a, b in zip(scores, judged(exact), strict=True))
     assert 1e-5 < difference < 0.1
+
+
+def test_elsewhere_the_artifact_says_what_it_needs(exact: Path) -> None:
+    archive = exact / "artifact" / "model.tar.gz"
+    says = "compiled for gpu-vllm, and vLLM is not installed here: .* or compile for cpu"
+    with pytest.raises(InputError, match=says), open_artifact(archive, threshold=0.5):
+        pass
 
 
 def test_a_cast_that_moves_a_score_too_far_is_refused(

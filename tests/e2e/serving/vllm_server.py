@@ -11,6 +11,7 @@ import importlib.util
 import json
 import socket
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def main() -> None:
     spec = importlib.util.spec_from_file_location("model", artifact / "code" / "vllm_handler.py")
     assert spec is not None
     assert spec.loader is not None
+    sys.modules["vllm"] = types.ModuleType("vllm")
     handler = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(handler)
     classifier = Classifier(artifact / "eager")

@@ -8,7 +8,6 @@ release (0.4.5, optimum/neuron/vllm/runner.py: `logprobs=None`) as in that of th
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from bundle import EAGER_FOLDER, Bucket, shapes
 from classifier import CompileError, PositiveProbability, quiet
 from export import MODEL_FILE, Exported
 from export_neuron import COMPILER_PACKAGES, INSTANCE_TYPE, MOST_BYTES, compiler_versions
+from neuron_causal_backend import GRAPH, RELEASE_GRAPH
 from neuron_machine import Neuron
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -141,7 +141,8 @@ def compile_decoder(source: Path, folder: Path, bucket: Bucket, *, workdir: Path
         neuron_config.continuous_batching = False
         decoder = NeuronModelForCausalLM.export(str(source), neuron_config, load_weights=False)
         decoder.save_pretrained(str(folder))
-    shutil.rmtree(workdir, ignore_errors=True)
+    # The name of a pickle, which an artifact must not have; TorchScript is none.
+    (folder / RELEASE_GRAPH).rename(folder / GRAPH)
 
 
 def _only_shape(settings: Mapping[str, Any]) -> Bucket:

@@ -4,6 +4,9 @@ Not verified on hardware. Written against optimum-neuron 0.4.1
 (optimum/neuron/models/inference/backend/modules/decoder/modeling_decoder.py).
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from backend import CannotServeError, Ids, Machine, Scores
 from bundle import Bucket, Bundle
 from neuron_machine import Neuron, prepare
 
+RELEASE_GRAPH = "model.pt"  # optimum-neuron's name of the graph
+GRAPH = "model.neuron"  # that of the artifact
 _LABELS = 2
 
 
@@ -40,9 +45,10 @@ class NeuronCausalBackend:
         from optimum.neuron import NeuronModelForCausalLM
 
         try:
-            self._decoder: Any = NeuronModelForCausalLM.from_pretrained(
-                str(folder), local_files_only=True
-            )
+            with _as_saved(folder) as saved:
+                self._decoder: Any = NeuronModelForCausalLM.from_pretrained(
+                    str(saved), local_files_only=True
+                )
         except (RuntimeError, ValueError) as error:
             raise CannotServeError(
                 f"the Neuron runtime did not load {folder.name}: {error}; if it names a NEFF "
@@ -73,3 +79,13 @@ class NeuronCausalBackend:
         answers = logits[:, 0, :_LABELS].float()
         scores: Scores = torch.softmax(answers, dim=-1)[:, 1].numpy()
         return scores
+
+
+@contextmanager
+def _as_saved(folder: Path) -> Iterator[Path]:
+    """Links the decoder's files by the names that optimum-neuron saves them by."""
+    with tempfile.TemporaryDirectory(prefix="decoder-") as name:
+        for path in folder.iterdir():
+            link = RELEASE_GRAPH if path.name == GRAPH else path.name
+            (Path(name) / link).symlink_to(path.resolve())
+        yield Path(name)

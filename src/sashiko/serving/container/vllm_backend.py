@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from backend import Ids, Machine, Scores
+from backend import CannotServeError, Ids, Machine, Scores
 from bundle import Bucket, Bundle
 
 # SageMaker closes an invocation after 60 s.
@@ -23,6 +23,13 @@ _LABELS = 2
 
 def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "VllmBackend":  # noqa: ARG001
     """Opens the backend: see `backend.open_backend`."""
+    try:
+        import vllm  # noqa: F401
+    except ImportError as error:
+        raise CannotServeError(
+            "the artifact is compiled for gpu-vllm, and vLLM is not installed here: serve it in "
+            "the image of its compile lock, or compile for cpu (compile.target)"
+        ) from error
     return VllmBackend(bundle.runtime["url"])
 
 

@@ -33,6 +33,7 @@ OF_A_TARGET = {
     "fused_attention.py": {"torch", "transformers"},
     "rewrite_onnx.py": {"onnx_ir"},
     "verify.py": {"torch"},
+    "vllm_backend.py": {"vllm"},
     "vllm_handler.py": {"starlette"},
 }
 
