@@ -1,11 +1,16 @@
 """The Train step on a tiny random Llama: LoRA in the same loop as an encoder's training."""
 
+import signal
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from sashiko.core.files import sha256_tree
+from sashiko.serving.container.adapter import merge
+from sashiko.serving.container.classifier import load_classifier
+from sashiko.serving.container.prompt import RowTokenizer, read_prompt
 from sashiko.training.loop import Loop
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
@@ -21,16 +26,41 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _predictions(folder: Path) -> list[float]:
+    """Scores a few texts as Explain and the target gpu do: by the merged model."""
+    rows = RowTokenizer(
+        folder / "tokenizer.json", max_length=64, truncate=True, prompt=read_prompt(folder)
+    ).rows([*GOOD, *BAD])
+    model = load_classifier(folder)
+    with torch.inference_mode():
+        return [
+            float(model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long)))
+            for row in rows
+        ]
+
+
 def _losses(root: Path) -> list[float | None]:
     return [line["train_loss"] for line in metric_lines(root)]
 
 
-def test_it_learns_and_the_same_seed_gives_the_same_bytes(job: Job, run: Train) -> None:
-    one, other = (job(name, **_SETTINGS, epochs="6") for name in ("one", "other"))
-    run(one)
-    run(other)
-    assert sha256_tree(one / "model") == sha256_tree(other / "model")
-    losses = _losses(one)
+def test_it_learns_and_the_same_seed_gives_the_same_bytes(
+    job: Job, run: Train, encoder: Path, tmp_path: Path
+) -> None:
+    jobs = [
+        job(name, **(_SETTINGS | {"epochs": "6", "seed": seed}))
+        for name, seed in (("one", "3"), ("again", "3"), ("other", "4"))
+    ]
+    for root in jobs:
+        run(root)
+        merge(root / "model", encoder, tmp_path / f"merged-{root.name}")
+    for folder in (lambda root: root / "model", lambda root: tmp_path / f"merged-{root.name}"):
+        one, again, other = (sha256_tree(folder(root)) for root in jobs)
+        assert one == again
+        assert one != other
+    one, again, other = (_predictions(tmp_path / f"merged-{root.name}") for root in jobs)
+    assert one == again
+    assert one != other
+    losses = _losses(jobs[0])
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -53,6 +83,30 @@ def test_a_killed_training_resumes_to_the_same_bytes(
     run(killed)
     assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
     assert metric_lines(killed) == metric_lines(whole)
+
+
+def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _SETTINGS | {"accumulation_steps": "2", "checkpoint_every_steps": "100"}
+    whole, stopped = job("whole", **settings), job("stopped", **settings)
+    run(whole)
+
+    def signal_at_six(self, rows, done, optimiser):
+        loss = _STEP(self, rows, done, optimiser)
+        if done + 1 == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return loss
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit_:
+        patch.setattr(Loop, "_step", signal_at_six)
+        run(stopped)
+    assert exit_.value.code == 128 + signal.SIGTERM
+    assert not (stopped / "model").exists()
+    assert (stopped / "checkpoints" / "checkpoint.safetensors").is_file()
+    run(stopped)
+    assert sha256_tree(stopped / "model") == sha256_tree(whole / "model")
+    assert metric_lines(stopped) == metric_lines(whole)
 
 
 def test_a_checkpoint_holds_the_adapter_and_none_of_the_base_models_weights(
