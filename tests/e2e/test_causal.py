@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.clarify.explain.output import ANALYSIS_FILE
+from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.core.files import sha256_file
 from tests.e2e.project import RUN, Attempt, Project
 from tests.e2e.tiny import make_project
@@ -62,6 +64,15 @@ def test_train_writes_an_adapter_and_none_of_the_base_models_weights(
     assert {"adapter_model.safetensors", "adapter_config.json", "prompt.json"} <= names
     assert "model.safetensors" not in names
     assert archive.stat().st_size < (llama / "model.safetensors").stat().st_size
+
+
+def test_its_explanations_are_shapley_values_that_add_up(project: Project, run: Attempt) -> None:
+    folder = project.output("Explain", "explanations")
+    explanations = read_explanations(folder / EXPLANATIONS_FILE)
+    assert (explanations.method, explanations.steps) == ("shapley_sampling", 2)
+    assert explanations.convergence.largest < 1e-3 * explanations.convergence.explained
+    analysis = json.loads((folder / ANALYSIS_FILE).read_text())
+    assert analysis["attribution_method"] == "shapley_sampling"
 
 
 def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: Attempt) -> None:

@@ -9,10 +9,10 @@ from sashiko.report.views import Cell, Fact, Part, Passage, Table, numeric, row
 from sashiko.report.words import estimate, estimate_cell
 
 _SHAPLEY = (
-    "The same words of the same texts, each there or masked in many orders, instead of gradients. "
-    "Means over the texts with their 95 % intervals. No two methods can agree better than the "
-    "Shapley values do with themselves; by chance are gradients shuffled within each text. What "
-    "decides is the strongest words: of the others most move nothing, and in no order."
+    "The same words of the same texts, each there or not in many orders, beside the attributions "
+    "above. Means over the texts with their 95 % intervals. No two methods can agree better than "
+    "the Shapley values do with themselves; by chance are attributions shuffled within each text. "
+    "What decides is the strongest words: of the others most move nothing, and in no order."
 )
 _SWAPS = (
     "The same texts with each word of the contract's pairs in its partner's place: changes of "
@@ -39,12 +39,12 @@ def cross_check_fact(explanations: Explanations) -> Fact:
 
 
 def cross_check(explanations: Explanations) -> Iterator[Table]:
-    """Shows the agreement of gradients and Shapley values, if both exist."""
+    """Shows the agreement of attributions and Shapley values, if both exist."""
     if explanations.shapley is None or not explanations.shapley.rows:
         return
     check = explanations.shapley
     results = check.agreement, check.itself, check.chance
-    heads = ("", "gradients and Shapley values", "Shapley values, two halves", "by chance")
+    heads = ("", "attributions and Shapley values", "Shapley values, two halves", "by chance")
     rows = (
         ("rank correlation of the words", [item.rank for item in results]),
         ("strongest word the same", [item.strongest for item in results]),

@@ -23,11 +23,16 @@ from sashiko.report.explanation_plots import column_bars, deletion_curve
 from sashiko.report.views import Fact, Figure, Part, Passage, Section, Table, numeric, row
 from sashiko.report.words import estimate_cell
 
+_METHODS = {
+    "integrated_gradients": "Integrated gradients on the word embeddings: each token gets a part "
+    "of the difference between the score of the text and that of a baseline that says nothing.",
+    "shapley_sampling": "Shapley values of the words, which are removed from the prompt in random "
+    "orders: each word gets a part of the difference between the score of the text and that of "
+    "the prompt without one.",
+}
 _MEANING = (
-    "Integrated gradients on the word embeddings: each token gets a part of the difference between "
-    "the score of the text and that of a baseline that says nothing. A column's effect is the sum "
-    "of its tokens'; its share is the size of that among all columns, mean over the rows. They say "
-    "what moves this model, not what causes the label."
+    " A column's effect is the sum of its tokens'; its share is the size of that among all "
+    "columns, mean over the rows. They say what moves this model, not what causes the label."
 )
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
@@ -68,10 +73,7 @@ def _facts(explanations: Explanations) -> tuple[Fact, ...]:
         Fact(
             "explained", f"{explanations.rows:,} of {explanations.test_rows:,} test rows: {split}"
         ),
-        Fact(
-            "method",
-            f"integrated gradients, {explanations.steps} steps, baseline {explanations.baseline}",
-        ),
+        Fact("method", _method(explanations)),
         Fact(
             "convergence",
             f"off by {exact.median:.3f} in the median and {exact.largest:.3f} at most, where "
@@ -80,6 +82,12 @@ def _facts(explanations: Explanations) -> tuple[Fact, ...]:
         Fact("cut by the model", f"{explanations.rows_cut:,} of these rows"),
         cross_check_fact(explanations),
     )
+
+
+def _method(explanations: Explanations) -> str:
+    if explanations.method == "shapley_sampling":
+        return f"Shapley values, {explanations.steps} orders of the words, which are removed"
+    return f"integrated gradients, {explanations.steps} steps, baseline {explanations.baseline}"
 
 
 def _columns(explanations: Explanations) -> Table:
@@ -91,7 +99,8 @@ def _columns(explanations: Explanations) -> Table:
         shares = (item.share, *(item.by_predicted[label] for label in labels))
         cells = [estimate_cell(share, "no such row") for share in shares]
         rows.append(row(item.name, *cells, numeric(f"{item.mean_absolute:.3f}"), item.rows_cut))
-    return Table("Importance of the columns", heads, tuple(rows), note=_MEANING)
+    return Table("Importance of the columns", heads, tuple(rows),
+                 note=_METHODS[explanations.method] + _MEANING)  # fmt: skip
 
 
 def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:

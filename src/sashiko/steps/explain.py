@@ -102,8 +102,8 @@ def main() -> None:
             threshold=selection.threshold,
             dtype=rounded,
         )
-    say(f"attributing {len(rows)} rows in {effort.steps} steps each")
-    attributions = model.attribute(rows, steps=effort.steps)
+    say(f"attributing {len(rows)} rows")
+    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
 
     say("swapping the words of facets")
     swaps, swapped_texts = swap_words(
@@ -188,7 +188,8 @@ def explain(
         predicted={
             label: int((predicted == bool(index)).sum()) for index, label in enumerate(labels)
         },
-        steps=EFFORT[depth].steps,
+        method=model.method,
+        steps=2 * EFFORT[depth].pairs if model.prompt else EFFORT[depth].steps,
         baseline=model.baseline,
         expected_value=float(np.mean([attribution.baseline for attribution in attributions])),
         largest_difference=largest_difference,

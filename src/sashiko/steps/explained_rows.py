@@ -32,7 +32,8 @@ class Effort:
     """How much is explained."""
 
     rows: int
-    steps: int
+    steps: int  # of integrated gradients
+    pairs: int  # of orders of a text's words, for a causal LM's Shapley values
     errors: int
     shapley_rows: int
     swap_candidates: int  # rows of the test split to search for words of facets
@@ -47,6 +48,7 @@ EFFORT: Mapping[Depth, Effort] = MappingProxyType(
         "default": Effort(
             rows=40,
             steps=20,
+            pairs=1,
             errors=3,
             shapley_rows=0,
             swap_candidates=1000,
@@ -56,6 +58,7 @@ EFFORT: Mapping[Depth, Effort] = MappingProxyType(
         "full": Effort(
             rows=512,
             steps=50,
+            pairs=2,
             errors=10,
             shapley_rows=40,
             swap_candidates=20_000,

@@ -60,6 +60,23 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
     assert "10% removed: 0.30, interval 0.25 to 0.35 for top tokens, 0.06" in deletion
 
 
+@pytest.mark.parametrize(
+    ("changes", "fact", "meaning"),
+    [
+        ({}, "integrated gradients, 20 steps, baseline [MASK]", "Integrated gradients on"),
+        (
+            {"method": "shapley_sampling", "steps": 2, "baseline": ""},
+            "Shapley values, 2 orders of the words, which are removed",
+            "Shapley values of the words",
+        ),
+    ],
+)
+def test_the_method_is_named(tmp_path, changes, fact, meaning) -> None:
+    text = page_of(run_with(tmp_path, explained=explanations(**changes))).text("explanations")
+    assert fact in text
+    assert meaning in text
+
+
 def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) -> None:
     page = page_of(run_with(tmp_path))
     text = page.text("explanations")

@@ -1,8 +1,9 @@
-"""Integrated gradients on the word embeddings of a classifier.
+"""Attributions of a classifier's score: integrated gradients, or of a causal LM Shapley values.
 
 Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). The
 attributions are of the positive label's log-odds, because gradients of a probability vanish near
-0 and 1.
+0 and 1. Of a causal LM, words are removed from the prompt instead: no token stands for "any word"
+there, and gradients that cost as much failed the deletion test (decision 12).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sashiko.clarify.explain.record import Method
 from sashiko.clarify.explain.shapley import shapley_values
 from sashiko.clarify.explain.tokens import Row
 from sashiko.errors import InputError
@@ -28,6 +30,7 @@ _ROWS = 16
 # each layer computes for the gradients, so a larger model gets fewer in the same memory.
 _PASSES = 64
 _LAYERS_TIMES_WIDTH = 6 * 384
+_ABSENT = -1  # in the place of a removed token
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class ExplainedModel:
 
     Attributes:
         tokenizer: the model's tokenizer.
-        baseline: the token that replaces each word in the baseline.
+        method: of the attributions.
+        baseline: the token that replaces each word in the baseline; empty where words are removed.
         prompt: of a causal LM, the tokens around each text.
     """
 
@@ -74,21 +78,52 @@ class ExplainedModel:
         config: Any = self._model.config
         size = config.num_hidden_layers * config.hidden_size
         self._passes: int = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
-        # The mask token occurs in pre-training; padding is never attended to. Many causal LMs have
-        # neither, and pad with the token that ends a message.
+        self.method: Method = "shapley_sampling" if self.prompt else "integrated_gradients"
+        # The mask token occurs in pre-training; padding is never attended to.
         tokens = self.tokenizer
-        blank = tokens.mask_token or tokens.pad_token or (self.prompt and tokens.eos_token)
-        if not blank:
+        blank = "" if self.prompt else tokens.mask_token or tokens.pad_token
+        if blank is None:
             raise InputError("the model's tokenizer has no padding token: batches cannot be padded")
         self.baseline: str = blank
         pad = tokens.eos_token_id if tokens.pad_token_id is None else tokens.pad_token_id
         self._pad_id: int = pad
 
-    def attribute(self, rows: Sequence[Row], *, steps: int) -> tuple[RowAttribution, ...]:
+    def attribute(
+        self, rows: Sequence[Row], *, steps: int, pairs: int = 1, seed: int = 0
+    ) -> tuple[RowAttribution, ...]:
         """Attributes each row's score to its tokens.
 
-        `steps` are Gauss-Legendre points between baseline and text.
+        Args:
+            rows: the rows.
+            steps: Gauss-Legendre points between baseline and text, of integrated gradients.
+            pairs: permutations of the words, each with its reverse, of Shapley values.
+            seed: of the permutations.
         """
+        if self.method == "integrated_gradients":
+            return self._integrated_gradients(rows, steps=steps)
+        generator = np.random.default_rng(seed)
+        return tuple(self._by_removal(row, pairs=pairs, generator=generator) for row in rows)
+
+    def _by_removal(
+        self, row: Row, *, pairs: int, generator: np.random.Generator
+    ) -> RowAttribution:
+        """Attributes a row's score by Shapley values; a word's tokens share its value equally."""
+        import torch
+
+        words = row.word_tokens
+        tokens = np.zeros(len(row.ids))
+        if words:
+            values = self.shapley(row, pairs=pairs, generator=generator)
+            for positions, value in zip(words, values, strict=True):
+                tokens[positions] = value / len(positions)
+        texts, _ = self._pad([row.ids, self._baseline_ids(row)])
+        with torch.inference_mode():
+            score, baseline = self._log_odds_of_present(texts).tolist()
+        return RowAttribution(tokens=tokens, score=score, baseline=baseline)
+
+    def _integrated_gradients(
+        self, rows: Sequence[Row], *, steps: int
+    ) -> tuple[RowAttribution, ...]:
         import torch
         from captum.attr import LayerIntegratedGradients
 
@@ -130,7 +165,9 @@ class ExplainedModel:
         ids, mask = self._pad([row.ids])
         baseline_ids, _ = self._pad([self._baseline_ids(row)])
         return shapley_values(
-            lambda texts: self._log_odds(texts, mask.expand_as(texts)),
+            self._log_odds_of_present
+            if self.prompt
+            else lambda texts: self._log_odds(texts, mask.expand_as(texts)),
             ids=ids,
             baseline=baseline_ids,
             words=row.word_tokens,
@@ -162,9 +199,24 @@ class ExplainedModel:
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
         return logits[:, 1] - logits[:, 0]
 
+    def _log_odds_of_present(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Scores texts of which tokens are absent; the others move together."""
+        import torch
+
+        scores = []
+        # In an order of words each text is longer than the one before: parts have little padding.
+        for part in torch.split(ids, _ROWS):
+            absent = part == _ABSENT
+            order = absent.long().argsort(dim=1, stable=True)
+            mask = (~absent).long().gather(1, order)
+            present = part.gather(1, order).masked_fill(mask == 0, self._pad_id)
+            length = int(mask.sum(dim=1).max())
+            scores.append(self._log_odds(present[:, :length], mask[:, :length]))
+        return torch.cat(scores)
+
     def _baseline_ids(self, row: Row) -> Ints:
         """Returns the ids of the baseline text; special tokens are kept."""
-        blank = self.tokenizer.convert_tokens_to_ids(self.baseline)
+        blank = self.tokenizer.convert_tokens_to_ids(self.baseline) if self.baseline else _ABSENT
         return np.where(row.pieces_of < 0, row.ids, blank)
 
     def _pad(self, rows: Sequence[Ints]) -> "tuple[torch.Tensor, torch.Tensor]":

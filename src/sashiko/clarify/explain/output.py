@@ -21,8 +21,9 @@ ANALYSIS_FILE = "analysis.json"
 def write_analysis(explanations: Explanations, folder: Path) -> None:
     """Writes `analysis.json` in the schema that Clarify's readers know.
 
-    The schema requires the key `kernel_shap`. The values are integrated gradients, which are the
-    Aumann-Shapley values along the line from the baseline; `attribution_method` records this.
+    The schema requires the key `kernel_shap`. `attribution_method` records the method: integrated
+    gradients, which are the Aumann-Shapley values along the line from the baseline, or Shapley
+    values sampled by orders of the words.
 
     Source: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
     """
@@ -32,7 +33,7 @@ def write_analysis(explanations: Explanations, folder: Path) -> None:
         folder / ANALYSIS_FILE,
         {
             "version": "1.0",
-            "attribution_method": "integrated_gradients",
+            "attribution_method": explanations.method,
             "explanations": {"kernel_shap": {"label0": label}},
         },
     )

@@ -19,6 +19,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
 R = TypeVar("R", bound=Frozen)
+Method = Literal["integrated_gradients", "shapley_sampling"]  # the latter of causal LMs
 
 EXPLANATIONS_FILE = "explanations.json"
 ERRORS_FILE = "errors.jsonl"
@@ -74,8 +75,13 @@ class Explanations(Frozen):
     rows: int  # of the test split that were explained, drawn by chance
     test_rows: int  # rows of the test split
     predicted: dict[str, int]  # predicted label -> how many of `rows` were predicted so
-    steps: int  # between baseline and text, at which gradients were taken
-    baseline: str  # the token that replaces each word in the baseline
+    method: Method = Field(
+        "integrated_gradients", exclude_if=lambda method: method == "integrated_gradients"
+    )
+    # Between baseline and text, at which gradients were taken; of Shapley values the orders in
+    # which words were removed.
+    steps: int
+    baseline: str  # the token that replaces each word in the baseline; empty if words are removed
     expected_value: float  # the mean score of the baselines, in log-odds
     # Between the probabilities of the model that is explained and those that were judged.
     largest_difference: float

@@ -1,7 +1,7 @@
-"""Shapley values of a text's words, as a cross-check of the integrated gradients.
+"""Shapley values of a text's words: a causal LM's attributions, and a cross-check of all others.
 
-A word is present or masked with all its tokens, as in the gradients' baseline, so both methods
-attribute the same difference of log-odds. The values are sampled by permutations, each with its
+A word is present or replaced with all its tokens, as in the baseline of the attributions, so both
+distribute the same difference of log-odds. The values are sampled by permutations, each with its
 reverse, which is exact for a model with no interactions beyond pairs of words. In each permutation
 the words sum to the whole difference.
 

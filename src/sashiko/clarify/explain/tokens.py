@@ -129,7 +129,7 @@ def _inside(prompt: Prompt | None, row: Row) -> Row:
 
 
 def _row(pieces: tuple[Piece, ...], encoding: Any, index: int, *, is_cut: bool) -> Row:
-    offsets = np.array(encoding["offset_mapping"][index], dtype=np.int64)
+    offsets = np.array(encoding["offset_mapping"][index], dtype=np.int64).reshape(-1, 2)
     special = np.array(encoding["special_tokens_mask"][index], dtype=np.bool_)
     words = [-1 if word is None else word for word in encoding.word_ids(index)]
     starts, ends = offsets[:, 0], offsets[:, 1]
