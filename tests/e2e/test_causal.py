@@ -26,7 +26,9 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory, rows: Path) -> Path:
     folder = tmp_path_factory.mktemp("llama")
-    save_llama(folder, pq.read_table(rows)["complaint_text"].to_pylist())
+    # A layer: the export of each takes seconds.
+    texts = pq.read_table(rows)["complaint_text"].to_pylist()
+    save_llama(folder, texts, num_hidden_layers=1)
     return folder
 
 
