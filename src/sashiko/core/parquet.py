@@ -52,7 +52,8 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         InputError: if it is missing, empty, truncated, or not Parquet.
     """
     try:
-        return pq.ParquetFile(path)
+        # With it, a stream holds each row group that it has read: apache/arrow#39808.
+        return pq.ParquetFile(path, pre_buffer=False)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, pa.ArrowException) as error:

@@ -2,12 +2,13 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sashiko.core import parquet
-from sashiko.core.parquet import open_parquet, write_batches, write_table
+from sashiko.core.parquet import open_parquet, stream_columns, write_batches, write_table
 from sashiko.errors import InputError
 
 TABLE = pa.table({"number": list(range(25)), "text": [str(n) for n in range(25)]})
@@ -37,6 +38,22 @@ def test_memory_holds_one_row_group_however_many_rows_there_are(
         TABLE.to_batches(max_chunksize=4), TABLE.schema, rows=parquet.ROW_GROUP_ROWS
     )
     assert [group.num_rows for group in groups] == [10, 10, 5]
+
+
+def test_a_stream_lets_go_of_the_row_groups_that_it_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 16_384)
+    numbers = np.random.default_rng(0).integers(0, 2**63, 32 * parquet.ROW_GROUP_ROWS)
+    group_bytes = numbers.nbytes // 32
+    write_table(tmp_path / "large.parquet", pa.table({"number": numbers}))
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes() - before
+        for _ in stream_columns(tmp_path / "large.parquet", ["number"])
+    ]
+    assert len(held) == 32
+    assert max(held) < 8 * group_bytes
 
 
 def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
