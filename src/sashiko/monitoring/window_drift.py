@@ -54,6 +54,8 @@ def measure_window(
         )
         for counts, window in zip(reference.columns, columns, strict=True)
     ]
+    # The rows' buffers are not in use any more, and NumPy cannot take them from Arrow's pool.
+    pa.default_memory_pool().release_unused()
     measurements += [
         _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
         measure_text_drift(
