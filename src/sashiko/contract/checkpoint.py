@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sashiko.contract.merged_metrics import MergedMetrics
 
-# Smaller batches are dominated by their fixed cost, larger ones need more memory.
-BATCH_ROWS = 262_144
+# Four times as many save 5 % of the time, and take 120 MB more where the rows have a text.
+BATCH_ROWS = 65_536
 _SITE = "docs"
 
 

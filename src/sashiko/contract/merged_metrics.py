@@ -36,6 +36,7 @@ _ROWS = "table.row_count"
 _MAXIMUM = "column.max"
 _CONSTANT = ("table.columns", "table.column_types")  # in every batch
 _PER_ROW = (".condition", ".map")  # as long as a batch; only their counts are merged
+_PROGRESS_ROWS = 1_000_000
 _QUERY = ".unexpected_index_query"  # pandas code for interactive use, as long as the rows
 _COUNT = ".unexpected_count"
 _LISTS = (".unexpected_values", ".unexpected_index_list")
@@ -97,7 +98,7 @@ class MergedMetrics(MetricsCalculator):  # type: ignore[misc]  # it has no types
             metrics, failed = graph.resolve(show_progress_bars=False)
             requested.check_complete(metrics, failed)
             aborted = {**failed, **aborted}
-            if start > self._rows:
+            if start % _PROGRESS_ROWS < len(frame):
                 print(f"counted {start:,} rows", file=sys.stderr)
             for metric_id, value in metrics.items():
                 metric = requested.metrics[metric_id]
