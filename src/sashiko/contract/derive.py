@@ -36,8 +36,10 @@ def arrow_schema(contract: Contract, view: View) -> pa.Schema:
     )
 
 
-def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> str:
-    """Returns the governed SELECT of a view: its columns only, ordered by key.
+def select_sql(
+    contract: Contract, view: View, *, as_of: str | None = None, is_sorted: bool = True
+) -> str:
+    """Returns the governed SELECT of a view: its columns only, ordered by key if `is_sorted`.
 
     Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept. `as_of`
     is the value of the partition key `as_of`, if the table has one.
@@ -47,9 +49,8 @@ def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> s
     """
     columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
     version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{_version(as_of)}'"
-    return (
-        f"SELECT {columns} FROM {_quoted(contract.table)}{version} ORDER BY {_quoted(contract.key)}"  # noqa: S608 - names are quoted
-    )
+    order = f" ORDER BY {_quoted(contract.key)}" if is_sorted else ""
+    return f"SELECT {columns} FROM {_quoted(contract.table)}{version}{order}"  # noqa: S608 - names are quoted
 
 
 def _version(as_of: str) -> str:

@@ -33,7 +33,7 @@ class DuckDbLake:
 
     @contextmanager
     def rows(
-        self, contract: Contract, view: View, *, as_of: str
+        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams a view's rows; see `Lake.rows`."""
         folder = self.folder / contract.table
@@ -50,15 +50,15 @@ class DuckDbLake:
                 f"{folder}: the lake has version {version[:12]} and the run was started for "
                 f"{as_of[:12]}; start a new run, and load no data during a run"
             )
-        with sorted_rows(files, contract, view) as batches:
+        with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
             yield batches
 
 
 @contextmanager
-def sorted_rows(
-    files: Sequence[Path], contract: Contract, view: View
+def view_rows(
+    files: Sequence[Path], contract: Contract, view: View, *, is_sorted: bool
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Runs a view's governed SELECT over Parquet files and streams its rows, sorted by key.
+    """Runs a view's governed SELECT over Parquet files and streams its rows, sorted by key or not.
 
     The record batches have the contract's Arrow types. DuckDB sorts in a temporary folder, so
     memory does not grow with the rows. The files may have other columns too.
@@ -70,7 +70,7 @@ def sorted_rows(
         connection.read_parquet([str(file) for file in files]).create_view(contract.table)
         yield stream_query(
             connection,
-            select_sql(contract, view),
+            select_sql(contract, view, is_sorted=is_sorted),
             schema=arrow_schema(contract, view),
             rows=ROW_GROUP_ROWS,
         )

@@ -22,12 +22,13 @@ class Lake(Protocol):
         ...
 
     def rows(
-        self, contract: Contract, view: View, *, as_of: str
+        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         """Checks the table against its contract and streams a view's rows, sorted by key.
 
         The record batches have the contract's Arrow types; memory does not grow with the rows.
-        `as_of` is the version of the table's data.
+        `as_of` is the version of the table's data. Without `is_sorted` the rows come in any order,
+        and take half the memory.
 
         Raises:
             InputError: if the table is missing, empty or does not fit the contract, cannot be read,

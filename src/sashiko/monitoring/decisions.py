@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
-from sashiko.core.scratch import scratch_database, stream_query
+from sashiko.core.scratch import insert, scratch_database, stream_query
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 
 if TYPE_CHECKING:
     import duckdb
 
+_MEMORY_MB = 128
 # Of several decisions of a key the first counts.
 _FIRST_DECISIONS = """
 CREATE TABLE first_decisions AS SELECT key, positive FROM decisions WHERE key IS NOT NULL
@@ -24,7 +25,7 @@ QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, positive) = 1
 # The lake's facets count, and where it has none those of files, of which the last line of a key.
 _JOINED = """
 WITH in_lake AS (
-    SELECT * FROM lake_facets
+    SELECT * FROM lake_facets SEMI JOIN first_decisions USING (key)
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY {names}) = 1
 ), in_files AS (
     SELECT key, {values} FROM facets
@@ -84,7 +85,8 @@ def count_decisions(
     schema = pa.schema(
         [("positive", pa.bool_()), *((name, pa.string()) for name in names), ("rows", pa.int64())]
     )
-    with scratch_database(f"join {decisions} and {facets}") as connection:
+    purpose = f"join {decisions} and {facets}"
+    with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
         connection.read_parquet(str(decisions)).create_view("decisions")
         connection.read_parquet(str(facets), file_row_number=True).create_view("facets")
         connection.execute(_FIRST_DECISIONS)
@@ -108,19 +110,15 @@ def _load_lake(
     key: str,
     columns: Sequence[str],
 ) -> None:
-    """Creates the table `lake_facets` of the rows whose keys have a decision."""
+    """Creates the table `lake_rows` and its view `lake_facets`, without empty texts."""
     names = [f"f{place}" for place in range(len(columns))]
-    definition = ", ".join(f"{name} VARCHAR" for name in ("key", *names))
-    connection.execute(f"CREATE TABLE lake_facets ({definition})")
-    values = ", ".join(f"nullif({name}, '')" for name in names)
+    empty = pa.schema([(name, pa.string()) for name in ("key", *names)]).empty_table()
+    insert(connection, "lake_rows", empty)  # where the lake has none
     for batch in lake:
         texts = [batch[column].cast(pa.string()) for column in (key, *columns)]
-        connection.register("incoming", pa.table(texts, ["key", *names]))
-        connection.execute(
-            f"INSERT INTO lake_facets SELECT key, {values} FROM incoming "  # noqa: S608 - the code's own names
-            "SEMI JOIN first_decisions USING (key)"
-        )
-        connection.unregister("incoming")
+        insert(connection, "lake_rows", pa.table(texts, ["key", *names]))
+    values = ", ".join(f"nullif({name}, '') AS {name}" for name in names)
+    connection.execute(f"CREATE VIEW lake_facets AS SELECT key, {values} FROM lake_rows")  # noqa: S608 - the code's own names
 
 
 def _value(column: str) -> str:

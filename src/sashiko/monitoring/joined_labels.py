@@ -28,6 +28,7 @@ from sashiko.monitoring.times import microseconds, time_of
 if TYPE_CHECKING:
     import duckdb
 
+_MEMORY_MB: Final = 128
 DECISIONS_FILE: Final = "decisions.parquet"
 DECISION_SCHEMA: Final = pa.schema(
     [("key", pa.string()), ("positive", pa.bool_()), ("time", pa.timestamp("us", tz="UTC"))]
@@ -96,7 +97,8 @@ def join_labels(
     Raises:
         InputError: if a file is missing or damaged, or `decisions` cannot be written.
     """
-    with scratch_database(f"join labels with {sources.ledger}") as connection:
+    purpose = f"join labels with {sources.ledger}"
+    with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
         create_ledger_view(connection, sources.ledger)
         create_labels_view(connection, sources.labels)
         create_first_labels_view(connection, now=now)

@@ -18,7 +18,7 @@ from sashiko.data.athena.aws import connect, translate_errors
 from sashiko.data.athena.catalog import check_table
 from sashiko.data.athena.query import unload
 from sashiko.data.athena.scratch import download, scratch_prefix
-from sashiko.data.duckdb_lake import check_file, sorted_rows
+from sashiko.data.duckdb_lake import check_file, view_rows
 from sashiko.errors import InputError
 
 
@@ -42,7 +42,7 @@ class AthenaLake:
 
     @contextmanager
     def rows(
-        self, contract: Contract, view: View, *, as_of: str
+        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams a view's rows; see `Lake.rows`."""
         select = self.query(contract, view, as_of=as_of)
@@ -55,7 +55,7 @@ class AthenaLake:
                     "filter hides its rows"
                 )
             # UNLOAD writes files in parallel: only the rows within a file are sorted by key.
-            with sorted_rows(files, contract, view) as batches:
+            with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
                 yield batches
 
     def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:

@@ -84,7 +84,7 @@ def main() -> None:
 
 @contextmanager
 def lake_facets(contract: Contract, uri: str, *, as_of: str) -> Iterator[Iterable[pa.RecordBatch]]:
-    """Streams the facets view of a version of the lake; of `NOTHING_LOADED` there are no rows.
+    """Streams the facets view of the lake in any order; of `NOTHING_LOADED` there are no rows.
 
     Raises:
         InputError: as `Lake.rows`.
@@ -92,7 +92,7 @@ def lake_facets(contract: Contract, uri: str, *, as_of: str) -> Iterator[Iterabl
     if as_of == NOTHING_LOADED:
         yield ()
         return
-    with open_lake(uri).rows(contract, "facets", as_of=as_of) as batches:
+    with open_lake(uri).rows(contract, "facets", as_of=as_of, is_sorted=False) as batches:
         yield batches
 
 
