@@ -18,16 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from statistics import median
 
 import numpy as np
 from scipy import stats
 
 from sashiko.core.exit_status import CHECK_FAILED
-from sashiko.core.files import write_bytes
-from sashiko.evaluation.metrics.calibration import wilson_interval
-from sashiko.monitoring.audit import audited_accuracy
 from sashiko.monitoring.checks import Measurement, MonitorCheck, judge_measurements
 from sashiko.monitoring.disparity import measure_disparity_bound, measure_disparity_change
 from sashiko.monitoring.drift import measure_drift
@@ -35,28 +30,19 @@ from sashiko.monitoring.sequential import AuditTest, add_window, start_test
 from sashiko.monitoring.text_drift import measure_text_drift
 from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.shifts import ShiftKind
+from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, concept_drift, coverage
+from verification.benchmarks.monitoring_page import (
+    REFERENCE_ROWS,
+    Bar,
+    alarms_page,
+    share_bar,
+    write_alarms,
+)
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools, Rows
-from verification.benchmarks.runs import machine
 
-PAGE = Path(__file__).parents[2] / "docs/monitoring-benchmark.md"
-REFERENCE_ROWS = 3500  # of the test split of `complaints`
-WEEKS = 52
-AUDITED = 100  # labels a week
 SIZES = (200, 500, 2000, 20_000)
 _SETTINGS = MonitorSection()
-_BEFORE, _AFTER = 0.774, 0.706  # accuracy, of a planted concept drift on this data set
 _GATE = (0.8, 1.25)
-_METHOD = (
-    "Windows are drawn from weeks that the generator of `complaints` makes, quiet ones and ones",
-    "with a planted shift. They are judged by all checks together, at the defaults of a recipe's",
-    "section `monitor`: drift of two columns, the texts and the scores, and disparate impact of",
-    "two facets against the reference and against the gate's bounds. The model is a logistic",
-    "regression that stands in for the encoder. A simulated year has one reference, and the audit",
-    "of 100 labels a week; every other window has a reference of its own. A reference has",
-    f"{REFERENCE_ROWS:,} rows. The texts of a quiet year's windows are drawn from those that were",
-    "compared, since comparing them takes most of the time. In brackets 95 % intervals of the",
-    "simulation; `within error` means that it was too short to tell whether a bar holds.",
-)
 
 
 @dataclass(frozen=True)
@@ -73,118 +59,15 @@ LONG = Effort(years=400, windows=200, texts=200, runs=4000)
 SHORT = Effort(years=4, windows=6, texts=4, runs=400)
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A measured figure beside what is asked of it."""
-
-    measure: str
-    figure: float
-    simulated: str  # how much
-    least: float = -math.inf  # the bar: the figure must lie between these two
-    most: float = math.inf
-    ends: tuple[float, float] | None = None  # of its 95 % interval; None: it is exact, or a median
-
-    @property
-    def bar(self) -> str:
-        """The bar in words."""
-        if math.isinf(self.least):
-            return "none" if math.isinf(self.most) else f"at most {self.most:g}"
-        return f"at least {self.least:g}" if math.isinf(self.most) else (
-            f"{self.least:g} to {self.most:g}"
-        )  # fmt: skip
-
-    @property
-    def holds(self) -> str:
-        """Whether it holds: `yes`, `no`, `within error` of the simulation; empty without a bar."""
-        if self.bar == "none":
-            return ""
-        low, high = self.ends or (self.figure, self.figure)
-        if self.least <= low and high <= self.most:
-            return "yes"
-        return "no" if high < self.least or low > self.most else "within error"
-
-    def __str__(self) -> str:
-        """Writes the figure with its interval."""
-        interval = "" if self.ends is None else f" [{self.ends[0]:.3g}, {self.ends[1]:.3g}]"
-        return f"{self.figure:.3g}{interval}"
-
-
-def share_bar(
-    measure: str,
-    events: int,
-    of: int,
-    what: str,
-    *,
-    least: float = -math.inf,
-    most: float = math.inf,
-) -> Bar:
-    """Makes the bar of a share of `of` simulated windows or runs."""
-    share = events / of
-    ends = wilson_interval(share, of)
-    return Bar(measure, share, f"{of:,} {what}", least=least, most=most, ends=ends)
-
-
 def bars(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
     """Measures all of them, the cheap ones first."""
-    yield from concept_drift(effort, seed=seed)
+    yield from concept_drift(effort.runs, seed=seed)
     yield from coverage()
     yield disparity_power(pools, effort, seed=seed)
     yield from power(pools, effort, seed=seed)
     yield from tolerated(pools, effort, seed=seed)
     for rows in SIZES:
         yield false_alarms(pools, effort, rows=rows, seed=seed)
-
-
-def concept_drift(effort: Effort, *, seed: int) -> Iterator[Bar]:
-    """Measures the weeks until the audit finds a fall of accuracy, and its false alarms."""
-    generator = np.random.default_rng(seed)
-    runs = f"{effort.runs:,} runs"
-
-    def weeks(accuracies: Sequence[float], labels: int) -> list[float]:
-        return [
-            _week_of_alarm(accuracies, labels=labels, generator=generator)
-            for _ in range(effort.runs)
-        ]
-
-    for labels, most in ((100, 8), (200, 5)):
-        fall = f"accuracy {_BEFORE} to {_AFTER}, {labels} audited labels a week, median weeks"
-        found = median(weeks([_AFTER] * 2 * WEEKS, labels))
-        yield Bar(f"{fall}, at once", found, runs, most=most)
-        late = [_BEFORE] * (WEEKS // 2) + [_AFTER] * 2 * WEEKS
-        found = median(week - WEEKS // 2 for week in weeks(late, labels) if week > WEEKS // 2)
-        yield Bar(f"{fall}, after half a year of quiet", found, runs)
-    boundary = [_BEFORE - _SETTINGS.accuracy_tolerance] * WEEKS
-    alarms = int(np.isfinite(weeks(boundary, AUDITED)).sum())
-    yield share_bar(
-        "accuracy at its tolerance, years with an alarm", alarms, effort.runs, "runs", most=0.05
-    )
-
-
-def coverage() -> Iterator[Bar]:
-    """Computes how often the interval of the audited accuracy holds the true one, exactly."""
-    accuracies = np.arange(0.60, 0.951, 0.005)
-    for labels in (100, 200, 400):
-        right = np.arange(labels + 1)
-        ends = [
-            audited_accuracy(np.arange(labels) < count, np.ones(labels), drawn=labels)
-            for count in right
-        ]
-        shares = [
-            sum(
-                stats.binom.pmf(count, labels, accuracy)
-                for count, end in zip(right, ends, strict=True)
-                if (end.low or 0) <= accuracy <= (end.high or 1)
-            )
-            for accuracy in accuracies
-        ]
-        for name, share in (("least", min(shares)), ("most", max(shares))):
-            yield Bar(
-                f"coverage of the audited interval, {labels} labels, {name} of all accuracies",
-                round(float(share), 2),
-                "exact, accuracies of 0.60 to 0.95",
-                least=0.92,
-                most=0.97,
-            )
 
 
 def disparity_power(pools: Pools, effort: Effort, *, seed: int) -> Bar:
@@ -341,44 +224,9 @@ judge: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
 )
 
 
-def _week_of_alarm(
-    accuracies: Sequence[float], *, labels: int, generator: np.random.Generator
-) -> float:
-    test = start_test(reference=_BEFORE, tolerance=_SETTINGS.accuracy_tolerance)
-    for week, right in enumerate(generator.binomial(labels, accuracies).tolist(), start=1):
-        test = add_window(test, right=right, wrong=labels - right)
-        if test.passed(_SETTINGS.accuracy_false_alarms):
-            return week
-    return math.inf
-
-
 def _add(test: AuditTest, audited: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> AuditTest:
     right = int(audited.sum())
     return add_window(test, right=right, wrong=len(audited) - right)
-
-
-def page(measured: Sequence[Bar], *, command: str, minutes: float) -> str:
-    """Writes the page in Markdown."""
-    lines = [
-        "<!-- Written by `python -m verification.benchmarks.monitoring --write`. -->",
-        "",
-        "# How often monitoring raises an alarm",
-        "",
-        "```",
-        command,
-        "```",
-        "",
-        f"On {machine()}, in {minutes:.0f} minutes.",
-        "",
-        *_METHOD,
-        "",
-        "| measure | measured | bar | holds | simulated |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {bar.measure} | {bar} | {bar.bar} | {bar.holds} | {bar.simulated} |" for bar in measured
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -395,10 +243,10 @@ def main() -> None:
         measured.append(bar)
         print(f"{bar.measure}: {bar} ({bar.bar})", file=sys.stderr, flush=True)
     command = f"python -m verification.benchmarks.monitoring{' --short' if options.short else ''}"
-    text = page(measured, command=command, minutes=(time.monotonic() - started) / 60)
+    text = alarms_page(measured, command=command, minutes=(time.monotonic() - started) / 60)
     print(text)
     if options.write:
-        write_bytes(PAGE, text.encode())
+        write_alarms(text)
     if any(bar.holds == "no" for bar in measured):
         raise SystemExit(CHECK_FAILED)
 

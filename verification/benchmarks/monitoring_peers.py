@@ -29,11 +29,11 @@ from sashiko.monitoring.label_free import label_free_accuracy
 from sashiko.monitoring.sequential import add_window, start_test
 from sashiko.settings.monitor import MonitorSection
 from verification.benchmarks.monitoring import (
-    AUDITED,
     judge,
     measure_all_but_texts,
     measure_texts,
 )
+from verification.benchmarks.monitoring_audit import AUDITED
 from verification.benchmarks.monitoring_peers_page import Answers, page
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools
 from verification.benchmarks.monitoring_verdicts import (

@@ -7,7 +7,8 @@ from statistics import mean, median
 
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.monitoring.text_drift import MOST_TEXTS
-from verification.benchmarks.monitoring import AUDITED, REFERENCE_ROWS
+from verification.benchmarks.monitoring_audit import AUDITED
+from verification.benchmarks.monitoring_page import REFERENCE_ROWS
 from verification.benchmarks.monitoring_verdicts import (
     FALSE_ALARMS,
     Setup,

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sashiko.settings.shifts import ShiftKind
-from verification.benchmarks.monitoring import AUDITED, REFERENCE_ROWS
+from verification.benchmarks.monitoring_audit import AUDITED
+from verification.benchmarks.monitoring_page import REFERENCE_ROWS
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools, Rows
 from verification.benchmarks.monitoring_verdicts import STREAMS, WINDOWS
 

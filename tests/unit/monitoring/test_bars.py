@@ -3,15 +3,13 @@
 from functools import cache
 
 from verification.benchmarks.monitoring import (
-    Bar,
     Effort,
-    concept_drift,
-    coverage,
     disparity_power,
     false_alarms,
-    page,
     power,
 )
+from verification.benchmarks.monitoring_audit import concept_drift, coverage
+from verification.benchmarks.monitoring_page import Bar, alarms_page
 from verification.benchmarks.monitoring_pools import Pools
 
 _FEW = Effort(years=1, windows=1, texts=1, runs=100)
@@ -27,7 +25,7 @@ def _hold(*bars: Bar) -> None:
 
 
 def test_a_fall_of_accuracy_is_found_in_time_and_a_tolerated_one_raises_few_alarms() -> None:
-    _hold(*concept_drift(_FEW, seed=0))
+    _hold(*concept_drift(_FEW.runs, seed=0))
 
 
 def test_the_interval_of_the_audited_accuracy_holds_as_often_as_it_says() -> None:
@@ -53,7 +51,7 @@ def test_the_page_names_each_measure_with_its_bar_and_says_what_does_not_hold() 
         Bar("c", 0.9, "3 windows", least=0.95, ends=(0.5, 1)),
         Bar("d", 7, "3 runs"),
     ]
-    text = page(bars, command="python -m x", minutes=2)
+    text = alarms_page(bars, command="python -m x", minutes=2)
     assert "| a | 0.5 [0.2, 0.8] | at most 1 | yes | 3 years |" in text
     assert "| b | 2 [1.5, 3] | at most 1 | no | 3 years |" in text
     assert "| c | 0.9 [0.5, 1] | at least 0.95 | within error | 3 windows |" in text
