@@ -57,7 +57,7 @@ def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
     for pattern, value in (
         (r"PublishOutput\w*?GetAtt(?:Capture)?Key\w+", key),
         (r"PublishOutput\w*?Subnet\w+", "subnet-0a1b2c3d4e5f60718"),
-        (r"PublishOutput\w*?JobsGroup\w+", "sg-0a1b2c3d4e5f60718"),
+        (r"PublishOutput\w*?(?:Jobs|Nodes)Group\w+", "sg-0a1b2c3d4e5f60718"),
     ):
         text = re.sub(pattern, value, text)
     return dict(json.loads(text))
@@ -87,6 +87,7 @@ def test_the_body_is_the_compiled_definition_with_references_in_it(
         ("DeployTime-Subnet-a", "Subnet1"),
         ("DeployTime-Subnet-b", "Subnet2"),
         ("DeployTime-SecurityGroup", "JobsGroupId"),
+        ("DeployTime-NodesGroup", "NodesGroupId"),
         ("DeployTime-Key-ml", "Keyml"),
         ("DeployTime-Key-snapshots", "Keysnapshots"),
         ("DeployTime-Key-capture", "CaptureKey"),

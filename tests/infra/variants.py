@@ -55,6 +55,12 @@ VARIANTS = {
 }
 
 
+# What a training on several nodes adds to the stacks, in one variant.
+SEVERAL_NODES = (
+    "train.distributed={strategy: fsdp, nodes: 2, processes: 4, instance_type: ml.g6.12xlarge}",
+)
+
+
 def settings_of(variant: str) -> Any:
     """The settings of a variant, from base.yaml and the lines above."""
     from sashiko.settings.environment import load_settings
@@ -80,10 +86,11 @@ def contracts_of(settings: Any) -> Any:
 
 
 def recipes_of(settings: Any) -> Any:
-    """The shipped recipe that an environment's pipeline trains."""
+    """The shipped recipe that an environment's pipeline trains; of iam_only, on several nodes."""
     from sashiko.settings.recipe import load_recipe
 
-    return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml"),)
+    overrides = SEVERAL_NODES if settings.lake_formation.mode == "iam_only" else ()
+    return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml", overrides=overrides),)
 
 
 def pipelines_of(settings: Any, recipes: Any) -> Any:
