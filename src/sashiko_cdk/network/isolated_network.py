@@ -131,13 +131,20 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
             _https("AWS services", destination_security_group_id=doors.security_group_id)
         ],
     )
-    ec2.CfnSecurityGroupIngress(
+    ingress = ec2.CfnSecurityGroupIngress(
         stack,
         "NodesFromNodes",
         group_id=nodes.attr_group_id,
         source_security_group_id=nodes.attr_group_id,
         ip_protocol="-1",
         description="nodes of a training",
+    )
+    acknowledge(
+        ingress,
+        {
+            "NIST-EC2RestrictedCommonPorts": "From the group itself alone, which an Elastic Fabric "
+            "Adapter requires: the nodes of one training."
+        },
     )
     ec2.CfnSecurityGroupEgress(
         stack,
