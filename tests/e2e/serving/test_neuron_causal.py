@@ -62,8 +62,11 @@ class NeuronModelForCausalLM:
         path.write_text(json.dumps(vars(self.settings)))
 
     @classmethod
-    def from_pretrained(cls, model_id: str, *, local_files_only: bool) -> "NeuronModelForCausalLM":
+    def from_pretrained(
+        cls, model_id: str, *, local_files_only: bool, trust_remote_code: bool
+    ) -> "NeuronModelForCausalLM":
         assert local_files_only
+        assert not trust_remote_code
         assert (Path(model_id) / "model.pt").is_file()
         settings = json.loads((Path(model_id) / "neuron_config.json").read_text())
         made = cls(model_id, types.SimpleNamespace(**settings))

@@ -47,7 +47,7 @@ class NeuronCausalBackend:
         try:
             with _as_saved(folder) as saved:
                 self._decoder: Any = NeuronModelForCausalLM.from_pretrained(
-                    str(saved), local_files_only=True
+                    str(saved), local_files_only=True, trust_remote_code=False
                 )
         except (RuntimeError, ValueError) as error:
             raise CannotServeError(

@@ -17,8 +17,8 @@ TARGET = Target(
     # Driver 580, which has CUDA 13.0 (ProductionVariant.InferenceAmiVersion of SageMaker's API).
     ami="al2023-ami-sagemaker-inference-gpu-4-1",
     environment={
-        # Each SM_VLLM_<OPTION> is an option of `vllm serve` (AWS Deep Learning Containers, "vLLM:
-        # Configuration").
+        # Each SM_VLLM_<OPTION> is an option of vLLM's server, and `true` one without a value (AWS
+        # Deep Learning Containers, "vLLM: Configuration").
         "SM_VLLM_MODEL": "/opt/ml/model/eager",
         "SM_VLLM_RUNNER": "pooling",
         "SM_VLLM_CONVERT": "classify",
