@@ -155,6 +155,7 @@ def test_a_model_runs_isolated_in_the_vpc_as_the_role_of_endpoints(serving):
     [
         ("inf2", "al2-ami-sagemaker-inference-neuron-2"),
         ("gpu", "al2-ami-sagemaker-inference-gpu-3-1"),
+        ("gpu-vllm", "al2023-ami-sagemaker-inference-gpu-4-1"),
         ("cpu", None),
     ],
 )

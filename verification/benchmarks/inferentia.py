@@ -91,7 +91,9 @@ def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
 
 def _prices_and_kinds() -> tuple[Prices, dict[str, str]]:
     settings = load_settings("local")
-    return read_prices(settings), settings.serving.known_instance_types()
+    kinds = settings.serving.known_instance_types()
+    # The page is about an encoder; other targets serve none.
+    return read_prices(settings), {target: kinds[target] for target in _NAMES}
 
 
 def _costs_at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[PredictionCost]:

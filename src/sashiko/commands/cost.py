@@ -25,6 +25,7 @@ from sashiko.core.files import read_json
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_deployed
+from sashiko.settings.targets import load_target
 
 
 def cost(
@@ -149,7 +150,12 @@ def _costs(
         instance_types=instance_types,
         predictions=prediction_costs(
             region_prices,
-            instance_types=instance_types,
+            # The speeds are those of encoders.
+            instance_types={
+                name: kind
+                for name, kind in instance_types.items()
+                if not load_target(name).causal_only
+            },
             load=load,
             least=max(serving.min_instances, idle.instances),
         ),
