@@ -17,7 +17,7 @@ from sashiko.settings.environment import load_settings
 
 
 def select(
-    file: Annotated[Path, typer.Argument(help="A selection, such as selections/complaints.yaml.")],
+    file: Annotated[Path, typer.Argument(help="A selection: a file in selections/.")],
     prices: Annotated[
         Path | None, typer.Option("--prices", help="A file of prices, laid over the known ones.")
     ] = None,

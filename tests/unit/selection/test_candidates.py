@@ -15,10 +15,17 @@ from sashiko.selection.record import Latency
 from sashiko.selection.rows import refuse_other_text
 from sashiko.selection.runs import Runs, needed_runs
 from sashiko.selection.scored import instance_cost, time_requests
-from sashiko.settings.environment import load_settings
+from sashiko.settings.environment import Settings, load_settings
 from tests.unit.selection.selections import judged_rows, selection
 
-KIND = "ml.c6i.xlarge"  # serves target cpu
+KIND = "ml.m5.large"
+
+
+def settings() -> Settings:
+    """An environment whose endpoint is at least one instance of `KIND`."""
+    local = load_settings("local")
+    changes = {"instance_types": {"cpu": KIND}, "min_instances": 1}
+    return local.model_copy(update={"serving": local.serving.model_copy(update=changes)})
 
 
 def prices(**instances: Price) -> Prices:
@@ -88,26 +95,23 @@ def test_a_candidate_that_reads_other_texts_is_refused(key: str) -> None:
 
 def test_an_instance_costs_by_the_hour_whatever_it_does() -> None:
     price = Price(usd=0.36, source="a page", read=dt.date(2026, 1, 2))
-    settings = load_settings("local")
 
     def cost(seconds: float, load: float) -> float | None:
         return instance_cost(
-            prices(**{KIND: price}), settings, target="cpu", latency=latency(seconds), load=load
+            prices(**{KIND: price}), settings(), target="cpu", latency=latency(seconds), load=load
         ).usd
 
     assert cost(0.01, 10) == pytest.approx(0.36 / 3600 / 10 * 1e6)
     assert cost(0.001, 10) == cost(0.01, 10)  # one instance does both
     assert cost(0.2, 10) == pytest.approx(3 * 0.36 / 3600 / 10 * 1e6)  # 5 a second, 70 % usable
     basis = instance_cost(
-        prices(**{KIND: price}), settings, target="cpu", latency=latency(0.01), load=10
+        prices(**{KIND: price}), settings(), target="cpu", latency=latency(0.01), load=10
     ).basis
     assert "$0.36 (a page, read 2026-01-02) an hour" in basis
 
 
 def test_without_a_price_of_the_instance_the_cost_is_unknown() -> None:
-    cost = instance_cost(
-        prices(), load_settings("local"), target="cpu", latency=latency(0.01), load=10
-    )
+    cost = instance_cost(prices(), settings(), target="cpu", latency=latency(0.01), load=10)
     assert cost.usd is None
     assert KIND in cost.basis
 
