@@ -42,10 +42,17 @@ BOUNDED = (
 
 @dataclass
 class Memory:
-    """Watches the steps of a run; `peaks` has the greatest resident size of each, in MB."""
+    """Watches the steps of a run.
+
+    Attributes:
+        pid: of the process whose children they are.
+        peaks: step -> its greatest resident size, in MB.
+        cpu: step -> its seconds of the processors.
+    """
 
     pid: int
     peaks: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
     _done: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Memory":
@@ -60,22 +67,26 @@ class Memory:
     def _watch(self) -> None:
         while not self._done.wait(_SAMPLE_SECONDS):
             now: dict[str, float] = {}
+            used: dict[str, float] = {}
             try:
                 for process in psutil.Process(self.pid).children(recursive=True):
-                    for step, megabytes in _of_step(process):
+                    for step, megabytes, seconds in _of_step(process):
                         now[step] = now.get(step, 0) + megabytes
+                        used[step] = used.get(step, 0) + seconds
             except psutil.NoSuchProcess:
                 return
-            for step, megabytes in now.items():
-                self.peaks[step] = max(self.peaks.get(step, 0), megabytes)
+            for greatest, values in ((self.peaks, now), (self.cpu, used)):
+                for step, value in values.items():
+                    greatest[step] = max(greatest.get(step, 0), value)
 
 
-def _of_step(process: psutil.Process) -> Iterator[tuple[str, float]]:
-    """Yields the step that a process belongs to, by its working folder, and its peak so far."""
+def _of_step(process: psutil.Process) -> Iterator[tuple[str, float, float]]:
+    """Yields the step of a process, by its working folder, its peak and its seconds so far."""
     try:
         folder = Path(process.cwd())
         if folder.parent.name == "work":
-            yield folder.name, _peak_mb(process)
+            used = process.cpu_times()
+            yield folder.name, _peak_mb(process), used.user + used.system
     except (psutil.Error, OSError):
         pass  # it has just ended
 

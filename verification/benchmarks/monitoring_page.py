@@ -79,7 +79,8 @@ def share_bar(
 def alarms_page(measured: Sequence[Bar], *, command: str, minutes: float) -> str:
     """Writes the part on alarms in Markdown."""
     lines = [
-        "<!-- Written by `python -m verification.benchmarks.monitoring --write`. -->",
+        "<!-- Written by `python -m verification.benchmarks.monitoring --write`, and the part on",
+        "rows by `python -m verification.benchmarks.monitoring_rows --write`. -->",
         "",
         "# How often monitoring raises an alarm",
         "",
