@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sashiko.training.examples import Examples
+from sashiko.training.processes import Processes
 from sashiko.training.scoring import score
 
 
@@ -34,7 +35,12 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     examples = _examples(150)
     seen: list[int] = []
     loss, auc = score(
-        _FirstToken(), examples, pad=0, autocast=nullcontext, after_batch=lambda: seen.append(1)
+        _FirstToken(),
+        examples,
+        pad=0,
+        autocast=nullcontext,
+        after_batch=lambda: seen.append(1),
+        processes=Processes(),
     )
     odds = examples.tokens[examples.offsets[:-1]].astype(float)
     signed = np.where(examples.labels == 1, odds, -odds)
@@ -49,4 +55,11 @@ def test_what_is_raised_between_batches_ends_the_scoring() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score(_FirstToken(), _examples(9), pad=0, autocast=nullcontext, after_batch=stop)
+        score(
+            _FirstToken(),
+            _examples(9),
+            pad=0,
+            autocast=nullcontext,
+            after_batch=stop,
+            processes=Processes(),
+        )
