@@ -112,10 +112,11 @@ def launch(section: DistributedSection, *, hosts: Hosts, module: str) -> None:
         if not result.is_failed():
             return
         codes = [failure.exitcode for failure in result.failures.values()]
-        killed = [-code for code in codes if code < 0]
+        # By SIGTERM the agent ends the processes beside one that has failed.
+        killed = [-code for code in codes if code < 0 and -code != signal.SIGTERM]
         stopped = [code for code in codes if code - 128 in _STOPS]
         if stopped or not killed:
-            sys.exit((stopped or codes)[0])
+            sys.exit(max(stopped or codes))
         _say(f"a process was killed by signal {killed[0]}")
     sys.exit(128 + killed[0])
 

@@ -100,6 +100,12 @@ def _assert_same_training(several: Path, one: Path, *, weights: str) -> None:
     assert list((several / "checkpoints").iterdir()) == []
 
 
+def _shards(folder: Path) -> list[str]:
+    """The names of the newest checkpoint's shards in a folder."""
+    newest = max(folder.glob("*/step-*"))
+    return sorted(path.name.partition("-model")[0] for path in newest.glob("shard-*"))
+
+
 @pytest.mark.parametrize("encoder", ["llama"], indirect=True)
 def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learns(
     job: Job, run: Train
@@ -159,7 +165,13 @@ def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(
     assert list((second / "checkpoints").iterdir()) == []
 
 
-def _shards(folder: Path) -> list[str]:
-    """The names of the newest checkpoint's shards in a folder."""
-    newest = max(folder.glob("*/step-*"))
-    return sorted(path.name.partition("-model")[0] for path in newest.glob("shard-*"))
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["bert"], indirect=True)
+def test_bad_input_ends_all_processes_with_its_message_and_starts_none_again(job: Job) -> None:
+    root = job(frozen_layers="3")
+    _several(root, "ddp", 2)
+    ((status, said),) = _start(root, command=(_TRAIN,))
+    message = "train.frozen_layers is 3, model type `bert` has 2 layers: set it to at most 2"
+    assert status == 1, said
+    assert (root / "output" / "failure").read_text() == f"{message}\n"
+    assert said.count(f"error: {message}") <= 2
