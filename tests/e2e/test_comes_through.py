@@ -13,11 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from tests.e2e.project import GROUP, ROOT, RUN, Attempt, Project, Story, finish, wait_for, write_csv
-from tests.unit.selection.converse_service import answered, serving
-from tests.unit.selection.selections import MODEL, TOKEN_PRICE, every_kind
 
 ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "DeviceCheck", "Register"}
 GATES = ("DataGate", "ModelGate", "DeviceGate")
@@ -352,39 +349,3 @@ def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(
     rounded = registered.output("Evaluate", "predictions") / "predictions.parquet"
     apart = np.abs(pq.read_table(rounded)["score"].to_numpy() - judged)
     assert 1e-5 < apart.max() < 0.2
-
-
-def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
-    registered: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The candidates of Bedrock reach a loopback service; what the run did comes from the cache."""
-    (registered.root / "selections").mkdir()
-    (registered.root / "selections/tiny.yaml").write_text(yaml.safe_dump(every_kind("tiny")))
-    prices = registered.root / "prices.yaml"
-    prices.write_text(yaml.safe_dump({"region": "us-east-1", "tokens": {MODEL: TOKEN_PRICE}}))
-    command = ("select", "selections/tiny.yaml", "--prices", prices.name, "--json")
-    missing = registered.sashiko(*command)
-    assert missing.returncode == 1
-    assert "--record` sends it to Bedrock" in missing.stderr
-
-    with serving(lambda *_: answered("yes")) as service:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        recorded = registered.sashiko(*command, "--record")
-    assert recorded.returncode in (0, 3), recorded.stderr
-    assert registered.statuses()["Train"] == "cached"
-    first = json.loads(recorded.stdout)
-    by_name = {item["name"]: item for item in first["candidates"]}
-    assert by_name["nova"]["metrics"]["balanced_accuracy"]["value"] == 0.5  # always the same answer
-    assert by_name["elsewhere"]["outcome"] == "dropped"
-    assert by_name["elsewhere"]["metrics"] == {}
-    assert by_name["trained"]["metrics"] == by_name["version"]["metrics"]  # the same artifact
-
-    replayed = registered.sashiko(*command)  # the service is gone
-    second = json.loads(replayed.stdout)
-    for name, item in by_name.items():
-        again = next(other for other in second["candidates"] if other["name"] == name)
-        assert (item["metrics"], item["bias"]) == (again["metrics"], again["bias"])
-    folder = registered.home / "selections" / second["id"]
-    assert "against cost" in (folder / "report.html").read_text()

@@ -125,8 +125,13 @@ def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
     return np.where(wrong, 1 - labels, labels) * 0.8 + 0.1
 
 
-def every_kind(recipe: str) -> dict[str, Any]:
-    """A selection of each kind of candidate over complaints, and one that may not be asked."""
+def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
+    """A selection of each kind of candidate over complaints, and one that may not be asked.
+
+    Args:
+        recipe: of a causal LM that is registered; its test split judges all candidates.
+        encoder: the recipe of an encoder.
+    """
     prompt = {"template": "{text}\nEscalate?", "answers": {"yes": "yes", "no": "no"}}
     model = BEDROCK | {"prompt": prompt, "unanswered": "yes", "output": "tool", "examples": 2}
     musts = selection_value()["musts"] | {"geographies": ["us"]}
@@ -138,7 +143,8 @@ def every_kind(recipe: str) -> dict[str, Any]:
         bedrock={"budget": {"tokens": 10_000_000, "usd": 100}, "concurrency": 8},
         candidates={
             "linear": {"kind": "linear", "recipe": recipe},
-            "trained": {"kind": "recipe", "recipe": recipe},
+            "encoder": {"kind": "recipe", "recipe": encoder},
+            "causal": {"kind": "recipe", "recipe": recipe},
             "version": {"kind": "version", "recipe": recipe, "version": 1},
             "nova": model,
             "elsewhere": model | {"model": f"global.{MODEL.partition('.')[2]}"},
