@@ -1,0 +1,1 @@
+"""Amazon Bedrock: what Custom Model Import takes, and its jobs."""

@@ -1,0 +1,66 @@
+"""A base model, an artifact with a merged classifier made of it, and what the lock says of both."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from sashiko.aws.bedrock.import_preflight import ImportPlan
+from sashiko.core.files import read_json, sha256_file, walk_files, write_json
+from sashiko.serving.compile_lock import CausalLock
+from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, save_llama
+
+ANSWERS = (7, 9)
+PLAN = ImportPlan(
+    uri="s3://sashiko-dev-artifacts-111122223333-us-east-1/bedrock/0123456789abcdef",
+    region="us-east-1",
+    model_name="sashiko-dev-complaint-triage-llm-v3",
+    chat_template_sha256=CHAT_TEMPLATE_SHA256,
+)
+
+
+def save_base(folder: Path, **config: Any) -> Path:
+    """Writes a random causal LM with a rotary base that is nobody's default."""
+    folder.mkdir()
+    rope = {"rope_parameters": {"rope_theta": 54321.0, "rope_type": "default"}}
+    save_llama(folder, ["a good day", "a bad night"], **rope | config)
+    return folder
+
+
+def save_artifact(folder: Path, base: Path) -> Path:
+    """Writes what an accelerator's artifact keeps of a model whose adapter changed one layer."""
+    eager = folder / "eager"
+    eager.mkdir(parents=True)
+    tensors = load_file(base / "model.safetensors")
+    head = tensors.pop("lm_head.weight", tensors["model.embed_tokens.weight"])
+    tensors["score.weight"] = head[list(ANSWERS)].clone()
+    tensors["model.layers.1.self_attn.q_proj.weight"] += 0.01
+    save_file(tensors, eager / "model.safetensors", metadata={"format": "pt"})
+    config = read_json(base / "config.json")
+    write_json(
+        eager / "config.json", {**config, "architectures": ["LlamaForSequenceClassification"]}
+    )
+    (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    return folder
+
+
+def lock_of(base: Path) -> CausalLock:
+    """What the compile lock says of a version that was merged with this base model."""
+    return CausalLock(
+        base={file.relative_to(base).as_posix(): sha256_file(file) for file in walk_files(base)},
+        adapter_sha256="a" * 64,
+        merge_difference=0.0,
+        answers=ANSWERS,
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+    )
+
+
+def logits(folder: Path, ids: list[int]) -> torch.Tensor:
+    """The logits of the next token, by transformers' own reading of a folder."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    with torch.inference_mode():
+        logits: torch.Tensor = model(torch.tensor([ids])).logits[0, -1]
+    return logits
