@@ -44,7 +44,7 @@ VARIANTS = {
     "serving": (
         "dev",
         DEV
-        + "lake_formation: {account_stack: true}\n"
+        + "lake_formation: {account_stack: true}\nbedrock: {enabled: true}\n"
         + TO_PROD
         + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
     ),

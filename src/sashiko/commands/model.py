@@ -11,6 +11,7 @@ import typer
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.aws.resources.names import model_package_group_name
+from sashiko.commands.model_import import delete_import, import_
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.commands.times import parse_time
 from sashiko.errors import InputError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sashiko.serving.capture import CaptureSettings
 
 app = typer.Typer(
-    help="Registered models: list, approve, reject, promote, lineage, serve, invoke, replay.",
+    help="Registered models: list, approve, promote, import, lineage, serve, invoke, replay.",
     no_args_is_help=True,
 )
 
@@ -131,6 +132,10 @@ def promote(
         f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {promoted.arn}}}",
         file=sys.stderr,
     )
+
+
+app.command("import")(import_)
+app.command("delete-import")(delete_import)
 
 
 @app.command()

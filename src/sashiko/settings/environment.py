@@ -14,6 +14,7 @@ from sashiko.errors import InputError
 from sashiko.settings.jobs import JobsSection
 from sashiko.settings.sections import (
     AlertsSection,
+    BedrockSection,
     BiasSection,
     BudgetSection,
     EnvironmentName,
@@ -76,6 +77,7 @@ class Settings(Frozen):
         alerts: recipients of alerts.
         triggers: automatic starts.
         serving: the endpoint.
+        bedrock: what approved causal LMs need on Amazon Bedrock.
         promotion: source and target of promoted versions.
         device_check: how the pipeline checks a model on the instances of `serving` before
             registration: a temporary `endpoint`; a batch `transform`, which pins no driver and
@@ -107,6 +109,7 @@ class Settings(Frozen):
     alerts: AlertsSection
     triggers: TriggersSection
     serving: ServingSection
+    bedrock: BedrockSection
     promotion: PromotionSection
     device_check: DeviceCheck
     package_index: PackageIndex | None

@@ -46,11 +46,15 @@ Role = Literal[
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights", "monitor"]
-KeyDomain = Literal["lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"]
+KeyDomain = Literal[
+    "bedrock", "lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"
+]
 
 # Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
 # elsewhere, so that none can change what a package points to.
 MODELS = "models"
+# Folder of the artifacts bucket for the models that Bedrock imports, each named by its content.
+IMPORTS = "bedrock"
 _LONGEST_GROUP = 63
 
 

@@ -30,8 +30,10 @@ class ContentStore:
     Bucket names are global, so each call requires that the account owns the bucket.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, role: Role = STAGED_BY) -> None:
+        """Takes the account; errors of writing name `role`, which may write there."""
         self._account = account
+        self._role: Role = role
 
     def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
         """Lists the objects below a prefix: name -> bytes.
@@ -87,7 +89,7 @@ class ContentStore:
         bucket, key = split_uri(uri)
         with (
             ExitStack() as files,
-            self._account.translate_errors(f"s3:PutObject {uri}", role=STAGED_BY),
+            self._account.translate_errors(f"s3:PutObject {uri}", role=self._role),
         ):
             body: Any = content
             if isinstance(content, Path):
@@ -114,7 +116,7 @@ class ContentStore:
             "s3",
             "head_object",
             absent=_ABSENT,
-            role=STAGED_BY,
+            role=self._role,
             Bucket=bucket,
             Key=key,
             ExpectedBucketOwner=self._account.number,

@@ -1,0 +1,223 @@
+"""Bedrock's import jobs and imported models over HTTP on this machine, as botocore's model says.
+
+Requests are held against the model's types, patterns and lengths, which botocore itself leaves to
+the service; answers against its types.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from botocore.session import get_session
+from botocore.validate import validate_parameters
+
+_ACCOUNT = "arn:aws:bedrock:us-east-1:111122223333"
+_MODEL = get_session().get_service_model("bedrock")
+
+
+class RefusedError(Exception):
+    """An error that the service answers with."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+@dataclass
+class Bedrock:
+    """The service's state, and what a test tells it to do.
+
+    Attributes:
+        jobs: ARN -> job, as GetModelImportJob answers it; oldest first.
+        models: ARN -> model, as GetImportedModel answers it.
+        calls: operation and request, in order.
+        polls: how often a job is looked at until it ends.
+        failure: the failure message that jobs end with; empty if they complete.
+        refusals: errors for the next calls, in order, before anything is done.
+        lost: calls, by operation, that are done and whose answer is lost.
+    """
+
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    polls: int = 1
+    failure: str = ""
+    refusals: list[RefusedError] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    _tokens: dict[str, str] = field(default_factory=dict)
+    _looks: dict[str, int] = field(default_factory=dict)
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+    def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((operation, request))
+        if self.refusals:
+            raise self.refusals.pop(0)
+        shape = _MODEL.operation_model(operation).input_shape
+        if problem := next(problems(request, shape, operation), None):
+            raise RefusedError(400, "ValidationException", problem)
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(request)
+        validate_parameters(answer, _MODEL.operation_model(operation).output_shape)
+        return answer
+
+    def _CreateModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        token = request["clientRequestToken"]
+        if token in self._tokens:
+            return {"jobArn": self._tokens[token]}
+        name, model = request["jobName"], request["importedModelName"]
+        if any(job["jobName"] == name for job in self.jobs.values()):
+            raise RefusedError(400, "ConflictException", f"a job {name} exists")
+        if any(item["modelName"] == model for item in self.models.values()):
+            raise RefusedError(400, "ConflictException", f"a model {model} exists")
+        arn = f"{_ACCOUNT}:model-import-job/{len(self.jobs):012d}"
+        created = datetime(2026, 11, 28, tzinfo=UTC) + timedelta(minutes=len(self.jobs))
+        self._tokens[token] = arn
+        self.jobs[arn] = {
+            "jobArn": arn,
+            "jobName": name,
+            "importedModelName": model,
+            "roleArn": request["roleArn"],
+            "modelDataSource": request["modelDataSource"],
+            "status": "InProgress",
+            "creationTime": created,
+        }
+        return {"jobArn": arn}
+
+    def _GetModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        job = self.jobs[request["jobIdentifier"]]
+        self._looks[job["jobArn"]] = self._looks.get(job["jobArn"], 0) + 1
+        if job["status"] == "InProgress" and self._looks[job["jobArn"]] > self.polls:
+            self._end(job)
+        return job
+
+    def _end(self, job: dict[str, Any]) -> None:
+        if self.failure:
+            job |= {"status": "Failed", "failureMessage": self.failure}
+            return
+        arn = f"{_ACCOUNT}:imported-model/{len(self.models):012d}"
+        job |= {"status": "Completed", "importedModelArn": arn}
+        self.models[arn] = {
+            "modelArn": arn,
+            "modelName": job["importedModelName"],
+            "modelArchitecture": "llama",
+            "modelDataSource": job["modelDataSource"],
+            "customModelUnits": {"customModelUnitsPerModelCopy": 1},
+            "creationTime": job["creationTime"],
+        }
+
+    def _ListModelImportJobs(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        """Answers a page of one job, so that whoever reads one page misses the others."""
+        names = request.get("nameContains", "")
+        found = [job for job in self.jobs.values() if names in job["jobName"]]
+        if request.get("sortOrder") == "Descending":
+            found.reverse()
+        start = int(request.get("nextToken", "0"))
+        keys = ("jobArn", "jobName", "status", "creationTime", "importedModelArn")
+        page = [{key: job[key] for key in keys if key in job} for job in found[start : start + 1]]
+        more = {"nextToken": str(start + 1)} if start + 1 < len(found) else {}
+        return {"modelImportJobSummaries": page, **more}
+
+    def _GetImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return self.models[self._model(request)]
+
+    def _DeleteImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        del self.models[self._model(request)]
+        return {}
+
+    def _model(self, request: dict[str, Any]) -> str:
+        given = request["modelIdentifier"]
+        for arn, model in self.models.items():
+            if given in (arn, model["modelName"]):
+                return arn
+        raise RefusedError(404, "ResourceNotFoundException", f"there is no model {given}")
+
+
+def problems(value: Any, shape: Any, where: str) -> Iterator[str]:
+    """Yields what of a request the service would refuse by its shape."""
+    if shape.type_name == "structure":
+        for name in shape.required_members:
+            if name not in value:
+                yield f"{where}: {name} is missing"
+        for name, item in value.items():
+            if name not in shape.members:
+                yield f"{where}: {name} is unknown"
+            else:
+                yield from problems(item, shape.members[name], f"{where}.{name}")
+    elif shape.type_name == "list":
+        for item in value:
+            yield from problems(item, shape.member, where)
+    elif shape.type_name == "string":
+        limits = shape.metadata
+        if not limits.get("min", 0) <= len(value) <= limits.get("max", len(value)):
+            yield f"{where}: {value} has {len(value)} characters"
+        if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+            yield f"{where}: {value} does not match {limits['pattern']}"
+
+
+_ROUTES = (
+    ("POST", re.compile("/model-import-jobs"), "CreateModelImportJob", ""),
+    ("GET", re.compile("/model-import-jobs"), "ListModelImportJobs", ""),
+    ("GET", re.compile("/model-import-jobs/(.+)"), "GetModelImportJob", "jobIdentifier"),
+    ("GET", re.compile("/imported-models/(.+)"), "GetImportedModel", "modelIdentifier"),
+    ("DELETE", re.compile("/imported-models/(.+)"), "DeleteImportedModel", "modelIdentifier"),
+)
+
+
+@contextmanager
+def served(state: Bedrock) -> Iterator[str]:
+    """Serves the state, and yields the endpoint's URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            place = urlsplit(self.path)
+            operation, request = _route(self.command, unquote(place.path))
+            request |= {key: values[0] for key, values in parse_qs(place.query).items()}
+            if size := int(self.headers.get("Content-Length") or 0):
+                request |= json.loads(self.rfile.read(size))
+            try:
+                status, answer, code = 200, state.answer(operation, request), ""
+            except RefusedError as error:
+                status, answer, code = error.status, {"message": str(error)}, error.code
+            if operation in state.lost:
+                state.lost.remove(operation)
+                self.close_connection = True
+                return  # the answer is lost: the connection ends without one
+            body = json.dumps(answer, default=lambda time: time.isoformat()).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            if code:
+                self.send_header("x-amzn-ErrorType", code)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _route(method: str, path: str) -> tuple[str, dict[str, Any]]:
+    for verb, pattern, operation, argument in _ROUTES:
+        found = pattern.fullmatch(path)
+        if verb == method and found:
+            return operation, {argument: found[1]} if argument else {}
+    raise AssertionError(f"{method} {path} is no operation of these tests")
