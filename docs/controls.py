@@ -50,7 +50,17 @@ _NO_ENDPOINT = (
     "Nothing is served as it ships (`serving.enabled`); where something is, "
     "`tests/infra/test_serving.py` holds it."
 )
-_SERVED = ("AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Model")
+# What is in no template of an environment as it ships -> why.
+_ABSENT = {
+    **dict.fromkeys(
+        ("AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Model"),
+        _NO_ENDPOINT,
+    ),
+    "AWS::Bedrock::Guardrail": (
+        "Nothing runs on Bedrock as it ships (`bedrock.enabled`); where something does, "
+        "`tests/infra/test_bedrock.py` holds it."
+    ),
+}
 SECURITY_HUB = (
     _control("S3.2", "no bucket is readable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
     _control("S3.3", "no bucket is writable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
@@ -164,13 +174,15 @@ _LOOKS_AT: dict[str, tuple[str, ...]] = {
     "capture-key": ("AWS::SageMaker::EndpointConfig",),
     "endpoint-update": ("AWS::SageMaker::Endpoint",),
     "model-source": ("AWS::SageMaker::Model",),
+    "invoked-through-guardrail": (_POLICY,),
+    "guardrail-version": ("AWS::Bedrock::Guardrail",),
 }
 _RULES = tuple(
     Control(
         id=rule.name,
         asks=f"never: {rule.description[0].lower()}{rule.description[1:].rstrip('.')}",
         kinds=_LOOKS_AT[rule.name],
-        absent=_NO_ENDPOINT if set(_LOOKS_AT[rule.name]) <= set(_SERVED) else "",
+        absent=_ABSENT.get(_LOOKS_AT[rule.name][0], ""),
     )
     for rule in (*RULES, RETAIN)
 )

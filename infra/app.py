@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from aws_cdk import App
 
+from infra.stacks.bedrock import Bedrock
 from infra.stacks.data_lake import DataLake
 from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
@@ -36,6 +37,8 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     platform = Platform(app, deployment)
     pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
     stacks += [platform, pipeline]
+    if settings.bedrock.enabled:
+        stacks.append(Bedrock(app, deployment, lake=lake))
     for recipe in deployment.recipes:
         if package := served_package(settings, recipe):
             stacks.append(

@@ -95,6 +95,25 @@ BROKEN = {
     "model-source": _resource(
         "SageMaker::Model", PrimaryContainer={"Image": "1.dkr.ecr.us-east-1.amazonaws.com/x:latest"}
     ),
+    "invoked-through-guardrail": _resource(
+        "IAM::ManagedPolicy",
+        PolicyDocument={
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "bedrock:InvokeModel",
+                    "Resource": "arn:aws:bedrock:us-east-1:111122223333:imported-model/x",
+                }
+            ],
+        },
+    ),
+    "guardrail-version": _resource(
+        "Bedrock::Guardrail",
+        Name="x",
+        BlockedInputMessaging="no",
+        BlockedOutputsMessaging="no",
+    ),
     "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/AWSGlueServiceRole]": _resource(
         "IAM::Role", **ROLE, ManagedPolicyArns=["arn:aws:iam::aws:policy/AWSGlueServiceRole"]
     ),

@@ -34,6 +34,7 @@ serving:
   min_instances: {least}
   max_instances: 4
 """
+BEDROCK = 'bedrock: {enabled: true, models: ["amazon.nova-micro-v1:0"]}\n'
 TO_PROD = 'promotion: {target: {environment: prod, account: "444455556666"}}\n'
 FROM_DEV = 'promotion: {source: {environment: dev, account: "111122223333"}}\n'
 VARIANTS = {
@@ -44,7 +45,8 @@ VARIANTS = {
     "serving": (
         "dev",
         DEV
-        + "lake_formation: {account_stack: true}\nbedrock: {enabled: true}\n"
+        + "lake_formation: {account_stack: true}\n"
+        + BEDROCK
         + TO_PROD
         + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
     ),

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from sashiko.core.yaml_models import Frozen, Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
+from sashiko.settings.bedrock import BedrockSection
 from sashiko.settings.jobs import JobsSection
 from sashiko.settings.sections import (
     AlertsSection,
-    BedrockSection,
     BiasSection,
     BudgetSection,
     EnvironmentName,

@@ -158,13 +158,3 @@ class PromotionSection(Frozen):
 
     source: Neighbour | None
     target: Neighbour | None
-
-
-class BedrockSection(Frozen):
-    """Approved causal LMs on Amazon Bedrock, behind a guardrail.
-
-    Attributes:
-        enabled: whether the stack `Bedrock` is deployed; `sashiko model import` needs it.
-    """
-
-    enabled: bool

@@ -8,6 +8,7 @@ from sashiko.settings.environment import Settings
 
 DESCRIPTIONS: Mapping[Role, str] = {
     "approver": "Person: approves or rejects model packages",
+    "bedrock-import": "Bedrock: reads the folder of a model that it imports",
     "bias-evaluator": "Jobs: measure bias; read sensitive columns",
     "break-glass": "Person: reads the lake's objects in an emergency",
     "broker": "Jobs: take the snapshot of columns that may be trained on",
@@ -107,6 +108,7 @@ REGISTER = ("sagemaker:CreateModelPackage",)
 APPROVE = ("sagemaker:UpdateModelPackage",)
 NEVER: Mapping[Role, tuple[str, ...]] = {
     "approver": (*REGISTER, *JOBS, *_LAKE, "iam:PassRole"),
+    "bedrock-import": ("sagemaker:*", *_LAKE, "s3:PutObject*", "iam:PassRole"),
     "bias-evaluator": (*REGISTER, *APPROVE, *JOBS),
     "break-glass": (*REGISTER, *APPROVE, *JOBS, "iam:PassRole"),
     "broker": (*REGISTER, *APPROVE, *JOBS),

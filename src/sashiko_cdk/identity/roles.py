@@ -123,6 +123,7 @@ def _trust(settings: Settings, role: Role) -> iam.IPrincipal:
         return iam.CompositePrincipal(service(settings, "lakeformation"), service(settings, "glue"))
     name_prefix = prefix(settings)
     others: dict[Role, tuple[str, str]] = {
+        "bedrock-import": ("bedrock", "model-import-job/*"),
         **dict.fromkeys(FLOWS, ("states", f"stateMachine:{name_prefix}-*")),
         "etl": ("glue", f"job/{name_prefix}-*"),
         "event-router": ("events", f"rule/{name_prefix}-*"),

@@ -7,7 +7,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
 from sashiko.aws.resources.monitor_places import DECISIONS, FOLDER
-from sashiko.aws.resources.names import MODELS, Bucket, Role, SnapshotView
+from sashiko.aws.resources.names import IMPORTS, MODELS, Bucket, Role, SnapshotView
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED, registering
 from sashiko_cdk.lake.domain_key import DomainKey
@@ -90,6 +90,10 @@ def add_buckets(
     )
     # A version in the registry points there: only the roles that register may write its files.
     artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
+    if stack.settings.bedrock.enabled:
+        # A job of Bedrock's imports what lies there: its name is its content's digest.
+        artifacts.only("endpoint-deployer", actions=["s3:PutObject"], prefix=f"{IMPORTS}/")
+        artifacts.write_once(prefix=f"{IMPORTS}/")
     share_models(artifacts, ml_key, settings=stack.settings)
     for keys in STAGED:
         artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))

@@ -12,12 +12,19 @@ from aws_cdk import (
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
-from sashiko_cdk.security_rules import iam, lake_formation, network, serving, stores
+from sashiko_cdk.security_rules import bedrock, iam, lake_formation, network, serving, stores
 from sashiko_cdk.security_rules.acknowledge import PLUGIN
 from sashiko_cdk.security_rules.rule import Finding, Rule
 from sashiko_cdk.security_rules.template import read_resources
 
-RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES, *serving.RULES)
+RULES = (
+    *iam.RULES,
+    *stores.RULES,
+    *lake_formation.RULES,
+    *network.RULES,
+    *serving.RULES,
+    *bedrock.RULES,
+)
 
 
 def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:

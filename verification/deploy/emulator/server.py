@@ -28,6 +28,7 @@ def serve(account: str) -> BaseWSGIServer:
 
     from .clients import client_maker
     from .services import catalog, cloudformation, endpoint_services, functions, s3, sight
+    from .services.bedrock import Bedrock
     from .services.cloudtrail import CloudTrail
     from .services.codebuild import CodeBuild
     from .services.glue import Glue
@@ -41,6 +42,10 @@ def serve(account: str) -> BaseWSGIServer:
     server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
     url = f"http://127.0.0.1:{server.port}"
     clients = client_maker(url)
+
+    @cache
+    def bedrock(region: str) -> Bedrock:
+        return Bedrock(account, region)
 
     @cache
     def codebuild(region: str) -> CodeBuild:
@@ -64,6 +69,7 @@ def serve(account: str) -> BaseWSGIServer:
     cloudformation.install(account, clients)
     functions.install(url)
     services = {
+        "bedrock": bedrock,
         "cloudtrail": lambda _: CloudTrail(),
         "codebuild": codebuild,
         "glue": glue,

@@ -13,6 +13,7 @@ Role = Literal[
     "approver",
     "bias-evaluator",
     "break-glass",
+    "bedrock-import",
     "broker",
     "data-scientist",
     "deployer",
@@ -171,6 +172,11 @@ def exploration_workgroup_name(settings: Settings) -> str:
 def etl_name(settings: Settings, table: str) -> str:
     """Names the Glue job that loads a table, and its data quality ruleset."""
     return f"{prefix(settings)}-etl-{table}"
+
+
+def guardrail_name(settings: Settings) -> str:
+    """Names the guardrail that imported models are invoked through."""
+    return f"{prefix(settings)}-models"
 
 
 def alerts_topic_name(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Wsgi = Callable[..., Iterable[bytes]]
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -24,6 +24,14 @@ class Service(Protocol):
     """A back end: the operations that it takes over, by their names in the service's API."""
 
     operations: dict[str, Handler]
+
+
+@runtime_checkable
+class RestService(Service, Protocol):
+    """A back end whose operations are methods and paths."""
+
+    def route(self, method: str, path: str, query: str) -> tuple[str, dict[str, str]]:
+        """Returns the operation of a request, and what its path and query say."""
 
 
 class Front:
@@ -49,9 +57,9 @@ class Front:
         scope = environ.get("HTTP_AUTHORIZATION", "").partition(",")[0].split("/")
         if len(scope) != 5 or scope[3] not in self._services:
             return self._moto(environ, start_response)
-        target = environ.get("HTTP_X_AMZ_TARGET") or environ.get("PATH_INFO", "")
-        operation = target.replace("/", ".").rsplit(".", 1)[-1]
-        handler = self._services[scope[3]](scope[2]).operations.get(operation)
+        service = self._services[scope[3]](scope[2])
+        operation, given = _operation(service, environ)
+        handler = service.operations.get(operation)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         headers = [("Content-Type", "application/x-amz-json-1.1")]
         try:
@@ -60,10 +68,19 @@ class Front:
             if handler is None:
                 environ["wsgi.input"] = io.BytesIO(body)
                 return self._moto(environ, start_response)
-            answer, status = handler(json.loads(body or b"{}")) or {}, "200 OK"
+            answer, status = handler(given | json.loads(body or b"{}")) or {}, "200 OK"
         except ServiceError as error:
             answer, status = {"__type": error.code, "Message": str(error)}, "400 Bad Request"
             answer["message"] = str(error)
             headers.append(("x-amzn-errortype", error.code))
         start_response(status, headers)
         return [json.dumps(answer).encode()]
+
+
+def _operation(service: Service, environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Returns a request's operation, and what of its arguments is in path and query."""
+    path = environ.get("PATH_INFO", "")
+    if isinstance(service, RestService):
+        return service.route(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""))
+    target = environ.get("HTTP_X_AMZ_TARGET") or path
+    return target.replace("/", ".").rsplit(".", 1)[-1], {}

@@ -4,6 +4,7 @@ from ..engine import schema
 from ..engine.resources import register, register_family
 from . import (
     athena,
+    bedrock,
     budgets,
     cdk,
     cloudwatch,
@@ -31,8 +32,8 @@ from . import (
 )
 
 _SERVICES = (
-    athena, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue, hosting,
-    iam, kms, lake_formation, logs, s3, sagemaker, scaling, security_groups, sns, sqs, ssm,
+    athena, bedrock, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue,
+    hosting, iam, kms, lake_formation, logs, s3, sagemaker, scaling, security_groups, sns, sqs, ssm,
     step_functions, vpc,
 )  # fmt: skip
 

@@ -10,6 +10,8 @@ from sashiko.aws.operations.templates import Resource, Templates
 # Type -> what is billed by use.
 BY_USE: Mapping[str, str] = {
     "AWS::Athena::WorkGroup": "each query, by the data that it scans",
+    "AWS::Bedrock::ApplicationInferenceProfile": "each answer of its model, by the token",
+    "AWS::Bedrock::Guardrail": "each text that it reads, by its length",
     "AWS::CodeBuild::Project": "each build, by the minute",
     "AWS::EC2::FlowLog": "what it writes",
     "AWS::ECR::Repository": "what its images take up",
@@ -27,6 +29,7 @@ BY_USE: Mapping[str, str] = {
 # Types that are never billed: rules, permissions, descriptions.
 FREE = frozenset(
     {
+        "AWS::Bedrock::GuardrailVersion",
         "AWS::Budgets::Budget",
         "AWS::EC2::RouteTable",
         "AWS::EC2::SecurityGroup",

@@ -1,0 +1,46 @@
+"""What approved causal LMs need on Amazon Bedrock: a guardrail, a key, roles' rights, profiles."""
+
+from aws_cdk import CfnOutput
+from constructs import Construct
+
+from infra.stacks.data_lake import DataLake
+from sashiko_cdk.bedrock.model_access import ModelAccess
+from sashiko_cdk.bedrock.model_guardrail import ModelGuardrail
+from sashiko_cdk.bedrock.model_profiles import ModelProfiles
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.lake.domain_key import DomainKey
+from sashiko_cdk.stack import EnvironmentStack
+
+
+class Bedrock(EnvironmentStack):
+    """The imported models themselves are `sashiko model import`'s: CloudFormation has none."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, *, lake: DataLake) -> None:
+        """Makes what an import and an invocation need; `lake` has the key of the artifacts."""
+        super().__init__(
+            scope,
+            "Bedrock",
+            deployment,
+            stateful=True,
+            description="Guardrail, key, inference profiles and permissions on Amazon Bedrock",
+        )
+        settings = self.settings
+        key = DomainKey(
+            self, "Key", settings=settings, domain="bedrock", removal_policy=self.removal_policy
+        )
+        guardrail = ModelGuardrail(
+            self, "Rules", settings=settings, removal_policy=self.removal_policy
+        )
+        profiles = ModelProfiles(self, "Profiles", settings=settings)
+        ModelAccess(
+            self,
+            "Access",
+            settings=settings,
+            artifacts_key_arn=lake.key_arns["ml"],
+            models_key_arn=key.key_arn,
+            guardrail_arn=guardrail.arn,
+            profile_arns=profiles.arns,
+        )
+        # What a request to an imported model names.
+        CfnOutput(self, "GuardrailId", value=guardrail.guardrail_id)
+        CfnOutput(self, "GuardrailVersion", value=guardrail.version)

@@ -1,0 +1,166 @@
+"""The stack `Bedrock`: a guardrail with a version, a key, and who may import, read and invoke."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sashiko.aws.bedrock.import_job import IMPORTED_BY
+from tests.infra.variants import resources, some, templates_of
+
+MODEL = "arn:aws:bedrock:us-east-1:111122223333:imported-model/*"
+Statement = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def stack() -> dict[str, Any]:
+    return templates_of("serving")["Bedrock"]
+
+
+def statements(stack: dict[str, Any], role: str) -> list[Statement]:
+    """What the stack lets a role do."""
+    return [
+        statement
+        for policy in some(stack, "AWS::IAM::ManagedPolicy").values()
+        if policy["Properties"]["Roles"] == [f"sashiko-dev-{role}"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def allowing(stack: dict[str, Any], role: str, action: str) -> list[Statement]:
+    return [item for item in statements(stack, role) if action in listed(item["Action"])]
+
+
+def test_an_environment_that_does_not_ask_for_it_has_none_of_it() -> None:
+    templates = templates_of("dev")
+    assert "Bedrock" not in templates
+    assert "AWS::Bedrock" not in json.dumps(templates)
+    assert "/bedrock/*" not in json.dumps(templates["DataLake"])
+
+
+def test_prompt_attacks_are_blocked_and_a_complaints_personal_data_are_left_as_judged(
+    stack: dict[str, Any],
+) -> None:
+    (guardrail,) = some(stack, "AWS::Bedrock::Guardrail").values()
+    rules = guardrail["Properties"]
+    assert rules["ContentPolicyConfig"]["FiltersConfig"] == [
+        {"Type": "PROMPT_ATTACK", "InputStrength": "HIGH", "OutputStrength": "NONE"}
+    ]
+    entities = rules["SensitiveInformationPolicyConfig"]["PiiEntitiesConfig"]
+    assert {"EMAIL", "NAME", "PHONE"} <= {item["Type"] for item in entities}
+    assert {(item["InputAction"], item["OutputAction"]) for item in entities} == {
+        ("NONE", "ANONYMIZE")
+    }
+
+
+def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(
+    stack: dict[str, Any],
+) -> None:
+    ((name, version),) = some(stack, "AWS::Bedrock::GuardrailVersion").items()
+    ((guardrail, _),) = resources(stack, "AWS::Bedrock::Guardrail").items()
+    assert version["Properties"]["GuardrailIdentifier"] == {
+        "Fn::GetAtt": [guardrail, "GuardrailId"]
+    }
+    assert stack["Outputs"]["GuardrailVersion"]["Value"] == {"Fn::GetAtt": [name, "Version"]}
+
+
+def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack: dict[str, Any]) -> None:
+    (profile,) = some(stack, "AWS::Bedrock::ApplicationInferenceProfile").values()
+    properties = profile["Properties"]
+    model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"
+    assert properties["ModelSource"] == {"CopyFrom": model}
+    assert {(tag["Key"], tag["Value"]) for tag in properties["Tags"]} == {
+        ("project", "sashiko"),
+        ("environment", "dev"),
+    }
+
+
+def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack: dict[str, Any]) -> None:
+    everybody = [
+        statement
+        for policy in some(stack, "AWS::IAM::ManagedPolicy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "bedrock:InvokeModel" in listed(statement["Action"])
+        and MODEL in listed(statement["Resource"])
+    ]
+    (statement,) = everybody
+    assert statement in statements(stack, "data-scientist")
+    (through,) = statement["Condition"]["ArnLike"].items()
+    assert through[0] == "bedrock:GuardrailIdentifier"
+    assert statement["Condition"]["StringEquals"] == {
+        "aws:ResourceTag/project": "sashiko",
+        "aws:ResourceTag/environment": "dev",
+    }
+
+
+def test_the_models_that_are_asked_are_named(stack: dict[str, Any]) -> None:
+    (asked,) = [
+        item
+        for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
+        if MODEL not in listed(item["Resource"])
+    ]
+    named = [item for item in asked["Resource"] if isinstance(item, str)]
+    assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
+
+
+def test_bedrock_reads_what_is_uploaded_for_it_and_nothing_else(stack: dict[str, Any]) -> None:
+    own = statements(stack, "bedrock-import")
+    assert {action for item in own for action in listed(item["Action"])} == {
+        "kms:Decrypt",
+        "s3:GetObject",
+        "s3:ListBucket",
+    }
+    (reads,) = allowing(stack, "bedrock-import", "s3:GetObject")
+    assert reads["Resource"].endswith("-artifacts-111122223333-us-east-1/bedrock/*")
+    identity = templates_of("serving")["Identity"]
+    (role,) = [
+        item["Properties"]
+        for item in some(identity, "AWS::IAM::Role").values()
+        if item["Properties"]["RoleName"] == "sashiko-dev-bedrock-import"
+    ]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "bedrock.amazonaws.com"}
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "111122223333"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:bedrock:us-east-1:111122223333:model-import-job/*"},
+    }
+
+
+def test_who_imports_verifies_signatures_and_hands_bedrock_its_own_role_alone(
+    stack: dict[str, Any],
+) -> None:
+    (passing,) = allowing(stack, IMPORTED_BY, "iam:PassRole")
+    assert passing["Resource"] == "arn:aws:iam::111122223333:role/sashiko-dev-bedrock-import"
+    assert passing["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}
+    }
+    (verifying,) = allowing(stack, IMPORTED_BY, "kms:Verify")
+    conditions = verifying["Condition"]["StringEquals"]
+    assert conditions["kms:RequestAlias"] == "alias/sashiko-dev-signing"
+    writes = allowing(stack, IMPORTED_BY, "s3:PutObject")
+    assert [item["Resource"].rpartition("-us-east-1/")[2] for item in writes] == ["bedrock/*"]
+    (deleting,) = allowing(stack, IMPORTED_BY, "bedrock:DeleteImportedModel")
+    assert deleting["Condition"]["StringEquals"]["aws:ResourceTag/environment"] == "dev"
+
+
+def test_nobody_else_writes_there_and_nothing_is_written_over() -> None:
+    lake = templates_of("serving")["DataLake"]
+    denials = [
+        statement["Condition"]
+        for policy in some(lake, "AWS::S3::BucketPolicy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Action"] == "s3:PutObject"
+        and "/bedrock/*" in json.dumps(statement["Resource"])
+    ]
+    writer = f"arn:aws:iam::111122223333:role/sashiko-dev-{IMPORTED_BY}"
+    assert {"ArnNotEquals": {"aws:PrincipalArn": writer}} in [
+        {"ArnNotEquals": {"aws:PrincipalArn": one}}
+        for item in denials
+        for one in listed(item.get("ArnNotEquals", {}).get("aws:PrincipalArn", []))
+    ]
+    assert {"Null": {"s3:if-none-match": "true"}} in denials
