@@ -30,7 +30,7 @@ _QUALITY = ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_
 _NAMES = ("accuracy", "balanced accuracy", "F1", "AUC", "calibration error")
 _PLOT = (
     "Vertical lines: 95 % intervals over the same test rows and resamples. Star: chosen; hollow: "
-    "dropped, as it fails a must."
+    "dropped, as it fails a must. Candidates of the same cost stand side by side."
 )
 
 

@@ -1,6 +1,7 @@
 """Quality against cost: a point per candidate."""
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 640, 400
 _ROOM = 3.0  # beyond the lowest and the highest cost, as a factor
+_BESIDE = 1.1  # between candidates of the same cost, as a factor
 
 
 def quality_against_cost(record: SelectionRecord) -> Markup:
@@ -31,8 +33,11 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
     unknown = high * math.sqrt(_ROOM)
     with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
         axes.set_xscale("log")
+        beside: Counter[float | None] = Counter()
         for item in items:
-            _point(axes, item, metric, x=item.cost.usd or unknown)
+            place = beside[item.cost.usd]
+            beside[item.cost.usd] += 1
+            _point(axes, item, metric, x=(item.cost.usd or unknown) * _BESIDE**place, place=place)
         right = high
         if any(not item.cost.usd for item in items):
             axes.axvline(high, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -53,7 +58,7 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
         return svg.to_svg(axes, name="selection", alt=alt)
 
 
-def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float) -> None:
+def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place: int) -> None:
     """Draws a candidate: a star if it is chosen, hollow if it is dropped."""
     figure = item.metrics[metric]
     if figure.value is None:
@@ -64,4 +69,5 @@ def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float) -> Non
     axes.plot(x, figure.value, linestyle="none", marker="*" if chosen else "o",
               markersize=17 if chosen else 9, markeredgecolor=svg.INK, markeredgewidth=1.2,
               markerfacecolor="#ffd24d" if chosen else "none" if dropped else svg.DARK)  # fmt: skip
-    axes.annotate(item.name, (x, figure.value), xytext=(9, 6), textcoords="offset points")
+    height = -14 if place % 2 else 6
+    axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")

@@ -17,9 +17,9 @@ from sashiko.settings.causal import TEXT_PLACEHOLDER
 
 FIELD = "answer"  # of the structured output
 TOOL = "give_answer"
-# A token is at least one byte of the text, in every tokenizer that we know of; what a provider puts
-# around it (its chat template, the tool's description) is not in the body. Anthropic's largest
-# system prompt for tools is 700 tokens: https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview
+# A token is at least one byte of the text, in every tokenizer that we know of. What a provider puts
+# around it (its chat template, a prompt for tools) is not in the body: Anthropic lists up to 530
+# tokens, https://platform.claude.com/docs/en/docs/tool-use-pricing-and-tokens.
 _AROUND = 1_000
 
 
