@@ -48,6 +48,8 @@ THROUGH = {
 CONTEXT = {"AWS::Lambda::Function": f"{_ASSETS}/some.zip"}
 # What is made with its tags, under an id that nobody knows before.
 WITHOUT_ID = {
+    "AWS::Bedrock::ApplicationInferenceProfile": {"bedrock:TagResource"},
+    "AWS::Bedrock::Guardrail": {"bedrock:CreateGuardrail", "bedrock:TagResource"},
     "AWS::KMS::Key": {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"},
     "AWS::SageMaker::MlflowApp": {"sagemaker:AddTags", "sagemaker:CreateMlflowApp"},
 }
@@ -57,11 +59,16 @@ READ_ALONE = {("AWS::SageMaker::Model", "model-package"): "sagemaker:DescribeMod
     for kind in ("database", "rootcatalog", "table")
 }
 # Of which the Service Authorization Reference does not say that it has tags.
-ALSO_ON = {("AWS::Glue::DataQualityRuleset", "glue:GetTags"): "dataQualityRuleset"}
+ALSO_ON = {
+    ("AWS::Bedrock::Guardrail", "bedrock:CreateGuardrail"): "guardrail",
+    ("AWS::Glue::DataQualityRuleset", "glue:GetTags"): "dataQualityRuleset",
+}
 WITHOUT_REGION = {"iam", "route53"}
 # Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
 EVERYTHING = "everything"
 
+_GUARDRAIL = "arn:aws:bedrock:{here}:guardrail/some"
+_PROFILE = "arn:aws:bedrock:{here}:application-inference-profile/some"
 _GLUE = "arn:aws:glue:{here}"
 _CATALOG = {
     "rootcatalog": f"{_GLUE}:catalog",
@@ -84,6 +91,12 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::ApplicationAutoScaling::ScalingPolicy": {
         "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some",
     },
+    "AWS::Bedrock::ApplicationInferenceProfile": {
+        "application-inference-profile": _PROFILE,
+        "foundation-model": "arn:aws:bedrock:{region}::foundation-model/some",
+    },
+    "AWS::Bedrock::Guardrail": {"guardrail": _GUARDRAIL},
+    "AWS::Bedrock::GuardrailVersion": {"guardrail": _GUARDRAIL},
     "AWS::CloudWatch::Dashboard": {
         "dashboard": "arn:aws:cloudwatch::{account}:dashboard/{DashboardName}"
     },

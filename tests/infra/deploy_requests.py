@@ -272,12 +272,18 @@ def _boundary(variant: str, kind: str, resource: Resource) -> str:
 
 
 def _tags(variant: str, resource: Resource) -> list[tuple[str, str]]:
-    """A resource's tags; an alias is about the key that it is of."""
+    """A resource's tags; an alias is about its key, a guardrail's version about the guardrail."""
     if target := resource.properties.get("TargetKeyId"):
         (resource,) = [
             key
             for key in _of_type(variant, "AWS::KMS::Key")
             if target == f"<{key.stack}.{key.logical_id}.Arn>"
+        ]
+    if of := resource.properties.get("GuardrailIdentifier"):
+        (resource,) = [
+            guardrail
+            for guardrail in _of_type(variant, "AWS::Bedrock::Guardrail")
+            if of == f"<{guardrail.stack}.{guardrail.logical_id}.GuardrailId>"
         ]
     tags = resource.properties.get("Tags", [])
     return [*tags.items()] if isinstance(tags, dict) else [(t["Key"], t["Value"]) for t in tags]
