@@ -37,7 +37,7 @@ def select(
     Exits with 3 if no candidate is chosen.
     """
     from sashiko.aws.operations.cost.prices import read_prices
-    from sashiko.selection.bedrock import open_asker
+    from sashiko.selection.bedrock import open_responder
     from sashiko.selection.file import load_selection, recording_path
     from sashiko.selection.page import write_selection_page
     from sashiko.selection.record import write_selection
@@ -55,9 +55,9 @@ def select(
     known, command = read_prices(settings, own=prices), _command(file, prices, home)
     path = recording_path(selection, file)
     try:
-        with open_asker(selection, path, known, record=record, command=command) as asker:
+        with open_responder(selection, path, known, record=record, command=command) as responder:
             result = run_selection(
-                selection, settings, known, asker=asker, home=home, command=command
+                selection, settings, known, responder=responder, home=home, command=command
             )
     except KeyboardInterrupt:
         print("interrupted; the same command takes up where it left off", file=sys.stderr)

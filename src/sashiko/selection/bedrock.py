@@ -21,14 +21,14 @@ from sashiko.selection.geography import Travel, travel_of
 from sashiko.selection.local import Bench
 from sashiko.selection.record import Answers, Cost, Latency
 from sashiko.selection.rows import JudgedRows, refuse_classified
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from sashiko.steps.scored_splits import Split
 
 _MIDDLE = 0.5  # between a negative decision, 0, and a positive one, 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class Responder:
     """Answers requests from a recording; with a ledger, it records those that are missing."""
 
     selection: Selection
@@ -37,7 +37,7 @@ class Asker:
     prices: Prices
     command: str  # that repeats the selection
 
-    def ask(self, requests: Sequence[Request], candidate: BedrockCandidate) -> list[Line]:
+    def answer(self, requests: Sequence[Request], candidate: BedrockCandidate) -> list[Line]:
         """Returns the answers of requests, in their order.
 
         Raises:
@@ -56,9 +56,9 @@ class Asker:
 
 
 @contextmanager
-def open_asker(
+def open_responder(
     selection: Selection, path: Path, prices: Prices, *, record: bool, command: str
-) -> Iterator[Asker | None]:
+) -> Iterator[Responder | None]:
     """Opens the recording of a selection; None if it has no candidate of Bedrock.
 
     Args:
@@ -78,7 +78,7 @@ def open_asker(
         return
     recording = Recording(path)
     if not record:
-        yield Asker(
+        yield Responder(
             selection=selection, recording=recording, ledger=None, prices=prices, command=command
         )
         return
@@ -86,12 +86,14 @@ def open_asker(
     with recording.writing():
         for model, tokens in recording.spent():
             ledger.spend(tokens, prices.tokens.get(model))
-        yield Asker(
+        yield Responder(
             selection=selection, recording=recording, ledger=ledger, prices=prices, command=command
         )
 
 
-def bedrock_candidate(name: str, candidate: BedrockCandidate, bench: Bench, asker: Asker) -> Scored:
+def bedrock_candidate(
+    name: str, candidate: BedrockCandidate, bench: Bench, responder: Responder
+) -> CandidateScores:
     """Takes a model's decisions on the test rows from its answers.
 
     Nothing is sent where a text could be processed in a geography that the selection does not
@@ -107,10 +109,10 @@ def bedrock_candidate(name: str, candidate: BedrockCandidate, bench: Bench, aske
     _check_labels(name, candidate, rows)
     allowed = bench.selection.musts.geographies
     if travel.geography and travel.geography not in allowed:
-        return _unasked(name, candidate, travel)
+        return _dropped_candidate(name, candidate, travel)
     examples = draw_examples(candidate, rows.train, rows.labels, seed=rows.recipe.evaluate.seed)
     requests = [make_request(candidate, text, examples) for text in rows.test.texts]
-    lines = asker.ask(requests, candidate)
+    lines = responder.answer(requests, candidate)
     readings = [_read(line, candidate) for line in lines]
     positive = candidate.prompt.answers[rows.labels[1]]
     fallback = float(candidate.unanswered == rows.labels[1])
@@ -119,15 +121,15 @@ def bedrock_candidate(name: str, candidate: BedrockCandidate, bench: Bench, aske
 
     def score(texts: Sequence[str]) -> Sequence[float | None]:
         attacked = [make_request(candidate, text, examples) for text in texts]
-        answered = (_read(line, candidate) for line in asker.ask(attacked, candidate))
+        answered = (_read(line, candidate) for line in responder.answer(attacked, candidate))
         return [
             float(item.answer == positive) if item.meaning == "answer" else None
             for item in answered
         ]
 
     negative = candidate.prompt.answers[rows.labels[0]]
-    answers = _answers(lines, readings, hand_made=asker.recording.hand_made)
-    return Scored(
+    answers = _answers(lines, readings, hand_made=responder.recording.hand_made)
+    return CandidateScores(
         name=name,
         kind="bedrock",
         what=_what(candidate),
@@ -138,7 +140,7 @@ def bedrock_candidate(name: str, candidate: BedrockCandidate, bench: Bench, aske
         if answers.hand_made
         else bench.injection(score, model, answers=(negative, positive)),
         latency=None if answers.hand_made else _latency(lines),
-        cost=_cost(candidate, answers, rows=len(lines), prices=asker.prices),
+        cost=_cost(candidate, answers, rows=len(lines), prices=responder.prices),
         licence=candidate.licence,
         travel=travel,
         answers=answers,
@@ -173,8 +175,8 @@ def _check_labels(name: str, candidate: BedrockCandidate, rows: JudgedRows) -> N
         )
 
 
-def _unasked(name: str, candidate: BedrockCandidate, travel: Travel) -> Scored:
-    return Scored(
+def _dropped_candidate(name: str, candidate: BedrockCandidate, travel: Travel) -> CandidateScores:
+    return CandidateScores(
         name=name,
         kind="bedrock",
         what=_what(candidate),

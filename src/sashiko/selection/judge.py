@@ -17,7 +17,7 @@ from sashiko.pipeline.sweep.validation import Validation
 from sashiko.selection.file import Selection
 from sashiko.selection.record import CandidateRecord
 from sashiko.selection.rows import JudgedRows
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.settings.recipe import Recipe
@@ -30,7 +30,7 @@ _RATIO = "DI"  # of every group, whether gated or not
 
 
 def judge(
-    scored: Scored, rows: JudgedRows, selection: Selection, *, licences: tuple[str, ...]
+    scored: CandidateScores, rows: JudgedRows, selection: Selection, *, licences: tuple[str, ...]
 ) -> CandidateRecord:
     """Computes a candidate's figures; intervals of all candidates use the same resamples.
 
@@ -117,7 +117,7 @@ def _bias(bias: Sequence[BiasEstimate], recipe: Recipe) -> Iterator[Check]:
         yield check.model_copy(update={"try_": ""})  # the advice is for the recipe of the rows
 
 
-def _geography(scored: Scored, selection: Selection) -> Check:
+def _geography(scored: CandidateScores, selection: Selection) -> Check:
     allowed, travel = selection.musts.geographies, scored.travel
     passed = not travel.geography or travel.geography in allowed
     names = ", ".join(allowed) or "none"
@@ -125,7 +125,7 @@ def _geography(scored: Scored, selection: Selection) -> Check:
     return Check(name="geography", passed=passed, reason=reason)
 
 
-def _licence(scored: Scored, licences: tuple[str, ...]) -> Check:
+def _licence(scored: CandidateScores, licences: tuple[str, ...]) -> Check:
     if scored.licence is None:
         return Check(name="licence", passed=True, reason="made of your rows alone")
     passed = scored.licence in licences

@@ -19,7 +19,7 @@ from sashiko.pipeline.scores import cached_scores
 from sashiko.selection.file import Selection, VersionCandidate
 from sashiko.selection.rows import JudgedRows
 from sashiko.selection.runs import COMPILE, PREPARE, WEIGHTS, Runs
-from sashiko.selection.scored import Scored, instance_cost, time_requests
+from sashiko.selection.scores import CandidateScores, instance_cost, time_requests
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.settings.environment import Settings
 from sashiko.settings.quality import EvaluateSection
@@ -52,7 +52,7 @@ class Bench:
         return measure_injection(section, score, self.rows.test.texts, model, answers=answers)
 
 
-def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
+def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores:
     """Fits the linear baseline of a recipe, with its weights and its threshold's policy.
 
     Raises:
@@ -74,7 +74,7 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
     decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
     scores = ModelScores(model.scores(bench.rows.test.texts), decision.threshold)
     latency = time_requests(lambda text: model.scores([text]), bench.rows.test.texts)
-    return Scored(
+    return CandidateScores(
         name=name,
         kind="linear",
         what=f"TF-IDF and logistic regression on {len(train.keys):,} rows of {recipe.name}",
@@ -90,7 +90,7 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
     )
 
 
-def recipe_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
+def recipe_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores:
     """Trains a recipe's model, or takes it from the cache, at the threshold of its own policy.
 
     Raises:
@@ -117,7 +117,7 @@ def recipe_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
 
 def version_candidate(
     name: str, candidate: VersionCandidate, recipe: Recipe, bench: Bench
-) -> Scored:
+) -> CandidateScores:
     """Takes a registered version at its own threshold.
 
     Raises:
@@ -154,7 +154,7 @@ def _artifact_candidate(
     run: RunRecord,
     kind: Literal["recipe", "version"],
     what: str,
-) -> Scored:
+) -> CandidateScores:
     """Scores the test rows with an artifact, and measures it."""
     rows = bench.rows
     model = ModelScores(
@@ -170,7 +170,7 @@ def _artifact_candidate(
         injection = bench.injection(
             artifact_scorer(artifact), model, answers=_answers(recipe, rows.labels)
         )
-    return Scored(
+    return CandidateScores(
         name=name,
         kind=kind,
         what=what,

@@ -9,7 +9,7 @@ from sashiko.aws.operations.cost.prices import Prices
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.pipeline.runner.record import new_run_id
-from sashiko.selection.bedrock import Asker, bedrock_candidate
+from sashiko.selection.bedrock import Responder, bedrock_candidate
 from sashiko.selection.file import BedrockCandidate, Selection, VersionCandidate
 from sashiko.selection.geography import check_geographies
 from sashiko.selection.judge import judge
@@ -23,7 +23,7 @@ from sashiko.selection.record import CandidateRecord, SelectionRecord
 from sashiko.selection.rows import read_rows, refuse_other_text
 from sashiko.selection.rule import choose
 from sashiko.selection.runs import Runs, needed_runs
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
@@ -33,7 +33,7 @@ def run_selection(
     settings: Settings,
     prices: Prices,
     *,
-    asker: Asker | None,
+    responder: Responder | None,
     home: Path,
     command: str,
 ) -> SelectionRecord:
@@ -43,7 +43,7 @@ def run_selection(
         selection: the file.
         settings: the environment, of tier `local`.
         prices: of its region.
-        asker: answers for the candidates of Bedrock; None if there are none.
+        responder: answers for the candidates of Bedrock; None if there are none.
         home: the folder of all local state.
         command: the command line that repeats it.
 
@@ -76,7 +76,7 @@ def run_selection(
     order = sorted(selection.candidates, key=lambda name: name in recipes)
     for number, name in enumerate(order, start=1):
         print(f"candidate {name} ({number} of {len(order)})", file=sys.stderr)
-        scored = _score(name, recipes, bench, asker)
+        scored = _score(name, recipes, bench, responder)
         if scored.model is not None:
             models[name] = scored.model
         records[name] = judge(scored, rows, selection, licences=licences)
@@ -103,12 +103,14 @@ def run_selection(
     )
 
 
-def _score(name: str, recipes: Mapping[str, Recipe], bench: Bench, asker: Asker | None) -> Scored:
+def _score(
+    name: str, recipes: Mapping[str, Recipe], bench: Bench, responder: Responder | None
+) -> CandidateScores:
     candidate = bench.selection.candidates[name]
     if isinstance(candidate, BedrockCandidate):
-        if asker is None:
+        if responder is None:
             raise RuntimeError("a candidate of Bedrock needs a recording")
-        return bedrock_candidate(name, candidate, bench, asker)
+        return bedrock_candidate(name, candidate, bench, responder)
     if isinstance(candidate, VersionCandidate):
         return version_candidate(name, candidate, recipes[name], bench)
     if candidate.kind == "linear":

@@ -15,7 +15,7 @@ from typing import Any
 
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.pipeline.project import HOME
-from sashiko.selection.bedrock import open_asker
+from sashiko.selection.bedrock import open_responder
 from sashiko.selection.file import load_selection, recording_path
 from sashiko.selection.run import run_selection
 from sashiko.settings.environment import load_settings
@@ -41,9 +41,14 @@ def main() -> None:
             "AWS_SECRET_ACCESS_KEY": "example",
         }
         path = Path(folder, "recording.jsonl")
-        with open_asker(selection, path, prices, record=True, command=str(FILE)) as asker:
+        with open_responder(selection, path, prices, record=True, command=str(FILE)) as responder:
             run_selection(
-                selection, settings, prices, asker=asker, home=HOME, command=f"select {FILE}"
+                selection,
+                settings,
+                prices,
+                responder=responder,
+                home=HOME,
+                command=f"select {FILE}",
             )
         lines = [json.loads(line) for line in path.read_text().splitlines()]
     header = {"kind": "converse-recording", "hand_made": True, "note": _NOTE}

@@ -8,7 +8,7 @@ from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.selection.file import BedrockCandidate, Selection
 from sashiko.selection.record import Answers, Cost
 from sashiko.selection.rows import JudgedRows
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from sashiko.steps.scored_splits import Split
 from tests.unit.pipeline.sweep.sweeps import recipe, validation
 
@@ -92,7 +92,7 @@ def scored(
     usd: float | None = 1.0,
     threshold: float = 0.5,
     **changes: Any,
-) -> Scored:
+) -> CandidateScores:
     """A candidate with given scores and cost."""
     values: dict[str, Any] = {
         "name": name,
@@ -105,7 +105,7 @@ def scored(
         "cost": Cost(usd=usd, basis="of the test"),
         "licence": "Apache-2.0",
     }
-    return Scored(**(values | changes))
+    return CandidateScores(**(values | changes))
 
 
 def answers(*, hand_made: bool) -> Answers:

@@ -11,13 +11,13 @@ import pytest
 
 from sashiko.aws.operations.cost.prices import Prices, TypicalJob
 from sashiko.errors import InputError
-from sashiko.selection.bedrock import Asker, bedrock_candidate, draw_examples, open_asker
+from sashiko.selection.bedrock import Responder, bedrock_candidate, draw_examples, open_responder
 from sashiko.selection.file import BedrockCandidate, Selection
 from sashiko.selection.judge import judge
 from sashiko.selection.local import Bench
 from sashiko.selection.rows import JudgedRows, refuse_classified
 from sashiko.selection.runs import Runs
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from sashiko.settings.environment import load_settings
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.selection.converse_service import Service, answered, error, serving
@@ -82,13 +82,13 @@ def score(
     rows: JudgedRows | None = None,
     known: Prices | None = None,
     record: bool = True,
-) -> Scored:
+) -> CandidateScores:
     selection, rows = selection or with_bedrock(), rows or few_rows()
-    with open_asker(
+    with open_responder(
         selection, folder / "r.jsonl", known or prices(), record=record, command="sashiko select"
-    ) as asker:
-        assert isinstance(asker, Asker)
-        return bedrock_candidate("nova", candidate, bench(selection, rows, folder), asker)
+    ) as responder:
+        assert isinstance(responder, Responder)
+        return bedrock_candidate("nova", candidate, bench(selection, rows, folder), responder)
 
 
 def truth(rows: JudgedRows) -> Callable[[str, int], Any]:
@@ -228,7 +228,7 @@ def test_record_without_a_candidate_of_bedrock_is_refused(tmp_path: Path) -> Non
 
     with (
         pytest.raises(InputError, match="no candidate of kind bedrock"),
-        open_asker(selection(), tmp_path / "r.jsonl", prices(), record=True, command=""),
+        open_responder(selection(), tmp_path / "r.jsonl", prices(), record=True, command=""),
     ):
         pass
 

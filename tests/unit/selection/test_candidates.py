@@ -14,7 +14,7 @@ from sashiko.pipeline.selected import recipe_sha256
 from sashiko.selection.record import Latency
 from sashiko.selection.rows import refuse_other_text
 from sashiko.selection.runs import Runs, needed_runs
-from sashiko.selection.scored import instance_cost, time_requests
+from sashiko.selection.scores import instance_cost, time_requests
 from sashiko.settings.environment import Settings, load_settings
 from tests.unit.selection.selections import judged_rows, selection
 

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.selection.judge import judge
 from sashiko.selection.rule import Choice, choose
-from sashiko.selection.scored import Scored
+from sashiko.selection.scores import CandidateScores
 from tests.unit.selection.selections import (
     answers,
     judged_rows,
@@ -22,7 +22,7 @@ ROWS = judged_rows()
 LICENCES = ("Apache-2.0", "LicenseRef-Provider")
 
 
-def choice(*candidates: Scored, **changes: Any) -> Choice:
+def choice(*candidates: CandidateScores, **changes: Any) -> Choice:
     file = selection(**changes)
     judged = [judge(item, ROWS, file, licences=LICENCES) for item in candidates]
     models = {item.name: item.model for item in candidates if item.model is not None}

@@ -79,21 +79,21 @@ class ImportJobs:
 
     def find(self, model: str) -> ImportedModel | None:
         """Returns an imported model by its name or ARN; None if there is none."""
-        found = self._account.read(
+        answer = self._account.read(
             "bedrock",
             "get_imported_model",
             absent=_ABSENT,
             role=IMPORTED_BY,
             modelIdentifier=model,
         )
-        if found is None:
+        if answer is None:
             return None
         return ImportedModel(
-            arn=found["modelArn"],
-            name=found["modelName"],
-            architecture=found.get("modelArchitecture", "unknown"),
-            units=found.get("customModelUnits", {}).get("customModelUnitsPerModelCopy"),
-            uri=found.get("modelDataSource", {}).get("s3DataSource", {}).get("s3Uri", ""),
+            arn=answer["modelArn"],
+            name=answer["modelName"],
+            architecture=answer.get("modelArchitecture", "unknown"),
+            units=answer.get("customModelUnits", {}).get("customModelUnitsPerModelCopy"),
+            uri=answer.get("modelDataSource", {}).get("s3DataSource", {}).get("s3Uri", ""),
         )
 
     def delete(self, model: ImportedModel) -> None:

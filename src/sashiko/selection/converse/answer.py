@@ -77,14 +77,14 @@ def read_answer(response: Response, answers: Mapping[str, str]) -> Reading:
     meaning = STOP_REASONS.get(response.stop_reason, "invalid")
     if meaning != "answer":
         return Reading(meaning=meaning)
-    said = _said(response).strip(_QUOTES).casefold()
+    text = _answer_text(response).strip(_QUOTES).casefold()
     for answer in answers.values():
-        if said == answer.casefold():
+        if text == answer.casefold():
             return Reading(meaning="answer", answer=answer)
     return Reading(meaning="invalid")
 
 
-def _said(response: Response) -> str:
+def _answer_text(response: Response) -> str:
     """Returns the tool's input or the JSON's field if there is one, else the text."""
     for block in response.content:
         tool = block.get("toolUse")
@@ -98,5 +98,5 @@ def _said(response: Response) -> str:
 
 
 def _field(value: object) -> str:
-    said = value.get(FIELD) if isinstance(value, dict) else None
-    return said if isinstance(said, str) else ""
+    text = value.get(FIELD) if isinstance(value, dict) else None
+    return text if isinstance(text, str) else ""

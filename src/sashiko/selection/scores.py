@@ -24,7 +24,7 @@ _TIMED = 200  # requests
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class CandidateScores:
     """A candidate with its decisions on the test rows."""
 
     name: str
