@@ -16,6 +16,7 @@ from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.machine import best_device, repeatable, uses_bf16
+from sashiko.training.processes import Processes
 from sashiko.training.scoring import margins
 from sashiko.training.trainee import load_trainee
 from verification.benchmarks.fine_tuning_job import Job, Watch
@@ -65,8 +66,10 @@ def main() -> None:
         store.validation = tokenised(validation_rows, source="validation")
         every = max(1, job.every_rows // settings.batch_size)
         train = tokenised(rows, source="train")
+        processes = Processes()
         Loop(
             model=trainee.model,
+            forward=processes.place(trainee.model, device),
             train=train,
             validation=store.validation,
             pad=store.pad,
@@ -74,6 +77,7 @@ def main() -> None:
             bf16=uses_bf16(settings.precision, device),
             store=store,
             stop=Stop(),
+            processes=processes,
         ).run()
         store.evaluate(len(train.labels) * settings.epochs, trainee.model)
     watch.write(job.output)
