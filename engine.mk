@@ -96,7 +96,9 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	for peer in metaflow zenml evidently nannyml; do \
 	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
 	done
-	$(LOCK) requirements/benchmarks/trainer.in -c requirements/run.txt -o requirements/benchmarks/trainer.txt
+	for peer in trainer trl; do \
+	  $(LOCK) requirements/benchmarks/$$peer.in -c requirements/run.txt -o requirements/benchmarks/$$peer.txt; \
+	done
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 $(BIN)/.run: requirements/run.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
@@ -133,12 +135,12 @@ $(VENV)-metaflow/.done $(VENV)-zenml/.done $(VENV)-evidently/.done $(VENV)-nanny
 	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
 	@touch $@
 
-# Whom `verification.benchmarks.fine_tuning` compares Train with, with torch as `make run` has it.
-$(VENV)-trainer/.done: requirements/benchmarks/trainer.txt requirements/torch.txt $(BIN)/.uv
-	@echo "installing requirements/benchmarks/trainer.txt" >&2
-	@$(BIN)/python -m venv --clear --without-pip $(VENV)-trainer
-	@$(UV) pip install -q --python $(VENV)-trainer/bin/python --require-hashes --no-deps -r requirements/benchmarks/trainer.txt
-	@$(UV) pip install -q --python $(VENV)-trainer/bin/python -r requirements/torch.txt
+# Whom `verification.benchmarks.fine_tuning` and `fine_tuning_causal` compare Train with, with torch as `make run` has it.
+$(VENV)-trainer/.done $(VENV)-trl/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt requirements/torch.txt $(BIN)/.uv
+	@echo "installing requirements/benchmarks/$*.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
+	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
+	@$(UV) pip install -q --python $(VENV)-$*/bin/python -r requirements/torch.txt
 	@touch $@
 
 

@@ -36,7 +36,8 @@ from sashiko.settings.train import Hyperparameters
 from verification.benchmarks.fine_tuning_job import Job
 from verification.benchmarks.runs import Run, machine, run
 
-_PEER = Path(".venv-trainer/bin/python")
+OUR_LOOP = (sys.executable, "fine_tuning_ours")
+_PEER = (".venv-trainer/bin/python", "fine_tuning_trainer")
 _EPOCHS = 3  # Trainer's default
 _PROMISED = 2
 _DEFAULTS, _OURS = "Trainer, its defaults", "ours"
@@ -51,10 +52,11 @@ _LINES = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One training: training rows, seconds and validation AUC of each evaluation."""
+    """One training: rows, seconds, those of the processor, and validation AUC at evaluations."""
 
     rows: npt.NDArray[np.int64]
     seconds: npt.NDArray[np.float64]
+    cpu_seconds: npt.NDArray[np.float64]
     auc: npt.NDArray[np.float64]
 
     def seconds_to(self, auc: float) -> float | None:
@@ -74,7 +76,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=320, help="training rows, between evaluations")
     parser.add_argument("--plot", type=Path, help="an SVG of AUC by time, to be written")
     options = parser.parse_args()
-    if not _PEER.exists():
+    if not Path(_PEER[0]).exists():
         parser.error("Trainer has an environment of its own: run `make .venv-trainer/.done` first")
     result = run(options.recipe, overrides=[], home=options.home)
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
@@ -84,7 +86,13 @@ def main() -> None:
         ).hyperparameters
         jobs = contenders(settings, result, folder=Path(folder), every=options.every)
         curves = {
-            name: train(name, job, labels=labels, threads=options.threads)
+            name: train(
+                name,
+                job,
+                OUR_LOOP if name == _OURS else _PEER,
+                labels=labels,
+                threads=options.threads,
+            )
             for name, job in jobs.items()
         }
     targets = epoch_ends(curves[_DEFAULTS])
@@ -139,14 +147,24 @@ def contenders(
     }
 
 
-def train(name: str, job: Job, *, labels: npt.NDArray[np.int64], threads: int) -> Curve:
-    """Trains in a process of its own."""
+def train(
+    name: str, job: Job, peer: tuple[str, str], *, labels: npt.NDArray[np.int64], threads: int
+) -> Curve:
+    """Trains in a process of its own.
+
+    Args:
+        name: of the contender, for progress.
+        job: what it trains.
+        peer: its Python, and its module in `verification.benchmarks`.
+        labels: of the validation rows.
+        threads: how many it may use.
+    """
     print(f"{name} ...", file=sys.stderr)
     file = Path(job.output).with_suffix(".json")
     job.write(file)
-    python, module = (_PEER, "trainer") if name != _OURS else (sys.executable, "ours")
+    python, module = peer
     process = subprocess.run(
-        [str(python), "-m", f"verification.benchmarks.fine_tuning_{module}", str(file)],
+        [python, "-m", f"verification.benchmarks.{module}", str(file)],
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
         stdout=sys.stderr,
         check=False,
@@ -155,7 +173,7 @@ def train(name: str, job: Job, *, labels: npt.NDArray[np.int64], threads: int) -
         sys.exit(f"error: {name} ended with status {process.returncode}")
     with np.load(job.output) as arrays:
         auc = np.array([roc_auc_score(labels, margins) for margins in arrays["margins"]])
-        return Curve(arrays["rows"], arrays["seconds"], auc)
+        return Curve(arrays["rows"], arrays["seconds"], arrays["cpu_seconds"], auc)
 
 
 def epoch_ends(curve: Curve) -> list[float]:

@@ -52,9 +52,9 @@ class Watch:
     """A stopwatch that stands still while the model is evaluated."""
 
     def __init__(self) -> None:
-        self._seconds = 0.0
-        self._since = time.perf_counter()
-        self._evaluations: list[tuple[int, float, Margins]] = []
+        self._seconds = self._cpu_seconds = 0.0
+        self._evaluations: list[tuple[int, float, float, Margins]] = []
+        self._start()
 
     def evaluate(self, rows: int, margins: Callable[[], Margins]) -> None:
         """Takes the time, then the logits; evaluating the same model again does nothing.
@@ -64,11 +64,17 @@ class Watch:
             margins: gives the validation rows' logits, positive minus negative, in their order.
         """
         self._seconds += time.perf_counter() - self._since
+        self._cpu_seconds += time.process_time() - self._cpu_since
         if not self._evaluations or self._evaluations[-1][0] != rows:
-            self._evaluations.append((rows, self._seconds, margins()))
-        self._since = time.perf_counter()
+            self._evaluations.append((rows, self._seconds, self._cpu_seconds, margins()))
+        self._start()
 
     def write(self, path: str) -> None:
-        """Writes `rows`, `seconds` and `margins`, one of each per evaluation."""
-        rows, seconds, margins = zip(*self._evaluations, strict=True)
-        np.savez(path, rows=rows, seconds=seconds, margins=np.stack(margins))
+        """Writes `rows`, `seconds`, `cpu_seconds` and `margins`, one of each per evaluation."""
+        rows, seconds, cpu_seconds, margins = zip(*self._evaluations, strict=True)
+        np.savez(
+            path, rows=rows, seconds=seconds, cpu_seconds=cpu_seconds, margins=np.stack(margins)
+        )
+
+    def _start(self) -> None:
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
