@@ -98,12 +98,12 @@ def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack: dict[st
 
 
 def test_the_models_that_are_asked_are_named(stack: dict[str, Any]) -> None:
-    (asked,) = [
+    (statement,) = [
         item
         for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
         if MODEL not in listed(item["Resource"])
     ]
-    named = [item for item in asked["Resource"] if isinstance(item, str)]
+    named = [item for item in statement["Resource"] if isinstance(item, str)]
     assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
 
 

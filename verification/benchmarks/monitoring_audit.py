@@ -28,11 +28,13 @@ def concept_drift(runs: int, *, seed: int) -> Iterator[Bar]:
 
     for labels, most in ((100, 8), (200, 5)):
         fall = f"accuracy {_BEFORE} to {_AFTER}, {labels} audited labels a week, median weeks"
-        found = median(weeks([_AFTER] * 2 * WEEKS, labels))
-        yield Bar(f"{fall}, at once", found, simulated, most=most)
+        weeks_to_alarm = median(weeks([_AFTER] * 2 * WEEKS, labels))
+        yield Bar(f"{fall}, at once", weeks_to_alarm, simulated, most=most)
         late = [_BEFORE] * (WEEKS // 2) + [_AFTER] * 2 * WEEKS
-        found = median(week - WEEKS // 2 for week in weeks(late, labels) if week > WEEKS // 2)
-        yield Bar(f"{fall}, after half a year of quiet", found, simulated)
+        weeks_to_alarm = median(
+            week - WEEKS // 2 for week in weeks(late, labels) if week > WEEKS // 2
+        )
+        yield Bar(f"{fall}, after half a year of quiet", weeks_to_alarm, simulated)
     boundary = [_BEFORE - _SETTINGS.accuracy_tolerance] * WEEKS
     alarms = int(np.isfinite(weeks(boundary, AUDITED)).sum())
     yield share_bar(

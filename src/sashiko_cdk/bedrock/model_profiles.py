@@ -1,4 +1,4 @@
-"""An inference profile for each foundation model that is asked, by whose tags it is billed."""
+"""An inference profile for each foundation model in use, by whose tags it is billed."""
 
 import re
 from collections.abc import Sequence

@@ -65,7 +65,9 @@ def bench(selection: Selection, rows: JudgedRows, home: Path) -> Bench:
 
 
 @contextmanager
-def asked(monkeypatch: pytest.MonkeyPatch, reply: Callable[[str, int], Any]) -> Iterator[Service]:
+def bedrock_service(
+    monkeypatch: pytest.MonkeyPatch, reply: Callable[[str, int], Any]
+) -> Iterator[Service]:
     """A service that the command's own client reaches."""
     with serving(reply) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
@@ -106,7 +108,7 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = few_rows()
-    with asked(monkeypatch, truth(rows)):
+    with bedrock_service(monkeypatch, truth(rows)):
         result = score(bedrock(), tmp_path, known=prices(**{MODEL: TOKEN_PRICE}))
     assert (result.model.scores >= result.model.threshold).tolist() == rows.test.labels.tolist()
     assert (result.answers.valid, result.answers.input_tokens) == (FEW, FEW * 100)
@@ -121,7 +123,7 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(
 def test_without_a_price_the_cost_is_unknown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with asked(monkeypatch, lambda *_: answered()):
+    with bedrock_service(monkeypatch, lambda *_: answered()):
         result = score(bedrock(), tmp_path)
     assert result.cost.usd is None
     assert f"tokens: {{{MODEL}: ...}}" in result.cost.basis
@@ -134,7 +136,7 @@ def test_where_it_does_not_answer_the_files_label_is_decided(
         reasons = ("end_turn", "content_filtered", "max_tokens")
         return answered("yes", stop_reason=reasons[number % 3])
 
-    with asked(monkeypatch, reply):
+    with bedrock_service(monkeypatch, reply):
         result = score(bedrock(unanswered="paid"), tmp_path)
     answers = result.answers
     assert answers.valid + answers.invalid + answers.refused == FEW
@@ -161,7 +163,7 @@ def test_injections_that_turn_decisions_are_counted_and_refusals_apart(
         text = next(text for text in known if text in prompt)
         return answered("no" if rows.test.labels[rows.test.texts.index(text)] else "yes")
 
-    with asked(monkeypatch, gullible):
+    with bedrock_service(monkeypatch, gullible):
         result = score(bedrock(), tmp_path, selection=with_bedrock(injections=20), rows=rows)
     figures = result.injection
     assert figures.refused + figures.overall.rows == 20
@@ -173,7 +175,7 @@ def test_nothing_is_sent_to_a_geography_that_is_not_allowed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str
 ) -> None:
     rows = few_rows()
-    with asked(monkeypatch, truth(rows)) as service:
+    with bedrock_service(monkeypatch, truth(rows)) as service:
         result = score(bedrock(model=model), tmp_path)
     assert service.bodies == []
     record = judge(result, rows, with_bedrock(), licences=("LicenseRef-Provider",))
@@ -198,7 +200,7 @@ def test_a_request_has_the_rows_text_and_nothing_else_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = few_rows()
-    with asked(monkeypatch, truth(rows)) as service:
+    with bedrock_service(monkeypatch, truth(rows)) as service:
         score(bedrock(), tmp_path, rows=rows)
     prompts = {body["messages"][0]["content"][0]["text"] for body in service.bodies}
     assert prompts == {f"{text}\nLate?" for text in rows.test.texts}
@@ -237,7 +239,7 @@ def test_a_service_that_refuses_the_caller_is_told_in_one_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with (
-        asked(monkeypatch, lambda *_: error("AccessDeniedException")),
+        bedrock_service(monkeypatch, lambda *_: error("AccessDeniedException")),
         pytest.raises(InputError, match="bedrock:InvokeModel"),
     ):
         score(bedrock(), tmp_path)

@@ -116,13 +116,13 @@ class Bedrock:
     def _ListModelImportJobs(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         """Answers a page of one job, so that whoever reads one page misses the others."""
         names = request.get("nameContains", "")
-        found = [job for job in self.jobs.values() if names in job["jobName"]]
+        matches = [job for job in self.jobs.values() if names in job["jobName"]]
         if request.get("sortOrder") == "Descending":
-            found.reverse()
+            matches.reverse()
         start = int(request.get("nextToken", "0"))
         keys = ("jobArn", "jobName", "status", "creationTime", "importedModelArn")
-        page = [{key: job[key] for key in keys if key in job} for job in found[start : start + 1]]
-        more = {"nextToken": str(start + 1)} if start + 1 < len(found) else {}
+        page = [{key: job[key] for key in keys if key in job} for job in matches[start : start + 1]]
+        more = {"nextToken": str(start + 1)} if start + 1 < len(matches) else {}
         return {"modelImportJobSummaries": page, **more}
 
     def _GetImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -217,7 +217,7 @@ def served(state: Bedrock) -> Iterator[str]:
 
 def _route(method: str, path: str) -> tuple[str, dict[str, Any]]:
     for verb, pattern, operation, argument in _ROUTES:
-        found = pattern.fullmatch(path)
-        if verb == method and found:
-            return operation, {argument: found[1]} if argument else {}
+        match = pattern.fullmatch(path)
+        if verb == method and match:
+            return operation, {argument: match[1]} if argument else {}
     raise AssertionError(f"{method} {path} is no operation of these tests")

@@ -41,8 +41,8 @@ def folder(importable: Path, tmp_path: Path) -> Path:
 
 
 def faults(folder: Path, plan: ImportPlan = PLAN) -> dict[str, str]:
-    found = import_faults(folder, plan, read_import_facts())
-    return {fault.name: fault.problem for fault in found}
+    faults = import_faults(folder, plan, read_import_facts())
+    return {fault.name: fault.problem for fault in faults}
 
 
 def configured(name: str = "config.json", **values: Any) -> Change:

@@ -260,9 +260,9 @@ def test_a_model_is_deleted_by_its_name_and_only_when_it_is_said_twice(
 ) -> None:
     world.register(tmp_path / "one")
     world.import_()
-    asked = world.sashiko("delete-import", "1")
+    unconfirmed = world.sashiko("delete-import", "1")
     name = imported_name(SETTINGS, world.recipe, 1)
-    assert f"deleting {name} needs a confirmation: add --yes" in str(asked.exception)
+    assert f"deleting {name} needs a confirmation: add --yes" in str(unconfirmed.exception)
     assert len(world.bedrock.models) == 1
     done = world.sashiko("delete-import", "1", "--yes")
     assert (done.exit_code, world.bedrock.models) == (0, {})

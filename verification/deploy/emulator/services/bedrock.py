@@ -57,9 +57,9 @@ class Bedrock:
     def route(self, method: str, path: str, query: str) -> tuple[str, dict[str, str]]:
         """Returns the operation of a request, and what its path and query say."""
         for verb, pattern, operation in self._routes:
-            found = pattern.fullmatch(path)
-            if verb == method and found:
-                given = {key: unquote(value) for key, value in found.groupdict().items()}
+            match = pattern.fullmatch(path)
+            if verb == method and match:
+                given = {key: unquote(value) for key, value in match.groupdict().items()}
                 return operation, given | {key: one[0] for key, one in parse_qs(query).items()}
         return "", {}
 

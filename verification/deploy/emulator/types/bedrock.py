@@ -38,17 +38,17 @@ class Guardrail(ResourceType):
         place.aws("bedrock").delete_guardrail(guardrailIdentifier=physical_id)
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
-        found = place.aws("bedrock").get_guardrail(guardrailIdentifier=physical_id)
+        description = place.aws("bedrock").get_guardrail(guardrailIdentifier=physical_id)
         policies = {
-            name: {rules: [_upper(item) for item in found[policy][member]]}
+            name: {rules: [_upper(item) for item in description[policy][member]]}
             for name, (policy, member, rules) in _POLICIES.items()
-            if policy in found
+            if policy in description
         }
         return {
-            "Name": found["name"],
-            "Description": found["description"],
-            "BlockedInputMessaging": found["blockedInputMessaging"],
-            "BlockedOutputsMessaging": found["blockedOutputsMessaging"],
+            "Name": description["name"],
+            "Description": description["description"],
+            "BlockedInputMessaging": description["blockedInputMessaging"],
+            "BlockedOutputsMessaging": description["blockedOutputsMessaging"],
             "Tags": _tags(place, physical_id),
             **policies,
         }
@@ -77,10 +77,10 @@ class GuardrailVersion(ResourceType):
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         identifier, version = physical_id.split("|")
-        found = place.aws("bedrock").get_guardrail(
+        description = place.aws("bedrock").get_guardrail(
             guardrailIdentifier=identifier, guardrailVersion=version
         )
-        return {"GuardrailIdentifier": identifier, "Description": found["description"]}
+        return {"GuardrailIdentifier": identifier, "Description": description["description"]}
 
     def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
         identifier, version = physical_id.split("|")
@@ -104,11 +104,13 @@ class ApplicationInferenceProfile(ResourceType):
         place.aws("bedrock").delete_inference_profile(inferenceProfileIdentifier=physical_id)
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
-        found = place.aws("bedrock").get_inference_profile(inferenceProfileIdentifier=physical_id)
+        description = place.aws("bedrock").get_inference_profile(
+            inferenceProfileIdentifier=physical_id
+        )
         return {
-            "InferenceProfileName": found["inferenceProfileName"],
-            "Description": found["description"],
-            "ModelSource": {"CopyFrom": found["models"][0]["modelArn"]},
+            "InferenceProfileName": description["inferenceProfileName"],
+            "Description": description["description"],
+            "ModelSource": {"CopyFrom": description["models"][0]["modelArn"]},
             "Tags": _tags(place, physical_id),
         }
 
