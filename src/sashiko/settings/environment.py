@@ -1,6 +1,6 @@
 """Environments: `config/<env>.yaml` merged over `config/base.yaml`.
 
-Each file in `config/` except `base.yaml` is an environment.
+Each file in `config/` is an environment, except `base.yaml` and `delivery.yaml`.
 """
 
 import re
@@ -186,7 +186,8 @@ def file_of(key: str, environment: str, *, folder: Path = Path("config")) -> Pat
 
 def environment_names(*, folder: Path = Path("config")) -> tuple[str, ...]:
     """Returns the names of all environments."""
-    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
+    names = {file.stem for file in folder.glob("*.yaml")}
+    return tuple(sorted(names - {"base", "delivery"}))
 
 
 def deployed_environments(*, folder: Path = Path("config")) -> tuple[str, ...]:

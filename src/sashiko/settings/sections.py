@@ -9,14 +9,14 @@ from sashiko.core.yaml_models import Frozen
 
 # No hyphen: the policies of `dev` match names such as `<project>-dev-*`, which would include those
 # of an environment `dev-eu`. `<project>-devicecheck-` is the prefix of all checks on devices.
-_ENVIRONMENT = r"^(?!(base|devicecheck)$)[a-z][a-z0-9]*$"
+_ENVIRONMENT = r"^(?!(base|delivery|devicecheck)$)[a-z][a-z0-9]*$"
 
 
 def _check_environment_name(environment: str) -> str:
     if not re.fullmatch(_ENVIRONMENT, environment):
         raise ValueError(
             "an environment has the name of its file in config/: lower-case letters and digits, a "
-            "letter first, and neither `base` nor `devicecheck`; rename the file"
+            "letter first, and not `base`, `delivery` or `devicecheck`; rename the file"
         )
     return environment
 
