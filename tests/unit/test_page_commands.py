@@ -1,0 +1,116 @@
+"""Each command that a page shows exists, and takes the options that the page gives it."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from sashiko.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"))
+    for path in path
+    if path.name not in {"CHANGELOG.md", "cli.md"}  # past releases; made from the help texts
+)
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_COMMAND = re.compile(r"(?:^|&& |; |\$\()((?:\.venv/bin/)?(?:sashiko|make|python -m) [^&;|)]*)")
+_TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
+_VARIABLE = re.compile(r"\$\(?([A-Z]+)|^([A-Z]+) \??:?=", re.MULTILINE)
+
+
+def commands(text: str) -> Iterator[str]:
+    """Yields the commands of a page: whole lines of blocks, and what stands between backticks."""
+    blocks = [
+        line for block in _FENCE.findall(text) for line in block.replace("\\\n", "").split("\n")
+    ]
+    for line in (*blocks, *_INLINE.findall(_FENCE.sub("", text))):
+        for command in _COMMAND.findall(line.partition("  #")[0].strip()):
+            yield command.strip()
+
+
+def fault(command: str) -> str | None:
+    """Says what is wrong with a command; None if it can be given as it stands."""
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError as error:
+        return str(error)
+    words[0] = words[0].removeprefix(".venv/bin/")
+    if words[0] == "sashiko":
+        return _fault_of_sashiko(words[1:])
+    if words[0] == "make":
+        return _fault_of_make(words[1:])
+    return _fault_of_module(words[2])
+
+
+def _fault_of_sashiko(words: list[str]) -> str | None:
+    command = get_command(app)
+    while hasattr(command, "get_command") and words and not words[0].startswith("-"):
+        if not re.fullmatch(r"[a-z-]+", words[0]):
+            return None  # `sashiko ...`
+        name = words.pop(0)
+        command = command.get_command(
+            command.make_context("sashiko", [], resilient_parsing=True), name
+        )
+        if command is None:
+            return f"no command `{name}`"
+    options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {
+        "--help",
+        "-h",
+        "-",
+    }
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("-") and option not in options:
+            return f"no option `{option}`"
+    return None
+
+
+def _fault_of_make(words: list[str]) -> str | None:
+    makefiles = "".join((ROOT / name).read_text() for name in ("Makefile", "engine.mk"))
+    targets = set(_TARGET.findall(makefiles))
+    variables = {name for pair in _VARIABLE.findall(makefiles) for name in pair if name}
+    for word in words:
+        name, is_variable, _ = word.partition("=")
+        if is_variable and name not in variables:
+            return f"no variable `{name}`"
+        if re.fullmatch(r"[a-z][a-z-]*", word) and word not in targets:
+            return f"no target `{word}`"
+    return None
+
+
+def _fault_of_module(name: str) -> str | None:
+    if "<" in name:
+        return None
+    try:
+        return None if importlib.util.find_spec(name) else f"no module `{name}`"
+    except ModuleNotFoundError:
+        return f"no module `{name}`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page_exist(page: Path) -> None:
+    faults = {command: fault(command) for command in commands(page.read_text(encoding="utf-8"))}
+    assert {command: reason for command, reason in faults.items() if reason} == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("sashiko run --sweeps", "no option `--sweeps`"),
+        ("sashiko model approves 1", "no command `approves`"),
+        ("make runs", "no target `runs`"),
+        ("make synth ENVIRONMENT=dev", "no variable `ENVIRONMENT`"),
+        ("python -m verification.benchmarks.none", "no module `verification.benchmarks.none`"),
+        ("sashiko model list --env dev", None),
+        ("make run RECIPE=census", None),
+    ],
+)
+def test_a_wrong_command_has_a_reason(command: str, reason: str | None) -> None:
+    assert fault(command) == reason
