@@ -62,7 +62,7 @@ notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, 
 golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 	$(BIN)/python tests/golden/rewrite.py
 
-docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/api.md, docs/security-controls.md and the pipeline's graph in docs/architecture.md
+docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/api.md, docs/security-controls.md, the pipeline's graph in docs/architecture.md and docs/images/whole.svg
 	$(BIN)/python -m docs.generate
 
 docs-site: $(VENV)-site/.done ## build the documentation as a site with a search, in build/site; a broken link ends it

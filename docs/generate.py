@@ -6,6 +6,7 @@
 - `cli.md`: the command's reference, by typer's own generator.
 - `api.md`: what a project may import, from the modules' `__all__`.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
+- `images/whole.svg`: what starts, reads and writes what, from the templates.
 """
 
 import json
@@ -99,9 +100,14 @@ def cli_reference() -> str:
 
 
 if __name__ == "__main__":
-    from docs.security_controls import PAGE, prod_templates, security_page
+    from docs.security_controls import PAGE, security_page, templates_of
+    from docs.whole import PICTURE, whole_picture
 
     os.chdir(runpy.run_path(str(ROOT / "tests/project_root.py"))["project_root"]())
-    for path, content in (generated() | {PAGE: security_page(prod_templates())}).items():
+    from_templates = {
+        PAGE: security_page(templates_of("prod")),
+        PICTURE: whole_picture(templates_of("serving")),
+    }
+    for path, content in (generated() | from_templates).items():
         path.write_text(content)
         print(path.relative_to(ROOT))

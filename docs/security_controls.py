@@ -43,11 +43,11 @@ def security_page(templates: Templates) -> str:
     return "\n".join([_HEAD, *parts, _absences(controls)])
 
 
-def prod_templates() -> Templates:
-    """Synthesizes upstream's prod, as the tests do."""
+def templates_of(variant: str) -> Templates:
+    """Synthesizes upstream's settings in one of the variants that the tests have."""
     variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
-    found: Templates = variants["templates_of"]("prod")
-    return found
+    templates: Templates = variants["templates_of"](variant)
+    return templates
 
 
 def _wrong(
