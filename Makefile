@@ -66,8 +66,8 @@ security-report: $(BIN)/.infra $(VENV)-security/.done node_modules/.done ## what
 diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is deployed (ENV=prod)
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
 
-deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod)
-	@$(BIN)/sashiko preflight --env $(ENV)
+deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod; ENV=delivery: the pipeline that delivers, docs/delivery.md)
+	@$(if $(filter delivery,$(ENV)),,$(BIN)/sashiko preflight --env $(ENV))
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
 destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)

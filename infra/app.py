@@ -9,6 +9,7 @@ from aws_cdk import App
 
 from infra.stacks.bedrock import Bedrock
 from infra.stacks.data_lake import DataLake
+from infra.stacks.delivery import Delivery
 from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
@@ -17,6 +18,7 @@ from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
 from sashiko.aws.resources.endpoint_spec import served_package
+from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.stack import EnvironmentStack
@@ -50,5 +52,10 @@ def add_stacks(app: App, deployment: Deployment) -> None:
         dependent.add_stack_dependency(dependency)
 
 
+def add_delivery(app: App, tools: Tools) -> None:
+    """Adds the stack of the tools' account, which `config/delivery.yaml` describes."""
+    Delivery(app, tools)
+
+
 if __name__ == "__main__":
-    run_app(add_stacks)
+    run_app(add_stacks, add_delivery=add_delivery)

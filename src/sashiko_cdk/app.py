@@ -10,6 +10,8 @@ from aws_cdk import App
 from sashiko.aws.operations.templates import read_templates
 from sashiko.core.deprecation import show_deprecations
 from sashiko.errors import InputError
+from sashiko.settings.environment import Settings
+from sashiko.settings.tools import TOOLS, Tools, load_tools
 from sashiko_cdk.bootstrap.policies import write_policies
 from sashiko_cdk.deployment import Deployment, read_deployment
 from sashiko_cdk.inputs import cloud_settings
@@ -18,32 +20,39 @@ from sashiko_cdk.security_rules.plugin import add_rules
 __all__ = ["run_app"]
 
 AddStacks = Callable[[App, Deployment], None]
+AddDelivery = Callable[[App, Tools], object]
 
 
-def run_app(add_stacks: AddStacks) -> None:
+def run_app(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None) -> None:
     """Synthesizes the environment that the context key `env` names; exits with 1 on bad input.
 
     It reads files and calls nothing. A template that breaks a security rule is an error.
 
     Args:
         add_stacks: adds the project's stacks to the app, in the order in which they are deployed.
+        add_delivery: adds the stack of the tools' account, which `env=delivery` synthesizes.
     """
     show_deprecations()
     try:
-        synthesize(add_stacks)
+        synthesize(add_stacks, add_delivery=add_delivery)
     except InputError as error:
         sys.exit(f"error: {error}")
 
 
-def synthesize(add_stacks: AddStacks) -> None:
+def synthesize(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None) -> None:
     """Writes the templates, and those of the policies for their deployment.
 
     Raises:
         InputError: if a setting, a contract or the recipe is wrong, or a template breaks a rule.
     """
     app = App()
-    settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    add_stacks(app, read_deployment(settings))
+    name = app.node.try_get_context("env") or "dev"
+    tools = load_tools() if name == TOOLS else None
+    if tools:
+        settings = _add_delivery(app, tools, add_delivery)
+    else:
+        settings = cloud_settings(name)
+        add_stacks(app, read_deployment(settings))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:
@@ -59,4 +68,15 @@ def synthesize(add_stacks: AddStacks) -> None:
     policies = folder / "bootstrap"
     # Those of the last synth, which may have been another environment's.
     shutil.rmtree(policies, ignore_errors=True)
-    write_policies(settings, [read_templates(settings, folder=folder)], policies, report=report)
+    templates = [read_templates(settings, folder=folder)]
+    write_policies(settings, templates, policies, tools=tools, report=report)
+
+
+def _add_delivery(app: App, tools: Tools, add_delivery: AddDelivery | None) -> Settings:
+    if add_delivery is None:
+        raise InputError(
+            "infra/app.py adds no stack to the tools' account: give `run_app` an `add_delivery`, "
+            "as that of a new project has"
+        )
+    add_delivery(app, tools)
+    return tools.settings

@@ -4,19 +4,20 @@ from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, 
 from constructs import Construct
 
 from sashiko.aws.resources.names import prefix
+from sashiko.settings.tools import Tools
 from sashiko_cdk.deployment import Deployment
 
 __all__ = ["EnvironmentStack"]
 
 
 class EnvironmentStack(Stack):
-    """A stack of one environment, with a fixed account, region and name."""
+    """A stack of one environment, or of the tools, with a fixed account, region and name."""
 
     def __init__(
         self,
         scope: Construct,
         part: str,
-        deployment: Deployment,
+        deployment: Deployment | Tools,
         *,
         stateful: bool,
         description: str,

@@ -27,6 +27,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "cost": "cost",
         "doctor": "doctor",
         "audit": "audit",
+        "broadening": "broadening",
         "preflight": "preflight",
         "empty": "empty",
         "images": "images",

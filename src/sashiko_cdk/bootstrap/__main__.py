@@ -21,6 +21,7 @@ from sashiko.aws.resources.names import arn
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.tools import TOOLS, Tools, load_tools, stages_tools
 from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
 from sashiko_cdk.deployment import Deployment, read_deployment
 from sashiko_cdk.inputs import cloud_settings
@@ -79,6 +80,23 @@ def _synthesize(deployment: Deployment) -> Templates:
         return read_templates(deployment.settings, folder=Path(folder))
 
 
+def _tools_templates(tools: Tools) -> Templates:
+    """Synthesizes the stack of the tools' account."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = App(outdir=folder, analytics_reporting=False)
+        importlib.import_module("infra.app").add_delivery(app, tools)
+        app.synth()
+        return read_templates(tools.settings, folder=Path(folder))
+
+
+def _options(name: str) -> list[str]:
+    """Returns the arguments of `cdk bootstrap` for an environment, or for the tools' account."""
+    if name == TOOLS:
+        return bootstrap_options(load_tools().settings)
+    settings = cloud_settings(name)
+    return bootstrap_options(settings, tools=stages_tools(settings))
+
+
 def _leave_out(subject: str, error: InputError) -> None:
     print(f"note: {subject} is left out of what CloudFormation may do: {error}", file=sys.stderr)
 
@@ -86,10 +104,10 @@ def _leave_out(subject: str, error: InputError) -> None:
 def main() -> None:
     """Prints the options of the environment given as argument; synthesizes without one."""
     if len(sys.argv) > 1:
-        print(*bootstrap_options(cloud_settings(sys.argv[1])))
+        print(*_options(sys.argv[1]))
         return
     app = App()
-    settings = cloud_settings(app.node.try_get_context("env") or "dev")
+    name = app.node.try_get_context("env") or "dev"
     trust = app.node.try_get_context("trust")
     if trust not in (None, "open"):
         raise InputError(f"TRUST={trust}: expected `open`, or no value")
@@ -99,8 +117,13 @@ def main() -> None:
             "may change who can assume the roles that read data",
             file=sys.stderr,
         )
-    templates = [templates_of(environment) for environment in environments_of(settings)]
-    add_policies(app, settings, templates, trust_open=trust == "open")
+    if name == TOOLS:
+        tools = load_tools()
+        add_policies(app, tools.settings, [_tools_templates(tools)], tools=tools)
+    else:
+        settings = cloud_settings(name)
+        templates = [templates_of(environment) for environment in environments_of(settings)]
+        add_policies(app, settings, templates, trust_open=trust == "open")
     add_rules(app, retains=False)
     app.synth()
 

@@ -9,9 +9,11 @@ from aws_cdk import aws_iam as iam
 from sashiko.aws.operations.templates import Templates
 from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.settings.environment import Settings
+from sashiko.settings.tools import Tools
 from sashiko_cdk.bootstrap.execution_cap import execution_cap
 from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
 from sashiko_cdk.bootstrap.execution_policy import execution_needs, merged
+from sashiko_cdk.delivery.limits import ToolsBoundary
 from sashiko_cdk.identity.allow import Allowed, explain
 from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
 from sashiko_cdk.security_rules.acknowledge import acknowledge
@@ -19,12 +21,17 @@ from sashiko_cdk.security_rules.plugin import add_rules
 
 
 def add_policies(
-    app: App, settings: Settings, templates: Sequence[Templates], *, trust_open: bool = False
+    app: App,
+    settings: Settings,
+    templates: Sequence[Templates],
+    *,
+    tools: Tools | None = None,
+    trust_open: bool = False,
 ) -> None:
     """Adds the stack of the policies, which itself needs no bootstrap.
 
-    `templates` are those of all environments of the account and region; `trust_open`: see
-    `execution_cap`.
+    `templates` are those of all environments of the account and region; `tools` is set where that
+    is the tools' account; `trust_open`: see `execution_cap`.
 
     Raises:
         InputError: if the permissions for a resource type are unknown, or all are too large.
@@ -54,7 +61,10 @@ def add_policies(
         description="What CloudFormation may never do here; it grants nothing",
         statements=execution_cap(settings, trust_open=trust_open),
     )
-    Boundary(stack, "Boundary", settings=settings)
+    if tools:
+        ToolsBoundary(stack, "Boundary", tools=tools)
+    else:
+        Boundary(stack, "Boundary", settings=settings)
     findings = [*(f"IAM5[{element}::*]" for element in ("Action", "Resource")), *CAP_FINDINGS]
     findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
     acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
@@ -70,7 +80,12 @@ def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> No
 
 
 def write_policies(
-    settings: Settings, templates: Sequence[Templates], folder: Path, *, report: bool = False
+    settings: Settings,
+    templates: Sequence[Templates],
+    folder: Path,
+    *,
+    tools: Tools | None = None,
+    report: bool = False,
 ) -> None:
     """Synthesizes the stack of the policies into a folder, for review of the roles' limits.
 
@@ -80,7 +95,7 @@ def write_policies(
         InputError: as `add_policies`.
     """
     app = App(outdir=str(folder), analytics_reporting=False)
-    add_policies(app, settings, templates)
+    add_policies(app, settings, templates, tools=tools)
     if report:
         add_rules(app, retains=False, nist=True)
     try:
@@ -90,8 +105,11 @@ def write_policies(
             raise
 
 
-def bootstrap_options(settings: Settings) -> list[str]:
-    """Returns the arguments of `cdk bootstrap`."""
+def bootstrap_options(settings: Settings, *, tools: Tools | None = None) -> list[str]:
+    """Returns the arguments of `cdk bootstrap`; `tools` deliver to the environment, if any do.
+
+    The roles of the bootstrap then trust the tools' account: deploys, and the reads before them.
+    """
     policies = [bootstrap_policy_arn(settings, part) for part in PARTS]
     return [
         f"aws://{settings.account}/{settings.region}",
@@ -99,4 +117,9 @@ def bootstrap_options(settings: Settings) -> list[str]:
         f"--qualifier={settings.qualifier}",
         f"--toolkit-stack-name=CDKToolkit-{settings.qualifier}",
         f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
+        *(_trusting(tools.settings.account) if tools else ()),
     ]
+
+
+def _trusting(account: str) -> list[str]:
+    return [f"--trust={account}", f"--trust-for-lookup={account}"]

@@ -4,7 +4,8 @@
 change would not limit whoever deploys.
 """
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -156,8 +157,7 @@ class Boundary(iam.ManagedPolicy):
             description="What no role of this project may ever do; it grants nothing",
             statements=[
                 iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
-                _deny("NoEscalation", _ESCALATION),
-                _deny("NoGrants", _GOVERNANCE),
+                deny("NoGrants", _GOVERNANCE),
                 iam.PolicyStatement(
                     sid="SettingsByTheirFunction",
                     effect=iam.Effect.DENY,
@@ -170,35 +170,55 @@ class Boundary(iam.ManagedPolicy):
                         }
                     },
                 ),
-                _deny("SafeguardsStay", _SAFEGUARDS),
                 iam.PolicyStatement(
                     sid="NoRoleChaining",
                     effect=iam.Effect.DENY,
                     actions=["sts:AssumeRole"],
                     not_resources=cdk_roles,
                 ),
-                iam.PolicyStatement(
-                    sid="StayInRegion",
-                    effect=iam.Effect.DENY,
-                    not_actions=_GLOBAL,
-                    resources=["*"],
-                    conditions={"StringNotEquals": {"aws:RequestedRegion": region}},
-                ),
-                # The containers' images and the region's own buckets belong to AWS's accounts, so
-                # reading is left to policies and endpoints; writing elsewhere is leaking.
-                iam.PolicyStatement(
-                    sid="WriteAtHome",
-                    effect=iam.Effect.DENY,
-                    actions=["s3:PutObject", "s3:ReplicateObject", "sqs:SendMessage"],
-                    resources=["*"],
-                    conditions={"StringNotEquals": {"aws:ResourceAccount": account}},
-                ),
+                *shared_limits(settings),
             ],
         )
-        wildcards = ["Resource::*", *(f"Action::{action}" for action in _WORK if "*" in action)]
-        findings = [*(f"IAM5[{wildcard}]" for wildcard in wildcards), *CAP_FINDINGS]
-        acknowledge(self, dict.fromkeys(findings, CAPS_ALONE))
+        acknowledge_cap(self, _WORK)
 
 
-def _deny(sid: str, actions: list[str]) -> iam.PolicyStatement:
-    return iam.PolicyStatement(sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"])
+def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:
+    """Returns what every boundary denies: escalation, other regions, writing elsewhere."""
+    return [
+        deny("NoEscalation", _ESCALATION),
+        deny("SafeguardsStay", _SAFEGUARDS),
+        iam.PolicyStatement(
+            sid="StayInRegion",
+            effect=iam.Effect.DENY,
+            not_actions=_GLOBAL,
+            resources=["*"],
+            conditions={"StringNotEquals": {"aws:RequestedRegion": settings.region}},
+        ),
+        # The containers' images and the region's own buckets belong to AWS's accounts, so reading
+        # is left to policies and endpoints; writing elsewhere is leaking.
+        deny(
+            "WriteAtHome",
+            ["s3:PutObject", "s3:ReplicateObject", "sqs:SendMessage"],
+            conditions={"StringNotEquals": {"aws:ResourceAccount": settings.account}},
+        ),
+    ]
+
+
+def acknowledge_cap(boundary: iam.ManagedPolicy, work: Sequence[str]) -> None:
+    """Acknowledges the wildcards of a boundary, which reports read as a policy that grants."""
+    wildcards = ["Resource::*", *(f"Action::{action}" for action in work if "*" in action)]
+    findings = [*(f"IAM5[{wildcard}]" for wildcard in wildcards), *CAP_FINDINGS]
+    acknowledge(boundary, dict.fromkeys(findings, CAPS_ALONE))
+
+
+def deny(
+    sid: str, actions: Sequence[str], *, conditions: Mapping[str, Any] | None = None
+) -> iam.PolicyStatement:
+    """Denies actions on all resources."""
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        actions=list(actions),
+        resources=["*"],
+        conditions=conditions,
+    )

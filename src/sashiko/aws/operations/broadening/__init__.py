@@ -1,0 +1,1 @@
+"""What a deploy would allow that is not allowed yet."""

@@ -1,0 +1,49 @@
+"""`sashiko broadening`: what a deploy would allow that is not allowed yet."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from sashiko.aws.operations.templates import CDK_OUT
+from sashiko.commands.options import AsJson, TemplatesFolder
+from sashiko.settings.environment import load_deployed
+from sashiko.settings.tools import TOOLS, load_tools
+
+
+def broadening(
+    env: Annotated[
+        str,
+        typer.Option("--env", help="An environment that has an account, or `delivery`."),
+    ] = "dev",
+    templates: TemplatesFolder = CDK_OUT,
+    json_: AsJson = False,
+) -> None:
+    """List what the synthesized templates allow beyond the deployed ones. Read-only.
+
+    It compares policies and trust (IAM), keys (KMS), grants, filters and tags of Lake Formation,
+    the network's ways in and out, and the pipeline that delivers. A stack that is not deployed yet
+    allows nothing. It prints nothing if nothing broadens; the exit status is 0 either way.
+    """
+    from sashiko.aws.operations.broadening.compare import broadenings
+    from sashiko.aws.operations.broadening.deployed import deployed_templates
+    from sashiko.aws.operations.templates import read_templates
+    from sashiko.aws.resources.account import Account
+
+    settings = load_tools().settings if env == TOOLS else load_deployed(env)
+    new = {
+        stack: scope.template
+        for stack, scope in read_templates(settings, folder=templates).stacks.items()
+    }
+    account = Account(settings)
+    account.check_identity()
+    changes = broadenings(deployed_templates(account, new), new)
+    if json_:
+        typer.echo(json.dumps([asdict(change) for change in changes], indent=2))
+        return
+    for change in changes:
+        typer.echo(f"{change.kind:<13} {change.stack} {change.resource}: {change.change}")
+    if not changes:
+        print(f"nothing in {env} broadens what is allowed", file=sys.stderr)

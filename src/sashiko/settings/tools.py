@@ -1,0 +1,94 @@
+"""The tools' account: where CodePipeline delivers from, by `config/delivery.yaml`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sashiko.errors import InputError
+from sashiko.settings.delivery import DELIVERY_FILE, Delivery, load_delivery
+from sashiko.settings.environment import Settings, load_settings
+
+# What the tools' account has is named as an environment's; no environment may have this name.
+TOOLS: Final = "delivery"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """The tools' account, and what is delivered from it.
+
+    Attributes:
+        settings: those of the last stage, with the tools' account, region and name in place of an
+            environment's: what names and policies follow from, and nothing else does. The stack
+            holds no data, so nothing outlives it.
+        delivery: `config/delivery.yaml`.
+        stages: the settings of its stages, in their order.
+    """
+
+    settings: Settings
+    delivery: Delivery
+    stages: tuple[Settings, ...]
+
+
+def load_tools(*, folder: Path = Path("config")) -> Tools:
+    """Reads what the pipeline in the tools' account follows from.
+
+    Raises:
+        InputError: if there is no `config/delivery.yaml`, CodePipeline does not deliver, a stage is
+            of another project, or one is in the tools' own account and region.
+    """
+    file = folder / DELIVERY_FILE
+    delivery = load_delivery(folder=folder)
+    if delivery is None:
+        raise InputError(
+            f"there is no {file}, so nothing is delivered from a tools' account; docs/delivery.md "
+            "says how to write it"
+        )
+    if delivery.by != "codepipeline":
+        raise InputError(
+            f"{file}: key `by`: `{delivery.by}` needs no stack in the tools' account; set "
+            "`codepipeline` for the pipeline there"
+        )
+    _check_connection(delivery, file)
+    stages = tuple(load_settings(name, folder=folder) for name in delivery.stages)
+    last = stages[-1]
+    for stage in stages:
+        if stage.project != last.project:
+            raise InputError(
+                f"{file}: key `stages`: `{stage.environment}` is of the project {stage.project}, "
+                f"and `{last.environment}` of {last.project}; a pipeline delivers one project"
+            )
+        if (stage.account, stage.region) == (delivery.account, delivery.region):
+            raise InputError(
+                f"{file}: key `account`: {delivery.account} in {delivery.region} is the account of "
+                f"`{stage.environment}`; the pipeline needs one of its own, as what limits its "
+                "roles is another policy under the same name"
+            )
+    place = {
+        "environment": TOOLS,
+        "account": delivery.account,
+        "region": delivery.region,
+        "on_destroy": "delete",
+    }
+    return Tools(settings=last.model_copy(update=place), delivery=delivery, stages=stages)
+
+
+def _check_connection(delivery: Delivery, file: Path) -> None:
+    """Checks that the connection is the tools' own: builds elsewhere could not clone by it."""
+    place = (delivery.source.connection or "").split(":")[3:5]
+    if place != [delivery.region, delivery.account]:
+        raise InputError(
+            f"{file}: key `source.connection`: it is of {' in '.join(reversed(place))}, and the "
+            f"pipeline of {delivery.account} in {delivery.region}: create one there"
+        )
+
+
+def stages_tools(settings: Settings, *, folder: Path = Path("config")) -> Tools | None:
+    """Returns the tools that deliver to an environment; None if it is deployed by hand.
+
+    Raises:
+        InputError: as `load_tools`.
+    """
+    delivery = load_delivery(folder=folder)
+    if delivery is None or delivery.by != "codepipeline":
+        return None
+    return load_tools(folder=folder) if settings.environment in delivery.stages else None

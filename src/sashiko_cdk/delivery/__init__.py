@@ -1,0 +1,1 @@
+"""The pipeline in the tools' account: from a merge to the environments."""

@@ -1,0 +1,80 @@
+"""The parts of the pipeline: one CodeBuild project and one role each, and where each may go."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sashiko.aws.resources.names import arn, prefix
+from sashiko.settings.environment import Settings
+from sashiko.settings.tools import Tools
+
+Kind = Literal["test", "synth", "difference", "deploy"]
+BootstrapRole = Literal["deploy", "file-publishing", "lookup"]
+# What a part assumes in the account that it compares with or deploys to.
+_ASSUMES: dict[Kind, tuple[BootstrapRole, ...]] = {
+    "test": (),
+    "synth": (),
+    "difference": ("lookup",),
+    "deploy": ("deploy", "file-publishing", "lookup"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A CodeBuild project of the pipeline.
+
+    Attributes:
+        tools: the settings that its name follows from.
+        kind: what it does.
+        place: the environment, or the tools' account itself, that it compares with or deploys to.
+    """
+
+    tools: Settings
+    kind: Kind
+    place: Settings | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name within the pipeline, such as `dev-deploy`."""
+        return f"{self.place.environment}-{self.kind}" if self.place else self.kind
+
+    @property
+    def name(self) -> str:
+        """The name of its project and of its role."""
+        return f"{prefix(self.tools)}-{self.id}"
+
+    @property
+    def log_group(self) -> str:
+        """The name of its log group."""
+        return f"/{prefix(self.tools)}/{self.id}"
+
+    @property
+    def project_arn(self) -> str:
+        """The ARN of its project."""
+        return arn(self.tools, "codebuild", f"project/{self.name}")
+
+    @property
+    def assumes(self) -> tuple[str, ...]:
+        """The ARNs of the roles that it assumes."""
+        roles = _ASSUMES[self.kind]
+        return tuple(bootstrap_role(self.place, role) for role in roles) if self.place else ()
+
+
+def bootstrap_role(place: Settings, role: BootstrapRole) -> str:
+    """Returns the ARN of a role of CDK's bootstrap of an environment's account and region."""
+    name = f"cdk-{place.qualifier}-{role}-role-{place.account}-{place.region}"
+    return f"arn:aws:iam::{place.account}:role/{name}"
+
+
+def places_of(tools: Tools) -> tuple[Settings, ...]:
+    """Returns what the pipeline deploys to, in order: itself, then the stages."""
+    return (tools.settings, *tools.stages)
+
+
+def parts_of(tools: Tools) -> Iterator[Part]:
+    """Yields all parts, in the order of the pipeline."""
+    yield Part(tools=tools.settings, kind="test")
+    yield Part(tools=tools.settings, kind="synth")
+    for place in places_of(tools):
+        yield Part(tools=tools.settings, kind="difference", place=place)
+        yield Part(tools=tools.settings, kind="deploy", place=place)
