@@ -192,7 +192,7 @@ _LATER = (
         "github-oidc",
         "CI assumes its role from one repository's environment alone",
         "AWS::IAM::OIDCProvider",
-        absent="It comes with the delivery.",
+        absent="GitHub Actions deploys nothing here: config/delivery.yaml does not say so.",
     ),
     _control("budget", "spending raises an alert", "AWS::Budgets::Budget"),
 )

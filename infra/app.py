@@ -10,6 +10,7 @@ from aws_cdk import App
 from infra.stacks.bedrock import Bedrock
 from infra.stacks.data_lake import DataLake
 from infra.stacks.delivery import Delivery
+from infra.stacks.github_actions import GitHubActions
 from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
@@ -29,6 +30,8 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     settings = deployment.settings
     enforced = settings.lake_formation.mode == "enforced"
     stacks: list[EnvironmentStack] = [Identity(app, deployment)]
+    if deployment.github:
+        stacks.append(GitHubActions(app, deployment, trust=deployment.github))
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, deployment))
     network = Network(app, deployment)

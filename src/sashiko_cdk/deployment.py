@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import choose_recipe
+from sashiko.settings.delivery import GitHubTrust, github_trust
 from sashiko.settings.environment import Settings, deployed_environments
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.inputs import compile_pipelines, read_contracts
@@ -21,13 +22,15 @@ class Deployment:
     contracts: tuple[Contract, ...]  # of the lake's tables
     recipes: tuple[Recipe, ...]  # what the environment's pipelines train
     pipelines: tuple[Compiled, ...]  # of each recipe, as `compile_pipelines` returns them
+    github: GitHubTrust | None = None  # if GitHub Actions deploys the environment
 
 
 def read_deployment(settings: Settings) -> Deployment:
     """Reads what the settings name, and compiles the pipelines.
 
     Raises:
-        InputError: if a contract or a recipe is missing or not valid, or one cannot be compiled.
+        InputError: if a contract or a recipe is missing or not valid, one cannot be compiled, or
+            `config/delivery.yaml` is not valid.
     """
     recipes = (choose_recipe(settings, None),)
     return Deployment(
@@ -36,4 +39,5 @@ def read_deployment(settings: Settings) -> Deployment:
         contracts=read_contracts(settings),
         recipes=recipes,
         pipelines=compile_pipelines(settings, recipes),
+        github=github_trust(settings.environment),
     )

@@ -133,6 +133,9 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "policy": "arn:aws:iam::{account}:policy/{ManagedPolicyName}",
         "role": "arn:aws:iam::{account}:role/{attached}",
     },
+    "AWS::IAM::OIDCProvider": {
+        "oidc-provider": "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"
+    },
     "AWS::IAM::Role": {"role": "arn:aws:iam::{account}:role/{RoleName}"},
     "AWS::KMS::Alias": {
         "alias": "arn:aws:kms:{here}:{AliasName}",

@@ -63,6 +63,17 @@ SEVERAL_NODES = (
 )
 
 
+def github_of(variant: str) -> Any:
+    """What a variant trusts of GitHub's: GitHub Actions delivers those that serve."""
+    from sashiko.settings.delivery import GitHubTrust, RepositoryIds, Source
+
+    if not variant.startswith("serving"):
+        return None
+    ids = RepositoryIds(owner=1234, repository=567890)
+    source = Source(host="github", repository="acme/churn", branch="main", ids=ids)
+    return GitHubTrust(source=source, makes_provider=True)
+
+
 def settings_of(variant: str) -> Any:
     """The settings of a variant, from base.yaml and the lines above."""
     from sashiko.settings.environment import load_settings
@@ -102,7 +113,9 @@ def pipelines_of(settings: Any, recipes: Any) -> Any:
     return compile_pipelines(settings, recipes, home=ROOT / ".pytest_cache/sashiko")
 
 
-def deployment_of(settings: Any, *, contracts: Any = None, recipes: Any = None) -> Any:
+def deployment_of(
+    settings: Any, *, contracts: Any = None, recipes: Any = None, github: Any = None
+) -> Any:
     """What an environment's stacks are made from: the shipped contracts and recipe, or others."""
     from sashiko.settings.environment import deployed_environments
     from sashiko_cdk.deployment import Deployment
@@ -114,6 +127,7 @@ def deployment_of(settings: Any, *, contracts: Any = None, recipes: Any = None) 
         contracts=contracts or contracts_of(settings),
         recipes=recipes,
         pipelines=pipelines_of(settings, recipes),
+        github=github,
     )
 
 
@@ -125,6 +139,19 @@ def new_app() -> Any:
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return App(context=context, analytics_reporting=False, outdir=folder)
+
+
+def github_template(variant: str) -> dict[str, Any]:
+    """The stack of GitHub Actions alone, which needs neither pipelines nor contracts."""
+    from infra.stacks.github_actions import GitHubActions
+    from sashiko_cdk.deployment import Deployment
+
+    app, settings = new_app(), settings_of(variant)
+    bare = Deployment(settings=settings, environments=(), contracts=(), recipes=(), pipelines=())
+    GitHubActions(app, bare, trust=github_of(variant))
+    file = Path(app.synth().directory, "GitHubActions.template.json")
+    template: dict[str, Any] = json.loads(file.read_text())
+    return template
 
 
 @functools.cache
@@ -161,7 +188,7 @@ def _synthesize(variant: str) -> Path:
 
     app = new_app()
     settings = settings_of(variant)
-    add_stacks(app, deployment_of(settings))
+    add_stacks(app, deployment_of(settings, github=github_of(variant)))
     folder = Path(app.synth().directory)
     write_policies(settings, [read_templates(settings, folder=folder)], folder / "bootstrap")
     return folder

@@ -11,6 +11,7 @@ import yaml
 from tests.infra.variants import (
     assembly_of,
     deployment_of,
+    github_of,
     new_app,
     recipes_of,
     settings_of,
@@ -56,7 +57,9 @@ def synthesize(
             recipe = recipe.model_copy(update={"contract": str(file)})
         contracts.append(load_contract(file))
     app = new_app()
-    deployment = deployment_of(settings, contracts=tuple(contracts), recipes=(recipe,))
+    deployment = deployment_of(
+        settings, contracts=tuple(contracts), recipes=(recipe,), github=github_of(variant)
+    )
     (folder / "definition.json").write_text(json.dumps(deployment.pipelines[0].definition))
     add_stacks(app, deployment)
     change(app)

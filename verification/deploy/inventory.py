@@ -10,6 +10,7 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "iam": (
         ("list_roles", "Roles", "Arn"),
         ("list_policies", "Policies", "Arn"),
+        ("list_open_id_connect_providers", "OpenIDConnectProviderList", "Arn"),
     ),
     "kms": (("list_aliases", "Aliases", "AliasName"),),
     "glue": (

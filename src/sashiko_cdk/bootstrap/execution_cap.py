@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
+from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER
 from sashiko.settings.environment import Settings
 from sashiko_cdk.bootstrap.execution_scope import assets_bucket, of_assets, with_boundary
 from sashiko_cdk.identity.role_table import GUARDED
@@ -75,7 +76,7 @@ def _trust_stays(settings: Settings) -> iam.PolicyStatement:
     return _deny(
         "TrustStays",
         ["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
-        resources=[f"{roles}-{role}" for role in GUARDED],
+        resources=[f"{roles}-{role}" for role in (*GUARDED, GITHUB_DEPLOYER, GITHUB_READER)],
     )
 
 

@@ -10,7 +10,12 @@ from typing import Any, Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.aws.resources.names import (
+    BootstrapRole,
+    bootstrap_policy_arn,
+    bootstrap_policy_name,
+    bootstrap_role_arn,
+)
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
@@ -145,11 +150,9 @@ class Boundary(iam.ManagedPolicy):
         settings: Settings,
     ) -> None:
         """Makes the boundary of the project's roles in an account and region."""
-        account, region = settings.account, settings.region
-        cdk_roles = [
-            f"arn:aws:iam::{account}:role/cdk-{settings.qualifier}-{part}-role-{account}-{region}"
-            for part in ("deploy", "file-publishing")
-        ]
+        account = settings.account
+        parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing", "lookup")
+        cdk_roles = [bootstrap_role_arn(settings, part) for part in parts]
         super().__init__(
             scope,
             id,

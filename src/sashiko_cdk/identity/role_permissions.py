@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sashiko.aws.resources.endpoint_spec import alarm_name
 from sashiko.aws.resources.names import (
+    BootstrapRole,
     Role,
     arn,
+    bootstrap_role_arn,
     database_name,
     etl_name,
     function_arn,
@@ -210,12 +212,8 @@ def _reading_logs(place: str) -> list[Allowed]:
 
 
 def _deployer(settings: Settings) -> list[Allowed]:
-    account, region = settings.account, settings.region
-    cdk = [
-        f"arn:aws:iam::{account}:role/cdk-{settings.qualifier}-{part}-role-{account}-{region}"
-        for part in ("deploy", "file-publishing")
-    ]
-    return [allow(["sts:AssumeRole"], cdk)]
+    parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing")
+    return [allow(["sts:AssumeRole"], [bootstrap_role_arn(settings, part) for part in parts])]
 
 
 def _endpoint_deployer(settings: Settings) -> list[Allowed]:

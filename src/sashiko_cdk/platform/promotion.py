@@ -98,9 +98,13 @@ def reading_source(settings: Settings) -> list[Allowed]:
     """Returns the promoter's permissions in the source environment of versions."""
     if settings.promotion.source is None:
         return []
-    source = neighbour(settings, settings.promotion.source)
+    return reading_models(neighbour(settings, settings.promotion.source))
+
+
+def reading_models(source: Settings) -> list[Allowed]:
+    """Returns what it takes to check an environment's versions, for a role that is not its own."""
     keys = [arn(source, "kms", "key/*")]
-    another = "KMS makes up a key's id, which another environment does not know; the condition "
+    another = "KMS makes up a key's id, which another stack does not know; the condition "
     return [
         allow(
             ["sagemaker:DescribeModelPackage"],

@@ -1,11 +1,12 @@
 """`config/delivery.yaml`: who delivers what to which environments."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.settings.delivery import load_delivery
+from sashiko.settings.delivery import github_trust, load_delivery
 from sashiko.settings.environment import environment_names
 
 _CONNECTION = (
@@ -69,3 +70,74 @@ def test_actions_deliver_from_github_alone(folder: Path) -> None:
     (folder / "delivery.yaml").write_text(text)
     with pytest.raises(InputError, match="actions"):
         load_delivery(folder=folder)
+
+
+_ACTIONS = """\
+by: actions
+account: "777788889999"
+region: us-east-1
+source: {host: github, repository: acme/churn, branch: main, ids: {owner: 12, repository: 34}}
+stages: [dev, staging, prod]
+"""
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Path:
+    """Three stages, of which dev and staging share an account."""
+    shutil.copy("config/base.yaml", tmp_path)
+    accounts = {"dev": "111122223333", "staging": "111122223333", "prod": "444455556666"}
+    for name, account in accounts.items():
+        (tmp_path / f"{name}.yaml").write_text(f'tier: dev\naccount: "{account}"\n')
+    (tmp_path / "delivery.yaml").write_text(_ACTIONS)
+    return tmp_path
+
+
+def _providers(folder: Path) -> dict[str, bool]:
+    """Stage -> whether it makes its account's provider."""
+    trusts = {name: github_trust(name, folder=folder) for name in ("dev", "staging", "prod")}
+    return {name: trust.makes_provider for name, trust in trusts.items() if trust}
+
+
+def test_the_first_stage_of_an_account_makes_its_provider(stages: Path) -> None:
+    assert _providers(stages) == {"dev": True, "staging": False, "prod": True}
+
+
+def test_a_provider_that_exists_is_not_made_again(stages: Path) -> None:
+    (stages / "delivery.yaml").write_text(_ACTIONS + "existing_providers: [dev, staging]\n")
+    assert _providers(stages) == {"dev": False, "staging": False, "prod": True}
+
+
+def test_an_environment_that_is_no_stage_trusts_nobody(stages: Path) -> None:
+    (stages / "delivery.yaml").write_text(_ACTIONS.replace("[dev, staging, prod]", "[dev]"))
+    assert _providers(stages) == {"dev": True}
+
+
+def test_the_subject_has_the_ids_that_github_never_gives_again(stages: Path) -> None:
+    trust = github_trust("dev", folder=stages)
+    assert trust is not None
+    assert trust.source.subject == "repo:acme@12/churn@34"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (", ids: {owner: 12, repository: 34}", "", "gh api repos/acme/churn"),
+        ("stages: [dev, staging, prod]", "stages: [dev]\nexisting_providers: [prod]", "none of"),
+        ("prod]", "prod]\nexisting_providers: [dev]", "staging in the same account"),
+    ],
+    ids=["ids", "no stage", "one account"],
+)
+def test_what_github_and_an_account_cannot_agree_on_is_refused(
+    stages: Path, before: str, after: str, words: str
+) -> None:
+    assert before in _ACTIONS
+    (stages / "delivery.yaml").write_text(_ACTIONS.replace(before, after))
+    with pytest.raises(InputError, match=words):
+        github_trust("dev", folder=stages)
+
+
+def test_stages_are_of_one_project(stages: Path) -> None:
+    file = stages / "prod.yaml"
+    file.write_text(file.read_text() + "project: other\n")
+    with pytest.raises(InputError, match="prod has project other"):
+        github_trust("dev", folder=stages)

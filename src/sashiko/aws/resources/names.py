@@ -44,6 +44,14 @@ Role = Literal[
     "retrain-guard",
     "training",
 ]
+# By whom and for whom GitHub's tokens for AWS are ("Configuring OpenID Connect in Amazon Web
+# Services" of GitHub's documentation).
+GITHUB_ISSUER = "token.actions.githubusercontent.com"
+GITHUB_AUDIENCE = "sts.amazonaws.com"
+# The roles of GitHub Actions, which only an environment that it deploys has.
+GITHUB_READER = "github-reader"
+GITHUB_DEPLOYER = "github-deployer"
+BootstrapRole = Literal["cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup"]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights", "monitor"]
@@ -223,10 +231,15 @@ def model_package_group_name(settings: Settings, group: str) -> str:
     return name
 
 
+def bootstrap_role_arn(settings: Settings, role: BootstrapRole) -> str:
+    """Returns a role of CDK's bootstrap in the environment's account and region."""
+    name = f"cdk-{settings.qualifier}-{role}-role-{settings.account}-{settings.region}"
+    return f"arn:aws:iam::{settings.account}:role/{name}"
+
+
 def exec_role_arn(settings: Settings) -> str:
     """Returns the role of CDK's bootstrap that CloudFormation acts as in every deploy."""
-    suffix = f"{settings.account}-{settings.region}"
-    return f"arn:aws:iam::{settings.account}:role/cdk-{settings.qualifier}-cfn-exec-role-{suffix}"
+    return bootstrap_role_arn(settings, "cfn-exec")
 
 
 def tag_key(settings: Settings, kind: TagKind) -> str:

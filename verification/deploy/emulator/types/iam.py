@@ -5,6 +5,7 @@ from typing import Any
 
 from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags
+from .oidc import check_trust
 
 
 class Role(ResourceType):
@@ -18,6 +19,7 @@ class Role(ResourceType):
     handled = updated | {"Path", "RoleName"}
 
     def create(self, place: Place, desired: Properties) -> str:
+        check_trust(place, desired["AssumeRolePolicyDocument"])
         name = desired.get("RoleName") or place.generated_name(64)
         keys = ("Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags")
         place.aws("iam").create_role(
@@ -47,6 +49,7 @@ class Role(ResourceType):
             )
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        check_trust(place, new["AssumeRolePolicyDocument"])
         iam = place.aws("iam")
         document = json.dumps(new["AssumeRolePolicyDocument"])
         iam.update_assume_role_policy(RoleName=physical_id, PolicyDocument=document)

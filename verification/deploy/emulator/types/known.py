@@ -20,6 +20,7 @@ from . import (
     kms,
     lake_formation,
     logs,
+    oidc,
     s3,
     sagemaker,
     scaling,
@@ -33,8 +34,8 @@ from . import (
 
 _SERVICES = (
     athena, bedrock, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue,
-    hosting, iam, kms, lake_formation, logs, s3, sagemaker, scaling, security_groups, sns, sqs, ssm,
-    step_functions, vpc,
+    hosting, iam, kms, lake_formation, logs, oidc, s3, sagemaker, scaling, security_groups, sns,
+    sqs, ssm, step_functions, vpc,
 )  # fmt: skip
 
 

@@ -1,0 +1,23 @@
+"""What GitHub Actions assumes to deploy the environment, where config/delivery.yaml says so."""
+
+from constructs import Construct
+
+from sashiko.settings.delivery import GitHubTrust
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.identity.github_actions import add_github_roles
+from sashiko_cdk.stack import EnvironmentStack
+
+
+class GitHubActions(EnvironmentStack):
+    """A role that compares, one that deploys, and the account's OIDC provider if it has none."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, *, trust: GitHubTrust) -> None:
+        """Trusts the repository's workflow."""
+        super().__init__(
+            scope,
+            "GitHubActions",
+            deployment,
+            stateful=True,
+            description="The roles of GitHub Actions",
+        )
+        add_github_roles(self, trust=trust)

@@ -1,0 +1,1 @@
+../../../infra/stacks/github_actions.py

@@ -1,0 +1,234 @@
+"""GitHub Actions: who gets a role of an account by its token, and what the roles can do."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.policies import Request, Statement, denies, statements
+from sashiko.aws.operations.access.principals import Principal
+from sashiko.aws.resources.names import GITHUB_ISSUER as ISSUER
+from sashiko.aws.resources.names import bucket_name
+from tests.infra.both_sides import assumes, bootstrap_role, trusts
+from tests.infra.variants import (
+    assembly_of,
+    bootstrapped,
+    github_template,
+    resources,
+    settings_of,
+    synthesized,
+)
+
+DEV, PROD = settings_of("serving"), settings_of("serving_prod")
+PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
+REPOSITORY = "repo:acme@1234/churn@567890"
+MAIN = "refs/heads/main"
+TOKENS = {
+    "deployer": {"sub": f"{REPOSITORY}:environment:dev", "ref": MAIN},
+    "reader": {"sub": f"{REPOSITORY}:ref:{MAIN}", "ref": MAIN},
+}
+KEY = "arn:aws:kms:us-east-1:111122223333:key/0123"
+BUCKET = f"arn:aws:s3:::{bucket_name(DEV, 'artifacts')}"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
+THROUGH_S3 = {
+    "kms:viaservice": "s3.us-east-1.amazonaws.com",
+    "kms:encryptioncontext:aws:s3:arn": BUCKET,
+}
+DIGEST = {
+    "kms:messagetype": "DIGEST",
+    "kms:signingalgorithm": "ECDSA_SHA_256",
+    "kms:requestalias": "alias/sashiko-dev-signing",
+}
+
+
+@pytest.fixture(scope="module")
+def dev() -> Environment:
+    return read_environment(DEV, folder=synthesized("serving"))
+
+
+@pytest.fixture(scope="module")
+def prod() -> Environment:
+    return read_environment(PROD, folder=synthesized("serving_prod"))
+
+
+def _role(environment: Environment, part: str) -> Principal:
+    (role,) = (role for role in environment.principals if role.name == f"github-{part}")
+    return role
+
+
+def _lets_in(part: str, claims: dict[str, str]) -> bool:
+    """Whether the role's trust lets in a token of GitHub's with these claims and no others."""
+    (document,) = (
+        item["Properties"]["AssumeRolePolicyDocument"]
+        for item in resources(github_template("serving"), "AWS::IAM::Role").values()
+        if item["Properties"]["RoleName"].endswith(f"github-{part}")
+    )
+    token = {"aud": "sts.amazonaws.com", **claims}
+    context = {f"{ISSUER}:{name}": value for name, value in token.items()}
+    request = Request(
+        action="sts:AssumeRoleWithWebIdentity",
+        resource="*",
+        context=context | {"aws:principalarn": PROVIDER},
+        complete=True,
+    )
+    return trusts(statements(document), request)
+
+
+@pytest.mark.parametrize("part", TOKENS)
+@pytest.mark.control("github-oidc")
+def test_the_branch_of_the_repository_gets_in(part: str) -> None:
+    assert _lets_in(part, TOKENS[part])
+
+
+OTHERS: dict[str, dict[str, str]] = {
+    "another branch": {"ref": "refs/heads/feature"},
+    "a tag": {"ref": "refs/tags/main"},
+    "a pull request": {"ref": "refs/pull/7/merge"},
+    "another audience": {"aud": "https://github.com/acme"},
+    "another environment": {"sub": f"{REPOSITORY}:environment:prod"},
+    "an environment with a longer name": {"sub": f"{REPOSITORY}:environment:dev2"},
+    "another repository": {"sub": "repo:acme@1234/other@567891:environment:dev"},
+    "a new owner of the names": {"sub": "repo:acme@999/churn@888:environment:dev"},
+    "the names alone": {"sub": "repo:acme/churn:environment:dev"},
+    "a job outside an environment": {"sub": f"{REPOSITORY}:pull_request"},
+}
+
+
+@pytest.mark.parametrize("claims", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("part", TOKENS)
+@pytest.mark.control("github-oidc")
+def test_nobody_else_at_github_gets_in(part: str, claims: dict[str, str]) -> None:
+    assert not _lets_in(part, TOKENS[part] | claims)
+
+
+@pytest.mark.parametrize("part", TOKENS)
+@pytest.mark.control("github-oidc")
+def test_a_token_without_a_claim_gets_in_nowhere(part: str) -> None:
+    for name in ("sub", "ref"):
+        claims = {key: value for key, value in TOKENS[part].items() if key != name}
+        assert not _lets_in(part, claims), name
+
+
+@pytest.mark.control("github-oidc")
+def test_a_job_before_the_approval_does_not_get_the_deployers_role() -> None:
+    assert not _lets_in("deployer", TOKENS["reader"])
+    assert not _lets_in("reader", TOKENS["deployer"])
+
+
+@pytest.mark.control("github-oidc")
+def test_no_claim_is_a_pattern() -> None:
+    text = json.dumps(resources(github_template("serving"), "AWS::IAM::Role"))
+    for role in json.loads(text).values():
+        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            assert list(statement["Condition"]) == ["StringEquals"]
+            assert "*" not in json.dumps(statement["Condition"])
+
+
+def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes(
+    dev: Environment, prod: Environment
+) -> None:
+    """By the role's own policies and boundary, and by the trust of the bootstrap's roles."""
+    parts: Any = ("cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup")
+    for environment in (dev, prod):
+        reached = {
+            part: {
+                name
+                for name in parts
+                if assumes(_role(environment, part), bootstrap_role(environment.settings, name))
+            }
+            for part in TOKENS
+        }
+        assert reached == {"deployer": {"deploy", "file-publishing"}, "reader": {"lookup"}}
+
+
+def test_neither_reaches_another_account_or_project(dev: Environment) -> None:
+    other_project = DEV.model_copy(update={"qualifier": "other"})
+    for part in TOKENS:
+        for settings in (PROD, other_project):
+            for name in ("deploy", "file-publishing", "lookup"):
+                role = bootstrap_role(settings, name, trusts=DEV.account)
+                assert not assumes(_role(dev, part), role)
+
+
+PREFLIGHT = [
+    ("sagemaker:DescribeModelPackage", PACKAGE, {}),
+    ("s3:GetObject", f"{BUCKET}/models/x/0123/model.tar.gz", {}),
+    ("kms:Decrypt", KEY, THROUGH_S3),
+    ("kms:Verify", KEY, DIGEST),
+    ("sagemaker:DescribeEndpoint", PACKAGE.replace("model-package", "endpoint"), {}),
+    ("application-autoscaling:DescribeScalableTargets", "*", {}),
+]
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), PREFLIGHT)
+def test_the_deployer_reads_what_the_preflight_reads(
+    dev: Environment, action: str, resource: str, context: dict[str, str]
+) -> None:
+    role = _role(dev, "deployer")
+    assert role.may(action, resource, context)
+    request = role.request(action, resource, context | {"s3:tlsversion": "1.3"})
+    own = [item for item in _models_policies() for item in item if item.is_for(role.arn)]
+    assert own
+    assert not denies(own, request)
+
+
+def _models_policies() -> Iterator[tuple[Statement, ...]]:
+    """The policies of the bucket of models, of its key, and of the key that signs them."""
+    templates = assembly_of("serving")
+    keys = {
+        alias.properties["TargetKeyId"]
+        for alias in templates.of_type("AWS::KMS::Alias")
+        if alias.properties["AliasName"] in {"alias/sashiko-dev-ml", "alias/sashiko-dev-signing"}
+    }
+    assert len(keys) == 2
+    for key in templates.of_type("AWS::KMS::Key"):
+        if f"<{key.stack}.{key.logical_id}.Arn>" in keys:
+            yield statements(key.properties["KeyPolicy"])
+    for bucket in templates.of_type("AWS::S3::BucketPolicy"):
+        if bucket.properties["Bucket"] == bucket_name(DEV, "artifacts"):
+            yield statements(bucket.properties["PolicyDocument"])
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        ("s3:GetObject", f"{BUCKET}/runs/x/Evaluate/predictions/predictions.parquet", {}),
+        ("s3:GetObject", f"arn:aws:s3:::{bucket_name(DEV, 'curated')}/complaints/x", {}),
+        ("s3:PutObject", f"{BUCKET}/models/x/0123/model.tar.gz", {}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:Sign", KEY, DIGEST),
+        ("sagemaker:UpdateModelPackage", PACKAGE, {}),
+        ("sagemaker:CreateModelPackage", PACKAGE, {}),
+        ("sagemaker:CreateTrainingJob", "*", {}),
+        ("lakeformation:GetDataAccess", "*", {}),
+        ("iam:PassRole", "arn:aws:iam::111122223333:role/sashiko-dev-training", {}),
+        ("iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/sashiko-dev-training", {}),
+        ("cloudformation:UpdateStack", "*", {}),
+    ],
+)
+@pytest.mark.control("AC-5", "AC-6")
+def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
+    dev: Environment, action: str, resource: str, context: dict[str, str]
+) -> None:
+    for part in TOKENS:
+        role = _role(dev, part)
+        request = role.request(action, resource, context)
+        complete = Request(action=action, resource=resource, context=request.context, complete=True)
+        assert not (role.within(complete) and role.may(action, resource, context)), part
+
+
+@pytest.mark.parametrize("part", TOKENS)
+def test_a_deploy_changes_nobodys_trust_in_github(part: str) -> None:
+    template = bootstrapped(DEV, assembly_of("serving"))
+    (cap,) = (
+        item["Properties"]["PolicyDocument"]
+        for item in template["Resources"].values()
+        if "-cap-" in item["Properties"]["ManagedPolicyName"]
+    )
+    for action in ("iam:UpdateAssumeRolePolicy", "iam:DeleteRole"):
+        request = Request(
+            action=action, resource=f"arn:aws:iam::111122223333:role/sashiko-dev-github-{part}"
+        )
+        assert denies(statements(cap), request)
