@@ -24,6 +24,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "predict": "predict",
         "bias": "bias",
         "definition": "definition",
+        "delivery": "delivery",
         "cost": "cost",
         "doctor": "doctor",
         "audit": "audit",

@@ -1,0 +1,170 @@
+"""The workflow of GitHub Actions, and that actionlint and zizmor have nothing to say of any."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sashiko.errors import InputError
+from sashiko.scaffold.workflow import workflow
+
+ROOT = Path.cwd()
+ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
+DELIVERY = """\
+by: actions
+account: "777788889999"
+region: us-east-1
+source:
+  {{host: github, repository: acme/churn, branch: {branch}, ids: {{owner: 12, repository: 34}}}}
+stages: [{stages}]
+"""
+
+
+def _config(folder: Path, *stages: str, branch: str = "main") -> Path:
+    (folder / "base.yaml").write_bytes((ROOT / "config/base.yaml").read_bytes())
+    for stage in stages:
+        (folder / f"{stage}.yaml").write_text(f'tier: dev\naccount: "{ACCOUNTS[stage]}"\n')
+    text = DELIVERY.format(branch=branch, stages=", ".join(stages))
+    (folder / "delivery.yaml").write_text(text)
+    return folder
+
+
+def _jobs(folder: Path, *stages: str) -> dict[str, Any]:
+    jobs: dict[str, Any] = yaml.safe_load(workflow(folder=_config(folder, *stages)))["jobs"]
+    return jobs
+
+
+def _linters(file: Path) -> tuple[list[str], list[str]]:
+    tools = Path(sys.executable).parent
+    return (
+        [str(tools / "actionlint"), "-shellcheck=", "-pyflakes=", str(file)],
+        [str(tools / "zizmor"), "--offline", "--no-progress", str(file)],
+    )
+
+
+def _findings(file: Path) -> str:
+    """What the linters print where they find something."""
+    texts = []
+    for command in _linters(file):
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        texts.append(run.stdout + run.stderr if run.returncode else "")
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("stages", [("dev",), ("dev", "prod"), ("dev", "staging", "prod")])
+def test_the_linters_have_nothing_to_say(tmp_path: Path, stages: tuple[str, ...]) -> None:
+    file = tmp_path / "deliver.yml"
+    file.write_text(workflow(folder=_config(tmp_path, *stages)))
+    assert _findings(file) == ""
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=str)
+def test_the_linters_have_nothing_to_say_of_the_checkouts_own(file: Path) -> None:
+    assert _findings(file) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("needs: [build]", "needs: [built]", "built"),
+        ("run: make check test", "run: echo ${{ github.event.head_commit.message }}", "injection"),
+        ("@d23441a48e516b6c34aea4fa41551a30e30af803", "@v6", "unpinned-uses"),
+        ("  push:", "  pull_request_target:", "dangerous-triggers"),
+    ],
+    ids=["needs", "injection", "pin", "trigger"],
+)
+def test_the_linters_see_what_is_wrong(tmp_path: Path, before: str, after: str, words: str) -> None:
+    text = workflow(folder=_config(tmp_path, "dev"))
+    assert before in text
+    file = tmp_path / "deliver.yml"
+    file.write_text(text.replace(before, after, 1))
+    assert words in _findings(file)
+
+
+def test_each_stage_comes_after_the_one_before_it_and_after_its_own_diff(tmp_path: Path) -> None:
+    jobs = _jobs(tmp_path, "dev", "staging", "prod")
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "build": None,
+        "diff-dev": ["build"],
+        "deploy-dev": ["build", "diff-dev"],
+        "diff-staging": ["build", "deploy-dev"],
+        "deploy-staging": ["build", "diff-staging"],
+        "diff-prod": ["build", "deploy-staging"],
+        "deploy-prod": ["build", "diff-prod"],
+    }
+    asked = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
+    assert asked == {f"deploy-{stage}": stage for stage in ACCOUNTS}
+
+
+def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -> None:
+    """What runs a project's own tests could otherwise act in an account."""
+    jobs = _jobs(tmp_path, "dev", "prod")
+    with_token = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
+    assert with_token == {"diff-dev", "deploy-dev", "diff-prod", "deploy-prod"}
+    roles = {
+        name: step["with"]["role-to-assume"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "role-to-assume" in step.get("with", {})
+    }
+    assert roles == {
+        "diff-dev": "arn:aws:iam::111122223333:role/sashiko-dev-github-reader",
+        "deploy-dev": "arn:aws:iam::111122223333:role/sashiko-dev-github-deployer",
+        "diff-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-reader",
+        "deploy-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-deployer",
+    }
+    assert "secrets." not in workflow(folder=tmp_path)
+
+
+def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path) -> None:
+    jobs = _jobs(tmp_path, "dev", "prod")
+    synths = [name for name, job in jobs.items() if "make synth" in str(job["steps"])]
+    assert synths == ["build"]
+    for name in set(jobs) - {"build"}:
+        (unpacking,) = (step for step in jobs[name]["steps"] if "tar -xf" in step.get("run", ""))
+        check, unpack = unpacking["run"].splitlines()
+        assert unpacking["env"] == {"SHA256": "${{ needs.build.outputs.sha256 }}"}
+        assert (check, unpack) == (
+            'echo "$SHA256  assembly.tar" | sha256sum --check',
+            "tar -xf assembly.tar",
+        )
+        stage = name.partition("-")[2]
+        assert f"--app cdk.out/{stage} " in str(jobs[name]["steps"])
+
+
+def test_every_action_is_the_commit_of_a_release(tmp_path: Path) -> None:
+    text = workflow(folder=_config(tmp_path, "dev"))
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses
+    assert [use for use in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", use)] == []
+
+
+def test_the_workflow_is_of_the_branch_that_is_delivered(tmp_path: Path) -> None:
+    text = workflow(folder=_config(tmp_path, "dev", branch="release/2026"))
+    # YAML reads `on` as true.
+    assert yaml.safe_load(text)[True] == {"push": {"branches": ["release/2026"]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(None, "does not exist"), ("codepipeline", "needs `actions`")]
+)
+def test_without_actions_there_is_no_workflow(
+    tmp_path: Path, change: str | None, words: str
+) -> None:
+    file = _config(tmp_path, "dev") / "delivery.yaml"
+    connection = (
+        "arn:aws:codeconnections:us-east-1:777788889999:connection/"
+        + "0" * 8
+        + ("-0000-0000-0000-" + "0" * 12)
+    )
+    if change:
+        text = file.read_text().replace("actions", change)
+        file.write_text(text.replace("branch: main", f'branch: main, connection: "{connection}"'))
+    else:
+        file.unlink()
+    with pytest.raises(InputError, match=words):
+        workflow(folder=tmp_path)
