@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,6 +21,13 @@ _WIDTH = 8  # of the longest status, and a space
 
 def doctor(
     env: DeployedEnvironment = "dev",
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="A line for each account instead: credentials, bootstrap, and whom it trusts.",
+        ),
+    ] = False,
     templates: TemplatesFolder = CDK_OUT,
     home: Home = HOME,
     json_: AsJson = False,
@@ -27,11 +35,14 @@ def doctor(
     """Check the account before a deploy and a run; print the fix of each failed check. Read-only.
 
     Statuses: `later` is a step that has not been taken yet, `note` needs your review, `unknown` is
-    what the credentials may not read. Exit status: 0 no check failed, 4 a check failed, 1 an error,
-    such as credentials of another account.
+    what the credentials may not read. With --all, each account is read by the profile
+    `<project>-<environment>` of your AWS configuration, or by your own credentials where there is
+    none. Exit status: 0 no check failed, 4 a check failed, 1 an error, such as credentials of
+    another account.
     """
     checks = []
-    for check in _checks(load_deployed(env), templates, home):
+    results = _accounts() if all_ else _checks(load_deployed(env), templates, home)
+    for check in results:
         checks.append(check)
         if not json_:
             typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")
@@ -42,6 +53,12 @@ def doctor(
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(CHECK_FAILED)
+
+
+def _accounts() -> Iterator[Check]:
+    from sashiko.aws.operations.doctor.accounts import examine_accounts, places
+
+    yield from examine_accounts(places())
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:

@@ -46,9 +46,13 @@ class NoBucketError(NoAnswerError):
 class Account:
     """The account of an environment, accessed with the caller's credentials."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
+    def __init__(self, settings: Settings, *, profile: str | None = None) -> None:
+        """Makes no call; endpoints and credentials come from the usual AWS variables and files.
+
+        `profile` is the one of these files to use; None is the caller's own choice.
+        """
         self._settings = settings
+        self._profile = profile
         self._clients: dict[str, Any] = {}
 
     @property
@@ -63,7 +67,9 @@ class Account:
 
         if service not in self._clients:
             quick = Config(connect_timeout=5, retries={"total_max_attempts": 3})
-            session = boto3.session.Session(region_name=self._settings.region)
+            session = boto3.session.Session(
+                region_name=self._settings.region, profile_name=self._profile
+            )
             self._clients[service] = session.client(service, config=quick)
         return self._clients[service]
 

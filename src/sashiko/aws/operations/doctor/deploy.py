@@ -17,6 +17,7 @@ from sashiko.aws.operations.emptying import closed_buckets
 from sashiko.aws.operations.leftovers import Leftover, leftovers
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import exec_role_arn, prefix
+from sashiko.settings.environment import Settings
 
 _BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
 # Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
@@ -31,7 +32,7 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
     """
     caller = account.check_identity()
     yield Check(name="credentials", status="ok", detail=caller)
-    yield from run_check("CDK bootstrap", lambda: _bootstrap(account, environment))
+    yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, environment.settings))
     if environment.settings.lake_formation.mode == "enforced":
         yield from run_check(
             "Lake Formation", lambda: _lake_formation(account, environment, caller)
@@ -69,12 +70,17 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
         yield from _tags(account, environment)
 
 
-def _bootstrap(account: Account, environment: Environment) -> Check:
-    qualifier = environment.settings.qualifier
+def check_bootstrap(account: Account, settings: Settings) -> Check:
+    """Checks that the account is prepared for the CDK.
+
+    Raises:
+        InputError: if the account cannot be read.
+    """
+    qualifier = settings.qualifier
     name = f"/cdk-bootstrap/{qualifier}/version"
     response = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
     version = int(response["Parameter"]["Value"]) if response else 0
-    fix = f"make bootstrap ENV={environment.settings.environment}"
+    fix = f"make bootstrap ENV={settings.environment}"
     if version >= _BOOTSTRAP_VERSION:
         return Check(name="CDK bootstrap", status="ok", detail=f"{qualifier}, version {version}")
     detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if response else f"no {name}"
