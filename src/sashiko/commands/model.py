@@ -11,6 +11,7 @@ import typer
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.aws.resources.names import model_package_group_name
+from sashiko.commands.model_delivery import deliver, rollback
 from sashiko.commands.model_import import delete_import, import_
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.commands.times import parse_time
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sashiko.serving.capture import CaptureSettings
 
 app = typer.Typer(
-    help="Registered models: list, approve, promote, import, lineage, serve, invoke, replay.",
+    help="Registered models: list, approve, promote, deliver, roll back, import, serve, invoke.",
     no_args_is_help=True,
 )
 
@@ -129,11 +130,13 @@ def promote(
     options = command_options(recipe=recipe or target.recipe, env=to)
     print(
         f"next: as the approver, sashiko model approve {promoted.version}{options} --reason ...; "
-        f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {promoted.arn}}}",
+        f"then sashiko model deliver {promoted.version} --env {to}",
         file=sys.stderr,
     )
 
 
+app.command()(deliver)
+app.command()(rollback)
 app.command("import")(import_)
 app.command("delete-import")(delete_import)
 

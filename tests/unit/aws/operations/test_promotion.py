@@ -277,11 +277,10 @@ def test_the_command_prints_the_arn_and_what_comes_next(
     )
     done = _sashiko("promote", "1", "--to", "prod")
     assert done.exit_code == 0, done.output
-    arn = approved.prod.registry.version(GROUP, 1).arn
-    assert done.stdout == f"{arn}\n"
+    assert done.stdout == f"{approved.prod.registry.version(GROUP, 1).arn}\n"
     assert "approved, judged, signed by arn:aws:kms:us-east-1:111122223333:key/" in done.stderr
     assert "sashiko model approve 1 --env prod" in done.stderr
-    assert f"serving: {{enabled: true, model_package_arn: {arn}}}" in done.stderr
+    assert done.stderr.rstrip().endswith("then sashiko model deliver 1 --env prod")
 
 
 def test_an_environment_that_takes_from_nowhere_says_what_to_set() -> None:

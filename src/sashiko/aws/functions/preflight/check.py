@@ -40,6 +40,7 @@ class Passed:
     manifest_sha256: str  # what was signed
     files: int  # how many files were read and hold
     bounds: tuple[str, ...]  # the environment's own bounds that it reaches, in words
+    judged: Judged  # what SageMaker and its signed files say of it
 
 
 def check(
@@ -59,6 +60,7 @@ def check(
         manifest_sha256=judged.files.manifest_sha256,
         files=len(judged.files.digests),
         bounds=tuple(f"{bound} {bound.requirement()}" for bound in Bound.read(expected.bounds)),
+        judged=judged,
     )
 
 

@@ -1,0 +1,1 @@
+"""From an approved version to the commit that names it in an environment's settings."""
