@@ -207,9 +207,7 @@ def test_another_projects_resources_are_out_of_reach() -> None:
 
 def _without_names(action: str) -> bool:
     return action.startswith(("application-autoscaling:", "ec2:", "lakeformation:")) or action in {
-        # Bedrock makes up the ids: a version can be made of any guardrail of the account.
         "bedrock:CreateGuardrail",
-        "bedrock:CreateGuardrailVersion",
         "bedrock:CreateInferenceProfile",
         "billing:GetBillingViewData",
         # Application Auto Scaling tries them with no name.

@@ -37,6 +37,10 @@ _OF_NEW_KEY: Final = frozenset(
         "kms:ListResourceTags",
     }
 )
+# It makes a part of a resource that has its tags already: the call's resource is the guardrail, and
+# it takes `aws:ResourceTag` ("Actions, resources, and condition keys for Amazon Bedrock", Service
+# Authorization Reference).
+_OF_EXISTING: Final = frozenset({"bedrock:CreateGuardrailVersion"})
 _ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"})
 
 
@@ -94,6 +98,8 @@ def without_arn(settings: Settings, action: str) -> Limit:
 
 def by_tag(settings: Settings, verb: str, action: str, resource: str) -> list[Limit]:
     """Returns the limits of an action on a resource with a generated id: the project's tag."""
+    if action in _OF_EXISTING:
+        return [_tagged(settings, "Resource", resource, _BY_TAG)]
     name = action.partition(":")[2]
     limits = []
     if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")):
