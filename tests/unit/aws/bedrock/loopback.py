@@ -42,6 +42,8 @@ class Bedrock:
         failure: the failure message that jobs end with; empty if they complete.
         refusals: errors for the next calls, in order, before anything is done.
         lost: calls, by operation, that are done and whose answer is lost.
+        silent: calls, by operation, that are done and whose answer never comes.
+        over: set when the test ends.
     """
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -51,6 +53,8 @@ class Bedrock:
     failure: str = ""
     refusals: list[RefusedError] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
     _tokens: dict[str, str] = field(default_factory=dict)
     _looks: dict[str, int] = field(default_factory=dict)
 
@@ -190,6 +194,11 @@ def served(state: Bedrock) -> Iterator[str]:
                 state.lost.remove(operation)
                 self.close_connection = True
                 return  # the answer is lost: the connection ends without one
+            if operation in state.silent:
+                state.silent.remove(operation)
+                state.over.wait(20)  # the client's read timeout is shorter
+                self.close_connection = True
+                return
             body = json.dumps(answer, default=lambda time: time.isoformat()).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -210,6 +219,7 @@ def served(state: Bedrock) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        state.over.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from botocore.config import Config
 
 from sashiko.aws.bedrock.import_job import ImportedModel, ImportJobs, ImportOrder
 from sashiko.aws.resources.account import Account, DeniedError
@@ -90,6 +91,42 @@ def test_a_lost_answer_starts_no_second_job(bedrock: Bedrock) -> None:
     run()
     tokens = [item["clientRequestToken"] for item in bedrock.requests("CreateModelImportJob")]
     assert tokens == [f"{'ab' * 32}-1"] * 2
+    assert len(bedrock.jobs) == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore gives up on an answer after 0.2 seconds, not after 60."""
+    monkeypatch.setitem(Config.OPTION_DEFAULTS, "read_timeout", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_that_never_comes_starts_no_second_job(bedrock: Bedrock) -> None:
+    bedrock.silent = ["CreateModelImportJob"]
+    run()
+    tokens = [item["clientRequestToken"] for item in bedrock.requests("CreateModelImportJob")]
+    assert tokens == [f"{'ab' * 32}-1"] * 2
+    assert len(bedrock.jobs) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_job_is_followed_through_read_timeouts(
+    bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = jobs()
+    arn, name = service._start(ORDER, attempt=1)
+    bedrock.silent = ["GetModelImportJob"] * 3  # all of botocore's own attempts
+    assert service._follow(arn, name).name == ORDER.model_name
+    assert "asking on: bedrock:get_model_import_job in dev" in capsys.readouterr().err
+    assert len(bedrock.jobs) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_command_without_an_answer_is_repeated_and_finds_its_job(bedrock: Bedrock) -> None:
+    bedrock.silent = ["CreateModelImportJob"] * 3
+    with pytest.raises(InputError, match=r"Read timeout on endpoint URL"):
+        run()
+    assert run().name == ORDER.model_name
     assert len(bedrock.jobs) == 1
 
 
