@@ -106,6 +106,20 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     # Evaluation: quality, explanations, and bias of the predictions.
     champion = registration.champion()
     champion.add_depends_on([train])  # a version may be approved while this one is trained
+    score = jobs.processing(
+        "Score",
+        role="training",
+        module="sashiko.steps.score",
+        inputs={
+            "artifact": output_uri(compile_, "artifact"),
+            "validation": output_uri(prepare, "validation"),
+            "test": output_uri(prepare, "test"),
+            "champion": output_uri(champion, "champion"),
+        },
+        outputs=("scores",),
+        job=settings.jobs.scoring,
+        instances=settings.jobs.scoring.instance_count,
+    )
     evaluate = jobs.processing(
         "Evaluate",
         role="training",
@@ -120,6 +134,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "validation": output_uri(prepare, "validation"),
             "test": output_uri(prepare, "test"),
             "slices": output_uri(prepare, "slices"),
+            "scores": output_uri(score, "scores"),
             "champion": output_uri(champion, "champion"),
             **weights_input,
             "training-output": join_uri(
@@ -200,7 +215,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     gates = Gates(settings=settings, session=jobs.session)
     validation_steps = _present(validate, validate_facets)
     model_steps = _present(
-        prepare, pre_bias, weights, train, compile_, champion, evaluate, explain, bias_input,
+        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain, bias_input,
         post_bias, judge_bias, track,
     )  # fmt: skip
     data_gate = gates.on_verdicts("DataGate", validation_steps)

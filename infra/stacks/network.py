@@ -13,7 +13,7 @@ class Network(EnvironmentStack):
     Attributes:
         subnet_ids: of the jobs' subnets, in the order of the settings' zones.
         jobs_group_id: of the jobs' security group.
-        nodes_group_id: of the group of a training's nodes; None if no recipe has several.
+        nodes_group_id: of the group of a job's several nodes; None if no job has several.
     """
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
@@ -29,7 +29,9 @@ class Network(EnvironmentStack):
             stateful=False,
             description="The VPC without internet, its endpoints and flow logs",
         )
-        several_nodes = any(recipe.train.distributed.nodes > 1 for recipe in deployment.recipes)
+        several_nodes = deployment.settings.jobs.scoring.instance_count > 1 or any(
+            recipe.train.distributed.nodes > 1 for recipe in deployment.recipes
+        )
         network = add_network(self, several_nodes=several_nodes)
         self.subnet_ids = network.subnet_ids
         self.jobs_group_id = network.jobs_group_id

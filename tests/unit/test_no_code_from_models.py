@@ -26,11 +26,11 @@ from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import CompileLock
 from sashiko.serving.container.pack import pack
 from sashiko.settings.train import Hyperparameters
-from sashiko.steps import evaluate, register
+from sashiko.steps import register
 from sashiko.training.model import load_classifier, load_tokenizer
 from tests.e2e.serving.tiny_artifact import SERVING, build_artifact
 from tests.unit.clarify.explain.planted import save_model
-from tests.unit.steps.evaluate_job import lay_out
+from tests.unit.steps.evaluate_job import lay_out, run_evaluate
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Hyperparameters(max_length=32, truncate=False, frozen_layers=0)
@@ -196,7 +196,7 @@ def test_evaluate_and_register_refuse_it(
     monkeypatch.setenv("OPT_ML", str(tmp_path / "job"))
     monkeypatch.setattr(sys, "argv", ["step"])
     with pytest.raises(InputError, match=r"weights\.bin is a pickle"):
-        evaluate.main()
+        run_evaluate()
     with tarfile.open(archive) as tar:
         files = {
             member.name: sha256_bytes(content.read())

@@ -1,12 +1,26 @@
 """SageMaker's folders inside a job, below `OPT_ML` (default `/opt/ml`)."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.core.files import read_json
 from sashiko.errors import InputError
 
 __all__ = ["processing_input", "processing_output"]
+
+
+@dataclass(frozen=True)
+class Host:
+    """One of a job's instances.
+
+    Attributes:
+        index: its position among all, from 0.
+        count: of the instances.
+    """
+
+    index: int
+    count: int
 
 
 def opt_ml() -> Path:
@@ -35,6 +49,26 @@ def processing_job_name() -> str:
     if not name:
         raise InputError(f"{file} has no key `ProcessingJobName`; SageMaker writes it for each job")
     return str(name)
+
+
+def processing_host() -> Host:
+    """Returns which of a processing job's instances this is.
+
+    "Build Your Own Processing Container (Advanced Scenario)", Amazon SageMaker AI Developer Guide,
+    has the file's keys. The names are sorted, so that every instance counts in the same order.
+
+    Raises:
+        InputError: if SageMaker's file is missing or does not name this instance.
+    """
+    file = opt_ml() / "config" / "resourceconfig.json"
+    content = read_json(file)
+    try:
+        hosts = sorted(map(str, content["hosts"]))
+        return Host(index=hosts.index(str(content["current_host"])), count=len(hosts))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file}: expected hosts and current_host, as SageMaker writes them: {error}"
+        ) from error
 
 
 def training_channel(name: str) -> Path:

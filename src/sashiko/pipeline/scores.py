@@ -10,7 +10,7 @@ from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.scored_splits import Split, score_splits
+from sashiko.steps.scored_splits import Split, score_split
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 
@@ -45,6 +45,6 @@ def cached_scores(
                 scores: Floats = cached["score"].to_numpy().astype(np.float64)
                 return scores
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
-        (scores,) = score_splits(model, [split], name=name)
+        scores = score_split(model, split, name=name)
     write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
     return scores

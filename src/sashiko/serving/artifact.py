@@ -20,7 +20,8 @@ from sashiko.errors import InputError
 from sashiko.serving.inspection import refuse_pickles, unpack
 
 JSON = "application/json"
-_ROWS_PER_REQUEST = 1000
+# What one request scores is batched together, so where requests begin decides a score's last bits.
+ROWS_PER_REQUEST = 1000
 _ENTRY = "inference"
 _THRESHOLD = "SASHIKO_THRESHOLD"
 _ON_CPU = "SASHIKO_ON_CPU"
@@ -119,8 +120,8 @@ class Artifact:
             RequestRefusedError: if an input is refused; its `position` counts over all inputs.
         """
         answers: list[Answer] = []
-        for start in range(0, len(inputs), _ROWS_PER_REQUEST):
-            chunk = list(inputs[start : start + _ROWS_PER_REQUEST])
+        for start in range(0, len(inputs), ROWS_PER_REQUEST):
+            chunk = list(inputs[start : start + ROWS_PER_REQUEST])
             body = json.dumps({"inputs": chunk}, default=format_scalar).encode()
             try:
                 response = self.respond(body, content_type=JSON, accept=JSON)

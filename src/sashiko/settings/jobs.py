@@ -27,6 +27,17 @@ class ProcessingJob(Frozen):
     max_runtime: Duration
 
 
+class ScoringJob(ProcessingJob):
+    """The resources of the jobs that run the model on many rows, or compile it.
+
+    Attributes:
+        instance_count: of Score, whose instances share the rows; the other jobs have one.
+    """
+
+    # InstanceCount of SageMaker's ProcessingClusterConfig.
+    instance_count: int = Field(1, ge=1, le=100, description="of Score, which share the rows")
+
+
 class SpotSection(Frozen):
     """Training on spot capacity; an interrupted job resumes from the last checkpoint.
 
@@ -83,5 +94,5 @@ class JobsSection(Frozen):
     """Resources by kind of job: small steps share `processing`; `scoring` needs more memory."""
 
     processing: ProcessingJob
-    scoring: ProcessingJob
+    scoring: ScoringJob
     training: TrainingJob

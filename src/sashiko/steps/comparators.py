@@ -1,5 +1,7 @@
 """The models that a candidate is compared with: baselines and the champion."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from sashiko.steps.baselines import (
     fit_linear,
     majority_scores,
 )
-from sashiko.steps.scored_splits import Split, score_splits
+from sashiko.steps.scored_splits import Split
 
 ARTIFACT = "model.tar.gz"
 
@@ -133,23 +135,15 @@ def read_champion(folder: Path) -> ChampionRecord | None:
     return champion
 
 
-def champion_model(
-    champion: ChampionRecord,
-    folder: Path,
-    test: Split,
-    *,
-    labels: tuple[str, str],
-    candidate: ModelScores,
-    candidate_sha256: str,
-    template: str,
-) -> ModelScores:
-    """Scores the test split with the champion, unless it is the candidate's artifact.
+@contextmanager
+def open_champion(
+    champion: ChampionRecord, folder: Path, *, labels: tuple[str, str], template: str
+) -> Iterator[Artifact]:
+    """Opens the champion's artifact, whose scores are compared with the candidate's.
 
     Raises:
-        InputError: if the champion has other labels or another template, or rejects a text.
+        InputError: if it has other labels or another template than the candidate.
     """
-    if champion.sha256 == candidate_sha256:
-        return ModelScores(candidate.scores, champion.threshold)
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
         _require_labels(artifact, labels, version=champion.version)
         if artifact.template != template:
@@ -158,8 +152,7 @@ def champion_model(
                 "cannot be compared on the same rows: give the recipe another "
                 "`model_package_group`, or reject that champion"
             )
-        (scores,) = score_splits(artifact, [test], name="champion")
-    return ModelScores(scores, champion.threshold)
+        yield artifact
 
 
 def _require_labels(champion: Artifact, labels: tuple[str, str], *, version: int) -> None:

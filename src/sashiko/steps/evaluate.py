@@ -1,14 +1,12 @@
-"""Evaluate: scores the artifact that will be served, and judges it without reading facets.
-
-For an artifact compiled for an accelerator, the uncompiled model is scored.
+"""Evaluate: judges the artifact that will be served by its scores, without reading facets.
 
     python -m sashiko.steps.evaluate
 
-Reads Compile's artifact, Prepare's splits and slices, Train's output, Train's weights and
-ResolveChampion's champion. The linear baseline is fitted with the same weights; they are as
-sensitive as the facets (`steps.weights`), and no output contains them. Writes the predictions, the
-quality metrics, the reference for monitoring, the decision threshold, and the verdict of the gate
-`model-quality`.
+Reads Score's scores, Compile's artifact, Prepare's splits and slices, Train's output, Train's
+weights and ResolveChampion's champion. The linear baseline is fitted with the same weights; they
+are as sensitive as the facets (`steps.weights`), and no output contains them. Writes the
+predictions, the quality metrics, the reference for monitoring, the decision threshold, and the
+verdict of the gate `model-quality`.
 """
 
 import argparse
@@ -28,7 +26,12 @@ from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
-from sashiko.evaluation.record import Evaluation, write_decision, write_evaluation
+from sashiko.evaluation.record import (
+    Evaluation,
+    InjectionFigures,
+    write_decision,
+    write_evaluation,
+)
 from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.serving.artifact import open_artifact
@@ -40,7 +43,6 @@ from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,
-    champion_model,
     decide_threshold,
     linear_baselines,
     majority_baseline,
@@ -49,7 +51,9 @@ from sashiko.steps.comparators import (
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import evaluate
 from sashiko.steps.injection import artifact_scorer, measure_injection
-from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
+from sashiko.steps.score import INPUTS as SCORED
+from sashiko.steps.score_parts import read_scores
+from sashiko.steps.scored_splits import Split, load_split
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
 from sashiko.steps.train_output import read_training
@@ -63,13 +67,7 @@ _GATE = "model-quality"
 
 def main() -> None:
     """Scores, compares, judges, and writes the four outputs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        help="an earlier `predictions.parquet`, to be judged again",
-    )
-    stored_predictions = parser.parse_args().predictions
+    argparse.ArgumentParser(description=__doc__).parse_args()
     section = read_section(EvaluateSection, "evaluate")
     quality = read_section(QualitySection, "quality")
     own = own_metrics(quality)
@@ -78,24 +76,22 @@ def main() -> None:
     slices = read_slices(processing_input("slices"), keys=test.keys)
     train_output = read_training(processing_input("training-output") / "output.tar.gz")
 
+    digests = {
+        name: sha256_tree(processing_input(name))
+        for name in ("artifact", "champion", "slices", *SPLITS, "weights")
+        if name != "weights" or processing_input(name).exists()
+    }
+    scores = read_scores(
+        processing_input("scores"),
+        validation=validation,
+        test=test,
+        inputs={name: digests[name] for name in SCORED},
+    )
+    labels = scores.record.labels
+    decision = decide_threshold(section.threshold, validation.labels, scores.validation)
+    candidate = ModelScores(scores.test, decision.threshold)
     archive = processing_input("artifact") / ARTIFACT
-    # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
-    with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
-        labels, template, missing = artifact.labels, artifact.template, artifact.missing
-        validation_scores, test_scores = (
-            read_scores(stored_predictions, {"validation": validation, "test": test})
-            if stored_predictions
-            else score_splits(artifact, [validation, test], name="candidate")
-        )
-        decision = decide_threshold(section.threshold, validation.labels, validation_scores)
-        candidate = ModelScores(test_scores, decision.threshold)
-        injection = measure_injection(
-            section,
-            artifact_scorer(artifact),
-            test.texts,
-            candidate,
-            answers=_answers(labels),
-        )
+    injection = _injection(section, archive, test, candidate, labels=labels)
 
     print("fitting the baselines", file=sys.stderr)
     others = {
@@ -104,11 +100,9 @@ def main() -> None:
     }
     champion = read_champion(processing_input("champion"))
     if champion is not None:
-        others["champion"] = champion_model(
-            champion, processing_input("champion"), test,
-            labels=labels, template=template, candidate=candidate,
-            candidate_sha256=sha256_file(archive),
-        )  # fmt: skip
+        # The champion may be the candidate's artifact, which is scored once.
+        champion_scores = scores.test if scores.champion is None else scores.champion
+        others["champion"] = ModelScores(champion_scores, champion.threshold)
 
     print("computing metrics and intervals", file=sys.stderr)
     evaluation = evaluate(
@@ -118,7 +112,7 @@ def main() -> None:
         labels=labels,
         decision=decision,
         candidate=candidate,
-        validation_scores=validation_scores,
+        validation_scores=scores.validation,
         others=others,
         own=own,
         champion=champion,
@@ -137,21 +131,20 @@ def main() -> None:
     verdict = decide(
         gate=_GATE,
         checks=checks,
-        inputs={
-            name: sha256_tree(processing_input(name))
-            for name in ("artifact", "champion", "slices", *SPLITS, "weights")
-            if name != "weights" or processing_input(name).exists()
-        }
-        | train_output.snapshot_digests(),
+        inputs=digests | train_output.snapshot_digests(),
     )
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
-        {"validation": (validation, validation_scores), "test": (test, test_scores)},
+        {"validation": (validation, scores.validation), "test": (test, scores.test)},
         threshold=decision.threshold,
     )
     write_evaluation(evaluation, processing_output("metrics"))
     reference = held_out_reference(
-        evaluation, test_scores, test.labels, template=template, missing=missing
+        evaluation,
+        scores.test,
+        test.labels,
+        template=scores.record.template,
+        missing=scores.record.missing,
     )
     write_reference(reference, processing_output("metrics"))
     write_decision(decision, processing_output("decision"))
@@ -199,6 +192,23 @@ def held_out_reference(
         test_sha256=sha256_tree(processing_input("test")),
         columns_sha256=sha256_tree(slices),
     )
+
+
+def _injection(
+    section: EvaluateSection,
+    archive: Path,
+    test: Split,
+    candidate: ModelScores,
+    *,
+    labels: tuple[str, str],
+) -> InjectionFigures | None:
+    """Scores texts with injections in them, if the recipe asks for it."""
+    if not section.injections:
+        return None
+    with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
+        return measure_injection(
+            section, artifact_scorer(artifact), test.texts, candidate, answers=_answers(labels)
+        )
 
 
 def _answers(labels: tuple[str, str]) -> tuple[str, str]:

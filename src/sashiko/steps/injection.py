@@ -24,7 +24,7 @@ def measure_injection(
     candidate: ModelScores,
     *,
     answers: tuple[str, str],
-) -> InjectionFigures | None:
+) -> InjectionFigures:
     """Measures how many decisions prompt injections turn.
 
     Args:
@@ -33,12 +33,7 @@ def measure_injection(
         texts: of the test split's rows.
         candidate: the candidate's scores of these rows without injections, and its threshold.
         answers: what the injections ask for: the negative and the positive answer.
-
-    Returns:
-        The figures; None if the recipe does not ask for them.
     """
-    if not section.injections:
-        return None
     injections = injection_set().injections
     attacks = plan_attacks(
         texts,

@@ -1,16 +1,15 @@
-"""Reads splits and scores them with an artifact."""
+"""Reads splits and scores their texts with an artifact."""
 
 import datetime as dt
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 
-from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.record import SplitCount
@@ -31,6 +30,13 @@ class Split:
         return SplitCount(rows=len(self.keys), positives=int(self.labels.sum()), since=since)
 
 
+class Row(NamedTuple):
+    """Which row of which split."""
+
+    split: str
+    key: str
+
+
 def load_split(folder: Path) -> Split:
     """Reads a split that Prepare wrote.
 
@@ -45,56 +51,57 @@ def load_split(folder: Path) -> Split:
     )
 
 
-def read_scores(path: Path, splits: Mapping[str, Split]) -> list[Floats]:
-    """Reads the scores that an earlier evaluation wrote.
-
-    Returns:
-        P(positive) of each row, float64, one array per split.
-
-    Raises:
-        InputError: if the file is damaged, or has other rows.
-    """
-    table = read_columns(path, ["key", "split", "score"])
-    scores = []
+def first_rows(splits: Mapping[str, Split]) -> dict[str, Row]:
+    """Returns the first row of each distinct text, in the order of the rows."""
+    rows: dict[str, Row] = {}
     for name, split in splits.items():
-        rows = table.filter(pc.equal(table["split"], name))
-        if tuple(rows["key"].to_pylist()) != split.keys:
-            raise InputError(f"{path} does not hold the rows of the {name} split, in their order")
-        scores.append(rows["score"].to_numpy().astype(np.float64))
-    return scores
+        for key, text in zip(split.keys, split.texts, strict=True):
+            if text not in rows:
+                rows[text] = Row(name, key)
+    return rows
 
 
-def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> list[Floats]:
-    """Scores splits with an artifact's own handler; each distinct text is scored once.
+def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Floats:
+    """Scores texts with an artifact's own handler.
+
+    Args:
+        artifact: the model.
+        rows: each text, and the row that has it.
+        name: of the model, in messages.
 
     Returns:
-        P(positive) of each row, float64, one array per split.
+        P(positive) of each text, float64, shape (texts,).
 
     Raises:
         InputError: if the handler rejects a text; names the row's key.
     """
-    unique = list(dict.fromkeys(text for split in splits for text in split.texts))
+    texts = list(rows)
     start = time.monotonic()
 
     def report(done: int) -> None:
         speed = done / max(time.monotonic() - start, 1e-9)
-        print(f"{name}: scored {done:,} of {len(unique):,} texts, {speed:,.0f}/s", file=sys.stderr)
+        print(f"{name}: scored {done:,} of {len(texts):,} texts, {speed:,.0f}/s", file=sys.stderr)
 
     try:
-        predictions = artifact.predict(unique, on_progress=report)
+        answers = artifact.predict(texts, on_progress=report)
     except RequestRefusedError as error:
-        text = unique[error.position or 0]
-        key = next(
-            key
-            for split in splits
-            for key, other in zip(split.keys, split.texts, strict=True)
-            if other == text
-        )
+        key = rows[texts[error.position or 0]].key
         raise InputError(
             f"the {name} refuses the row with key {key}: {error.reason}; or compile for longer "
             "texts (`compile.sequence_lengths`), or set `text.truncate: true`"
         ) from error
-    score_of = {
-        text: prediction.score for text, prediction in zip(unique, predictions, strict=True)
-    }
-    return [np.array([score_of[text] for text in split.texts]) for split in splits]
+    return np.array([answer.score for answer in answers], dtype=np.float64)
+
+
+def score_split(artifact: Artifact, split: Split, *, name: str) -> Floats:
+    """Scores a split; each distinct text is scored once.
+
+    Returns:
+        P(positive) of each row, float64, shape (rows,).
+
+    Raises:
+        InputError: if the handler rejects a text; names the row's key.
+    """
+    rows = first_rows({name: split})
+    score_of = dict(zip(rows, score_texts(artifact, rows, name=name), strict=True))
+    return np.array([score_of[text] for text in split.texts])

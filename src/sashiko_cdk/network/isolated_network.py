@@ -22,7 +22,7 @@ class IsolatedNetwork:
     Attributes:
         subnet_ids: of the jobs' subnets, in the order of the settings' zones.
         jobs_group_id: of the jobs' security group.
-        nodes_group_id: of the security group that the nodes of one training are in too, if any.
+        nodes_group_id: of the security group that the several nodes of a job are in too, if any.
     """
 
     subnet_ids: tuple[str, ...]
@@ -34,7 +34,7 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> Isol
     """Adds a VPC of isolated subnets, its endpoints, flow logs and security groups to a stack.
 
     One group is of the jobs and endpoint containers, one of the VPC endpoints. With `several_nodes`
-    a third lets the nodes of one training talk to each other.
+    a third lets the nodes of one job talk to each other.
 
     Raises:
         InputError: if the settings lack S3's prefix list of the region.
@@ -125,7 +125,7 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
         "Nodes",
         vpc_id=vpc.vpc_id,
         group_name=f"{prefix(stack.settings)}-nodes",
-        group_description="Nodes of one training: anything to each other",
+        group_description="Nodes of one job: anything to each other",
         # One of the jobs' own, as a group without a rule in itself may send anything anywhere.
         security_group_egress=[
             _https("AWS services", destination_security_group_id=doors.security_group_id)
@@ -137,13 +137,13 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
         group_id=nodes.attr_group_id,
         source_security_group_id=nodes.attr_group_id,
         ip_protocol="-1",
-        description="nodes of a training",
+        description="nodes of a job",
     )
     acknowledge(
         ingress,
         {
             "NIST-EC2RestrictedCommonPorts": "From the group itself alone, which an Elastic Fabric "
-            "Adapter requires: the nodes of one training."
+            "Adapter requires: the nodes of one job."
         },
     )
     ec2.CfnSecurityGroupEgress(
@@ -152,7 +152,7 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
         group_id=nodes.attr_group_id,
         destination_security_group_id=nodes.attr_group_id,
         ip_protocol="-1",
-        description="nodes of a training",
+        description="nodes of a job",
     )
     return nodes.attr_group_id
 

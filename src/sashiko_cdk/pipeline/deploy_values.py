@@ -24,7 +24,7 @@ def deploy_values(
         settings: the environment.
         subnet_ids: where jobs run, in the order of the settings' zones.
         security_group_id: of the jobs.
-        nodes_group_id: of the nodes of one training, where a recipe has several.
+        nodes_group_id: of the nodes of one job, where a job has several.
         key_arns: domain -> ARN of the KMS key that jobs encrypt with.
         tracking_arn: of the MLflow App.
     """

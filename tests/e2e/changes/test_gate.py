@@ -14,7 +14,6 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.release import today, waive
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.settings.waiver import Waiver
-from sashiko.steps import evaluate
 from tests.e2e.changes.project import Project, assert_small
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact
 from tests.project_root import REPOSITORY
@@ -53,7 +52,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
             )
             record = {"version": 3, "sha256": sha256_file(archive), "threshold": 0.5}
             evaluate_job.champion(tmp_path, record, archive)
-        evaluate.main()
+        evaluate_job.run_evaluate()
         return read_verdict(tmp_path / "processing/output/verdict")
 
     return run

@@ -19,11 +19,10 @@ from neuron_backend import load_graph, open_backend
 from payload import BadRequestError
 
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.comparators import champion_model
-from sashiko.steps.scored_splits import Split
+from sashiko.steps.comparators import open_champion
+from sashiko.steps.scored_splits import Split, score_split
 from tests.e2e.serving import neuron_image
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
 
@@ -214,17 +213,13 @@ def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, t
     (tmp_path / "champion").mkdir()
     shutil.copyfile(archive, tmp_path / "champion" / "model.tar.gz")
     test = Split(keys=tuple("1234"), texts=tuple(TEXTS), labels=np.array([0, 1, 0, 1]))
-    found = champion_model(
-        ChampionRecord(version=3, sha256="a", threshold=0.4),
-        tmp_path / "champion",
-        test,
-        labels=("no", "yes"),
-        template="{first} {second}",
-        candidate=ModelScores(np.zeros(4), 0.5),
-        candidate_sha256="b",
-    )
-    assert found.scores == pytest.approx(eager_scores(model), abs=1e-5)
-    assert found.threshold == 0.4
+    champion = ChampionRecord(version=3, sha256="a", threshold=0.4)
+    folder = tmp_path / "champion"
+    with open_champion(
+        champion, folder, labels=("no", "yes"), template="{first} {second}"
+    ) as artifact:
+        scores = score_split(artifact, test, name="champion")
+    assert scores == pytest.approx(eager_scores(model), abs=1e-5)
 
 
 def test_elsewhere_the_artifact_says_what_it_needs(archive) -> None:

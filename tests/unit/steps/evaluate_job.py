@@ -2,12 +2,16 @@
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sashiko.core.files import write_json
+from sashiko.core.job_folders import opt_ml
+from sashiko.steps import evaluate, score
 from tests.e2e.serving.tiny_artifact import build_artifact
 
 WORDS = ("awful", "bad", "fine", "good")
@@ -62,6 +66,26 @@ def lay_out(
             add(tar, "temperature.json", temperature)
     champion(root, None)
     return inputs
+
+
+def run_score(*, hosts: int = 1) -> Path:
+    """Runs Score on each instance of a job, and returns its output as Evaluate's input."""
+    root = opt_ml()
+    names = [f"algo-{number + 1}" for number in range(hosts)]
+    for name in names:
+        file = root / "config" / "resourceconfig.json"
+        write_json(file, {"current_host": name, "hosts": names})
+        score.main()
+    scores = root / "processing" / "input" / "scores"
+    shutil.rmtree(scores, ignore_errors=True)
+    (root / "processing" / "output" / "scores").rename(scores)
+    return scores
+
+
+def run_evaluate() -> None:
+    """Runs Score and Evaluate."""
+    run_score()
+    evaluate.main()
 
 
 def add(tar: tarfile.TarFile, name: str, content) -> None:

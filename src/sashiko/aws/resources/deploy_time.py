@@ -25,7 +25,7 @@ def security_group_id() -> str:
 
 
 def nodes_group_id() -> str:
-    """Returns the placeholder of the id of the security group of a training's several nodes."""
+    """Returns the placeholder of the id of the security group of a job's several nodes."""
     return f"{_MARK}-NodesGroup"
 
 

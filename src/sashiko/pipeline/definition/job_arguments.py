@@ -96,16 +96,10 @@ class AppSpecification(Frozen):
     ContainerArguments: tuple[str, ...] | None = None
 
 
-class ClusterConfig(ResourceConfig):
-    """The instance of a processing job, whose steps share no work among several."""
-
-    InstanceCount: Literal[1]
-
-
 class ProcessingResources(Frozen):
     """The instances of a processing job."""
 
-    ClusterConfig: ClusterConfig
+    ClusterConfig: ResourceConfig
 
 
 class ProcessingArguments(Frozen):

@@ -2,7 +2,8 @@
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
+from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.failure import failure_reason
 from sashiko.pipeline.runner.jobs import Events, Job, Outcome, Result
 from sashiko.pipeline.runner.process import Exit, Processes
@@ -79,38 +81,88 @@ class Executor:
                 outputs=entry.outputs,
                 cached_from=entry.run,
             )
-        with self.processes.cores(all_cores=job.all_cores):
+        with self.processes.cores(all_cores=job.all_cores or len(job.hosts) > 1):
             events.started()
-            workspace = Workspace(self.run_folder / "work" / job.step)
-            process_exit = self._start(job, workspace, staged=staged, key=key, events=events)
-            if process_exit.status != 0:
-                log = self.log(job.step)
-                reason = failure_reason(process_exit, job, workspace=workspace, log=log)
+            workspaces = self._workspaces(job)
+            reasons = self._run(job, workspaces, staged=staged, key=key, events=events)
+            if reasons:
                 return Outcome(
-                    status="failed", description=description, inputs=inputs, reason=reason
+                    status="failed", description=description, inputs=inputs, reason=reasons[0]
                 )
-            outputs = {result.name: self._collect(result, workspace) for result in job.results}
+            outputs = {
+                result.name: self._collect(result, tuple(workspaces.values()))
+                for result in job.results
+            }
         if expires is not None:
             self.cache.put(key, run=self.run_id, described=description, outputs=outputs)
         if job.checkpoints:
             self._checkpoint_key(job).unlink(missing_ok=True)
-        workspace.remove()
+        Workspace(self._work(job)).remove()
         return Outcome(status="succeeded", description=description, inputs=inputs, outputs=outputs)
 
     def log(self, step: str) -> Path:
         """Returns the log file of a step."""
         return self.run_folder / "logs" / f"{step}.log"
 
-    def _start(
+    def _work(self, job: Job) -> Path:
+        return self.run_folder / "work" / job.step
+
+    def _workspaces(self, job: Job) -> dict[str, Workspace]:
+        """Returns the workspace of each instance."""
+        work = self._work(job)
+        if len(job.hosts) == 1:
+            return {job.hosts[0]: Workspace(work)}
+        return {host: Workspace(work / host) for host in job.hosts}
+
+    def _run(
         self,
         job: Job,
-        workspace: Workspace,
+        workspaces: Mapping[str, Workspace],
         *,
         staged: Mapping[str, Mapping[str, Path]],
         key: str,
         events: Events,
+    ) -> list[str]:
+        """Runs all instances side by side, and returns why some of them failed.
+
+        "A processing job completes if all of the processing containers exit successfully with an
+        exit code of 0, and fails if any of the containers exits with a non-zero exit code" ("How
+        Amazon SageMaker Processing Runs Your Processing Container Image", Developer Guide).
+        """
+        log = self.log(job.step)
+        several = len(job.hosts) > 1
+        logs = {host: log.with_suffix("") / f"{host}.log" if several else log for host in job.hosts}
+
+        def run(host: str) -> str:
+            workspace = workspaces[host]
+            process_exit = self._start(
+                job, host, workspace, log=logs[host], staged=staged, key=key, events=events
+            )
+            if process_exit.status == 0:
+                return ""
+            reason = failure_reason(process_exit, job, workspace=workspace, log=logs[host])
+            return f"{host}: {reason}" if several else reason
+
+        try:
+            with ThreadPoolExecutor(max_workers=len(job.hosts)) as instances:
+                reasons = list(instances.map(run, job.hosts))
+        finally:
+            if several:
+                _join_logs(logs, log)
+        return [reason for reason in reasons if reason]
+
+    def _start(
+        self,
+        job: Job,
+        host: str,
+        workspace: Workspace,
+        *,
+        log: Path,
+        staged: Mapping[str, Mapping[str, Path]],
+        key: str,
+        events: Events,
     ) -> Exit:
-        workspace.prepare(job, checkpoints=self._checkpoints(job, key))
+        workspace.prepare(job, host=host, checkpoints=self._checkpoints(job, key))
         for source in job.sources:
             copy_files(staged[source.name], workspace.path(source.folder))
         command, environment = workspace.command(job), workspace.environment(job)
@@ -119,20 +171,21 @@ class Executor:
             command,
             environment=environment,
             folder=workspace.root,
-            log=self.log(job.step),
+            log=log,
             on_line=events.line,
             max_seconds=job.max_seconds,
         )
 
-    def _collect(self, result: Result, workspace: Workspace) -> DataRecord:
-        folder = workspace.path(result.folder)
-        files = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
-        for path in (folder, *files.values()):
-            if not lies_within(path, workspace.root):
+    def _collect(self, result: Result, workspaces: Sequence[Workspace]) -> DataRecord:
+        files: dict[str, Path] = {}
+        for workspace in workspaces:
+            new = _output_files(result, workspace)
+            for name in files.keys() & new.keys():
                 raise InputError(
-                    f"output {result.name}: {path} is a link that leads out of the job's folder: "
-                    "write the file itself"
+                    f"output {result.name}: two instances write {name}, and S3 would keep one: "
+                    "have its name contain the instance"
                 )
+            files |= new
         target = self.store.path(result.uri)
         if result.kind == "archive":
             self.store.put_archive(result.uri, files)
@@ -174,3 +227,27 @@ class Executor:
 
     def _checkpoint_key(self, job: Job) -> Path:
         return self.checkpoint_keys / f"{sha256_bytes(job.checkpoints.encode())[:32]}.json"
+
+
+def _output_files(result: Result, workspace: Workspace) -> dict[str, Path]:
+    folder = workspace.path(result.folder)
+    files = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
+    for path in (folder, *files.values()):
+        if not lies_within(path, workspace.root):
+            raise InputError(
+                f"output {result.name}: {path} is a link that leads out of the job's folder: "
+                "write the file itself"
+            )
+    return files
+
+
+def _join_logs(logs: Mapping[str, Path], log: Path) -> None:
+    """Writes the logs of all instances into the step's."""
+    with translate_disk_errors(f"cannot write {log}"):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as joined:
+            for host, path in logs.items():
+                if path.is_file():
+                    joined.write(f"== {host}\n".encode())
+                    with path.open("rb") as part:
+                        shutil.copyfileobj(part, joined)

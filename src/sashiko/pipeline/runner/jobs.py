@@ -10,10 +10,14 @@ from sashiko.pipeline.definition.arguments import (
     outputs_of,
     training_prefix,
 )
-from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
+from sashiko.pipeline.definition.job_arguments import (
+    ProcessingArguments,
+    ResourceConfig,
+    TrainingArguments,
+)
 from sashiko.pipeline.runner.record import DataRecord
 
-_HOST = "algo-1"
+_HOSTS_FILE = "resourceconfig.json"
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,20 @@ class Job:
     sources: tuple[Source, ...]
     results: tuple[Result, ...]
     config_files: Mapping[str, Any]  # path in the container -> JSON value, as SageMaker writes them
+    hosts: tuple[str, ...]  # names of its instances
     checkpoints: str = ""  # S3 URI that `/opt/ml/checkpoints` is synchronized with, or ""
     max_seconds: int | None = None
     all_cores: bool = False  # whether it runs alone
     folders: tuple[str, ...] = ()
     # The attributes besides the inputs that SageMaker compares to reuse a result.
     cache_fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def config_on(self, host: str) -> Mapping[str, Any]:
+        """Returns the configuration files on one of the instances."""
+        return {
+            path: value | {"current_host": host} if path.endswith(_HOSTS_FILE) else value
+            for path, value in self.config_files.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -108,9 +120,11 @@ def _processing(
         )
         for item in outputs_of(arguments)
     )
+    hosts = _hosts(arguments.ProcessingResources.ClusterConfig)
     return Job(
         step=step,
         name=name,
+        hosts=hosts,
         command=(*(app.ContainerEntrypoint or image.entrypoint), *(app.ContainerArguments or ())),
         environment=arguments.Environment,
         sources=tuple(
@@ -120,7 +134,7 @@ def _processing(
         results=results,
         config_files={
             "/opt/ml/config/processingjobconfig.json": {"ProcessingJobName": name, **resolved},
-            "/opt/ml/config/resourceconfig.json": {"current_host": _HOST, "hosts": [_HOST]},
+            f"/opt/ml/config/{_HOSTS_FILE}": {"hosts": list(hosts)},
         },
         max_seconds=limits.MaxRuntimeInSeconds if limits else None,
         folders=("/opt/ml/output", *(result.folder for result in results)),
@@ -130,6 +144,10 @@ def _processing(
             "LocalPaths": {item.name: item.folder for item in results},
         },
     )
+
+
+def _hosts(resources: ResourceConfig) -> tuple[str, ...]:
+    return tuple(f"algo-{number + 1}" for number in range(resources.InstanceCount))
 
 
 def _training(step: str, arguments: TrainingArguments, *, name: str, image: Image) -> Job:
@@ -147,9 +165,11 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         }
         for channel in arguments.InputDataConfig
     }
+    hosts = _hosts(arguments.ResourceConfig)
     return Job(
         step=step,
         name=name,
+        hosts=hosts,
         command=(*entrypoint, *(algorithm.ContainerArguments or ())),
         environment={"TRAINING_JOB_NAME": name, **arguments.Environment},
         sources=tuple(
@@ -167,9 +187,8 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         config_files={
             "/opt/ml/input/config/hyperparameters.json": arguments.HyperParameters,
             "/opt/ml/input/config/inputdataconfig.json": channels,
-            "/opt/ml/input/config/resourceconfig.json": {
-                "current_host": _HOST,
-                "hosts": [_HOST],
+            f"/opt/ml/input/config/{_HOSTS_FILE}": {
+                "hosts": list(hosts),
                 "network_interface_name": "eth0",
             },
         },

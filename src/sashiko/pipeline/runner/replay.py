@@ -1,6 +1,6 @@
 """Runs the job of an earlier run again, from its recorded inputs, in a separate folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,6 @@ def replay(
     *,
     store: Store,
     folder: Path,
-    arguments: Sequence[str] = (),
 ) -> Mapping[str, Path]:
     """Runs a step's job again in an empty folder, without writing to the run or the store.
 
@@ -36,11 +35,11 @@ def replay(
     """
     job = _job(run, definition, step)
     workspace, log = Workspace(folder), folder / "replay.log"
-    workspace.prepare(job, checkpoints=None)
+    workspace.prepare(job, host=job.hosts[0], checkpoints=None)
     for source in job.sources:
         copy_files(store.files(source.uri), workspace.path(source.folder))
     process_exit = Processes(1).run(
-        [*workspace.command(job), *arguments],
+        workspace.command(job),
         environment=workspace.environment(job),
         folder=folder,
         log=log,

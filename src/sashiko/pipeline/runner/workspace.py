@@ -24,7 +24,7 @@ _INHERITED = re.compile(
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one job: in `work` of the run's folder, one for each step."""
+    """The folder of one instance of a job: in `work` of the run's folder."""
 
     root: Path
 
@@ -32,8 +32,10 @@ class Workspace:
         """Returns the local path of a container path such as `/opt/ml/model`."""
         return self.root / container_path.lstrip("/")
 
-    def prepare(self, job: Job, *, checkpoints: Path | None) -> None:
-        """Creates the job's folders and configuration files, replacing those of an earlier attempt.
+    def prepare(self, job: Job, *, host: str, checkpoints: Path | None) -> None:
+        """Creates the folders and configuration files of one of the job's instances.
+
+        They replace those of an earlier attempt.
 
         Raises:
             InputError: if they cannot be written.
@@ -45,7 +47,7 @@ class Workspace:
             if checkpoints:
                 checkpoints.mkdir(parents=True, exist_ok=True)
                 self.path("/opt/ml/checkpoints").symlink_to(checkpoints.absolute())
-        for path, value in job.config_files.items():
+        for path, value in job.config_on(host).items():
             write_json(self.path(path), value)
 
     def command(self, job: Job) -> list[str]:

@@ -22,7 +22,7 @@ _BUCKETS_OF_ROWS: Final[tuple[BucketOfRows, ...]] = ("snapshots", "capture")
 
 
 def vpc(settings: Settings) -> dict[str, Sequence[str]]:
-    """Returns a job's VPC options, which processing and training share."""
+    """Returns the VPC options of a job with one instance."""
     if settings.tier == "local":
         return {}
     return {
@@ -31,8 +31,13 @@ def vpc(settings: Settings) -> dict[str, Sequence[str]]:
     }
 
 
-def training_vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
-    """Returns a training job's VPC options; several nodes are in a group that lets them talk."""
+def cluster_vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
+    """Returns the VPC options of a job; several nodes are in a group that lets them talk.
+
+    SageMaker asks for it of processing too: "you must allow communication between the different
+    containers in the same processing job" ("Give SageMaker AI Processing Jobs Access to Resources
+    in Your Amazon VPC", Developer Guide).
+    """
     options = vpc(settings)
     if nodes > 1 and options:
         groups = [*options["security_group_ids"], deploy_time.nodes_group_id()]

@@ -29,12 +29,11 @@ from sashiko.aws.resources.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
 from sashiko.pipeline.sdk.account import (
     Uri,
+    cluster_vpc,
     output_key,
     tags,
     traffic_encrypted,
-    training_vpc,
     volume_key,
-    vpc,
 )
 from sashiko.pipeline.sdk.offline import pipeline_session
 from sashiko.pipeline.sdk.retries import retries
@@ -153,6 +152,7 @@ class Jobs:
         arguments: Sequence[Uri] | None = None,
         environment: Mapping[str, Uri] | None = None,
         job: ProcessingJob | None = None,
+        instances: int = 1,
         isolated: bool = True,
         cached: bool = True,
         clarify: bool = False,
@@ -173,6 +173,8 @@ class Jobs:
             arguments: the container arguments.
             environment: added to the thread count.
             job: instance and limits; the small default if None.
+            instances: how many; each gets all inputs, and the module takes its part of the rows
+                (`sashiko.core.job_folders.processing_host`).
             isolated: no network inside the container.
             cached: whether an execution may reuse the result of an earlier one.
             clarify: use the names and folders of Clarify's container: inputs `config` and `data`
@@ -193,7 +195,7 @@ class Jobs:
             role=settings.role_arn(role),
             image_uri=(image or self.images.job).uri,
             entrypoint=_command(name, module=module, script=script),
-            instance_count=1,
+            instance_count=instances,
             instance_type=job.instance_type,
             volume_size_in_gb=job.volume_size,
             volume_kms_key=volume_key(settings, job.instance_type),
@@ -203,7 +205,7 @@ class Jobs:
             network_config=NetworkConfig(
                 enable_network_isolation=isolated,
                 encrypt_inter_container_traffic=traffic_encrypted(settings),
-                **vpc(settings),
+                **cluster_vpc(settings, nodes=instances),
             ),
             tags=tags(settings),
             sagemaker_session=self.session,
@@ -263,7 +265,7 @@ class Jobs:
             networking=Networking(
                 enable_network_isolation=True,
                 enable_inter_container_traffic_encryption=traffic_encrypted(settings),
-                **training_vpc(settings, nodes=nodes),
+                **cluster_vpc(settings, nodes=nodes),
             ),
             stopping_condition=StoppingCondition(
                 max_runtime_in_seconds=job.max_runtime,

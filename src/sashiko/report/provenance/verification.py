@@ -89,9 +89,12 @@ def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
         with tempfile.TemporaryDirectory(prefix="sashiko-verify-") as folder:
             try:
                 again = replay(
-                    evidence.run, definition, step, store=evidence.store,
-                    folder=Path(folder).resolve(), arguments=_stored(evidence, step),
-                )  # fmt: skip
+                    evidence.run,
+                    definition,
+                    step,
+                    store=evidence.store,
+                    folder=Path(folder).resolve(),
+                )
                 replayed = read_verdict(again["verdict"])
                 figures = tuple(_figures(evidence, step, again))
             except InputError as error:
@@ -132,12 +135,6 @@ def _by_name(estimates: Sequence[BiasEstimate]) -> dict[str, BiasEstimate]:
         f"{estimate.stage} {estimate.metric} {estimate.subgroup}": estimate
         for estimate in estimates
     }
-
-
-def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:
-    """Makes Evaluate judge the stored predictions, since a model's scores vary by machine."""
-    path = evidence.output(step, "predictions", "predictions.parquet")
-    return () if isinstance(path, Missing) else ("--predictions", str(path.resolve()))
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -100,7 +100,8 @@ IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Outp
         (PROCESSING, f"{IN}.S3Uri", "https://b/x", f"key `{IN}.S3Uri`"),
         (PROCESSING, "ProcessingInputs.0.InputName", "../x", "InputName"),
         (PROCESSING, f"{OUT}.S3UploadMode", "Continuous", f"key `{OUT}.S3UploadMode`"),
-        (PROCESSING, "ProcessingResources.ClusterConfig.InstanceCount", 2, "InstanceCount"),
+        (PROCESSING, "ProcessingResources.ClusterConfig.InstanceCount", 0, "InstanceCount"),
+        (PROCESSING, f"{IN}.S3DataDistributionType", "ShardedByS3Key", "S3DataDistributionType"),
         (
             PROCESSING,
             "AppSpecification.ImageUri",

@@ -13,15 +13,13 @@ from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.replay import replay
 from tests.unit.pipeline.runner.tiny import Tiny
 
-COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text() + ' '.join(sys.argv[1:]))"
+COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"
 
 
-def again(
-    tiny: Tiny, run: RunRecord, step: str, folder: Path, *arguments: str
-) -> Mapping[str, Path]:
+def again(tiny: Tiny, run: RunRecord, step: str, folder: Path) -> Mapping[str, Path]:
     definition = parse_definition(read_json(tiny.home / "runs" / run.id / "definition.json"))
     folder.mkdir()
-    return replay(run, definition, step, store=tiny.store, folder=folder, arguments=arguments)
+    return replay(run, definition, step, store=tiny.store, folder=folder)
 
 
 def content(home: Path) -> dict[str, bytes]:
@@ -60,13 +58,6 @@ def test_a_cached_step_reads_the_outputs_of_the_run_that_made_them(
     second = tiny.run(*steps)
     assert second.step("B").status == "cached"
     assert (again(tiny, second, "B", tmp_path / "again")["out"] / "x").read_text() == "1"
-
-
-def test_arguments_follow_the_jobs_own(tiny: Any, tmp_path: Path) -> None:
-    tiny.put("s3://b/raw/x", "1")
-    run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}, arguments=["--own"]))
-    outputs = again(tiny, run, "A", tmp_path / "again", "--more", "m")
-    assert (outputs["out"] / "x").read_text() == "1--own --more m"
 
 
 def test_parameters_and_the_executions_id_are_those_of_the_run(tiny: Any, tmp_path: Path) -> None:

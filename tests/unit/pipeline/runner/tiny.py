@@ -73,6 +73,7 @@ class Tiny:
         environment: Mapping[str, Any] | None = None,
         cached: bool = True,
         after: Sequence[str] = (),
+        instances: int = 1,
         **more: Any,
     ) -> dict[str, Any]:
         """A processing step; a gate may read `result.json` of its output `out`."""
@@ -84,7 +85,7 @@ class Tiny:
             "CacheConfig": {"Enabled": cached},
             "Arguments": {
                 "RoleArn": "role",
-                "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
+                "ProcessingResources": {"ClusterConfig": {"InstanceCount": instances}},
                 "AppSpecification": {
                     "ImageUri": "job",
                     "ContainerEntrypoint": list(command) or ["python3", "-c", PRELUDE + code],

@@ -4,11 +4,11 @@ import pyarrow.parquet as pq
 
 from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.evaluation.record import read_decision, read_evaluation
-from sashiko.steps import evaluate
+from tests.unit.steps import evaluate_job
 
 
 def run(root):
-    evaluate.main()
+    evaluate_job.run_evaluate()
     outputs = root / "processing" / "output"
     return (
         read_evaluation(outputs / "metrics" / "metrics.json"),

@@ -1,9 +1,6 @@
 """Evaluate: the scores, the threshold, the reference and the calibration that it writes."""
 
-import sys
-
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,7 +8,6 @@ from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.monitoring.reference import read_reference
-from sashiko.steps import evaluate
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run
@@ -60,29 +56,13 @@ def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
     assert not any(word in path.read_text() for word in ("note x", "test-0", "north", "rare"))
 
 
-def test_stored_predictions_are_judged_in_place_of_the_models(root, monkeypatch) -> None:
-    evaluate_job.lay_out(root)
-    _, _, verdict = run(root)
-    path = root / "processing" / "output" / "predictions" / "predictions.parquet"
-    remaining = path.rename(root / "kept.parquet")
-    monkeypatch.setattr(sys, "argv", ["evaluate", "--predictions", str(remaining)])
-    assert run(root)[2] == verdict
-    table = pq.read_table(remaining)
-    worse = pa.array(1 - table["score"].to_numpy())
-    pq.write_table(table.set_column(table.column_names.index("score"), "score", worse), remaining)
-    assert not run(root)[2].passed
-    pq.write_table(table.slice(1), remaining)
-    with pytest.raises(InputError, match="does not hold the rows of the validation split"):
-        run(root)
-
-
 def test_a_second_run_writes_the_same_bytes(root, tmp_path_factory, monkeypatch) -> None:
     evaluate_job.lay_out(root)
     other = tmp_path_factory.mktemp("elsewhere")
     evaluate_job.lay_out(other)
-    evaluate.main()
+    evaluate_job.run_evaluate()
     monkeypatch.setenv("OPT_ML", str(other))
-    evaluate.main()
+    evaluate_job.run_evaluate()
     names = ["predictions/predictions.parquet", "metrics/metrics.json", "decision/decision.json",
              "verdict/verdict.json"]  # fmt: skip
     for name in names:
@@ -142,7 +122,7 @@ def test_a_text_that_the_artifact_refuses_is_named_by_its_key(root, tmp_path) ->
     short = build_artifact(tmp_path / "short", lengths=(3,))
     evaluate_job.lay_out(root, artifact=short)
     with pytest.raises(InputError, match=r"key validation-0000: .*compile\.sequence_lengths"):
-        evaluate.main()
+        evaluate_job.run_evaluate()
     assert not list((root / "processing" / "output").rglob("*.json"))
 
 
@@ -150,4 +130,4 @@ def test_an_output_archive_without_metrics_is_named(root) -> None:
     inputs = evaluate_job.lay_out(root)
     (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
-        evaluate.main()
+        evaluate_job.run_evaluate()

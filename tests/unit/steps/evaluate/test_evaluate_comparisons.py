@@ -4,7 +4,6 @@ import pytest
 
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.steps import evaluate
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.steps import evaluate_job
@@ -66,7 +65,7 @@ def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
 def test_weights_of_other_rows_are_refused(root) -> None:
     evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2, first=1)
     with pytest.raises(InputError, match="1 of 40 train keys have no weight"):
-        evaluate.main()
+        evaluate_job.run_evaluate()
 
 
 def test_no_output_holds_a_weight(root) -> None:
@@ -160,7 +159,7 @@ def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_p
     other = build_artifact(tmp_path / "other", labels=("<=50K", ">50K"))
     evaluate_job.champion(root, record_of(other, sha256="0" * 64), other)
     with pytest.raises(InputError, match="artifact was changed"):
-        evaluate.main()
+        evaluate_job.run_evaluate()
     evaluate_job.champion(root, record_of(other), other)
     with pytest.raises(InputError, match="model_package_group"):
-        evaluate.main()
+        evaluate_job.run_evaluate()

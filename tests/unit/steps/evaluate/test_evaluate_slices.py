@@ -7,7 +7,6 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.steps import evaluate
 from sashiko.steps.seen_text import seen_in_train
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run
@@ -79,4 +78,4 @@ def test_the_slices_of_another_split_are_refused(root) -> None:
     inputs = evaluate_job.lay_out(root)
     evaluate_job.write_slices(inputs / "slices" / "data.parquet", first=1, desk=["a", "b"] * 60)
     with pytest.raises(InputError, match="run Prepare again"):
-        evaluate.main()
+        evaluate_job.run_evaluate()
