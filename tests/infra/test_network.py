@@ -99,15 +99,18 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     assert not resources(network, "AWS::EC2::SecurityGroupEgress")
 
 
-def _network_of(*overrides):
-    """Dev's network for a recipe, as a template."""
+def _network_of(*overrides, instances=1):
+    """Dev's network for a recipe and so many instances of Score, as a template."""
     from aws_cdk.assertions import Template
 
     from infra.stacks.network import Network
 
     recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
+    settings = settings_of("dev")
+    scoring = settings.jobs.scoring.model_copy(update={"instance_count": instances})
+    jobs = settings.jobs.model_copy(update={"scoring": scoring})
     deployment = Deployment(
-        settings=settings_of("dev"),
+        settings=settings.model_copy(update={"jobs": jobs}),
         environments=("dev",),
         contracts=(),
         recipes=(recipe,),
@@ -117,9 +120,13 @@ def _network_of(*overrides):
 
 
 @pytest.mark.control("SC-7")
-def test_the_nodes_of_a_training_may_send_anything_to_each_other_and_nothing_else():
-    """What an Elastic Fabric Adapter needs, and only where a recipe has several nodes."""
-    network = _network_of("train.distributed={strategy: fsdp, nodes: 2}")
+@pytest.mark.parametrize(
+    ("overrides", "instances"),
+    [(("train.distributed={strategy: fsdp, nodes: 2}",), 1), ((), 2)],
+)
+def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else(overrides, instances):
+    """What an Elastic Fabric Adapter needs, and only where a job has several nodes."""
+    network = _network_of(*overrides, instances=instances)
     ((name, nodes),) = [
         (name, group["Properties"])
         for name, group in resources(network, "AWS::EC2::SecurityGroup").items()

@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "instance_type: ml.p5.48xlarge}",
         ),
     ),
+    "several instances": ({"jobs": {"scoring": {"instance_count": 4}}}, ()),
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
     "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),

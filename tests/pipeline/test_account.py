@@ -107,6 +107,21 @@ def test_each_job_is_in_the_vpc_encrypted_limited_and_tagged(name: str) -> None:
     assert tags == {"project": "sashiko", "environment": "dev"}
 
 
+def test_score_has_the_instances_of_the_setting_in_a_group_of_their_own_and_no_other_job_has(
+    compiled: dict[str, Any],
+) -> None:
+    counts, groups = {}, {}
+    for name, step in jobs(compiled["several instances"]).items():
+        job = step["Arguments"]
+        config = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
+        counts[name] = config["InstanceCount"]
+        groups[name] = network(job)["VpcConfig"]["SecurityGroupIds"]
+    assert counts.pop("Score") == 4
+    assert groups.pop("Score") == ["DeployTime-SecurityGroup", "DeployTime-NodesGroup"]
+    assert set(counts.values()) == {1}
+    assert all(group == ["DeployTime-SecurityGroup"] for group in groups.values())
+
+
 def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(
     compiled: dict[str, Any],
 ) -> None:
