@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.cost.idle_cost import idle_cost, lines
@@ -18,6 +19,7 @@ from sashiko.aws.operations.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.core.files import canonical_json
 from sashiko.selection.file import Selection
+from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
 
@@ -30,6 +32,19 @@ ROOT = Path.cwd()
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
+_TOOLS = "777788889999"
+_CONNECTION = f"arn:aws:codeconnections:us-east-1:{_TOOLS}:connection/{UUID(int=1)}"
+_DELIVERY = f"""\
+by: codepipeline
+account: "{_TOOLS}"
+region: us-east-1
+source:
+  host: github
+  repository: acme/triage
+  branch: main
+  connection: {_CONNECTION}
+stages: [prod]
+"""
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -95,7 +110,8 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
 def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
     """Stack -> logical id -> type, of what an environment must never lose: see `STATEFUL`.
 
-    From upstream's files alone, as the definition is, in a process of its own.
+    From upstream's files alone, as the definition is, in a process of its own. `delivery` is the
+    tools' account, which delivers to one environment.
     """
     from sashiko_cdk.security_rules.stores import STATEFUL
 
@@ -104,9 +120,12 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
             (Path(folder) / name).symlink_to(ROOT / name)
         (Path(folder) / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
-        (Path(folder) / f"config/{environment}.yaml").write_text(
-            f'tier: {environment}\naccount: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
+        stage = "prod" if environment == "delivery" else environment
+        (Path(folder) / f"config/{stage}.yaml").write_text(
+            f'tier: {stage}\naccount: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
         )
+        if environment != stage:
+            (Path(folder) / "config/delivery.yaml").write_text(_DELIVERY)
         context = json.loads((ROOT / "cdk.json").read_text())["context"]
         subprocess.run(
             [sys.executable, "-m", "infra.app"],
@@ -135,13 +154,14 @@ def golden_ids() -> dict[Path, bytes]:
     """Path -> content of the golden logical ids of stateful resources."""
     return {
         ROOT / f"tests/golden/stateful_ids.{name}.json": canonical_json(stateful_ids(name))
-        for name in ("dev", "prod")
+        for name in ("dev", "prod", "delivery")
     }
 
 
 def schemas() -> dict[Path, bytes]:
     """Path -> content of the JSON Schemas."""
     return {
+        ROOT / "schemas/delivery.schema.json": canonical_json(Delivery.model_json_schema()),
         ROOT / "schemas/recipe.schema.json": canonical_json(recipe_schema()),
         ROOT / "schemas/selection.schema.json": canonical_json(Selection.model_json_schema()),
         ROOT / "schemas/settings.schema.json": canonical_json(settings_schema()),

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from sashiko.aws.operations.access.policies import Request, allows, denies, statements
+from sashiko.cli import app
 from tests.infra.delivery import (
     boundary_document,
     delivery_folder,
@@ -316,3 +318,20 @@ def test_resources_that_would_stay_are_none(template):
 
 def _many(value):
     return value if isinstance(value, list) else [value]
+
+
+def test_what_a_delivery_costs(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    write_stages(tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(
+        app, ["cost", "--env", "delivery", "--templates", str(delivery_folder()), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    costs = json.loads(done.stdout)
+    # One key, and nothing that runs while nothing is merged.
+    assert costs["idle"]["monthly"] == pytest.approx(1.0)
+    deploy = costs["loads_and_builds"]["build sashiko-delivery-dev-deploy"]
+    # 8 hours of a machine for 0.60 an hour, and 480 minutes of an action for 0.002 each.
+    assert deploy["at_most"] == pytest.approx(8 * 0.60 + 480 * 0.002)
+    assert any(price["usd"] == 0.002 for price in costs["prices"])

@@ -7,7 +7,7 @@ import pytest
 from tests.golden import rewrite
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", ["dev", "prod", "delivery"])
 @pytest.mark.control("retain")
 def test_stateful_resources_keep_their_logical_ids(environment):
     file = rewrite.ROOT / f"tests/golden/stateful_ids.{environment}.json"

@@ -3,21 +3,16 @@
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from sashiko.aws.operations.templates import CDK_OUT
-from sashiko.commands.options import AsJson, TemplatesFolder
-from sashiko.settings.environment import load_deployed
-from sashiko.settings.tools import TOOLS, load_tools
+from sashiko.commands.options import AsJson, Place, TemplatesFolder
+from sashiko.settings.tools import load_place
 
 
 def broadening(
-    env: Annotated[
-        str,
-        typer.Option("--env", help="An environment that has an account, or `delivery`."),
-    ] = "dev",
+    env: Place = "dev",
     templates: TemplatesFolder = CDK_OUT,
     json_: AsJson = False,
 ) -> None:
@@ -32,7 +27,7 @@ def broadening(
     from sashiko.aws.operations.templates import read_templates
     from sashiko.aws.resources.account import Account
 
-    settings = load_tools().settings if env == TOOLS else load_deployed(env)
+    settings = load_place(env)
     new = {
         stack: scope.template
         for stack, scope in read_templates(settings, folder=templates).stacks.items()

@@ -19,17 +19,18 @@ from sashiko.aws.operations.cost.prices import read_prices, stale, total
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import CDK_OUT, read_templates
 from sashiko.commands.cost_text import Costs, text, used_prices
-from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
+from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.core.files import read_json
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
-from sashiko.settings.environment import Settings, load_deployed
+from sashiko.settings.environment import Settings
 from sashiko.settings.targets import load_target
+from sashiko.settings.tools import TOOLS, load_place
 
 
 def cost(
-    env: DeployedEnvironment = "dev",
+    env: Place = "dev",
     templates: TemplatesFolder = CDK_OUT,
     prices: Annotated[
         Path | None,
@@ -55,7 +56,7 @@ def cost(
     names the parts that are missing in it. Exit status: 4 if the idle cost rose over --against by
     more than `budget.idle_rise`.
     """
-    settings = load_deployed(env)
+    settings = load_place(env)
     costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
     if json_:
         typer.echo(json.dumps(as_json(costs), indent=2))
@@ -130,6 +131,9 @@ def _costs(
     region_prices = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, region_prices)
+    others = other_jobs(stacks, region_prices)
+    if settings.environment == TOOLS:
+        return Costs(settings=settings, prices=region_prices, idle=idle, others=others)
     recipe = use_recipe(settings, None)
     training, monitor = (
         parse_definition(json.loads(item.definition))
@@ -145,7 +149,7 @@ def _costs(
         run=run_cost(training, region_prices, device=device),
         window=run_cost(monitor, region_prices, device=None),
         retrains=retrains_a_month(recipe.monitor),
-        others=other_jobs(stacks, region_prices),
+        others=others,
         load=load,
         instance_types=instance_types,
         predictions=prediction_costs(

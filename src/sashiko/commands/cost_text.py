@@ -1,13 +1,14 @@
 """The text output of `sashiko cost`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sashiko.aws.operations.cost.idle_cost import IdleCost, known_lines, lines
 from sashiko.aws.operations.cost.monitoring_cost import WINDOWS_A_MONTH, month_at_most
 from sashiko.aws.operations.cost.prices import Price, Prices
 from sashiko.aws.operations.cost.use_cost import JobCost, PredictionCost
 from sashiko.settings.environment import Settings
+from sashiko.settings.tools import TOOLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +18,14 @@ class Costs:
     settings: Settings  # the environment
     prices: Prices  # the prices used
     idle: IdleCost  # a month, unused
-    run: tuple[JobCost, ...]  # job by job
-    window: tuple[JobCost, ...]  # of monitoring, likewise
-    retrains: int  # runs that monitoring may propose or start in a month
     others: tuple[JobCost, ...]  # loads and builds
-    load: float  # predictions a second
-    instance_types: Mapping[str, str]  # compile target -> what serves it
-    predictions: tuple[PredictionCost, ...]  # the targets with known prices
+    # Of an environment; the tools' account runs and serves nothing.
+    run: tuple[JobCost, ...] = ()  # job by job
+    window: tuple[JobCost, ...] = ()  # of monitoring, likewise
+    retrains: int = 0  # runs that monitoring may propose or start in a month
+    load: float = 0  # predictions a second
+    instance_types: Mapping[str, str] = field(default_factory=dict)  # compile target -> machine
+    predictions: tuple[PredictionCost, ...] = ()  # the targets with known prices
 
 
 def used_prices(costs: Costs) -> list[Price]:
@@ -41,7 +43,8 @@ def text(costs: Costs) -> Iterator[str]:
         f"{settings.environment}: account {settings.account}, {settings.region}; US dollars, "
         "on demand"
     )
-    for part in (_idle, _run, _monitoring, _predictions):
+    tools = settings.environment == TOOLS
+    for part in (_idle, _delivery) if tools else (_idle, _run, _monitoring, _predictions):
         yield ""
         yield from part(costs)
 
@@ -66,6 +69,13 @@ def _run(costs: Costs) -> Iterator[str]:
     yield from _reasons(costs.others)
     yield f"about: {assumed.seconds} s each ({assumed.source})"
     yield "at most: each until its own limit, nothing from the cache, nothing on spot"
+
+
+def _delivery(costs: Costs) -> Iterator[str]:
+    yield "one delivery to all stages, about and at most:"
+    yield from _jobs(costs.others)
+    yield f"about: {costs.prices.typical_job.seconds} s each, as a job of a run is taken to last"
+    yield "at most: each build until its own limit"
 
 
 def _monitoring(costs: Costs) -> Iterator[str]:

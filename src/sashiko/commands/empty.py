@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import DeployedEnvironment
+from sashiko.commands.options import Place
 from sashiko.errors import InputError
-from sashiko.settings.environment import load_deployed
+from sashiko.settings.tools import load_place
 
 
 def empty(
-    env: DeployedEnvironment = "dev",
+    env: Place = "dev",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     undo: Annotated[
         bool,
@@ -29,7 +29,7 @@ def empty(
     from sashiko.aws.operations.emptying import contents, empty_bucket, packages, reopen, unregister
     from sashiko.aws.resources.account import Account
 
-    settings = load_deployed(env)
+    settings = load_place(env)
     if settings.on_destroy == "retain":
         typer.echo(f"{env} keeps its data (`on_destroy: retain`): nothing was deleted")
         return

@@ -19,6 +19,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 DeployedEnvironment = Annotated[
     str, typer.Option("--env", help="The environment: a file in config/ that has an account.")
 ]
+Place = Annotated[
+    str,
+    typer.Option("--env", help="An environment that has an account, or `delivery`: the tools'."),
+]
 TemplatesFolder = Annotated[
     Path, typer.Option("--templates", help="The output of `make synth` for the environment.")
 ]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sashiko.errors import InputError
 from sashiko.settings.delivery import DELIVERY_FILE, Delivery, load_delivery
-from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.environment import Settings, load_deployed, load_settings
 
 # What the tools' account has is named as an environment's; no environment may have this name.
 TOOLS: Final = "delivery"
@@ -80,6 +80,17 @@ def _check_connection(delivery: Delivery, file: Path) -> None:
             f"{file}: key `source.connection`: it is of {' in '.join(reversed(place))}, and the "
             f"pipeline of {delivery.account} in {delivery.region}: create one there"
         )
+
+
+def load_place(name: str, *, folder: Path = Path("config")) -> Settings:
+    """Reads the settings of an environment that has an account, or of the tools (`delivery`).
+
+    Raises:
+        InputError: as `load_deployed` and `load_tools`.
+    """
+    return (
+        load_tools(folder=folder).settings if name == TOOLS else load_deployed(name, folder=folder)
+    )
 
 
 def stages_tools(settings: Settings, *, folder: Path = Path("config")) -> Tools | None:

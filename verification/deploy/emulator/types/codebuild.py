@@ -12,8 +12,8 @@ class Project(ResourceType):
     name = "AWS::CodeBuild::Project"
     updated = frozenset(
         {
-            "Artifacts", "Description", "Environment", "LogsConfig", "QueuedTimeoutInMinutes",
-            "ServiceRole", "Source", "Tags", "TimeoutInMinutes",
+            "Artifacts", "Cache", "Description", "EncryptionKey", "Environment", "LogsConfig",
+            "QueuedTimeoutInMinutes", "ServiceRole", "Source", "Tags", "TimeoutInMinutes",
         }
     )  # fmt: skip
     handled = updated | {"Name"}

@@ -9,6 +9,7 @@ from . import (
     cdk,
     cloudwatch,
     codebuild,
+    codepipeline,
     custom_resource,
     ecr,
     endpoints,
@@ -33,9 +34,9 @@ from . import (
 )
 
 _SERVICES = (
-    athena, bedrock, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue,
-    hosting, iam, kms, lake_formation, logs, oidc, s3, sagemaker, scaling, security_groups, sns,
-    sqs, ssm, step_functions, vpc,
+    athena, bedrock, budgets, cdk, cloudwatch, codebuild, codepipeline, ecr, endpoints, events,
+    functions, glue, hosting, iam, kms, lake_formation, logs, oidc, s3, sagemaker, scaling,
+    security_groups, sns, sqs, ssm, step_functions, vpc,
 )  # fmt: skip
 
 

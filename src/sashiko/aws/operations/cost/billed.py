@@ -13,6 +13,7 @@ BY_USE: Mapping[str, str] = {
     "AWS::Bedrock::ApplicationInferenceProfile": "each answer of its model, by the token",
     "AWS::Bedrock::Guardrail": "each text that it reads, by its length",
     "AWS::CodeBuild::Project": "each build, by the minute",
+    "AWS::CodePipeline::Pipeline": "each action but approvals, by the minute",
     "AWS::EC2::FlowLog": "what it writes",
     "AWS::ECR::Repository": "what its images take up",
     "AWS::Glue::Job": "each load, by the second",

@@ -21,6 +21,7 @@ PriceName = Literal[
     "fast_alarm_metric_month",
     "interface_endpoint_hour",
     "kms_key_month",
+    "pipeline_action_minute",
     "volume_gb_month",
 ]
 

@@ -90,7 +90,16 @@ def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
         kind = str(properties["Environment"]["ComputeType"])
         limit = properties.get("TimeoutInMinutes", _LONGEST_BUILD)
         name = f"build {properties['Name']}"
-        yield _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
+        job = _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
+        in_pipeline = properties["Source"]["Type"] == "CODEPIPELINE"
+        yield _as_action(job, prices) if in_pipeline and job.hourly is not None else job
+
+
+def _as_action(job: JobCost, prices: Prices) -> JobCost:
+    """Adds what CodePipeline takes for the minutes of its action."""
+    price = prices.of("pipeline_action_minute")
+    hourly = (job.hourly or 0) + price.usd * _HOUR / _MINUTE
+    return replace(job, hourly=hourly, prices=(*job.prices, price))
 
 
 def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> JobCost:
