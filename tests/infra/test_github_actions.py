@@ -132,7 +132,7 @@ def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes(
     """By the role's own policies and boundary, and by the trust of the bootstrap's roles."""
     parts: Any = ("cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup")
     for environment in (dev, prod):
-        reached = {
+        reach = {
             part: {
                 name
                 for name in parts
@@ -140,7 +140,7 @@ def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes(
             }
             for part in TOKENS
         }
-        assert reached == {"deployer": {"deploy", "file-publishing"}, "reader": {"lookup"}}
+        assert reach == {"deployer": {"deploy", "file-publishing"}, "reader": {"lookup"}}
 
 
 def test_neither_reaches_another_account_or_project(dev: Environment) -> None:

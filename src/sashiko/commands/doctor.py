@@ -56,9 +56,9 @@ def doctor(
 
 
 def _accounts() -> Iterator[Check]:
-    from sashiko.aws.operations.doctor.accounts import examine_accounts, places
+    from sashiko.aws.operations.doctor.accounts import examine_accounts, read_places
 
-    yield from examine_accounts(places())
+    yield from examine_accounts(read_places())
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER
+from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER, bootstrap_role_arn
 from sashiko.errors import InputError
 from sashiko.settings.delivery import DELIVERY_FILE, load_delivery, load_stages
 
@@ -49,9 +49,12 @@ def workflow(*, folder: Path = Path("config")) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # YAML, of values that the settings' patterns limit
     )
+    first, *others = delivery.stages
     return environment.get_template("deliver.yml.j2").render(
         branch=delivery.source.branch,
         stages=load_stages(delivery, folder=folder),
+        asking=[f"{first}-broadening", *others],
+        bootstrap_role_arn=bootstrap_role_arn,
         reader=GITHUB_READER,
         deployer=GITHUB_DEPLOYER,
         **_ACTIONS,

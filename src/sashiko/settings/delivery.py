@@ -170,12 +170,12 @@ def load_stages(delivery: Delivery, *, folder: Path = Path("config")) -> tuple[S
     """
     stages = tuple(load_settings(name, folder=folder) for name in delivery.stages)
     file = folder / DELIVERY_FILE
-    first = stages[0]
-    for stage in stages[1:]:
-        if stage.project != first.project:
+    last = stages[-1]
+    for stage in stages:
+        if stage.project != last.project:
             raise InputError(
-                f"{file}: key `stages`: {stage.environment} has project {stage.project}, "
-                f"{first.environment} has {first.project}; one delivery is of one project"
+                f"{file}: key `stages`: `{stage.environment}` is of the project {stage.project}, "
+                f"and `{last.environment}` of {last.project}; one delivery is of one project"
             )
     for account in sorted({stage.account for stage in stages}):
         there = [stage.environment for stage in stages if stage.account == account]

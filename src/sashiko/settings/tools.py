@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from sashiko.errors import InputError
-from sashiko.settings.delivery import DELIVERY_FILE, Delivery, load_delivery
-from sashiko.settings.environment import Settings, load_deployed, load_settings
+from sashiko.settings.delivery import DELIVERY_FILE, Delivery, load_delivery, load_stages
+from sashiko.settings.environment import Settings, load_deployed
 
 # What the tools' account has is named as an environment's; no environment may have this name.
 TOOLS: Final = "delivery"
@@ -49,14 +49,8 @@ def load_tools(*, folder: Path = Path("config")) -> Tools:
             "`codepipeline` for the pipeline there"
         )
     _check_connection(delivery, file)
-    stages = tuple(load_settings(name, folder=folder) for name in delivery.stages)
-    last = stages[-1]
+    stages = load_stages(delivery, folder=folder)
     for stage in stages:
-        if stage.project != last.project:
-            raise InputError(
-                f"{file}: key `stages`: `{stage.environment}` is of the project {stage.project}, "
-                f"and `{last.environment}` of {last.project}; a pipeline delivers one project"
-            )
         if (stage.account, stage.region) == (delivery.account, delivery.region):
             raise InputError(
                 f"{file}: key `account`: {delivery.account} in {delivery.region} is the account of "
@@ -69,7 +63,7 @@ def load_tools(*, folder: Path = Path("config")) -> Tools:
         "region": delivery.region,
         "on_destroy": "delete",
     }
-    return Tools(settings=last.model_copy(update=place), delivery=delivery, stages=stages)
+    return Tools(settings=stages[-1].model_copy(update=place), delivery=delivery, stages=stages)
 
 
 def _check_connection(delivery: Delivery, file: Path) -> None:

@@ -5,10 +5,10 @@ import json
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import bootstrap_policy_name, prefix
+from sashiko.aws.resources.names import bootstrap_policy_name, bootstrap_role_arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings.tools import Tools
-from sashiko_cdk.delivery.parts import bootstrap_role, places_of
+from sashiko_cdk.delivery.parts import ASSUMED, places_of
 from sashiko_cdk.identity.boundary import acknowledge_cap, deny, shared_limits
 
 _WORK = [
@@ -66,7 +66,7 @@ def _own_accounts(tools: Tools) -> list[iam.PolicyStatement]:
     roles = f"arn:aws:iam::{tools.settings.account}:role/{prefix(tools.settings)}"
     denied = []
     for place in places_of(tools):
-        own = [bootstrap_role(place, role) for role in ("deploy", "file-publishing", "lookup")]
+        own = [bootstrap_role_arn(place, role) for role in ASSUMED["deploy"]]
         denied.append(
             iam.PolicyStatement(
                 sid=f"Only{place.environment.title()}",

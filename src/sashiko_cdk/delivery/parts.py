@@ -1,17 +1,16 @@
 """The parts of the pipeline: one CodeBuild project and one role each, and where each may go."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sashiko.aws.resources.names import arn, prefix
+from sashiko.aws.resources.names import BootstrapRole, arn, bootstrap_role_arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 
 Kind = Literal["test", "synth", "difference", "deploy"]
-BootstrapRole = Literal["deploy", "file-publishing", "lookup"]
 # What a part assumes in the account that it compares with or deploys to.
-_ASSUMES: dict[Kind, tuple[BootstrapRole, ...]] = {
+ASSUMED: Mapping[Kind, tuple[BootstrapRole, ...]] = {
     "test": (),
     "synth": (),
     "difference": ("lookup",),
@@ -56,14 +55,8 @@ class Part:
     @property
     def assumes(self) -> tuple[str, ...]:
         """The ARNs of the roles that it assumes."""
-        roles = _ASSUMES[self.kind]
-        return tuple(bootstrap_role(self.place, role) for role in roles) if self.place else ()
-
-
-def bootstrap_role(place: Settings, role: BootstrapRole) -> str:
-    """Returns the ARN of a role of CDK's bootstrap of an environment's account and region."""
-    name = f"cdk-{place.qualifier}-{role}-role-{place.account}-{place.region}"
-    return f"arn:aws:iam::{place.account}:role/{name}"
+        roles = ASSUMED[self.kind]
+        return tuple(bootstrap_role_arn(self.place, role) for role in roles) if self.place else ()
 
 
 def places_of(tools: Tools) -> tuple[Settings, ...]:

@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
+from sashiko.aws.resources.names import bootstrap_role_arn
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS
-from sashiko_cdk.delivery.parts import Part, bootstrap_role
+from sashiko_cdk.delivery.parts import Part
 
 # Names of the artifact that every environment gets, and of the variables that builds pass on.
 ASSEMBLY: Final = "ASSEMBLY"  # SHA-256 of the artifact
@@ -143,7 +144,7 @@ def _looking_up(place: Settings) -> list[str]:
     """Writes the profile `lookup`: the account's role that reads, by the build's own role."""
     lines = [
         "[profile lookup]",
-        f"role_arn = {bootstrap_role(place, 'lookup')}",
+        f"role_arn = {bootstrap_role_arn(place, 'lookup')}",
         "credential_source = EcsContainer",
         f"region = {place.region}",
     ]

@@ -70,7 +70,7 @@ def test_the_linters_have_nothing_to_say_of_the_checkouts_own(file: Path) -> Non
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("needs: [build]", "needs: [built]", "built"),
+        ("needs: [build, ", "needs: [built, ", "built"),
         ("run: make check test", "run: echo ${{ github.event.head_commit.message }}", "injection"),
         ("@d23441a48e516b6c34aea4fa41551a30e30af803", "@v6", "unpinned-uses"),
         ("  push:", "  pull_request_target:", "dangerous-triggers"),
@@ -88,16 +88,48 @@ def test_the_linters_see_what_is_wrong(tmp_path: Path, before: str, after: str, 
 def test_each_stage_comes_after_the_one_before_it_and_after_its_own_diff(tmp_path: Path) -> None:
     jobs = _jobs(tmp_path, "dev", "staging", "prod")
     assert {name: job.get("needs") for name, job in jobs.items()} == {
-        "build": None,
+        "reviewers": None,
+        "build": ["reviewers"],
         "diff-dev": ["build"],
-        "deploy-dev": ["build", "diff-dev"],
+        "approve-dev": ["diff-dev"],
+        "deploy-dev": ["build", "approve-dev"],
         "diff-staging": ["build", "deploy-dev"],
         "deploy-staging": ["build", "diff-staging"],
         "diff-prod": ["build", "deploy-staging"],
         "deploy-prod": ["build", "diff-prod"],
     }
     asked = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
-    assert asked == {f"deploy-{stage}": stage for stage in ACCOUNTS}
+    # Where the list of what broadens is missing, a person is asked.
+    broadens = "${{ needs.diff-dev.outputs.broadens == 'no' && 'dev-same' || 'dev-broadening' }}"
+    deploys = {f"deploy-{stage}": stage for stage in ACCOUNTS}
+    assert asked == {"approve-dev": broadens, **deploys}
+
+
+def test_a_delivery_ends_at_once_if_nobody_would_be_asked(tmp_path: Path) -> None:
+    """By the step's own shell, with GitHub's command line in its place."""
+    (step,) = _jobs(tmp_path, "dev", "staging", "prod")["reviewers"]["steps"]
+    gh = tmp_path / "gh"
+    gh.write_text(
+        "#!/bin/sh\necho $2 >> $LOG\ncase $2 in */prod) echo wait_timer ;; *) echo "
+        "required_reviewers ;; esac\n"
+    )
+    gh.chmod(0o755)
+    log = tmp_path / "log"
+    run = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "LOG": str(log),
+            "GITHUB_REPOSITORY": "acme/churn",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "the environment prod has no required reviewers" in run.stdout
+    asked = [line.rpartition("/")[2] for line in log.read_text().splitlines()]
+    assert asked == ["dev-broadening", "staging", "prod"]
 
 
 def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -> None:
@@ -109,7 +141,7 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         name: step["with"]["role-to-assume"]
         for name, job in jobs.items()
         for step in job["steps"]
-        if "role-to-assume" in step.get("with", {})
+        if "role-to-assume" in step.get("with", {}) and "role-chaining" not in step["with"]
     }
     assert roles == {
         "diff-dev": "arn:aws:iam::111122223333:role/sashiko-dev-github-reader",
@@ -117,6 +149,16 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         "diff-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-reader",
         "deploy-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-deployer",
     }
+    lookups = [
+        step["with"]["role-to-assume"]
+        for job in jobs.values()
+        for step in job["steps"]
+        if "role-chaining" in step.get("with", {})
+    ]
+    assert lookups == [
+        f"arn:aws:iam::{ACCOUNTS[stage]}:role/cdk-sashiko-lookup-role-{ACCOUNTS[stage]}-us-east-1"
+        for stage in ("dev", "prod")
+    ]
     assert "secrets." not in workflow(folder=tmp_path)
 
 
@@ -124,7 +166,7 @@ def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path)
     jobs = _jobs(tmp_path, "dev", "prod")
     synths = [name for name, job in jobs.items() if "make synth" in str(job["steps"])]
     assert synths == ["build"]
-    for name in set(jobs) - {"build"}:
+    for name in set(jobs) - {"reviewers", "build", "approve-dev"}:
         (unpacking,) = (step for step in jobs[name]["steps"] if "tar -xf" in step.get("run", ""))
         check, unpack = unpacking["run"].splitlines()
         assert unpacking["env"] == {"SHA256": "${{ needs.build.outputs.sha256 }}"}

@@ -139,5 +139,5 @@ def test_what_github_and_an_account_cannot_agree_on_is_refused(
 def test_stages_are_of_one_project(stages: Path) -> None:
     file = stages / "prod.yaml"
     file.write_text(file.read_text() + "project: other\n")
-    with pytest.raises(InputError, match="prod has project other"):
+    with pytest.raises(InputError, match="`prod` of other"):
         github_trust("dev", folder=stages)

@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.settings.tools import load_tools, stages_tools
-from tests.infra.delivery import DELIVERY, write_stages
+from tests.infra.delivery import CONNECTION, DELIVERY, write_stages
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_who_delivers_to_an_environment(folder: Path) -> None:
 BAD = {
     "no file": ("", "there is no .*delivery.yaml, so nothing is delivered"),
     "by actions": (
-        DELIVERY.replace("by: codepipeline", "by: actions"),
+        DELIVERY.replace("by: codepipeline", "by: actions").replace(
+            f'connection: "{CONNECTION}"', "ids: {owner: 12, repository: 34}"
+        ),
         "key `by`: `actions` needs no stack",
     ),
     "an environment's account": (

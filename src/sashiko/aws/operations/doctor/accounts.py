@@ -20,6 +20,7 @@ from sashiko.aws.resources.names import (
 from sashiko.errors import InputError
 from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
+from sashiko.settings.tools import load_tools
 
 _ORDER: Final[tuple[Status, ...]] = ("failed", "unknown", "later", "note", "ok")
 _FROM_OUTSIDE: Final[tuple[BootstrapRole, ...]] = ("deploy", "file-publishing", "lookup")
@@ -32,6 +33,7 @@ class Place:
     settings: Settings  # of the environment; of the tools' account those that names follow from
     tools: str | None = None  # the account that delivers to it by the bootstrap's roles
     github: GitHubTrust | None = None  # the repository that delivers to it
+    connection: str | None = None  # ARN of the connection that its pipeline reads by
 
     @property
     def profile(self) -> str:
@@ -39,20 +41,25 @@ class Place:
         return prefix(self.settings)
 
 
-def places(*, folder: Path = Path("config")) -> list[Place]:
-    """Returns the accounts of all environments, those of the delivery first and in its order.
+def read_places(*, folder: Path = Path("config")) -> list[Place]:
+    """Returns the tools' account and those of all environments, the delivery's stages in order.
 
     Raises:
         InputError: if a settings file is not valid.
     """
     delivery = load_delivery(folder=folder)
     stages = load_stages(delivery, folder=folder) if delivery else ()
+    tools = load_tools(folder=folder) if delivery and delivery.by == "codepipeline" else None
     known = {stage.environment for stage in stages}
-    others = (n for n in deployed_environments(folder=folder) if n not in known)
-    return [
-        Place(settings=settings, github=github_trust(settings.environment, folder=folder))
-        for settings in (*stages, *(load_settings(name, folder=folder) for name in others))
-    ]
+    others = [name for name in deployed_environments(folder=folder) if name not in known]
+    places = []
+    if tools:
+        places.append(Place(settings=tools.settings, connection=tools.delivery.source.connection))
+    for stage in stages:
+        trust = github_trust(stage.environment, folder=folder)
+        account = tools.settings.account if tools else None
+        places.append(Place(settings=stage, tools=account, github=trust))
+    return places + [Place(settings=load_settings(name, folder=folder)) for name in others]
 
 
 def examine_accounts(places: list[Place]) -> Iterator[Check]:
@@ -82,6 +89,8 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
     yield Check(name="credentials", status="ok", detail=f"as {caller}")
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, place.settings))
     yield from run_check("trust", lambda: _trust(account, place))
+    if connection := place.connection:
+        yield from run_check("connection", lambda: check_connection(account, connection))
     if trust := place.github:
         yield from run_check("GitHub", lambda: _github(account, place.settings, trust))
 
@@ -90,13 +99,13 @@ def _summary(place: Place, checks: Iterator[Check]) -> Check:
     """Returns one line of the checks of an account: what is wrong, or else all of it."""
     every = list(checks)
     status = min((check.status for check in every), key=_ORDER.index)
-    shown = [check for check in every if check.status != "ok"] or every
+    lines = [check for check in every if check.status != "ok"] or every
     where = f"{place.settings.account} in {place.settings.region}"
     return Check(
         name=place.settings.environment,
         status=status,
-        detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in shown)}",
-        fix="; then ".join(check.fix for check in shown if check.fix),
+        detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}",
+        fix="; then ".join(check.fix for check in lines if check.fix),
     )
 
 
@@ -131,6 +140,24 @@ def _account(principal: str) -> str:
     return principal.split(":")[4] if principal.startswith("arn:") else principal
 
 
+def check_connection(account: Account, connection: str) -> Check:
+    """Checks that the connection to the repository's host was accepted there.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    response = account.read("codeconnections", "get_connection", ConnectionArn=connection) or {}
+    status = response["Connection"]["ConnectionStatus"]
+    if status == "AVAILABLE":
+        return Check(name="connection", status="ok", detail="available")
+    return Check(
+        name="connection",
+        status="failed",
+        detail=f"{connection} is {status}: no merge starts the pipeline",
+        fix="Developer Tools, Settings, Connections in the console: Update pending connection",
+    )
+
+
 def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterator[Check]:
     env = settings.environment
     provider = f"arn:aws:iam::{settings.account}:oidc-provider/{GITHUB_ISSUER}"
@@ -140,9 +167,9 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
         absent=("NoSuchEntity",),
         OpenIDConnectProviderArn=provider,
     )
-    deployed = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
+    role = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
     deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
-    if existing and trust.makes_provider and deployed is None:
+    if existing and trust.makes_provider and role is None:
         yield Check(
             name="GitHub's provider",
             status="failed",
@@ -165,29 +192,29 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
             "stage in this account makes it",
             fix=f"take {env} out of existing_providers, or deploy the earlier stage first",
         )
-    elif deployed is None:
+    elif role is None:
         yield Check(name="GitHub's role", status="later", detail="not deployed yet", fix=deploy)
     else:
-        yield _subject(settings, trust, deployed)
+        yield _subject(settings, trust, role)
 
 
-def _subject(settings: Settings, trust: GitHubTrust, deployed: tuple[Statement, ...]) -> Check:
+def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]) -> Check:
     """Compares whom the deployed role trusts with what config/delivery.yaml says."""
     claims = {
         key: value
-        for item in deployed
+        for item in role
         for pairs in item.conditions.values()
         for key, value in pairs.items()
     }
     subject = claims.get(f"{GITHUB_ISSUER}:sub")
-    wanted = trust.source.subject_in(settings.environment)
-    if subject == wanted and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
+    own = trust.source.subject_in(settings.environment)
+    if subject == own and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
         return Check(name="GitHub's role", status="ok", detail=f"trusts {subject}")
     return Check(
         name="GitHub's role",
         status="failed",
         detail=f"trusts {subject} on {claims.get(f'{GITHUB_ISSUER}:ref')}; config/delivery.yaml "
-        f"says {wanted} on {trust.source.ref}",
+        f"says {own} on {trust.source.ref}",
         fix=f"make bootstrap ENV={settings.environment} TRUST=open, npx --no-install cdk deploy "
         f"GitHubActions -c env={settings.environment}, make bootstrap ENV={settings.environment}",
     )

@@ -11,8 +11,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from sashiko.aws.operations.doctor.accounts import check_connection, read_places
 from sashiko.cli import app
 from sashiko.core.exit_status import CHECK_FAILED
+from tests.infra.delivery import CONNECTION, write_stages
+from tests.unit.aws.fake_account import FakeAccount
 
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
 PARTS = ("deploy", "file-publishing", "lookup")
@@ -53,13 +56,13 @@ class Accounts:
             self._clients[name, service] = session.client(service)
         return self._clients[name, service]
 
-    def bootstrap(self, name: str, *trusted: str) -> None:
+    def bootstrap(self, name: str, *others: str) -> None:
         """Makes what `make bootstrap` leaves, as far as it is looked at."""
         self.client(name, "ssm").put_parameter(
             Name="/cdk-bootstrap/sashiko/version", Value="30", Type="String"
         )
         for part in PARTS:
-            principals = [ACCOUNTS[name], *trusted]
+            principals = [ACCOUNTS[name], *others]
             self._role(name, f"cdk-sashiko-{part}-role-{ACCOUNTS[name]}-us-east-1", {
                 "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principals},
             })  # fmt: skip
@@ -112,11 +115,11 @@ def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accoun
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "own")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "own")
     with mock_aws():
-        made = Accounts(tmp_path)
+        three = Accounts(tmp_path)
         for name in ACCOUNTS:
-            made.bootstrap(name)
-            made.deploy(name)
-        yield made
+            three.bootstrap(name)
+            three.deploy(name)
+        yield three
 
 
 def test_each_account_has_a_line_read_by_its_own_profile(accounts: Accounts) -> None:
@@ -215,3 +218,37 @@ def test_a_persons_terminal_gets_a_line_for_each_account(accounts: Accounts) -> 
     assert first.startswith("later   dev: 111122223333 in us-east-1: GitHub's role: not deployed")
     assert fix.strip() == "fix: npx --no-install cdk deploy GitHubActions -c env=dev"
     assert [line.split(":")[0] for line in others] == ["ok      staging", "ok      prod"]
+
+
+def test_the_tools_come_first_and_deliver_to_the_stages(tmp_path: Path) -> None:
+    write_stages(tmp_path)
+    assert [(place.profile, place.tools) for place in read_places(folder=tmp_path)] == [
+        ("sashiko-delivery", None),
+        ("sashiko-dev", "777788889999"),
+        ("sashiko-staging", "777788889999"),
+        ("sashiko-prod", "777788889999"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("AVAILABLE", "ok"), ("PENDING", "failed"), ("ERROR", "failed")]
+)
+def test_a_connection_that_nobody_accepted_is_named(state: str, status: str) -> None:
+    answer = {"Connection": {"ConnectionArn": CONNECTION, "ConnectionStatus": state}}
+    account = FakeAccount({("codeconnections", "get_connection"): answer})
+    check = check_connection(account, CONNECTION)
+    assert check.status == status
+    assert (CONNECTION in check.detail) == (status == "failed")
+
+
+def test_a_stage_that_does_not_trust_the_tools_names_the_bootstrap(accounts: Accounts) -> None:
+    write_stages(accounts.config)
+    text = (accounts.config / "staging.yaml").read_text()
+    (accounts.config / "staging.yaml").write_text(text.replace("222233334444", "333344445555"))
+    run = CliRunner().invoke(app, ["doctor", "--all", "--json"], catch_exceptions=False)
+    lines = {check["name"]: check for check in json.loads(run.stdout)}
+    assert list(lines) == ["delivery", "dev", "staging", "prod"]
+    assert run.exit_code == CHECK_FAILED
+    assert "role deploy does not trust 777788889999" in lines["staging"]["detail"]
+    assert "make bootstrap ENV=staging" in lines["staging"]["fix"]
+    assert "profile sashiko-delivery" in lines["delivery"]["fix"]
