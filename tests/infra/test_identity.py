@@ -259,13 +259,18 @@ def test_nobody_may_decrypt_under_every_key(templates):
         if any(fnmatch.fnmatchcase("kms:Decrypt", action) for action in _list(item["Action"]))
     ]
     assert decrypting
+    artifacts = {
+        f"arn:aws:kms:us-east-1:{account}:key/*": f"sashiko-{name}-artifacts-{account}-us-east-1"
+        for name, account in (("dev", "111122223333"), ("prod", "444455556666"))
+    }
     for item in decrypting:
-        if item["Resource"] == "arn:aws:kms:us-east-1:111122223333:key/*":
-            # Of another account: its keys' ids are not known here, so S3's context names the key.
+        bucket = artifacts.get(str(item["Resource"]))
+        if bucket:
+            # Of another account or stack: its keys' ids are not known there, so S3's context names
+            # the key.
             assert item["Condition"] == {
                 "StringEquals": {
-                    "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::sashiko-dev-artifacts-"
-                    "111122223333-us-east-1",
+                    "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket}",
                     "kms:ViaService": "s3.us-east-1.amazonaws.com",
                 }
             }

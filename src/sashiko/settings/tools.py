@@ -88,7 +88,9 @@ def load_place(name: str, *, folder: Path = Path("config")) -> Settings:
 
 
 def stages_tools(settings: Settings, *, folder: Path = Path("config")) -> Tools | None:
-    """Returns the tools that deliver to an environment; None if it is deployed by hand.
+    """Returns the tools that an environment's bootstrap trusts; None if it trusts none.
+
+    Environments of one account and region share a bootstrap, so one of them is enough.
 
     Raises:
         InputError: as `load_tools`.
@@ -96,4 +98,6 @@ def stages_tools(settings: Settings, *, folder: Path = Path("config")) -> Tools 
     delivery = load_delivery(folder=folder)
     if delivery is None or delivery.by != "codepipeline":
         return None
-    return load_tools(folder=folder) if settings.environment in delivery.stages else None
+    tools = load_tools(folder=folder)
+    places = {(stage.account, stage.region) for stage in tools.stages}
+    return tools if (settings.account, settings.region) in places else None

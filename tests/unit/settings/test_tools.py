@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
+from sashiko.settings.environment import load_settings
 from sashiko.settings.tools import load_tools, stages_tools
 from tests.infra.delivery import CONNECTION, DELIVERY, write_stages
 
@@ -33,6 +34,12 @@ def test_who_delivers_to_an_environment(folder: Path) -> None:
     assert stages_tools(dev, folder=folder) is None
     (folder / "delivery.yaml").unlink()
     assert stages_tools(dev, folder=folder) is None
+
+
+def test_a_bootstrap_that_two_environments_share_trusts_the_tools_of_either(folder: Path) -> None:
+    """Or `make bootstrap` for the one would end the delivery to the other."""
+    (folder / "trial.yaml").write_text((folder / "prod.yaml").read_text())
+    assert stages_tools(load_settings("trial", folder=folder), folder=folder) is not None
 
 
 BAD = {

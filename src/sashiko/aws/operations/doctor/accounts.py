@@ -20,7 +20,7 @@ from sashiko.aws.resources.names import (
 from sashiko.errors import InputError
 from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
-from sashiko.settings.tools import load_tools
+from sashiko.settings.tools import load_tools, stages_tools
 
 _ORDER: Final[tuple[Status, ...]] = ("failed", "unknown", "later", "note", "ok")
 _FROM_OUTSIDE: Final[tuple[BootstrapRole, ...]] = ("deploy", "file-publishing", "lookup")
@@ -55,11 +55,16 @@ def read_places(*, folder: Path = Path("config")) -> list[Place]:
     places = []
     if tools:
         places.append(Place(settings=tools.settings, connection=tools.delivery.source.connection))
-    for stage in stages:
-        trust = github_trust(stage.environment, folder=folder)
-        account = tools.settings.account if tools else None
-        places.append(Place(settings=stage, tools=account, github=trust))
-    return places + [Place(settings=load_settings(name, folder=folder)) for name in others]
+    for settings in (*stages, *(load_settings(name, folder=folder) for name in others)):
+        own = stages_tools(settings, folder=folder)
+        places.append(
+            Place(
+                settings=settings,
+                tools=own.settings.account if own else None,
+                github=github_trust(settings.environment, folder=folder),
+            )
+        )
+    return places
 
 
 def examine_accounts(places: list[Place]) -> Iterator[Check]:
@@ -169,7 +174,15 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
     )
     role = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
     deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
-    if existing and trust.makes_provider and role is None:
+    if not existing and not (trust.makes_provider and role is None):
+        yield Check(
+            name="GitHub's provider",
+            status="failed",
+            detail=f"no {provider}, which config/delivery.yaml expects, or the deployed role",
+            fix=f"take {env} out of existing_providers, deploy the account's first stage before "
+            "this one, or destroy the stack GitHubActions and deploy it again",
+        )
+    elif existing and trust.makes_provider and role is None:
         yield Check(
             name="GitHub's provider",
             status="failed",
@@ -183,14 +196,6 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
             detail=f"{provider} has no audience {GITHUB_AUDIENCE}",
             fix="aws iam add-client-id-to-open-id-connect-provider "
             f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}",
-        )
-    elif not existing and not trust.makes_provider:
-        yield Check(
-            name="GitHub's provider",
-            status="failed",
-            detail=f"no {provider}: config/delivery.yaml says that it exists, or that an earlier "
-            "stage in this account makes it",
-            fix=f"take {env} out of existing_providers, or deploy the earlier stage first",
         )
     elif role is None:
         yield Check(name="GitHub's role", status="later", detail="not deployed yet", fix=deploy)

@@ -182,6 +182,10 @@ def _no_audience(accounts: Accounts) -> None:
     iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ClientIDList=["another"])
 
 
+def _no_provider(accounts: Accounts) -> None:
+    accounts.client("dev", "iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=_ARN)
+
+
 def _promised_provider(accounts: Accounts) -> None:
     _no_stack(accounts)
     (accounts.config / "delivery.yaml").write_text(DELIVERY + "existing_providers: [dev]\n")
@@ -198,8 +202,9 @@ _ARN = f"arn:aws:iam::{ACCOUNTS['dev']}:oidc-provider/{ISSUER}"
         (_other_branch, "failed", "TRUST=open"),
         (_no_audience, "failed", "add-client-id-to-open-id-connect-provider"),
         (_promised_provider, "failed", "take dev out of existing_providers"),
+        (_no_provider, "failed", "destroy the stack GitHubActions"),
     ],
-    ids=["not deployed", "provider of others", "another branch", "audience", "no provider"],
+    ids=["not deployed", "of others", "another branch", "audience", "promised", "gone"],
 )
 def test_what_github_needs_of_an_account(
     accounts: Accounts, change: Any, status: str, fix: str
