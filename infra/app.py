@@ -29,9 +29,10 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     settings = deployment.settings
     enforced = settings.lake_formation.mode == "enforced"
-    stacks: list[EnvironmentStack] = [Identity(app, deployment)]
+    stacks: list[EnvironmentStack] = []
     if deployment.github:
         stacks.append(GitHubActions(app, deployment, trust=deployment.github))
+    stacks.append(Identity(app, deployment))
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, deployment))
     network = Network(app, deployment)
