@@ -192,3 +192,24 @@ def test_a_change_of_type_under_one_id_counts_as_new() -> None:
     old = {"S": {"Resources": {"It": {"Type": "AWS::S3::Bucket", "Properties": {}}}}}
     new = {"S": {"Resources": {"It": {"Type": "AWS::IAM::Policy", "Properties": _policy()}}}}
     assert len(broadenings(old, new)) == 1
+
+
+def test_whoever_may_sign_tokens_for_the_account() -> None:
+    kind, url = "AWS::IAM::OIDCProvider", "https://token.actions.githubusercontent.com"
+    provider = {"Url": url, "ClientIdList": ["sts.amazonaws.com"]}
+    assert _changes(None, provider, kind) == [("iam", "is new")]
+    assert _changes(provider, {**provider, "ClientIdList": ["sts.amazonaws.com", "x"]}, kind) == [
+        ("iam", "changes ClientIdList")
+    ]
+    claims = {"StringEquals": {f"{url[8:]}:ref": "refs/heads/main"}}
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/" + url[8:]},
+    }
+    narrow, wide = (
+        {"AssumeRolePolicyDocument": {"Statement": [item]}}
+        for item in ({**statement, "Condition": claims}, statement)
+    )
+    assert [kind for kind, _ in _changes(narrow, wide, "AWS::IAM::Role")] == ["iam"]
+    assert _changes(wide, wide, "AWS::IAM::Role") == []

@@ -49,6 +49,7 @@ _WAYS: Final = frozenset(
         "AWS::EC2::VPCPeeringConnection",
         "AWS::EC2::VPNConnection",
         "AWS::EC2::VPNGateway",
+        "AWS::IAM::OIDCProvider",
         "AWS::LakeFormation::DataCellsFilter",
         "AWS::LakeFormation::DataLakeSettings",
         "AWS::LakeFormation::Resource",

@@ -45,6 +45,7 @@ FREE = frozenset(
         "AWS::Glue::SecurityConfiguration",
         "AWS::Glue::Table",
         "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::OIDCProvider",
         "AWS::IAM::Policy",
         "AWS::IAM::Role",
         "AWS::KMS::Alias",
