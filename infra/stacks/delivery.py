@@ -4,6 +4,7 @@ from constructs import Construct
 
 from sashiko.settings.tools import Tools
 from sashiko_cdk.delivery.builds import Build
+from sashiko_cdk.delivery.model_delivery import ModelDelivery
 from sashiko_cdk.delivery.parts import parts_of, places_of
 from sashiko_cdk.delivery.pipeline import DeliveryPipeline
 from sashiko_cdk.delivery.stores import Stores
@@ -35,5 +36,13 @@ class Delivery(EnvironmentStack):
                 boundary=boundary,
                 removal_policy=self.removal_policy,
             )
+        ModelDelivery(
+            self,
+            "Models",
+            tools=tools,
+            stores=stores,
+            boundary=boundary,
+            removal_policy=self.removal_policy,
+        )
         pipeline = DeliveryPipeline(self, "Pipeline", tools=tools, stores=stores, boundary=boundary)
         pipeline.node.add_dependency(*(self.node.find_child(part.id) for part in parts_of(tools)))

@@ -19,4 +19,4 @@ class Identity(EnvironmentStack):
             stateful=True,
             description="The roles of people and jobs",
         )
-        add_roles(self, recipes=deployment.recipes)
+        add_roles(self, recipes=deployment.recipes, tools=deployment.tools)

@@ -6,6 +6,7 @@ from constructs import Construct
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
+from sashiko_cdk.delivery.approvals import ApprovedModels
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.monitoring import add_monitoring
@@ -97,6 +98,15 @@ class Pipeline(EnvironmentStack):
             artifacts_key_arn=lake.key_arns["ml"],
             logs_key=logs_key,
         )
+        if deployment.tools:
+            ApprovedModels(
+                self,
+                "ApprovedModels",
+                settings=settings,
+                recipes=recipes,
+                tools=deployment.tools,
+                undelivered=flows.undelivered,
+            )
         starters = [*triggers.machines, *monitoring]
         notifications = Notifications(
             self,

@@ -7,6 +7,7 @@ from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.delivery import GitHubTrust, github_trust
 from sashiko.settings.environment import Settings, deployed_environments
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.tools import Tools, stages_tools
 from sashiko_cdk.inputs import compile_pipelines, read_contracts
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
@@ -23,6 +24,7 @@ class Deployment:
     recipes: tuple[Recipe, ...]  # what the environment's pipelines train
     pipelines: tuple[Compiled, ...]  # of each recipe, as `compile_pipelines` returns them
     github: GitHubTrust | None = None  # if GitHub Actions deploys the environment
+    tools: Tools | None = None  # if a pipeline in the tools' account does
 
 
 def read_deployment(settings: Settings) -> Deployment:
@@ -40,4 +42,5 @@ def read_deployment(settings: Settings) -> Deployment:
         recipes=recipes,
         pipelines=compile_pipelines(settings, recipes),
         github=github_trust(settings.environment),
+        tools=stages_tools(settings),
     )

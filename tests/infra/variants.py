@@ -74,6 +74,13 @@ def github_of(variant: str) -> Any:
     return GitHubTrust(source=source, makes_provider=True)
 
 
+def tools_to(variant: str) -> Any:
+    """The tools' account whose pipeline deploys a variant; None where none does."""
+    from tests.infra.delivery import tools_of
+
+    return tools_of() if variant == "account_off" else None
+
+
 def settings_of(variant: str) -> Any:
     """The settings of a variant, from base.yaml and the lines above."""
     from sashiko.settings.environment import load_settings
@@ -114,7 +121,12 @@ def pipelines_of(settings: Any, recipes: Any) -> Any:
 
 
 def deployment_of(
-    settings: Any, *, contracts: Any = None, recipes: Any = None, github: Any = None
+    settings: Any,
+    *,
+    contracts: Any = None,
+    recipes: Any = None,
+    github: Any = None,
+    tools: Any = None,
 ) -> Any:
     """What an environment's stacks are made from: the shipped contracts and recipe, or others."""
     from sashiko.settings.environment import deployed_environments
@@ -128,6 +140,7 @@ def deployment_of(
         recipes=recipes,
         pipelines=pipelines_of(settings, recipes),
         github=github,
+        tools=tools,
     )
 
 
@@ -188,7 +201,8 @@ def _synthesize(variant: str) -> Path:
 
     app = new_app()
     settings = settings_of(variant)
-    add_stacks(app, deployment_of(settings, github=github_of(variant)))
+    delivered = {"github": github_of(variant), "tools": tools_to(variant)}
+    add_stacks(app, deployment_of(settings, **delivered))
     folder = Path(app.synth().directory)
     write_policies(settings, [read_templates(settings, folder=folder)], folder / "bootstrap")
     return folder

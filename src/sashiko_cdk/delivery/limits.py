@@ -5,6 +5,7 @@ import json
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from sashiko.aws.resources.delivery_names import model_build_role_arn
 from sashiko.aws.resources.names import bootstrap_policy_name, bootstrap_role_arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings.tools import Tools
@@ -14,6 +15,8 @@ from sashiko_cdk.identity.boundary import acknowledge_cap, deny, shared_limits
 _WORK = [
     "codebuild:BatchGetBuilds",
     "codebuild:StartBuild",
+    "codeconnections:GetConnection",
+    "codeconnections:GetConnectionToken",
     "codeconnections:UseConnection",
     "kms:*",
     "logs:*",
@@ -42,6 +45,7 @@ class ToolsBoundary(iam.ManagedPolicy):
             iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
             *shared_limits(settings),
             *_own_accounts(tools),
+            *_models(tools),
         ]
         size = len(
             json.dumps([item.to_statement_json() for item in statements], separators=(",", ":"))
@@ -77,5 +81,28 @@ def _own_accounts(tools: Tools) -> list[iam.PolicyStatement]:
             )
         )
     deployers = [f"{roles}-{place.environment}-*" for place in places_of(tools)]
+    deployers.append(model_build_role_arn(tools))
     others = {"ArnNotLike": {"aws:PrincipalArn": deployers}}
     return [*denied, deny("NoOtherRoles", ["sts:AssumeRole"], conditions=others)]
+
+
+def _models(tools: Tools) -> list[iam.PolicyStatement]:
+    """Limits the build that delivers approved models, which alone pushes.
+
+    It reads registries, and deploys nothing. A connection's token can do what its app may.
+    """
+    build = {"aws:PrincipalArn": model_build_role_arn(tools)}
+    return [
+        iam.PolicyStatement(
+            sid="ModelsReadAlone",
+            effect=iam.Effect.DENY,
+            actions=["sts:AssumeRole"],
+            not_resources=[stage.role_arn("endpoint-deployer") for stage in tools.stages],
+            conditions={"ArnEquals": build},
+        ),
+        deny(
+            "ModelsPushAlone",
+            ["codeconnections:GetConnectionToken"],
+            conditions={"ArnNotEquals": build},
+        ),
+    ]

@@ -42,6 +42,7 @@ _WORK = [
     "ec2:*NetworkInterface*",
     "ec2:Describe*",
     "ecr:*",
+    "events:PutEvents",
     "glue:*",
     "iam:PassRole",
     "kms:*",

@@ -15,6 +15,7 @@ from sashiko.aws.resources.names import (
 )
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.tools import Tools
 from sashiko_cdk.identity.allow import explain
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.container_basics import container_basics
@@ -30,7 +31,7 @@ from sashiko_cdk.identity.role_table import (
     closed_buckets,
 )
 from sashiko_cdk.identity.staging_limits import staging_limits
-from sashiko_cdk.identity.trust import SAME_ACCOUNT, function, people, service
+from sashiko_cdk.identity.trust import SAME_ACCOUNT, function, people, service, with_build
 from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
@@ -38,19 +39,25 @@ from sashiko_cdk.stack import EnvironmentStack
 __all__ = ["add_roles"]
 
 
-def add_roles(stack: EnvironmentStack, *, recipes: Sequence[Recipe]) -> None:
+def add_roles(stack: EnvironmentStack, *, recipes: Sequence[Recipe], tools: Tools | None) -> None:
     """Adds the environment's roles to a stack, under fixed names.
 
     Other stacks and Lake Formation refer to them by name. `recipes` decide on which instances
-    models are trained, and by their compile targets on which the device check may run.
+    models are trained, and by their compile targets on which the device check may run. `tools`
+    is the tools' account, if a pipeline there deploys the environment.
     """
     boundary = boundary_of(stack, stack.settings)
     for role in get_args(Role):
-        _add_role(stack, role, boundary, recipes=recipes)
+        _add_role(stack, role, boundary, recipes=recipes, tools=tools)
 
 
 def _add_role(
-    stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy, *, recipes: Sequence[Recipe]
+    stack: EnvironmentStack,
+    role: Role,
+    boundary: iam.IManagedPolicy,
+    *,
+    recipes: Sequence[Recipe],
+    tools: Tools | None,
 ) -> None:
     settings = stack.settings
     targets = [recipe.compile.target for recipe in recipes]
@@ -64,7 +71,7 @@ def _add_role(
         role.title().replace("-", ""),
         role_name=role_name(settings, role),
         description=DESCRIPTIONS[role],
-        assumed_by=_trust(settings, role),
+        assumed_by=_trust(settings, role, tools),
         permissions_boundary=boundary,
         # The first deploy builds four images, each for 50 minutes at most.
         max_session_duration=Duration.hours(6) if role == "deployer" else None,
@@ -113,9 +120,10 @@ def _denied(settings: Settings, role: Role, recipes: Sequence[Recipe]) -> list[i
     return denied
 
 
-def _trust(settings: Settings, role: Role) -> iam.IPrincipal:
+def _trust(settings: Settings, role: Role, tools: Tools | None) -> iam.IPrincipal:
     if role in PEOPLE:
-        return people(settings, at_home=role == "break-glass")
+        persons = people(settings, at_home=role == "break-glass")
+        return with_build(persons, tools) if tools and role == "endpoint-deployer" else persons
     if role in FUNCTIONS:
         return function(settings)
     if role == "lake-formation":

@@ -2,7 +2,9 @@
 
 from aws_cdk import aws_iam as iam
 
+from sashiko.aws.resources.delivery_names import model_build_role_arn
 from sashiko.settings.environment import Settings
+from sashiko.settings.tools import Tools
 
 
 def service(
@@ -65,3 +67,16 @@ def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
     return iam.CompositePrincipal(
         *(iam.PrincipalWithConditions(account, {**condition, **home}) for condition in conditions)
     )
+
+
+def with_build(trusted: iam.IPrincipal, tools: Tools) -> iam.IPrincipal:
+    """Trusts the build of the tools' account that delivers approved models, too.
+
+    The role is in a condition: a trust with a role as principal fails to deploy before the role
+    exists.
+    """
+    build = iam.PrincipalWithConditions(
+        iam.AccountPrincipal(tools.settings.account),
+        {"ArnEquals": {"aws:PrincipalArn": model_build_role_arn(tools)}},
+    )
+    return iam.CompositePrincipal(trusted, build)
