@@ -1,8 +1,12 @@
 """`sashiko delivery ...`: how a merge reaches the environments."""
 
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(help="Delivery: print the workflow of GitHub Actions.", no_args_is_help=True)
+from sashiko.scaffold.workflow import WorkflowName
+
+app = typer.Typer(help="Delivery: print the workflows of GitHub Actions.", no_args_is_help=True)
 
 
 @app.callback()
@@ -11,12 +15,15 @@ def delivery() -> None:
 
 
 @app.command()
-def workflow() -> None:
-    """Print the workflow for .github/workflows/deliver.yml, from config/delivery.yaml.
+def workflow(
+    name: Annotated[WorkflowName, typer.Argument(help="Which of the two.")] = "deliver",
+) -> None:
+    """Print a workflow for .github/workflows/<name>.yml, from config/delivery.yaml.
 
-    It builds and tests, synthesizes once, and brings that assembly to each stage in turn. Write it
-    again after a change of the settings: it compares itself with what this command prints.
+    `deliver` builds and tests, synthesizes once, and brings that assembly to each stage in turn.
+    `model-delivery` opens the pull request of an approved version, each hour. Write them again
+    after a change of the settings: each compares itself with what this command prints.
     """
     from sashiko.scaffold.workflow import workflow as text
 
-    typer.echo(text(), nl=False)
+    typer.echo(text(name), nl=False)

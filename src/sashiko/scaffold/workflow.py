@@ -1,7 +1,7 @@
-"""Writes the workflow by which GitHub Actions delivers, from `config/delivery.yaml`."""
+"""Writes the workflows by which GitHub Actions delivers, from `config/delivery.yaml`."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -9,6 +9,8 @@ from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER, bootstra
 from sashiko.errors import InputError
 from sashiko.settings.delivery import DELIVERY_FILE, load_delivery, load_stages
 
+# `deliver` brings a merge to the environments, `model-delivery` proposes approved versions.
+WorkflowName = Literal["deliver", "model-delivery"]
 # Each by the commit of its release: a tag can be moved.
 _ACTIONS: Final = {
     "checkout": "actions/checkout@d23441a48e516b6c34aea4fa41551a30e30af803 # v6.1.0",
@@ -22,8 +24,8 @@ _ACTIONS: Final = {
 }
 
 
-def workflow(*, folder: Path = Path("config")) -> str:
-    """Returns the text of `.github/workflows/deliver.yml`.
+def workflow(name: WorkflowName = "deliver", *, folder: Path = Path("config")) -> str:
+    """Returns the text of `.github/workflows/<name>.yml`.
 
     Raises:
         InputError: if GitHub Actions does not deliver, or a settings file is not valid.
@@ -50,7 +52,7 @@ def workflow(*, folder: Path = Path("config")) -> str:
         autoescape=False,  # noqa: S701  # YAML, of values that the settings' patterns limit
     )
     first, *others = delivery.stages
-    return environment.get_template("deliver.yml.j2").render(
+    return environment.get_template(f"{name}.yml.j2").render(
         branch=delivery.source.branch,
         stages=load_stages(delivery, folder=folder),
         asking=[f"{first}-broadening", *others],

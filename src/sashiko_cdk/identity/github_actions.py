@@ -45,7 +45,7 @@ def add_github_roles(stack: EnvironmentStack, *, trust: GitHubTrust) -> None:
 
     The deployer is for jobs on the delivered branch in the GitHub environment of the stage's name,
     where GitHub asks its reviewers. The reader is for jobs on that branch outside an environment:
-    it compares, before a person is asked.
+    it compares, before a person is asked, and proposes approved models.
 
     Args:
         stack: where they are made.
@@ -58,11 +58,16 @@ def add_github_roles(stack: EnvironmentStack, *, trust: GitHubTrust) -> None:
     provider = _provider(stack) if trust.makes_provider else None
     boundary = boundary_of(stack, settings)
     parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing")
+    # What `sashiko preflight` reads, as the serving stack's function does.
+    checking = [*own_permissions(settings, "preflight", targets=[]), *reading_models(settings)]
     reader = _Role(
         name=GITHUB_READER,
-        purpose="compares templates with what is deployed",
+        purpose="compares templates with what is deployed, checks approved models",
         subject=f"{source.subject}:ref:{source.ref}",
-        allowed=[allow(["sts:AssumeRole"], [bootstrap_role_arn(settings, "lookup")])],
+        allowed=[
+            allow(["sts:AssumeRole"], [bootstrap_role_arn(settings, "lookup")]),
+            *checking,
+        ],
     )
     deployer = _Role(
         name=GITHUB_DEPLOYER,
@@ -70,9 +75,7 @@ def add_github_roles(stack: EnvironmentStack, *, trust: GitHubTrust) -> None:
         subject=source.subject_in(settings.environment),
         allowed=[
             allow(["sts:AssumeRole"], [bootstrap_role_arn(settings, part) for part in parts]),
-            # What `sashiko preflight` reads, as the serving stack's function does.
-            *own_permissions(settings, "preflight", targets=[]),
-            *reading_models(settings),
+            *checking,
         ],
         hours=_DEPLOY_HOURS,
     )

@@ -4,13 +4,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from sashiko.errors import InputError
-from sashiko.scaffold.workflow import workflow
+from sashiko.scaffold.workflow import WorkflowName, workflow
 
 ROOT = Path.cwd()
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
@@ -56,9 +56,12 @@ def _findings(file: Path) -> str:
 
 
 @pytest.mark.parametrize("stages", [("dev",), ("dev", "prod"), ("dev", "staging", "prod")])
-def test_the_linters_have_nothing_to_say(tmp_path: Path, stages: tuple[str, ...]) -> None:
-    file = tmp_path / "deliver.yml"
-    file.write_text(workflow(folder=_config(tmp_path, *stages)))
+@pytest.mark.parametrize("name", get_args(WorkflowName))
+def test_the_linters_have_nothing_to_say(
+    tmp_path: Path, name: WorkflowName, stages: tuple[str, ...]
+) -> None:
+    file = tmp_path / f"{name}.yml"
+    file.write_text(workflow(name, folder=_config(tmp_path, *stages)))
     assert _findings(file) == ""
 
 
@@ -160,6 +163,80 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         for stage in ("dev", "prod")
     ]
     assert "secrets." not in workflow(folder=tmp_path)
+
+
+_COMMAND = """\
+#!/bin/bash
+set -eu
+echo "$*" >> "$LOG"
+[ ! -e "$LOG.nothing" ] || exit 0
+remote=refs/remotes/origin/model/dev/3
+git rev-parse --quiet --verify $remote > /dev/null ||
+  remote=$(git commit-tree -p HEAD -m delivery HEAD^{tree})
+git update-ref refs/heads/model/dev/3 $remote
+echo model/dev/3
+"""
+# It answers with the commits of pull requests that were opened.
+_GH = """\
+#!/bin/bash
+echo "gh $1 $2" >> "$LOG"
+case "$1 $2" in
+  "pr list") cat "$LOG.opened" 2> /dev/null || true ;;
+  "pr create") git rev-parse model/dev/3 >> "$LOG.opened" ;;
+esac
+"""
+
+
+def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
+    """By the step's own shell, with git, and stand-ins for the command and for GitHub's."""
+    text = workflow("model-delivery", folder=_config(tmp_path, "dev"))
+    job = yaml.safe_load(text)["jobs"]["deliver-dev"]
+    assert "environment" not in job  # nobody is asked before there is something to look at
+    step = job["steps"][-1]
+    log, origin, clone = (tmp_path / name for name in ("log", "origin.git", "clone"))
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LOG": str(log),
+        **{key: value for key, value in step["env"].items() if key != "GH_TOKEN"},
+    }
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(
+            ["git", *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    git("init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    tree = git("-C", str(origin), "hash-object", "-t", "tree", "-w", "/dev/null").strip()
+    commit = git("-C", str(origin), "commit-tree", "-m", "main", tree).strip()
+    git("-C", str(origin), "update-ref", "refs/heads/main", commit)
+    git("clone", "--quiet", str(origin), str(clone))
+    (clone / ".venv/bin").mkdir(parents=True)
+    for file, content in ((clone / ".venv/bin/sashiko", _COMMAND), (tmp_path / "gh", _GH)):
+        file.write_text(content)
+        file.chmod(0o755)
+
+    def deliver() -> list[str]:
+        log.unlink(missing_ok=True)
+        run = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return log.read_text().splitlines()
+
+    before = ["gh auth setup-git", "model deliver --env dev"]
+    assert deliver() == [*before, "gh pr list", "gh pr create"]
+    assert "refs/heads/model/dev/3" in git("-C", str(origin), "for-each-ref")
+    assert deliver() == [*before, "gh pr list"]
+    Path(f"{log}.nothing").touch()
+    assert deliver() == before
 
 
 def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path) -> None:
