@@ -11,6 +11,7 @@ import typer
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.aws.resources.names import model_package_group_name
+from sashiko.commands.model_compare import compare_import
 from sashiko.commands.model_delivery import deliver, rollback
 from sashiko.commands.model_import import delete_import, import_
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
@@ -138,6 +139,7 @@ def promote(
 app.command()(deliver)
 app.command()(rollback)
 app.command("import")(import_)
+app.command("compare-import")(compare_import)
 app.command("delete-import")(delete_import)
 
 

@@ -25,6 +25,14 @@ _THRESHOLD = "threshold"
 _SAME = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
 
 
+def predictions_uri(reference_uri: str) -> str:
+    """Returns the S3 URI of a version's predictions, given that of its `reference_uri`.
+
+    Evaluate writes both, and the outputs of one execution of a step lie beside each other.
+    """
+    return f"{reference_uri.rstrip('/').rpartition('/')[0]}/predictions"
+
+
 @dataclass(frozen=True)
 class ModelVersion:
     """One registered version."""

@@ -77,13 +77,16 @@ class ImportJobs:
             _say(f"import job {newest['jobName']} failed before ({failure}): importing again")
         return self._follow(*self._start(order, attempt=len(earlier) + 1))
 
-    def find(self, model: str) -> ImportedModel | None:
-        """Returns an imported model by its name or ARN; None if there is none."""
+    def find(self, model: str, *, role: Role = IMPORTED_BY) -> ImportedModel | None:
+        """Returns an imported model by its name or ARN; None if there is none.
+
+        Errors name `role`, which may see it.
+        """
         answer = self._account.read(
             "bedrock",
             "get_imported_model",
             absent=_ABSENT,
-            role=IMPORTED_BY,
+            role=role,
             modelIdentifier=model,
         )
         if answer is None:

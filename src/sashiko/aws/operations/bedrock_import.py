@@ -20,6 +20,7 @@ from sashiko.aws.operations.runs.content_store import ContentStore
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import (
     IMPORTS,
+    Role,
     arn,
     bucket_name,
     key_alias_arn,
@@ -112,9 +113,17 @@ def importable(
 
 
 def save_version(
-    account: Account, settings: Settings, recipe: Recipe, number: int, *, folder: Path
+    account: Account,
+    settings: Settings,
+    recipe: Recipe,
+    number: int,
+    *,
+    folder: Path,
+    role: Role = IMPORTED_BY,
 ) -> Judged:
     """Checks that a version may be served, and writes its files, each as it was signed.
+
+    Errors name `role`, which may read them.
 
     Raises:
         InputError: if it is not approved, a gate did not pass, its manifest is not signed by this
@@ -129,12 +138,12 @@ def save_version(
         kms=account.client("kms"),
         scaling=None,  # asked about an endpoint's update alone
     )
-    with account.translate_errors(f"reading {package}", role=IMPORTED_BY):
+    with account.translate_errors(f"reading {package}", role=role):
         try:
             judged = judge(clients, expected_of(settings, recipe, package))
             judged.files.save(folder)
         except RefusedError as refusal:
-            raise InputError(f"not imported: {refusal}") from refusal
+            raise InputError(str(refusal)) from refusal
     _say(f"{package}: approved, judged, {len(judged.files.digests)} files as signed")
     return judged
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sashiko.aws.operations.cost.prices import TokenPrice
+from sashiko.core.bedrock_calls import read_failure
 from sashiko.errors import InputError
 from sashiko.selection.converse.answer import Response, read_response
 from sashiko.selection.converse.budget import BudgetExceededError, Ledger, Tokens
-from sashiko.selection.converse.failure import read_failure, refusal
+from sashiko.selection.converse.failure import refusal
 from sashiko.selection.converse.recording import Line, Recording
 from sashiko.selection.converse.request import Request
 

@@ -7,7 +7,7 @@ the service; answers against its types.
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,7 @@ class Bedrock:
     Attributes:
         jobs: ARN -> job, as GetModelImportJob answers it; oldest first.
         models: ARN -> model, as GetImportedModel answers it.
+        guardrails: id -> its name and the numbers of its versions.
         calls: operation and request, in order.
         polls: how often a job is looked at until it ends.
         failure: the failure message that jobs end with; empty if they complete.
@@ -48,6 +49,7 @@ class Bedrock:
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    guardrails: dict[str, tuple[str, Sequence[int]]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     polls: int = 1
     failure: str = ""
@@ -136,6 +138,25 @@ class Bedrock:
         del self.models[self._model(request)]
         return {}
 
+    def _ListGuardrails(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        """Answers the drafts, or the draft and the versions of one guardrail."""
+        one = request.get("guardrailIdentifier")
+        shown = [
+            (identifier, name, version)
+            for identifier, (name, numbers) in self.guardrails.items()
+            if one in (None, identifier)
+            for version in ("DRAFT", *([] if one is None else map(str, numbers)))
+        ]
+        at = datetime(2026, 11, 28, tzinfo=UTC)
+        times = {"status": "READY", "createdAt": at, "updatedAt": at}
+        return {
+            "guardrails": [
+                {"id": identifier, "arn": f"{_ACCOUNT}:guardrail/{identifier}", "name": name}
+                | {"version": version, **times}
+                for identifier, name, version in shown
+            ]
+        }
+
     def _model(self, request: dict[str, Any]) -> str:
         given = request["modelIdentifier"]
         for arn, model in self.models.items():
@@ -172,6 +193,7 @@ _ROUTES = (
     ("GET", re.compile("/model-import-jobs/(.+)"), "GetModelImportJob", "jobIdentifier"),
     ("GET", re.compile("/imported-models/(.+)"), "GetImportedModel", "modelIdentifier"),
     ("DELETE", re.compile("/imported-models/(.+)"), "DeleteImportedModel", "modelIdentifier"),
+    ("GET", re.compile("/guardrails"), "ListGuardrails", ""),
 )
 
 

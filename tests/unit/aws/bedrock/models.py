@@ -1,5 +1,7 @@
 """A base model, an artifact with a merged classifier made of it, and what the lock says of both."""
 
+import functools
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,14 @@ from safetensors.torch import load_file, save_file
 from sashiko.aws.bedrock.import_preflight import ImportPlan
 from sashiko.core.files import read_json, sha256_file, walk_files, write_json
 from sashiko.serving.compile_lock import CausalLock
-from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, save_llama
+from sashiko.serving.container.prompt import Prompt
+from sashiko.settings.causal import PromptSection
+from sashiko.training.model import load_tokenizer
+from sashiko.training.prompts import make_prompt
+from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 
 ANSWERS = (7, 9)
+LENGTH = 96  # tokens of the longest row
 PLAN = ImportPlan(
     uri="s3://sashiko-dev-artifacts-111122223333-us-east-1/bedrock/0123456789abcdef",
     region="us-east-1",
@@ -28,6 +35,19 @@ def save_base(folder: Path, **config: Any) -> Path:
     return folder
 
 
+def prompt_of(base: Path) -> Prompt:
+    """The prompt that Train makes for this base model, with two tokens as its answers."""
+    made = make_prompt(
+        PromptSection.model_validate(prompt("bad", "good")),
+        load_tokenizer(base),
+        labels=("bad", "good"),
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+        max_length=LENGTH,
+        source=base,
+    )
+    return replace(made, answers=ANSWERS)
+
+
 def save_artifact(folder: Path, base: Path) -> Path:
     """Writes what an accelerator's artifact keeps of a model whose adapter changed one layer."""
     eager = folder / "eager"
@@ -42,6 +62,14 @@ def save_artifact(folder: Path, base: Path) -> Path:
         eager / "config.json", {**config, "architectures": ["LlamaForSequenceClassification"]}
     )
     (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    serving = {
+        "target": "gpu",
+        "labels": ["bad", "good"],
+        "truncate": True,
+        "buckets": [{"batch": 1, "length": LENGTH, "graph": ""}],
+        "prompt": asdict(prompt_of(base)),
+    }
+    write_json(folder / "serving.json", serving)
     return folder
 
 
@@ -56,11 +84,16 @@ def lock_of(base: Path) -> CausalLock:
     )
 
 
-def logits(folder: Path, ids: list[int]) -> torch.Tensor:
-    """The logits of the next token, by transformers' own reading of a folder."""
+@functools.cache
+def _load(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+
+
+def logits(folder: Path, ids: list[int]) -> torch.Tensor:
+    """The logits of the next token, by transformers' own reading of a folder."""
+    model = _load(folder)
     with torch.inference_mode():
         logits: torch.Tensor = model(torch.tensor([ids])).logits[0, -1]
     return logits

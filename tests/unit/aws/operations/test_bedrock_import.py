@@ -2,128 +2,24 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
-from typer.testing import CliRunner, Result
 
 from sashiko.aws.operations.bedrock_import import imported_name
-from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
-from sashiko.aws.resources.names import MODELS, bucket_name, key_alias
-from sashiko.commands import model as command
 from sashiko.commands import model_import
-from sashiko.core.aws_calls import Clients
-from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.serving.container.pack import pack
-from sashiko.settings.data import ModelSection
-from sashiko.settings.environment import Settings
-from sashiko.settings.recipe import Recipe
-from tests.infra.variants import recipes_of, settings_of
-from tests.unit.aws.bedrock.loopback import Bedrock, served
-from tests.unit.aws.bedrock.models import lock_of, save_artifact, save_base
-from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
-from tests.unit.registry.model_packages.account import Account, furnished
-
-SETTINGS: Settings = settings_of("serving")
-
-
-@dataclass
-class World:
-    """What the tests look at.
-
-    Attributes:
-        account: with a registered version of a causal LM.
-        recipe: of the version.
-        bedrock: the service.
-        home: local state.
-        base: the base model.
-    """
-
-    account: Account
-    recipe: Recipe
-    bedrock: Bedrock
-    home: Path
-    base: Path
-
-    def sashiko(self, *arguments: str) -> Result:
-        return CliRunner().invoke(command.app, list(arguments))
-
-    def import_(self) -> Result:
-        return self.sashiko("import", "1", "--to", "bedrock", "--home", str(self.home))
-
-    def uploaded(self) -> set[str]:
-        return {name for name in self.account.objects() if name.startswith("bedrock/")}
-
-    def register(self, root: Path, *, status: str = "Approved", **lock: Any) -> None:
-        """Registers a version with an artifact for GPUs, as its pipeline does."""
-        root.mkdir()
-        archive = root / "model.tar.gz"
-        pack(save_artifact(root / "artifact", self.base), archive)
-        spec = endpoint_spec(SETTINGS, "gpu")
-        content = {
-            "target": "gpu",
-            "image": spec.image.uri.rpartition("/")[2],
-            "causal": lock_of(self.base).model_dump(),
-        }
-        evidence = write_evidence(root, lock=content | lock, artifact=archive.read_bytes())
-        clients = self.account.clients
-        registrar = PackageRegistrar(
-            clients,
-            Placement(
-                models_uri=f"s3://{self.account.bucket}/{MODELS}",
-                signing_key=key_alias(SETTINGS, "signing"),
-                serving_image=spec.image.uri,
-                made_from="s3://snapshots/training/data/c0ffee",
-            ),
-        )
-        version, _ = registrar.register(
-            self.account.group, files=evidence, run_id="r", threshold=0.43, tags=TAGS
-        )
-        self.account.decide(version.version, status)
+from tests.infra.variants import settings_of
+from tests.unit.aws.bedrock.models import lock_of
+from tests.unit.aws.operations.imported import SETTINGS, World, opened
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    base = save_base(tmp_path / "base")
-    model = ModelSection(
-        name="Tiny",
-        family="causal",
-        sources=[{"kind": "file", "path": str(base)}],
-        files={file.name: sha256_file(file) for file in base.iterdir()},
-    )
-    (shipped,) = recipes_of(SETTINGS)
-    recipe = shipped.model_copy(
-        update={
-            "model": model,
-            "model_package_group": "triage-llm",
-            "compile": shipped.compile.model_copy(update={"target": "gpu"}),
-        }
-    )
-    for name in ("load_settings", "load_deployed"):
-        monkeypatch.setattr(model_import, name, lambda _: SETTINGS)
-    monkeypatch.setattr(model_import, "choose_recipe", lambda *_: recipe)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("MOTO_ACCOUNT_ID", SETTINGS.account)
-    state = Bedrock(polls=0)
-    with mock_aws(), served(state) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", url)
-        session = boto3.Session(region_name=SETTINGS.region)
-        clients = Clients(**{name: session.client(name) for name in ("sagemaker", "s3", "kms")})
-        account = Account(
-            clients,
-            bucket=bucket_name(SETTINGS, "artifacts"),
-            group=endpoint_name(SETTINGS, recipe),
-        )
-        furnished(account, key=key_alias(SETTINGS, "signing"), where={})
-        yield World(account, recipe, state, tmp_path / "home", base)
+    with opened(tmp_path, monkeypatch) as world:
+        yield world
 
 
 def test_an_approved_version_is_imported_under_its_own_name(world: World, tmp_path: Path) -> None:
@@ -173,7 +69,7 @@ def refused(world: World, why: str) -> None:
 
 def test_what_is_not_approved_is_not_imported(world: World, tmp_path: Path) -> None:
     world.register(tmp_path / "one", status="PendingManualApproval")
-    refused(world, "not imported: arn:aws:sagemaker:us-east-1:111122223333:model-package/")
+    refused(world, "arn:aws:sagemaker:us-east-1:111122223333:model-package/")
 
 
 @pytest.mark.parametrize("name", ["model.tar.gz", "compile-lock.json", "metrics.json"])
