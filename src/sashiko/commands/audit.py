@@ -15,13 +15,14 @@ from sashiko.settings.environment import load_deployed
 def audit(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Compare the account's lake and endpoint with the synthesized templates. Read-only.
+    """Compare the account's lake, endpoint and Bedrock with the synthesized templates. Read-only.
 
     A note reports what others may have added, such as another administrator; it does not count as
     a difference. Exit status: 0 no difference, 4 differences, 1 an error.
     """
     from sashiko.aws.operations.access.environment import read_environment
     from sashiko.aws.operations.access.live import read_live
+    from sashiko.aws.operations.audit.bedrock import bedrock
     from sashiko.aws.operations.audit.compare import compare
     from sashiko.aws.operations.audit.serving import serving
     from sashiko.aws.resources.account import Account
@@ -39,7 +40,11 @@ def audit(
             "exist",
             file=sys.stderr,
         )
-    differences = [*compare(environment, live), *serving(account, environment)]
+    differences = [
+        *compare(environment, live),
+        *serving(account, environment),
+        *bedrock(account, environment),
+    ]
     drift = [item for item in differences if item.kind != "note"]
     notes = len(differences) - len(drift)
     if json_:

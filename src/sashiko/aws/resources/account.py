@@ -144,9 +144,10 @@ class Account:
         while True:
             page = self.read(service, operation, absent=absent, role=role, **parameters, **token)
             yield from (page or {}).get(member, ())
-            if not page or not page.get("NextToken"):
+            names = [name for name in ("NextToken", "nextToken") if (page or {}).get(name)]
+            if not page or not names:
                 return
-            token = {"NextToken": page["NextToken"]}
+            token = {names[0]: page[names[0]]}
 
     def check_identity(self) -> str:
         """Returns the ARN of the caller.

@@ -40,6 +40,8 @@ class Bedrock:
             "GetGuardrail": self._get,
             "DeleteGuardrail": self._delete,
             "ListGuardrails": self._list,
+            # No import job runs here.
+            "ListImportedModels": lambda _: {"modelSummaries": []},
             "CreateInferenceProfile": self._create_profile,
             "GetInferenceProfile": self._profile,
             "DeleteInferenceProfile": self._delete_profile,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.aws.operations.doctor.bedrock import check_bedrock
 from sashiko.aws.operations.doctor.capacity import check_capacity
 from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.operations.doctor.images import check_images
@@ -69,6 +70,7 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
         "training capacity", lambda: check_capacity(account, settings, needed, now=now)
     )
     yield from run_check("Clarify", lambda: check_clarify(account, settings))
+    yield from run_check("Bedrock", lambda: check_bedrock(account, settings))
     yield check_alerts(settings)
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))
