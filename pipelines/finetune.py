@@ -13,6 +13,7 @@ from sashiko.pipeline.sdk.bias import BiasEvaluator
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
+from sashiko.pipeline.sdk.guardrail import guardrail_outcomes
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
@@ -161,9 +162,12 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         outputs=("explanations", "texts"),
         job=settings.jobs.scoring,
     )
+    guardrail = guardrail_outcomes(jobs, prepare)
     bias_input, post_bias, judge_bias = None, None, None
     if bias:
-        bias_input, post_bias, judge_bias = bias.post_training(evaluate, pre_bias=pre_bias)
+        bias_input, post_bias, judge_bias = bias.post_training(
+            evaluate, pre_bias=pre_bias, guardrail=guardrail
+        )
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 
     # Registration: track the evidence, check the artifact on its device, register the version.
@@ -215,8 +219,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     gates = Gates(settings=settings, session=jobs.session)
     validation_steps = _present(validate, validate_facets)
     model_steps = _present(
-        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain, bias_input,
-        post_bias, judge_bias, track,
+        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain, guardrail,
+        bias_input, post_bias, judge_bias, track,
     )  # fmt: skip
     data_gate = gates.on_verdicts("DataGate", validation_steps)
     model_gate = gates.on_release("ModelGate", track)

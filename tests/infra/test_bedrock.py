@@ -21,7 +21,7 @@ def statements(stack: dict[str, Any], role: str) -> list[Statement]:
     """What the stack lets a role do."""
     return [
         statement
-        for policy in some(stack, "AWS::IAM::ManagedPolicy").values()
+        for policy in resources(stack, "AWS::IAM::ManagedPolicy").values()
         if policy["Properties"]["Roles"] == [f"sashiko-dev-{role}"]
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
@@ -164,3 +164,36 @@ def test_nobody_else_writes_there_and_nothing_is_written_over() -> None:
         for one in listed(item.get("ArnNotEquals", {}).get("aws:PrincipalArn", []))
     ]
     assert {"Null": {"s3:if-none-match": "true"}} in denials
+
+
+def test_the_step_that_asks_the_guardrail_asks_no_other_and_no_model(stack: dict[str, Any]) -> None:
+    own = statements(stack, "device-check")
+    assert {action for item in own for action in listed(item["Action"])} == {
+        "bedrock:ApplyGuardrail",
+        "bedrock:ListGuardrails",
+    }
+    (applying,) = allowing(stack, "device-check", "bedrock:ApplyGuardrail")
+    ((guardrail, _),) = resources(stack, "AWS::Bedrock::Guardrail").items()
+    assert applying["Resource"] == {"Fn::GetAtt": [guardrail, "GuardrailArn"]}
+
+
+def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere_else() -> None:
+    rows = {"runs/*/Prepare/test/*", "runs/*/Evaluate/predictions/*"}
+
+    def readable(variant: str) -> set[str]:
+        return {
+            arn.rpartition("-us-east-1/")[2]
+            for template in templates_of(variant).values()
+            for item in statements(template, "data-scientist")
+            if "s3:GetObject" in listed(item["Action"])
+            for arn in listed(item["Resource"])
+            if isinstance(arn, str)
+        }
+
+    assert rows <= readable("serving")
+    assert not rows & readable("dev")
+    stack = templates_of("serving")["Bedrock"]
+    (verifying,) = allowing(stack, "data-scientist", "kms:Verify")
+    conditions = verifying["Condition"]["StringEquals"]
+    assert conditions["kms:RequestAlias"] == "alias/sashiko-dev-signing"
+    assert not allowing(stack, "data-scientist", "bedrock:DeleteImportedModel")

@@ -35,7 +35,10 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {},
         ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}"),
     ),
+    "guardrail": ({"bedrock": {"enabled": True}}, ()),
 }
+# The recipe of a choice, if it is another one than upstream's first.
+RECIPES = {"guardrail": "complaints-llm"}
 
 
 def recipes() -> list[Path]:
@@ -64,7 +67,8 @@ def main() -> None:
     account = Layer("account", {"account": "111122223333", "environment": "dev", "tier": "dev"})
     for name, (change, overrides) in CHOICES.items():
         settings = validate_layers(Settings, [base, account, Layer(name, change)])
-        recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
+        file = Path(f"recipes/{RECIPES.get(name, 'complaints')}.yaml")
+        recipe = load_recipe(file, overrides=overrides)
         requested[name] = (settings, recipe)
     built = {}
     for name, (settings, recipe) in requested.items():

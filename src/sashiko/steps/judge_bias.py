@@ -4,7 +4,9 @@
 
 Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
 `post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
-(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests.
+(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With
+`--guardrail-difference` also `guardrail` (Guardrail's outcomes by key), whose differences between
+groups are checks of the same verdict.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
 facet and group of both analyses, and the intersections of facets; the analyses are copied beside
 it).
@@ -44,16 +46,24 @@ from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.train import ReweighingSection
 from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
 from sashiko.steps.entry import run_step
+from sashiko.steps.guardrail_bias import guardrail_checks
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
 
 _ROWS = {"pre": "facets", "post": "data"}
 _INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
+_GUARDRAIL = "guardrail"
 
 
 def main() -> None:
     """Writes the bias verdict and the table of all bias metrics."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--guardrail-difference",
+        type=float,
+        help="the largest difference in how often a guardrail blocks; reads the input `guardrail`",
+    )
+    maximum = parser.parse_args().guardrail_difference
     contract = read_contract()
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
@@ -73,11 +83,20 @@ def main() -> None:
         checks += unjudged_groups(
             contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
         )
+    inputs: tuple[str, ...] = _INPUTS
+    if checks and maximum is not None:
+        inputs = (*_INPUTS, _GUARDRAIL)
+        checks += guardrail_checks(
+            contract,
+            section,
+            outcomes=processing_input(_GUARDRAIL),
+            facets_file=processing_input("facets") / "data.parquet",
+            maximum=maximum,
+        )
     verdict = decide(
         gate="bias",
         checks=checks,
-        inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS}
-        | _snapshot_digests(),
+        inputs={name: sha256_tree(processing_input(name)) for name in inputs} | _snapshot_digests(),
     )
     write_verdict(verdict, processing_output("verdict"))
     print(verdict.summary, file=sys.stderr)

@@ -1,6 +1,7 @@
 """Who imports, deletes and invokes models, and what Bedrock reads for an import."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from constructs import Construct
 
@@ -18,6 +19,8 @@ from sashiko_cdk.platform.signing_key import DIGESTS
 
 __all__ = ["ModelAccess"]
 
+APPLY_GUARDRAIL: Final = "bedrock:ApplyGuardrail"
+LIST_GUARDRAILS: Final = "bedrock:ListGuardrails"
 _BY_CONTENT = "Folders are named by their content."
 _MADE_UP = "Bedrock makes up the ids of jobs and models; the condition asks for their tags."
 
@@ -69,11 +72,22 @@ class ModelAccess(Construct):
         )
         RolePolicy(
             self,
+            "Guards",
+            settings=settings,
+            role="device-check",
+            description="Asks the guardrail about the texts of a test split",
+            statements=_guarding(guardrail_arn),
+        )
+        RolePolicy(
+            self,
             "Invokes",
             settings=settings,
             role="data-scientist",
             description="Invokes imported models through the guardrail, and named models",
-            statements=_invoking(settings, guardrail_arn, profile_arns, models_key_arn),
+            statements=[
+                *_invoking(settings, guardrail_arn, profile_arns, models_key_arn),
+                *_comparing(settings, artifacts_key_arn),
+            ],
         )
 
 
@@ -100,18 +114,12 @@ def _reading(settings: Settings, key_arn: str) -> list[Allowed]:
 
 def _taking_versions(settings: Settings, key_arn: str) -> list[Allowed]:
     """Lets a person read and verify signed versions, and upload what is made of them."""
-    signing = {**DIGESTS, "kms:RequestAlias": key_alias(settings, "signing")}
     return [
         allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
         allow(["s3:GetObject", "s3:PutObject"], [_objects(settings, IMPORTS)], why=_BY_CONTENT),
         _listing(settings),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(
-            ["kms:Verify"],
-            [arn(settings, "kms", "key/*")],
-            conditions={"StringEquals": signing},
-            why="KMS makes up a key's id; the condition names its alias.",
-        ),
+        _verifying(settings),
     ]
 
 
@@ -155,6 +163,44 @@ def _importing(settings: Settings, key_arn: str) -> list[Allowed]:
     ]
 
 
+def _guarding(guardrail_arn: str) -> list[Allowed]:
+    return [
+        allow(
+            [LIST_GUARDRAILS],
+            ["*"],
+            why="Bedrock lists what an account has: the guardrail's id and number are looked up by "
+            "its name.",
+        ),
+        allow([APPLY_GUARDRAIL], [guardrail_arn]),
+    ]
+
+
+def _comparing(settings: Settings, key_arn: str) -> list[Allowed]:
+    """Lets a person verify a version and ask its imported model; the rows are ArtifactAccess's."""
+    return [
+        allow(
+            ["bedrock:GetImportedModel"],
+            _models(settings, "imported-model"),
+            conditions=_tags(settings, "aws:ResourceTag"),
+            why=_MADE_UP,
+        ),
+        allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
+        allow(["kms:Decrypt"], [key_arn]),
+        _verifying(settings),
+    ]
+
+
+def _verifying(settings: Settings) -> Allowed:
+    return allow(
+        ["kms:Verify"],
+        [arn(settings, "kms", "key/*")],
+        conditions={
+            "StringEquals": {**DIGESTS, "kms:RequestAlias": key_alias(settings, "signing")}
+        },
+        why="KMS makes up a key's id; the condition names its alias.",
+    )
+
+
 def _invoking(
     settings: Settings, guardrail_arn: str, profile_arns: Sequence[str], key_arn: str
 ) -> list[Allowed]:
@@ -168,7 +214,7 @@ def _invoking(
             conditions={**_tags(settings, "aws:ResourceTag"), **through},
             why=_MADE_UP,
         ),
-        allow(["bedrock:ApplyGuardrail"], [guardrail_arn]),
+        *_guarding(guardrail_arn),
         allow(["kms:Decrypt"], [key_arn], conditions=_via_bedrock(settings)),
         *_asking(settings, profile_arns),
     ]

@@ -7,6 +7,7 @@ from typing import Final
 from sashiko.aws.resources.names import MODELS, Role, bucket_name
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
 from sashiko.pipeline.definition.model import Definition
+from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
 
@@ -123,6 +124,11 @@ def _monitored(
             recorded = (job.arguments.get(name, "") for name in _COMPARED)
             for key in _keys(recorded, bucket):
                 yield "monitor", Places(reads=(_pattern(key, outputs),))
+            if settings.bedrock.enabled:
+                # `sashiko model compare-import` asks for rows of the test split again.
+                judged = predictions_uri(job.arguments.get("--reference-uri", ""))
+                for key in _keys((job.arguments.get("--test-uri", ""), judged), bucket):
+                    yield "data-scientist", Places(reads=(_pattern(key, outputs),))
 
 
 def _keys(uris: Iterable[str], bucket: str) -> Iterator[str]:

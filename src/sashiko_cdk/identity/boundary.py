@@ -31,6 +31,7 @@ _WORK = [
     "bedrock:GetImportedModel",
     "bedrock:GetModelImportJob",
     "bedrock:InvokeModel",
+    "bedrock:ListGuardrails",
     "bedrock:ListModelImportJobs",
     "bedrock:TagResource",
     "cloudwatch:DescribeAlarms",

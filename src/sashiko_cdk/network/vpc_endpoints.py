@@ -14,6 +14,7 @@ from constructs import Construct
 
 from sashiko.aws.resources.names import Role, prefix
 from sashiko.settings.environment import Settings
+from sashiko_cdk.bedrock.model_access import APPLY_GUARDRAIL, LIST_GUARDRAILS
 from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import CONTAINERS
 from sashiko_cdk.security_rules.acknowledge import acknowledge
@@ -122,6 +123,10 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
             callers=("device-check", *api.callers),
             actions=tuple(sorted({*api.actions, *device_actions(settings)})),
         )
+    if settings.bedrock.enabled:
+        # The step Guardrail finds the newest version, and asks it about texts.
+        for name, action in (("bedrock", LIST_GUARDRAILS), ("bedrock-runtime", APPLY_GUARDRAIL)):
+            uses[name] = Use(callers=("device-check",), actions=(action,))
     if settings.device_check == "endpoint":
         uses["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
     return dict(sorted(uses.items()))

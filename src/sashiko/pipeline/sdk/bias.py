@@ -50,13 +50,18 @@ class BiasEvaluator:
         )
 
     def post_training(
-        self, evaluate: ProcessingStep, *, pre_bias: ProcessingStep
+        self,
+        evaluate: ProcessingStep,
+        *,
+        pre_bias: ProcessingStep,
+        guardrail: ProcessingStep | None = None,
     ) -> tuple[ProcessingStep, ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
         Args:
             evaluate: the step with the predictions.
             pre_bias: the step PreBias.
+            guardrail: the step Guardrail, where one stands before the model.
         """
         rows = self.jobs.processing(
             "BiasInput",
@@ -74,17 +79,20 @@ class BiasEvaluator:
             },
         )
         analysis = self._analysis("PostBias", "post", rows=rows)
+        maximum = self.jobs.settings.bedrock.guardrail_difference
         judgement = self.jobs.processing(
             "JudgeBias",
             role="bias-evaluator",
             module="sashiko.steps.judge_bias",
             config=("contract", "bias", "reweighing", "evaluate"),
+            arguments=["--guardrail-difference", str(maximum)] if guardrail else None,
             inputs={
                 "pre-analysis": output_uri(pre_bias, "analysis_result"),
                 "post-analysis": output_uri(analysis, "analysis_result"),
                 "facets": output_uri(self.facets, "data"),
                 "data": output_uri(rows, "data"),
                 "data-meta": output_uri(rows, "meta"),
+                **({"guardrail": output_uri(guardrail, "outcomes")} if guardrail else {}),
             },
             outputs=("verdict", "intervals"),
         )
