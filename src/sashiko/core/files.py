@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -101,6 +101,16 @@ def sha256_file(path: Path) -> str:
     """Returns the hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def dir_hash(files: Mapping[str, str]) -> str:
+    """Digests a folder as in-toto's `dirHash` does (in-toto/attestation, spec/v1/digest_set.md).
+
+    Args:
+        files: path below the folder -> hex SHA-256.
+    """
+    lines = [f"{files[name]}  {name}\n" for name in sorted(files, key=str.encode)]
+    return sha256_bytes("".join(lines).encode())
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

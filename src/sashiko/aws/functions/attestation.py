@@ -1,0 +1,214 @@
+"""in-toto attestations: statements with SLSA provenance, and the envelope that signs one.
+
+The formats are Statement v1 (github.com/in-toto/attestation, spec/v1/statement.md), SLSA Provenance
+v1 (slsa.dev/spec/v1.1/provenance) and DSSE 1.0 (github.com/secure-systems-lab/dsse). A function
+writes statements too, so this module imports the standard library alone. What the `buildType`s
+mean is in docs/delivery.md.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Build = Literal["wheel", "image", "model"]
+
+_STATEMENT: Final = "https://in-toto.io/Statement/v1"
+_PREDICATE: Final = "https://slsa.dev/provenance/v1"
+_PAYLOAD: Final = "application/vnd.in-toto+json"
+# Folder of the artifacts bucket for the statements about images.
+STATEMENTS: Final = "provenance/images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """An artifact of a statement (`ResourceDescriptor`); it has a URI, a digest or both."""
+
+    name: str = ""  # within the statement
+    uri: str = ""
+    digest: Mapping[str, str] = field(default_factory=dict)  # algorithm -> value, in hex
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """The hex SHA-256 of its content, or nothing."""
+        return self.digest.get("sha256", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """The provenance of artifacts: what built them, from what."""
+
+    build: Build  # names the `buildType`
+    subject: tuple[Resource, ...]  # what was built; each has a digest
+    parameters: Mapping[str, str]  # `externalParameters`: what the builder was asked for
+    dependencies: tuple[Resource, ...]  # `resolvedDependencies`
+    builder: str  # URI of what ran the build, and wrote this
+    invocation: str = ""  # id of the run of the builder
+
+    def subject_digest(self, name: str) -> str:
+        """Returns the hex SHA-256 of a subject, or nothing."""
+        return next((item.sha256 for item in self.subject if item.name == name), "")
+
+    def dependency(self, name: str) -> Resource | None:
+        """Returns the dependency of that name."""
+        return next((item for item in self.dependencies if item.name == name), None)
+
+    def to_json(self) -> bytes:
+        """Writes it in one line; equal statements give equal bytes."""
+        return _json(
+            {
+                "_type": _STATEMENT,
+                "subject": [_descriptor(item) for item in self.subject],
+                "predicateType": _PREDICATE,
+                "predicate": {
+                    "buildDefinition": {
+                        "buildType": _build_type(self.build),
+                        "externalParameters": dict(self.parameters),
+                        "resolvedDependencies": [_descriptor(item) for item in self.dependencies],
+                    },
+                    "runDetails": {
+                        "builder": {"id": self.builder},
+                        **(
+                            {"metadata": {"invocationId": self.invocation}}
+                            if self.invocation
+                            else {}
+                        ),
+                    },
+                },
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """A statement's bytes with their signatures, which say nothing until they are verified."""
+
+    payload: bytes
+    signatures: tuple[bytes, ...]
+
+
+def read_statement(content: bytes, *, build: Build) -> Statement:
+    """Reads a statement about a kind of build; fields that the formats do not have are ignored.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        value = json.loads(content)
+        definition, run = (value["predicate"][key] for key in ("buildDefinition", "runDetails"))
+        kinds = (value["_type"], value["predicateType"], definition["buildType"])
+        if kinds != (_STATEMENT, _PREDICATE, _build_type(build)):
+            raise ValueError(f"it is of the kinds {', '.join(kinds)}")
+        subject = tuple(_resource(item) for item in value["subject"])
+        if not subject or not all(item.digest for item in subject):
+            raise ValueError("a subject has no digest")
+        return Statement(
+            build=build,
+            subject=subject,
+            parameters=definition["externalParameters"],
+            dependencies=tuple(
+                _resource(item) for item in definition.get("resolvedDependencies") or ()
+            ),
+            builder=run["builder"]["id"],
+            invocation=(run.get("metadata") or {}).get("invocationId") or "",
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"it is no SLSA provenance v1, or not of a build of this kind ({build}): {error}"
+        ) from error
+
+
+def signed_bytes(payload: bytes) -> bytes:
+    """Returns what a signature of a statement is made over: DSSE's pre-authentication encoding."""
+    return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
+
+
+def write_envelope(payload: bytes, *, signature: bytes, key: str) -> bytes:
+    """Writes a signed statement; `key` is a hint that no verifier may rely on."""
+    return _json(
+        {
+            "payloadType": _PAYLOAD,
+            "payload": base64.b64encode(payload).decode(),
+            "signatures": [{"keyid": key, "sig": base64.b64encode(signature).decode()}],
+        }
+    )
+
+
+def read_envelope(content: bytes) -> Envelope:
+    """Reads an envelope, and verifies nothing.
+
+    Raises:
+        ValueError: if it is none, or of another payload.
+    """
+    try:
+        value = json.loads(content)
+        if value["payloadType"] != _PAYLOAD:
+            raise ValueError(f"its payload is {value['payloadType']}")
+        signatures = tuple(_decoded(item["sig"]) for item in value["signatures"])
+        return Envelope(payload=_decoded(value["payload"]), signatures=signatures)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"it is no envelope of a statement: {error}") from error
+
+
+def statement_key(image: str) -> str:
+    """Returns the key, in the artifacts bucket, of the statement about one of the own images.
+
+    `image` is its URI, whose tag never moves.
+    """
+    repository, _, tag = image.rpartition("/")[2].partition(":")
+    return f"{STATEMENTS}/{repository}/{tag}.json"
+
+
+def image_purl(image: str) -> str:
+    """Returns an image's package URL (`pkg:oci`) of its URI by tag or by digest."""
+    path, by_digest, digest = image.partition("@")
+    host, _, rest = path.partition("/")
+    repository, _, tag = rest.partition(":")
+    version = f"@{digest.replace(':', '%3A')}" if by_digest else ""
+    place = f"repository_url={host}/{repository}{f'&tag={tag}' if tag else ''}"
+    return f"pkg:oci/{repository.rpartition('/')[2]}{version}?{place}"
+
+
+def image_uri(purl: str) -> str:
+    """Returns an image's URI of its package URL by tag, as `image_purl` writes it."""
+    place, _, tag = purl.partition("?repository_url=")[2].partition("&tag=")
+    return f"{place}:{tag}"
+
+
+def _build_type(build: str) -> str:
+    return f"urn:sashiko:build:{build}:v1"
+
+
+def _descriptor(item: Resource) -> dict[str, Any]:
+    fields = {
+        "name": item.name,
+        "uri": item.uri,
+        "digest": dict(item.digest),
+        "annotations": dict(item.annotations),
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _resource(item: Mapping[str, Any]) -> Resource:
+    return Resource(
+        name=item.get("name") or "",
+        uri=item.get("uri") or "",
+        digest=dict(item.get("digest") or {}),
+        annotations=dict(item.get("annotations") or {}),
+    )
+
+
+def _json(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def _decoded(text: str) -> bytes:
+    """Decodes either alphabet of base64, as a verifier must."""
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
