@@ -86,18 +86,24 @@ def recipe_table(recipe: Recipe) -> str:
     return load_contract(contract_file(recipe)).table
 
 
-def source() -> Source:
-    """Returns the git commit; `unknown` outside a checkout."""
-    sha = _git("rev-parse", "HEAD")
+def source(folder: Path = Path()) -> Source:
+    """Returns the git commit of a folder; `unknown` outside a checkout."""
+    sha = _git(folder, "rev-parse", "HEAD")
     if sha is None:
         return Source(git_sha="unknown", dirty=True)
-    return Source(git_sha=sha, dirty=bool(_git("status", "--porcelain", "--untracked-files=no")))
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return Source(git_sha=sha, dirty=bool(status))
 
 
-def _git(*arguments: str) -> str | None:
+def has_commit(sha: str) -> bool:
+    """Returns whether this checkout has a commit."""
+    return _git(Path(), "cat-file", "-e", f"{sha}^{{commit}}") is not None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         completed = subprocess.run(
-            ["git", *arguments],  # noqa: S607  # the user's own git
+            ["git", "-C", str(folder), *arguments],  # noqa: S607  # the user's own git
             capture_output=True,
             text=True,
             check=True,

@@ -9,7 +9,8 @@ from pathlib import Path
 import sashiko
 from sashiko.core.engine_files import checkout, lock_file
 from sashiko.errors import InputError
-from sashiko.scaffold.wheel import Wheel, build_wheel, installed_wheel, open_wheel
+from sashiko.scaffold.provenance import build_wheel_with_statement
+from sashiko.scaffold.wheel import Wheel, installed_wheel, open_wheel
 
 _PREFIX = "sashiko/project/"
 _TOOLS = Path(".sashiko/tools/copier")
@@ -23,7 +24,7 @@ def engine_wheel(folder: Path) -> Wheel:
     """
     try:
         if root := checkout():
-            return build_wheel(root, folder)
+            return build_wheel_with_statement(root, folder)
     except RuntimeError as error:
         raise InputError(str(error)) from error
     path = installed_wheel()

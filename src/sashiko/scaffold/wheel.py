@@ -32,6 +32,11 @@ class Wheel:
     version: str  # of the engine
     sha256: str  # of the file, in hexadecimal digits
 
+    @property
+    def statement(self) -> Path:
+        """The file beside it with its provenance, which may be missing."""
+        return self.path.with_name(f"{self.path.name}.provenance.json")
+
 
 def open_wheel(path: Path) -> Wheel:
     """Reads a wheel's version from its name, and its digest.
@@ -104,15 +109,17 @@ def installed_wheel() -> Path | None:
 def pin(project: Path, wheel: Wheel, *, vendor: bool) -> None:
     """Pins a wheel in a project's `requirements/engine.txt`.
 
-    With `vendor`, the wheel is copied into the project's `vendor/`; else it comes from an index.
+    With `vendor`, the wheel is copied into the project's `vendor/`, with its statement if there is
+    one; else it comes from an index.
     """
     folder = project / "vendor"
-    for previous in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}"):
+    for previous in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}*"):
         previous.unlink()
     requirement = f"{_DISTRIBUTION}=={wheel.version}"
     if vendor:
         folder.mkdir(exist_ok=True)
-        (folder / wheel.path.name).write_bytes(wheel.path.read_bytes())
+        for file in filter(Path.is_file, (wheel.path, wheel.statement)):
+            (folder / file.name).write_bytes(file.read_bytes())
         requirement = f"./vendor/{wheel.path.name}"
     file = project / ENGINE_PIN
     comments = [line for line in file.read_text().splitlines() if line.startswith("#")]
