@@ -89,10 +89,33 @@ def test_each_way_that_a_build_ends_is_told(platform):
 
 def test_the_build_pulls_by_the_base_that_it_is_given_and_pushes_its_tag(project):
     text = json.dumps(json.loads(project["Source"]["BuildSpec"]))
-    for part in ('--build-arg BASE=\\"$BASE\\"', '--target \\"$TARGET\\"', 'push \\"$IMAGE\\"'):
+    base = '--build-arg BASE=\\"$BASE_NAME@$BASE_DIGEST\\"'
+    for part in (base, '--target \\"$TARGET\\"', 'push \\"$IMAGE\\"'):
         assert part in text
     assert project["Environment"]["PrivilegedMode"] is True
     assert "VpcConfig" not in project
+
+
+@pytest.mark.parametrize("version", [":2.13-cpu", f"@sha256:{'d' * 64}"])
+def test_the_base_is_built_from_and_stated_by_its_digest(project, tmp_path, version):
+    """AWS may move the tag at any time: the statement names what the build really took."""
+    spec = json.loads(project["Source"]["BuildSpec"])
+    assert spec["env"]["exported-variables"] == ["BASE_DIGEST", "SOURCE_HASH"]
+    aws = tmp_path / "aws"
+    aws.write_text(f'#!/bin/sh\necho "$*" >> "$0.calls"; echo sha256:{"d" * 64}\n')
+    aws.chmod(0o755)
+    name = "763104351884.dkr.ecr.us-east-1.amazonaws.com/a/pytorch"
+    (command,) = [c for c in spec["phases"]["pre_build"]["commands"] if "BASE_DIGEST" in c]
+    printed = subprocess.run(
+        ["bash", "-c", f'{command} && echo "$BASE_NAME@$BASE_DIGEST"'],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "BASE": f"{name}{version}"},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert printed == f"{name}@sha256:{'d' * 64}\n"
+    if version.startswith(":"):
+        call = (tmp_path / "aws.calls").read_text()
+        assert "--registry-id 763104351884 --repository-name a/pytorch" in call
+        assert "imageTag=2.13-cpu" in call
 
 
 def test_without_an_index_of_ones_own_a_build_gets_no_token(project, principals):
@@ -162,6 +185,10 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
     assert not starter.may("codebuild:StartBuild", f"{place}:project/sashiko-prod-image-build")
     for action in ("ecr:PutImage", "s3:GetObject", "iam:PassRole", "lambda:InvokeFunction"):
         assert not starter.may(action, "*")
+    bucket = "arn:aws:s3:::sashiko-dev-artifacts-111122223333-us-east-1"
+    assert starter.may("s3:PutObject", f"{bucket}/provenance/images/job/1.json")
+    assert not starter.may("s3:PutObject", f"{bucket}/models/group/1/provenance.json")
+    assert not starter.may("kms:Sign", "*")
 
 
 @pytest.mark.control("AC-6")
@@ -171,7 +198,7 @@ def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, pri
     (key,) = [
         resource
         for item in principals["image-build-starter"].policy
-        if "kms:Decrypt" in item.actions
+        if "kms:Encrypt" in item.actions
         for resource in item.resources
     ]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
+from sashiko.aws.functions.attestation import STATEMENTS
 from sashiko.aws.resources.names import MODELS, Role, bucket_name
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
 from sashiko.pipeline.definition.model import Definition
@@ -13,6 +14,7 @@ from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
 
 MLFLOW_FOLDER: Final = "mlflow"
 _MODELS = f"{MODELS}/*"
+_STATEMENTS = f"{STATEMENTS}/*"
 _COMPARED: Final = ("--reference-uri", "--test-uri")  # of `sashiko.steps.register`
 
 
@@ -41,6 +43,7 @@ _BESIDE: Mapping[Role, Places] = {
     "data-scientist": Places(lists=STAGED),
     # It reads back what it staged, to compare its checksum with its name.
     "deployer": Places(reads=STAGED, writes=STAGED),
+    "image-build-starter": Places(writes=(_STATEMENTS,)),
     # The version that the serving stack serves.
     "inference": Places(reads=(_MODELS,)),
     "mlflow": Places(
@@ -52,7 +55,7 @@ _BESIDE: Mapping[Role, Places] = {
     "pipeline": Places(),
     "preflight": Places(reads=(_MODELS,)),
     # The signed files of a version, which the Register step writes.
-    "registrar": Places(writes=(_MODELS,)),
+    "registrar": Places(reads=(_STATEMENTS,), writes=(_MODELS,)),
     # The approved version, which the registry names.
     "registry-reader": Places(reads=(_MODELS,)),
 }

@@ -6,6 +6,7 @@ from typing import cast, get_args
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
+from sashiko.aws.functions.attestation import STATEMENTS
 from sashiko.aws.resources.monitor_places import DECISIONS, FOLDER
 from sashiko.aws.resources.names import IMPORTS, MODELS, Bucket, Role, SnapshotView
 from sashiko.settings.environment import Settings
@@ -90,6 +91,8 @@ def add_buckets(
     )
     # A version in the registry points there: only the roles that register may write its files.
     artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
+    # A registration vouches for the statements about the images that its model was made in.
+    artifacts.only("image-build-starter", actions=["s3:PutObject"], prefix=f"{STATEMENTS}/")
     if stack.settings.bedrock.enabled:
         # A job of Bedrock's imports what lies there: its name is its content's digest.
         artifacts.only("endpoint-deployer", actions=["s3:PutObject"], prefix=f"{IMPORTS}/")

@@ -1,6 +1,5 @@
 """The build of the environment's own images by CodeBuild, during a deploy: no local Docker."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from sashiko.aws.functions.function_input import WantedImage
+from sashiko.aws.functions.function_input import EXPORTED, WantedImage
 from sashiko.aws.resources.images.content import ignore_rules
 from sashiko.aws.resources.images.job_images import ImageBuild, image_builds
-from sashiko.aws.resources.names import image_build_log_group, image_build_name
+from sashiko.aws.resources.names import bucket_name, image_build_log_group, image_build_name
+from sashiko.core.files import dir_hash, sha256_file
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.sections import PackageIndex
@@ -36,9 +36,18 @@ _BUILD_MINUTES: Final = 50
 _WAIT_SECONDS: Final = 3_600
 _ENDED: Final = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"]
 _LOGIN = "aws ecr get-login-password | docker login --username AWS --password-stdin"
-# The same digest as `_digest`: of all files, by name.
-_DIGEST = (
-    "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1"
+# The same as `dir_hash`.
+_DIR_HASH = (
+    "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum "
+    "| cut -d ' ' -f 1"
+)
+# AWS may move a tag between the question and the build, so the build names the digest.
+_BASE = (
+    'BASE_NAME="${BASE%%@*}" && BASE_NAME="${BASE_NAME%:*}" && case "$BASE" in '
+    '*@*) BASE_DIGEST="${BASE#*@}";; *) BASE_DIGEST=$(aws ecr batch-get-image '
+    '--registry-id "${BASE%%.*}" --repository-name "${BASE_NAME#*/}" '
+    '--image-ids imageTag="${BASE##*:}" --query "images[0].imageId.imageDigest" --output text);; '
+    "esac && export BASE_DIGEST"
 )
 # pip's global file, which `RUN --mount=type=secret` shows to one command: no layer keeps the token.
 _PIP_CONF = "/tmp/pip.conf"  # noqa: S108  the build's own container
@@ -64,13 +73,14 @@ def _phases(settings: Settings) -> dict[str, Any]:
             "commands": [
                 f'{_LOGIN} "${{IMAGE%%/*}}"',
                 f'{_LOGIN} "${{BASE%%/*}}"',
+                _BASE,
                 *([_pip_configuration(index, settings.region)] if index else []),
             ],
         },
         "build": {
             "commands": [
                 f'docker build {secret}--file "$DOCKERFILE" --target "$TARGET" '
-                '--build-arg BASE="$BASE" --tag "$IMAGE" .',
+                '--build-arg BASE="$BASE_NAME@$BASE_DIGEST" --tag "$IMAGE" .',
                 'docker push "$IMAGE"',
             ],
         },
@@ -94,20 +104,17 @@ def _pip_configuration(index: PackageIndex, region: str) -> str:
 
 def pinning(source: Path) -> str:
     """Returns the command that fails unless the files are those of the folder `source`."""
+    files = {
+        file.relative_to(source).as_posix(): sha256_file(file)
+        for file in source.rglob("*")
+        if file.is_file()
+    }
     return (
-        f'test "$({_DIGEST})" = {_digest(source)} || '
+        f"SOURCE_HASH=$({_DIR_HASH}) && export SOURCE_HASH && "
+        f'test "$SOURCE_HASH" = {dir_hash(files)} || '
         '{ echo "The source is not the one that was deployed: see who wrote it to the bucket of '
         'assets"; exit 1; }'
     )
-
-
-def _digest(source: Path) -> str:
-    names = {f"./{file.relative_to(source)}": file for file in source.rglob("*") if file.is_file()}
-    lines = [
-        f"{hashlib.sha256(names[name].read_bytes()).hexdigest()}  {name}\n"
-        for name in sorted(names, key=str.encode)
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class ImageBuilds(Construct):
@@ -198,6 +205,9 @@ class ImageBuilds(Construct):
         install = pinning(Path(cast(Stage, self.node.root).outdir, source.asset_path))
         pinned = {
             "version": 0.2,
+            # BatchGetBuilds shows them ("exported-variables", "Build specification reference for
+            # CodeBuild"): the statement about the image names them.
+            "env": {"exported-variables": list(EXPORTED)},
             "phases": {"install": {"commands": [install]}, **_phases(self._settings)},
         }
         project = codebuild.CfnProject(
@@ -261,6 +271,8 @@ class ImageBuilds(Construct):
                 dockerfile=build.dockerfile,
                 target=build.target,
                 base=build.base.uri,
+                bucket=bucket_name(self._settings, "artifacts"),
+                materials=" ".join(f"{name}={digest}" for name, digest in build.materials.items()),
             ).properties(),
         )
         image.node.add_dependency(project)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
+
+# What the build of an image exports: the digests of the image it starts from, and of its source.
+EXPORTED: Final = ("BASE_DIGEST", "SOURCE_HASH")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,7 @@ class ImageTag(Properties):
     repository: str  # its name
     tag: str  # of its content
     image: str  # URI of both
+    bucket: str  # name of the one that statements about images go to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class WantedImage(ImageTag):
     dockerfile: str  # path in the source
     target: str  # stage of the Dockerfile
     base: str  # URI of the image that it starts from
+    materials: str  # locks and wheels in the source: `path=sha256`, with a blank between two
 
 
 @dataclass(frozen=True, kw_only=True)

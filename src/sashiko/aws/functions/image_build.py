@@ -5,20 +5,24 @@ waiting; EventBridge calls again when the build has succeeded, failed, timed out
 result is whether the tag exists: a tag never moves and is computed from the content, so a repeated
 deploy builds nothing twice.
 
+The function then writes the statement of the image's provenance: the digest as ECR reports it, what
+the build was started with, and two digests that the build exports, of its source and of its base.
+
 Every reader of builds can see their variables, and CloudFormation accepts a response from every
 holder of the link: so the build carries the request encrypted for this function.
 """
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
+from sashiko.aws.functions.attestation import Resource, Statement, image_purl, statement_key
 from sashiko.aws.functions.custom_resource import Answer, Request, read_request, respond, send
-from sashiko.aws.functions.function_input import ImageTag, WantedImage
+from sashiko.aws.functions.function_input import EXPORTED, ImageTag, WantedImage
 
 # The build's variable with CloudFormation's encrypted request; the build itself does not use it.
 REQUEST = "CLOUDFORMATION_REQUEST"
@@ -37,7 +41,7 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 def _start(request: Request) -> Answer | None:
     tag = ImageTag.from_properties(request.properties)
     # Images go with their repository.
-    if request.kind == "Delete" or _is_there(tag):
+    if request.kind == "Delete" or _digest(tag):
         return Answer(physical_id=tag.repository)
     image = WantedImage.from_properties(request.properties)
     variables = {
@@ -45,6 +49,7 @@ def _start(request: Request) -> Answer | None:
         "DOCKERFILE": image.dockerfile,
         "TARGET": image.target,
         "BASE": image.base,
+        "MATERIALS": image.materials,
         REQUEST: _encrypt(request, image),
     }
     build = boto3.client("codebuild").start_build(
@@ -59,28 +64,82 @@ def _start(request: Request) -> Answer | None:
 
 def _finish(build_id: str) -> None:
     (build,) = boto3.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
-    variables = {
-        item["name"]: item["value"] for item in build["environment"]["environmentVariables"]
-    }
+    variables = _values(build["environment"]["environmentVariables"])
     if REQUEST not in variables:
         print(f"{build_id}: started by a person, no request is waiting")
         return
     request = _decrypt(variables[REQUEST], project=build["projectName"])
     tag = ImageTag.from_properties(request.properties)
-    failure = None if _is_there(tag) else _failure(tag, build)
+    digest = _digest(tag)
+    failure = _not_stated(tag, digest, build) if digest else _failure(tag, build)
     send(request, Answer(physical_id=tag.repository, failure=failure))
 
 
-def _is_there(tag: ImageTag) -> bool:
+def _digest(tag: ImageTag) -> str | None:
+    """Returns an image's digest, or None if it is not there."""
     try:
-        boto3.client("ecr").describe_images(
+        images = boto3.client("ecr").describe_images(
             repositoryName=tag.repository, imageIds=[{"imageTag": tag.tag}]
-        )
+        )["imageDetails"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ImageNotFoundException":
             raise
-        return False
-    return True
+        return None
+    return str(images[0]["imageDigest"])
+
+
+def _not_stated(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> str | None:
+    """Writes the statement about an image; returns why there is none, or None.
+
+    An event may come twice: the same build gives the same bytes.
+    """
+    try:
+        boto3.client("s3").put_object(
+            Bucket=tag.bucket,
+            Key=statement_key(tag.image),
+            Body=_statement(tag, digest, build).to_json(),
+        )
+    except ClientError as error:
+        return (
+            f"{tag.image} was built, and the statement of its provenance cannot be written: "
+            f"{error}; delete the image (aws ecr batch-delete-image --repository-name "
+            f"{tag.repository} --image-ids imageTag={tag.tag}) and deploy again"
+        )
+    return None
+
+
+def _statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> Statement:
+    request = _values(build["environment"]["environmentVariables"])
+    base_digest, source_hash = (
+        _values(build.get("exportedEnvironmentVariables", ())).get(name, "") for name in EXPORTED
+    )
+    materials = (item.partition("=") for item in request["MATERIALS"].split())
+    return Statement(
+        build="image",
+        subject=(
+            Resource(
+                name=tag.image.rpartition("/")[2],
+                uri=image_purl(tag.image),
+                digest={"sha256": digest.removeprefix("sha256:")},
+            ),
+        ),
+        parameters={name.lower(): request[name] for name in ("BASE", "DOCKERFILE", "TARGET")},
+        dependencies=(
+            Resource(
+                name="base",
+                uri=image_purl(request["BASE"]),
+                digest={"sha256": base_digest.removeprefix("sha256:")} if base_digest else {},
+            ),
+            *([Resource(name="source", digest={"dirHash": source_hash})] if source_hash else []),
+            *(Resource(name=name, digest={"sha256": value}) for name, _, value in materials),
+        ),
+        builder=str(build["arn"]).rpartition(":build/")[0] + f":project/{build['projectName']}",
+        invocation=str(build["id"]),
+    )
+
+
+def _values(variables: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in variables}
 
 
 def _failure(tag: ImageTag, build: Mapping[str, Any]) -> str:

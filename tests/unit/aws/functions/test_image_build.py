@@ -10,8 +10,11 @@ import pytest
 from moto import mock_aws
 
 from sashiko.aws.functions import image_build
-from sashiko.aws.functions.custom_resource import Answer, Request
+from sashiko.aws.functions.attestation import read_statement, statement_key
+from sashiko.aws.functions.custom_resource import Answer, Request, read_request
+from tests.unit.aws.functions.test_attestation import hold_against_the_published_schema
 
+BUCKET, IMAGE = "artifacts", "registry/acme-dev/job:1-abc"
 PROJECT, LINK = "acme-dev-image-build", "https://cloudformation.example/answer?Signature=s3cret"
 
 
@@ -23,7 +26,16 @@ class CodeBuild:
 
     def start_build(self, **request: Any) -> Any:
         variables = {"environmentVariables": request["environmentVariablesOverride"]}
-        self.build = {"id": "one", "projectName": request["projectName"], "environment": variables}
+        self.build = {
+            "id": f"{PROJECT}:one",
+            "arn": f"arn:aws:codebuild:eu-west-1:123456789012:build/{PROJECT}:one",
+            "projectName": request["projectName"],
+            "environment": variables,
+            "exportedEnvironmentVariables": [
+                {"name": "BASE_DIGEST", "value": f"sha256:{'b' * 64}"},
+                {"name": "SOURCE_HASH", "value": "5" * 64},
+            ],
+        }
         return {"build": self.build}
 
     def batch_get_builds(self, **_: Any) -> Any:
@@ -45,6 +57,8 @@ def codebuild(monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuild]:
     monkeypatch.setattr(boto3, "client", lambda name: fake if name == "codebuild" else client(name))
     with mock_aws():
         boto3.client("ecr").create_repository(repositoryName="acme-dev/job")
+        where = {"LocationConstraint": "eu-west-1"}
+        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
         yield fake
 
 
@@ -56,17 +70,21 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Answer]]:
     return sent
 
 
-def start(key: str) -> None:
+def event(key: str) -> dict[str, Any]:
     properties = {
         "Project": PROJECT, "Key": key, "Repository": "acme-dev/job", "Tag": "1-abc",
-        "Image": "registry/acme-dev/job:1-abc", "Dockerfile": "Dockerfile", "Target": "job",
-        "Base": "base:1",
+        "Image": IMAGE, "Dockerfile": "Dockerfile", "Target": "job",
+        "Base": "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu",
+        "Bucket": BUCKET, "Materials": f"requirements/job.txt={'1' * 64}",
     }  # fmt: skip
-    event = {
+    return {
         "RequestType": "Create", "ResponseURL": LINK, "StackId": "stack", "RequestId": "r",
         "LogicalResourceId": "Job", "ResourceProperties": properties,
     }  # fmt: skip
-    image_build.handler(event, None)
+
+
+def start(key: str) -> None:
+    image_build.handler(event(key), None)
 
 
 def end() -> None:
@@ -90,6 +108,66 @@ def test_the_link_waits_encrypted_and_is_answered_when_the_build_has_ended(
     ((request, answer),) = answers
     assert (request.url, request.id, request.resource) == (LINK, "r", "Job")
     assert answer.failure and "1-abc is not there" in answer.failure
+
+
+def put_image() -> str:
+    """Pushes the image, as a build does; returns its digest."""
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": "c"}, "layers": []}
+    image = boto3.client("ecr").put_image(
+        repositoryName="acme-dev/job", imageManifest=json.dumps(manifest), imageTag="1-abc"
+    )["image"]
+    return str(image["imageId"]["imageDigest"])
+
+
+def stated() -> bytes:
+    body = boto3.client("s3").get_object(Bucket=BUCKET, Key=statement_key(IMAGE))["Body"]
+    return bytes(body.read())
+
+
+def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(
+    codebuild: CodeBuild, answers: list[Any]
+) -> None:
+    start(new_key())
+    digest = put_image()
+    end()
+    ((_, answer),) = answers
+    assert answer.failure is None
+    hold_against_the_published_schema(stated())
+    statement = read_statement(stated(), build="image")
+    assert statement.subject_digest("job:1-abc") == digest.removeprefix("sha256:")
+    assert {item.name: dict(item.digest) for item in statement.dependencies} == {
+        "base": {"sha256": "b" * 64},
+        "source": {"dirHash": "5" * 64},
+        "requirements/job.txt": {"sha256": "1" * 64},
+    }
+    assert statement.parameters["dockerfile"] == "Dockerfile"
+    assert statement.builder == f"arn:aws:codebuild:eu-west-1:123456789012:project/{PROJECT}"
+    before = stated()
+    end()  # EventBridge may tell twice
+    assert stated() == before
+
+
+def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(
+    codebuild: CodeBuild, answers: list[Any]
+) -> None:
+    start(new_key())
+    put_image()
+    boto3.client("s3").delete_bucket(Bucket=BUCKET)
+    end()
+    ((_, answer),) = answers
+    assert "batch-delete-image --repository-name acme-dev/job --image-ids imageTag=1-abc" in (
+        answer.failure or ""
+    )
+
+
+def test_an_image_that_is_there_is_not_built_again(
+    codebuild: CodeBuild, answers: list[Any]
+) -> None:
+    put_image()
+    answer = image_build._start(read_request(event(new_key())))
+    assert answer is not None and answer.failure is None
+    assert codebuild.build == {}
 
 
 def _decoded(value: str) -> str:

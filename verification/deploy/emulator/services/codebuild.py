@@ -15,6 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sashiko.core.files import dir_hash, sha256_bytes
+
 from .event_bus import publish
 from .json_api import Handler, ServiceError
 
@@ -91,6 +93,7 @@ class CodeBuild:
         }
         identifier = f"{name}:{uuid.uuid4()}"
         build = {
+            "arn": f"{self._place}:build/{identifier}",
             "id": identifier,
             "projectName": name,
             "environment": {"environmentVariables": list(variables.values())},
@@ -99,7 +102,12 @@ class CodeBuild:
         self._builds[identifier] = build
         values = {key: item["value"] for key, item in variables.items()}
         try:
-            self._build(self._projects[name]["source"]["location"], values)
+            source = self._projects[name]["source"]
+            results = self._build(source["location"], values)
+            exported = json.loads(source["buildspec"]).get("env", {}).get("exported-variables", ())
+            build["exportedEnvironmentVariables"] = [
+                {"name": key, "value": results[key]} for key in exported
+            ]
             build["buildStatus"] = "SUCCEEDED"
         except (BuildError, ClientError) as error:
             build["buildStatus"] = "FAILED"
@@ -110,17 +118,28 @@ class CodeBuild:
         self._publish_state(build)
         return {"build": {**build, "buildStatus": "IN_PROGRESS"}}
 
-    def _build(self, location: str, values: dict[str, str]) -> None:
+    def _build(self, location: str, values: dict[str, str]) -> dict[str, str]:
+        """Puts the image, and returns what the build's commands set."""
         bucket, _, key = location.partition("/")
         body = self._aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         with zipfile.ZipFile(io.BytesIO(body)) as source:
             _check_context(source, values["DOCKERFILE"], values["TARGET"])
+            files = {
+                name: sha256_bytes(source.read(name))
+                for name in source.namelist()
+                if not name.endswith("/")
+            }
         repository, _, tag = values["IMAGE"].partition("/")[2].rpartition(":")
         kind = "application/vnd.docker.distribution.manifest.v2+json"
         manifest = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": tag}, "layers": []}
-        self._aws("ecr").put_image(
-            repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag
-        )
+        ecr = self._aws("ecr")
+        ecr.put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)
+        (settings,) = ecr.describe_repositories(repositoryNames=[repository])["repositories"]
+        if settings["imageScanningConfiguration"]["scanOnPush"]:
+            ecr.start_image_scan(repositoryName=repository, imageId={"imageTag": tag})
+        # AWS's registries are not here: the digest stands for the base that they would answer with.
+        base = sha256_bytes(values["BASE"].encode())
+        return {"BASE_DIGEST": f"sha256:{base}", "SOURCE_HASH": dir_hash(files)}
 
     def _publish_state(self, build: dict[str, Any]) -> None:
         detail = {

@@ -52,6 +52,19 @@ def copied_files(dockerfile: str) -> list[Path]:
     return sorted({path for source in sources for path in _files(dockerfile, source)})
 
 
+def materials(dockerfile: str) -> dict[str, str]:
+    """Returns the locks and wheels that a Dockerfile copies: path -> hex SHA-256.
+
+    Raises:
+        InputError: as `content_tag` does.
+    """
+    return {
+        path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in copied_files(dockerfile)
+        if path.match("requirements/*.txt") or path.suffix == ".whl"
+    }
+
+
 def ignore_rules() -> list[str]:
     """Returns the lines of .dockerignore."""
     lines = _file(".dockerignore").read_text().splitlines()

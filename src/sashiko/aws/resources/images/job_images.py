@@ -9,10 +9,11 @@ In an account the tags are computed from the content (`images.content`), so that
 compile lock and a stack refer to the same image. This machine builds none, and uses the version.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sashiko import __version__
-from sashiko.aws.resources.images.content import content_tag
+from sashiko.aws.resources.images.content import content_tag, materials
 from sashiko.aws.resources.images.image_map import (
     MAP_FILE,
     OwnImage,
@@ -116,6 +117,7 @@ class ImageBuild:
         dockerfile: relative to the root.
         target: the stage of it.
         base: AWS's image, for the build argument `BASE`.
+        materials: the locks and wheels in it: path -> hex SHA-256.
     """
 
     image: OwnImage
@@ -123,6 +125,7 @@ class ImageBuild:
     dockerfile: str
     target: str
     base: AwsImage
+    materials: Mapping[str, str]
 
     @property
     def repository(self) -> str:
@@ -216,6 +219,7 @@ def _build(settings: Settings, image: OwnImage, base: AwsImage) -> ImageBuild:
         dockerfile=dockerfile,
         target=image,
         base=base,
+        materials=materials(dockerfile),
     )
 
 
