@@ -16,6 +16,7 @@ from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.definition.digest import PARAMETER, definition_sha256
 from sashiko.pipeline.project import LAKE, contract_file, tracking_uri
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.lock import run_lock
@@ -74,9 +75,10 @@ def run_pipeline(
         for channel in staged.channels:
             _write(store, channel.uri, channel.files)
 
+    definition = json.loads(pipeline.definition)
     with open_view() as view:
         return run_definition(
-            json.loads(pipeline.definition),
+            definition,
             home=home,
             images={
                 image.uri: Image(entrypoint=image.entrypoint)
@@ -89,6 +91,7 @@ def run_pipeline(
                 "ModelRegistry": "mlflow",
                 "MlflowTrackingUri": tracking_uri(home),
                 "RunManifestUri": staged.run_manifest.uri,
+                PARAMETER: definition_sha256(definition),
             },
             pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import source
+from sashiko.registry.provenance import WHEEL_FILE
 from sashiko.serving.targets import CONTAINER, EAGER, HANDLER
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -55,8 +57,13 @@ def staged_inputs(settings: Settings, recipe: Recipe, *pipelines: Sequence[Chann
 
 
 def run_manifest(settings: Settings) -> Channel:
-    """Returns the channel that records the commit of a run."""
+    """Returns the channel that records the commit of a run, and the engine's provenance.
+
+    The latter is the statement beside the wheel that a project has in `vendor/`.
+    """
     files = {"source.json": canonical_json(asdict(source()))}
+    for statement in Path("vendor").glob("*.whl.provenance.json"):
+        files[Path(WHEEL_FILE).name] = statement.read_bytes()
     return make_channel(bucket_name(settings, "artifacts"), "source", files)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.contract.manifest import read_manifest, read_snapshots
+from sashiko.contract.manifest import Manifest, read_manifest, read_snapshots
 from sashiko.core.files import (
     read_json,
     sha256_file,
@@ -35,6 +35,7 @@ from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.model_packages.registrar import Placement
+from sashiko.registry.provenance import WHEEL_FILE
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
     MONITORING_TAGS,
@@ -50,7 +51,8 @@ from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
-from sashiko.steps.registries import KINDS, open_registrar
+from sashiko.steps.provenance import Surroundings, write_provenance, write_statements
+from sashiko.steps.registries import KINDS, image_statements, open_registrar
 from sashiko.steps.sections import read_contract, read_section
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
@@ -111,18 +113,26 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
             )
 
 
-def gather(folder: Path, sources: CardSources) -> None:
-    """Copies artifact and evidence to `folder` and adds the card and a manifest of digests."""
+def gather(
+    folder: Path, sources: CardSources, surroundings: Surroundings, *, facets: Manifest | None
+) -> None:
+    """Copies artifact and evidence to `folder`, and adds the card, a manifest and the provenance.
+
+    Raises:
+        InputError: if a statement about an image or the engine's wheel is damaged.
+    """
     bias_evidence = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
     for name in (*_EVIDENCE, *bias_evidence):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
     card = model_card(sources)
     write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
     write_bytes(folder / MARKDOWN_FILE, card_markdown(card).encode())
+    write_statements(folder, surroundings)
     digests = {
         file.relative_to(folder).as_posix(): sha256_file(file) for file in walk_files(folder)
     }
     write_json(folder / MANIFEST_FILE, digests)
+    write_provenance(folder, sources, surroundings, facets=facets)
 
 
 def version_tags(
@@ -191,6 +201,8 @@ def main() -> None:
     parser.add_argument("--signing-key", required=True, help="KMS alias or ARN, signs manifests")
     parser.add_argument("--reference-uri", required=True, help="S3 URI of reference.json's folder")
     parser.add_argument("--test-uri", required=True, help="S3 URI of the test split")
+    parser.add_argument("--definition-sha256", required=True, help="digest of the definition")
+    parser.add_argument("--image", action="append", default=[], help="URI of a job's image")
     parser.add_argument("--bias-rows-uri", help="S3 URI of its decisions and facets, if judged")
     arguments = parser.parse_args()
 
@@ -203,11 +215,12 @@ def main() -> None:
     }
     tags = version_tags(arguments.execution_id, sources, lock, monitoring)
     tracking_folder = processing_input("tracking")
+    facets = None if arguments.bias_not_judged else read_manifest(tracking_folder)
     check_evidence(
         sources.verdicts,
         explained=read_snapshots(tracking_folder),
         training=sources.snapshot,
-        facets=None if arguments.bias_not_judged else read_manifest(tracking_folder),
+        facets=facets,
     )
     check_artifact(lock, sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
@@ -219,8 +232,18 @@ def main() -> None:
         made_from=arguments.data_uri,
     )
     registrar = open_registrar(arguments.registry, placement)
+    wheel = processing_input("run-manifest") / Path(WHEEL_FILE).name
+    surroundings = Surroundings(
+        execution_id=arguments.execution_id,
+        definition_sha256=arguments.definition_sha256,
+        images=arguments.image,
+        image_statements=image_statements(
+            arguments.registry, arguments.image, models_uri=arguments.models_uri
+        ),
+        wheel_statement=wheel.read_bytes() if wheel.is_file() else None,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        gather(Path(folder), sources)
+        gather(Path(folder), sources, surroundings, facets=facets)
         version, new = registrar.register(
             arguments.model_package_group,
             files=Path(folder),

@@ -1,10 +1,13 @@
 """Opens the registry that the pipeline's parameter `ModelRegistry` names."""
 
 import os
+from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from sashiko.errors import InputError
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.model_packages.clients import connect
+from sashiko.registry.model_packages.image_statements import read_image_statements
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.model_packages.registry import PackageRegistry
 from sashiko.registry.versions import Registrar, Registry
@@ -38,3 +41,16 @@ def _is_sagemaker(kind: str) -> bool:
 
 def _mlflow() -> MlflowRegistry:
     return MlflowRegistry(os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
+def image_statements(kind: str, images: Sequence[str], *, models_uri: str) -> dict[str, bytes]:
+    """Returns image URI -> the statement about it, of the images that have one.
+
+    They lie in the bucket of the models. A run on this machine has no images.
+
+    Raises:
+        InputError: if S3 refuses.
+    """
+    if not images or not _is_sagemaker(kind):
+        return {}
+    return read_image_statements(connect(), images, bucket=urlsplit(models_uri).netloc)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sashiko.core.deprecation import show_deprecations
 from sashiko.core.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.digest import with_digest
 
 
 def main() -> None:
@@ -47,7 +48,8 @@ def main() -> None:
         # The project's own module; the engine imports it only here.
         pipelines = importlib.import_module(f"pipelines.{name}")
         jobs = Jobs.for_recipe(settings, recipe)
-        text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
+        definition = json.loads(pipelines.build_pipeline(jobs).definition())
+        text = json.dumps(with_digest(definition), indent=2)
         if arguments.with_channels:
             channels = [channel.model_dump(mode="json") for channel in jobs.channels]
             text = json.dumps({"definition": f"{text}\n", "channels": channels})

@@ -6,6 +6,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.names import lake_uri
+from sashiko.pipeline.definition.digest import PARAMETER
 from sashiko.settings.environment import Settings
 
 __all__ = ["Parameters", "parameters"]
@@ -21,6 +22,7 @@ class Parameters:
         registry: which kind of registry.
         tracking_uri: of MLflow.
         run_manifest_uri: S3 URI of the run manifest, which names the commit.
+        definition_sha256: digest of the definition, for the model's provenance.
     """
 
     lake_uri: ParameterString
@@ -28,11 +30,13 @@ class Parameters:
     registry: ParameterString
     tracking_uri: ParameterString
     run_manifest_uri: ParameterString
+    definition_sha256: ParameterString
 
     def all(self) -> list[ParameterString]:
         """Returns them in the order of the definition."""
         return [
             self.lake_uri, self.as_of, self.registry, self.tracking_uri, self.run_manifest_uri,
+            self.definition_sha256,
         ]  # fmt: skip
 
 
@@ -55,4 +59,6 @@ def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
         registry=declare("ModelRegistry", "sagemaker", ["mlflow", "sagemaker"]),
         tracking_uri=declare("MlflowTrackingUri", deploy_time.tracking_uri()),
         run_manifest_uri=declare("RunManifestUri", run_manifest_uri),
+        # `sashiko.pipeline.sdk` computes the value when the definition is complete.
+        definition_sha256=declare(PARAMETER, "0" * 64),
     )

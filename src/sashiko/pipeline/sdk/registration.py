@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.pipeline.definition.digest import PARAMETER
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs
 from sashiko.steps.base_model import check_licence
@@ -95,12 +97,21 @@ class Registration:
                 "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
                 "--serving-image", self.jobs.images.serving.uri,
                 "--signing-key", key_alias(settings, "signing"),
+                "--definition-sha256", ParameterString(PARAMETER),
+                *[word for uri in self._images() for word in ("--image", uri)],
                 *[word for name, uri in monitoring.items() for word in (f"--{name}-uri", uri)],
                 *self._not_judged(),
             ],
             inputs={"run-manifest": self.run_manifest, **evidence},
             outputs=("registration",),
         )  # fmt: skip
+
+    def _images(self) -> Sequence[str]:
+        """Returns the images of jobs and endpoint; a run on this machine has none."""
+        if self.jobs.settings.tier == "local":
+            return ()
+        images = self.jobs.images
+        return tuple(dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving)))
 
     def _group(self) -> str:
         return model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group)

@@ -4,12 +4,15 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from sashiko.aws.functions.attestation import signed_bytes, write_envelope
 from sashiko.core.aws_calls import Clients
-from sashiko.core.files import canonical_json, read_json, sha256_file
+from sashiko.core.files import canonical_json, read_json, sha256_bytes, sha256_file
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.clients import translate_errors
+from sashiko.registry.provenance import ENVELOPE_FILE, STATEMENT_FILE
 
 MANIFEST_FILE = "manifest-sha256.json"
 SIGNATURE_FILE = "manifest-signature.json"
@@ -48,7 +51,7 @@ def model_files(folder: Path, *, prefix: str) -> ModelFiles:
 
 
 def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
-    """Signs the manifest, and uploads the files, the manifest and last the signature.
+    """Signs manifest and provenance, and uploads the files, and last the manifest's signature.
 
     S3 accepts a file only with the digest in the manifest. A prefix without a signature is from a
     killed job: a retry uploads the same files to the same prefix.
@@ -57,22 +60,23 @@ def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
         InputError: if KMS does not sign, a file is not what the manifest says, or S3 refuses it.
     """
     signature = _signature(clients, files, key=key)
+    statement = files.folder / STATEMENT_FILE
+    envelope = _envelope(clients, statement.read_bytes(), key=key) if statement.is_file() else None
     for name, digest in files.digests.items():
         _put(clients, files, name, digest=digest)
     _put(clients, files, MANIFEST_FILE, digest=files.manifest_sha256)
-    location = urlsplit(files.file_uri(SIGNATURE_FILE))
-    with translate_errors(f"write {files.file_uri(SIGNATURE_FILE)}"):
-        clients.s3.put_object(Bucket=location.netloc, Key=location.path.lstrip("/"), Body=signature)
+    signed = {ENVELOPE_FILE: envelope, SIGNATURE_FILE: signature}
+    for name, content in signed.items():
+        if content is not None:
+            location = urlsplit(files.file_uri(name))
+            with translate_errors(f"write {files.file_uri(name)}"):
+                clients.s3.put_object(
+                    Bucket=location.netloc, Key=location.path.lstrip("/"), Body=content
+                )
 
 
 def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
-    with translate_errors(f"sign the manifest with the key {key}"):
-        answer = clients.kms.sign(
-            KeyId=key,
-            Message=bytes.fromhex(files.manifest_sha256),
-            MessageType="DIGEST",
-            SigningAlgorithm=_ALGORITHM,
-        )
+    answer = _sign(clients, files.manifest_sha256, of="manifest", key=key)
     return canonical_json(
         {
             "key": answer["KeyId"],
@@ -81,6 +85,23 @@ def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
             "signature": base64.b64encode(answer["Signature"]).decode(),
         }
     )
+
+
+def _envelope(clients: Clients, statement: bytes, *, key: str) -> bytes:
+    digest = sha256_bytes(signed_bytes(statement))
+    answer = _sign(clients, digest, of="provenance", key=key)
+    return write_envelope(statement, signature=answer["Signature"], key=answer["KeyId"])
+
+
+def _sign(clients: Clients, sha256: str, *, of: str, key: str) -> Mapping[str, Any]:
+    with translate_errors(f"sign the {of} with the key {key}"):
+        answer: Mapping[str, Any] = clients.kms.sign(
+            KeyId=key,
+            Message=bytes.fromhex(sha256),
+            MessageType="DIGEST",
+            SigningAlgorithm=_ALGORITHM,
+        )
+    return answer
 
 
 def _put(clients: Clients, files: ModelFiles, name: str, *, digest: str) -> None:

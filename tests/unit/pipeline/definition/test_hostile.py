@@ -21,7 +21,7 @@ EXECUTION = dict.fromkeys(
 )
 PARAMETERS = {
     "LakeUri": "duckdb://x", "AsOf": "x", "ModelRegistry": "mlflow", "MlflowTrackingUri": "x",
-    "RunManifestUri": "s3://x/y",
+    "RunManifestUri": "s3://x/y", "DefinitionSha256": "0",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from sashiko.steps import register
 from tests.unit.registry.model_packages.account import GROUP, PLACEMENT
 
+DEFINITION = "5" * 64
 MONITORING = {
     f"--{name}-uri": f"s3://artifacts/runs/abc123def456/{name}"
     for name in ("reference", "test", "bias-rows")
@@ -24,6 +25,7 @@ def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "s
         "--serving-image": PLACEMENT.serving_image,
         "--signing-key": PLACEMENT.signing_key,
         "--licences": "Apache-2.0,MIT",
+        "--definition-sha256": DEFINITION,
         **MONITORING,
     }
     words = [word for pair in arguments.items() for word in pair]

@@ -9,9 +9,7 @@ from sashiko.aws.operations.runs.executions import NOT_FOUND, STARTED_BY
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.deploy_time import stand_ins
 from sashiko.errors import InputError
-
-# Differs for each commit: an execution runs the commit that was deployed.
-_OF_THE_COMMIT = "RunManifestUri"
+from sashiko.pipeline.definition.digest import OF_THE_COMMIT
 
 
 def deployed_definition(account: Account, pipeline: str) -> Any:
@@ -59,7 +57,7 @@ def texts(value: Any) -> Iterator[str]:
 def _without_commit(definition: Any) -> Any:
     parameters = [
         {key: value for key, value in item.items() if key != "DefaultValue"}
-        if item["Name"] == _OF_THE_COMMIT
+        if item["Name"] in OF_THE_COMMIT
         else item
         for item in definition.get("Parameters", ())
     ]
