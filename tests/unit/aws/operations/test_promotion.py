@@ -33,7 +33,10 @@ from tests.unit.aws.operations.two_accounts import (
     register,
     two_accounts,
 )
-from tests.unit.registry.model_packages.account import Killed
+from tests.unit.registry.model_packages.account import Account, Killed
+from tests.unit.registry.model_packages.gathered import state
+
+ENVELOPE = "provenance.intoto.json"
 
 
 @pytest.fixture
@@ -70,21 +73,43 @@ def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names
         )
 
 
+def test_the_provenance_comes_along_under_the_targets_own_signature(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    files = evidence(tmp_path)
+    state(files)
+    register(accounts.dev, files, recipe="complaints")
+    version, _ = accounts.promote()
+    envelopes = [
+        json.loads(account.body(f"s3://{account.bucket}/{accounts.folder(account)}/{ENVELOPE}"))
+        for account in (accounts.dev, accounts.prod)
+    ]
+    assert envelopes[0]["payload"] == envelopes[1]["payload"]
+    assert envelopes[0]["signatures"] != envelopes[1]["signatures"]
+    accounts.prod.decide(version.version, "Approved")
+    passed = check(_clients(accounts.prod), expected_of(PROD, RECIPE, str(version.arn)))
+    assert passed.files
+    accounts.put(ENVELOPE, json.dumps(envelopes[1]).encode())
+    with pytest.raises(InputError, match=f"{ENVELOPE} has no valid signature of arn:aws:kms"):
+        accounts.promote()
+
+
 def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(
     approved: TwoAccounts,
 ) -> None:
     version, _ = approved.promote()
     approved.prod.decide(1, "Approved")
     request_count = len(approved.requests)
-    clients = approved.prod.clients
-    passed = check(
-        signed_files.Clients(
-            sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None
-        ),
-        expected_of(PROD, RECIPE, str(version.arn)),
-    )
+    passed = check(_clients(approved.prod), expected_of(PROD, RECIPE, str(version.arn)))
     assert passed.threshold == "0.43"
     assert len(approved.requests) == request_count
+
+
+def _clients(account: Account) -> signed_files.Clients:
+    clients = account.clients
+    return signed_files.Clients(
+        sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None
+    )
 
 
 def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(
@@ -201,6 +226,7 @@ def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path: Path) -> N
         manifest=b"",
         signature="",
         signed_by="",
+        statement=None,
     )
     with pytest.raises(RefusedError, match=r"the manifest names '\.\./elsewhere'"):
         files.save(tmp_path / "folder")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sashiko.aws.functions.attestation import Resource, Statement
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.core.files import sha256_file, walk_files, write_json
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
@@ -75,3 +76,18 @@ def seal(folder: Path) -> None:
         path.relative_to(folder).as_posix(): sha256_file(path) for path in walk_files(folder)
     }
     write_json(manifest, digests)
+
+
+def state(folder: Path, **change: Any) -> None:
+    """Writes the statement about a sealed folder, with a change."""
+    names = ("model.tar.gz", "manifest-sha256.json")
+    fields: dict[str, Any] = {
+        "build": "model",
+        "subject": tuple(
+            Resource(name=name, digest={"sha256": sha256_file(folder / name)}) for name in names
+        ),
+        "parameters": {"recipe": "late-loans"},
+        "dependencies": (),
+        "builder": "urn:sashiko:builder:sagemaker",
+    }
+    (folder / "provenance.json").write_bytes(Statement(**(fields | change)).to_json())

@@ -10,6 +10,7 @@ from sashiko.aws.functions.custom_resource import RefusedError
 from sashiko.aws.functions.preflight.bounds import Bound, bound_problems
 from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.functions.preflight.live import check_update
+from sashiko.aws.functions.preflight.provenance import check_provenance
 from sashiko.aws.functions.preflight.signed_files import Clients, SignedFiles, signed_files
 
 _ARTIFACT = "model.tar.gz"
@@ -76,6 +77,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
     (container,) = package["InferenceSpecification"]["Containers"]
     files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
     _check_artifact(files, expected)
+    check_provenance(files)
     _check_gates(files, expected)
     _check_bounds(files, expected)
     if problems := list(_lock_problems(files, expected)):

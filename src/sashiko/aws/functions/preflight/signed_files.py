@@ -11,16 +11,23 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from sashiko.aws.functions.attestation import read_envelope, signed_bytes
 from sashiko.aws.functions.custom_resource import RefusedError
 
-# As sashiko.registry.model_packages.files writes them.
+# As sashiko.registry.model_packages.files and sashiko.registry.provenance name them.
 _MANIFEST = "manifest-sha256.json"
 _SIGNATURE = "manifest-signature.json"
+_STATEMENT = "provenance.json"
+_ENVELOPE = "provenance.intoto.json"
 _ALGORITHM = "ECDSA_SHA_256"
 _CHUNK_BYTES = 1 << 20
 _MOST_JSON_BYTES = 16 << 20
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _ADVICE = "reject the version, find out who wrote there, and register it again"
+
+
+class AbsentError(RefusedError):
+    """An object that is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,7 @@ class SignedFiles:
     manifest: bytes
     signature: str  # of the manifest, in base64
     signed_by: str  # ARN of the key that KMS verified it with
+    statement: bytes | None  # of its provenance, as signed; None of a version without one
 
     def check(self, *, in_time: Callable[[], bool]) -> None:
         """Reads every file and compares it with its digest.
@@ -57,7 +65,7 @@ class SignedFiles:
                     raise RefusedError(f"no time was left to read {self.uri}/{name} to its end")
 
     def save(self, folder: Path) -> None:
-        """Writes every file and the manifest into a folder.
+        """Writes every file, the manifest and the statement into a folder.
 
         Raises:
             RefusedError: if one is missing or changed: what is there then is not to be used.
@@ -71,6 +79,8 @@ class SignedFiles:
                 for chunk in self._chunks(name):
                     file.write(chunk)
         (folder / _MANIFEST).write_bytes(self.manifest)
+        if self.statement:
+            (folder / _STATEMENT).write_bytes(self.statement)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         """Streams a file, and compares its digest at the end."""
@@ -99,33 +109,23 @@ class SignedFiles:
 
 
 def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles:
-    """Reads a version's manifest and verifies its signature.
+    """Reads a version's manifest, and verifies its signature and that of its provenance.
 
-    `signing_key` is the alias or ARN of our key; the key that the signature names is not used.
+    `signing_key` is the alias or ARN of our key; the key that the signature names is not used. A
+    version that was registered before provenance was written has none.
 
     Raises:
-        RefusedError: if one of the two is missing, or the signature is not of our key.
+        RefusedError: if manifest or signature is missing, or a signature is not of our key.
     """
     manifest = _read(clients, f"{uri}/{_MANIFEST}")
     signed = _read(clients, f"{uri}/{_SIGNATURE}")
     digest = hashlib.sha256(manifest).digest()
     try:
-        signature = json.loads(signed)["signature"]
-        answer = clients.kms.verify(
-            KeyId=signing_key,
-            Message=digest,
-            MessageType="DIGEST",
-            Signature=base64.b64decode(signature, validate=True),
-            SigningAlgorithm=_ALGORITHM,
-        )
-        valid = answer["SignatureValid"]
+        signature = base64.b64decode(json.loads(signed)["signature"], validate=True)
     except (ValueError, KeyError, TypeError):
-        valid = False
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
-            raise
-        valid = False
-    if not valid:
+        signature = b""
+    signed_by = verified_by(clients.kms, digest, signature, signing_key=signing_key)
+    if signed_by is None:
         raise RefusedError(f"{uri}/{_MANIFEST} has no valid signature of {signing_key}; {_ADVICE}")
     return SignedFiles(
         clients=clients,
@@ -133,9 +133,60 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
         digests=json.loads(manifest),
         manifest_sha256=digest.hex(),
         manifest=manifest,
-        signature=signature,
-        signed_by=answer["KeyId"],
+        signature=base64.b64encode(signature).decode(),
+        signed_by=signed_by,
+        statement=_statement(clients, f"{uri}/{_ENVELOPE}", signing_key=signing_key),
     )
+
+
+def verified_by(kms: Any, digest: bytes, signature: bytes, *, signing_key: str) -> str | None:
+    """Returns the ARN of the key that a signature of a SHA-256 is of; None if it is not of ours.
+
+    Raises:
+        ClientError: if KMS refuses the call.
+    """
+    if not signature:
+        return None
+    try:
+        answer = kms.verify(
+            KeyId=signing_key,
+            Message=digest,
+            MessageType="DIGEST",
+            Signature=signature,
+            SigningAlgorithm=_ALGORITHM,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
+            raise
+        return None
+    return str(answer["KeyId"]) if answer["SignatureValid"] else None
+
+
+def _statement(clients: Clients, uri: str, *, signing_key: str) -> bytes | None:
+    """Returns the signed statement about a version, or None where it has none.
+
+    S3 answers with a denial that an object is missing, if the caller may not list the bucket
+    ("GetObject", S3 API Reference). The manifest beside it was read with the same permission.
+    """
+    try:
+        content = _read(clients, uri)
+    except AbsentError:
+        return None
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return None
+    try:
+        envelope = read_envelope(content)
+    except ValueError as error:
+        raise RefusedError(f"{uri}: {error}; {_ADVICE}") from error
+    digest = hashlib.sha256(signed_bytes(envelope.payload)).digest()
+    if not any(
+        verified_by(clients.kms, digest, signature, signing_key=signing_key)
+        for signature in envelope.signatures
+    ):
+        raise RefusedError(f"{uri} has no valid signature of {signing_key}; {_ADVICE}")
+    return envelope.payload
 
 
 def _read(clients: Clients, uri: str) -> bytes:
@@ -155,5 +206,5 @@ def _chunks(clients: Clients, uri: str) -> Iterator[bytes]:
     except ClientError as error:
         if error.response["Error"]["Code"] not in _ABSENT:
             raise
-        raise RefusedError(f"{uri} is missing; {_ADVICE}") from error
+        raise AbsentError(f"{uri} is missing; {_ADVICE}") from error
     yield from body.iter_chunks(_CHUNK_BYTES)
