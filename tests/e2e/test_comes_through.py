@@ -323,7 +323,10 @@ def test_a_version_is_traced_back_to_its_data_code_and_gates(
     assert f"contract sha256 {manifest['contract']['sha256']}" in traced.stdout
     assert "  model-quality: passed" in traced.stdout
     assert "required >=" in traced.stdout
-    assert "model.tar.gz" in traced.stdout
+    assert "verified  model.tar.gz: sha256" in traced.stdout
+    assert "verified  definition: sha256" in traced.stdout
+    assert "verified  training snapshot: sha256" in traced.stdout
+    assert "not verifiable here  provenance: it is unsigned" in traced.stdout
 
 
 @pytest.mark.slow

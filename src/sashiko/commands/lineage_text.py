@@ -24,6 +24,7 @@ def lineage_text(provenance: Provenance) -> str:
             f"recipe {version.tags['recipe']}",
             f"execution {version.tags['execution_id']}",
         ),
+        "chain": tuple(f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain),
         "gates": tuple(line for verdict in provenance.verdicts for line in _gate(verdict)),
         "files, by their sha256": tuple(
             f"{digest}  {name}" for name, digest in sorted(provenance.files.items())

@@ -12,6 +12,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.versions import ARTIFACT_FILE, LineageEdge, ModelVersion, ReviewRegistry
+from sashiko.report.provenance.chain import Link
 
 _VERDICT = "verdict.json"
 
@@ -25,6 +26,7 @@ class Provenance:
     snapshot: Manifest
     verdicts: tuple[Verdict, ...]
     edges: tuple[LineageEdge, ...]  # what came from what, nearest first
+    chain: tuple[Link, ...] = ()  # from the model to the commit; empty if it was not walked
 
 
 def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenance:
