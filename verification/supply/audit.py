@@ -13,11 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
-
 from sashiko.core.exit_status import CHECK_FAILED
-from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
+from sashiko.settings.accepted import Accepted, read_accepted
 from verification.supply.locks import (
     NPM_LOCK,
     PYTHON_LOCKS,
@@ -28,22 +26,6 @@ from verification.supply.locks import (
 from verification.supply.osv import SERVICE, CouldNotRunError, Vulnerability, vulnerabilities
 
 NOT_RUN = 5  # neither a pass nor a finding
-
-
-class Accepted(Frozen):
-    """An accepted vulnerability, with an expiry date."""
-
-    id: str = Field(min_length=4, description="OSV's id, or an alias such as CVE-2026-1234")
-    package: str
-    reason: str = Field(min_length=10, description="why it does no harm here")
-    owner: str = Field(min_length=2, description="who answers for it")
-    expires: dt.date = Field(description="the last day on which it holds (UTC)")
-
-
-class AcceptedFile(Frozen):
-    """`requirements/accepted.yaml`."""
-
-    accepted: tuple[Accepted, ...]
 
 
 def main() -> int:
@@ -105,15 +87,6 @@ def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:
     for package in read_npm_lock(root / NPM_LOCK):
         packages[package] = (NPM_LOCK.name,)
     return packages
-
-
-def read_accepted(path: Path) -> tuple[Accepted, ...]:
-    """Reads the accepted vulnerabilities.
-
-    Raises:
-        InputError: if the file is missing, or an entry lacks a reason, an owner or a last day.
-    """
-    return validate(AcceptedFile, read_yaml(path), source=str(path)).accepted
 
 
 def acceptance(

@@ -1,6 +1,8 @@
-"""`sashiko preflight`: checks that the version in the settings may be served."""
+"""`sashiko preflight`: checks that the images and the version in the settings may be used."""
 
 import sys
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,43 +11,70 @@ from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_deployed
 
+if TYPE_CHECKING:
+    from sashiko.aws.functions.preflight.expected import Expected
+    from sashiko.aws.functions.preflight.scans import ScanRule
+    from sashiko.aws.resources.account import Account
+
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
-    """Check the version that `serving.model_package_arn` names, as the deploy does. Read-only.
+    """Check the scans of an environment's images, and the version that it serves. Read-only.
 
-    It must be approved, judged by every gate, within `serving.bounds`, signed, unchanged, and
-    compiled for the image and the instance that serve it. If your credentials may not read models,
-    the command says so; the serving stack then does the check before it changes anything. Exit
-    status: 0 it may be served, or nothing is served; 4 it may not; 1 an error.
+    A critical finding in an image of the account stops a deploy, unless images/accepted.yaml
+    accepts it with a reason until a day; an image without a scan stops one where the tier is prod.
+    The version that `serving.model_package_arn` names must be approved, judged by every gate,
+    within `serving.bounds`, signed, unchanged, and compiled for the image and the instance that
+    serve it. The serving stack checks both again before it changes anything; what your credentials
+    may not read is checked there alone. Exit status: 0 all of it may be used; 4 it may not; 1 an
+    error.
     """
     from sashiko.aws.functions.custom_resource import RefusedError
-    from sashiko.aws.functions.preflight.check import check
-    from sashiko.aws.functions.preflight.signed_files import Clients
-    from sashiko.aws.operations.expected_version import expected_version
+    from sashiko.aws.operations.expected_version import expected_version, scan_rule
     from sashiko.aws.resources.account import Account, DeniedError
 
     settings = load_deployed(env)
-    expected = expected_version(settings, choose_recipe(settings, None))
+    recipe = choose_recipe(settings, None)
+    rule, expected = scan_rule(settings, recipe), expected_version(settings, recipe)
+    account = Account(settings)
+    account.check_identity()
+    refusals = []
+    for check in (partial(_check_images, rule), partial(_check_version, expected, env)):
+        try:
+            with account.translate_errors("the preflight"):
+                check(account)
+        except RefusedError as refusal:
+            refusals.append(str(refusal))
+        except DeniedError as error:
+            where = "but by the serving stack" if expected else "and nothing else checks it"
+            print(f"not checked here, {where}: {error}", file=sys.stderr)
+    for reason in refusals:
+        print(f"refused: {reason}", file=sys.stderr)
+    if refusals:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _check_images(rule: "ScanRule", account: "Account") -> None:
+    from sashiko.aws.functions.preflight.scans import check_scans
+
+    for note in check_scans(account.client("ecr"), rule):
+        print(note, file=sys.stderr)
+    print(f"{len(rule.images)} images of {account.number}: nothing stops a deploy", file=sys.stderr)
+
+
+def _check_version(expected: "Expected | None", env: str, account: "Account") -> None:
+    from sashiko.aws.functions.preflight.check import check
+    from sashiko.aws.functions.preflight.signed_files import Clients
+
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")
         return
-    account = Account(settings)
-    account.check_identity()
     clients = Clients(
         sagemaker=account.client("sagemaker"),
         s3=account.client("s3"),
         kms=account.client("kms"),
         scaling=account.client("application-autoscaling"),
     )
-    try:
-        with account.translate_errors("the preflight"):
-            passed = check(clients, expected)
-    except RefusedError as refusal:
-        print(f"refused: {refusal}", file=sys.stderr)
-        raise typer.Exit(CHECK_FAILED) from refusal
-    except DeniedError as error:
-        print(f"not checked here, but by the serving stack: {error}", file=sys.stderr)
-        return
+    passed = check(clients, expected)
     for bound in passed.bounds:
         print(f"{env} asks for {bound}: it holds", file=sys.stderr)
     typer.echo(

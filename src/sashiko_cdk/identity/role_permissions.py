@@ -97,7 +97,17 @@ def _preflight(settings: Settings) -> list[Allowed]:
             ["*"],
             why="Application Auto Scaling lists targets by no resource.",
         ),
+        _reading_scans(settings),
     ]
+
+
+def _reading_scans(settings: Settings) -> Allowed:
+    """Lets a deploy read what ECR found in the environment's own images."""
+    return allow(
+        ["ecr:DescribeImageScanFindings"],
+        [arn(settings, "ecr", f"repository/{prefix(settings)}/*")],
+        why=_NAMED,
+    )
 
 
 def _approver(settings: Settings) -> list[Allowed]:
@@ -213,7 +223,8 @@ def _reading_logs(place: str) -> list[Allowed]:
 
 def _deployer(settings: Settings) -> list[Allowed]:
     parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing")
-    return [allow(["sts:AssumeRole"], [bootstrap_role_arn(settings, part) for part in parts])]
+    cdk = [bootstrap_role_arn(settings, part) for part in parts]
+    return [allow(["sts:AssumeRole"], cdk), _reading_scans(settings)]
 
 
 def _endpoint_deployer(settings: Settings) -> list[Allowed]:

@@ -1,13 +1,19 @@
 """`sashiko preflight`: what it does with the account's answers."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from sashiko.aws.functions.custom_resource import RefusedError
+from sashiko.aws.functions.preflight.scans import ScanRule
+from sashiko.aws.operations.expected_version import scan_rule
 from sashiko.aws.resources.account import Account
 from sashiko.cli import app
+from sashiko.errors import InputError
+from tests.infra.variants import recipes_of, settings_of
 from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
 
 
@@ -25,6 +31,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def preflight(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> Result:
     account = ScriptedAws({"DescribeModelPackage": refusal}).account()
+    monkeypatch.setattr("sashiko.aws.functions.preflight.scans.check_scans", lambda *_: ("a note",))
 
     def check(_: Any, expected: Any) -> None:
         sagemaker = account.client("sagemaker")
@@ -51,3 +58,40 @@ def test_any_other_error_is_one_whatever_its_message_says(
     done = preflight(monkeypatch, Refusal(code, "the request is denied for now"))
     assert done.exit_code == 1
     assert code in str(done.exception)
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_critical_finding_stops_a_deploy_whether_or_not_a_model_is_served(
+    monkeypatch: pytest.MonkeyPatch, serves: bool
+) -> None:
+    def refuse(_: Any, rule: ScanRule) -> None:
+        raise RefusedError(f"{rule.images[0]} has the critical finding CVE-2026-1")
+
+    if not serves:
+        monkeypatch.setattr(
+            "sashiko.aws.operations.expected_version.expected_version", lambda *_: None
+        )
+    passed = SimpleNamespace(bounds=(), files=15, threshold="0.43")
+    monkeypatch.setattr("sashiko.aws.functions.preflight.check.check", lambda *_: passed)
+    monkeypatch.setattr("sashiko.aws.functions.preflight.scans.check_scans", refuse)
+    done = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+    assert done.exit_code == 4
+    assert "/sashiko-dev/job:" in done.stderr and "CVE-2026-1" in done.stderr
+    assert ("may be served" if serves else "serves nothing") in done.stdout
+
+
+def test_a_finding_is_accepted_in_the_projects_file_alone_with_reason_owner_and_day(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "accepted.yaml"
+    monkeypatch.setattr("sashiko.aws.operations.expected_version._ACCEPTED", file)
+    dev = settings_of("dev")
+    (recipe,) = recipes_of(dev)
+    assert scan_rule(dev, recipe).accepted == ()
+    entry = "id: CVE-2026-1, package: openssl, owner: Ada, expires: 2999-12-31"
+    file.write_text(f"accepted: [{{{entry}, reason: nothing listens there}}]")
+    (accepted,) = scan_rule(dev, recipe).accepted
+    assert (accepted.id, accepted.expires) == ("CVE-2026-1", "2999-12-31")
+    file.write_text(f"accepted: [{{{entry}}}]")
+    with pytest.raises(InputError, match=r"accepted\.yaml.*reason"):
+        scan_rule(dev, recipe)

@@ -1,13 +1,20 @@
 """The properties that a version needs to be served by an environment."""
 
+from pathlib import Path
+
 from sashiko.aws.functions.preflight.bounds import Bound, write_bounds
 from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.functions.preflight.scans import AcceptedFinding, ScanRule
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec, served_package
+from sashiko.aws.resources.images.job_images import job_images
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias
 from sashiko.errors import InputError
+from sashiko.settings.accepted import read_accepted
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.serving import ServingBound
+
+_ACCEPTED = Path("images/accepted.yaml")
 
 
 def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
@@ -42,6 +49,24 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         gates=",".join(_gates(settings, recipe)),
         allow_waived=str(settings.serving.allow_waived).lower(),
         bounds=write_bounds(_bounds(settings, recipe)),
+        scans=scan_rule(settings, recipe).write(),
+    )
+
+
+def scan_rule(settings: Settings, recipe: Recipe) -> ScanRule:
+    """Returns what the scans of an environment's own images must say before a deploy.
+
+    Raises:
+        InputError: if there is no image for the recipe's target, or `images/accepted.yaml` is not
+            valid.
+    """
+    images = job_images(settings, recipe.compile.target)
+    uris = dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving))
+    accepted = read_accepted(_ACCEPTED) if _ACCEPTED.is_file() else ()
+    return ScanRule(
+        images=tuple(uri for uri in uris if uri.startswith(f"{settings.account}.")),
+        accepted=tuple(AcceptedFinding(**item.model_dump(mode="json")) for item in accepted),
+        strict=settings.tier == "prod",
     )
 
 

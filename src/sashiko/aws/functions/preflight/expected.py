@@ -22,6 +22,7 @@ class Expected(Properties):
     gates: str  # that must have judged and passed, with a comma between two
     allow_waived: str  # `true` if a failed check may be served while its waiver holds, else `false`
     bounds: str  # the environment's own, as `sashiko.aws.functions.preflight.bounds` writes them
+    scans: str  # the rule for its images, as `sashiko.aws.functions.preflight.scans` writes it
 
     @property
     def endpoint(self) -> str:

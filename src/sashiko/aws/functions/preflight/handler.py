@@ -8,6 +8,7 @@ import boto3
 from sashiko.aws.functions.custom_resource import Answer, RefusedError, Request, respond
 from sashiko.aws.functions.preflight.check import check
 from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.functions.preflight.scans import ScanRule, check_scans
 from sashiko.aws.functions.preflight.signed_files import Clients
 
 _KEPT_MILLISECONDS = 30_000  # to answer in
@@ -28,12 +29,16 @@ def _answer(request: Request, context: Any) -> Answer:
         kms=boto3.client("kms"),
         scaling=boto3.client("application-autoscaling"),
     )
+    expected = Expected.from_properties(request.properties)
     try:
         passed = check(
             clients,
-            Expected.from_properties(request.properties),
+            expected,
             in_time=lambda: context.get_remaining_time_in_millis() > _KEPT_MILLISECONDS,
         )
+        # Last, so that the scan of an image that this deploy has built has had some time.
+        for note in check_scans(boto3.client("ecr"), ScanRule.read(expected.scans)):
+            print(note)
     except RefusedError as error:
         raise RefusedError(f"preflight refused: {error}") from error
     return Answer(

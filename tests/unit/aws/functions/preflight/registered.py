@@ -10,6 +10,7 @@ import boto3
 
 from sashiko.aws.functions.preflight.check import Passed, check
 from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.functions.preflight.scans import ScanRule
 from sashiko.aws.functions.preflight.signed_files import Clients
 from sashiko.core.files import sha256_file, write_json
 from tests.unit.registry.model_packages import gathered
@@ -82,6 +83,7 @@ class Version:
             "gates": "data-quality,model-quality,bias",
             "allow_waived": "false",
             "bounds": "[]",
+            "scans": ScanRule(images=(), accepted=(), strict=True).write(),
         }
         return Expected(**(fitting | change))
 

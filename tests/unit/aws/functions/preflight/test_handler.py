@@ -7,9 +7,11 @@ from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 
 from sashiko.aws.functions.preflight.handler import handler
+from sashiko.aws.functions.preflight.scans import ScanRule
 from tests.unit.aws.functions.preflight.registered import Version
 from tests.unit.registry.model_packages.account import REGION
 
@@ -98,3 +100,27 @@ def test_what_nobody_expected_is_answered_too(listener: Listener, version: Versi
     assert first["Status"] == second["Status"] == "FAILED"
     assert "ModelPackageArn" in first["Reason"]
     assert "NotFoundException" in second["Reason"]
+
+
+def test_an_image_without_a_scan_stops_a_bare_deploy_too(
+    listener: Listener, version: Version
+) -> None:
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName="acme-dev/serving")
+    manifest = {
+        "schemaVersion": 2, "config": {"digest": "c"}, "layers": [],
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    }  # fmt: skip
+    ecr.put_image(
+        repositoryName="acme-dev/serving", imageManifest=json.dumps(manifest), imageTag="1"
+    )
+    rule = ScanRule(images=("1.dkr/acme-dev/serving:1",), accepted=(), strict=True)
+    properties = version.expected(scans=rule.write()).properties()
+    handler(listener.event("Create", properties), PLENTY)
+    ecr.start_image_scan(repositoryName="acme-dev/serving", imageId={"imageTag": "1"})
+    handler(listener.event("Create", properties), PLENTY)
+
+    refused, passed = listener.answers
+    assert refused["Status"] == "FAILED"
+    assert "preflight refused: the scan of acme-dev/serving:1 has no result" in refused["Reason"]
+    assert passed["Status"] == "SUCCESS"
