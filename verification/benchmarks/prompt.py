@@ -69,7 +69,10 @@ def compare(recipe_name: str, base: Path, texts: list[str]) -> None:
         source=base,
     )
     once = RowTokenizer(
-        base / "tokenizer.json", max_length=settings.max_length, truncate=False, prompt=prompt
+        (base / "tokenizer.json").read_text(encoding="utf-8"),
+        max_length=settings.max_length,
+        truncate=False,
+        prompt=prompt,
     )
 
     def each(part: list[str]) -> Rows:

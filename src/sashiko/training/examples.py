@@ -69,20 +69,15 @@ def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]
 
 
 def encoder_rows(tokenizer: Any, *, max_length: int, truncate: bool) -> Tokenize:
-    """Returns what tokenizes texts for an encoder, special tokens included.
+    """Returns what tokenizes texts for an encoder, as the served model does.
 
     Args:
         tokenizer: of `transformers`.
         max_length: tokens of a row.
         truncate: cut longer rows.
     """
-    limits = {"truncation": True, "max_length": max_length} if truncate else {}
-
-    def tokenize(texts: list[str]) -> list[list[int]]:
-        rows: list[list[int]] = tokenizer(texts, verbose=False, **limits)["input_ids"]
-        return rows
-
-    return tokenize
+    content = tokenizer.backend_tokenizer.to_str()
+    return RowTokenizer(content, max_length=max_length, truncate=truncate).rows
 
 
 def prompted_rows(model: Path, prompt: Prompt, *, max_length: int, truncate: bool) -> Tokenize:
@@ -94,10 +89,8 @@ def prompted_rows(model: Path, prompt: Prompt, *, max_length: int, truncate: boo
         max_length: tokens of a row.
         truncate: cut the end of longer texts.
     """
-    tokenizer = RowTokenizer(
-        model / "tokenizer.json", max_length=max_length, truncate=truncate, prompt=prompt
-    )
-    return tokenizer.rows
+    content = (model / "tokenizer.json").read_text(encoding="utf-8")
+    return RowTokenizer(content, max_length=max_length, truncate=truncate, prompt=prompt).rows
 
 
 def tokenise(

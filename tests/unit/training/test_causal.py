@@ -61,8 +61,8 @@ def _prompt(folder: Path, **changes: object) -> Prompt:
 
 
 def _rows(folder: Path, made: Prompt, *, truncate: bool = False) -> RowTokenizer:
-    file = folder / "tokenizer.json"
-    return RowTokenizer(file, max_length=64, truncate=truncate, prompt=made)
+    content = (folder / "tokenizer.json").read_text()
+    return RowTokenizer(content, max_length=64, truncate=truncate, prompt=made)
 
 
 def _load(folder: Path, made: Prompt) -> LastTokenClassifier:

@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.clarify.explain.record import TEMPLATE
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.serving.container.prompt import Prompt
+from sashiko.serving.container.prompt import Prompt, SpecialTokens
 
 Piece = tuple[str | None, str]  # column, or None for the template's own words; text
 
@@ -87,8 +87,9 @@ def read_tokens(
         return_special_tokens_mask=True,
         **options,
     )
+    special = _special(tokenizer)
     return tuple(
-        _inside(prompt, _row(pieces, encoding, index, is_cut=lengths[index] > room))
+        _inside(prompt, _row(pieces, encoding, index, special, is_cut=lengths[index] > room))
         for index, pieces in enumerate(rows)
     )
 
@@ -98,15 +99,25 @@ def token_ids(
 ) -> list[Ints]:
     """Returns the ids of texts as the model reads them, cut to `max_length` tokens."""
     options, room = _options(prompt), max_length - (prompt.size if prompt else 0)
-    rows: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=room, **options)[
-        "input_ids"
-    ]
+    encoding = tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=room,
+        return_special_tokens_mask=True,
+        **options,
+    )
+    special = _special(tokenizer)
+    rows = map(special.of_text, encoding["input_ids"], encoding["special_tokens_mask"])
     return [np.array(prompt.around(row) if prompt else row, dtype=np.int64) for row in rows]
 
 
 def _options(prompt: Prompt | None) -> Mapping[str, bool]:
-    """Returns how texts are tokenized: inside a prompt as `RowTokenizer` does."""
-    return {"add_special_tokens": False, "split_special_tokens": True} if prompt else {}
+    """Returns how texts are tokenized, as `RowTokenizer` does."""
+    return {"add_special_tokens": prompt is None, "split_special_tokens": True}
+
+
+def _special(tokenizer: Any) -> SpecialTokens:
+    return SpecialTokens.of(tokenizer.backend_tokenizer.to_str())
 
 
 def _inside(prompt: Prompt | None, row: Row) -> Row:
@@ -128,16 +139,18 @@ def _inside(prompt: Prompt | None, row: Row) -> Row:
     )
 
 
-def _row(pieces: tuple[Piece, ...], encoding: Any, index: int, *, is_cut: bool) -> Row:
+def _row(
+    pieces: tuple[Piece, ...], encoding: Any, index: int, special: SpecialTokens, *, is_cut: bool
+) -> Row:
     offsets = np.array(encoding["offset_mapping"][index], dtype=np.int64).reshape(-1, 2)
-    special = np.array(encoding["special_tokens_mask"][index], dtype=np.bool_)
+    template = encoding["special_tokens_mask"][index]
     words = [-1 if word is None else word for word in encoding.word_ids(index)]
     starts, ends = offsets[:, 0], offsets[:, 1]
     sizes = [len(text) for _, text in pieces]
     owners = np.repeat(np.arange(len(pieces)), sizes)
     pieces_of = [
-        -1 if skip else _owner(owners, start, end)
-        for skip, start, end in zip(special, starts, ends, strict=True)
+        -1 if own else _owner(owners, start, end)
+        for own, start, end in zip(template, starts, ends, strict=True)
     ]
     read_end = int(ends.max(initial=0)) if is_cut else len(owners)
     truncated = [
@@ -145,7 +158,7 @@ def _row(pieces: tuple[Piece, ...], encoding: Any, index: int, *, is_cut: bool) 
     ]
     return Row(
         pieces=pieces,
-        ids=np.array(encoding["input_ids"][index], dtype=np.int64),
+        ids=np.array(special.of_text(encoding["input_ids"][index], template), dtype=np.int64),
         starts=starts,
         ends=ends,
         pieces_of=np.array(pieces_of, dtype=np.int64),

@@ -42,16 +42,60 @@ class Prompt:
         return [*self.prefix, *ids, *self.suffix]
 
 
-class RowTokenizer:
-    """Tokenizes texts for an encoder, or for a causal LM with its prompt."""
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The tokens that no text may write: they end a message, or part an encoder's texts.
 
-    def __init__(
-        self, file: Path, *, max_length: int, truncate: bool, prompt: Prompt | None = None
-    ) -> None:
-        """Opens a tokenizer.
+    A tokenizer that does not look for them in a text (`encode_special_tokens`) may still make them
+    of it, where its vocabulary has them as words or pieces: those of XLM-R and ALBERT do.
+
+    Attributes:
+        ids: of all of them but the unknown token.
+        unknown: the id of the unknown token; None for a vocabulary of bytes, which makes none.
+    """
+
+    ids: frozenset[int]
+    unknown: int | None
+
+    @classmethod
+    def of(cls, content: str) -> "SpecialTokens":
+        """Reads them of a `tokenizer.json`."""
+        value = json.loads(content)
+        model = value["model"]
+        # Unigram's vocabulary is a list.
+        named = "unk_id" not in model
+        unknown = model["vocab"].get(model.get("unk_token")) if named else model["unk_id"]
+        ids = {token["id"] for token in value["added_tokens"] if token["special"]}
+        return cls(ids=frozenset(ids - {unknown}), unknown=unknown)
+
+    def of_text(self, ids: Sequence[int], template: Sequence[int]) -> list[int]:
+        """Returns ids with the unknown token for each special one that a text has written.
 
         Args:
-            file: its `tokenizer.json`.
+            ids: of a row.
+            template: 1 for each token that the tokenizer itself has put around the text, else 0.
+        """
+        if self.unknown is None:
+            return [*ids]
+        return [
+            self.unknown if token in self.ids and not own else token
+            for token, own in zip(ids, template, strict=True)
+        ]
+
+
+class RowTokenizer:
+    """Tokenizes texts for an encoder, or for a causal LM with its prompt.
+
+    A text that spells a special token, such as [SEP] or <|im_end|>, is read as those letters.
+    """
+
+    def __init__(
+        self, content: str, *, max_length: int, truncate: bool, prompt: Prompt | None = None
+    ) -> None:
+        """Makes a tokenizer.
+
+        Args:
+            content: of its `tokenizer.json`.
             max_length: the largest number of tokens of a row, special ones and prompt included.
             truncate: cut the end of longer texts. The prompt is never cut.
             prompt: of a causal LM.
@@ -59,28 +103,22 @@ class RowTokenizer:
         from tokenizers import Tokenizer  # steps that read no text import this file too
 
         self._prompt = prompt
-        self._tokenizer = Tokenizer.from_file(str(file))
+        self._special = SpecialTokens.of(content)
+        self._tokenizer = Tokenizer.from_str(content)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if truncate:
             self._tokenizer.enable_truncation(max_length - (prompt.size if prompt else 0))
-        if prompt:
-            # A text that spells a control token, such as <|im_end|>, is that text and no control
-            # token: it cannot end the message and write the answer.
-            self._tokenizer.encode_special_tokens = True
-
-    def encode(self, texts: Sequence[str]) -> "list[Encoding]":
-        """Returns the texts' encodings: an encoder's special tokens included, a prompt not."""
-        encodings: list[Encoding] = self._tokenizer.encode_batch(
-            list(texts), add_special_tokens=self._prompt is None
-        )
-        return encodings
+        self._tokenizer.encode_special_tokens = True
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each text's row, of any length unless texts are cut."""
         prompt = self._prompt
-        encodings = self.encode(texts)
-        return [prompt.around(item.ids) if prompt else item.ids for item in encodings]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(
+            list(texts), add_special_tokens=prompt is None
+        )
+        rows = [self._special.of_text(item.ids, item.special_tokens_mask) for item in encodings]
+        return [prompt.around(row) for row in rows] if prompt else rows
 
 
 def write_prompt(prompt: Prompt, folder: Path) -> None:

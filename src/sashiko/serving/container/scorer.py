@@ -30,7 +30,7 @@ class Scorer:
         self._bundle = bundle
         self._backend = backend
         self._tokenizer = RowTokenizer(
-            folder / TOKENIZER_FILE,
+            (folder / TOKENIZER_FILE).read_text(encoding="utf-8"),
             max_length=bundle.max_length,
             truncate=bundle.truncate,
             prompt=bundle.prompt,

@@ -29,7 +29,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _predictions(folder: Path) -> list[float]:
     """Scores a few texts as Explain and the target gpu do: by the merged model."""
     rows = RowTokenizer(
-        folder / "tokenizer.json", max_length=64, truncate=True, prompt=read_prompt(folder)
+        (folder / "tokenizer.json").read_text(),
+        max_length=64,
+        truncate=True,
+        prompt=read_prompt(folder),
     ).rows([*GOOD, *BAD])
     model = load_classifier(folder)
     with torch.inference_mode():
