@@ -41,15 +41,23 @@ def test_a_dockerfile_starts_from_the_maps_image_and_has_the_target(build):
     assert {source for source, _ in stages} <= {"${BASE}", *names}
 
 
-@pytest.mark.parametrize("name", ["job", "train", "bias"])
-def test_an_image_runs_what_the_local_runner_runs_for_it(name):
+def stage(name):
     text = (ROOT / "images/job/Dockerfile").read_text()
-    stage = re.split(rf"^FROM \S+ AS {name}$", text, flags=re.M)[1].split("\nFROM")[0]
-    entrypoint = json.loads(re.search(r"^ENTRYPOINT (\[.*\])$", stage, re.M)[1])
-    own = getattr(job_images(SETTINGS, "cpu"), name).entrypoint
+    return re.split(rf"^FROM \S+ AS {name}$", text, flags=re.M)[1].split("\nFROM")[0]
+
+
+@pytest.mark.parametrize("name", ["job", "train", "train-neuron", "bias"])
+def test_an_image_runs_what_the_local_runner_runs_for_it(name):
+    entrypoint = json.loads(re.search(r"^ENTRYPOINT (\[.*\])$", stage(name), re.M)[1])
+    own = getattr(job_images(SETTINGS, "cpu"), name.partition("-")[0]).entrypoint
     assert tuple(entrypoint[-len(own) :]) == own
     wrapper = ["/usr/local/bin/entrypoint.sh"] if name == "train" else []
     assert entrypoint[: -len(own)] == wrapper
+
+
+def test_the_image_for_trainium_says_what_computes_and_keeps_float32_as_it_is():
+    (variables,) = re.findall(r"^ENV (.*)$", stage("train-neuron"), re.M)
+    assert variables.split() == ["PJRT_DEVICE=NEURON", "NEURON_CC_FLAGS=--auto-cast=none"]
 
 
 @pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.image)
@@ -80,8 +88,9 @@ def test_the_images_locks_have_hashes_and_the_versions_of_make_run(name):
     run = locked("run")
     versions = locked(name)
     assert {key: run.get(key) for key in versions} == versions
-    # What the base brings may not be replaced in it.
-    assert not set(versions) & {"torch", "torchvision"}
+    # What the base brings may not be replaced in it; AWS's packages of Neuron are not on PyPI.
+    brought = {"torch", "torchvision", "torch-xla", "torch-neuronx", "neuronx-cc", "libneuronxla"}
+    assert not set(versions) & brought
 
 
 def test_what_is_compiled_and_what_serves_it_have_the_same_runtime():
@@ -97,7 +106,8 @@ def test_the_bases_torch_is_the_one_that_make_run_tests():
 def test_the_bases_python_is_the_one_of_their_locks_and_dockerfile():
     makefile = (ROOT / "engine.mk").read_text()
     images = re.search(r"^IMAGE_LOCK := .*--python-version (\S+)", makefile, re.M)[1]
-    assert {image_map().images[n].python for n in ("job-cpu", "job-gpu", "serving-cpu")} == {images}
+    names = ("job-cpu", "job-gpu", "job-neuron", "serving-cpu")
+    assert {image_map().images[name].python for name in names} == {images}
     assert f"/opt/sashiko/lib/python{images}/" in (ROOT / "images/job/Dockerfile").read_text()
     serving = re.search(r"--python-version (\S+) .*requirements/serving\.in", makefile)[1]
     assert image_map().images["serving-inf2"].python == serving

@@ -62,6 +62,7 @@ def _check_instance_type(shape: str, job: str) -> AfterValidator:
 ImageName = Literal[
     "job-cpu",
     "job-gpu",
+    "job-neuron",
     "serving-cpu",
     "serving-gpu",
     "serving-gpu-vllm",

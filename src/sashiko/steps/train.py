@@ -44,6 +44,7 @@ from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
+from sashiko.training.compute import Compute
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
@@ -51,6 +52,7 @@ from sashiko.training.processes import Group, Processes
 from sashiko.training.scoring import margins
 from sashiko.training.temperature import scale_to_validation, write_temperature
 from sashiko.training.trainee import load_trainee, with_weights
+from sashiko.training.xla import replicate, uses_xla, xla_device
 
 
 def main() -> None:
@@ -107,7 +109,8 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
-    device = best_device(local_rank=processes.local_rank)
+    local_rank = processes.local_rank
+    device = xla_device(local_rank=local_rank) if uses_xla() else best_device(local_rank=local_rank)
     bf16 = uses_bf16(settings.precision, device)
     load = partial(
         load_trainee, training_channel("model"), settings, labels=meta.labels, device=device
@@ -117,7 +120,12 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     examples = tokenise_rows(train_rows, source="train", weights=weights)
     validation = tokenise_rows(validation_rows, source="validation")
     model = trainee.model
-    forward = processes.place(model, device)
+    if uses_xla():
+        compute: Compute = replicate(
+            model, device, processes, length=settings.max_length, seed=settings.seed
+        )
+    else:
+        compute = Compute(model, processes.place(model, device))
     if processes.is_first:
         say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
@@ -130,7 +138,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     with stop_on_signals() as stop:
         loop = Loop(
             model=model,
-            forward=forward,
+            compute=compute,
             train=examples,
             validation=validation,
             pad=trainee.pad,
@@ -148,7 +156,8 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     validation_margins = None
     if settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
-        validation_margins = margins(model, validation, pad=trainee.pad, processes=processes)
+        itself = Compute(model, model)
+        validation_margins = margins(itself, validation, pad=trainee.pad, processes=processes)
     sharded = processes.whole_weights(model)
     if processes.is_first:
         trained = trainee if sharded is None else with_weights(load(), sharded)

@@ -17,7 +17,7 @@ _POOL_BATCHES = 50
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to the longest of them."""
+    """Rows padded to the longest of them, or to a shape."""
 
     inputs: dict[str, "torch.Tensor"]  # `input_ids` and `attention_mask`, int64, (rows, tokens)
     labels: "torch.Tensor"  # int64, (rows,)
@@ -53,24 +53,43 @@ def ordered_batches(
 
 
 def collate(
-    examples: Examples, rows: npt.NDArray[np.int64], *, pad: int, device: "torch.device"
+    examples: Examples,
+    rows: npt.NDArray[np.int64],
+    *,
+    pad: int,
+    device: "torch.device",
+    shape: tuple[int, int] | None = None,
 ) -> Batch:
-    """Pads rows to the longest of them and moves them to the device."""
+    """Pads rows and moves them to the device.
+
+    Args:
+        examples: the split.
+        rows: numbers of its rows, at least one.
+        pad: the token id that fills short rows.
+        device: where the batch goes.
+        shape: (rows, tokens) of the batch, for a device that compiles each shape; the first row
+            fills it up, and counts 0. None: the rows, and the longest of them.
+    """
     import torch
 
+    count = len(rows)
+    if shape:
+        rows = np.concatenate([rows, np.repeat(rows[:1], shape[0] - count)])
     lengths = examples.lengths[rows]
-    ids = np.full((len(rows), int(lengths.max())), pad, dtype=np.int64)
+    ids = np.full((len(rows), shape[1] if shape else int(lengths.max())), pad, dtype=np.int64)
     mask = np.arange(ids.shape[1]) < lengths[:, None]
     starts = examples.offsets[rows]
     ids[mask] = np.concatenate(
         [examples.tokens[start : start + n] for start, n in zip(starts, lengths, strict=True)]
     )
+    weights = examples.weights[rows]
+    weights[count:] = 0
     return Batch(
         inputs={
             "input_ids": torch.from_numpy(ids).to(device),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)).to(device),
         },
         labels=torch.from_numpy(examples.labels[rows]).to(device),
-        weights=torch.from_numpy(examples.weights[rows]).to(device),
-        tokens=int(lengths.sum()),
+        weights=torch.from_numpy(weights).to(device),
+        tokens=int(lengths[:count].sum()),
     )

@@ -133,9 +133,7 @@ def _run(section: DistributedSection, *, hosts: Hosts, module: str, attempt: int
             max_restarts=0,
             monitor_interval=0.1,
         )
-        agent = LocalElasticAgent(
-            spec, DefaultLogsSpecs(log_dir=logs), shutdown_timeout=_SECONDS_TO_STOP
-        )
+        agent = _Agent(spec, DefaultLogsSpecs(log_dir=logs))
         try:
             result: RunResult = agent.run()
         except SignalException as stop:
@@ -153,6 +151,21 @@ def _environment(section: DistributedSection, hosts: Hosts) -> dict[str, str]:
         "GLOO_SOCKET_IFNAME": interface,
         "NCCL_SOCKET_IFNAME": interface,
     }
+
+
+class _Agent(LocalElasticAgent):
+    """Gives its processes as long to stop as SageMaker gives the job.
+
+    torch 2.13 has an argument for it, and 2.9, in AWS's Neuron image, has none.
+    """
+
+    def _shutdown(
+        self,
+        death_sig: signal.Signals = signal.SIGTERM,
+        timeout: int = 0,  # noqa: ARG002 - torch 2.13 passes its default
+    ) -> None:
+        if self._pcontext:
+            self._pcontext.close(death_sig, _SECONDS_TO_STOP)
 
 
 class _Rendezvous(RendezvousHandler):

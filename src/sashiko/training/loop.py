@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from sashiko.core.stopping import Stop
 from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters
-from sashiko.training.batches import collate, epoch_batches
+from sashiko.training.batches import epoch_batches
 from sashiko.training.checkpoint import Position
+from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
 from sashiko.training.optimiser import learning_rate, make_optimiser
 from sashiko.training.processes import Processes, Store
@@ -41,11 +42,11 @@ class Loop:
 
     Attributes:
         model: what is trained; of several processes, this one's share.
-        forward: computes its logits in training (`Processes.place`).
+        compute: computes its logits and gradients.
     """
 
     model: Any
-    forward: Callable[..., Any]
+    compute: Compute
     train: Examples
     validation: Examples
     pad: int
@@ -66,6 +67,7 @@ class Loop:
         """
         optimiser = make_optimiser(self.model, self.hyperparameters)
         position = start = self.store.load(self.model, optimiser)
+        self.compute.read_weights()
         self._started = time.monotonic()
         for rows in self._batches(start.step):
             position = self._after_epoch(position, optimiser)
@@ -85,6 +87,12 @@ class Loop:
     @property
     def _steps(self) -> int:
         return self._steps_per_epoch * self.hyperparameters.epochs
+
+    @property
+    def _largest_part(self) -> int:
+        """Returns how many rows of a batch go through the model at once, at most."""
+        rows = -(-self.hyperparameters.batch_size // self.processes.world_size)
+        return -(-rows // self.hyperparameters.accumulation_steps)
 
     def _batches(self, done: int) -> Iterator[npt.NDArray[np.int64]]:
         """Yields the row numbers of every batch after the first `done` ones."""
@@ -106,28 +114,30 @@ class Loop:
         import torch
         from torch.nn.functional import cross_entropy
 
-        self.model.train()
+        self.compute.model.train()
         self.processes.start_step(step)
+        self.compute.start_step(step)
         total = 0.0
         # Every part counts by its share of the batch's weights, so that their gradients add up to
         # the batch's own.
-        weight = torch.from_numpy(self.train.weights[rows]).to(self.model.device).sum()
+        weight = torch.from_numpy(self.train.weights[rows]).sum().to(self.compute.device)
         parts = self.processes.parts(rows, count=self.hyperparameters.accumulation_steps)
         for part, counts in parts:
-            batch = collate(self.train, part, pad=self.pad, device=self.model.device)
+            batch = self.compute.batch(self.train, part, pad=self.pad, largest=self._largest_part)
             with self._autocast():
-                logits = self.forward(**batch.inputs).logits
+                logits = self.compute.forward(**batch.inputs).logits
             losses = cross_entropy(logits.float(), batch.labels, reduction="none")
             loss = (losses * batch.weights).sum() / weight * counts
-            torch.autograd.backward(loss)
-            total += float(loss.item())
+            total += self.compute.backward(loss)
             self._tokens += batch.tokens * self.processes.world_size
+        self.compute.gather_gradients()
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
         for group in optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         optimiser.step()
         optimiser.zero_grad()
+        self.compute.read_weights()
         return self.processes.mean(total)
 
     def _learning_rate(self, step: int) -> float:
@@ -162,7 +172,7 @@ class Loop:
         if not ended or (position.lines and position.lines[-1].step == position.step):
             return position
         loss, auc = score(
-            self.model,
+            self.compute,
             self.validation,
             pad=self.pad,
             autocast=self._autocast,
@@ -180,7 +190,7 @@ class Loop:
     def _autocast(self) -> AbstractContextManager[None]:
         import torch
 
-        device = self.model.device.type
+        device = self.compute.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
 
     def _stop_if_requested(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:

@@ -49,7 +49,9 @@ def uses_bf16(precision: str, device: "torch.device") -> bool:
 
     if precision == "fp32":
         return False
-    if device.type == "cuda":
+    if device.type == "xla":
+        supported = True  # NeuronCores; a CPU under XLA emulates it
+    elif device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         capabilities = torch.cpu.get_capabilities()
@@ -67,6 +69,8 @@ def attention(device: "torch.device", *, max_length: int) -> str | None:
     On a CPU the backward pass of torch's fused attention is several times slower than plain matrix
     products as long as sequences are short (a training step of 32 x 37 tokens: 230 against 172 ms
     of CPU time); for long ones the plain form needs memory that grows with the square. None lets
-    `transformers` take the fused one, and the plain one of a model without it (DeBERTa).
+    `transformers` take the fused one, and the plain one of a model without it (DeBERTa). XLA fuses
+    the plain operators itself.
     """
-    return "eager" if device.type == "cpu" and max_length <= 128 else None
+    short = device.type == "cpu" and max_length <= 128
+    return "eager" if short or device.type == "xla" else None

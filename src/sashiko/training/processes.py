@@ -85,6 +85,9 @@ class Processes:
         """Returns the sum of float64 arrays of one shape over the processes."""
         return values
 
+    def average(self, gradients: "list[torch.Tensor]") -> None:
+        """Replaces gradients in the host's memory by their mean over the processes."""
+
     def agree(self, signal: int | None) -> int | None:
         """Returns the signal that any process has received."""
         return signal
@@ -154,6 +157,15 @@ class Group(Processes):
         distributed.all_reduce(tensor)
         summed: Floats = tensor.numpy()
         return summed
+
+    def average(self, gradients: "list[torch.Tensor]") -> None:
+        """Replaces gradients by their mean, the same bits in each process; one exchange for all."""
+        from torch import distributed
+        from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+        vector = parameters_to_vector(gradients)
+        distributed.all_reduce(vector)
+        vector_to_parameters(vector / self.world_size, gradients)
 
     def agree(self, signal: int | None) -> int | None:
         """Returns the largest number of a signal that a process has received, or None.

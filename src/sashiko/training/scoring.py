@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.scored import Scored
-from sashiko.training.batches import collate, ordered_batches
+from sashiko.training.batches import ordered_batches
+from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes
 
@@ -17,7 +17,7 @@ _ONE = Processes()
 
 
 def score(
-    model: Any,
+    compute: Compute,
     examples: Examples,
     *,
     pad: int,
@@ -31,7 +31,7 @@ def score(
         The mean unweighted loss, and the area under the ROC curve.
     """
     logit_margins = margins(
-        model,
+        compute,
         examples,
         pad=pad,
         autocast=autocast,
@@ -47,7 +47,7 @@ def score(
 
 
 def margins(
-    model: Any,
+    compute: Compute,
     examples: Examples,
     *,
     pad: int,
@@ -61,16 +61,17 @@ def margins(
     """
     import torch
 
-    model.eval()
+    compute.model.eval()
     values = np.zeros(len(examples.labels))
     for rows in ordered_batches(examples.lengths, batch_size=_ROWS * processes.world_size):
         for part, counts in processes.parts(rows, count=1):
-            batch = collate(examples, part, pad=pad, device=model.device)
+            batch = compute.batch(examples, part, pad=pad, largest=_ROWS)
             # Not inference mode: what FSDP gathers in it can't be trained on afterwards.
             with torch.no_grad(), autocast():
-                logits = model(**batch.inputs).logits.double()
+                logits = compute.model(**batch.inputs).logits
             if counts:
-                values[part] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+                logits = logits[: len(part)].cpu().double()
+                values[part] = (logits[:, 1] - logits[:, 0]).numpy()
         after_batch()
     return processes.sum(values)
 

@@ -17,6 +17,7 @@ from sashiko.aws.functions.function_input import EXPORTED, WantedImage
 from sashiko.aws.resources.images.content import ignore_rules
 from sashiko.aws.resources.images.job_images import ImageBuild, image_builds
 from sashiko.aws.resources.names import bucket_name, image_build_log_group, image_build_name
+from sashiko.aws.resources.training_machines import settings_for
 from sashiko.core.files import dir_hash, sha256_file
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -59,8 +60,11 @@ _WHY_NO_KEY = (
 
 def _builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuild]:
     """Returns the builds of the recipes' images; two recipes of one target need each image once."""
-    targets = [recipe.compile.target for recipe in recipes]
-    builds = [build for target in targets for build in image_builds(settings, target)]
+    builds = [
+        build
+        for recipe in recipes
+        for build in image_builds(settings_for(settings, recipe), recipe.compile.target)
+    ]
     return [*{build.uri: build for build in builds}.values()]
 
 

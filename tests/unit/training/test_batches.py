@@ -47,3 +47,18 @@ def test_rows_are_padded_to_the_longest_and_masked() -> None:
     assert batch.inputs["input_ids"].tolist() == [[7, 8, 9], [4, 0, 0]]
     assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert (batch.labels.tolist(), batch.weights.tolist(), batch.tokens) == ([1, 1], [0.5, 2.0], 4)
+
+
+def test_a_shape_is_filled_up_with_a_row_that_counts_nothing() -> None:
+    torch = pytest.importorskip("torch")
+    examples = Examples(
+        tokens=np.array([5, 6, 7], dtype=np.int32),
+        offsets=np.array([0, 2, 3]),
+        labels=np.array([1, 0]),
+        weights=np.array([3.0, 0.5], dtype=np.float32),
+    )
+    batch = collate(examples, np.array([0, 1]), pad=9, device=torch.device("cpu"), shape=(4, 3))
+    assert batch.inputs["input_ids"].tolist() == [[5, 6, 9], [7, 9, 9], [5, 6, 9], [5, 6, 9]]
+    assert batch.inputs["attention_mask"].sum(dim=1).tolist() == [2, 1, 2, 2]
+    assert (batch.weights.tolist(), batch.tokens) == ([3.0, 0.5, 0.0, 0.0], 3)
+    assert examples.weights.tolist() == [3.0, 0.5]

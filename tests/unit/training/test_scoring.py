@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes
 from sashiko.training.scoring import score
@@ -18,6 +19,9 @@ class _FirstToken(torch.nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
         odds = input_ids[:, 0].double()
         return SimpleNamespace(logits=torch.stack([torch.zeros_like(odds), odds], dim=1))
+
+
+_COMPUTE = Compute(_FirstToken(), _FirstToken())
 
 
 def _examples(count: int) -> Examples:
@@ -35,7 +39,7 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     examples = _examples(150)
     seen: list[int] = []
     loss, auc = score(
-        _FirstToken(),
+        _COMPUTE,
         examples,
         pad=0,
         autocast=nullcontext,
@@ -56,7 +60,7 @@ def test_what_is_raised_between_batches_ends_the_scoring() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         score(
-            _FirstToken(),
+            _COMPUTE,
             _examples(9),
             pad=0,
             autocast=nullcontext,

@@ -12,11 +12,12 @@ _FILE = Path(__file__).with_name("instances.yaml")
 
 
 class Size(Frozen):
-    """What one type of a family has; `efa` says whether it supports Elastic Fabric Adapter."""
+    """What one type of a family has."""
 
     vcpus: int = Field(ge=1)
     accelerators: int = Field(0, ge=0)
-    efa: bool = False
+    cores: int = Field(0, ge=0)  # NeuronCores of all accelerators of a Trainium
+    efa: bool = False  # whether it supports Elastic Fabric Adapter
 
 
 class Family(Frozen):

@@ -14,8 +14,8 @@ def settings_for(settings: Settings, recipe: Recipe) -> Settings:
     """Returns the environment's settings with the instance type that the recipe trains on.
 
     Raises:
-        InputError: if the type does not go with the environment's capacity, or has fewer
-            accelerators than the recipe starts processes.
+        InputError: if the type does not go with the environment's capacity, has fewer accelerators
+            than the recipe starts processes, or does not train by its strategy.
     """
     instance_type = recipe.train.distributed.instance_type
     if instance_type:
@@ -44,9 +44,25 @@ def _check_processes(settings: Settings, recipe: Recipe) -> None:
     processes = recipe.train.distributed.processes
     instance_type = settings.jobs.training.instance_type
     size = size_of(instance_type)
-    if size and size.accelerators and processes > size.accelerators:
+    if size is None:
+        return
+    places, kind = size.accelerators, "accelerator(s)"
+    if size.cores:
+        places, kind = size.cores, "NeuronCores"
+        _check_neuron(recipe, instance_type)
+    if places and processes > places:
         raise InputError(
             f"recipe {recipe.name}: key `{_KEY}.processes`: {processes}, and {instance_type} has "
-            f"{size.accelerators} accelerator(s), one for each process: lower it, or choose "
-            f"another `{_KEY}.instance_type`"
+            f"{places} {kind}, one for each process: lower it, or choose another "
+            f"`{_KEY}.instance_type`"
+        )
+
+
+def _check_neuron(recipe: Recipe, instance_type: str) -> None:
+    """Refuses what does not train on Trainium: there each process is a training of its own core."""
+    section = recipe.train.distributed
+    if section.strategy == "fsdp" or section.nodes > 1:
+        raise InputError(
+            f"recipe {recipe.name}: key `{_KEY}`: on {instance_type} each NeuronCore has the whole "
+            "model, and the processes of one instance meet: set `strategy: ddp`, `nodes: 1`"
         )

@@ -40,6 +40,38 @@ def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instanc
     settings_for(_settings("local"), _recipe(processes=4))
 
 
+@pytest.mark.parametrize(
+    ("instance_type", "processes", "message"),
+    [
+        ("ml.trn1.2xlarge", 4, r"4, and ml\.trn1\.2xlarge has 2 NeuronCores, one for each process"),
+        ("ml.trn2.48xlarge", 64, None),
+    ],
+)
+def test_trainium_has_a_process_for_each_neuroncore(
+    instance_type: str, processes: int, message: str | None
+) -> None:
+    recipe = load_recipe(
+        Path("recipes/complaints-llm-trn1.yaml"),
+        overrides=(
+            "train.batch_size=64",
+            f"train.distributed.instance_type={instance_type}",
+            f"train.distributed.processes={processes}",
+        ),
+    )
+    if message is None:
+        assert settings_for(_settings(), recipe).jobs.training.instance_type == instance_type
+        return
+    with pytest.raises(InputError, match=message):
+        settings_for(_settings(), recipe)
+
+
+@pytest.mark.parametrize(("strategy", "nodes"), [("fsdp", 1), ("ddp", 2)])
+def test_what_does_not_train_on_trainium_is_refused(strategy: str, nodes: int) -> None:
+    recipe = _recipe(instance_type="ml.trn1.32xlarge", strategy=strategy, nodes=nodes, processes=2)
+    with pytest.raises(InputError, match=r"set `strategy: ddp`, `nodes: 1`"):
+        settings_for(_settings(), recipe)
+
+
 def test_a_type_that_the_environments_training_plan_cannot_reserve_is_refused() -> None:
     planned = _settings(instance_type="ml.p5.48xlarge", training_plan=_PLAN)
     with pytest.raises(InputError, match=r"train.distributed.instance_type.*no training plan"):

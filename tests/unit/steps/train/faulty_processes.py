@@ -25,7 +25,7 @@ from sashiko.training.loop import Loop
 _STEP = Loop._step
 
 
-def _note_listeners() -> None:
+def _note_listeners(rank: int) -> None:
     """Writes the addresses on which this process and its launcher wait for connections."""
     addresses = {
         connection.laddr.ip
@@ -33,7 +33,7 @@ def _note_listeners() -> None:
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
-    (opt_ml() / f"listeners-{os.environ['RANK']}.json").write_text(json.dumps(sorted(addresses)))
+    (opt_ml() / f"listeners-{rank}.json").write_text(json.dumps(sorted(addresses)))
 
 
 def _add_fault(step: int, number: int) -> None:
@@ -42,8 +42,8 @@ def _add_fault(step: int, number: int) -> None:
     def act(self, rows, before, optimiser):
         loss = _STEP(self, rows, before, optimiser)
         if before == 0:
-            _note_listeners()
-        if os.environ["RANK"] == "1" and before + 1 == step and not done.exists():
+            _note_listeners(self.processes.rank)
+        if self.processes.rank == 1 and before + 1 == step and not done.exists():
             done.touch()
             os.kill(os.getpid() if number == signal.SIGKILL else os.getppid(), number)
         return loss

@@ -11,6 +11,7 @@ from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier
+from sashiko.training.compute import Compute
 from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer
@@ -85,7 +86,7 @@ def _margins(root: Path) -> np.ndarray:
     tokenize = encoder_rows(tokenizer, max_length=32, truncate=False)
     examples = tokenise(rows, tokenize, source="validation", max_length=32)
     with torch.no_grad():
-        return margins(model, examples, pad=tokenizer.pad_token_id)
+        return margins(Compute(model, model), examples, pad=tokenizer.pad_token_id)
 
 
 def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(

@@ -48,6 +48,7 @@ class PinnedImage(Frozen):
     Attributes:
         builds: the project's images that are built from it; none if jobs run it unchanged.
         not_on: families of instance types that it does not run on.
+        only_on: the families that it runs on; None: all that `not_on` does not name.
         registry: the name of its registry.
         regions: its regions; those of its registry if None.
         repository: its repository.
@@ -62,6 +63,7 @@ class PinnedImage(Frozen):
 
     builds: tuple[OwnImage, ...]
     not_on: tuple[str, ...] = ()
+    only_on: tuple[str, ...] | None = None
     registry: str
     regions: tuple[str, ...] | None = None
     repository: str
@@ -72,6 +74,11 @@ class PinnedImage(Frozen):
     neuron: Neuron | None = None
     sources: tuple[str, ...] = Field(min_length=1)
     checked: dt.date
+
+    def runs_on(self, instance_type: str) -> bool:
+        """Returns whether it runs on an instance type, such as `ml.g5.xlarge`."""
+        family = instance_type.split(".")[1]
+        return family not in self.not_on and (self.only_on is None or family in self.only_on)
 
 
 class ImageMap(Frozen):

@@ -34,6 +34,8 @@ _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
     "serving": ("python3",),
 }
 _DOCKERFILES = {"serving": "images/serving/Dockerfile"}
+_STAGES: dict[ImageName, str] = {"job-neuron": "train-neuron"}  # where it is not the image's name
+_TRAINING_BASES: tuple[ImageName, ...] = ("job-gpu", "job-neuron")
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,14 @@ def job_images(settings: Settings, target: str) -> JobImages:
         target: the recipe's `compile.target`.
 
     Raises:
-        InputError: if there is no such target, or no image for it in the region, if the training
-            image does not run on the instance type that the settings name, or if
-            Clarify's image is to run on this machine.
+        InputError: if there is no such target, or no image for it in the region, if no training
+            image runs on the instance type that the settings name, or if Clarify's image is to run
+            on this machine.
     """
-    _check_training(settings)
     job, serving = _own_image(settings, "job", "job-cpu"), serving_image(settings, target)
     return JobImages(
         job=job,
-        train=_own_image(settings, "train", "job-gpu"),
+        train=_own_image(settings, "train", training_base(settings)),
         bias=_bias(settings),
         compile=job if load_target(target).compiled_in == "job" else serving,
         serving=serving,
@@ -198,7 +199,11 @@ def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
     """
     images = job_images(settings, target)
     needed = {image.uri for image in (*images.of_jobs(), images.serving)}
-    names: tuple[ImageName, ...] = ("job-cpu", "job-gpu", load_target(target).image)
+    names: tuple[ImageName, ...] = (
+        "job-cpu",
+        training_base(settings),
+        load_target(target).image,
+    )
     bases = [aws_image(settings, name) for name in names]
     builds = [build for base in bases for build in builds_from(settings, base)]
     return tuple(build for build in builds if build.uri in needed)
@@ -211,26 +216,34 @@ def builds_from(settings: Settings, base: AwsImage) -> tuple[ImageBuild, ...]:
 
 def _build(settings: Settings, image: OwnImage, base: AwsImage) -> ImageBuild:
     dockerfile = _DOCKERFILES.get(image, "images/job/Dockerfile")
+    stage = _STAGES.get(base.name, image)
     # Without the registry, which differs by region, so that equal content has an equal tag.
-    tag = content_tag(dockerfile=dockerfile, target=image, base=base.uri.rpartition("/")[2])
+    tag = content_tag(dockerfile=dockerfile, target=stage, base=base.uri.rpartition("/")[2])
     return ImageBuild(
         image=image,
         uri=_own_uri(settings, image, tag),
         dockerfile=dockerfile,
-        target=image,
+        target=stage,
         base=base,
         materials=materials(dockerfile),
     )
 
 
-def _check_training(settings: Settings) -> None:
-    base, instance = image_map().images["job-gpu"], settings.jobs.training.instance_type
-    if instance.split(".")[1] in base.not_on:
-        raise InputError(
-            f"{file_of('jobs', settings.environment)}: key `jobs.training.instance_type`: the "
-            f"training image ({base.tag}) does not run on {instance}, nor on any other of "
-            f"{', '.join(f'ml.{family}' for family in base.not_on)}; ml.g5.xlarge is the default"
-        )
+def training_base(settings: Settings) -> ImageName:
+    """Returns AWS's image that the training image is built from: CUDA's, or Neuron's for Trainium.
+
+    Raises:
+        InputError: if none runs on the instance type that the settings name.
+    """
+    instance, images = settings.jobs.training.instance_type, image_map().images
+    for name in _TRAINING_BASES:
+        if images[name].runs_on(instance):
+            return name
+    tags = " and ".join(images[name].tag for name in _TRAINING_BASES)
+    raise InputError(
+        f"{file_of('jobs', settings.environment)}: key `jobs.training.instance_type`: the training "
+        f"images ({tags}) do not run on {instance}; ml.g5.xlarge is the default"
+    )
 
 
 def _bias(settings: Settings) -> JobImage:

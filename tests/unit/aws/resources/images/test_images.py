@@ -50,6 +50,7 @@ def sdk(name, *keys):
 
 TORCH = ("pytorch-amzn2023", "training", "versions", "2.13")
 HF_TORCH = ("huggingface", "inference", "versions", "5.5.3", "pytorch2.6.0")
+NEURON_TORCH = ("hyperpod-recipes-neuron", "training", "versions", "2.1.2")
 HF_NEURON = ("huggingface-neuronx", "inference", "versions", "4.55.4", "pytorch2.8.0")
 
 
@@ -61,6 +62,8 @@ def hf_tag(entry, device):
 IN_SDK = {
     "job-cpu": (TORCH, lambda e: f"{e['tag_prefix']}-{e['container_version']['cpu']}"),
     "job-gpu": (TORCH, lambda e: f"{e['tag_prefix']}-{e['container_version']['gpu']}"),
+    # The SDK knows accounts and repository; of tags it has one of 2024.
+    "job-neuron": (NEURON_TORCH, lambda _: image_map().images["job-neuron"].tag),
     "serving-cpu": (HF_TORCH, lambda e: hf_tag(e, "cpu")),
     "serving-gpu": (HF_TORCH, lambda e: hf_tag(e, "gpu")),
     "serving-gpu-vllm": (
@@ -97,7 +100,8 @@ def test_the_sdk_knows_the_same_accounts_repository_and_tag(name):
 def test_the_map_has_every_image_and_names_a_source_of_each():
     assert set(image_map().images) == set(get_args(ImageName))
     for pin in image_map().images.values():
-        assert all(s.startswith(("https://github.com/aws/", "sagemaker ")) for s in pin.sources)
+        ours = ("https://github.com/aws/", "https://github.com/aws-neuron/", "sagemaker ")
+        assert all(source.startswith(ours) for source in pin.sources)
 
 
 def test_the_families_that_an_image_does_not_run_on_are_sagemakers():
@@ -106,6 +110,7 @@ def test_the_families_that_an_image_does_not_run_on_are_sagemakers():
     shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
     families = {name.split(".")[1] for name in shapes["TrainingInstanceType"]["enum"]}
     assert set(image_map().images["job-gpu"].not_on) < families
+    assert set(image_map().images["job-neuron"].only_on) < families
 
 
 # --- regions -------------------------------------------------------------------------------------
@@ -117,7 +122,9 @@ def test_the_job_images_can_be_built_in_every_region_that_a_deploy_accepts(regio
         assert f".dkr.ecr.{region}.amazonaws.com/pytorch:" in aws_image(in_region(region), name).uri
 
 
-@pytest.mark.parametrize("name", ["serving-cpu", "serving-gpu", "serving-inf2", "clarify"])
+@pytest.mark.parametrize(
+    "name", ["job-neuron", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
+)
 def test_a_region_without_the_image_is_an_error_that_names_those_with_it(name):
     having = image_map().regions(name)
     missing = sorted(set(regions()) - set(having))
@@ -231,12 +238,29 @@ def test_neuron_packages_of_the_map_are_those_that_the_code_was_written_against(
         assert set(re.findall(r"optimum-neuron\s+(\d\S*\d)", written)) == {optimum}
 
 
-@pytest.mark.parametrize("instance", ["ml.trn1.2xlarge", "ml.p3.2xlarge", "ml.p6e-gb200.36xlarge"])
-def test_an_instance_type_that_the_training_image_does_not_run_on_is_refused(instance):
+def on(instance):
     training = SETTINGS.jobs.training.model_copy(update={"instance_type": instance})
     jobs = SETTINGS.jobs.model_copy(update={"training": training})
+    return SETTINGS.model_copy(update={"jobs": jobs})
+
+
+@pytest.mark.parametrize("instance", ["ml.trn1.2xlarge", "ml.trn2.48xlarge"])
+def test_on_trainium_the_training_image_alone_is_built_from_neurons(instance):
+    builds, usual = (image_builds(settings, "cpu") for settings in (on(instance), SETTINGS))
+    bases = {build.image: (build.base.name, build.target) for build in builds}
+    assert bases["train"] == ("job-neuron", "train-neuron")
+    assert [build for build in builds if build.image != "train"] == [
+        build for build in usual if build.image != "train"
+    ]
+    images = job_images(on(instance), "cpu")
+    assert images.train.uri in {build.uri for build in builds}
+    assert images.train.uri != job_images(SETTINGS, "cpu").train.uri
+
+
+@pytest.mark.parametrize("instance", ["ml.p3.2xlarge", "ml.p6e-gb200.36xlarge"])
+def test_an_instance_type_that_the_training_image_does_not_run_on_is_refused(instance):
     with pytest.raises(InputError) as error:
-        job_images(SETTINGS.model_copy(update={"jobs": jobs}), "cpu")
+        job_images(on(instance), "cpu")
     for part in ("config/", "`jobs.training.instance_type`", instance, "ml.g5.xlarge"):
         assert part in str(error.value)
 
