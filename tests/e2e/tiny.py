@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files
-from sashiko.core.yaml_models import deep_merge
+from sashiko.core.yaml_models import deep_merge, read_yaml
 from sashiko.data.lake import generate
 from tests.e2e.project import GROUP, ROOT, Project, bucket
 
@@ -70,6 +70,9 @@ def make_project(
     }
     recipe = deep_merge(recipe, changes)
     (root / "recipes/tiny.yaml").write_text(yaml.safe_dump(recipe))
+    # Several of these run at once, and a second thread gains nothing on 32 dimensions.
+    local = root / "config/local.yaml"
+    local.write_text(yaml.safe_dump(read_yaml(local) | {"threads": 1}))
     return project
 
 
