@@ -86,6 +86,7 @@ def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: 
     assert {item["values"]: item["counts"] for item in counts} == {"validation": 80, "test": 120}
 
 
+@pytest.mark.slow
 def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
     project: Project,
     run: Attempt,

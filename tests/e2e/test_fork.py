@@ -203,6 +203,7 @@ def without_samples(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(folder)
 
 
+@pytest.mark.slow
 def test_the_guide_deletes_all_samples_and_the_definition_builds(without_samples: Project) -> None:
     root = without_samples.root
     left = [*root.glob("contracts/*.yaml"), *root.glob("recipes/*.yaml")]

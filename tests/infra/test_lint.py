@@ -53,7 +53,17 @@ def _unaddressed(statement):
     return {key: value for key, value in statement.items() if key != "Principal"}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+# What the others have, these have too.
+EACH_TIME = ("serving", "serving_prod")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(variant, marks=() if variant in EACH_TIME else pytest.mark.slow)
+        for variant in VARIANTS
+    ],
+)
 def test_templates_and_policies_are_clean(variant, tmp_path):
     files = sorted(synthesized(variant).glob("*.template.json"))
     assert _findings(*files, _endpoint_policies(tmp_path, files)) == []

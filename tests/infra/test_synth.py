@@ -75,6 +75,7 @@ def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
     assert written == rewritten
 
 
+@pytest.mark.slow
 def test_another_environment_may_follow_in_the_same_folder(project):
     """`make synth` and then `make synth ENV=prod`: what the first left is not read as prod's."""
     for environment in ("dev", "prod"):
@@ -143,7 +144,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+# The settings' own tests read each message; these show that synth says it, once, and ends.
+EACH_TIME = ("region without the prefix list", "missing contract")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in EACH_TIME else pytest.mark.slow) for name in BAD],
+)
 def test_bad_input_is_one_message(project, name):
     spoil, words = BAD[name]
     spoil(project)
@@ -157,7 +165,7 @@ def test_bad_input_is_one_message(project, name):
     assert [word for word in words if word not in process.stderr] == []
 
 
-@pytest.mark.parametrize("environment", ["moon", "local"])
+@pytest.mark.parametrize("environment", ["moon", pytest.param("local", marks=pytest.mark.slow)])
 def test_an_environment_without_stacks_is_refused(project, environment):
     process = _synth(project, environment=environment)
 
@@ -185,6 +193,7 @@ def test_a_region_without_a_service_is_refused(project):
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.slow
 def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     """What docs/upgrade.md says that a team deletes, and docs/rename.md that it renames."""
     for file in [*project.glob("contracts/*.yaml"), *project.glob("recipes/*.yaml")]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.infra.contracts import column_of, mortgages, table_of
 
 Document = dict[str, Any]
@@ -138,6 +140,11 @@ def _stage_that_no_dockerfile_has(resources: Document) -> str:
     return name
 
 
+def _weekly(mistake: Mistake) -> Any:
+    """Leaves a mistake to `make test-deploy`: each takes a deploy and a rollback."""
+    return pytest.param(mistake, marks=pytest.mark.slow)
+
+
 MISTAKES = (
     Mistake(
         name="an image that can't be built",
@@ -146,33 +153,41 @@ MISTAKES = (
         where="its build ended as FAILED",
         reason="target stage nothing could not be found",
     ),
-    Mistake(
-        name="an unknown property",
-        stack="Network",
-        make=_of_the_first("AWS::Logs::LogGroup", RetentionDays=7),
-        where="RetentionDays",
-        reason="Additional properties are not allowed",
+    _weekly(
+        Mistake(
+            name="an unknown property",
+            stack="Network",
+            make=_of_the_first("AWS::Logs::LogGroup", RetentionDays=7),
+            where="RetentionDays",
+            reason="Additional properties are not allowed",
+        )
     ),
-    Mistake(
-        name="a worker that Glue lacks",
-        stack="DataLake",
-        make=_of_the_first("AWS::Glue::Job", WorkerType="G.3X"),
-        where="WorkerType",
-        reason="'G.3X'",
+    _weekly(
+        Mistake(
+            name="a worker that Glue lacks",
+            stack="DataLake",
+            make=_of_the_first("AWS::Glue::Job", WorkerType="G.3X"),
+            where="WorkerType",
+            reason="'G.3X'",
+        )
     ),
-    Mistake(
-        name="a permission that Lake Formation lacks",
-        stack="Governance",
-        make=_of_the_first("AWS::LakeFormation::PrincipalPermissions", Permissions=["READ"]),
-        where="Permissions",
-        reason="'READ'",
+    _weekly(
+        Mistake(
+            name="a permission that Lake Formation lacks",
+            stack="Governance",
+            make=_of_the_first("AWS::LakeFormation::PrincipalPermissions", Permissions=["READ"]),
+            where="Permissions",
+            reason="'READ'",
+        )
     ),
-    Mistake(
-        name="a filter on a column that is not there",
-        stack="Governance",
-        make=_filter_of_a_missing_column,
-        where="Column",
-        reason="missing",
+    _weekly(
+        Mistake(
+            name="a filter on a column that is not there",
+            stack="Governance",
+            make=_filter_of_a_missing_column,
+            where="Column",
+            reason="missing",
+        )
     ),
     Mistake(
         name="an instance type that training lacks",

@@ -9,9 +9,17 @@ from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import Emulator, running
 from verification.deploy.stacks import Stacks
 
+# Each deploys for minutes. A worker that begins one last leaves the others without work.
+LONG_FILES = ("test_life_cycle.py", "test_serving_life.py", "test_run.py")
+
 # CDK's own check of every template takes 4 s; tests/infra runs it.
 os.environ["CDK_VALIDATION"] = "false"
 os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of long files first; within a file the order stays."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 @pytest.fixture(scope="module")

@@ -179,23 +179,30 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     assert settings == response["DataLakeSettings"] | {"DataLakeAdmins": [other]}
 
 
+LEFT_BEHIND = [
+    (left_behind.bucket, left_behind.CURATED),
+    (left_behind.role, "sashiko-dev-broker"),
+    (left_behind.key, "alias/sashiko-dev-lake"),
+    (left_behind.log_group, "sashiko-dev"),
+    (left_behind.database, "sashiko_dev"),
+    (left_behind.job, "sashiko-dev-etl-complaints"),
+    (left_behind.ruleset, "sashiko-dev-etl-complaints"),
+    (left_behind.security_configuration, "sashiko-dev-"),
+    (left_behind.workgroup, "sashiko-dev-snapshots-training"),
+    (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
+    (left_behind.repository, "sashiko-dev/job"),
+    (left_behind.function, "sashiko-dev-image-build-starter"),
+    (left_behind.build_project, "sashiko-dev-image-build"),
+    (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
+]
+EACH_TIME = (left_behind.bucket, left_behind.key, left_behind.database)
+
+
 @pytest.mark.parametrize(
     ("leave", "name"),
     [
-        (left_behind.bucket, left_behind.CURATED),
-        (left_behind.role, "sashiko-dev-broker"),
-        (left_behind.key, "alias/sashiko-dev-lake"),
-        (left_behind.log_group, "sashiko-dev"),
-        (left_behind.database, "sashiko_dev"),
-        (left_behind.job, "sashiko-dev-etl-complaints"),
-        (left_behind.ruleset, "sashiko-dev-etl-complaints"),
-        (left_behind.security_configuration, "sashiko-dev-"),
-        (left_behind.workgroup, "sashiko-dev-snapshots-training"),
-        (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
-        (left_behind.repository, "sashiko-dev/job"),
-        (left_behind.function, "sashiko-dev-image-build-starter"),
-        (left_behind.build_project, "sashiko-dev-image-build"),
-        (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
+        pytest.param(leave, name, marks=() if leave in EACH_TIME else pytest.mark.slow)
+        for leave, name in LEFT_BEHIND
     ],
 )
 def test_what_is_there_already_is_to_be_adopted(

@@ -41,7 +41,7 @@ def one_message(text: str, *words: str) -> None:
         assert word in text, text
 
 
-@pytest.mark.parametrize("share", [n / 12 for n in range(12)] if FULL else [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("share", [n / 12 for n in range(12)] if FULL else [0.3])
 def test_a_full_disk(
     tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, share: float
 ) -> None:

@@ -14,17 +14,18 @@ from verification.faults.ledger import Ledger
 from verification.faults.picture import check_store, complete
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
-CHAINS = 21 if FULL else 2
+# In the short form the odd one alone: the making of the registry is under fire in it too.
+CHAINS = range(21) if FULL else (1,)
 KILLS = 5  # of one chain, before its last run
 
 
-@pytest.mark.parametrize("chain", range(CHAINS))
+@pytest.mark.parametrize("chain", CHAINS)
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same(
     tmp_path: Path, undisturbed: Undisturbed, ledger: Ledger, chain: int
 ) -> None:
     random = Random(f"{SEED}-{chain}")  # noqa: S311 - to be repeated, not to be secret
     short = Short(tmp_path / "home", undisturbed.empty)
-    if chain % 2:  # the making of the registry is under fire too
+    if chain % 2:
         (short.home / "mlflow.db").unlink()
     kinds = list(KINDS)
     random.shuffle(kinds)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.pipeline.runner.record import read_run
-from verification.faults.conftest import Short, Undisturbed
+from verification.faults.conftest import FULL, Short, Undisturbed
 from verification.faults.kills import at_work, python
 from verification.faults.ledger import Ledger
 from verification.faults.picture import check_store, complete
@@ -68,27 +68,22 @@ def ends_as_interrupted(held: HeldRun, done: tuple[str, str], status: int | None
     assert record.step("Count").status == "interrupted"
 
 
-@pytest.mark.parametrize(
-    ("signals", "stubborn"),
-    [
-        ((signal.SIGINT,), False),
-        ((signal.SIGTERM,), False),
-        ((signal.SIGINT, signal.SIGINT), True),
-        ((signal.SIGTERM, signal.SIGTERM), True),
-    ],
-    ids=["Ctrl-C", "SIGTERM", "Ctrl-C twice", "SIGTERM twice"],
-)
+SIGNALS = (signal.SIGINT, signal.SIGTERM) if FULL else (signal.SIGINT,)
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_run_that_is_stopped(
     tmp_path: Path,
     unregistered: Undisturbed,
     ledger: Ledger,
-    signals: tuple[signal.Signals, ...],
+    number: signal.Signals,
     stubborn: bool,
 ) -> None:
     held = HeldRun(tmp_path / "home", unregistered.empty, stubborn=stubborn)
     with held.held() as process:
         assert len(at_work(held.home, patience=0)) >= 3  # the run, the step and its child
-        for number in signals:
+        for _ in range(2 if stubborn else 1):
             process.send_signal(number)
             time.sleep(0.2)  # two of a kind that are pending at once are one
         done = process.communicate(timeout=300)
@@ -98,8 +93,8 @@ def test_a_run_that_is_stopped(
     rerun = held.run()
     assert rerun.status == 0, rerun.err
     complete(held.home, unregistered.picture, rerun.out.strip(), versions_made=0)
-    name = "Ctrl-C" if signals[0] == signal.SIGINT else signals[0].name
-    ledger.add("short", f"{name}, twice" if len(signals) > 1 else name)
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    ledger.add("short", f"{name}, twice" if stubborn else name)
 
 
 def test_another_run_and_clean_are_refused_while_one_is_at_work(

@@ -194,6 +194,7 @@ FORMS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", FORMS)
 def test_a_text_is_a_value_here_if_it_is_one_on_a_laptop(
     column: str, spark: SparkSession, tmp_path: Path
@@ -235,6 +236,7 @@ GERMAN_FORMS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", GERMAN_FORMS)
 def test_a_file_is_read_as_the_contract_says_that_it_is_written(
     column: str, spark: SparkSession, tmp_path: Path

@@ -67,17 +67,17 @@ def allowed(templates: dict[str, dict[str, object]]) -> Allowed:
     return found
 
 
-def test_a_stack_is_a_file_and_a_line(project: Project, tmp_path: Path) -> None:
-    before = synth(project, tmp_path / "cdk.out")
-
+def test_a_stack_is_a_file_and_a_line(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDK_VALIDATION", "false")  # the rules' own test is below
     add_stack(project)
-    after = synth(project, tmp_path / "cdk.out")
+    templates = synth(project, tmp_path / "cdk.out")
 
     assert_small(project)
-    assert set(after) - set(before) == {"Exports"}
     queues = [
         resource["Properties"]
-        for resource in after["Exports"]["Resources"].values()  # type: ignore[attr-defined]
+        for resource in templates["Exports"]["Resources"].values()  # type: ignore[attr-defined]
         if resource["Type"] == "AWS::SQS::Queue"
     ]
     assert [queue["QueueName"] for queue in queues] == ["sashiko-dev-approvals"]
@@ -85,10 +85,8 @@ def test_a_stack_is_a_file_and_a_line(project: Project, tmp_path: Path) -> None:
     assert tags == {"project": "sashiko", "environment": "dev"}
     manifest = json.loads((tmp_path / "cdk.out/manifest.json").read_text())["artifacts"]
     assert "Pipeline" in manifest["Exports"]["dependencies"]
-    # What the project has queues and rules for, it may make another one with.
-    assert allowed(after) == allowed(before)
     assert any(
-        action == "sqs:CreateQueue" and covers(arn, QUEUE) for action, arn, _ in allowed(after)
+        action == "sqs:CreateQueue" and covers(arn, QUEUE) for action, arn, _ in allowed(templates)
     )
 
 
@@ -117,6 +115,8 @@ def test_a_new_type_is_one_more_file_and_no_more_rights_than_it_takes(
 ) -> None:
     before = synth(project, tmp_path / "cdk.out")
     add_stack(project)
+    # What the project has queues and rules for, it may make another one with.
+    assert allowed(synth(project, tmp_path / "cdk.out")) == allowed(before)
     project.write(
         "infra/stacks/exports.py",
         FILE.replace(

@@ -162,8 +162,11 @@ def with_numbers(rows: pa.Table) -> pa.Table:
     ("there", "put", "told"),
     [
         ('module="acme.steps.redact"', 'module="acme.steps.gone"', "src/acme/steps/gone.py"),
-        ('config=("contract",),\n        inputs={"data": output_uri(snapshot',
-         'config=("contracts",),\n        inputs={"data": output_uri(snapshot', "`contracts`"),
+        pytest.param(
+            'config=("contract",),\n        inputs={"data": output_uri(snapshot',
+            'config=("contracts",),\n        inputs={"data": output_uri(snapshot', "`contracts`",
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_a_slip_in_the_line_is_an_error_that_names_the_step(

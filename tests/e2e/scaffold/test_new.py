@@ -169,19 +169,24 @@ def test_without_the_samples_its_own_tests_pass(german: Project) -> None:
     assert "skipped" not in done.stdout.splitlines()[-1]
 
 
+EACH_TIME = [
+    (("--defaults", "--answer=region=Frankfurt"), "eu-central-1"),
+    ((), "there is no terminal to ask in: add --defaults"),
+]
+WEEKLY = [
+    (("--defaults", "--answer=project=Acme_1"), "lower-case letters"),
+    (("--defaults", "--answer=dev_account=1"), "twelve digits"),
+    (("--defaults", "--answer=package=infra"), "that name is taken"),
+    (("--defaults", "--answer=acme"), "--answer acme: expected KEY=VALUE"),
+    (("--defaults", "--data=gone.csv", "--label=x"), "gone.csv does not exist"),
+    (("--defaults", "--data=gone.csv"), "--data and --label go together"),
+]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (("--defaults", "--answer=region=Frankfurt"), "eu-central-1"),
-        (("--defaults", "--answer=project=Acme_1"), "lower-case letters"),
-        (("--defaults", "--answer=dev_account=1"), "twelve digits"),
-        (("--defaults", "--answer=package=infra"), "that name is taken"),
-        (("--defaults", "--answer=acme"), "--answer acme: expected KEY=VALUE"),
-        (("--defaults", "--data=gone.csv", "--label=x"), "gone.csv does not exist"),
-        (("--defaults", "--data=gone.csv"), "--data and --label go together"),
-        ((), "there is no terminal to ask in: add --defaults"),
-    ],
-)  # fmt: skip
+    [*EACH_TIME, *(pytest.param(*case, marks=pytest.mark.slow) for case in WEEKLY)],
+)
 def test_what_is_wrong_is_named_and_nothing_is_left(
     tmp_path: Path, wheel: Path, options: tuple[str, ...], message: str
 ) -> None:

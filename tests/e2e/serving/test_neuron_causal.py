@@ -138,10 +138,16 @@ def compiled(
     return root / "processing" / "output"
 
 
-def test_the_decoder_gives_the_judged_scores(
-    image: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
-    archive = compiled(monkeypatch, tmp_path / "job", trained) / "artifact" / "model.tar.gz"
+@pytest.fixture(scope="module")
+def archive(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a job with the defaults writes."""
+    root = tmp_path_factory.mktemp("archive")
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch, root / "image")
+        return compiled(patch, root / "job", trained) / "artifact" / "model.tar.gz"
+
+
+def test_the_decoder_gives_the_judged_scores(image: None, archive: Path, tmp_path: Path) -> None:
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
         judged = [answer.score for answer in artifact.predict(TEXTS)]
     unpack(archive, tmp_path / "served")
@@ -153,6 +159,7 @@ def test_the_decoder_gives_the_judged_scores(
     assert max(judged) - min(judged) > 0.01  # or any constant would do
 
 
+@pytest.mark.slow
 def test_the_lock_says_what_serves_it_and_in_which_type(
     image: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
 ) -> None:
@@ -164,10 +171,7 @@ def test_the_lock_says_what_serves_it_and_in_which_type(
     assert lock["weights_sha256"] == lock["artifact"]["eager/model.safetensors"]
 
 
-def test_transformers_4_reads_the_same_rotations(
-    image: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
-    archive = compiled(monkeypatch, tmp_path / "job", trained) / "artifact" / "model.tar.gz"
+def test_transformers_4_reads_the_same_rotations(archive: Path, tmp_path: Path) -> None:
     unpack(archive, tmp_path / "served")
     for folder in ("eager", "decoder"):
         config = json.loads((tmp_path / "served" / folder / "config.json").read_text())

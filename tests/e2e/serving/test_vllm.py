@@ -159,6 +159,7 @@ def test_a_fault_of_vllm_is_a_500_that_shows_nothing_of_the_request(
     assert "my letter" not in log
 
 
+@pytest.mark.slow
 def test_the_lock_tells_merged_weights_from_those_that_are_served(
     cast: Path, exact: Path, adapter: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_the_lock_tells_merged_weights_from_those_that_are_served(
     assert types == {"torch.bfloat16", "torch.float32"}
 
 
+@pytest.mark.slow
 def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(
     cast: Path, exact: Path, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_elsewhere_the_artifact_says_what_it_needs(exact: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_cast_that_moves_a_score_too_far_is_refused(
     adapter: Path, llama: Path, tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def _shards(folder: Path) -> list[str]:
     return sorted(path.name.partition("-model")[0] for path in newest.glob("shard-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["llama"], indirect=True)
 def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learns(
     job: Job, run: Train
