@@ -264,9 +264,7 @@ def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
     )
 
 
-def test_a_run_verifies_and_a_changed_prediction_is_found(
-    registered: Project, story: Story
-) -> None:
+def test_a_run_verifies_and_a_changed_score_is_found(registered: Project, story: Story) -> None:
     """The last check of the file changes the store, and puts it back."""
     verified = registered.sashiko("runs", "verify", story.runs[-1])
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -275,7 +273,7 @@ def test_a_run_verifies_and_a_changed_prediction_is_found(
     assert "bias metrics worked out again" in verified.stdout
     assert f"version {GROUP} 1: " in verified.stdout
 
-    file = registered.output("Evaluate", "predictions", run=story.runs[-1]) / "predictions.parquet"
+    file = registered.output("Score", "scores", run=story.runs[-1]) / "candidate-00000.parquet"
     before, table = file.read_bytes(), pq.read_table(file)
     turned = pa.array([1 - score for score in table["score"].to_pylist()])
     intervals = registered.output("JudgeBias", "intervals", run=story.runs[-1]) / "intervals.json"
@@ -290,7 +288,7 @@ def test_a_run_verifies_and_a_changed_prediction_is_found(
         file.write_bytes(before)
         intervals.write_text(measured)
     assert changed.returncode == 4
-    assert "output predictions (s3://" in changed.stdout
+    assert "output scores (s3://" in changed.stdout
     assert "has sha256" in changed.stdout
     assert "check `auc` is " in changed.stdout
     of = " & ".join(map("=".join, zip(bent[-1]["facet"], bent[-1]["group"], strict=True)))
@@ -341,7 +339,8 @@ def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(
     assert done.returncode == 0, done.stderr
     statuses = registered.statuses()
     assert statuses["Train"] == "cached"
-    made = ("Compile", "Evaluate", "Explain", "PostBias", "JudgeBias", "DeviceCheck", "Register")
+    made = ("Compile", "Score", "Evaluate", "Explain", "PostBias", "JudgeBias", "DeviceCheck",
+            "Register")  # fmt: skip
     assert {statuses[step] for step in made} == {"succeeded"}
 
     listed = registered.sashiko("model", "list", "--recipe", "tiny", "--json")

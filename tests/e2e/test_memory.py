@@ -118,7 +118,18 @@ def _bias(root: Path, rows: int) -> list[str]:
     return ["bias"]
 
 
-@pytest.mark.parametrize("step", [_snapshot, _prepare, _bias_input, _bias])
+def _weights(root: Path, rows: int) -> list[str]:
+    columns = _loans(rows)
+    inputs = root / "processing" / "input"
+    write_json(inputs / "config" / "reweighing.json", {"facets": ["age"], "strength": 1})
+    _write(inputs / "facets" / "data.parquet", columns, ("loan_id", "age", "late"))
+    late = pc.equal(columns["late"], "yes").cast(pa.int64())
+    train = {"key": columns["loan_id"], "text": columns["title"], "label": late}
+    _write(inputs / "train" / "data.parquet", {name: part[:1000] for name, part in train.items()})
+    return ["weights"]
+
+
+@pytest.mark.parametrize("step", [_snapshot, _prepare, _weights, _bias_input, _bias])
 def test_twice_the_rows_take_no_more_memory(tmp_path: Path, step: Any) -> None:
     peaks = []
     for rows in (_ROWS, 2 * _ROWS):

@@ -78,7 +78,8 @@ def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
     steps = {step.name: step for step in parse_definition(built).steps}
     assert set(steps) == {
         "Snapshot", "Validate", "DataGate", "Prepare", "Train", "Compile", "ResolveChampion",
-        "Evaluate", "Explain", "Track", "ModelGate", "DeviceCheck", "DeviceGate", "Register",
+        "Score", "Evaluate", "Explain", "Track", "ModelGate", "DeviceCheck", "DeviceGate",
+        "Register",
     }  # fmt: skip
     text = json.dumps(built)
     assert text.count("--bias-not-judged=none are known") == 2  # Track and Register

@@ -7,7 +7,7 @@ from pathlib import Path
 from sashiko.core.files import read_json
 from sashiko.errors import InputError
 
-__all__ = ["processing_input", "processing_output"]
+__all__ = ["Host", "processing_host", "processing_input", "processing_output"]
 
 
 @dataclass(frozen=True)

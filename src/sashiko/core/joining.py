@@ -1,11 +1,13 @@
 """Joins by key in which an unmatched row is an error."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.core.parquet import stream_columns
 from sashiko.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +50,25 @@ def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, sou
         raise InputError(f"{source}: key column `{column}` has {nulls} nulls")
     if duplicates:
         raise _duplicate_keys_error(source, column, duplicates, example)
+
+
+def rows_of(keys: pa.ChunkedArray, source: Path, columns: Sequence[str], *, key: str) -> pa.Table:
+    """Reads the rows of some keys from a Parquet file; memory holds these rows alone.
+
+    Args:
+        keys: strings.
+        source: the file.
+        columns: of the file, the key's too.
+        key: the key's column.
+
+    Raises:
+        InputError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    wanted = keys.combine_chunks()
+    return pa.concat_tables(
+        rows.filter(pc.is_in(rows[key].cast(pa.string()), value_set=wanted))
+        for rows in stream_columns(source, columns)
+    )
 
 
 def positions(

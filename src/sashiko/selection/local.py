@@ -25,7 +25,8 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import fit_linear
-from sashiko.steps.comparators import ARTIFACT, decide_threshold
+from sashiko.steps.champion import ARTIFACT
+from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights

@@ -1,6 +1,6 @@
 """A served artifact on this machine, driven by the handler that it carries itself.
 
-Evaluate, `sashiko predict` and the local server all score through `Artifact`, which calls the
+Score, `sashiko predict` and the local server all score through `Artifact`, which calls the
 functions in `code/inference.py` in the way that the serving image's toolkit does.
 """
 

@@ -32,7 +32,7 @@ class Target:
         families: the instance families that the image runs on, such as `c7i`.
         instance_type: serves the model unless `serving.instance_types` names another type.
         accelerated: whether it needs a device that jobs and laptops lack. The artifact then also
-            contains the trained model, which Evaluate scores on a CPU; DeviceCheck bounds the
+            contains the trained model, which Score runs on a CPU; DeviceCheck bounds the
             difference on the device.
         encoders_only: whether it cannot serve causal LMs.
         causal_only: whether it serves nothing else.

@@ -41,13 +41,8 @@ from sashiko.settings.data import DataSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
-from sashiko.steps.comparators import (
-    ARTIFACT,
-    decide_threshold,
-    linear_baselines,
-    majority_baseline,
-    read_champion,
-)
+from sashiko.steps.champion import ARTIFACT, read_champion
+from sashiko.steps.comparators import decide_threshold, linear_baselines, majority_baseline
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import evaluate
 from sashiko.steps.injection import artifact_scorer, measure_injection

@@ -1,6 +1,6 @@
 """Selects the rows to explain, and reads their texts by column."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,13 +14,12 @@ from sashiko.clarify.explain.output import confident_errors
 from sashiko.clarify.explain.tokens import Piece
 from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input
-from sashiko.core.joining import positions
+from sashiko.core.joining import positions, rows_of
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.settings.data import TextSection
-from sashiko.training.examples import read_split
 
 SEED = 0
 Depth = Literal["default", "full"]
@@ -141,15 +140,16 @@ def read_pieces(
     """
     predictions = processing_input("predictions") / "predictions.parquet"
 
-    def take_keys(table: pa.Table, column: str, source: Path) -> pa.Table:
-        table_keys = table[column].cast(pa.string())
+    def take_keys(source: Path, names: Sequence[str], key: str) -> pa.Table:
+        table = rows_of(keys, source, names, key=key)
+        table_keys = table[key].cast(pa.string())
         return table.take(positions(keys, table_keys, source=predictions, among_source=source))
 
     split = processing_input("test") / "data.parquet"
-    texts = take_keys(read_split(split.parent), "key", split)["text"].to_pylist()
+    texts = take_keys(split, ("key", "text"), "key")["text"].to_pylist()
     source = processing_input("data") / "data.parquet"
     needed = dict.fromkeys((contract.key, *columns(text.template)))
-    values = take_keys(read_columns(source, tuple(needed)), contract.key, source).to_pylist()
+    values = take_keys(source, tuple(needed), contract.key).to_pylist()
     pieces = tuple(tuple(text_pieces(text.template, row, text.missing)) for row in values)
     for key, row, expected in zip(keys.to_pylist(), pieces, texts, strict=True):
         if "".join(part for _, part in row) != expected:

@@ -13,7 +13,7 @@ import argparse
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.job_folders import processing_host, processing_input, processing_output
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.comparators import ARTIFACT, open_champion, read_champion
+from sashiko.steps.champion import ARTIFACT, open_champion, read_champion
 from sashiko.steps.entry import run_step
 from sashiko.steps.score_parts import (
     CANDIDATE,
@@ -24,6 +24,8 @@ from sashiko.steps.score_parts import (
     write_record,
 )
 from sashiko.steps.scored_splits import first_rows, load_split, score_texts
+
+__all__ = ["main"]
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 INPUTS = ("artifact", "champion", "test", "validation")

@@ -24,7 +24,7 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_file
 from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.joining import facet_values, positions, unique_keys
+from sashiko.core.joining import facet_values, positions, rows_of, unique_keys
 from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
@@ -44,8 +44,8 @@ def main() -> None:
     train_file = processing_input("train") / "data.parquet"
     facets_file = processing_input("facets") / "data.parquet"
     train = read_columns(train_file, ["key", "label"]).sort_by("key")
-    facets = read_columns(facets_file, [contract.key, *section.facets])
     keys = unique_keys(train, "key", source=train_file)
+    facets = rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
     facet_keys = unique_keys(facets, contract.key, source=facets_file)
     rows = positions(keys, facet_keys, source=train_file, among_source=facets_file)
 

@@ -21,7 +21,7 @@ from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.scores import cached_scores
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage
-from sashiko.steps.comparators import ARTIFACT
+from sashiko.steps.champion import ARTIFACT
 from sashiko.steps.facet_join import facets_of
 from sashiko.steps.scored_splits import Split, load_split
 
