@@ -1,3 +1,5 @@
+"""What `sashiko bias` says of files that it can judge."""
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,77 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
-from sashiko.cli import app
-from sashiko.errors import InputError
-from tests.unit.contract.documents import column_of, custom, document, grouped, save, table_of
-
-# 100 loans: old readers are late 10 of 50 times, young ones 25 of 50.
-ROWS = [
-    (f"L{n}", "old" if n < 50 else "young", "yes" if n < 10 or n >= 75 else "no")
-    for n in range(100)
-]
-PREDICTED = [(key, "yes" if n < 20 or n >= 60 else "no") for n, (key, _, _) in enumerate(ROWS)]
-DI = (20 / 50) / (40 / 50)
-
-
-def csv_text(header: str, rows: Sequence[Sequence[object]]) -> str:
-    return "".join(",".join(str(cell) for cell in row) + "\n" for row in [header.split(","), *rows])
-
-
-class BiasCli:
-    """A folder with a contract and a file of its data."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.contract = save(document(), folder)
-        self.data = self.write("data.csv", csv_text("loan_id,age,late", ROWS))
-        self.predictions = self.write(
-            "predictions.csv", csv_text("loan_id,predicted_label", PREDICTED)
-        )
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def double(self, *columns: str, branches: Sequence[str] = ("",)) -> None:
-        """Writes the loans twice, so that each group has the 100 rows that an interval takes."""
-        rows = [
-            (f"{copy}{key}", *rest, branches[n % len(branches)])[: len(columns)]
-            for copy in "AB"
-            for n, (key, *rest) in enumerate(ROWS)
-        ]
-        predicted = [(f"{copy}{key}", label) for copy in "AB" for key, label in PREDICTED]
-        self.write("data.csv", csv_text(",".join(columns), rows))
-        self.write("predictions.csv", csv_text("loan_id,predicted_label", predicted))
-
-    def run(self, *options: object, data: Path | None = None) -> Result:
-        arguments = ["bias", str(data or self.data), "--contract", str(self.contract)]
-        return CliRunner().invoke(app, [*arguments, *(str(option) for option in options)])
-
-    def json(self, *options: object, data: Path | None = None) -> Any:
-        result = self.run(*options, "--json", data=data)
-        assert result.exit_code == 0, result.output or result.exception
-        return json.loads(result.stdout)
-
-    def refused(self, *options: object, data: Path | None = None) -> str:
-        result = self.run(*options, data=data)
-        assert isinstance(result.exception, InputError), result.output
-        assert not result.stdout
-        return str(result.exception)
+from tests.unit.commands.bias_cli import DI, PREDICTED, ROWS, BiasCli, csv_text, interval
+from tests.unit.contract.documents import column_of, document, grouped, save, table_of
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> BiasCli:
     return BiasCli(tmp_path)
-
-
-def interval(value: Any, metric: str) -> dict[str, Any]:
-    (interval,) = [item for item in value["intervals"] if item["metric"] == metric]
-    return interval
 
 
 def test_a_person_reads_values_intervals_and_group_sizes(cli: BiasCli) -> None:
@@ -163,20 +102,6 @@ def test_predictions_may_be_codes_or_probabilities(cli: BiasCli, codes, options)
     assert interval(cli.json("--predictions", predictions, *options), "DI")[
         "value"
     ] == pytest.approx(DI)
-
-
-@pytest.mark.parametrize(
-    ("codes", "options", "message"),
-    [
-        ({"yes": 1.2, "no": 0.5}, (), "has 60 values of 100 outside 0 to 1"),
-        ({"yes": 0.5, "no": -1}, ("--probability-threshold", 0.5), "outside 0 to 1"),
-        ({"yes": "yes", "no": "no"}, ("--probability-threshold", 0.5), "holds texts, not probab"),
-    ],
-)
-def test_what_is_no_probability_is_refused(cli: BiasCli, codes, options, message: str) -> None:
-    rows = [(key, codes[text]) for key, text in PREDICTED]
-    predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))
-    assert message in cli.refused("--predictions", predictions, *options)
 
 
 def test_only_rows_with_a_prediction_are_analysed(cli: BiasCli) -> None:
@@ -280,69 +205,3 @@ def test_a_key_that_is_the_rows_number_is_counted_or_read(cli: BiasCli) -> None:
     rows = [(n, *row[1:]) for n, row in enumerate(ROWS)]
     keyed = cli.write("own.csv", csv_text("loan_id,age,late", rows[::-1]))
     assert cli.json(*options, data=keyed) == expected
-
-
-def test_a_contract_whose_guesses_nobody_read_is_refused(cli: BiasCli) -> None:
-    cli.contract.write_text(cli.contract.read_text().replace("old\n", "old  # review: a guess\n"))
-    assert "remove its `# review` comment" in cli.refused()
-
-
-@pytest.mark.parametrize(
-    ("predictions", "message"),
-    [
-        ("loan_id,predicted_label\nL1,yes\nZ9,no\n", "1 of 2 keys, such as 'Z9', are not in"),
-        ("loan_id,predicted_label\nL1,yes\nL1,no\n", "more than once, such as 'L1'"),
-        ("loan_id,predicted_label\nL1,\n", "column `predicted_label` has empty values"),
-        ("loan_id,predicted_label\nL1,nan\n", "column `predicted_label` has empty values"),
-        ("loan_id,predicted_label\nL1,maybe\n", "'maybe', which is neither a label of the contr"),
-        ("loan_id,predicted_label\nL1,1.5\n", "1 values of 1 outside 0 to 1"),
-        (
-            "loan_id,prediction\nL1,yes\n",
-            "predictions.csv has no column `predicted_label` or `predicted`",
-        ),
-        ("id,predicted_label\nL1,yes\n", "predictions.csv has no column `loan_id` or `key`"),
-        ("", "predictions.csv is empty"),
-    ],
-)
-def test_bad_predictions_are_named(cli: BiasCli, predictions: str, message: str) -> None:
-    assert message in cli.refused("--predictions", cli.write("predictions.csv", predictions))
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ("loan_id,age,late\nL1,old,perhaps\nL2,old,yes\n", "1 labels of 2, such as 'perhaps', tha"),
-        ("loan_id,age,late\nL1,old,\n", "1 labels of 1, such as None"),
-        ("loan_id,age\nL1,old\n", "column `late` is missing"),
-        ("loan_id,age,late\nL1,old,no\n", "no row of column `late` has yes"),
-        ("", "data.csv is empty"),
-    ],
-)
-def test_bad_data_are_named(cli: BiasCli, data: str, message: str) -> None:
-    assert message in cli.refused(data=cli.write("data.csv", data))
-
-
-def test_what_tells_no_groups_is_never_fair(cli: BiasCli) -> None:
-    one_group = cli.write(
-        "one.csv", csv_text("loan_id,age,late", [(k, "old", c) for k, _, c in ROWS])
-    )
-    assert "the advantaged group has no rows" in interval(cli.json(data=one_group), "DPL")["error"]
-    with_missing = cli.write(
-        "some.csv", csv_text("loan_id,age,late", [("L0", "", "yes"), *ROWS[1:]])
-    )
-    error = interval(cli.json(data=with_missing), "DPL")["error"]
-    assert "1 of 100 rows have no value of the facet" in error
-    value = document()
-    custom(value, "facets")["value"] = []
-    save(value, cli.folder)
-    assert "has no facets, so there is no group to compare" in cli.refused()
-
-
-def test_files_that_are_not_there_or_of_no_known_kind_are_named(cli: BiasCli) -> None:
-    assert "does not exist" in cli.refused(data=cli.folder / "no.csv")
-    assert "expected a file that ends in" in cli.refused(data=cli.write("a.txt", "x"))
-    (cli.folder / "empty").mkdir()
-    assert "has no file; give CSV, Parquet or JSON Lines" in cli.refused(data=cli.folder / "empty")
-    assert "line 1: expected a record" in cli.refused(data=cli.write("a.jsonl", "[1]\n"))
-    cli.contract = cli.folder / "nothing.yaml"
-    assert "nothing.yaml does not exist" in cli.refused()

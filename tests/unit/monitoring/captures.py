@@ -6,9 +6,13 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from sashiko.monitoring.capture.record import CaptureSummary, LineProblem, Window
 
 NOON = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)
+COLUMNS = ("product", "complaint_text")
+DAY = Window(NOON.replace(hour=0), NOON.replace(hour=0) + dt.timedelta(days=1))
 _namespace = uuid.UUID(int=7)
 
 
@@ -81,3 +85,14 @@ def write(
     lines = [item if isinstance(item, bytes) else json.dumps(item).encode() for item in records]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
+
+
+def adds_up(summary: CaptureSummary) -> bool:
+    """Whether each line is an answered request or one problem."""
+    unanswered = sum(summary.count(kind) for kind in get_args(LineProblem))
+    return summary.lines == unanswered + summary.requests + _wholly_repeated(summary)
+
+
+def _wholly_repeated(summary: CaptureSummary) -> int:
+    """Requests all of whose keys are repeated have no row; here a request has one row then."""
+    return summary.count("repeated-key")

@@ -2,29 +2,32 @@
 
 import datetime as dt
 import json
-from typing import get_args
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sashiko.monitoring.capture import lines
 from sashiko.monitoring.capture.reading import read_captures
 from sashiko.monitoring.capture.record import (
-    LineProblem,
     Window,
     read_summary,
     row_schema,
     write_summary,
 )
 from sashiko.serving.capture import Capture, CaptureSettings
-from tests.unit.hostile import bounded
-from tests.unit.monitoring.captures import NOON, answer, event, one, record, request, write
+from tests.unit.monitoring.captures import (
+    COLUMNS,
+    DAY,
+    NOON,
+    adds_up,
+    answer,
+    event,
+    one,
+    record,
+    request,
+    write,
+)
 
-COLUMNS = ("product", "complaint_text")
-DAY = Window(NOON.replace(hour=0), NOON.replace(hour=0) + dt.timedelta(days=1))
 HOUR = dt.timedelta(hours=1)
 
 
@@ -37,17 +40,6 @@ def read(folder, *, window=DAY, now=DAY.end, columns=COLUMNS):
     assert summary.rows == table.num_rows
     assert adds_up(summary)
     return table.to_pylist(), summary
-
-
-def adds_up(summary) -> bool:
-    """Whether each line is an answered request or one problem."""
-    unanswered = sum(summary.count(kind) for kind in get_args(LineProblem))
-    return summary.lines == unanswered + summary.requests + _wholly_repeated(summary)
-
-
-def _wholly_repeated(summary) -> int:
-    """Requests all of whose keys are repeated have no row; here a request has one row then."""
-    return summary.count("repeated-key")
 
 
 def problems(summary) -> dict[str, int]:
@@ -277,60 +269,3 @@ def test_a_summary_survives_its_file(tmp_path) -> None:
     write_summary(summary, tmp_path)
     assert read_summary(tmp_path / "capture.json") == summary
     assert b"text of" not in (tmp_path / "capture.json").read_bytes()
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["inputs", "ids", "data", "encoding", "x"]), inner, max_size=3
-        )
-    ),
-    max_leaves=6,
-)
-SIDES = st.fixed_dictionaries(
-    {},
-    optional={
-        "data": st.sampled_from([request(["a"]), answer([0.5]), "", "[", "eyI="]) | VALUES,
-        "encoding": st.sampled_from(["JSON", "BASE64", "CSV"]) | VALUES,
-    },
-)
-RECORDS = st.fixed_dictionaries(
-    {},
-    optional={
-        "captureData": st.fixed_dictionaries(
-            {}, optional={"endpointInput": SIDES | VALUES, "endpointOutput": SIDES | VALUES}
-        )
-        | VALUES,
-        "eventMetadata": st.fixed_dictionaries(
-            {},
-            optional={
-                "eventId": st.sampled_from([event("q"), event("r")]) | VALUES,
-                "inferenceTime": st.sampled_from(["2026-03-09T12:00:00Z", "9999", ""]) | VALUES,
-            },
-        )
-        | VALUES,
-    },
-)
-
-
-@settings(bounded, max_examples=60)
-@given(
-    bad=st.lists(
-        st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
-        | RECORDS
-        | st.integers(0, 400).map(lambda end: json.dumps(one("cut")).encode()[:end]),
-        max_size=6,
-    )
-)
-def test_whatever_lines_there_are_the_good_ones_are_read_and_the_others_counted(
-    tmp_path_factory, bad
-) -> None:
-    folder = tmp_path_factory.mktemp("any")
-    write(folder, [one("a"), *bad, one("b")])
-    out = folder / "rows.parquet"
-    summary = read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS)
-    keys = pq.read_table(out, columns=["key"])["key"]
-    assert pa.compute.is_in(pa.array(["a", "b"]), keys).to_pylist() == [True, True]
-    assert adds_up(summary)

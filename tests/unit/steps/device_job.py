@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
 from sashiko.evaluation.record import Decision, write_decision
 from sashiko.serving.artifact import open_artifact
+from sashiko.steps import device_check
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps.evaluate_job import write_split
 
 THRESHOLD = 0.9
+POLL_SECONDS = 0.02
 HOSTED = [
     "--name", "acme-devicecheck-dev",
     "--execution-id", "abc123def456",
@@ -111,3 +115,10 @@ def answering(archive: Path) -> Iterator[Callable[[bytes], bytes]]:
     with open_artifact(archive, threshold=THRESHOLD) as artifact:
         kind = "application/json"
         yield lambda body: artifact.respond(body, content_type=kind, accept=kind).encode()
+
+
+def run(monkeypatch: pytest.MonkeyPatch, backend: str, *words: str) -> None:
+    """Runs the step with a backend, and with what the cloud gives it for one."""
+    hosted = HOSTED if backend in ("endpoint", "transform") else []
+    monkeypatch.setattr(sys, "argv", ["device_check", "--backend", backend, *hosted, *words])
+    device_check.main()

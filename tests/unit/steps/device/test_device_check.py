@@ -1,54 +1,17 @@
-"""DeviceCheck: what it finds, what it blocks, and that nothing it made outlives it."""
+"""DeviceCheck: what it measures, and what it blocks."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions import device_removal as removal
 from sashiko.core.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.steps import device_check
-from sashiko.steps.device import endpoint, transform
-from tests.unit.steps.device.fake_account import FakeAccount, listening
-from tests.unit.steps.device_job import HOSTED, NAME, DeviceJob, answering
+from sashiko.steps.device import transform
+from tests.unit.steps.device.fake_account import FakeAccount
+from tests.unit.steps.device_job import NAME, DeviceJob, answering, run
 
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "a",
-    "AWS_SECRET_ACCESS_KEY": "b",
-    "AWS_REGION": "eu-west-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-QUICK = 0.02
 AGREEMENT, DIFFERENCE = "agreement of labels", "largest difference of a score"
-
-
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeviceJob:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    return DeviceJob(tmp_path)
-
-
-@pytest.fixture
-def account(job: DeviceJob, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccount]:
-    with answering(job.archive) as respond, listening(FakeAccount(respond)) as account:
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": account.url}.items():
-            monkeypatch.setenv(name, value)
-        for module in (endpoint, transform, removal):
-            monkeypatch.setattr(module, "POLL_SECONDS", QUICK)
-        yield account
-
-
-def run(monkeypatch: pytest.MonkeyPatch, backend: str, *words: str) -> None:
-    hosted = HOSTED if backend in ("endpoint", "transform") else []
-    monkeypatch.setattr(sys, "argv", ["device_check", "--backend", backend, *hosted, *words])
-    device_check.main()
 
 
 def test_here_the_artifacts_own_handler_answers(
@@ -210,86 +173,6 @@ def test_an_instance_that_aws_has_not_got_is_no_fault_of_the_model(
     with pytest.raises(InputError, match="SageMaker had no instance"):
         run(monkeypatch, "endpoint")
     assert account.leftovers == []
-
-
-@pytest.mark.parametrize(
-    "operation",
-    ["CreateModel", "CreateEndpointConfig", "DescribeEndpointConfig", "CreateEndpoint"],
-)
-def test_an_error_at_any_stage_leaves_nothing(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, operation: str
-) -> None:
-    account.refuse[operation] = ("AccessDeniedException", f"not authorized to {operation}")
-    with pytest.raises(InputError, match=f"not authorized to {operation}"):
-        run(monkeypatch, "endpoint")
-    assert account.leftovers == []
-
-
-def test_a_fault_while_it_is_asked_leaves_nothing(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(device_check, "measure", broken)
-    with pytest.raises(ZeroDivisionError):
-        run(monkeypatch, "endpoint")
-    assert account.leftovers == []
-
-
-def test_what_an_attempt_before_left_is_deleted_first(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account.models[NAME], account.configs[NAME] = {}, {}
-    account.endpoints[NAME] = "InService"
-    run(monkeypatch, "endpoint")
-    assert job.verdict.passed
-    assert account.leftovers == []
-
-
-def test_an_endpoint_that_cannot_be_deleted_fails_the_step_and_says_what_to_do(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    good = account.respond
-
-    def respond(body: bytes) -> bytes:
-        account.refuse["DeleteEndpoint"] = ("AccessDeniedException", "not authorized")
-        return good(body)
-
-    account.respond = respond
-    with pytest.raises(InputError, match=f"aws sagemaker delete-endpoint --endpoint-name {NAME}"):
-        run(monkeypatch, "endpoint")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["creating", "asked"])
-def test_a_job_that_is_stopped_deletes_what_it_made(
-    job: DeviceJob, account: FakeAccount, number: signal.Signals, when: str
-) -> None:
-    """Another process, as SageMaker stops it; an endpoint in creation is waited for first."""
-    if when == "creating":
-        account.polls = 40
-    code = (
-        "from sashiko.aws.functions import device_removal\n"
-        "from sashiko.steps.device import endpoint, transform\n"
-        f"for module in (endpoint, device_removal, transform): module.POLL_SECONDS = {QUICK}\n"
-        "from sashiko.steps import device_check, entry\n"
-        "entry.run_step(device_check.main)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "--backend", "endpoint", *HOSTED],
-        env=os.environ | {"OPT_ML": str(job.root)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    moment = account.described if when == "creating" else account.invoked
-    assert moment.wait(300)
-    process.send_signal(number)
-    _, message = process.communicate(timeout=300)
-    assert process.returncode == 128 + number, message
-    assert account.leftovers == [], message
-    assert "Traceback" not in message
-    assert not (job.root / "processing/output/verdict/verdict.json").exists()
 
 
 def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
