@@ -1,6 +1,5 @@
 """Writes a sweep's page: one self-contained HTML file."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.core.files import write_bytes
@@ -9,7 +8,7 @@ from sashiko.pipeline.sweep.record import Sweep
 from sashiko.pipeline.sweep.words import choice_lines, headline
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.sweep_section import strengths_table, threshold_tables, trade_off_figures
-from sashiko.report.views import Fact, Outcome, Section
+from sashiko.report.views import ChoicePage, Fact, Outcome, Section
 
 _RULE = (
     "A point, which is a strength and a threshold, will do if each quality gate passes (but for "
@@ -26,16 +25,6 @@ _RULE = (
 )
 
 
-@dataclass(frozen=True)
-class SweepPage:
-    """The view of the page."""
-
-    title: str
-    sweep_id: str
-    outcome: Outcome
-    sections: tuple[Section, ...]
-
-
 def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
     """Writes `report.html` into a sweep's folder and returns its path.
 
@@ -43,14 +32,14 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(path, render(_page(sweep), template="sweep.html.j2").encode())
+    write_bytes(path, render(_page(sweep), template="choice.html.j2").encode())
     return path
 
 
-def _page(sweep: Sweep) -> SweepPage:
-    return SweepPage(
+def _page(sweep: Sweep) -> ChoicePage:
+    return ChoicePage(
         title=f"Sweep: {sweep.recipe.name}",
-        sweep_id=sweep.id,
+        source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",
         outcome=Outcome(
             kind="registered" if sweep.chosen else "blocked",
             word="✓ A POINT WILL DO" if sweep.chosen else "✕ NO POINT WILL DO",

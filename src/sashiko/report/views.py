@@ -207,3 +207,13 @@ class Page:
     sections: tuple[Section, ...]
     gates: tuple[GateView, ...]
     records: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class ChoicePage:
+    """The page of a choice among trained points or models; `source` is the record it shows."""
+
+    title: str
+    outcome: Outcome
+    sections: tuple[Section, ...]
+    source: str

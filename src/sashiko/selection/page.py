@@ -1,7 +1,6 @@
 """Writes a selection's page: one self-contained HTML file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.core.files import write_bytes
@@ -9,6 +8,7 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import (
     Cell,
+    ChoicePage,
     Fact,
     Figure,
     Outcome,
@@ -34,16 +34,6 @@ _PLOT = (
 )
 
 
-@dataclass(frozen=True)
-class SelectionPage:
-    """The view of the page."""
-
-    title: str
-    selection_id: str
-    outcome: Outcome
-    sections: tuple[Section, ...]
-
-
 def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
     """Writes `report.html` into a selection's folder and returns its path.
 
@@ -51,15 +41,15 @@ def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(path, render(_page(record), template="selection.html.j2").encode())
+    write_bytes(path, render(_page(record), template="choice.html.j2").encode())
     return path
 
 
-def _page(record: SelectionRecord) -> SelectionPage:
+def _page(record: SelectionRecord) -> ChoicePage:
     chosen = record.chosen is not None
-    return SelectionPage(
+    return ChoicePage(
         title="Selection: which model",
-        selection_id=record.id,
+        source=f"`selection.json` of selection `{record.id}`",
         outcome=Outcome(
             kind="registered" if chosen else "blocked",
             word="✓ A CANDIDATE IS CHOSEN" if chosen else "✕ NO CANDIDATE IS CHOSEN",

@@ -21,15 +21,22 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.capacity_permissions import training_plan_permissions
 from sashiko_cdk.identity.device_permissions import device_permissions, janitor_permissions
-from sashiko_cdk.identity.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
+from sashiko_cdk.identity.registry_permissions import (
+    NAMED,
+    approver,
+    own_arns,
+    preflight,
+    promoter,
+    reading_lineage,
+    reading_registry,
+    reading_scans,
+    registrar,
+)
+from sashiko_cdk.identity.role_table import JOB_ROLES, JOBS
 from sashiko_cdk.platform.image_permissions import building_images, starting_builds
 from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
-from sashiko_cdk.platform.promotion import reading_source
 
-_NAMED = "Names are made at run time; all of them begin with the environment's prefix."
 _JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
-_MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, and are none."
-_STATUS = "sagemaker:ModelApprovalStatus"
 
 
 def own_permissions(settings: Settings, role: Role, *, targets: Sequence[str]) -> list[Allowed]:
@@ -37,12 +44,6 @@ def own_permissions(settings: Settings, role: Role, *, targets: Sequence[str]) -
     if role == "device-check":
         return device_permissions(settings, targets)
     return _OWN[role](settings) if role in _OWN else []
-
-
-def _own_arns(settings: Settings, *kinds: str) -> list[str]:
-    """Returns SageMaker's resources of these kinds that bear the environment's prefix."""
-    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
-    return [f"{place}:{kind}/{prefix(settings)}-*" for kind in kinds]
 
 
 def _pass(settings: Settings, *roles: Role) -> Allowed:
@@ -70,107 +71,6 @@ def _pipeline(settings: Settings) -> list[Allowed]:
     ]
 
 
-def _registry(settings: Settings) -> list[Allowed]:
-    return [
-        allow(
-            [
-                "sagemaker:DescribeModelPackage",
-                "sagemaker:DescribeModelPackageGroup",
-                "sagemaker:ListModelPackages",
-            ],
-            _own_arns(settings, "model-package-group", "model-package"),
-            why=_NAMED,
-        )
-    ]
-
-
-def _preflight(settings: Settings) -> list[Allowed]:
-    return [
-        *_registry(settings),
-        allow(
-            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
-            _own_arns(settings, "endpoint", "endpoint-config"),
-            why=_NAMED,
-        ),
-        allow(
-            ["application-autoscaling:DescribeScalableTargets"],
-            ["*"],
-            why="Application Auto Scaling lists targets by no resource.",
-        ),
-        _reading_scans(settings),
-    ]
-
-
-def _reading_scans(settings: Settings) -> Allowed:
-    """Lets a deploy read what ECR found in the environment's own images."""
-    return allow(
-        ["ecr:DescribeImageScanFindings"],
-        [arn(settings, "ecr", f"repository/{prefix(settings)}/*")],
-        why=_NAMED,
-    )
-
-
-def _approver(settings: Settings) -> list[Allowed]:
-    decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
-    packages = _own_arns(settings, "model-package")
-    return [
-        *_registry(settings),
-        *_reading_lineage(settings),
-        allow(APPROVE, packages, conditions=decided, why=_NAMED),
-    ]
-
-
-def _registrar(settings: Settings) -> list[Allowed]:
-    pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
-    groups_and_versions = _own_arns(settings, "model-package-group", "model-package")
-    return [
-        *_registry(settings),
-        allow(REGISTER, groups_and_versions, conditions=pending, why=_NAMED),
-        *_telling_lineage(settings),
-    ]
-
-
-def _promoter(settings: Settings) -> list[Allowed]:
-    """Registers where versions are taken from another environment; elsewhere it does nothing."""
-    if settings.promotion.source is None:
-        return []
-    return [*_registrar(settings), *reading_source(settings)]
-
-
-def _artifacts(settings: Settings) -> str:
-    return f"arn:aws:sagemaker:{settings.region}:{settings.account}:artifact/*"
-
-
-def _telling_lineage(settings: Settings) -> list[Allowed]:
-    """Lets a registration say where the model comes from; nobody deletes what was said."""
-    actions = _own_arns(settings, "action")
-    return [
-        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
-        allow(
-            ["sagemaker:AddAssociation", "sagemaker:CreateArtifact"],
-            [*actions, _artifacts(settings)],
-            why=_MADE_UP,
-        ),
-        _listing_lineage(),
-    ]
-
-
-def _reading_lineage(settings: Settings) -> list[Allowed]:
-    return [
-        allow(["sagemaker:DescribeAction"], _own_arns(settings, "action"), why=_NAMED),
-        allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
-        _listing_lineage(),
-    ]
-
-
-def _listing_lineage() -> Allowed:
-    return allow(
-        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations"],
-        ["*"],
-        why="SageMaker lists what an account has, or nothing.",
-    )
-
-
 def _data_scientist(settings: Settings) -> list[Allowed]:
     place = f"{settings.region}:{settings.account}"
     return [
@@ -185,21 +85,21 @@ def _data_scientist(settings: Settings) -> list[Allowed]:
                 "sagemaker:StartPipelineExecution",
                 "sagemaker:StopPipelineExecution",
             ],
-            _own_arns(settings, "pipeline"),
-            why=_NAMED,
+            own_arns(settings, "pipeline"),
+            why=NAMED,
         ),
         # Before a run: which version of the data is the newest, and whether the images are there.
         allow(
-            ["glue:GetJobRuns"], [f"arn:aws:glue:{place}:job/{etl_name(settings, '*')}"], why=_NAMED
+            ["glue:GetJobRuns"], [f"arn:aws:glue:{place}:job/{etl_name(settings, '*')}"], why=NAMED
         ),
         allow(
             ["ecr:DescribeImages"],
             [f"arn:aws:ecr:{place}:repository/{prefix(settings)}/*"],
-            why=_NAMED,
+            why=NAMED,
         ),
         *_reading_logs(place),
-        *_registry(settings),
-        *_reading_lineage(settings),
+        *reading_registry(settings),
+        *reading_lineage(settings),
     ]
 
 
@@ -224,17 +124,17 @@ def _reading_logs(place: str) -> list[Allowed]:
 def _deployer(settings: Settings) -> list[Allowed]:
     parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing")
     cdk = [bootstrap_role_arn(settings, part) for part in parts]
-    return [allow(["sts:AssumeRole"], cdk), _reading_scans(settings)]
+    return [allow(["sts:AssumeRole"], cdk), reading_scans(settings)]
 
 
 def _endpoint_deployer(settings: Settings) -> list[Allowed]:
     """What it takes to see what is served: the Serving stack alone changes it."""
     return [
-        *_registry(settings),
+        *reading_registry(settings),
         allow(
             [f"sagemaker:Describe{kind}" for kind in ("Model", "EndpointConfig", "Endpoint")],
-            _own_arns(settings, "model", "endpoint-config", "endpoint"),
-            why=_NAMED,
+            own_arns(settings, "model", "endpoint-config", "endpoint"),
+            why=NAMED,
         ),
     ]
 
@@ -300,7 +200,7 @@ def _lake_probe(settings: Settings) -> list[Allowed]:
 
 
 _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
-    "approver": _approver,
+    "approver": approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
     "endpoint-deployer": _endpoint_deployer,
@@ -315,8 +215,8 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "notifier": _flow,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
-    "preflight": _preflight,
-    "promoter": _promoter,
-    "registrar": _registrar,
-    "registry-reader": _registry,
+    "preflight": preflight,
+    "promoter": promoter,
+    "registrar": registrar,
+    "registry-reader": reading_registry,
 }

@@ -2,20 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
-from sagemaker.core.shapes import (
-    CheckpointConfig,
-    OutputDataConfig,
-    ProcessingInput,
-    ProcessingOutput,
-    ProcessingS3Input,
-    ProcessingS3Output,
-)
+from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
@@ -26,7 +18,6 @@ from sagemaker.train import ModelTrainer
 from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.resources.names import bucket_name
 from sashiko.aws.resources.training_machines import settings_for, uses_efa
-from sashiko.errors import InputError
 from sashiko.pipeline.sdk.account import (
     Uri,
     cluster_vpc,
@@ -36,6 +27,7 @@ from sashiko.pipeline.sdk.account import (
     volume_key,
 )
 from sashiko.pipeline.sdk.offline import pipeline_session
+from sashiko.pipeline.sdk.processing_request import command, processing_input, processing_output
 from sashiko.pipeline.sdk.retries import retries
 from sashiko.settings.environment import Settings
 from sashiko.settings.jobs import ProcessingJob
@@ -44,8 +36,6 @@ from sashiko.steps.sections import Channel, config_files, make_channel
 
 __all__ = ["Jobs", "join_uri", "output_uri"]
 
-_INPUT = "/opt/ml/processing/input"
-_OUTPUT = "/opt/ml/processing/output"
 _CACHE_DAYS = "P30D"
 # What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
 # torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
@@ -194,7 +184,7 @@ class Jobs:
         processor = Processor(
             role=settings.role_arn(role),
             image_uri=(image or self.images.job).uri,
-            entrypoint=_command(name, module=module, script=script),
+            entrypoint=command(name, module=module, script=script),
             instance_count=instances,
             instance_type=job.instance_type,
             volume_size_in_gb=job.volume_size,
@@ -214,10 +204,10 @@ class Jobs:
             name=name,
             step_args=processor.run(
                 inputs=[
-                    _input(_CLARIFY_NAMES[key] if clarify else key, uri, folder=key)
+                    processing_input(_CLARIFY_NAMES[key] if clarify else key, uri, folder=key)
                     for key, uri in inputs.items()
                 ],
-                outputs=[_output(key, uri, root=clarify) for key, uri in outputs.items()],
+                outputs=[processing_output(key, uri, root=clarify) for key, uri in outputs.items()],
                 arguments=list(arguments) if arguments else None,
             ),
             cache_config=_cache(cached),
@@ -295,46 +285,5 @@ class Jobs:
         )
 
 
-def _command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
-    if script:
-        return ["python3", f"{_INPUT}/{script}"]
-    if not module:
-        return None
-    try:
-        spec = find_spec(module)
-    except ModuleNotFoundError:  # a parent package does not exist
-        spec = None
-    if spec is None or "." not in module:
-        raise InputError(
-            f"pipelines/: step {step}: there is no module `{module}` in a package; put the "
-            f"project's own below src/, such as src/acme/steps/{module.rpartition('.')[2]}.py"
-        )
-    return ["python3", "-m", module]
-
-
 def _cache(enabled: bool) -> CacheConfig:
     return CacheConfig(enable_caching=enabled, expire_after=_CACHE_DAYS if enabled else None)
-
-
-def _input(name: str, uri: Uri, *, folder: str) -> ProcessingInput:
-    return ProcessingInput(
-        input_name=name,
-        s3_input=ProcessingS3Input(
-            s3_uri=uri,
-            local_path=f"{_INPUT}/{folder}",
-            s3_data_type="S3Prefix",
-            s3_input_mode="File",
-            s3_data_distribution_type="FullyReplicated",
-        ),
-    )
-
-
-def _output(name: str, uri: Uri, *, root: bool) -> ProcessingOutput:
-    return ProcessingOutput(
-        output_name=name,
-        s3_output=ProcessingS3Output(
-            s3_uri=uri,
-            local_path=_OUTPUT if root else f"{_OUTPUT}/{name}",
-            s3_upload_mode="EndOfJob",
-        ),
-    )
