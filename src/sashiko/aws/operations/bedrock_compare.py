@@ -87,14 +87,9 @@ def compare_import(
     Raises:
         InputError: if the rows are not those that DeviceCheck judged, or AWS refuses a call.
     """
-    tags = judged.package.get("CustomerMetadataProperties", {})
-    rows = {"test": str(tags.get("test_uri", ""))}
-    rows["predictions"] = predictions_uri(str(tags.get("reference_uri", "")))
-    inputs = {
-        "artifact": sha256_file(files / ARTIFACT_FILE),
-        **_rows(account, rows, files, scratch),
-    }
     archive = files / ARTIFACT_FILE
+    rows = _copy_rows(account, judged, files, scratch)
+    inputs = {"artifact": sha256_file(archive), **rows}
     labels = read_serving_config(archive).labels
     sample = draw_sample(
         recipe.device,
@@ -102,11 +97,7 @@ def compare_import(
         predictions=scratch / "predictions/predictions.parquet",
         labels=labels,
     )
-    artifact = scratch / "artifact"
-    artifact.mkdir()
-    unpack(archive, artifact)
-    refuse_pickles(artifact, archive=archive)
-    prompts = PromptTexts(artifact)
+    prompts = _prompts(archive, scratch / "artifact")
     with account.translate_errors("bedrock:ListGuardrails", role=COMPARED_BY):
         guardrail = newest_guardrail(account.client("bedrock"), guardrail_name(settings))
     place = Check(name="compared with", passed=True, reason=f"{model.arn}, through {guardrail}")
@@ -130,12 +121,26 @@ def compare_import(
     )
 
 
-def _rows(account: Account, uris: dict[str, str], files: Path, scratch: Path) -> dict[str, str]:
+def _prompts(archive: Path, folder: Path) -> PromptTexts:
+    folder.mkdir()
+    unpack(archive, folder)
+    refuse_pickles(folder, archive=archive)
+    return PromptTexts(folder)
+
+
+def _copy_rows(account: Account, judged: Judged, files: Path, scratch: Path) -> dict[str, str]:
     """Copies test split and predictions, and returns their digests: those that DeviceCheck judged.
 
     Raises:
         InputError: if DeviceCheck judged other rows or none, or the caller may not read them.
     """
+    tags = judged.package.get("CustomerMetadataProperties", {})
+    if not {"test_uri", "reference_uri"} <= tags.keys():
+        raise InputError(
+            f"{judged.package['ModelPackageArn']} does not say where its test split is: it was "
+            "registered by an older engine; register it again"
+        )
+    uris = {"test": tags["test_uri"], "predictions": predictions_uri(tags["reference_uri"])}
     verdict = read_verdict(files / DEVICE_GATE)
     digests = {}
     for name, uri in uris.items():

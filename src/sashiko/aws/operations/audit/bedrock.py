@@ -115,12 +115,12 @@ def _profile(account: Account, profile: Resource) -> Iterator[Difference]:
     expected = {item["Key"]: item["Value"] for item in profile.properties.get("Tags", ())}
     wrong = {key: value for key, value in expected.items() if tags.get(key) != value}
     if wrong:
+        found = {key: tags.get(key) for key in wrong}
         pairs = " ".join(f"key={key},value={value}" for key, value in sorted(wrong.items()))
         yield Difference(
             kind="differs",
             resource=f"tags of {resource}",
-            detail=f"expected {wrong}, found { {key: tags.get(key) for key in wrong} }: its use is "
-            "not on this environment's bill",
+            detail=f"expected {wrong}, found {found}: its use is not on this environment's bill",
             fix=f"aws bedrock tag-resource --resource-arn {arns[0]} --tags {pairs}",
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sashiko.aws.bedrock.import_facts import read_import_facts
-from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.doctor.check import Check, Status
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import guardrail_name
 from sashiko.settings.environment import Settings, file_of
@@ -95,7 +95,7 @@ def _quota(
     quotas: Mapping[str, Mapping[str, Any]],
     *,
     used: int,
-    stops: Any,
+    stops: Status,
 ) -> Check:
     """Compares what is there, and one more, with a quota; of status `stops` if it does not fit."""
     name, quota = _quota_name(quota_name), quotas.get(quota_name)
