@@ -11,7 +11,10 @@ from sashiko.aws.functions.image_build import CONTEXT
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import Request, allows, denies
 from sashiko.aws.resources.images.content import copied_files
-from sashiko.aws.resources.images.job_images import image_builds
+from sashiko.aws.resources.images.job_images import image_builds, job_images
+from sashiko.aws.resources.training_machines import settings_for
+from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.platform.image_builds import recipe_builds
 from tests.infra.variants import all_before, resources, settings_of, some, synthesized
 
 
@@ -38,6 +41,18 @@ def test_each_image_is_asked_for_by_the_tag_of_its_content(platform):
         r["Properties"]["Image"] for r in resources(platform, "Custom::ImageBuild").values()
     }
     assert requested == {build.uri for build in image_builds(settings_of("dev"), "cpu")}
+
+
+def test_what_a_recipe_trains_on_decides_which_training_image_is_built():
+    settings = settings_of("dev")
+    trainium = load_recipe(
+        Path("recipes/complaints.yaml"),
+        overrides=("train.distributed.instance_type=ml.trn1.2xlarge",),
+    )
+    trained_in = job_images(settings_for(settings, trainium), "cpu").train.uri
+    uris = {build.uri for build in recipe_builds(settings, [trainium])}
+    assert trained_in in uris
+    assert job_images(settings, "cpu").train.uri not in uris
 
 
 def test_an_image_comes_after_its_repository_and_after_whoever_tells_of_its_end(platform):

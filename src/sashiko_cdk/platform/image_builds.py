@@ -58,7 +58,7 @@ _WHY_NO_KEY = (
 )
 
 
-def _builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuild]:
+def recipe_builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuild]:
     """Returns the builds of the recipes' images; two recipes of one target need each image once."""
     builds = [
         build
@@ -191,7 +191,7 @@ class ImageBuilds(Construct):
         )
         # In sequence: a new account may run one build at a time.
         dependencies: list[Construct] = [starter, ended_rule]
-        for build in _builds(settings, recipes):
+        for build in recipe_builds(settings, recipes):
             image = self._image(build, project, starter.function, key)
             image.node.add_dependency(repositories[build.repository], *dependencies)
             dependencies = [image]
