@@ -3,12 +3,7 @@
 from constructs import Construct
 
 from sashiko.settings.tools import Tools
-from sashiko_cdk.delivery.builds import Build
-from sashiko_cdk.delivery.model_delivery import ModelDelivery
-from sashiko_cdk.delivery.parts import parts_of, places_of
-from sashiko_cdk.delivery.pipeline import DeliveryPipeline
-from sashiko_cdk.delivery.stores import Stores
-from sashiko_cdk.identity.boundary import boundary_of
+from sashiko_cdk.delivery.delivery import add_delivery_pipeline
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -24,25 +19,4 @@ class Delivery(EnvironmentStack):
             stateful=False,
             description="The pipeline that deploys what is merged, and its builds",
         )
-        boundary = boundary_of(self, self.settings)
-        stores = Stores(self, "Stores", tools=tools, removal_policy=self.removal_policy)
-        for part in parts_of(tools):
-            Build(
-                self,
-                part,
-                tools=tools,
-                names=[place.environment for place in places_of(tools)],
-                stores=stores,
-                boundary=boundary,
-                removal_policy=self.removal_policy,
-            )
-        ModelDelivery(
-            self,
-            "Models",
-            tools=tools,
-            stores=stores,
-            boundary=boundary,
-            removal_policy=self.removal_policy,
-        )
-        pipeline = DeliveryPipeline(self, "Pipeline", tools=tools, stores=stores, boundary=boundary)
-        pipeline.node.add_dependency(*(self.node.find_child(part.id) for part in parts_of(tools)))
+        add_delivery_pipeline(self, tools)

@@ -8,6 +8,8 @@ from sashiko.errors import InputError
 from sashiko.settings.delivery import DELIVERY_FILE, Delivery, load_delivery, load_stages
 from sashiko.settings.environment import Settings, load_deployed
 
+__all__ = ["Tools"]
+
 # What the tools' account has is named as an environment's; no environment may have this name.
 TOOLS: Final = "delivery"
 

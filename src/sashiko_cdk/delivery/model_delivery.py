@@ -23,8 +23,6 @@ from sashiko_cdk.delivery.stores import Stores
 from sashiko_cdk.identity.trust import service
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
-__all__ = ["ModelDelivery"]
-
 _DAILY: Final = "rate(1 day)"
 
 

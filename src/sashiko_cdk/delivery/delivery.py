@@ -1,0 +1,41 @@
+"""All of the tools' account: the stores, the builds, the pipeline, and what proposes models."""
+
+from sashiko.settings.tools import Tools
+from sashiko_cdk.delivery.builds import Build
+from sashiko_cdk.delivery.model_delivery import ModelDelivery
+from sashiko_cdk.delivery.parts import parts_of, places_of
+from sashiko_cdk.delivery.pipeline import DeliveryPipeline
+from sashiko_cdk.delivery.stores import Stores
+from sashiko_cdk.identity.boundary import boundary_of
+from sashiko_cdk.stack import EnvironmentStack
+
+__all__ = ["add_delivery_pipeline"]
+
+
+def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
+    """Adds the pipeline of `config/delivery.yaml` to a stack of the tools' account."""
+    boundary = boundary_of(stack, stack.settings)
+    stores = Stores(stack, "Stores", tools=tools, removal_policy=stack.removal_policy)
+    names = [place.environment for place in places_of(tools)]
+    builds = [
+        Build(
+            stack,
+            part,
+            tools=tools,
+            names=names,
+            stores=stores,
+            boundary=boundary,
+            removal_policy=stack.removal_policy,
+        )
+        for part in parts_of(tools)
+    ]
+    ModelDelivery(
+        stack,
+        "Models",
+        tools=tools,
+        stores=stores,
+        boundary=boundary,
+        removal_policy=stack.removal_policy,
+    )
+    pipeline = DeliveryPipeline(stack, "Pipeline", tools=tools, stores=stores, boundary=boundary)
+    pipeline.node.add_dependency(*builds)
