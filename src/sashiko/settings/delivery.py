@@ -11,6 +11,8 @@ from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.sections import EnvironmentName
 
+__all__ = ["GitHubTrust"]
+
 DELIVERY_FILE: Final = "delivery.yaml"
 
 
