@@ -110,6 +110,10 @@ class Delivery(Frozen):
                 f"`by: actions` delivers from GitHub, and `source.host` is {self.source.host}: set "
                 "`by: codepipeline`"
             )
+        if self.source.host == "github" and self.source.repository.count("/") != 1:
+            raise ValueError(
+                f"`source.repository`: {self.source.repository} is not `owner/name`, as GitHub has"
+            )
         if self.by == "actions" and not self.source.ids:
             raise ValueError(
                 "`source.ids` is missing: the accounts know GitHub's tokens by the ids of owner "

@@ -122,10 +122,11 @@ def test_the_subject_has_the_ids_that_github_never_gives_again(stages: Path) -> 
     ("before", "after", "words"),
     [
         (", ids: {owner: 12, repository: 34}", "", "gh api repos/acme/churn"),
+        ("acme/churn", "acme/team/churn", "is not `owner/name`"),
         ("stages: [dev, staging, prod]", "stages: [dev]\nexisting_providers: [prod]", "none of"),
         ("prod]", "prod]\nexisting_providers: [dev]", "staging in the same account"),
     ],
-    ids=["ids", "no stage", "one account"],
+    ids=["ids", "repository", "no stage", "one account"],
 )
 def test_what_github_and_an_account_cannot_agree_on_is_refused(
     stages: Path, before: str, after: str, words: str
