@@ -30,6 +30,9 @@ PLACES = {
 BOUNDARY = "arn:aws:iam::777788889999:policy/cdk-sashiko-boundary-us-east-1"
 
 
+MODELS = "sashiko-delivery-models"  # deploys nothing: tests/infra/test_model_delivery.py
+
+
 @pytest.fixture(scope="module")
 def template():
     return delivery_template()
@@ -108,6 +111,8 @@ def test_synth_is_that_of_the_environments_own_command(template):
 def test_each_role_has_the_boundary_and_reaches_the_bootstrap_of_its_own_place(roles):
     assert {role["PermissionsBoundary"] for role in roles.values()} == {BOUNDARY}
     for name, role in roles.items():
+        if name == MODELS:
+            continue
         (policy,) = role["Policies"]
         targets = [
             arn
@@ -153,6 +158,7 @@ def test_caches_and_artifacts_are_not_shared_upwards(template, roles):
     """What a test of a commit caches is not what a deploy installs."""
     projects = _projects(template)
     bucket = "arn:aws:s3:::sashiko-delivery-artifacts-777788889999-us-east-1"
+    assert "Cache" not in projects.pop(MODELS)
     for name, project in projects.items():
         place = project["Cache"]["Location"]
         assert place.endswith(f"/cache/{name.removeprefix('sashiko-delivery-')}")

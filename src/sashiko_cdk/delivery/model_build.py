@@ -21,10 +21,6 @@ from sashiko_cdk.security_rules.acknowledge import acknowledge
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 _MINUTES: Final = 60
 INLINE: Final = "The policy is of this one role and lives and dies with it; the boundary limits it."
-_WHY_NO_KEY: Final = (
-    "It has neither artifacts nor a cache that a key would encrypt; its log lies in a group with "
-    "the pipeline's key."
-)
 
 
 class ModelBuild(Construct):
@@ -96,6 +92,7 @@ class ModelBuild(Construct):
             ),
             source_version=f"refs/heads/{source.branch}",
             artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
+            encryption_key=stores.key.key_arn,
             environment=codebuild.CfnProject.EnvironmentProperty(
                 type="LINUX_CONTAINER",
                 image=_MACHINE,
@@ -115,7 +112,6 @@ class ModelBuild(Construct):
         )
         # CodeBuild asks the role for the connection when it makes the project.
         project.node.add_dependency(role)
-        acknowledge(project, {"CB4": _WHY_NO_KEY, "CKV_AWS_147": _WHY_NO_KEY})
 
 
 def _pushing(tools: Tools) -> list[Allowed]:

@@ -39,7 +39,9 @@ from sashiko_cdk.stack import EnvironmentStack
 __all__ = ["add_roles"]
 
 
-def add_roles(stack: EnvironmentStack, *, recipes: Sequence[Recipe], tools: Tools | None) -> None:
+def add_roles(
+    stack: EnvironmentStack, *, recipes: Sequence[Recipe], tools: Tools | None = None
+) -> None:
     """Adds the environment's roles to a stack, under fixed names.
 
     Other stacks and Lake Formation refer to them by name. `recipes` decide on which instances
