@@ -26,10 +26,11 @@ def deliver(
     """Commit the version that an environment serves, on the branch model/<env>/<version>.
 
     Checks the version as the deploy does, sets it in config/<env>.yaml, and prints the branch. The
-    checked-out branch and your files stay as they are. A second call makes nothing new; a version
-    that is served already prints nothing. Uses your credentials, which must be those of the role
-    `endpoint-deployer`.
+    checked-out branch and your files stay as they are. A second call makes nothing new. Nothing is
+    printed for a version that is served already, or, unless you name it, that was taken back. Uses
+    your credentials, which must be those of the role `endpoint-deployer`.
     """
+    from sashiko.aws.operations.delivery.rollback import is_taken_back
     from sashiko.aws.operations.model_registry import AccountRegistry
 
     repository, target = _open(env)
@@ -46,7 +47,15 @@ def deliver(
             f"{chosen.arn} is {chosen.status}, not Approved; the approver decides: sashiko model "
             f"approve {chosen.version} --env {env} --reason ..."
         )
-    _deliver(repository, target, str(chosen.arn), rollback=False)
+    arn = str(chosen.arn)
+    if version is None and is_taken_back(repository, target.file, arn):
+        print(
+            f"{arn} was served before and taken back; to serve it again: sashiko model deliver "
+            f"{chosen.version} --env {env}",
+            file=sys.stderr,
+        )
+        return
+    _deliver(repository, target, arn, rollback=False)
 
 
 def rollback(env: DeployedEnvironment = "dev") -> None:

@@ -1,5 +1,6 @@
-"""The version that an environment served before, from the history of its settings file."""
+"""The versions that an environment has served, from the history of its settings file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sashiko.aws.operations.delivery.repository import Repository
@@ -21,11 +22,8 @@ def served_before(repository: Repository, file: Path) -> str:
     if current is None:
         raise InputError(f"{file}: key `serving`: nothing is served; {advice}")
     versions: list[str] = []
-    for commit in repository.history(file):
-        # A commit may have deleted the file.
-        known = repository.blob(commit, file) is not None
-        arn = named_version(repository.text(commit, file)) if known else None
-        if arn is None or versions[-1:] == [arn]:
+    for arn in _history(repository, file):
+        if versions[-1:] == [arn]:
             continue
         if versions[-2:-1] == [arn]:
             versions.pop()
@@ -37,3 +35,23 @@ def served_before(repository: Repository, file: Path) -> str:
             f"before; {advice}"
         )
     return versions[-2]
+
+
+def is_taken_back(repository: Repository, file: Path, arn: str) -> bool:
+    """Says whether a version was served once, and is not now: a person decided so.
+
+    Raises:
+        InputError: if the clone is shallow.
+    """
+    current = named_version(repository.text("HEAD", file))
+    return arn != current and arn in _history(repository, file)
+
+
+def _history(repository: Repository, file: Path) -> Iterator[str]:
+    """Yields what each commit of the file serves, oldest first; nothing for none."""
+    for commit in repository.history(file):
+        # A commit may have deleted the file.
+        known = repository.blob(commit, file) is not None
+        arn = named_version(repository.text(commit, file)) if known else None
+        if arn is not None:
+            yield arn

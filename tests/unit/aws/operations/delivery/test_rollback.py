@@ -28,6 +28,11 @@ def test_the_version_before_is_one_commit(served: Project) -> None:
     message = served.git("log", "-1", "--format=%B", "model/dev/1")
     assert message.startswith("model: dev goes back to version 1 in place of 2\n")
     served.merge("model/dev/1")
+    before = served.references()
+    done = served.sashiko("deliver")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "taken back; to serve it again: sashiko model deliver 2 --env dev" in done.stderr
+    assert served.references() == before
     assert served.delivered("deliver", "2") == "model/dev/2"
 
 
