@@ -76,6 +76,49 @@ def test_a_rule_takes_another_pattern_and_target_in_place(stacks: Stacks) -> Non
     assert events.list_rules()["Rules"] == []
 
 
+def bus(*accounts: str) -> Template:
+    statements = [
+        {
+            "Sid": f"From{account}",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": "events:PutEvents",
+            "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/some-bus",
+        }
+        for account in accounts
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    properties = {"Name": "some-bus", "Description": "some", "Policy": policy}
+    return resource("Bus", "AWS::Events::EventBus", properties)
+
+
+def test_a_bus_has_rules_of_its_own_and_another_policy_in_place(stacks: Stacks) -> None:
+    events = stacks.emulator.client("events")
+    parts = role("events", "states"), group(), machine()
+    on_bus = rule(EventBusName={"Ref": "Bus"})
+    assert stacks.deploy("bus", template(*parts, bus("1" * 12), on_bus)) == "CREATE_COMPLETE"
+    assert [item["Name"] for item in events.list_rules(EventBusName="some-bus")["Rules"]] == [
+        "some-rule"
+    ]
+    assert events.list_rules()["Rules"] == []
+
+    changed = rule(EventBusName={"Ref": "Bus"}, EventPattern={"source": ["aws.glue"]})
+    assert stacks.deploy("bus", template(*parts, bus("2" * 12), changed)) == "UPDATE_COMPLETE"
+    (statement,) = json.loads(events.describe_event_bus(Name="some-bus")["Policy"])["Statement"]
+    assert statement["Sid"] == f"From{'2' * 12}"
+    (state,) = events.list_rules(EventBusName="some-bus")["Rules"]
+    assert json.loads(state["EventPattern"]) == {"source": ["aws.glue"]}
+
+    assert stacks.delete("bus") == "DELETE_COMPLETE"
+    assert [item["Name"] for item in events.list_event_buses()["EventBuses"]] == ["default"]
+
+
+def test_a_schedule_is_of_the_default_bus_alone(stacks: Stacks) -> None:
+    scheduled = rule(EventBusName={"Ref": "Bus"}, ScheduleExpression="rate(1 day)")
+    parts = role("events", "states"), group(), machine(), bus()
+    assert stacks.deploy("scheduled", template(*parts, scheduled)) == "ROLLBACK_COMPLETE"
+
+
 @pytest.mark.parametrize(
     ("services", "reason"),
     [

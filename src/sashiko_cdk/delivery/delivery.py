@@ -1,4 +1,4 @@
-"""All of the tools' account: the stores, the builds, the pipeline, and what proposes models."""
+"""All of the tools' account: what the pipeline keeps, its builds, the pipeline, model delivery."""
 
 from sashiko.settings.tools import Tools
 from sashiko_cdk.delivery.builds import Build
@@ -13,7 +13,7 @@ __all__ = ["add_delivery_pipeline"]
 
 
 def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
-    """Adds the pipeline of `config/delivery.yaml` to a stack of the tools' account."""
+    """Adds the pipeline of `config/delivery.yaml` to a stack, and what proposes approved models."""
     boundary = boundary_of(stack, stack.settings)
     stores = Stores(stack, "Stores", tools=tools, removal_policy=stack.removal_policy)
     names = [place.environment for place in places_of(tools)]
@@ -29,6 +29,8 @@ def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
         )
         for part in parts_of(tools)
     ]
+    pipeline = DeliveryPipeline(stack, "Pipeline", tools=tools, stores=stores, boundary=boundary)
+    pipeline.node.add_dependency(*builds)
     ModelDelivery(
         stack,
         "Models",
@@ -37,5 +39,3 @@ def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
         boundary=boundary,
         removal_policy=stack.removal_policy,
     )
-    pipeline = DeliveryPipeline(stack, "Pipeline", tools=tools, stores=stores, boundary=boundary)
-    pipeline.node.add_dependency(*builds)

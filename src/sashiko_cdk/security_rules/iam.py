@@ -10,6 +10,7 @@ from sashiko_cdk.security_rules.template import Resource, Statement, statements,
 _DOCUMENTS = {
     "AWS::EC2::VPCEndpoint": "PolicyDocument",
     "AWS::ECR::Repository": "RepositoryPolicyText",
+    "AWS::Events::EventBus": "Policy",
     "AWS::Glue::DataCatalogEncryptionSettings": "PolicyInJson",
     "AWS::IAM::RolePolicy": "PolicyDocument",
     "AWS::KMS::Key": "KeyPolicy",

@@ -13,7 +13,8 @@ class Project(ResourceType):
     updated = frozenset(
         {
             "Artifacts", "Cache", "Description", "EncryptionKey", "Environment", "LogsConfig",
-            "QueuedTimeoutInMinutes", "ServiceRole", "Source", "Tags", "TimeoutInMinutes",
+            "QueuedTimeoutInMinutes", "ServiceRole", "Source", "SourceVersion", "Tags",
+            "TimeoutInMinutes",
         }
     )  # fmt: skip
     handled = updated | {"Name"}

@@ -16,6 +16,7 @@ BY_USE: Mapping[str, str] = {
     "AWS::CodePipeline::Pipeline": "each action but approvals, by the minute",
     "AWS::EC2::FlowLog": "what it writes",
     "AWS::ECR::Repository": "what its images take up",
+    "AWS::Events::EventBus": "each event, by the million",
     "AWS::Glue::Job": "each load, by the second",
     "AWS::Lambda::Function": "each call",
     "AWS::Logs::LogGroup": "what is written and kept",
