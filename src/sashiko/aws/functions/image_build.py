@@ -71,7 +71,12 @@ def _finish(build_id: str) -> None:
     request = _decrypt(variables[REQUEST], project=build["projectName"])
     tag = ImageTag.from_properties(request.properties)
     digest = _digest(tag)
-    failure = _not_stated(tag, digest, build) if digest else _failure(tag, build)
+    if digest is None:
+        failure: str | None = _failure(tag, build)
+    elif build["buildStatus"] == "SUCCEEDED":
+        failure = _not_stated(tag, digest, build)
+    else:  # another build made it, and has stated it
+        failure = None
     send(request, Answer(physical_id=tag.repository, failure=failure))
 
 
