@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.scaffold.wheel import build_wheel
+from sashiko.scaffold.provenance import build_wheel_with_statement
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The engine's wheel, of this checkout."""
-    return build_wheel(REPOSITORY, tmp_path_factory.mktemp("wheel")).path
+    """The engine's wheel, of this checkout, with its statement beside it."""
+    return build_wheel_with_statement(REPOSITORY, tmp_path_factory.mktemp("wheel")).path
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,22 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sashiko.aws.functions.attestation import read_statement
+from sashiko.core.files import sha256_file
+from sashiko.pipeline.project import source
 from sashiko.scaffold.create import read_answers
+from sashiko.scaffold.wheel import open_wheel
+from sashiko.steps.provenance import package_hash
 from tests.e2e.retouren import make_retouren
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY
+from tests.unit.aws.functions.test_attestation import hold_against_the_published_schema
 
 STRANGE_NAME = "Retouren März.csv"
 
@@ -54,7 +61,28 @@ def test_the_wheel_has_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> 
         text=True,
         check=True,
     )
-    assert Path(again.stdout.strip()).read_bytes() == wheel.read_bytes()
+    path = Path(again.stdout.strip())
+    assert path.read_bytes() == wheel.read_bytes()
+    statement = open_wheel(path).statement.read_bytes()
+    assert statement == open_wheel(wheel).statement.read_bytes()
+
+
+def test_the_wheels_statement_is_of_what_is_installed_and_comes_along(
+    made: Project, wheel: Path, tmp_path: Path
+) -> None:
+    content = open_wheel(wheel).statement.read_bytes()
+    hold_against_the_published_schema(content)
+    statement = read_statement(content, build="wheel")
+    assert statement.subject_digest(wheel.name) == sha256_file(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    (package,) = [item for item in statement.subject if item.name == "sashiko/"]
+    assert package.digest == {"dirHash": package_hash(tmp_path / "sashiko")}
+    commit, lock = (statement.dependency(name) for name in ("commit", "requirements/run.txt"))
+    assert commit and commit.digest == {"gitCommit": source(REPOSITORY).git_sha}
+    assert lock and lock.sha256 == sha256_file(REPOSITORY / "requirements/run.txt")
+    (there,) = (made.root / "vendor").glob("*.provenance.json")
+    assert there.read_bytes() == content
 
 
 def test_its_name_is_the_folders_and_no_other_name_is_left(made: Project) -> None:
@@ -104,7 +132,7 @@ def test_an_images_tag_covers_the_engine_and_the_package(made: Project, image: s
     code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
     copied = made.python("-c", code.format(f"images/{image}/Dockerfile"))
     files = set(copied.stdout.split())
-    wheels = {name for name in files if name.startswith("vendor/sashiko-")}
+    wheels = {name for name in files if re.fullmatch(r"vendor/sashiko-.*\.whl", name)}
     assert len(wheels) == 1, copied.stderr
     assert "requirements/engine.txt" in files
     assert ("src/loan_triage/steps/text_lengths.py" in files) is (image == "job")
