@@ -233,13 +233,13 @@ def main() -> None:
     )
     registrar = open_registrar(arguments.registry, placement)
     wheel = processing_input("run-manifest") / Path(WHEEL_FILE).name
+    # A run on this machine has processes in the images' place.
+    images = [] if arguments.registry == "mlflow" else arguments.image
     surroundings = Surroundings(
         execution_id=arguments.execution_id,
         definition_sha256=arguments.definition_sha256,
-        images=arguments.image,
-        image_statements=image_statements(
-            arguments.registry, arguments.image, models_uri=arguments.models_uri
-        ),
+        images=images,
+        image_statements=image_statements(images, models_uri=arguments.models_uri),
         wheel_statement=wheel.read_bytes() if wheel.is_file() else None,
     )
     with tempfile.TemporaryDirectory() as folder:

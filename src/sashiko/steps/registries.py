@@ -43,14 +43,14 @@ def _mlflow() -> MlflowRegistry:
     return MlflowRegistry(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
-def image_statements(kind: str, images: Sequence[str], *, models_uri: str) -> dict[str, bytes]:
+def image_statements(images: Sequence[str], *, models_uri: str) -> dict[str, bytes]:
     """Returns image URI -> the statement about it, of the images that have one.
 
-    They lie in the bucket of the models. A run on this machine has no images.
+    They lie in the bucket of the models.
 
     Raises:
         InputError: if S3 refuses.
     """
-    if not images or not _is_sagemaker(kind):
+    if not images:
         return {}
     return read_image_statements(connect(), images, bucket=urlsplit(models_uri).netloc)

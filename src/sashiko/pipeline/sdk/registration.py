@@ -82,6 +82,8 @@ class Registration:
         """
         settings = self.jobs.settings
         check_licence(self.jobs.recipe.model, licences=settings.licences)  # before the training
+        every = (*self.jobs.images.of_jobs(), self.jobs.images.serving)
+        images = dict.fromkeys(image.uri for image in every)
         return self._step(
             "Register",
             module="sashiko.steps.register",
@@ -98,20 +100,13 @@ class Registration:
                 "--serving-image", self.jobs.images.serving.uri,
                 "--signing-key", key_alias(settings, "signing"),
                 "--definition-sha256", ParameterString(PARAMETER),
-                *[word for uri in self._images() for word in ("--image", uri)],
+                *[word for uri in images for word in ("--image", uri)],
                 *[word for name, uri in monitoring.items() for word in (f"--{name}-uri", uri)],
                 *self._not_judged(),
             ],
             inputs={"run-manifest": self.run_manifest, **evidence},
             outputs=("registration",),
         )  # fmt: skip
-
-    def _images(self) -> Sequence[str]:
-        """Returns the images of jobs and endpoint; a run on this machine has none."""
-        if self.jobs.settings.tier == "local":
-            return ()
-        images = self.jobs.images
-        return tuple(dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving)))
 
     def _group(self) -> str:
         return model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group)

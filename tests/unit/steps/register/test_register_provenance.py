@@ -101,7 +101,7 @@ def test_on_this_machine_it_is_there_unsigned_and_names_the_lock(
     client = mlflow_client(uri)
     run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
     (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
-    run_register(monkeypatch, registry="mlflow")
+    run_register(monkeypatch, "--image", JOB, registry="mlflow")
     [stored] = tmp_path.rglob("mlartifacts/**/provenance.json")
     statement = read_statement(stored.read_bytes(), build="model")
     manifest = stored.with_name("manifest-sha256.json")
