@@ -1,12 +1,13 @@
 """What each step that sees every row needs at a size, and on paper at 1e8 and 1e9 rows.
 
-    python -m verification.benchmarks.scale --rows 100000 1000000 10000000
+    python -m verification.benchmarks.scale --rows 100000 1000000 10000000 --write
 
 The steps run one after the other on a lake of that many rows of the recipe's contract, as SageMaker
 runs them: in processes of their own, on each other's outputs. The rows are the generator's, each
 with a key and a word of its own, so that no two texts are equal. Train is left out, and the model's
 scores are drawn: a model is measured apart, by the texts a second that Score does with the recipe's
-own, as that depends on the model and not on the rows.
+own, as that depends on the model and not on the rows. Evaluate and the bias of the predictions are
+left out above a million rows, as the resamples of their intervals would take hours.
 
 On paper a step takes `seconds(n) = seconds(b) + (n - b) * (seconds(b) - seconds(a)) / (b - a)`,
 where a and b are the two greatest sizes; memory and disk likewise. Its price is that of the
@@ -36,6 +37,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from botocore.loaders import Loader
 
+from docs.between import between
 from sashiko.aws.operations.cost.prices import PRICE_FILE, Prices
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.load import load_contract
@@ -60,10 +62,13 @@ from verification.benchmarks.runs import machine, run
 
 _PATTERN_ROWS = 20_000  # of the generator, which are repeated with other keys and words
 _BATCH_ROWS = 100_000
+_MOST_EVALUATED = 1_000_000
 _STRIDE = 7_919  # a prime that divides no power of ten: a lake's rows are in no order
 _PAPER = (100_000_000, 1_000_000_000)
 _SAMPLE_SECONDS = 0.2
 _GIB = 1024**3
+_PAGE = Path("docs/scale.md")
+_MARKS = "<!-- scale: the three tables of the command -->\n", "<!-- end of the tables -->\n"
 # Memory in GiB of the types of `config/base.yaml`: "Amazon EC2 M5 Instances", aws.amazon.com.
 _MEMORY_GIB = {"ml.m5.large": 8, "ml.m5.xlarge": 16, "ml.m5.2xlarge": 32}
 _PROGRAM = """
@@ -187,8 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="complaints", help="a recipe with a generator")
     parser.add_argument("--env", default="dev", help="whose instances and prices are taken")
-    parser.add_argument("--rows", nargs="+", type=int, default=[100_000, 1_000_000])
+    parser.add_argument("--rows", nargs="+", type=int, default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--scored", type=int, default=20_000, help="texts that Score is timed on")
+    parser.add_argument("--write", action="store_true", help=f"write the tables into {_PAGE}")
     options = parser.parse_args()
     sizes = sorted(set(options.rows))
     if len(sizes) < 2 or sizes[0] < _PATTERN_ROWS:
@@ -204,13 +210,20 @@ def main() -> None:
         rate = score_rate(recipe, pattern, rows=options.scored, root=Path(folder) / "score")
     settings = load_settings(options.env)
     prices = validate(Prices, read_yaml(PRICE_FILE), source=str(PRICE_FILE))
-    print(f"`{recipe.name}`'s contract at {', '.join(f'{rows:,}' for rows in sizes)} rows on "
-          f"{machine()}.\n")  # fmt: skip
-    print_measures(uses)
-    print()
-    print_paper(uses, settings.jobs.processing, settings.jobs.scoring, prices)
-    print()
-    print_score(rate, settings.jobs.scoring, prices)
+    named = ", ".join(f"{rows:,}" for rows in sizes)
+    lines = [
+        f"`{recipe.name}`'s contract at {named} rows on {machine()}.",
+        "",
+        *measures(uses),
+        "",
+        *paper(uses, settings.jobs.processing, settings.jobs.scoring, prices),
+        "",
+        *scoring_lines(rate, settings.jobs.scoring, prices),
+    ]
+    tables = "".join(f"{line}\n" for line in lines)
+    print(tables, end="")
+    if options.write:
+        _PAGE.write_text(between(_PAGE, _MARKS, tables))
 
 
 def pattern_rows(recipe: Recipe, folder: Path) -> pa.Table:
@@ -267,6 +280,8 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
     bench.step("Prepare", "sashiko.steps.prepare", config=("contract", "data", "text"),
                inputs={"data": bench.output("Snapshot", "data")})  # fmt: skip
     _bias(bench, "PreBias", "pre", bench.output("SnapshotFacets", "data"))
+    if rows > _MOST_EVALUATED:
+        return bench.uses
     lay_out_evaluation(bench)
     evaluated = {name: bench.output("Prepare", name) for name in (*SPLITS, "slices")}
     others = ("artifact", "champion", "scores", "training-output")
@@ -363,30 +378,33 @@ def rows_at(uses: Mapping[int, Use], limit: float, what: Callable[[Use], float])
     return b + (limit - what(two)) / slope if slope > 0 else float("inf")
 
 
-def print_measures(uses: Mapping[int, Mapping[str, Use]]) -> None:
-    """Prints what each step used at each size."""
-    print("| step | " + " | ".join(f"{rows:,} rows: s, MB, disk GB" for rows in uses) + " |")
-    print("|---" * (len(uses) + 1) + "|")
+def measures(uses: Mapping[int, Mapping[str, Use]]) -> Iterator[str]:
+    """Yields the lines of what each step used at each size."""
+    yield "| step | " + " | ".join(f"{rows:,} rows: s, MB, disk GB" for rows in uses) + " |"
+    yield "|---" * (len(uses) + 1) + "|"
     for step in next(iter(uses.values())):
         cells = [
             f"{use[step].seconds:,.1f}, {use[step].memory / 1e6:,.0f}, {use[step].disk / 1e9:.2f}"
+            if step in use
+            else ""
             for use in uses.values()
         ]
-        print(f"| {step} | {' | '.join(cells)} |")
+        yield f"| {step} | {' | '.join(cells)} |"
 
 
-def print_paper(
+def paper(
     uses: Mapping[int, Mapping[str, Use]],
     processing: ProcessingJob,
     scoring: ProcessingJob,
     prices: Prices,
-) -> None:
-    """Prints hours, dollars, memory and disk at the sizes on paper, and which limit comes first."""
-    heads = [f"{rows:.0e} rows: h, $, memory GB, disk GB".replace("e+0", "e") for rows in _PAPER]
-    print(f"| step | instance | {' | '.join(heads)} | met first, at rows |")
-    print("|---" * (len(heads) + 3) + "|")
+) -> Iterator[str]:
+    """Yields the lines of hours, dollars, memory and disk on paper, and of the limit met first."""
+    sizes = [f"{rows:.0e}".replace("e+0", "e") for rows in _PAPER]
+    heads = [f"{size} rows: h, $, memory GB, disk GB" for size in sizes]
+    yield f"| step | instance | {' | '.join(heads)} | met first, at rows |"
+    yield "|---" * (len(heads) + 3) + "|"
     for step in next(iter(uses.values())):
-        of_step = {rows: use[step] for rows, use in uses.items()}
+        of_step = {rows: use[step] for rows, use in uses.items() if step in use}
         job = scoring if step == "Evaluate" else processing
         usd = prices.instances[job.instance_type].usd
         cells = []
@@ -397,7 +415,7 @@ def print_paper(
             cells.append(f"{hours:,.1f}, {hours * usd:,.2f}, {memory:,.1f}, {disk:,.0f}")
         first = min(limits(of_step, job), key=lambda item: item[1])
         met = f"{first[0]}, {first[1]:.1e}" if first[1] < float("inf") else "none"
-        print(f"| {step} | {job.instance_type} | {' | '.join(cells)} | {met} |")
+        yield f"| {step} | {job.instance_type} | {' | '.join(cells)} | {met} |"
 
 
 def limits(uses: Mapping[int, Use], job: ProcessingJob) -> Iterator[tuple[str, float]]:
@@ -425,16 +443,17 @@ def _disk(use: Use) -> float:
     return use.disk
 
 
-def print_score(rate: float, job: ProcessingJob, prices: Prices) -> None:
-    """Prints what scoring that many texts takes on some numbers of instances."""
+def scoring_lines(rate: float, job: ProcessingJob, prices: Prices) -> Iterator[str]:
+    """Yields the lines of what scoring that many texts takes on some numbers of instances."""
     usd = prices.instances[job.instance_type].usd
-    print(f"Score does {rate:,.0f} texts a second on one instance.\n")
-    print("| texts | instances | hours | $ |")
-    print("|---|---|---|---|")
+    yield f"Score does {rate:,.0f} texts a second on one instance."
+    yield ""
+    yield "| texts | instances | hours | $ |"
+    yield "|---|---|---|---|"
     for texts in (1_000_000, 100_000_000, 1_000_000_000):
         for count in (1, 10, 100):
             hours = texts / rate / count / 3600
-            print(f"| {texts:,} | {count} | {hours:,.1f} | {hours * count * usd:,.2f} |")
+            yield f"| {texts:,} | {count} | {hours:,.1f} | {hours * count * usd:,.2f} |"
 
 
 if __name__ == "__main__":
