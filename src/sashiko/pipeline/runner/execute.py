@@ -84,7 +84,7 @@ class Executor:
         with self.processes.cores(all_cores=job.all_cores or len(job.hosts) > 1):
             events.started()
             workspaces = self._workspaces(job)
-            reasons = self._run(job, workspaces, staged=staged, key=key, events=events)
+            reasons = self._run_instances(job, workspaces, staged=staged, key=key, events=events)
             if reasons:
                 return Outcome(
                     status="failed", description=description, inputs=inputs, reason=reasons[0]
@@ -114,7 +114,7 @@ class Executor:
             return {job.hosts[0]: Workspace(work)}
         return {host: Workspace(work / host) for host in job.hosts}
 
-    def _run(
+    def _run_instances(
         self,
         job: Job,
         workspaces: Mapping[str, Workspace],

@@ -10,13 +10,10 @@ from sashiko.pipeline.definition.arguments import (
     outputs_of,
     training_prefix,
 )
-from sashiko.pipeline.definition.job_arguments import (
-    ProcessingArguments,
-    ResourceConfig,
-    TrainingArguments,
-)
+from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
 from sashiko.pipeline.runner.record import DataRecord
 
+_HOST = "algo-1"
 _HOSTS_FILE = "resourceconfig.json"
 
 
@@ -120,7 +117,8 @@ def _processing(
         )
         for item in outputs_of(arguments)
     )
-    hosts = _hosts(arguments.ProcessingResources.ClusterConfig)
+    instances = arguments.ProcessingResources.ClusterConfig.InstanceCount
+    hosts = tuple(f"algo-{number + 1}" for number in range(instances))
     return Job(
         step=step,
         name=name,
@@ -146,10 +144,6 @@ def _processing(
     )
 
 
-def _hosts(resources: ResourceConfig) -> tuple[str, ...]:
-    return tuple(f"algo-{number + 1}" for number in range(resources.InstanceCount))
-
-
 def _training(step: str, arguments: TrainingArguments, *, name: str, image: Image) -> Job:
     algorithm = arguments.AlgorithmSpecification
     limits = arguments.StoppingCondition
@@ -165,11 +159,10 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         }
         for channel in arguments.InputDataConfig
     }
-    hosts = _hosts(arguments.ResourceConfig)
     return Job(
         step=step,
         name=name,
-        hosts=hosts,
+        hosts=(_HOST,),
         command=(*entrypoint, *(algorithm.ContainerArguments or ())),
         environment={"TRAINING_JOB_NAME": name, **arguments.Environment},
         sources=tuple(
@@ -188,7 +181,7 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
             "/opt/ml/input/config/hyperparameters.json": arguments.HyperParameters,
             "/opt/ml/input/config/inputdataconfig.json": channels,
             f"/opt/ml/input/config/{_HOSTS_FILE}": {
-                "hosts": list(hosts),
+                "hosts": [_HOST],
                 "network_interface_name": "eth0",
             },
         },

@@ -21,28 +21,19 @@ Uri = Any  # a string, or a pipeline variable that becomes one
 _BUCKETS_OF_ROWS: Final[tuple[BucketOfRows, ...]] = ("snapshots", "capture")
 
 
-def vpc(settings: Settings) -> dict[str, Sequence[str]]:
-    """Returns the VPC options of a job with one instance."""
-    if settings.tier == "local":
-        return {}
-    return {
-        "security_group_ids": [deploy_time.security_group_id()],
-        "subnets": list(deploy_time.subnet_ids(settings)),
-    }
-
-
-def cluster_vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
-    """Returns the VPC options of a job; several nodes are in a group that lets them talk.
+def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
+    """Returns a job's VPC options; several nodes are in a group that lets them talk.
 
     SageMaker asks for it of processing too: "you must allow communication between the different
     containers in the same processing job" ("Give SageMaker AI Processing Jobs Access to Resources
     in Your Amazon VPC", Developer Guide).
     """
-    options = vpc(settings)
-    if nodes > 1 and options:
-        groups = [*options["security_group_ids"], deploy_time.nodes_group_id()]
-        options = {**options, "security_group_ids": groups}
-    return options
+    if settings.tier == "local":
+        return {}
+    groups = [deploy_time.security_group_id()]
+    if nodes > 1:
+        groups.append(deploy_time.nodes_group_id())
+    return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
 
 
 def traffic_encrypted(settings: Settings) -> bool | None:

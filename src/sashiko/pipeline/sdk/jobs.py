@@ -20,11 +20,11 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.aws.resources.training_machines import settings_for, uses_efa
 from sashiko.pipeline.sdk.account import (
     Uri,
-    cluster_vpc,
     output_key,
     tags,
     traffic_encrypted,
     volume_key,
+    vpc,
 )
 from sashiko.pipeline.sdk.offline import pipeline_session
 from sashiko.pipeline.sdk.processing_request import command, processing_input, processing_output
@@ -195,7 +195,7 @@ class Jobs:
             network_config=NetworkConfig(
                 enable_network_isolation=isolated,
                 encrypt_inter_container_traffic=traffic_encrypted(settings),
-                **cluster_vpc(settings, nodes=instances),
+                **vpc(settings, nodes=instances),
             ),
             tags=tags(settings),
             sagemaker_session=self.session,
@@ -255,7 +255,7 @@ class Jobs:
             networking=Networking(
                 enable_network_isolation=True,
                 enable_inter_container_traffic_encryption=traffic_encrypted(settings),
-                **cluster_vpc(settings, nodes=nodes),
+                **vpc(settings, nodes=nodes),
             ),
             stopping_condition=StoppingCondition(
                 max_runtime_in_seconds=job.max_runtime,
