@@ -165,11 +165,12 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
         describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
-def run(device: str | None, **instances: str) -> dict[str, JobCost]:
-    """The cost of a run; `instances` are changes of Train's ResourceConfig."""
+def run(device: str | None, *, scorers: int = 1, **instances: str) -> dict[str, JobCost]:
+    """The cost of a run: instances of Score; `instances` are changes of Train's ResourceConfig."""
     definition = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-    (train,) = [step for step in definition["Steps"] if step["Name"] == "Train"]
-    train["Arguments"]["ResourceConfig"] |= instances
+    steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
+    steps["Train"]["ResourceConfig"] |= instances
+    steps["Score"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = scorers
     prices = read_prices(SmallLake().settings)
     job_costs = run_cost(parse_definition(definition), prices, device=device)
     return {job.name: job for job in job_costs}
@@ -182,6 +183,13 @@ def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits(
     assert (prepare.machines, prepare.limit_seconds) == ("1 x ml.m5.large", 3600)
     assert prepare.most == pytest.approx(0.115 + volume)
     assert prepare.typical == pytest.approx((0.115 + volume) * 300 / 3600)
+
+
+def test_each_instance_of_a_job_costs_its_time_and_its_volume() -> None:
+    one, four = run(device=None)["Score"], run(device=None, scorers=4)["Score"]
+    assert (one.machines, four.machines) == ("1 x ml.m5.2xlarge", "4 x ml.m5.2xlarge")
+    assert one.most == pytest.approx(2 * (0.461 + 0.14 * 50 / 730))
+    assert four.most == pytest.approx(4 * one.most)
 
 
 def test_an_instance_with_disks_of_its_own_has_no_volume_to_pay_for() -> None:

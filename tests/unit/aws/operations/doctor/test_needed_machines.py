@@ -66,6 +66,15 @@ def test_a_job_on_several_instances_needs_them_all() -> None:
     assert training.key == "jobs.training.instance_type"
 
 
+def test_score_on_several_instances_needs_as_many_of_its_type() -> None:
+    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    (score,) = [step for step in golden["Steps"] if step["Name"] == "Score"]
+    score["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 10
+    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
+    counts = {item.quota: item.count for item in machines}
+    assert counts["ml.m5.2xlarge for processing job usage"] == 10
+
+
 def test_a_type_that_no_setting_names_is_the_recipes() -> None:
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     (train,) = [step for step in golden["Steps"] if step["Name"] == "Train"]
