@@ -24,12 +24,12 @@ def _get(target: str) -> dict[str, Any]:
 GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a condition": (
         _step("Condition", Conditions=[], IfSteps=[_JOB]),
-        "definition, Steps[21], step `Own`",
+        "definition, Steps[22], step `Own`",
         "a Condition step is not supported: make it a gate, a Lambda step that fails",
     ),
     "a fail step": (
         _step("Fail", ErrorMessage="no"),
-        "definition, Steps[21], step `Own`",
+        "definition, Steps[22], step `Own`",
         "a Fail step is not supported: make it a gate",
     ),
     "a file for a condition": (
