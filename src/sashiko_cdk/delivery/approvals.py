@@ -15,7 +15,7 @@ from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.platform.promotion import reading_models
 
-__all__ = ["ApprovedModels", "approval_pattern"]
+__all__ = ["ApprovedModels"]
 
 
 def approval_pattern(settings: Settings, groups: Sequence[str]) -> dict[str, object]:
