@@ -14,11 +14,12 @@ from tests.project_root import project_root
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+# Tests run in a process per core, and the threads of torch and NumPy spin while they wait for each
+# other: with two each, a test of a tiny model takes ten times as long. Both read it when imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     os.chdir(project_root())
-    # Tests run in a process per core, and the threads of torch and NumPy spin while they wait for
-    # each other: with two each, a test of a tiny model takes ten times as long. Read at import.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # moto replaces the session in every test; a loader that they share parses the models once.
     botocore.session.create_loader = cache(botocore.session.create_loader)
