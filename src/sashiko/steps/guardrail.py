@@ -20,9 +20,10 @@ from sashiko.core.files import write_json
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import write_table
 from sashiko.steps.entry import run_step
-from sashiko.steps.guardrail_bias import OUTCOMES_FILE, VERSION_FILE
 from sashiko.training.examples import read_split
 
+OUTCOMES_FILE = "outcomes.parquet"
+VERSION_FILE = "guardrail.json"
 _CONCURRENCY = 8
 _REPORT_EVERY = 500
 _ADVICE: Advice = (

@@ -18,9 +18,8 @@ from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.monitoring.result import SMALLEST_COUNT
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.facet_join import facets_of
+from sashiko.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
 
-OUTCOMES_FILE = "outcomes.parquet"
-VERSION_FILE = "guardrail.json"
 _TRY = (
     "read texts that were blocked (their keys are in the output `outcomes` of the step Guardrail), "
     "weaken the filter in src/sashiko_cdk/bedrock/model_guardrail.py, or serve from an endpoint"

@@ -17,12 +17,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, describe
 from sashiko.settings.bias import BiasSection
 from sashiko.steps import guardrail
-from sashiko.steps.guardrail_bias import (
-    OUTCOMES_FILE,
-    VERSION_FILE,
-    difference_interval,
-    guardrail_checks,
-)
+from sashiko.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
+from sashiko.steps.guardrail_bias import difference_interval, guardrail_checks
 from tests.unit.aws.bedrock.loopback import Bedrock, served
 from tests.unit.aws.bedrock.runtime import Runtime, serving
 from tests.unit.contract.documents import document, save

@@ -24,6 +24,7 @@ ALLOWED = {
     "evaluate": ARRAYS,
     "explain": ARRAYS,
     "bias_input": ARRAYS,
+    "guardrail": ARRAYS,
     "judge_bias": {*ARRAYS, "pandas"},
     "track": {"numpy"},
     "device_check": {*ARRAYS, "botocore"},
