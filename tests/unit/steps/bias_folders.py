@@ -64,11 +64,11 @@ class Job:
     def text(self, name: str, text: str, *, file: str = "data.csv") -> None:
         (self.folder(name) / file).write_text(text, encoding="utf-8")
 
-    def run(self, module: ModuleType) -> None:
+    def run(self, module: ModuleType, *arguments: str) -> None:
         if (self.folder("data") / "data.csv").is_file():  # BiasInput's, for JudgeBias
             write_snapshots(Snapshots(facets=JOINED), self.folder("data-meta"))
         self._monkeypatch.setenv("OPT_ML", str(self.root))
-        self._monkeypatch.setattr(sys, "argv", [module.__name__])
+        self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
         module.main()
 
     def output(self, name: str = "") -> Path:

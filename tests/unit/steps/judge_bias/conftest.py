@@ -1,6 +1,7 @@
 """A JudgeBias job, and the jobs whose analyses it judges."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,7 @@ def judge(job: Job, analyse):
         labels: pa.Table = FACETS,
         pre: Any = None,
         gates: Any = (FOUR_FIFTHS,),
+        arguments: Sequence[str] = (),
     ) -> Verdict:
         analyses = {"pre-analysis": pre or analyse(labels), "post-analysis": post or analyse(csv)}
         job.contract()
@@ -61,7 +63,7 @@ def judge(job: Job, analyse):
             job.text(name, json.dumps(value), file="analysis.json")
         job.parquet("facets", labels)
         job.text("data", csv)
-        job.run(judge_bias)
+        job.run(judge_bias, *arguments)
         return read_verdict(job.output("verdict"))
 
     return run

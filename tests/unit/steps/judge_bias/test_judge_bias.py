@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from sashiko.contract.bias_config import analysis_config
@@ -11,8 +12,9 @@ from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias
+from sashiko.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
 from tests.unit.steps.bias_folders import JOINED, Job, facet_rows
-from tests.unit.steps.judge_bias.judged_rows import FAIR, FOUR_FIFTHS, UNFAIR, rows
+from tests.unit.steps.judge_bias.judged_rows import FACETS, FAIR, FOUR_FIFTHS, UNFAIR, rows
 
 
 def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, judge) -> None:
@@ -31,6 +33,24 @@ def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, jud
     counted = sha256_file(job.folder("facets") / "data.parquet")
     assert verdict.inputs["facets-snapshot"] == counted
     assert verdict.inputs["joined-facets-snapshot"] == JOINED
+
+
+@pytest.mark.parametrize(("blocked", "passed"), [(0, True), (30, False)])
+def test_a_fair_model_behind_a_guardrail_that_blocks_a_group_is_blocked(
+    job: Job, judge, blocked: int, passed: bool
+) -> None:
+    """The outcomes are joined with the facets by key; 60 of the group's 300 rows are late."""
+    keys = FACETS["loan_id"].to_pylist()
+    late = [int(value == "yes") for value in FACETS["late"].to_pylist()]
+    outcomes = [int(place < blocked) for place in range(len(keys))]
+    table = pa.table({"key": keys[::-1], "label": late[::-1], "blocked": outcomes[::-1]})
+    job.parquet("guardrail", table, file=OUTCOMES_FILE)
+    job.text("guardrail", '{"id": "g1", "version": "3"}', file=VERSION_FILE)
+    verdict = judge(FAIR, arguments=["--guardrail-difference", "0.02"])
+    assert verdict.passed is passed
+    assert [check.name for check in verdict.checks] == ["DI age=old", "guardrail blocks age=old"]
+    assert verdict.checks[1].value == pytest.approx(blocked / 300)
+    assert verdict.inputs["guardrail"] == sha256_tree(job.folder("guardrail"))
 
 
 def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(
