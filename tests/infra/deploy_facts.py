@@ -31,6 +31,7 @@ PASSED_TO = {
     "AWS::Events::Rule": "events.amazonaws.com",
     "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::CodeBuild::Project": "codebuild.amazonaws.com",
+    "AWS::CodePipeline::Pipeline": "codepipeline.amazonaws.com",
     "AWS::Glue::Job": "glue.amazonaws.com",
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
@@ -116,6 +117,11 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::CodeBuild::Project": {
         "project": "arn:aws:codebuild:{here}:project/{Name}",
         "role": "{ServiceRole}",
+    },
+    "AWS::CodePipeline::Pipeline": {
+        "pipeline": "arn:aws:codepipeline:{here}:{Name}",
+        "role": "{RoleArn}",
+        "Connection": "arn:aws:codeconnections:{here}:connection/some",
     },
     "AWS::EC2::FlowLog": {"role": "{DeliverLogsPermissionArn}"},
     "AWS::EC2::VPCEndpoint": {"hostedzone": "arn:aws:route53:::hostedzone/of-aws"},

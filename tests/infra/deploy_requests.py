@@ -14,6 +14,7 @@ from sashiko.aws.operations.templates import Resource, Templates, read_templates
 from sashiko.aws.resources.names import arn as arn_of
 from sashiko.aws.resources.names import database_name
 from tests.infra.contracts import assembled_with, mortgages
+from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_facts import (
     ALSO_ON,
     ARNS,
@@ -32,7 +33,8 @@ from tests.infra.variants import VARIANTS, assembly_of, settings_of
 
 # A fork's contract may have row filters, which the shipped ones do not.
 FILTERED = "dev with row filters"
-EVERY = (*VARIANTS, FILTERED)
+DELIVERY = "delivery"  # the tools' account
+EVERY = (*VARIANTS, FILTERED, DELIVERY)
 _STACK_OUTPUT = re.compile(r'"Fn::GetStackOutput": \{"StackName": "([^"]+)"')
 
 
@@ -75,12 +77,16 @@ def required_actions(variant: str) -> tuple[RequiredAction, ...]:
 @functools.cache
 def settings(variant: str) -> Any:
     """The settings of one of `EVERY`."""
+    if variant == DELIVERY:
+        return tools_of().settings
     return settings_of("dev" if variant == FILTERED else variant)
 
 
 @functools.cache
 def templates_in(variant: str) -> Templates:
     """The templates of one of `EVERY`."""
+    if variant == DELIVERY:
+        return read_templates(settings(variant), folder=delivery_folder())
     if variant != FILTERED:
         templates: Templates = assembly_of(variant)
         return templates

@@ -21,6 +21,7 @@ from sashiko.aws.operations.access.policies import (
 from sashiko.aws.operations.templates import read_templates
 from sashiko.aws.resources.names import exec_role_arn
 from sashiko_cdk.identity.role_table import GUARDED
+from tests.infra.delivery import delivery_template, tools_of
 from tests.infra.deploy_facts import (
     DEPENDENT,
     HANDLERS,
@@ -31,6 +32,7 @@ from tests.infra.deploy_facts import (
     takes,
 )
 from tests.infra.deploy_requests import (
+    DELIVERY,
     EVERY,
     FILTERED,
     RequiredAction,
@@ -55,7 +57,8 @@ Policy = tuple[Statement, ...]
 
 def policies_of(settings: Any, *templates: Any, trust_open: bool = True) -> tuple[Policy, Policy]:
     """What CloudFormation's role is given by `make bootstrap TRUST=open`, and its cap."""
-    template = bootstrapped(settings, *templates, trust_open=trust_open)
+    tools = tools_of() if settings.environment == DELIVERY else None
+    template = bootstrapped(settings, *templates, trust_open=trust_open, tools=tools)
     allowed: Policy = ()
     cap: Policy = ()
     for resource in template["Resources"].values():
@@ -165,13 +168,14 @@ def test_the_facts_say_of_each_action_what_iam_says() -> None:
     assert {action for action in every if takes(action) == ()} == WITHOUT_ARN
 
 
-def test_nothing_is_allowed_that_no_resource_takes() -> None:
+@pytest.mark.parametrize("variants", [(FILTERED, "serving"), (DELIVERY,)])
+def test_nothing_is_allowed_that_no_resource_takes(variants: tuple[str, ...]) -> None:
     """Every action and every ARN of every statement is what some resource of ours needs."""
-    allowed, _ = policies(FILTERED, "serving")
+    allowed, _ = policies(*variants)
     unused = {
         (n, word) for n, item in enumerate(allowed) for word in (*item.actions, *item.resources)
     }
-    items = (*needed(FILTERED), *needed("serving"))
+    items = [item for variant in variants for item in needed(variant)]
     for request in _distinct(r for item in items for r in item.requests):
         for number, statement in enumerate(allowed):
             if statement.applies(request):
@@ -244,10 +248,17 @@ def _without_names(action: str) -> bool:
 
 
 def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> None:
-    allowed, _ = policies("dev", "serving")
-    items = (*needed("dev"), *needed("serving"))
-    passing = [i for i in items if i.action == "iam:PassRole"]
-    assert {item.kind for item in passing} == set(PASSED_TO)
+    kinds = set()
+    for variants in (("dev", "serving"), (DELIVERY,)):
+        allowed, _ = policies(*variants)
+        items = [item for variant in variants for item in needed(variant)]
+        passing = [item for item in items if item.action == "iam:PassRole"]
+        kinds |= {item.kind for item in passing}
+        _check_passing(passing, allowed)
+    assert kinds == set(PASSED_TO)
+
+
+def _check_passing(passing: Iterable[RequiredAction], allowed: Policy) -> None:
     for item in passing:
         (request,) = item.requests
         assert PASSED_TO[item.kind] in _trusted(request.resource)
@@ -290,7 +301,10 @@ def _trusted(arn: str) -> set[str]:
     """The services that may assume a role, found by the name that it has or gets."""
     return {
         name
-        for stack, template in templates_of("serving").items()
+        for stack, template in {
+            **templates_of("serving"),
+            "Delivery": delivery_template(),
+        }.items()
         for logical_id, role in resources(template, "AWS::IAM::Role").items()
         if arn.rpartition("/")[2].removesuffix("-1A2B3C")
         == role["Properties"].get("RoleName", f"sashiko-dev-{stack}-{logical_id}")

@@ -216,12 +216,14 @@ def assembly_of(variant: str) -> Any:
     return read_templates(settings_of(variant), folder=synthesized(variant))
 
 
-def bootstrapped(settings: Any, *templates: Any, trust_open: bool = False) -> Any:
+def bootstrapped(
+    settings: Any, *templates: Any, trust_open: bool = False, tools: Any = None
+) -> Any:
     """The template of the policies that CloudFormation gets for what `assembly_of` returns."""
     from sashiko_cdk.bootstrap.policies import add_policies
 
     app = new_app()
-    add_policies(app, settings, templates, trust_open=trust_open)
+    add_policies(app, settings, templates, trust_open=trust_open, tools=tools)
     app.synth()
     return json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
 
