@@ -34,12 +34,17 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 def _synthesize(folder: Path, tools: Any) -> Path:
     from infra.app import add_delivery
+    from sashiko.aws.operations.templates import read_templates
+    from sashiko_cdk.bootstrap.policies import write_policies
 
     (folder / "config").mkdir(parents=True)
     write_stages(folder / "config")
     app = new_app()
     add_delivery(app, tools)
-    return written(app, folder)
+    written(app, folder)
+    templates = [read_templates(tools.settings, folder=folder / "cdk.out")]
+    write_policies(tools.settings, templates, folder / "cdk.out/bootstrap", tools=tools)
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +159,11 @@ def test_the_pipeline_is_deployed_changed_and_destroyed_without_a_rest(
     tools: Emulator, builds: Builds, tmp_path: Path
 ) -> None:
     folder = _synthesize(tmp_path / "first", tools_of())
-    _bootstrap(tools, tmp_path / "bootstrap", folder / "cdk.out")
     options = ("broadening", "--env", "delivery")
-    assert "iam" in tools.sashiko(*options, folder=folder)  # nothing was allowed before
+    assert "run `make bootstrap ENV=delivery`" in tools.sashiko(*options, folder=folder)
+    _bootstrap(tools, tmp_path / "bootstrap", folder / "cdk.out")
+    first = tools.sashiko(*options, folder=folder)
+    assert "iam" in first and "make bootstrap" not in first  # nothing was allowed before
 
     tools.cdk("deploy", "--all", "--require-approval=never", folder=folder)
     pipelines = tools.client("codepipeline")

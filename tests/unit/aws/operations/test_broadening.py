@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sashiko.aws.operations.broadening.bootstrap import lacking
 from sashiko.aws.operations.broadening.compare import broadenings
 
 Properties = Mapping[str, Any]
@@ -186,6 +187,26 @@ def test_the_pipeline_that_delivers_asks_before_it_loses_an_approval() -> None:
     assert _changes(approved, open_, "AWS::CodePipeline::Pipeline") == [
         ("delivery", "changes Stages")
     ]
+
+
+def _bootstrap(*parts: Properties) -> dict[str, Any]:
+    policies = {
+        f"Execution{number}": {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {"ManagedPolicyName": f"cdk-x-execution-{number}-r", **part},
+        }
+        for number, part in enumerate(parts)
+    }
+    return {"sashiko-bootstrap": {"Resources": policies}}
+
+
+def test_what_cloudformation_may_do_is_compared_over_all_its_policies() -> None:
+    reads, tags = _policy(), _policy(Action="s3:PutBucketTagging")
+    assert lacking(_bootstrap(reads, tags), _bootstrap(tags, reads)) == ()
+    assert lacking(_bootstrap(reads), _bootstrap(tags, reads)) == (
+        "allows s3:PutBucketTagging on arn:aws:s3:::raw/*",
+    )
+    assert len(lacking({}, _bootstrap(tags, reads))) == 2
 
 
 def test_a_change_of_type_under_one_id_counts_as_new() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import yaml
+
 from sashiko.aws.operations.broadening.compare import Template
 from sashiko.aws.resources.account import Account
 
@@ -23,5 +25,7 @@ def deployed_templates(account: Account, stacks: Iterable[str]) -> dict[str, Tem
             TemplateStage="Original",
         )
         if answer:
-            templates[stack] = answer["TemplateBody"]
+            body = answer["TemplateBody"]
+            # botocore reads JSON; the CDK deploys a stack without a bootstrap from YAML.
+            templates[stack] = yaml.safe_load(body) if isinstance(body, str) else body
     return templates
