@@ -230,7 +230,8 @@ def test_a_clone_that_is_not_what_would_be_merged_into_is_refused(project: Proje
 
     (project.folder / "config/delivery.yaml").write_text(
         'by: actions\naccount: "111122223333"\nregion: us-east-1\nstages: [dev]\n'
-        "source: {host: github, repository: acme/triage, branch: trunk}\n"
+        "source:\n  {host: github, repository: acme/triage, branch: trunk, "
+        "ids: {owner: 12, repository: 34}}\n"
     )
     project.git("switch", "--quiet", "main")
     project.git("add", "config/delivery.yaml")
