@@ -158,14 +158,14 @@ def lineage(
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))
-    registered = registry.version(group, version)
-    provenance = read_provenance(registry, registered)
+    item = registry.version(group, version)
+    provenance = read_provenance(registry, item)
     chain = walk_chain(
         registry,
-        registered,
+        item,
         files=provenance.files,
         snapshot=provenance.snapshot,
-        witness=_witness(env, recipe, home=home, version=registered),
+        witness=_witness(env, recipe, home=home, version=item),
     )
     provenance = replace(provenance, chain=chain)
     as_json = TypeAdapter(Provenance).dump_json(provenance, indent=2, by_alias=True).decode()

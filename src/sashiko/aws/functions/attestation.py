@@ -117,11 +117,11 @@ def read_statement(content: bytes, *, build: Build) -> Statement:
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"it is no SLSA provenance v1, or not of a build of this kind ({build}): {error}"
+            f"it is no SLSA provenance v1 about a build of {build}: {error}"
         ) from error
 
 
-def signed_bytes(payload: bytes) -> bytes:
+def signature_input(payload: bytes) -> bytes:
     """Returns what a signature of a statement is made over: DSSE's pre-authentication encoding."""
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
 

@@ -74,7 +74,7 @@ def _finish(build_id: str) -> None:
     if digest is None:
         failure: str | None = _failure(tag, build)
     elif build["buildStatus"] == "SUCCEEDED":
-        failure = _not_stated(tag, digest, build)
+        failure = _write_statement(tag, digest, build)
     else:  # another build made it, and has stated it
         failure = None
     send(request, Answer(physical_id=tag.repository, failure=failure))
@@ -93,7 +93,7 @@ def _digest(tag: ImageTag) -> str | None:
     return str(images[0]["imageDigest"])
 
 
-def _not_stated(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> str | None:
+def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> str | None:
     """Writes the statement about an image; returns why there is none, or None.
 
     An event may come twice: the same build gives the same bytes.

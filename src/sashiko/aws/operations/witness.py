@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from sashiko.aws.functions.attestation import Resource, image_uri
-from sashiko.aws.functions.preflight.signed_files import verified_by
+from sashiko.aws.functions.preflight.signed_files import signer
 from sashiko.aws.resources.account import Account, DeniedError
 from sashiko.aws.resources.images.job_images import image_builds
 from sashiko.aws.resources.images.own_images import NO_REPOSITORY, image_request
@@ -38,7 +38,7 @@ class AccountWitness(LocalWitness):
         try:
             with self._account.translate_errors("kms:verify"):
                 kms = self._account.client("kms")
-                key = verified_by(kms, digest, signature, signing_key=self._key)
+                key = signer(kms, digest, signature, signing_key=self._key)
         except DeniedError as error:
             return Link("provenance", _HERE, f"it is signed; {error}")
         if key is None:
@@ -67,8 +67,8 @@ class AccountWitness(LocalWitness):
             )
         digest = answer["imageDetails"][0]["imageDigest"].removeprefix("sha256:")
         if digest != image.sha256:
-            said = f"{uri} has sha256 {digest}, the provenance says {image.sha256}"
-            return Link(image.name, "broken", said)
+            detail = f"{uri} has sha256 {digest}, the provenance says {image.sha256}"
+            return Link(image.name, "broken", detail)
         return Link(image.name, "verified", f"sha256 {digest}, as ECR has it")
 
     def content(self, image: Resource) -> Link:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.aws.functions.attestation import signed_bytes, write_envelope
+from sashiko.aws.functions.attestation import signature_input, write_envelope
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import canonical_json, read_json, sha256_bytes, sha256_file
 from sashiko.errors import InputError
@@ -65,8 +65,8 @@ def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
     for name, digest in files.digests.items():
         _put(clients, files, name, digest=digest)
     _put(clients, files, MANIFEST_FILE, digest=files.manifest_sha256)
-    signed = {ENVELOPE_FILE: envelope, SIGNATURE_FILE: signature}
-    for name, content in signed.items():
+    contents = {ENVELOPE_FILE: envelope, SIGNATURE_FILE: signature}
+    for name, content in contents.items():
         if content is not None:
             location = urlsplit(files.file_uri(name))
             with translate_errors(f"write {files.file_uri(name)}"):
@@ -88,7 +88,7 @@ def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
 
 
 def _envelope(clients: Clients, statement: bytes, *, key: str) -> bytes:
-    digest = sha256_bytes(signed_bytes(statement))
+    digest = sha256_bytes(signature_input(statement))
     answer = _sign(clients, digest, of="provenance", key=key)
     return write_envelope(statement, signature=answer["Signature"], key=answer["KeyId"])
 

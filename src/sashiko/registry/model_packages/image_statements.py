@@ -22,8 +22,8 @@ def read_image_statements(
         key = statement_key(image)
         with translate_errors(f"read s3://{bucket}/{key}"):
             # A missing object is a denied one to a role that may list no more than its prefix.
-            listed = clients.s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ())
-            if any(item["Key"] == key for item in listed):
+            objects = clients.s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ())
+            if any(item["Key"] == key for item in objects):
                 body = clients.s3.get_object(Bucket=bucket, Key=key)["Body"]
                 statements[image] = bytes(body.read())
     return statements

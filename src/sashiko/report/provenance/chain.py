@@ -11,7 +11,7 @@ from sashiko.aws.functions.attestation import (
     Statement,
     read_envelope,
     read_statement,
-    signed_bytes,
+    signature_input,
 )
 from sashiko.contract.manifest import Manifest
 from sashiko.core.files import sha256_bytes
@@ -94,16 +94,16 @@ def walk_chain(
         InputError: if the registry does not answer.
     """
     read = _Version(version, files, lambda name: registry.file(version, name))
-    payload, signed = _payload(read, witness)
+    payload, signature = _payload(read, witness)
     if payload is None:
-        return (signed,)
+        return (signature,)
     try:
         statement = read_statement(payload, build="model")
     except ValueError as error:
-        return (signed, Link("model", "broken", str(error)))
+        return (signature, Link("model", "broken", str(error)))
     commit = statement.dependency("commit")
     return (
-        signed,
+        signature,
         *_model(read, statement),
         _definition(statement, commit, witness),
         *_data(statement, snapshot),
@@ -131,7 +131,7 @@ def _payload(read: _Version, witness: Witness) -> tuple[bytes | None, Link]:
         return None, Link(name, "broken", str(error))
     if not envelope.signatures:
         return envelope.payload, Link(name, "broken", "its envelope has no signature")
-    digest = hashlib.sha256(signed_bytes(envelope.payload)).digest()
+    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
     return envelope.payload, witness.signature(digest, envelope.signatures[0])
 
 
@@ -158,8 +158,8 @@ def _definition(statement: Statement, commit: Resource | None, witness: Witness)
 
 
 def _data(statement: Statement, snapshot: Manifest) -> Iterator[Link]:
-    recorded = {"training snapshot": snapshot.sha256, "contract": snapshot.contract.sha256}
-    for name, sha256 in recorded.items():
+    actual = {"training snapshot": snapshot.sha256, "contract": snapshot.contract.sha256}
+    for name, sha256 in actual.items():
         item = statement.dependency(name)
         yield _equal(name, item.sha256 if item else "", sha256)
 
@@ -178,37 +178,37 @@ def _images(read: _Version, statement: Statement, witness: Witness) -> Iterator[
                 "were written",
             )
             continue
-        built = _stated(read, statement, file, "image")
-        if isinstance(built, Link):
-            yield built
+        origin = _read(read, statement, file, "image")
+        if isinstance(origin, Link):
+            yield origin
             continue
-        link = _equal(item.name, built.subject_digest(name), item.sha256)
+        link = _equal(item.name, origin.subject_digest(name), item.sha256)
         yield link if link.state == "broken" else witness.image(item)
-        yield _base(item.name, built)
+        yield _base(item.name, origin)
         yield witness.content(item)
-        yield from _installed(item.name, built, statement)
+        yield from _wheel_of_image(item.name, origin, statement)
 
 
-def _installed(image: str, built: Statement, statement: Statement) -> Iterator[Link]:
+def _wheel_of_image(image: str, origin: Statement, statement: Statement) -> Iterator[Link]:
     """Yields whether the wheel in an image is the one that the model's provenance names."""
-    named = {item.sha256 for item in statement.dependencies if item.name.startswith(_WHEEL)}
-    for item in built.dependencies:
+    wheels = {item.sha256 for item in statement.dependencies if item.name.startswith(_WHEEL)}
+    for item in origin.dependencies:
         if not item.name.endswith(".whl"):
             continue
         subject, digest = f"{image}: wheel", f"sha256 {item.sha256}"
-        if not named:
+        if not wheels:
             yield Link(subject, "not verifiable here", f"{digest}; it came without a statement")
-        elif item.sha256 in named:
+        elif item.sha256 in wheels:
             yield Link(subject, "verified", digest)
         else:
-            yield Link(subject, "broken", f"{digest}, the provenance names {', '.join(named)}")
+            yield Link(subject, "broken", f"{digest}, the provenance names {', '.join(wheels)}")
 
 
-def _base(image: str, built: Statement) -> Link:
+def _base(image: str, origin: Statement) -> Link:
     """Returns what an image was built on: AWS's, which only the build has seen."""
-    base = built.dependency("base")
+    base = origin.dependency("base")
     digest = f"sha256 {base.sha256}" if base and base.sha256 else "no digest"
-    detail = f"{built.parameters.get('base', 'unknown')}, {digest}, as the build pulled it"
+    detail = f"{origin.parameters.get('base', 'unknown')}, {digest}, as the build pulled it"
     return Link(f"{image}: base", "not verifiable here", detail)
 
 
@@ -216,25 +216,25 @@ def _wheel(read: _Version, statement: Statement, witness: Witness) -> Iterator[L
     for item in statement.dependencies:
         if not item.name.startswith(_WHEEL):
             continue
-        built = _stated(read, statement, WHEEL_FILE, "wheel")
-        if isinstance(built, Link):
-            yield built
+        origin = _read(read, statement, WHEEL_FILE, "wheel")
+        if isinstance(origin, Link):
+            yield origin
             continue
         name = item.name.removeprefix(_WHEEL)
-        link = _equal(item.name, built.subject_digest(name), item.sha256)
+        link = _equal(item.name, origin.subject_digest(name), item.sha256)
         yield link if link.state == "broken" else witness.wheel(item)
-        yield from _engine(statement, built)
+        yield from _engine(statement, origin)
 
 
-def _engine(statement: Statement, built: Statement) -> Iterator[Link]:
+def _engine(statement: Statement, origin: Statement) -> Iterator[Link]:
     """Yields whether the code that registered the model is what the wheel installs."""
     ran = statement.dependency("engine")
-    package = next((item for item in built.subject if item.digest.get("dirHash")), None)
+    package = next((item for item in origin.subject if item.digest.get("dirHash")), None)
     if ran and package:
         yield _equal("engine", ran.digest.get("dirHash", ""), package.digest["dirHash"])
 
 
-def _stated(read: _Version, statement: Statement, file: str, build: Build) -> Statement | Link:
+def _read(read: _Version, statement: Statement, file: str, build: Build) -> Statement | Link:
     """Returns one of the version's statements, or the broken link to it."""
     item = statement.dependency(file)
     if item is None or read.files.get(file) != item.sha256:

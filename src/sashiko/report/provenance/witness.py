@@ -47,14 +47,14 @@ class LocalWitness:
         """
         subject, file = "definition", self._run / "definition.json"
         if self._settings.tier == "local" and file.is_file():
-            recorded = definition_sha256(read_json(file))
-            if recorded == sha256:
+            recording = definition_sha256(read_json(file))
+            if recording == sha256:
                 return Link(subject, "verified", f"sha256 {sha256}, as {file} has")
-            return Link(subject, "broken", f"{file} has {recorded}, the provenance says {sha256}")
+            return Link(subject, "broken", f"{file} has {recording}, the provenance says {sha256}")
         here = source()
         if commit is None or here.dirty or here.git_sha != commit.digest.get("gitCommit"):
-            wanted = commit.digest.get("gitCommit", "its commit") if commit else "its commit"
-            advice = f"git switch --detach {wanted}, and run the command again"
+            name = commit.digest.get("gitCommit", "its commit") if commit else "its commit"
+            advice = f"git switch --detach {name}, and run the command again"
             return Link(subject, _HERE, f"sha256 {sha256}; to build it again: {advice}")
         compiled = compile_pipeline(self._settings, self._recipe, home=self._home)
         if definition_sha256(json.loads(compiled.definition)) == sha256:

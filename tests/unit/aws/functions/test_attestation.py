@@ -16,7 +16,7 @@ from sashiko.aws.functions.attestation import (
     image_purl,
     read_envelope,
     read_statement,
-    signed_bytes,
+    signature_input,
     statement_key,
     write_envelope,
 )
@@ -53,16 +53,16 @@ def hold_against_the_published_schema(content: bytes) -> None:
 
 @pytest.mark.parametrize("invocation", ["", "run-1"])
 def test_a_statement_is_what_in_toto_and_slsa_publish(invocation: str) -> None:
-    written = statement(invocation=invocation)
-    hold_against_the_published_schema(written.to_json())
-    assert read_statement(written.to_json(), build="model") == written
-    assert written.to_json().count(b"\n") == 1
+    original = statement(invocation=invocation)
+    hold_against_the_published_schema(original.to_json())
+    assert read_statement(original.to_json(), build="model") == original
+    assert original.to_json().count(b"\n") == 1
 
 
 def test_a_signature_is_over_dsses_encoding() -> None:
     """The example of protocol.md has another payload type; the form is its form."""
-    expected = b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
-    assert signed_bytes(b"hello world") == expected
+    encoding = b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
+    assert signature_input(b"hello world") == encoding
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
@@ -86,7 +86,7 @@ def test_what_is_no_envelope_is_refused(content: bytes) -> None:
         read_envelope(content)
 
 
-def _changed(**change: Any) -> bytes:
+def _change(**change: Any) -> bytes:
     return json.dumps(json.loads(statement().to_json()) | change).encode()
 
 
@@ -95,11 +95,11 @@ def _changed(**change: Any) -> bytes:
     [
         b"{}",
         b"[1]",
-        _changed(_type="https://in-toto.io/Statement/v0.1"),
-        _changed(predicateType="https://slsa.dev/provenance/v0.2"),
-        _changed(subject=[]),
-        _changed(subject=[{"name": "model.tar.gz"}]),
-        _changed(predicate={}),
+        _change(_type="https://in-toto.io/Statement/v0.1"),
+        _change(predicateType="https://slsa.dev/provenance/v0.2"),
+        _change(subject=[]),
+        _change(subject=[{"name": "model.tar.gz"}]),
+        _change(predicate={}),
         statement(build="image").to_json(),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_is_no_statement_about_a_model_is_refused(content: bytes) -> None:
 
 
 def test_fields_of_a_later_minor_version_are_ignored() -> None:
-    assert read_statement(_changed(newer=1), build="model") == statement()
+    assert read_statement(_change(newer=1), build="model") == statement()
 
 
 def test_an_image_is_named_by_its_package_url_and_its_statement_by_its_tag() -> None:

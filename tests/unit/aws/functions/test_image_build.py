@@ -120,7 +120,7 @@ def put_image() -> str:
     return str(image["imageId"]["imageDigest"])
 
 
-def stated() -> bytes:
+def statement_bytes() -> bytes:
     body = boto3.client("s3").get_object(Bucket=BUCKET, Key=statement_key(IMAGE))["Body"]
     return bytes(body.read())
 
@@ -133,8 +133,8 @@ def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(
     end()
     ((_, answer),) = answers
     assert answer.failure is None
-    hold_against_the_published_schema(stated())
-    statement = read_statement(stated(), build="image")
+    hold_against_the_published_schema(statement_bytes())
+    statement = read_statement(statement_bytes(), build="image")
     assert statement.subject_digest("job:1-abc") == digest.removeprefix("sha256:")
     assert {item.name: dict(item.digest) for item in statement.dependencies} == {
         "base": {"sha256": "b" * 64},
@@ -143,9 +143,9 @@ def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(
     }
     assert statement.parameters["dockerfile"] == "Dockerfile"
     assert statement.builder == f"arn:aws:codebuild:eu-west-1:123456789012:project/{PROJECT}"
-    before = stated()
+    before = statement_bytes()
     end()  # EventBridge may tell twice
-    assert stated() == before
+    assert statement_bytes() == before
 
 
 def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(

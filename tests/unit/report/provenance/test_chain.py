@@ -21,7 +21,7 @@ from tests.unit.registry.model_packages.gathered import SNAPSHOT
 COMMIT = Resource(name="commit", digest={"gitCommit": "c" * 40})
 IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme-dev/job:1-abc"
 NEURON = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/neuronx:2.8"
-BUILT = Statement(
+IMAGE_STATEMENT = Statement(
     build="image",
     subject=(Resource(name="job:1-abc", digest={"sha256": "1" * 64}),),
     parameters={"base": "pytorch:2.13"},
@@ -31,7 +31,7 @@ BUILT = Statement(
     ),
     builder="arn:aws:codebuild:eu-west-1:1:project/p",
 )
-WHEEL = Statement(
+WHEEL_STATEMENT = Statement(
     build="wheel",
     subject=(
         Resource(name="sashiko-1.whl", digest={"sha256": "2" * 64}),
@@ -65,12 +65,12 @@ class Witness:
         return Link(wheel.name, "verified", "")
 
 
-def digested(name: str, content: str, algorithm: str = "sha256") -> Resource:
+def resource(name: str, content: str, algorithm: str = "sha256") -> Resource:
     return Resource(name=name, digest={algorithm: content})
 
 
 @dataclass
-class Registered:
+class Registry:
     """A registry of one version.
 
     Attributes:
@@ -83,31 +83,32 @@ class Registered:
     arn: str | None = "arn"
     files: dict[str, bytes] = field(
         default_factory=lambda: {
-            "provenance/job.json": BUILT.to_json(), "provenance/wheel.json": WHEEL.to_json(),
+            "provenance/job.json": IMAGE_STATEMENT.to_json(),
+            "provenance/wheel.json": WHEEL_STATEMENT.to_json(),
         }
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         self.manifest = canonical_json({n: sha256_bytes(c) for n, c in self.files.items()})
         self.statement = Statement(
             build="model",
             subject=(
-                digested("model.tar.gz", "a" * 64),
-                digested("manifest-sha256.json", sha256_bytes(self.manifest)),
+                resource("model.tar.gz", "a" * 64),
+                resource("manifest-sha256.json", sha256_bytes(self.manifest)),
             ),
             parameters={"recipe": "loans"},
             dependencies=(
                 COMMIT,
-                digested("definition", "5" * 64),
-                digested("engine", "3" * 64, "dirHash"),
-                digested("training snapshot", SNAPSHOT["sha256"]),
-                digested("contract", SNAPSHOT["contract"]["sha256"]),
+                resource("definition", "5" * 64),
+                resource("engine", "3" * 64, "dirHash"),
+                resource("training snapshot", SNAPSHOT["sha256"]),
+                resource("contract", SNAPSHOT["contract"]["sha256"]),
                 Resource(
                     name="image job:1-abc", uri=image_purl(IMAGE), digest={"sha256": "1" * 64}
                 ),
                 Resource(name="image neuronx:2.8", uri=image_purl(NEURON)),
-                *(digested(name, sha256_bytes(body)) for name, body in self.files.items()),
-                digested("wheel sashiko-1.whl", "2" * 64),
+                *(resource(name, sha256_bytes(body)) for name, body in self.files.items()),
+                resource("wheel sashiko-1.whl", "2" * 64),
             ),
             builder="urn:sashiko:builder:sagemaker",
         )
@@ -149,48 +150,48 @@ def broken(chain: Mapping[str, Link]) -> list[str]:
 
 
 def test_a_whole_chain_is_walked_from_the_model_to_the_commit() -> None:
-    chain = Registered().walk()
+    chain = Registry().walk()
     assert list(chain) == [
         "provenance", "model.tar.gz", "manifest-sha256.json", "definition", "training snapshot",
         "contract", "image job:1-abc", "image job:1-abc: base", "image job:1-abc: content",
         "image job:1-abc: wheel", "image neuronx:2.8", "wheel sashiko-1.whl", "engine", "commit",
     ]  # fmt: skip
     assert broken(chain) == []
-    unverified = [name for name, link in chain.items() if link.state == "not verifiable here"]
-    assert unverified == ["image job:1-abc: base", "image neuronx:2.8"]
+    other = [name for name, link in chain.items() if link.state == "not verifiable here"]
+    assert other == ["image job:1-abc: base", "image neuronx:2.8"]
 
 
 @pytest.mark.parametrize(
     ("dependency", "link"),
     [
-        (digested("training snapshot", "0" * 64), "training snapshot"),
-        (digested("contract", "0" * 64), "contract"),
-        (digested("image job:1-abc", "0" * 64), "image job:1-abc"),
-        (digested("provenance/job.json", "0" * 64), "provenance/job.json"),
-        (digested("provenance/wheel.json", "0" * 64), "provenance/wheel.json"),
-        (digested("engine", "0" * 64, "dirHash"), "engine"),
+        (resource("training snapshot", "0" * 64), "training snapshot"),
+        (resource("contract", "0" * 64), "contract"),
+        (resource("image job:1-abc", "0" * 64), "image job:1-abc"),
+        (resource("provenance/job.json", "0" * 64), "provenance/job.json"),
+        (resource("provenance/wheel.json", "0" * 64), "provenance/wheel.json"),
+        (resource("engine", "0" * 64, "dirHash"), "engine"),
     ],
 )
 def test_a_link_to_something_else_is_broken(dependency: Resource, link: str) -> None:
-    registered = Registered()
-    registered.replace(dependency)
-    assert broken(registered.walk()) == [link]
+    registry = Registry()
+    registry.replace(dependency)
+    assert broken(registry.walk()) == [link]
 
 
 def test_another_wheel_than_the_images_is_broken_in_both_places() -> None:
-    registered = Registered()
-    registered.replace(digested("wheel sashiko-1.whl", "0" * 64))
-    assert broken(registered.walk()) == ["image job:1-abc: wheel", "wheel sashiko-1.whl"]
+    registry = Registry()
+    registry.replace(resource("wheel sashiko-1.whl", "0" * 64))
+    assert broken(registry.walk()) == ["image job:1-abc: wheel", "wheel sashiko-1.whl"]
 
 
 def test_another_artifact_is_broken() -> None:
-    assert broken(Registered().walk(artifact="0" * 64)) == ["model.tar.gz"]
+    assert broken(Registry().walk(artifact="0" * 64)) == ["model.tar.gz"]
 
 
 def test_a_version_of_before_provenance_says_so_and_is_not_broken() -> None:
-    registered = Registered()
-    registered.statement = None
-    (link,) = registered.walk().values()
+    registry = Registry()
+    registry.statement = None
+    (link,) = registry.walk().values()
     assert (link.state, "registered before" in link.detail) == ("not verifiable here", True)
 
 
@@ -209,12 +210,12 @@ def test_this_machine_says_that_it_has_no_key_and_compares_the_runs_own_definiti
     file = tmp_path / "runs/run-1/definition.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(definition))
-    registered = Registered(arn=None)
-    chain = registered.walk(witness)
+    registry = Registry(arn=None)
+    chain = registry.walk(witness)
     assert "it is unsigned: this machine has no signing key" in chain["provenance"].detail
     assert broken(chain) == ["definition"]
-    registered.replace(digested("definition", sha256_bytes(canonical_json(definition))))
-    assert registered.walk(witness)["definition"].state == "verified"
+    registry.replace(resource("definition", sha256_bytes(canonical_json(definition))))
+    assert registry.walk(witness)["definition"].state == "verified"
 
 
 def test_a_commit_that_is_not_here_or_was_not_all_of_the_code_is_not_verified(

@@ -11,7 +11,7 @@ from sashiko.aws.functions.attestation import (
     Statement,
     read_envelope,
     read_statement,
-    signed_bytes,
+    signature_input,
     statement_key,
 )
 from sashiko.core.files import sha256_file
@@ -62,7 +62,7 @@ def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
 
     envelope = read_envelope(account.registry.file(version, "provenance.intoto.json"))
     hold_against_the_published_schema(envelope.payload)
-    digest = hashlib.sha256(signed_bytes(envelope.payload)).digest()
+    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
     (signature,) = envelope.signatures
     assert account.clients.kms.verify(
         KeyId=KEY, Message=digest, MessageType="DIGEST", Signature=signature,
@@ -73,23 +73,23 @@ def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
     assert statement.subject_digest("model.tar.gz") == version.artifact_sha256
     assert statement.subject_digest("manifest-sha256.json") == version.tags["manifest_sha256"]
     source = json.loads((job.input("run-manifest") / "source.json").read_text())
-    named = {item.name: dict(item.digest) for item in statement.dependencies}
-    assert named["commit"] == {"gitCommit": source["git_sha"]}
-    assert named["definition"] == {"sha256": DEFINITION}
-    assert named["training snapshot"] == {"sha256": TRAINING}
-    assert named["facet snapshot"] == {"sha256": FACETS}
-    assert named["base model/model.safetensors"] == {"sha256": "a" * 64}
+    digests = {item.name: dict(item.digest) for item in statement.dependencies}
+    assert digests["commit"] == {"gitCommit": source["git_sha"]}
+    assert digests["definition"] == {"sha256": DEFINITION}
+    assert digests["training snapshot"] == {"sha256": TRAINING}
+    assert digests["facet snapshot"] == {"sha256": FACETS}
+    assert digests["base model/model.safetensors"] == {"sha256": "a" * 64}
     licence = statement.dependency("base model/model.safetensors")
     assert licence and licence.annotations["licence"] == "Apache-2.0"
-    assert named["image job:1-abc"] == {"sha256": "1" * 64}
-    assert named["image train:1-def"] == {}  # nobody stated it
-    assert named[f"image {NEURON.rpartition('/')[2]}"] == {"sha256": "e" * 64}
-    assert named["wheel sashiko-0.1.0-py3-none-any.whl"] == {"sha256": "2" * 64}
-    assert len(named["engine"]["dirHash"]) == 64
+    assert digests["image job:1-abc"] == {"sha256": "1" * 64}
+    assert digests["image train:1-def"] == {}  # nobody stated it
+    assert digests[f"image {NEURON.rpartition('/')[2]}"] == {"sha256": "e" * 64}
+    assert digests["wheel sashiko-0.1.0-py3-none-any.whl"] == {"sha256": "2" * 64}
+    assert len(digests["engine"]["dirHash"]) == 64
 
-    signed = json.loads(account.registry.file(version, "manifest-sha256.json"))
+    manifest = json.loads(account.registry.file(version, "manifest-sha256.json"))
     for name in ("provenance/job.json", "provenance/wheel.json"):
-        assert signed[name] == named[name]["sha256"]
+        assert manifest[name] == digests[name]["sha256"]
     assert account.registry.file(version, "provenance/job.json") == image_statement(JOB)
 
 
@@ -102,15 +102,15 @@ def test_on_this_machine_it_is_there_unsigned_and_names_the_lock(
     run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
     (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
     run_register(monkeypatch, "--image", JOB, registry="mlflow")
-    [stored] = tmp_path.rglob("mlartifacts/**/provenance.json")
-    statement = read_statement(stored.read_bytes(), build="model")
-    manifest = stored.with_name("manifest-sha256.json")
+    [file] = tmp_path.rglob("mlartifacts/**/provenance.json")
+    statement = read_statement(file.read_bytes(), build="model")
+    manifest = file.with_name("manifest-sha256.json")
     assert statement.subject_digest("manifest-sha256.json") == sha256_file(manifest)
     assert statement.builder == "urn:sashiko:builder:local"
     lock = statement.dependency("requirements/run.txt")
     assert lock and lock.sha256 == sha256_file(Path("requirements/run.txt"))
     assert not [item for item in statement.dependencies if item.name.startswith("image ")]
-    assert not stored.with_name("provenance.intoto.json").exists()
+    assert not file.with_name("provenance.intoto.json").exists()
 
 
 def test_a_damaged_statement_about_an_image_registers_nothing(

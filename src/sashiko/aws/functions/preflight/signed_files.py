@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from sashiko.aws.functions.attestation import read_envelope, signed_bytes
+from sashiko.aws.functions.attestation import read_envelope, signature_input
 from sashiko.aws.functions.custom_resource import RefusedError
 
 # As sashiko.registry.model_packages.files and sashiko.registry.provenance name them.
@@ -124,7 +124,7 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
         signature = base64.b64decode(json.loads(signed)["signature"], validate=True)
     except (ValueError, KeyError, TypeError):
         signature = b""
-    signed_by = verified_by(clients.kms, digest, signature, signing_key=signing_key)
+    signed_by = signer(clients.kms, digest, signature, signing_key=signing_key)
     if signed_by is None:
         raise RefusedError(f"{uri}/{_MANIFEST} has no valid signature of {signing_key}; {_ADVICE}")
     return SignedFiles(
@@ -139,7 +139,7 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
     )
 
 
-def verified_by(kms: Any, digest: bytes, signature: bytes, *, signing_key: str) -> str | None:
+def signer(kms: Any, digest: bytes, signature: bytes, *, signing_key: str) -> str | None:
     """Returns the ARN of the key that a signature of a SHA-256 is of; None if it is not of ours.
 
     Raises:
@@ -180,9 +180,9 @@ def _statement(clients: Clients, uri: str, *, signing_key: str) -> bytes | None:
         envelope = read_envelope(content)
     except ValueError as error:
         raise RefusedError(f"{uri}: {error}; {_ADVICE}") from error
-    digest = hashlib.sha256(signed_bytes(envelope.payload)).digest()
+    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
     if not any(
-        verified_by(clients.kms, digest, signature, signing_key=signing_key)
+        signer(clients.kms, digest, signature, signing_key=signing_key)
         for signature in envelope.signatures
     ):
         raise RefusedError(f"{uri} has no valid signature of {signing_key}; {_ADVICE}")

@@ -28,13 +28,13 @@ def evidence(tmp_path: Path) -> Path:
     return folder
 
 
-def named(folder: Path, name: str, **change: Any) -> tuple[Resource, ...]:
+def resource(folder: Path, name: str, **change: Any) -> tuple[Resource, ...]:
     digest = {"sha256": sha256_file(folder / name)}
     return (Resource(name=name, digest=digest | change),)
 
 
 def test_a_version_with_its_own_provenance_is_served(account: Account, evidence: Path) -> None:
-    state(evidence, dependencies=named(evidence, "provenance/job.json"))
+    state(evidence, dependencies=resource(evidence, "provenance/job.json"))
     assert registered(account, evidence).check().files == 16
 
 

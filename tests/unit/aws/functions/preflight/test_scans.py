@@ -39,7 +39,7 @@ def answer(status: str, *, token: str = "", **findings: Any) -> dict[str, Any]:
     }
 
 
-def accepted(**change: str) -> AcceptedFinding:
+def acceptance(**change: str) -> AcceptedFinding:
     fields = {
         "id": "CVE-2026-1", "package": "openssl", "reason": "nothing listens", "owner": "Ada",
         "expires": "2999-12-31",
@@ -47,7 +47,7 @@ def accepted(**change: str) -> AcceptedFinding:
     return AcceptedFinding(**(fields | change))
 
 
-def checked(
+def check(
     *answers: Mapping[str, Any] | str, strict: bool = True, by: tuple[AcceptedFinding, ...] = ()
 ) -> tuple[str, ...]:
     """Checks one image; an answer is a page, or the code of an error."""
@@ -76,7 +76,7 @@ def checked(
 )
 def test_a_critical_finding_is_refused_in_each_tier(page: Mapping[str, Any], strict: bool) -> None:
     with pytest.raises(RefusedError) as refusal:
-        checked(page, strict=strict)
+        check(page, strict=strict)
     text = str(refusal.value)
     assert "acme-dev/job:1-abc has the critical finding CVE-2026-1 in openssl 3.0.8" in text
     assert "images/accepted.yaml" in text and "{id: CVE-2026-1, package: openssl, ...}" in text
@@ -85,24 +85,24 @@ def test_a_critical_finding_is_refused_in_each_tier(page: Mapping[str, Any], str
 def test_findings_of_every_page_count() -> None:
     harmless = BASIC | {"severity": "HIGH"}
     with pytest.raises(RefusedError, match="CVE-2026-1"):
-        checked(
+        check(
             answer("COMPLETE", token="more", findings=[harmless]),
             answer("COMPLETE", findings=[BASIC]),
         )
 
 
 def test_what_is_not_critical_or_closed_passes() -> None:
-    assert checked(answer("COMPLETE", findings=[BASIC | {"severity": "HIGH"}])) == ()
-    assert checked(answer("ACTIVE", enhancedFindings=[INSPECTED | {"status": "CLOSED"}])) == ()
+    assert check(answer("COMPLETE", findings=[BASIC | {"severity": "HIGH"}])) == ()
+    assert check(answer("ACTIVE", enhancedFindings=[INSPECTED | {"status": "CLOSED"}])) == ()
 
 
 def test_an_accepted_finding_passes_until_its_last_day_and_is_named() -> None:
     page = answer("COMPLETE", findings=[BASIC])
-    (note,) = checked(page, by=(accepted(),))
+    (note,) = check(page, by=(acceptance(),))
     assert "accepted until 2999-12-31 by Ada: nothing listens" in note
     for other in ({"expires": "2026-01-31"}, {"package": "curl"}, {"id": "CVE-2026-2"}):
         with pytest.raises(RefusedError, match="CVE-2026-1"):
-            checked(page, by=(accepted(**other),))
+            check(page, by=(acceptance(**other),))
 
 
 @pytest.mark.parametrize(
@@ -118,19 +118,19 @@ def test_an_image_without_a_result_is_refused_where_the_tier_is_strict(
     response: Any, status: str, advice: str
 ) -> None:
     with pytest.raises(RefusedError, match=f"has no result, it is {status}: .*{advice}"):
-        checked(response)
-    (note,) = checked(response, strict=False)
+        check(response)
+    (note,) = check(response, strict=False)
     assert status in note and advice in note
-    (note,) = checked(response, by=(accepted(id=status, package="job"),))
+    (note,) = check(response, by=(acceptance(id=status, package="job"),))
     assert "accepted until" in note
 
 
 @pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
 def test_an_image_that_the_deploy_is_to_build_is_named(code: str) -> None:
-    (note,) = checked(code)
+    (note,) = check(code)
     assert note == "acme-dev/job:1-abc is not built yet, so it has no scan: the deploy builds it"
 
 
 def test_a_call_that_is_denied_says_nothing_of_the_image() -> None:
     with pytest.raises(ClientError, match="AccessDeniedException"):
-        checked("AccessDeniedException")
+        check("AccessDeniedException")
