@@ -151,7 +151,10 @@ def test_every_place_is_in_one_of_the_three_buckets(
 
 # What no step of the definition names, and why it is allowed all the same.
 BESIDE = {
-    True: {("registry-reader", "models/*"): "the approved model, which the registry names"},
+    True: {
+        ("registrar", "provenance/images/*"): "what its arguments' images were built from",
+        ("registry-reader", "models/*"): "the approved model, which the registry names",
+    },
     False: {("registrar", "models/*"): "the signed files of a version, which it registers"},
 }
 

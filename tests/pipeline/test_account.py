@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sashiko.aws.resources.deploy_time import key_arn, stand_ins
-from sashiko.aws.resources.images.job_images import aws_image
+from sashiko.aws.resources.images.job_images import aws_image, job_images
 from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
@@ -237,6 +237,14 @@ def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
             "ImageUri": image
         }  # Clarify's container is started without a command
         specification["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
+    # The model's provenance names the image, and the definition's own digest.
+    bias = job_images(settings_of("dev"), "cpu").bias.uri
+    arguments = find(clarify, "Register")["Arguments"]["AppSpecification"]["ContainerArguments"]
+    arguments[arguments.index(image)] = bias
+    for definition in (clarify, own):
+        definition["Parameters"] = [
+            item for item in definition["Parameters"] if item["Name"] != "DefinitionSha256"
+        ]
     assert clarify == own
 
 
