@@ -125,8 +125,8 @@ def artifacts_bucket(tools: Tools) -> str:
 def artifact_objects(tools: Tools) -> str:
     """Returns the ARN pattern of the pipeline's artifacts.
 
-    CodePipeline shortens the pipeline's name in the keys, to a length that it does not document; 20
-    letters were seen.
+    CodePipeline shortens the pipeline's name in the keys, and no page of AWS's says to what length:
+    20 letters are assumed, and docs/verified.md says that this was not tried.
     """
     return f"{artifacts_bucket(tools)}/{pipeline_name(tools)[:_LONGEST_FOLDER]}*"
 

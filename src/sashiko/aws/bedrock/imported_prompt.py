@@ -78,15 +78,20 @@ class PromptTexts:
         if config.prompt is None:
             raise InputError(f"{file} has no prompt: the artifact is an encoder's")
         self._prompt = Prompt(**config.prompt.model_dump())
+        content = (artifact / _TOKENIZER_FILE).read_text(encoding="utf-8")
         self._rows = RowTokenizer(
-            artifact / _TOKENIZER_FILE,
+            content,
             max_length=max(bucket.length for bucket in config.buckets),
             truncate=config.truncate,
             prompt=self._prompt,
         )
-        self._tokenizer: Any = Tokenizer.from_file(str(artifact / _TOKENIZER_FILE))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer: Any = Tokenizer.from_str(content)
+        # Reads what spells a special token as letters, as the judged row does.
+        self._letters: Any = Tokenizer.from_str(content)
+        self._letters.encode_special_tokens = True
+        for tokenizer in (self._tokenizer, self._letters):
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
         self.answers: tuple[str, str] = _names(self._tokenizer, self._prompt.answers)
 
     def write(self, text: str) -> PromptText:
@@ -95,8 +100,10 @@ class PromptTexts:
         A tokenizer that begins each text with a token of its own, such as BOS, adds that of the
         prompt, so the text is without it.
         """
-        (row,), (encoding,) = self._rows.rows([text]), self._rows.encode([text])
-        read = text[: encoding.offsets[-1][1]] if encoding.ids else ""
+        [row] = self._rows.rows([text])
+        kept = len(row) - self._prompt.size
+        offsets = self._letters.encode(text, add_special_tokens=False).offsets
+        read = text[: offsets[kept - 1][1]] if kept else ""
         added = self._tokenizer.encode("", add_special_tokens=True).ids
         prefix = list(self._prompt.prefix)
         own = prefix[len(added) :] if prefix[: len(added)] == added else prefix

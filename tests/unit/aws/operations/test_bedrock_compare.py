@@ -113,7 +113,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
         folder.mkdir()
         write_checkpoint(artifact, world.base, lock_of(world.base), folder)
         rows = RowTokenizer(
-            world.base / "tokenizer.json",
+            (world.base / "tokenizer.json").read_text(encoding="utf-8"),
             max_length=LENGTH,
             truncate=True,
             prompt=prompt_of(world.base),
