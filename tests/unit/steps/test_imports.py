@@ -21,6 +21,7 @@ ALLOWED = {
     "weights": ARRAYS,
     "train": ARRAYS,
     "resolve_champion": {"numpy"},
+    "score": ARRAYS,
     "evaluate": ARRAYS,
     "explain": ARRAYS,
     "bias_input": ARRAYS,

@@ -34,8 +34,7 @@ def content_tag(*, dockerfile: str, target: str, base: str) -> str:
         InputError: if the Dockerfile, or a file that it copies, does not exist.
     """
     files = {
-        path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (_file(dockerfile), *copied_files(dockerfile))
+        path.as_posix(): _sha256(path) for path in (_file(dockerfile), *copied_files(dockerfile))
     }
     content = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
     return f"{__version__}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
@@ -59,10 +58,14 @@ def materials(dockerfile: str) -> dict[str, str]:
         InputError: as `content_tag` does.
     """
     return {
-        path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.as_posix(): _sha256(path)
         for path in copied_files(dockerfile)
         if path.match("requirements/*.txt") or path.suffix == ".whl"
     }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def ignore_rules() -> list[str]:

@@ -230,7 +230,8 @@ def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:
     lake.resources.clear()
     lake.add("Load", "AWS::Glue::Job", Name="l", NumberOfWorkers=2, WorkerType="G.1X", Timeout=60)
     machine = {"ComputeType": "BUILD_GENERAL1_MEDIUM"}
-    lake.add("Build", "AWS::CodeBuild::Project", Name="b", Environment=machine, TimeoutInMinutes=2)
+    project = {"Name": "b", "Environment": machine, "Source": {"Type": "S3"}, "TimeoutInMinutes": 2}
+    lake.add("Build", "AWS::CodeBuild::Project", **project)
     templates = read_templates(lake.settings, folder=lake.write(tmp_path))
     load, build = other_jobs(templates, read_prices(lake.settings))
     assert (load.name, load.machines) == ("load l", "2 x G.1X")
