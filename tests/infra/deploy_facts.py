@@ -110,6 +110,7 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "billingview": "arn:aws:billing::{account}:billingview/primary",
     },
     "AWS::CloudWatch::Alarm": {"alarm": "arn:aws:cloudwatch:{here}:alarm:{AlarmName}"},
+    "AWS::Events::EventBus": {"event-bus": "arn:aws:events:{here}:event-bus/{Name}"},
     "AWS::Events::Rule": {
         "rule-on-default-event-bus": "arn:aws:events:{here}:rule/{Name}",
         "role": "{router}",

@@ -101,10 +101,13 @@ def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
 
     if version in REFUSED:
         assert (result.exit_code, result.stdout) == (4, "")
-        assert result.stderr.startswith("refused: ")
-        assert REFUSED[version] in result.stderr
+        images, refusal = result.stderr.split("\n", 1)
+        assert images.endswith(": nothing stops a deploy")
+        assert refusal.startswith("refused: ")
+        assert REFUSED[version] in refusal
     else:
-        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.exit_code == 0
+        assert result.stderr.endswith(": nothing stops a deploy\n")
         assert f"{versions[version]} may be served: " in result.stdout
         assert result.stdout.endswith("signed files hold, threshold 0.43\n")
 
