@@ -13,6 +13,9 @@ import yaml
 from tests.e2e.monitored import Weeks, replay_weeks
 from tests.e2e.project import GROUP, RUN, Project
 
+# A whole run and a dozen steps for each window; the steps' own tests run each time.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def weeks(new_project: Callable[[], Project]) -> Weeks:
