@@ -23,8 +23,12 @@ _LOCKS = "locks.txt"  # by whose content a cache of packages is named
 _UNPACKED = "project"
 _DIFFERENCE = "difference"
 _RUNTIMES = {"python": "3.11", "nodejs": "22"}
-# Of pip (which installs uv alone), uv and npm, for CodeBuild's user root.
-_CACHES = ("/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*")
+_CACHE = "/var/cache/packages"
+_CACHES = {
+    "PIP_CACHE_DIR": f"{_CACHE}/pip",  # pip installs uv alone
+    "UV_CACHE_DIR": f"{_CACHE}/uv",
+    "NPM_CONFIG_CACHE": f"{_CACHE}/npm",
+}
 _OF_CHECKOUT = "requirements/*.txt package-lock.json"
 
 
@@ -72,7 +76,11 @@ def _spec(
     """
     return {
         "version": 0.2,
-        "env": {"shell": "bash", "exported-variables": list(exports)},
+        "env": {
+            "shell": "bash",
+            "variables": _CACHES,
+            "exported-variables": list(exports),
+        },
         "phases": {
             "install": {"runtime-versions": _RUNTIMES},
             "build": {"commands": ["set -euo pipefail", *commands]},
@@ -81,7 +89,7 @@ def _spec(
         "cache": {
             "key": f"packages-$(codebuild-hash-files {locks})",
             "fallback-keys": ["packages-"],
-            "paths": list(_CACHES),
+            "paths": [f"{_CACHE}/**/*"],
         },
     }
 
