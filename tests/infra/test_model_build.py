@@ -95,8 +95,8 @@ def build(tmp_path, monkeypatch):
         for name, wanted in (("overtaken", overtaken), ("nothing", nothing)):
             if wanted:
                 Path(f"{calls}.{name}").touch()
-        asked = Path(f"{calls}.aws")
-        asked.unlink(missing_ok=True)
+        calls_of_aws = Path(f"{calls}.aws")
+        calls_of_aws.unlink(missing_ok=True)
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=clone,
@@ -112,24 +112,24 @@ def build(tmp_path, monkeypatch):
             if ("model/dev/3" in branches)
             else None
         )
-        return asked.read_text() if asked.exists() else "", tip
+        return calls_of_aws.read_text() if calls_of_aws.exists() else "", tip
 
     return run
 
 
 @pytest.mark.parametrize("host", REPOSITORIES)
 def test_the_build_pushes_a_branch_and_says_where_to_review_it_once(build, host):
-    told, tip = build(host)
+    message, tip = build(host)
     assert tip == "delivery"
-    assert "model/dev/3: an approved version" in told
-    assert f"Review and merge it: {REPOSITORIES[host]}/" in told
-    assert "model/dev/3" in told.partition("Review")[2]
+    assert "model/dev/3: an approved version" in message
+    assert f"Review and merge it: {REPOSITORIES[host]}/" in message
+    assert "model/dev/3" in message.partition("Review")[2]
     assert build(host) == ("", "delivery")
 
 
 def test_a_build_that_was_overtaken_takes_the_branch_that_is_there(build):
-    told, tip = build(overtaken=True)
-    assert (told, tip) == ("", "side")
+    message, tip = build(overtaken=True)
+    assert (message, tip) == ("", "side")
 
 
 def test_where_nothing_is_to_be_delivered_nothing_is_pushed(build):

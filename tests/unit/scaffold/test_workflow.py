@@ -101,11 +101,11 @@ def test_each_stage_comes_after_the_one_before_it_and_after_its_own_diff(tmp_pat
         "diff-prod": ["build", "deploy-staging"],
         "deploy-prod": ["build", "diff-prod"],
     }
-    asked = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
+    environments = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
     # Where the list of what broadens is missing, a person is asked.
     broadens = "${{ needs.diff-dev.outputs.broadens == 'no' && 'dev-same' || 'dev-broadening' }}"
     deploys = {f"deploy-{stage}": stage for stage in ACCOUNTS}
-    assert asked == {"approve-dev": broadens, **deploys}
+    assert environments == {"approve-dev": broadens, **deploys}
 
 
 def test_a_delivery_ends_at_once_if_nobody_would_be_asked(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_a_delivery_ends_at_once_if_nobody_would_be_asked(tmp_path: Path) -> Non
     )
     assert run.returncode == 1
     assert "the environment prod has no required reviewers" in run.stdout
-    asked = [line.rpartition("/")[2] for line in log.read_text().splitlines()]
-    assert asked == ["dev-broadening", "staging", "prod"]
+    environments = [line.rpartition("/")[2] for line in log.read_text().splitlines()]
+    assert environments == ["dev-broadening", "staging", "prod"]
 
 
 def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -> None:

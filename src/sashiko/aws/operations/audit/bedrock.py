@@ -40,17 +40,15 @@ def bedrock(account: Account, environment: Environment) -> Iterator[Difference]:
 def _guardrail(account: Account, guardrail: Resource) -> Iterator[Difference]:
     name = str(guardrail.properties["Name"])
     resource = f"guardrail {name}"
-    found = [
+    ids = [
         item["id"]
         for item in account.pages("bedrock", "list_guardrails", "guardrails")
         if item["name"] == name
     ]
-    if not found:
+    if not ids:
         yield Difference(kind="missing", resource=resource, detail="", fix=_REDEPLOY)
         return
-    versions = account.pages(
-        "bedrock", "list_guardrails", "guardrails", guardrailIdentifier=found[0]
-    )
+    versions = account.pages("bedrock", "list_guardrails", "guardrails", guardrailIdentifier=ids[0])
     numbers = [int(item["version"]) for item in versions if item["version"].isdecimal()]
     if not numbers:
         yield Difference(
@@ -62,7 +60,7 @@ def _guardrail(account: Account, guardrail: Resource) -> Iterator[Difference]:
         return
     newest = str(max(numbers))
     live = account.read(
-        "bedrock", "get_guardrail", guardrailIdentifier=found[0], guardrailVersion=newest
+        "bedrock", "get_guardrail", guardrailIdentifier=ids[0], guardrailVersion=newest
     )
     expected, actual = _rules(guardrail.properties), _live_rules(live or {})
     for what in expected:
@@ -115,12 +113,12 @@ def _profile(account: Account, profile: Resource) -> Iterator[Difference]:
     expected = {item["Key"]: item["Value"] for item in profile.properties.get("Tags", ())}
     wrong = {key: value for key, value in expected.items() if tags.get(key) != value}
     if wrong:
-        found = {key: tags.get(key) for key in wrong}
+        current = {key: tags.get(key) for key in wrong}
         pairs = " ".join(f"key={key},value={value}" for key, value in sorted(wrong.items()))
         yield Difference(
             kind="differs",
             resource=f"tags of {resource}",
-            detail=f"expected {wrong}, found {found}: its use is not on this environment's bill",
+            detail=f"expected {wrong}, found {current}: its use is not on this environment's bill",
             fix=f"aws bedrock tag-resource --resource-arn {arns[0]} --tags {pairs}",
         )
 
@@ -172,12 +170,12 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
         "key": ((key or {}).get("KeyMetadata", {}).get("Arn"), model.get("modelKmsKeyArn")),
         "role": (settings.role_arn("bedrock-import"), (job or {}).get("roleArn")),
     }
-    for what, (meant, found) in expected.items():
-        if meant != found and (job or what == "key"):
+    for what, (meant, current) in expected.items():
+        if meant != current and (job or what == "key"):
             yield Difference(
                 kind="differs",
                 resource=f"{what} of {resource}",
-                detail=f"expected {meant}, found {found}",
+                detail=f"expected {meant}, found {current}",
                 fix=f"{remove}, then sashiko model import",
             )
 

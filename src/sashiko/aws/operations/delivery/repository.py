@@ -104,13 +104,13 @@ class Repository:
     def branches(self, folder: str) -> list[Branch]:
         """Returns the branches below a folder of names, such as `model/dev`."""
         places = {True: "refs/heads/", False: f"refs/remotes/{_REMOTE}/"}
-        found = []
+        branches = []
         for local, place in places.items():
             lines = self._git("for-each-ref", "--format=%(objectname) %(refname)", place + folder)
             for line in lines.splitlines():
                 commit, _, reference = line.partition(" ")
-                found.append(Branch(reference.removeprefix(place), commit, local))
-        return found
+                branches.append(Branch(reference.removeprefix(place), commit, local))
+        return branches
 
     def fork_point(self, commit: str) -> str | None:
         """Returns the commit that a branch and this one have in common."""

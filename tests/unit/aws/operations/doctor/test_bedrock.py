@@ -59,10 +59,10 @@ def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
 
 
 def test_all_that_is_there_is_ok() -> None:
-    found = checks()
-    assert {check.status for check in found.values()} == {"ok"}
-    assert found["quota: Imported models per account"].detail == "3, 1 are there"
-    assert found["Custom Model Import"].detail.startswith("us-east-1 has it: ")
+    by_name = checks()
+    assert {check.status for check in by_name.values()} == {"ok"}
+    assert by_name["quota: Imported models per account"].detail == "3, 1 are there"
+    assert by_name["Custom Model Import"].detail.startswith("us-east-1 has it: ")
 
 
 def test_an_environment_without_bedrock_asks_nothing() -> None:
@@ -101,21 +101,21 @@ def test_a_model_that_bedrock_does_not_know_is_a_wrong_setting() -> None:
 
 
 def test_full_quotas_stop_a_deploy_for_the_guardrail_and_are_a_note_for_imports() -> None:
-    found = checks(
+    by_name = checks(
         list_guardrails={"guardrails": [guardrail("one"), guardrail("two")]},
         list_imported_models={"modelSummaries": [imported(number) for number in range(3)]},
     )
-    assert found["quota: Guardrails per account"].status == "failed"
-    models = found["quota: Imported models per account"]
+    assert by_name["quota: Guardrails per account"].status == "failed"
+    models = by_name["quota: Imported models per account"]
     assert models.status == "note"
     assert "--quota-code L-45B04988 --desired-value 4" in models.fix
 
 
 def test_the_own_guardrail_needs_no_room() -> None:
-    found = checks(
+    by_name = checks(
         list_guardrails={"guardrails": [guardrail("one"), guardrail("sashiko-dev-models")]}
     )
-    assert found["quota: Guardrails per account"].status == "ok"
+    assert by_name["quota: Guardrails per account"].status == "ok"
 
 
 def test_all_pages_are_counted() -> None:
@@ -134,5 +134,5 @@ def test_a_quota_that_is_not_listed_is_unknown() -> None:
 
 
 def test_who_may_not_look_is_told_so() -> None:
-    found = checks(list_service_quotas="AccessDeniedException")
-    assert found["Bedrock"].status == "unknown"
+    by_name = checks(list_service_quotas="AccessDeniedException")
+    assert by_name["Bedrock"].status == "unknown"
