@@ -2,7 +2,9 @@
 
 Sources: J. Cohen, Statistical power analysis for the behavioral sciences (1988), chapter 7, for w:
 the root of the chi-squared statistic by row. The statistic's distribution at a given w is the
-noncentral chi-squared one, with the noncentrality w^2 * rows.
+noncentral chi-squared one, with the noncentrality w^2 * rows. H. B. Mann and A. Wald, On the choice
+of the number of class intervals (Annals of Mathematical Statistics 13, 1942): the best number of
+cells for numbers grows with the rows.
 """
 
 import math
@@ -15,6 +17,7 @@ from sashiko.monitoring.checks import COHENS_W, Measurement
 
 ROWS_NEEDED = 100
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
+_FEW_ORDERED_CELLS, _FEW_ROWS = 3, 1000  # in a window of fewer rows
 _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
 
 
@@ -30,7 +33,7 @@ def measure_drift(
     """Measures how far a window's distribution is from the reference's.
 
     Cells with few rows are merged, by the rows of both together: neighbours where the cells are
-    `ordered`, else all rare ones.
+    `ordered`, into 5 parts, or 3 if the window has fewer than 1,000 rows; else all rare ones.
 
     Args:
         name: of the measurement.
@@ -85,7 +88,8 @@ def _merged_cells(both: Floats, *, ordered: bool) -> Ints:
     shares: Floats = both.sum(axis=0) / both.sum()
     least = both.sum(axis=1).min()
     if ordered:
-        return _merged_neighbours(shares, minimum=_LEAST_EXPECTED / least)
+        cells = _ORDERED_CELLS if both[1].sum() >= _FEW_ROWS else _FEW_ORDERED_CELLS
+        return _merged_neighbours(shares, cells=cells, minimum=_LEAST_EXPECTED / least)
     rare = shares * least < _LEAST_EXPECTED
     if rare.any() and shares[rare].sum() * least < _LEAST_EXPECTED and not rare.all():
         # All rare cells together are rare too: they join the smallest of the others.
@@ -95,12 +99,12 @@ def _merged_cells(both: Floats, *, ordered: bool) -> Ints:
     return merged
 
 
-def _merged_neighbours(shares: Floats, *, minimum: float) -> Ints:
+def _merged_neighbours(shares: Floats, *, cells: int, minimum: float) -> Ints:
     merged, number, mass = np.zeros(len(shares), dtype=np.int64), 0, 0.0
     for cell, share in enumerate(shares):
         merged[cell] = number
         mass += share
-        if mass >= 1 / _ORDERED_CELLS:
+        if mass >= 1 / cells:
             number, mass = number + 1, 0.0
     if mass < minimum:
         merged = np.minimum(merged, max(number - 1, 0))

@@ -87,12 +87,15 @@ def test_rare_values_are_merged_and_no_single_row_of_one_is_a_change() -> None:
     assert _measure(reference, [280, 214, *[1] * 6, *[0] * 34]).p_unchanged > 0.01
 
 
-def test_scores_are_compared_in_five_parts_of_equal_mass() -> None:
-    reference, window = np.full(100, 35), np.full(100, 5)
-    window[:50] += 3
-    window[50:] -= 3
-    # A part ends where a fifth of all 4,000 rows is reached: 43 and 37 rows in a cell of a half.
-    ends = [0, 19, 38, 58, 80, 100]
+# A part ends where its share of all rows is reached: 41 and 39 rows in a cell of a half, if the
+# window has 500 rows, 47 and 43 if it has 1,000.
+@pytest.mark.parametrize(
+    ("rows", "ends"), [(500, [0, 33, 67, 100]), (1000, [0, 20, 40, 60, 81, 100])]
+)
+def test_scores_are_compared_in_parts_of_equal_mass_in_few_of_few_rows(rows, ends) -> None:
+    reference, window = np.full(100, 35), np.full(100, rows // 100)
+    window[:50] += rows // 500
+    window[50:] -= rows // 500
     merged = [[counts[low:high].sum() for low, high in pairwise(ends)]
               for counts in (reference, window)]  # fmt: skip
     expected = stats.chi2_contingency(merged, correction=False).pvalue
