@@ -1,0 +1,174 @@
+"""The steps that see every row, on a lake of rows that a generator's are repeated into."""
+
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
+from sashiko.core.files import canonical_json, sha256_tree, write_bytes, write_json
+from sashiko.core.job_folders import Host
+from sashiko.core.parquet import write_batches
+from sashiko.data.ingest import ingest
+from sashiko.data.lake import generate
+from sashiko.data.splits import SPLITS
+from sashiko.pipeline.project import HOME
+from sashiko.settings.recipe import Recipe
+from sashiko.settings.sources import GeneratorSource
+from sashiko.steps.score import INPUTS as SCORED
+from sashiko.steps.score_parts import CANDIDATE, PartRecord, write_part, write_record
+from sashiko.steps.scored_splits import first_rows, load_split
+from verification.benchmarks.runs import run
+from verification.benchmarks.scale_bench import Bench, Use
+
+PATTERN_ROWS = 20_000  # of the generator, which are repeated with other keys and words
+_BATCH_ROWS = 100_000
+_MOST_EVALUATED = 1_000_000
+_STRIDE = 7_919  # a prime that divides no power of ten: a lake's rows are in no order
+
+
+def pattern_rows(recipe: Recipe, folder: Path) -> pa.Table:
+    """Returns rows of the recipe's generator, as the lake has them."""
+    source = next((item for item in recipe.data.sources if isinstance(item, GeneratorSource)), None)
+    if source is None:
+        sys.exit(f"error: recipes/{recipe.name}.yaml: data.sources has no generator")
+    raw, loaded = folder / "raw.parquet", folder / "pattern.parquet"
+    generate(raw, generator=source.generator, rows=PATTERN_ROWS, seed=source.seed, bias=True,
+             drift=True)  # fmt: skip
+    ingest(raw, load_contract(Path(recipe.contract)), loaded)
+    return pq.read_table(loaded)
+
+
+def many_rows(pattern: pa.Table, contract: Contract, *, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yields the pattern again and again, each row with a key and a word of its own."""
+    text = next(name for name in contract.text_columns if _is_text(pattern, name))
+    for start in range(0, rows, _BATCH_ROWS):
+        numbers = np.arange(start, min(start + _BATCH_ROWS, rows), dtype=np.int64)
+        table = pattern.take(pa.array(numbers % pattern.num_rows))
+        keys = pc.utf8_lpad(pa.array(numbers * _STRIDE % rows).cast(pa.string()), 10, "0")
+        words = pc.binary_join_element_wise(table[text], pa.chunked_array([keys]), " ")
+        keys = pc.binary_join_element_wise("C", keys, "")
+        for name, column in ((contract.key, keys), (text, words)):
+            table = table.set_column(table.column_names.index(name), name, column)
+        yield from table.combine_chunks().to_batches()
+
+
+def _is_text(table: pa.Table, name: str) -> bool:
+    return pa.types.is_string(table.schema.field(name).type) and (
+        pc.count_distinct(table[name]).as_py() > PATTERN_ROWS / 10
+    )
+
+
+def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict[str, Use]:
+    """Runs the steps on that many rows."""
+    contract = load_contract(Path(recipe.contract))
+    bench = Bench(root, recipe, contract)
+    table = root / "lake" / contract.table
+    write_batches(
+        table / "data.parquet",
+        many_rows(pattern, contract, rows=rows),
+        schema=pattern.schema.remove_metadata(),
+    )
+    lake = ("--lake-uri", f"duckdb://{table.parent}", "--as-of", sha256_tree(table))
+    governed = ("contract",)
+    bench.step("Snapshot", "sashiko.steps.snapshot", "--view", "training", *lake, config=governed)
+    bench.step("SnapshotFacets", "sashiko.steps.snapshot", "--view", "facets", *lake,
+               config=governed,
+               inputs={"training-manifest": bench.output("Snapshot", "manifest")})  # fmt: skip
+    bench.step("Validate", "sashiko.steps.validate", "--view", "training", config=governed,
+               inputs={name: bench.output("Snapshot", name)
+                       for name in ("data", "manifest")})  # fmt: skip
+    bench.step("Prepare", "sashiko.steps.prepare", config=("contract", "data", "text"),
+               inputs={"data": bench.output("Snapshot", "data")})  # fmt: skip
+    _bias(bench, "PreBias", "pre", bench.output("SnapshotFacets", "data"))
+    if rows > _MOST_EVALUATED:
+        return bench.uses
+    lay_out_evaluation(bench)
+    evaluated = {name: bench.output("Prepare", name) for name in (*SPLITS, "slices")}
+    others = ("artifact", "champion", "scores", "training-output")
+    bench.step("Evaluate", "sashiko.steps.evaluate",
+               config=("evaluate", "quality", "train", "reweighing", "data"),
+               inputs=evaluated | {name: root / name for name in others})  # fmt: skip
+    bench.step("BiasInput", "sashiko.steps.bias_input", config=governed,
+               inputs={"predictions": bench.output("Evaluate", "predictions"),
+                       "facets": bench.output("SnapshotFacets", "data")})  # fmt: skip
+    _bias(bench, "PostBias", "post", bench.output("BiasInput", "data"))
+    bench.step("JudgeBias", "sashiko.steps.judge_bias",
+               config=("contract", "bias", "reweighing", "evaluate"),
+               inputs={"pre-analysis": bench.output("PreBias"),
+                       "post-analysis": bench.output("PostBias"),
+                       "facets": bench.output("SnapshotFacets", "data"),
+                       "data": bench.output("BiasInput", "data"),
+                       "data-meta": bench.output("BiasInput", "meta")})  # fmt: skip
+    return bench.uses
+
+
+def _bias(bench: Bench, name: str, kind: str, data: Path) -> None:
+    config = analysis_config(bench.contract, kind="pre" if kind == "pre" else "post")
+    bench.step(name, "sashiko.steps.bias", inputs={"data": data},
+               files={"analysis_config.json": canonical_json(config)})  # fmt: skip
+
+
+def lay_out_evaluation(bench: Bench) -> None:
+    """Writes what Evaluate gets of Train, Compile, ResolveChampion and Score."""
+    root = bench.root
+    write_bytes(root / "artifact" / "model.tar.gz", b"")
+    write_json(root / "champion" / "champion.json", {"champion": None})
+    curve = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
+    files = {"metrics.jsonl": json.dumps(curve).encode()} | {
+        path.name: path.read_bytes() for path in bench.output("Prepare", "meta").iterdir()
+    }
+    (root / "training-output").mkdir()
+    with tarfile.open(root / "training-output" / "output.tar.gz", "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    folders = {name: bench.output("Prepare", name) for name in SPLITS}
+    splits = {name: load_split(folders[name]) for name in ("validation", "test")}
+    rows, host = first_rows(splits), Host(index=0, count=1)
+    label = np.concatenate([split.labels for split in splits.values()])
+    scores = np.clip(0.3 + 0.3 * label + np.random.default_rng(0).normal(0, 0.2, len(label)), 0, 1)
+    inputs = folders | {name: root / name for name in ("artifact", "champion")}
+    write_part(root / "scores", CANDIDATE, host, rows=rows, scores=scores)
+    write_record(
+        root / "scores",
+        PartRecord(
+            part=0, parts=1, champion=False, labels=("no", "yes"),
+            template=bench.recipe.text.template, missing=bench.recipe.text.missing,
+            inputs={name: sha256_tree(inputs[name]) for name in SCORED},
+        ),
+    )  # fmt: skip
+
+
+def score_rate(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> float:
+    """Returns the texts that one instance of Score does in a second, with its start-up left out."""
+    artifact = run(recipe.name, overrides=[], home=HOME).output("Compile", "artifact")
+    contract = load_contract(Path(recipe.contract))
+    column = next(name for name in contract.text_columns if _is_text(pattern, name))
+    seconds = []
+    for count in (rows // 2, rows):
+        bench = Bench(root / str(count), recipe, contract)
+        for name, part in (("validation", 1), ("test", count - 1)):
+            numbers = np.arange(part)
+            texts = pattern[column].take(pa.array(numbers % pattern.num_rows))
+            keys = [f"{name}{number:08}" for number in numbers]
+            words = pc.binary_join_element_wise(texts, pa.chunked_array([keys]), " ")
+            table = pa.table({"key": keys, "text": words, "label": numbers % 2})
+            write_batches(bench.root / name / "data.parquet", table.to_batches(),
+                          schema=table.schema)  # fmt: skip
+        write_json(bench.root / "champion" / "champion.json", {"champion": None})
+        inputs = {name: bench.root / name for name in ("validation", "test", "champion")}
+        bench.step("Score", "sashiko.steps.score", files={"none.json": b"{}"},
+                   inputs=inputs | {"artifact": artifact})  # fmt: skip
+        seconds.append(bench.uses["Score"].seconds)
+    return (rows - rows // 2) / (seconds[1] - seconds[0])
