@@ -16,7 +16,7 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY_MB = 128
+_MEMORY_MB = 96
 # Of several decisions of a key the first counts.
 _FIRST_DECISIONS = """
 CREATE TABLE first_decisions AS SELECT key, positive FROM decisions WHERE key IS NOT NULL

@@ -72,12 +72,17 @@ def judge_inputs(path: Path, contract: Contract) -> tuple[MonitorCheck, ...]:
     names, plain = captured_columns(path), count_plain(path)
     checks: list[MonitorCheck] = []
     with tempfile.TemporaryDirectory(prefix="sashiko-inputs-") as scratch:
-        typed = Path(scratch, "typed.parquet")
-        for column in contract.columns:
-            if column.name in names:
-                rows = _write_typed(path, column, contract.ingest, typed)
-                for item, breach in _breaches(_projected(contract, column), rows, typed):
-                    checks.append(_check(item, breach, plain=plain))
+        columns = [column for column in contract.columns if column.name in names]
+        files = [Path(scratch, f"{number}.parquet") for number in range(len(columns))]
+        # All columns before the first suite, as Great Expectations stays in memory with 200 MB.
+        rows = [
+            _write_typed(path, column, contract.ingest, file)
+            for column, file in zip(columns, files, strict=True)
+        ]
+        pa.default_memory_pool().release_unused()
+        for column, counts, file in zip(columns, rows, files, strict=True):
+            for item, breach in _breaches(_projected(contract, column), counts, file):
+                checks.append(_check(item, breach, plain=plain))
     return tuple(checks)
 
 
