@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from pathlib import Path
 
 import botocore.session
 import pytest
@@ -20,6 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if log := os.environ.get("COMMAND_LOG"):
+        from tests.command_log import log_commands
+
+        log_commands(Path(log).resolve())
     os.chdir(project_root())
     # moto replaces the session in every test; a loader that they share parses the models once.
     botocore.session.create_loader = cache(botocore.session.create_loader)

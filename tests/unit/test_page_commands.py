@@ -3,36 +3,16 @@
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from sashiko.cli import app
+from tests.pages import PAGES, ROOT, commands
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path
-    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"))
-    for path in path
-    if path.name not in {"CHANGELOG.md", "cli.md"}  # past releases; made from the help texts
-)
-_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`([^`\n]+)`")
-_COMMAND = re.compile(r"(?:^|&& |; |\$\()((?:\.venv/bin/)?(?:sashiko|make|python -m) [^&;|)]*)")
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\(?([A-Z]+)|^([A-Z]+) \??:?=", re.MULTILINE)
-
-
-def commands(text: str) -> Iterator[str]:
-    """Yields the commands of a page: whole lines of blocks, and what stands between backticks."""
-    blocks = [
-        line for block in _FENCE.findall(text) for line in block.replace("\\\n", "").split("\n")
-    ]
-    for line in (*blocks, *_INLINE.findall(_FENCE.sub("", text))):
-        for command in _COMMAND.findall(line.partition("  #")[0].strip()):
-            yield command.strip()
 
 
 def fault(command: str) -> str | None:

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import unquote
 
 import botocore.session
 from botocore.validate import ParamValidator
+
+from tests import loopback
+from tests.loopback import Answer, Request, error_answer
 
 # Error code -> HTTP status, by the API reference of Converse.
 STATUS: Mapping[str, int] = {
@@ -90,16 +92,15 @@ class Service:
         return [body["messages"][-1]["content"][0]["text"] for body in self.bodies]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: "_Server"
-    protocol_version = "HTTP/1.1"
+@contextmanager
+def serving(reply: Reply) -> Iterator[Service]:
+    """Serves on 127.0.0.1 until the block ends."""
+    service = Service(reply)
 
-    def do_POST(self) -> None:
-        service = self.server.service
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        _, _, rest = self.path.partition("/model/")
-        model, _, action = rest.rpartition("/")
-        assert action == "converse", self.path
+    def answer(request: Request) -> Answer | None:
+        body = json.loads(request.body)
+        model, _, action = request.path.removeprefix("/model/").rpartition("/")
+        assert action == "converse", request.path
         shape = operation().input_shape
         problems = ParamValidator().validate({"modelId": unquote(model), **body}, shape)
         with service.lock:
@@ -110,67 +111,36 @@ class _Handler(BaseHTTPRequestHandler):
             service.most_under_way = max(service.most_under_way, service.under_way)
         try:
             if problems.has_errors():
-                self._error("ValidationException", problems.generate_report())
-            else:
-                self._reply(service.reply(body["messages"][-1]["content"][0]["text"], number))
+                code = "ValidationException"
+                return error_answer(STATUS[code], code, problems.generate_report())
+            text = body["messages"][-1]["content"][0]["text"]
+            return _answer(service, service.reply(text, number))
         finally:
             with service.lock:
                 service.under_way -= 1
 
-    def _reply(self, reply: dict[str, Any] | str) -> None:
-        if isinstance(reply, dict):
-            problems = ParamValidator().validate(reply, operation().output_shape)
-            assert not problems.has_errors(), problems.generate_report()
-            self._send(200, json.dumps(reply).encode())
-        elif reply == "cut":
-            content = json.dumps(answered()).encode()
-            self._send(200, content[: len(content) // 2], length=len(content))
-            self.close_connection = True
-        elif reply == "timeout":
-            self.server.service.released.wait(20)
-            self.close_connection = True
-        elif reply == "lacking":
-            self._send(200, b"{}")
-        else:
-            self._error(reply, "of the test")
-
-    def _error(self, code: str, message: str) -> None:
-        content = json.dumps({"message": message}).encode()
-        self._send(STATUS[code], content, code=code)
-
-    def _send(self, status: int, content: bytes, *, code: str = "", length: int = 0) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(length or len(content)))
-        if code:
-            self.send_header("x-amzn-ErrorType", code)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    service: Service
-
-
-@contextmanager
-def serving(reply: Reply) -> Iterator[Service]:
-    """Serves on 127.0.0.1 until the block ends."""
-    service = Service(reply)
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.service = service
-        service.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with loopback.serving(answer) as url:
+        service.url = url
         try:
             yield service
         finally:
             service.released.set()
-            server.shutdown()
-            thread.join()
+
+
+def _answer(service: Service, reply: dict[str, Any] | str) -> Answer | None:
+    if isinstance(reply, dict):
+        problems = ParamValidator().validate(reply, operation().output_shape)
+        assert not problems.has_errors(), problems.generate_report()
+        return Answer(200, json.dumps(reply).encode())
+    if reply == "cut":
+        content = json.dumps(answered()).encode()
+        return Answer(200, content[: len(content) // 2], length=len(content))
+    if reply == "timeout":
+        service.released.wait(20)
+        return None
+    if reply == "lacking":
+        return Answer(200, b"{}")
+    return error_answer(STATUS[reply], reply, "of the test")
 
 
 def client(service: Service, *, read_timeout: float = 20) -> Any:

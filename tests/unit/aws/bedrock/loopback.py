@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.session import get_session
 from botocore.validate import validate_parameters
+
+from tests import loopback
+from tests.loopback import Answer, Request, error_answer
 
 _ACCOUNT = "arn:aws:bedrock:us-east-1:111122223333"
 _MODEL = get_session().get_service_model("bedrock")
@@ -201,50 +203,31 @@ _ROUTES = (
 def served(state: Bedrock) -> Iterator[str]:
     """Serves the state, and yields the endpoint's URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            place = urlsplit(self.path)
-            operation, request = _route(self.command, unquote(place.path))
-            request |= {key: values[0] for key, values in parse_qs(place.query).items()}
-            if size := int(self.headers.get("Content-Length") or 0):
-                request |= json.loads(self.rfile.read(size))
-            try:
-                status, answer, code = 200, state.answer(operation, request), ""
-            except RefusedError as error:
-                status, answer, code = error.status, {"message": str(error)}, error.code
-            if operation in state.lost:
-                state.lost.remove(operation)
-                self.close_connection = True
-                return  # the answer is lost: the connection ends without one
-            if operation in state.silent:
-                state.silent.remove(operation)
-                state.over.wait(20)  # the client's read timeout is shorter
-                self.close_connection = True
-                return
-            body = json.dumps(answer, default=lambda time: time.isoformat()).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            if code:
-                self.send_header("x-amzn-ErrorType", code)
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request: Request) -> Answer | None:
+        place = urlsplit(request.path)
+        operation, given = _route(request.method, unquote(place.path))
+        given |= {key: values[0] for key, values in parse_qs(place.query).items()}
+        if request.body:
+            given |= json.loads(request.body)
+        try:
+            content = json.dumps(state.answer(operation, given), default=lambda at: at.isoformat())
+            answered = Answer(200, content.encode())
+        except RefusedError as error:
+            answered = error_answer(error.status, error.code, str(error))
+        if operation in state.lost:
+            state.lost.remove(operation)
+            return None
+        if operation in state.silent:
+            state.silent.remove(operation)
+            state.over.wait(20)  # the client's read timeout is shorter
+            return None
+        return answered
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        state.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with loopback.serving(answer) as url:
+        try:
+            yield url
+        finally:
+            state.over.set()
 
 
 def _route(method: str, path: str) -> tuple[str, dict[str, Any]]:

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
 from botocore.session import get_session
 from botocore.validate import validate_parameters
+
+from tests import loopback
+from tests.loopback import Answer, Request, error_answer
 
 _MODEL = get_session().get_service_model("bedrock-runtime")
 _INVOKE = re.compile(r"/model/(?P<modelId>.+)/invoke")
@@ -90,60 +92,39 @@ def _usage() -> Any:
 def serving(state: Runtime) -> Iterator[str]:
     """Serves the state on 127.0.0.1, and yields the endpoint's URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            operation, request = self._request(body)
-            validate_parameters(request, _MODEL.operation_model(operation).input_shape)
-            with state.lock:
-                state.requests.append((operation, request))
-                fault = state.faults.pop(0) if state.faults else ""
-            if fault == "silent":
-                state.over.wait(20)
-                self.close_connection = True
-                return
-            if fault in STATUS:
-                self._send(STATUS[fault], json.dumps({"message": "of the test"}).encode(), fault)
-                return
-            answer = state.invoke(request) if operation == "InvokeModel" else state.apply(request)
-            content = json.dumps(answer).encode()
-            self._send(200, content[: len(content) // 2] if fault == "cut" else content, "")
+    def answer(request: Request) -> Answer | None:
+        operation, given = _operation(request)
+        validate_parameters(given, _MODEL.operation_model(operation).input_shape)
+        with state.lock:
+            state.requests.append((operation, given))
+            fault = state.faults.pop(0) if state.faults else ""
+        if fault == "silent":
+            state.over.wait(20)
+            return None
+        if fault in STATUS:
+            return error_answer(STATUS[fault], fault, "of the test")
+        answered = state.invoke(given) if operation == "InvokeModel" else state.apply(given)
+        content = json.dumps(answered).encode()
+        return Answer(200, content[: len(content) // 2] if fault == "cut" else content)
 
-        def _request(self, body: bytes) -> tuple[str, dict[str, Any]]:
-            path = unquote(self.path)
-            if match := _INVOKE.fullmatch(path):
-                members = _MODEL.operation_model("InvokeModel").input_shape.members
-                headers = {
-                    name: self.headers[shape.serialization["name"]]
-                    for name, shape in members.items()
-                    if shape.serialization.get("location") == "header"
-                    and shape.serialization["name"] in self.headers
-                }
-                return "InvokeModel", {**match.groupdict(), **headers, "body": body}
-            match = _APPLY.fullmatch(path)
-            assert match, path
-            return "ApplyGuardrail", {**match.groupdict(), **json.loads(body)}
+    with loopback.serving(answer) as url:
+        try:
+            yield url
+        finally:
+            state.over.set()
 
-        def _send(self, status: int, content: bytes, code: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            if code:
-                self.send_header("x-amzn-ErrorType", code)
-            self.end_headers()
-            self.wfile.write(content)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        state.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def _operation(request: Request) -> tuple[str, dict[str, Any]]:
+    path = unquote(request.path)
+    if match := _INVOKE.fullmatch(path):
+        members = _MODEL.operation_model("InvokeModel").input_shape.members
+        headers = {
+            name: request.headers[shape.serialization["name"]]
+            for name, shape in members.items()
+            if shape.serialization.get("location") == "header"
+            and shape.serialization["name"] in request.headers
+        }
+        return "InvokeModel", {**match.groupdict(), **headers, "body": request.body}
+    match = _APPLY.fullmatch(path)
+    assert match, path
+    return "ApplyGuardrail", {**match.groupdict(), **json.loads(request.body)}

@@ -1,0 +1,26 @@
+"""The commands that the pages show."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"))
+    for path in path
+    if path.name not in {"CHANGELOG.md", "cli.md"}  # past releases; made from the help texts
+)
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_COMMAND = re.compile(r"(?:^|&& |; |\$\()((?:\.venv/bin/)?(?:sashiko|make|python -m) [^&;|)]*)")
+
+
+def commands(text: str) -> Iterator[str]:
+    """Yields the commands of a page: whole lines of blocks, and what stands between backticks."""
+    blocks = [
+        line for block in _FENCE.findall(text) for line in block.replace("\\\n", "").split("\n")
+    ]
+    for line in (*blocks, *_INLINE.findall(_FENCE.sub("", text))):
+        for command in _COMMAND.findall(line.partition("  #")[0].strip()):
+            yield command.strip()
