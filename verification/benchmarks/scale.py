@@ -46,11 +46,11 @@ def main() -> None:
     uses = {}
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         pattern = pattern_rows(recipe, Path(folder))
+        rate = score_rate(recipe, pattern, rows=options.scored, root=Path(folder) / "score")
         for rows in sizes:
             print(f"{rows:,} rows ...", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=folder) as root:
                 uses[rows] = measure(recipe, pattern, rows=rows, root=Path(root))
-        rate = score_rate(recipe, pattern, rows=options.scored, root=Path(folder) / "score")
     settings = load_settings(options.env)
     prices = validate(Prices, read_yaml(PRICE_FILE), source=str(PRICE_FILE))
     named = ", ".join(f"{rows:,}" for rows in sizes)

@@ -77,7 +77,7 @@ class Bench:
         for file, content in channel.items():
             write_bytes(root / "processing" / "input" / "config" / file, content)
         for key, folder in (inputs or {}).items():
-            (root / "processing" / "input" / key).symlink_to(folder)
+            (root / "processing" / "input" / key).symlink_to(folder.resolve())
         write_json(
             root / "config" / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]}
         )
