@@ -1,10 +1,13 @@
 """Compares a candidate with other models: the threshold, the baselines, metrics and leads."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.own import OwnMetrics
-from sashiko.evaluation.metrics.quality import choose_threshold, difference, evaluate_scores
+from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
+from sashiko.evaluation.metrics.resampled import Resampled, resample
 from sashiko.evaluation.record import Decision, Estimates
 from sashiko.settings.quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import (
@@ -68,18 +71,25 @@ def _linear(
     return ModelScores(on_test, decision.threshold)
 
 
-def model_metrics(
-    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
-) -> Estimates:
-    """Computes a model's metrics with their intervals."""
-    return evaluate_scores(
+def resample_models(
+    section: EvaluateSection, labels: Ints, models: Mapping[str, ModelScores], own: OwnMetrics
+) -> dict[str, Resampled]:
+    """Evaluates models on the same resamples of the rows, for their metrics and leads."""
+    resampled = resample(
         labels,
-        model.scores,
-        threshold=model.threshold,
+        list(models.values()),
         replicates=section.bootstrap_replicates,
         seed=section.seed,
         own=own,
     )
+    return dict(zip(models, resampled, strict=True))
+
+
+def model_metrics(
+    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
+) -> Estimates:
+    """Computes a model's metrics with their intervals."""
+    return resample_models(section, labels, {"model": model}, own)["model"].estimates()
 
 
 def model_lead(
@@ -90,13 +100,5 @@ def model_lead(
     own: OwnMetrics,
 ) -> Estimates:
     """Computes a model's lead over another one, by the same resamples of the rows."""
-    return difference(
-        labels,
-        candidate.scores,
-        other.scores,
-        threshold=candidate.threshold,
-        other_threshold=other.threshold,
-        replicates=section.bootstrap_replicates,
-        seed=section.seed,
-        own=own,
-    )
+    models = resample_models(section, labels, {"candidate": candidate, "other": other}, own)
+    return models["candidate"].lead(models["other"], own)

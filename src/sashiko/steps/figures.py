@@ -21,13 +21,14 @@ from sashiko.evaluation.record import (
 )
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
-from sashiko.steps.comparators import model_lead, model_metrics
+from sashiko.steps.comparators import model_metrics, resample_models
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
 from sashiko.steps.slicing import Slice, slice_figures
 from sashiko.steps.train_output import TrainOutput
 
+_CANDIDATE = "candidate"
 _CALIBRATION = ("expected_calibration_error", "brier_score")
 
 
@@ -51,11 +52,12 @@ def evaluate(
     Candidate and others, the baselines and the champion, have scored the test split.
     """
     test, validation = splits["test"], splits["validation"]
-    on_test = model_metrics(section, test.labels, candidate, own)
+    models = resample_models(section, test.labels, {_CANDIDATE: candidate, **others}, own)
+    on_test = models[_CANDIDATE].estimates()
     # A lead over a model without the candidate's mitigation would include the mitigation's cost.
     leads = {
-        name: model_lead(section, test.labels, candidate, other, own)
-        for name, other in others.items()
+        name: models[_CANDIDATE].lead(models[name], own)
+        for name in others
         if name != LINEAR_UNMITIGATED
     }
     dates = train_output.dates
@@ -73,9 +75,7 @@ def evaluate(
         validation=model_metrics(
             section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
         ),
-        others={
-            name: model_metrics(section, test.labels, other, own) for name, other in others.items()
-        },
+        others={name: models[name].estimates() for name in others},
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
         minimum_effect=section.minimum_effect,

@@ -8,7 +8,7 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints, ModelScores
 from sashiko.evaluation.record import Estimates, SeenTextFigures
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
-from sashiko.steps.comparators import model_lead, model_metrics
+from sashiko.steps.comparators import resample_models
 
 
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
@@ -45,13 +45,12 @@ def _figures(
     selected = labels[rows]
     figures: dict[str, Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
     if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
-        ours, theirs = (
-            ModelScores(model.scores[rows], model.threshold) for model in (candidate, linear)
-        )
-        figures = {
-            "candidate": model_metrics(section, selected, ours, {}),
-            "linear": model_metrics(section, selected, theirs, {}),
-            "lead": model_lead(section, selected, ours, theirs, {}),
+        parts = {
+            name: ModelScores(model.scores[rows], model.threshold)
+            for name, model in {"candidate": candidate, "linear": linear}.items()
         }
+        models = resample_models(section, selected, parts, {})
+        figures = {name: model.estimates() for name, model in models.items()}
+        figures["lead"] = models["candidate"].lead(models["linear"])
     positives = int(selected.sum())
     return SeenTextFigures(seen=seen, rows=len(selected), positives=positives, **figures)

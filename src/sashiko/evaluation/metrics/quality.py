@@ -7,27 +7,22 @@ Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of sh
 is predicted positive if its score >= the threshold.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.own import OwnMetrics, own_statistics
-from sashiko.evaluation.metrics.scored import Scored, threshold_metrics
-from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
+from sashiko.evaluation.metrics.resampled import resample, resample_statistics
+from sashiko.evaluation.metrics.scored import threshold_metrics
+from sashiko.evaluation.metrics.uncertainty import Estimate
 
 METRICS = (
     "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error",
 )  # fmt: skip
-LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
-# Biased upwards by chance; resampling adds the same bias again.
-_BIASED = "expected_calibration_error"
-
 _NONE: OwnMetrics = MappingProxyType({})
-_Statistics = Callable[[Floats], dict[str, Floats]]
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
@@ -90,9 +85,10 @@ def evaluate_scores(
         Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
         labels are equal.
     """
-    statistics = _statistics(labels, scores, threshold=threshold, own=own)
-    estimates = _estimates(statistics, rows=len(labels), replicates=replicates, seed=seed)
-    return estimates | {_BIASED: _clip_interval(estimates[_BIASED])}
+    (resampled,) = resample(
+        labels, [ModelScores(scores, threshold)], replicates=replicates, seed=seed, own=own
+    )
+    return resampled.estimates()
 
 
 def difference(
@@ -125,10 +121,9 @@ def difference(
         Metric name -> estimate of the lead. Above 0, `scores` is better: the sign is inverted for
         metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
     """
-    ours = _statistics(labels, scores, threshold=threshold, own=own)
-    theirs = _statistics(labels, other, threshold=other_threshold, own=own)
-    leads = _leads(ours, theirs, own)
-    return _estimates(leads, rows=len(labels), replicates=replicates, seed=seed)
+    models = [ModelScores(scores, threshold), ModelScores(other, other_threshold)]
+    ours, theirs = resample(labels, models, replicates=replicates, seed=seed, own=own)
+    return ours.lead(theirs, own)
 
 
 def own_estimates(
@@ -146,10 +141,12 @@ def own_estimates(
 
     See `difference` for the arguments.
     """
-    ours = own_statistics(own, labels, scores, threshold=threshold)
-    theirs = own_statistics(own, labels, other, threshold=other_threshold)
-    sampling = {"rows": len(labels), "replicates": replicates, "seed": seed}
-    return _estimates(ours, **sampling), _estimates(_leads(ours, theirs, own), **sampling)
+    models = [
+        own_statistics(own, labels, scores, threshold=threshold),
+        own_statistics(own, labels, other, threshold=other_threshold),
+    ]
+    ours, theirs = resample_statistics(models, rows=len(labels), replicates=replicates, seed=seed)
+    return ours.estimates(), ours.lead(theirs, own)
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
@@ -163,49 +160,6 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
     quality = threshold_metrics(*_confusion_at(labels, scores, candidates))[metric]
     best = candidates[quality >= np.nanmax(quality) - 1e-12]
     return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
-
-
-def _statistics(labels: Ints, scores: Floats, *, threshold: float, own: OwnMetrics) -> _Statistics:
-    scored = Scored.of(labels, scores, threshold=threshold)
-    own_values = own_statistics(own, labels, scores, threshold=threshold)
-    return lambda weights: scored.metrics(weights) | own_values(weights)
-
-
-def _leads(ours: _Statistics, theirs: _Statistics, own: OwnMetrics) -> _Statistics:
-    lower = LOWER_IS_BETTER | {name for name, metric in own.items() if not metric.higher_is_better}
-
-    def leads(weights: Floats) -> dict[str, Floats]:
-        our_values, their_values = ours(weights), theirs(weights)
-        return {
-            name: their_values[name] - our_values[name]
-            if name in lower
-            else our_values[name] - their_values[name]
-            for name in our_values
-        }
-
-    return leads
-
-
-def _estimates(
-    statistics: _Statistics, *, rows: int, replicates: int, seed: int
-) -> dict[str, Estimate]:
-    """Evaluates statistics of weighted rows on the original rows and on bootstrap resamples."""
-    values = statistics(np.ones((1, rows)))
-    blocks = [
-        statistics(weights) for weights in resampled_weights(rows, replicates=replicates, seed=seed)
-    ]
-    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
-    if _BIASED in drawn:
-        drawn[_BIASED] = 2 * values[_BIASED][0] - drawn[_BIASED]
-    return {name: estimate(values[name][0], drawn[name]) for name in values}
-
-
-def _clip_interval(mirrored: Estimate) -> Estimate:
-    """Clips a mirrored interval at 0, and extends it to its value."""
-    if mirrored.value is None or mirrored.low is None or mirrored.high is None:
-        return mirrored
-    high = max(mirrored.high, mirrored.value)
-    return replace(mirrored, low=max(mirrored.low, 0.0), high=high)
 
 
 def _confusion_at(labels: Ints, scores: Floats, thresholds: Floats) -> tuple[Floats, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
-from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER
+from sashiko.evaluation.metrics.resampled import LOWER_IS_BETTER
 from sashiko.evaluation.metrics.scored import Scored
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 

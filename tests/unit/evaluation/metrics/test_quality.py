@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import (
     METRICS,
     choose_threshold,
@@ -11,6 +12,7 @@ from sashiko.evaluation.metrics.quality import (
     difference,
     evaluate_scores,
 )
+from sashiko.evaluation.metrics.resampled import resample
 
 
 def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):
@@ -89,6 +91,21 @@ def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:
     assert lead["auc"].high - lead["auc"].low < 0.7 * unpaired
     assert lead["expected_calibration_error"].value == pytest.approx(
         two["expected_calibration_error"].value - one["expected_calibration_error"].value
+    )
+
+
+def test_models_evaluated_together_have_the_figures_that_they_have_alone() -> None:
+    labels, scores = scored_rows(8)
+    constant = np.full(len(labels), 0.4)
+    models = [ModelScores(scores, 0.5), ModelScores(scores**2, 0.3), ModelScores(constant, 0.5)]
+    sampling = {"replicates": 100, "seed": 2}
+    together = resample(labels, models, **sampling)
+    for model, resampled in zip(models, together, strict=True):
+        alone = evaluate_scores(labels, model.scores, threshold=model.threshold, **sampling)
+        assert resampled.estimates() == alone
+        assert resampled.lead(resampled)["brier_score"].text == "0.000 [0.000, 0.000]"
+    assert together[0].lead(together[2]) == difference(
+        labels, scores, constant, threshold=0.5, other_threshold=0.5, **sampling
     )
 
 
