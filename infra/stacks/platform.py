@@ -10,8 +10,7 @@ from sashiko_cdk.platform.image_repositories import ImageRepositories
 from sashiko_cdk.platform.job_logs import JobLogs
 from sashiko_cdk.platform.model_registry import ModelRegistry
 from sashiko_cdk.platform.platform_key import PlatformKey
-from sashiko_cdk.platform.promotion import share_signatures
-from sashiko_cdk.platform.signing_key import SigningKey
+from sashiko_cdk.platform.signing_keys import SigningKeys
 from sashiko_cdk.platform.spending import Spending
 from sashiko_cdk.platform.tracking_app import TrackingApp
 from sashiko_cdk.stack import EnvironmentStack
@@ -50,8 +49,7 @@ class Platform(EnvironmentStack):
         )
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         self.tracking_arn = TrackingApp(self, "Tracking", settings=settings).app.attr_arn
-        signing = SigningKey(self, "Signing", settings=settings, removal_policy=keep)
-        share_signatures(signing.key, settings=settings)
+        SigningKeys(self, "Signing", settings=settings, removal_policy=keep)
         spending = Spending(self, "Spending", settings=settings, key=key)
         AlertAccess(self, "Alerts", settings=settings, topic=spending.topic, key=key)
         topic = spending.topic.topic_arn

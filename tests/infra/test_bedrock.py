@@ -139,8 +139,9 @@ def test_who_imports_verifies_signatures_and_hands_bedrock_its_own_role_alone(
         "StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}
     }
     (verifying,) = allowing(stack, IMPORTED_BY, "kms:Verify")
-    conditions = verifying["Condition"]["StringEquals"]
-    assert conditions["kms:RequestAlias"] == "alias/sashiko-dev-signing"
+    conditions = verifying["Condition"]["StringLike"]
+    alias = "alias/sashiko-dev-signing"
+    assert conditions["kms:RequestAlias"] == [alias, f"{alias}-*"]
     writes = allowing(stack, IMPORTED_BY, "s3:PutObject")
     assert [item["Resource"].rpartition("-us-east-1/")[2] for item in writes] == ["bedrock/*"]
     (deleting,) = allowing(stack, IMPORTED_BY, "bedrock:DeleteImportedModel")
@@ -194,6 +195,7 @@ def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere
     assert not rows & readable("dev")
     stack = templates_of("serving")["Bedrock"]
     (verifying,) = allowing(stack, "data-scientist", "kms:Verify")
-    conditions = verifying["Condition"]["StringEquals"]
-    assert conditions["kms:RequestAlias"] == "alias/sashiko-dev-signing"
+    conditions = verifying["Condition"]["StringLike"]
+    alias = "alias/sashiko-dev-signing"
+    assert conditions["kms:RequestAlias"] == [alias, f"{alias}-*"]
     assert not allowing(stack, "data-scientist", "bedrock:DeleteImportedModel")

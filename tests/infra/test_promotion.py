@@ -175,6 +175,15 @@ def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_appr
     assert prod.object_paths(promoter, "s3:GetObject", bucket) == ()
 
 
+@pytest.mark.control("AC-6")
+def test_an_earlier_key_is_verified_with_by_its_own_alias(prod: Environment) -> None:
+    """What dev's key was called before it was replaced, and what begins as that does."""
+    promoter = _role(prod, "promoter")
+    for alias, allowed in (("signing-1", True), ("signing", True), ("signings", False)):
+        context = DIGEST | {"kms:requestalias": f"alias/sashiko-dev-{alias}"}
+        assert promoter.may("kms:Verify", KEY, context) == allowed, alias
+
+
 def _signers(variant: str) -> set[str]:
     (deny,) = (
         item

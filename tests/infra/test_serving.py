@@ -62,7 +62,7 @@ def test_a_change_is_another_check_which_a_rollback_does_not_ask(serving):
 def test_the_check_knows_what_serves(serving):
     check = _only(serving("serving_prod"), CHECK)
     assert check["ModelPackageGroup"] == "sashiko-prod-complaint-triage"
-    assert check["SigningKey"] == "alias/sashiko-prod-signing"
+    assert check["SigningKeys"] == "alias/sashiko-prod-signing"
     assert check["Image"].startswith("444455556666.dkr.ecr.us-east-1.amazonaws.com/sashiko-prod/")
     gates = {"data-quality", "data-quality-facets", "model-quality", "bias", "device"}
     assert set(check["Gates"].split(",")) >= gates

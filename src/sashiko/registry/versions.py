@@ -16,6 +16,8 @@ ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 ARTIFACT_FILE = "model.tar.gz"
 # How a version compared with the champion when it was made; a `Standing`.
 STANDING_TAG = "standing.champion"
+# ARN of the key that signed a version, where the registry's versions are signed.
+SIGNED_BY_TAG = "signed_by"
 # S3 URIs of what a version's captured requests are compared with; the last only if bias is judged.
 MONITORING_TAGS = ("reference_uri", "test_uri", "bias_rows_uri")
 _ARTIFACT = "artifact_sha256"
@@ -109,8 +111,13 @@ def figure_text(value: float | None) -> str:
 def already_registered(
     versions: Iterable[ModelVersion], tags: Mapping[str, str]
 ) -> ModelVersion | None:
-    """Finds the version of this run, or of the same artifact, data and gate outcomes."""
+    """Finds the version of this run, or of the same artifact, data and gate outcomes.
+
+    A version that another key has signed is another one: its key may be distrusted.
+    """
     for version in versions:
+        if version.tags.get(SIGNED_BY_TAG) != tags.get(SIGNED_BY_TAG):
+            continue
         same_run = version.tags.get(_EXECUTION) == tags[_EXECUTION]
         same_model = all(version.tags.get(key) == tags[key] for key in _SAME)
         if same_run or (same_model and _outcomes(version.tags) == _outcomes(tags)):

@@ -33,7 +33,14 @@ _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
 # The longest bucket name, `<project>-<environment>-snapshots-<account>-ap-southeast-1`, has 39
 # characters more, and S3 allows 63 (S3 User Guide, "General purpose bucket naming rules").
 _LONGEST_PREFIX = 24
+_MOST_KEYS = 20
 Tier = Literal["local", "dev", "prod"]
+
+
+def _check_rising(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(set(numbers)) != list(numbers):
+        raise ValueError("write the numbers in rising order, each once: the last one's key signs")
+    return numbers
 
 
 def _check_project_name(project: str) -> str:
@@ -78,6 +85,8 @@ class Settings(Frozen):
         triggers: automatic starts.
         serving: the endpoint.
         bedrock: what approved causal LMs need on Amazon Bedrock.
+        signing_keys: numbers of the keys whose signatures of versions count, rising; the last one
+            signs. A higher number makes a new key, and a missing one is distrusted.
         promotion: source and target of promoted versions.
         device_check: how the pipeline checks a model on the instances of `serving` before
             registration: a temporary `endpoint`; a batch `transform`, which pins no driver and
@@ -110,6 +119,12 @@ class Settings(Frozen):
     triggers: TriggersSection
     serving: ServingSection
     bedrock: BedrockSection
+    signing_keys: Annotated[
+        # A year's number would make, and be billed for, that many keys.
+        tuple[Annotated[int, Field(ge=1, le=_MOST_KEYS)], ...],
+        Field(min_length=1),
+        AfterValidator(_check_rising),
+    ]
     promotion: PromotionSection
     device_check: DeviceCheck
     package_index: PackageIndex | None

@@ -5,17 +5,11 @@ from typing import Final
 
 from constructs import Construct
 
-from sashiko.aws.resources.names import (
-    IMPORTS,
-    MODELS,
-    arn,
-    bucket_name,
-    key_alias,
-)
+from sashiko.aws.resources.names import IMPORTS, MODELS, arn, bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.platform.signing_key import DIGESTS
+from sashiko_cdk.platform.signature_conditions import by_alias
 
 __all__ = ["ModelAccess"]
 
@@ -194,10 +188,8 @@ def _verifying(settings: Settings) -> Allowed:
     return allow(
         ["kms:Verify"],
         [arn(settings, "kms", "key/*")],
-        conditions={
-            "StringEquals": {**DIGESTS, "kms:RequestAlias": key_alias(settings, "signing")}
-        },
-        why="KMS makes up a key's id; the condition names its alias.",
+        conditions=by_alias(settings),
+        why="KMS makes up a key's id; the condition names its aliases.",
     )
 
 

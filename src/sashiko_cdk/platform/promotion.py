@@ -13,7 +13,6 @@ from sashiko.aws.resources.names import (
     MODELS,
     arn,
     bucket_name,
-    key_alias,
     model_package_group_name,
     neighbour,
     prefix,
@@ -21,10 +20,8 @@ from sashiko.aws.resources.names import (
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.platform.signing_key import DIGESTS
+from sashiko_cdk.platform.signature_conditions import by_alias
 from sashiko_cdk.security_rules.acknowledge import acknowledge
-
-__all__ = ["share_signatures"]
 
 _GROUPS = "Groups and their versions are named when they are made; all begin with the prefix."
 
@@ -58,7 +55,7 @@ def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) ->
 
 
 def share_signatures(key: kms.Key, *, settings: Settings) -> None:
-    """Lets the target's promoter verify what the signing key has signed."""
+    """Lets the target's promoter verify what a signing key has signed."""
     promoter = _promoter_of_target(settings)
     if promoter is not None:
         key.add_to_resource_policy(
@@ -67,7 +64,7 @@ def share_signatures(key: kms.Key, *, settings: Settings) -> None:
                 principals=[promoter],
                 actions=["kms:Verify"],
                 resources=["*"],
-                conditions=_verifying(settings),
+                conditions=by_alias(settings),
             )
         )
 
@@ -125,8 +122,8 @@ def reading_models(source: Settings) -> list[Allowed]:
         allow(
             ["kms:Verify"],
             keys,
-            conditions=_verifying(source),
-            why=f"{another}names its alias.",
+            conditions=by_alias(source),
+            why=f"{another}names its aliases.",
         ),
     ]
 
@@ -153,7 +150,3 @@ def _via_s3(source: Settings) -> dict[str, Any]:
             "kms:ViaService": f"s3.{source.region}.amazonaws.com",
         }
     }
-
-
-def _verifying(source: Settings) -> dict[str, Any]:
-    return {"StringEquals": {**DIGESTS, "kms:RequestAlias": key_alias(source, "signing")}}

@@ -8,7 +8,13 @@ from typing import Any, get_args
 
 import pytest
 
-from sashiko.aws.resources.names import Bucket, Role, bucket_name, role_name
+from sashiko.aws.resources.names import (
+    Bucket,
+    Role,
+    bucket_name,
+    role_name,
+    trusted_signing_aliases,
+)
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.settings.environment import (
@@ -136,3 +142,36 @@ def test_a_spot_job_may_not_have_to_end_before_its_run() -> None:
         InputError, match=r"jobs\.training`: `spot\.max_wait` \(10800s\) is shorter"
     ):
         _with_spot("3h")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ("[]", "at least 1"),
+        ("[2, 1]", "rising order, each once: the last one's key signs"),
+        ("[1, 1]", "rising order, each once"),
+        ("[0]", "greater than or equal to 1"),
+        ("[2027]", "less than or equal to 20"),
+    ],
+)
+def test_signing_keys_are_few_numbers_that_rise(tmp_path: Path, numbers: str, message: str) -> None:
+    folder = _folder(tmp_path, dev=f"tier: dev\nsigning_keys: {numbers}")
+    with pytest.raises(InputError, match=rf"dev\.yaml: key `signing_keys.*{message}"):
+        load_settings("dev", folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "aliases"),
+    [
+        ((1,), ["signing"]),
+        ((1, 2), ["signing", "signing-1"]),
+        ((2, 3, 5), ["signing", "signing-3", "signing-2"]),
+        ((5,), ["signing"]),
+    ],
+)
+def test_a_signature_is_tried_with_the_newest_key_first(
+    numbers: tuple[int, ...], aliases: list[str]
+) -> None:
+    settings = load_settings("dev").model_copy(update={"signing_keys": numbers})
+    own = f"alias/{settings.project}-dev-"
+    assert [name.removeprefix(own) for name in trusted_signing_aliases(settings)] == aliases

@@ -7,7 +7,7 @@ from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.functions.preflight.scans import AcceptedFinding, ScanRule
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec, served_package
 from sashiko.aws.resources.images.job_images import job_images
-from sashiko.aws.resources.names import MODELS, bucket_name, key_alias
+from sashiko.aws.resources.names import MODELS, bucket_name, trusted_signing_aliases
 from sashiko.errors import InputError
 from sashiko.settings.accepted import read_accepted
 from sashiko.settings.environment import Settings, file_of
@@ -39,7 +39,7 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         model_package_arn=arn,
         model_package_group=endpoint_name(settings, recipe),
         models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
-        signing_key=key_alias(settings, "signing"),
+        signing_keys=",".join(trusted_signing_aliases(settings)),
         image=spec.image.uri,
         target=spec.target,
         instance_type=spec.instance_type,

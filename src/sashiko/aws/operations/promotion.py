@@ -26,8 +26,8 @@ from sashiko.aws.resources.names import (
     arn,
     bucket_name,
     key_alias,
-    key_alias_arn,
     role_name,
+    trusted_signing_aliases,
 )
 from sashiko.contract.manifest import read_manifest
 from sashiko.core.aws_calls import Clients
@@ -80,7 +80,9 @@ class Route:
             target,
             model_package_group=source.model_package_group,
             models_uri=source.models_uri,
-            signing_key=key_alias_arn(self.source, "signing"),
+            signing_keys=",".join(
+                arn(self.source, "kms", alias) for alias in trusted_signing_aliases(self.source)
+            ),
             image=source.image,
         )
 

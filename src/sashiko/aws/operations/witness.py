@@ -8,7 +8,7 @@ from sashiko.aws.functions.preflight.signed_files import signer
 from sashiko.aws.resources.account import Account, DeniedError
 from sashiko.aws.resources.images.job_images import image_builds
 from sashiko.aws.resources.images.own_images import NO_REPOSITORY, image_request
-from sashiko.aws.resources.names import key_alias
+from sashiko.aws.resources.names import trusted_signing_aliases
 from sashiko.registry.versions import ModelVersion
 from sashiko.report.provenance.chain import Link
 from sashiko.report.provenance.witness import LocalWitness
@@ -27,10 +27,10 @@ class AccountWitness(LocalWitness):
         """Makes no call."""
         super().__init__(settings, recipe, home=home, version=version)
         self._account = Account(settings)
-        self._key = key_alias(settings, "signing")
+        self._keys = trusted_signing_aliases(settings)
 
     def signature(self, digest: bytes, signature: bytes, /) -> Link:
-        """Verifies a signature with the environment's key.
+        """Verifies a signature with the environment's keys.
 
         Raises:
             InputError: if KMS does not answer.
@@ -38,11 +38,13 @@ class AccountWitness(LocalWitness):
         try:
             with self._account.translate_errors("kms:verify"):
                 kms = self._account.client("kms")
-                key = signer(kms, digest, signature, signing_key=self._key)
+                key = signer(kms, digest, signature, keys=self._keys)
         except DeniedError as error:
             return Link("provenance", _HERE, f"it is signed; {error}")
         if key is None:
-            return Link("provenance", "broken", f"its signature is not of {self._key}")
+            return Link(
+                "provenance", "broken", f"its signature is not of {' or '.join(self._keys)}"
+            )
         return Link("provenance", "verified", f"signed by {key}")
 
     def image(self, image: Resource) -> Link:

@@ -143,6 +143,18 @@ def key_alias_arn(settings: Settings, domain: KeyDomain) -> str:
     return arn(settings, "kms", key_alias(settings, domain))
 
 
+def earlier_signing_alias(settings: Settings, number: int) -> str:
+    """Names a signing key that another one has replaced; the one that signs has its domain's."""
+    return f"{key_alias(settings, 'signing')}-{number}"
+
+
+def trusted_signing_aliases(settings: Settings) -> tuple[str, ...]:
+    """Names the keys whose signatures count: first the one that signs, then the next older one."""
+    *earlier, _ = settings.signing_keys
+    aliases = (earlier_signing_alias(settings, number) for number in reversed(earlier))
+    return (key_alias(settings, "signing"), *aliases)
+
+
 def database_name(settings: Settings) -> str:
     """Names the Glue database of the curated tables; Athena allows no hyphen without quotes."""
     return prefix(settings).replace("-", "_")

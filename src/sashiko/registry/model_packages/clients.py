@@ -7,7 +7,8 @@ from sashiko.core import aws_calls as calls
 _ADVICE: calls.Advice = (
     (
         ("kms:Sign",),
-        "allow this role kms:Sign on the signing key of the Platform stack",
+        "allow this role kms:Sign on the signing key of the Platform stack, or run the step again "
+        "if that key was replaced a moment ago",
     ),
     (
         ("NotFoundException: Alias", "NotFoundException: Key"),

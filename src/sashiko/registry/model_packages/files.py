@@ -75,6 +75,16 @@ def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
                 )
 
 
+def signing_key_arn(clients: Clients, alias: str) -> str:
+    """Returns the ARN of the key that an alias names now: one key signs all of a version.
+
+    Raises:
+        InputError: if there is no such key, or KMS does not answer.
+    """
+    with translate_errors(f"find the signing key {alias}"):
+        return str(clients.kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
+
+
 def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
     answer = _sign(clients, files.manifest_sha256, of="manifest", key=key)
     return canonical_json(

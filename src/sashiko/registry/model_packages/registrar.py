@@ -8,12 +8,24 @@ from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json, sha256_bytes
 from sashiko.registry.card.model_card import CARD_FILE, card_text
 from sashiko.registry.model_packages.clients import translate_errors
-from sashiko.registry.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
+from sashiko.registry.model_packages.files import (
+    MANIFEST_FILE,
+    ModelFiles,
+    model_files,
+    publish,
+    signing_key_arn,
+)
 from sashiko.registry.model_packages.lineage import Lineage, Origin
 from sashiko.registry.model_packages.metadata import package_metadata
 from sashiko.registry.model_packages.registry import PackageRegistry
 from sashiko.registry.model_packages.reports import drift_baselines, model_metrics
-from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
+from sashiko.registry.versions import (
+    ARTIFACT_FILE,
+    SIGNED_BY_TAG,
+    ModelVersion,
+    already_registered,
+    recorded,
+)
 from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.targets import load_target
 
@@ -57,7 +69,8 @@ class PackageRegistrar:
         """
         model = model_files(files, prefix=f"{self._placement.models_uri}/{group}")
         artifact = model.digests[ARTIFACT_FILE]
-        tags = recorded(tags, artifact_sha256=artifact, threshold=threshold)
+        key = signing_key_arn(self._clients, self._placement.signing_key)
+        tags = recorded(tags, artifact_sha256=artifact, threshold=threshold) | {SIGNED_BY_TAG: key}
         metadata = package_metadata(tags, model, run_id=run_id)
         lineage = Lineage(self._clients.sagemaker, self._origin(group, model, tags))
         existing = already_registered(self._registry.versions(group), tags)
@@ -65,7 +78,7 @@ class PackageRegistrar:
             if existing.tags["execution_id"] == tags["execution_id"]:
                 lineage.record_package(str(existing.arn))  # a killed attempt may lack it
             return existing, False
-        publish(self._clients, model, key=self._placement.signing_key)
+        publish(self._clients, model, key=key)
         lineage.record_model()
         arn = self._create(group, model, metadata=metadata, threshold=threshold)
         lineage.record_package(arn)
@@ -91,7 +104,7 @@ class PackageRegistrar:
     def _create(
         self, group: str, model: ModelFiles, *, metadata: dict[str, str], threshold: float
     ) -> str:
-        execution = metadata["execution_id"]
+        execution, key = metadata["execution_id"], metadata[SIGNED_BY_TAG]
         card = card_text(read_json(model.folder / CARD_FILE))
         container = {
             "Image": self._placement.serving_image,
@@ -115,6 +128,6 @@ class PackageRegistrar:
                 MetadataProperties={"CommitId": metadata["git_sha"], "GeneratedBy": execution},
                 CustomerMetadataProperties=metadata,
                 # A call that is retried after a lost response creates no second version.
-                ClientToken=sha256_bytes(f"{group} {execution}".encode())[:_TOKEN],
+                ClientToken=sha256_bytes(f"{group} {execution} {key}".encode())[:_TOKEN],
             )
         return str(response["ModelPackageArn"])

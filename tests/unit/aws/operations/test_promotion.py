@@ -17,7 +17,7 @@ from sashiko.aws.functions.preflight.check import check
 from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.operations import promotion
 from sashiko.aws.operations.expected_version import expected_of
-from sashiko.aws.resources.names import key_alias_arn
+from sashiko.aws.resources.names import key_alias, key_alias_arn
 from sashiko.commands import model as command
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
@@ -33,7 +33,7 @@ from tests.unit.aws.operations.two_accounts import (
     register,
     two_accounts,
 )
-from tests.unit.registry.model_packages.account import Account, Killed
+from tests.unit.registry.model_packages.account import Account, Killed, replace_signing_key
 from tests.unit.registry.model_packages.gathered import state
 
 ENVELOPE = "provenance.intoto.json"
@@ -210,6 +210,28 @@ def test_what_the_target_would_not_serve_stays_there(
 def test_a_file_that_was_changed_is_refused(approved: TwoAccounts, name: str) -> None:
     approved.put(name, b"{}")
     _refused(approved, f"{name} is not the file that was signed")
+
+
+def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it_is_trusted(
+    approved: TwoAccounts,
+) -> None:
+    replace_signing_key(approved.dev.clients.kms, key_alias(DEV, "signing"))
+    distrusting = DEV.model_copy(update={"signing_keys": (2,)})
+    with pytest.raises(InputError, match=r"dev-signing; it says that it is of arn:aws:kms:.*run`"):
+        promotion.promote(replace(ROUTE, source=distrusting), 1)
+    assert approved.prod.objects() == set()
+
+    trusting = DEV.model_copy(update={"signing_keys": (1, 2)})
+    _, new = promotion.promote(replace(ROUTE, source=trusting), 1)
+    assert new
+
+
+def test_a_copy_whose_key_was_replaced_is_promoted_again(approved: TwoAccounts) -> None:
+    first, _ = approved.promote()
+    replace_signing_key(approved.prod.clients.kms, key_alias(PROD, "signing"))
+    second, new = approved.promote()
+    assert (second.version, second.status, new) == (2, "PendingManualApproval", True)
+    assert second.tags["signed_by"] != first.tags["signed_by"]
 
 
 def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved: TwoAccounts) -> None:

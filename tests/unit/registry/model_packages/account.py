@@ -185,6 +185,14 @@ def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Accoun
     return account
 
 
+def replace_signing_key(kms: Any, alias: str) -> None:
+    """Does what a deploy does that gives an environment its second signing key."""
+    first = kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"]
+    second = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+    kms.create_alias(AliasName=f"{alias}-1", TargetKeyId=first)
+    kms.update_alias(AliasName=alias, TargetKeyId=second["KeyId"])
+
+
 def _answering(account: Account, operation: str) -> Callable[..., Any]:
     def answer(**_: Any) -> Any:
         lineage = account._lineage(operation, account.calls[-1][1])

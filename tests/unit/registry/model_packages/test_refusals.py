@@ -38,12 +38,7 @@ def denied(action: str) -> str:
         (
             "AccessDeniedException",
             denied("kms:Sign"),
-            f"cannot sign the manifest with the key {KEY}: .*; allow this role kms:Sign on the",
-        ),
-        (
-            "NotFoundException",
-            "Alias arn:aws:kms:eu-west-1:111122223333:alias/x is not found.",
-            "deploy the Platform stack, which creates the signing key",
+            "cannot sign the manifest with the key arn:.*; allow this role kms:Sign on the",
         ),
         ("DisabledException", "key is disabled", "enable the key, or give another one"),
     ],
@@ -56,6 +51,12 @@ def test_a_key_that_does_not_sign_leaves_nothing_behind(
         register(account, model)
     assert account.objects() == set()
     assert account.registry.versions(GROUP) == []
+
+
+def test_an_account_without_a_signing_key_says_what_makes_it(account: Account, model: Path) -> None:
+    account.clients.kms.delete_alias(AliasName=KEY)
+    with pytest.raises(InputError, match=f"the signing key {KEY}: .*; deploy the Platform stack"):
+        register(account, model)
 
 
 @pytest.mark.parametrize(

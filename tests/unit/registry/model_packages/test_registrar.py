@@ -18,6 +18,7 @@ from tests.unit.registry.model_packages.account import (
     PLACEMENT,
     Account,
     Killed,
+    replace_signing_key,
 )
 from tests.unit.registry.model_packages.gathered import LOCK, seal
 
@@ -112,12 +113,29 @@ def test_kms_signs_the_manifests_digest_as_a_digest(account: Account, model: Pat
     version, _ = register(account, model)
     assert sent == [
         {
-            "KeyId": KEY,
+            "KeyId": version.tags["signed_by"],
             "Message": bytes.fromhex(version.tags["manifest_sha256"]),
             "MessageType": "DIGEST",
             "SigningAlgorithm": "ECDSA_SHA_256",
         }
     ]
+
+
+def test_what_an_earlier_key_signed_is_registered_again_by_the_new_one(
+    account: Account, model: Path
+) -> None:
+    """Otherwise a version whose key is distrusted stays the only one of its run."""
+    first, _ = register(account, model)
+    replace_signing_key(account.clients.kms, KEY)
+    second, new = register(account, model)
+    assert (second.version, new) == (2, True)
+    assert second.tags["signed_by"] != first.tags["signed_by"]
+    # SageMaker answers a token that it has seen with the version that it made then.
+    tokens = [package["ClientToken"] for package in account.created()]
+    assert len(set(tokens)) == 2
+
+    again, new = register(account, model)
+    assert (again.version, new) == (2, False)
 
 
 def test_the_package_points_to_quality_bias_and_drift_reports(

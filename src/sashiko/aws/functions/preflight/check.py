@@ -75,7 +75,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
     package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
     _check_package(package, expected)
     (container,) = package["InferenceSpecification"]["Containers"]
-    files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
+    files = signed_files(clients, _place_of(container, expected), expected)
     _check_artifact(files, expected)
     check_provenance(files)
     _check_gates(files, expected)

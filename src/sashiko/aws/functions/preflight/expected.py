@@ -12,7 +12,7 @@ class Expected(Properties):
     model_package_arn: str  # the version
     model_package_group: str  # the environment's own group
     models_uri: str  # S3 URI that the groups' signed files lie under
-    signing_key: str  # alias of the KMS key that signs manifests
+    signing_keys: str  # aliases or ARNs of the KMS keys whose signatures count, a comma between
     image: str  # URI of the image that the endpoint runs in
     target: str  # the endpoint's compile target
     instance_type: str  # the endpoint's

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from sashiko.aws.functions.attestation import read_envelope, signature_input
 from sashiko.aws.functions.custom_resource import RefusedError
+from sashiko.aws.functions.preflight.expected import Expected
 
 # As sashiko.registry.model_packages.files and sashiko.registry.provenance name them.
 _MANIFEST = "manifest-sha256.json"
@@ -24,6 +26,7 @@ _CHUNK_BYTES = 1 << 20
 _MOST_JSON_BYTES = 16 << 20
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _ADVICE = "reject the version, find out who wrote there, and register it again"
+_KEY_ARN = re.compile(r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 
 
 class AbsentError(RefusedError):
@@ -108,14 +111,14 @@ class SignedFiles:
         return json.loads(content)
 
 
-def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles:
+def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
     """Reads a version's manifest, and verifies its signature and that of its provenance.
 
-    `signing_key` is the alias or ARN of our key; the key that the signature names is not used. A
-    version that was registered before provenance was written has none.
+    The expected keys alone verify: what a signature says of its key is repeated in a refusal, and
+    not used. A version that was registered before provenance was written has none.
 
     Raises:
-        RefusedError: if manifest or signature is missing, or a signature is not of our key.
+        RefusedError: if manifest or signature is missing, or a signature is of no expected key.
     """
     manifest = _read(clients, f"{uri}/{_MANIFEST}")
     signed = _read(clients, f"{uri}/{_SIGNATURE}")
@@ -124,9 +127,9 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
         signature = base64.b64decode(json.loads(signed)["signature"], validate=True)
     except (ValueError, KeyError, TypeError):
         signature = b""
-    signed_by = signer(clients.kms, digest, signature, signing_key=signing_key)
+    signed_by = signer(clients.kms, digest, signature, keys=expected.signing_keys.split(","))
     if signed_by is None:
-        raise RefusedError(f"{uri}/{_MANIFEST} has no valid signature of {signing_key}; {_ADVICE}")
+        raise _unsigned(f"{uri}/{_MANIFEST}", signed, expected)
     return SignedFiles(
         clients=clients,
         uri=uri,
@@ -135,34 +138,50 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
         manifest=manifest,
         signature=base64.b64encode(signature).decode(),
         signed_by=signed_by,
-        statement=_statement(clients, f"{uri}/{_ENVELOPE}", signing_key=signing_key),
+        statement=_statement(clients, f"{uri}/{_ENVELOPE}", expected),
     )
 
 
-def signer(kms: Any, digest: bytes, signature: bytes, *, signing_key: str) -> str | None:
-    """Returns the ARN of the key that a signature of a SHA-256 is of; None if it is not of ours.
+def signer(kms: Any, digest: bytes, signature: bytes, *, keys: Sequence[str]) -> str | None:
+    """Returns the ARN of the first key that verifies a signature of a SHA-256; None if none does.
+
+    `keys` are aliases or ARNs, each of one's own: KMS verifies with the key that it is given
+    ("Verify", KMS API Reference).
 
     Raises:
-        ClientError: if KMS refuses the call.
+        ClientError: if KMS refuses a call.
     """
-    if not signature:
-        return None
-    try:
-        answer = kms.verify(
-            KeyId=signing_key,
-            Message=digest,
-            MessageType="DIGEST",
-            Signature=signature,
-            SigningAlgorithm=_ALGORITHM,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
-            raise
-        return None
-    return str(answer["KeyId"]) if answer["SignatureValid"] else None
+    for key in keys if signature else ():
+        try:
+            answer = kms.verify(
+                KeyId=key,
+                Message=digest,
+                MessageType="DIGEST",
+                Signature=signature,
+                SigningAlgorithm=_ALGORITHM,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
+                raise
+        else:
+            if answer["SignatureValid"]:
+                return str(answer["KeyId"])
+    return None
 
 
-def _statement(clients: Clients, uri: str, *, signing_key: str) -> bytes | None:
+def _unsigned(what: str, signature: bytes, expected: Expected) -> RefusedError:
+    """Returns the refusal of a signature: a key may be distrusted, or somebody wrote there."""
+    named = _KEY_ARN.search(signature.decode(errors="replace"))
+    return RefusedError(
+        f"{expected.model_package_arn}: {what} has no valid signature of "
+        f"{expected.signing_keys.replace(',', ' or ')}; it says that it is of "
+        f"{named.group() if named else 'no key'}. If that is an earlier signing key which "
+        "`signing_keys` of the configuration no longer lists, register the model again by "
+        f"`sashiko run`, or a copy by `sashiko model promote`. If not, {_ADVICE}"
+    )
+
+
+def _statement(clients: Clients, uri: str, expected: Expected) -> bytes | None:
     """Returns the signed statement about a version, or None where it has none.
 
     S3 answers with a denial that an object is missing, if the caller may not list the bucket
@@ -181,11 +200,9 @@ def _statement(clients: Clients, uri: str, *, signing_key: str) -> bytes | None:
     except ValueError as error:
         raise RefusedError(f"{uri}: {error}; {_ADVICE}") from error
     digest = hashlib.sha256(signature_input(envelope.payload)).digest()
-    if not any(
-        signer(clients.kms, digest, signature, signing_key=signing_key)
-        for signature in envelope.signatures
-    ):
-        raise RefusedError(f"{uri} has no valid signature of {signing_key}; {_ADVICE}")
+    keys = expected.signing_keys.split(",")
+    if not any(signer(clients.kms, digest, item, keys=keys) for item in envelope.signatures):
+        raise _unsigned(uri, content, expected)
     return envelope.payload
 
 

@@ -73,7 +73,7 @@ class Version:
             "model_package_arn": self.arn,
             "model_package_group": GROUP,
             "models_uri": PLACEMENT.models_uri,
-            "signing_key": KEY,
+            "signing_keys": KEY,
             "image": PLACEMENT.serving_image,
             "target": "cpu",
             "instance_type": "ml.c6i.xlarge",

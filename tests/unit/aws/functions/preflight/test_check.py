@@ -12,7 +12,14 @@ from botocore.exceptions import ClientError
 from sashiko.aws.functions.custom_resource import RefusedError
 from sashiko.aws.functions.preflight.check import check
 from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.registry.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    KEY,
+    PLACEMENT,
+    Account,
+    replace_signing_key,
+)
 
 INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
 
@@ -120,6 +127,30 @@ def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
 
     with pytest.raises(RefusedError, match="has no valid signature"):
         version.check()
+
+
+def test_an_earlier_key_counts_while_the_environment_lists_it(version: Version) -> None:
+    """The key is replaced: its version holds, and no longer once the key is taken off the list."""
+    kms = version.account.clients.kms
+    first = kms.describe_key(KeyId=KEY)["KeyMetadata"]["Arn"]
+    replace_signing_key(kms, KEY)
+
+    passed = version.check(signing_keys=f"{KEY},{KEY}-1")
+    assert passed.judged.files.signed_by == first
+
+    with pytest.raises(RefusedError) as refusal:
+        version.check()
+    message = str(refusal.value)
+    assert message.startswith(f"{version.arn}: ")
+    assert f"has no valid signature of {KEY}; it says that it is of {first}. If that" in message
+    assert "register the model again by `sashiko run`" in message
+
+
+def test_a_version_of_the_new_key_holds_without_the_earlier_one(
+    account: Account, tmp_path: Path
+) -> None:
+    replace_signing_key(account.clients.kms, KEY)
+    assert registered(account, write_evidence(tmp_path)).check().files
 
 
 def test_a_signature_that_kms_refuses_does_not_count(

@@ -93,7 +93,7 @@ def test_a_deletion_checks_nothing(listener: Listener) -> None:
 
 def test_what_nobody_expected_is_answered_too(listener: Listener, version: Version) -> None:
     handler(listener.event("Create", {}), PLENTY)
-    missing = version.expected(signing_key="alias/nothing").properties()
+    missing = version.expected(signing_keys="alias/nothing").properties()
     handler(listener.event("Create", missing), PLENTY)
 
     first, second = listener.answers

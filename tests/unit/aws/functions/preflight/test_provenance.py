@@ -12,7 +12,7 @@ from sashiko.aws.functions.attestation import Resource
 from sashiko.aws.functions.custom_resource import RefusedError
 from sashiko.core.files import sha256_file
 from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.registry.model_packages.account import Account
+from tests.unit.registry.model_packages.account import KEY, Account, replace_signing_key
 from tests.unit.registry.model_packages.gathered import seal, state
 
 ENVELOPE = "provenance.intoto.json"
@@ -36,6 +36,15 @@ def resource(folder: Path, name: str, **change: Any) -> tuple[Resource, ...]:
 def test_a_version_with_its_own_provenance_is_served(account: Account, evidence: Path) -> None:
     state(evidence, dependencies=resource(evidence, "provenance/job.json"))
     assert registered(account, evidence).check().files == 16
+
+
+def test_one_of_an_earlier_key_is_read_while_that_key_is_listed(
+    account: Account, evidence: Path
+) -> None:
+    state(evidence)
+    version = registered(account, evidence)
+    replace_signing_key(account.clients.kms, KEY)
+    assert version.check(signing_keys=f"{KEY},{KEY}-1").judged.files.statement
 
 
 def test_one_of_before_provenance_is_served(version: Version) -> None:

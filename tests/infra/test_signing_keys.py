@@ -1,0 +1,175 @@
+"""The keys that sign versions: the first stays what it is, and another one takes its place."""
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.access.policies import Request, allows, denies, statements
+from sashiko.aws.operations.broadening.compare import broadenings
+from tests.golden import rewrite
+from tests.infra.variants import VARIANTS, new_app, resources, settings_of, templates_of
+
+Template = Mapping[str, Any]
+ALIAS = "alias/sashiko-prod-signing"
+REGISTRAR = "arn:aws:iam::444455556666:role/sashiko-prod-registrar"
+PROMOTER_OF_PROD = "arn:aws:iam::444455556666:role/sashiko-prod-promoter"
+FIRST, SECOND = "SigningKey70710D41", "SigningKey2A69A3B42"
+
+
+@functools.cache
+def platform(variant: str, *numbers: int) -> Template:
+    """A stack like the platform, with the keys of these `signing_keys` alone."""
+    from sashiko_cdk.deployment import Deployment
+    from sashiko_cdk.platform.signing_keys import SigningKeys
+    from sashiko_cdk.stack import EnvironmentStack
+
+    settings = settings_of(variant).model_copy(update={"signing_keys": numbers})
+    app = new_app()
+    bare = Deployment(settings=settings, environments=(), contracts=(), recipes=(), pipelines=())
+    stack = EnvironmentStack(app, "Platform", bare, stateful=True, description="The keys")
+    SigningKeys(stack, "Signing", settings=settings, removal_policy=stack.removal_policy)
+    file = Path(app.synth().directory, "Platform.template.json")
+    template: Template = json.loads(file.read_text())
+    return template
+
+
+def signing(template: Template) -> dict[str, Any]:
+    """Logical id -> properties of the keys that can sign."""
+    keys = resources(dict(template), "AWS::KMS::Key").items()
+    return {name: key for name, key in keys if key["Properties"].get("KeyUsage") == "SIGN_VERIFY"}
+
+
+def aliases(template: Template) -> dict[str, tuple[str, str]]:
+    """Name of an alias of these keys -> its logical id, and that of its key."""
+    return {
+        alias["Properties"]["AliasName"]: (
+            name,
+            alias["Properties"]["TargetKeyId"]["Fn::GetAtt"][0],
+        )
+        for name, alias in resources(dict(template), "AWS::KMS::Alias").items()
+        if alias["Properties"]["AliasName"].startswith(ALIAS)
+    }
+
+
+def may_sign(key: Any, role: str) -> bool:
+    policy = statements(key["Properties"]["KeyPolicy"])
+    request = Request(
+        action="kms:Sign", resource="*", context={"aws:principalarn": role}, complete=True
+    )
+    return not denies([item for item in policy if "*" in item.principals], request)
+
+
+def verified_by(template: Template, role: str) -> set[str]:
+    """The keys that a role may verify with, by the stack's own policies on roles."""
+    return {
+        resource["Fn::GetAtt"][0]
+        for policy in resources(dict(template), "AWS::IAM::ManagedPolicy").values()
+        if policy["Properties"]["Roles"] == [role]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Action"] == "kms:Verify"
+        for resource in _many(statement["Resource"])
+    }
+
+
+def _many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.control("retain")
+def test_every_environment_keeps_the_key_and_the_alias_that_it_has() -> None:
+    """What an upgrade replaces by accident makes each version that was signed untrusted."""
+    for variant in VARIANTS:
+        template = templates_of(variant)["Platform"]
+        (alias,) = [
+            item
+            for item in resources(template, "AWS::KMS::Alias").values()
+            if "-signing" in item["Properties"]["AliasName"]
+        ]
+        assert list(signing(template)) == [FIRST]
+        assert alias["Properties"]["TargetKeyId"] == {"Fn::GetAtt": [FIRST, "Arn"]}
+    for environment in ("dev", "prod"):
+        golden = json.loads(
+            (rewrite.ROOT / f"tests/golden/stateful_ids.{environment}.json").read_text()
+        )
+        assert golden["Platform"][FIRST] == "AWS::KMS::Key"
+    assert aliases(platform("prod", 1)) == {ALIAS: ("SigningKeyAlias8ACFA49F", FIRST)}
+
+
+def test_a_new_key_takes_the_alias_and_the_old_one_stays_as_it_is() -> None:
+    before, after = platform("prod", 1), platform("prod", 1, 2)
+    moved, earlier = aliases(after)[ALIAS], aliases(after)[f"{ALIAS}-1"]
+
+    assert list(signing(after)) == [FIRST, SECOND]
+    assert moved == (aliases(before)[ALIAS][0], SECOND)
+    assert earlier[1] == FIRST
+    old, kept = (signing(template)[FIRST] for template in (before, after))
+    assert kept["DeletionPolicy"] == old["DeletionPolicy"] == "RetainExceptOnCreate"
+    changed = {
+        name for name in old["Properties"] if old["Properties"][name] != kept["Properties"][name]
+    }
+    assert changed == {"KeyPolicy"}  # CloudFormation changes it in place
+    # Otherwise no alias would name the old key for a moment.
+    assert earlier[0] in after["Resources"][moved[0]]["DependsOn"]
+
+
+@pytest.mark.control("AC-5")
+@pytest.mark.parametrize("numbers", [(1, 2), (2,), (1, 3)])
+def test_nobody_signs_with_an_old_key_and_the_registrar_signs_with_the_new_one(
+    numbers: tuple[int, ...],
+) -> None:
+    *earlier, current = signing(platform("prod", *numbers)).values()
+    assert len(earlier) == numbers[-1] - 1
+    for role in (REGISTRAR, "arn:aws:iam::444455556666:root"):
+        assert [key for key in earlier if may_sign(key, role)] == []
+    assert may_sign(current, REGISTRAR)
+    assert not may_sign(current, "arn:aws:iam::444455556666:root")
+
+
+def test_the_keys_of_the_list_verify_and_a_distrusted_one_is_kept() -> None:
+    assert verified_by(platform("prod", 1, 2), "sashiko-prod-preflight") == {FIRST, SECOND}
+    distrusting = platform("prod", 2)
+    assert verified_by(distrusting, "sashiko-prod-preflight") == {SECOND}
+    # The key and its name stay, so that it can be looked at, and put on the list again.
+    assert signing(distrusting).keys() == signing(platform("prod", 1, 2)).keys()
+    assert aliases(distrusting) == aliases(platform("prod", 1, 2))
+
+
+@pytest.mark.control("AC-6")
+@pytest.mark.parametrize(("numbers", "expected"), [((1, 2), [True, True]), ((2,), [False, True])])
+def test_the_targets_promoter_verifies_with_the_keys_of_the_list(
+    numbers: tuple[int, ...], expected: list[bool]
+) -> None:
+    request = Request(
+        action="kms:Verify",
+        resource="*",
+        context={
+            "aws:principalarn": PROMOTER_OF_PROD,
+            "kms:messagetype": "DIGEST",
+            "kms:signingalgorithm": "ECDSA_SHA_256",
+            "kms:requestalias": "alias/sashiko-dev-signing-1",
+        },
+        complete=True,
+    )
+    shared = []
+    for key in signing(platform("serving", *numbers)).values():
+        policy = statements(key["Properties"]["KeyPolicy"])
+        of_prod = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
+        shared.append(allows(of_prod, request))
+    assert shared == expected
+
+
+def test_a_person_is_asked_before_a_key_is_replaced_or_trusted_again() -> None:
+    def changes(*both: tuple[int, ...]) -> set[str]:
+        old, new = ({"Platform": platform("prod", *numbers)} for numbers in both)
+        return {item.resource.partition(" ")[0] for item in broadenings(old, new)}
+
+    replaced = changes((1,), (1, 2))
+    assert SECOND in replaced
+    assert FIRST not in replaced
+    assert changes((1, 2), (1, 2)) == set()
+    assert changes((1, 2), (2,)) == set()
+    assert len(changes((2,), (1, 2))) == 1  # the preflight's policy
