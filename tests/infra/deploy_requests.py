@@ -161,7 +161,8 @@ def _requests(
         context["aws:requestedregion"] = "of-another-region"
     created = verb == "create" and action in WITHOUT_ID.get(kind, ())
     when = "request" if created else "resource"
-    if verb != "create" or created or not action.startswith("kms:"):
+    soon = verb == "create" or action == "kms:UpdateAlias"  # a new key takes an old one's place
+    if not soon or created or not action.startswith("kms:"):
         tags = _tags(variant, resource)
         context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
     # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.

@@ -27,7 +27,7 @@ TARGET = "inf2"
 BEFORE = ("Identity", "Network", "DataLake", "Platform")
 
 
-def serving_settings(**serving: Any) -> Settings:
+def serving_settings(*, signing_keys: tuple[int, ...] = (1,), **serving: Any) -> Settings:
     """Dev without Lake Formation, which serving does not use, and with one more instance."""
     settings = settings_of("iam_only")
     merged = {**settings.serving.model_dump(), "max_instances": 3, **serving}
@@ -35,7 +35,7 @@ def serving_settings(**serving: Any) -> Settings:
         **{**merged, "instance_types": settings.serving.instance_types,
            "capture": settings.serving.capture, **serving}
     )  # fmt: skip
-    return settings.model_copy(update={"serving": changed})
+    return settings.model_copy(update={"serving": changed, "signing_keys": signing_keys})
 
 
 def write_repository(root: Path, arn: str) -> None:

@@ -46,6 +46,27 @@ def test_what_would_be_dropped_fails_the_stack(stacks: Stacks, name: str) -> Non
     assert name in stacks.failure(stack)
 
 
+def test_an_alias_moves_to_a_key_of_its_own_kind_alone(stacks: Stacks) -> None:
+    """In place, and a stack of the old key's is left as it was if it fails."""
+    policy = {"Version": "2012-10-17", "Statement": []}
+    signing = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY", "KeyPolicy": policy}
+    keys = [
+        resource("First", "AWS::KMS::Key", signing),
+        resource("Second", "AWS::KMS::Key", signing),
+        resource("Data", "AWS::KMS::Key", {"KeyPolicy": policy}),
+    ]
+
+    def named(key: str) -> Any:
+        alias = {"AliasName": "alias/some-signing", "TargetKeyId": {"Fn::GetAtt": [key, "Arn"]}}
+        return template(*keys, resource("Alias", "AWS::KMS::Alias", alias))
+
+    assert stacks.deploy("alias", named("First")) == "CREATE_COMPLETE"
+    assert stacks.deploy("alias", named("Second")) == "UPDATE_COMPLETE"
+    assert ("Alias", "AWS::KMS::Alias") not in stacks.replacements()
+    assert stacks.deploy("alias", named("Data")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "names a key of another type or usage" in stacks.failure("alias")
+
+
 def test_a_resource_that_fails_half_made_is_deleted(stacks: Stacks) -> None:
     stacks.deploy("half-bucket", template(DROPPED["TargetObjectKeyFormat"]))
     half_role = role("half-made")

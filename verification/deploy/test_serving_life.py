@@ -29,6 +29,7 @@ from verification.deploy.serving_checks import (
     check_janitor,
     check_scaling_and_alarms,
 )
+from verification.deploy.signing_life import check_signing_life
 from verification.deploy.stacks import Stacks
 
 STACK = "sashiko-dev-Serving"
@@ -206,6 +207,13 @@ def test_an_endpoint_that_scales_gets_another_machine_in_the_preflights_two_depl
     assert config(account)["ProductionVariants"][0]["InstanceType"] == "ml.inf2.8xlarge"
     assert audit(assembly) == []
     destroy(account, assembly)
+
+
+def test_the_signing_key_is_replaced_and_then_distrusted(
+    account: Emulator, versions: dict[str, str], tmp_path_factory: Any
+) -> None:
+    """Last: its keys stay."""
+    check_signing_life(account, versions["first"], tmp_path_factory.mktemp)
 
 
 def check_refusal_leaves_it_alone(

@@ -20,7 +20,12 @@ from sashiko.errors import InputError
 from sashiko.pipeline.champion import open_local, other_groups, refuse_ambiguous
 from sashiko.pipeline.project import HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import ApprovalStatus, ModelVersion, ReviewRegistry
+from sashiko.registry.versions import (
+    SIGNED_BY_TAG,
+    ApprovalStatus,
+    ModelVersion,
+    ReviewRegistry,
+)
 from sashiko.settings.environment import load_deployed, load_settings
 
 if TYPE_CHECKING:
@@ -31,7 +36,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_FILES = ("manifest", "manifest_sha256", "signature", "mlflow_run_id")  # of a model package
+# Of a model package.
+_FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
 
 Version = Annotated[int, typer.Argument(help="The version's number.")]
 By = Annotated[str, typer.Option("--by", help="The reviewer.", default_factory=getpass.getuser)]

@@ -27,7 +27,7 @@ def serve(account: str) -> BaseWSGIServer:
     )
 
     from .clients import client_maker
-    from .services import catalog, cloudformation, endpoint_services, functions, s3, sight
+    from .services import catalog, cloudformation, endpoint_services, functions, kms, s3, sight
     from .services.bedrock import Bedrock
     from .services.cloudtrail import CloudTrail
     from .services.codebuild import CodeBuild
@@ -63,6 +63,7 @@ def serve(account: str) -> BaseWSGIServer:
     def sagemaker(region: str) -> SageMaker:
         return SageMaker(account, region, lambda service: clients(service, region))
 
+    kms.install()
     s3.install()
     endpoint_services.install()
     catalog.install(lake_formation)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ..engine.errors import AbsentError
+from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
@@ -82,7 +82,19 @@ class Alias(ResourceType):
         return str(desired["AliasName"])
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        place.aws("kms").update_alias(**new)
+        kms = place.aws("kms")
+        # "UpdateAlias", KMS API Reference; moto moves an alias to any key.
+        both = [
+            kms.describe_key(KeyId=key)["KeyMetadata"] for key in (physical_id, new["TargetKeyId"])
+        ]
+        # moto knows no default of a key's usage.
+        kinds = {
+            (key.get("KeyUsage", "ENCRYPT_DECRYPT"), key["KeySpec"] == "SYMMETRIC_DEFAULT")
+            for key in both
+        }
+        if len(kinds) > 1:
+            raise ResourceError(f"{physical_id} names a key of another type or usage")
+        kms.update_alias(**new)
 
     def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
         place.aws("kms").delete_alias(AliasName=physical_id)

@@ -129,11 +129,14 @@ def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
         version.check()
 
 
-def test_an_earlier_key_counts_while_the_environment_lists_it(version: Version) -> None:
+def test_an_earlier_key_counts_while_the_environment_lists_it(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The key is replaced: its version holds, and no longer once the key is taken off the list."""
     kms = version.account.clients.kms
     first = kms.describe_key(KeyId=KEY)["KeyMetadata"]["Arn"]
     replace_signing_key(kms, KEY)
+    _kms_raises(monkeypatch, version)
 
     passed = version.check(signing_keys=f"{KEY},{KEY}-1")
     assert passed.judged.files.signed_by == first
@@ -169,6 +172,19 @@ def test_a_key_that_cannot_verify_says_nothing_of_the_signature(
     _kms_answers(monkeypatch, version, code)
     with pytest.raises(ClientError, match=code):
         version.check()
+
+
+def _kms_raises(monkeypatch: pytest.MonkeyPatch, version: Version) -> None:
+    """Lets KMS refuse a signature of another key, as AWS's does; moto answers false."""
+    moto = version.account.clients.kms.verify
+
+    def verify(**request: Any) -> Any:
+        answer = moto(**request)
+        if not answer["SignatureValid"]:
+            raise ClientError({"Error": {"Code": "KMSInvalidSignatureException"}}, "Verify")
+        return answer
+
+    monkeypatch.setattr(version.account.clients.kms, "verify", verify)
 
 
 def _kms_answers(monkeypatch: pytest.MonkeyPatch, version: Version, code: str) -> None:
