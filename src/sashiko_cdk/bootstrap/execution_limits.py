@@ -35,6 +35,7 @@ _OF_NEW_KEY: Final = frozenset(
         "kms:GetKeyPolicy",
         "kms:GetKeyRotationStatus",
         "kms:ListResourceTags",
+        "kms:UpdateAlias",
     }
 )
 # It makes a part of a resource that has its tags already: the call's resource is the guardrail, and
@@ -123,7 +124,7 @@ def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
     if action in _OF_NEW_KEY:
         why = (
             "A deploy does these seconds after it made the key, and KMS may take five minutes "
-            "until a tag counts. None opens a key: they read, rotate, or add one of our names."
+            "until a tag counts. None opens a key: they read, rotate, or give it one of our names."
         )
         limits.append(Limit(resource=keys, why=why))
     elif action != "kms:CreateKey":
