@@ -1,6 +1,6 @@
 """The keys that models' manifests are signed with: the registrar signs, the preflight verifies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -35,38 +35,47 @@ class SigningKeys(Construct):
     ) -> None:
         """Makes the keys, lets the registrar sign, the preflight and another account verify."""
         super().__init__(scope, id)
-        current = settings.signing_keys[-1]
-        keys = {
-            number: kms.Key(
-                self,
-                "Key" if number == 1 else f"Key{number}",
-                description=f"{prefix(settings)}: signs the manifests of models",
-                key_spec=kms.KeySpec.ECC_NIST_P256,
-                key_usage=kms.KeyUsage.SIGN_VERIFY,
-                removal_policy=removal_policy,
-            )
-            for number in range(1, current + 1)
-        }
+        numbers = range(1, settings.signing_keys[-1] + 1)
+        keys = {number: self._key(number, settings, removal_policy) for number in numbers}
+        *earlier, current = keys.values()
+        for key in earlier:
+            _deny_signatures(key, "NobodySigns", but=())
+        signers = tuple(settings.role_arn(role) for role in registering(settings))
+        _deny_signatures(current, "OnlyTheRegistrarSigns", but=signers)
         trusted = [keys[number] for number in settings.signing_keys]
         for key in trusted:
             share_signatures(key, settings=settings)
-        _deny_signatures(keys[current], "OnlyTheRegistrarSigns", but=_signers(settings))
+        self._name(keys, settings, removal_policy)
+        self._permit(settings, current, trusted)
+
+    def _key(self, number: int, settings: Settings, removal_policy: RemovalPolicy) -> kms.Key:
+        return kms.Key(
+            self,
+            "Key" if number == 1 else f"Key{number}",
+            description=f"{prefix(settings)}: signs the manifests of models",
+            key_spec=kms.KeySpec.ECC_NIST_P256,
+            key_usage=kms.KeyUsage.SIGN_VERIFY,
+            removal_policy=removal_policy,
+        )
+
+    def _name(
+        self, keys: Mapping[int, kms.Key], settings: Settings, removal_policy: RemovalPolicy
+    ) -> None:
+        *earlier, current = keys
         # Below the first key, whichever key it names: so its logical id stays.
         alias = kms.Alias(
             keys[1], "Alias", alias_name=key_alias(settings, "signing"), target_key=keys[current]
         )
         alias.apply_removal_policy(removal_policy)
-        for number in range(1, current):
-            _deny_signatures(keys[number], "NobodySigns", but=())
-            earlier = kms.Alias(
+        for number in earlier:
+            own = kms.Alias(
                 self,
                 f"Alias{number}",
                 alias_name=earlier_signing_alias(settings, number),
                 target_key=keys[number],
             )
-            earlier.apply_removal_policy(removal_policy)
-            alias.node.add_dependency(earlier)  # no moment in which it has no alias
-        self._permit(settings, keys[current], trusted)
+            own.apply_removal_policy(removal_policy)
+            alias.node.add_dependency(own)  # no moment in which no alias names the key
 
     def _permit(self, settings: Settings, current: kms.Key, trusted: Sequence[kms.Key]) -> None:
         digests = {"StringEquals": DIGESTS}
@@ -92,10 +101,6 @@ class SigningKeys(Construct):
                 allow(["kms:Verify"], [key.key_arn for key in trusted], conditions=digests)
             ],
         )
-
-
-def _signers(settings: Settings) -> tuple[str, ...]:
-    return tuple(settings.role_arn(role) for role in registering(settings))
 
 
 def _deny_signatures(key: kms.Key, sid: str, *, but: tuple[str, ...]) -> None:
