@@ -107,6 +107,14 @@ def test_a_named_recipe_decides_on_its_own_group_alone(registry: MlflowRegistry)
     assert statuses(registry)[LOANS, 1] == "Rejected"
 
 
+def test_the_lineage_of_a_version_that_lost_its_files_names_the_next_command(
+    registry: MlflowRegistry,
+) -> None:
+    done = sashiko("model", "lineage", "1", "--recipe", "claims")
+    assert f"{CLAIMS} version 1: manifest-sha256.json cannot be read" in str(done.exception)
+    assert "`sashiko run`" in str(done.exception)
+
+
 def test_a_number_of_another_group_alone_is_refused_and_one_of_the_own_taken(
     registry: MlflowRegistry,
 ) -> None:

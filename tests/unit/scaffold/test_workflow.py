@@ -8,7 +8,9 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from sashiko.cli import app
 from sashiko.errors import InputError
 from sashiko.scaffold.workflow import WorkflowName, workflow
 
@@ -57,11 +59,16 @@ def _findings(file: Path) -> str:
 
 @pytest.mark.parametrize("stages", [("dev",), ("dev", "prod"), ("dev", "staging", "prod")])
 @pytest.mark.parametrize("name", get_args(WorkflowName))
-def test_the_linters_have_nothing_to_say(
-    tmp_path: Path, name: WorkflowName, stages: tuple[str, ...]
+def test_the_linters_have_nothing_to_say_of_what_the_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: WorkflowName, stages: tuple[str, ...]
 ) -> None:
+    (tmp_path / "config").mkdir()
+    _config(tmp_path / "config", *stages)
+    monkeypatch.chdir(tmp_path)
+    printed = CliRunner().invoke(app, ["delivery", "workflow", name], catch_exceptions=False)
     file = tmp_path / f"{name}.yml"
-    file.write_text(workflow(name, folder=_config(tmp_path, *stages)))
+    file.write_text(printed.stdout)
+    assert "jobs:" in printed.stdout
     assert _findings(file) == ""
 
 

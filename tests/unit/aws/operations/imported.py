@@ -54,7 +54,7 @@ class World:
     judged: dict[str, str] = field(default_factory=dict)
 
     def sashiko(self, *arguments: str) -> Result:
-        return CliRunner().invoke(command.app, list(arguments))
+        return CliRunner().invoke(command.app, [*arguments, "--env", "dev"])
 
     def import_(self) -> Result:
         return self.sashiko("import", "1", "--to", "bedrock", "--home", str(self.home))

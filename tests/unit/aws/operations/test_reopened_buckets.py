@@ -7,10 +7,13 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from typer.testing import CliRunner
 
 from sashiko.aws.operations.emptying import closed_buckets, empty_bucket, reopen
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bucket_name
+from sashiko.cli import app
+from sashiko.commands import empty
 from tests.infra.variants import settings_of
 
 DEV = settings_of("dev")
@@ -43,12 +46,17 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-def test_what_was_closed_is_opened_and_logged_as_before(s3: Any) -> None:
+def test_what_was_closed_is_opened_and_logged_as_before(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = Account(DEV)
     list(empty_bucket(RAW, account))
     assert closed_buckets(DEV, account) == (RAW,)
 
-    assert list(reopen(DEV, account)) == [RAW]
+    monkeypatch.setattr(empty, "load_place", lambda _: DEV)
+    monkeypatch.setattr(Account, "check_identity", lambda _: None)  # moto's account is another
+    run = CliRunner().invoke(app, ["empty", "--undo", "--env", "dev"], catch_exceptions=False)
+    assert run.stdout == f"open again: {RAW}\n"
 
     policy = json.loads(s3.get_bucket_policy(Bucket=RAW)["Policy"])
     assert policy["Statement"] == [OWN]
