@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,37 +14,46 @@ import boto3
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 REGION = "us-east-1"
+_KEY = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
 
 
 @cache
-def _client(url: str, service: str) -> Any:
+def _client(url: str, service: str, key: str, secret: str, token: str | None) -> Any:
     """Cached, because creating a client takes longer than a call."""
     return boto3.client(
         service,
         region_name=REGION,
         endpoint_url=url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
     )
+
+
+def _anybody() -> Mapping[str, str]:
+    return {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """A running emulator.
+    """A running emulator, and who calls it.
 
     Attributes:
         account: the one account that it knows.
         url: its address on loopback.
         home: an empty folder that stands for the caller's home: no profile, no cache.
+        credentials: the variables that hold the caller's; the emulator itself asks for none.
     """
 
     account: str
     url: str
     home: Path
+    credentials: Mapping[str, str] = field(default_factory=_anybody)
 
     def client(self, service: str) -> Any:
         """Returns a client of the emulator."""
-        return _client(self.url, service)
+        key, secret = (self.credentials[f"AWS_{name}"] for name in _KEY)
+        return _client(self.url, service, key, secret, self.credentials.get("AWS_SESSION_TOKEN"))
 
     def environment(self) -> dict[str, str]:
         """Returns the environment in which AWS's tools call only the emulator."""
@@ -53,8 +62,7 @@ class Emulator:
             "HOME": str(self.home),
             # Otherwise the CDK caches an access key's account in the real home, for every emulator.
             "CDK_HOME": str(self.home),
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            **self.credentials,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -1,0 +1,240 @@
+"""Several accounts at one address, as AWS's: a request goes where its credentials belong.
+
+Each account is a process of the emulator that knows no other one and asks for no credentials. This
+front does: it takes those of a role's session alone, which end, and answers STS itself. What
+crosses from one account into another is decided by the policies of both sides (`roles`). Within an
+account nothing is enforced but what a handler decides (docs/emulator.md).
+"""
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs
+
+import urllib3
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
+
+from sashiko.aws.operations.access.principals import Principal
+from verification.deploy.accounts.answers import (
+    Answer,
+    ServiceError,
+    answer_json,
+    answer_xml,
+    refuse,
+)
+from verification.deploy.accounts.crossing import owner_of, refuse_crossing
+from verification.deploy.accounts.roles import Call, may, may_assume, read_role, serves
+from verification.deploy.accounts.sessions import HOUR, Session, new_session
+from verification.deploy.accounts.wire import Wire, read_wire
+from verification.deploy.process import Emulator
+
+# What the caller asks, and who it is.
+Handler = Callable[[Session, Mapping[str, Any]], Mapping[str, Any]]
+Watch = Callable[[Session, Wire], None]
+_ASSUMING = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"}
+_CREDENTIALS = "/credentials/"
+_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """An operation that a test answers itself.
+
+    Attributes:
+        handler: answers, or raises `ServiceError`.
+        resource: the ARN that the caller needs the action on, of a request.
+    """
+
+    handler: Handler
+    resource: Callable[[Mapping[str, Any]], str]
+
+
+class Organization:
+    """The accounts, the sessions of their roles, and the address of all.
+
+    Attributes:
+        url: the address, on loopback.
+        served: the operations that a test answers itself, by account and `service:Operation`.
+        watch: sees each request before it is answered.
+        messages: what was published, as topic and message.
+    """
+
+    def __init__(self, accounts: Iterable[Emulator]) -> None:
+        """Starts without a session; `running` serves it."""
+        self._accounts = {account.account: account for account in accounts}
+        self._sessions: dict[str, Session] = {}
+        self._buckets: dict[str, str] = {}
+        self._pool = urllib3.PoolManager(maxsize=16, retries=False, timeout=600)
+        self._lock = threading.Lock()
+        self.url = ""
+        self.served: dict[tuple[str, str], Served] = {}
+        self.watch: Watch = lambda *_: None
+        self.messages: list[tuple[str, str]] = []
+
+    def person(self, account: Emulator, role: str, name: str) -> Emulator:
+        """Returns an account as somebody sees it who has signed in to a role, by its ARN.
+
+        Whom IAM Identity Center gives which role is its own matter; here the test says it.
+        """
+        session = self._open(role, name)
+        return replace(account, url=self.url, credentials=session.variables())
+
+    def service(self, service: str, role: str, *, source: str) -> Session:
+        """Returns a session of a role for a service of AWS, if the role lets it in.
+
+        Raises:
+            ServiceError: if it does not.
+        """
+        principal = self._role(role)
+        if principal is None or not serves(principal, f"{service}.amazonaws.com", source):
+            raise ServiceError(
+                "AccessDenied", f"{service} is not authorized to perform AssumeRole on role {role}"
+            )
+        return self._open(role, source.rpartition("/")[2])
+
+    def may(self, role: str, action: str, resource: str, **context: str) -> bool:
+        """Whether a role's own policies and boundary allow an action in its account."""
+        principal = self._role(role)
+        owner = role.split(":")[4]
+        call = Call(action=action, resource=resource, owner=owner, context=context)
+        return principal is not None and may(principal, call)
+
+    def container(self, session: Session) -> str:
+        """Returns the address where a container finds the credentials of its session."""
+        return f"{self.url}{_CREDENTIALS}{session.key}"
+
+    def end(self, session: Session) -> None:
+        """Ends a session, as its time would."""
+        past = dt.datetime.now(dt.UTC) - HOUR
+        self._sessions[session.key] = replace(session, expires=past)
+
+    def _open(self, role: str, name: str) -> Session:
+        if self._role(role) is None:
+            raise ServiceError("AccessDenied", f"there is no role {role}")
+        session = new_session(role, name, now=dt.datetime.now(dt.UTC))
+        self._sessions[session.key] = session
+        return session
+
+    def _role(self, arn: str) -> Principal | None:
+        account = self._accounts.get(arn.split(":")[4])
+        return read_role(account, arn) if account else None
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        """Answers one request."""
+        wire = read_wire(environ)
+        try:
+            answer = self._answer(wire)
+        except ServiceError as error:
+            answer = refuse(wire, error)
+        start(answer.status, list(answer.headers))
+        return [answer.body]
+
+    def _answer(self, wire: Wire) -> Answer:
+        if wire.path.startswith(_CREDENTIALS):
+            return answer_json(self._sessions[wire.path.removeprefix(_CREDENTIALS)].document())
+        session = self._caller(wire)
+        self.watch(session, wire)
+        if wire.service == "sts":
+            return self._sts(session, wire)
+        served = self.served.get((session.account, wire.action))
+        if served:
+            return self._serve(served, session, wire)
+        owner = owner_of(wire, session.account, self._accounts, self._buckets)
+        if owner != session.account:
+            caller = self._role(session.role)
+            assert caller is not None
+            refuse_crossing(wire, caller, session, self._accounts[owner])
+        self._remember(wire)
+        return self._forward(wire, self._accounts[owner])
+
+    def _caller(self, wire: Wire) -> Session:
+        session = self._sessions.get(wire.key)
+        if session is None or wire.token != session.token:
+            raise ServiceError(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            )
+        if session.expires < dt.datetime.now(dt.UTC):
+            raise ServiceError(
+                "ExpiredToken", "The security token included in the request is expired"
+            )
+        return session
+
+    def _sts(self, session: Session, wire: Wire) -> Answer:
+        form = {key: values[0] for key, values in parse_qs(wire.body.decode()).items()}
+        if form["Action"] == "GetCallerIdentity":
+            return answer_xml(session.identity())
+        if form["Action"] != "AssumeRole" or (unknown := form.keys() - _ASSUMING):
+            raise ServiceError(
+                "ValidationError", f"the emulator knows no {form['Action']} {unknown}"
+            )
+        if int(form.get("DurationSeconds", "3600")) > HOUR.total_seconds():
+            raise ServiceError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed "
+                "by role chaining",
+            )
+        caller, role = self._role(session.role), self._role(form["RoleArn"])
+        if caller is None or role is None or not may_assume(caller, role):
+            raise ServiceError(
+                "AccessDenied",
+                f"User: {session.arn} is not authorized to perform: sts:AssumeRole on resource: "
+                f"{form['RoleArn']}",
+            )
+        return answer_xml(self._open(role.arn, form["RoleSessionName"]).assumed())
+
+    def _serve(self, served: Served, session: Session, wire: Wire) -> Answer:
+        resource = served.resource(wire.document)
+        if not self.may(session.role, wire.action, resource):
+            raise ServiceError(
+                "AccessDeniedException",
+                f"User: {session.arn} is not authorized to perform: {wire.action} on resource: "
+                f"{resource}",
+            )
+        with self._lock:
+            return answer_json(served.handler(session, wire.document))
+
+    def _remember(self, wire: Wire) -> None:
+        if wire.service == "sns":
+            form = {key: values[0] for key, values in parse_qs(wire.body.decode()).items()}
+            if form.get("Action") == "Publish":
+                self.messages.append((form["TopicArn"], form["Message"]))
+
+    def _forward(self, wire: Wire, account: Emulator) -> Answer:
+        response = self._pool.request(
+            wire.method,
+            f"{account.url}{wire.target}",
+            body=wire.body,
+            headers=dict(wire.headers),
+            redirect=False,
+            decode_content=False,
+            preload_content=False,
+        )
+        body = response.read(decode_content=False)
+        headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _HOP]
+        if wire.method == "HEAD" and "content-length" in response.headers:
+            headers.append(("Content-Length", response.headers["content-length"]))
+        return Answer(status=f"{response.status} {response.reason}", headers=headers, body=body)
+
+
+@contextmanager
+def running(accounts: Iterable[Emulator]) -> Iterator[Organization]:
+    """Serves the accounts at one address, on a thread of this process."""
+    organization = Organization(accounts)
+    server = make_server("127.0.0.1", 0, organization, threaded=True, request_handler=_Quiet)
+    organization.url = f"http://127.0.0.1:{server.port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield organization
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Quiet(MotoRequestHandler):
+    def log_request(self, *arguments: object, **more: object) -> None:
+        pass

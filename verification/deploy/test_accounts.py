@@ -1,0 +1,164 @@
+"""Accounts of the emulator at one address: who gets from one into another, and with what."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from verification.deploy.accounts.answers import ServiceError
+from verification.deploy.accounts.organization import Organization
+from verification.deploy.accounts.organization import running as organized
+from verification.deploy.process import Emulator, running
+
+TOOLS, DEV = "777788889999", "111122223333"
+BUILD = f"arn:aws:iam::{TOOLS}:role/build"
+DEPLOY = f"arn:aws:iam::{DEV}:role/deploy"
+PROJECT = f"arn:aws:codebuild:us-east-1:{TOOLS}:project/build"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Emulator]]:
+    new = tmp_path_factory.mktemp
+    with running(TOOLS, new("tools")) as tools, running(DEV, new("dev")) as dev:
+        yield tools, dev
+
+
+@pytest.fixture
+def organization(places: tuple[Emulator, Emulator]) -> Iterator[Organization]:
+    tools, dev = places
+    of_project = {"ArnLike": {"aws:SourceArn": PROJECT}}
+    _make(tools, "build", _trust({"Service": "codebuild.amazonaws.com"}, of_project))
+    _put(tools, "build", "Allow", DEPLOY)
+    _make(dev, "deploy", _trust({"AWS": f"arn:aws:iam::{TOOLS}:root"}))
+    with organized(places) as instance:
+        yield instance
+    for account in places:
+        iam = account.client("iam")
+        for role in iam.list_roles()["Roles"]:
+            name = role["RoleName"]
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                iam.delete_role_policy(RoleName=name, PolicyName=policy)
+            iam.delete_role(RoleName=name)
+
+
+def _trust(principal: dict[str, str], condition: Any = None) -> str:
+    conditions = {"Condition": condition} if condition else {}
+    statement = {
+        "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **conditions,
+    }  # fmt: skip
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _make(account: Emulator, name: str, trust: str) -> None:
+    account.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+
+
+def _put(account: Emulator, role: str, effect: str, resource: str) -> None:
+    statement = {"Effect": effect, "Action": "sts:AssumeRole", "Resource": resource}
+    account.client("iam").put_role_policy(
+        RoleName=role,
+        PolicyName=effect,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+
+
+def _assume(caller: Emulator) -> Any:
+    return caller.client("sts").assume_role(RoleArn=DEPLOY, RoleSessionName="ada")["Credentials"]
+
+
+def test_a_role_of_another_account_acts_in_that_account(
+    organization: Organization, places: tuple[Emulator, Emulator]
+) -> None:
+    tools, dev = places
+    caller = organization.person(tools, BUILD, "ada")
+    assert caller.client("sts").get_caller_identity()["Arn"].endswith(":assumed-role/build/ada")
+    keys = _assume(caller)
+    inside = Emulator(
+        account=DEV,
+        url=organization.url,
+        home=tools.home,
+        credentials={
+            "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": keys["SessionToken"],
+        },
+    )
+    assert inside.client("sts").get_caller_identity()["Account"] == DEV
+    inside.client("s3").create_bucket(Bucket="made-in-dev")
+    assert "made-in-dev" in str(dev.client("s3").list_buckets())
+    assert "made-in-dev" not in str(tools.client("s3").list_buckets())
+    dev.client("s3").delete_bucket(Bucket="made-in-dev")
+
+
+def _unless_allowed(places: tuple[Emulator, Emulator]) -> None:
+    places[0].client("iam").delete_role_policy(RoleName="build", PolicyName="Allow")
+
+
+def _unless_trusted(places: tuple[Emulator, Emulator]) -> None:
+    _trust_anew(places, _trust({"AWS": "arn:aws:iam::999999999999:root"}))
+
+
+def _unless_condition(places: tuple[Emulator, Emulator]) -> None:
+    condition = {"StringEquals": {"sts:ExternalId": "secret"}}
+    _trust_anew(places, _trust({"AWS": f"arn:aws:iam::{TOOLS}:root"}, condition))
+
+
+def _trust_anew(places: tuple[Emulator, Emulator], trust: str) -> None:
+    places[1].client("iam").update_assume_role_policy(RoleName="deploy", PolicyDocument=trust)
+
+
+def _unless_denied(places: tuple[Emulator, Emulator]) -> None:
+    _put(places[0], "build", "Deny", "*")
+
+
+def _unless_bounded(places: tuple[Emulator, Emulator]) -> None:
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam = places[0].client("iam")
+    policy = iam.create_policy(
+        PolicyName="limit",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName="build", PermissionsBoundary=policy)
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [_unless_allowed, _unless_trusted, _unless_denied, _unless_bounded, _unless_condition],
+    ids=lambda obstacle: obstacle.__name__.removeprefix("_unless_"),
+)
+def test_each_side_alone_keeps_a_caller_out(
+    organization: Organization, places: tuple[Emulator, Emulator], obstacle: Any
+) -> None:
+    obstacle(places)
+    with pytest.raises(ClientError) as refused:
+        _assume(organization.person(places[0], BUILD, "ada"))
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    assert f"sts:AssumeRole on resource: {DEPLOY}" in str(refused.value)
+
+
+def test_a_service_gets_the_role_of_its_own_resource_alone(organization: Organization) -> None:
+    assert organization.service("codebuild", BUILD, source=PROJECT).account == TOOLS
+    for service, source in (("codebuild", f"{PROJECT}2"), ("lambda", PROJECT)):
+        with pytest.raises(ServiceError, match="not authorized to perform AssumeRole"):
+            organization.service(service, BUILD, source=source)
+
+
+def test_only_credentials_that_end_are_taken(
+    organization: Organization, places: tuple[Emulator, Emulator]
+) -> None:
+    tools, _ = places
+    lasting = Emulator(account=TOOLS, url=organization.url, home=tools.home)
+    with pytest.raises(ClientError, match="security token included in the request is invalid"):
+        lasting.client("kms").list_keys()
+    with pytest.raises(ClientError, match="security token included in the request is invalid"):
+        lasting.client("s3").list_buckets()
+    session = organization.service("codebuild", BUILD, source=PROJECT)
+    caller = Emulator(
+        account=TOOLS, url=organization.url, home=tools.home, credentials=session.variables()
+    )
+    caller.client("kms").list_keys()
+    organization.end(session)
+    with pytest.raises(ClientError, match="is expired"):
+        caller.client("kms").list_keys()
