@@ -1,0 +1,158 @@
+"""Three accounts, a repository, a pipeline between them, and the people who work with them."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from verification.deploy.accounts.organization import Organization
+from verification.deploy.accounts.organization import running as organized
+from verification.deploy.process import REGION, ROOT, Emulator, running
+from verification.deploy.releases.builds import Builds
+from verification.deploy.releases.people import act_as, provision, sign_in
+from verification.deploy.releases.pipeline import Pipeline
+from verification.deploy.releases.repository import Repository, git, new_repository
+
+ACCOUNTS = {"delivery": "777788889999", "dev": "111122223333", "prod": "444455556666"}
+PIPELINE = "sashiko-delivery"
+CONNECTION = (
+    f"arn:aws:codeconnections:{REGION}:{ACCOUNTS['delivery']}:connection/"
+    "0123abcd-8aad-4d5d-8878-dfcab0bc441f"
+)
+# Without Lake Formation, whose life is test_life_cycle's, and with what a destroy deletes.
+_STAGE = """\
+tier: {tier}
+account: "{account}"
+on_destroy: delete
+contracts: [complaints]
+lake_formation: {{mode: iam_only}}
+network: {{zones: [a]}}
+"""
+SETTINGS: Mapping[str, str] = {
+    "config/dev.yaml": _STAGE.format(tier="dev", account=ACCOUNTS["dev"])
+    + f'promotion: {{target: {{environment: prod, account: "{ACCOUNTS["prod"]}"}}}}\n',
+    "config/prod.yaml": _STAGE.format(tier="prod", account=ACCOUNTS["prod"])
+    + f'promotion: {{source: {{environment: dev, account: "{ACCOUNTS["dev"]}"}}}}\n'
+    + "serving: {min_instances: 2, max_instances: 4}\n",
+}
+DELIVERY = f"""\
+by: codepipeline
+account: "{ACCOUNTS["delivery"]}"
+region: {REGION}
+source: {{host: github, repository: acme/triage, branch: main, connection: "{CONNECTION}"}}
+stages: [dev, prod]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Company:
+    """All of it.
+
+    Attributes:
+        accounts: by the name that `ENV` takes, as the emulator has them.
+        organization: the address of all.
+        repository: what the host has.
+        desk: a clone in which people run commands.
+        builds: the tools' CodeBuild.
+    """
+
+    accounts: Mapping[str, Emulator]
+    organization: Organization
+    repository: Repository
+    desk: Path
+    builds: Builds
+
+    def pipeline(self) -> Pipeline:
+        """Opens the pipeline, once it is deployed."""
+        return Pipeline(
+            self.organization,
+            self.accounts["delivery"],
+            self.repository,
+            self.builds,
+            name=PIPELINE,
+        )
+
+    def sign_in(self, env: str, permission_set: str, name: str) -> Emulator:
+        """Returns an account as a person sees it who signed in."""
+        return sign_in(self.organization, self.accounts[env], permission_set, name)
+
+    def act_as(self, env: str, role: str, name: str) -> Emulator:
+        """Returns an account as a person of its models sees it, who took a role of the project."""
+        person = self.sign_in(env, "Models", name)
+        return act_as(person, f"sashiko-{env}-{role}", name)
+
+    def make(self, target: str, env: str) -> str:
+        """Runs a target of the Makefile by the administrator of an account, at the desk.
+
+        Raises:
+            AssertionError: if it fails.
+        """
+        kept = ("-o", ".venv/bin/.infra", "-o", "node_modules/.done")
+        options = (f"ENV={env}", "ARGS=--require-approval=never")
+        make = str(shutil.which("make"))  # not the one that a build has
+        return self.run(self.sign_in(env, "Administrator", "root"), make, *kept, target, *options)
+
+    def run(self, person: Emulator, *command: str, status: int = 0) -> str:
+        """Runs a command at the desk, with a person's credentials; returns all it printed.
+
+        Raises:
+            AssertionError: if it ends with another status.
+        """
+        environ = person.environment()
+        path = f"{self.builds.tools}:{ROOT}/.venv/bin:{environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.desk,
+            env={**environ, "PATH": path, "CDK_VALIDATION": "false"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}"
+        return done.stdout
+
+
+@contextmanager
+def founded(folder: Path) -> Iterator[Company]:
+    """Starts the accounts, with people in them and nothing else, and the repository."""
+    with ExitStack() as stack:
+        accounts = {}
+        for env, number in ACCOUNTS.items():
+            home = folder / f"home-{env}"
+            home.mkdir()
+            accounts[env] = stack.enter_context(running(number, home))
+            provision(accounts[env], "Administrator")
+        organization = stack.enter_context(organized(accounts.values()))
+        repository = new_repository(folder / "host")
+        for env in ("dev", "prod"):
+            roles = f"arn:aws:iam::{ACCOUNTS[env]}:role/sashiko-{env}-*"
+            provision(accounts[env], "Models", ("sts:AssumeRole", roles))
+        arn = f"arn:aws:codepipeline:{REGION}:{ACCOUNTS['delivery']}:{PIPELINE}"
+        provision(
+            accounts["delivery"],
+            "Release",
+            ("codepipeline:GetPipelineState", arn),
+            ("codepipeline:PutApprovalResult", f"{arn}/*"),
+        )
+        tools = accounts["delivery"]
+        builds = Builds(organization, tools, repository, folder / "builds", connection=CONNECTION)
+        yield Company(
+            accounts=accounts,
+            organization=organization,
+            repository=repository,
+            desk=_desk(folder / "desk", repository),
+            builds=builds,
+        )
+
+
+def _desk(folder: Path, repository: Repository) -> Path:
+    git(folder.parent, "clone", "--quiet", str(repository.folder), str(folder))
+    for name in (".venv", "node_modules"):
+        (folder / name).symlink_to(ROOT / name)
+        with (folder / ".git/info/exclude").open("a") as file:
+            file.write(f"/{name}\n")
+    return folder

@@ -1,0 +1,49 @@
+"""The machine of a build: the stock tools, and this checkout's installation for a new one."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from verification.deploy.process import ROOT
+from verification.deploy.releases.repository import URL
+
+# Installing takes minutes and a network, and `make check test` runs elsewhere: neither does here.
+_MAKE = """#!/bin/bash
+set -euo pipefail
+link() {{ ln -sfn {root}/.venv .venv; ln -sfn {root}/node_modules node_modules; }}
+case "$1" in
+  check) ;;
+  setup) link ;;
+  synth) link; exec {make} -o .venv/bin/.infra -o node_modules/.done "$@" ;;
+  *) echo "make $*: not known to the emulator" >&2; exit 2 ;;
+esac
+"""
+_NPX = """#!/bin/bash
+test "$1 $2" = "--no-install cdk" || {{ echo "npx $*: not known to the emulator" >&2; exit 2; }}
+exec {root}/node_modules/.bin/cdk --no-notices "${{@:3}}"
+"""
+_AWS = """#!{python}
+import sys
+import boto3
+service, operation, *rest = sys.argv[1:]
+names = ["".join(word.title() for word in item[2:].split("-")) for item in rest[::2]]
+getattr(boto3.client(service), operation.replace("-", "_"))(**dict(zip(names, rest[1::2])))
+"""
+
+
+def install_tools(folder: Path) -> Path:
+    """Writes the tools that a build finds first on its PATH; returns their folder."""
+    folder.mkdir()
+    values = {"root": ROOT, "make": shutil.which("make"), "python": sys.executable}
+    for name, text in {"make": _MAKE, "npx": _NPX, "aws": _AWS}.items():
+        script = folder / name
+        script.write_text(text.format(**values))
+        script.chmod(0o755)
+    return folder
+
+
+def write_git_settings(home: Path, repository: Path, *, pushes: bool) -> None:
+    """Lets git reach the repository under its URL, and push only with the connection's token."""
+    own = f'[url "file://{repository}"]\n\tinsteadOf = {URL}\n'
+    none = f'[url "file:///dev/null"]\n\tpushInsteadOf = file://{repository}\n'
+    (home / ".gitconfig").write_text(own + ("" if pushes else none))
