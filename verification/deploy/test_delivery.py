@@ -1,24 +1,24 @@
 """The tools' account in the emulator: bootstrapped, deployed, changed, asked about, destroyed."""
 
 import hashlib
-import json
-import subprocess
-import sys
+import io
 import tarfile
-import threading
+import zipfile
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infra.delivery import DELIVERY, tools_of, write_stages
+from tests.infra.delivery import CONNECTION, DELIVERY, tools_of, write_stages
 from tests.infra.variants import new_app
+from verification.deploy.accounts.organization import running as organized
 from verification.deploy.assembly import written
-from verification.deploy.process import ROOT, Emulator, running
+from verification.deploy.process import Emulator, running
+from verification.deploy.releases.builds import Builds
+from verification.deploy.releases.repository import Repository
 from verification.deploy.stacks import Stacks, Template, resource, template
 
 ACCOUNT = "777788889999"
@@ -47,98 +47,25 @@ def _synthesize(folder: Path, tools: Any) -> Path:
     return folder
 
 
-@dataclass(frozen=True, kw_only=True)
-class Builds:
-    """CodeBuild on this machine: a project's own build phase, with the stock tools.
-
-    Attributes:
-        emulator: the account that the builds call.
-        folder: where they run.
-        credentials: the address where the builds get the credentials of their role.
-    """
-
-    emulator: Emulator
-    folder: Path
-    credentials: str
-
-    def run(self, project: str, assembly: Path) -> tuple[int, str]:
-        """Runs a project on a folder with `cdk.out` and `config`; returns status and output."""
-        place = self.folder / project
-        place.mkdir(parents=True)
-        tar = place / "assembly.tar"
-        self._pack(tar, assembly)
-        projects = self.emulator.client("codebuild").batch_get_projects(names=[project])["projects"]
-        spec = json.loads(projects[0]["source"]["buildspec"])
-        exports = [f'echo "{name}=${name}"' for name in spec["env"]["exported-variables"]]
-        commands = [*spec["phases"]["build"]["commands"], *exports]
-        environ = self.emulator.environment()
-        process = subprocess.run(
-            ["bash", "-c", "\n".join(commands)],
-            cwd=place,
-            env={name: value for name, value in environ.items() if "ACCESS_KEY" not in name}
-            | {
-                "PATH": f"{self._tools()}:{environ['PATH']}",
-                "HOME": str(place),
-                "ASSEMBLY": hashlib.sha256(tar.read_bytes()).hexdigest(),
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.credentials,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return process.returncode, process.stdout
-
-    def _tools(self) -> Path:
-        """Returns a folder with an npx that finds this checkout's CDK, and a make that is done."""
-        tools = self.folder / "tools"
-        if not tools.exists():
-            tools.mkdir()
-            cdk = ROOT / "node_modules/.bin/cdk"
-            (tools / "npx").write_text(f'#!/bin/bash\nexec {cdk} --no-notices "${{@:3}}"\n')
-            (tools / "make").write_text("#!/bin/bash\n")
-            for script in tools.iterdir():
-                script.chmod(0o755)
-        return tools
-
-    def _pack(self, tar: Path, assembly: Path) -> None:
-        """Packs what the synth packs: here the one assembly, and the settings."""
-        with tarfile.open(tar, "w") as archive:
-            archive.add(assembly / "cdk.out", "cdk.out/delivery")
-            archive.add(assembly / "cdk.json", "cdk.json")
-            archive.add(assembly / "config", "config")
-            link = tarfile.TarInfo(".venv/bin/sashiko")
-            link.type, link.linkname = tarfile.SYMTYPE, str(Path(sys.executable).parent / "sashiko")
-            archive.addfile(link)
-
-
 @pytest.fixture
 def builds(tools: Emulator, tmp_path: Path) -> Iterator[Builds]:
-    """Builds, and the credentials of their containers."""
-    answer = {
-        "AccessKeyId": "test",
-        "SecretAccessKey": "test",
-        "Token": "test",
-        "Expiration": "2999-01-01T00:00:00Z",
-    }
+    """Builds that get the credentials of their own roles, and what those let them assume."""
+    with organized([tools]) as organization:
+        none = Repository(tmp_path)
+        yield Builds(organization, tools, none, tmp_path / "builds", connection=CONNECTION)
 
-    class Credentials(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Credentials)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/"
-    yield Builds(emulator=tools, folder=tmp_path / "builds", credentials=url)
-    server.shutdown()
-    server.server_close()
+def _packed(folder: Path) -> tuple[bytes, dict[str, str]]:
+    """Packs what the synth packs: here the one assembly, and the settings."""
+    content, packed = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.add(folder / "cdk.out", "cdk.out/delivery")
+        archive.add(folder / "cdk.json", "cdk.json")
+        archive.add(folder / "config", "config")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("assembly.tar", content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    return packed.getvalue(), {"ASSEMBLY": digest}
 
 
 def _bootstrap(emulator: Emulator, folder: Path, templates: Path) -> None:
@@ -181,16 +108,19 @@ def test_the_pipeline_is_deployed_changed_and_destroyed_without_a_rest(
     lines = tools.sashiko(*options, folder=changed).splitlines()
     assert [line.split()[0] for line in lines] == ["delivery"]
     assert lines[0].endswith("changes Stages")
+    starts = _starts(tools)
     # The pipeline's own builds: one says that a person must look, the other deploys.
-    status, output = builds.run(f"{NAME}-delivery-difference", changed)
-    assert status == 0, output
-    assert "BROADENS=yes" in output and "1 changes broaden" in output
-    status, output = builds.run(f"{NAME}-delivery-deploy", changed)
-    assert status == 0, output
+    source, variables = _packed(changed)
+    difference = builds.run(f"{NAME}-delivery-difference", variables, source=source)
+    assert difference.status == "SUCCEEDED", difference.output
+    assert difference.exports["BROADENS"] == "yes"
+    assert "1 changes broaden" in difference.exports["SUMMARY"]
+    deploy = builds.run(f"{NAME}-delivery-deploy", variables, source=source)
+    assert deploy.status == "SUCCEEDED", deploy.output
     names = [stage["name"] for stage in pipelines.get_pipeline(name=NAME)["pipeline"]["stages"]]
     assert "staging-deploy" not in names and "prod-approval" in names
     # An update starts an execution again, with the new stages.
-    assert pipelines.list_pipeline_executions(pipelineName=NAME)["pipelineExecutionSummaries"]
+    assert _starts(tools) == starts + 1
 
     artifacts = f"{NAME}-artifacts-{ACCOUNT}-us-east-1"
     tools.client("s3").put_object(Bucket=artifacts, Key=f"{NAME}/Synth/x", Body=b"x")
@@ -201,6 +131,11 @@ def test_the_pipeline_is_deployed_changed_and_destroyed_without_a_rest(
     assert [item["Name"] for item in buckets if item["Name"].startswith(NAME)] == []
     roles = tools.client("iam").list_roles()["Roles"]
     assert [role["RoleName"] for role in roles if role["RoleName"].startswith(NAME)] == []
+
+
+def _starts(tools: Emulator) -> int:
+    executions = tools.client("codepipeline").list_pipeline_executions(pipelineName=NAME)
+    return len(executions["pipelineExecutionSummaries"])
 
 
 ROLE = resource(

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from sashiko.aws.resources.names import alerts_topic_arn, bucket_name
+from sashiko.aws.resources.names import bucket_name
 from sashiko.settings.tools import Tools
 from sashiko_cdk.delivery.parts import Part
 from sashiko_cdk.delivery.specs import buildspec
@@ -64,7 +64,6 @@ class Build(Construct):
             *_using_stores(tools, part, stores),
             *_assuming(part),
             *(reading_repository(tools) if part.place is None else ()),
-            allow(["sns:Publish"], [stores.topic.topic_arn]),
         ]
         role = iam.Role(
             self,
@@ -93,7 +92,7 @@ class Build(Construct):
             service_role=role.role_arn,
             source=codebuild.CfnProject.SourceProperty(
                 type="CODEPIPELINE",
-                build_spec=buildspec(part, names=names, topic_arn=alerts_topic_arn(settings)),
+                build_spec=buildspec(part, names=names),
             ),
             artifacts=codebuild.CfnProject.ArtifactsProperty(type="CODEPIPELINE"),
             cache=codebuild.CfnProject.ProjectCacheProperty(

@@ -2,6 +2,7 @@
 
 from sashiko.settings.tools import Tools
 from sashiko_cdk.delivery.builds import Build
+from sashiko_cdk.delivery.failures import Failures
 from sashiko_cdk.delivery.model_delivery import ModelDelivery
 from sashiko_cdk.delivery.parts import parts_of, places_of
 from sashiko_cdk.delivery.pipeline import DeliveryPipeline
@@ -31,6 +32,7 @@ def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
     ]
     pipeline = DeliveryPipeline(stack, "Pipeline", tools=tools, stores=stores, boundary=boundary)
     pipeline.node.add_dependency(*builds)
+    Failures(stack, "Failures", tools=tools, stores=stores, boundary=boundary)
     ModelDelivery(
         stack,
         "Models",

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sashiko.aws.resources.names import bootstrap_role_arn
+from sashiko.aws.resources.names import bootstrap_role_arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS
 from sashiko_cdk.delivery.parts import Part
@@ -32,13 +32,12 @@ _CACHES = {
 _OF_CHECKOUT = "requirements/*.txt package-lock.json"
 
 
-def buildspec(part: Part, *, names: Sequence[str], topic_arn: str) -> str:
+def buildspec(part: Part, *, names: Sequence[str]) -> str:
     """Returns a part's buildspec.
 
     Args:
         part: what it is for.
         names: what is synthesized, each by the name that `ENV` takes.
-        topic_arn: of the topic that hears of a failure.
     """
     if part.kind == "test":
         spec = _spec(["make check test"], locks=_OF_CHECKOUT)
@@ -51,14 +50,13 @@ def buildspec(part: Part, *, names: Sequence[str], topic_arn: str) -> str:
         )
     elif part.kind == "difference":
         spec = _spec(
-            [*_unpacking(), *_comparing(_place(part))],
+            [*_unpacking(part), *_comparing(_place(part))],
             locks=_LOCKS,
             exports=[BROADENS, SUMMARY],
             artifacts={"base-directory": _DIFFERENCE, "files": ["**/*"]},
         )
     else:
-        spec = _spec([*_unpacking(), *_deploying(_place(part))], locks=_LOCKS)
-    spec["phases"]["post_build"] = {"commands": [_telling(part, topic_arn)]}
+        spec = _spec([*_unpacking(part), *_deploying(_place(part))], locks=_LOCKS)
     return json.dumps(spec, indent=1)
 
 
@@ -108,9 +106,13 @@ def _synthesizing(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _unpacking() -> list[str]:
+def _unpacking(part: Part) -> list[str]:
     """Unpacks the assembly, if it is the one that the synth of this execution wrote."""
-    refusal = "The assembly is not the one that was synthesized: see who wrote it to the bucket"
+    refusal = (
+        "The assembly is not the one that was synthesized: the access logs of the bucket of "
+        "artifacts say who wrote it. Then: aws codepipeline start-pipeline-execution --name "
+        f"{prefix(part.tools)} --region {part.tools.region}"
+    )
     return [
         f'echo "${ASSEMBLY}  {_TAR}" | sha256sum --check || {{ echo "{refusal}"; exit 1; }}',
         f"mkdir {_UNPACKED} {_DIFFERENCE}",
@@ -160,17 +162,6 @@ def _looking_up(place: Settings) -> list[str]:
         f"printf '%s\\n' {shlex.join(lines)} > ~/lookup.config",
         "export AWS_CONFIG_FILE=~/lookup.config",
     ]
-
-
-def _telling(part: Part, topic_arn: str) -> str:
-    message = (
-        f"{part.name} failed; its log: $CODEBUILD_BUILD_URL; after the repair: merge it, or retry "
-        "the stage (docs/delivery.md)"
-    )
-    return (
-        f'[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ] || aws sns publish --topic-arn {topic_arn} '
-        f'--subject "{part.name} failed" --message "{message}"'
-    )
 
 
 def _place(part: Part) -> Settings:

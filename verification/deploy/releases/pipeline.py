@@ -17,6 +17,7 @@ from verification.deploy.process import REGION, Emulator
 from verification.deploy.releases.actions import Actions, FailedActionError
 from verification.deploy.releases.builds import Builds
 from verification.deploy.releases.execution import Execution
+from verification.deploy.releases.notices import tell_failure
 from verification.deploy.releases.repository import Repository
 
 
@@ -39,6 +40,7 @@ class Pipeline:
     ) -> None:
         """Takes over what the emulator's own CodePipeline does not do."""
         self._tools, self._repository, self._name = tools, repository, name
+        self._organization = organization
         self.actions = Actions(organization, tools, builds)
         self._entered: dict[str, str] = {}
         self.executions: dict[str, Execution] = {}
@@ -122,6 +124,8 @@ class Pipeline:
         except FailedActionError as error:
             execution.status, execution.inside = "Failed", False
             execution.failure = (stage["name"], error.action, str(error))
+            (action,) = (item for item in stage["actions"] if item["name"] == error.action)
+            tell_failure(self._organization, self._tools, execution, action, pipeline=self._name)
             return True
         self._adopt()  # the action may have changed the structure
         return execution.status != "InProgress" or self._leave(execution, stages)

@@ -33,6 +33,8 @@ class Pipeline(ResourceType):
             raise ResourceError(f"A pipeline with the name '{name}' already exists")
         tags = [{"key": t["Key"], "value": t["Value"]} for t in desired.get("Tags", [])]
         pipelines.create_pipeline(pipeline=_declaration(place, name, desired), tags=tags)
+        # "Create a pipeline, stages, and actions", CodePipeline User Guide: it starts to run.
+        pipelines.start_pipeline_execution(name=name)
         return str(name)
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
