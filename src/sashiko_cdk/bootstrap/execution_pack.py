@@ -43,6 +43,8 @@ def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[st
         parts[PARTS[number]].append(item)
         filled[PARTS[number]] += size
         packed += size
+    for part in PARTS[len(allowed) :]:  # fewer statements than policies: the last one once more
+        parts[part].append(allowed[-1])
     if full := [part for part, size in filled.items() if size > _CHARACTERS]:
         raise InputError(
             f"what CloudFormation needs has {total} characters and does not fit into "
