@@ -16,7 +16,11 @@ def client_maker(url: str) -> Callable[[str, str], Any]:
 
     @cache
     def make(service: str, region: str) -> Any:
-        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+        config = Config(
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+            read_timeout=900,  # a function runs as a process, on a machine that may be busy
+        )
         client = session.client(service, region_name=region, endpoint_url=url, config=config)
         client.meta.events.register(f"before-parameter-build.{service}", _check_enums)
         return client

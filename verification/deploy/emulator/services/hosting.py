@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .canary import breached_alarm
 from .json_api import Handler, ServiceError
 
 Record = dict[str, Any]
@@ -104,6 +105,10 @@ class Hosting:
         self._check_update(endpoint, request)
         old = endpoint if retain and "DesiredInstanceCount" not in excluded else {}
         running = self._running(request, old)
+        if alarm := breached_alarm(self._aws("cloudwatch"), running["LastDeploymentConfig"]):
+            # "Auto-Rollback Configuration", SageMaker: the fleet that was there stays.
+            endpoint["FailureReason"] = f"The alarm {alarm} rolled the update back"
+            return {"EndpointArn": endpoint["EndpointArn"]}
         if retain and "DataCaptureConfig" not in excluded:
             running["DataCaptureConfig"] = endpoint.get("DataCaptureConfig")
         endpoint.update(running)

@@ -33,6 +33,7 @@ class SageMaker:
             # Nothing executes, so that an execution has no steps.
             "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
             "DescribeTrainingPlan": self._refuse_plan,
+            "UpdateModelPackage": self._update_package,
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
             "PutModelPackageGroupPolicy": self._share,
@@ -107,6 +108,30 @@ class SageMaker:
 
     def _unshare(self, request: dict[str, Any]) -> None:
         self._shared.pop(request["ModelPackageGroupName"], None)
+
+    def _update_package(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Keeps what the request does not name; moto forgets metadata, status and description."""
+        arn = request["ModelPackageArn"]
+        package = self._registry.model_packages.get(arn)
+        if package is None:
+            raise ServiceError("ValidationException", f"ModelPackage {arn} does not exist")
+        metadata = package.customer_metadata_properties or {}
+        self._registry.update_model_package(
+            model_package_arn=arn,
+            model_approval_status=request.get("ModelApprovalStatus", package.model_approval_status),
+            approval_description=request.get("ApprovalDescription", package.approval_description),
+            customer_metadata_properties={
+                **metadata,
+                **request.get("CustomerMetadataProperties", {}),
+            },
+            customer_metadata_properties_to_remove=request.get(
+                "CustomerMetadataPropertiesToRemove", []
+            ),
+            additional_inference_specifications_to_add=request.get(
+                "AdditionalInferenceSpecificationsToAdd"
+            ),
+        )
+        return {"ModelPackageArn": package.arn}
 
     def _delete_package(self, request: dict[str, Any]) -> None:
         name = request["ModelPackageName"]

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from ..engine.errors import ResourceError
 from ..engine.resources import Place, Properties, ResourceType
 
 
@@ -66,7 +67,11 @@ class Endpoint(_Hosted):
 
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         arguments = {key: new[key] for key in self.updated if key in new}
-        place.aws("sagemaker").update_endpoint(**self._named(physical_id), **arguments)
+        sagemaker, named = place.aws("sagemaker"), self._named(physical_id)
+        sagemaker.update_endpoint(**named, **arguments)
+        endpoint = sagemaker.describe_endpoint(**named)
+        if endpoint["EndpointConfigName"] != new["EndpointConfigName"]:
+            raise ResourceError(endpoint["FailureReason"])
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         description = super().read(place, physical_id, desired)
