@@ -20,6 +20,7 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_data_quality_rulesets", "Rulesets", "Name"),
     ),
     "codebuild": (("list_projects", "projects", None),),
+    "codepipeline": (("list_pipelines", "pipelines", "name"),),
     "lambda": (("list_functions", "Functions", "FunctionName"),),
     "athena": (("list_work_groups", "WorkGroups", "Name"),),
     "logs": (("describe_log_groups", "logGroups", "logGroupName"),),
@@ -53,7 +54,10 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_endpoints", "Endpoints", "EndpointName"),
     ),
     "sns": (("list_topics", "Topics", "TopicArn"),),
-    "events": (("list_rules", "Rules", "Arn"),),
+    "events": (
+        ("list_rules", "Rules", "Arn"),
+        ("list_event_buses", "EventBuses", "Name"),
+    ),
     "stepfunctions": (("list_state_machines", "stateMachines", "name"),),
     "sqs": (("list_queues", "QueueUrls", None),),
 }

@@ -5,7 +5,11 @@ deploy`, the pipeline that was deployed, and the builds as their specifications 
 is trained: a version is registered by the project's registrar from evidence that was written.
 """
 
+import datetime as dt
+import io
 import json
+import tarfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +22,14 @@ from tests.unit.registry.model_packages.account import Account
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import inventory
 from verification.deploy.process import REGION, Emulator
-from verification.deploy.releases.company import DELIVERY, PIPELINE, SETTINGS, Company, founded
+from verification.deploy.releases.company import (
+    ACCOUNTS,
+    DELIVERY,
+    PIPELINE,
+    SETTINGS,
+    Company,
+    founded,
+)
 from verification.deploy.releases.execution import Execution
 from verification.deploy.releases.people import answer
 from verification.deploy.releases.pipeline import Pipeline
@@ -26,7 +37,6 @@ from verification.deploy.releases.repository import git
 
 pytestmark = pytest.mark.slow
 MODELS = f"{PIPELINE}-models"
-GROUP = "sashiko-{}-complaint-triage"
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +55,16 @@ def test_a_merge_becomes_a_served_model_in_prod_and_goes_back(
     versions = [register(company, tmp_path / name, name) for name in ("first", "second")]
     for number in (1, 2):
         decide(company, "dev", number)
-    propose(company, "dev", pipeline, served=versions[1])
+    serve(company, pipeline, propose(company, "dev", 2), served=versions[1])
 
-    for number in (1, 2):
-        promote(company, number)
-        decide(company, "prod", number)
-        copy = versions[number - 1].replace("-dev-", "-prod-")
-        copy = copy.replace(company.accounts["dev"].account, company.accounts["prod"].account)
-        propose(company, "prod", pipeline, served=copy)
-    roll_back(company, pipeline)
+    first, second = (copy_of(arn) for arn in versions)
+    promote(company, 1)
+    decide(company, "prod", 1)
+    serve(company, pipeline, propose(company, "prod", 1), served=first)
+    promote(company, 2)
+    decide(company, "prod", 2)
+    fail_a_canary(company, pipeline, propose(company, "prod", 2), served=second, before=first)
+    serve(company, pipeline, roll_back(company), served=first)
 
     check_keys(company)
     destroy(company)
@@ -92,29 +103,26 @@ def deliver_project(company: Company, pipeline: Pipeline) -> None:
     assert len(repository.git("rev-list", "--parents", "-1", commit).split()) == 3
 
     execution = pipeline.push()
-    release(company, pipeline, execution, asked=["dev-approval", "prod-approval"])
+    release(company, pipeline, execution)
     assert execution.skipped == ["delivery-approval"]
+    assert [item.stage for item in execution.approvals] == ["dev-approval", "prod-approval"]
     assert endpoints(company.accounts["dev"]) == endpoints(company.accounts["prod"]) == []
     for env in ("dev", "prod"):
         account = company.accounts[env]
         assert [text for item in deployed(account) for text in item.differences()] == []
 
 
-def release(
-    company: Company, pipeline: Pipeline, execution: Execution, *, asked: list[str]
-) -> None:
-    """Two people answer what an execution asks, until it has ended."""
+def release(company: Company, pipeline: Pipeline, execution: Execution) -> None:
+    """Two people answer what an execution asks, until it has ended: one of them for prod alone."""
     people = {"dev-approval": "ada", "prod-approval": "grace"}
     while approval := execution.waits_for:
         approver = company.sign_in("delivery", "Release", people[approval.stage])
         assert execution.commit in answer(approver, PIPELINE)
         pipeline.run()
     assert execution.status == "Succeeded", execution.failure
-    answers = [(item.stage, item.by.rpartition("/")[2]) for item in execution.approvals]
-    assert answers == [(stage, people[stage]) for stage in asked]
-    # One assembly: what was synthesized is what each build unpacked.
-    digest = execution.variables["Synth"]["ASSEMBLY"]
-    assert len(digest) == 64
+    answers = {item.stage: item.by.rpartition("/")[2] for item in execution.approvals}
+    assert answers == {stage: people[stage] for stage in answers}
+    assert answers["prod-approval"] == "grace"
 
 
 def register(company: Company, folder: Path, name: str) -> str:
@@ -128,15 +136,17 @@ def register(company: Company, folder: Path, name: str) -> str:
     folder.mkdir()
     files = two_accounts.evidence(folder, artifact=name.encode())
     pending = "PendingManualApproval"
-    two_accounts.register(account, files, status=pending, execution_id=name)
+    facts = {"execution_id": name, "recipe": "complaints"}
+    two_accounts.register(account, files, status=pending, **facts)
     return str(account.registry.versions(account.group)[0].arn)
 
 
 def decide(company: Company, env: str, number: int) -> None:
     """A person approves a version, as the environment's approver."""
-    approver = company.act_as(env, "approver", "ada" if env == "dev" else "grace")
-    reason = ("--reason", "the figures hold")
-    company.run(approver, "sashiko", "model", "approve", str(number), "--env", env, *reason)
+    name = "ada" if env == "dev" else "grace"
+    approver = company.act_as(env, "approver", name)
+    why = ("--by", name, "--reason", "the figures hold")
+    company.run(approver, "sashiko", "model", "approve", str(number), "--env", env, *why)
 
 
 def promote(company: Company, number: int) -> None:
@@ -145,8 +155,13 @@ def promote(company: Company, number: int) -> None:
     company.run(promoter, "sashiko", "model", "promote", str(number), "--to", "prod")
 
 
-def propose(company: Company, env: str, pipeline: Pipeline, *, served: str) -> None:
-    """The tools' build makes a branch of the approved version; merged, it is served."""
+def copy_of(arn: str) -> str:
+    """Names prod's copy of a version of dev's: the numbers are the same here."""
+    return arn.replace("-dev-", "-prod-").replace(ACCOUNTS["dev"], ACCOUNTS["prod"])
+
+
+def propose(company: Company, env: str, number: int) -> str:
+    """The tools' build makes a branch of the approved version, as an approval's event starts it."""
     tools, before = company.accounts["delivery"], len(company.organization.messages)
     (target,) = tools.client("events").list_targets_by_rule(
         Rule=f"{MODELS}-{env}", EventBusName=f"{PIPELINE}-approvals"
@@ -156,35 +171,85 @@ def propose(company: Company, env: str, pipeline: Pipeline, *, served: str) -> N
     build = company.builds.run(MODELS, {item["name"]: item["value"] for item in variables})
     assert build.status == "SUCCEEDED", build.output
 
-    branch = f"model/{env}/{served.rpartition('/')[2]}"
+    branch = f"model/{env}/{number}"
     messages = [message for _, message in company.organization.messages[before:]]
     page = f"https://github.com/acme/triage/compare/main...{branch}?expand=1"
     assert messages == [f"Review and merge it: {page}"]
-    serve(company, pipeline, branch, env, served)
+    return branch
 
 
-def serve(company: Company, pipeline: Pipeline, branch: str, env: str, served: str) -> None:
-    """A person merges a branch, and the environment serves its version afterwards."""
+def serve(company: Company, pipeline: Pipeline, branch: str, *, served: str) -> None:
+    """A person merges a branch, and its environment serves the version afterwards."""
     company.repository.merge(branch)
+    env = branch.split("/")[1]
     execution = pipeline.push()
-    if env == "prod":
-        assert endpoints(company.accounts["prod"]) != [served]
-    # A new endpoint needs what was not allowed before; another version of it needs nothing.
-    asked = [stage for stage in ("dev-approval",) if stage not in execution.skipped]
-    release(company, pipeline, execution, asked=[*asked, "prod-approval"])
+    # Prod waits for a person, whatever is merged.
+    assert (endpoints(company.accounts[env]) == [served]) is (env == "dev")
+    release(company, pipeline, execution)
     assert endpoints(company.accounts[env]) == [served]
 
 
-def roll_back(company: Company, pipeline: Pipeline) -> None:
-    """One command and one merge: prod serves the version before."""
+def fail_a_canary(
+    company: Company, pipeline: Pipeline, branch: str, *, served: str, before: str
+) -> None:
+    """The new instance answers with errors: prod keeps what it served, and a retry repairs."""
+    company.repository.merge(branch)
+    prod, execution = company.accounts["prod"], pipeline.push()
+    fleet = fleet_of(company, execution)
+    report(prod, fleet, errors=1)
+    assert execution.waits_for
+    answer(company.sign_in("delivery", "Release", "grace"), PIPELINE)
+    pipeline.run()
+    assert execution.failure[:2] == ("prod-deploy", "prod-deploy")
+    assert "rolled the update back" in execution.failure[2]
+    assert endpoints(prod) == [before]
+
+    report(prod, fleet, errors=0)
+    retry = company.organization.messages[-1][1].rpartition(": ")[2]
+    company.run(company.sign_in("delivery", "Release", "grace"), *retry.split())
+    pipeline.run()
+    assert execution.status == "Succeeded", execution.failure
+    assert endpoints(prod) == [served]
+
+
+def fleet_of(company: Company, execution: Execution) -> list[dict[str, str]]:
+    """Reads the dimensions of the new fleet's metrics from the assembly that waits."""
+    s3 = company.accounts["delivery"].client("s3")
+    bucket = f"{PIPELINE}-artifacts-{ACCOUNTS['delivery']}-{REGION}"
+    body = s3.get_object(Bucket=bucket, Key=execution.artifacts["Synth"])["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        assembly = io.BytesIO(packed.read("assembly.tar"))
+    with tarfile.open(fileobj=assembly) as files:
+        stack = files.extractfile("cdk.out/prod/Serving.template.json")
+        assert stack
+        resources = json.load(stack)["Resources"].values()
+    alarms = [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Alarm"]
+    (dimensions,) = (
+        alarm["Dimensions"]
+        for alarm in alarms
+        if alarm["MetricName"] == "Invocation5XXErrors" and len(alarm["Dimensions"]) == 3
+    )
+    return [{"Name": item["Name"], "Value": item["Value"]} for item in dimensions]
+
+
+def report(account: Emulator, fleet: list[dict[str, str]], *, errors: int) -> None:
+    """Writes the rate of errors of a fleet, as SageMaker does."""
+    moment = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5 * errors)
+    metric = {"MetricName": "Invocation5XXErrors", "Dimensions": fleet, "Timestamp": moment}
+    account.client("cloudwatch").put_metric_data(
+        Namespace="AWS/SageMaker", MetricData=[{**metric, "Value": errors}]
+    )
+
+
+def roll_back(company: Company) -> str:
+    """One command at a person's desk makes the branch of the version before."""
     git_pull(company)
     deployer = company.act_as("prod", "endpoint-deployer", "grace")
     output = company.run(deployer, "sashiko", "model", "rollback", "--env", "prod")
-    assert "git push origin model/prod/1" in output
-    company.repository.git("fetch", "--quiet", str(company.desk), "+model/prod/1:model/prod/1")
-    account = company.accounts["prod"].account
-    arn = f"arn:aws:sagemaker:{REGION}:{account}:model-package/{GROUP.format('prod')}/1"
-    serve(company, pipeline, "model/prod/1", "prod", arn)
+    branch = "model/prod/1"
+    assert f"git push origin {branch}" in output
+    git(company.desk, "push", "--quiet", "--force", "origin", branch)
+    return branch
 
 
 def git_pull(company: Company) -> None:
@@ -213,7 +278,7 @@ def check_keys(company: Company) -> None:
         assert iam.list_users()["Users"] == []
         assert account.client("secretsmanager").list_secrets()["SecretList"] == []
         parameters = account.client("ssm").describe_parameters()["Parameters"]
-        assert [item["Name"] for item in parameters] == ["/cdk-bootstrap/sashiko/version"]
+        assert {item["Type"] for item in parameters} == {"String"}  # and none is a secret
         templates = " ".join(_templates(account))
         assert "AWS::IAM::User" not in templates and "AWS::IAM::AccessKey" not in templates
     projects = company.accounts["delivery"].client("codebuild")
@@ -234,4 +299,4 @@ def destroy(company: Company) -> None:
     """Takes all of it away, as docs/delivery.md has it: the stages, then the tools."""
     git_pull(company)
     for env in ("prod", "dev", "delivery"):
-        company.make("destroy", env)
+        company.make("destroy", env, options="--force")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs
 
 import urllib3
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -23,21 +22,20 @@ from verification.deploy.accounts.answers import (
     Answer,
     ServiceError,
     answer_json,
-    answer_xml,
     refuse,
 )
 from verification.deploy.accounts.crossing import owner_of, refuse_crossing
-from verification.deploy.accounts.roles import Call, may, may_assume, read_role, serves
+from verification.deploy.accounts.forwarding import forward
+from verification.deploy.accounts.roles import Call, may, read_role, serves
 from verification.deploy.accounts.sessions import HOUR, Session, new_session
+from verification.deploy.accounts.sts import answer_sts
 from verification.deploy.accounts.wire import Wire, read_wire
 from verification.deploy.process import Emulator
 
 # What the caller asks, and who it is.
 Handler = Callable[[Session, Mapping[str, Any]], Mapping[str, Any]]
 Watch = Callable[[Session, Wire], None]
-_ASSUMING = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"}
 _CREDENTIALS = "/credentials/"
-_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +137,7 @@ class Organization:
         session = self._caller(wire)
         self.watch(session, wire)
         if wire.service == "sts":
-            return self._sts(session, wire)
+            return answer_sts(session, wire, role=self._role, begin=self._open)
         served = self.served.get((session.account, wire.action))
         if served:
             return self._serve(served, session, wire)
@@ -149,7 +147,7 @@ class Organization:
             assert caller is not None
             refuse_crossing(wire, caller, session, self._accounts[owner])
         self._remember(wire)
-        return self._forward(wire, self._accounts[owner])
+        return forward(wire, self._accounts[owner].url, self._pool)
 
     def _caller(self, wire: Wire) -> Session:
         session = self._sessions.get(wire.key)
@@ -164,29 +162,6 @@ class Organization:
             )
         return session
 
-    def _sts(self, session: Session, wire: Wire) -> Answer:
-        form = {key: values[0] for key, values in parse_qs(wire.body.decode()).items()}
-        if form["Action"] == "GetCallerIdentity":
-            return answer_xml(session.identity())
-        if form["Action"] != "AssumeRole" or (unknown := form.keys() - _ASSUMING):
-            raise ServiceError(
-                "ValidationError", f"the emulator knows no {form['Action']} {unknown}"
-            )
-        if int(form.get("DurationSeconds", "3600")) > HOUR.total_seconds():
-            raise ServiceError(
-                "ValidationError",
-                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed "
-                "by role chaining",
-            )
-        caller, role = self._role(session.role), self._role(form["RoleArn"])
-        if caller is None or role is None or not may_assume(caller, role):
-            raise ServiceError(
-                "AccessDenied",
-                f"User: {session.arn} is not authorized to perform: sts:AssumeRole on resource: "
-                f"{form['RoleArn']}",
-            )
-        return answer_xml(self._open(role.arn, form["RoleSessionName"]).assumed())
-
     def _serve(self, served: Served, session: Session, wire: Wire) -> Answer:
         resource = served.resource(wire.document)
         if not self.may(session.role, wire.action, resource):
@@ -200,25 +175,9 @@ class Organization:
 
     def _remember(self, wire: Wire) -> None:
         if wire.service == "sns":
-            form = {key: values[0] for key, values in parse_qs(wire.body.decode()).items()}
+            form = wire.form
             if form.get("Action") == "Publish":
                 self.messages.append((form["TopicArn"], form["Message"]))
-
-    def _forward(self, wire: Wire, account: Emulator) -> Answer:
-        response = self._pool.request(
-            wire.method,
-            f"{account.url}{wire.target}",
-            body=wire.body,
-            headers=dict(wire.headers),
-            redirect=False,
-            decode_content=False,
-            preload_content=False,
-        )
-        body = response.read(decode_content=False)
-        headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _HOP]
-        if wire.method == "HEAD" and "content-length" in response.headers:
-            headers.append(("Content-Length", response.headers["content-length"]))
-        return Answer(status=f"{response.status} {response.reason}", headers=headers, body=body)
 
 
 @contextmanager

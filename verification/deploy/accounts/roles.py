@@ -70,7 +70,8 @@ class Call:
         """Returns the request as IAM evaluates it."""
         made = caller.request(self.action, self.resource)
         known = {"aws:resourceaccount": self.owner, "aws:requestedregion": REGION}
-        return replace(made, context=made.context | known | self.context, complete=self.complete)
+        context = {**made.context, **known, **self.context}
+        return replace(made, context=context, complete=self.complete)
 
 
 def may(caller: Principal, call: Call) -> bool:

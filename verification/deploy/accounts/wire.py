@@ -58,8 +58,14 @@ class Wire:
         """`service:Operation`; of REST, whose operation is not read, `service:`."""
         if self.is_json:
             return f"{self.service}:{self.header('x-amz-target').rpartition('.')[2]}"
-        form = parse_qs(self.body.decode(errors="ignore")) if self.method == "POST" else {}
-        return f"{self.service}:{form.get('Action', [''])[0]}"
+        return f"{self.service}:{self.form.get('Action', '')}"
+
+    @cached_property
+    def form(self) -> Mapping[str, str]:
+        """The arguments of a service that takes a form, such as STS; of another, none."""
+        if self.header("content-type").partition(";")[0] != "application/x-www-form-urlencoded":
+            return {}
+        return {key: values[0] for key, values in parse_qs(self.body.decode()).items()}
 
     @cached_property
     def document(self) -> Mapping[str, Any]:

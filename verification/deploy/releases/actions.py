@@ -4,13 +4,11 @@ import io
 import json
 import uuid
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from verification.deploy.accounts.answers import ServiceError
 from verification.deploy.accounts.organization import Organization
-from verification.deploy.accounts.sessions import Session
 from verification.deploy.process import Emulator
 from verification.deploy.releases.builds import CLONE, Build, Builds
 from verification.deploy.releases.execution import Approval, Execution
@@ -56,11 +54,6 @@ class Actions:
             return run(execution, stage, action, structure)
         except ServiceError as error:
             raise FailedActionError(action["name"], str(error)) from error
-
-    def connection(self, _: Session, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers GetConnection."""
-        arn = request["ConnectionArn"]
-        return {"Connection": {"ConnectionArn": arn, "ConnectionStatus": self.connection_status}}
 
     def _read(self, execution: Execution, _: str, action: Any, structure: Any) -> bool:
         """Hands a reference to the commit on, which the builds clone."""

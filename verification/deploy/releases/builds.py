@@ -39,7 +39,13 @@ class Build:
 
 
 class Builds:
-    """The builds of the tools' account."""
+    """The builds of the tools' account.
+
+    Attributes:
+        folder: has a folder for each build, by its number and name, with `src` in it.
+        tools: the folder of what a build finds first on its PATH.
+        count: how many have begun.
+    """
 
     def __init__(
         self,
@@ -53,9 +59,9 @@ class Builds:
         """Runs them in a new folder; `connection` is the ARN of what they clone through."""
         folder.mkdir()
         self._organization, self._tools, self._repository = organization, tools, repository
-        self._folder, self._connection = folder, connection
+        self.folder, self._connection = folder, connection
         self.tools = install_tools(folder / "tools")
-        self._number = 0
+        self.count = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def project(self, name: str) -> Any:
@@ -72,7 +78,7 @@ class Builds:
         session = self._organization.service(
             "codebuild", project["serviceRole"], source=project["arn"]
         )
-        environment = self._environment(project, spec, home, session) | variables
+        environment = {**self._environment(project, spec, home, session), **variables}
         status, output = self._execute(spec, place, environment)
         values = (home / "exports").read_text().splitlines() if status == "SUCCEEDED" else []
         return Build(
@@ -88,8 +94,8 @@ class Builds:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def _new_home(self, name: str) -> Path:
-        self._number += 1
-        home = self._folder / f"{self._number}-{name}"
+        self.count += 1
+        home = self.folder / f"{self.count}-{name}"
         home.mkdir()
         return home
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
@@ -83,16 +84,22 @@ class Company:
         person = self.sign_in(env, "Models", name)
         return act_as(person, f"sashiko-{env}-{role}", name)
 
-    def make(self, target: str, env: str) -> str:
+    def make(self, target: str, env: str, *, options: str = "--require-approval=never") -> str:
         """Runs a target of the Makefile by the administrator of an account, at the desk.
 
         Raises:
             AssertionError: if it fails.
         """
         kept = ("-o", ".venv/bin/.infra", "-o", "node_modules/.done")
-        options = (f"ENV={env}", "ARGS=--require-approval=never")
         make = str(shutil.which("make"))  # not the one that a build has
-        return self.run(self.sign_in(env, "Administrator", "root"), make, *kept, target, *options)
+        return self.run(
+            self.sign_in(env, "Administrator", "root"),
+            make,
+            *kept,
+            target,
+            f"ENV={env}",
+            f"ARGS={options}",
+        )
 
     def run(self, person: Emulator, *command: str, status: int = 0) -> str:
         """Runs a command at the desk, with a person's credentials; returns all it printed.
@@ -117,8 +124,11 @@ class Company:
 
 
 @contextmanager
-def founded(folder: Path) -> Iterator[Company]:
-    """Starts the accounts, with people in them and nothing else, and the repository."""
+def founded(folder: Path, files: Mapping[str, str] = MappingProxyType({})) -> Iterator[Company]:
+    """Starts the accounts, with people in them and nothing else, and the repository.
+
+    `files` of the repository are the project's own, in place of this one's.
+    """
     with ExitStack() as stack:
         accounts = {}
         for env, number in ACCOUNTS.items():
@@ -127,7 +137,7 @@ def founded(folder: Path) -> Iterator[Company]:
             accounts[env] = stack.enter_context(running(number, home))
             provision(accounts[env], "Administrator")
         organization = stack.enter_context(organized(accounts.values()))
-        repository = new_repository(folder / "host")
+        repository = new_repository(folder / "host", files)
         for env in ("dev", "prod"):
             roles = f"arn:aws:iam::{ACCOUNTS[env]}:role/sashiko-{env}-*"
             provision(accounts[env], "Models", ("sts:AssumeRole", roles))
@@ -137,6 +147,8 @@ def founded(folder: Path) -> Iterator[Company]:
             "Release",
             ("codepipeline:GetPipelineState", arn),
             ("codepipeline:PutApprovalResult", f"{arn}/*"),
+            ("codepipeline:RetryStageExecution", f"{arn}/*"),
+            ("codepipeline:StartPipelineExecution", arn),
         )
         tools = accounts["delivery"]
         builds = Builds(organization, tools, repository, folder / "builds", connection=CONNECTION)
@@ -151,6 +163,8 @@ def founded(folder: Path) -> Iterator[Company]:
 
 def _desk(folder: Path, repository: Repository) -> Path:
     git(folder.parent, "clone", "--quiet", str(repository.folder), str(folder))
+    git(folder, "config", "user.name", "Grace")
+    git(folder, "config", "user.email", "grace@example.invalid")
     for name in (".venv", "node_modules"):
         (folder / name).symlink_to(ROOT / name)
         with (folder / ".git/info/exclude").open("a") as file:

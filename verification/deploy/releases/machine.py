@@ -25,9 +25,14 @@ exec {root}/node_modules/.bin/cdk --no-notices "${{@:3}}"
 _AWS = """#!{python}
 import sys
 import boto3
+from botocore import xform_name
 service, operation, *rest = sys.argv[1:]
-names = ["".join(word.title() for word in item[2:].split("-")) for item in rest[::2]]
-getattr(boto3.client(service), operation.replace("-", "_"))(**dict(zip(names, rest[1::2])))
+options = dict(zip(rest[::2], rest[1::2]))
+client = boto3.client(service, region_name=options.pop("--region", None))
+method = operation.replace("-", "_")
+model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
+names = {{"--" + xform_name(name, "-"): name for name in model.input_shape.members}}
+getattr(client, method)(**{{names[option]: value for option, value in options.items()}})
 """
 
 

@@ -7,14 +7,12 @@ execution enters it. A changed structure cancels what is under way ("PipelineExe
 Reference).
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from verification.deploy.accounts.answers import ServiceError
-from verification.deploy.accounts.organization import Organization, Served
-from verification.deploy.accounts.sessions import Session
+from verification.deploy.accounts.organization import Organization
 from verification.deploy.process import REGION, Emulator
 from verification.deploy.releases.actions import Actions, FailedActionError
+from verification.deploy.releases.api import serve_api
 from verification.deploy.releases.builds import Builds
 from verification.deploy.releases.execution import Execution
 from verification.deploy.releases.notices import tell_failure
@@ -44,22 +42,7 @@ class Pipeline:
         self.actions = Actions(organization, tools, builds)
         self._entered: dict[str, str] = {}
         self.executions: dict[str, Execution] = {}
-        arn = f"arn:aws:codepipeline:{REGION}:{tools.account}:{name}"
-        served = {
-            "GetPipelineState": Served(handler=self._state, resource=lambda _: arn),
-            "PutApprovalResult": Served(
-                handler=self._put_approval,
-                resource=lambda request: f"{arn}/{request['stageName']}/{request['actionName']}",
-            ),
-            "RetryStageExecution": Served(
-                handler=self._retry, resource=lambda request: f"{arn}/{request['stageName']}"
-            ),
-        }
-        for operation, item in served.items():
-            organization.served[tools.account, f"codepipeline:{operation}"] = item
-        organization.served[tools.account, "codeconnections:GetConnection"] = Served(
-            handler=self.actions.connection, resource=lambda request: request["ConnectionArn"]
-        )
+        serve_api(self, organization, f"arn:aws:codepipeline:{REGION}:{tools.account}:{name}")
 
     def push(self) -> Execution:
         """Starts an execution of the newest commit, as the connection does; runs what can."""
@@ -76,7 +59,7 @@ class Pipeline:
     def run(self) -> None:
         """Runs until each execution has ended, or waits for a person or behind another one."""
         self._adopt()
-        while sum(self._step(execution) for execution in self._open()):
+        while sum(self._step(execution) for execution in self.open()):
             self._adopt()
 
     def _adopt(self) -> None:
@@ -90,14 +73,15 @@ class Pipeline:
                 self.executions[identifier] = Execution(
                     id=identifier, version=structure["version"], commit=self._repository.head
                 )
-        for execution in self._open():
+        for execution in self.open():
             if execution.version != structure["version"]:
                 execution.status = "Cancelled"
 
     def _structure(self) -> Any:
         return self._tools.client("codepipeline").get_pipeline(name=self._name)["pipeline"]
 
-    def _open(self) -> list[Execution]:
+    def open(self) -> list[Execution]:
+        """Returns the executions that have not ended, oldest first."""
         return [item for item in self.executions.values() if item.status == "InProgress"]
 
     def _step(self, execution: Execution) -> bool:
@@ -131,13 +115,13 @@ class Pipeline:
         return execution.status != "InProgress" or self._leave(execution, stages)
 
     def _is_locked(self, execution: Execution) -> bool:
-        return any(item.inside and item.stage == execution.stage for item in self._open())
+        return any(item.inside and item.stage == execution.stage for item in self.open())
 
     def _supersede(self, newer: Execution) -> bool:
         """Ends the older executions that wait in front of the same stage."""
         older = [
             item
-            for item in self._open()
+            for item in self.open()
             if not item.inside and item.stage == newer.stage and item.id != newer.id
         ]
         order = list(self.executions)
@@ -153,63 +137,19 @@ class Pipeline:
             execution.status = "Succeeded"
         return True
 
-    def _state(self, _: Session, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers GetPipelineState, as far as an approver reads it."""
-        pending = [item for execution in self._open() if (item := execution.waits_for)]
-        return {
-            "pipelineName": request["name"],
-            "stageStates": [
-                {
-                    "stageName": item.stage,
-                    "actionStates": [
-                        {
-                            "actionName": item.action,
-                            "latestExecution": {
-                                "status": "InProgress",
-                                "token": item.token,
-                                "summary": item.message,
-                            },
-                        }
-                    ],
-                }
-                for item in pending
-            ],
-        }
-
-    def _put_approval(self, session: Session, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        names = (request["stageName"], request["actionName"], request["token"])
-        for approval in [item for execution in self._open() for item in execution.approvals]:
-            if (approval.stage, approval.action, approval.token) == names:
-                if approval.status != "InProgress":
-                    raise ServiceError(
-                        "ApprovalAlreadyCompletedException",
-                        "The approval action has already been approved or rejected.",
-                    )
-                approval.status, approval.by = request["result"]["status"], session.arn
-                return {"approvedAt": 0}
-        raise ServiceError(
-            "InvalidApprovalTokenException",
-            "The approval request already received a response or has expired.",
-        )
-
-    def _retry(self, _: Session, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        execution, name = self.executions[request["pipelineExecutionId"]], request["stageName"]
-        assert request["retryMode"] == "FAILED_ACTIONS"
+    def retry(self, execution: Execution, stage: str) -> bool:
+        """Takes an execution up in the stage that failed; returns whether that is allowed."""
         version = self._structure()["version"]
         if (
             execution.status != "Failed"
-            or execution.failure[0] != name
-            or self._entered[name] != execution.id
+            or execution.failure[0] != stage
+            or self._entered[stage] != execution.id
             or execution.version != version
         ):
-            raise ServiceError(
-                "StageNotRetryableException",
-                "Unable to retry. The pipeline structure or stage state might have changed while "
-                "actions awaited retry, or the stage contains no failed actions.",
-            )
+            return False
         execution.status, execution.inside = "InProgress", True
-        execution.approvals = [item for item in execution.approvals if item.stage != name]
-        return {"pipelineExecutionId": execution.id}
+        execution.approvals = [item for item in execution.approvals if item.stage != stage]
+        return True
 
 
 def _ordered(stage: Any) -> list[Any]:

@@ -58,8 +58,11 @@ class Repository:
         return self.head
 
 
-def new_repository(folder: Path) -> Repository:
-    """Makes a repository of this project, without the settings of any environment."""
+def new_repository(folder: Path, files: Mapping[str, str]) -> Repository:
+    """Makes a repository of this project, without the settings of any environment.
+
+    `files` take the place of the project's.
+    """
     folder.mkdir()
     for name in _FILES:
         source, target = ROOT / name, folder / name
@@ -69,6 +72,8 @@ def new_repository(folder: Path) -> Repository:
             shutil.copy(source, target)
     (folder / "config").mkdir()
     shutil.copy(ROOT / "config/base.yaml", folder / "config")
+    for name, text in files.items():
+        (folder / name).write_text(text)
     repository = Repository(folder)
     repository.git("init", "--quiet", "--initial-branch=main")
     repository.git("add", "--all")
