@@ -2,13 +2,10 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
-import jmespath
 import pytest
-from moto.events.models import EventPattern
 from typer.testing import CliRunner
 
 from sashiko.aws.operations.access.policies import Request, allows, denies, statements
@@ -199,88 +196,6 @@ def test_no_other_account_reads_what_the_pipeline_keeps(template):
         )
 
 
-def _failed(stage, category):
-    """An action that failed ("Monitoring CodePipeline events", CodePipeline User Guide)."""
-    return {
-        "version": "0",
-        "id": "01234567-EXAMPLE",
-        "detail-type": "CodePipeline Action Execution State Change",
-        "source": "aws.codepipeline",
-        "account": "777788889999",
-        "time": "2020-01-31T18:55:43Z",
-        "region": "us-east-1",
-        "resources": ["arn:aws:codepipeline:us-east-1:777788889999:sashiko-delivery"],
-        "detail": {
-            "pipeline": "sashiko-delivery",
-            "execution-id": "12345678-1234-5678-abcd-12345678abcd",
-            "stage": stage,
-            "execution-result": {
-                "external-execution-url": "https://us-west-2.console.aws.amazon.com/codesuite",
-                "external-execution-summary": "Build terminated with state: FAILED",
-                "external-execution-id": "sashiko:01234567",
-                "error-code": "JobFailed",
-            },
-            "action": "an-action",
-            "state": "FAILED",
-            "region": "us-east-1",
-            "type": {"owner": "AWS", "category": category, "provider": "Any", "version": "1"},
-            "version": 2.0,
-            "pipeline-execution-attempt": 1.0,
-        },
-    }
-
-
-def _messages(template, event):
-    """What the rules make of an event, and the role that publishes it."""
-    for rule in some(template, "AWS::Events::Rule").values():
-        pattern = rule["Properties"].get("EventPattern")
-        if not pattern or not EventPattern.load(json.dumps(pattern)).matches_event(event):
-            continue
-        (target,) = rule["Properties"]["Targets"]
-        transformer = target["InputTransformer"]
-        message = json.loads(transformer["InputTemplate"])
-        for name, path in transformer["InputPathsMap"].items():
-            quoted = ".".join(f'"{key}"' for key in path.removeprefix("$.").split("."))
-            message = message.replace(f"<{name}>", jmespath.search(quoted, event))
-        yield message
-
-
-@pytest.mark.parametrize("category", ["Source", "Build", "Approval"])
-def test_each_failure_is_told_once_with_the_next_command(template, category):
-    event = _failed("Source" if category == "Source" else "prod-deploy", category)
-    (message,) = _messages(template, event)
-    assert "<" not in message
-    assert f"{event['detail']['stage']} failed: Build terminated" in message
-    command = message.rpartition(": ")[2]
-    if category == "Source":
-        assert command == (
-            "aws codepipeline start-pipeline-execution --name sashiko-delivery --region us-east-1"
-        )
-        assert "sashiko doctor --all" in message
-    else:
-        assert command == (
-            "aws codepipeline retry-stage-execution --pipeline-name sashiko-delivery "
-            "--stage-name prod-deploy --pipeline-execution-id 12345678-1234-5678-abcd-12345678abcd "
-            "--retry-mode FAILED_ACTIONS --region us-east-1"
-        )
-
-    other = {**event, "detail": {**event["detail"], "pipeline": "another"}}
-    succeeded = {**event, "detail": {**event["detail"], "state": "SUCCEEDED"}}
-    assert [*_messages(template, other), *_messages(template, succeeded)] == []
-
-
-def test_what_tells_of_failures_can_do_nothing_else(template, roles):
-    role = roles["sashiko-delivery-failures"]
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": "events.amazonaws.com"}
-    assert trust["Condition"]["ArnLike"] == {
-        "aws:SourceArn": "arn:aws:events:us-east-1:777788889999:rule/sashiko-delivery-*-failed"
-    }
-    (policy,) = role["Policies"]
-    actions = [item["Action"] for item in policy["PolicyDocument"]["Statement"]]
-    assert actions == ["sns:Publish", ["kms:Decrypt", "kms:GenerateDataKey"]]
-
-
 def test_the_template_is_clean():
     assert _findings(delivery_folder() / "Delivery.template.json") == []
 
@@ -294,91 +209,6 @@ def test_the_bootstrap_of_a_stage_trusts_the_tools_account_alone():
         "--trust-for-lookup=777788889999",
     ]
     assert not [option for option in bootstrap_options(settings_of("dev")) if "trust" in option]
-
-
-@pytest.fixture
-def build(template, tmp_path):
-    """Runs a project's build phase, on an assembly whose tools are stand-ins."""
-    source = tmp_path / "files"
-    (source / ".venv/bin").mkdir(parents=True)
-    (source / ".venv/bin/sashiko").write_text(
-        'echo "sashiko $* as ${AWS_PROFILE:-itself}" >> "$CALLS"\n'
-        'case "$1" in broadening) printf "%s" "$BROADER";; preflight) exit "$REFUSED";; esac\n'
-    )
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("make", "npx"):
-        (tools / name).write_text(f'#!/bin/bash\necho "{name} $*" >> "$CALLS"\n')
-    for script in (source / ".venv/bin/sashiko", *tools.iterdir()):
-        script.chmod(0o755)
-
-    def run(name, *, broader="", status=0, tamper=False):
-        folder = tmp_path / "build"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        tar = folder / "assembly.tar"
-        subprocess.run(["tar", "-cf", tar, "-C", source, "."], check=True)
-        digest = subprocess.run(["sha256sum", tar], capture_output=True, text=True, check=True)
-        if tamper:
-            tar.write_bytes(tar.read_bytes() + b"\0" * 10240)
-        calls = tmp_path / "calls"
-        calls.write_text("")
-        spec = json.loads(_projects(template)[name]["Source"]["BuildSpec"])
-        echoes = [f'echo "{key}=${key}"' for key in spec["env"]["exported-variables"]]
-        done = subprocess.run(
-            ["bash", "-c", "\n".join([*spec["phases"]["build"]["commands"], *echoes])],
-            cwd=folder,
-            env={
-                "PATH": f"{tools}:{os.environ['PATH']}",
-                "HOME": str(tmp_path),
-                "ASSEMBLY": digest.stdout.split()[0],
-                "CALLS": str(calls),
-                "BROADER": broader,
-                "REFUSED": str(status),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done, calls.read_text().splitlines()
-
-    return run
-
-
-def test_a_comparison_says_whether_a_person_must_look(build, tmp_path):
-    done, calls = build("sashiko-delivery-prod-difference", broader="iam  it allows more\n")
-    assert done.returncode == 0, done.stderr
-    assert "BROADENS=yes" in done.stdout
-    assert "SUMMARY=1 changes broaden what is allowed" in done.stdout
-    assert "it allows more" in done.stdout
-    assert calls[-1] == "sashiko broadening --env prod --templates cdk.out/prod as lookup"
-    assert (tmp_path / "build/difference/broadening.txt").read_text() == "iam  it allows more\n"
-    assert (tmp_path / "build/difference/diff.txt").exists()
-    assert "444455556666:role/cdk-sashiko-lookup" in (tmp_path / "lookup.config").read_text()
-
-    done, _ = build("sashiko-delivery-prod-difference")
-    assert "BROADENS=no" in done.stdout
-
-
-def test_a_deploy_follows_its_preflight_and_deploys_the_assembly(build):
-    done, calls = build("sashiko-delivery-prod-deploy")
-    assert done.returncode == 0, done.stderr
-    assert calls[-2:] == [
-        "sashiko preflight --env prod as lookup",
-        "npx --no-install cdk deploy --app cdk.out/prod --all --require-approval=never",
-    ]
-
-    done, calls = build("sashiko-delivery-prod-deploy", status=4)
-    assert done.returncode == 4
-    assert not [call for call in calls if "cdk deploy" in call]
-
-
-@pytest.mark.parametrize("part", ["difference", "deploy"])
-def test_another_assembly_than_the_synthesized_one_is_refused(build, part):
-    done, calls = build(f"sashiko-delivery-prod-{part}", tamper=True)
-    assert done.returncode == 1
-    assert "not the one that was synthesized" in done.stdout
-    assert calls == []
 
 
 def test_infra_app_without_the_stack_says_what_to_add(tmp_path):

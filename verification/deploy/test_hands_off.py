@@ -22,7 +22,7 @@ from verification.deploy.releases.company import (
     PIPELINE,
     SETTINGS,
     Company,
-    founded,
+    new_company,
 )
 from verification.deploy.releases.execution import Execution
 from verification.deploy.releases.people import answer
@@ -89,7 +89,7 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """Accounts that are bootstrapped, and a first delivery that a person allowed."""
     files = {"infra/app.py": SMALL_APP, "infra/text": "begin"}
-    with founded(tmp_path_factory.mktemp("company"), files) as company:
+    with new_company(tmp_path_factory.mktemp("company"), files) as company:
         settings = {**SETTINGS, "config/delivery.yaml": DELIVERY}
         for name, text in settings.items():
             (company.desk / name).write_text(text)

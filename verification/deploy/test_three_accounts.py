@@ -28,7 +28,7 @@ from verification.deploy.releases.company import (
     PIPELINE,
     SETTINGS,
     Company,
-    founded,
+    new_company,
 )
 from verification.deploy.releases.execution import Execution
 from verification.deploy.releases.people import answer
@@ -41,7 +41,7 @@ MODELS = f"{PIPELINE}-models"
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    with founded(tmp_path_factory.mktemp("company")) as instance:
+    with new_company(tmp_path_factory.mktemp("company")) as instance:
         yield instance
 
 

@@ -2,7 +2,7 @@
 
 An action's end is CodePipeline's own event ("Monitoring CodePipeline events", CodePipeline User
 Guide). So a source that cannot be read, a build that was killed and one that ran out of time are
-told too, which no command of a build could.
+reported too, which no command of a build could do.
 """
 
 import json

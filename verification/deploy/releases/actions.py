@@ -95,8 +95,8 @@ class Actions:
 
     def _approve(self, execution: Execution, stage: str, action: Any, structure: Any) -> bool:
         """Asks, and then waits: a rejection fails the action."""
-        asked = [item for item in execution.approvals if item.stage == stage]
-        if not asked:
+        approvals = [item for item in execution.approvals if item.stage == stage]
+        if not approvals:
             settings = action["configuration"]
             message, topic = execution.resolve(settings["CustomData"]), settings["NotificationArn"]
             self._need(structure["roleArn"], "sns:Publish", topic)
@@ -106,9 +106,9 @@ class Actions:
             )
             execution.approvals.append(approval)
             return False
-        if asked[0].status == "Rejected":
-            raise FailedActionError(action["name"], f"rejected by {asked[0].by}")
-        return asked[0].status == "Approved"
+        if approvals[0].status == "Rejected":
+            raise FailedActionError(action["name"], f"rejected by {approvals[0].by}")
+        return approvals[0].status == "Approved"
 
     def _acting(self, structure: Any) -> Emulator:
         arn = f"arn:aws:codepipeline:us-east-1:{self._tools.account}:{structure['name']}"

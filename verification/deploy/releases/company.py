@@ -124,7 +124,7 @@ class Company:
 
 
 @contextmanager
-def founded(folder: Path, files: Mapping[str, str] = MappingProxyType({})) -> Iterator[Company]:
+def new_company(folder: Path, files: Mapping[str, str] = MappingProxyType({})) -> Iterator[Company]:
     """Starts the accounts, with people in them and nothing else, and the repository.
 
     `files` of the repository are the project's own, in place of this one's.
