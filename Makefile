@@ -24,6 +24,12 @@ CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 # What limits CloudFormation and all roles, by the caller's own credentials.
 CAPS = $(CDK) deploy --app "$(BIN)/python -m sashiko_cdk.bootstrap" --output cdk.out/bootstrap -c env=$(ENV)
 TRUST ?=
+# Tests make and delete tens of thousands of small files, and databases: in memory where 4 GB are free, as a disk may take
+# minutes for it.
+IN_MEMORY = @free=$$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1) || true; \
+  if [ "$${free:-0}" -gt 4000 ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts; then \
+    TMPDIR=$$(mktemp -d /dev/shm/tests-XXXXXX); export TMPDIR; trap 'rm -rf "$$TMPDIR"' EXIT; \
+  fi;
 # How the engine is installed, `test` and `check`: from this checkout, or from a project's wheel.
 include engine.mk
 

@@ -20,32 +20,32 @@ define install
 endef
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
-	$(BIN)/python -m pytest verification/glue $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest verification/glue $(ARGS)
 
 test-slow: $(BIN)/.dev node_modules/.done ## run the tests that `make test` and .ci/run leave out: a fork's own tests, memory, sweeps, lost nodes, two whole runs of a drafted data set
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/infra tests/e2e $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/infra tests/e2e $(ARGS)
 
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
-	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) verification/faults $(ARGS)
+	$(IN_MEMORY) FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) verification/faults $(ARGS)
 
 # SECONDS of a shell that exports it is how long that runs, so only make's own counts.
 fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute each (SECONDS=600; ARGS="requests", ARGS="archives --replay FILE")
-	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m verification.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
+	$(IN_MEMORY) PYTHONPATH=src $(VENV)-fuzz/bin/python -m verification.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
 
 test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each guard of docs/pitfalls*.md in a copy, and see that its tests fail (ROWS="C6 pitfalls"; ARGS="--short")
-	@$(BIN)/python -m verification.guards $(ROWS) $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m verification.guards $(ROWS) $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
-	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
-	$(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

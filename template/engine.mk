@@ -5,7 +5,7 @@ LOCKS := $(ENGINE)/locks
 .PHONY: test lock
 
 test: $(BIN)/.dev ## run the project's tests
-	$(BIN)/python -m pytest -n auto --dist loadfile tests $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests $(ARGS)
 
 check: $(BIN)/.dev ## lint, format, types
 	$(BIN)/ruff check .

@@ -78,7 +78,7 @@ def _started(words: Any) -> Use | None:
         return None
     names = [os.fsdecode(word) for word in words]
     for place, name in enumerate(names[:4]):
-        if Path(name).name in ("sashiko", "sashiko.cli"):
+        if Path(name).name == "sashiko" or "sashiko.cli" in name:  # `-m` it, or `-c` a call of it
             return parse(names[place + 1 :])
     return None
 

@@ -26,7 +26,6 @@ _STATUS = re.compile(r"#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+)")
 _WRITTEN = re.compile(r"Test unit written to (\S+)")
 _FINDING = re.compile(r"Uncaught Python exception|ERROR: libFuzzer|ALARM")
 _EVERY = 10  # seconds between two lines of progress
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it
 _LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-print_final_stats=1")
 
 
@@ -89,8 +88,7 @@ def replay(name: str, file: Path) -> int:
 def fuzz(name: str, *, seconds: int) -> int:
     """Runs a fuzzer in a process of its own and says what it did."""
     started = time.monotonic()
-    memory = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="sashiko-fuzz-", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="sashiko-fuzz-") as folder:
         command = _command(name, Path(folder), seconds=seconds)
         result = Round()
         with subprocess.Popen(
