@@ -74,10 +74,10 @@ def main() -> None:
     effort = EFFORT[depth]
     repeatable(seed=SEED)
 
-    selection = select_rows(effort)
-    pieces = read_pieces(selection.table["key"], contract, text)
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
         model = ExplainedModel(trained_model(Path(name)))
+    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
+    pieces = read_pieces(selection.table["key"], contract, text)
     read_rows = partial(
         read_tokens,
         tokenizer=model.tokenizer,

@@ -31,6 +31,7 @@ class Effort:
     """How much is explained."""
 
     rows: int
+    removal_rows: int  # the same of a causal LM, whose Shapley values take two passes a word
     steps: int  # of integrated gradients
     pairs: int  # of orders of a text's words, for a causal LM's Shapley values
     errors: int
@@ -46,6 +47,7 @@ EFFORT: Mapping[Depth, Effort] = MappingProxyType(
     {
         "default": Effort(
             rows=40,
+            removal_rows=24,
             steps=20,
             pairs=1,
             errors=3,
@@ -56,6 +58,7 @@ EFFORT: Mapping[Depth, Effort] = MappingProxyType(
         ),
         "full": Effort(
             rows=512,
+            removal_rows=512,
             steps=50,
             pairs=2,
             errors=10,
@@ -89,8 +92,12 @@ class RowSelection:
         return predicted
 
 
-def select_rows(effort: Effort) -> RowSelection:
+def select_rows(effort: Effort, *, rows: int) -> RowSelection:
     """Samples rows of the test split, and selects the most confident errors.
+
+    Args:
+        effort: how many errors and candidates to select.
+        rows: how many to sample.
 
     Raises:
         InputError: if the predictions are missing, damaged, or have no test row.
@@ -102,7 +109,7 @@ def select_rows(effort: Effort) -> RowSelection:
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
     generator = np.random.default_rng(SEED)
-    sampled = generator.choice(table.num_rows, min(effort.rows, table.num_rows), replace=False)
+    sampled = generator.choice(table.num_rows, min(rows, table.num_rows), replace=False)
     errors = confident_errors(
         table["label"].to_pylist(),
         table["predicted"].to_pylist(),
