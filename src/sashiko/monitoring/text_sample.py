@@ -65,8 +65,24 @@ def sample_window(path: Path, reference: Reference, scores: Clusters) -> list[st
         if one_of_each:
             sizes = np.diff(firsts, append=len(requests))
             numbers = firsts[numbers] + generator.integers(sizes[numbers])
-        texts += _texts(table.take(pa.array(numbers)), reference)
+        texts += captured_texts(table.take(pa.array(numbers)), reference)
     return texts
+
+
+def captured_texts(rows: pa.Table, reference: Reference) -> Iterator[str]:
+    """Yields what a version reads of captured rows: their text, or their columns in its template.
+
+    Args:
+        rows: with the columns `text` and `input` of a file of `read_captures`.
+        reference: of the version.
+    """
+    numbers = [counts.column for counts in reference.columns if counts.kind == "number"]
+    for row in rows.to_pylist():
+        if row["text"] is not None:
+            yield row["text"]
+        else:
+            values = row["input"] | {name: _number(row["input"][name]) for name in numbers}
+            yield texts_of.assemble(reference.template, values, reference.missing)
 
 
 def _chosen(units: int, generator: np.random.Generator) -> Ints:
@@ -80,16 +96,6 @@ def _within(chosen: Ints, start: int, length: int) -> Ints:
     """Returns the chosen numbers of a piece, from its start."""
     low, high = np.searchsorted(chosen, [start, start + length])
     return chosen[low:high] - start
-
-
-def _texts(rows: pa.Table, reference: Reference) -> Iterator[str]:
-    numbers = [counts.column for counts in reference.columns if counts.kind == "number"]
-    for row in rows.to_pylist():
-        if row["text"] is not None:
-            yield row["text"]
-        else:
-            values = row["input"] | {name: _number(row["input"][name]) for name in numbers}
-            yield texts_of.assemble(reference.template, values, reference.missing)
 
 
 def _number(text: str | None) -> Any:

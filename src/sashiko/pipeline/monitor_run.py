@@ -91,12 +91,7 @@ def run_monitor(
     """
     settings, recipe, places = folder.settings, folder.recipe, folder.places
     home = folder.home / MONITOR
-    captured = folder.home / CAPTURES / version.group
-    if not any(captured.rglob("*.jsonl")):
-        options = command_options(recipe=recipe.name, home=folder.home)
-        raise InputError(
-            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
-        )
+    captured = captured_folder(folder, group=version.group)
     run_id = new_run_id(home)
     # A copy of this run's own: what another one stages or removes does not concern it.
     captures = f"{capture_uri(settings, endpoint=version.group)}/{run_id}"
@@ -135,6 +130,21 @@ def run_monitor(
         for uri in (captures, f"{places.decoded}/{run_id}", f"{places.decisions}/{run_id}"):
             shutil.rmtree(folder.path(uri), ignore_errors=True)
     return record, _result(folder, record)
+
+
+def captured_folder(folder: MonitorFolder, *, group: str) -> Path:
+    """Returns the folder of this machine's captures of a model package group.
+
+    Raises:
+        InputError: if nothing was captured.
+    """
+    captured = folder.home / CAPTURES / group
+    if not any(captured.rglob("*.jsonl")):
+        options = command_options(recipe=folder.recipe.name, home=folder.home)
+        raise InputError(
+            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
+        )
+    return captured
 
 
 def claim_start(folder: MonitorFolder, token: str) -> bool:
