@@ -47,15 +47,14 @@ def write_shadow_page(shadow: Shadow, path: Path, *, command: str) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    verdict = shadow.comparison.positive_rate.outcome
     differences = shadow.comparison.score_differences
     headline, *details = describe(shadow)
     page = ChoicePage(
         title=f"Shadow: {shadow.group}, version {shadow.version}",
         source="`shadow.json`",
         outcome=Outcome(
-            kind="interrupted" if verdict == "not judged" else "waived",
-            word=verdict.upper(),
+            kind="interrupted",  # neither good nor bad: a person judges
+            word=f"VERSION {shadow.version} BESIDE {shadow.champion}",
             headline=headline,
             details=tuple(details),
             commands=(command,),
