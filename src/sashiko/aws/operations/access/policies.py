@@ -142,6 +142,9 @@ def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], request: Reque
 def _condition_holds(
     operator: str, key: str, values: tuple[Any, ...], request: Request
 ) -> bool | None:
+    if operator == "Null":
+        is_null = _is_null(key, request)
+        return None if is_null is None else is_null == (str(values[0]).lower() == "true")
     plain = operator.removesuffix("IfExists")
     negated = "Not" in plain
     kind = plain.replace("Not", "")
@@ -153,3 +156,10 @@ def _condition_holds(
     patterns = [str(item).lower() if kind == "Bool" else str(item) for item in values]
     exact = kind in {"StringEquals", "Bool"}
     return any(value == p if exact else covers(p, value) for p in patterns) != negated
+
+
+def _is_null(key: str, request: Request) -> bool | None:
+    """Says whether a request lacks a condition key; None if that is unknown."""
+    if key in request.context:
+        return False
+    return True if request.complete else None

@@ -61,6 +61,8 @@ def test_allow(more: Any, expected: bool) -> None:
         ({"Condition": {"ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::1:role/me"]}}}, False),
         ({"Condition": {"ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::1:role/etl"]}}}, True),
         ({"Condition": {"StringNotEqualsIfExists": {"aws:SourceVpce": "vpce-1"}}}, False),
+        ({"Condition": {"Null": {"aws:SourceVpce": "true"}}}, False),  # in doubt
+        ({"Condition": {"Null": {"aws:PrincipalArn": "false"}}}, True),
     ],
 )
 def test_deny(more: Any, expected: bool) -> None:
@@ -74,6 +76,10 @@ def test_deny(more: Any, expected: bool) -> None:
         ({"StringNotEquals": {"aws:PrincipalTag/x": "y"}}, True),
         ({"StringEqualsIfExists": {"aws:PrincipalTag/x": "y"}}, True),
         ({"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/me"}}, True),
+        ({"Null": {"aws:PrincipalTag/x": "true"}}, True),
+        ({"Null": {"aws:PrincipalTag/x": "false"}}, False),
+        ({"Null": {"aws:PrincipalArn": "true"}}, False),
+        ({"Null": {"aws:PrincipalArn": "false"}}, True),
     ],
 )
 def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None:
