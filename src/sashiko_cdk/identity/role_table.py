@@ -153,11 +153,6 @@ _READS_OBJECTS: frozenset[Role] = frozenset({"break-glass", "etl", "lake-formati
 _BY_IAM: frozenset[Role] = frozenset({"bias-evaluator", "broker"})
 
 
-def registering(settings: Settings) -> tuple[Role, ...]:
-    """Returns who signs and writes the files of versions: a promoter only where some are taken."""
-    return ("registrar", "promoter") if settings.promotion.source else ("registrar",)
-
-
 def closed_buckets(settings: Settings, role: Role) -> list[str]:
     """Returns the objects, as ARNs, that `role` is denied to read past Lake Formation."""
     if role in _READS_OBJECTS:

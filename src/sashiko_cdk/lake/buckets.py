@@ -8,9 +8,9 @@ from aws_cdk import aws_s3 as s3
 
 from sashiko.aws.functions.attestation import STATEMENTS
 from sashiko.aws.resources.monitor_places import DECISIONS, FOLDER
-from sashiko.aws.resources.names import IMPORTS, MODELS, Bucket, Role, SnapshotView
+from sashiko.aws.resources.names import IMPORTS, MODELS, Bucket, Role, SnapshotView, registering
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.role_table import STAGED, registering
+from sashiko_cdk.identity.role_table import STAGED
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import RESULTS

@@ -7,11 +7,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import earlier_signing_alias, key_alias, prefix
+from sashiko.aws.resources.names import earlier_signing_alias, key_alias, prefix, registering
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.identity.role_table import registering
 from sashiko_cdk.platform.promotion import share_signatures
 from sashiko_cdk.platform.signature_conditions import DIGESTS
 

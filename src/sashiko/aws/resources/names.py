@@ -90,6 +90,11 @@ def role_name(settings: Settings, role: Role) -> str:
     return f"{prefix(settings)}-{role}"
 
 
+def registering(settings: Settings) -> tuple[Role, ...]:
+    """Returns who signs and writes the files of versions: a promoter only where some are taken."""
+    return ("registrar", "promoter") if settings.promotion.source else ("registrar",)
+
+
 def device_check_prefix(settings: Settings) -> str:
     """Begins the names of all that a check on a device makes; an execution's id follows."""
     return f"{settings.project}-devicecheck-{settings.environment}"
