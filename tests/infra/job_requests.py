@@ -45,6 +45,11 @@ def context(job: Json) -> Context:
         "InstanceTypes": cluster.get("InstanceType"),
         "MaxRuntimeInSeconds": job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
     }
+    return texts(keys)
+
+
+def texts(keys: Mapping[str, Any]) -> Context:
+    """Condition keys of SageMaker as IAM compares them, of those that a request has."""
     return {f"sagemaker:{key}": _texts(value) for key, value in keys.items() if value is not None}
 
 
@@ -54,7 +59,12 @@ def _texts(value: Any) -> list[str]:
 
 
 def denials(document: Json, job: Json) -> set[str]:
-    """The ids of the statements of a policy that deny a job.
+    """The ids of the statements of a policy that deny a job."""
+    return denied_by(document, action(job), context(job))
+
+
+def denied_by(document: Json, call: str, keys: Context) -> set[str]:
+    """The ids of the statements of a policy that deny a call with these condition keys.
 
     The operators are worked out as IAM's reference describes them; one that is not known here is a
     KeyError, and no statement that quietly holds or does not.
@@ -63,9 +73,9 @@ def denials(document: Json, job: Json) -> set[str]:
         statement["Sid"]
         for statement in document["Statement"]
         if statement["Effect"] == "Deny"
-        and action(job) in statement["Action"]
+        and call in statement["Action"]
         and all(
-            _holds(operator, operand, context(job).get(key))
+            _holds(operator, operand, keys.get(key))
             for operator, pairs in statement.get("Condition", {}).items()
             for key, operand in pairs.items()
         )
@@ -79,8 +89,8 @@ def _holds(operator: str, operand: Any, values: list[str] | None) -> bool:
     quantifier, _, name = operator.rpartition(":")
     if values is None:
         # A negated operator holds of a key that is not there; with ForAnyValue nothing holds.
-        return not quantifier and "Not" in name
-    compare = _OPERATORS[name]
+        return not quantifier and ("Not" in name or name.endswith("IfExists"))
+    compare = _OPERATORS[name.removesuffix("IfExists")]
     return any(compare(value, words) for value in values)
 
 

@@ -33,6 +33,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "empty": "empty",
         "images": "images",
         "permissions": "permissions",
+        "organization": "organization",
         "stage": "stage",
         "clean": "run",
         "runs": "runs",

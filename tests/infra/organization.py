@@ -1,0 +1,116 @@
+"""The organization's policies for the environments of the tests, and whom they deny what."""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
+
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.policies import Request, Statement, covers, statements
+from sashiko.aws.operations.access.principals import Principal
+from sashiko.aws.operations.organization.accounts import Accounts
+from sashiko.aws.operations.organization.policies import organization_policies
+from tests.infra.delivery import delivery_folder, tools_of
+from tests.infra.deploy_requests import DELIVERY
+from tests.infra.variants import github_of, settings_of, synthesized
+
+ORGANIZATION = "o-exampleorgid"
+# Dev with an endpoint and Bedrock, by GitHub Actions; prod, which takes dev's versions; a lake that
+# the project does not govern; the tools.
+VARIANTS = ("serving", "serving_prod", "iam_only", DELIVERY)
+# Whoever signed in may administer the account, by policies that are not the project's.
+PERSON = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1a2b"
+
+
+@functools.cache
+def accounts_of(variant: str) -> Accounts:
+    """The accounts as their settings have them, the tools' too where they deliver."""
+    if variant == DELIVERY:
+        tools = tools_of()
+        return _accounts(*tools.stages, tools=tools.settings)
+    trust = github_of(variant)
+    return _accounts(settings_of(variant), github=trust.source if trust else None)
+
+
+def _accounts(*environments: Any, tools: Any = None, github: Any = None) -> Accounts:
+    return Accounts(
+        organization=ORGANIZATION, environments=environments, tools=tools, github=github
+    )
+
+
+@functools.cache
+def documents(variant: str) -> Mapping[str, Any]:
+    """Name -> the document of each policy, as it is written."""
+    policies = organization_policies(accounts_of(variant))
+    return {policy.name: json.loads(policy.text()) for policy in policies}
+
+
+def denying(variant: str, request: Request, *, kind: str = "scp", doubt: bool = False) -> set[str]:
+    """The ids of the statements that deny a request; with `doubt` those that might."""
+    return {sid for sid, item in _denials(variant, kind, doubt) if item.applies(request)}
+
+
+@functools.cache
+def _denials(variant: str, kind: str, doubt: bool) -> tuple[tuple[str, Statement], ...]:
+    """A denial that is read as a grant applies to some of what is asked, and in doubt."""
+    return tuple(
+        (statement["Sid"], replace(item, effect="Allow") if doubt else item)
+        for name, document in documents(variant).items()
+        if name.startswith(kind)
+        for statement in document["Statement"]
+        for item in statements({"Statement": statement})
+    )
+
+
+def asked(
+    action: str,
+    resource: str = "*",
+    keys: Mapping[str, str] | None = None,
+    *,
+    caller: str = PERSON,
+    region: str = "us-east-1",
+) -> Request:
+    """A member's request, with further condition keys and no others."""
+    context = {
+        "aws:principalarn": caller,
+        "aws:principalaccount": caller.split(":")[4],
+        "aws:principalorgid": ORGANIZATION,
+        "aws:principalisawsservice": "false",
+        "aws:requestedregion": region,
+        "aws:securetransport": "true",
+    }
+    further = {name.lower(): value for name, value in (keys or {}).items()}
+    return Request(action=action, resource=resource, context=context | further, complete=True)
+
+
+@functools.cache
+def environment_of(variant: str) -> Environment:
+    """The roles of an environment, or of the tools, by their templates."""
+    if variant == DELIVERY:
+        return read_environment(tools_of().settings, folder=delivery_folder())
+    return read_environment(settings_of(variant), folder=synthesized(variant))
+
+
+def grants(principal: Principal, *, region: str) -> Iterator[Request]:
+    """What a role's own policies allow it: each action on each resource, known keys beside it."""
+    for item in principal.policy:
+        if item.effect == "Deny":
+            continue
+        for pattern in item.actions:
+            for action in actions_like(pattern):
+                for resource in item.resources or ("*",):
+                    known = {"aws:requestedregion": region, "aws:principalorgid": ORGANIZATION}
+                    yield principal.request(action, resource, known)
+
+
+@functools.cache
+def actions_like(pattern: str) -> tuple[str, ...]:
+    """The actions that a pattern stands for, by the Service Authorization Reference."""
+    service, _, name = pattern.lower().partition(":")
+    known = load_resource(AdditionalSpecs, "Policies.json").get(service, {}).get("Actions", {})
+    found = tuple(f"{service}:{action}" for action in known if covers(name, action))
+    return found or (pattern,)

@@ -1,0 +1,216 @@
+"""Each statement of the organization's policies denies what it is about."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.access.policies import Request
+from tests.infra.organization import (
+    ORGANIZATION,
+    asked,
+    denying,
+    documents,
+    environment_of,
+)
+
+HERE = "arn:aws:{}:us-east-1:111122223333:{}"
+ROLE = "arn:aws:iam::111122223333:role/sashiko-dev-{}"
+CFN = "arn:aws:iam::111122223333:role/cdk-sashiko-cfn-exec-role-111122223333-us-east-1"
+OURS = {"aws:ResourceTag/project": "sashiko"}
+KEY, VPC = HERE.format("kms", "key/1"), HERE.format("ec2", "vpc/vpc-1")
+BUCKET = "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"
+VERSION = HERE.format("sagemaker", "model-package/sashiko-dev-triage/3")
+ROOT = "arn:aws:iam::111122223333:root"
+GITHUB = "token.actions.githubusercontent.com:sub"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a statement denies, and what is like it and is not denied.
+
+    Attributes:
+        bad: the request that the statement denies.
+        good: a request that differs in the one thing that matters; None where there is none.
+    """
+
+    bad: Request
+    good: Request | None = None
+
+
+def without(request: Request, *keys: str) -> Request:
+    """The same request without some condition keys."""
+    kept = {key: value for key, value in request.context.items() if key not in keys}
+    return dataclasses.replace(request, context=kept)
+
+
+def stranger(request: Request) -> Request:
+    """The same by somebody who is in no organization."""
+    return without(request, "aws:principalorgid")
+
+
+SERVICE = {"aws:PrincipalIsAWSService": "true", "aws:SourceAccount": "999999999999"}
+FOR_US = {"aws:SourceOrgID": ORGANIZATION}
+CASES: Mapping[str, Case] = {
+    "AccountStaysInTheOrganization": Case(bad=asked("organizations:LeaveOrganization")),
+    "NoRootUser": Case(
+        bad=asked("s3:ListAllMyBuckets", caller=ROOT),
+        good=asked("s3:DeleteBucketPolicy", BUCKET, {"aws:AssumedRoot": "true"}, caller=ROOT),
+    ),
+    "RegionsOfTheProject": Case(
+        bad=asked("sagemaker:CreateApp", region="eu-west-1"),
+        good=asked("iam:ListRoles", region="eu-west-1"),
+    ),
+    "TracesStay": Case(
+        bad=asked("cloudtrail:StopLogging"),
+        good=asked(
+            "config:StopConfigurationRecorder",
+            caller="arn:aws:iam::111122223333:role/AWSControlTowerExecution",
+        ),
+    ),
+    "NoLastingCredentials": Case(bad=asked("iam:CreateAccessKey", caller=CFN)),
+    "NoOtherProviders": Case(
+        bad=asked("iam:CreateSAMLProvider"),
+        good=asked("iam:CreateOpenIDConnectProvider", caller=CFN),
+    ),
+    "NoPublicBuckets": Case(bad=asked("s3:PutAccountPublicAccessBlock")),
+    "RolesByDeploy": Case(
+        bad=asked("iam:UpdateAssumeRolePolicy", ROLE.format("training")),
+        good=asked("iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/another-team"),
+    ),
+    "KeysByDeploy": Case(
+        bad=asked("kms:ScheduleKeyDeletion", KEY, OURS),
+        good=asked("kms:ScheduleKeyDeletion", KEY, OURS, caller=CFN),
+    ),
+    "AliasesByDeploy": Case(
+        bad=asked("kms:UpdateAlias", HERE.format("kms", "alias/sashiko-dev-signing")),
+        good=asked("kms:UpdateAlias", HERE.format("kms", "alias/another-team")),
+    ),
+    "SignedByRegistrars": Case(
+        bad=asked("kms:Sign", KEY, OURS, caller=CFN),
+        good=asked("kms:Sign", KEY, OURS, caller=ROLE.format("registrar")),
+    ),
+    "RegisteredByRegistrars": Case(
+        bad=asked("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("training")),
+        good=asked("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("registrar")),
+    ),
+    "DecidedByApprovers": Case(
+        bad=asked("sagemaker:UpdateModelPackage", VERSION),
+        good=asked("sagemaker:UpdateModelPackage", VERSION, caller=ROLE.format("approver")),
+    ),
+    "BucketsStayClosed": Case(
+        bad=asked("s3:PutBucketPublicAccessBlock", BUCKET),
+        good=asked("s3:PutBucketPublicAccessBlock", BUCKET, caller=CFN),
+    ),
+    "NoWayOut": Case(
+        bad=asked("ec2:AttachInternetGateway", VPC, OURS, caller=CFN),
+        good=asked("ec2:AttachInternetGateway", VPC),
+    ),
+    "LakeByDeploy": Case(
+        bad=asked("lakeformation:GrantPermissions"),
+        good=asked("lakeformation:PutDataLakeSettings", caller=ROLE.format("lake-settings")),
+    ),
+    "OrganizationAlone": Case(
+        bad=stranger(asked("sts:AssumeRole", ROLE.format("approver"))),
+        good=asked("s3:GetObject", f"{BUCKET}/x"),
+    ),
+    "ServicesForTheOrganizationAlone": Case(
+        bad=stranger(asked("s3:PutObject", f"{BUCKET}/x", SERVICE)),
+        good=stranger(asked("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
+    ),
+    "TlsAlone": Case(
+        bad=asked("s3:GetObject", f"{BUCKET}/x", {"aws:SecureTransport": "false"}),
+    ),
+    "NoFederation": Case(
+        bad=stranger(asked("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
+        good=stranger(
+            asked("sts:AssumeRoleWithSAML", "arn:aws:iam::111122223333:role/aws-reserved/x")
+        ),
+    ),
+    "OurRepositoryAlone": Case(
+        bad=stranger(
+            asked(
+                "sts:AssumeRoleWithWebIdentity",
+                ROLE.format("github-deployer"),
+                {GITHUB: "repo:acme@1234/another@99:environment:dev"},
+            )
+        ),
+        good=stranger(
+            asked(
+                "sts:AssumeRoleWithWebIdentity",
+                ROLE.format("github-deployer"),
+                {GITHUB: "repo:acme@1234/churn@567890:environment:dev"},
+            )
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("sid", CASES)
+def test_a_statement_denies_its_bad_case_alone(sid: str) -> None:
+    for kind in ("scp", "rcp"):
+        denied = denying("serving", CASES[sid].bad, kind=kind)
+        assert denied == ({sid} if sid in _sids(kind) else set())
+
+
+@pytest.mark.parametrize("sid", [sid for sid, case in CASES.items() if case.good])
+def test_a_statement_lets_through_what_is_like_its_bad_case(sid: str) -> None:
+    good: Any = CASES[sid].good
+    assert denying("serving", good) == set()
+    assert denying("serving", good, kind="rcp") == set()
+
+
+def test_each_statement_has_its_case_here_or_among_the_jobs() -> None:
+    from tests.infra.test_organization_jobs import CASES as JOBS
+
+    assert _sids("scp") | _sids("rcp") == CASES.keys() | JOBS.keys()
+
+
+def _sids(kind: str) -> set[str]:
+    return {
+        statement["Sid"]
+        for name, document in documents("serving").items()
+        if name.startswith(kind)
+        for statement in document["Statement"]
+    }
+
+
+def test_a_token_of_another_provider_gets_no_role() -> None:
+    request = asked("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
+    assert denying("serving", stranger(request), kind="rcp") == {"OurRepositoryAlone"}
+
+
+def test_where_github_delivers_nothing_no_token_gets_a_role() -> None:
+    token = {GITHUB: "repo:acme@1234/churn@567890:environment:dev"}
+    request = asked("sts:AssumeRoleWithWebIdentity", ROLE.format("deployer"), token)
+    assert denying("iam_only", stranger(request), kind="rcp") == {"NoFederation"}
+
+
+def test_a_promoter_signs_where_versions_are_taken_and_nowhere_else() -> None:
+    for variant, name, denied in (
+        ("serving", "arn:aws:iam::111122223333:role/sashiko-dev-promoter", {"SignedByRegistrars"}),
+        ("serving_prod", "arn:aws:iam::444455556666:role/sashiko-prod-promoter", set()),
+    ):
+        assert denying(variant, asked("kms:Sign", KEY, OURS, caller=name)) == denied
+
+
+def test_a_lake_that_somebody_else_governs_is_left_to_them() -> None:
+    assert denying("iam_only", asked("lakeformation:GrantPermissions")) == set()
+    assert "scp-lake" not in documents("iam_only")
+
+
+def test_what_no_role_may_stop_nobody_may() -> None:
+    """The boundary of the roles denies it inside the account, the policy to everybody."""
+    boundary = environment_of("serving").principals[0].boundary
+    assert boundary
+    watching = {
+        action
+        for item in boundary
+        if item.effect == "Deny"
+        for action in item.actions
+        if action.startswith(("cloudtrail:", "config:", "guardduty:"))
+    }
+    assert len(watching) > 5
+    for action in watching:
+        assert denying("serving", asked(action)) == {"TracesStay"}
