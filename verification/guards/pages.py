@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("docs/pitfalls*.md"))
-_ROW = re.compile(r"\| (?P<number>\w*\d+) \|")
+_ROW = re.compile(r"\| (?P<number>[\w-]*\d+) \|")
 _TEST = re.compile(
     r"`(?P<file>[\w/]*\.py)?::(?P<name>test_\w+)`|`(?P<alone>[\w/]+\.py)`",
 )
