@@ -6,6 +6,8 @@ from typing import Any
 
 Json = dict[str, Any]
 Context = dict[str, list[str]]
+# A request has KMS keys under the older names of their condition keys, or under the newer ones.
+NAMES = ("", "Arn")
 
 
 def jobs_of(definition: Json) -> dict[str, Json]:
@@ -48,6 +50,11 @@ def context(job: Json) -> Context:
     return texts(keys)
 
 
+def named(keys: Context, suffix: str) -> Context:
+    """The same condition keys, those of KMS keys with a suffix: "" the older names, "Arn"."""
+    return {f"{key}{suffix}" if key.endswith("KmsKey") else key: v for key, v in keys.items()}
+
+
 def texts(keys: Mapping[str, Any]) -> Context:
     """Condition keys of SageMaker as IAM compares them, of those that a request has."""
     return {f"sagemaker:{key}": _texts(value) for key, value in keys.items() if value is not None}
@@ -58,9 +65,9 @@ def _texts(value: Any) -> list[str]:
     return [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
 
 
-def denials(document: Json, job: Json) -> set[str]:
+def denials(document: Json, job: Json, suffix: str = "") -> set[str]:
     """The ids of the statements of a policy that deny a job."""
-    return denied_by(document, action(job), context(job))
+    return denied_by(document, action(job), named(context(job), suffix))
 
 
 def denied_by(document: Json, call: str, keys: Context) -> set[str]:

@@ -31,6 +31,7 @@ MODEL = {
     "sagemaker:VpcSecurityGroupIds": "sg-1",
 }
 CONFIG = {"sagemaker:InstanceTypes": "ml.inf2.xlarge", "sagemaker:VolumeKmsKey": KEY}
+BY_ARN = {"sagemaker:InstanceTypes": "ml.inf2.xlarge", "sagemaker:VolumeKmsKeyArn": KEY}
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +53,19 @@ def model_places(settings: Settings) -> Places:
 
 def creates(action: str, request: dict[str, str]) -> bool:
     """Whether the role may create it, by IAM's meaning of a key that the request lacks."""
-    (statement,) = [
+    allowed = [
         item.statement.to_statement_json()
         for item in device_permissions(settings_of("dev"))
         if action in str(item.statement.to_statement_json()["Action"])
     ]
-    return all(
-        _holds(operator, request.get(key), operand)
-        for operator, pairs in statement["Condition"].items()
-        for key, operand in pairs.items()
+    assert allowed
+    return any(
+        all(
+            _holds(operator, request.get(key), operand)
+            for operator, pairs in statement["Condition"].items()
+            for key, operand in pairs.items()
+        )
+        for statement in allowed
     )
 
 
@@ -83,6 +88,9 @@ def test_a_model_is_isolated_and_in_the_vpc_and_its_instance_known_and_encrypted
     model, config = "sagemaker:CreateModel", "sagemaker:CreateEndpointConfig"
     assert creates(model, MODEL)
     assert creates(config, CONFIG)
+    assert creates(config, BY_ARN)
+    foreign = {"sagemaker:VolumeKmsKeyArn": "arn:aws:kms:us-east-1:999999999999:key/1"}
+    assert not creates(config, BY_ARN | foreign)
     for left_out in MODEL:
         assert not creates(model, {k: v for k, v in MODEL.items() if k != left_out}), left_out
     for left_out in CONFIG:

@@ -139,8 +139,8 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
     [
         ("Null", {"sagemaker:VpcSubnets": "true"}),
         ("Null", {"sagemaker:VpcSecurityGroupIds": "true"}),
-        ("Null", {"sagemaker:VolumeKmsKey": "true"}),
-        ("Null", {"sagemaker:OutputKmsKey": "true"}),
+        ("Null", {"sagemaker:VolumeKmsKey": "true", "sagemaker:VolumeKmsKeyArn": "true"}),
+        ("Null", {"sagemaker:OutputKmsKey": "true", "sagemaker:OutputKmsKeyArn": "true"}),
         ("Null", {"sagemaker:InterContainerTrafficEncryption": "true"}),
         ("Bool", {"sagemaker:InterContainerTrafficEncryption": "false"}),
         ("Null", {"sagemaker:MaxRuntimeInSeconds": "true"}),

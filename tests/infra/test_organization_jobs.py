@@ -10,13 +10,11 @@ import pytest
 from sashiko.steps.device.endpoint import create
 from sashiko.steps.device.hosting import Hosting
 from sashiko.steps.device.transform import _running
-from tests.infra.job_requests import Context, Json, action, context, denied_by, texts
+from tests.infra.job_requests import NAMES, Context, Json, action, context, denied_by, named, texts
 from tests.infra.organization import documents
 from tests.infra.test_pipeline import jobs_in
 from tests.infra.variants import templates_of
 
-# A request has KMS keys under the older names of their condition keys, or under the newer ones.
-NAMES = ("", "Arn")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
 IN_VPC = {"VpcSubnets": ["subnet-1"], "VpcSecurityGroupIds": ["sg-1"]}
 GOOD = texts(
@@ -29,11 +27,6 @@ GOOD = texts(
         "InstanceTypes": "ml.m5.large",
     }
 )
-
-
-def named(keys: Context, suffix: str) -> Context:
-    """The same condition keys, those of KMS keys with a suffix."""
-    return {f"{key}{suffix}" if key.endswith("KmsKey") else key: v for key, v in keys.items()}
 
 
 def denied(call: str, keys: Context) -> set[str]:

@@ -12,7 +12,7 @@ from sashiko.aws.operations.access.environment import Environment, read_environm
 from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
-from tests.infra.job_requests import Json, context, denials, jobs_of
+from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
@@ -161,13 +161,14 @@ def _guardrails(templates: Templates, variant: str = "dev") -> Json:
     raise LookupError("pipeline")
 
 
+@pytest.mark.parametrize("suffix", NAMES)
 @pytest.mark.parametrize("variant", ["dev", "prod"])
 @pytest.mark.control("SC-28")
 def test_the_guardrails_let_every_job_of_the_pipeline_through(
-    templates: Templates, variant: str
+    templates: Templates, variant: str, suffix: str
 ) -> None:
     jobs, document = jobs_in(templates, variant), _guardrails(templates, variant)
-    denied = {name: denials(document, job) for name, job in jobs.items()}
+    denied = {name: denials(document, job, suffix) for name, job in jobs.items()}
     assert {name: sids for name, sids in denied.items() if sids} == {}
     assert len(jobs) > 20
 
@@ -213,6 +214,8 @@ def test_one_violation_alone_is_denied(
     else:
         place[last] = value
     assert denials(_guardrails(templates), job) == expected
+    by_arn = {sid.replace("VolumeKeyOurs", "VolumeArnOurs") for sid in expected}
+    assert denials(_guardrails(templates), job, "Arn") == by_arn
 
 
 def test_a_training_job_is_held_to_the_same(templates: Templates, jobs: dict[str, Json]) -> None:

@@ -43,7 +43,8 @@ def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[
 
     A condition of an Allow fails when the request lacks its key: so a model must state network
     isolation and its VPC, and a configuration its instance types and KMS key. The service
-    authorization reference lists these condition keys for each action.
+    authorization reference lists these condition keys for each action; a KMS key's has had another
+    name since 2026, and either one will do (`guardrails.py`).
     """
     if settings.device_check == "off":
         return []
@@ -67,7 +68,7 @@ def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[
             },
             why=_NAMES,
         ),
-        _batch(settings, targets, jobs) if batch else _config(settings, targets),
+        *(_batch(settings, targets, jobs) if batch else _config(settings, targets)),
         allow(
             ["iam:PassRole"],
             [settings.role_arn("inference")],
@@ -89,24 +90,29 @@ def janitor_permissions(settings: Settings) -> list[Allowed]:
     ]
 
 
-def _config(settings: Settings, targets: Sequence[str]) -> Allowed:
-    return allow(
-        ["sagemaker:CreateEndpointConfig"],
-        [_resource(settings, "endpoint-config")],
-        conditions=_instances(settings, targets)
-        | {"ArnLike": {"sagemaker:VolumeKmsKey": _keys(settings)}},
-        why=_NAMES,
-    )
+def _config(settings: Settings, targets: Sequence[str]) -> list[Allowed]:
+    configs = [_resource(settings, "endpoint-config")]
+    return [
+        allow(
+            ["sagemaker:CreateEndpointConfig"],
+            configs,
+            conditions=_instances(settings, targets) | {"ArnLike": {name: _keys(settings)}},
+            why=_NAMES,
+        )
+        for name in ("sagemaker:VolumeKmsKey", "sagemaker:VolumeKmsKeyArn")
+    ]
 
 
-def _batch(settings: Settings, targets: Sequence[str], jobs: list[str]) -> Allowed:
-    return allow(
-        ["sagemaker:CreateTransformJob"],
-        jobs,
-        conditions=_instances(settings, targets)
-        | {"ArnLike": {"sagemaker:OutputKmsKey": _keys(settings)}},
-        why=_NAMES,
-    )
+def _batch(settings: Settings, targets: Sequence[str], jobs: list[str]) -> list[Allowed]:
+    return [
+        allow(
+            ["sagemaker:CreateTransformJob"],
+            jobs,
+            conditions=_instances(settings, targets) | {"ArnLike": {name: _keys(settings)}},
+            why=_NAMES,
+        )
+        for name in ("sagemaker:OutputKmsKey", "sagemaker:OutputKmsKeyArn")
+    ]
 
 
 def _instances(settings: Settings, targets: Sequence[str]) -> dict[str, Any]:

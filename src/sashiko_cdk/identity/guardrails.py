@@ -18,7 +18,8 @@ def guardrails(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Policy
 
     `Bool` does not match a request that lacks its key, so each has a `Null` beside it: an unset
     value is denied like `false`. The service authorization reference lists these condition keys
-    for the two actions.
+    for the two actions. In 2026 it calls those of KMS keys deprecated, replaced by `...Arn`, and
+    does not say whether a request still has the older ones: each counts under either name.
     """
     jobs = settings.jobs
     trained_on = {settings_for(settings, recipe).jobs.training.instance_type for recipe in recipes}
@@ -31,18 +32,16 @@ def guardrails(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Policy
         _deny("InAGroup", _missing("sagemaker:VpcSecurityGroupIds")),
         _deny(
             "VolumeKeyGiven",
-            _missing("sagemaker:VolumeKmsKey")
+            _missing(*_both("Volume"))
             | {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": local_disk}},
         ),
-        _deny(
-            "VolumeKeyOurs",
-            {
-                "ArnNotLike": {"sagemaker:VolumeKmsKey": keys},
-                "Null": {"sagemaker:VolumeKmsKey": "false"},
-            },
+        # A negated condition holds of a name that the request does not have.
+        *(
+            _deny(sid, {"ArnNotLike": {name: keys}, "Null": {name: "false"}})
+            for sid, name in zip(("VolumeKeyOurs", "VolumeArnOurs"), _both("Volume"), strict=True)
         ),
-        _deny("OutputKeyGiven", _missing("sagemaker:OutputKmsKey")),
-        _deny("OutputKeyOurs", {"ArnNotLike": {"sagemaker:OutputKmsKey": keys}}),
+        _deny("OutputKeyGiven", _missing(*_both("Output"))),
+        _deny("OutputKeyOurs", {"ArnNotLike": dict.fromkeys(_both("Output"), keys)}),
         _deny("TrafficSaid", _missing("sagemaker:InterContainerTrafficEncryption")),
         _deny("TrafficEncrypted", {"Bool": {"sagemaker:InterContainerTrafficEncryption": "false"}}),
         _deny(
@@ -57,8 +56,12 @@ def guardrails(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Policy
     ]
 
 
-def _missing(key: str) -> dict[str, Any]:
-    return {"Null": {key: "true"}}
+def _both(what: str) -> tuple[str, str]:
+    return f"sagemaker:{what}KmsKey", f"sagemaker:{what}KmsKeyArn"
+
+
+def _missing(*keys: str) -> dict[str, Any]:
+    return {"Null": dict.fromkeys(keys, "true")}
 
 
 def _deny(sid: str, conditions: dict[str, Any]) -> iam.PolicyStatement:
