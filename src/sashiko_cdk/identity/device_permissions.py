@@ -68,7 +68,17 @@ def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[
             },
             why=_NAMES,
         ),
-        *(_batch(settings, targets, jobs) if batch else _config(settings, targets)),
+        *(
+            _under_our_keys("CreateTransformJob", jobs, "OutputKmsKey", settings, targets)
+            if batch
+            else _under_our_keys(
+                "CreateEndpointConfig",
+                [_resource(settings, "endpoint-config")],
+                "VolumeKmsKey",
+                settings,
+                targets,
+            )
+        ),
         allow(
             ["iam:PassRole"],
             [settings.role_arn("inference")],
@@ -90,28 +100,17 @@ def janitor_permissions(settings: Settings) -> list[Allowed]:
     ]
 
 
-def _config(settings: Settings, targets: Sequence[str]) -> list[Allowed]:
-    configs = [_resource(settings, "endpoint-config")]
+def _under_our_keys(
+    action: str, resources: list[str], key: str, settings: Settings, targets: Sequence[str]
+) -> list[Allowed]:
     return [
         allow(
-            ["sagemaker:CreateEndpointConfig"],
-            configs,
+            [f"sagemaker:{action}"],
+            resources,
             conditions=_instances(settings, targets) | {"ArnLike": {name: _keys(settings)}},
             why=_NAMES,
         )
-        for name in ("sagemaker:VolumeKmsKey", "sagemaker:VolumeKmsKeyArn")
-    ]
-
-
-def _batch(settings: Settings, targets: Sequence[str], jobs: list[str]) -> list[Allowed]:
-    return [
-        allow(
-            ["sagemaker:CreateTransformJob"],
-            jobs,
-            conditions=_instances(settings, targets) | {"ArnLike": {name: _keys(settings)}},
-            why=_NAMES,
-        )
-        for name in ("sagemaker:OutputKmsKey", "sagemaker:OutputKmsKeyArn")
+        for name in (f"sagemaker:{key}", f"sagemaker:{key}Arn")
     ]
 
 
