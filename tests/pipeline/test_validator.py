@@ -144,15 +144,28 @@ def test_every_pattern_of_the_api_can_be_read(kind: str) -> None:
         limit_problem("x" * shape.metadata.get("min", 0), shape)
 
 
-def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
-    def check() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from sashiko.cli import main; main()"]
-        options = ["definition", "--check", "--recipe", "complaints", "--home", str(tmp_path)]
-        return subprocess.run(
-            [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+def _check(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from sashiko.cli import main; main()"]
+    return subprocess.run(
+        [*command, "definition", "--check", "--home", str(home), *options],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
-    good = check()
+
+def test_a_setting_makes_the_laptops_recipe_one_of_several_nodes(tmp_path: Path) -> None:
+    nodes = "{strategy: fsdp, nodes: 2, processes: 8, instance_type: ml.p5.48xlarge}"
+    recipe = ("--env", "dev", "--recipe", "complaints-llm")
+    good = _check(tmp_path, *recipe, "--set", f"train.distributed={nodes}")
+    assert good.stdout.endswith("no problem\n"), good.stderr
+    [path] = tmp_path.rglob("definitions/*/finetune.json")
+    definition = json.loads(json.loads(path.read_text())["pipeline"]["definition"])
+    [train] = [step for step in definition["Steps"] if step["Name"] == "Train"]
+    machines = train["Arguments"]["ResourceConfig"]
+    assert (machines["InstanceCount"], machines["InstanceType"]) == (2, "ml.p5.48xlarge")
+
+
+def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
+    good = _check(tmp_path, "--recipe", "complaints")
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)
     assert good.returncode == 0
     [path] = tmp_path.rglob("definitions/*/finetune.json")
@@ -162,7 +175,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     pipeline = pipeline.model_copy(update={"definition": faulty})
     entry |= {"pipeline": pipeline.model_dump(mode="json"), "sha256": pipeline.sha256}
     path.write_text(json.dumps(entry))
-    bad = check()
+    bad = _check(tmp_path, "--recipe", "complaints")
     assert bad.returncode == 1
     assert bad.stdout == ""
     assert bad.stderr.startswith(

@@ -1,5 +1,6 @@
 """Which model a command means: two groups on one machine, and a version 1 in each."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from sashiko.pipeline.champion import champion_artifact
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.settings.recipe import load_recipe
 from tests.e2e.project import ROOT
+from tests.loopback import Answer, Request, serving
 
 LOANS, CLAIMS = "late-loans", "large-claims"
 
@@ -198,3 +200,21 @@ def test_a_default_recipe_that_is_gone_names_the_file_that_a_fork_edits(
     assert "there is no recipe recipes/loans.yaml; known: broken, claims" in message
     assert "set `recipe` in config/local.yaml" in message
     assert "set `recipe`" not in str(sashiko("run", "--recipe", "loans").exception)
+
+
+def test_a_text_is_sent_to_the_served_model_and_its_answer_shown() -> None:
+    def echo(request: Request) -> Answer:
+        refused = b"{}" in request.body or request.path != "/invocations"
+        return Answer(400, b"no inputs") if refused else Answer(200, request.body)
+
+    with serving(echo) as url:
+        port = ("--port", url.rpartition(":")[2])
+        text = sashiko("model", "invoke", "They cut off my heating", *port)
+        assert json.loads(text.output) == {"inputs": ["They cut off my heating"]}
+        body = sashiko("model", "invoke", '{"inputs": ["a", "b"]}', *port)
+        assert json.loads(body.output) == {"inputs": ["a", "b"]}
+        refused = sashiko("model", "invoke", "{}", *port)
+        assert "refused with 400: no inputs" in str(refused.exception)
+    gone = sashiko("model", "invoke", "a", *port)
+    assert "start `sashiko model serve" in str(gone.exception)
+    assert gone.exit_code != 0
