@@ -120,7 +120,7 @@ def test_a_person_sees_before_approval_what_the_new_version_would_change(weeks: 
     [file] = project.home.glob(f"monitor/shadow/{GROUP}/2/shadow.json")
     compared = json.loads(file.read_text())["comparison"]
     assert (compared["rows"], compared["requests"], compared["refused"]) == (600, 600, 0)
-    assert compared["audited_rows"] == 120
+    assert (compared["audited_rows"], len(compared["score_differences"])) == (120, 19)
     shown = done.stdout + file.read_text() + file.with_suffix(".html").read_text()
     rows = pq.read_table(weeks.file).slice(1200)
     for column in ("complaint_id", "complaint_text"):
