@@ -47,7 +47,7 @@ EFFORT: Mapping[Depth, Effort] = MappingProxyType(
     {
         "default": Effort(
             rows=40,
-            removal_rows=24,
+            removal_rows=16,
             steps=20,
             pairs=1,
             errors=3,
