@@ -50,7 +50,7 @@ def context(job: Json) -> Context:
     return texts(keys)
 
 
-def named(keys: Context, suffix: str) -> Context:
+def rename_kms_keys(keys: Context, suffix: str) -> Context:
     """The same condition keys, those of KMS keys with a suffix: "" the older names, "Arn"."""
     return {f"{key}{suffix}" if key.endswith("KmsKey") else key: v for key, v in keys.items()}
 
@@ -67,7 +67,7 @@ def _texts(value: Any) -> list[str]:
 
 def denials(document: Json, job: Json, suffix: str = "") -> set[str]:
     """The ids of the statements of a policy that deny a job."""
-    return denied_by(document, action(job), named(context(job), suffix))
+    return denied_by(document, action(job), rename_kms_keys(context(job), suffix))
 
 
 def denied_by(document: Json, call: str, keys: Context) -> set[str]:

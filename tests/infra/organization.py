@@ -56,7 +56,7 @@ def denying(variant: str, request: Request, *, kind: str = "scp", doubt: bool = 
 
 @functools.cache
 def _denials(variant: str, kind: str, doubt: bool) -> tuple[tuple[str, Statement], ...]:
-    """A denial that is read as a grant applies to some of what is asked, and in doubt."""
+    """A denial that is read as a grant applies to some of what is make_request, and in doubt."""
     return tuple(
         (statement["Sid"], replace(item, effect="Allow") if doubt else item)
         for name, document in documents(variant).items()
@@ -66,7 +66,7 @@ def _denials(variant: str, kind: str, doubt: bool) -> tuple[tuple[str, Statement
     )
 
 
-def asked(
+def make_request(
     action: str,
     resource: str = "*",
     keys: Mapping[str, str] | None = None,
@@ -112,5 +112,5 @@ def actions_like(pattern: str) -> tuple[str, ...]:
     """The actions that a pattern stands for, by the Service Authorization Reference."""
     service, _, name = pattern.lower().partition(":")
     known = load_resource(AdditionalSpecs, "Policies.json").get(service, {}).get("Actions", {})
-    found = tuple(f"{service}:{action}" for action in known if covers(name, action))
-    return found or (pattern,)
+    matches = tuple(f"{service}:{action}" for action in known if covers(name, action))
+    return matches or (pattern,)

@@ -17,11 +17,11 @@ from tests.infra.organization import (
     VARIANTS,
     accounts_of,
     actions_like,
-    asked,
     denying,
     documents,
     environment_of,
     grants,
+    make_request,
 )
 
 CDK_ROLES: tuple[BootstrapRole, ...] = ("deploy", "file-publishing", "image-publishing", "lookup")
@@ -46,8 +46,8 @@ def test_cloudformation_makes_changes_and_deletes_each_resource(variant: str) ->
 
 
 def _by(caller: str, request: Request) -> Request:
-    made = asked(request.action, caller=caller)
-    return dataclasses.replace(request, context={**made.context, **request.context})
+    sent = make_request(request.action, caller=caller)
+    return dataclasses.replace(request, context={**sent.context, **request.context})
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -64,11 +64,11 @@ def test_the_roles_of_the_cdk_publish_look_up_and_deploy(variant: str) -> None:
 
 def _denied_roles(variant: str, roles: Any) -> dict[tuple[str, str], set[str]]:
     region = settings(variant).region
-    made = [(role, request) for role in roles for request in grants(role, region=region)]
-    assert made
+    grants_of_roles = [(role, request) for role in roles for request in grants(role, region=region)]
+    assert grants_of_roles
     return {
         (role.name, request.action): sids
-        for role, request in made
+        for role, request in grants_of_roles
         if request.action not in STARTS
         if (sids := denying(variant, request, doubt=True))
     }
@@ -117,12 +117,12 @@ def _from(variant: str, principal: str, action: str, target: str, conditions: An
             "aws:SourceAccount": account,
             "aws:SourceOrgID": ORGANIZATION,
         }
-        return _outside(asked(action, target, service))
+        return _outside(make_request(action, target, service))
     if ":oidc-provider/" in principal:
-        return _outside(asked(action, target, conditions["StringEquals"]))
+        return _outside(make_request(action, target, conditions["StringEquals"]))
     owner = principal.split(":")[4] if ":" in principal else principal
     assert owner in {place.account for place in _all_places()}, f"{principal} is a stranger"
-    return asked(action, target, caller=f"arn:aws:iam::{owner}:role/some")
+    return make_request(action, target, caller=f"arn:aws:iam::{owner}:role/some")
 
 
 def _all_places() -> Iterator[Any]:
@@ -139,16 +139,16 @@ def _outside(request: Request) -> Request:
 def test_whoever_bootstraps_may_make_the_cdks_own_resources() -> None:
     """Roles, policies, bucket and repository: with the person's credentials, as no stack's role."""
     place = "111122223333-us-east-1"
-    made = {
+    resources_by_kind = {
         "AWS::IAM::Role": f"arn:aws:iam::111122223333:role/cdk-sashiko-deploy-role-{place}",
         "AWS::IAM::ManagedPolicy": "arn:aws:iam::111122223333:policy/cdk-sashiko-cap-us-east-1",
         "AWS::S3::Bucket": f"arn:aws:s3:::cdk-sashiko-assets-{place}",
         "AWS::S3::BucketPolicy": f"arn:aws:s3:::cdk-sashiko-assets-{place}",
         "AWS::ECR::Repository": "arn:aws:ecr:us-east-1:111122223333:repository/cdk-sashiko-x",
     }
-    for kind, resource in made.items():
+    for kind, resource in resources_by_kind.items():
         for action in {action for actions in HANDLERS[kind].values() for action in actions}:
-            request = asked(action, resource, {"aws:ResourceTag/project": "sashiko"})
+            request = make_request(action, resource, {"aws:ResourceTag/project": "sashiko"})
             assert denying("serving", request) == set(), action
 
 
@@ -161,7 +161,7 @@ def test_a_person_reads_everything_in_the_region() -> None:
         for action in actions_like(f"{service}:{verb}*")
     ]
     assert len(reading) > 600
-    assert {action for action in reading if denying("serving", asked(action))} == set()
+    assert {action for action in reading if denying("serving", make_request(action))} == set()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_person_reads_everything_in_the_region() -> None:
 def test_what_pages_and_alerts_tell_a_person_to_do_is_not_denied(
     action: str, resource: str
 ) -> None:
-    assert denying("serving", asked(action, resource)) == set()
+    assert denying("serving", make_request(action, resource)) == set()
 
 
 def test_global_services_work_from_every_region() -> None:

@@ -9,10 +9,10 @@ import pytest
 from sashiko.aws.operations.access.policies import Request
 from tests.infra.organization import (
     ORGANIZATION,
-    asked,
     denying,
     documents,
     environment_of,
+    make_request,
 )
 
 HERE = "arn:aws:{}:us-east-1:111122223333:{}"
@@ -53,91 +53,95 @@ def stranger(request: Request) -> Request:
 SERVICE = {"aws:PrincipalIsAWSService": "true", "aws:SourceAccount": "999999999999"}
 FOR_US = {"aws:SourceOrgID": ORGANIZATION}
 CASES: Mapping[str, Case] = {
-    "AccountStaysInTheOrganization": Case(bad=asked("organizations:LeaveOrganization")),
+    "AccountStaysInTheOrganization": Case(bad=make_request("organizations:LeaveOrganization")),
     "NoRootUser": Case(
-        bad=asked("s3:ListAllMyBuckets", caller=ROOT),
-        good=asked("s3:DeleteBucketPolicy", BUCKET, {"aws:AssumedRoot": "true"}, caller=ROOT),
+        bad=make_request("s3:ListAllMyBuckets", caller=ROOT),
+        good=make_request(
+            "s3:DeleteBucketPolicy", BUCKET, {"aws:AssumedRoot": "true"}, caller=ROOT
+        ),
     ),
     "RegionsOfTheProject": Case(
-        bad=asked("sagemaker:CreateApp", region="eu-west-1"),
-        good=asked("iam:ListRoles", region="eu-west-1"),
+        bad=make_request("sagemaker:CreateApp", region="eu-west-1"),
+        good=make_request("iam:ListRoles", region="eu-west-1"),
     ),
     "TracesStay": Case(
-        bad=asked("cloudtrail:StopLogging"),
-        good=asked(
+        bad=make_request("cloudtrail:StopLogging"),
+        good=make_request(
             "config:StopConfigurationRecorder",
             caller="arn:aws:iam::111122223333:role/AWSControlTowerExecution",
         ),
     ),
-    "NoLastingCredentials": Case(bad=asked("iam:CreateAccessKey", caller=CFN)),
+    "NoLastingCredentials": Case(bad=make_request("iam:CreateAccessKey", caller=CFN)),
     "NoOtherProviders": Case(
-        bad=asked("iam:CreateSAMLProvider"),
-        good=asked("iam:CreateOpenIDConnectProvider", caller=CFN),
+        bad=make_request("iam:CreateSAMLProvider"),
+        good=make_request("iam:CreateOpenIDConnectProvider", caller=CFN),
     ),
-    "NoPublicBuckets": Case(bad=asked("s3:PutAccountPublicAccessBlock")),
+    "NoPublicBuckets": Case(bad=make_request("s3:PutAccountPublicAccessBlock")),
     "RolesByDeploy": Case(
-        bad=asked("iam:UpdateAssumeRolePolicy", ROLE.format("training")),
-        good=asked("iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/another-team"),
+        bad=make_request("iam:UpdateAssumeRolePolicy", ROLE.format("training")),
+        good=make_request(
+            "iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/another-team"
+        ),
     ),
     "KeysByDeploy": Case(
-        bad=asked("kms:ScheduleKeyDeletion", KEY, OURS),
-        good=asked("kms:ScheduleKeyDeletion", KEY, OURS, caller=CFN),
+        bad=make_request("kms:ScheduleKeyDeletion", KEY, OURS),
+        good=make_request("kms:ScheduleKeyDeletion", KEY, OURS, caller=CFN),
     ),
     "AliasesByDeploy": Case(
-        bad=asked("kms:UpdateAlias", HERE.format("kms", "alias/sashiko-dev-signing")),
-        good=asked("kms:UpdateAlias", HERE.format("kms", "alias/another-team")),
+        bad=make_request("kms:UpdateAlias", HERE.format("kms", "alias/sashiko-dev-signing")),
+        good=make_request("kms:UpdateAlias", HERE.format("kms", "alias/another-team")),
     ),
     "SignedByRegistrars": Case(
-        bad=asked("kms:Sign", KEY, OURS, caller=CFN),
-        good=asked("kms:Sign", KEY, OURS, caller=ROLE.format("registrar")),
+        bad=make_request("kms:Sign", KEY, OURS, caller=CFN),
+        good=make_request("kms:Sign", KEY, OURS, caller=ROLE.format("registrar")),
     ),
     "RegisteredByRegistrars": Case(
-        bad=asked("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("training")),
-        good=asked("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("registrar")),
+        bad=make_request("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("training")),
+        good=make_request("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("registrar")),
     ),
     "DecidedByApprovers": Case(
-        bad=asked("sagemaker:UpdateModelPackage", VERSION),
-        good=asked("sagemaker:UpdateModelPackage", VERSION, caller=ROLE.format("approver")),
+        bad=make_request("sagemaker:UpdateModelPackage", VERSION),
+        good=make_request("sagemaker:UpdateModelPackage", VERSION, caller=ROLE.format("approver")),
     ),
     "BucketsStayClosed": Case(
-        bad=asked("s3:PutBucketPublicAccessBlock", BUCKET),
-        good=asked("s3:PutBucketPublicAccessBlock", BUCKET, caller=CFN),
+        bad=make_request("s3:PutBucketPublicAccessBlock", BUCKET),
+        good=make_request("s3:PutBucketPublicAccessBlock", BUCKET, caller=CFN),
     ),
     "NoWayOut": Case(
-        bad=asked("ec2:AttachInternetGateway", VPC, OURS, caller=CFN),
-        good=asked("ec2:AttachInternetGateway", VPC),
+        bad=make_request("ec2:AttachInternetGateway", VPC, OURS, caller=CFN),
+        good=make_request("ec2:AttachInternetGateway", VPC),
     ),
     "LakeByDeploy": Case(
-        bad=asked("lakeformation:GrantPermissions"),
-        good=asked("lakeformation:PutDataLakeSettings", caller=ROLE.format("lake-settings")),
+        bad=make_request("lakeformation:GrantPermissions"),
+        good=make_request("lakeformation:PutDataLakeSettings", caller=ROLE.format("lake-settings")),
     ),
     "OrganizationAlone": Case(
-        bad=stranger(asked("sts:AssumeRole", ROLE.format("approver"))),
-        good=asked("s3:GetObject", f"{BUCKET}/x"),
+        bad=stranger(make_request("sts:AssumeRole", ROLE.format("approver"))),
+        good=make_request("s3:GetObject", f"{BUCKET}/x"),
     ),
     "ServicesForTheOrganizationAlone": Case(
-        bad=stranger(asked("s3:PutObject", f"{BUCKET}/x", SERVICE)),
-        good=stranger(asked("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
+        bad=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE)),
+        good=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
     ),
     "TlsAlone": Case(
-        bad=asked("s3:GetObject", f"{BUCKET}/x", {"aws:SecureTransport": "false"}),
+        bad=make_request("s3:GetObject", f"{BUCKET}/x", {"aws:SecureTransport": "false"}),
     ),
     "NoFederation": Case(
-        bad=stranger(asked("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
+        bad=stranger(make_request("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
         good=stranger(
-            asked("sts:AssumeRoleWithSAML", "arn:aws:iam::111122223333:role/aws-reserved/x")
+            make_request("sts:AssumeRoleWithSAML", "arn:aws:iam::111122223333:role/aws-reserved/x")
         ),
     ),
     "OurRepositoryAlone": Case(
         bad=stranger(
-            asked(
+            make_request(
                 "sts:AssumeRoleWithWebIdentity",
                 ROLE.format("github-deployer"),
                 {GITHUB: "repo:acme@1234/another@99:environment:dev"},
             )
         ),
         good=stranger(
-            asked(
+            make_request(
                 "sts:AssumeRoleWithWebIdentity",
                 ROLE.format("github-deployer"),
                 {GITHUB: "repo:acme@1234/churn@567890:environment:dev"},
@@ -177,13 +181,13 @@ def _sids(kind: str) -> set[str]:
 
 
 def test_a_token_of_another_provider_gets_no_role() -> None:
-    request = asked("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
+    request = make_request("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
     assert denying("serving", stranger(request), kind="rcp") == {"OurRepositoryAlone"}
 
 
 def test_where_github_delivers_nothing_no_token_gets_a_role() -> None:
     token = {GITHUB: "repo:acme@1234/churn@567890:environment:dev"}
-    request = asked("sts:AssumeRoleWithWebIdentity", ROLE.format("deployer"), token)
+    request = make_request("sts:AssumeRoleWithWebIdentity", ROLE.format("deployer"), token)
     assert denying("iam_only", stranger(request), kind="rcp") == {"NoFederation"}
 
 
@@ -192,11 +196,11 @@ def test_a_promoter_signs_where_versions_are_taken_and_nowhere_else() -> None:
         ("serving", "arn:aws:iam::111122223333:role/sashiko-dev-promoter", {"SignedByRegistrars"}),
         ("serving_prod", "arn:aws:iam::444455556666:role/sashiko-prod-promoter", set()),
     ):
-        assert denying(variant, asked("kms:Sign", KEY, OURS, caller=name)) == denied
+        assert denying(variant, make_request("kms:Sign", KEY, OURS, caller=name)) == denied
 
 
 def test_a_lake_that_somebody_else_governs_is_left_to_them() -> None:
-    assert denying("iam_only", asked("lakeformation:GrantPermissions")) == set()
+    assert denying("iam_only", make_request("lakeformation:GrantPermissions")) == set()
     assert "scp-lake" not in documents("iam_only")
 
 
@@ -213,4 +217,4 @@ def test_what_no_role_may_stop_nobody_may() -> None:
     }
     assert len(watching) > 5
     for action in watching:
-        assert denying("serving", asked(action)) == {"TracesStay"}
+        assert denying("serving", make_request(action)) == {"TracesStay"}

@@ -10,7 +10,16 @@ import pytest
 from sashiko.steps.device.endpoint import create
 from sashiko.steps.device.hosting import Hosting
 from sashiko.steps.device.transform import _running
-from tests.infra.job_requests import NAMES, Context, Json, action, context, denied_by, named, texts
+from tests.infra.job_requests import (
+    NAMES,
+    Context,
+    Json,
+    action,
+    context,
+    denied_by,
+    rename_kms_keys,
+    texts,
+)
 from tests.infra.organization import documents
 from tests.infra.test_pipeline import jobs_in
 from tests.infra.variants import templates_of
@@ -39,11 +48,11 @@ def test_each_job_of_the_pipelines_starts(variant: str, suffix: str) -> None:
     """Of iam_only on several instances; Train's have disks of their own and no key."""
     jobs = jobs_in(templates_of, variant)
     assert len(jobs) > 20
-    found = {
-        name: denied(action(job), named(context(job) | _isolation(job), suffix))
+    denials = {
+        name: denied(action(job), rename_kms_keys(context(job) | _isolation(job), suffix))
         for name, job in jobs.items()
     }
-    assert {name: sids for name, sids in found.items() if sids} == {}
+    assert {name: sids for name, sids in denials.items() if sids} == {}
 
 
 def _isolation(job: Json) -> Context:
@@ -53,15 +62,15 @@ def _isolation(job: Json) -> Context:
 @pytest.mark.parametrize("suffix", NAMES)
 @pytest.mark.parametrize("variant", ["serving", "serving_prod"])
 def test_cloudformation_makes_model_and_configuration(variant: str, suffix: str) -> None:
-    made = {
+    by_type = {
         item["Type"]: item["Properties"]
         for template in templates_of(variant).values()
         for item in template["Resources"].values()
     }
-    model = made["AWS::SageMaker::Model"]
-    config = made["AWS::SageMaker::EndpointConfig"]
+    model = by_type["AWS::SageMaker::Model"]
+    config = by_type["AWS::SageMaker::EndpointConfig"]
     for call, keys in (("CreateModel", _model(model)), ("CreateEndpointConfig", _config(config))):
-        assert denied(f"sagemaker:{call}", named(keys, suffix)) == set(), call
+        assert denied(f"sagemaker:{call}", rename_kms_keys(keys, suffix)) == set(), call
 
 
 def _model(request: Json) -> Context:
@@ -91,14 +100,14 @@ def _transform(request: Json) -> Context:
 
 
 class _Calls:
-    """SageMaker's client, which keeps what it is asked."""
+    """SageMaker's client, which keeps its requests."""
 
     def __init__(self) -> None:
-        self.made: dict[str, Json] = {}
+        self.requests: dict[str, Json] = {}
 
     def __getattr__(self, name: str) -> Any:
         def call(**request: Any) -> Json:
-            self.made[name] = request
+            self.requests[name] = request
             return {"TransformJobStatus": "Completed"}
 
         return call
@@ -130,12 +139,12 @@ def test_the_device_check_makes_its_endpoint_and_its_batch_job(suffix: str) -> N
     with _running(batch, on_disks, job="job", location="s3://bucket/x", key=KEY):
         pass
     requests = {
-        "CreateModel": _model(endpoint.made["create_model"]),
-        "CreateEndpointConfig": _config(endpoint.made["create_endpoint_config"]),
-        "CreateTransformJob": _transform(batch.made["create_transform_job"]),
+        "CreateModel": _model(endpoint.requests["create_model"]),
+        "CreateEndpointConfig": _config(endpoint.requests["create_endpoint_config"]),
+        "CreateTransformJob": _transform(batch.requests["create_transform_job"]),
     }
     for call, keys in requests.items():
-        assert denied(f"sagemaker:{call}", named(keys, suffix)) == set(), call
+        assert denied(f"sagemaker:{call}", rename_kms_keys(keys, suffix)) == set(), call
 
 
 CASES: Mapping[str, SimpleNamespace] = {
@@ -150,7 +159,7 @@ CASES: Mapping[str, SimpleNamespace] = {
 @pytest.mark.parametrize("suffix", NAMES)
 @pytest.mark.parametrize("sid", CASES)
 def test_a_job_that_lacks_a_guard_does_not_start(sid: str, suffix: str) -> None:
-    keys = named(GOOD, suffix)
+    keys = rename_kms_keys(GOOD, suffix)
     call = "sagemaker:CreateTrainingJob"
     assert denied(call, keys) == set()
     for changed in _changed(keys, CASES[sid]):

@@ -1,153 +1,23 @@
-"""A candidate is scored on what the champion answered, and the approver is told what came out."""
+"""A candidate is scored on what the champion answered, and the approver sees the outcome."""
 
-import datetime as dt
 import json
-import shutil
-from collections.abc import Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from sashiko.cli import app
-from sashiko.errors import InputError
-from sashiko.monitoring.reference import write_reference
-from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
-from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
-from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder
-from tests.e2e.project import ROOT
-from tests.e2e.serving.tiny_artifact import WORDS, build_artifact
-from tests.unit.steps.monitor.monitor_job import make_reference
+from tests.e2e.serving.tiny_artifact import WORDS
+from tests.unit.commands.shadow_desk import (
+    GROUP,
+    STRICTER,
+    Desk,
+    complaints,
+    database,
+    desk,
+    refused,
+)
 
-GROUP = "complaint-triage"
-TEMPLATE = "{product} {complaint_text}"
-END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
-STRICTER = {word: weight + 1.0 for word, weight in WORDS.items()}
-
-
-@dataclass
-class Desk:
-    """A project with a registry, whose versions are tiny artifacts."""
-
-    root: Path
-
-    @property
-    def home(self) -> Path:
-        return self.root / ".sashiko"
-
-    @property
-    def registry(self) -> MlflowRegistry:
-        return MlflowRegistry(f"sqlite:///{self.home / 'mlflow.db'}")
-
-    def register(
-        self,
-        *,
-        approved: bool = False,
-        columns: Sequence[str] = (),
-        tags: Any = (),
-        **artifact: Any,
-    ) -> int:
-        """Registers a version, whose reference has more `columns` than its template."""
-        folder = self.root / f"built-{len(list(self.root.glob('built-*')))}"
-        files = folder / "files"
-        files.mkdir(parents=True)
-        shutil.move(build_artifact(folder, template=TEMPLATE, **artifact), files / "model.tar.gz")
-        reference = make_reference(template=TEMPLATE, labels=artifact.get("labels", ("no", "yes")))
-        more = [reference.columns[1].model_copy(update={"column": name}) for name in columns]
-        write_reference(
-            reference.model_copy(update={"columns": (*reference.columns, *more)}), files
-        )
-        uri = f"sqlite:///{self.home / 'mlflow.db'}"
-        client = mlflow_client(uri)
-        run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
-        required = {"data_sha256": "d", "contract_sha256": "c", "execution_id": folder.name}
-        version, _ = self.registry.register(
-            GROUP, files=files, run_id=run, threshold=0.5, tags={**required, **dict(tags)}
-        )
-        if approved:
-            self.registry.decide(GROUP, version.version, status="Approved", by="a", reason="b")
-        return version.version
-
-    def answer(
-        self,
-        requests: Sequence[Sequence[str]],
-        *,
-        version: int = 1,
-        time: dt.datetime | None = None,
-    ) -> None:
-        """Has a version answer and capture requests, each of some complaints."""
-        at = time or END - dt.timedelta(days=1)
-        settings = CaptureSettings(
-            folder=self.home / "capture", endpoint=GROUP, variant="primary", version=version,
-            percent=100, retention=10**9,
-        )  # fmt: skip
-        archive = self.registry.download(self.registry.version(GROUP, version), self.root)
-        with (
-            open_artifact(archive, threshold=0.5) as artifact,
-            closing(Capture(settings, clock=lambda: at)) as capture,
-        ):
-            responder = CapturingResponder(artifact, capture)
-            for number, texts in enumerate(requests):
-                rows = [{"product": "Card", "complaint_text": text} for text in texts]
-                ids = [f"qx-{version}-{number}-{place}" for place in range(len(texts))]
-                with suppress(RequestRefusedError):
-                    responder.respond(
-                        json.dumps({"inputs": rows, "ids": ids}).encode(),
-                        content_type=JSON,
-                        accept=JSON,
-                    )
-
-    def sashiko(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--recipe", "complaints"])
-
-    def shadow(self, number: int, *options: str) -> Result:
-        return self.sashiko("model", "shadow", str(number), "--now", END.isoformat(), *options)
-
-    def approve(self, number: int) -> Result:
-        return self.sashiko("model", "approve", str(number), "--reason", "why", "--by", "Ada")
-
-    def file(self, number: int, suffix: str = ".json") -> Path:
-        return self.home / "monitor/shadow" / GROUP / str(number) / f"shadow{suffix}"
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry without versions: to create its tables takes seconds."""
-    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    mlflow_client(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def desk(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A project with an approved version."""
-    for folder in ("config", "contracts", "recipes"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / ".sashiko").mkdir()
-    shutil.copy(database, tmp_path / ".sashiko")
-    monkeypatch.chdir(tmp_path)
-    desk = Desk(tmp_path)
-    desk.register(approved=True)
-    return desk
-
-
-def complaints(count: int) -> list[list[str]]:
-    """Requests of one to three complaints of known words."""
-    generator = np.random.default_rng(5)
-    return [
-        [" ".join(generator.choice(["bad", "awful", "fine", "good"], 3)) for _ in range(size)]
-        for size in generator.integers(1, 4, count)
-    ]
-
-
-def refused(result: Result) -> str:
-    assert isinstance(result.exception, InputError), (result.exception, result.output)
-    return str(result.exception)
+__all__ = ["database", "desk"]  # fixtures
 
 
 def test_the_approver_sees_how_a_candidate_decides(desk: Desk) -> None:
@@ -282,43 +152,5 @@ def test_a_candidate_that_may_have_learned_from_the_rows_is_named(
     desk.answer(complaints(250))
     desk.register(words=STRICTER, tags=tags)
     lines = desk.shadow(2).stdout.splitlines()
-    told = [line for line in lines if line.startswith("version 2 may have learned from rows")]
-    assert told == [f"version 2 may have learned from rows of the window: {note}"] * bool(note)
-
-
-def test_what_cannot_be_compared_is_refused(desk: Desk) -> None:
-    desk.register(words=STRICTER)
-    assert "nothing is captured in" in refused(desk.shadow(2))
-    desk.answer(complaints(250))
-    assert "has no version 9; registered: 2, 1" in refused(desk.shadow(9))
-    early = desk.shadow(2, "--window", "1h")
-    assert "version 1, the champion, answered no request in the window" in refused(early)
-    assert "--env dev: captured requests of an account are read by jobs of the role `monitor`" in (
-        refused(desk.shadow(2, "--env", "dev"))
-    )
-    assert not desk.file(2).exists()
-
-
-def test_a_candidate_of_another_contract_is_refused(desk: Desk) -> None:
-    desk.answer(complaints(250))
-    other = desk.register(labels=("late", "early"))
-    message = refused(desk.shadow(other))
-    assert "version 2 decides between `late` and `early`, version 1" in message
-    assert "between `no` and `yes`" in message
-    wider = desk.register(words=STRICTER, columns=["region"])
-    assert "version 3 reads column `region`, which the requests to version 1 need not have" in (
-        refused(desk.shadow(wider))
-    )
-
-
-def test_a_candidate_whose_artifact_is_damaged_is_refused(desk: Desk) -> None:
-    desk.answer(complaints(250))
-    desk.register(words=STRICTER)
-    stored = max(
-        desk.home.rglob("model.tar.gz"), key=lambda path: path.stat().st_mtime_ns
-    )  # the last one that was registered
-    content = stored.read_bytes()
-    stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    message = refused(desk.shadow(2))
-    assert "version 2: model.tar.gz is not the file that was registered" in message
-    assert not desk.file(2).exists()
+    notes = [line for line in lines if line.startswith("version 2 may have learned from rows")]
+    assert notes == [f"version 2 may have learned from rows of the window: {note}"] * bool(note)

@@ -55,17 +55,17 @@ def moved(noise, size: float, *, rows: int = 1000) -> ScoredRows:
     [(0.1, "more positive decisions"), (-0.1, "fewer positive decisions")],
 )
 def test_a_planted_difference_is_found_with_its_direction_and_size(noise, size, outcome) -> None:
-    found = judge(moved(noise, size))
-    assert found.positive_rate.outcome == outcome
-    rate = found.positive_rate.estimate
+    result = judge(moved(noise, size))
+    assert result.positive_rate.outcome == outcome
+    rate = result.positive_rate.estimate
     assert rate is not None
     assert min(rate.low, rate.high) < size < max(rate.low, rate.high)
-    neither, gained, lost, both = found.decisions
-    assert neither + gained + lost + both == found.rows == 1000
+    neither, gained, lost, both = result.decisions
+    assert neither + gained + lost + both == result.rows == 1000
     assert rate.value == pytest.approx((gained - lost) / 1000)
-    median = found.score_differences[9]
+    median = result.score_differences[9]
     assert median.low < size < median.high
-    values = [each.value for each in found.score_differences]
+    values = [each.value for each in result.score_differences]
     assert values == sorted(values)
 
 
@@ -82,10 +82,10 @@ def test_no_difference_is_found_in_few_windows_without_one() -> None:
 
 def test_a_version_beside_itself_decides_the_same(noise) -> None:
     champion = noise.uniform(size=400)
-    found = judge(scored(champion, champion))
-    assert (found.positive_rate.outcome, found.positive_rate.estimate) == ("same decisions", None)
-    assert found.decisions[1:3] == (0, 0)
-    assert {(item.low, item.value, item.high) for item in found.score_differences} == {(0, 0, 0)}
+    result = judge(scored(champion, champion))
+    assert (result.positive_rate.outcome, result.positive_rate.estimate) == ("same decisions", None)
+    assert result.decisions[1:3] == (0, 0)
+    assert {(item.low, item.value, item.high) for item in result.score_differences} == {(0, 0, 0)}
 
 
 def test_rows_of_a_request_count_as_one_where_they_are_alike(noise) -> None:
@@ -110,11 +110,11 @@ def test_rows_of_a_request_count_as_one_where_they_are_alike(noise) -> None:
 def test_too_few_rows_are_not_judged_and_say_how_many_are_needed(
     noise, rows, per_request, reason
 ) -> None:
-    found = judge(scored(*noise.uniform(size=(2, rows)), per_request=per_request))
-    assert (found.positive_rate.outcome, found.positive_rate.reason) == ("not judged", reason)
-    assert found.positive_rate.estimate is None
-    assert found.score_differences == ()
-    assert found.accuracy.outcome == found.auc.outcome == "not judged"
+    result = judge(scored(*noise.uniform(size=(2, rows)), per_request=per_request))
+    assert (result.positive_rate.outcome, result.positive_rate.reason) == ("not judged", reason)
+    assert result.positive_rate.estimate is None
+    assert result.score_differences == ()
+    assert result.accuracy.outcome == result.auc.outcome == "not judged"
 
 
 def test_a_window_that_is_just_large_enough_is_judged(noise) -> None:
@@ -128,11 +128,11 @@ def with_decisions(neither: int, gained: int, lost: int, both: int) -> ScoredRow
 
 @pytest.mark.parametrize("counts", [(300, 4, 0, 100), (300, 40, 9, 100), (300, 40, 30, 3)])
 def test_a_few_rows_are_hidden_with_what_would_give_them_away(counts) -> None:
-    found = judge(with_decisions(*counts))
-    assert found.decisions.count(None) >= 2
-    assert not {count for count in counts if 0 < count < 10} & set(found.decisions)
-    assert found.positive_rate.estimate is None
-    assert found.positive_rate.reason == "a kind of decision has 1 to 9 rows, which are hidden"
+    result = judge(with_decisions(*counts))
+    assert result.decisions.count(None) >= 2
+    assert not {count for count in counts if 0 < count < 10} & set(result.decisions)
+    assert result.positive_rate.estimate is None
+    assert result.positive_rate.reason == "a kind of decision has 1 to 9 rows, which are hidden"
 
 
 def test_ten_rows_of_each_kind_or_none_are_shown() -> None:
@@ -143,15 +143,15 @@ def test_ten_rows_of_each_kind_or_none_are_shown() -> None:
 @given(counts=st.tuples(*[st.integers(0, 60)] * 4))
 @settings(max_examples=60, deadline=None)
 def test_no_count_of_a_few_rows_follows_from_what_is_shown(counts) -> None:
-    found = judge(with_decisions(*counts))
-    shown = [count for count in found.decisions if count is not None]
+    result = judge(with_decisions(*counts))
+    shown = [count for count in result.decisions if count is not None]
     assert not any(0 < count < 10 for count in shown)
     if len(shown) < 4:
         hidden = sum(counts) - sum(shown)
         # From shown counts, the total and the rates no single hidden count can be computed.
-        assert found.decisions.count(None) >= 2
+        assert result.decisions.count(None) >= 2
         assert hidden >= 10 or sum(counts) < 10
-        assert found.positive_rate.estimate is None
+        assert result.positive_rate.estimate is None
 
 
 def test_the_audit_says_which_version_is_right_more_often(noise) -> None:
@@ -181,8 +181,8 @@ def test_audited_rows_count_by_the_inverse_of_their_probability() -> None:
     candidate = np.where(np.arange(200) < 100, 0.9, 0.1)  # right in the first period alone
     rows = scored(1 - candidate, candidate)
     audited = drawn(200, labels, probabilities=np.where(np.arange(200) < 100, 1.0, 0.1))
-    found = judge(rows, audited).accuracy
-    assert found.estimate.value == pytest.approx(100 / 1100 - 1000 / 1100)
+    result = judge(rows, audited).accuracy
+    assert result.estimate.value == pytest.approx(100 / 1100 - 1000 / 1100)
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ def test_audited_rows_count_by_the_inverse_of_their_probability() -> None:
 def test_too_few_audited_labels_are_not_judged(noise, labelled, unlabelled, reason) -> None:
     rows = scored(*noise.uniform(size=(2, 300)))
     labels = noise.integers(0, 2, labelled)
-    found = judge(rows, drawn(labelled, labels, unlabelled=unlabelled))
-    for metric in (found.accuracy, found.auc):
+    result = judge(rows, drawn(labelled, labels, unlabelled=unlabelled))
+    for metric in (result.accuracy, result.auc):
         assert (metric.outcome, metric.estimate) == ("not judged", None)
         assert metric.reason.startswith(reason)
-    assert found.positive_rate.outcome != "not judged"  # which needs no label
+    assert result.positive_rate.outcome != "not judged"  # which needs no label
 
 
 def test_too_few_rows_that_tell_the_versions_apart_are_not_judged(noise) -> None:

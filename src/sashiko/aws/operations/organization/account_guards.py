@@ -9,7 +9,7 @@ Tower (the two roles that change accounts for the landing zone).
 from typing import Final
 
 from sashiko.aws.operations.organization.accounts import Accounts
-from sashiko.aws.operations.organization.policy import Statement, but, deny
+from sashiko.aws.operations.organization.policy import Statement, deny, except_for
 
 # Of Control Tower and of StackSets: they start and stop recorders and trails for the organization.
 _LANDING_ZONE: Final = (
@@ -17,7 +17,7 @@ _LANDING_ZONE: Final = (
     "arn:aws:iam::*:role/stacksets-exec-*",
 )
 # Services without regions that the project calls, or that an account's people need: bills, health,
-# support. Each is asked in us-east-1, wherever the environments are.
+# support. Each has its endpoint in us-east-1, wherever the environments are.
 _GLOBAL: Final = (
     "account:*",
     "aws-portal:*",
@@ -102,11 +102,11 @@ def account_guards(accounts: Accounts) -> tuple[Statement, ...]:
             "Resource": ["*"],
             "Condition": {
                 "StringNotEquals": {"aws:RequestedRegion": accounts.regions()},
-                **but(_LANDING_ZONE),
+                **except_for(_LANDING_ZONE),
             },
         },
-        deny("TracesStay", _TRACES, conditions=but(_LANDING_ZONE)),
+        deny("TracesStay", _TRACES, conditions=except_for(_LANDING_ZONE)),
         deny("NoLastingCredentials", _LASTING_CREDENTIALS),
-        deny("NoOtherProviders", _PROVIDERS, conditions=but(accounts.deployers())),
+        deny("NoOtherProviders", _PROVIDERS, conditions=except_for(accounts.deployers())),
         deny("NoPublicBuckets", ["s3:PutAccountPublicAccessBlock"]),
     )

@@ -36,8 +36,8 @@ class Accounts:
         """Returns the ARNs of some roles of each environment."""
         return [one.role_arn(name) for one in self.environments for name in names(one)]
 
-    def named(self, pattern: str, *, in_tools: bool = True) -> list[str]:
-        """Returns `pattern` for each place, with its account, its region and its prefix."""
+    def arns(self, pattern: str, *, in_tools: bool = True) -> list[str]:
+        """Returns ARNs: `pattern` for each place, with its account, its region and its prefix."""
         return _distinct(
             pattern.format(account=one.account, region=one.region, prefix=prefix(one))
             for one in (self.places if in_tools else self.environments)

@@ -63,6 +63,6 @@ def deny(
     }
 
 
-def but(roles: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+def except_for(roles: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """Returns the condition that the caller is none of some roles."""
     return {"ArnNotLike": {"aws:PrincipalArn": list(roles)}}

@@ -7,7 +7,7 @@ change those; nobody in an account can change these.
 from typing import Final
 
 from sashiko.aws.operations.organization.accounts import Accounts
-from sashiko.aws.operations.organization.policy import Statement, but, deny
+from sashiko.aws.operations.organization.policy import Statement, deny, except_for
 from sashiko.aws.resources.names import exec_role_arn, registering
 from sashiko.settings.environment import Settings
 
@@ -56,23 +56,23 @@ _LAKE: Final = (
 def project_guards(accounts: Accounts) -> tuple[Statement, ...]:
     """Returns the statements about roles, keys, model versions, buckets and networks."""
     own = {"StringEquals": {"aws:ResourceTag/project": accounts.projects()}}
-    by_deploy = but(accounts.deployers())
-    signers = but(accounts.roles(registering))
+    by_deploy = except_for(accounts.deployers())
+    signers = except_for(accounts.roles(registering))
     sagemaker = "arn:aws:sagemaker:{region}:{account}:"
-    versions = accounts.named(f"{sagemaker}model-package/{{prefix}}-*", in_tools=False)
-    groups = accounts.named(f"{sagemaker}model-package-group/{{prefix}}-*", in_tools=False)
+    versions = accounts.arns(f"{sagemaker}model-package/{{prefix}}-*", in_tools=False)
+    groups = accounts.arns(f"{sagemaker}model-package-group/{{prefix}}-*", in_tools=False)
     return (
         deny(
             "RolesByDeploy",
             _ROLES,
-            resources=accounts.named("arn:aws:iam::{account}:role/{prefix}-*"),
+            resources=accounts.arns("arn:aws:iam::{account}:role/{prefix}-*"),
             conditions=by_deploy,
         ),
         deny("KeysByDeploy", _KEYS, conditions={**own, **by_deploy}),
         deny(
             "AliasesByDeploy",
             ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"],
-            resources=accounts.named("arn:aws:kms:{region}:{account}:alias/{prefix}-*"),
+            resources=accounts.arns("arn:aws:kms:{region}:{account}:alias/{prefix}-*"),
             conditions=by_deploy,
         ),
         deny("SignedByRegistrars", ["kms:Sign"], conditions={**own, **signers}),
@@ -86,12 +86,12 @@ def project_guards(accounts: Accounts) -> tuple[Statement, ...]:
             "DecidedByApprovers",
             ["sagemaker:UpdateModelPackage"],
             resources=versions,
-            conditions=but(accounts.roles(lambda _: ("approver",))),
+            conditions=except_for(accounts.roles(lambda _: ("approver",))),
         ),
         deny(
             "BucketsStayClosed",
             _BUCKETS,
-            resources=accounts.named("arn:aws:s3:::{prefix}-*"),
+            resources=accounts.arns("arn:aws:s3:::{prefix}-*"),
             conditions=by_deploy,
         ),
         deny("NoWayOut", _WAYS_OUT, resources=["arn:aws:ec2:*:*:vpc/*"], conditions=own),
@@ -103,7 +103,7 @@ def lake_guards(accounts: Accounts) -> tuple[Statement, ...]:
 
     Lake Formation has no resources and no condition keys for these calls ("Actions, resources, and
     condition keys for AWS Lake Formation", Service Authorization Reference), so a grant to
-    IAMAllowedPrincipals cannot be told from another one: a deploy alone grants.
+    IAMAllowedPrincipals cannot be distinguished from another one: a deploy alone grants.
     """
     governed = {one.account for one in accounts.environments if _governs(one)}
     if not governed:
@@ -112,7 +112,7 @@ def lake_guards(accounts: Accounts) -> tuple[Statement, ...]:
     callers = {exec_role_arn(place) for place in there}
     callers |= {one.role_arn("lake-settings") for one in accounts.environments if _governs(one)}
     where = {"StringEquals": {"aws:PrincipalAccount": sorted(governed)}}
-    return (deny("LakeByDeploy", _LAKE, conditions={**where, **but(sorted(callers))}),)
+    return (deny("LakeByDeploy", _LAKE, conditions={**where, **except_for(sorted(callers))}),)
 
 
 def _governs(settings: Settings) -> bool:

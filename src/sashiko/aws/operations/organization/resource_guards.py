@@ -56,7 +56,7 @@ def _federation(accounts: Accounts) -> tuple[Statement, ...]:
     IAM Identity Center's sessions are of roles of its own. GitHub's tokens get a role where GitHub
     Actions deliver, if they are of that repository.
     """
-    roles = accounts.named("arn:aws:iam::{account}:role/{prefix}-*")
+    roles = accounts.arns("arn:aws:iam::{account}:role/{prefix}-*")
     by_saml, by_token = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
     if accounts.github is None:
         return (deny("NoFederation", [by_saml, by_token], resources=roles),)
