@@ -10,7 +10,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.cost.idle_cost import idle_cost, lines
@@ -32,19 +31,6 @@ ROOT = Path.cwd()
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
-_TOOLS = "777788889999"
-_CONNECTION = f"arn:aws:codeconnections:us-east-1:{_TOOLS}:connection/{UUID(int=1)}"
-_DELIVERY = f"""\
-by: codepipeline
-account: "{_TOOLS}"
-region: us-east-1
-source:
-  host: github
-  repository: acme/triage
-  branch: main
-  connection: {_CONNECTION}
-stages: [prod]
-"""
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -107,54 +93,40 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
         ).stdout
 
 
-def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
+def stateful_ids(folder: Path) -> dict[str, dict[str, str]]:
     """Stack -> logical id -> type, of what an environment must never lose: see `STATEFUL`.
 
-    From upstream's files alone, as the definition is, in a process of its own. `delivery` is the
-    tools' account, which delivers to one environment.
+    Args:
+        folder: the environment's templates.
     """
     from sashiko_cdk.security_rules.stores import STATEFUL
 
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("contracts", "pipelines", "recipes", *IMAGES):
-            (Path(folder) / name).symlink_to(ROOT / name)
-        (Path(folder) / "config").mkdir()
-        shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
-        stage = "prod" if environment == "delivery" else environment
-        (Path(folder) / f"config/{stage}.yaml").write_text(
-            f'tier: {stage}\naccount: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
-        )
-        if environment != stage:
-            (Path(folder) / "config/delivery.yaml").write_text(_DELIVERY)
-        context = json.loads((ROOT / "cdk.json").read_text())["context"]
-        subprocess.run(
-            [sys.executable, "-m", "infra.app"],
-            cwd=folder,
-            env=os.environ
-            | {
-                "PYTHONPATH": f"{ROOT}:{ROOT}/src",
-                "CDK_OUTDIR": f"{folder}/out",
-                "CDK_VALIDATION": "false",
-            }
-            | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})},
-            capture_output=True,
-            check=True,
-        )
-        return {
-            file.name.removesuffix(".template.json"): {
-                logical_id: resource["Type"]
-                for logical_id, resource in json.loads(file.read_text())["Resources"].items()
-                if resource["Type"] in STATEFUL or "RoleName" in resource.get("Properties", {})
-            }
-            for file in sorted(Path(folder, "out").glob("*.template.json"))
+    return {
+        file.name.removesuffix(".template.json"): {
+            logical_id: resource["Type"]
+            for logical_id, resource in json.loads(file.read_text())["Resources"].items()
+            if resource["Type"] in STATEFUL or "RoleName" in resource.get("Properties", {})
         }
+        for file in sorted(folder.glob("*.template.json"))
+    }
 
 
 def golden_ids() -> dict[Path, bytes]:
-    """Path -> content of the golden logical ids of stateful resources."""
+    """Path -> content of the golden logical ids of stateful resources.
+
+    `delivery` is the tools' account.
+    """
+    from tests.infra.delivery import delivery_folder
+    from tests.infra.variants import synthesized
+
+    folders = {
+        "dev": synthesized("dev"),
+        "prod": synthesized("prod"),
+        "delivery": delivery_folder(),
+    }
     return {
-        ROOT / f"tests/golden/stateful_ids.{name}.json": canonical_json(stateful_ids(name))
-        for name in ("dev", "prod", "delivery")
+        ROOT / f"tests/golden/stateful_ids.{name}.json": canonical_json(stateful_ids(folder))
+        for name, folder in folders.items()
     }
 
 
@@ -199,11 +171,11 @@ def _untagged(text: bytes) -> bytes:
 
 def permissions() -> dict[Path, bytes]:
     """Path -> content of the permission matrices, of the environments that the tests synthesize."""
-    variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
-    sys.path.insert(0, str(ROOT))  # for `infra`, which is not installed
+    from tests.infra.variants import settings_of, synthesized
+
     return {
         ROOT / f"tests/golden/permissions.{name}.txt": text(
-            read_environment(variants["settings_of"](name), folder=variants["synthesized"](name))
+            read_environment(settings_of(name), folder=synthesized(name))
         ).encode()
         for name in ("dev", "prod")
     }
@@ -211,14 +183,15 @@ def permissions() -> dict[Path, bytes]:
 
 def idle_costs() -> dict[Path, bytes]:
     """Path -> content of what each environment costs a month while nobody uses it."""
-    variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
-    found = {}
+    from tests.infra.variants import settings_of, synthesized
+
+    files = {}
     for name in ("dev", "prod", "serving", "serving_prod"):
-        settings = variants["settings_of"](name)
-        templates = read_templates(settings, folder=variants["synthesized"](name))
+        settings = settings_of(name)
+        templates = read_templates(settings, folder=synthesized(name))
         idle = {"lines": lines(idle_cost(templates, read_prices(settings)))}
-        found[ROOT / f"tests/golden/idle_cost.{name}.json"] = canonical_json({"idle": idle})
-    return found
+        files[ROOT / f"tests/golden/idle_cost.{name}.json"] = canonical_json({"idle": idle})
+    return files
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ import json
 
 import pytest
 
-from tests.golden import rewrite
+from tests.golden.rewrite import ROOT, stateful_ids
+from tests.infra.delivery import delivery_folder
+from tests.infra.variants import synthesized
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod", "delivery"])
 @pytest.mark.control("retain")
 def test_stateful_resources_keep_their_logical_ids(environment):
-    file = rewrite.ROOT / f"tests/golden/stateful_ids.{environment}.json"
-    golden, current = json.loads(file.read_text()), rewrite.stateful_ids(environment)
+    file = ROOT / f"tests/golden/stateful_ids.{environment}.json"
+    folder = delivery_folder() if environment == "delivery" else synthesized(environment)
+    golden, current = json.loads(file.read_text()), stateful_ids(folder)
 
     missing = {
         f"{stack}/{logical_id} ({kind})"

@@ -13,8 +13,10 @@ from tests.infra.variants import (
     deployment_of,
     github_of,
     new_app,
+    pipelines_of,
     recipes_of,
     settings_of,
+    synthesized,
     write_config,
 )
 from verification.deploy.process import ROOT, Emulator
@@ -26,11 +28,13 @@ def synthesize(
     folder: Path,
     variant: str,
     *,
-    contract: Callable[[Document], None] = lambda _: None,
-    change: Callable[[Any], None] = lambda _: None,
+    contract: Callable[[Document], None] | None = None,
+    change: Callable[[Any], None] | None = None,
     image_digests: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
+
+    A variant as it is, is synthesized once for all test processes.
 
     Args:
         folder: an empty folder.
@@ -42,6 +46,8 @@ def synthesize(
     from infra.app import add_stacks
     from sashiko.contract.load import load_contract
 
+    if not (contract or change or image_digests):
+        return _unchanged(folder, variant)
     (folder / "config").mkdir()
     write_config(folder / "config", variant)
     settings = settings_of(variant).model_copy(update={"image_digests": image_digests or {}})
@@ -50,7 +56,7 @@ def synthesize(
     for name in settings.contracts:
         file = folder / f"{name}.odcs.yaml"
         shutil.copy(ROOT / f"contracts/{name}.odcs.yaml", file)
-        if name == "complaints":
+        if name == "complaints" and contract:
             document = yaml.safe_load(file.read_text())
             contract(document)
             file.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -62,8 +68,22 @@ def synthesize(
     )
     (folder / "definition.json").write_text(json.dumps(deployment.pipelines[0].definition))
     add_stacks(app, deployment)
-    change(app)
+    if change:
+        change(app)
     return written(app, folder)
+
+
+def _unchanged(folder: Path, variant: str) -> Path:
+    (folder / "config").mkdir()
+    write_config(folder / "config", variant)
+    settings = settings_of(variant)
+    for name in settings.contracts:
+        shutil.copy(ROOT / f"contracts/{name}.odcs.yaml", folder)
+    (pipeline, *_) = pipelines_of(settings, recipes_of(settings))
+    (folder / "definition.json").write_text(json.dumps(pipeline.definition))
+    shutil.copytree(synthesized(variant), folder / "cdk.out")
+    shutil.copy(ROOT / "cdk.json", folder)
+    return folder
 
 
 def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
