@@ -188,7 +188,7 @@ def test_what_pages_and_alerts_tell_a_person_to_do_is_not_denied(
 
 
 def test_global_services_work_from_every_region() -> None:
-    """Whatever deploys and roles ask of a service without regions, they ask in us-east-1."""
+    """What deploys and roles call of a service without regions, they call in us-east-1."""
     (statement,) = (
         item for item in documents("serving")["scp-account"]["Statement"] if "NotAction" in item
     )
@@ -196,11 +196,12 @@ def test_global_services_work_from_every_region() -> None:
     for variant in VARIANTS:
         for role in environment_of(variant).principals:
             taken |= {action for item in role.policy for action in item.actions}
-    asked_there = {action for action in taken if action.partition(":")[0] in _without_regions()}
-    assert {action.partition(":")[0] for action in asked_there} >= {"budgets", "iam", "route53"}
+    services = _without_regions()
+    global_actions = {action for action in taken if action.partition(":")[0] in services}
+    assert {action.partition(":")[0] for action in global_actions} >= {"budgets", "iam", "route53"}
     assert {
         action
-        for action in asked_there
+        for action in global_actions
         if not any(covers(pattern, action) for pattern in statement["NotAction"])
     } == set()
 
