@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,26 +13,33 @@ import pytest
 from tests.pipeline.every_definition import ROOT
 
 
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Every environment and recipe, a fork's too, and every choice.
+class Definitions(dict[str, Any]):
+    """Definitions by name; those of the weekly set are built where a test reads one."""
 
-    The first of the test run's processes that asks for them builds them, and the others wait.
-    """
-    if "PYTEST_XDIST_TESTRUNUID" not in os.environ:
-        return json.loads(_build())
-    file = tmp_path_factory.getbasetemp().parent / "definitions.json"  # this test run's own
+    def __init__(self, folder: Path) -> None:
+        super().__init__(_shared(folder, "each-time"))
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Any:
+        self.update(_shared(self._folder, "weekly"))
+        return self[name]
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
+    """Every environment and recipe, a fork's too, and every choice."""
+    folder = tmp_path_factory.getbasetemp()
+    return Definitions(folder.parent if "PYTEST_XDIST_TESTRUNUID" in os.environ else folder)
+
+
+def _shared(folder: Path, name: str) -> dict[str, Any]:
+    """The first of the test run's processes that asks for a set builds it, and the others wait."""
+    file = folder / f"definitions-{name}.json"  # this test run's own
     with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.is_file():
-            file.write_bytes(_build())
-    return json.loads(file.read_bytes())
-
-
-def _build() -> bytes:
-    return subprocess.run(
-        [sys.executable, "tests/pipeline/every_definition.py"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
+            command = [sys.executable, "tests/pipeline/every_definition.py", name]
+            process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+            file.write_bytes(process.stdout)
+    definitions: dict[str, Any] = json.loads(file.read_bytes())
+    return definitions

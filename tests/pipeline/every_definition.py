@@ -1,6 +1,8 @@
 """Prints the definition of each environment and recipe, in one process: the SDK's import is slow.
 
-`python tests/pipeline/every_definition.py` prints {"local, complaints": {...}, ...}.
+`python tests/pipeline/every_definition.py SET` prints {"local, complaints": {...}, ...}. The set
+`each-time` has every recipe in dev, `complaints` in the other environments, and every choice; the
+set `weekly` has the rest.
 """
 
 import json
@@ -8,6 +10,8 @@ import logging
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "prod")
@@ -45,27 +49,47 @@ def recipes() -> list[Path]:
     return sorted(Path("recipes").glob("*.yaml"))
 
 
+def shipped(*, weekly: bool) -> list[tuple[str, Path]]:
+    """Returns the environments and recipes of a set, without the choices."""
+    return [
+        (environment, path)
+        for environment in ENVIRONMENTS
+        for path in recipes()
+        if weekly == (environment != "dev" and path.stem != "complaints")
+    ]
+
+
+def names() -> list[Any]:
+    """The names of all definitions, as parameters of a test; those of the weekly set are slow."""
+    each_time, weekly = (
+        [f"{environment}, {path.stem}" for environment, path in shipped(weekly=weekly)]
+        for weekly in (False, True)
+    )
+    slow = (pytest.param(name, marks=pytest.mark.slow) for name in weekly)
+    return [*each_time, *CHOICES, *slow]
+
+
 def main() -> None:
+    weekly = sys.argv[1] == "weekly"
     sys.path.insert(0, str(ROOT))
     from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
     from sashiko.pipeline.sdk.offline import set_environment
     from sashiko.settings.environment import Settings, load_settings
     from sashiko.settings.recipe import load_recipe
 
-    environments = [load_settings(name, folder=ROOT / "config") for name in ENVIRONMENTS]
-    set_environment(environments[0])
+    environments = {name: load_settings(name, folder=ROOT / "config") for name in ENVIRONMENTS}
+    set_environment(environments["local"])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
     from sashiko.pipeline.sdk.jobs import Jobs
 
     requested = {
-        f"{settings.environment}, {path.stem}": (settings, load_recipe(path))
-        for settings in environments
-        for path in recipes()
+        f"{environment}, {path.stem}": (environments[environment], load_recipe(path))
+        for environment, path in shipped(weekly=weekly)
     }
     base = Layer("base", read_yaml(ROOT / "config/base.yaml"))
     account = Layer("account", {"account": "111122223333", "environment": "dev", "tier": "dev"})
-    for name, (change, overrides) in CHOICES.items():
+    for name, (change, overrides) in () if weekly else CHOICES.items():
         settings = validate_layers(Settings, [base, account, Layer(name, change)])
         file = Path(f"recipes/{RECIPES.get(name, 'complaints')}.yaml")
         recipe = load_recipe(file, overrides=overrides)

@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from tests.pipeline.create_calls import create_calls, refusals
-from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
+from tests.pipeline.every_definition import ROOT, names
 from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, drop, rename, set_in
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 
 
-@pytest.mark.parametrize(
-    "name", [*(f"{env}, {path.stem}" for env in ENVIRONMENTS for path in recipes()), *CHOICES]
-)
+@pytest.mark.parametrize("name", names())
 def test_botocore_would_send_each_job_that_we_ship(name: str, compiled: dict[str, Any]) -> None:
     calls = [(step, call.name) for step, call, _ in create_calls(compiled[name])]
     assert ("Train", "CreateTrainingJob") in calls

@@ -15,7 +15,7 @@ from sashiko.pipeline.definition.validator.api import job_api
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.definition.validator.limits import limit_problem
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
-from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
+from tests.pipeline.every_definition import ROOT, names
 from tests.pipeline.faults import (
     SNAPSHOT,
     TRAIN,
@@ -62,9 +62,7 @@ def test_every_problem_is_a_line() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name", [*(f"{env}, {path.stem}" for env in ENVIRONMENTS for path in recipes()), *CHOICES]
-)
+@pytest.mark.parametrize("name", names())
 def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> None:
     checked = check_definition(compiled[name])
     assert checked.steps >= 14
