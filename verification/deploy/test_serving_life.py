@@ -209,6 +209,7 @@ def test_an_endpoint_that_scales_gets_another_machine_in_the_preflights_two_depl
     destroy(account, assembly)
 
 
+@pytest.mark.slow
 def test_the_signing_key_is_replaced_and_then_distrusted(
     account: Emulator, versions: dict[str, str], tmp_path_factory: Any
 ) -> None:
