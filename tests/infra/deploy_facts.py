@@ -1,4 +1,4 @@
-"""What is known of AWS: what each handler needs, and which ARNs of ours an action is asked on."""
+"""What is known of AWS: what a handler needs, and on which ARNs of ours IAM checks an action."""
 
 import functools
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ ALSO_ON = {
     ("AWS::Glue::DataQualityRuleset", "glue:GetTags"): "dataQualityRuleset",
 }
 WITHOUT_REGION = {"iam", "route53"}
-# Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
+# Actions that take no ARN are checked on everything: a pattern other than `*` never matches.
 EVERYTHING = "everything"
 
 _GUARDRAIL = "arn:aws:bedrock:{here}:guardrail/some"
@@ -206,7 +206,7 @@ ARNS: Mapping[str, Mapping[str, str]] = {
 
 @functools.cache
 def takes(action: str) -> tuple[str, ...] | None:
-    """Returns the kinds of resources that an action is asked on; None if IAM has no such action."""
+    """Returns the kinds of resources that an action is checked on; None if IAM lacks the action."""
     service, _, name = action.partition(":")
     actions = _authorization().get(service, {}).get("Actions", {})
     action_facts = actions.get(name.lower())

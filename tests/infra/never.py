@@ -22,7 +22,7 @@ MONITORING = {"monitor"}
 
 def readers(environment: Environment, classes: Classes, sensitivity: str) -> set[str]:
     """Who reads a column of a sensitivity, some of its rows or all, by whatever way."""
-    assert sensitivity in classes.values(), f"no column is {sensitivity}: nothing was asked"
+    assert sensitivity in classes.values(), f"no column is {sensitivity}: nothing was checked"
     return {
         cell.principal
         for cell in permission_matrix(environment, environment)

@@ -23,8 +23,8 @@ def environment():
 
 
 @pytest.fixture
-def as_meant(environment):
-    """What AWS tells of the endpoint that the templates describe."""
+def answers(environment):
+    """What AWS answers where the endpoint is as the templates describe it."""
     (endpoint,) = environment.templates.of_type("AWS::SageMaker::Endpoint")
     (config,) = environment.templates.of_type("AWS::SageMaker::EndpointConfig")
     (check,) = environment.templates.of_type("Custom::Preflight")
@@ -85,34 +85,34 @@ def _differences(environment, answers, **change):
     return list(serving(ScriptedAws(answers | change).account(), environment))
 
 
-def test_what_is_as_meant_is_no_difference(environment, as_meant):
-    assert _differences(environment, as_meant) == []
+def test_an_endpoint_as_described_is_no_difference(environment, answers):
+    assert _differences(environment, answers) == []
 
 
-def test_an_endpoint_that_is_gone_is_the_one_difference(environment, as_meant):
+def test_an_endpoint_that_is_gone_is_the_one_difference(environment, answers):
     gone = Refusal("ValidationException", f'Could not find endpoint "{ARN}".')
-    (difference,) = _differences(environment, as_meant, DescribeEndpoint=gone)
+    (difference,) = _differences(environment, answers, DescribeEndpoint=gone)
     assert (difference.kind, difference.resource) == ("missing", f"endpoint {NAME}")
     assert "deploy the Serving stack" in difference.fix
 
 
-def test_an_image_that_nobody_checked_is_found(environment, as_meant):
-    variant = as_meant["DescribeEndpoint"]["ProductionVariants"][0]
+def test_an_image_that_nobody_checked_is_a_difference(environment, answers):
+    variant = answers["DescribeEndpoint"]["ProductionVariants"][0]
     other = {**variant, "DeployedImages": [{"SpecifiedImage": "elsewhere/serving:1"}]}
-    description = {**as_meant["DescribeEndpoint"], "ProductionVariants": [other]}
-    (difference,) = _differences(environment, as_meant, DescribeEndpoint=description)
+    description = {**answers["DescribeEndpoint"], "ProductionVariants": [other]}
+    (difference,) = _differences(environment, answers, DescribeEndpoint=description)
     assert (difference.kind, difference.resource) == ("differs", f"image of endpoint {NAME}")
     assert "found elsewhere/serving:1" in difference.detail
 
 
-def test_an_update_without_one_of_its_alarms_is_not_taken_back(environment, as_meant):
-    first, *rest = as_meant["DescribeAlarms"]["MetricAlarms"]
-    (difference,) = _differences(environment, as_meant, DescribeAlarms={"MetricAlarms": rest})
+def test_an_update_without_one_of_its_alarms_is_not_taken_back(environment, answers):
+    first, *rest = answers["DescribeAlarms"]["MetricAlarms"]
+    (difference,) = _differences(environment, answers, DescribeAlarms={"MetricAlarms": rest})
     assert (difference.kind, difference.resource) == ("missing", f"alarm {first['AlarmName']}")
 
 
-def test_an_alarm_whose_metric_nobody_sends_is_found_once_there_were_requests(
-    environment, as_meant
+def test_an_alarm_whose_metric_nobody_sends_is_a_difference_once_there_were_requests(
+    environment, answers
 ):
     """SageMaker's guide shows the latency by a fleet, and of errors it only says so."""
     dimensions = [
@@ -127,6 +127,6 @@ def test_an_alarm_whose_metric_nobody_sends_is_found_once_there_were_requests(
             "Metrics": [{"Dimensions": dimensions}, *([{"Dimensions": fleet}] if latency else [])]
         }
 
-    (difference,) = _differences(environment, as_meant, ListMetrics=list_metrics)
+    (difference,) = _differences(environment, answers, ListMetrics=list_metrics)
     assert difference.kind == "differs" and "-5xx-" in difference.resource
     assert "sends Invocation5XXErrors without the dimension EndpointConfigName" in difference.detail

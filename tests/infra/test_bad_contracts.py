@@ -91,21 +91,21 @@ def test_it_stops_synth_with_file_key_and_what_to_do(synth, change, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_two_contracts_of_one_table_are_told_with_both_files(synth):
+def test_two_contracts_of_one_table_are_refused_with_both_files(synth):
     with pytest.raises(InputError, match=r"complaints\.odcs.* contracts/census.* `physicalName`"):
         synth(_table("physicalName", "census"))
 
 
-def test_a_row_filter_that_nothing_would_keep_to_is_told(synth):
+def test_a_row_filter_that_nothing_would_enforce_is_refused(synth):
     with pytest.raises(InputError, match=FILE + r"key `rowFilters`: .*set `enforced`"):
         synth(mortgages(), settings="lake_formation: {mode: iam_only}\n")
 
 
-def test_an_unknown_environment_is_told_with_those_that_there_are(synth):
+def test_an_unknown_environment_is_refused_with_those_that_there_are(synth):
     with pytest.raises(InputError, match=r"unknown environment `moon`: .* are dev\.yaml;"):
         synth(lambda _: None, environment="moon")
 
 
-def test_an_unknown_recipe_is_told_with_those_that_there_are(synth):
+def test_an_unknown_recipe_is_refused_with_those_that_there_are(synth):
     with pytest.raises(InputError, match=r"no recipe recipes/loans\.yaml; known: census, .*compl"):
         synth(lambda _: None, settings="recipe: loans\n")

@@ -97,7 +97,7 @@ def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack: dict[st
     }
 
 
-def test_the_models_that_are_asked_are_named(stack: dict[str, Any]) -> None:
+def test_the_foundation_models_that_may_be_invoked_are_named(stack: dict[str, Any]) -> None:
     (statement,) = [
         item
         for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")

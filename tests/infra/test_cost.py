@@ -29,7 +29,7 @@ def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) 
         allowed=settings.budget.idle_rise,
     )
 
-    assert problem is None, f"{problem}. If that is meant, run `make golden` and say why"
+    assert problem is None, f"{problem}. If that is intended, run `make golden` and say why"
 
 
 def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
@@ -74,7 +74,7 @@ def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
     assert "+7.30 sashiko-dev-Network: VPC endpoint athena, 1 zone" in comparison.stderr
 
 
-def test_an_idle_cost_above_the_budget_is_told(
+def test_an_idle_cost_above_the_budget_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = {"usd": 100, "source": "a bill", "read": "2026-11-01"}

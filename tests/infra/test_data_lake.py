@@ -152,14 +152,14 @@ def test_the_deploying_role_is_granted_nothing(templates, variant):
 
 
 def test_no_grant_stays_behind_where_the_next_deploy_would_meet_it(templates):
-    found = [
+    grants = [
         grant
         for variant in ("dev", "prod")
         for stack in templates(variant).values()
         for grant in resources(stack, "AWS::LakeFormation::PrincipalPermissions").values()
     ]
-    assert found
-    assert {grant.get("DeletionPolicy", "Delete") for grant in found} == {"Delete"}
+    assert grants
+    assert {grant.get("DeletionPolicy", "Delete") for grant in grants} == {"Delete"}
 
 
 def test_a_workgroup_decides_where_results_go_and_under_which_key(templates):

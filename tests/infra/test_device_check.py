@@ -141,7 +141,7 @@ def test_another_way_takes_other_rights_and_off_takes_none() -> None:
     assert model_places(off).reads == ("models/*",)
 
 
-def test_each_hour_the_janitor_is_told_whose_leftovers_are_old_enough() -> None:
+def test_each_hour_the_janitor_gets_the_prefix_and_the_age_of_leftovers() -> None:
     platform = templates_of("dev")["Platform"]
     (rule,) = [
         item["Properties"]

@@ -85,7 +85,7 @@ def test_an_event_is_one_rules(matching, event, rule):
         machine_ended("SUCCEEDED"),
         role_assumed("sashiko-dev-approver"),
         role_assumed("sashiko-prod-break-glass"),
-        # Its failure would be told by itself: an alarm does.
+        # It cannot report its own failure: an alarm does.
         machine_ended("FAILED", machine="sashiko-dev-notify"),
     ],
 )

@@ -32,7 +32,7 @@ def triples(statements):
     }
 
 
-def test_merging_allows_nothing_that_was_not_asked_for():
+def test_merging_allows_exactly_what_is_needed():
     needs = [
         need("s3:GetBucketTagging", "a-*"),
         need("s3:PutBucketTagging", "a-*"),

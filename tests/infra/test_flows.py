@@ -100,7 +100,7 @@ def test_a_marker_that_is_written_anew_loads_anew(aws, glue, load):
 
 
 def test_a_job_that_is_busy_is_waited_for(aws, glue, load):
-    # moto ends a run at once; here after it has been looked at four times.
+    # moto ends a run at once; here after its state has been read four times.
     state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 2})
     try:
         glue.start_job_run(JobName=JOB, Arguments={"--as-of": "20261124T000000Z"})
@@ -112,7 +112,7 @@ def test_a_job_that_is_busy_is_waited_for(aws, glue, load):
 
 
 def test_a_load_starts_the_pipeline_on_its_version_by_a_token(aws, glue):
-    """SageMaker starts one execution a token, however often it is asked."""
+    """SageMaker starts one execution a token, however often the start is requested."""
     run = glue.start_job_run(JobName=JOB, Arguments={"--as-of": "20261125T104500Z"})["JobRunId"]
     aws.answers["StartPipelineExecution"] = lambda _: {}
 
@@ -175,7 +175,7 @@ def test_a_failed_load_says_why_and_how_to_load_again(notice):
     ],
     ids=["alone", "after a word", "in Lambda's answer"],
 )
-def test_a_closed_gate_is_told_as_such_with_its_reason(notice, steps, around):
+def test_a_closed_gate_is_reported_as_such_with_its_reason(notice, steps, around):
     closed = str(GateClosedError(["auc 0.71 is below 0.80;\ntry more epochs"]))
     steps({"ModelGate": around(closed)})
 
@@ -210,7 +210,7 @@ def test_a_failed_monitoring_pipeline_says_how_to_see_its_steps(notice, steps):
     assert "sashiko runs" not in message
 
 
-def test_a_stopped_pipeline_is_told_without_a_failed_step(notice, steps):
+def test_a_stopped_pipeline_is_reported_without_a_failed_step(notice, steps):
     steps({})
 
     subject, message = notice(execution_ended("Stopped"))
@@ -246,7 +246,7 @@ def test_a_decision_says_who_made_it_and_why(aws, notice, status):
     assert ("To serve it" in message) == (status == "Approved")
 
 
-def test_a_decision_of_nobody_known_is_told_too(aws, notice):
+def test_a_decision_of_nobody_known_is_reported_too(aws, notice):
     aws.answers["DescribeModelPackage"] = lambda _: {}
     assert "approved by somebody at" in notice(package_changed("Approved"))[1]
 
@@ -270,5 +270,5 @@ def test_a_use_of_break_glass_says_who_and_what_to_do(notice):
     assert "Revoke active sessions" in message
 
 
-def test_a_refused_use_of_break_glass_is_told_as_such(notice):
+def test_a_refused_use_of_break_glass_is_reported_as_such(notice):
     assert "ada was refused" in notice(role_assumed(errorCode="AccessDenied"))[0]

@@ -1,4 +1,4 @@
-"""Who may read what, asked of the templates as Lake Formation would be asked."""
+"""Who may read what, decided from the templates as Lake Formation decides it."""
 
 from collections import Counter
 
@@ -194,7 +194,7 @@ def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
         assert waits == list(range(len(ids))), stack
 
 
-def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates):
+def test_nothing_is_tagged_or_granted_before_the_check_that_the_lake_is_closed(templates):
     for stack, tables in (
         ("DataLake", ""),
         ("Governance", "census complaints complaints_captured"),
@@ -222,7 +222,7 @@ def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates)
         assert logging is None or logging["DestinationBucketName"] == {"Ref": logs}
 
 
-def test_another_grant_is_looked_at_anew(templates, tmp_path):
+def test_another_grant_is_checked_anew(templates, tmp_path):
     before = templates("dev")["Governance"]
     after = synthesized_with(tmp_path, mortgages())["Governance"]
     checks = [set(resources(template, "Custom::ClosedLake")) for template in (before, after)]

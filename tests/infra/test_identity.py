@@ -68,7 +68,7 @@ def test_people_come_from_the_account_with_a_second_factor(roles, role):
     }
     # A session of Identity Center carries no factor: its roles are known by their reserved path.
     single_sign_on = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*"
-    # Where its use is to be heard of, STS is asked in this region.
+    # So that its use is reported, STS is called in this region.
     home = {"aws:RequestedRegion": "us-east-1"}
     region = {"StringEquals": home} if role == "break-glass" else {}
     assert [item["Condition"] for item in statements] == [

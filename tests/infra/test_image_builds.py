@@ -36,7 +36,7 @@ def principals():
     return {principal.name: principal for principal in dev.principals}
 
 
-def test_each_image_is_asked_for_by_the_tag_of_its_content(platform):
+def test_each_image_is_requested_by_the_tag_of_its_content(platform):
     requested = {
         r["Properties"]["Image"] for r in resources(platform, "Custom::ImageBuild").values()
     }
@@ -92,7 +92,7 @@ def test_a_build_ends_before_cloudformation_stops_waiting(platform, project):
         assert longest * 60 < int(item["Properties"]["ServiceTimeout"]) <= 3_600
 
 
-def test_each_way_that_a_build_ends_is_told(platform):
+def test_each_way_that_a_build_ends_is_reported(platform):
     rules = resources(platform, "AWS::Events::Rule").values()
     by_name = {item["Properties"].get("Name"): item["Properties"] for item in rules}
     detail = by_name["sashiko-dev-image-build-ended"]["EventPattern"]["detail"]

@@ -7,7 +7,7 @@ from tests.infra.variants import resources
 
 # Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its
 # alias, a policy goes with its bucket, a permission with its function, the settings belong to the
-# account, to grant twice is no error, and an MLflow App is told from others by the id in its ARN.
+# account, to grant twice is no error, and an MLflow App differs from others by the id in its ARN.
 HARMLESS = {
     "AWS::KMS::Key",
     "AWS::LakeFormation::PrincipalPermissions",

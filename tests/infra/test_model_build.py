@@ -36,7 +36,7 @@ _AWS = '#!/bin/bash\nprintf "%s|" "$@" >> "$CALLS.aws"\n'
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """Runs a host's build in a fresh clone; returns what `aws` was asked, and the branches."""
+    """Runs a host's build in a fresh clone; returns the calls of `aws`, and the branches."""
     origin, calls = tmp_path / "origin.git", tmp_path / "calls"
     binaries = tmp_path / "bin"
     binaries.mkdir()
@@ -92,8 +92,8 @@ def build(tmp_path, monkeypatch):
         sashiko.parent.mkdir(parents=True)
         sashiko.write_text(_COMMAND)
         sashiko.chmod(0o755)
-        for name, wanted in (("overtaken", overtaken), ("nothing", nothing)):
-            if wanted:
+        for name, applies in (("overtaken", overtaken), ("nothing", nothing)):
+            if applies:
                 Path(f"{calls}.{name}").touch()
         calls_of_aws = Path(f"{calls}.aws")
         calls_of_aws.unlink(missing_ok=True)

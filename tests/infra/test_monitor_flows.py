@@ -271,7 +271,7 @@ def test_captures_that_are_gone_before_they_are_judged_are_an_error():
         _monitored(retention=7 * 24 * 3600)
 
 
-def test_a_week_without_a_window_and_a_check_in_alarm_are_told_once(templates):
+def test_a_week_without_a_window_and_a_check_in_alarm_are_reported_once(templates):
     alarms = {
         item["Properties"]["AlarmName"]: item["Properties"]
         for item in resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Alarm").values()

@@ -186,7 +186,7 @@ VIOLATIONS: dict[str, tuple[tuple[str, ...], Any, set[str]]] = {
         ("ProcessingOutputConfig", "KmsKeyId"), None, {"OutputKeyGiven", "OutputKeyOurs"},
     ),
     "another's output key": (("ProcessingOutputConfig", "KmsKeyId"), FOREIGN, {"OutputKeyOurs"}),
-    "traffic not said": (
+    "traffic not stated": (
         ("NetworkConfig", "EnableInterContainerTrafficEncryption"), None, {"TrafficSaid"},
     ),
     "traffic in the clear": (

@@ -59,7 +59,7 @@ def _parameter(name: str, jobs: dict[str, dict[str, Any]]) -> str:
     if name == "Parameters.CaptureUri":
         return f"s3://{CAPTURE}/{GROUP}"  # as the schedule names it
     if name in RECORDED:
-        # The version's metadata names it, as its registration was told.
+        # The version's metadata names it, as the registration wrote it.
         arguments = jobs["Register"]["AppSpecification"]["ContainerArguments"]
         return place(arguments[arguments.index(RECORDED[name]) + 1], jobs)
     return "*"

@@ -90,7 +90,7 @@ def test_each_of_them_may_read_what_the_definition_has_it_read(
         if not any(covers(pattern, key) for pattern in allowed(dev, role, ARTIFACTS))
     ]
     assert denied == []
-    # So that the question was asked: each gate reads something, and a model is made.
+    # So that something was checked: each gate reads something, and a model is made.
     assert {role for role, _ in places} == {"gatekeeper", "inference"}
     assert all(step["Arguments"] for step in lambda_steps(definition))
     assert len(lambda_steps(definition)) == 3

@@ -129,7 +129,7 @@ def test_an_alarm_starts_one_pipeline_under_the_window_s_own_token(retraining):
 
 
 @pytest.mark.parametrize("retrain", ["off", "propose"])
-def test_unless_the_recipe_says_start_nothing_is_asked_and_nothing_starts(retraining, retrain):
+def test_unless_the_recipe_says_start_nothing_is_invoked_and_nothing_starts(retraining, retrain):
     assert retraining.publish(retrain=retrain).status == "SUCCEEDED"
     assert not {"Invoke", "StartPipelineExecution"} & {name for name, _ in retraining.fake.calls}
 

@@ -176,7 +176,7 @@ def _id(rule):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """One synth of all examples: (process, found as (rule, resource))."""
+    """One synth of all examples: (process, findings as (rule, resource))."""
     filtered = {"Filtered": _filter_grant()}
     examples = {_id(rule): value for rule, value in BROKEN.items()}
     return _synth(tmp_path_factory.mktemp("broken"), examples | filtered)
@@ -295,6 +295,6 @@ def test_a_grant_by_tags_names_its_own_environment_alone(tagged, environments, e
         ({"OpenTableFormatInput": {"IcebergInput": {"MetadataOperation": "CREATE"}}}, ["Table"]),
     ],
 )
-def test_a_table_whose_metadata_an_update_would_strip_is_found(properties, expected, tmp_path):
+def test_a_table_whose_metadata_an_update_would_strip_is_a_finding(properties, expected, tmp_path):
     table = _resource("Glue::Table", **properties)
     assert _broken_by("broken-type", {"Table": table}, tmp_path) == expected

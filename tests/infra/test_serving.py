@@ -54,7 +54,7 @@ def test_nothing_changes_before_the_version_is_checked(serving):
 
 
 def test_a_change_is_another_check_which_a_rollback_does_not_ask(serving):
-    """In place it would be asked on the way back: UPDATE_ROLLBACK_FAILED."""
+    """Updated in place, it would be called on the way back: UPDATE_ROLLBACK_FAILED."""
     dev, prod = (resources(serving(v), CHECK) for v in ("serving", "serving_prod"))
     assert dev.keys() != prod.keys()
 

@@ -124,7 +124,7 @@ def test_the_keys_of_the_list_verify_and_a_distrusted_one_is_kept() -> None:
     assert keys_of(platform("prod", 1, 2), "preflight", "kms:Verify") == {FIRST, SECOND}
     distrusting = platform("prod", 2)
     assert keys_of(distrusting, "preflight", "kms:Verify") == {SECOND}
-    # The key and its name stay, so that it can be looked at, and put on the list again.
+    # The key and its name stay, so that it can be read, and put on the list again.
     assert signing(distrusting).keys() == signing(platform("prod", 1, 2)).keys()
     assert aliases(distrusting) == aliases(platform("prod", 1, 2))
 
@@ -153,7 +153,7 @@ def test_the_targets_promoter_verifies_with_the_keys_of_the_list(
     assert shared == expected
 
 
-def test_a_person_is_asked_before_a_key_is_replaced_or_trusted_again() -> None:
+def test_a_key_that_is_replaced_or_trusted_again_is_a_broadening() -> None:
     def changes(*both: tuple[int, ...]) -> set[str]:
         old, new = ({"Platform": platform("prod", *numbers)} for numbers in both)
         return {item.resource.partition(" ")[0] for item in broadenings(old, new)}

@@ -12,7 +12,7 @@ from tests.pipeline.faults import (
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 
 
-# What is changed, where the problem is said to be, and what is said of it.
+# What is changed, and the place and the text of the message.
 ARGUMENT_FAULTS: dict[str, tuple[Fault, str, str]] = {
     # The API: names.
     "misspelt argument": (

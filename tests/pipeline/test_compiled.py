@@ -21,17 +21,17 @@ RECIPE = Path("recipes/complaints.yaml")
 # Says what a build has loaded and opened, by means that are not those of the code under test.
 WITNESS = """
 import os, runpy, sys
-seen = set()
+files = set()
 def hear(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[1] in ("r", "rb"):
-        seen.add(os.path.abspath(arguments[0]))
+        files.add(os.path.abspath(arguments[0]))
 sys.addaudithook(hear)
 report, sys.argv = sys.argv[1], ["build", *sys.argv[2:]]
 sys.path.insert(0, os.getcwd())
 runpy.run_module("sashiko.pipeline.sdk", run_name="__main__", alter_sys=True)
-seen |= {module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)}
+files |= {module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)}
 with open(report, "w") as handle:
-    handle.write("\\n".join(path for path in seen if not path.endswith(".pyc")))
+    handle.write("\\n".join(path for path in files if not path.endswith(".pyc")))
 """
 
 
@@ -171,7 +171,7 @@ def test_what_the_definition_does_not_depend_on_builds_nothing(repository: Path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
-def test_a_damaged_entry_is_built_anew_and_said(
+def test_a_damaged_entry_is_reported_and_built_anew(
     repository: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")

@@ -64,7 +64,7 @@ def test_a_job_reads_what_is_staged_or_what_a_step_wrote(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
-def test_a_job_runs_our_code_and_is_told_of_no_other_source(path: Path) -> None:
+def test_a_job_runs_our_code_and_names_no_other_source(path: Path) -> None:
     for job in _jobs(path):
         command = job["Arguments"].get("AppSpecification", {}).get("ContainerEntrypoint")
         if command is not None:  # else the image's own: images/*/Dockerfile

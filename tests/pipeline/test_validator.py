@@ -40,7 +40,7 @@ def problems(definition: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_one_fault_is_found_where_it_is(name: str) -> None:
+def test_one_fault_is_reported_where_it_is(name: str) -> None:
     fault, where, text = FAULTS[name]
     lines = problems(broken(GOLDEN, fault))
     assert any(line.startswith(f"{where}: ") and text in line for line in lines), lines
