@@ -87,9 +87,9 @@ class Project:
 
     def _checkpoints(self) -> set[tuple[Path, int]]:
         """Returns each checkpoint with the time at which it was written."""
-        found = self.home.glob("s3/*/checkpoints/tiny/*/*.safetensors")
+        checkpoints = self.home.glob("s3/*/checkpoints/tiny/*/*.safetensors")
         written = set()
-        for path in found:
+        for path in checkpoints:
             with suppress(FileNotFoundError):  # removed meanwhile
                 written.add((path, path.stat().st_mtime_ns))
         return written

@@ -46,7 +46,7 @@ def _row(number: int, dice: random.Random, customers: list[int]) -> dict[str, ob
     good = dice.random() < 0.4
     granted = good if dice.random() < 0.92 else not good
     kind = dice.choice([*_ITEMS])
-    said = dice.choice(_GOOD if good else _BAD)
+    opinion = dice.choice(_GOOD if good else _BAD)
     return {
         "Vorgangsnummer": f"V-{40_000 + number}",
         "Kundennummer": dice.choice(customers),
@@ -58,7 +58,7 @@ def _row(number: int, dice: random.Random, customers: list[int]) -> dict[str, ob
         "Warengruppe": kind,
         "Preis (€)": _german(dice.uniform(5, 2400), 2),
         "Gewicht in g": f"{dice.randint(200, 14_000):,}".replace(",", "."),
-        "Begründung": f"{dice.choice(_ITEMS[kind])} {said}, {dice.choice(_ENDS)}.",
+        "Begründung": f"{dice.choice(_ITEMS[kind])} {opinion}, {dice.choice(_ENDS)}.",
         "Erstattet": "Ja" if granted else "Nein",
     }
 

@@ -103,12 +103,12 @@ def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(
 ) -> None:
     run = story.runs[-1]
     folder = registered.output("Explain", "explanations", run=run)
-    found = json.loads((folder / "explanations.json").read_text())
-    assert {column["name"] for column in found["columns"]} == {
+    explanations = json.loads((folder / "explanations.json").read_text())
+    assert {column["name"] for column in explanations["columns"]} == {
         "product", "complaint_text", "(template)"
     }  # fmt: skip
-    assert found["baseline"] == "[PAD]"  # this tokenizer has no mask
-    assert found["largest_difference"] < 0.001
+    assert explanations["baseline"] == "[PAD]"  # this tokenizer has no mask
+    assert explanations["largest_difference"] < 0.001
     texts = registered.output("Explain", "texts", run=run)
     errors = [json.loads(line) for line in (texts / "errors.jsonl").read_text().splitlines()]
     assert errors
@@ -193,7 +193,7 @@ def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(
     assert done.returncode == 0, done.stderr
     # The same rows come out of these, so that nothing is trained again.
     takes_it = {"Validate", "ValidateFacets", "Prepare", "Weights", "BiasInput", "JudgeBias"}
-    assert ran(registered) == ALWAYS | takes_it | {"Explain", "PostBias"}  # which was asked for
+    assert ran(registered) == ALWAYS | takes_it | {"Explain", "PostBias"}  # the step of `--from`
     assert registered.versions() == [1, 2]  # the same model, under another contract
 
 
@@ -265,7 +265,7 @@ def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
 
 
 @pytest.mark.slow  # .ci/run verifies a run of `complaints`
-def test_a_run_verifies_and_a_changed_score_is_found(registered: Project, story: Story) -> None:
+def test_a_run_verifies_and_a_changed_score_is_reported(registered: Project, story: Story) -> None:
     """The last check of the file changes the store, and puts it back."""
     verified = registered.sashiko("runs", "verify", story.runs[-1])
     assert verified.returncode == 0, verified.stdout + verified.stderr

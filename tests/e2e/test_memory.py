@@ -25,7 +25,7 @@ _ROWS = 750_000
 _MORE = 1.2
 # Imports, Arrow's buffers and what a scratch database may hold: up to here, memory is free.
 _FREE_MB = 600
-# The peak of the process itself: what a parent is told of a child has the parent's own in it.
+# The peak of the process itself: what a parent reads of a child includes the parent's own.
 _STEP = """
 import runpy, sys
 sys.argv = sys.argv[1:]

@@ -138,5 +138,7 @@ def test_a_person_sees_before_approval_what_the_new_version_would_change(weeks: 
         sum(pair == kind for pair in zip(before, after, strict=True))
         for kind in (("no", "no"), ("no", "yes"), ("yes", "no"), ("yes", "yes"))
     ]
-    told = compared["decisions"]
-    assert [kinds[place] if told[place] is not None else None for place in range(4)] == told
+    decisions = compared["decisions"]
+    assert [
+        kinds[place] if decisions[place] is not None else None for place in range(4)
+    ] == decisions

@@ -95,7 +95,7 @@ def test_the_draft_of_a_german_file_says_how_it_read_it_and_what_is_odd(
     project: Project, german: Attempt
 ) -> None:
     assert german.returncode == 0, german.stderr
-    for said in (
+    for note in (
         "read with windows-1252, `;` between values, `,` before decimals, `.` between thousands",
         "eingang: every value is a date, read as dd.MM.yyyy: the day first",
         "40 rows repeat an earlier one in every column, such as rows 3,001, 3,002, 3,003: remove",
@@ -103,7 +103,7 @@ def test_the_draft_of_a_german_file_says_how_it_read_it_and_what_is_odd(
         "kept from training and from data scientists, as a key or nearly one: vorgangsnummer, ",
         "split: by time, on eingang",
     ):
-        assert f"{GERMAN_FILE}: {said}" in german.stderr, german.stderr
+        assert f"{GERMAN_FILE}: {note}" in german.stderr, german.stderr
     contract, _ = files(WITH)
     checked = project.sashiko("data", "check", GERMAN_FILE, "--contract", contract)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -1,4 +1,4 @@
-"""What is refused or blocked, how it is said, and that the next run works."""
+"""What is refused or blocked, with which message, and that the next run works."""
 
 import json
 from collections.abc import Callable

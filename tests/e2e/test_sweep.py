@@ -32,7 +32,7 @@ class Swept:
     done: Attempt
 
     @property
-    def found(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """What the first sweep wrote."""
         path: Path = min(self.project.home.glob("sweeps/*/sweep.json"))
         return json.loads(path.read_text())
@@ -48,7 +48,7 @@ def swept(new_project: Callable[[], Project]) -> Swept:
 @pytest.fixture(scope="module")
 def chosen(swept: Swept) -> Attempt:
     """The run that the sweep recommends."""
-    return swept.project.sashiko(*shlex.split(swept.found["chosen"]["command"])[1:])
+    return swept.project.sashiko(*shlex.split(swept.record["chosen"]["command"])[1:])
 
 
 def test_ctrl_c_stops_it_and_the_same_command_takes_it_up(swept: Swept) -> None:
@@ -60,9 +60,9 @@ def test_ctrl_c_stops_it_and_the_same_command_takes_it_up(swept: Swept) -> None:
 
 
 def test_it_trains_once_per_strength_shares_the_rest_and_goes_no_further(swept: Swept) -> None:
-    project, found = swept.project, swept.found
-    assert [curve["strength"] for curve in found["curves"]] == [0, 1]
-    first, second = (curve["run"] for curve in found["curves"])
+    project, record = swept.project, swept.record
+    assert [curve["strength"] for curve in record["curves"]] == [0, 1]
+    first, second = (curve["run"] for curve in record["curves"])
     for run in (first, second):
         assert set(project.statuses(run)) == UP_TO_THE_MODEL
         assert project.run_record(run)["status"] == "partial"
@@ -73,10 +73,10 @@ def test_it_trains_once_per_strength_shares_the_rest_and_goes_no_further(swept: 
 
 
 def test_it_says_what_to_take_and_where_the_picture_is(swept: Swept) -> None:
-    out, found = swept.done.stdout, swept.found
+    out, record = swept.done.stdout, swept.record
     assert "DI customer_gender=female" in out
     assert "recommended" in out
-    assert found["chosen"]["command"] in out
+    assert record["chosen"]["command"] in out
     page = out.rpartition("report: ")[2].strip()
     html = (swept.project.root / page).read_text()
     assert "Balanced accuracy against DI customer_gender=female" in html
@@ -88,7 +88,7 @@ def test_a_strength_that_has_run_is_not_trained_again(swept: Swept) -> None:
     again = project.sashiko(*SWEEP, "--json")
     assert again.returncode == 0, again.stderr
     other = json.loads(again.stdout)
-    for ours, theirs in zip(swept.found["curves"], other["curves"], strict=True):
+    for ours, theirs in zip(swept.record["curves"], other["curves"], strict=True):
         assert project.step("Train", run=theirs["run"])["status"] == "cached"
         assert project.step("Compile", run=theirs["run"])["status"] == "cached"
         assert ours["points"] == theirs["points"]
@@ -119,10 +119,10 @@ def test_other_test_rows_change_nothing(swept: Swept) -> None:
     assert done.returncode == 0, done.stderr
     after = project.step("Prepare")["outputs"]
     assert before["test"]["sha256"] != after["test"]["sha256"]
-    found = json.loads(done.stdout)
-    ours = swept.found
-    assert [c["points"] for c in found["curves"]] == [c["points"] for c in ours["curves"]]
-    assert found["chosen"]["point"] == ours["chosen"]["point"]
+    other = json.loads(done.stdout)
+    ours = swept.record
+    assert [c["points"] for c in other["curves"]] == [c["points"] for c in ours["curves"]]
+    assert other["chosen"]["point"] == ours["chosen"]["point"]
 
 
 def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_picture(
@@ -133,9 +133,9 @@ def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_pictur
     assert project.versions() == [1]
     train = project.step("Train")
     assert train["status"] == "cached"
-    found = swept.found
+    record = swept.record
     decision = json.loads((project.output("Evaluate", "decision") / "decision.json").read_text())
-    assert decision["threshold"] == pytest.approx(found["chosen"]["point"]["threshold"], abs=1e-6)
+    assert decision["threshold"] == pytest.approx(record["chosen"]["point"]["threshold"], abs=1e-6)
     run = project.runs()[-1]
     report = (project.home / "runs" / run / "report.html").read_text()
     assert "Balanced accuracy against DI customer_gender=female, sweep " in report

@@ -89,8 +89,8 @@ def make_encoder(folder: Path, texts: Sequence[str]) -> None:
 
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
     splitter = pre_tokenizers.Whitespace()
-    seen = {word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())}
-    words = (*special, *sorted(seen))
+    vocabulary = {word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())}
+    words = (*special, *sorted(vocabulary))
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = splitter

@@ -53,7 +53,7 @@ def synth(project: Project, out: Path) -> dict[str, dict[str, object]]:
 
 def allowed(templates: dict[str, dict[str, object]]) -> Allowed:
     """Action, ARN and conditions of all that CloudFormation may do."""
-    found: Allowed = set()
+    permissions: Allowed = set()
     for resource in templates["Bootstrap"]["Resources"].values():  # type: ignore[attr-defined]
         properties = resource["Properties"]
         if "-execution-" in properties["ManagedPolicyName"]:
@@ -63,8 +63,8 @@ def allowed(templates: dict[str, dict[str, object]]) -> Allowed:
                     for value in (item["Action"], item["Resource"])
                 )
                 conditions = json.dumps(item.get("Condition", {}), sort_keys=True)
-                found |= {(action, arn, conditions) for action in actions for arn in arns}
-    return found
+                permissions |= {(action, arn, conditions) for action in actions for arn in arns}
+    return permissions
 
 
 def test_a_stack_is_a_file_and_a_line(

@@ -108,7 +108,7 @@ def policies(settings: Settings, definition: dict[str, Any]) -> dict[str, dict[s
         pipelines=[Compiled(recipe="r", module="finetune", definition=definition, commit="c")],
         key=kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1"),
     )
-    found: dict[str, dict[str, set[str]]] = {}
+    by_role: dict[str, dict[str, set[str]]] = {}
     for policy in Template.from_stack(stack).find_resources("AWS::IAM::ManagedPolicy").values():
         allowed: dict[str, set[str]] = {"s3:GetObject": set(), "s3:PutObject": set()}
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
@@ -116,8 +116,8 @@ def policies(settings: Settings, definition: dict[str, Any]) -> dict[str, dict[s
                 objects = statement["Resource"]
                 allowed[action].update([objects] if isinstance(objects, str) else objects)
         (role,) = policy["Properties"]["Roles"]
-        found[role] = allowed
-    return found
+        by_role[role] = allowed
+    return by_role
 
 
 def test_the_module_redacts_real_rows_and_says_whose_they_are(
@@ -159,7 +159,7 @@ def with_numbers(rows: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    ("there", "put", "told"),
+    ("there", "put", "message"),
     [
         ('module="acme.steps.redact"', 'module="acme.steps.gone"', "src/acme/steps/gone.py"),
         pytest.param(
@@ -170,14 +170,14 @@ def with_numbers(rows: pa.Table) -> pa.Table:
     ],
 )  # fmt: skip
 def test_a_slip_in_the_line_is_an_error_that_names_the_step(
-    project: Project, there: str, put: str, told: str
+    project: Project, there: str, put: str, message: str
 ) -> None:
     project.edit("pipelines/finetune.py", there=there, put=put)
     refused = sashiko(project, "definition")
     project.edit("pipelines/finetune.py", there=put, put=there)
     assert refused.returncode == 1
     assert "step Redact" in refused.stderr
-    assert told in refused.stderr
+    assert message in refused.stderr
 
 
 @pytest.mark.slow

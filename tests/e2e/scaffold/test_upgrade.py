@@ -61,7 +61,7 @@ def as_team(project: Project) -> None:
 def upgraded(
     tmp_path_factory: pytest.TempPathFactory, wheel: Path, later: Path
 ) -> tuple[Project, dict[str, bytes], Attempt]:
-    """An upgraded project with a team's edits, its files before, and what the command said."""
+    """An upgraded project with a team's edits, its files before, and the command's result."""
     folder = tmp_path_factory.mktemp("upgrade") / "loan-triage"
     done = new(folder, "--defaults", wheel=wheel)
     assert done.returncode == 0, done.stderr

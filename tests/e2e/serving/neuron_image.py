@@ -56,11 +56,11 @@ def install(monkeypatch, folder: Path, *, devices: int = 1, **versions: str) -> 
         devices: Inferentia chips.
         versions: of packages, instead of the image's; `-` is written `_`.
     """
-    for name, version in PACKAGES.items():
-        found = versions.get(name.replace("-", "_"), version)
-        metadata = folder / "site" / f"{name.replace('-', '_')}-{found}.dist-info" / "METADATA"
+    for name, default in PACKAGES.items():
+        version = versions.get(name.replace("-", "_"), default)
+        metadata = folder / "site" / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
         metadata.parent.mkdir(parents=True)
-        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {found}\n")
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     monkeypatch.syspath_prepend(folder / "site")
     (folder / "dev").mkdir()
     for number in range(devices):

@@ -88,10 +88,12 @@ def test_a_familys_encoder_is_trained_compiled_served_and_explained(
     model = ExplainedModel(folder)
     pieces = [((None, text),) for text in _TEXTS]
     rows = read_tokens(pieces, model.tokenizer, max_length=32, truncate=False)
-    for score, row, found in zip(expected, rows, model.attribute(rows, steps=64), strict=True):
-        assert 1 / (1 + np.exp(-found.score)) == pytest.approx(score, abs=1e-5)
-        assert abs(found.delta) < 0.02 + 0.02 * abs(found.score - found.baseline)
-        assert not found.tokens[row.pieces_of < 0].any()
+    for score, row, attribution in zip(
+        expected, rows, model.attribute(rows, steps=64), strict=True
+    ):
+        assert 1 / (1 + np.exp(-attribution.score)) == pytest.approx(score, abs=1e-5)
+        assert abs(attribution.delta) < 0.02 + 0.02 * abs(attribution.score - attribution.baseline)
+        assert not attribution.tokens[row.pieces_of < 0].any()
 
 
 def _is_partly_frozen(encoder, trained, *, layers: int) -> None:

@@ -25,8 +25,8 @@ def test_a_job_without_a_gpu_scores_the_model_in_every_shape(output, model) -> N
     archive = output / "artifact" / "model.tar.gz"
     texts = TEXTS * 2 + TEXTS[:1]
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
-        found = [answer.score for answer in artifact.predict(texts)]
-    assert found == pytest.approx(eager_scores(model, texts), abs=1e-5)
+        scores = [answer.score for answer in artifact.predict(texts)]
+    assert scores == pytest.approx(eager_scores(model, texts), abs=1e-5)
 
 
 def test_the_lock_names_the_model_and_no_compiler(output) -> None:

@@ -22,12 +22,12 @@ BAD_REQUESTS = [
 def artifacts(tmp_path_factory):
     root = tmp_path_factory.mktemp("artifacts")
     build_artifact(root / "sound")
-    found = {"sound": root / "sound" / "artifact"}
+    folders = {"sound": root / "sound" / "artifact"}
     for name, spoil in FAULTS.items():
-        found[name] = root / name / "artifact"
-        shutil.copytree(found["sound"], found[name])
-        spoil(found[name])
-    return found
+        folders[name] = root / name / "artifact"
+        shutil.copytree(folders["sound"], folders[name])
+        spoil(folders[name])
+    return folders
 
 
 @pytest.fixture(scope="module")

@@ -91,8 +91,8 @@ def served(folder, texts):
 
 def test_texts_of_every_length_and_number_get_the_models_scores(folder, model) -> None:
     texts = TEXTS * 2 + TEXTS[:1]  # more than a batch of every length, and a rest
-    found = served(folder, texts)
-    assert found == pytest.approx(eager_scores(model, texts), abs=1e-5)
+    scores = served(folder, texts)
+    assert scores == pytest.approx(eager_scores(model, texts), abs=1e-5)
     assert os.environ["NEURON_RT_NUM_CORES"] == "1"
 
 
@@ -205,8 +205,8 @@ def test_what_the_runtime_refuses_comes_with_the_likely_causes(folder, monkeypat
 
 def test_a_job_without_a_device_scores_the_model_that_was_compiled(archive, model) -> None:
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
-        found = [answer.score for answer in artifact.predict(TEXTS)]
-    assert found == pytest.approx(eager_scores(model), abs=1e-5)
+        scores = [answer.score for answer in artifact.predict(TEXTS)]
+    assert scores == pytest.approx(eager_scores(model), abs=1e-5)
 
 
 def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, tmp_path) -> None:

@@ -98,7 +98,7 @@ def test_a_graph_is_compiled_for_inf2_in_one_fixed_shape(optimum, tmp_path, auto
         ("neuronx-cc failed with 70", "4 rows of 16 tokens: neuronx-cc failed with 70. Give `jobs"),
     ],
 )
-def test_a_compiler_that_fails_is_told_with_what_helps(optimum, tmp_path, failure, says):
+def test_a_compiler_that_fails_is_reported_with_what_helps(optimum, tmp_path, failure, says):
     optimum.fails = RuntimeError(failure)
     with pytest.raises(CompileError) as caught:
         export_neuron.compile_graph(classifier(), BUCKET, tmp_path / "g", auto_cast="none")
@@ -106,7 +106,7 @@ def test_a_compiler_that_fails_is_told_with_what_helps(optimum, tmp_path, failur
     assert "`jobs.scoring` an instance with more memory" in str(caught.value)
 
 
-def test_an_architecture_that_it_does_not_know_is_told(optimum, tmp_path):
+def test_an_architecture_that_it_does_not_know_is_refused(optimum, tmp_path):
     with pytest.raises(CompileError, match="cannot export this model: 'oddbert is not supported"):
         export_neuron.compile_graph(classifier("unknown"), BUCKET, tmp_path / "g", auto_cast="none")
 
