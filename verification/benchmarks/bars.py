@@ -18,7 +18,7 @@ def seconds_as_bars(
         seconds: label -> seconds.
         ours: the labels whose bars are dark.
         name: unique on a page; ids inside the picture start with it.
-        alt: what a reader who cannot see the picture is told.
+        alt: the text for a reader who cannot see the picture.
     """
     labels = list(seconds)
     with styled():

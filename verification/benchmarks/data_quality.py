@@ -49,7 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--repeat", type=int, default=3, help="the best of so many is told")
+    parser.add_argument("--repeat", type=int, default=3, help="the best of so many counts")
     parser.add_argument("--run", choices=CONTENDERS, nargs="+", default=list(CONTENDERS))
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)

@@ -123,7 +123,7 @@ def contenders(
     job = Job(
         data=str(folder),
         model=str(model.resolve()),
-        output=str(folder / "found.npz"),
+        output=str(folder / "result.npz"),
         every_rows=every,
         hyperparameters=settings.model_dump(mode="json"),
     )

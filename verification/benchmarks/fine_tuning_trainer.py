@@ -86,7 +86,7 @@ def main() -> None:
                 output_dir=folder,
                 seed=job.hyperparameters["seed"],
                 disable_tqdm=True,
-                use_cpu=not torch.cuda.is_available(),  # which bf16 asks to be said
+                use_cpu=not torch.cuda.is_available(),  # bf16 needs it stated
                 **job.arguments,
             ),
             train_dataset=rows["train"],

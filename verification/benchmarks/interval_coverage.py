@@ -4,7 +4,7 @@
     python -m verification.benchmarks.interval_coverage --metrics bias --least 0
 
 Draws test splits from known rates, makes their intervals by the functions that the pipeline uses,
-and counts those that hold the true value. 93 to 97 % is what is asked of them where a gate judges.
+and counts those that hold the true value. Where a gate judges, 93 to 97 % of them must.
 Bias is measured of a group that is a quarter of the rows, against the rest; quality of scores that
 are normal in each class, and the lead over a second model whose scores correlate with them. Either
 is drawn with common labels, and with rare ones.

@@ -4,7 +4,7 @@
 
 It takes the artifact of a run, from the cache where nothing has changed. First some clients ask one
 request after the other, which tells what the server can serve; then requests are sent at twice that
-rate whatever becomes of them, and `/ping` is asked ten times a second. `make test-faults` asserts
+rate whatever becomes of them, and `/ping` is called ten times a second. `make test-faults` asserts
 on the same load with a tiny model.
 """
 
@@ -112,7 +112,7 @@ async def offer(
 
     Args:
         port: the server's.
-        process: the server's, whose memory is looked at.
+        process: the server's, whose memory is measured.
         bodies: of the requests, again and again.
         rate: requests a second.
         seconds: for how long.

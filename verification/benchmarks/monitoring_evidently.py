@@ -55,7 +55,7 @@ def judge_window(case: Case) -> list[Verdict]:
     )
     a_column, dataset, seconds = _drift(DataDriftPreset(), reference, window, COLUMNS)
     by_tests, _, tests_seconds = _drift(tests, reference, window, COLUMNS)
-    said = [
+    results = [
         (Setup.EVIDENTLY, a_column, seconds),
         (Setup.EVIDENTLY_DATASET, dataset, seconds),
         (Setup.EVIDENTLY_TESTS, by_tests, tests_seconds),
@@ -63,11 +63,11 @@ def judge_window(case: Case) -> list[Verdict]:
     if "text" in window:
         columns = [*COLUMNS, "text"]
         a_column, dataset, seconds = _drift(DataDriftPreset(), reference, window, columns)
-        said += [
+        results += [
             (Setup.EVIDENTLY_TEXTS, a_column, seconds),
             (Setup.EVIDENTLY_DATASET_TEXTS, dataset, seconds),
         ]
-    return [Verdict(int(case.group), *one) for one in said]
+    return [Verdict(int(case.group), *one) for one in results]
 
 
 def judge_stream(case: Case) -> list[StreamVerdict]:

@@ -27,7 +27,7 @@ _ROWS_HEADING = "\n## How many rows a window may have\n"
 
 @dataclass(frozen=True)
 class Bar:
-    """A measured figure beside what is asked of it."""
+    """A measured figure beside the bar that it must pass."""
 
     measure: str
     figure: float

@@ -106,7 +106,7 @@ ranks columns by their alarms.
 
 @dataclass
 class Answers:
-    """What all monitors said."""
+    """The verdicts of all monitors."""
 
     windows: list[Verdict] = field(default_factory=list)
     streams: list[StreamVerdict] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Answers:
     stream_accuracies: dict[str, list[float]] = field(default_factory=dict)  # kind -> of each
 
     def of(self, setting: int, setup: Setup) -> list[Verdict]:
-        """Returns what a monitor said of the windows of a setting."""
+        """Returns a monitor's verdicts on the windows of a setting."""
         return [item for item in self.windows if (item.setting, item.setup) == (setting, setup)]
 
     def share(self, setting: int, setup: Setup) -> float | None:

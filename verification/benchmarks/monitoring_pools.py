@@ -90,7 +90,7 @@ class Pools:
         """Returns the rows of a week with a shift; quiet ones without."""
         key = None if kind is None else (kind, size)
         if key not in self._pools:
-            self._pools[key] = self._seen(self._week(key))
+            self._pools[key] = self._judge(self._week(key))
         return self._pools[key]
 
     def _week(self, key: tuple[ShiftKind, float] | None) -> pa.Table:
@@ -98,7 +98,7 @@ class Pools:
         plan = ShiftPlan(weeks=1, rows_per_week=self._rows, shifts=shifts)
         return _generate(Order(rows=1, seed=self._seed, bias=False, plan=plan)).slice(1)
 
-    def _seen(self, week: pa.Table) -> Rows:
+    def _judge(self, week: pa.Table) -> Rows:
         scores = self._model.predict_proba(_inputs(self._words, week))[:, 1]
         positive = scores >= 0.5
         cells = {name: cells_of(self._columns[name], week[name]) for name in COLUMNS}

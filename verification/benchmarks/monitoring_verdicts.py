@@ -15,7 +15,7 @@ from pathlib import Path
 WINDOWS, STREAMS = "windows", "streams"
 CATEGORICAL = ["product", "channel"]
 COLUMNS = [*CATEGORICAL, "score"]
-FALSE_ALARMS = 0.01  # of a quiet window, where a monitor can be told
+FALSE_ALARMS = 0.01  # of a quiet window, where a monitor takes a rate
 ACCURACY_TOLERANCE = 0.02
 
 

@@ -33,7 +33,7 @@ _PROMISED_SHARE, _PROMISED_CACHED = 1 / 3, 1.0  # of the better peer; seconds
 
 @dataclass(frozen=True)
 class Contender:
-    """A tool: its name, its command, and what is told of how it runs the steps.
+    """A tool: its name, its command, and how it runs the steps.
 
     Attributes:
         name: for the table.

@@ -12,7 +12,7 @@ rounds each one's fastest counts: what else the machine does can only make a rou
 
 What we add to the model is measured apart, for a single client: the server notes how long the
 runtime takes for the graph of each request. What a request takes beside that is client's,
-server's, handler's and tokenizer's; its median is told.
+server's, handler's and tokenizer's; its median is printed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Servers that are asked in turns, with their table and picture: shared by what times serving."""
+"""Servers that take turns, with their table and picture: shared by what times serving."""
 
 import statistics
 import sys

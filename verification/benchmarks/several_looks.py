@@ -5,7 +5,7 @@
 
 Draws test splits of three facets with 2, 4 and 8 groups, whose pairs give 56 combinations, from
 known rates; measures each combination against the rest; and counts the draws in which every
-interval holds its true value. 95 % or more is what is said of the widened ones.
+interval holds its true value. The widened ones claim 95 % or more.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def synthesize(
         variant: one of `tests.infra.variants`.
         contract: changes the complaints contract's YAML, as a fork would.
         change: changes a construct of the app, which is what it gets.
-        image_digests: those that a person has looked up of AWS's images.
+        image_digests: the digests of AWS's images that a person has looked up.
     """
     from infra.app import add_stacks
     from sashiko.contract.load import load_contract

@@ -54,7 +54,7 @@ def check_signing_life(account: Emulator, first: str, new: Callable[[str], Path]
     check_serves(account, first, names)
     account.cdk("deploy", *STACKS, folder=served.synthesize(new("next"), second, **only_second))
     assert served_arn(account) == second
-    assert key_of(account, f"{ALIAS}-1") == key  # kept, to be looked at
+    assert key_of(account, f"{ALIAS}-1") == key  # kept, to be read
 
 
 def key_of(account: Emulator, alias: str) -> str:

@@ -1,4 +1,4 @@
-"""The tools' account in the emulator: bootstrapped, deployed, changed, asked about, destroyed."""
+"""The tools' account in the emulator: bootstrapped, deployed, changed, queried, destroyed."""
 
 import hashlib
 import io

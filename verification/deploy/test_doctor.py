@@ -248,7 +248,7 @@ def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None
 
 
 @pytest.mark.parametrize("trouble", [_no_administrator, _defaults_open])
-def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
+def test_what_the_account_stack_makes_fails_no_check_where_it_is_deployed(
     account: Governed, owner: Governed, trouble: Callable[[Governed], None]
 ) -> None:
     for tag in account.formation.list_lf_tags()["LFTags"]:
@@ -257,7 +257,7 @@ def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
     assert owner.failed() == []
 
 
-def test_a_training_plan_that_nobody_bought_is_told(guest: Governed) -> None:
+def test_a_training_plan_that_nobody_bought_fails_its_check(guest: Governed) -> None:
     settings = guest.environment.settings
     plan = f"arn:aws:sagemaker:{settings.region}:{ACCOUNT}:training-plan/spring"
     training = settings.jobs.training.model_copy(update={"training_plan": plan})

@@ -18,7 +18,7 @@ from verification.deploy.stacks import Stacks, Template, resource, template
 
 BEFORE = ("Identity", "LakeFormationAccount", "DataLake")
 STACK = "sashiko-dev-Bedrock"
-NOT_ASKED = "--require-approval=never"
+NO_PROMPT = "--require-approval=never"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def account(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Emulator]:
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
         bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "serving")
-        emulator.cdk("deploy", *BEFORE, "--exclusively", NOT_ASKED, folder=folder)
+        emulator.cdk("deploy", *BEFORE, "--exclusively", NO_PROMPT, folder=folder)
         yield emulator
 
 
@@ -50,7 +50,7 @@ def test_it_is_deployed_as_it_says_and_its_destroy_leaves_nothing(
     account: Emulator, folder: Path
 ) -> None:
     before = inventory(account)
-    account.cdk("deploy", "Bedrock", "--exclusively", NOT_ASKED, folder=folder)
+    account.cdk("deploy", "Bedrock", "--exclusively", NO_PROMPT, folder=folder)
 
     own = [item for item in deployed(account) if item.stack == STACK]
     assert {item.type.split("::")[1] for item in own} == {"Bedrock", "IAM", "KMS"}

@@ -219,7 +219,7 @@ def test_a_revert_takes_the_same_way(team: Team) -> None:
     team.check(before)
 
 
-def test_a_rejection_is_told_and_can_be_asked_again(team: Team) -> None:
+def test_a_rejection_is_reported_and_the_approval_can_be_retried(team: Team) -> None:
     execution = team.merge("rejected at first")
     answer(team.person(), PIPELINE, status="Rejected")
     team.pipeline.run()
@@ -231,7 +231,7 @@ def test_a_rejection_is_told_and_can_be_asked_again(team: Team) -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "ERROR"])
-def test_a_connection_that_is_not_available_is_told_with_its_repair(
+def test_a_connection_that_is_not_available_is_reported_with_its_repair(
     team: Team, status: str
 ) -> None:
     team.pipeline.actions.connection_status = status

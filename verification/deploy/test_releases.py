@@ -86,7 +86,7 @@ def _make_project(account: Emulator, name: str, commands: list[str]) -> None:
 
 @dataclass
 class Small:
-    """A pipeline of four stages, whose approval is asked for where the commit says so."""
+    """A pipeline of four stages, which waits for approval where the commit says so."""
 
     pipeline: Pipeline
     repository: Repository
@@ -200,7 +200,7 @@ def test_nobody_approves_without_the_permission(small: Small) -> None:
 
 
 def test_of_two_that_wait_the_later_one_goes_on(small: Small) -> None:
-    """The one that a person is asked about stays what they are asked about."""
+    """The execution that waits for a person's approval stays the one that waits."""
     first = small.push("one")
     second = small.push("two")
     third = small.push("three")

@@ -220,14 +220,14 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
     cloudwatch = emulator.client("cloudwatch")
     cloudwatch.put_metric_data(**put)
     listed = cloudwatch.list_metrics(Namespace=put["Namespace"])["Metrics"]
-    seen = {(item["MetricName"], json.dumps(item["Dimensions"])) for item in listed}
+    metrics = {(item["MetricName"], json.dumps(item["Dimensions"])) for item in listed}
     alarms = cloudwatch.describe_alarms(AlarmNamePrefix="sashiko-dev-monitor-")["MetricAlarms"]
     assert {item["AlarmName"].rpartition("monitor-")[2] for item in alarms} == {
         "checks",
         "did-not-run",
     }
     for alarm in alarms:
-        assert (alarm["MetricName"], json.dumps(alarm["Dimensions"])) in seen
+        assert (alarm["MetricName"], json.dumps(alarm["Dimensions"])) in metrics
         assert alarm["Namespace"] == put["Namespace"]
         # CloudWatch refuses to look back further (`Period` of PutMetricAlarm).
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= 604_800

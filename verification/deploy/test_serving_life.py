@@ -33,7 +33,7 @@ from verification.deploy.signing_life import check_signing_life
 from verification.deploy.stacks import Stacks
 
 STACK = "sashiko-dev-Serving"
-NOT_ASKED = "--require-approval=never"
+NO_PROMPT = "--require-approval=never"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "iam_only")
         none = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAME}/1"
         folder = served.synthesize(tmp_path_factory.mktemp("before"), none)
-        emulator.cdk("deploy", *served.BEFORE, "--exclusively", NOT_ASKED, folder=folder)
+        emulator.cdk("deploy", *served.BEFORE, "--exclusively", NO_PROMPT, folder=folder)
         yield emulator
 
 
@@ -133,7 +133,7 @@ def test_a_bare_deploy_of_a_wrong_version_is_refused_and_nothing_is_made(
 ) -> None:
     folder = served.synthesize(tmp_path, versions[wrong])
 
-    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder, status=1)
+    output = account.cdk("deploy", "Serving", "--exclusively", NO_PROMPT, folder=folder, status=1)
 
     assert "preflight refused: " in output
     assert REFUSED[wrong] in output
@@ -179,7 +179,7 @@ def test_life(
 
 def deploy(account: Emulator, folder: Path) -> None:
     """Each resource then matches its template."""
-    account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder)
+    account.cdk("deploy", "Serving", "--exclusively", NO_PROMPT, folder=folder)
     own_resources = [item for item in deployed(account) if item.stack == STACK]
     assert len(own_resources) > 10
     assert [text for item in own_resources for text in item.differences()] == []
@@ -198,7 +198,7 @@ def test_an_endpoint_that_scales_gets_another_machine_in_the_preflights_two_depl
     scale_out(account, 3)
     larger = {"inf2": "ml.inf2.8xlarge"}
     assembly = served.synthesize(new("larger"), arn, instance_types=larger)
-    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=assembly, status=1)
+    output = account.cdk("deploy", "Serving", "--exclusively", NO_PROMPT, folder=assembly, status=1)
     assert "scales on ml.inf2.xlarge, and SageMaker cannot change the" in output
 
     deploy(account, served.synthesize(new("still"), arn, max_instances=1))
@@ -224,7 +224,7 @@ def check_refusal_leaves_it_alone(
     names, current_arn = hosting_names(account), served_arn(account)
     invalid = served.synthesize(folder, versions["unapproved"], p99_latency_ms=1)
 
-    output = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=invalid, status=1)
+    output = account.cdk("deploy", "Serving", "--exclusively", NO_PROMPT, folder=invalid, status=1)
 
     assert "is PendingManualApproval" in output
     assert Stacks(account).status(STACK) == "UPDATE_ROLLBACK_COMPLETE"

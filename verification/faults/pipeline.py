@@ -19,7 +19,7 @@ DIES = """
 import atexit, os, pathlib, signal, sys
 def die_at(file, below):
     changes = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.symlink"}
-    wanted, seen = int(file.read_text()) if file.exists() else 0, [0]
+    fatal, count = int(file.read_text()) if file.exists() else 0, [0]
     file.unlink(missing_ok=True)
     def watch(event, arguments):
         if event == "open":
@@ -27,11 +27,11 @@ def die_at(file, below):
         else:
             changed = event in changes
         if changed and any(str(below) in str(argument) for argument in arguments[:2]):
-            seen[0] += 1
-            if seen[0] == wanted:
+            count[0] += 1
+            if count[0] == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(watch)
-    atexit.register(lambda: print("changes:", seen[0], file=sys.stderr))
+    atexit.register(lambda: print("changes:", count[0], file=sys.stderr))
 """
 _SPLIT = """
 lines = (IN / "raw/rows.txt").read_text().splitlines(keepends=True)

@@ -69,7 +69,7 @@ DAMAGES = (
 @pytest.mark.parametrize(
     "damage", DAMAGES if FULL else DAMAGES[::2], ids=lambda damage: damage.kind
 )
-def test_a_damaged_result_is_said_and_made_again(
+def test_a_damaged_result_is_reported_and_made_again(
     tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, damage: Damage
 ) -> None:
     short = Short(tmp_path / "home", unregistered.empty, registers=False)

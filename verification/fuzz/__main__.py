@@ -37,7 +37,7 @@ class Round:
         executions: of the parser.
         edges: branches that were taken.
         features: branches, by how often they were taken and what was compared there.
-        found: the input that broke something.
+        finding: the input that broke something.
     """
 
     executions: int = 0

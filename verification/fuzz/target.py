@@ -26,7 +26,7 @@ class OutsideError(Exception):
 
 
 def main() -> None:
-    """Fuzzes until a flag says enough, or something is found."""
+    """Fuzzes until a flag's limit or a finding ends it."""
     name, folder, *flags = sys.argv[1:]
     scratch = Path(folder).resolve()
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESSES, _MOST_ADDRESSES))

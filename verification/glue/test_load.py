@@ -161,13 +161,13 @@ def test_a_lost_row_stops_the_load_before_anything_is_written(
 
 
 @pytest.mark.parametrize("as_of", ["2026-11-25", "20261125T104500", "20261325T104500Z", "../x"])
-def test_an_as_of_that_is_no_instant_is_told(as_of: str, spark: SparkSession, spec: LoadSpec):
+def test_an_as_of_that_is_no_instant_is_refused(as_of: str, spark: SparkSession, spec: LoadSpec):
     places = Places(raw="raw", curated="curated", quarantine="quarantine", as_of=as_of)
     with pytest.raises(LoadError, match="such as 20261125T104500Z"):
         load(spark, spec, places)
 
 
-def test_raw_files_that_cannot_be_one_table_are_told(
+def test_raw_files_that_cannot_be_one_table_are_refused(
     spark: SparkSession, spec: LoadSpec, places: Places, tmp_path: Path
 ) -> None:
     with pytest.raises(LoadError, match="no files"):

@@ -306,7 +306,7 @@ def test_columns_that_are_missing_or_too_many_are_named(
         transform(read_raw(spark, spec, str(tmp_path / "b")), spec)
 
 
-def test_a_parquet_column_that_would_lose_values_is_told(
+def test_a_parquet_column_that_would_lose_values_is_refused(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     spec = spec_of(document(), tmp_path)

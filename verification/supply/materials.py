@@ -25,14 +25,14 @@ def materials() -> Iterator[Component]:
     recipes = [load_recipe(path) for path in sorted(_RECIPES.glob("*.yaml"))]
     for model in dict.fromkeys(recipe.model.model_dump_json() for recipe in recipes):
         yield _model(ModelSection.model_validate_json(model))
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for recipe in recipes:
         # How many of the rows are used makes no other data.
-        seen.setdefault(
+        names.setdefault(
             recipe.data.model_dump_json(exclude={"train_rows", "validation_rows", "test_rows"}),
             recipe.name,
         )
-    for text, name in seen.items():
+    for text, name in names.items():
         yield _data(name, DataSection.model_validate_json(text))
 
 

@@ -93,13 +93,13 @@ def _query(package: Package) -> dict[str, Any]:
 
 def _described(package: Package, ids: Sequence[str], service: str) -> Iterator[Vulnerability]:
     """Yields each vulnerability once: PyPI's and GitHub's entries for it name each other."""
-    seen: set[str] = set()
+    known: set[str] = set()
     for name in ids:
-        if name in seen:
+        if name in known:
             continue
         advisory = _fetch(f"{service}/v1/vulns/{name}")
         aliases = tuple(advisory.get("aliases", ()))
-        seen |= {name, *aliases}
+        known |= {name, *aliases}
         text = advisory.get("summary") or advisory.get("details") or ""
         yield Vulnerability(
             package=package,

@@ -52,7 +52,7 @@ def refuse_crossing(wire: Wire, caller: Principal, session: Session, owner: Emul
 
 
 def _call(wire: Wire, owner: Emulator) -> tuple[Call, str]:
-    """Returns what is asked, and the policy of the resource."""
+    """Returns the call that the request makes, and the policy of the resource."""
     account = owner.account
     if wire.service == "s3" and wire.method in ("GET", "HEAD"):
         bucket, s3 = _bucket(wire), owner.client("s3")

@@ -44,11 +44,11 @@ def answer_sts(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
             "role chaining",
         )
-    caller, wanted = role(session.role), role(form["RoleArn"])
-    if caller is None or wanted is None or not may_assume(caller, wanted):
+    caller, target = role(session.role), role(form["RoleArn"])
+    if caller is None or target is None or not may_assume(caller, target):
         raise ServiceError(
             "AccessDenied",
             f"User: {session.arn} is not authorized to perform: sts:AssumeRole on resource: "
             f"{form['RoleArn']}",
         )
-    return answer_xml(begin(wanted.arn, form["RoleSessionName"]).assumed())
+    return answer_xml(begin(target.arn, form["RoleSessionName"]).assumed())

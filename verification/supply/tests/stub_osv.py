@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class StubOsv:
-    """What it knows, and what it was asked.
+    """What it knows, and the queries that it got.
 
     Attributes:
         advisories: by id; each names its package, as `affected` has it, and its version.

@@ -48,7 +48,7 @@ def run(root: Path, service: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return audit.main()
 
 
-def test_each_package_of_each_lock_is_asked_for_once(
+def test_each_package_of_each_lock_is_queried_once(
     root: Path, osv: StubOsv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(root, osv.url, monkeypatch) == 0
@@ -122,7 +122,7 @@ def test_a_service_that_gives_no_sense_is_no_pass_and_no_finding(
     assert output.out == ""
 
 
-def test_no_service_at_all_is_told(
+def test_no_service_at_all_is_reported(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as free:
@@ -160,7 +160,7 @@ def test_what_is_accepted_passes_until_its_day(
     assert ("accepted" in output) == (status == 0)
 
 
-def test_what_is_accepted_in_one_package_is_open_in_another_and_what_is_gone_is_told(
+def test_what_is_accepted_in_one_package_is_open_in_another_and_what_is_gone_is_reported(
     root: Path, osv: StubOsv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     osv.know("GHSA-1", "torch", "2.9.0")

@@ -1,6 +1,6 @@
 """What KMS refuses and moto does not.
 
-A signature that is not of the key that is asked is an error ("Verify", KMS API Reference), where
+A signature that is not of the requested key is an error ("Verify", KMS API Reference), where
 moto answers that it is not valid. And a key whose policy denies everybody to sign, without a
 condition, does not sign. No other policy of a key refuses anything here.
 """
