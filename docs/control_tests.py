@@ -1,4 +1,4 @@
-"""Which tests prove which control: asked of pytest, so that each named test exists.
+"""Which tests prove which control: as pytest collects them, so that each named test exists.
 
 `python -m docs.control_tests` prints it as JSON.
 """
@@ -32,8 +32,8 @@ def proofs() -> Mapping[str, Sequence[str]]:
     )
     if done.returncode:
         raise SystemExit(f"error: pytest could not collect {_TESTS}:\n{done.stderr}")
-    found: Mapping[str, Sequence[str]] = json.loads(done.stdout)
-    return found
+    tests: Mapping[str, Sequence[str]] = json.loads(done.stdout)
+    return tests
 
 
 class _Collected:
@@ -48,14 +48,14 @@ class _Collected:
     def by_control(self) -> Mapping[str, Sequence[str]]:
         """Names a parametrized test once, where each of its cases proves the control."""
         cases: dict[str, set[str]] = defaultdict(set)
-        found: dict[str, set[str]] = defaultdict(set)
+        tests: dict[str, set[str]] = defaultdict(set)
         for item in self.items:
             node = item.nodeid.removeprefix(f"{_TESTS}/")
             cases[node.partition("[")[0]].add(node)
             for mark in item.iter_markers("control"):
                 for control in mark.args:
-                    found[control].add(node)
-        return {control: sorted(_short(nodes, cases)) for control, nodes in found.items()}
+                    tests[control].add(node)
+        return {control: sorted(_short(nodes, cases)) for control, nodes in tests.items()}
 
 
 def _short(nodes: set[str], cases: Mapping[str, set[str]]) -> set[str]:
@@ -66,11 +66,11 @@ def _short(nodes: set[str], cases: Mapping[str, set[str]]) -> set[str]:
 
 def main() -> int:
     """Prints the proofs; returns pytest's exit status."""
-    collected, said = _Collected(), io.StringIO()
-    with contextlib.redirect_stdout(said):
+    collected, output = _Collected(), io.StringIO()
+    with contextlib.redirect_stdout(output):
         status = pytest.main(["--collect-only", "-qq", _TESTS], plugins=[collected])
     if status:
-        print(said.getvalue(), file=sys.stderr)
+        print(output.getvalue(), file=sys.stderr)
     print(json.dumps(collected.by_control(), indent=2, sort_keys=True))
     return int(status)
 

@@ -68,19 +68,19 @@ def _wrong(
 
 def _resources(control: Control, templates: Templates) -> str:
     """Says of which types and stacks there are how many, such as `Glue::Job` x 2 (DataLake)."""
-    found = Counter(
+    totals = Counter(
         (resource["Type"], stack)
         for stack, template in templates.items()
         for resource in template["Resources"].values()
         if any(fnmatchcase(resource["Type"], kind) for kind in control.kinds)
     )
     if control.kinds == ("AWS::*",):
-        return f"all {found.total()}" if found else ""
+        return f"all {totals.total()}" if totals else ""
     counts = {
         kind: ", ".join(
-            f"{stack} {found[kind, stack]}" for of, stack in sorted(found) if of == kind
+            f"{stack} {totals[kind, stack]}" for of, stack in sorted(totals) if of == kind
         )
-        for kind, _ in sorted(found)
+        for kind, _ in sorted(totals)
     }
     return "<br>".join(f"`{kind}`: {stacks}" for kind, stacks in counts.items())
 
