@@ -41,7 +41,7 @@ class Bedrock:
         models: ARN -> model, as GetImportedModel answers it.
         guardrails: id -> its name and the numbers of its versions.
         calls: operation and request, in order.
-        polls: how often a job is looked at until it ends.
+        polls: how often a job is read until it ends.
         failure: the failure message that jobs end with; empty if they complete.
         refusals: errors for the next calls, in order, before anything is done.
         lost: calls, by operation, that are done and whose answer is lost.

@@ -38,7 +38,7 @@ INTERVENED = "amazon-bedrock-guardrailAction"
 
 @dataclass
 class Runtime:
-    """What the service answers, and what it was asked.
+    """What the service answers, and the requests that it got.
 
     Attributes:
         complete: the body of an imported model's answer to a request's body.
@@ -56,7 +56,7 @@ class Runtime:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def texts(self) -> list[str]:
-        """The texts that the guardrail was asked about."""
+        """The texts that the guardrail got."""
         return [
             request["content"][0]["text"]["text"]
             for operation, request in self.requests

@@ -61,7 +61,7 @@ def test_a_model_is_imported_and_its_progress_is_on_stderr(
     assert f"import job {name}: Completed after 1.5 min" in shown.err
 
 
-def test_the_job_is_asked_for_with_role_key_tags_and_the_manifests_token(bedrock: Bedrock) -> None:
+def test_the_request_has_role_key_tags_and_the_manifests_token(bedrock: Bedrock) -> None:
     run()
     (request,) = bedrock.requests("CreateModelImportJob")
     assert request["clientRequestToken"] == f"{'ab' * 32}-1"
@@ -141,7 +141,7 @@ def test_another_manifest_is_another_job(bedrock: Bedrock) -> None:
     assert len(bedrock.models) == 2
 
 
-def test_a_failure_is_said_in_bedrocks_words_and_the_next_command_tries_again(
+def test_a_failure_is_reported_in_bedrocks_words_and_the_next_command_tries_again(
     bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bedrock.failure = "The architecture is not supported"
@@ -182,13 +182,13 @@ def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock: Bedro
     assert bedrock.refusals == []
 
 
-def test_who_may_not_import_is_told_which_role_does(bedrock: Bedrock) -> None:
+def test_a_denied_import_names_the_role_that_may(bedrock: Bedrock) -> None:
     bedrock.refusals = [RefusedError(403, "AccessDeniedException", "not you")]
     with pytest.raises(DeniedError, match="use the role sashiko-dev-endpoint-deployer"):
         run()
 
 
-def test_what_the_service_refuses_is_said_and_leaves_no_job(bedrock: Bedrock) -> None:
+def test_a_refusal_of_the_service_is_reported_and_leaves_no_job(bedrock: Bedrock) -> None:
     with pytest.raises(InputError, match=r"ValidationException: .*s3Uri"):
         run(replace(ORDER, uri="s3://bucket/as_of=1"))
     assert bedrock.jobs == {}

@@ -1,4 +1,4 @@
-"""Each fault that would fail an import, or import another model, is found before a call is made."""
+"""Each fault that would fail an import, or import another model, is reported before any call."""
 
 import json
 import re
@@ -137,13 +137,13 @@ def test_a_model_without_fault_has_none(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_the_folder_is_found_by_name(folder: Path, name: str) -> None:
+def test_a_fault_of_the_folder_is_reported_by_its_name(folder: Path, name: str) -> None:
     change, words = FAULTS[name]
     change(folder)
     assert words in faults(folder)[name]
 
 
-def test_code_beside_the_weights_is_found(folder: Path) -> None:
+def test_code_beside_the_weights_is_a_fault(folder: Path) -> None:
     (folder / "modeling_x.py").write_text("")
     assert "modeling_x.py" in faults(folder)["custom-code"]
 
@@ -169,13 +169,13 @@ def test_shards_need_an_index_that_names_each(folder: Path) -> None:
         ("model-name", {"model_name": "x" * 64}, "(64 characters)"),
     ],
 )
-def test_a_fault_of_the_place_is_found(
+def test_a_fault_of_the_place_is_reported(
     folder: Path, name: str, change: dict[str, str], words: str
 ) -> None:
     assert words in faults(folder, replace(PLAN, **change))[name]
 
 
-def test_all_faults_are_said_at_once(folder: Path) -> None:
+def test_all_faults_are_reported_at_once(folder: Path) -> None:
     configured(architectures=["BertModel"])(folder)
     without(TOKENIZER)(folder)
     plan = replace(PLAN, region="eu-west-1")

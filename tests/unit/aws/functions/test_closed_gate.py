@@ -59,14 +59,14 @@ def test_short_summaries_stay_whole_beside_a_long_one() -> None:
         "GateClosedError: {} (Service: AWSLambda)",
     ],
 )
-def test_the_message_is_found_whatever_stands_around_it(around: str) -> None:
+def test_the_message_is_extracted_whatever_stands_around_it(around: str) -> None:
     summary = closing_summary(around.format(GateClosedError(['a "b"\nc'])))
     assert summary is not None
     assert summary.startswith('a "b"\nc')
 
 
 @pytest.mark.parametrize("cut", [None, 60, 46, 45, 44])
-def test_the_message_is_found_in_lambdas_own_words(cut: int | None) -> None:
+def test_the_message_is_extracted_from_lambdas_own_words(cut: int | None) -> None:
     text = 'a "ü"\nc'
     summary = closing_summary(response(str(GateClosedError([text])))[:cut])
     assert summary is not None

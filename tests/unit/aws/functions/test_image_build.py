@@ -64,7 +64,7 @@ def codebuild(monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuild]:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Answer]]:
-    """What CloudFormation is told."""
+    """The answer to CloudFormation."""
     sent: list[tuple[Request, Answer]] = []
     monkeypatch.setattr(image_build, "send", lambda *both: sent.append(both))
     return sent

@@ -109,7 +109,7 @@ def test_half_of_a_check_goes_too(account: Account, upto: str) -> None:
     assert account.names() == set()
 
 
-def test_a_check_at_work_and_what_others_have_stay_and_nobody_is_told(account: Account) -> None:
+def test_a_check_at_work_and_what_others_have_stay_and_no_message_is_sent(account: Account) -> None:
     names = {
         f"{PREFIX}young": YOUNG,
         "acme-devicecheck-prod-old": OLD,
@@ -131,7 +131,7 @@ def test_a_name_that_a_second_attempt_uses_again_is_young(account: Account) -> N
     assert account.clean()["deleted"] == []
 
 
-def test_what_cannot_be_deleted_is_told_and_the_rest_goes(
+def test_what_cannot_be_deleted_is_reported_and_the_rest_goes(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two"):

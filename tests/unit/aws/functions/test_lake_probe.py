@@ -14,10 +14,10 @@ BY_IAM = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: glue
 
 
 class Glue:
-    """Shows what is in `seen`, and refuses all else with `words`."""
+    """Shows what is in `visible`, and refuses all else with `message`."""
 
-    def __init__(self, *seen: str, message: str = CLOSED) -> None:
-        self._seen, self._message = seen, message
+    def __init__(self, *visible: str, message: str = CLOSED) -> None:
+        self._visible, self._message = visible, message
 
     def get_database(self, **named: str) -> Any:
         return self._show(named["Name"])
@@ -26,7 +26,7 @@ class Glue:
         return self._show(f"{named['DatabaseName']}.{named['Name']}")
 
     def _show(self, name: str) -> Any:
-        if name in self._seen:
+        if name in self._visible:
             return {}
         error = {"Code": "AccessDeniedException", "Message": self._message}
         raise ClientError({"Error": error}, "Get")
@@ -59,7 +59,7 @@ def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("seen", "resource"),
+    ("name", "resource"),
     [
         ("sashiko_dev", '{"Database": {"Name": "sashiko_dev"}}'),
         (
@@ -69,13 +69,13 @@ def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_what_it_sees_is_named_with_the_command_that_closes_it(
-    monkeypatch: pytest.MonkeyPatch, seen: str, resource: str
+    monkeypatch: pytest.MonkeyPatch, name: str, resource: str
 ) -> None:
     with pytest.raises(RefusedError) as error:
-        look(monkeypatch, Glue(seen))
+        look(monkeypatch, Glue(name))
 
     message = str(error.value)
-    assert message.startswith(f"{seen}: open to everybody")
+    assert message.startswith(f"{name}: open to everybody")
     assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in message
     assert f"--resource '{resource}'" in message
     assert "sashiko doctor --env dev" in message

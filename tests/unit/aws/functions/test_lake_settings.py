@@ -81,7 +81,7 @@ def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
     }
 
 
-def test_what_is_as_wanted_is_not_written_again(formation: Formation) -> None:
+def test_unchanged_settings_are_not_written_again(formation: Formation) -> None:
     first = ask("Create")
     written = formation.written
 

@@ -218,7 +218,7 @@ def test_another_model_than_the_judged_one_fails_with_the_numbers(compared: Comp
     assert failed["value"] == pytest.approx(worst, abs=1e-4)
 
 
-def test_a_model_that_loads_throttles_and_times_out_is_asked_until_it_answers(
+def test_a_model_that_loads_throttles_and_times_out_is_called_until_it_answers(
     compared: Compared,
 ) -> None:
     compared.runtime.faults = [
@@ -231,7 +231,7 @@ def test_a_model_that_loads_throttles_and_times_out_is_asked_until_it_answers(
     assert (status, checks["agreement of labels"]["value"]) == (0, 1.0)
 
 
-def test_who_may_not_ask_is_told_at_the_first_row(compared: Compared) -> None:
+def test_a_denied_call_ends_the_comparison_at_the_first_row(compared: Compared) -> None:
     compared.runtime.faults = ["AccessDeniedException"]
     with pytest.raises(InputError, match=r"AccessDeniedException: of the test; use the role that"):
         compared.compare()
@@ -263,14 +263,14 @@ def test_a_model_that_shows_neither_answer_has_no_score(compared: Compared) -> N
     assert checks["agreement of labels"]["value"] == 0
 
 
-def test_what_the_guardrail_blocks_is_said_and_is_no_answer(compared: Compared) -> None:
+def test_what_the_guardrail_blocks_is_counted_and_is_no_answer(compared: Compared) -> None:
     compared.runtime.blocks = lambda prompt: "number 3\n" in prompt
     status, checks = compared.compare()
     assert status == 4
     assert "the guardrail blocked 1 of 24" in checks["rows with an answer"]["reason"]
 
 
-def test_a_service_that_reads_other_tokens_is_found(compared: Compared) -> None:
+def test_a_service_that_reads_other_tokens_fails_the_comparison(compared: Compared) -> None:
     full = compared.complete
 
     def longer(body: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_an_encoder_is_not_imported(world: World, tmp_path: Path) -> None:
     refused(world, "version 1 of triage-llm is an encoder")
 
 
-def test_faults_are_said_before_anything_is_uploaded(world: World, tmp_path: Path) -> None:
+def test_faults_are_reported_before_anything_is_uploaded(world: World, tmp_path: Path) -> None:
     other = {"chat_template_sha256": "0" * 64}
     world.register(tmp_path / "one", causal=lock_of(world.base).model_dump() | other)
     done = world.import_()
@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     assert len(world.bedrock.jobs) == 1
 
 
-def test_a_model_is_deleted_by_its_name_and_only_when_it_is_said_twice(
+def test_a_model_is_deleted_by_its_name_and_only_when_it_is_confirmed(
     world: World, tmp_path: Path
 ) -> None:
     world.register(tmp_path / "one")

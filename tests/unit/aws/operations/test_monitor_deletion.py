@@ -135,7 +135,7 @@ def test_a_draw_that_is_made_meanwhile_is_named_and_the_next_command_deletes_fro
     assert [bench.keys(store) for store in _stores(bench)] == [{*KEYS[1:]}] * 4
 
 
-def test_who_lacks_the_right_is_told_the_role(
+def test_a_denied_deletion_names_the_role_that_may(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from botocore.exceptions import ClientError

@@ -46,7 +46,7 @@ def test_drawn_rows_are_kept_before_the_sheet_is_written(bench: Bench, tmp_path:
         assert pq.read_table(again.path).to_pylist() == rows
 
 
-def test_of_two_who_draw_at_once_the_second_is_told(bench: Bench) -> None:
+def test_of_two_who_draw_at_once_the_second_is_refused(bench: Bench) -> None:
     bench.stage()
     bench.answer("a", "b", "c")
     with bench.model.draw(7, window=week(0), rows=2) as draw:

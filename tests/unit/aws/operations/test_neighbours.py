@@ -80,7 +80,7 @@ def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_two_files_that_differ_are_told(tmp_path: Path, files: dict[str, str], why: str) -> None:
+def test_two_files_that_differ_are_refused(tmp_path: Path, files: dict[str, str], why: str) -> None:
     folder = _folder(tmp_path, **files)
     prod = load_settings("prod", folder=folder)
     with pytest.raises(InputError, match=why):

@@ -299,7 +299,7 @@ def test_nobody_but_the_promoter_promotes(monkeypatch: pytest.MonkeyPatch, role:
         _refused(accounts, "may not promote: only the role sashiko-prod-promoter does")
 
 
-def test_two_environments_that_serve_in_other_images_are_told_before_anything_is_asked(
+def test_two_environments_that_serve_in_other_images_are_refused_before_any_request(
     approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pinned(settings: Settings, recipe: Recipe, arn: str) -> Expected:

@@ -1,7 +1,7 @@
 """Two accounts in moto: dev's with an approved version, and prod's, which takes it.
 
 moto has no policies, and shows SageMaker and KMS of one's own account alone: what the promoter asks
-of dev's is asked with dev's credentials. Who may ask is for tests/infra/test_promotion.py.
+of dev's has dev's credentials. tests/infra/test_promotion.py tests who may ask.
 """
 
 import functools

@@ -11,7 +11,7 @@ from sashiko.settings.recipe import load_recipe
 STORES = ("ledger", "labels", "draws", "facets")
 
 
-def test_each_store_begins_with_the_file_that_it_is_said_to_begin_with(tmp_path: Path) -> None:
+def test_each_store_begins_with_the_file_that_its_places_name(tmp_path: Path) -> None:
     recipe = load_recipe(Path("recipes/complaints.yaml"))
     places = monitor_places(load_settings("local"), recipe)
     folders = {name: tmp_path / name for name in STORES}

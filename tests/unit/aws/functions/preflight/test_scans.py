@@ -33,7 +33,7 @@ INSPECTED = {
 def answer(status: str, *, token: str = "", **findings: Any) -> dict[str, Any]:
     """An answer of DescribeImageScanFindings, held against botocore's model by the stub."""
     return {
-        "imageScanStatus": {"status": status, "description": "said ECR"},
+        "imageScanStatus": {"status": status, "description": "a sentence of ECR's"},
         "imageScanFindings": findings,
         **({"nextToken": token} if token else {}),
     }
@@ -109,7 +109,7 @@ def test_an_accepted_finding_passes_until_its_last_day_and_is_named() -> None:
     ("response", "status", "advice"),
     [
         (answer("IN_PROGRESS"), "IN_PROGRESS", "wait some minutes"),
-        (answer("UNSUPPORTED_IMAGE"), "UNSUPPORTED_IMAGE", "said ECR"),
+        (answer("UNSUPPORTED_IMAGE"), "UNSUPPORTED_IMAGE", "a sentence of ECR's"),
         (answer("FAILED"), "FAILED", "start-image-scan --repository-name acme-dev/job"),
         ("ScanNotFoundException", "NO_SCAN", "it was never scanned"),
     ],

@@ -1,4 +1,4 @@
-"""What must never be: found in a small lake, each with one thing broken."""
+"""What must never be is detected in small lakes, each with one thing broken."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,14 +64,14 @@ def _bucket_policy_allows_the_scientist(lake: SmallLake) -> None:
         _bucket_policy_allows_the_scientist,
     ],
 )
-def test_a_way_of_an_ml_role_to_pii_is_found(tmp_path: Path, broken: Break) -> None:
+def test_a_way_of_an_ml_role_to_pii_is_detected(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
     assert never.ml_reading_pii(lake.read(tmp_path), CLASSES)
 
 
 @pytest.mark.parametrize("broken", [_broker_reads_sensitive, _bucket_is_open_to_the_scientist])
-def test_another_reader_of_sensitive_columns_is_found(tmp_path: Path, broken: Break) -> None:
+def test_another_reader_of_sensitive_columns_is_detected(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
     assert never.others_reading_sensitive(lake.read(tmp_path), CLASSES)
@@ -113,7 +113,7 @@ def _training_starts_jobs_as_etl(lake: SmallLake) -> None:
         _training_starts_jobs_as_etl,
     ],
 )
-def test_a_way_of_training_to_the_lake_is_found(tmp_path: Path, broken: Break) -> None:
+def test_a_way_of_training_to_the_lake_is_detected(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
     assert never.ways_of_training_to_the_lake(lake.read(tmp_path))
@@ -134,7 +134,7 @@ def _approver_registers(lake: SmallLake) -> None:
 @pytest.mark.parametrize(
     "broken", [_registrar_approves, _registrar_creates_approved_packages, _approver_registers]
 )
-def test_one_who_registers_and_approves_is_found(tmp_path: Path, broken: Break) -> None:
+def test_one_who_registers_and_approves_is_detected(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
     assert never.registering_and_approving(lake.read(tmp_path))

@@ -78,7 +78,7 @@ def job(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Any:
-    """Audits templates with a guardrail and a profile; keywords replace answers as meant."""
+    """Audits templates with a guardrail and a profile; keywords replace the expected answers."""
     lake = SmallLake()
     lake.add(
         "Rules",
@@ -150,11 +150,11 @@ def profile(name: str = PROFILE) -> dict[str, Any]:
     }
 
 
-def test_what_is_as_meant_is_no_difference(audit: Any) -> None:
+def test_the_declared_state_is_no_difference(audit: Any) -> None:
     assert audit() == []
 
 
-def test_an_environment_without_bedrock_is_not_asked(tmp_path: Path) -> None:
+def test_an_environment_without_bedrock_makes_no_request(tmp_path: Path) -> None:
     environment = SmallLake().read(tmp_path)
     assert list(bedrock(ScriptedAws({}).account(), environment)) == []
 
@@ -182,7 +182,7 @@ def test_an_environment_without_bedrock_is_not_asked(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_gone_or_of_others_is_found(
+def test_what_is_gone_or_of_others_is_a_difference(
     audit: Any, changes: dict[str, Any], kind: str, resource: str
 ) -> None:
     (difference,) = audit(**changes)
@@ -190,7 +190,7 @@ def test_what_is_gone_or_of_others_is_found(
     assert difference.fix
 
 
-def test_a_version_with_other_rules_is_found_with_both(audit: Any) -> None:
+def test_a_version_with_other_rules_is_reported_with_both(audit: Any) -> None:
     """Somebody has weakened the draft and made a version of it by hand."""
     weak = [{**FILTERS[0], "inputStrength": "LOW"}]
     (difference,) = audit(GetGuardrail=rules(contentPolicy={"filters": weak}))
@@ -198,7 +198,7 @@ def test_a_version_with_other_rules_is_found_with_both(audit: Any) -> None:
     assert difference.detail == "expected PROMPT_ATTACK HIGH NONE, found PROMPT_ATTACK LOW NONE"
 
 
-def test_a_profile_off_the_bill_is_found_with_the_call_that_tags_it(audit: Any) -> None:
+def test_a_profile_off_the_bill_is_reported_with_the_call_that_tags_it(audit: Any) -> None:
     arn = f"{PLACE}:application-inference-profile/p1"
     (difference,) = audit(tags={arn: {"project": "sashiko"}})
     assert difference.resource == f"tags of inference profile {PROFILE}"

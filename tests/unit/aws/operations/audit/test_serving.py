@@ -69,7 +69,7 @@ def scaling(**changes: int) -> dict[str, Any]:
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Any:
-    """Audits templates with one endpoint; keywords are answers in place of what is as meant."""
+    """Audits templates with one endpoint; keywords replace the expected answers."""
     lake = SmallLake()
     alarms: list[Any] = []
     lake.add(
@@ -101,7 +101,7 @@ def audit(tmp_path: Path) -> Any:
     return run
 
 
-def test_what_is_as_meant_is_no_difference(audit: Any) -> None:
+def test_the_declared_state_is_no_difference(audit: Any) -> None:
     assert audit() == []
 
 
@@ -120,7 +120,7 @@ def test_an_endpoint_that_failed_says_why_and_where_its_log_is(audit: Any) -> No
     assert f"/aws/sagemaker/Endpoints/{NAME}" in difference.fix
 
 
-def test_an_update_that_sagemaker_took_back_is_found_with_both_ways_on(audit: Any) -> None:
+def test_an_update_that_sagemaker_rolled_back_is_reported_with_both_fixes(audit: Any) -> None:
     """And it alone: what else differs follows from it."""
     older = endpoint(
         EndpointConfigName="an-older-one",
@@ -141,7 +141,7 @@ def test_an_update_that_sagemaker_took_back_is_found_with_both_ways_on(audit: An
     )
 
 
-def test_an_image_that_nobody_checked_is_found(audit: Any) -> None:
+def test_an_image_that_nobody_checked_is_reported(audit: Any) -> None:
     other = endpoint(ProductionVariants=[variant(image="elsewhere/serving:1")])
     (difference,) = audit(DescribeEndpoint=other)
     assert difference.resource == f"image of endpoint {NAME}"
@@ -161,7 +161,7 @@ def test_an_image_that_nobody_checked_is_found(audit: Any) -> None:
         ({"CaptureStatus": "Stopped"}, "CaptureStatus: expected Started, found Stopped"),
     ],
 )
-def test_another_capture_is_found_and_the_update_takes_it_anew(
+def test_another_capture_is_reported_and_the_update_takes_it_anew(
     audit: Any, changes: dict[str, Any], detail: str
 ) -> None:
     (difference,) = audit(DescribeEndpoint=endpoint(DataCaptureConfig=capture(**changes)))
@@ -172,21 +172,21 @@ def test_another_capture_is_found_and_the_update_takes_it_anew(
     assert excluded == [{"VariantPropertyType": "DataCaptureConfig"}]
 
 
-def test_capture_that_was_switched_off_by_hand_is_found(audit: Any) -> None:
+def test_capture_that_was_switched_off_by_hand_is_reported(audit: Any) -> None:
     live = endpoint()
     del live["DataCaptureConfig"]
     (difference,) = audit(DescribeEndpoint=live)
     assert "EnableCapture: expected True, found None" in difference.detail
 
 
-def test_other_limits_of_scaling_are_found_with_the_command_that_sets_them(audit: Any) -> None:
+def test_other_limits_of_scaling_are_reported_with_the_command_that_sets_them(audit: Any) -> None:
     (difference,) = audit(DescribeScalableTargets=scaling(MaxCapacity=40))
     assert (difference.kind, difference.detail) == ("differs", "expected 2 to 4, found 2 to 40")
     assert difference.fix.startswith("aws application-autoscaling register-scalable-target")
     assert difference.fix.endswith("--min-capacity 2 --max-capacity 4")
 
 
-def test_an_endpoint_that_scales_no_more_is_found(audit: Any) -> None:
+def test_an_endpoint_that_scales_no_more_is_reported(audit: Any) -> None:
     (difference,) = audit(DescribeScalableTargets={"ScalableTargets": []})
     assert (difference.kind, difference.resource) == (
         "missing",
@@ -210,7 +210,9 @@ def test_instances_within_the_limits_are_what_scaling_made_of_them(audit: Any, c
     assert audit(DescribeEndpoint=endpoint(ProductionVariants=[variant(count=count)])) == []
 
 
-def test_an_endpoint_that_no_template_has_is_found_and_another_projects_is_not(audit: Any) -> None:
+def test_an_endpoint_that_no_template_has_is_reported_and_another_projects_is_not(
+    audit: Any,
+) -> None:
     names = [NAME, "sashiko-dev-forgotten", "my-sashiko-dev-one"]
     endpoints = [
         {"EndpointName": name, "EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{name}",

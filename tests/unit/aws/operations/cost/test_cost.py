@@ -148,7 +148,7 @@ def test_what_is_billed_by_use_is_named(tmp_path: Path) -> None:
     assert list(cost.by_use) == ["AWS::Glue::Job"]
 
 
-def test_a_rise_is_told_line_by_line_once_it_is_more_than_is_allowed(tmp_path: Path) -> None:
+def test_a_rise_above_what_is_allowed_is_reported_line_by_line(tmp_path: Path) -> None:
     key = ("Key", "AWS::KMS::Key", {})
     before = {"idle": {"lines": dict(lines(idle(tmp_path / "old", key)))}}
     dashboard = ("Board", "AWS::CloudWatch::Dashboard", {"DashboardName": "b"})

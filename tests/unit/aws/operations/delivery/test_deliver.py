@@ -199,7 +199,7 @@ def test_a_version_that_was_changed_since_it_was_signed_is_refused(project: Proj
     assert "is not the file that was signed" in project.refusal("deliver")
 
 
-def test_what_the_environment_asks_for_is_asked_before_the_commit(project: Project) -> None:
+def test_what_the_environment_requires_is_checked_before_the_commit(project: Project) -> None:
     project.register(1)
     bound = "{min_instances: 1, bounds: [{metric: auc, minimum: 0.9}]}"
     _edit(project, DEV.replace("{min_instances: 1}", bound))

@@ -129,7 +129,7 @@ def test_a_merge_counts_once_however_many_commits_it_brings(history: Project) ->
     assert served_before(Repository(starts_at=None), FILE) == ARN.format(1)
 
 
-def test_nothing_served_and_a_clone_without_history_are_said(
+def test_nothing_served_and_a_clone_without_history_are_refused(
     history: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in "12":

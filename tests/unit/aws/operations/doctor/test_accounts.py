@@ -57,7 +57,7 @@ class Accounts:
         return self._clients[name, service]
 
     def bootstrap(self, name: str, *others: str) -> None:
-        """Makes what `make bootstrap` leaves, as far as it is looked at."""
+        """Makes what `make bootstrap` leaves, as far as `doctor` checks it."""
         self.client(name, "ssm").put_parameter(
             Name="/cdk-bootstrap/sashiko/version", Value="30", Type="String"
         )

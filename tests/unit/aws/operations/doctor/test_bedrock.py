@@ -133,6 +133,6 @@ def test_a_quota_that_is_not_listed_is_unknown() -> None:
     assert check.status == "unknown"
 
 
-def test_who_may_not_look_is_told_so() -> None:
+def test_a_denied_request_leaves_the_check_unknown() -> None:
     by_name = checks(list_service_quotas="AccessDeniedException")
     assert by_name["Bedrock"].status == "unknown"

@@ -69,7 +69,7 @@ def capacity(answer: Any, *, count: int = 2, quota: float = 2, **changes: Any) -
     return results(check_capacity(account, settings(**changes), needed, now=NOW))
 
 
-def test_a_plan_that_fits_is_told_with_its_blocks_and_its_fee() -> None:
+def test_a_plan_that_fits_is_described_with_its_blocks_and_its_fee() -> None:
     (check,) = capacity(plan())
     assert (check.status, check.fix) == ("ok", "")
     assert check.detail == (
@@ -78,7 +78,7 @@ def test_a_plan_that_fits_is_told_with_its_blocks_and_its_fee() -> None:
     )
 
 
-def test_times_are_told_in_utc_wherever_the_machine_is() -> None:
+def test_times_are_shown_in_utc_wherever_the_machine_is() -> None:
     tokyo = dt.timezone(dt.timedelta(hours=9))
     (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
     assert "to 2026-12-02 11:30 UTC" in check.detail
@@ -111,7 +111,7 @@ def test_times_are_told_in_utc_wherever_the_machine_is() -> None:
         ("AccessDeniedException", "unknown", "describe_training_plan is denied"),
     ],
 )
-def test_what_is_wrong_with_a_plan_is_told_with_its_fix(
+def test_what_is_wrong_with_a_plan_is_reported_with_its_fix(
     answer: Any, status: str, detail: str
 ) -> None:
     (check,) = capacity(answer)

@@ -100,7 +100,7 @@ def test_an_account_where_all_is_well_stops_no_deploy(doctor: Doctor, variant: s
     assert checks["names"].status == "ok"
 
 
-def test_without_lake_formation_its_settings_are_not_asked_for(doctor: Doctor) -> None:
+def test_without_lake_formation_its_settings_are_not_checked(doctor: Doctor) -> None:
     checks = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
     assert "Lake Formation" not in checks
     assert "data-lake administrators" not in checks
@@ -161,7 +161,7 @@ def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
     assert name not in doctor("dev", lakeformation__get_data_lake_settings=other_admin)
 
 
-def test_who_may_not_see_everything_is_told_so_first(doctor: Doctor) -> None:
+def test_a_caller_who_may_not_see_everything_gets_a_note(doctor: Doctor) -> None:
     without_caller = lake(admins=[exec_role_arn(settings_of("dev"))])
     checks = doctor(lakeformation__get_data_lake_settings=without_caller)
     assert checks["what Lake Formation shows"].status == "note"
@@ -235,7 +235,7 @@ def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
     assert look("DELETE_SKIPPED") == ["names"]
 
 
-def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_looked_at(
+def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_checked(
     doctor: Doctor,
 ) -> None:
     checks = doctor(ssm__get_parameter="AccessDeniedException")

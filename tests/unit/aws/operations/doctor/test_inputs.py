@@ -144,7 +144,7 @@ def test_before_the_deploy_there_is_no_job_that_loads() -> None:
         (None, "later"),
     ],
 )
-def test_the_app_is_looked_at_by_its_state(state: str | None, status: str) -> None:
+def test_the_app_is_judged_by_its_state(state: str | None, status: str) -> None:
     apps = [{"Name": "somebody-elses", "Status": "CreateFailed"}]
     apps += [{"Name": "sashiko-dev", "Status": state}] if state else []
     account = FakeAccount({("sagemaker", "list_mlflow_apps"): {"Summaries": apps}})

@@ -40,13 +40,13 @@ def types(
     return check
 
 
-def test_a_type_is_told_with_what_it_has() -> None:
+def test_a_type_is_described_with_what_it_has() -> None:
     check = types(described())
     assert (check.name, check.status) == ("ml.g5.xlarge", "ok")
     assert check.detail == "4 vCPUs, 1 x NVIDIA A10G, local disk, no EFA"
 
 
-def test_trainium_is_told_as_an_accelerator() -> None:
+def test_trainium_is_described_as_an_accelerator() -> None:
     neuron = {"NeuronDevices": [{"Count": 16, "Name": "Trainium"}]}
     check = types(
         described("trn1.32xlarge", VCpuInfo={"DefaultVCpus": 128}, GpuInfo={}, NeuronInfo=neuron,
@@ -70,7 +70,7 @@ def test_trainium_is_told_as_an_accelerator() -> None:
         ({"GpuInfo": {}}, {}, "note", "differs: accelerators: 1"),
     ],
 )  # fmt: skip
-def test_what_the_definition_does_not_fit_is_told_with_its_fix(
+def test_what_the_definition_does_not_fit_is_reported_with_its_fix(
     changes: dict[str, Any], options: dict[str, Any], status: str, detail: str
 ) -> None:
     check = types(described(**changes), **options)

@@ -140,7 +140,7 @@ def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
     return results(check_images(account, DEV, target="inf2"))
 
 
-def test_each_image_is_asked_for_once() -> None:
+def test_each_image_is_checked_once() -> None:
     checks = images(BUILT)
     uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
     assert {check.status for check in checks} == {"ok"}
@@ -173,6 +173,6 @@ def test_our_image_that_is_not_there_is_built_by_a_deploy(
         ("AccessDeniedException", "unknown"),
     ],
 )
-def test_an_image_of_aws_that_does_not_come_is_told(aws: Answer, status: str) -> None:
+def test_an_image_of_aws_that_does_not_come_is_reported(aws: Answer, status: str) -> None:
     checks = [check for check in images(BUILT, aws) if check.status != "ok"]
     assert [check.status for check in checks] == [status]

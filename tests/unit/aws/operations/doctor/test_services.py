@@ -33,7 +33,7 @@ def monitor() -> dict[str, Any]:
     }
 
 
-def test_clarify_is_not_asked_for_where_our_own_image_judges_bias() -> None:
+def test_clarify_is_not_checked_where_our_own_image_judges_bias() -> None:
     assert clarify("own", "AccessDeniedException").status == "ok"
 
 
@@ -92,7 +92,7 @@ def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list
     return list(run_check("device checks", lambda: check_forgotten(account, settings)))
 
 
-def test_an_endpoint_that_a_device_check_left_is_told_with_what_it_costs() -> None:
+def test_an_endpoint_that_a_device_check_left_is_reported_with_what_it_costs() -> None:
     (check,) = forgotten("sashiko-devicecheck-dev-x1", "my-sashiko-devicecheck-dev-x2")
     assert check.status == "note"
     assert "InService since 2026-11-25 09:30, ml.inf2.xlarge, 0.99 dollars an hour" in check.detail
@@ -102,13 +102,13 @@ def test_an_endpoint_that_a_device_check_left_is_told_with_what_it_costs() -> No
     )
 
 
-def test_where_no_price_is_known_the_endpoint_is_told_all_the_same() -> None:
+def test_where_no_price_is_known_the_endpoint_is_reported_all_the_same() -> None:
     settings = DEV.model_copy(update={"region": "eu-west-1"})
     (check,) = forgotten("sashiko-devicecheck-dev-x1", settings=settings)
     assert "ml.inf2.xlarge, billed by the hour" in check.detail
 
 
-def test_an_endpoint_whose_configuration_is_gone_is_told_too() -> None:
+def test_an_endpoint_whose_configuration_is_gone_is_reported_too() -> None:
     (check,) = forgotten("sashiko-devicecheck-dev-x1", config="ValidationException")
     assert "2026-11-25 09:30, billed by the hour" in check.detail
 

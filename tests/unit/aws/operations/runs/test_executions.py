@@ -187,7 +187,7 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
     assert scripted.aws.requests("DescribeLogStreams") == []  # plain lines show none
 
 
-def test_a_closed_gate_is_told_with_its_reason() -> None:
+def test_a_closed_gate_is_shown_with_its_reason() -> None:
     stream = io.StringIO()
     scripted = ScriptedExecution(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
     assert scripted.follow(PlainView(stream)).exit_code == 3
@@ -197,7 +197,7 @@ def test_a_closed_gate_is_told_with_its_reason() -> None:
 @pytest.mark.parametrize(
     "refusal", [Refusal("ThrottlingException"), Refusal("ServiceUnavailable", status=503)]
 )
-def test_a_busy_service_is_asked_again_later(refusal: Refusal) -> None:
+def test_requests_to_a_busy_service_are_repeated_later(refusal: Refusal) -> None:
     scripted = ScriptedExecution(
         ("Executing", [MADE]), refusal, refusal, refusal, ("Succeeded", [MADE, OPEN, TRAINED])
     )
@@ -240,7 +240,7 @@ def test_a_terminal_shows_what_a_running_step_last_wrote() -> None:
     assert request["logStreamNamePrefix"] == "pipelines-abc-Train-1/"
 
 
-def test_who_may_not_read_logs_follows_all_the_same_and_is_not_asked_twice() -> None:
+def test_who_may_not_read_logs_follows_all_the_same_and_requests_them_once() -> None:
     running = ("Executing", [MADE, OPEN, TRAINS])
     scripted = ScriptedExecution(running, running, ("Succeeded", [MADE, OPEN, TRAINED]))
     _logs(scripted, DescribeLogStreams=Refusal("AccessDeniedException"))
@@ -274,7 +274,7 @@ def _executions(aws: ScriptedAws) -> Executions:
     return Executions(SETTINGS, "loans", account=aws.account(), command=command)
 
 
-def test_an_execution_is_found_by_the_beginning_of_its_id() -> None:
+def test_the_beginning_of_its_id_selects_an_execution() -> None:
     aws = _listed("new", "older", "oldest")
     assert _executions(aws).find("old").id == "older"
     assert _executions(aws).find(None).id == "new"
@@ -286,7 +286,7 @@ def test_an_execution_is_found_by_the_beginning_of_its_id() -> None:
         _executions(_listed()).find(None)
 
 
-def test_a_pipeline_that_is_not_deployed_is_told_with_the_command() -> None:
+def test_a_pipeline_that_is_not_deployed_is_refused_with_the_command() -> None:
     aws = ScriptedAws({"ListPipelineExecutions": Refusal("ResourceNotFound")})
     with pytest.raises(InputError, match="no pipeline sashiko-dev-loans in dev: make deploy"):
         _executions(aws).newest(3)

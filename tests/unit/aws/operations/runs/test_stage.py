@@ -171,7 +171,7 @@ def test_a_killed_command_takes_up_where_it_stopped(
 def test_two_at_once_end_with_one_version_of_each(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have looked before either writes, each time."""
+    """Both have listed the files before either writes, each time."""
     _write_as_s3_does(monkeypatch)
     put_new, both = ContentStore.put_new, threading.Barrier(2, timeout=300)
 
@@ -186,7 +186,7 @@ def test_two_at_once_end_with_one_version_of_each(
     def work() -> None:
         try:
             bench.stage()
-        except BaseException as error:  # told by the assertion
+        except BaseException as error:  # the assertion shows it
             faults.append(error)
             both.abort()
 
@@ -257,7 +257,7 @@ def test_a_file_larger_than_one_put_is_refused_before_it_is_sent(
     assert bench.keys() == {}
 
 
-def test_who_may_not_write_is_told_which_role_may(
+def test_a_denied_write_names_the_role_that_may(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(**_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Before an execution starts: all that is missing is told at once; then it starts once."""
+"""Before an execution starts: all that is missing is reported at once; then it starts once."""
 
 import copy
 import json
@@ -132,7 +132,7 @@ def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
     assert request["PipelineParameters"][0]["Value"] == "20250101T000000Z"
 
 
-def test_the_images_of_aws_are_not_looked_for(cloud: Cloud) -> None:
+def test_the_images_of_aws_are_not_checked(cloud: Cloud) -> None:
     cloud.start()
     assert {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")} == {
         "sashiko-dev/job",
@@ -203,7 +203,7 @@ def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, mes
     assert cloud.aws.requests("StartPipelineExecution") == []
 
 
-def test_all_that_is_missing_is_told_at_once(cloud: Cloud) -> None:
+def test_all_that_is_missing_is_reported_at_once(cloud: Cloud) -> None:
     for fault in (_no_weights_file, _no_code, _no_image, _other_definition, _no_load):
         fault(cloud)
     # What was deployed names one image twice by now, and that one is there.
@@ -215,13 +215,13 @@ def test_all_that_is_missing_is_told_at_once(cloud: Cloud) -> None:
     assert str(error.value).count("\n  - ") == 5
 
 
-def test_a_pipeline_that_is_not_deployed_is_told_before_all_else(cloud: Cloud) -> None:
+def test_a_pipeline_that_is_not_deployed_is_reported_before_all_else(cloud: Cloud) -> None:
     cloud.aws.answers["DescribePipeline"] = Refusal("ResourceNotFound")
     with pytest.raises(InputError, match="no pipeline sashiko-dev-complaints in dev: make deploy"):
         cloud.start()
 
 
-def test_who_may_not_look_is_told_which_role_may(cloud: Cloud) -> None:
+def test_a_denied_listing_names_the_role_that_may(cloud: Cloud) -> None:
     cloud.aws.answers["ListObjectsV2"] = Refusal("AccessDenied")
     with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
         cloud.start()
@@ -242,7 +242,9 @@ def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
         (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
     ],
 )
-def test_where_two_definitions_differ_is_told(path: Any, value: Any, message: str) -> None:
+def test_the_place_where_two_definitions_differ_is_named(
+    path: Any, value: Any, message: str
+) -> None:
     other = copy.deepcopy(deployed())
     place: Any = other
     for key in path[:-1]:
@@ -251,7 +253,7 @@ def test_where_two_definitions_differ_is_told(path: Any, value: Any, message: st
     assert difference(compiled(), other) == message
 
 
-def test_a_step_more_or_less_is_told() -> None:
+def test_a_step_more_or_less_is_a_difference() -> None:
     other = deployed()
     other["Steps"].pop()
     assert difference(compiled(), other) == ".Steps: 3 items here, 2 there"

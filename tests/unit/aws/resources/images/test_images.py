@@ -213,7 +213,7 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
         assert f'"{variable}"' in written
 
 
-def test_compile_is_told_of_the_image_that_will_serve():
+def test_compile_has_the_lock_of_the_image_that_will_serve():
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in golden["Steps"]}
     compile_ = steps["Compile"]
