@@ -67,7 +67,7 @@ def test_a_sum_names_the_part_whose_price_is_unknown() -> None:
     assert "at most a month: 5 windows, 10.00" in lines
 
 
-def test_where_all_is_known_nothing_is_said_of_it() -> None:
+def test_where_all_is_known_nothing_is_shown_as_unknown() -> None:
     lines = printed(KEY, run=(PREPARE,))
     assert "all of it 0.20 2.00" in lines
     assert not any("unknown" in line for line in lines)

@@ -135,7 +135,7 @@ def test_the_list_says_where_more_versions_are(registry: MlflowRegistry) -> None
     assert CLAIMS not in sashiko("model", "list", "--recipe", "loans").stderr
 
 
-def test_what_is_served_is_said_and_what_else_could_be(
+def test_what_is_served_is_named_and_what_else_could_be(
     registry: MlflowRegistry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decision("approve", 3, "--recipe", "loans")

@@ -17,8 +17,8 @@ from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, SageMakerClarify
 for config in json.load(sys.stdin):
     ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
 for stage in ("pre_training", "post_training"):
-    said = getattr(SageMakerClarifyProcessor, f"run_{stage}_bias").__doc__
-    print(stage, *re.findall(r'"`([A-Z]+) <https', said.replace('\\n', ' ')))
+    text = getattr(SageMakerClarifyProcessor, f"run_{stage}_bias").__doc__
+    print(stage, *re.findall(r'"`([A-Z]+) <https', text.replace('\\n', ' ')))
 """
 
 

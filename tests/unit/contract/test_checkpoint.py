@@ -81,7 +81,7 @@ def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path
     assert "x9" not in text
 
 
-def test_a_share_of_nulls_is_told_in_percent_and_blocks_above_its_limit(tmp_path: Path) -> None:
+def test_a_share_of_nulls_is_reported_in_percent_and_blocks_above_its_limit(tmp_path: Path) -> None:
     edited = document()
     limit = {"metric": "nullValues", "mustBeLessThan": 25, "unit": "percent"}
     column_of(edited, "price")["quality"] = [limit]
@@ -100,7 +100,7 @@ def test_rows_too_old_or_from_the_future_are_not_fresh(day: int, tmp_path: Path)
     assert f"2025-03-{day:02}" in check.reason
 
 
-def test_a_wrong_type_and_a_foreign_column_are_told(tmp_path: Path) -> None:
+def test_a_wrong_type_and_a_foreign_column_fail(tmp_path: Path) -> None:
     contract = contract_of(document(), tmp_path)
     table = rows(contract)
     table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))

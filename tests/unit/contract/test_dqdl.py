@@ -127,7 +127,7 @@ def test_a_bound_of_a_date_is_a_date(tmp_path: Path) -> None:
     )
 
 
-def test_the_newest_row_is_looked_for_in_sql(tmp_path: Path) -> None:
+def test_the_newest_row_is_selected_in_sql(tmp_path: Path) -> None:
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
     rules = [text for text in _rules(document(), tmp_path) if newest in text]
     assert len(rules) == 1
@@ -177,7 +177,7 @@ def test_an_expectation_that_nobody_placed_is_an_error(
         render(contract)
 
 
-def test_a_group_that_only_python_names_is_told(tmp_path: Path) -> None:
+def test_a_group_that_only_python_names_is_refused(tmp_path: Path) -> None:
     edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
     with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
         dqdl_ruleset(contract_of(edited, tmp_path))

@@ -44,7 +44,7 @@ def test_a_comment_is_one_line_and_no_longer_than_glue_takes(tmp_path: Path) -> 
     assert comments["title"].endswith(" ...")
 
 
-def test_two_contracts_of_one_table_are_told_with_both_files(tmp_path: Path) -> None:
+def test_two_contracts_of_one_table_are_refused_with_both_files(tmp_path: Path) -> None:
     contract = contract_of(document(), tmp_path)
     with pytest.raises(InputError, match=r"a\.yaml, b\.yaml: table `loans`: 2 contracts"):
         check_lake({"a.yaml": contract, "b.yaml": contract}, row_filters_hold=True)
@@ -59,7 +59,7 @@ def test_a_table_may_not_be_called_as_the_place_of_rejected_rows(tmp_path: Path)
 
 
 @pytest.mark.parametrize("domain", ["Lending", "lending desk", "-x"])
-def test_a_domain_that_no_lf_tag_can_hold_is_told(domain: str, tmp_path: Path) -> None:
+def test_a_domain_that_no_lf_tag_can_hold_is_refused(domain: str, tmp_path: Path) -> None:
     contract = contract_of(document() | {"domain": domain}, tmp_path)
     with pytest.raises(InputError, match=r"a\.yaml: .*key `domain`: .*lower-case"):
         check_lake({"a.yaml": contract}, row_filters_hold=True)

@@ -110,7 +110,7 @@ def _column(kind: pa.DataType, *values: Any) -> TableStream:
     return stream_of(pa.table({"x": pa.array(values, kind)}), batch_rows=2)
 
 
-def test_values_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_with_one_hash_are_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "_HASH", "length")
     stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
     counts = duplicates.find_duplicates(stream, ["x"], examples=20)
@@ -118,7 +118,7 @@ def test_values_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
-def test_what_repeats_far_apart_is_found_and_the_first_are_shown() -> None:
+def test_what_repeats_far_apart_is_counted_and_the_first_are_shown() -> None:
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
     counts = duplicates.find_duplicates(stream, ["x"], examples=3)
     assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)

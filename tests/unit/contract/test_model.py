@@ -80,7 +80,7 @@ def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path: Path
     assert training.isdisjoint(facet.column for facet in contract.facets)
 
 
-def test_an_unquoted_yes_or_no_of_yaml_is_told_and_not_turned_into_a_truth_value(
+def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_value(
     tmp_path: Path,
 ) -> None:
     path = save(document(), tmp_path)
@@ -246,7 +246,7 @@ def _twice(edited: dict[str, Any]) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_contract_is_told_with_file_and_column(
+def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(
     change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
 ) -> None:
     lines = _problems(change, tmp_path)
@@ -270,7 +270,7 @@ def test_a_group_variable_must_be_a_column_of_few_values(name: str, message: str
         contract_of(edited, tmp_path)
 
 
-def test_all_problems_of_the_columns_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_the_columns_are_reported_at_once(tmp_path: Path) -> None:
     def change(edited: dict[str, Any]) -> None:
         del column_of(edited, "title")["classification"]
         del column_of(edited, "price")["description"]

@@ -57,7 +57,7 @@ def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(
         ([_filter(persona="broker")], r"its snapshot needs lent_at, pages, price, title as well"),
     ],
 )
-def test_what_is_wrong_with_a_row_filter_is_told_with_reader_and_column(
+def test_what_is_wrong_with_a_row_filter_is_reported_with_reader_and_column(
     filters: list[dict[str, Any]], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message) as error:

@@ -96,7 +96,7 @@ def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
     assert name not in _names(edited, tmp_path, "training")
 
 
-def test_a_bound_that_is_no_date_is_told(tmp_path: Path) -> None:
+def test_a_bound_that_is_no_date_is_refused(tmp_path: Path) -> None:
     edited = document()
     column_of(edited, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
     with pytest.raises(InputError, match="column `lent_at`: key `minimum`: 'last week' is not"):

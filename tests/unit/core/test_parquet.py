@@ -76,7 +76,7 @@ def test_a_source_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_p
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> None:
     def full() -> Iterator[pa.RecordBatch]:
         yield TABLE.to_batches()[0]
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_whole_parquet_file_is_told(tmp_path: Path) -> None:
+def test_what_is_no_whole_parquet_file_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "whole.parquet", TABLE)
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
     with pytest.raises(InputError, match=r"cut\.parquet is not a whole Parquet file"):

@@ -30,7 +30,7 @@ def installed(tmp_path: Path) -> None:
     (metadata / "entry_points.txt").write_text("[sashiko.metrics]\ncost = acme.metrics:Cost\n")
 
 
-def test_a_class_is_made_and_an_entry_point_is_found_by_its_name(installed: None) -> None:
+def test_a_class_is_made_and_an_entry_point_is_loaded_by_its_name(installed: None) -> None:
     assert load("metrics", "acme.metrics:Top", key="k").higher_is_better
     assert not load("metrics", "cost", key="k").higher_is_better
     assert names("metrics") == ["cost"]
@@ -82,7 +82,7 @@ def _recipe(*overrides: str):
     return recipe
 
 
-def test_a_recipe_names_the_projects_own_and_a_wrong_name_is_found_before_a_run() -> None:
+def test_a_recipe_names_the_projects_own_and_a_wrong_name_is_refused_before_a_run() -> None:
     generator = "data.sources=[{kind: generator, generator: %s, rows: 9}]"
     gates = "quality.gates=[{metric: %s, maximum: 1, reason: why}]"
     share = "model.sources=[{kind: own, source: %s, member: encoders, options: {root: /mnt}}]"

@@ -12,7 +12,7 @@ QUERY = "11111111-2222-3333-4444-555555555555"
 
 @contextmanager
 def stubbed(service: str) -> Iterator[tuple[Any, Stubber]]:
-    """A client and its stub; at the end every answer must have been asked for."""
+    """A client and its stub; at the end every answer must have been used."""
     client = boto3.client(
         service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
     )

@@ -77,7 +77,7 @@ def test_facets_that_are_not_granted_are_missing(
         (glue_table({}), r"lake.loans shows this role no column `loan_id`"),
     ],
 )
-def test_a_table_that_does_not_fit_is_told_before_a_query_is_paid_for(
+def test_a_table_that_does_not_fit_is_refused_before_a_query_is_paid_for(
     answer: dict[str, Any], message: str, glue: tuple[Any, Stubber], contract: Contract
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -100,7 +100,7 @@ def test_a_table_that_does_not_fit_is_told_before_a_query_is_paid_for(
         ),
     ],
 )
-def test_a_table_that_cannot_be_seen_is_told_with_what_helps(
+def test_a_table_that_the_catalog_does_not_show_is_refused_with_the_fix(
     code: str, message: str, fix: str, glue: tuple[Any, Stubber], contract: Contract
 ) -> None:
     client, stub = glue

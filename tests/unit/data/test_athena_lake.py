@@ -160,7 +160,7 @@ def test_a_workgroup_without_a_place_for_results_is_refused(
         _read(contract)
 
 
-def test_a_workgroup_that_does_not_exist_is_told(account: _Account, contract: Contract) -> None:
+def test_a_workgroup_that_does_not_exist_is_refused(account: _Account, contract: Contract) -> None:
     account.glue.add_response("get_table", glue_table(_TYPES))
     account.athena.add_client_error(
         "get_work_group", "InvalidRequestException", "WorkGroup group-facets is not found."
@@ -171,7 +171,7 @@ def test_a_workgroup_that_does_not_exist_is_told(account: _Account, contract: Co
         _read(contract)
 
 
-def test_objects_that_may_not_be_read_are_told_and_removed(
+def test_objects_that_may_not_be_read_are_reported_and_removed(
     account: _Account, contract: Contract
 ) -> None:
     account.ready()
@@ -195,7 +195,7 @@ def test_a_version_that_is_none_never_reaches_a_statement(
         pass
 
 
-def test_the_region_must_be_told(
+def test_a_missing_region_is_refused(
     contract: Contract, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("AWS_REGION", raising=False)

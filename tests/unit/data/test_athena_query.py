@@ -127,7 +127,9 @@ def test_a_query_that_somebody_cancels_is_an_error(athena: tuple[Any, Stubber]) 
         _unload(client)
 
 
-def test_a_role_that_may_start_no_query_is_told_so(athena: tuple[Any, Stubber]) -> None:
+def test_a_role_that_may_start_no_query_is_refused_with_the_fix(
+    athena: tuple[Any, Stubber],
+) -> None:
     client, stub = athena
     stub.add_client_error(
         "start_query_execution",

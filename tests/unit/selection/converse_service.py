@@ -76,7 +76,7 @@ Reply = Callable[[str, int], dict[str, Any] | str]
 
 @dataclass
 class Service:
-    """What the server answers, and what it was asked."""
+    """What the server answers, and the requests that it got."""
 
     reply: Reply
     bodies: list[dict[str, Any]] = field(default_factory=list)

@@ -126,7 +126,7 @@ def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
 
 
 def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
-    """A selection of each kind of candidate over complaints, and one that may not be asked.
+    """A selection of each kind of candidate over complaints, and one that may not be used.
 
     Args:
         recipe: of a causal LM that is registered; its test split judges all candidates.

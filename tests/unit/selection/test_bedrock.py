@@ -235,7 +235,7 @@ def test_record_without_a_candidate_of_bedrock_is_refused(tmp_path: Path) -> Non
         pass
 
 
-def test_a_service_that_refuses_the_caller_is_told_in_one_error(
+def test_a_service_that_refuses_the_caller_is_reported_in_one_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with (

@@ -117,8 +117,8 @@ def test_without_a_price_of_the_instance_the_cost_is_unknown() -> None:
 
 
 def test_requests_are_timed_one_at_a_time_after_a_warm_up() -> None:
-    seen: list[str] = []
-    timed = time_requests(seen.append, ["a", "b"])
-    assert len(seen) == timed.requests + 10
+    texts: list[str] = []
+    timed = time_requests(texts.append, ["a", "b"])
+    assert len(texts) == timed.requests + 10
     assert 0 < timed.p50 <= timed.p99
     assert "cores" in timed.how

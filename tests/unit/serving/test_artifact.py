@@ -36,13 +36,13 @@ def output_fn(predictions, accept):
 
 def test_inputs_beyond_one_request_come_back_in_order(tmp_path) -> None:
     texts = [("bad", "good", "awful fine")[n % 3] for n in range(1003)]
-    seen = []
+    progress = []
     with open_artifact(build_artifact(tmp_path), threshold=0.5) as artifact:
-        answers = artifact.predict(texts, on_progress=seen.append)
+        answers = artifact.predict(texts, on_progress=progress.append)
     assert [answer.score for answer in answers] == pytest.approx(
         [expected_score(text) for text in texts], abs=1e-6
     )
-    assert seen == [1000, 1003]
+    assert progress == [1000, 1003]
 
 
 def test_the_threshold_is_the_callers(tmp_path, monkeypatch) -> None:

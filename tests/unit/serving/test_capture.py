@@ -111,7 +111,7 @@ def test_each_hour_has_a_file_of_its_own(tmp_path) -> None:
     ("bound", "says"),
     [({"most_bytes": 1200}, "may have 1,200 bytes"), ({"most_files": 2}, "may have 2 files")],
 )
-def test_a_bound_ends_the_capture_and_is_said_once(tmp_path, capsys, bound, says) -> None:
+def test_a_bound_ends_the_capture_and_is_reported_once(tmp_path, capsys, bound, says) -> None:
     hours = itertools.count()
     clock = lambda: NOON + dt.timedelta(hours=next(hours))  # noqa: E731
     with closing(Capture(settings(tmp_path, **bound), clock=clock)) as capture:

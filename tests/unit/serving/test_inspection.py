@@ -122,7 +122,7 @@ def zip_of(*names: str) -> bytes:
         # What `pickletools` does not take apart, and a pickle's reader does.
         b"\x80\x02I0x10\n0cos\nsystem\n",
         b"\x80\x02c\xc3\xa9\nsystem\n",
-        b"\x80\x02(ios\nsystem",  # found by the fuzzer: the last line needs no end
+        b"\x80\x02(ios\nsystem",  # from the fuzzer: the last line needs no end
         # More operations than anything has by chance.
         b"\x80\x02" + b"N0" * 60_000,
         # Zips that Python's own reader does not read, or not in little memory, and others may.

@@ -99,8 +99,8 @@ def test_invocations_repeats_the_ids_of_the_inputs(server) -> None:
 def test_a_bad_request_gets_its_status_and_a_reason(
     server, body, content_type, status, says
 ) -> None:
-    found, answer = call(f"{server[0]}/invocations", body, content_type)
-    assert found == status
+    actual, answer = call(f"{server[0]}/invocations", body, content_type)
+    assert actual == status
     assert says in json.loads(answer)["error"]
 
 

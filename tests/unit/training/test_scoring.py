@@ -37,13 +37,13 @@ def _examples(count: int) -> Examples:
 
 def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     examples = _examples(150)
-    seen: list[int] = []
+    batches: list[int] = []
     loss, auc = score(
         _COMPUTE,
         examples,
         pad=0,
         autocast=nullcontext,
-        after_batch=lambda: seen.append(1),
+        after_batch=lambda: batches.append(1),
         processes=Processes(),
     )
     odds = examples.tokens[examples.offsets[:-1]].astype(float)
@@ -51,7 +51,7 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     assert loss == pytest.approx(np.log1p(np.exp(-signed)).mean(), rel=1e-5)
     higher = odds[examples.labels == 1][:, None] - odds[examples.labels == 0]
     assert auc == pytest.approx((higher > 0).mean() + (higher == 0).mean() / 2)
-    assert len(seen) == 3
+    assert len(batches) == 3
 
 
 def test_what_is_raised_between_batches_ends_the_scoring() -> None:

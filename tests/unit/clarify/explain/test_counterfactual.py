@@ -82,13 +82,13 @@ def test_decisions_change_at_the_threshold_alone() -> None:
     assert 0.05 < record.flips.high < 0.1  # of fifty rows without a change one may still come
 
 
-def test_no_more_rows_are_scored_than_asked_for() -> None:
+def test_no_more_rows_are_scored_than_the_limit() -> None:
     record, rows = check("it pays", "she pays", "he pays", "she", most=2, worst=5)
     assert (record.with_words, record.rows) == (3, 2)
     assert [row.key for row in rows] == ["L1", "L2"]
 
 
-def test_a_text_without_words_is_not_judged_and_said_to_be_so() -> None:
+def test_texts_without_words_are_not_judged_and_a_note_says_so() -> None:
     record, rows = check("it pays", "they pay")
     assert (record.rows, record.largest, rows) == (0, None, ())
     assert (record.size.value, record.flips.value, record.lead.value) == (None, None, None)

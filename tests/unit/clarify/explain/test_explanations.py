@@ -155,7 +155,7 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
 
 
-def test_coarse_attributions_are_told(attributions, rows, predicted, model) -> None:
+def test_coarse_attributions_give_a_warning(attributions, rows, predicted, model) -> None:
     coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
               for item in attributions]  # fmt: skip
     test = deletion_test(

@@ -1,4 +1,4 @@
-"""Shapley values, against models of which they are known, and what is said where methods differ."""
+"""Shapley values, against models of which they are known, and the notes where methods differ."""
 
 from itertools import combinations
 from math import factorial
@@ -190,7 +190,7 @@ def test_noise_contradicts_nobody(rows) -> None:
     assert "they are noise themselves" in message
 
 
-def test_values_that_do_not_add_up_are_told(rows) -> None:
+def test_values_that_do_not_add_up_have_a_delta(rows) -> None:
     attributions = [attributed(row, truth_of(row)) for row in rows]
     off = [
         RowAttribution(tokens=item.tokens, score=item.score + 1, baseline=0.0)

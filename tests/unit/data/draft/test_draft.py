@@ -155,7 +155,7 @@ def test_without_a_facet_bias_is_not_judged_and_a_candidate_is_named(draft) -> N
     assert "age_band may tell groups" in Path("recipes/visits.yaml").read_text()
 
 
-def test_blanks_and_stand_ins_for_missing_are_seen(draft) -> None:
+def test_blanks_and_stand_ins_for_missing_are_recognized(draft) -> None:
     kinds = [(" first", "?", "second ")[n % 3] for n in range(ROWS)]
     contract, _ = draft(columns(Kind=kinds))
     assert contract.ingest.trim

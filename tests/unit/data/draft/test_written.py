@@ -1,4 +1,4 @@
-"""How a file is written: seen, said in the contract, and read so by the contract."""
+"""How a file is written: detected, stated in the contract, and read so by the contract."""
 
 import datetime as dt
 from pathlib import Path

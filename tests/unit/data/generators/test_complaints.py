@@ -70,7 +70,7 @@ def test_the_default_rows_fill_the_contracts_splits():
     assert (train, 9000 - train - test, test) == pytest.approx((4000, 1500, 3500), abs=20)
 
 
-def test_a_quarter_of_the_phrases_is_new_and_none_is_seen_before_the_cut_off():
+def test_a_quarter_of_the_phrases_is_new_and_none_occurs_before_the_cut_off():
     frame = _with_severity()
     late = frame.received_at >= pd.Timestamp(NEW_PHRASES_FROM)
     assert not frame.is_new[~late].any()

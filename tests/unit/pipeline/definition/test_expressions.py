@@ -68,7 +68,7 @@ def test_wrong_expressions_name_their_path(value: object, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_references_are_found_at_any_depth() -> None:
+def test_references_are_listed_at_any_depth() -> None:
     value = {
         "a": [{"Std:Join": {"On": "", "Values": [NAME, get("Steps.Other.Name")]}}],
         "b": get("Parameters.Text"),

@@ -26,7 +26,7 @@ PARAMETERS = {
 
 
 class EveryImage:
-    """Knows each image, so that a bent one is not all that is found."""
+    """Knows each image, so that a bent one is not the only fault."""
 
     def __contains__(self, image: object) -> bool:
         return True

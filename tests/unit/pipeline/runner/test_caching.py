@@ -175,7 +175,7 @@ def entries(tiny: Any) -> list[Path]:
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a digit", "not ours"])
-def test_a_damaged_entry_is_said_and_made_again(tiny: Any, status_of: Any, damage: str) -> None:
+def test_a_damaged_entry_is_reported_and_made_again(tiny: Any, status_of: Any, damage: str) -> None:
     tiny.run(tiny.job("A", "(OUT / 'out/x').write_text('1')"))
     [entry] = entries(tiny)
     text = entry.read_text()
@@ -206,7 +206,9 @@ def flip(file: Path) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_bit_that_flips_unseen_is_found_before_a_step_reads_it(tiny: Any, status_of: Any) -> None:
+def test_a_bit_that_flips_unnoticed_is_detected_before_a_step_reads_it(
+    tiny: Any, status_of: Any
+) -> None:
     tiny.put("s3://b/raw/x", "1")
     first = tiny.run(*pair(tiny))
     file = tiny.output(first, "A") / "x"

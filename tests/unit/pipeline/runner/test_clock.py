@@ -10,7 +10,7 @@ from sashiko.pipeline.runner.record import RunRecord, StepRecord, new_run_id, wr
 
 
 class Clock(datetime):
-    """Reads a day less every time that it is asked."""
+    """Reads a day less at each call."""
 
     calls = 0
 

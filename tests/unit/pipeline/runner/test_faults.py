@@ -320,7 +320,7 @@ def test_where_checkpoints_lie_is_no_reason_to_train_again(tiny: Any, tmp_path: 
     assert [step.status for step in record.steps] == ["cached"]
 
 
-def test_a_finished_training_starts_anew_when_told(tiny: Any, tmp_path: Path) -> None:
+def test_from_step_starts_a_finished_training_anew(tiny: Any, tmp_path: Path) -> None:
     step = train(tiny, tmp_path / "marker")
     tiny.run(step)
     tiny.run(step)

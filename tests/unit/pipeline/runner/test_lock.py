@@ -1,4 +1,4 @@
-"""`sashiko runs stop` on this machine: the run that holds the lock is asked to stop."""
+"""`sashiko runs stop` on this machine: it interrupts the run that holds the lock."""
 
 import fcntl
 import shutil
@@ -42,7 +42,7 @@ def worker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-def test_the_run_at_work_is_asked_to_stop(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
+def test_the_run_at_work_is_interrupted(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
     assert interrupt_holder(tmp_path, "20261125") == "20261125-101500-ab12"
     assert worker.wait(timeout=300) == -signal.SIGINT
 
@@ -53,7 +53,7 @@ def test_another_run_is_left_alone(tmp_path: Path, worker: subprocess.Popen[str]
     assert worker.poll() is None
 
 
-def test_a_run_that_has_ended_is_not_looked_for_by_its_old_number(
+def test_a_run_that_has_ended_is_not_interrupted_by_its_old_number(
     tmp_path: Path, worker: subprocess.Popen[str]
 ) -> None:
     worker.kill()

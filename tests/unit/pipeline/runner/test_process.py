@@ -27,7 +27,7 @@ def run(processes: Processes, folder: Path, *argv: str) -> tuple[int, list[str]]
     return process_exit.status, lines
 
 
-def test_the_last_line_is_told_while_it_runs(tmp_path: Path) -> None:
+def test_the_last_line_is_reported_while_it_runs(tmp_path: Path) -> None:
     status, lines = run(Processes(1), tmp_path, "sh", "-c", "echo one; sleep 0.3; exit 4")
     assert (status, lines[:1]) == (4, ["one"])
 

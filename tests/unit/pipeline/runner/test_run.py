@@ -52,7 +52,7 @@ def test_the_closed_gate_blocks_with_its_message(tiny: Any, status_of: Any) -> N
     assert record.reason == "step Gate: DI 0.5"
 
 
-def test_the_open_gate_lets_through_and_is_asked_each_time(tiny: Any, status_of: Any) -> None:
+def test_the_open_gate_lets_through_and_is_called_each_time(tiny: Any, status_of: Any) -> None:
     judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
     steps = [judge, tiny.gate("Gate", "Judge"), tiny.job("Go", after=["Gate"])]
 
@@ -172,14 +172,14 @@ def test_training_has_sagemakers_folders_and_leaves_archives(tiny: Any) -> None:
     tiny.put("s3://b/rows/x.csv", "1,2")
     code = """
 config = ML / "input/config"
-seen = {name: json.loads((config / f"{name}.json").read_text())
+environment = {name: json.loads((config / f"{name}.json").read_text())
         for name in ("hyperparameters", "inputdataconfig", "resourceconfig")}
-seen["rows"] = (ML / "input/data/train/x.csv").read_text()
-seen["name"], seen["argv"] = os.environ["TRAINING_JOB_NAME"], sys.argv[1:]
+environment["rows"] = (ML / "input/data/train/x.csv").read_text()
+environment["name"], environment["argv"] = os.environ["TRAINING_JOB_NAME"], sys.argv[1:]
 (ML / "model/sub").mkdir()
 (ML / "model/sub/weights").write_text("w")
 (ML / "model/config.json").write_text("{}")
-(ML / "output/data/seen.json").write_text(json.dumps(seen))
+(ML / "output/data/environment.json").write_text(json.dumps(environment))
 """
     step = tiny.training(
         "Train", code, channels={"train": "s3://b/rows"}, hyperparameters={"a": "1"}
@@ -194,7 +194,7 @@ seen["name"], seen["argv"] = os.environ["TRAINING_JOB_NAME"], sys.argv[1:]
         assert archive.getnames() == ["config.json", "sub/weights"]
         assert {member.mtime for member in archive.getmembers()} == {0}
     with tarfile.open(tiny.output(record, "Train", "output")) as archive:
-        environment = json.loads(archive.extractfile("seen.json").read())
+        environment = json.loads(archive.extractfile("environment.json").read())
     assert environment["hyperparameters"] == {"a": "1"}
     assert environment["inputdataconfig"]["train"]["TrainingInputMode"] == "File"
     assert environment["resourceconfig"]["hosts"] == ["algo-1"]

@@ -170,7 +170,7 @@ def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Accoun
     Args:
         account: an empty one.
         key: alias of the signing key.
-        where: what S3 is told of the bucket's region.
+        where: S3's configuration of the bucket's region.
     """
     clients = account.clients
     clients.s3.create_bucket(Bucket=account.bucket, **where)

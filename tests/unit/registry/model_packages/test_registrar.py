@@ -130,7 +130,7 @@ def test_what_an_earlier_key_signed_is_registered_again_by_the_new_one(
     second, new = register(account, model)
     assert (second.version, new) == (2, True)
     assert second.tags["signed_by"] != first.tags["signed_by"]
-    # SageMaker answers a token that it has seen with the version that it made then.
+    # SageMaker answers a token that it knows with the version that it made then.
     tokens = [package["ClientToken"] for package in account.created()]
     assert len(set(tokens)) == 2
 
@@ -260,7 +260,7 @@ def test_a_file_that_was_changed_after_the_manifest_is_refused(
     assert account.registry.versions(GROUP) == []
 
 
-def test_s3_is_told_the_digest_of_each_file(account: Account, model: Path) -> None:
+def test_s3_receives_the_digest_of_each_file(account: Account, model: Path) -> None:
     sent: dict[str, Any] = {}
 
     def remember(params: dict[str, Any], **_: Any) -> None:

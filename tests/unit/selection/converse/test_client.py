@@ -45,7 +45,7 @@ def requests(count: int, **changes: Any) -> list[Request]:
 def record(
     service: Service,
     path: Path,
-    wanted: Sequence[Request],
+    batch: Sequence[Request],
     *,
     budget: Budget = AMPLE,
     concurrency: int = 4,
@@ -61,16 +61,16 @@ def record(
             ledger.spend(tokens, price)
         Recorder(
             client(service, read_timeout=read_timeout), recording, ledger, endpoint, sleep=sleep
-        ).record(wanted)
+        ).record(batch)
     return ledger
 
 
 def first_then(*replies: Any) -> Callable[[str, int], Any]:
     """Each text's first replies, then an answer."""
-    seen: dict[str, Any] = {}
+    replies_of: dict[str, Any] = {}
 
     def reply(text: str, _: int) -> Any:
-        left = seen.setdefault(text, itertools.chain(replies, itertools.repeat(answered())))
+        left = replies_of.setdefault(text, itertools.chain(replies, itertools.repeat(answered())))
         return next(left)
 
     return reply
@@ -88,19 +88,19 @@ def test_every_form_of_a_request_is_one_that_the_service_knows(tmp_path: Path, o
 
 
 def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
-    wanted = requests(10)
+    batch = requests(10)
     with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
-        record(service, tmp_path / "r.jsonl", wanted)
-    lines = replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+        record(service, tmp_path / "r.jsonl", batch)
+    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
     read = [read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines]
     assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
 
 
 def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> None:
-    wanted = requests(1)
+    batch = requests(1)
     with pytest.raises(InputError) as caught:
-        replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
-    assert wanted[0].key in str(caught.value)
+        replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    assert batch[0].key in str(caught.value)
     assert f"`{COMMAND} --record`" in str(caught.value)
 
 
@@ -117,7 +117,7 @@ def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path) -> None:
     assert 1 < service.most_under_way <= 3
 
 
-def test_equal_texts_are_asked_once(tmp_path: Path) -> None:
+def test_equal_texts_are_sent_once(tmp_path: Path) -> None:
     with serving(lambda *_: answered()) as service:
         record(service, tmp_path / "r.jsonl", requests(5) + requests(5))
     assert len(service.bodies) == 5
@@ -140,11 +140,11 @@ def test_equal_texts_are_asked_once(tmp_path: Path) -> None:
 def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
     tmp_path: Path, fault: str, billed: bool
 ) -> None:
-    wanted = requests(1)
+    batch = requests(1)
     with serving(first_then(fault)) as service:
-        ledger = record(service, tmp_path / "r.jsonl", wanted, read_timeout=0.5)
+        ledger = record(service, tmp_path / "r.jsonl", batch, read_timeout=0.5)
     assert len(service.bodies) == 2
-    lost = wanted[0].most_input_tokens + wanted[0].most_output_tokens
+    lost = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == EACH + (lost if billed else 0)
 
 
@@ -189,37 +189,37 @@ def test_every_error_of_the_service_is_tried() -> None:
 
 def test_every_stop_reason_is_recorded(tmp_path: Path) -> None:
     reasons = stop_reasons()
-    wanted = requests(len(reasons))
+    batch = requests(len(reasons))
     with serving(lambda text, _: answered(stop_reason=reasons[int(text.split()[1])])) as service:
-        record(service, tmp_path / "r.jsonl", wanted)
-    lines = replay(wanted, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+        record(service, tmp_path / "r.jsonl", batch)
+    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
     assert [line.response.stop_reason for line in lines] == list(reasons)
 
 
 def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_path: Path) -> None:
-    wanted, path = requests(20), tmp_path / "r.jsonl"
-    most = wanted[0].most_input_tokens + wanted[0].most_output_tokens
+    batch, path = requests(20), tmp_path / "r.jsonl"
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
     budget = Budget(tokens=most + 4 * EACH)
     with serving(lambda *_: answered()) as service:
         with pytest.raises(InputError, match=r"`bedrock.budget`.*goes on"):
-            record(service, path, wanted, budget=budget)
+            record(service, path, batch, budget=budget)
         sent = len(service.bodies)
         assert sent * EACH <= budget.tokens < (sent + 20) * most
         assert sent >= 1
-        ledger = record(service, path, wanted)
+        ledger = record(service, path, batch)
         assert len(service.bodies) == 20
     assert ledger.tokens == 20 * EACH
 
 
 def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
-    wanted = requests(20)
+    batch = requests(20)
     usd = (INPUT_TOKENS * 1.0 + OUTPUT_TOKENS * 4.0) / 1e6
     budget = Budget(tokens=10_000_000, usd=0.002)
     with (
         serving(lambda *_: answered()) as service,
         pytest.raises(InputError, match=r"of \$0\.002 are spent"),
     ):
-        record(service, tmp_path / "r.jsonl", wanted, budget=budget, price=PRICE, concurrency=1)
+        record(service, tmp_path / "r.jsonl", batch, budget=budget, price=PRICE, concurrency=1)
     assert 1 <= len(service.bodies) < 20
     assert len(service.bodies) * usd <= 0.002
 
@@ -232,16 +232,16 @@ def test_a_budget_of_dollars_without_a_price_is_refused() -> None:
 
 def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
     """The last line is cut, and one request was under way: it alone is sent again."""
-    wanted, path = requests(4), tmp_path / "r.jsonl"
+    batch, path = requests(4), tmp_path / "r.jsonl"
     with serving(lambda *_: answered()) as service:
-        record(service, path, wanted[:3], concurrency=1)
+        record(service, path, batch[:3], concurrency=1)
         content = path.read_bytes()
         path.write_bytes(content[:-20])
-        ledger = record(service, path, wanted)
+        ledger = record(service, path, batch)
         assert len(service.bodies) == 3 + 2
-    lost = wanted[2].most_input_tokens + wanted[2].most_output_tokens
+    lost = batch[2].most_input_tokens + batch[2].most_output_tokens
     assert ledger.tokens == 4 * EACH + lost
-    replay(wanted, Recording(path), command=COMMAND)
+    replay(batch, Recording(path), command=COMMAND)
     assert sum(tokens.total for _, tokens in Recording(path).spent()) == ledger.tokens
 
 

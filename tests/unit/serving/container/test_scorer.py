@@ -17,13 +17,13 @@ BUCKETS = tuple(
 
 @given(st.lists(st.integers(min_value=2, max_value=8), max_size=40))
 def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths) -> None:
-    seen = []
+    rows = []
     for bucket, positions in scorer.plan(lengths, BUCKETS):
         assert len(positions) <= bucket.batch
         shortest = [4 if lengths[position] <= 4 else 8 for position in positions]
         assert shortest == [bucket.length] * len(positions)
-        seen += positions
-    assert sorted(seen) == list(range(len(lengths)))
+        rows += positions
+    assert sorted(rows) == list(range(len(lengths)))
 
 
 def test_a_rest_is_not_padded_where_a_smaller_batch_exists() -> None:
@@ -50,8 +50,8 @@ def opened(folder):
 
 def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:
     texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
-    found = opened(folder).scores(texts)
-    assert found == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
+    scores = opened(folder).scores(texts)
+    assert scores == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
 
 
 def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(folder) -> None:
