@@ -24,7 +24,7 @@ def _hold(*bars: Bar) -> None:
     assert not [bar for bar in bars if bar.holds == "no"]
 
 
-def test_a_fall_of_accuracy_is_found_in_time_and_a_tolerated_one_raises_few_alarms() -> None:
+def test_a_fall_of_accuracy_is_detected_in_time_and_a_tolerated_one_raises_few_alarms() -> None:
     _hold(*concept_drift(_FEW.runs, seed=0))
 
 
@@ -32,11 +32,11 @@ def test_the_interval_of_the_audited_accuracy_holds_as_often_as_it_says() -> Non
     _hold(*coverage())
 
 
-def test_planted_shifts_of_inputs_texts_and_cases_are_found() -> None:
+def test_planted_shifts_of_inputs_texts_and_cases_are_detected() -> None:
     _hold(*power(_pools(), _FEW, seed=0))
 
 
-def test_a_fall_of_disparate_impact_is_found() -> None:
+def test_a_fall_of_disparate_impact_is_detected() -> None:
     _hold(disparity_power(_pools(), _FEW, seed=0))
 
 

@@ -139,11 +139,11 @@ def test_a_bad_line_is_counted_and_placed_and_its_neighbours_stay(tmp_path, kind
     rows, summary = read(tmp_path, now=DAY.end)
     assert [row["key"] for row in rows] == ["a", "b"]
     assert summary.lines == 3
-    found = {problem.kind: problem for problem in summary.problems}
+    problem_of = {problem.kind: problem for problem in summary.problems}
     for beside in {"wrong-hour", "base64"} - {kind}:  # of the line, whether or not it is answered
-        found.pop(beside, None)
-    assert {name: problem.count for name, problem in found.items()} == {kind: 1}
-    assert found[kind].first == "version=7/desk/primary/2026/03/09/12/00-00-000-a.jsonl:2"
+        problem_of.pop(beside, None)
+    assert {name: problem.count for name, problem in problem_of.items()} == {kind: 1}
+    assert problem_of[kind].first == "version=7/desk/primary/2026/03/09/12/00-00-000-a.jsonl:2"
 
 
 def test_a_line_that_is_too_long_is_counted_and_the_next_one_is_read(tmp_path, monkeypatch) -> None:
@@ -229,7 +229,7 @@ def test_a_file_below_no_version_is_read_and_counted(tmp_path) -> None:
     assert problems(summary) == {"without-version": 2}
 
 
-def test_a_column_that_was_not_asked_for_is_counted_and_not_kept(tmp_path) -> None:
+def test_an_unknown_column_is_counted_and_not_kept(tmp_path) -> None:
     row = {"product": "Card", "complaint_text": "x", "customer_gender": "f"}
     write(tmp_path, [record("a", request([row], ["1"]), answer([0.5], ["1"])), one("b")])
     rows, summary = read(tmp_path)

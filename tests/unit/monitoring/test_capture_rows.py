@@ -22,15 +22,15 @@ def test_no_request_is_cut(tmp_path, monkeypatch, sizes) -> None:
     monkeypatch.setattr(captured_rows, "_STREAM_ROWS", 4)
     events = [f"e{number}" for number, size in enumerate(sizes) for _ in range(size)]
     _write(tmp_path / "rows.parquet", events)
-    seen = []
+    event_ids = []
     for table, numbers in stream_requests(tmp_path / "rows.parquet", ["score"]):
         assert table.column_names == ["event_id", "score"]
         piece = table["event_id"].to_pylist()
         groups = [len(list(group)) for _, group in groupby(piece)]
         assert numbers.tolist() == [n for n, size in enumerate(groups) for _ in range(size)]
-        assert not set(piece) & set(seen)
-        seen += piece
-    assert seen == events
+        assert not set(piece) & set(event_ids)
+        event_ids += piece
+    assert event_ids == events
 
 
 def test_a_file_of_no_rows_has_no_pieces_but_columns(tmp_path) -> None:

@@ -41,7 +41,7 @@ def test_ranges_are_read_by_people(counts, names) -> None:
     assert cell_names(counts) == (*names, "other", "none")
 
 
-def test_a_value_that_is_called_other_or_none_is_told_from_the_rest() -> None:
+def test_a_value_that_is_called_other_or_none_is_distinguished_from_the_rest() -> None:
     values = ("none", "other")
     counts = ColumnCounts(column="c", kind="category", values=values, counts=(0,) * 4)
     assert cell_names(counts) == ("none", "other", "all other values", "no value")

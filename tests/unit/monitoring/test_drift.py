@@ -70,7 +70,7 @@ def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_m
     assert np.mean(np.array(p_values) < 0.05) < 0.08
 
 
-def test_a_moderate_change_is_found_in_500_rows() -> None:
+def test_a_moderate_change_is_detected_in_500_rows() -> None:
     for item in _draws(_shifted(0.35), rows=500, windows=50):
         assert item.p_unchanged < 0.001
         assert item.p_tolerated < 0.05

@@ -75,7 +75,7 @@ def test_a_period_without_its_labels_in_time_is_left_out_for_good(stores) -> Non
     assert late.late == 6
 
 
-def test_a_label_of_the_last_second_is_in_time_whenever_it_is_looked_at(stores) -> None:
+def test_a_label_of_the_last_second_is_in_time_whenever_it_is_joined(stores) -> None:
     drawn = week_of(stores, 0)
     stores.label(drawn, "yes", now=DEADLINE - DAY / 86_400)
     assert counts(stores.join(0, now=DEADLINE + 99 * DAY).periods[0]) == (10, 0, "complete")

@@ -9,7 +9,7 @@ from verification.benchmarks.monitoring_rows import faults, rows_part
 from verification.benchmarks.monitoring_week import WINDOW, capture_week
 
 
-def test_a_week_has_as_many_captured_rows_as_it_was_asked_for(tmp_path: Path) -> None:
+def test_a_week_has_as_many_captured_rows_as_requested(tmp_path: Path) -> None:
     folder, version = capture_week(tmp_path, rows=300)
     rows = tmp_path / "rows.parquet"
     summary = read_captures(

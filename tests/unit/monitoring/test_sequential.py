@@ -27,13 +27,13 @@ def _weeks(accuracies, *, labels: int = 100, years: int = 200) -> list[float]:
 
 
 @pytest.mark.parametrize(("labels", "weeks"), [(100, 8), (200, 5)])
-def test_a_fall_by_seven_points_is_found_in_weeks(labels: int, weeks: int) -> None:
+def test_a_fall_by_seven_points_is_detected_in_weeks(labels: int, weeks: int) -> None:
     assert median(_weeks([0.706] * 30, labels=labels)) <= weeks
 
 
-def test_a_fall_after_half_a_year_of_quiet_is_found_in_the_same_year() -> None:
-    found = [week - 26 for week in _weeks([REFERENCE] * 26 + [0.706] * 40) if week > 26]
-    assert median(found) <= 16
+def test_a_fall_after_half_a_year_of_quiet_is_detected_in_the_same_year() -> None:
+    delays = [week - 26 for week in _weeks([REFERENCE] * 26 + [0.706] * 40) if week > 26]
+    assert median(delays) <= 16
 
 
 def test_an_accuracy_at_the_tolerance_raises_an_alarm_in_a_twentieth_of_the_years_at_most() -> None:

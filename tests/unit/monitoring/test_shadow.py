@@ -1,4 +1,4 @@
-"""Two versions on the same rows: a planted difference is found, and none is not."""
+"""Two versions on the same rows: a planted difference is detected, and none where there is none."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def moved(noise, size: float, *, rows: int = 1000) -> ScoredRows:
     ("size", "outcome"),
     [(0.1, "more positive decisions"), (-0.1, "fewer positive decisions")],
 )
-def test_a_planted_difference_is_found_with_its_direction_and_size(noise, size, outcome) -> None:
+def test_a_planted_difference_is_detected_with_its_direction_and_size(noise, size, outcome) -> None:
     result = judge(moved(noise, size))
     assert result.positive_rate.outcome == outcome
     rate = result.positive_rate.estimate
@@ -69,7 +69,7 @@ def test_a_planted_difference_is_found_with_its_direction_and_size(noise, size, 
     assert values == sorted(values)
 
 
-def test_no_difference_is_found_in_few_windows_without_one() -> None:
+def test_few_windows_without_a_difference_show_one() -> None:
     generator = np.random.default_rng(3)
     outcomes = []
     for _ in range(200):

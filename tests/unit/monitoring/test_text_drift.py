@@ -28,7 +28,7 @@ def _measure(reference: Sequence[str], window: Sequence[str], **options):
                               **({"tolerance": 0.05, "permutations": 199} | options))  # fmt: skip
 
 
-def test_a_quarter_of_new_phrases_is_found() -> None:
+def test_a_quarter_of_new_phrases_is_detected() -> None:
     measured = _measure(*_texts(0.25), permutations=1999)
     assert measured.p_unchanged == 1 / 2000
     assert measured.p_tolerated < 0.05
@@ -73,7 +73,7 @@ def test_too_few_texts_are_not_judged() -> None:
     assert _measure(quiet[:50], other).reason == "the reference has 50 texts, 100 are needed"
 
 
-def test_each_text_is_scored_by_a_model_that_has_not_seen_it() -> None:
+def test_each_text_is_scored_by_a_model_that_is_fitted_without_it() -> None:
     """Fits a ridge regression without each distinct text in turn, and compares the AUC."""
     quiet, shifted = _texts(0.25)
     before, now = [*quiet[:100], *quiet[:40]], [*shifted[:100], *quiet[:10]]

@@ -15,8 +15,8 @@ from tests.unit.contract.documents import two_facets
 from tests.unit.steps.bias_folders import Job, facet_rows
 
 Cells = Mapping[tuple[str, str], tuple[int, int, int, int]]
-# (age, sex) -> rows that are: late and told so, late and not told, told wrongly, neither.
-# Of old and young, of f and m, half is told late each time; of old f a fifth.
+# (age, sex) -> rows that are late and predicted late, late alone, predicted late alone, neither.
+# Of old and young, of f and m, half is predicted late each time; of old f a fifth.
 FAIR_BY_FACET: Cells = {
     ("old", "f"): (10, 30, 10, 50),
     ("old", "m"): (45, 5, 35, 15),

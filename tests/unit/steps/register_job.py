@@ -99,7 +99,7 @@ class RegisterJob:
         return folder
 
     def pack(self, files: Mapping[str, bytes], *, lock: bool = True) -> None:
-        """Writes an artifact of these files and, unless told otherwise, its compile lock."""
+        """Writes an artifact of these files and, by default, its compile lock."""
         shutil.rmtree(self._parts, ignore_errors=True)
         for name, content in files.items():
             path = self._parts / name

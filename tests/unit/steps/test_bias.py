@@ -125,9 +125,9 @@ def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
     analysis = analyse(job, config)
     groups = analysis["pre_training_bias_metrics"]["facets"]["age"]
     assert [group["value_or_threshold"] for group in groups] == ["mid", "old", "young"]
-    found = values(analysis, "pre_training", 1)
-    assert found["CI"] == pytest.approx((4 - 2) / 6)
-    assert found["DPL"] == pytest.approx(2 / 4 - 1 / 2)
+    metrics = values(analysis, "pre_training", 1)
+    assert metrics["CI"] == pytest.approx((4 - 2) / 6)
+    assert metrics["DPL"] == pytest.approx(2 / 4 - 1 / 2)
     config["facet"] = [{"name_or_index": "age", "value_or_threshold": ["old", "young"]}]
     analysis = analyse(job, config)
     group = analysis["pre_training_bias_metrics"]["facets"]["age"][0]

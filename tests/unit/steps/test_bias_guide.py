@@ -104,8 +104,8 @@ def test_all_pre_training_metrics_of_the_guides_data(job: Job) -> None:
 def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
     """The guide's predictor answers a label and its probability; here a column has them."""
     labelled_rows = [(*row, label) for row, label in zip(ROWS, [0, 1, 1, 0], strict=True)]
-    config = GUIDE | {"methods": BOTH, "predicted_label": "told"}
-    of_csv = analyse(job, config, data_csv=csv_text(labelled_rows, (*NAMES, "told")))
+    config = GUIDE | {"methods": BOTH, "predicted_label": "predicted"}
+    of_csv = analyse(job, config, data_csv=csv_text(labelled_rows, (*NAMES, "predicted")))
     assert list(metrics(of_csv, "pre")) == PRE
     results = metrics(of_csv, "post")
     assert [name for name in results if name in POST] == POST
@@ -116,7 +116,7 @@ def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
 def test_the_group_variable_is_what_cddl_and_cddpl_condition_on(job: Job) -> None:
     config = GUIDE | {
         "methods": BOTH,
-        "predicted_label": "told",
+        "predicted_label": "predicted",
         "group_variable": "Occupation",
     }
     # Occupation 0: Gender 0 has 1 of 2 rejected, 0 of 1 accepted. Occupation 1 mirrors it.
@@ -124,13 +124,13 @@ def test_the_group_variable_is_what_cddl_and_cddpl_condition_on(job: Job) -> Non
         (0, 0, 0, 0), (0, 1, 0, 0), (1, 1, 0, 1),
         (1, 0, 1, 1), (1, 1, 1, 1), (0, 1, 1, 0),
     ]  # fmt: skip
-    text = csv_text(rows, ("Target", "Gender", "Occupation", "told"))
+    text = csv_text(rows, ("Target", "Gender", "Occupation", "predicted"))
     analysis = analyse(job, config, data_csv=text)
     assert metrics(analysis, "pre")["CDDL"]["value"] == pytest.approx((0.5 - 0 + 0 - 0.5) / 2)
     assert metrics(analysis, "post")["CDDPL"]["value"] == pytest.approx(0)
     rows[3] = (1, 1, 1, 1)
     again = analyse(
-        job, config, data_csv=csv_text(rows, ("Target", "Gender", "Occupation", "told"))
+        job, config, data_csv=csv_text(rows, ("Target", "Gender", "Occupation", "predicted"))
     )
     assert metrics(again, "pre")["CDDL"]["value"] == pytest.approx((0.5 + 0) / 2)
 

@@ -202,7 +202,7 @@ def moved(job, count: int) -> None:
 INT8 = {"sequence_lengths": [32], "quantization": "int8", "batch_sizes": [1]}
 
 
-def test_an_artifact_that_was_rounded_is_told_apart_from_the_model(job) -> None:
+def test_an_artifact_that_was_rounded_is_distinguished_from_the_model(job) -> None:
     moved(job, 8)
     with pytest.raises(InputError, match=r"0\.070 away from its prediction"):
         explain.main()

@@ -57,7 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = NAME) -> Pa
     return tmp_path / "processing/output/outcomes"
 
 
-def test_each_text_is_asked_about_once_and_its_outcome_is_kept_by_key(
+def test_each_text_is_checked_once_and_its_outcome_is_kept_by_key(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes = run(tmp_path, monkeypatch)

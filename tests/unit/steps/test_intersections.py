@@ -17,7 +17,7 @@ def crossed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CrossedJob:
     return CrossedJob(tmp_path, monkeypatch)
 
 
-def test_what_no_facet_shows_alone_is_found_where_they_meet(crossed: CrossedJob) -> None:
+def test_what_no_facet_shows_alone_fails_where_they_meet(crossed: CrossedJob) -> None:
     verdict = crossed.judge(gates=[gate("age"), gate("sex")])
     assert [(check.name, check.value) for check in verdict.checks] == [
         ("DI age=old", 1.0),
@@ -25,7 +25,7 @@ def test_what_no_facet_shows_alone_is_found_where_they_meet(crossed: CrossedJob)
     ]
     assert verdict.passed
     verdict = crossed.judge(gates=[gate("age"), gate(BOTH)])
-    # 20 of 100 are told late, of the others 180 of 300; and 80 of 100 against 120 of 300, twice
+    # 20 of 100 are predicted late, of the rest 180 of 300; and 80 of 100 against 120 of 300, twice
     expected = {
         "DI age=old": 1.0,
         "DI age=old & sex=f": 0.2 / 0.6,
@@ -87,7 +87,7 @@ def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(
     assert estimates["DI", "old & f"]["value"] is not None
     assert estimates["DI", "old & f"]["low"] is None
     assert estimates["DI", "young & f"]["error"] == "the disadvantaged group has no rows"
-    # the two that are left are all that is looked at
+    # the two that are left are all that is judged
     assert estimates["DI", "old & m"]["looks"] == 2
 
 

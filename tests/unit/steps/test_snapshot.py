@@ -146,7 +146,7 @@ def _bend(lake: Path, contract: Contract, how: str) -> None:
         ("no file", r"loans: no Parquet files; load table `loans`"),
     ],
 )
-def test_a_lake_that_does_not_fit_its_contract_is_told_by_file_and_column(
+def test_a_lake_that_does_not_fit_its_contract_is_refused_with_file_and_column(
     how: str, message: str, lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _bend(lake, contract, how)

@@ -31,7 +31,7 @@ def test_leads_slices_and_calibration_are_logged_under_names_that_mlflow_takes(t
     assert "temperature" not in logged
 
 
-def test_of_intersections_what_is_told_is_logged(tmp_path, monkeypatch) -> None:
+def test_of_intersections_only_reported_metrics_are_logged(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     folder = tmp_path / "processing/input/intervals"
     folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ def job(tmp_path, monkeypatch):
     return tmp_path / "job" / "processing"
 
 
-def test_register_is_told_of_both_snapshots_and_of_what_explain_read(job) -> None:
+def test_register_receives_both_snapshots_and_what_explain_read(job) -> None:
     track.main()
     tracking = job / "output" / "tracking"
     assert read_manifest(tracking) == read_manifest(job / "input" / "facets-manifest")

@@ -103,7 +103,7 @@ def test_a_snapshot_of_another_view_or_contract_is_refused(
         _run(tmp_path, monkeypatch)
 
 
-def test_a_cut_off_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_off_snapshot_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _snapshot(tmp_path)
     file = tmp_path / "processing" / "input" / "data" / "data.parquet"
     file.write_bytes(file.read_bytes()[:50])

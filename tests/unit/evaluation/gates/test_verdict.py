@@ -19,7 +19,7 @@ FAILED = Check(
 )
 
 
-def test_one_failed_check_closes_the_gate_and_is_said_in_full():
+def test_one_failed_check_closes_the_gate_and_is_reported_in_full():
     verdict = decide(gate="bias", checks=[PASSED, FAILED], inputs={})
     assert not verdict.passed
     for part in ("DI gender=female", "0.43", "[0.38, 0.48]", "0.8 to 1.25", "Try: raise"):
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_verdict_is_refused(tmp_path):
         (0.1, 0.9, None, "none", False),
     ],
 )
-def test_an_interval_that_spans_the_bound_is_told_from_one_that_does_not(
+def test_an_interval_that_spans_the_bound_is_distinguished_from_one_that_does_not(
     low, high, threshold, comparison, spans
 ) -> None:
     check = Check(

@@ -25,14 +25,14 @@ def plan(*, most: int = 100, seed: int = 0, threshold: float = 0.5) -> list[Atta
     )
 
 
-def test_half_of_the_rows_are_of_each_decision_and_are_asked_for_the_other() -> None:
+def test_half_of_the_rows_are_of_each_decision_and_their_attacks_demand_the_other() -> None:
     attacks = plan()
     assert Counter(attack.positive for attack in attacks) == {True: 50, False: 50}
     for attack in attacks:
         assert attack.positive == (SCORES[attack.row] >= 0.5)
-        asked = attack.injection.ask_for("no" if attack.positive else "yes")
+        demand = attack.injection.ask_for("no" if attack.positive else "yes")
         text = TEXTS[attack.row]
-        assert attack.text in (f"{text}\n{asked}", f"{asked}\n{text}")
+        assert attack.text in (f"{text}\n{demand}", f"{demand}\n{text}")
 
 
 def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:

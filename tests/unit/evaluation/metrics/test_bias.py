@@ -186,7 +186,7 @@ def test_the_interval_of_counts_is_that_of_resampled_rows() -> None:
 
 
 @pytest.mark.parametrize(("missed", "shown"), [(2, False), (3, True)])
-def test_a_kind_of_row_that_was_hardly_seen_gives_no_interval(missed: int, shown: bool) -> None:
+def test_a_kind_of_row_that_hardly_occurs_gives_no_interval(missed: int, shown: bool) -> None:
     """For recall these are false negatives, whose count hardly varies in the bootstrap."""
     table = counts([[[400, 60], [20, 60]], [[140, 20], [missed, 30]]])
     results = intervals(["RD", "DRR", "DI", "SD"], table, replicates=200, seed=0)

@@ -89,7 +89,7 @@ def test_an_interval_of_the_error_covers_what_more_rows_would_show() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_logits_were_scaled_by_is_found_again(temperature: float) -> None:
+def test_the_temperature_that_logits_were_scaled_by_is_recovered(temperature: float) -> None:
     labels, margins = drawn(6, rows=20_000, temperature=temperature)
     fit = fit_temperature(labels, margins)
     assert fit.value == pytest.approx(temperature, rel=0.05)
@@ -113,7 +113,7 @@ def test_the_fit_is_the_one_that_a_general_optimiser_finds(seed: int, temperatur
     assert fit.loss_after == pytest.approx(best.fun)
 
 
-def test_scores_without_a_best_temperature_are_left_alone_and_it_is_said_why() -> None:
+def test_scores_without_a_best_temperature_are_left_alone_with_the_reason() -> None:
     labels = np.array([0, 0, 1, 1])
     apart = fit_temperature(labels, np.array([-1.0, -2.0, 1.0, 2.0]))
     assert (apart.value, apart.loss_after) == (1, apart.loss_before)

@@ -32,7 +32,7 @@ def test_each_look_more_widens_the_interval_to_both_sides(replicates, looks, mor
 
 @settings(max_examples=20, deadline=None)
 @given(table=drawn_counts(), looks=st.integers(2, 40))
-def test_only_the_metric_that_is_looked_at_is_widened(table: Counts, looks: int) -> None:
+def test_only_the_metric_with_several_looks_is_widened(table: Counts, looks: int) -> None:
     plain = intervals(METRICS, table, replicates=8000, seed=0)
     wide = intervals(METRICS, table, replicates=8000, seed=0, looks={"DI": looks})
     for name, ends in wide.items():
@@ -79,7 +79,7 @@ def against_everyone_else(positives) -> list[Counts]:
     return [table.one_vs_rest(mask) for mask in np.eye(len(SIZES), dtype=bool)]
 
 
-def test_all_groups_hold_their_true_value_at_once_as_often_as_is_said() -> None:
+def test_all_groups_hold_their_true_value_at_once_as_often_as_stated() -> None:
     # of 150 times a share of 0.95 has a standard error of 0.018; intervals of one look would all
     # hold in about 0.95^8, two thirds
     generator = np.random.default_rng(1)

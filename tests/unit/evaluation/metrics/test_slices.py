@@ -68,5 +68,5 @@ def test_a_slice_of_one_label_has_no_auc_and_still_an_accuracy() -> None:
         (None, None, 0.0, "undefined"),
     ],
 )
-def test_a_lead_is_told_in_words_that_its_interval_bears_out(low, high, minimum, word) -> None:
+def test_a_lead_is_described_in_words_that_its_interval_bears_out(low, high, minimum, word) -> None:
     assert standing(Estimate(value=0.01, low=low, high=high), minimum_effect=minimum) == word

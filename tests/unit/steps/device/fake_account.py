@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 
 class FakeAccount:
-    """What there is, and what was asked for.
+    """What there is, and the requests.
 
     Attributes:
         calls: (operation, parameters), in their order.

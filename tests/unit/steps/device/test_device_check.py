@@ -83,7 +83,7 @@ def test_off_lets_the_run_go_on_and_never_says_passed(
     assert "device" in job.handed_on
 
 
-def test_an_endpoint_is_made_as_the_serving_stack_makes_it_asked_and_deleted(
+def test_an_endpoint_is_made_as_the_serving_stack_makes_it_invoked_and_deleted(
     job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(monkeypatch, "endpoint")
@@ -119,7 +119,7 @@ def test_a_slow_endpoint_is_blocked(
     assert "p50 latency, ms" in job.verdict.summary
 
 
-def test_a_model_that_others_would_serve_is_found_out_on_the_endpoint(
+def test_a_model_that_others_would_serve_fails_on_the_endpoint(
     job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(job.tampered(bad=-2.0, awful=-3.0, fine=1.0, good=2.0)) as account.respond:

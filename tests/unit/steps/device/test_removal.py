@@ -26,7 +26,7 @@ def test_an_error_at_any_stage_leaves_nothing(
     assert account.leftovers == []
 
 
-def test_a_fault_while_it_is_asked_leaves_nothing(
+def test_a_fault_while_it_is_measured_leaves_nothing(
     job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -63,7 +63,7 @@ def test_an_endpoint_that_cannot_be_deleted_fails_the_step_and_says_what_to_do(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["creating", "asked"])
+@pytest.mark.parametrize("when", ["creating", "invoked"])
 def test_a_job_that_is_stopped_deletes_what_it_made(
     job: DeviceJob, account: FakeAccount, number: signal.Signals, when: str
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_score_at_the_threshold_is_predicted_positive(
     assert {row["predicted"] for row in predictions(other) if row["score"] == score} == {1}
 
 
-def test_a_temperature_is_told_with_the_calibration_before_and_after(root) -> None:
+def test_a_temperature_is_reported_with_the_calibration_before_and_after(root) -> None:
     fit = {"temperature": 3.0, "validation_loss_before": 0.9, "validation_loss_after": 0.6}
     evaluate_job.lay_out(root, temperature=fit)
     evaluation, _, _ = run(root)

@@ -28,7 +28,7 @@ def _text(number: int) -> str:
 
 
 def _rows(number: int, *, products=PRODUCTS, text=_text, scores=None) -> list[dict[str, Any]]:
-    """Rows as likely as the reference's, unless told otherwise."""
+    """Rows as likely as the reference's by default."""
     drawn = np.random.default_rng(3).choice((0.1, 0.3, 0.6, 0.9), number, p=(0.4, 0.3, 0.2, 0.1))
     return [
         {"input": {"product": product, "complaint_text": text(7 * place)}, "score": score}

@@ -29,7 +29,7 @@ GOOD = {
 
 
 def _contract(*, optional: bool = False) -> dict[str, Any]:
-    """A contract with a rule or two for each type; text columns are not asked for by a job."""
+    """A contract with a rule or two for each type; a job requests no text columns."""
     edited = document()
     column_of(edited, "title")["enum"] = [{"value": title} for title in ("Emma", "Dune")]
     column_of(edited, "pages")["logicalTypeOptions"] = {"minimum": 1, "maximum": 400}

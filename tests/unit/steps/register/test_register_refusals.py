@@ -63,7 +63,7 @@ def test_facets_that_were_loaded_again_are_enough(
     assert account.created() == []
 
 
-def test_without_bias_no_facet_is_asked_for(
+def test_without_bias_no_facet_is_required(
     job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job.input("tracking") / "manifest.json").unlink()

@@ -63,7 +63,7 @@ def _node_of_two(root: Path, current: str) -> None:
 
 
 def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Runs a command on each node at once, and returns their statuses and what they said."""
+    """Runs a command on each node at once, and returns their statuses and errors."""
     started = [
         subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -74,8 +74,8 @@ def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:
         )
         for root in roots
     ]
-    said = [process.communicate()[1] for process in started]
-    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+    outputs = [process.communicate()[1] for process in started]
+    return [(process.returncode, text) for process, text in zip(started, outputs, strict=True)]
 
 
 def _jobs(job: Job, run: Train, **hyperparameters: str) -> tuple[Path, Path]:
@@ -113,10 +113,10 @@ def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learn
 ) -> None:
     one, several = _jobs(job, run, **causal_hyperparameters(), max_length="64")
     _several(several, "fsdp", 2)
-    ((status, said),) = _start(several, command=(_FAULTY, "10", _KILL))
-    assert status == 0, said
-    assert "a process was killed by signal 9" in said
-    assert "resuming after step 8" in said
+    ((status, output),) = _start(several, command=(_FAULTY, "10", _KILL))
+    assert status == 0, output
+    assert "a process was killed by signal 9" in output
+    assert "resuming after step 8" in output
     _assert_same_training(several, one, weights="adapter_model.safetensors")
     for file in several.glob("listeners-*.json"):
         assert set(json.loads(file.read_text())) <= {"127.0.0.1", "::1"}
@@ -129,15 +129,15 @@ def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(
 ) -> None:
     one, several = _jobs(job, run, calibration="temperature")
     _several(several, "ddp", 2)
-    ((status, said),) = _start(several, command=(_FAULTY, "6", str(int(signal.SIGTERM))))
-    assert status == 128 + signal.SIGTERM, said
-    saved = re.search(r"stopped after step (\d+)/16", said)
-    assert saved, said
+    ((status, output),) = _start(several, command=(_FAULTY, "6", str(int(signal.SIGTERM))))
+    assert status == 128 + signal.SIGTERM, output
+    saved = re.search(r"stopped after step (\d+)/16", output)
+    assert saved, output
     assert not (several / "model").exists()
     _several(several, "fsdp", 3)
-    ((status, said),) = _start(several, command=(_TRAIN,))
-    assert status == 0, said
-    assert f"resuming after step {saved[1]}\n" in said
+    ((status, output),) = _start(several, command=(_TRAIN,))
+    assert status == 0, output
+    assert f"resuming after step {saved[1]}\n" in output
     _assert_same_training(several, one, weights="model.safetensors")
 
 
@@ -171,8 +171,8 @@ def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(
 def test_bad_input_ends_all_processes_with_its_message_and_starts_none_again(job: Job) -> None:
     root = job(frozen_layers="3")
     _several(root, "ddp", 2)
-    ((status, said),) = _start(root, command=(_TRAIN,))
+    ((status, output),) = _start(root, command=(_TRAIN,))
     message = "train.frozen_layers is 3, model type `bert` has 2 layers: set it to at most 2"
-    assert status == 1, said
+    assert status == 1, output
     assert (root / "output" / "failure").read_text() == f"{message}\n"
-    assert said.count(f"error: {message}") <= 2
+    assert output.count(f"error: {message}") <= 2

@@ -155,9 +155,9 @@ def test_torch_xla_itself_compiles_one_graph_to_train_and_one_to_score(
     trained: tuple[Path, Path],
 ) -> None:
     one, other = trained
-    said = _start(other, "-m", "sashiko.steps.train")
-    inputs = [line.split()[-1] for line in said.splitlines() if "Number of Graph Inputs" in line]
-    assert len([count for count in inputs if count != "0"]) == 2, said
+    output = _start(other, "-m", "sashiko.steps.train")
+    inputs = [line.split()[-1] for line in output.splitlines() if "Number of Graph Inputs" in line]
+    assert len([count for count in inputs if count != "0"]) == 2, output
     _assert_same_training(one, other)
 
 
@@ -173,8 +173,8 @@ def test_two_processes_of_torch_xla_of_which_one_is_killed_learn_the_same(
     hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
     write_json(file.with_name("resourceconfig.json"), hosts)
     faulty = "tests.unit.steps.train.faulty_processes"
-    said = _start(other, "-m", faulty, "10", str(int(signal.SIGKILL)))
-    assert "resuming after step 8" in said
+    output = _start(other, "-m", faulty, "10", str(int(signal.SIGKILL)))
+    assert "resuming after step 8" in output
     _assert_same_training(one, other)
 
 
