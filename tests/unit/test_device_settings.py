@@ -18,7 +18,7 @@ def config(folder: Path, environment: str, text: str, *, tier: str | None = None
     return folder
 
 
-def test_a_device_is_checked_by_an_endpoint_unless_told_otherwise(tmp_path: Path) -> None:
+def test_a_device_is_checked_by_an_endpoint_by_default(tmp_path: Path) -> None:
     assert load_settings("prod", folder=config(tmp_path, "prod", "")).device_check == "endpoint"
 
 

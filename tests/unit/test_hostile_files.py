@@ -28,9 +28,9 @@ PROD = yaml.safe_load((ROOT / "config/base.yaml").read_text()) | yaml.safe_load(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    found = tmp_path_factory.mktemp("hostile")
-    (found / "base.yaml").write_text("{}")
-    return found
+    path = tmp_path_factory.mktemp("hostile")
+    (path / "base.yaml").write_text("{}")
+    return path
 
 
 def read_or_refused(read: Callable[[], object], path: Path) -> None:

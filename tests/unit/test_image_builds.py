@@ -76,9 +76,9 @@ def test_what_a_dockerfile_copies_is_in_the_context_and_in_the_repository(build)
 
 def locked(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
-    found = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.M))
-    assert len(found) == len(re.findall(r"^[a-z]", text, re.M)), "a line without a version"
-    return found
+    versions = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.M))
+    assert len(versions) == len(re.findall(r"^[a-z]", text, re.M)), "a line without a version"
+    return versions
 
 
 @pytest.mark.parametrize("name", ["job", "serving-cpu"])
@@ -157,27 +157,29 @@ def what_the_steps_import():
     """Follows imports from the steps, and from what compiles, to all that they may reach."""
     folders = [ROOT / "src/sashiko" / name for name in ("steps", "serving/container")]
     waiting = [path for folder in folders for path in folder.rglob("*.py")]
-    seen, others = set(), set()
+    visited, others = set(), set()
     while waiting:
         path = waiting.pop()
-        if path in seen:
+        if path in visited:
             continue
-        seen.add(path)
+        visited.add(path)
         for name in imported(path):
             if not name.startswith("sashiko"):
                 others.add(name.partition(".")[0])
-            elif found := module_file(name):
-                waiting.append(found)
+            elif file := module_file(name):
+                waiting.append(file)
     of = packages_distributions()
-    found = [{re.sub("[-_.]+", "-", d.lower()) for d in of.get(name, ())} for name in others]
-    return [names for names in found if names]
+    distributions = [
+        {re.sub("[-_.]+", "-", d.lower()) for d in of.get(name, ())} for name in others
+    ]
+    return [names for names in distributions if names]
 
 
 def test_the_job_image_has_what_the_steps_import_and_no_more():
     lines = (ROOT / "requirements/job.in").read_text().splitlines()
-    wanted = {re.split("[=<>]", line)[0] for line in lines if line[:1].isalpha()}
+    packages = {re.split("[=<>]", line)[0] for line in lines if line[:1].isalpha()}
     elsewhere = FROM_THE_BASE | WITH_BOTO3 | IN_VLLMS_SERVER
     needed = [names for names in what_the_steps_import() if not names & elsewhere]
-    assert [names for names in needed if not names & wanted] == []
-    assert wanted - PLUGINS - BUILD - READ_BY_TORCH - set().union(*needed) == set()
-    assert wanted <= set(locked("job"))
+    assert [names for names in needed if not names & packages] == []
+    assert packages - PLUGINS - BUILD - READ_BY_TORCH - set().union(*needed) == set()
+    assert packages <= set(locked("job"))

@@ -107,8 +107,8 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cal
     return LOADERS[request.param]
 
 
-def _refused(load: Callable[[Path], None], folder: Path, told: str) -> None:
-    with pytest.raises(Exception, match=told) as caught:
+def _refused(load: Callable[[Path], None], folder: Path, message: str) -> None:
+    with pytest.raises(Exception, match=message) as caught:
         load(folder)
     assert type(caught.value).__name__ in ("InputError", "CompileError")
 
@@ -183,8 +183,8 @@ def test_an_artifact_that_holds_a_pickle_is_not_opened(
     tmp_path: Path, bomb: SimpleNamespace, name: str
 ) -> None:
     archive = _archive(tmp_path / "built", **{name: bomb.pickle})
-    told = pytest.raises(InputError, match=r"is a pickle, which runs code when it is loaded")
-    with told, open_artifact(archive, threshold=0.5):
+    refusal = pytest.raises(InputError, match=r"is a pickle, which runs code when it is loaded")
+    with refusal, open_artifact(archive, threshold=0.5):
         pass
 
 
@@ -235,7 +235,7 @@ def test_code_that_loads_a_pickle_does_not_pass_the_lint(line: str) -> None:
 
 def test_each_loading_of_a_model_says_that_its_code_is_not_to_be_trusted() -> None:
     """Left out, transformers asks the person at the terminal."""
-    found = 0
+    calls = 0
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
@@ -243,5 +243,5 @@ def test_each_loading_of_a_model_says_that_its_code_is_not_to_be_trusted() -> No
                 given = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert given.get("trust_remote_code") == "False", f"{path}:{node.lineno}"
                 assert given.get("local_files_only") == "True", f"{path}:{node.lineno}"
-                found += 1
-    assert found > 0
+                calls += 1
+    assert calls > 0

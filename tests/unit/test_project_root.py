@@ -33,7 +33,7 @@ def root() -> Path:
 
 
 def test_a_repository_with_its_samples_is_taken_as_it_is(repository: Path) -> None:
-    (repository / "config/dev.yaml").write_text("# said otherwise\naccount: '1'\n")
+    (repository / "config/dev.yaml").write_text("# edited\naccount: '1'\n")
     (repository / "recipes/sample.yaml").write_text("name: sample  # upstream's newest")
     assert root() == repository
 
@@ -41,17 +41,17 @@ def test_a_repository_with_its_samples_is_taken_as_it_is(repository: Path) -> No
 def test_what_was_deleted_is_there_and_what_was_added_too(repository: Path) -> None:
     (repository / "contracts/sample.odcs.yaml").unlink()
     (repository / "recipes/own.yaml").write_text("name: own")
-    found = root()
-    assert found != repository
-    assert (found / "contracts/sample.odcs.yaml").read_text() == "id: sample"
-    assert (found / "recipes/own.yaml").read_text() == "name: own"
-    assert (found / "recipes/models/tiny.yaml").is_file()
-    assert (found / "src/code.py").is_file()
+    folder = root()
+    assert folder != repository
+    assert (folder / "contracts/sample.odcs.yaml").read_text() == "id: sample"
+    assert (folder / "recipes/own.yaml").read_text() == "name: own"
+    assert (folder / "recipes/models/tiny.yaml").is_file()
+    assert (folder / "src/code.py").is_file()
     assert not (repository / "contracts/sample.odcs.yaml").exists()
 
 
 def test_an_environments_own_settings_do_not_reach_the_engines_tests(repository: Path) -> None:
     (repository / "config/dev.yaml").write_text("{account: '2', project: acme}")
-    found = root()
-    assert (found / "config/dev.yaml").read_text() == "account: '1'"
-    assert (found / "config/base.yaml").read_text() == "project: sashiko"
+    folder = root()
+    assert (folder / "config/dev.yaml").read_text() == "account: '1'"
+    assert (folder / "config/base.yaml").read_text() == "project: sashiko"

@@ -93,7 +93,7 @@ def test_a_project_uses_public_names_alone(place: str) -> None:
         ),
     ],
 )
-def test_another_name_is_told_with_file_and_line(source: str, name: str) -> None:
+def test_another_name_is_reported_with_file_and_line(source: str, name: str) -> None:
     line = source.count("\n", 0, source.rindex("sashiko")) + 1
     expected = [f"infra/x.py:{line}: {name} is not public; see docs/api.md"]
     assert list(problems("infra/x.py", as_python(source))) == expected
@@ -160,7 +160,7 @@ def test_each_deprecation_says_what_to_use_and_ends_in_time() -> None:
     "code",
     ["@deprecated({!r})\ndef a(): ...", "warnings.warn({!r}, DeprecationWarning, stacklevel=2)"],
 )
-def test_a_deprecation_out_of_time_or_without_a_way_out_is_told(
+def test_a_deprecation_out_of_time_or_without_a_way_out_is_reported(
     code: str, message: str, version: str, problem: str | None
 ) -> None:
     problems = list(unkept(code.format(message), version))

@@ -52,9 +52,9 @@ def served(archive: Path, *, busy: Path = Path("never")) -> Iterator[tuple[int, 
         yield port, process.pid
     finally:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=300)
-    assert "Traceback" not in said
-    assert said.endswith("stopped\n")
+        _, errors = process.communicate(timeout=300)
+    assert "Traceback" not in errors
+    assert errors.endswith("stopped\n")
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quick(archive):
-    with served(archive) as found:
-        yield found
+    with served(archive) as server:
+        yield server
 
 
 def ask(port: int, body: bytes | None = GOOD, **headers: str) -> tuple[int, bytes, str | None]:
@@ -73,9 +73,9 @@ def ask(port: int, body: bytes | None = GOOD, **headers: str) -> tuple[int, byte
     method, path = ("GET", "/ping") if body is None else ("POST", "/invocations")
     connection.request(method, path, body, {"Content-Type": "application/json"} | headers)
     response = connection.getresponse()
-    found = response.status, response.read(), response.getheader("Retry-After")
+    answer = response.status, response.read(), response.getheader("Retry-After")
     connection.close()
-    return found
+    return answer
 
 
 def ask_at_once(
@@ -85,17 +85,18 @@ def ask_at_once(
     meanwhile: Callable[[list[tuple[int, bytes, str | None]]], None] = lambda _: None,
 ) -> list[tuple[int, bytes, str | None]]:
     """Asks at once; `meanwhile` gets the answers that are there, and more of them come."""
-    found: list[tuple[int, bytes, str | None]] = []
+    answers: list[tuple[int, bytes, str | None]] = []
     asking = [
-        threading.Thread(target=lambda body=body: found.append(ask(port, body))) for body in bodies
+        threading.Thread(target=lambda body=body: answers.append(ask(port, body)))
+        for body in bodies
     ]
     for thread in asking:
         thread.start()
-    meanwhile(found)
+    meanwhile(answers)
     for thread in asking:
         thread.join()
-    assert len(found) == len(bodies)
-    return found
+    assert len(answers) == len(bodies)
+    return answers
 
 
 def opened(port: int, sent: bytes) -> socket.socket:
@@ -227,8 +228,8 @@ def test_headers_without_end_are_not_kept(quick) -> None:
     ],
 )  # fmt: skip
 def test_a_hostile_request_gets_a_short_reason(quick, body, content_type, status, says) -> None:
-    found, answer, _ = ask(quick[0], body, **{"Content-Type": content_type})
-    assert found == status
+    actual, answer, _ = ask(quick[0], body, **{"Content-Type": content_type})
+    assert actual == status
     assert says in json.loads(answer)["error"]
     assert len(answer) < 1000
 

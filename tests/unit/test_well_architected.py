@@ -45,8 +45,8 @@ def test_each_answer_is_one_of_four_and_what_is_met_has_a_proof() -> None:
 
 def test_the_head_counts_the_answers() -> None:
     counts = Counter(answer(row) for row in rows(PAGE))
-    said = ", ".join(f"{counts[name]} {name}" for name in ANSWERS[:-1])
-    assert f"{said}, and {counts['not met']} not met" in " ".join(PAGE.read_text().split())
+    listing = ", ".join(f"{counts[name]} {name}" for name in ANSWERS[:-1])
+    assert f"{listing}, and {counts['not met']} not met" in " ".join(PAGE.read_text().split())
 
 
 def test_each_file_and_each_test_exists() -> None:

@@ -30,7 +30,7 @@ class Tab:
     """A page in the browser.
 
     Attributes:
-        events: (method, parameters) of all that the browser told, in order.
+        events: (method, parameters) of all events of the browser, in order.
     """
 
     def __init__(self, send: int, receive: int) -> None:
@@ -72,9 +72,9 @@ class Tab:
 
     def value(self, expression: str) -> Any:
         """The value of a JavaScript expression on the page."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in found, found
-        return found["result"]["value"]
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"]["value"]
 
     def _resize(self, width: int) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,

@@ -46,7 +46,7 @@ DIGEST = "0123456789abcdef" * 4
 
 
 def recipe(**bias: Any) -> Recipe:
-    """A recipe with one quality gate and, unless told otherwise, one bias gate."""
+    """A recipe with one quality gate and, by default, one bias gate."""
     gate = {
         "metric": "DI",
         "facet": "age",

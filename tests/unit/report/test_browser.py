@@ -62,20 +62,20 @@ def fill_first_screen(folder: Path) -> None:
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {key: value}))
     verdict = folder.parents[1] / "s3/bucket/runs" / folder.name / "Evaluate/verdict/verdict.json"
     if verdict.exists():
-        found = read_json(verdict)
-        found["checks"] += [
-            found["checks"][0] | {"name": f"auc lead over tfidf_logistic_regression {at}"}
+        content = read_json(verdict)
+        content["checks"] += [
+            content["checks"][0] | {"name": f"auc lead over tfidf_logistic_regression {at}"}
             for at in range(4)
         ]
-        write_json(verdict, found)
+        write_json(verdict, content)
 
 
 @pytest.fixture(scope="module", params=["a point will do", "none will do"])
 def sweep_page(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("sweep")
     dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
-    found = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
-    return write_sweep_page(found, write_sweep(found, home))
+    result = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
+    return write_sweep_page(result, write_sweep(result, home))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -131,14 +131,14 @@ def opens_whole(tab, page, *, width, sections):
     assert tab.value(SHOWN) == sections
     assert tab.value("document.documentElement.scrollWidth") <= width
     assert tab.value(f"{CUT}.length") == 0
-    said = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-    assert [event for event in tab.events if event[0] in said] == []
-    asked = [
+    console = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+    assert [event for event in tab.events if event[0] in console] == []
+    urls = [
         event["request"]["url"] for method, event in tab.events
         if method == "Network.requestWillBeSent"
     ]  # fmt: skip
-    assert asked[0] == page.as_uri()
-    assert all(url.startswith("data:") for url in asked[1:])
+    assert urls[0] == page.as_uri()
+    assert all(url.startswith("data:") for url in urls[1:])
     assert page.stat().st_size < 2_000_000
 
 

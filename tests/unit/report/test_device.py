@@ -10,7 +10,7 @@ from sashiko.report.summary import summary
 from tests.unit.report.runs import registered
 
 
-def test_a_device_that_was_not_checked_is_never_said_to_have_passed(tmp_path: Path) -> None:
+def test_a_device_that_was_not_checked_is_never_reported_as_passed(tmp_path: Path) -> None:
     folder = registered(tmp_path)
     evidence = read_evidence(folder, folder.parents[1])
     off = not_judged(gate="device", reason="it was switched off")
@@ -24,7 +24,7 @@ def test_a_device_that_was_not_checked_is_never_said_to_have_passed(tmp_path: Pa
     assert headline.startswith("All 4 gates passed, with 4 checks; not judged: device.")
 
 
-def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path) -> None:
+def test_latency_that_was_not_judged_is_never_reported_as_passed(tmp_path: Path) -> None:
     folder = registered(tmp_path)
     evidence = read_evidence(folder, folder.parents[1])
     checks = [
@@ -34,8 +34,8 @@ def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path
     results = verdicts(evidence) | {"DeviceCheck": decide(gate="device", checks=checks, inputs={})}
 
     view = gate_views(results)[-1]
-    said = {check.name: check.mark.text for check in view.checks}
-    assert said == {"agreement": "✓ passed", "latency": "– not judged"}
+    marks = {check.name: check.mark.text for check in view.checks}
+    assert marks == {"agreement": "✓ passed", "latency": "– not judged"}
     headline = outcome(evidence, results).headline
     assert headline.startswith("All 5 gates passed, with 5 checks; not judged: latency.")
     assert "device, latency: not the device" in summary(evidence, results).unjudged

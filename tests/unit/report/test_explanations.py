@@ -90,7 +90,7 @@ def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) 
     ]  # fmt: skip
 
 
-def test_a_failed_deletion_test_is_said_first_and_in_bold(tmp_path) -> None:
+def test_a_failed_deletion_test_is_a_warning_in_bold(tmp_path) -> None:
     failed = explanations(warnings=("The deletion test failed: do not rely on it.",))
     page = page_of(run_with(tmp_path, failed))
     warning = '<p class="warning"><strong>The deletion test failed: do not rely on it.</strong></p>'
@@ -115,8 +115,8 @@ def test_a_run_without_shapley_values_says_how_to_get_them(tmp_path) -> None:
 
 
 def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None:
-    found = explanations(swaps=(swap(),))
-    page = page_of(run_with(tmp_path, found, swaps=(swapped_text(),)))
+    record = explanations(swaps=(swap(),))
+    page = page_of(run_with(tmp_path, record, swaps=(swapped_text(),)))
     text = page.text("explanations")
     assert (
         "age group: old, older 120 of 400 100 0.200 [0.150, 0.250] 0.250 [0.200, 0.300] 0.410 "
@@ -127,7 +127,7 @@ def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None
     assert ("word positive level2", "age +0.410") in marks(page)
 
 
-def test_what_cannot_be_swapped_is_said_not_to_be_judged(tmp_path) -> None:
+def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path) -> None:
     none = swap(rows=0, with_words=0, one_sided=0, largest=None, lead=UNDEFINED, size=UNDEFINED,
                 flips=UNDEFINED)  # fmt: skip
     text = page_of(run_with(tmp_path / "one", explanations(swaps=(none,)))).text("explanations")
@@ -143,9 +143,9 @@ def test_what_stands_in_rows_cannot_break_out_of_the_page(tmp_path) -> None:
     assert HOSTILE in page.text("explanations")
 
 
-@pytest.mark.parametrize(("errors", "said"), [((), "The model makes no error"), (None, "L7")])
-def test_a_model_without_errors_is_said_to_have_none(tmp_path, errors, said) -> None:
-    assert said in page_of(run_with(tmp_path, errors=errors)).text("explanations")
+@pytest.mark.parametrize(("errors", "sentence"), [((), "The model makes no error"), (None, "L7")])
+def test_a_model_without_errors_is_shown_to_have_none(tmp_path, errors, sentence) -> None:
+    assert sentence in page_of(run_with(tmp_path, errors=errors)).text("explanations")
 
 
 def test_a_run_that_ended_before_says_so(tmp_path) -> None:

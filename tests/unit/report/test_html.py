@@ -55,7 +55,7 @@ def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
     assert f"{row} judge" in registered.text("fairness")
 
 
-def test_calibration_slices_and_leads_are_told_in_words(registered):
+def test_calibration_slices_and_leads_are_described_in_words(registered):
     quality = registered.text("quality")
     assert "Perfectly calibrated scores would show an error of" in quality
     assert "share of positives by mean score of 15 bins" in pictures(registered, "quality")[1]
@@ -75,7 +75,7 @@ def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_pa
     assert "DI age=old" in decision
     assert "0.430 95 % interval [0.380, 0.480] required 0.8 to 1.25" in decision
     assert "What to try next: put age in reweighing.facets" in decision
-    assert "1 of 1 check failed" not in page.text("lineage")  # said once, in the decision
+    assert "1 of 1 check failed" not in page.text("lineage")  # shown once, in the decision
     assert "ModelGate blocked" in pictures(page, "lineage")[0]
     assert "Register not reached" in pictures(page, "lineage")[0]
 
@@ -108,7 +108,7 @@ def test_an_interrupted_run_is_no_judgement(tmp_path):
     assert "the run had not ended, or it had been killed" in page.text("decision")
 
 
-def test_a_linear_baseline_that_wins_is_said_first(tmp_path, registered):
+def test_a_linear_baseline_that_wins_is_named_first(tmp_path, registered):
     page = page_of(runs.registered(tmp_path, linear=3.0))
     worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
     assert page.text("quality").startswith(f"Quality {worse}")

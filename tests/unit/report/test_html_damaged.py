@@ -64,7 +64,7 @@ def test_damaged_data_costs_its_own_picture_only(tmp_path):
     assert len(pictures(page, "quality")) == 4
 
 
-def test_a_store_that_was_cleaned_is_said_and_not_taken_for_a_failure(tmp_path):
+def test_a_store_that_was_cleaned_is_reported_and_not_taken_for_a_failure(tmp_path):
     folder = runs.registered(tmp_path)
     (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
     page = page_of(folder)

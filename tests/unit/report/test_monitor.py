@@ -142,7 +142,7 @@ def test_the_shares_of_this_window_name_the_largest_changes(alarmed):
     assert "Largest changes: product 3: 13.6 % to 2" in figures[0]
 
 
-def test_hidden_cells_count_in_the_total_of_the_other_columns_and_are_said():
+def test_hidden_cells_count_in_the_total_of_the_other_columns_and_are_shown_as_hidden():
     whole = Distribution(name="a", cells=("x", "y"), reference=(500, 500), window=(60, 40))
     part = Distribution(
         name="b", cells=("x", "y", "z"), reference=(None, None, 900), window=(None, None, 50)

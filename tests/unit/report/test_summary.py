@@ -71,7 +71,7 @@ def test_a_waived_check_names_who_answers_for_it_and_until_when(tmp_path):
     assert "signature" in section
 
 
-def test_verdicts_that_are_lost_are_never_said_to_have_passed(tmp_path):
+def test_verdicts_that_are_lost_are_never_reported_as_passed(tmp_path):
     folder = runs.registered(tmp_path)
     verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
     verdict.unlink()

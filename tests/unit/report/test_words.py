@@ -27,7 +27,7 @@ def test_a_metric_of_one_keeps_its_places_beside_its_interval():
         ("==", 0, "exactly 0"),
     ],
 )
-def test_a_bound_is_said_in_words(comparison, threshold, text):
+def test_a_bound_is_written_in_words(comparison, threshold, text):
     check = Check(name="x", value=1, comparison=comparison, threshold=threshold, passed=True)
     assert required(check) == text
 
@@ -57,7 +57,7 @@ def test_only_a_metric_is_explained(name, explained):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.44, "0.4 s"), (37.6, "38 s"), (59.7, "1 min 0 s"), (125, "2 min 5 s")]
 )
-def test_a_duration_is_said_as_people_say_it(seconds, text):
+def test_a_duration_has_the_units_that_people_use(seconds, text):
     assert duration(seconds) == text
 
 

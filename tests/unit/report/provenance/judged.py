@@ -25,7 +25,7 @@ estimate = BiasEstimate(stage="post_training", metric="DI", facet=("age", "sex")
 
 
 class JudgedRun:
-    """A run of one step, `Judge`, that is looked at again."""
+    """A run of one step, `Judge`, that is verified later."""
 
     def __init__(self, home: Path, *, value: str = "0.8") -> None:
         self.tiny = Tiny(home)

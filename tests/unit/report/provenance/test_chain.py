@@ -44,7 +44,7 @@ WHEEL_STATEMENT = Statement(
 
 
 class Witness:
-    """Confirms whatever it is asked."""
+    """Confirms every signature."""
 
     def signature(self, _digest: bytes, _signature: bytes, /) -> Link:
         return Link("provenance", "verified", "")

@@ -32,11 +32,11 @@ def lines(left: Path, right: Path) -> dict[str, dict[str, Line]]:
 
 def differing(left: Path, right: Path) -> dict[str, list[str]]:
     """Part -> the names of what differs, without the parts where nothing does."""
-    found = {
+    names_of = {
         title: [name for name, line in of.items() if line.differs]
         for title, of in lines(left, right).items()
     }
-    return {title: names for title, names in found.items() if names}
+    return {title: names for title, names in names_of.items() if names}
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def registered(tmp_path: Path) -> Path:
 
 def test_two_runs_alike_differ_in_nothing(tmp_path: Path, registered: Path) -> None:
     assert differing(registered, runs.registered(tmp_path / "two")) == {}
-    found = lines(registered, registered)
-    assert list(found) == [
+    lines_of = lines(registered, registered)
+    assert list(lines_of) == [
         "run", "settings", "data", "metrics", "intersections", "gates", "checks",
     ]  # fmt: skip
-    assert found["data"]["Snapshot rows"].left == "1,234"
-    assert found["metrics"]["threshold"].left == "0.500"
+    assert lines_of["data"]["Snapshot rows"].left == "1,234"
+    assert lines_of["metrics"]["threshold"].left == "0.500"
 
 
 def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(
@@ -64,22 +64,22 @@ def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(
         "gates": ["bias"],
         "checks": ["bias: DI age=old"],
     }
-    found = lines(registered, other)
-    impact = found["metrics"]["DI age=old"]
+    lines_of = lines(registered, other)
+    impact = lines_of["metrics"]["DI age=old"]
     assert impact.left == Estimate(value=0.95, low=0.95 - 0.05, high=0.95 + 0.05)
     assert isinstance(impact.right, Estimate)
     assert impact.right.value == 0.43
-    assert (found["gates"]["bias"].left, found["gates"]["bias"].right) == ("passed", "failed")
-    check = found["checks"]["bias: DI age=old"]
+    assert (lines_of["gates"]["bias"].left, lines_of["gates"]["bias"].right) == ("passed", "failed")
+    check = lines_of["checks"]["bias: DI age=old"]
     assert (check.left, check.right) == ("passed at 0.95", "failed at 0.43")
 
 
 def test_what_one_run_alone_has_stands_beside_nothing(tmp_path: Path, registered: Path) -> None:
-    found = lines(registered, runs.failed(tmp_path / "two"))
-    assert found["metrics"]["auc"].right is None
-    assert found["metrics"]["auc"].differs
-    assert str(found["gates"]["model-quality"].left) == "passed"
-    (missing,) = [line for name, line in found["gates"].items() if name == "Evaluate"]
+    lines_of = lines(registered, runs.failed(tmp_path / "two"))
+    assert lines_of["metrics"]["auc"].right is None
+    assert lines_of["metrics"]["auc"].differs
+    assert str(lines_of["gates"]["model-quality"].left) == "passed"
+    (missing,) = [line for name, line in lines_of["gates"].items() if name == "Evaluate"]
     assert missing.left is None
     assert str(missing.right).startswith("no verdict: Evaluate was not reached: the run ended at")
 
@@ -90,8 +90,10 @@ def test_an_interval_over_other_looks_is_another_line(tmp_path: Path) -> None:
     two = runs.registered(
         tmp_path / "two", crossed=[CROSSED.model_copy(update={"looks": 5, "low": 0.7})]
     )
-    found = lines(one, two)["intersections"]
-    assert {name: (line.left is None, line.right is None) for name, line in found.items()} == {
+    intersections = lines(one, two)["intersections"]
+    assert {
+        name: (line.left is None, line.right is None) for name, line in intersections.items()
+    } == {
         "DI age=old & sex=f, 4 looks": (False, True),
         "DI age=old & sex=f, 5 looks": (True, False),
     }
@@ -101,13 +103,13 @@ def test_an_interval_over_other_looks_is_another_line(tmp_path: Path) -> None:
 def test_a_changed_setting_is_named_by_its_key(tmp_path: Path, registered: Path) -> None:
     gate: dict[str, Any] = {"metric": "DI", "facet": "age", "reason": "four fifths"}
     other = runs.registered(tmp_path / "two", bias={"gates": [gate | {"minimum": 0.9}]})
-    found = lines(registered, other)["settings"]
-    minimum = found["bias.gates.0.minimum"]
+    settings = lines(registered, other)["settings"]
+    minimum = settings["bias.gates.0.minimum"]
     assert (minimum.left, minimum.right) == ("0.8", "0.9")
-    assert found["name"].left == found["name"].right == "loans"
+    assert settings["name"].left == settings["name"].right == "loans"
 
 
-def test_other_rows_and_other_code_are_told(tmp_path: Path, registered: Path) -> None:
+def test_other_rows_and_other_code_are_differences(tmp_path: Path, registered: Path) -> None:
     other = runs.registered(tmp_path / "two")
     (manifest,) = other.parents[1].rglob("Snapshot/manifest/manifest.json")
     content = json.loads(manifest.read_text())
@@ -122,8 +124,8 @@ def test_other_rows_and_other_code_are_told(tmp_path: Path, registered: Path) ->
 
 
 def test_an_undefined_metric_says_why(registered: Path) -> None:
-    found = lines(registered, registered)["metrics"]["RD age=old"]
-    assert found.left == "undefined: no row of the group has the positive label"
+    ratio = lines(registered, registered)["metrics"]["RD age=old"]
+    assert ratio.left == "undefined: no row of the group has the positive label"
 
 
 def test_a_gate_that_was_switched_off_is_not_judged(tmp_path: Path, registered: Path) -> None:

@@ -26,13 +26,13 @@ def judged(tmp_path: Path) -> JudgedRun:
 
 def problems(judged: JudgedRun) -> dict[str, str]:
     """Subject -> problem of everything that differs."""
-    found = verify(judged.evidence, registry=None)
-    return {item.subject: item.problem for item in found if item.problem}
+    findings = verify(judged.evidence, registry=None)
+    return {item.subject: item.problem for item in findings if item.problem}
 
 
 def test_a_run_that_is_as_on_record_says_what_was_checked(judged: JudgedRun) -> None:
-    found = list(verify(judged.evidence, registry=None))
-    assert found == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
+    findings = list(verify(judged.evidence, registry=None))
+    assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
 
 
 def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path: Path) -> None:
@@ -52,18 +52,18 @@ def test_verifying_writes_nothing(judged: JudgedRun) -> None:
     assert content() == before
 
 
-def test_changed_data_are_found_by_their_hash_and_by_what_they_are_judged_now(
+def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now(
     judged: JudgedRun,
 ) -> None:
     judged.tiny.put(f"{RAW}/x", "0.5")
-    found = problems(judged)
-    assert set(found) == {HASHES, f"{VERDICT}: failed, 1 checks", FIGURES}
-    assert found[HASHES].startswith(f"input data ({RAW}) has sha256 ")
-    assert judged.record.step("Judge").inputs["data"].sha256 in found[HASHES]
-    message = found[f"{VERDICT}: failed, 1 checks"]
+    problem_of = problems(judged)
+    assert set(problem_of) == {HASHES, f"{VERDICT}: failed, 1 checks", FIGURES}
+    assert problem_of[HASHES].startswith(f"input data ({RAW}) has sha256 ")
+    assert judged.record.step("Judge").inputs["data"].sha256 in problem_of[HASHES]
+    message = problem_of[f"{VERDICT}: failed, 1 checks"]
     assert "check `auc` is failed at 0.5, on record is passed at 0.8" in message
     assert "it is failed, 1 checks, on record is passed, 1 checks" in message
-    assert found[FIGURES] == "post_training DI age=old & sex=f differ from the record"
+    assert problem_of[FIGURES] == "post_training DI age=old & sex=f differ from the record"
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_changed_data_are_found_by_their_hash_and_by_what_they_are_judged_now(
         ({"name": "accuracy"}, "check `accuracy` is on record only; check `auc` is found now only"),
     ],
 )
-def test_a_verdict_that_was_edited_is_found(
+def test_a_verdict_that_was_edited_is_detected(
     judged: JudgedRun, change: dict[str, Any], message: str
 ) -> None:
     judged.bend("verdict", **change)
-    found = problems(judged)
-    assert "output verdict (s3://b/runs/" in found[HASHES]
-    assert message in found[f"{VERDICT}: passed, 1 checks"]
+    problem_of = problems(judged)
+    assert "output verdict (s3://b/runs/" in problem_of[HASHES]
+    assert message in problem_of[f"{VERDICT}: passed, 1 checks"]
 
 
-def test_a_verdict_on_other_inputs_is_found(judged: JudgedRun) -> None:
+def test_a_verdict_on_other_inputs_is_detected(judged: JudgedRun) -> None:
     file = judged.output("verdict")
     file.write_text(file.read_text().replace("0" * 64, "1" * 64))
     message = problems(judged)[f"{VERDICT}: passed, 1 checks"]
@@ -103,14 +103,14 @@ def test_the_last_places_of_a_number_may_differ_on_another_machine(judged: Judge
 @pytest.mark.parametrize(
     "change", [{"value": 0.79}, {"low": None}, {"looks": 5}, {"n_disadvantaged": 31}]
 )
-def test_a_figure_that_is_in_no_check_is_found_too(
+def test_a_figure_that_is_in_no_check_is_detected_too(
     judged: JudgedRun, change: dict[str, Any]
 ) -> None:
     judged.bend("intervals", **change)
-    found = problems(judged)
-    assert set(found) == {HASHES, FIGURES}
-    assert "output intervals (" in found[HASHES]
-    assert found[FIGURES] == "post_training DI age=old & sex=f differ from the record"
+    problem_of = problems(judged)
+    assert set(problem_of) == {HASHES, FIGURES}
+    assert "output intervals (" in problem_of[HASHES]
+    assert problem_of[FIGURES] == "post_training DI age=old & sex=f differ from the record"
 
 
 def test_many_figures_are_named_by_the_first_and_their_number(judged: JudgedRun) -> None:
@@ -123,14 +123,14 @@ def test_many_figures_are_named_by_the_first_and_their_number(judged: JudgedRun)
     assert message.endswith(" and 3 more differ from the record")
 
 
-def test_data_that_are_gone_are_told_and_nothing_can_be_judged_again(judged: JudgedRun) -> None:
+def test_data_that_are_gone_are_reported_and_nothing_can_be_judged_again(judged: JudgedRun) -> None:
     judged.tiny.store.path(f"{RAW}/x").unlink()
-    found = problems(judged)
-    assert "input data cannot be read" in found[HASHES]
-    assert RAW in found[VERDICT]
+    problem_of = problems(judged)
+    assert "input data cannot be read" in problem_of[HASHES]
+    assert RAW in problem_of[VERDICT]
 
 
-def test_a_judge_that_fails_now_is_told_with_its_reason(judged: JudgedRun) -> None:
+def test_a_judge_that_fails_now_is_reported_with_its_reason(judged: JudgedRun) -> None:
     judged.tiny.put(f"{RAW}/x", "no number")
     message = problems(judged)[VERDICT]
     assert message.startswith(f"step Judge of run {judged.record.id} does not succeed again: ")
@@ -146,7 +146,7 @@ def test_a_run_from_the_cache_is_judged_by_the_data_of_the_run_that_made_it(
     assert Finding(HASHES) in verify(judged.evidence, registry=None)
 
 
-def test_a_verdict_that_is_gone_is_told(judged: JudgedRun) -> None:
+def test_a_verdict_that_is_gone_is_reported(judged: JudgedRun) -> None:
     judged.output("verdict").unlink()
     assert problems(judged)[VERDICT] == (
         "verdict.json of Judge's output verdict is no longer in the local store."
@@ -197,25 +197,25 @@ class TestVersion:
         content = json.loads(file.read_text())
         write_json(file, content | {"version": version, "artifact_sha256": artifact})
 
-    def found(self, home: Path, registry: MlflowRegistry | None) -> Finding:
+    def last_finding(self, home: Path, registry: MlflowRegistry | None) -> Finding:
         (folder,) = (home / "runs").iterdir()
         *_, last = verify(read_evidence(folder, home), registry=registry)
         return last
 
     def test_it_is_as_the_run_registered_it(self, home: Path) -> None:
-        found = self.found(home, self.registry(home))
-        assert found == Finding("version late-loans 1: 2 files and the artifact")
+        finding = self.last_finding(home, self.registry(home))
+        assert finding == Finding("version late-loans 1: 2 files and the artifact")
 
-    def test_another_artifact_is_found(self, home: Path) -> None:
+    def test_another_artifact_is_detected(self, home: Path) -> None:
         self.record(home, artifact="0" * 64)
-        found = self.found(home, self.registry(home))
-        assert found.problem.endswith(", the run registered another")
+        finding = self.last_finding(home, self.registry(home))
+        assert finding.problem.endswith(", the run registered another")
 
-    def test_a_version_that_is_gone_is_told(self, home: Path) -> None:
+    def test_a_version_that_is_gone_is_reported(self, home: Path) -> None:
         self.record(home, artifact="0" * 64, version=7)
-        assert "7" in self.found(home, self.registry(home)).problem
+        assert "7" in self.last_finding(home, self.registry(home)).problem
 
-    def test_a_registry_that_is_gone_is_told(self, home: Path) -> None:
-        found = self.found(home, None)
-        assert found.subject == "version late-loans 1"
-        assert found.problem == "there is no registry on this machine any more"
+    def test_a_registry_that_is_gone_is_reported(self, home: Path) -> None:
+        finding = self.last_finding(home, None)
+        assert finding.subject == "version late-loans 1"
+        assert finding.problem == "there is no registry on this machine any more"
