@@ -264,7 +264,7 @@ def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
     )
 
 
-@pytest.mark.slow  # .ci/run verifies a run of `complaints`
+@pytest.mark.slow  # .ci/default_run verifies a run of `complaints`
 def test_a_run_verifies_and_a_changed_score_is_reported(registered: Project, story: Story) -> None:
     """The last check of the file changes the store, and puts it back."""
     verified = registered.sashiko("runs", "verify", story.runs[-1])

@@ -50,9 +50,9 @@ def test_one_line_for_prod_judges_what_is_promoted_and_what_is_served(
             promotion.promote(replace(ROUTE, target=prod), 1)
         made, _ = accounts.promote()  # as before the change: the recipe's gate passed
         accounts.prod.decide(1, "Approved")
-        owners = accounts.prod.clients
+        aws = accounts.prod.clients
         clients = signed_files.Clients(
-            sagemaker=owners.sagemaker, s3=owners.s3, kms=owners.kms, scaling=None
+            sagemaker=aws.sagemaker, s3=aws.s3, kms=aws.kms, scaling=None
         )
         assert check(clients, expected_of(ROUTE.target, RECIPE, made.arn)).bounds == ()
         with pytest.raises(RefusedError, match=REFUSAL):
