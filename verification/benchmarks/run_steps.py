@@ -111,7 +111,7 @@ def _watch(pid: int, samples: Samples) -> None:
 
 def _step(process: psutil.Process) -> str:
     """The step that a process belongs to, by the folder of its job."""
-    folder = process.environ().get("OPT_ML", "")  # <run>/work/<step>/opt/ml
+    folder = process.environ().get("OPT_ML", "")  # a step's name is two above `opt/ml`
     return Path(folder).parts[-3] if folder else _WHOLE
 
 
