@@ -108,37 +108,3 @@ def test_an_alarm_starts_one_run_whose_version_waits_for_a_person(weeks: Weeks) 
     again = weeks.judge(3)
     assert "retraining: not now: a candidate waits for approval" in again.stdout
     assert weeks.project.versions() == [1, 2]
-
-
-@pytest.mark.slow
-def test_a_person_sees_before_approval_what_the_new_version_would_change(weeks: Weeks) -> None:
-    """After the version that the alarm started; the audit's labels came in the second week."""
-    project = weeks.project
-    window = ("--window", "21d", "--now", weeks.end_of(3))
-    done = project.sashiko("model", "shadow", "2", "--recipe", "tiny", *window)
-    assert done.returncode == 0, done.stderr
-    [file] = project.home.glob(f"monitor/shadow/{GROUP}/2/shadow.json")
-    compared = json.loads(file.read_text())["comparison"]
-    assert (compared["rows"], compared["requests"], compared["refused"]) == (600, 600, 0)
-    assert (compared["audited_rows"], len(compared["score_differences"])) == (120, 19)
-    shown = done.stdout + file.read_text() + file.with_suffix(".html").read_text()
-    rows = pq.read_table(weeks.file).slice(1200)
-    for column in ("complaint_id", "complaint_text"):
-        assert not [value for value in rows[column].to_pylist() if value in shown]
-
-    approved = project.sashiko("model", "approve", "2", "--recipe", "tiny", "--reason", "better")
-    assert f"shadow: {done.stdout.splitlines()[0]}\n" in approved.stderr
-    answers = registered_decisions(weeks)
-    requests = project.root / "requests.parquet"
-    pq.write_table(rows, requests)
-    predicted = project.sashiko("predict", requests, "--recipe", "tiny")  # by the new champion
-    after = [row["label"] for row in csv.DictReader(predicted.stdout.splitlines())]
-    before = [answers[key] for key in rows["complaint_id"].to_pylist()]
-    kinds = [
-        sum(pair == kind for pair in zip(before, after, strict=True))
-        for kind in (("no", "no"), ("no", "yes"), ("yes", "no"), ("yes", "yes"))
-    ]
-    decisions = compared["decisions"]
-    assert [
-        kinds[place] if decisions[place] is not None else None for place in range(4)
-    ] == decisions

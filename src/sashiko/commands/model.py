@@ -14,7 +14,6 @@ from sashiko.commands.model_compare import compare_import
 from sashiko.commands.model_delivery import deliver, rollback
 from sashiko.commands.model_import import delete_import, import_
 from sashiko.commands.model_serving import invoke, replay, serve
-from sashiko.commands.model_shadow import shadow, shadow_note
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
@@ -184,7 +183,6 @@ def lineage(
 app.command()(serve)
 app.command()(replay)
 app.command()(invoke)
-app.command()(shadow)
 
 
 def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str]:
@@ -236,11 +234,6 @@ def _decide(
     for key in version.tags:
         if key in _FILES or key.startswith("source."):
             print(f"  {key}: {version.tags[key]}", file=sys.stderr)
-    if status == "Approved" and isinstance(registry, MlflowRegistry):
-        env, recipe, home = place
-        options = command_options(recipe=recipe or load_settings(env).recipe, home=home)
-        note = shadow_note(version, registry.champion(group), home=home, options=options)
-        print(note, file=sys.stderr)
     registry.decide(group, number, status=status, by=by, reason=reason)
     typer.echo(f"{group} {number}: {status} by {by}: {reason}")
     champion = registry.champion(group)
