@@ -47,6 +47,7 @@ _SETTINGS = MonitorSection()
 _GATE = (0.8, 1.25)
 _EQUAL_TEXTS = Measurement(
     name="drift of the texts",
+    kind="drift",
     effect=TEXT_AUC,
     rows=500,
     rows_needed=100,

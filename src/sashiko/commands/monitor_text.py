@@ -18,10 +18,13 @@ def describe_monitor(result: MonitorResult, *, options: str = "") -> str:
 
 
 def _lines(result: MonitorResult, options: str) -> Iterator[str]:
+    yield words.headline(result)
     window = words.span(result.start, result.end)
-    yield f"{words.WORDS[result.outcome]}  {result.group} version {result.version}, {window}"
     ok = len(words.of_outcome(result, "ok"))
-    yield f"{ok:,} of {len(result.checks):,} checks are ok"
+    yield (
+        f"{result.group} version {result.version}, {window}: {ok:,} of {len(result.checks):,} "
+        "checks are ok"
+    )
     for check in words.of_outcome(result, "alarm"):
         yield f"alarm: {check.name}: {_measured(check)}"
     yield from _not_judged(words.of_outcome(result, "not judged"))

@@ -6,6 +6,7 @@ would else be bet on first at this look and second at the next one: two tests, e
 chance of a false alarm, instead of one that holds at every look.
 """
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
@@ -58,6 +59,17 @@ def bet_periods(periods: Sequence[AuditedPeriod]) -> Iterator[AuditedPeriod]:
     """Yields the complete periods before the first open one; later looks only append to them."""
     before = takewhile(lambda period: period.state != "open", periods)
     return (period for period in before if period.state == "complete")
+
+
+def last_verdict(periods: Sequence[AuditedPeriod]) -> dt.datetime | None:
+    """Returns when labels last changed the audit's verdict; None before the first time.
+
+    A period reaches the test when it is closed and every earlier one is.
+    """
+    bet = tuple(bet_periods(periods))
+    if not bet:
+        return None
+    return max(period.closed for period in periods if period.closed and period.end <= bet[-1].end)
 
 
 def _accuracy(periods: Sequence[AuditedPeriod]) -> AuditedAccuracy:

@@ -101,6 +101,7 @@ def _left_out(gate: BiasGate, section: BiasSection) -> Measurement:
     bounds = [bound for bound in (gate.minimum, gate.maximum) if bound is not None]
     return Measurement(
         name=_name(gate),
+        kind="bias",
         effect=gate.metric,
         rows=0,
         rows_needed=section.minimum_group_size,

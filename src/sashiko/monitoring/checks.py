@@ -6,8 +6,9 @@ K. R. Murphy and B. Myors, Testing the hypothesis that treatments have negligibl
 of Applied Psychology 84 (1999), 234-248.
 """
 
-from collections.abc import Sequence
-from typing import Final, Literal
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats
 
 Outcome = Literal["ok", "alarm", "not judged"]
+# Of a whole window: `ok` if every check is, `partly judged` if none is in alarm and some could not
+# be judged.
+WindowOutcome = Literal["ok", "partly judged", "alarm"]
+# What a check is about. An account has a metric and an alarm for each kind, so that a standing
+# alarm of one does not hide a new one of another.
+Kind = Literal["capture", "inputs", "drift", "bias", "accuracy"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 # Effects that a reader of the checks explains.
 COHENS_W: Final = "Cohen's w"
@@ -30,6 +38,7 @@ class Measurement(Frozen):
     """A change of a window against the reference, before it is judged together with the others."""
 
     name: str  # what changed, such as `drift of product`
+    kind: Kind
     effect: str  # what `value` is, such as `Cohen's w`
     rows: int  # of the window, as far as they count as independent
     rows_needed: int  # with fewer rows it is not judged
@@ -53,6 +62,7 @@ class MonitorCheck(Frozen):
     """A check of a window."""
 
     name: str
+    kind: Kind
     outcome: Outcome
     rows: int  # what it was judged by: rows, or audited labels
     rows_needed: int  # with fewer it is not judged
@@ -64,6 +74,8 @@ class MonitorCheck(Frozen):
     # Of no change, adjusted for all checks of the window; of the audit, valid at every look.
     p_value: float | None = None
     reason: str  # one sentence on the outcome
+    # Of an alarm: the start of the first of the version's windows since which it lasts.
+    since: dt.datetime | None = None
 
 
 def judge_measurements(
@@ -102,12 +114,29 @@ def holm(p_values: Floats) -> Floats:
     return adjusted
 
 
-def overall(checks: Sequence[MonitorCheck]) -> Outcome:
-    """Returns the outcome of a window: an alarm if any check has one, ok if any was judged."""
+def overall(checks: Sequence[MonitorCheck]) -> WindowOutcome:
+    """Returns the outcome of a window: an alarm if any check has one, ok if all checks are."""
     outcomes = {check.outcome for check in checks}
     if "alarm" in outcomes:
         return "alarm"
-    return "ok" if "ok" in outcomes else "not judged"
+    return "ok" if outcomes == {"ok"} else "partly judged"
+
+
+def gaps(checks: Sequence[MonitorCheck]) -> str:
+    """Names the kinds of checks of which some or all could not be judged; empty if there are none.
+
+    Such as `accuracy and bias not judged, drift judged in part`.
+    """
+    return ", ".join(_gaps(checks))
+
+
+def _gaps(checks: Sequence[MonitorCheck]) -> Iterator[str]:
+    outcomes = {kind: {c.outcome for c in checks if c.kind == kind} for kind in KINDS}
+    unjudged = [kind for kind in KINDS if outcomes[kind] == {"not judged"}]
+    partly = [kind for kind in KINDS if "not judged" in outcomes[kind] and kind not in unjudged]
+    for kinds, verb in ((unjudged, "not judged"), (partly, "judged in part")):
+        if kinds:
+            yield f"{' and '.join(filter(None, [', '.join(kinds[:-1]), kinds[-1]]))} {verb}"
 
 
 def _judged(item: Measurement, adjusted: float, false_alarms: float) -> MonitorCheck:

@@ -116,8 +116,9 @@ def _window(
     needed = max(minimum_group_size, _LEAST_ROWS)
     rows = smaller if smaller >= SMALLEST_COUNT else 0
     measured = Measurement(
-        name=name, effect=DISPARATE_IMPACT, rows=rows, rows_needed=needed, tolerance=0.0
-    )
+        name=name, kind="bias", effect=DISPARATE_IMPACT, rows=rows, rows_needed=needed,
+        tolerance=0.0,
+    )  # fmt: skip
     if smaller < SMALLEST_COUNT:
         reason = f"fewer than {SMALLEST_COUNT} rows of a group, {needed:,} are needed"
         return measured.model_copy(update={"reason": reason})

@@ -50,6 +50,7 @@ def measure_drift(
     rows = int(window.sum() / design_effect)
     measured = Measurement(
         name=name,
+        kind="drift",
         effect=COHENS_W,
         rows=rows,
         rows_needed=ROWS_NEEDED,

@@ -172,6 +172,7 @@ def _check(item: Expectation, breach: _Breach, *, plain: int) -> MonitorCheck:
         reason += f"; {plain:,} rows came as plain texts, which have no columns"
     return MonitorCheck(
         name=f"inputs: {item.name}",
+        kind="inputs",
         outcome=outcome,
         rows=breach.rows,
         rows_needed=ROWS_NEEDED,

@@ -186,6 +186,7 @@ def _close_period(
     last = in_time[needed - 1] if is_complete else deadline - 1
     counted = [right for time, right in received if time <= last]
     is_open = not is_complete and microseconds(now) < deadline
+    closed = last if is_complete else deadline
     return AuditedPeriod(
         start=period.start,
         end=period.end,
@@ -194,4 +195,5 @@ def _close_period(
         right=sum(right is True for right in counted),
         wrong=sum(right is False for right in counted),
         state="complete" if is_complete else "open" if is_open else "expired",
+        closed=None if is_open else time_of(closed),
     ), len(received) - len(counted)

@@ -26,6 +26,8 @@ class AuditedPeriod(Frozen):
     # `complete` has enough labels to be judged; `open` may still get them; `expired` got too few
     # in time and is left out.
     state: Literal["complete", "open", "expired"]
+    # When it was complete or expired; None while it is open.
+    closed: dt.datetime | None
 
 
 class LabelSummary(Frozen):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, model_validator
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.monitoring.capture.record import CaptureSummary
-from sashiko.monitoring.checks import Measurement, MonitorCheck, Outcome
+from sashiko.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
 from sashiko.monitoring.quality import Quality
 
@@ -123,9 +123,9 @@ class MonitorResult(Frozen):
     recipe: str  # its name
     start: dt.datetime  # of the window
     end: dt.datetime  # of the window, not part of it
-    outcome: Outcome
+    outcome: WindowOutcome
     summary: str  # one sentence
-    checks: tuple[MonitorCheck, ...]  # inputs, drift, bias, then the audit
+    checks: tuple[MonitorCheck, ...]  # capture, inputs, drift, bias, then the audit
     capture: CaptureSummary
     distributions: tuple[Distribution, ...]
     disparities: tuple[Disparity, ...] | None  # None if the recipe does not judge bias

@@ -103,6 +103,7 @@ def judge_test(
         reason = f"{labels:,} audited labels, {labels_needed:,} are needed"
     return MonitorCheck(
         name=name,
+        kind="accuracy",
         outcome=outcome,
         rows=labels,
         rows_needed=labels_needed,

@@ -61,6 +61,7 @@ def measure_text_drift(
     rows = len(window)
     measured = Measurement(
         name=name,
+        kind="drift",
         effect=TEXT_AUC,
         rows=rows,
         rows_needed=ROWS_NEEDED,

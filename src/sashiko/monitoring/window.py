@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.errors import InputError
+from sashiko.monitoring.audited_quality import last_verdict
 from sashiko.monitoring.capture.record import CaptureSummary
-from sashiko.monitoring.checks import MonitorCheck, judge_measurements, overall
+from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.checks import MonitorCheck, gaps, judge_measurements, overall
 from sashiko.monitoring.label_free import LabelFreeAccuracy, label_free_accuracy
 from sashiko.monitoring.quality import Quality
 from sashiko.monitoring.reference import Reference
@@ -59,7 +61,8 @@ def judge_window(
         false_alarms=section.false_alarms,
     )
     drift_checks = judged[: len(drift.measurements)]
-    checks = (*evidence.inputs.checks, *judged, evidence.quality.check)
+    quality = _quality_of_now(evidence)
+    checks = (*capture_checks(capture), *evidence.inputs.checks, *judged, quality.check)
     return MonitorResult(
         group=group,
         version=version,
@@ -67,46 +70,60 @@ def judge_window(
         start=capture.start,
         end=capture.end,
         outcome=overall(checks),
-        summary=summarise(checks, rows=capture.rows),
+        summary=summarise(checks),
         checks=checks,
         capture=capture,
         distributions=drift.distributions,
         disparities=bias.disparities if bias else None,
         without_facets=bias.without_facets if bias else None,
-        quality=evidence.quality,
+        quality=quality,
         label_free=_estimate_accuracy(evidence, drift_checks),
         reference_accuracy=evidence.reference.accuracy,
         reference_sha256=evidence.reference_sha256,
     )
 
 
-def summarise(checks: Sequence[MonitorCheck], *, rows: int) -> str:
-    """Says in one sentence what came out of a window's checks.
+def summarise(checks: Sequence[MonitorCheck]) -> str:
+    """Says in one sentence what came out of a window's checks, and what was not judged.
 
     Args:
         checks: all of them.
-        rows: that were captured.
     """
     alarms = [check.name for check in checks if check.outcome == "alarm"]
-    judged = sum(check.outcome != "not judged" for check in checks)
-    others = len(checks) - judged
-    count = "1 check" if judged == 1 else f"{judged} checks"
+    unjudged = gaps(checks)
     if alarms:
         verb = "raises" if len(alarms) == 1 else "raise"
-        rest = f", and {others} could not be judged" if others else ""
-        return f"{len(alarms)} of {count} {verb} an alarm{rest}: {'; '.join(alarms)}."
-    if judged:
-        rest = f", {others} could not be judged" if others else ""
-        return f"No alarm: {count} judged{rest}."
-    if not rows:
-        return "Nothing could be judged: no row was captured."
-    return f"Nothing could be judged, such as {checks[0].name}: {checks[0].reason}."
+        text = f"{len(alarms)} of {len(checks)} checks {verb} an alarm: {'; '.join(alarms)}"
+        return f"{text} - {unjudged}." if unjudged else f"{text}."
+    if unjudged:
+        return f"No alarm - {unjudged}."
+    return f"No alarm: all {len(checks)} checks are ok."
 
 
 def alarm_line(check: MonitorCheck) -> str:
     """Describes an alarm with its size."""
     value = "" if check.value is None else f" ({check.effect} {check.value:.3g})"
     return f"alarm: {check.name}: {check.reason}{value}"
+
+
+def _quality_of_now(evidence: WindowEvidence) -> Quality:
+    """Withdraws an `ok` of the audit that rests on labels of earlier windows alone.
+
+    An alarm stays until the next deploy.
+    """
+    quality, start = evidence.quality, evidence.capture.start
+    verdict = last_verdict(quality.periods)
+    if quality.check.outcome != "ok" or (verdict is not None and verdict >= start):
+        return quality
+    since = (
+        "no period of this version is labelled"
+        if verdict is None
+        else (f"no drawn row was labelled in time since {verdict:%Y-%m-%d}")
+    )
+    check = quality.check.model_copy(
+        update={"outcome": "not judged", "reason": f"{since}; until then, {quality.check.reason}"}
+    )
+    return quality.model_copy(update={"check": check})
 
 
 def _estimate_accuracy(

@@ -103,6 +103,7 @@ def _measure(name: str, reference: ColumnCounts, window: Clusters, tolerance: fl
     if effect is None:
         return Measurement(
             name=name,
+            kind="drift",
             effect=COHENS_W,
             rows=window.requests,
             rows_needed=ROWS_NEEDED,

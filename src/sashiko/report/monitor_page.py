@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from sashiko.core.files import write_bytes
-from sashiko.monitoring import checks
+from sashiko.monitoring.checks import WindowOutcome
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report import monitor_words as words
 from sashiko.report.html import render
@@ -18,10 +18,10 @@ from sashiko.report.svg import shorten
 from sashiko.report.views import Outcome, OutcomeKind, Section
 
 _LONGEST: Final = 400  # letters of the headline, which may list every alarm
-_KINDS: Final[dict[checks.Outcome, OutcomeKind]] = {
+_KINDS: Final[dict[WindowOutcome, OutcomeKind]] = {
     "ok": "registered",
     "alarm": "blocked",
-    "not judged": "interrupted",
+    "partly judged": "interrupted",
 }
 
 
@@ -80,7 +80,7 @@ _EMPTY: Final = MonitorPage(
     window="no window",
     outcome=Outcome(
         kind="interrupted",
-        word=words.WORDS["not judged"],
+        word="– NOT JUDGED",
         headline="No window has been judged yet.",
         commands=("sashiko monitor",),
     ),

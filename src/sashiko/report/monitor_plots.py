@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.monitoring.checks import DISPARATE_IMPACT, MonitorCheck, Outcome, overall
+from sashiko.monitoring.checks import DISPARATE_IMPACT, MonitorCheck, Outcome
 from sashiko.monitoring.result import Disparity, MonitorResult
 from sashiko.report import svg
 from sashiko.report.monitor_axes import (
@@ -131,14 +131,14 @@ def disparity(history: History, facet: str, group: str) -> Markup:
 
 
 def rows(history: History) -> Markup:
-    """Draws the rows of each window; those of a window that was not judged are hatched."""
+    """Draws the rows of each window; hatched where nothing but the capture could be judged."""
     from matplotlib.patches import Patch
 
     with over_time(history, height=250) as axes:
         for result in history.results:
             width = (days(result.end) - days(result.start)) * 0.86
             axes.bar(middle(result), version_rows(result), width=width,
-                     **_bar(is_judged=result.outcome != "not judged"))  # fmt: skip
+                     **_bar(is_judged=_is_judged(result)))  # fmt: skip
         axes.set(ylabel="rows")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_ylim(0, max(*(version_rows(result) for result in history.results), 10) * 1.1)
@@ -220,7 +220,7 @@ def _together(history: History, names: set[str]) -> list[tuple[MonitorResult, Mo
     both = []
     for result in history.results:
         checks = [check for check in result.checks if check.name in names]
-        both += [(result, c) for c in checks if c.outcome == overall(checks)][:1]
+        both += [(result, c) for c in checks if c.outcome == worst(checks)][:1]
     return both
 
 
@@ -231,6 +231,11 @@ def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorChec
         if (count := sum(check.outcome == outcome for _, check in checks))
     ]
     return f"{name} {', '.join(counts)}"
+
+
+def _is_judged(result: MonitorResult) -> bool:
+    """Says whether anything of a window was judged besides its capture."""
+    return any(c.outcome != "not judged" for c in result.checks if c.kind != "capture")
 
 
 def _bar(*, is_judged: bool) -> dict[str, Any]:

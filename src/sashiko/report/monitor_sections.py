@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sashiko.monitoring.checks import COHENS_W, TEXT_AUC, MonitorCheck, Outcome
+from sashiko.monitoring.checks import COHENS_W, TEXT_AUC, MonitorCheck, Outcome, WindowOutcome
 from sashiko.monitoring.result import Disparity, MonitorResult
 from sashiko.report import monitor_plots as plots
 from sashiko.report import monitor_words as words
@@ -20,7 +20,12 @@ from sashiko.report.views import (
     row,
 )
 
-_MARKS: dict[Outcome, MarkKind] = {"ok": "ok", "alarm": "alarm", "not judged": "unjudged"}
+_MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
+    "ok": "ok",
+    "alarm": "alarm",
+    "not judged": "unjudged",
+    "partly judged": "partly",
+}
 _ORDER: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
 _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
 _MOST_STRIPS = 12

@@ -12,16 +12,18 @@ from sashiko.monitoring.checks import (
     TEXT_AUC,
     MonitorCheck,
     Outcome,
+    WindowOutcome,
+    gaps,
 )
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report.words import estimate, percent
 
 _DRAW: Final = "sashiko monitor audit{} --rows 100"
 _ADD_LABELS: Final = "sashiko monitor{} --labels FILE"
-WORDS: Final[Mapping[Outcome, str]] = {
+WORDS: Final[Mapping[WindowOutcome, str]] = {
     "ok": "✓ OK",
     "alarm": "✕ ALARM",
-    "not judged": "– NOT JUDGED",
+    "partly judged": "! NO ALARM",
 }
 EFFECTS: Final[Mapping[str, str]] = {
     COHENS_W: "distance of the two distributions: 0 is none, 0.1 small, 0.3 medium",
@@ -63,10 +65,20 @@ _ALARMS: Final[Mapping[str, str]] = {
     "Look at wrongly decided rows for the cause, and propose a retrained version. The alarm stays "
     "until the next deploy.",
 }
+_CAPTURE_ALARM: Final = (
+    "What was captured is not what was asked, so the other checks say little. See under Data what "
+    "is wrong, and whether the version is called and its capture works. Then judge the window "
+    "again, if its requests can still be had."
+)
 _INPUT_ALARM: Final = (
     "Requests break a rule of the contract. Look at the caller first: a changed form, unit or "
     "default is more often the cause than the world."
 )
+
+
+def headline(result: MonitorResult) -> str:
+    """Returns the outcome in capitals, with what was not judged."""
+    return " - ".join(filter(None, [WORDS[result.outcome], gaps(result.checks)]))
 
 
 def of_outcome(result: MonitorResult, outcome: Outcome) -> tuple[MonitorCheck, ...]:
@@ -76,6 +88,8 @@ def of_outcome(result: MonitorResult, outcome: Outcome) -> tuple[MonitorCheck, .
 
 def _meaning(check: MonitorCheck) -> str:
     """Explains what an alarm means and what to look at."""
+    if check.kind == "capture":
+        return _CAPTURE_ALARM
     return _ALARMS.get(check.effect, _INPUT_ALARM)
 
 
@@ -90,7 +104,7 @@ def tolerance(check: MonitorCheck) -> str:
         return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
     if check.effect == DISPARATE_IMPACT and not check.tolerance:
         return ""  # without a reference there is none
-    is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT)
+    is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT, "rows")
     return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
 
 
@@ -161,7 +175,9 @@ def _is_drawn(result: MonitorResult) -> bool:
 
 def _number(check: MonitorCheck, value: float) -> str:
     """Formats a number in the unit of the check's effect."""
-    return percent(value) if check.effect.startswith("share of rows") else estimate(value)
+    if check.effect == "rows":
+        return f"{value:,.0f}"
+    return percent(value) if check.effect.startswith("share of ") else estimate(value)
 
 
 def _count(count: int, noun: str) -> str:

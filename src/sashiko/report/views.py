@@ -6,7 +6,9 @@ from typing import Literal
 from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waived", "blocked", "failed", "interrupted"]
-MarkKind = Literal["passed", "spans", "failed", "waived", "reported", "unjudged", "ok", "alarm"]
+MarkKind = Literal[
+    "passed", "spans", "failed", "waived", "reported", "unjudged", "partly", "ok", "alarm"
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Mark:
             "waived": "✕ failed, waived",
             "reported": "– reported",
             "unjudged": "– not judged",
+            "partly": "– partly judged",
             "ok": "✓ ok",
             "alarm": "✕ alarm",
         }[self.kind]

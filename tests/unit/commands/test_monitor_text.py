@@ -11,8 +11,8 @@ def lines(result):
 def test_a_quiet_window_takes_three_lines_and_the_next_command():
     result = windows(4)[-1]
     assert lines(result) == [
-        "✓ OK  late-loans version 3, 2026-01-26 to 2026-02-02",
-        "11 of 11 checks are ok",
+        "✓ OK",
+        "late-loans version 3, 2026-01-26 to 2026-02-02: 13 of 13 checks are ok",
         "audit: 2 audited periods complete, 14 of 100 rows labelled of the one up to 2026-02-02, "
         "1 left out for too few labels in time.",
         "next: sashiko monitor --recipe late-loans --labels FILE",
@@ -35,7 +35,7 @@ def test_each_alarm_has_a_line_with_its_size_and_tolerance():
 def test_checks_that_were_not_judged_share_a_line_by_reason():
     result = windows(1, rows=60)[0]
     printed = lines(result)
-    assert printed[0].startswith("– NOT JUDGED")
+    assert printed[0] == "! NO ALARM - inputs, drift, bias and accuracy not judged"
     assert [line for line in printed if line.startswith("not judged: ")] == [
         "not judged: 6 checks, such as missing values of amount: 63 rows, 100 are needed",
         "not judged: 4 checks, such as disparate impact of age: 21 rows, 100 are needed",

@@ -21,6 +21,7 @@ def period(number, right, wrong, *, state="complete", drawn=None, answers=1_000)
         right=right,
         wrong=wrong,
         state=state,
+        closed=None if state == "open" else week(number).end,
     )
 
 

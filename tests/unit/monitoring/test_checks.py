@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sashiko.monitoring.checks import Measurement, holm, judge_measurements, overall
+from sashiko.monitoring.checks import Measurement, gaps, holm, judge_measurements, overall
 
 
 def _measured(
@@ -14,6 +14,7 @@ def _measured(
 ) -> Measurement:
     return Measurement(
         name=name,
+        kind="drift",
         effect="Cohen's w",
         rows=rows,
         rows_needed=100,
@@ -82,12 +83,29 @@ def test_quiet_windows_raise_no_more_alarms_than_the_error_rate() -> None:
     assert 0.035 < np.mean(alarms) < 0.065
 
 
-def test_a_window_is_as_its_worst_check_and_not_judged_if_none_was() -> None:
+def test_a_window_is_ok_only_if_every_check_is() -> None:
     alarm, ok, none = _measured(), _measured(unchanged=0.9), _measured(rows=1)
     for measurements, outcome in (
         ([ok, alarm, none], "alarm"),
-        ([ok, none], "ok"),
-        ([none], "not judged"),
-        ([], "not judged"),
+        ([ok, ok], "ok"),
+        ([ok, none], "partly judged"),
+        ([none], "partly judged"),
+        ([], "partly judged"),
     ):
         assert overall(judge_measurements(measurements, false_alarms=0.01)) == outcome
+
+
+def test_what_was_not_judged_is_named_by_kind() -> None:
+    judged = {
+        name: judge_measurements([_measured(rows=rows, unchanged=0.9)], false_alarms=0.01)[0]
+        for name, rows in (("ok", 500), ("none", 1))
+    }
+    checks = [
+        judged[name].model_copy(update={"kind": kind})
+        for kind, name in (
+            ("drift", "none"), ("drift", "ok"), ("inputs", "ok"), ("bias", "none"),
+            ("accuracy", "none"),
+        )
+    ]  # fmt: skip
+    assert gaps(checks) == "bias and accuracy not judged, drift judged in part"
+    assert gaps(checks[2:3]) == ""

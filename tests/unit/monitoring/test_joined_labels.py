@@ -206,6 +206,7 @@ def test_no_period_after_an_open_one_is_bet_on() -> None:
             right=number,
             wrong=0,
             state=state,
+            closed=None if state == "open" else week(number).end,
         )
 
     states = ["complete", "expired", "complete", "open", "complete"]

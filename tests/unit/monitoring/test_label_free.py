@@ -11,6 +11,7 @@ RIGHT = np.array([90, 60, 0, 80])
 def _check(outcome: Outcome, name: str = "drift of product") -> MonitorCheck:
     return MonitorCheck(
         name=name,
+        kind="drift",
         outcome=outcome,
         rows=500,
         rows_needed=100,

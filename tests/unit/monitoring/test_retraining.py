@@ -22,8 +22,8 @@ Decide = Callable[..., Retraining]
 
 def check(name: str = "drift of product", outcome: Outcome = "alarm") -> MonitorCheck:
     return MonitorCheck(
-        name=name, outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w", tolerance=0.1,
-        reason="changed by more than the tolerance",
+        name=name, kind="drift", outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w",
+        tolerance=0.1, reason="changed by more than the tolerance",
     )  # fmt: skip
 
 

@@ -65,8 +65,9 @@ def test_a_distribution_hides_them_whoever_makes_it() -> None:
 @pytest.mark.parametrize(("rows", "is_shown"), [(0, True), (1, False), (9, False), (10, True)])
 def test_the_rows_of_a_group_are_shown_from_ten_on(rows: int, is_shown: bool) -> None:
     measured = Measurement(
-        name="disparate impact of age", effect="", rows=rows, rows_needed=100, tolerance=0.9
-    )
+        name="disparate impact of age", kind="bias", effect="", rows=rows, rows_needed=100,
+        tolerance=0.9,
+    )  # fmt: skip
 
     def make() -> MonitorBias:
         return MonitorBias(measurements=(measured,), disparities=(), rows=50, without_facets=1)

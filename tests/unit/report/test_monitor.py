@@ -133,7 +133,10 @@ def test_windows_that_were_not_judged_differ_from_ok_in_shape():
             (("few", few), ("quiet", quiet))}  # fmt: skip
     assert "url(#rows-h" in bars["few"]  # hatched
     assert "url(#rows-h" not in bars["quiet"]
-    assert "– NOT JUDGED" in page_of(few.results[:1]).text("decision")
+    top = page_of(few.results[:1])
+    assert "! NO ALARM" in top.text("decision")
+    assert "No alarm - inputs, drift, bias and accuracy not judged." in top.text("decision")
+    assert 'class="outcome interrupted"' in top.html  # not the green of a window that is ok
 
 
 def test_the_shares_of_this_window_name_the_largest_changes(alarmed):
@@ -221,7 +224,7 @@ def test_an_empty_window_and_one_without_checks_have_a_page():
     result = windows(1)[0]
     empty = changed(
         result,
-        checks=(), distributions=(), disparities=(), outcome="not judged",
+        checks=(), distributions=(), disparities=(), outcome="partly judged",
         capture=changed(result.capture, versions=(), problems=(), rows=0, requests=0),
     )  # fmt: skip
     page = page_of([empty])
@@ -236,7 +239,7 @@ def test_a_year_of_windows_and_fifty_columns_stay_readable():
     page = page_of(windows(60, deploy=30, columns=names, cells=10))
     assert len(page.html) < 2_000_000
     figures = alternatives(page, "history")
-    assert "38 other checks" in figures[0]
+    assert "40 other checks" in figures[0]
     assert figures[2].count("×") == 12
     assert len(alternatives(page, "window")) == 8
     assert "<summary>What moved less (43)" in section(page, "window")

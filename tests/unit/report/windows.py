@@ -1,6 +1,7 @@
 """Weekly windows of a monitored model, made up with chosen changes."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,20 @@ from sashiko.monitoring.capture.record import (
     ProblemKind,
     VersionRows,
 )
+from sashiko.monitoring.capture_health import capture_checks
 from sashiko.monitoring.checks import (
     AUDITED_ACCURACY,
     COHENS_W,
     DISPARATE_IMPACT,
     TEXT_AUC,
+    Kind,
     MonitorCheck,
     overall,
 )
 from sashiko.monitoring.label_free import LabelFreeAccuracy
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality
 from sashiko.monitoring.result import Disparity, Distribution, MonitorResult
+from sashiko.monitoring.window import summarise
 
 FIRST = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)
@@ -111,7 +115,9 @@ def _window(
         _disparity(generator, rows, *group, value=0.72 if is_shifted and at == 0 else 0.96)
         for at, group in enumerate((("age", "old"), ("region", "north")))
     )
+    captured = _capture(start, end, version=version, rows=rows)
     checks = (
+        *capture_checks(captured),
         _check("missing values of amount", "share of rows that break the rule", rows, value=0.001,
                tolerance=0.01),
         *(
@@ -131,24 +137,16 @@ def _window(
     )  # fmt: skip
     drifted = [c.name for c in checks if c.outcome == "alarm" and c.effect in (COHENS_W, TEXT_AUC)]
     judged = rows >= 100
-    outcome = overall(checks)
-    count = sum(check.outcome == "alarm" for check in checks)
     return MonitorResult(
         group="late-loans",
         version=version,
         recipe="late-loans",
         start=start,
         end=end,
-        outcome=outcome,
-        summary=f"{count} of {len(checks)} checks raise an alarm." if count else
-        "No alarm." if outcome == "ok" else f"None of {len(checks)} checks could be judged.",
+        outcome=overall(checks),
+        summary=summarise(checks),
         checks=checks,
-        capture=CaptureSummary(
-            start=start, end=end, files=168, lines=rows // 4 + 3, requests=rows // 4, rows=rows,
-            versions=(VersionRows(version=version, requests=rows // 4, rows=rows, first=start,
-                                  last=end),),
-            problems=tuple(CaptureProblem(kind=k, count=n, first=f) for k, n, f in PROBLEMS),
-        ),
+        capture=captured,
         distributions=distributions,
         disparities=disparities,
         without_facets=12,
@@ -163,12 +161,26 @@ def _window(
     )  # fmt: skip
 
 
+def _capture(start: dt.datetime, end: dt.datetime, *, version: int, rows: int) -> CaptureSummary:
+    problems = PROBLEMS if rows >= 1_600 else PROBLEMS[1:]  # 3 of fewer lines are 1 % and more
+    return CaptureSummary(
+        start=start, end=end, files=168, lines=rows // 4 + 3, requests=rows // 4, rows=rows,
+        versions=(VersionRows(version=version, requests=rows // 4, rows=rows, first=start,
+                              last=end),),
+        problems=tuple(CaptureProblem(kind=k, count=n, first=f) for k, n, f in problems),
+    )  # fmt: skip
+
+
+_KINDS: Mapping[str, Kind] = {COHENS_W: "drift", TEXT_AUC: "drift", DISPARATE_IMPACT: "bias"}
+
+
 def _check(
     name: str, effect: str, rows: int, *, value: float | None, tolerance: float,
     low: float | None = None, high: float | None = None,
 ) -> MonitorCheck:  # fmt: skip
     known = {
         "name": name,
+        "kind": _KINDS.get(effect, "inputs"),
         "effect": effect,
         "rows": rows,
         "rows_needed": 100,
@@ -194,14 +206,14 @@ def _quality(
 ) -> Quality:  # fmt: skip
     """A draw a week: the latest is open, one in ten expires, all others are complete."""
     settled = [
-        period.model_copy(update=_labels(generator, accuracy=accuracy))
+        period.model_copy(update=_labels(generator, accuracy=accuracy) | {"closed": start})
         if period.state == "open"
         else period
         for period in before
     ]
     drawn = min(100, rows)
     periods = (*settled, AuditedPeriod(start=start, end=start + WEEK, answers=rows, drawn=drawn,
-                                       right=11, wrong=3, state="open"))  # fmt: skip
+                                       right=11, wrong=3, state="open", closed=None))  # fmt: skip
     complete = [period for period in periods if period.state == "complete"]
     right, wrong = sum(p.right for p in complete), sum(p.wrong for p in complete)
     labels = right + wrong
@@ -214,8 +226,8 @@ def _quality(
         else "not judged"
     )
     check = MonitorCheck(
-        name="accuracy", outcome=outcome, rows=labels, rows_needed=100, effect=AUDITED_ACCURACY,
-        value=value, tolerance=tolerated, p_value=0.01,
+        name="accuracy", kind="accuracy", outcome=outcome, rows=labels, rows_needed=100,
+        effect=AUDITED_ACCURACY, value=value, tolerance=tolerated, p_value=0.01,
         reason=f"{labels} audited labels, 100 are needed" if labels < 100 else
         f"accuracy is {'' if outcome == 'alarm' else 'not shown to be '}below {tolerated:.3f}",
     )  # fmt: skip

@@ -16,10 +16,10 @@ from sashiko.core.files import sha256_tree
 from sashiko.core.parquet import write_table
 from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
-from sashiko.monitoring.checks import Measurement, MonitorCheck, Outcome
+from sashiko.monitoring.checks import Kind, Measurement, MonitorCheck, Outcome
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.drift import measure_drift
-from sashiko.monitoring.quality import LabelSummary, Quality, write_quality
+from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality, write_quality
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.monitoring.result import (
     SCORES_DRIFT,
@@ -35,6 +35,7 @@ from tests.unit.contract.documents import ROWS
 from tests.unit.steps.bias_folders import Job
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+WEEK = dt.timedelta(days=7)
 END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
 FOUR_FIFTHS = {
     "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
@@ -169,7 +170,8 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
             "drift of product", reference, np.array(product), ordered=False, tolerance=0.1
         ),
         Measurement(
-            name="drift of the texts", effect="AUC", rows=0, rows_needed=100, tolerance=0.55
+            name="drift of the texts", kind="drift", effect="AUC", rows=0, rows_needed=100,
+            tolerance=0.55,
         ),
         measure_drift(
             SCORES_DRIFT, np.array(REFERENCE.scores.counts), np.array(window_scores), ordered=True,
@@ -184,22 +186,29 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
     )
 
 
-def check(name: str, outcome: Outcome) -> MonitorCheck:
+def check(name: str, outcome: Outcome, *, kind: Kind = "inputs") -> MonitorCheck:
     return MonitorCheck(
-        name=name, outcome=outcome, rows=200, rows_needed=100, effect="accuracy", value=0.7,
-        tolerance=0.73, reason="accuracy is below 0.730" if outcome == "alarm" else "no change",
+        name=name, kind=kind, outcome=outcome, rows=200, rows_needed=100,
+        effect="accuracy", value=0.7, tolerance=0.73,
+        reason="accuracy is below 0.730" if outcome == "alarm" else "no change",
     )  # fmt: skip
 
 
-def quality(audit: Outcome) -> Quality:
+def quality(audit: Outcome, *, closed: dt.datetime = START) -> Quality:
+    """The audit's verdict by one period, whose last label came at `closed`."""
+    periods = (
+        AuditedPeriod(start=START - WEEK, end=START, answers=2000, drawn=200, right=140, wrong=60,
+                      state="complete", closed=closed),
+    )  # fmt: skip
     accuracy = AuditedAccuracy(drawn=200, labelled=200, value=0.7, low=0.65, high=0.75)
     labels = LabelSummary(
-        version=7, periods=(), ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
+        version=7, periods=periods, ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
         duplicated=0, late=0, unknown=0,
     )  # fmt: skip
     return Quality(
-        check=check("audited accuracy", audit), periods=(), latest=accuracy, since_deploy=accuracy,
-        ordinary_rows=4, ordinary_accuracy=None, labels=labels,
+        check=check("audited accuracy", audit, kind="accuracy"), periods=periods,
+        latest=accuracy, since_deploy=accuracy, ordinary_rows=4, ordinary_accuracy=None,
+        labels=labels,
     )  # fmt: skip
 
 
