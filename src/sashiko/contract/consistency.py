@@ -159,6 +159,11 @@ def _split_and_text(contract: Contract) -> Iterator[str]:
             yield f"column `{name}`: key `textColumns`: a text may use classification none only"
         if name in (contract.key, contract.label.column):
             yield f"column `{name}`: key `textColumns`: neither key nor label may be in the text"
+    for leak in contract.accepted_leaks:
+        if leak.column not in contract.text_columns:
+            yield (
+                f"key `acceptedLeaks`: `{leak.column}` is not one of the `textColumns`: remove it"
+            )
 
 
 def _formats(contract: Contract) -> Iterator[str]:

@@ -128,6 +128,13 @@ class RowFilter(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
 
 
+class AcceptedLeak(Frozen):
+    """A column that tells the label apart alone, and may be trained on for a written reason."""
+
+    column: str
+    reason: str = Field(min_length=10, max_length=200)  # why it is known when the model is asked
+
+
 class Contract(Frozen):
     """A data set: one table, the rules of its columns, and its use."""
 
@@ -149,6 +156,8 @@ class Contract(Frozen):
     split: TimeSplit | TextHashSplit = Field(discriminator="kind")
     # The columns that a recipe's text template may use.
     text_columns: tuple[str, ...] = Field(min_length=1)
+    # Those of them that may tell the label apart alone.
+    accepted_leaks: tuple[AcceptedLeak, ...] = ()
     ingest: Ingest = Ingest()  # the cleaning of raw values
     # The limit on the age of the newest row, if rows have a time.
     freshness: Freshness | None = None

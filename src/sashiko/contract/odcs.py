@@ -34,6 +34,7 @@ _STANDARD_TERMS = {
     "`options.": "`logicalTypeOptions.",
     "`allowed_values.": "`enum.",
     "`text_columns": "`textColumns",
+    "`accepted_leaks": "`acceptedLeaks",
     "`row_filters": "`rowFilters",
     "key `table`: expected lower-case": "key `physicalName`: expected lower-case",
 }

@@ -23,6 +23,7 @@ PROPERTY_FIELDS: Mapping[str, str] = {
     "groupVariable": "group_variable",
     "split": "split",
     "textColumns": "text_columns",
+    "acceptedLeaks": "accepted_leaks",
     "ingest": "ingest",
     "rowFilters": "row_filters",
 }

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.derive import arrow_schema
+from sashiko.contract.leaks import leak_checks
 from sashiko.contract.model import Contract
 from sashiko.contract.table_stream import TableStream
 from sashiko.core.files import sha256_file
@@ -30,6 +31,6 @@ def check_file(path: Path, contract: Contract) -> Verdict:
     stream = TableStream(schema=arrow_schema(contract, "all"), read=read)
     return decide(
         gate="data-quality",
-        checks=run_checks(stream, contract, "all"),
+        checks=[*run_checks(stream, contract, "all"), *leak_checks(stream, contract)],
         inputs={"contract": contract.sha256, "data": sha256_file(path)},
     )

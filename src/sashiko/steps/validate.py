@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.leaks import leak_checks
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, View
 from sashiko.contract.table_stream import parquet_stream
@@ -56,9 +57,13 @@ def validate_snapshot(
     manifest = read_manifest(manifest_folder)
     _check_snapshot(manifest, contract, view, data_file=data_file)
     print(f"checking {manifest.rows:,} rows", file=sys.stderr)
+    stream = parquet_stream(data_file)
+    checks = [*run_checks(stream, contract, view, docs=docs)]
+    if view == "training":
+        checks += leak_checks(stream, contract)
     return decide(
         gate=_GATES[view],
-        checks=run_checks(parquet_stream(data_file), contract, view, docs=docs),
+        checks=checks,
         inputs={
             "contract": contract.sha256,
             "data": manifest.sha256,

@@ -1,3 +1,4 @@
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,28 @@ def test_bad_data_are_blocked_by_the_name_of_the_rule(
     failed = [check.name for check in verdict.checks if not check.passed]
     assert failed == ["loan_id: no nulls", "loan_id: unique", "late: allowed values"]
     assert "late: allowed values = 1, required <= 0: 1 of 4 rows fail" in verdict.summary
+
+
+def test_a_column_that_tells_the_label_apart_alone_is_blocked_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = ["yes", "no", "no", "no"] * 20
+    day = dt.datetime(2025, 3, 10, tzinfo=dt.UTC)
+    _snapshot(
+        tmp_path,
+        loan_id=[f"L{n}" for n in range(80)],
+        title=["a fine was paid" if label == "yes" else "a book" for label in late],
+        late=late,
+        lent_at=[day] * 80,
+        pages=[7] * 80,
+        price=[2.5] * 80,
+        reader=["a@b.org"] * 80,
+        age=["young", "old"] * 40,
+    )
+    verdict = _run(tmp_path, monkeypatch)
+    [leak] = [check for check in verdict.checks if not check.passed]
+    assert (leak.name, leak.value) == ("title: AUC alone against the label", 1.0)
+    assert "remove `title` from `textColumns`" in verdict.summary
 
 
 def test_the_facets_have_a_gate_of_their_own(

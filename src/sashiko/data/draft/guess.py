@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from sashiko.contract.leaks import LEAK
 from sashiko.data.draft.columns import classify, column_draft, row_number_draft
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.keys import find_key, key_like, repeated_rows
+from sashiko.data.draft.leaks import describe_suspicion, suspicious_columns
 from sashiko.data.draft.naming import IDENTIFIER, name_matches
 from sashiko.data.draft.notes import notes
 from sashiko.data.draft.profile import read_raw
@@ -61,6 +63,13 @@ def make_draft(
         for column in raw.columns
         if classes[column.name][0] == "none" and column not in (target, key)
     ]
+    aucs = suspicious_columns(free, positive)
+    for column in free:
+        if column.name in aucs:
+            why = describe_suspicion(column, aucs[column.name], positive)
+            classes[column.name] = ("none", why)
+    usable = [column for column in free if aucs.get(column.name, 0) <= LEAK]
+    leaks = [column for column in free if column not in usable]
     drafts = [
         column_draft(
             column,
@@ -76,14 +85,14 @@ def make_draft(
         while row_number in classes:
             row_number += "_"
         drafts.insert(0, row_number_draft(row_number))
-    split = split_draft(free, positive, raw=raw)
+    split = split_draft(usable, positive, raw=raw)
     repeats = repeated_rows(raw.columns)
     if not repeats.rows:
         repeats = repeated_rows(raw.columns, without=[*keys, *([key] if key else [])])
     # A number of its own for each row says nothing about the next one.
     texts = [
         column
-        for column in free
+        for column in usable
         if not column.is_date
         and not (column.is_unique and name_matches(IDENTIFIER, column.physical_name))
     ]
@@ -98,12 +107,12 @@ def make_draft(
         facets=facets_,
         groups=tuple(c.name for c in drafts if c.classification == "sensitive" and not facets),
         split=split,
-        text=text_draft(texts, path=path),
+        text=text_draft(texts, leaks=leaks, path=path),
         row_number=row_number,
         trim=raw.trim,
         null_values=raw.null_values,
         csv=raw.csv,
         marks=raw.marks,
         repeats=repeats,
-        notes=tuple(notes(raw, repeats=repeats, keys=keys, split=split)),
+        notes=tuple(notes(raw, repeats=repeats, keys=keys, aucs=aucs, split=split)),
     )

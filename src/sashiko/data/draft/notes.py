@@ -1,7 +1,8 @@
 """Notes for the user on a data file: its format, repeated rows, excluded keys, the split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from sashiko.contract.leaks import LEAK
 from sashiko.data.draft.keys import near_key_repeats
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import Repeats, SplitDraft
@@ -9,14 +10,29 @@ from sashiko.data.raw_files import describe_delimiter
 
 
 def notes(
-    raw: RawTable, *, repeats: Repeats, keys: Sequence[Profile], split: SplitDraft
+    raw: RawTable,
+    *,
+    repeats: Repeats,
+    keys: Sequence[Profile],
+    aucs: Mapping[str, float],
+    split: SplitDraft,
 ) -> Iterator[str]:
-    """Yields a note on each of these; `keys` are excluded from training."""
+    """Yields a note on each of these; `keys` are excluded from training.
+
+    `aucs` are those of columns that tell the label apart alone, or nearly.
+    """
     yield from _format(raw)
     yield from _repetition(raw, repeats)
     if keys:
         names = ", ".join(column.name for column in keys)
         yield f"kept from training and from data scientists, as a key or nearly one: {names}"
+    if leaks := [f"{name} (AUC {auc:.3f})" for name, auc in aucs.items() if auc > LEAK]:
+        yield (
+            "left out of the text, as each tells the label apart alone and may be filled in after "
+            f"the decision: {', '.join(leaks)}"
+        )
+    if suspects := [f"{name} (AUC {auc:.3f})" for name, auc in aucs.items() if auc <= LEAK]:
+        yield f"nearly tells the label apart alone; is it known in time? {', '.join(suspects)}"
     if split.column:
         yield f"split: by time, on {split.column}"
     else:

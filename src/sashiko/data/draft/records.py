@@ -75,6 +75,7 @@ class TextDraft:
     template: str
     tokens: int  # longest compiled sequence: an estimate that 95 of 100 texts fit in
     foreign_percent: int  # of the rows, whose texts have letters that English does not have
+    leaks: tuple[str, ...]  # columns left out, as each tells the label apart alone
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ def label_draft(column: Profile, *, path: Path) -> LabelDraft:
         )
     positive, negative = sorted(counts, key=lambda value: (counts[value], value))
     share = 100 * counts[positive] / len(column.texts)
-    why = f"the rarer value is taken for the positive one, {share:.1f} % of the rows"
+    why = (
+        f"the rarer value is taken for the positive one, {share:.1f} % of the rows; is it the one "
+        "that is good for a person? Bias is counted as if it were: if not, exchange the two"
+    )
     return LabelDraft(column=column.name, positive=positive, negative=negative, why=why)
 
 
@@ -86,7 +89,10 @@ def _facet(column: Profile, positive: Bools, *, path: Path) -> FacetDraft:
         for group in groups
         if group["positive_count"] >= _SMALLEST_SHARE * len(positive)
     )
-    why = f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups"
+    why = (
+        f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups; if the "
+        "positive value is bad for a person, this is the group that is better off"
+    )
     return FacetDraft(column=column.name, disadvantaged=group, why=why)
 
 

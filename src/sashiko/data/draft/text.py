@@ -17,10 +17,13 @@ _SHORT = 32
 _BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
-def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
+def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Path) -> TextDraft:
     """Returns a template with short values first, each after its name, and sentences last.
 
-    `columns` are all that a text may use: no key, label, date, sensitive or personal column.
+    Args:
+        columns: all that a text may use: no key, label, date, sensitive or personal column.
+        leaks: columns that tell the label apart alone, which are not among them.
+        path: the data file, for the error.
 
     Raises:
         InputError: if no column is left.
@@ -29,8 +32,8 @@ def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
     if not varied:
         raise InputError(
             f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
-            "columns with one value, columns that sound like a person's and near keys cannot be "
-            "used"
+            "columns with one value, columns that sound like a person's, near keys and columns "
+            "that tell the label apart alone cannot be used"
         )
     prose = [column for column in varied if column.is_prose]
     short = [column for column in varied if not column.is_prose][:_MOST_SHORT]
@@ -42,6 +45,7 @@ def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
         template=template,
         tokens=_tokens(template, [*short, *prose]),
         foreign_percent=_foreign([*short, *prose]),
+        leaks=tuple(column.name for column in leaks),
     )
 
 

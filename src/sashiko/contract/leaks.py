@@ -1,0 +1,108 @@
+"""Finds columns that tell the label apart alone, such as one that is filled in after the decision.
+
+Each column is compared with the label by itself: numbers and dates by their order, all columns by
+their repeated values, and missing values count as a value. A free text, whose values do not repeat,
+is only compared as present or missing.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.contract.model import Contract
+from sashiko.contract.table_stream import TableStream
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.single_column import category_auc, order_auc
+
+LEAK = 0.99  # a higher AUC of one column is a finding
+SUSPICIOUS = 0.95  # a higher one is a question
+FEWEST_ROWS = 10  # of each label
+_SAMPLE_ROWS = 100_000
+_CHARACTERS = 64  # of a text, which are enough to compare values
+
+
+def column_auc(values: pa.Array, positive: Bools) -> float:
+    """Returns the AUC of one column against the label, from 0.5 to 1.
+
+    Args:
+        values: one of `derive.ARROW_TYPES`.
+        positive: whether each row has the positive label, shape (rows,); both labels occur.
+    """
+    codes = values.dictionary_encode(null_encoding="encode").indices.to_numpy()
+    auc = category_auc(codes.astype(np.int64), positive)
+    kind = values.type
+    if pa.types.is_temporal(kind):
+        values = values.cast(pa.timestamp("us")).cast(pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return auc
+    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return max(auc, order_auc(numbers, positive))
+
+
+def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
+    """Yields a check for each column that a text may use.
+
+    A column with an AUC above `LEAK` fails unless the contract accepts it with a reason. A table of
+    more than 100,000 rows is judged on an even sample of them.
+    """
+    table = _sample(stream, (contract.label.column, *contract.text_columns))
+    label = pc.equal(table[contract.label.column], contract.label.positive)
+    positive = np.asarray(pc.fill_null(label, False))
+    fewest = min(int(positive.sum()), int((~positive).sum()))
+    if fewest < FEWEST_ROWS:
+        yield Check(
+            name="each column alone against the label",
+            passed=True,
+            judged=False,
+            reason=f"{fewest} rows of the rarer label, {FEWEST_ROWS} are needed",
+        )
+        return
+    accepted = {item.column: item.reason for item in contract.accepted_leaks}
+    for name in contract.text_columns:
+        auc = column_auc(table[name].combine_chunks(), positive)
+        yield _check(name, auc, accepted=accepted.get(name, ""))
+
+
+def _check(column: str, auc: float, *, accepted: str) -> Check:
+    name = f"{column}: AUC alone against the label"
+    if auc > LEAK and not accepted:
+        return Check(
+            name=name,
+            value=auc,
+            threshold=LEAK,
+            comparison="<=",
+            passed=False,
+            reason="the column alone tells the label apart, as one does that is filled in later",
+            try_=f"remove `{column}` from `textColumns`; if it is known when the model is asked, "
+            f"say why in the contract under `acceptedLeaks: [{{column: {column}, reason: ...}}]`",
+        )
+    if auc > LEAK:
+        return Check(
+            name=name, value=auc, passed=True, reason=f"accepted by the contract: {accepted}"
+        )
+    question = "is the column known when the model is asked?" if auc > SUSPICIOUS else ""
+    return Check(
+        name=name, value=auc, threshold=LEAK, comparison="<=", passed=True, reason=question
+    )
+
+
+def _sample(stream: TableStream, names: tuple[str, ...]) -> pa.Table:
+    """Returns every n-th row, at most `_SAMPLE_ROWS` of them, with shortened texts."""
+    schema = pa.schema([stream.schema.field(name) for name in names])
+    table, step, start = schema.empty_table(), 1, 0
+    for batch in stream.read(names):
+        rows = np.arange(-start % step, batch.num_rows, step)
+        columns = [_shorten(column) for column in batch.take(pa.array(rows)).columns]
+        table = pa.concat_tables([table, pa.Table.from_arrays(columns, schema=schema)])
+        start += batch.num_rows
+        while table.num_rows > _SAMPLE_ROWS:
+            table, step = table.take(pa.array(np.arange(0, table.num_rows, 2))), 2 * step
+    return table
+
+
+def _shorten(column: pa.Array) -> pa.Array:
+    is_text = pa.types.is_string(column.type)
+    return pc.utf8_slice_codeunits(column, 0, _CHARACTERS) if is_text else column
