@@ -1,9 +1,9 @@
 """A version's provenance as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
-from sashiko.registry.versions import ModelVersion
+from sashiko.registry.versions import Decision, ModelVersion
 from sashiko.report.provenance.trace import Provenance
 
 
@@ -12,7 +12,10 @@ def lineage_text(provenance: Provenance) -> str:
     version, snapshot = provenance.version, provenance.snapshot
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     blocks = {
-        f"{version.group} {version.version}{aliases}": (version.status, *_decision(version)),
+        f"{version.group} {version.version}{aliases}": (
+            version.status,
+            *_decisions(version, provenance.decisions),
+        ),
         "data": (
             f"{snapshot.rows:,} rows of {snapshot.table} as of {snapshot.as_of}",
             f"sha256 {snapshot.sha256}",
@@ -40,11 +43,18 @@ def lineage_text(provenance: Provenance) -> str:
     )
 
 
-def _decision(version: ModelVersion) -> Iterator[str]:
-    approver, reason = (version.tags.get(f"approval.{key}") for key in ("by", "reason"))
-    if approver or reason:
-        yield f"decided by {': '.join(text for text in (approver, reason) if text)}"
-    elif version.status == "PendingManualApproval":
+def _decisions(version: ModelVersion, decisions: Sequence[Decision]) -> Iterator[str]:
+    """Describes each decision, oldest first, and a status that none of them set."""
+    for decision in decisions:
+        digests = ", ".join(f"{key} {value[:12]}" for key, value in decision.digests.items())
+        about = f" ({digests})" if digests else ""
+        time = decision.time or "at an unknown time"
+        yield f"{time}  {decision.status} by {decision.by}: {decision.reason}{about}"
+    last = decisions[-1].status if decisions else "PendingManualApproval"
+    if version.status != last:
+        description = version.tags.get("approval.reason", "without a description")
+        yield f"{version.status} was not set by `sashiko model`: {description}"
+    elif not decisions:
         yield "nobody has decided yet"
 
 

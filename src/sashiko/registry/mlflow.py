@@ -1,10 +1,14 @@
 """The registry of local runs: MLflow's, in a sqlite file."""
 
+import json
 import logging
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,11 @@ from sashiko.registry.version_files import holds, is_here, put_files
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
     ApprovalStatus,
+    Decision,
     LineageEdge,
     ModelVersion,
     already_registered,
+    digests_of,
     number_in,
     recorded,
     to_version,
@@ -27,6 +33,7 @@ SQLITE = "sqlite:///"
 # sqlite's messages for a full disk: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
+_DECISION = "decision."  # prefix of the tags that hold one decision each
 _DESCRIPTION = 5000  # characters
 
 
@@ -127,21 +134,40 @@ class MlflowRegistry:
     def decide(
         self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
     ) -> ModelVersion:
-        """Records a person's decision; the newest approved version is the champion.
+        """Appends a person's decision; the newest approved version is the champion.
 
         Raises:
-            InputError: if there is no such version.
+            InputError: if there is no such version, or the disk is full.
         """
         version = self.version(group, number)
-        decision = {_STATUS: status, "approval.by": by, "approval.reason": reason}
-        for key, value in decision.items():
-            self._client.set_model_version_tag(group, str(number), key, value)
+        time = datetime.now(UTC).isoformat(timespec="microseconds")
+        decision = Decision(
+            status=status, by=by, reason=reason, time=time, digests=digests_of(version)
+        )
+        suffix = secrets.token_hex(4)  # two decisions at one time are two records
+        tags = {f"{_DECISION}{time[:-6].replace(':', '.')}.{suffix}": json.dumps(asdict(decision))}
+        if len(before := self.decisions(version)) == 1 and before[0].time is None:
+            tags[f"{_DECISION}0"] = json.dumps(asdict(before[0]))
+        # The record comes first: no decision is in force without one.
+        with translate_full_disk(self._uri):
+            for key, value in {**tags, _STATUS: status}.items():
+                self._client.set_model_version_tag(group, str(number), key, value)
         approved = [item for item in self.versions(group) if item.status == "Approved"]
         if approved:
             self._client.set_registered_model_alias(group, "champion", str(approved[0].version))
         elif "champion" in version.aliases:
             self._client.delete_registered_model_alias(group, "champion")
         return self.version(group, number)
+
+    def decisions(self, version: ModelVersion) -> list[Decision]:
+        """Returns the decisions on a version, oldest first."""
+        tags = self._client.get_model_version(version.group, str(version.version)).tags
+        records = sorted(item for item in tags.items() if item[0].startswith(_DECISION))
+        if records or "approval.by" not in tags:
+            return [Decision(**json.loads(text)) for _, text in records]
+        # An earlier engine kept the last decision alone, without its time.
+        by, reason = tags["approval.by"], tags.get("approval.reason", "")
+        return [Decision(status=version.status, by=by, reason=reason, time=None, digests={})]
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
         """Returns the lineage in a version's tags, nearest first."""
@@ -287,7 +313,7 @@ def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
 
 
 def _to_version(group: str, item: Any, aliases: dict[str, str]) -> ModelVersion:
-    tags = dict(item.tags)
+    tags = {key: value for key, value in item.tags.items() if not key.startswith(_DECISION)}
     return to_version(
         group,
         int(item.version),

@@ -23,6 +23,7 @@ MONITORING_TAGS = ("reference_uri", "test_uri", "bias_rows_uri")
 _ARTIFACT = "artifact_sha256"
 _EXECUTION = "execution_id"
 _THRESHOLD = "threshold"
+_DECIDED = (_ARTIFACT, "manifest_sha256", "data_sha256", "contract_sha256")
 # Two versions are equal if all of these tags are.
 _SAME = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
 
@@ -44,9 +45,20 @@ class ModelVersion:
     status: ApprovalStatus
     artifact_sha256: str
     threshold: float  # the lowest probability of the positive label
-    tags: dict[str, str]  # all other records: data hash, contract, git SHA, gates, approver
+    tags: dict[str, str]  # all other records: data hash, contract, git SHA, gates
     aliases: tuple[str, ...]  # `candidate`, `champion`, both or none
     arn: str | None = None  # ARN of its model package; None in MLflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision of a person on a version; decisions are appended, never changed."""
+
+    status: ApprovalStatus
+    by: str
+    reason: str
+    time: str | None  # UTC, ISO 8601; None where an earlier engine recorded no time
+    digests: dict[str, str]  # hex SHA-256 of what was decided on, by the name of its tag
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,9 @@ class ReviewRegistry(Registry, Protocol):
     ) -> ModelVersion:
         """Records a person's decision; the newest approved version is the champion."""
 
+    def decisions(self, version: ModelVersion) -> list[Decision]:
+        """Returns the decisions on a version, oldest first."""
+
     def file(self, version: ModelVersion, name: str) -> bytes:
         """Reads one of the files that were registered with a version."""
 
@@ -96,6 +111,11 @@ class Registrar(Protocol):
         self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
     ) -> tuple[ModelVersion, bool]:
         """Registers an artifact, pending approval; returns its version and whether it is new."""
+
+
+def digests_of(version: ModelVersion) -> dict[str, str]:
+    """Returns the digests that a decision on a version is about."""
+    return {key: version.tags[key] for key in _DECIDED if version.tags.get(key)}
 
 
 def recorded(tags: Mapping[str, str], *, artifact_sha256: str, threshold: float) -> dict[str, str]:

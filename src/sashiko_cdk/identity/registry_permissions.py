@@ -59,13 +59,16 @@ def reading_scans(settings: Settings) -> Allowed:
 
 
 def approver(settings: Settings) -> list[Allowed]:
-    """Approves and rejects versions; it registers none."""
+    """Approves and rejects versions, and appends its decisions; it registers none."""
     decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
     packages = own_arns(settings, "model-package")
+    decisions = arn(settings, "sagemaker", f"action/{prefix(settings)}-*-decision-*")
     return [
         *reading_registry(settings),
         *reading_lineage(settings),
         allow(APPROVE, packages, conditions=decided, why=NAMED),
+        # Without UpdateAction and DeleteAction, a decision stays as it was made.
+        allow(["sagemaker:CreateAction"], [decisions], why=NAMED),
     ]
 
 
@@ -110,13 +113,13 @@ def reading_lineage(settings: Settings) -> list[Allowed]:
     return [
         allow(["sagemaker:DescribeAction"], own_arns(settings, "action"), why=NAMED),
         allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
-        _listing_lineage(),
+        _listing_lineage("sagemaker:ListActions"),
     ]
 
 
-def _listing_lineage() -> Allowed:
+def _listing_lineage(*more: str) -> Allowed:
     return allow(
-        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations"],
+        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations", *more],
         ["*"],
         why="SageMaker lists what an account has, or nothing.",
     )

@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
@@ -71,13 +73,56 @@ def test_approval_makes_the_champion_and_rejection_unmakes_it(registry, register
     approved = registry.decide(
         version.group, version.version, status="Approved", by="Ada", reason="better"
     )
-    assert approved.tags["approval.by"] == "Ada"
+    [decision] = registry.decisions(approved)
+    assert (decision.status, decision.by, decision.reason) == ("Approved", "Ada", "better")
     assert registry.champion(version.group).version == version.version
     folder = tmp_path / "download"
     folder.mkdir()
     assert registry.download(approved, folder).read_bytes() == b"weights"
     registry.decide(version.group, version.version, status="Rejected", by="Ada", reason="drift")
     assert registry.champion(version.group) is None
+
+
+def test_a_second_decision_leaves_the_first_as_it_was(registry, register):
+    version, _ = register()
+    registry.decide(version.group, 1, status="Approved", by="Ada", reason="better")
+    [first] = registry.decisions(version)
+    registry.decide(version.group, 1, status="Rejected", by="Grace", reason="drift")
+    registry.decide(version.group, 1, status="Approved", by="Ada", reason="retested")
+    decisions = registry.decisions(version)
+    assert decisions[0] == first
+    assert [(item.status, item.by, item.reason) for item in decisions] == [
+        ("Approved", "Ada", "better"),
+        ("Rejected", "Grace", "drift"),
+        ("Approved", "Ada", "retested"),
+    ]
+    times = [datetime.fromisoformat(item.time) for item in decisions]
+    assert times == sorted(times)
+    assert first.digests["artifact_sha256"] == version.artifact_sha256
+    assert {"data_sha256", "contract_sha256"} <= first.digests.keys()
+
+
+def test_decisions_at_the_same_time_are_all_kept(registry, register):
+    version, _ = register()
+    with ThreadPoolExecutor(4) as pool:
+        for name in range(8):
+            pool.submit(
+                registry.decide, version.group, 1, status="Approved", by=str(name), reason="-"
+            )
+    assert {item.by for item in registry.decisions(version)} == set(map(str, range(8)))
+
+
+def test_the_decision_of_an_earlier_engine_is_kept(registry, register):
+    version, _ = register()
+    earlier = {"model_approval_status": "Rejected", "approval.by": "Ada", "approval.reason": "old"}
+    for key, value in earlier.items():
+        registry._client.set_model_version_tag(version.group, "1", key, value)
+    registry.decide(version.group, 1, status="Approved", by="Grace", reason="new")
+    decisions = registry.decisions(version)
+    assert [(item.status, item.by, item.time is None) for item in decisions] == [
+        ("Rejected", "Ada", True),
+        ("Approved", "Grace", False),
+    ]
 
 
 def test_rejecting_the_champion_gives_its_place_back_to_the_one_before(registry, register):

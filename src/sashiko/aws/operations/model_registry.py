@@ -1,6 +1,8 @@
 """An environment's model registry with a person's credentials: versions, decisions, lineage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import role_name
@@ -8,10 +10,21 @@ from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.model_packages.registry import PackageRegistry
-from sashiko.registry.versions import ApprovalStatus, LineageEdge, ModelVersion
+from sashiko.registry.versions import (
+    ApprovalStatus,
+    Decision,
+    LineageEdge,
+    ModelVersion,
+    digests_of,
+)
 from sashiko.settings.environment import Settings
 
-_DESCRIPTION = 1024  # characters of a decision's reason
+# Characters of UpdateModelPackage's ApprovalDescription and of CreateAction's Description.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+_APPROVAL_DESCRIPTION = 1024
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateAction.html
+_REASON = 3072
+_KIND = "ModelApproval"  # ActionType of a decision
 
 
 class AccountRegistry(PackageRegistry):
@@ -34,22 +47,56 @@ class AccountRegistry(PackageRegistry):
     def decide(
         self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
     ) -> ModelVersion:
-        """Records a person's decision with the caller; the newest approved version is the champion.
+        """Appends a person's decision with the caller; the newest approved version is the champion.
+
+        ApprovalDescription holds the last decision alone, so each one is an action of SageMaker's
+        lineage as well. The name of an action is unique in an account's region, and the approver
+        may neither update nor delete one.
 
         Raises:
-            InputError: if the caller is not the approver, there is no such version, or SageMaker
-                refuses.
+            InputError: if the caller is not the approver, there is no such version, the reason is
+                too long, or SageMaker refuses.
         """
         self.require_approver()
         version = self.version(group, number)
+        if len(reason) > _REASON:
+            raise InputError(f"the reason has {len(reason)} characters; at most {_REASON} are kept")
         description = " ".join(f"{by} ({self._caller}): {reason}".split())
+        # The record comes first: no decision of this command is in force without one.
+        with translate_errors(f"record the decision on {version.arn}"):
+            self._sagemaker.create_action(
+                ActionName=f"{version.group}-decision-{number}-{_compact(datetime.now(UTC))}",
+                Source={"SourceUri": version.arn, "SourceType": "ModelPackage"},
+                ActionType=_KIND,
+                Status="Completed",
+                Description=" ".join(reason.split()),
+                Properties={"by": by, "status": status, **digests_of(version)},
+            )
         with translate_errors(f"set {version.arn} to {status}"):
             self._sagemaker.update_model_package(
                 ModelPackageArn=version.arn,
                 ModelApprovalStatus=status,
-                ApprovalDescription=description[:_DESCRIPTION],
+                ApprovalDescription=description[:_APPROVAL_DESCRIPTION],
             )
         return self.version(group, number)
+
+    def decisions(self, version: ModelVersion) -> list[Decision]:
+        """Returns the decisions on a version, oldest first.
+
+        Time and caller are SageMaker's own record of who created the action.
+
+        Raises:
+            InputError: if SageMaker refuses.
+        """
+        with translate_errors(f"read the decisions on {version.arn}"):
+            pages = self._sagemaker.get_paginator("list_actions").paginate(
+                SourceUri=version.arn,
+                ActionType=_KIND,
+                SortBy="CreationTime",
+                SortOrder="Ascending",
+            )
+            names = [item["ActionName"] for page in pages for item in page["ActionSummaries"]]
+            return [_decision(self._sagemaker.describe_action(ActionName=name)) for name in names]
 
     def require_approver(self) -> None:
         """Checks that the caller has the approver role; IAM denies the call to other roles as well.
@@ -98,3 +145,22 @@ class AccountRegistry(PackageRegistry):
             else self._sagemaker.describe_artifact(ArtifactArn=arn)
         )
         return f"{kind} {description['Source']['SourceUri']}"
+
+
+def _compact(time: datetime) -> str:
+    """Returns a time of microseconds in the letters that an action's name may have."""
+    return time.strftime("%Y%m%dt%H%M%Sx%f")
+
+
+def _decision(action: Mapping[str, Any]) -> Decision:
+    """Returns the decision that an action records."""
+    properties = dict(action["Properties"])
+    by, status = properties.pop("by"), properties.pop("status")
+    caller = action.get("CreatedBy", {}).get("IamIdentity", {}).get("Arn")
+    return Decision(
+        status=status,
+        by=f"{by} ({caller})" if caller else by,
+        reason=action.get("Description", ""),
+        time=action["CreationTime"].astimezone(UTC).isoformat(),
+        digests=properties,
+    )

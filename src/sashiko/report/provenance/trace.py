@@ -11,7 +11,13 @@ from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.registry.model_packages.files import MANIFEST_FILE
-from sashiko.registry.versions import ARTIFACT_FILE, LineageEdge, ModelVersion, ReviewRegistry
+from sashiko.registry.versions import (
+    ARTIFACT_FILE,
+    Decision,
+    LineageEdge,
+    ModelVersion,
+    ReviewRegistry,
+)
 from sashiko.report.provenance.chain import Link
 
 _VERDICT = "verdict.json"
@@ -22,6 +28,7 @@ class Provenance:
     """The sources of a version."""
 
     version: ModelVersion
+    decisions: tuple[Decision, ...]  # oldest first
     files: dict[str, str]  # name -> hex SHA-256 of every file registered with it, by its manifest
     snapshot: Manifest
     verdicts: tuple[Verdict, ...]
@@ -43,6 +50,7 @@ def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenan
     }
     return Provenance(
         version=version,
+        decisions=tuple(registry.decisions(version)),
         files=files,
         snapshot=_record(Manifest, contents[SNAPSHOT_FILE], name=SNAPSHOT_FILE),
         verdicts=tuple(

@@ -14,7 +14,14 @@ from sashiko.aws.resources.names import model_package_group_name, role_name
 from sashiko.commands import model as command
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
-from tests.unit.registry.model_packages.account import BUCKET, GROUP, PLACEMENT, Account, opened
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    PLACEMENT,
+    Account,
+    Killed,
+    opened,
+)
 from tests.unit.registry.model_packages.gathered import CHECK, SNAPSHOT, gather
 from tests.unit.registry.model_packages.test_registrar import register
 
@@ -70,6 +77,47 @@ def test_the_approver_sees_the_evidence_and_makes_the_champion(
     champion = account.registry.champion(GROUP)
     assert champion is not None
     assert champion.version == 1
+
+
+def test_each_decision_stays_with_time_caller_reason_and_digests(
+    account: Account, model: Path, act_as: Any
+) -> None:
+    version, _ = register(account, model)
+    act_as("approver")
+    for verb, name in (("approve", "Ada"), ("reject", "Grace"), ("approve", "Ada")):
+        done = _sashiko(verb, "1", "--reason", f"{verb}\nby {name}", "--by", name)
+        assert done.exit_code == 0, done.output
+    lineage = json.loads(_sashiko("lineage", "1", "--json").stdout)
+    decisions = lineage["decisions"]
+    assert [item["status"] for item in decisions] == ["Approved", "Rejected", "Approved"]
+    assert [item["reason"] for item in decisions][:2] == ["approve by Ada", "reject by Grace"]
+    assert decisions[1]["by"].startswith("Grace (arn:aws:sts::1:assumed-role/approver/ada)")
+    assert decisions[0]["time"] <= decisions[1]["time"] <= decisions[2]["time"]
+    for item in decisions:
+        assert item["digests"]["artifact_sha256"] == version.artifact_sha256
+        assert item["digests"]["manifest_sha256"] == version.tags["manifest_sha256"]
+    assert "Rejected by Grace" in _sashiko("lineage", "1").stdout
+
+
+def test_a_status_that_was_set_in_the_console_is_shown_as_such(
+    account: Account, model: Path, act_as: Any
+) -> None:
+    register(account, model)
+    account.decide(1, "Approved")
+    act_as("approver")
+    shown = _sashiko("lineage", "1").stdout
+    assert "Approved was not set by `sashiko model`" in shown
+
+
+def test_a_decision_that_cannot_be_recorded_is_not_in_force(
+    account: Account, model: Path, act_as: Any
+) -> None:
+    register(account, model)
+    act_as("approver")
+    account.kill_before("sagemaker", "CreateAction")
+    with pytest.raises(Killed):
+        _sashiko("approve", "1", "--reason", "-")
+    assert account.registry.version(GROUP, 1).status == "PendingManualApproval"
 
 
 @pytest.mark.parametrize("role", ["data-scientist", "registrar", "deployer"])
@@ -128,7 +176,8 @@ def test_a_version_is_traced_to_its_approver_gates_and_files(
     _sashiko("approve", "1", "--reason", "better", "--by", "Ada")
     act_as("data-scientist")
     shown = _sashiko("lineage", "1").stdout
-    assert f"{GROUP} 1 (candidate, champion)\n  Approved\n  decided by Ada (arn:aws:sts:" in shown
+    assert f"{GROUP} 1 (candidate, champion)\n  Approved\n  20" in shown
+    assert "  Approved by Ada (arn:aws:sts:" in shown
     assert "1,200 rows of loans as of 2026-11-01" in shown
     assert "passed  auc = 0.9 [0.85, 0.95], required >= 0.8" in shown
     assert f"  {version.artifact_sha256}  model.tar.gz" in shown

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ _LINEAGE = {
     "ListArtifacts": "ListArtifactsRequest",
     "CreateArtifact": "CreateArtifactRequest",
     "DescribeAction": "DescribeActionRequest",
+    "ListActions": "ListActionsRequest",
     "DescribeArtifact": "DescribeArtifactRequest",
     "CreateAction": "CreateActionRequest",
     "ListAssociations": "ListAssociationsRequest",
@@ -51,6 +53,7 @@ class Account:
         calls: every call of SageMaker that was made: operation -> parameters.
         edges: the lineage's associations: source, destination, type.
         sources: ARN of an artifact or action -> its source URI.
+        actions: ARN of an action -> what DescribeAction answers.
     """
 
     clients: Clients
@@ -59,6 +62,7 @@ class Account:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     edges: list[tuple[str, str, str]] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def registrar(self) -> PackageRegistrar:
@@ -123,9 +127,9 @@ class Account:
                      if uri == params["SourceUri"] and "artifact/" in arn]  # fmt: skip
             return {"ArtifactSummaries": [{"ArtifactArn": arn} for arn in arns]}
         if operation == "DescribeAction":
-            arn = _arn("action", params["ActionName"])
-            uri = self.sources.get(arn)
-            return {"ActionArn": arn, "Source": {"SourceUri": uri}} if uri else None
+            return self.actions.get(_arn("action", params["ActionName"]))
+        if operation == "ListActions":
+            return self._list_actions(params)
         if operation == "DescribeArtifact":
             return {"Source": {"SourceUri": self.sources[params["ArtifactArn"]]}}
         if operation == "ListAssociations":
@@ -136,15 +140,35 @@ class Account:
                 and params["DestinationArn"] == edge[1]
             ]
             return {"AssociationSummaries": edges}
-        if operation == "AddAssociation":
+        return self._create(operation.removeprefix("Create"), params)
+
+    def _list_actions(self, params: dict[str, Any]) -> dict[str, Any]:
+        assert (params["SortBy"], params["SortOrder"]) == ("CreationTime", "Ascending")
+        names = [
+            {"ActionName": action["ActionName"]}
+            for action in self.actions.values()
+            if action["Source"]["SourceUri"] == params["SourceUri"]
+            and action["ActionType"] == params["ActionType"]
+        ]
+        return {"ActionSummaries": names}
+
+    def _create(self, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+        if kind == "AddAssociation":
             edge = (params["SourceArn"], params["DestinationArn"], params["AssociationType"])
             assert edge not in self.edges
             self.edges.append(edge)
             return {}
-        kind = operation.removeprefix("Create")
         arn = _arn(kind.lower(), params.get("ActionName", f"a{len(self.sources)}"))
         assert arn not in self.sources
         self.sources[arn] = params["Source"]["SourceUri"]
+        if kind == "Action":
+            caller = {"IamIdentity": {"Arn": "arn:aws:sts::1:assumed-role/approver/ada"}}
+            self.actions[arn] = {
+                **params,
+                "ActionArn": arn,
+                "CreationTime": datetime.now(UTC),
+                "CreatedBy": caller,
+            }
         return {f"{kind}Arn": arn}
 
 

@@ -1,5 +1,6 @@
 """SageMaker's lineage, which moto lacks: artifacts, actions and associations."""
 
+from time import time
 from typing import Any
 
 from .json_api import Handler, ServiceError
@@ -19,6 +20,7 @@ class Lineage:
             "DescribeArtifact": lambda request: self._get(request["ArtifactArn"]),
             "ListArtifacts": self._list_artifacts,
             "CreateAction": self._create_action,
+            "ListActions": self._list_actions,
             "DescribeAction": lambda request: self._get(self._action(request["ActionName"])),
             "AddAssociation": self._associate,
             "ListAssociations": self._list_associations,
@@ -39,8 +41,25 @@ class Lineage:
 
     def _create_action(self, request: Record) -> Record:
         arn = self._action(request["ActionName"])
-        self._entities[arn] = {**request, "ActionArn": arn}
+        if arn in self._entities:
+            # "Must be unique to your account in an AWS Region": API_CreateAction.
+            raise ServiceError("ValidationException", f"{arn} already exists")
+        self._entities[arn] = {**request, "ActionArn": arn, "CreationTime": time()}
         return {"ActionArn": arn}
+
+    def _list_actions(self, request: Record) -> Record:
+        actions = [
+            {
+                key: item[key]
+                for key in ("ActionArn", "ActionName", "Source", "ActionType", "CreationTime")
+            }
+            for item in self._entities.values()
+            if "ActionArn" in item
+            and item["Source"]["SourceUri"] == request.get("SourceUri")
+            and item["ActionType"] == request.get("ActionType")
+        ]
+        newest_first = request.get("SortOrder", "Descending") == "Descending"
+        return {"ActionSummaries": actions[::-1] if newest_first else actions}
 
     def _list_artifacts(self, request: Record) -> Record:
         artifacts = [
