@@ -82,8 +82,8 @@ destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and
 	@trap '$(CAPS) --require-approval=never' EXIT; $(CDK) destroy --all -c env=$(ENV) $(ARGS) || { \
 	  echo "what stays is closed to writes until: sashiko empty --undo --env $(ENV)" >&2; exit 1; }
 
-clean: ## forget every run, model, download and cached result (.sashiko)
-	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko clean
+clean: ## delete every run, model with its approvals, download and cached result (.sashiko); asks first (ARGS=--yes)
+	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko clean $(ARGS)
 
 $(BIN)/.uv: requirements/uv.txt
 	@for p in $(PYTHONS); do \

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
+from sashiko.commands.confirmation import Yes, confirm
 from sashiko.commands.options import Place
-from sashiko.errors import InputError
 from sashiko.settings.tools import load_place
 
 
 def empty(
     env: Place = "dev",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     undo: Annotated[
         bool,
         typer.Option(
@@ -44,7 +44,7 @@ def empty(
         print(f"{item.bucket}: {item.objects} objects, {item.size / 1e6:.1f} MB", file=sys.stderr)
     print(f"{len(models)} registered models", file=sys.stderr)
     if (models or any(item.objects for item in buckets)) and not yes:
-        _confirm(env)
+        confirm(f"all data of {env}", word=env)
     deleted = 0
     for item in buckets:
         for count in empty_bucket(item.bucket, account):
@@ -57,11 +57,3 @@ def empty(
         f"{deleted} objects and versions deleted from {len(buckets)} buckets of {env}, and "
         f"{len(models)} registered models"
     )
-
-
-def _confirm(env: str) -> None:
-    if not sys.stdin.isatty():
-        raise InputError(f"deleting all data of {env} needs a confirmation: add --yes")
-    answer = typer.prompt(f"This deletes all of it for good. Type {env} to go on", err=True)
-    if answer != env:
-        raise InputError("nothing was deleted")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sashiko.commands.confirmation import confirm
 from sashiko.commands.options import Environment, Home, RecipeName
 from sashiko.core.exit_status import CHECK_FAILED, INTERRUPTED
 from sashiko.errors import InputError
@@ -72,7 +73,7 @@ def delete_import(
     if model is None:
         raise InputError(f"Bedrock has no imported model {name} in {env}")
     if not yes:
-        _confirm(name)
+        confirm(name, word=name)
     jobs.delete(model)
     typer.echo(f"{model.arn} is deleted; its folder is {model.uri}")
 
@@ -129,13 +130,3 @@ def _refuse_faults(faults: tuple[object, ...]) -> None:
     if faults:
         print(f"not imported: {len(faults)} faults; nothing was uploaded", file=sys.stderr)
         raise typer.Exit(CHECK_FAILED)
-
-
-def _confirm(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise InputError(f"deleting {name} needs a confirmation: add --yes")
-    answer = typer.prompt(
-        f"What invokes it is refused from then on. Type {name} to go on", err=True
-    )
-    if answer != name:
-        raise InputError("nothing was deleted")

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from sashiko.commands.confirmation import Yes, confirm
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
@@ -158,8 +159,11 @@ def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
     return shlex.join(parts)
 
 
-def clean(home: Home = HOME) -> None:
-    """Delete every local run, model, capture, monitoring state, download and cached result."""
+def clean(home: Home = HOME, yes: Yes = False) -> None:
+    """Delete every local run, capture, download and cached result, and the model registry.
+
+    Lists what is there and asks first, as the registry holds the versions with their approvals.
+    """
     from sashiko.pipeline.runner.lock import run_lock
 
     if not home.is_dir():
@@ -177,8 +181,34 @@ def clean(home: Home = HOME) -> None:
     if unknown:
         raise InputError(f"{home} has other files ({', '.join(unknown)}): remove them by hand")
     with run_lock(home, "clean"):
+        for line in _contents(home):
+            print(line, file=sys.stderr)
+        if not yes:
+            confirm(f"all local state in {home}", word="clean")
         _remove(home)
     typer.echo(f"removed {home}")
+
+
+def _contents(home: Path) -> Iterator[str]:
+    """Describes what `clean` deletes, with the sizes on disk."""
+    labels = {
+        "mlflow.db": "the model registry with its approvals, and MLflow's runs",
+        "mlartifacts": "the registered models",
+        "runs": "the runs and their reports",
+        CAPTURES: "the captured requests",
+        MONITOR: "monitoring's windows, draws and labels",
+        SELECTIONS: "the selections",
+        "sweeps": "the sweeps",
+        "lake": "the local lake",
+        "s3": "the outputs of steps",
+        "cache": "the cache and downloads",
+    }
+    for name, label in labels.items():
+        path = home / name
+        if path.exists():
+            files = [path, *path.rglob("*")]
+            size = sum(file.lstat().st_size for file in files if not file.is_dir())
+            yield f"{path}: {label} ({size / 1e6:,.1f} MB)"
 
 
 def _remove(home: Path) -> None:
