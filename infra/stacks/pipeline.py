@@ -96,7 +96,6 @@ class Pipeline(EnvironmentStack):
             flows=flows,
             recipes=recipes,
             artifacts_key_arn=lake.key_arns["ml"],
-            logs_key=logs_key,
         )
         if deployment.tools:
             ApprovedModels(

@@ -1,14 +1,12 @@
 """A served model is monitored: quiet weeks, labels of drawn rows, and a week with a shift."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from tests.e2e.monitored import Weeks, replay_weeks
 from tests.e2e.project import GROUP, RUN, Project
@@ -87,25 +85,3 @@ def test_monitoring_keeps_no_text_and_tells_no_key(weeks: Weeks) -> None:
         row["complaint_text"] for row in rows if row["complaint_text"].encode() in everything
     ]
     assert not [row["complaint_id"] for row in rows if row["complaint_id"].encode() in shown]
-
-
-@pytest.mark.slow
-def test_an_alarm_starts_one_run_whose_version_waits_for_a_person(weeks: Weeks) -> None:
-    recipe = weeks.project.root / "recipes/tiny.yaml"
-    document = yaml.safe_load(recipe.read_text())
-    document["monitor"] = {"retrain": "start"}
-    document["train"]["seed"] = 1  # another model, as other rows would give
-    recipe.write_text(yaml.safe_dump(document))
-    assert weeks.judge(2, "--labels", weeks.file).returncode == 0
-
-    done = weeks.judge(3)
-    assert done.returncode == 4, done.stdout + done.stderr
-    assert "retraining: started (alarm: drift of product" in done.stdout
-    assert weeks.project.versions() == [1, 2]
-    listed = weeks.project.sashiko("model", "list", "--recipe", "tiny", "--json")
-    status = {item["version"]: item["status"] for item in json.loads(listed.stdout)}
-    assert status == {1: "Approved", 2: "PendingManualApproval"}
-
-    again = weeks.judge(3)
-    assert "retraining: not now: a candidate waits for approval" in again.stdout
-    assert weeks.project.versions() == [1, 2]

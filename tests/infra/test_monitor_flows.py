@@ -195,9 +195,7 @@ def publish(aws):
     def run(result):
         body = json.dumps(result.model_dump(mode="json"))
         aws.answers["GetObject"] = lambda _: {"Body": body}  # as text: Step Functions reads it
-        flow = outcome_flow(
-            SETTINGS, _recipe(), namespace="sashiko-dev/monitor", table="complaints"
-        )
+        flow = outcome_flow(SETTINGS, _recipe(), namespace="sashiko-dev/monitor")
         outcome = aws.run(flow, execution_ended("Succeeded", pipeline="x-monitor"))
         assert outcome.status == "SUCCEEDED", outcome
         (get,) = [arguments for operation, arguments in aws.calls if operation == "GetObject"]
@@ -257,7 +255,7 @@ def _monitored(**capture):
         stack, "Events", settings=stack.settings, logs_key=key, removal_policy=stack.removal_policy
     )
     return add_monitoring(
-        stack, flows=flows, recipes=deployment.recipes, artifacts_key_arn=key.key_arn, logs_key=key
+        stack, flows=flows, recipes=deployment.recipes, artifacts_key_arn=key.key_arn
     )
 
 

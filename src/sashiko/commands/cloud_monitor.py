@@ -127,11 +127,8 @@ def _served_version(model: "MonitoredModel") -> int:
 def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Retraining":
     from sashiko.monitoring.retraining import decide_retraining
 
-    rules = model.recipe.monitor
-    if rules.retrain == "start":  # the account has started it, or will in a moment
-        rules = rules.model_copy(update={"retrain": "propose"})
     return decide_retraining(
-        rules, result, model.candidates(result.version), now=dt.datetime.now(dt.UTC)
+        model.recipe.monitor, result, model.candidates(), now=dt.datetime.now(dt.UTC)
     )
 
 

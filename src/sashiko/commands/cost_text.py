@@ -22,7 +22,7 @@ class Costs:
     # Of an environment; the tools' account runs and serves nothing.
     run: tuple[JobCost, ...] = ()  # job by job
     window: tuple[JobCost, ...] = ()  # of monitoring, likewise
-    retrains: int = 0  # runs that monitoring may propose or start in a month
+    retrains: int = 0  # runs that monitoring may propose in a month
     load: float = 0  # predictions a second
     instance_types: Mapping[str, str] = field(default_factory=dict)  # compile target -> machine
     predictions: tuple[PredictionCost, ...] = ()  # the targets with known prices

@@ -80,8 +80,6 @@ def monitor(
         options=monitored.options,
         json_=json_,
     )
-    if retraining.action == "start":
-        _start_run(monitored, retraining.token)
     if result.outcome == "alarm":
         raise typer.Exit(CHECK_FAILED)
 
@@ -99,26 +97,6 @@ def _decide_retraining(monitored: Monitored, result: MonitorResult) -> Retrainin
         folder.home,
         folder.settings,
         folder.recipe,
-        version=version,
-        versions=monitored.registry.versions(version.group),
+        monitored.registry.versions(version.group),
     )
     return decide_retraining(folder.recipe.monitor, result, candidates, now=dt.datetime.now(dt.UTC))
-
-
-def _start_run(monitored: Monitored, token: str) -> None:
-    """Runs the recipe's pipeline once for a token; its version waits for a person's approval."""
-    from sashiko.commands.local_runs import run_locally
-    from sashiko.pipeline.monitor_run import claim_start
-
-    folder = monitored.folder
-    if not claim_start(folder, token):
-        print("the run of this window was started already", file=sys.stderr)
-        return
-    result = run_locally(
-        folder.settings,
-        folder.recipe,
-        home=folder.home,
-        from_step=None,
-        command=f"sashiko run{monitored.options}",
-    )
-    typer.echo(result.summary)

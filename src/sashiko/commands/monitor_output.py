@@ -53,9 +53,7 @@ def _describe(retraining: "Retraining", options: str) -> str:
     reasons = "; ".join(retraining.reasons)
     if retraining.action == "none":
         return f"retraining: not now: {reasons}"
-    if retraining.action == "propose":
-        return f"retraining: proposed ({reasons}): sashiko run{options}"
-    return f"retraining: started ({reasons})"
+    return f"retraining: proposed ({reasons}): sashiko run{options}"
 
 
 def show_draw(draw: "Draw", out: Path | None, *, contract: "Contract", options: str) -> None:

@@ -1,46 +1,46 @@
 """Candidates: the runs of a recipe after the one that made a version."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final
 
-from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
+from sashiko.monitoring.retraining import Candidate, State
 from sashiko.pipeline.runner.record import RunRecord, read_run
-from sashiko.registry.versions import STANDING_TAG, ModelVersion
+from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
-_EXECUTION = "execution_id"
+_EXECUTION: Final = "execution_id"
+_DECIDED: Final[Mapping[ApprovalStatus, State]] = {
+    "PendingManualApproval": "waiting",
+    "Approved": "approved",
+    "Rejected": "rejected",
+}
 
 
 def local_candidates(
-    home: Path,
-    settings: Settings,
-    recipe: Recipe,
-    *,
-    version: ModelVersion,
-    versions: Sequence[ModelVersion],
+    home: Path, settings: Settings, recipe: Recipe, versions: Sequence[ModelVersion]
 ) -> tuple[Candidate, ...]:
-    """Returns the candidates since a version was made, by their start.
+    """Returns a recipe's candidates by their start: its runs after the first approved version's.
 
     Args:
         home: the folder of all local state.
         settings: the environment.
         recipe: whose pipeline ran.
-        version: the one that is monitored.
         versions: all of its group.
     """
     pipeline = pipeline_name(settings, recipe.name)
+    approved = (item for item in versions if item.status == "Approved")
+    # Ids begin with their time. An imported version has none, and every run is after it.
+    first = min((item.tags.get(_EXECUTION, "") for item in approved), default="")
     records = (
         record
         for record in _runs(home)
-        if record.pipeline == pipeline
-        and record.id > version.tags[_EXECUTION]
-        and record.status != "partial"
+        if record.pipeline == pipeline and record.id > first and record.status != "partial"
     )
     return candidates_of(records, versions)
 
@@ -72,13 +72,11 @@ def _runs(home: Path) -> Iterator[RunRecord]:
             yield read_run(path.parent)
 
 
-def _state(
-    record: RunRecord, version: ModelVersion | None
-) -> Literal["running", "failed", "blocked", "waiting", "rejected"]:
+def _state(record: RunRecord, version: ModelVersion | None) -> State:
     if record.status in ("running", "blocked"):
         return record.status
     if record.status != "registered":
         return "failed"
     if version is None:  # the same model as an earlier version
         return "blocked"
-    return "waiting" if version.status == "PendingManualApproval" else "rejected"
+    return _DECIDED[version.status]

@@ -12,7 +12,7 @@ from sashiko.aws.resources.monitor_places import MonitorPlaces, monitor_places
 from sashiko.aws.resources.names import bucket_name, monitor_pipeline_name
 from sashiko.core.files import walk_files, write_bytes
 from sashiko.data.duckdb_lake import DuckDbLake
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.result import RESULT_FILE, MonitorResult, read_result
 from sashiko.monitoring.times import basic_time
@@ -145,23 +145,6 @@ def captured_folder(folder: MonitorFolder, *, group: str) -> Path:
             f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
         )
     return captured
-
-
-def claim_start(folder: MonitorFolder, token: str) -> bool:
-    """Returns True for the first call with a token, also if several processes call at once.
-
-    Raises:
-        InputError: if the claim cannot be written.
-    """
-    path = folder.home / MONITOR / "starts" / token
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
-    return True
 
 
 def _remove_texts(folder: MonitorFolder) -> None:

@@ -57,13 +57,14 @@ _ALARMS: Final[Mapping[str, str]] = {
     "not say that decisions got worse. See under This window which values moved, ask whoever "
     "sends the requests, and label audited rows to learn the accuracy.",
     TEXT_AUC: "The texts are not like those that the version was tested on: new words, another "
-    "language or another form. Read new requests, and label audited rows to learn the accuracy.",
+    "language or another form. Read new requests, and label audited rows to learn the accuracy. "
+    "A flood of one sender's texts looks the same, so alone it proposes no run.",
     DISPARATE_IMPACT: "A group is now decided positive more rarely or more often, against the "
     "others, than is tolerated. See the group's plot under Over time, and bring it to whoever "
-    "answers for fairness before anything is retrained.",
+    "answers for fairness: alone it proposes no run.",
     AUDITED_ACCURACY: "Audited labels show that the version is wrong more often than tolerated. "
-    "Look at wrongly decided rows for the cause, and propose a retrained version. The alarm stays "
-    "until the next deploy.",
+    "Look at wrongly decided rows for the cause, and see under Retraining whether a run is "
+    "proposed. The alarm stays until the next deploy.",
 }
 _CAPTURE_ALARM: Final = (
     "What was captured is not what was asked, so the other checks say little. See under Data what "

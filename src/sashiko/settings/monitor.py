@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sashiko.core.yaml_models import Frozen
 
@@ -56,17 +56,29 @@ class MonitorSection(Frozen):
         lt=1,
         description="of the disparate impact: the share of the reference's by which it may change",
     )
-    retrain: Literal["off", "propose", "start"] = Field(
+    retrain: Literal["off", "propose"] = Field(
         "propose",
-        description="what an alarm leads to; `start` starts one run of the pipeline, whose version "
-        "waits for a person's approval",
+        description="what an alarm leads to: nothing, or the proposal of a run of the pipeline",
     )
     retrain_cooldown_days: int = Field(
         28, ge=1, le=365, description="days from one candidate's start to the next proposal"
     )
     retrain_most_per_year: int = Field(
-        3, ge=1, le=52, description="candidates within 365 days after which none is proposed"
+        3,
+        ge=1,
+        le=52,
+        description="candidates of the recipe within 365 days after which none is proposed",
     )
     retrain_labels: int = Field(
         500, ge=1, description="labels of the version's answers that a proposal needs"
     )
+
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _refuse_start(cls, value: object) -> object:
+        if value == "start":
+            raise ValueError(
+                "`start` was removed: no alarm starts a run any more. Write `propose`, and run the "
+                "command that `sashiko monitor` proposes"
+            )
+        return value

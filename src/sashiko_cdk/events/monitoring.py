@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import endpoint_name, served_package
@@ -12,9 +11,7 @@ from sashiko.aws.resources.names import (
     arn,
     bucket_name,
     etl_name,
-    function_arn,
     monitor_pipeline_name,
-    pipeline_name,
     prefix,
 )
 from sashiko.errors import InputError
@@ -26,7 +23,6 @@ from sashiko_cdk.events.event_rule import EventRule
 from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
-from sashiko_cdk.events.retrain_guard import RetrainGuard
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
@@ -48,7 +44,6 @@ def add_monitoring(
     flows: EventFlows,
     recipes: Sequence[Recipe],
     artifacts_key_arn: str,
-    logs_key: kms.IKey,
 ) -> list[StateMachine]:
     """Adds the monitoring of the served version to a stack, where requests are captured.
 
@@ -57,7 +52,6 @@ def add_monitoring(
         flows: the log and the queue of its rules.
         recipes: those of the environment.
         artifacts_key_arn: of the KMS key that outcomes are encrypted with.
-        logs_key: encrypts the log of the function that decides whether an alarm starts a run.
 
     Returns:
         Its state machines; none if nothing is served, or no request captured.
@@ -84,16 +78,6 @@ def add_monitoring(
     ]
     if monitored:
         _check_retention(settings)
-    starting = [item.recipe for item in monitored if item.recipe.monitor.retrain == "start"]
-    if starting:
-        RetrainGuard(
-            stack,
-            "RetrainGuard",
-            settings=settings,
-            recipes=starting,
-            key=logs_key,
-            removal_policy=stack.removal_policy,
-        )
     return [machine for item in monitored for machine in item.machines]
 
 
@@ -174,18 +158,6 @@ class _Monitoring(Construct):
         job = arn(self._settings, "glue", f"job/{etl_name(self._settings, table)}")
         return allow(["glue:GetJobRuns"], [job])
 
-    def _retraining(self) -> list[Allowed]:
-        """Lets an alarm start one pipeline, and nothing else."""
-        settings, recipe = self._settings, self.recipe
-        if recipe.monitor.retrain != "start":
-            return []
-        pipeline = arn(settings, "sagemaker", f"pipeline/{pipeline_name(settings, recipe.name)}")
-        return [
-            allow(["lambda:InvokeFunction"], [function_arn(settings, "retrain-guard")]),
-            self._finding_load(),
-            allow(["sagemaker:StartPipelineExecution"], [pipeline]),
-        ]
-
     def _publisher(self, key_arn: str) -> StateMachine:
         settings, recipe = self._settings, self.recipe
         windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
@@ -195,9 +167,7 @@ class _Monitoring(Construct):
             settings=settings,
             name=f"monitor-{recipe.name}-outcome",
             role="monitor-publisher",
-            definition=outcome_flow(
-                settings, recipe, namespace=self._namespace, table=recipe_table(recipe)
-            ),
+            definition=outcome_flow(settings, recipe, namespace=self._namespace),
             log=self._flows.log,
             allowed=[
                 allow(
@@ -213,7 +183,6 @@ class _Monitoring(Construct):
                     conditions={"StringEquals": {"cloudwatch:namespace": self._namespace}},
                     why=_METRICS,
                 ),
-                *self._retraining(),
             ],
             description="Publishes the outcomes of windows",
         )

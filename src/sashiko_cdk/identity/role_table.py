@@ -38,7 +38,6 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "promoter": "Person: copies an approved version from another environment, as pending",
     "registrar": "Jobs: register model packages as pending",
     "registry-reader": "Jobs: find the champion",
-    "retrain-guard": "Function: decides whether an alarm may start a run",
     "training": "Jobs: prepare, train, compile, evaluate",
 }
 PEOPLE: frozenset[Role] = frozenset(
@@ -94,7 +93,6 @@ FUNCTIONS: frozenset[Role] = frozenset(
         "lake-probe",
         "lake-settings",
         "preflight",
-        "retrain-guard",
     }
 )
 
@@ -138,14 +136,6 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "promoter": (*APPROVE, *JOBS, *LAKE, "iam:PassRole"),
     "registrar": (*APPROVE, *JOBS, *LAKE),
     "registry-reader": (*REGISTER, *APPROVE, *JOBS, *LAKE),
-    "retrain-guard": (
-        "sagemaker:Create*",
-        "sagemaker:Start*",
-        "sagemaker:Update*",
-        "s3:*",
-        *LAKE,
-        "iam:PassRole",
-    ),
     "training": (*REGISTER, *APPROVE, *JOBS, *LAKE),
 }
 # The bucket policies of the lake let these three through, and nobody else is to try.

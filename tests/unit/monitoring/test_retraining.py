@@ -4,15 +4,15 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
-from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary
-from sashiko.monitoring.checks import MonitorCheck, Outcome
+from sashiko.monitoring.checks import Kind, MonitorCheck, Outcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
 from sashiko.monitoring.quality import LabelSummary, Quality
 from sashiko.monitoring.result import MonitorResult
-from sashiko.monitoring.retraining import Retraining, decide_retraining
+from sashiko.monitoring.retraining import Candidate, Retraining, State, decide_retraining
 from sashiko.settings.monitor import MonitorSection
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -20,9 +20,11 @@ WEEK = dt.timedelta(days=7)
 Decide = Callable[..., Retraining]
 
 
-def check(name: str = "drift of product", outcome: Outcome = "alarm") -> MonitorCheck:
+def check(
+    name: str = "drift of product", outcome: Outcome = "alarm", *, kind: Kind = "drift"
+) -> MonitorCheck:
     return MonitorCheck(
-        name=name, kind="drift", outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w",
+        name=name, kind=kind, outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w",
         tolerance=0.1, reason="changed by more than the tolerance",
     )  # fmt: skip
 
@@ -59,14 +61,13 @@ def decide() -> Decide:
     return run
 
 
-def weeks_ago(weeks: int, state: str, *, is_better: bool = False) -> Candidate:
+def weeks_ago(weeks: int, state: State, *, is_better: bool = False) -> Candidate:
     return Candidate(start=NOW - weeks * WEEK, state=state, is_better=is_better)
 
 
 def test_an_alarm_is_proposed_unless_the_recipe_says_otherwise(decide: Decide) -> None:
     assert decide().action == "propose"
     assert decide().reasons == ("alarm: drift of product",)
-    assert decide(retrain="start").action == "start"
     assert decide(retrain="off").action == "none"
 
 
@@ -74,10 +75,9 @@ def test_a_window_without_an_alarm_leads_to_nothing(decide: Decide) -> None:
     assert decide(of=result(check(outcome="ok"), check(outcome="not judged"))).action == "none"
 
 
-def test_the_same_window_has_the_same_token_and_another_one_another(decide: Decide) -> None:
-    assert decide().token == decide(retrain="start").token
-    assert decide().token != decide(of=result(end=NOW + WEEK)).token
-    assert 32 <= len(decide().token) <= 128
+def test_a_recipe_that_says_start_is_told_what_to_write() -> None:
+    with pytest.raises(ValidationError, match=r"`start` was removed.* Write `propose`"):
+        MonitorSection(retrain="start")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,7 @@ def test_the_same_window_has_the_same_token_and_another_one_another(decide: Deci
         ([weeks_ago(20, "running")], "is being trained"),
         ([weeks_ago(20, "waiting", is_better=True)], "waits for approval"),
         ([weeks_ago(1, "failed")], "is younger than 28 days"),
+        ([weeks_ago(20, "approved"), weeks_ago(1, "approved")], "is younger than 28 days"),
         ([weeks_ago(weeks, "failed") for weeks in (10, 20, 30)], "3 candidates in a year"),
         ([weeks_ago(30, "blocked"), weeks_ago(20, "rejected")], "the last 2 candidates"),
     ],
@@ -93,7 +94,7 @@ def test_the_same_window_has_the_same_token_and_another_one_another(decide: Deci
 def test_a_guard_says_what_speaks_against_a_run(
     decide: Decide, candidates: list[Candidate], reason: str
 ) -> None:
-    decision = decide(*candidates, retrain="start")
+    decision = decide(*candidates)
     assert decision.action == "none"
     assert any(reason in text for text in decision.reasons)
 
@@ -110,19 +111,50 @@ def test_too_few_new_labels_are_no_reason_to_train(decide: Decide) -> None:
     assert decide(of=result(labels=500)).action == "propose"
 
 
-def test_requests_that_break_the_contract_are_mended_and_not_learnt(decide: Decide) -> None:
-    decision = decide(of=result(check("inputs: product is known"), check()), retrain="start")
+@pytest.mark.parametrize(
+    ("checks", "reason"),
+    [
+        ([check("inputs: product is known", kind="inputs"), check()], "mend what sends them"),
+        ([check("captured lines are whole", kind="capture"), check()], "dead or damaged"),
+        ([check("disparate impact of age", kind="bias")], "answers for fairness"),
+        ([check("drift of the texts")], "a flood of one sender's texts"),
+    ],
+    ids=["inputs", "capture", "bias alone", "texts alone"],
+)
+def test_an_alarm_with_another_cause_proposes_no_run(
+    decide: Decide, checks: list[MonitorCheck], reason: str
+) -> None:
+    decision = decide(of=result(*checks))
     assert decision.action == "none"
-    assert "mend what sends them" in decision.reasons[0]
+    assert reason in decision.reasons[0]
 
 
-def test_a_false_alarm_that_never_ends_starts_three_runs_a_year_at_most(decide: Decide) -> None:
-    """Each run registers a version that is no better, which a person rejects."""
+def test_bias_or_texts_beside_a_fall_of_accuracy_propose_a_run(decide: Decide) -> None:
+    accuracy = check("accuracy of audited rows", kind="accuracy")
+    for other in (check("disparate impact of age", kind="bias"), check("drift of the texts")):
+        assert decide(of=result(other, accuracy)).action == "propose"
+
+
+def test_an_approved_version_that_is_not_served_yet_is_not_fruitless(decide: Decide) -> None:
+    assert decide(weeks_ago(20, "approved"), weeks_ago(10, "approved")).action == "propose"
+
+
+def test_a_waiting_version_that_is_no_better_counts_as_fruitless(decide: Decide) -> None:
+    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting"))
+    assert any("the last 2 candidates" in reason for reason in decision.reasons)
+    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting", is_better=True))
+    assert not any("the last 2 candidates" in reason for reason in decision.reasons)
+
+
+@pytest.mark.parametrize(("state", "most"), [("rejected", 2), ("approved", 3)])
+def test_an_alarm_that_never_ends_proposes_three_runs_a_year_at_most(
+    state: State, most: int
+) -> None:
+    """Also where each run gives a version that is approved and served at once."""
     candidates: list[Candidate] = []
     for week in range(52):
         now = NOW + week * WEEK
-        section = MonitorSection(retrain="start")
-        decision = decide_retraining(section, result(end=now), candidates, now=now)
-        if decision.action == "start":
-            candidates.append(Candidate(start=now, state="rejected"))
-    assert len(candidates) == 2  # the breaker is shut then
+        decision = decide_retraining(MonitorSection(), result(end=now), candidates, now=now)
+        if decision.action == "propose":
+            candidates.append(Candidate(start=now, state=state))
+    assert len(candidates) == most

@@ -1,12 +1,12 @@
-"""Which runs count as candidates after the version that is monitored."""
+"""Which runs count as candidates of a recipe, whichever version is served."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions.retraining.decision import Candidate
 from sashiko.aws.resources.names import pipeline_name
+from sashiko.monitoring.retraining import Candidate
 from sashiko.pipeline.candidates import local_candidates
 from sashiko.pipeline.runner.record import RunRecord, RunStatus, write_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
@@ -30,7 +30,7 @@ def version(number: int, run: str, status: ApprovalStatus, **tags: str) -> Model
     )
 
 
-MONITORED = version(4, "20260301-000000-aaaa", "Approved")
+FIRST = version(1, "20260301-000000-aaaa", "Approved")
 
 
 @pytest.fixture
@@ -42,9 +42,7 @@ def candidates(tmp_path: Path) -> Callable[..., tuple[Candidate, ...]]:
             start = f"{run[:4]}-{run[4:6]}-{run[6:8]}T00:00:00.000+00:00"
             record = RunRecord(id=run, pipeline=pipeline, status=status, start=start, steps=())
             write_run(tmp_path / "runs" / run, record)
-        return local_candidates(
-            tmp_path, SETTINGS, RECIPE, version=MONITORED, versions=[MONITORED, *versions]
-        )
+        return local_candidates(tmp_path, SETTINGS, RECIPE, [FIRST, *versions])
 
     return read
 
@@ -72,6 +70,13 @@ def test_the_state_of_a_run_without_a_version(candidates, status, state) -> None
 
 def test_a_part_of_a_pipeline_is_no_candidate(candidates) -> None:
     assert candidates(("20260401-000000-aaaa", "partial")) == ()
+
+
+def test_a_served_version_resets_no_count(candidates) -> None:
+    """Three runs, each of whose versions was approved and served."""
+    runs = [(f"20260{month}01-000000-aaaa", "registered") for month in (4, 5, 6)]
+    served = [version(2 + place, run, "Approved") for place, (run, _) in enumerate(runs)]
+    assert [item.state for item in candidates(*runs, versions=served)] == ["approved"] * 3
 
 
 def test_a_version_waits_for_a_person_or_was_rejected(candidates) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
-from sashiko.pipeline.monitor_run import MonitorFolder, claim_start, run_monitor
+from sashiko.pipeline.monitor_run import MonitorFolder, run_monitor
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
@@ -77,7 +77,3 @@ def test_texts_that_a_failed_run_left_are_removed_by_the_next_one(folder: Monito
     with pytest.raises(InputError, match="has no `reference_uri`"):
         run_monitor(folder, version(), window=WEEK, command="sashiko monitor")
     assert not any(path.exists() for path in left)
-
-
-def test_a_token_starts_one_run(folder: MonitorFolder) -> None:
-    assert [claim_start(folder, token) for token in ("a", "a", "b")] == [True, False, True]

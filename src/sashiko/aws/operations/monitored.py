@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from sashiko.aws.functions.retraining.candidates import candidates_since
-from sashiko.aws.functions.retraining.decision import Candidate
+from sashiko.aws.operations.candidates import recipe_candidates
 from sashiko.aws.operations.monitor_files import MonitorFiles
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import Role, model_package_group_name, pipeline_name
@@ -21,6 +20,7 @@ from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.draws import Draw, draw_period
 from sashiko.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko.monitoring.result import RESULT_FILE, MonitorResult
+from sashiko.monitoring.retraining import Candidate
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
@@ -55,18 +55,17 @@ class MonitoredModel:
         )
         return tuple(sorted(results, key=lambda result: (result.end, result.version)))
 
-    def candidates(self, version: int) -> list[Candidate]:
-        """Returns the candidates since a version was made, the newest first.
+    def candidates(self) -> list[Candidate]:
+        """Returns the recipe's candidates, the newest first.
 
         Raises:
             InputError: if the caller may not see them.
         """
         with self.account.translate_errors("sagemaker:ListPipelineExecutions", role=_ROLE):
-            return candidates_since(
+            return recipe_candidates(
                 self.account.client("sagemaker"),
                 pipeline=pipeline_name(self.settings, self.recipe.name),
                 group=model_package_group_name(self.settings, self.recipe.model_package_group),
-                version=version,
             )
 
     @contextmanager

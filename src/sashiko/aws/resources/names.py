@@ -41,7 +41,6 @@ Role = Literal[
     "promoter",
     "registrar",
     "registry-reader",
-    "retrain-guard",
     "training",
 ]
 # By whom and for whom GitHub's tokens for AWS are ("Configuring OpenID Connect in Amazon Web

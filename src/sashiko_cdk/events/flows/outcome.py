@@ -9,15 +9,12 @@ from sashiko.monitoring.result import RESULT_FILE
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.flows.language import call, expression, flow, literal
-from sashiko_cdk.events.flows.retraining import retraining_states
 
 CHECKS_IN_ALARM: Final = "ChecksInAlarm"
 _OF_WINDOW: Final = ("ModelVersion", "WindowStart", "WindowEnd")
 
 
-def outcome_flow(
-    settings: Settings, recipe: Recipe, *, namespace: str, table: str
-) -> dict[str, Any]:
+def outcome_flow(settings: Settings, recipe: Recipe, *, namespace: str) -> dict[str, Any]:
     """Returns the flow that the success of a monitoring pipeline starts.
 
     Metrics are counts of checks and rows, and the audited accuracy if there is one; their only
@@ -29,13 +26,10 @@ def outcome_flow(
         settings: the environment.
         recipe: whose model is monitored.
         namespace: of the metrics.
-        table: that the recipe's pipeline trains on, which an alarm may start.
     """
     artifacts = bucket_name(settings, "artifacts")
     windows = monitor_places(settings, recipe).windows.removeprefix(f"s3://{artifacts}/")
     group = endpoint_name(settings, recipe)
-    starts = recipe.monitor.retrain == "start"
-    states = retraining_states(settings, recipe, table=table) if starts else {}
     return flow(
         "Publishes what a window of captured requests showed",
         start="ReadParameters",
@@ -66,13 +60,8 @@ def outcome_flow(
             "Publish": call(
                 "aws-sdk:cloudwatch:putMetricData",
                 {"Namespace": namespace, "MetricData": expression(_metrics(group))},
-                **(
-                    {"Output": expression("$states.input"), "Next": "HasAlarm"}
-                    if states
-                    else {"End": True}
-                ),
+                End=True,
             ),
-            **states,
         },
     )
 

@@ -18,7 +18,7 @@ def month_at_most(jobs: Sequence[JobCost], times: int) -> float | None:
 
 
 def retrains_a_month(settings: MonitorSection) -> int:
-    """Returns how many runs alarms may propose or start within a month, whatever they say.
+    """Returns how many runs alarms may propose within a month, whatever they say.
 
     Between two candidates is the cooldown (`sashiko.monitoring.retraining`).
     """

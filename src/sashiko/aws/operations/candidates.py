@@ -1,48 +1,46 @@
-"""The candidates since a version was made, from SageMaker's executions and model packages."""
+"""A recipe's candidates, from SageMaker's executions and model packages."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sashiko.aws.functions.closed_gate import closing_summary
-from sashiko.aws.functions.retraining.decision import Candidate, State
+from sashiko.monitoring.retraining import Candidate, State
 
 _RUNNING: Final = ("Executing", "Stopping")
+_DECIDED: Final[Mapping[str, State]] = {
+    "PendingManualApproval": "waiting",
+    "Approved": "approved",
+    "Rejected": "rejected",
+}
 _EXECUTION: Final = "execution_id"  # metadata of a package, as Register writes it
 _STANDING: Final = "standing.champion"  # likewise: how it compares with the version before
 
 
-def candidates_since(sagemaker: Any, *, pipeline: str, group: str, version: int) -> list[Candidate]:
-    """Returns the executions of a pipeline that are newer than the one that made a version.
+def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Candidate]:
+    """Returns the executions of a pipeline after the one of the first approved version.
 
-    Of a promoted version, which was made in another environment, all executions count: the guards
-    rather refuse a run than start one too many.
+    Without such an execution all of them count, as where versions are promoted from another
+    environment: the guards rather propose a run too few than one too many.
 
     Args:
         sagemaker: a boto3 client.
         pipeline: the name of the pipeline that trains.
         group: the model package group.
-        version: the monitored version.
     """
     packages = list(_packages(sagemaker, group))
     made = {_metadata(item).get(_EXECUTION, ""): item for item in packages}
-    made_by = next(
-        (id_ for id_, item in made.items() if item["ModelPackageVersion"] == version), ""
-    )
-    candidates = []
-    for item in _executions(sagemaker, pipeline):
-        id_ = item["PipelineExecutionArn"].rpartition("/")[2]
-        if id_ == made_by:
-            break
-        package = made.get(id_)
-        is_better = package is not None and _metadata(package).get(_STANDING) == "better"
-        candidates.append(
-            Candidate(
-                start=item["StartTime"],
-                state=_state(sagemaker, item, package),
-                is_better=is_better,
-            )
+    approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
+    executions = list(_executions(sagemaker, pipeline))
+    ids = [item["PipelineExecutionArn"].rpartition("/")[2] for item in executions]
+    first = max((place for place, id_ in enumerate(ids) if id_ in approved), default=len(ids))
+    return [
+        Candidate(
+            start=item["StartTime"],
+            state=_state(sagemaker, item, made.get(id_)),
+            is_better=id_ in made and _metadata(made[id_]).get(_STANDING) == "better",
         )
-    return candidates
+        for id_, item in list(zip(ids, executions, strict=True))[:first]
+    ]
 
 
 def _state(
@@ -57,8 +55,7 @@ def _state(
         return "failed"
     if package is None:  # the same model as an earlier version
         return "blocked"
-    waits = package["ModelApprovalStatus"] == "PendingManualApproval"
-    return "waiting" if waits else "rejected"
+    return _DECIDED[package["ModelApprovalStatus"]]
 
 
 def _is_blocked(sagemaker: Any, execution: Mapping[str, Any]) -> bool:
