@@ -1,6 +1,8 @@
 """What stands in the documentation is what the code says."""
 
 import json
+import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,26 @@ def test_notebooks_are_kept_without_outputs() -> None:
         assert cells
         for cell in cells:
             assert (cell["outputs"], cell["execution_count"]) == ([], None), path.name
+
+
+# How this project writes a law: of the US code and regulations, and the AI Act's articles.
+_LAW = re.compile(
+    r"\d+ (?:CFR|U\.S\.C\.) [\w.-]+\w|Article \d+\w*(?= of the AI Act)|(?<=AI Act, )Article \d+\w*"
+)
+_CITED = re.compile(r"^\| (?P<law>.+?) \| .+ \| (?P<read>\d{4}-\d\d-\d\d).* \|$", re.MULTILINE)
+
+
+def test_each_cited_law_says_when_it_was_read() -> None:
+    table = _CITED.findall((ROOT / "docs/reweighing.md").read_text())
+    assert all(date.fromisoformat(read) for _, read in table)
+    laws = {law for names, _ in table for law in _LAW.findall(names)}
+    texts = [
+        path
+        for pattern in ("*.md", "docs/**/*.md", "recipes/**/*.yaml", "contracts/*.yaml", "src/**/*")
+        for path in ROOT.glob(pattern)
+        if path.suffix in {".md", ".yaml", ".py", ".j2"}
+    ]
+    cited = {law: path for path in texts for law in _LAW.findall(path.read_text())}
+    assert len(cited) >= 4
+    unread = {law: str(path) for law, path in cited.items() if law not in laws}
+    assert not unread, "give each a row with its date in docs/reweighing.md"
