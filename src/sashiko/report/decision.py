@@ -11,7 +11,7 @@ from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view
 
 _WORDS = {
-    "registered": "✓ REGISTERED",
+    "waiting": "WAITS FOR YOUR DECISION",
     "waived": "✕ REGISTERED, WAIVED",
     "blocked": "✕ BLOCKED",
     "failed": "✕ FAILED",
@@ -47,8 +47,8 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     waived = [(check, verdict.gate) for verdict in known(verdicts) for check in verdict.waived]
-    kind: OutcomeKind = "waived" if waived else "registered"
-    judgement = _judgement(evidence, verdicts)
+    kind: OutcomeKind = "waived" if waived else "waiting"
+    judgement, complete = _judgement(evidence, verdicts)
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
     )
@@ -57,9 +57,13 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     name = f"{registration.model_package_group} version {registration.version}"
     note = "" if registration.new else " The same model was registered before, under this number."
     waits = registration.status == "PendingManualApproval"
+    # Green is for an approved version with every check judged.
+    if not waived and complete and registration.status == "Approved":
+        kind = "registered"
+    word = _WORDS[kind] if waived or waits else f"REGISTERED, {registration.status.upper()}"
     return Outcome(
         kind=kind,
-        word=_WORDS[kind],
+        word=word,
         # What to try stands under Checks: here somebody has decided not to.
         reasons=tuple(replace(check_view(check, gate=gate), advice="") for check, gate in waived),
         headline=f"{judgement} The model is in the registry as {name}.{note}",
@@ -72,21 +76,26 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     )  # fmt: skip
 
 
-def _judgement(evidence: Evidence, verdicts: Verdicts) -> str:
-    """Describes the gates' verdicts; an unreadable verdict never counts as passed."""
+def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
+    """Describes the gates' verdicts, and says whether each check was judged.
+
+    An unreadable verdict never counts as passed.
+    """
     judged = [verdict for verdict in known(verdicts) if verdict.judged]
     off = [verdict.gate for verdict in known(verdicts) if not verdict.judged]
     lost = len(verdicts) - len(judged) - len(off)
     if lost or not judged:
         return (
             "The run's record says that the gates let it through; this page cannot confirm it: "
-            f"{lost} of {len(verdicts)} verdicts are missing."
+            f"{lost} of {len(verdicts)} verdicts are missing.",
+            False,
         )
     failed = [verdict.gate for verdict in judged if not verdict.passed]
     if failed:
         return (
             f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
-            "registered because each failed check is waived in the recipe."
+            "registered because each failed check is waived in the recipe.",
+            False,
         )
     checks = [check for verdict in judged for check in verdict.checks]
     text = f"All {len(judged)} gates passed, with {sum(check.judged for check in checks)} checks"
@@ -94,7 +103,8 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> str:
         text += f"; {', '.join(spanning)} by the value alone, as the interval spans the bound"
     left_out = off + [check.name for check in checks if not check.judged]
     left_out += ["bias"] if bias_notices(evidence, verdicts) else []
-    return f"{text}; not judged: {', '.join(left_out)}." if left_out else f"{text}."
+    unjudged = f"; not judged: {', '.join(left_out)}" if left_out else ""
+    return f"{text}{unjudged}.", not left_out
 
 
 def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:

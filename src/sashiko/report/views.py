@@ -5,7 +5,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-OutcomeKind = Literal["registered", "waived", "blocked", "failed", "interrupted"]
+OutcomeKind = Literal["registered", "waiting", "waived", "blocked", "failed", "interrupted"]
 MarkKind = Literal[
     "passed", "spans", "failed", "waived", "reported", "unjudged", "partly", "ok", "alarm"
 ]

@@ -179,18 +179,24 @@ def judged(
     run.step("JudgeBias")
 
 
-def registered(root: Path, *, bias: Mapping[str, Any] | None = None, **more: Any) -> Path:
+def registered(
+    root: Path,
+    *,
+    bias: Mapping[str, Any] | None = None,
+    status: str = "PendingManualApproval",
+    **more: Any,
+) -> Path:
     """A run that ended in the registry."""
     run = started(root, **(bias or {}))
     prepared(run)
     judged(run, **more)
-    return _in_the_registry(run)
+    return _in_the_registry(run, status=status)
 
 
-def _in_the_registry(run: RunFolder) -> Path:
+def _in_the_registry(run: RunFolder, *, status: str = "PendingManualApproval") -> Path:
     run.step("ModelGate")
     record = {"model_package_group": "late-loans", "version": 3, "new": True,
-              "status": "PendingManualApproval", "threshold": 0.5}  # fmt: skip
+              "status": status, "threshold": 0.5}  # fmt: skip
     write_json(run.output("Register", "registration") / "registration.json", record)
     run.step("Register")
     return run.write("registered")
@@ -218,13 +224,19 @@ def waived(root: Path) -> Path:
     return _in_the_registry(run)
 
 
-def unjudged(root: Path, *, contract: dict[str, Any], reason: str) -> Path:
+def unjudged(
+    root: Path,
+    *,
+    contract: dict[str, Any],
+    reason: str,
+    status: str = "PendingManualApproval",
+) -> Path:
     """A run of a data set without facets that ended in the registry."""
     run = started(root, contract=contract, judged=False, reason=reason, gates=[])
     prepared(run)
     judged(run)
     run.leave_out("SnapshotFacets", "ValidateFacets", "BiasInput", "JudgeBias")
-    return _in_the_registry(run)
+    return _in_the_registry(run, status=status)
 
 
 def failed(root: Path) -> Path:

@@ -20,10 +20,34 @@ def failed(tmp_path_factory):
 
 def test_a_registered_run_says_what_was_registered_and_how_to_approve_it(registered):
     decision = registered.text("decision")
-    assert "REGISTERED" in decision
+    assert decision.startswith("WAITS FOR YOUR DECISION")
     assert "late-loans version 3" in decision
     assert "All 4 gates passed, with 4 checks" in decision
     assert "sashiko model approve 3 --recipe loans" in decision
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "green"),
+    [
+        ("PendingManualApproval", "WAITS FOR YOUR DECISION", False),
+        ("Approved", "REGISTERED, APPROVED", True),
+        ("Rejected", "REGISTERED, REJECTED", False),
+    ],
+)
+def test_the_headline_is_green_for_an_approved_version_alone(tmp_path, status, word, green):
+    page = page_of(runs.registered(tmp_path, status=status))
+    assert page.text("decision").startswith(word)
+    assert ('class="outcome registered"' in page.html) == green
+
+
+def test_an_approved_version_with_an_unjudged_gate_is_under_no_green_headline(tmp_path):
+    contract = document()
+    custom(contract, "facets")["value"] = []
+    folder = runs.unjudged(tmp_path, contract=contract, reason="no facets", status="Approved")
+    page = page_of(folder)
+    assert page.text("decision").startswith("REGISTERED, APPROVED")
+    assert "not judged: bias" in page.text("decision")
+    assert 'class="outcome registered"' not in page.html
 
 
 def test_the_page_shows_each_figure_of_the_run(registered):

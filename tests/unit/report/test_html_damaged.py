@@ -68,5 +68,5 @@ def test_a_store_that_was_cleaned_is_reported_and_not_taken_for_a_failure(tmp_pa
     folder = runs.registered(tmp_path)
     (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
     page = page_of(folder)
-    assert "REGISTERED" in page.text("decision")
+    assert "WAITS FOR YOUR DECISION" in page.text("decision")
     assert "is no longer in the local store" in page.text("quality")
