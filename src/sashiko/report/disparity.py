@@ -50,7 +50,8 @@ def largest_rates(
 _MOST_FIGURES = 4
 _EDGE = 1.0  # differences of rates end here; ratios (TE, DCA, DCR) may lie beyond
 _CAPTION = (
-    "Distance from no difference; right of the line the group is worse off. The numbers are the "
+    "Distance from no difference; right of the line the group is worse off, if the positive label "
+    "is the one that is good for a person. The numbers are the "
     "metrics' own. Filled: gated. An arrow lies outside the picture. A bar is a 95 % interval of "
     "that look alone."
 )

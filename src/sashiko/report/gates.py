@@ -6,7 +6,7 @@ from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.pipeline.definition.model import Definition
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
-from sashiko.report.words import check_view
+from sashiko.report.words import check_view, mark
 
 _FOLDED_FROM = 9
 
@@ -109,4 +109,6 @@ def gate_mark(verdict: Verdict) -> Mark:
         return Mark("waived" if verdict.released else "failed")
     if not any(check.judged for check in verdict.checks):
         return Mark("unjudged")
+    if any(mark(check).kind == "suspicious" for check in verdict.checks):
+        return Mark("suspicious")
     return Mark("reported" if _only_reports(verdict) else "passed")

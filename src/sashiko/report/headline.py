@@ -8,17 +8,28 @@ from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.intersections import comparable, sort_worst_first
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
 from sashiko.evaluation.metrics.bias import METRICS
-from sashiko.report.disparity import disparity, largest_rates
+from sashiko.report.disparity import largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, known
 from sashiko.report.price import price_rows
-from sashiko.report.views import Cell, Row, Table, row
-from sashiko.report.words import MEANINGS, check_view, estimate_cell, reported_row
+from sashiko.report.views import Cell, Mark, Row, Table, row
+from sashiko.report.words import (
+    MEANINGS,
+    check_view,
+    estimate_cell,
+    is_suspicious,
+    percent,
+    reported_row,
+)
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _MOST_ROWS = 6
 _GROUP_METRICS = ("DI", "RD")  # of predicted positives, and of recall: shares of one group's rows
 _CALIBRATION = "expected_calibration_error"
 _MOST_DISPARITIES = 2
+_OTHERS_MINUS_GROUP = frozenset({"DPPL", "RD", "DAR", "AD"})
+_GROUP_MINUS_OTHERS = frozenset({"SD", "DRR"})
+_PLACES = 3  # as `words.estimate` writes a value
 
 
 def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
@@ -26,6 +37,7 @@ def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
     gated = tuple(_gated(verdicts))
     rows = (
         *gated[:_MOST_ROWS],
+        *_ungated_quality(evidence, verdicts),
         *_other_disparities(evidence, verdicts),
         *_calibration(evidence, verdicts),
         *_worst_groups(evidence, verdicts),
@@ -33,11 +45,14 @@ def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
         *_deletion(evidence),
         *price_rows(evidence),
     )
+    by_name: dict[str, Row] = {}
+    for item in rows:
+        by_name.setdefault(item.cells[0].text, item)  # the worst group may be the largest disparity
     remaining = len(gated) - _MOST_ROWS
     return Table(
         title="Figures that decide",
         columns=("figure", "number [95 %]", "required", "outcome"),
-        rows=rows,
+        rows=tuple(by_name.values()),
         note=f"{remaining} more gated figures passed; they are listed under Checks."
         if remaining > 0
         else "",
@@ -102,15 +117,42 @@ def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
         for pair in largest_rates(estimates, gated=gated)
     ]
     for value, estimate in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
-        side = (
-            "the group is worse off"
-            if disparity(estimate, value) > 0
-            else "the others are worse off"
-        )
-        meaning = f"{MEANINGS[estimate.metric]}; {side}; among the largest without a gate"
+        side = _side(estimate, value)
+        meaning = f"{MEANINGS[estimate.metric]}{side}; among the largest without a gate"
         yield reported_row(
             f"{estimate.metric} {estimate.subgroup}", meaning, estimate_cell(estimate)
         )
+
+
+def _side(estimate: BiasEstimate, value: float) -> str:
+    """Says for whom a rate is higher; whether that is good depends on what the label means."""
+    if estimate.metric not in _OTHERS_MINUS_GROUP | _GROUP_MINUS_OTHERS:
+        return ""
+    if round(value, _PLACES) == 0:
+        return "; equal for both"
+    others = (value > 0) == (estimate.metric in _OTHERS_MINUS_GROUP)
+    return f"; higher for {'the others' if others else 'the group'}"
+
+
+def _ungated_quality(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
+    """Shows the ungated metrics that tell what rare positives cost, and a suspicious AUC."""
+    read = evidence.evaluation
+    if isinstance(read, Missing):
+        return
+    judged = _judged_names(verdicts)
+    for metric in ("auc", "average_precision", "precision"):
+        figure = read.candidate.get(metric)
+        suspicious = metric == "auc" and is_suspicious(figure)
+        if figure is None or metric in judged or (metric == "auc" and not suspicious):
+            continue
+        test = read.splits["test"]
+        share = f"; {percent(test.positives / test.rows)} of the rows are positive"
+        name, meaning = METRIC_NAMES[metric], MEANINGS[metric]
+        item = reported_row(
+            name, meaning if suspicious else f"{meaning}{share}", estimate_cell(figure)
+        )
+        mark = Cell("", mark=Mark("suspicious"))
+        yield Row((*item.cells[:-1], mark)) if suspicious else item
 
 
 def _calibration(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:

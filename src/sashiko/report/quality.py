@@ -24,7 +24,10 @@ from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _MEANINGS = (
     "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
-    "two labels' shares predicted right. F1: of the positive label. Brier score: mean squared "
+    "two labels' shares predicted right. Average precision: the mean of the precisions at which "
+    "each positive row is found; about the share of positive rows if scores say nothing. "
+    "Precision: the share of rows predicted positive that are. Recall: the share of positive rows "
+    "that are predicted so. F1: of the positive label. Brier score: mean squared "
     "distance of score and label. Calibration error: how far scores lie from shares of positives, "
     "the mean over 15 bins of about as many rows; biased upwards, the more the fewer rows there "
     "are. Of both lower is better. In brackets: 95 % bootstrap intervals."
@@ -71,6 +74,29 @@ def quality_section(evidence: Evidence) -> Section:
             _learning_curve(evaluation),
         ),
     )  # fmt: skip
+
+
+def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
+    """Warns of an AUC that is too good to be true, and of a simpler or older model that is better.
+
+    Empty if the model was not evaluated.
+    """
+    evaluation = evidence.evaluation
+    if isinstance(evaluation, Missing):
+        return ()
+    name = partial(_model_name, evaluation=evaluation)
+    aucs = {"this model": evaluation.candidate.get("auc")} | {
+        name(other): estimates.get("auc") for other, estimates in evaluation.others.items()
+    }
+    suspicious = [
+        f"{words.estimate(auc.value)} of {model}" for model, auc in aucs.items()
+        if words.is_suspicious(auc) and auc is not None and auc.value is not None
+    ]  # fmt: skip
+    leak = (
+        f"Suspicious: test AUC {', '.join(suspicious)}. This is too good to be true: look for a "
+        "leak, such as a column or words of a text that are written after the decision."
+    )
+    return (*((leak,) if suspicious else ()), *worse_warnings(evaluation, name=name))
 
 
 def _calibration_caption(evaluation: Evaluation) -> str:

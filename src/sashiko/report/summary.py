@@ -6,6 +6,7 @@ from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark, known
 from sashiko.report.headline import headline_figures, small_groups, small_intersections
+from sashiko.report.quality import quality_warnings
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, row
 from sashiko.report.words import check_view
 
@@ -20,6 +21,7 @@ def summary(evidence: Evidence, verdicts: Verdicts) -> Summary:
         gates=_gates(verdicts),
         unjudged=tuple(_unjudged(evidence, verdicts)),
         spanning=tuple(_spanning(verdicts)),
+        warnings=quality_warnings(evidence),
     )
 
 

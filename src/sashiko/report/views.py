@@ -7,7 +7,16 @@ from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waiting", "waived", "blocked", "failed", "interrupted"]
 MarkKind = Literal[
-    "passed", "spans", "failed", "waived", "reported", "unjudged", "partly", "ok", "alarm"
+    "passed",
+    "spans",
+    "suspicious",
+    "failed",
+    "waived",
+    "reported",
+    "unjudged",
+    "partly",
+    "ok",
+    "alarm",
 ]
 
 
@@ -32,6 +41,7 @@ class Mark:
         return {
             "passed": "✓ passed",
             "spans": "! passed, interval spans the bound",
+            "suspicious": "! suspicious",
             "failed": "✕ failed",
             "waived": "✕ failed, waived",
             "reported": "– reported",
@@ -197,6 +207,7 @@ class Summary:
     gates: Table
     unjudged: tuple[str, ...]  # what nobody judged, and why
     spanning: tuple[str, ...] = ()  # what passed although its interval spans the bound
+    warnings: tuple[str, ...] = ()  # what casts doubt on the figures
 
 
 @dataclass(frozen=True)

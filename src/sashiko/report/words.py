@@ -35,12 +35,16 @@ MEANINGS = {
     "KS": "largest difference of a label's share",
     "CDDL": "group's share of the rejected minus of the accepted, within strata, labels",
     "auc": "how often a positive row scores above a negative one",
+    "average_precision": "mean precision over the positive rows, each at its own score",
     "accuracy": "share of rows predicted right",
     "balanced_accuracy": "mean of the two labels' shares predicted right",
+    "precision": "share of the rows predicted positive that are",
+    "recall": "share of the positive rows that are predicted so",
     "f1": "F1 of the positive label",
     "brier_score": "mean squared distance of score and label",
     "expected_calibration_error": "how far scores lie from shares of positives",
 }
+_SUSPICIOUS_AUC = 0.99
 _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly"}
 
 
@@ -94,10 +98,17 @@ def mark(check: Check) -> Mark:
         return Mark("waived" if check.waiver else "failed")
     if not check.judged:
         return Mark("unjudged")
+    if check.name == "auc" and is_suspicious(check):
+        return Mark("suspicious")
     if check.spans_bound:
         return Mark("spans")
     reported = check.comparison == "none" and check.value is not None
     return Mark("reported" if reported else "passed")
+
+
+def is_suspicious(auc: Estimate | Check | None) -> bool:
+    """Returns whether an AUC on the test split is too good to be true."""
+    return auc is not None and auc.value is not None and auc.value >= _SUSPICIOUS_AUC
 
 
 def check_view(check: Check, *, gate: str) -> CheckView:

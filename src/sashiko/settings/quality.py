@@ -9,8 +9,9 @@ from sashiko.core.yaml_models import Frozen
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 QualityMetric = Literal[
-    "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error"
-]
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
+    "brier_score", "expected_calibration_error",
+]  # fmt: skip
 QUALITY_METRICS: tuple[str, ...] = get_args(QualityMetric)
 # Measured on texts that Evaluate scores for it: of the candidate alone, at its own threshold.
 INJECTION_FLIP_RATE = "injection_flip_rate"

@@ -22,8 +22,11 @@ _MODELS = {
 }
 METRIC_NAMES = {
     "auc": "AUC",
+    "average_precision": "average precision",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "precision": "precision",
+    "recall": "recall",
     "f1": "F1",
     "brier_score": "Brier score",
     "expected_calibration_error": "calibration error",

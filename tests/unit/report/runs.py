@@ -130,17 +130,20 @@ def judged(
     *,
     impact: float = 0.95,
     linear: float = 0.6,
+    apart: float = 0.3,
     labels: tuple[str, str] = ("no", "yes"),
     crossed: Sequence[BiasEstimate] = (),
     unjudged: Sequence[Check] = (),
 ) -> None:
     """Train to JudgeBias: a model with that disparate impact, beside a linear one that good.
 
+    `apart` is the distance of the scores of the two labels.
+
     `crossed` are the metrics of intersections, `unjudged` what the bias gate did not judge, of
     which there are none otherwise.
     """
     used = load_recipe(run.folder / "evidence" / "recipe.yaml")
-    truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
+    truth, predicted = _evaluated(run, used, linear=linear, apart=apart, labels=labels)
     run.step("Train")
     run.step("Evaluate")
 
@@ -251,11 +254,11 @@ def failed(root: Path) -> Path:
 
 
 def _evaluated(
-    run: RunFolder, used: Recipe, *, linear: float, labels: tuple[str, str]
+    run: RunFolder, used: Recipe, *, linear: float, apart: float, labels: tuple[str, str]
 ) -> tuple[Any, Any]:
     random = np.random.default_rng(0)
     truth = np.arange(ROWS) % 5 // 3
-    scores = np.clip(0.35 + 0.3 * truth + random.normal(0, 0.15, ROWS), 0, 1)
+    scores = np.clip(0.35 + apart * truth + random.normal(0, 0.15, ROWS), 0, 1)
     other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
     section = EvaluateSection(bootstrap_replicates=100)
     resamples = {"threshold": 0.5, "replicates": 100, "seed": 0}

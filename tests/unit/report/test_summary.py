@@ -98,6 +98,79 @@ def test_the_worst_group_without_a_gate_is_named_and_too_small_ones_are_not(tmp_
     assert small_groups(evidence) == ("age=oldest", "branch=south")
 
 
+def test_an_auc_that_is_too_good_is_suspicious_and_not_passed(tmp_path, registered):
+    page = page_of(runs.registered(tmp_path, apart=0.9))
+    section = page.text("decision")
+    assert "Suspicious: test AUC 1.000 of this model. This is too good to be true" in section
+    assert "1.000 [1.000, 1.000] at least 0.7 ! suspicious" in section
+    assert "at least 0.7 ✓ passed" not in section
+    assert "model-quality ! suspicious 1" in section
+    assert "uspicious" not in registered.text("decision")
+
+
+def test_an_auc_of_the_linear_model_that_is_too_good_is_suspicious_too(tmp_path):
+    section = page_of(runs.registered(tmp_path, linear=6.0)).text("decision")
+    assert "Suspicious: test AUC 1.000 of linear: TF-IDF and logistic regression." in section
+
+
+def test_a_suspicious_auc_without_a_gate_is_shown(tmp_path):
+    folder = runs.registered(tmp_path, apart=0.9)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/verdict/verdict.json"
+    verdict = read_json(path)
+    [auc] = verdict["checks"]
+    write_json(path, verdict | {"checks": [auc | {"name": "recall", "value": 0.8}]})
+    section = page_of(folder).text("decision")
+    assert "AUC how often a positive row scores above a negative one 1.000" in section
+    assert "1.000 [1.000, 1.000] ! suspicious" in section
+
+
+def test_what_rare_positives_cost_is_there_without_a_gate(registered):
+    section = registered.text("decision")
+    assert "precision share of the rows predicted positive that are; 40.0 % of the rows" in section
+    assert "average precision mean precision over the positive rows" in section
+    assert "average precision" in registered.text("quality")
+
+
+def test_a_simpler_model_that_is_better_is_named(tmp_path):
+    section = page_of(runs.registered(tmp_path, linear=2.0)).text("decision")
+    assert "This model is worse on AUC and accuracy than linear: TF-IDF and logistic" in section
+
+
+def _with_metrics(tmp_path, *figures):
+    """A run with these metrics of the gated group: (metric, value) pairs."""
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/intervals/intervals.json"
+    rows = read_json(path)
+    [gated] = [row for row in rows if row["metric"] == "DI"]
+    of_group = [gated | {"metric": metric, "value": value} for metric, value in figures]
+    write_json(path, [row for row in rows if row["metric"] != "RD"] + of_group)
+    evidence = read_evidence(folder, folder.parents[1])
+    return headline_figures(evidence, verdicts(evidence)).rows
+
+
+def test_a_figure_that_is_both_the_worst_and_among_the_largest_stands_there_once(tmp_path):
+    names = [row.cells[0].text for row in _with_metrics(tmp_path, ("RD", -0.085), ("AD", 0.0))]
+    assert names.count("RD age=old") == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "side"),
+    [
+        ("AD", 0.0, "; equal for both"),
+        ("AD", 0.0004, "; equal for both"),
+        ("AD", 0.03, "; higher for the others"),
+        ("RD", -0.085, "; higher for the group"),
+        ("SD", 0.1, "; higher for the group"),
+        ("DRR", -0.1, "; higher for the others"),
+    ],
+)
+def test_a_difference_says_for_whom_the_rate_is_higher(tmp_path, metric, value, side):
+    rows = _with_metrics(tmp_path, (metric, value))
+    [figure] = [row for row in rows if row.cells[0].text == f"{metric} age=old"]
+    assert side in figure.cells[0].meaning
+    assert "worse off" not in figure.cells[0].meaning
+
+
 def test_a_group_without_rows_in_the_test_split_stands_there_with_its_rows(tmp_path):
     none = Check(name="age=none", passed=True, judged=False, reason="0 rows in the test split")
     section = page_of(runs.registered(tmp_path, unjudged=(none,))).text("decision")

@@ -121,5 +121,5 @@ def _lead_reason(lead: Estimate, margin: float) -> str:
 def _lead_advice(metric: str, other: str, recipe: Training) -> str:
     advice = quality_advice(metric, recipe)
     if other == "tfidf_logistic_regression":
-        return f"serve the linear model, which is cheaper, or {advice}"
+        return f"{advice}; if it stays closed, these rows do not need a language model"
     return advice

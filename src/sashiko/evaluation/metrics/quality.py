@@ -20,7 +20,8 @@ from sashiko.evaluation.metrics.scored import threshold_metrics
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
 METRICS = (
-    "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error",
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
+    "brier_score", "expected_calibration_error",
 )  # fmt: skip
 _NONE: OwnMetrics = MappingProxyType({})
 
@@ -62,9 +63,14 @@ def evaluate_scores(
 
     - accuracy: share of rows predicted right, 0 to 1.
     - balanced_accuracy: mean of the true positive and the true negative rate, 0 to 1.
+    - precision: TP / (TP + FP), 0 to 1; undefined if no row is predicted positive.
+    - recall: TP / (TP + FN), 0 to 1.
     - f1: 2 TP / (2 TP + FP + FN), 0 to 1.
     - auc: P(a positive row's score > a negative row's) + half the ties, 0 to 1 (the Mann-Whitney
       statistic; Hanley and McNeil, Radiology 143, 1982).
+    - average_precision: the precision at each distinct score, weighted by the share of the positive
+      rows that have it, 0 to 1 (scikit-learn, `average_precision_score`). Of scores that say
+      nothing it is about the share of positive rows.
     - brier_score: mean of (score - label)^2, 0 to 1, lower is better (Brier, 1950).
     - expected_calibration_error: over 15 bins with about as many rows each, the mean over rows of
       |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,

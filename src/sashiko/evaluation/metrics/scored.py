@@ -49,27 +49,41 @@ class Scored:
         rows = weights.sum(axis=1)
         return {
             **counted,
-            "auc": self._auc(weights),
+            **self._rank_metrics(weights),
             "brier_score": ratio(weights @ self.squares, rows),
             "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
         }
 
-    def _auc(self, weights: Floats) -> Floats:
+    def _rank_metrics(self, weights: Floats) -> dict[str, Floats]:
         ascending = weights[:, self.order]
         positives = np.add.reduceat(ascending * self.positive, self.starts, axis=1)
         negatives = np.add.reduceat(ascending, self.starts, axis=1) - positives
         below = np.cumsum(negatives, axis=1) - negatives
         wins = (positives * (below + negatives / 2)).sum(axis=1)
-        return ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
+        all_positives = positives.sum(axis=1)
+        # Of the rows with at least each distinct score.
+        found = _sum_from_the_right(positives)
+        precisions = np.nan_to_num(ratio(found, found + _sum_from_the_right(negatives)))
+        return {
+            "auc": ratio(wins, all_positives * negatives.sum(axis=1)),
+            "average_precision": ratio((positives * precisions).sum(axis=1), all_positives),
+        }
+
+
+def _sum_from_the_right(values: Floats) -> Floats:
+    result: Floats = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
+    return result
 
 
 def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Mapping[str, Floats]:
-    """Returns accuracy, balanced accuracy and F1 of confusion counts, elementwise."""
-    sensitivity, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
+    """Returns the metrics of confusion counts, elementwise."""
+    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     return MappingProxyType(
         {
             "accuracy": ratio(tp + tn, tp + fp + fn + tn),
-            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "balanced_accuracy": (recall + specificity) / 2,
+            "precision": ratio(tp, tp + fp),
+            "recall": recall,
             "f1": ratio(2 * tp, 2 * tp + fp + fn),
         }
     )

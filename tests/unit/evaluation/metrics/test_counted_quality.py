@@ -18,7 +18,7 @@ def test_counts_give_what_rows_give(always_positive: bool) -> None:
     alike = np.full(len(labels), float(always_positive))
     leads = difference(labels, scores, alike, threshold=0.5, other_threshold=0.5, **SAMPLING)
     for ours, theirs in ((quality.metrics, rows), (quality.leads, leads)):
-        assert set(ours) == {"accuracy", "balanced_accuracy", "f1"}
+        assert set(ours) == {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
         for name, item in ours.items():
             assert item.value == pytest.approx(theirs[name].value, abs=1e-12)
             assert item.low == pytest.approx(theirs[name].low, abs=0.006)

@@ -13,6 +13,7 @@ from sashiko.evaluation.metrics.quality import (
     evaluate_scores,
 )
 from sashiko.evaluation.metrics.resampled import resample
+from sashiko.evaluation.metrics.scored import Scored
 
 
 def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):
@@ -33,7 +34,27 @@ def test_values_equal_those_of_scikit_learn(digits: int | None) -> None:
     )
     assert measured["f1"].value == pytest.approx(oracle.f1_score(labels, predicted))
     assert measured["auc"].value == pytest.approx(oracle.roc_auc_score(labels, scores))
+    assert measured["average_precision"].value == pytest.approx(
+        oracle.average_precision_score(labels, scores)
+    )
+    assert measured["precision"].value == pytest.approx(oracle.precision_score(labels, predicted))
+    assert measured["recall"].value == pytest.approx(oracle.recall_score(labels, predicted))
     assert measured["brier_score"].value == pytest.approx(oracle.brier_score_loss(labels, scores))
+
+
+@pytest.mark.parametrize("digits", [None, 1], ids=["distinct scores", "many ties"])
+def test_average_precision_of_weighted_rows_equals_that_of_scikit_learn(digits: int | None) -> None:
+    labels, scores = scored_rows(6, digits=digits)
+    weights = np.random.default_rng(0).integers(0, 3, (5, len(labels))).astype(np.float64)
+    measured = Scored.of(labels, scores, threshold=0.5).metrics(weights)["average_precision"]
+    expected = [oracle.average_precision_score(labels, scores, sample_weight=w) for w in weights]
+    assert measured == pytest.approx(expected)
+
+
+def test_without_a_positive_prediction_precision_is_undefined() -> None:
+    labels, scores = scored_rows(7)
+    measured = evaluate_scores(labels, scores / 10, threshold=0.5, replicates=100, seed=0)
+    assert (measured["precision"].value, measured["recall"].value) == (None, 0.0)
 
 
 def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
