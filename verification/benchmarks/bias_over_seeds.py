@@ -14,7 +14,7 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.recipe import load_recipe
-from verification.benchmarks.runs import Run, machine, run
+from verification.benchmarks.runs import HOME, Run, machine, run
 
 _COLUMNS = (
     "strength|seed|threshold|{metric} [95 %]|AUC [95 %]|accuracy"
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="a recipe's name")
     parser.add_argument("--strengths", nargs="+", type=float, help="default: 0 and the recipe's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--home", type=Path, default=Path(".sashiko"))
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     arguments = parser.parse_args()
     recipe = load_recipe(Path("recipes") / f"{arguments.recipe}.yaml")
     gate = recipe.bias.gates[0]

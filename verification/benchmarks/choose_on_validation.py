@@ -47,7 +47,7 @@ from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
-from verification.benchmarks.runs import machine
+from verification.benchmarks.runs import HOME, machine
 
 MAXIMIZED = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--model", choices=("fine-tuned", "linear"), default="fine-tuned")
     parser.add_argument("--strengths", nargs="+", type=float, required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
-    parser.add_argument("--home", type=Path, default=Path(".sashiko"))
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     arguments = parser.parse_args()
     linear = arguments.model == "linear"
     if linear and len(arguments.seeds) > 1:

@@ -23,7 +23,7 @@ from sashiko.pipeline.runner.store import Store
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.train_output import read_training
 from verification.benchmarks.choose_on_validation import run_until
-from verification.benchmarks.runs import machine
+from verification.benchmarks.runs import HOME, machine
 
 AS_GOOD = 0.005  # of AUC: the standard error on 800 rows is three times as large
 
@@ -58,7 +58,7 @@ def main() -> None:
         "--vary", action="append", default=[], metavar="KEY=VALUE,...", help="a key and its values"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
-    parser.add_argument("--home", type=Path, default=Path(".sashiko"))
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     arguments = parser.parse_args()
 
     seeds = ", ".join(map(str, arguments.seeds))

@@ -28,13 +28,12 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 from sklearn.metrics import roc_auc_score
 
-from sashiko.pipeline.project import HOME
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.train import Hyperparameters
 from verification.benchmarks.fine_tuning_job import Job
-from verification.benchmarks.runs import Run, machine, run
+from verification.benchmarks.runs import HOME, Run, machine, run
 
 OUR_LOOP = (sys.executable, "fine_tuning_ours")
 _PEER = (".venv-trainer/bin/python", "fine_tuning_trainer")
@@ -69,7 +68,7 @@ def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where a ratio is below the promised one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="complaints", help="a recipe's name")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
                         help="another value in the recipe's train section, for ours")  # fmt: skip

@@ -18,14 +18,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sashiko.pipeline.local_run import run_pipeline
-from sashiko.pipeline.project import HOME
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.staging import weights_uri
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe, load_recipe
 from verification.benchmarks.fine_tuning import OUR_LOOP, Curve, link_data, train
 from verification.benchmarks.fine_tuning_job import Job
-from verification.benchmarks.runs import Run, machine
+from verification.benchmarks.runs import HOME, Run, machine
 
 _PEER = (".venv-trl/bin/python", "fine_tuning_trl")
 _PROMISED = 1.5
@@ -39,7 +38,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", default="complaints-llm", help="a recipe's name")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", type=int, default=640, help="of training")
     parser.add_argument("--validation-rows", type=int, default=200)

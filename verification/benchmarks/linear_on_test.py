@@ -16,7 +16,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko.steps.baselines import MAJORITY_THRESHOLD, majority_scores
 from verification.benchmarks.bias_over_seeds import format_estimate
 from verification.benchmarks.choose_on_validation import linear_model
-from verification.benchmarks.runs import machine
+from verification.benchmarks.runs import HOME, machine
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="a recipe's name")
     parser.add_argument("--strength", type=float, required=True, help="of the reweighing")
     parser.add_argument("--threshold", type=float, required=True)
-    parser.add_argument("--home", type=Path, default=Path(".sashiko"))
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     arguments = parser.parse_args()
     recipe = load_recipe(
         Path("recipes") / f"{arguments.recipe}.yaml",

@@ -23,10 +23,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sashiko.pipeline.project import HOME
 from sashiko.serving.artifact import JSON
 from sashiko.serving.server import HOST
-from verification.benchmarks.runs import machine, run
+from verification.benchmarks.runs import HOME, machine, run
 from verification.benchmarks.serving import running_server
 
 _CLIENTS = 8
@@ -160,7 +159,7 @@ def main() -> None:
     """Prints a Markdown table on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     parser.add_argument("--seconds", type=float, default=120)
     options = parser.parse_args()

@@ -20,11 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sashiko.pipeline.project import HOME
 from sashiko.report.svg import DARK, LIGHT
 from sashiko.settings.recipe import load_recipe
 from verification.benchmarks.bias_over_seeds import describe
-from verification.benchmarks.runs import AS_INT8, Run, machine, run
+from verification.benchmarks.runs import AS_INT8, HOME, Run, machine, run
 from verification.benchmarks.serving import one_text_each, running_server
 from verification.benchmarks.serving_turns import ask_in_turns, picture, table
 
@@ -43,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recipe", default="complaints")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     options = parser.parse_args()

@@ -12,6 +12,8 @@ from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.pipeline.runner.store import Store
 
 AS_INT8 = ("compile.quantization=int8", "compile.batch_sizes=[1]")  # overrides
+# Each run registers a version, so its state is not the user's `.sashiko`.
+HOME = Path("build/benchmarks")
 SASHIKO = str(Path(sys.executable).with_name("sashiko"))
 
 

@@ -21,13 +21,12 @@ from sashiko.core.parquet import write_batches
 from sashiko.data.ingest import ingest
 from sashiko.data.lake import generate
 from sashiko.data.splits import SPLITS
-from sashiko.pipeline.project import HOME
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.sources import GeneratorSource
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.score_parts import CANDIDATE, PartRecord, write_part, write_record
 from sashiko.steps.scored_splits import first_rows, load_split
-from verification.benchmarks.runs import run
+from verification.benchmarks.runs import HOME, run
 from verification.benchmarks.scale_bench import Bench, Use
 
 PATTERN_ROWS = 20_000  # of the generator, which are repeated with other keys and words

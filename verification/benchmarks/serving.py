@@ -24,10 +24,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sashiko.pipeline.project import HOME
 from sashiko.serving.artifact import JSON, open_artifact
 from sashiko.serving.server import HOST
-from verification.benchmarks.runs import machine, run
+from verification.benchmarks.runs import HOME, machine, run
 
 _ROUNDS = 3
 _TEXTS = {1: 100, 32: 10}  # texts a request -> requests a round
@@ -56,7 +55,7 @@ def main() -> None:
     """Prints two Markdown tables on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)

@@ -31,12 +31,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from sashiko.pipeline.project import HOME
 from sashiko.report.svg import DARK, LIGHT, MUTED
 from sashiko.serving.artifact import JSON
 from sashiko.serving.inspection import unpack
 from sashiko.serving.server import HOST
-from verification.benchmarks.runs import AS_INT8, machine, run
+from verification.benchmarks.runs import AS_INT8, HOME, machine, run
 from verification.benchmarks.serving import one_text_each
 from verification.benchmarks.serving_contenders import (
     HUGGING_FACE,
@@ -56,7 +55,7 @@ def main() -> None:
     """Prints a Markdown table and our own part on stdout; `--plot` writes the picture."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
     parser.add_argument("--threads", type=int, default=2, help="of each model")
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     options = parser.parse_args()

@@ -61,6 +61,23 @@ def sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments, "--env", "dev"])
 
 
+def test_the_version_of_the_data_and_the_recipe_reach_the_execution(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = script(RUNNING, REGISTERED)
+    starts: list[tuple[Any, dict[str, Any]]] = []
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        starts.append((arguments, options))
+        return execution.execution
+
+    monkeypatch.setattr(cloud_runs, "start", start)
+    assert sashiko("run", "--as-of", "20261101T000000Z").exit_code == 0
+    [((settings, recipe), options)] = starts
+    assert (settings.environment, recipe.name) == ("dev", load_settings("dev").recipe)
+    assert options["as_of"] == "20261101T000000Z"
+
+
 def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(
     script: Script,
 ) -> None:

@@ -5,11 +5,20 @@ import sys
 import pytest
 
 from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
+from sashiko.core.files import read_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate, write_estimates
 from sashiko.evaluation.record import read_evaluation
+from sashiko.registry.mlflow import mlflow_client
+from sashiko.registry.tracking import track_execution
 from sashiko.steps import track
-from sashiko.steps.track import bias_metrics, quality_metrics
+from sashiko.steps.track import (
+    EXPLANATIONS_FILE,
+    bias_metrics,
+    explanation_metrics,
+    quality_metrics,
+    read_explanations,
+)
 from tests.unit.report.runs import DIGEST, judged, prepared, started
 
 _ALLOWED = re.compile(r"[\w\-. :/]{1,250}")  # MLflow's, of a metric's name
@@ -92,6 +101,26 @@ def test_register_receives_both_snapshots_and_what_explain_read(job) -> None:
     tracking = job / "output" / "tracking"
     assert read_manifest(tracking) == read_manifest(job / "input" / "facets-manifest")
     assert read_snapshots(tracking) == Snapshots(training=DIGEST)
+
+
+def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_explanations(
+    job, tmp_path, monkeypatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr(track, "track_execution", track_execution)
+    track.main()
+    run_id = read_json(job / "output" / "tracking" / "tracking.json")["mlflow_run_id"]
+    data = mlflow_client(uri).get_run(run_id).data
+    gates = {key: value for key, value in data.tags.items() if key.startswith("gate.")}
+    assert gates["gate.data-quality"] == "passed"
+    assert gates["gate.bias"] == "passed"
+    assert data.tags["recipe"] == "loans"
+    evaluation = read_evaluation(job / "input" / "metrics" / "metrics.json")
+    assert data.metrics["candidate.auc"] == evaluation.candidate["auc"].value
+    assert data.metrics["bias.DI.age.old"] == 0.95
+    explanations = read_explanations(job / "input" / "explanations" / EXPLANATIONS_FILE)
+    assert explanation_metrics(explanations).items() <= data.metrics.items()
 
 
 def test_explanations_that_do_not_say_what_they_are_of_are_refused(job) -> None:

@@ -97,6 +97,12 @@ def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
     assert digest("/opt/ml/code/x.py") == digest("/opt/ml/code/y.py", "-m", "codepackage.entry")
 
 
+def test_another_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest("/opt/ml/code/x.py")
+    monkeypatch.setattr(sys, "version", f"{sys.version} of another build")
+    assert digest("/opt/ml/code/x.py") != before
+
+
 class Environment:
     """A folder of installed distributions, and the engine's and a project's locks."""
 

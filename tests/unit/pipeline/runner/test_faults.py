@@ -177,7 +177,13 @@ open({str(end)!r}, "w").close()
     def interrupt() -> None:
         while not pid.exists():
             time.sleep(0.05)
-        time.sleep(0.5)  # the main thread waits by now
+        main, still = threading.main_thread().ident, 0
+        last = None
+        while still < 20:  # until the main thread stays where it is: it waits for the step
+            frame = sys._current_frames()[main]
+            here = (frame.f_code, frame.f_lasti)
+            still, last = (still + 1 if here == last else 0), here
+            time.sleep(0.01)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
