@@ -26,6 +26,7 @@ from scipy import stats
 
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.monitoring.checks import TEXT_AUC, Measurement, MonitorCheck, judge_measurements
+from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.disparity import measure_disparity_bound, measure_disparity_change
 from sashiko.monitoring.drift import measure_drift
 from sashiko.monitoring.sequential import AuditTest, add_window, start_test
@@ -208,7 +209,7 @@ def measure_all_but_texts(pools: Pools, reference: Rows, window: Rows) -> list[M
         measure_drift(
             f"drift of {name}",
             reference.counts(name, cells=pools.cells[name]),
-            window.counts(name, cells=pools.cells[name]),
+            ClusteredCounts(window.counts(name, cells=pools.cells[name])),
             ordered=name == "score",
             tolerance=_SETTINGS.column_tolerance,
         )
@@ -240,6 +241,7 @@ def measure_texts(reference: Rows, window: Rows, *, seed: int) -> Measurement:
         "drift of the texts",
         reference.texts.tolist(),
         window.texts.tolist(),
+        clusters=np.arange(len(window.texts)),
         tolerance=_SETTINGS.text_tolerance,
         seed=seed,
     )

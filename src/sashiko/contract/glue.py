@@ -94,6 +94,8 @@ def captured_table(contract: Contract) -> GlueTable:
         ("decision", "string", f"`{contract.label.negative}` or `{contract.label.positive}`."),
         ("text", "string", "The text, where the request gave one instead of columns."),
         ("input", f"struct<{fields}>", "The columns of the request, as their text."),
+        ("cluster", "bigint", "Rows with one number may be alike: of a client, text or request."),
+        ("dominates", "boolean", "Whether its cluster has too many of the window's rows."),
     )
     return GlueTable(
         name=captured_name(contract.table),

@@ -51,6 +51,7 @@ class Measurement(Frozen):
     # The same if the change is as large as the tolerance.
     p_tolerated: float | None = None
     reason: str = ""  # why it could not be measured; else empty
+    note: str = ""  # what a reader must know of the rows, such as which are left out; else empty
 
     @property
     def is_judged(self) -> bool:
@@ -158,6 +159,6 @@ def _check(item: Measurement, outcome: Outcome, p_value: float | None, reason: s
     return MonitorCheck(
         outcome=outcome,
         p_value=p_value,
-        reason=reason,
-        **item.model_dump(exclude={"p_unchanged", "p_tolerated", "reason"}),
+        reason=f"{reason}; {item.note}" if item.note else reason,
+        **item.model_dump(exclude={"p_unchanged", "p_tolerated", "reason", "note"}),
     )

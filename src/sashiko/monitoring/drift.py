@@ -4,7 +4,10 @@ Sources: J. Cohen, Statistical power analysis for the behavioral sciences (1988)
 the root of the chi-squared statistic by row. The statistic's distribution at a given w is the
 noncentral chi-squared one, with the noncentrality w^2 * rows. H. B. Mann and A. Wald, On the choice
 of the number of class intervals (Annals of Mathematical Statistics 13, 1942): the best number of
-cells for numbers grows with the rows.
+cells for numbers grows with the rows. Of rows in clusters D. R. Thomas and J. N. K. Rao,
+Small-sample comparisons of level and power for simple goodness-of-fit statistics under cluster
+sampling, Journal of the American Statistical Association 82 (1987), 630-636: the statistic by its
+degrees of freedom, divided by the design effect, is compared with an F distribution.
 """
 
 import math
@@ -14,6 +17,7 @@ from scipy import stats
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.monitoring.checks import COHENS_W, Measurement
+from sashiko.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts
 
 ROWS_NEEDED = 100
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
@@ -24,11 +28,10 @@ _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 195
 def measure_drift(
     name: str,
     reference: Ints,
-    window: Ints,
+    window: ClusteredCounts,
     *,
     ordered: bool,
     tolerance: float,
-    design_effect: float = 1.0,
 ) -> Measurement:
     """Measures how far a window's distribution is from the reference's.
 
@@ -38,16 +41,14 @@ def measure_drift(
     Args:
         name: of the measurement.
         reference: rows by cell, shape (cells,).
-        window: rows by the same cells.
+        window: rows by the same cells, in clusters.
         ordered: whether the cells are bins of a number or a score, ascending.
         tolerance: of Cohen's w.
-        design_effect: by how many times the rows of the window, which arrive in requests, count
-            for less than independent ones (`Clusters.design_effect`).
 
     Returns:
         The measurement; its `value` is w without the part that chance alone would give, 0 or more.
     """
-    rows = int(window.sum() / design_effect)
+    rows = int(window.effective_rows)
     measured = Measurement(
         name=name,
         kind="drift",
@@ -55,13 +56,16 @@ def measure_drift(
         rows=rows,
         rows_needed=ROWS_NEEDED,
         tolerance=tolerance,
+        note=window.note,
     )
     if reference.sum() < ROWS_NEEDED:
         reason = f"the reference has {int(reference.sum()):,} rows, {ROWS_NEEDED} are needed"
         return measured.model_copy(update={"reason": reason})
     if rows < ROWS_NEEDED:
         return measured
-    both = np.stack([reference.astype(np.float64), window / design_effect])
+    if not window.has_enough_clusters:
+        return measured.model_copy(update={"reason": TOO_FEW_CLUSTERS})
+    both = np.stack([reference.astype(np.float64), window.counts / window.design_effect])
     merged = _merged_cells(both, ordered=ordered)
     if merged.max() == 0:
         return measured.model_copy(update={"reason": "nearly all rows have one value"})
@@ -73,10 +77,29 @@ def measure_drift(
     return measured.model_copy(
         update={
             "value": math.sqrt(max(statistic - freedom, 0.0) / effective),
-            "p_unchanged": float(stats.chi2.sf(statistic, freedom)),
-            "p_tolerated": float(stats.ncx2.sf(statistic, freedom, effective * tolerance**2)),
+            "p_unchanged": _p_value(statistic, freedom, window.freedom, noncentrality=0.0),
+            "p_tolerated": _p_value(
+                statistic, freedom, window.freedom, noncentrality=effective * tolerance**2
+            ),
         }
     )
+
+
+def _p_value(statistic: float, freedom: int, of_variance: float, *, noncentrality: float) -> float:
+    """Returns the probability of at least this statistic.
+
+    Args:
+        statistic: Pearson's, divided by the design effect.
+        freedom: its degrees of freedom.
+        of_variance: those of the variance between clusters; infinite if it is known.
+        noncentrality: of a change that is tolerated; 0 of none.
+    """
+    if math.isinf(of_variance):
+        return float(stats.ncx2.sf(statistic, freedom, noncentrality))
+    ratio, below = statistic / freedom, freedom * of_variance
+    if not noncentrality:  # for which SciPy's noncentral distribution is inexact
+        return float(stats.f.sf(ratio, freedom, below))
+    return float(stats.ncf.sf(ratio, freedom, below, noncentrality))
 
 
 def _merged_cells(both: Floats, *, ordered: bool) -> Ints:

@@ -1,17 +1,19 @@
 """Samples of texts for the test of their drift: of the window's rows, and of the test split's."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.core.parquet import open_parquet, stream_columns
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.monitoring.capture.rows import stream_requests
-from sashiko.monitoring.clusters import Clusters
+from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.reference import Reference
 from sashiko.monitoring.text_drift import MOST_TEXTS
 from sashiko.serving.container import text as texts_of
@@ -37,12 +39,20 @@ def sample_test(path: Path) -> list[str]:
     return texts
 
 
-def sample_window(path: Path, reference: Reference, scores: Clusters) -> list[str]:
+@dataclass(frozen=True)
+class TextSample:
+    """Texts of a window."""
+
+    texts: Sequence[str]
+    clusters: Ints  # the number of each text's cluster, shape (texts,)
+
+
+def sample_window(path: Path, reference: Reference, scores: ClusteredCounts) -> TextSample:
     """Takes at most 1,500 texts of a window, at random with a fixed seed.
 
     They are what the model read: a captured text, or a row in the reference's template. Where the
-    scores of a request's rows are alike, or too few requests came to tell, one text of a request is
-    taken.
+    scores of a cluster's rows are alike, one text of a request is taken, since a classifier would
+    know a text by the others of its request. Rows that the scores leave out are left out here.
 
     Args:
         path: a file of `read_captures`.
@@ -53,20 +63,34 @@ def sample_window(path: Path, reference: Reference, scores: Clusters) -> list[st
         InputError: if the file is damaged.
     """
     generator = np.random.default_rng(_SEED)
-    one_of_each = scores.design_effect() != 1.0
-    units = scores.requests if one_of_each else int(scores.counts.sum())
+    units = sum(len(places) for _, places in _units(path, (), scores))
     chosen = _chosen(units, generator)
     texts: list[str] = []
+    clusters: list[Ints] = []
     start = 0
-    for table, requests in stream_requests(path, ["text", "input"]):
-        firsts = np.flatnonzero(np.diff(requests, prepend=-1))
-        numbers = _within(chosen, start, len(firsts) if one_of_each else len(requests))
-        start += len(firsts) if one_of_each else len(requests)
-        if one_of_each:
-            sizes = np.diff(firsts, append=len(requests))
-            numbers = firsts[numbers] + generator.integers(sizes[numbers])
-        texts += captured_texts(table.take(pa.array(numbers)), reference)
-    return texts
+    for table, places in _units(path, ("text", "input", "cluster"), scores):
+        numbers = _within(chosen, start, len(places))
+        start += len(places)
+        sizes = np.diff(places, append=table.num_rows)
+        rows = table.take(pa.array(places[numbers] + generator.integers(sizes[numbers])))
+        texts += captured_texts(rows, reference)
+        clusters.append(rows["cluster"].to_numpy())
+    return TextSample(texts, np.concatenate([np.zeros(0, dtype=np.int64), *clusters]))
+
+
+def _units(
+    path: Path, columns: Sequence[str], scores: ClusteredCounts
+) -> Iterator[tuple[pa.Table, Ints]]:
+    """Yields rows that count, and where each unit of them begins: each row, or each request."""
+    for piece, of_piece in stream_requests(path, [*columns, "dominates"]):
+        table, requests = piece, of_piece
+        if scores.set_aside:
+            counted = pc.invert(piece["dominates"])
+            table, requests = piece.filter(counted), of_piece[counted.to_numpy()]
+        if scores.design_effect == 1.0 and scores.has_enough_clusters:
+            yield table, np.arange(len(requests))
+        else:
+            yield table, np.flatnonzero(np.diff(requests, prepend=-1))
 
 
 def captured_texts(rows: pa.Table, reference: Reference) -> Iterator[str]:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.errors import InputError
-from sashiko.monitoring.capture.rows import captured_columns, stream_requests
-from sashiko.monitoring.checks import COHENS_W, Measurement
-from sashiko.monitoring.clusters import FEWEST_REQUESTS, Clusters
+from sashiko.monitoring.capture.rows import captured_columns, stream_rows
+from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.clusters import Clusters
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.columns import cells_of
 from sashiko.monitoring.distributions import make_distribution
@@ -56,13 +56,17 @@ def measure_window(
     ]
     # The rows' buffers are not in use any more, and NumPy cannot take them from Arrow's pool.
     pa.default_memory_pool().release_unused()
+    counted = scores.summarise()
+    sample = sample_window(path, reference, counted)
     measurements += [
         _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
         measure_text_drift(
             TEXTS_DRIFT,
             sample_test(test),
-            sample_window(path, reference, scores),
+            sample.texts,
+            clusters=sample.clusters,
             tolerance=section.text_tolerance,
+            note=counted.note,
         ),
     ]
     described = (*reference.columns, reference.scores)
@@ -86,38 +90,26 @@ def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
         )
     scores = Clusters(len(reference.scores.counts))
     columns = [Clusters(len(counts.counts)) for counts in reference.columns]
-    for table, requests in stream_requests(path, ["score", "input"]):
-        scores.add(cells_of(reference.scores, table["score"]), requests)
+    for table in stream_rows(path, ["score", "input", "cluster", "dominates"]):
+        clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
+        scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
         inputs = table["input"].combine_chunks()
         present = inputs.is_valid()
-        of_inputs = requests[present.to_numpy(zero_copy_only=False)]
+        chosen = present.to_numpy(zero_copy_only=False)
         rows = inputs.filter(present)
         for counts, window in zip(reference.columns, columns, strict=True):
             values = pa.chunked_array([pc.struct_field(rows, counts.column)])
-            window.add(cells_of(counts, values), of_inputs)
+            window.add(cells_of(counts, values), clusters[chosen], dominates[chosen])
     return scores, columns
 
 
 def _measure(name: str, reference: ColumnCounts, window: Clusters, tolerance: float) -> Measurement:
-    effect = window.design_effect()
-    if effect is None:
-        return Measurement(
-            name=name,
-            kind="drift",
-            effect=COHENS_W,
-            rows=window.requests,
-            rows_needed=ROWS_NEEDED,
-            tolerance=tolerance,
-            reason=f"{window.requests} requests cannot tell how alike the rows of a request are, "
-            f"{FEWEST_REQUESTS} are needed",
-        )
     return measure_drift(
         name,
         np.array(reference.counts),
-        window.counts,
+        window.summarise(),
         ordered=reference.is_ordered,
         tolerance=tolerance,
-        design_effect=effect,
     )
 
 

@@ -45,6 +45,11 @@ PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "without-key": "rows without an id: no label can be joined with them.",
     "unknown-column": "rows with a column that the model does not know.",
     "missing-column": "rows without a column that the model was trained on.",
+    "dominant-client": "rows of clients that sent so many that the other rows tell more without "
+    "them.",
+    "dominant-text": "rows of texts that were sent again and again, by retries or a bot: the other "
+    "rows tell more without them.",
+    "dominant-request": "rows of requests with so many that the other rows tell more without them.",
     "base64": "lines with a side in BASE64, which was decoded.",
     "wrong-hour": "lines that lie in the folder of another hour. They count by their own time.",
     "without-version": "lines whose folder names no version. They are not judged.",

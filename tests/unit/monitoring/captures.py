@@ -21,9 +21,13 @@ def event(name: str) -> str:
     return str(uuid.uuid5(_namespace, name))
 
 
-def request(inputs: Sequence[Any], ids: Sequence[str] | None = None) -> str:
+def request(
+    inputs: Sequence[Any], ids: Sequence[str] | None = None, client: str | None = None
+) -> str:
     """A request's body."""
-    return json.dumps({"inputs": list(inputs)} | ({"ids": list(ids)} if ids is not None else {}))
+    optional = {"ids": None if ids is None else list(ids), "client": client}
+    named = {name: value for name, value in optional.items() if value is not None}
+    return json.dumps({"inputs": list(inputs)} | named)
 
 
 def answer(scores: Sequence[float], ids: Sequence[str] | None = None) -> str:

@@ -62,7 +62,7 @@ def test_whatever_lines_there_are_the_good_ones_are_read_and_the_others_counted(
     folder = tmp_path_factory.mktemp("any")
     write(folder, [one("a"), *bad, one("b")])
     out = folder / "rows.parquet"
-    summary = read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS)
+    summary = read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=True)
     keys = pq.read_table(out, columns=["key"])["key"]
     assert pa.compute.is_in(pa.array(["a", "b"]), keys).to_pylist() == [True, True]
     assert adds_up(summary)

@@ -34,7 +34,7 @@ HOUR = dt.timedelta(hours=1)
 def read(folder, *, window=DAY, now=DAY.end, columns=COLUMNS):
     """The rows, and the summary."""
     out = folder / "rows.parquet"
-    summary = read_captures(folder, out, window=window, now=now, columns=columns)
+    summary = read_captures(folder, out, window=window, now=now, columns=columns, has_texts=True)
     table = pq.read_table(out)
     assert table.schema == row_schema(columns)
     assert summary.rows == table.num_rows
@@ -61,6 +61,8 @@ def test_rows_are_typed_and_in_the_order_of_the_lines(tmp_path) -> None:
         "decision": "no",
         "text": None,
         "input": {"product": "Card", "complaint_text": None},
+        "cluster": 0,
+        "dominates": False,
     }
     assert rows[1]["input"] == {"product": "1.5", "complaint_text": None}
     assert [row["key"] for row in rows] == ["c-2", "c-1", "a"]
@@ -260,7 +262,7 @@ def test_the_same_files_give_the_same_bytes_in_blocks_of_any_size(tmp_path, monk
 
 def read_all(folder):
     out = folder / "rows.parquet"
-    return out, read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS)
+    return out, read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=True)
 
 
 def test_a_summary_survives_its_file(tmp_path) -> None:

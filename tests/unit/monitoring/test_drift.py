@@ -7,20 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from sashiko.monitoring.checks import judge_measurements
+from sashiko.monitoring.clusters import ClusteredCounts, Clusters
 from sashiko.monitoring.drift import measure_drift
 
 EQUAL = np.full(6, 1 / 6)
 REFERENCE = np.full(6, 600)
 
 
-def _measure(reference, window, *, ordered=False, tolerance=0.1, design_effect=1.0):
+def _measure(reference, window, *, ordered=False, tolerance=0.1, **clustering):
     return measure_drift(
         "drift of product",
         np.array(reference),
-        np.array(window),
+        ClusteredCounts(np.array(window), **clustering),
         ordered=ordered,
         tolerance=tolerance,
-        design_effect=design_effect,
     )
 
 
@@ -134,6 +135,66 @@ def test_any_counts_give_probabilities_or_a_reason(data, reference, ordered) -> 
 def test_clustered_rows_raise_no_alarm_by_their_number() -> None:
     window = np.array([105, 95, 65, 95, 70, 70])
     assert _measure(REFERENCE, window).p_unchanged < 0.02
-    clustered = _measure(REFERENCE, window, design_effect=4.0)
+    clustered = _measure(REFERENCE, window, design_effect=4.0, freedom=100)
     assert clustered.p_unchanged > 0.3
     assert clustered.rows == 125
+
+
+def test_few_clusters_make_a_change_less_certain() -> None:
+    window = np.rint(_shifted(0.4) * 500)
+    many = _measure(REFERENCE, window, design_effect=2.0, freedom=1000)
+    few = _measure(REFERENCE, window, design_effect=2.0, freedom=5)
+    assert 50 * many.p_unchanged < few.p_unchanged
+    assert 10 * many.p_tolerated < few.p_tolerated
+
+
+def test_fewer_than_five_clusters_are_not_judged() -> None:
+    measured = _measure(REFERENCE, np.rint(_shifted(0.4) * 500), design_effect=1.2, freedom=3.9)
+    assert not measured.is_judged
+    assert "fewer than 5 clients or requests" in measured.reason
+
+
+def _weeks_of_clients(spread: float, *, weeks: int, seed: int = 3):
+    """Yields windows of 20 clients of own mixes, whose volumes differ from week to week."""
+    generator = np.random.default_rng(seed)
+    mixes = generator.dirichlet(EQUAL * 10, 20)
+    reference = generator.multinomial(3500, mixes.mean(axis=0))
+    for _ in range(weeks):
+        volumes = np.exp(generator.normal(0, spread, 20))
+        clients = np.repeat(np.arange(20), generator.multinomial(2000, volumes / volumes.sum()))
+        cells = (mixes[clients].cumsum(axis=1) > generator.random(len(clients))[:, None]).argmax(1)
+        yield reference, cells, clients
+
+
+def _share_of_alarms(weeks, *, by_client: bool) -> float:
+    alarms = []
+    for reference, cells, clients in weeks:
+        counts = Clusters(6)
+        numbers = clients if by_client else np.arange(len(clients))
+        counts.add(cells, numbers, np.zeros(len(cells), dtype=bool))
+        measured = measure_drift(
+            "drift of product", reference, counts.summarise(), ordered=False, tolerance=0.1
+        )
+        (check,) = judge_measurements([measured], false_alarms=0.01)
+        alarms.append(check.outcome == "alarm")
+    return float(np.mean(alarms))
+
+
+def test_clients_whose_volumes_differ_raise_no_alarms_where_rows_name_them() -> None:
+    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=False) > 0.2
+    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=True) < 0.01
+
+
+def test_a_large_change_against_a_small_reference_is_shown_whatever_the_rows_of_the_window() -> (
+    None
+):
+    """The smaller side decides what is certain."""
+    for rows in (2000, 100_000):
+        measured = _measure(EQUAL * 400, np.rint(_shifted(0.4) * rows))
+        assert measured.p_tolerated < 0.001
+
+
+@pytest.mark.parametrize("reference_rows", [200, 500])
+def test_a_change_at_the_tolerance_is_tolerated_against_a_small_reference(reference_rows) -> None:
+    drawn = _draws(_shifted(0.1), rows=20_000, reference_rows=reference_rows)
+    assert np.mean(np.array([item.p_tolerated for item in drawn]) < 0.05) < 0.08

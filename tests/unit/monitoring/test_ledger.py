@@ -31,7 +31,7 @@ def capture(tmp_path):
     def rows(folder):
         out = tmp_path / "rows.parquet"
         columns = ("product", "complaint_text")
-        read_captures(folder, out, window=WEEK, now=WEEK.end, columns=columns)
+        read_captures(folder, out, window=WEEK, now=WEEK.end, columns=columns, has_texts=True)
         return out
 
     return captured

@@ -18,6 +18,7 @@ def test_a_week_has_as_many_captured_rows_as_requested(tmp_path: Path) -> None:
         window=WINDOW,
         now=WINDOW.end,
         columns=["product", "complaint_text"],
+        has_texts=True,
     )
     assert (summary.rows, summary.problems) == (300, ())
     ledger = folder.path(folder.places.ledger)

@@ -24,8 +24,8 @@ def _texts(phrases: float = 0.0) -> tuple[list[str], list[str]]:
 
 
 def _measure(reference: Sequence[str], window: Sequence[str], **options):
-    return measure_text_drift("drift of the texts", reference, window,
-                              **({"tolerance": 0.05, "permutations": 199} | options))  # fmt: skip
+    defaults = {"tolerance": 0.05, "permutations": 199, "clusters": np.arange(len(window))}
+    return measure_text_drift("drift of the texts", reference, window, **(defaults | options))
 
 
 def test_a_quarter_of_new_phrases_is_detected() -> None:
@@ -54,6 +54,28 @@ def test_one_text_sent_again_and_again_is_a_change() -> None:
     measured = _measure(quiet[:200], [*quiet[200:300], *["Please call me back."] * 50])
     assert measured.p_unchanged < 0.01
     assert measured.value > 0.6
+
+
+def test_one_text_sent_again_and_again_is_one_cluster_and_no_change() -> None:
+    quiet, _ = _texts()
+    window = [*quiet[200:380], *["Please call me back."] * 40]
+    clusters = np.concatenate([np.arange(180), np.full(40, 180)])
+    assert _measure(quiet[:200], window).p_unchanged < 0.01
+    measured = _measure(quiet[:200], window, clusters=clusters)
+    assert (measured.is_judged, measured.value) == (False, None)
+    assert measured.rows < 100
+
+
+def test_a_change_of_all_clients_is_a_change() -> None:
+    quiet, shifted = _texts(0.25)
+    measured = _measure(quiet, shifted, clusters=np.arange(400) % 40)
+    assert measured.p_unchanged < 0.01
+
+
+def test_texts_of_fewer_than_five_clients_are_not_judged() -> None:
+    quiet, shifted = _texts(0.25)
+    measured = _measure(quiet, shifted, clusters=np.arange(400) % 4)
+    assert not measured.is_judged
 
 
 def test_case_digits_and_white_space_make_no_other_text() -> None:

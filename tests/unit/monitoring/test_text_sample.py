@@ -8,7 +8,7 @@ from sashiko.core.parquet import write_table
 from sashiko.monitoring import text_sample
 from sashiko.monitoring.capture import rows as captured_rows
 from sashiko.monitoring.capture.record import row_schema
-from sashiko.monitoring.clusters import Clusters
+from sashiko.monitoring.clusters import ClusteredCounts, Clusters
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.text_sample import sample_test, sample_window
 from tests.unit.steps.monitor.monitor_job import make_reference
@@ -30,28 +30,29 @@ def _small_pieces(monkeypatch) -> None:
 
 
 def _write(path, rows) -> None:
-    schema = row_schema(COLUMNS)
-    write_table(path, pa.Table.from_pylist(rows, schema=schema))
+    defaults = {"cluster": 0, "dominates": False}
+    records = [defaults | row for row in rows]
+    write_table(path, pa.Table.from_pylist(records, schema=row_schema(COLUMNS)))
 
 
 def _texts(sizes) -> list[dict[str, str]]:
     return [
-        {"event_id": f"e{request}", "text": f"{request} {row}"}
+        {"event_id": f"e{request}", "text": f"{request} {row}", "cluster": request}
         for request, size in enumerate(sizes)
         for row in range(size)
     ]
 
 
-def _scores(rows, cells) -> Clusters:
+def _scores(rows, cells) -> ClusteredCounts:
     scores = Clusters(2)
-    numbers = np.unique([row["event_id"] for row in rows], return_inverse=True)[1]
-    scores.add(np.array(cells), numbers)
-    return scores
+    numbers = np.array([row.get("cluster", 0) for row in rows])
+    scores.add(np.array(cells), numbers, np.array([row.get("dominates", False) for row in rows]))
+    return scores.summarise()
 
 
 def _sample(path, rows, cells) -> list[str]:
     _write(path / "rows.parquet", rows)
-    return sample_window(path / "rows.parquet", REFERENCE, _scores(rows, cells))
+    return list(sample_window(path / "rows.parquet", REFERENCE, _scores(rows, cells)).texts)
 
 
 def test_all_texts_of_few_single_rows_are_taken(tmp_path) -> None:
@@ -81,6 +82,20 @@ def test_one_text_of_a_request_is_taken_where_too_few_requests_can_tell(tmp_path
     rows = _texts([40, 3, 1])
     sample = _sample(tmp_path, rows, [0, 1] * 22)
     assert [text.split()[0] for text in sample] == ["0", "1", "2"]
+
+
+def test_texts_of_clusters_that_are_left_out_are_left_out(tmp_path) -> None:
+    rows = [*_texts([1] * 150), *[{"event_id": f"b{n}", "text": "bot", "cluster": 150,
+                                   "dominates": True} for n in range(100)]]  # fmt: skip
+    assert "bot" not in _sample(tmp_path, rows, [0, 1] * 75 + [0] * 100)
+
+
+def test_each_text_has_its_cluster(tmp_path) -> None:
+    rows = _texts([3] * 40)
+    _write(tmp_path / "rows.parquet", rows)
+    counts = _scores(rows, [int(row["text"].split()[0]) % 2 for row in rows])
+    sample = sample_window(tmp_path / "rows.parquet", REFERENCE, counts)
+    assert sample.clusters.tolist() == [int(text.split()[0]) for text in sample.texts]
 
 
 def test_alike_requests_are_sampled_too(tmp_path) -> None:

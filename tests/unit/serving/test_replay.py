@@ -58,7 +58,12 @@ def replay(tmp_path, contract):
         )
         out = tmp_path / "captured.parquet"
         read_captures(
-            capture.folder / "loans", out, window=MARCH, now=MARCH.end, columns=("tone", "note")
+            capture.folder / "loans",
+            out,
+            window=MARCH,
+            now=MARCH.end,
+            columns=("tone", "note"),
+            has_texts=True,
         )
         return requests, pq.read_table(out).to_pylist()
 

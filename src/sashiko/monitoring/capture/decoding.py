@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.monitoring.capture.record import ProblemKind, Window, row_schema
+from sashiko.monitoring.capture.record import ProblemKind, Window, decoded_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +21,7 @@ _RECORD: Final = json.dumps(
         "eventMetadata": {"eventId": "VARCHAR", "inferenceTime": "VARCHAR"},
     }
 )
-_REQUEST: Final = json.dumps({"inputs": ["JSON"], "ids": ["VARCHAR"]})
+_REQUEST: Final = json.dumps({"inputs": ["JSON"], "ids": ["VARCHAR"], "client": "VARCHAR"})
 _ANSWERS: Final = json.dumps([{"id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE"}])
 
 # A side's text; a side in another encoding, or in broken BASE64, has none.
@@ -80,6 +80,7 @@ _ROWS: Final = """
 CREATE OR REPLACE TEMP TABLE block_rows AS
 WITH each AS (
     SELECT number, version, event_id, time,
+        if(request.client <> '', hash(request.client), NULL) AS client,
         unnest(request.inputs) AS item,
         unnest(coalesce(request.ids, [NULL::VARCHAR FOR a IN answers])) AS key,
         unnest(answers) AS answer,
@@ -87,6 +88,7 @@ WITH each AS (
     FROM block WHERE state = 'answered'
 ), typed AS (
     SELECT * EXCLUDE (item, answer), answer.score AS score, answer.label AS decision,
+        hash(item::VARCHAR) AS content,
         CASE WHEN json_type(item) = 'VARCHAR' THEN item ->> '$' END AS text,
         CASE WHEN json_type(item) = 'OBJECT' THEN try(from_json(item, '"MAP(VARCHAR, VARCHAR)"'))
             END AS columns
@@ -112,8 +114,10 @@ UNION ALL SELECT 'missing-column', count(*), min(number) FROM block_rows
 class Block:
     """What a block of lines holds."""
 
-    rows: pa.Table  # of `row_schema`, in the order of the lines
-    numbers: pa.Array  # of each row's line, int64
+    rows: pa.Table  # of `decoded_schema`, in the order of the lines
+    # Of each row: `number` of its line, int64; and as hashes, uint64, `client` of its request, null
+    # where that names none, and `content` of the row as it was sent.
+    origins: pa.Table
     problems: Sequence[tuple[ProblemKind, int, int]]  # kind, count, number of the first line
 
 
@@ -137,7 +141,7 @@ class Decoder:
             columns: of the rows.
         """
         self._connection = connection
-        self._schema = row_schema(columns)
+        self._schema = decoded_schema(columns)
         times = {"start": window.start, "end": window.end, "now": now}
         self._times = {name: _naive(time) for name, time in times.items()}
         # The columns' names are parameters, so none becomes a part of the SQL.
@@ -159,7 +163,7 @@ class Decoder:
         rows = rows.combine_chunks()
         return Block(
             rows=self._typed(rows),
-            numbers=rows["number"],
+            origins=rows.select(["number", "client", "content"]),
             problems=[(kind, count, first) for kind, count, first in counts if count],
         )
 

@@ -13,6 +13,7 @@ from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 
 SUMMARY_FILE = "capture.json"
+ASSIGNED = ("cluster", "dominates")  # columns of the rows that all rows of the window decide
 
 # Each line that was read has one of these; `answered` is none of them.
 LineProblem = Literal[
@@ -31,6 +32,10 @@ RowProblem = Literal[
     "without-key",  # rows whose request has no ids
     "unknown-column",  # rows with a column that the caller did not ask for
     "missing-column",  # rows without a column that the caller asked for
+    # Rows of a cluster that has so many that the others tell more without it (`clusters`).
+    "dominant-client",
+    "dominant-text",
+    "dominant-request",
 ]
 SourceProblem = Literal[
     "base64",  # lines with a side in BASE64, which is decoded
@@ -89,7 +94,8 @@ def row_schema(columns: Sequence[str]) -> pa.Schema:
     """Returns the schema of the rows.
 
     `input` has the columns of a row as their captured text, and is null where the request gave a
-    text instead, which is `text`. `key` is null where the request had no ids.
+    text instead, which is `text`. `key` is null where the request had no ids. `cluster` rises by
+    one where it first occurs, so that it rises from row to row where no two rows share one.
     """
     return pa.schema(
         [
@@ -102,8 +108,15 @@ def row_schema(columns: Sequence[str]) -> pa.Schema:
             ("decision", pa.string()),
             ("text", pa.string()),
             ("input", pa.struct([(name, pa.string()) for name in columns])),
+            ("cluster", pa.int64()),  # a number for rows that may be alike, from 0
+            ("dominates", pa.bool_()),  # whether its cluster has too many of the window's rows
         ]
     )
+
+
+def decoded_schema(columns: Sequence[str]) -> pa.Schema:
+    """Returns the schema of rows before their clusters are known."""
+    return pa.schema([field for field in row_schema(columns) if field.name not in ASSIGNED])
 
 
 def write_summary(summary: CaptureSummary, folder: Path) -> None:

@@ -10,6 +10,7 @@ CONTENT_TYPE = "application/json"
 # SageMaker closes an invocation after 60 s; this many rows take about 10 s on two cores.
 MAX_ROWS = 1000
 MAX_ID_LETTERS = 256
+_KEYS = {"inputs", "ids", "client"}
 _MAX_SHOWN = 100  # letters of the caller's text in a reason
 
 Value = str | int | float | bool | None
@@ -53,11 +54,12 @@ class Prediction:
 
 
 def parse_request(body: str | bytes, content_type: str | None) -> Request:
-    """Reads `{"inputs": [...]}`, or `{"inputs": [...], "ids": [...]}`.
+    """Reads `{"inputs": [...]}`, optionally with `"ids": [...]` and `"client": "..."`.
 
     An input is a text, or a row of column -> value. An id names the input of its position, such as
     by the primary key of its row; the answer repeats it, so that a captured answer can be joined
-    with the row's label.
+    with the row's label. A client is whoever sends rows that may be alike, such as a branch or a
+    session: nothing here reads it, and the monitor finds it in the captured request.
 
     Args:
         body: the request's body.
@@ -74,8 +76,10 @@ def parse_request(body: str | bytes, content_type: str | None) -> Request:
         raise BadRequestError(f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
         raise BadRequestError("the body is nested too deeply") from error
-    if not isinstance(value, dict) or not {"inputs"} <= set(value) <= {"inputs", "ids"}:
-        raise BadRequestError('expected an object with the key "inputs", and optionally "ids"')
+    if not isinstance(value, dict) or not {"inputs"} <= set(value) <= _KEYS:
+        raise BadRequestError(
+            'expected an object with the key "inputs", and optionally "ids" and "client"'
+        )
     inputs = value["inputs"]
     if not isinstance(inputs, list) or not inputs:
         raise BadRequestError('"inputs" must be a list with at least one text or row')
@@ -86,6 +90,8 @@ def parse_request(body: str | bytes, content_type: str | None) -> Request:
         raise BadRequestError('"inputs" must be all texts, or all objects of column: value')
     if "ids" in value:
         _check_ids(value["ids"], rows=len(inputs))
+    if "client" in value:
+        _check_name(value["client"], '"client"')
     return Request(inputs, value.get("ids"))
 
 
@@ -135,18 +141,20 @@ def _check_ids(ids: object, *, rows: int) -> None:
         raise BadRequestError(f'"ids" {count}: expected one for each of the {rows} inputs')
     first: dict[str, int] = {}
     for position, item in enumerate(ids):
-        if not isinstance(item, str) or not 0 < len(item) <= MAX_ID_LETTERS:
-            raise BadRequestError(
-                f"ids[{position}] must be a text of 1 to {MAX_ID_LETTERS} letters"
-            )
-        try:
-            item.encode()
-        except UnicodeEncodeError as error:
-            raise BadRequestError(
-                f"ids[{position}] holds half of a UTF-16 surrogate pair"
-            ) from error
-        if first.setdefault(item, position) != position:
-            raise BadRequestError(f"ids[{position}] is the same as ids[{first[item]}]")
+        name = _check_name(item, f"ids[{position}]")
+        if first.setdefault(name, position) != position:
+            raise BadRequestError(f"ids[{position}] is the same as ids[{first[name]}]")
+
+
+def _check_name(value: object, place: str) -> str:
+    """Returns a short text, and refuses what is none."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LETTERS:
+        raise BadRequestError(f"{place} must be a text of 1 to {MAX_ID_LETTERS} letters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequestError(f"{place} holds half of a UTF-16 surrogate pair") from error
+    return value
 
 
 def _as_text(

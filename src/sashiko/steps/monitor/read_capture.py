@@ -37,6 +37,7 @@ def main() -> None:
         window=arguments.window,
         now=arguments.now,
         columns=columns,
+        has_texts=any(counts.kind == "text" for counts in reference.columns),
     )
     write_summary(summary, processing_output("summary"))
     if any(answered.version != arguments.version for answered in summary.versions):

@@ -18,6 +18,13 @@ def test_a_request_may_name_its_inputs() -> None:
     assert parse({"ids": ["7", "x" * 256], "inputs": ["a", "b"]}).ids == ["7", "x" * 256]
 
 
+def test_a_request_may_name_the_client_whose_rows_it_has() -> None:
+    assert parse({"inputs": ["a"], "ids": ["7"], "client": "branch 12"}).ids == ["7"]
+    for client in (12, "", None, ["a"], "x" * 257):
+        with pytest.raises(payload.BadRequestError, match='"client" must be a text'):
+            parse({"inputs": ["a"], "client": client})
+
+
 @pytest.mark.parametrize(
     ("ids", "says"),
     [

@@ -71,11 +71,15 @@ class MonitorJob:
         write_json(self.input("config") / f"{name}.json", value)
 
     def put_rows(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-        """Writes rows as ReadCapture does; each has `input` or `text`, and what it leaves open."""
-        table = pa.Table.from_pylist(
-            [_row(number) | dict(row) for number, row in enumerate(rows)],
-            schema=row_schema(columns),
-        )
+        """Writes rows as ReadCapture does; each has `input` or `text`, and what it leaves open.
+
+        Rows of one event share a cluster, where they name none.
+        """
+        records = [_row(number) | dict(row) for number, row in enumerate(rows)]
+        numbers: dict[str, int] = {}
+        for record in records:
+            record.setdefault("cluster", numbers.setdefault(record["event_id"], len(numbers)))
+        table = pa.Table.from_pylist(records, schema=row_schema(columns))
         write_table(self.input("rows") / "rows.parquet", table)
 
     def run(self, step: ModuleType, *arguments: str) -> None:
@@ -94,4 +98,5 @@ def _row(number: int) -> dict[str, Any]:
         "decision": "yes",
         "text": None,
         "input": None,
+        "dominates": False,
     }

@@ -145,10 +145,21 @@ def test_a_few_large_requests_are_not_judged(job) -> None:
     measured = _run(job, _in_requests(_rows(400, products=("Loan",)), 100))
     assert set(_outcomes(measured).values()) == {"not judged"}
     product = measured.measurements[0]
-    assert (product.rows, product.rows_needed) == (4, 100)
     assert product.reason == (
-        "4 requests cannot tell how alike the rows of a request are, 30 are needed"
+        "nearly all rows are of fewer than 5 clients or requests, which cannot tell how much those "
+        "differ"
     )
+
+
+def test_a_bulk_request_leaves_the_other_rows_judged(job) -> None:
+    """300 rows of one request, all alike, beside 300 requests of a row."""
+    bulk = {"event_id": "bulk", "cluster": 300, "dominates": True}
+    rows = [*_rows(300), *[row | bulk for row in _rows(1, products=("Loan",)) * 300]]
+    measured = _run(job, rows)
+    assert _outcomes(measured) == _others("ok")
+    assert {item.rows for item in measured.measurements if item.is_judged} == {300}
+    check = judge_measurements(measured.measurements, false_alarms=0.01)[0]
+    assert check.reason == "no change is shown; without 300 rows of clusters that dominate"
 
 
 def test_equal_rows_give_equal_bytes_and_no_text_is_in_them(job, capsys) -> None:

@@ -17,6 +17,7 @@ from sashiko.core.parquet import write_table
 from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
 from sashiko.monitoring.checks import Kind, Measurement, MonitorCheck, Outcome
+from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.drift import measure_drift
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality, write_quality
@@ -167,15 +168,16 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
     reference = np.array(QUIET)
     measurements = (
         measure_drift(
-            "drift of product", reference, np.array(product), ordered=False, tolerance=0.1
+            "drift of product", reference, ClusteredCounts(np.array(product)), ordered=False,
+            tolerance=0.1,
         ),
         Measurement(
             name="drift of the texts", kind="drift", effect="AUC", rows=0, rows_needed=100,
             tolerance=0.55,
         ),
         measure_drift(
-            SCORES_DRIFT, np.array(REFERENCE.scores.counts), np.array(window_scores), ordered=True,
-            tolerance=0.1,
+            SCORES_DRIFT, np.array(REFERENCE.scores.counts),
+            ClusteredCounts(np.array(window_scores)), ordered=True, tolerance=0.1,
         ),
     )  # fmt: skip
     distribution = Distribution(
