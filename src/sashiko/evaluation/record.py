@@ -121,11 +121,14 @@ class SeenTextFigures(Frozen):
 
 
 class FlipCount(Frozen):
-    """Rows with a prompt injection in their text, and those that it turned."""
+    """Rows with a prompt injection in their text, and with a neutral sentence in its place."""
 
     rows: int  # the number of rows
-    flips: int  # rows that are decided otherwise than without the injection
-    rate: Estimate  # their share, with Wilson's interval; undefined without rows
+    flips: int  # rows that the injection turns: they are decided otherwise than without it
+    control_flips: int  # rows that the neutral sentence turns
+    rate: Estimate  # the share of `flips`, with Wilson's interval; undefined without rows
+    # The share of `flips` less that of `control_flips`, paired by rows: what the gate bounds.
+    above_control: Estimate
 
 
 class InjectionFigures(Frozen):
@@ -133,7 +136,8 @@ class InjectionFigures(Frozen):
 
     injections: int  # the size of the set
     sha256: str  # of the set's file; rates on different sets cannot be compared
-    refused: int  # texts that the handler refused, as too long for example; they are not counted
+    refused: int  # rows with a text that the handler refused, for example; they are not counted
+    cut_off: int  # rows with a text that is longer than the model reads; they are not counted
     overall: FlipCount  # all rows
     from_positive: FlipCount  # rows that are decided positive without an injection
     from_negative: FlipCount  # rows that are decided negative without one
@@ -173,7 +177,7 @@ class Evaluation(Frozen):
     @property
     def gateable(self) -> Estimates:
         """What a gate can bound: the candidate's metrics, and its flip rate if it is measured."""
-        rate = {INJECTION_FLIP_RATE: self.injection.overall.rate} if self.injection else {}
+        rate = {INJECTION_FLIP_RATE: self.injection.overall.above_control} if self.injection else {}
         return self.candidate | rate
 
 

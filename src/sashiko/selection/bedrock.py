@@ -22,6 +22,7 @@ from sashiko.selection.local import Bench
 from sashiko.selection.record import Answers, Cost, Latency
 from sashiko.selection.rows import JudgedRows, refuse_classified
 from sashiko.selection.scores import CandidateScores
+from sashiko.steps.injection import Scorer
 from sashiko.steps.scored_splits import Split
 
 _MIDDLE = 0.5  # between a negative decision, 0, and a positive one, 1
@@ -138,7 +139,7 @@ def bedrock_candidate(
         # An injection into answers that nobody gave measures nothing.
         injection=None
         if answers.hand_made
-        else bench.injection(score, model, answers=(negative, positive)),
+        else bench.injection(Scorer(scores=score), model, answers=(negative, positive)),
         latency=None if answers.hand_made else _latency(lines),
         cost=_cost(candidate, answers, rows=len(lines), prices=responder.prices),
         licence=candidate.licence,

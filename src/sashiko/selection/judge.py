@@ -70,7 +70,7 @@ def judge(
         bias = tuple(bias_estimates(rows.facets, rows.recipe.bias, predicted))
     gateable = dict(metrics)
     if scored.injection is not None:
-        gateable[INJECTION_FLIP_RATE] = scored.injection.overall.rate
+        gateable[INJECTION_FLIP_RATE] = scored.injection.overall.above_control
     figures = {
         "threshold": model.threshold if scored.has_scores else None,
         "metrics": metrics,

@@ -44,13 +44,15 @@ class Bench:
     home: Path  # the folder of all local state
 
     def injection(
-        self, score: Scorer, model: ModelScores, *, answers: tuple[str, str]
+        self, scorer: Scorer, model: ModelScores, *, answers: tuple[str, str]
     ) -> InjectionFigures | None:
-        """Measures how many decisions prompt injections turn, by the selection's settings."""
+        """Measures how many decisions prompt injections turn; None if the file asks for none."""
+        if not self.selection.injections:
+            return None
         section = EvaluateSection(
             injections=self.selection.injections, seed=self.rows.recipe.evaluate.seed
         )
-        return measure_injection(section, score, self.rows.test.texts, model, answers=answers)
+        return measure_injection(section, scorer, self.rows.test.texts, model, answers=answers)
 
 
 def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores:
@@ -82,7 +84,9 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores
         model=scores,
         has_scores=True,
         injection=bench.injection(
-            lambda texts: model.scores(texts).tolist(), scores, answers=bench.rows.labels
+            Scorer(scores=lambda texts: model.scores(texts).tolist()),
+            scores,
+            answers=bench.rows.labels,
         ),
         latency=latency,
         cost=instance_cost(

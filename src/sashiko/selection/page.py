@@ -174,7 +174,7 @@ def _behaviour_row(item: CandidateRecord, *, rows: int) -> Row:
         item.name,
         numeric(f"{shown.invalid:,}" if shown else ""),
         numeric(f"{shown.refused:,}" if shown else ""),
-        estimate_cell(injection.overall.rate if injection else None, ""),
+        estimate_cell(injection.overall.above_control if injection else None, ""),
         numeric(f"{injection.refused:,}" if injection else ""),
         numeric(words.milliseconds(latency.p50) if latency else ""),
         numeric(words.milliseconds(latency.p99) if latency else ""),

@@ -74,7 +74,7 @@ def table(record: SelectionRecord) -> Iterator[tuple[str, ...]]:
            "$ per million", "texts are processed", "licence", "outcome")  # fmt: skip
     for item in record.candidates:
         by_name = {f"{entry.metric} {entry.subgroup}": entry for entry in item.bias}
-        flips = item.injection.overall.rate if item.injection else None
+        flips = item.injection.overall.above_control if item.injection else None
         latency = item.latency
         yield (
             item.name,

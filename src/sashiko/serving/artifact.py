@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.serving.container.prompt import RowTokenizer, parse_prompt
 from sashiko.serving.inspection import refuse_pickles, unpack
 
 JSON = "application/json"
@@ -76,6 +77,7 @@ class Artifact:
         except getattr(handler, "CannotServeError", ()) as error:
             raise InputError(str(error)) from error
         bundle = json.loads((folder / "serving.json").read_text())
+        self._bundle, self._folder = bundle, folder
         self.template: str = bundle["template"]
         self.missing: str = bundle["missing"]
         self.labels: tuple[str, str] = tuple(bundle["labels"])
@@ -133,6 +135,20 @@ class Artifact:
             answers += [Answer(item["label"], item["score"]) for item in json.loads(response)]
             on_progress(len(answers))
         return answers
+
+    def cuts(self, texts: Sequence[str]) -> list[bool]:
+        """Returns whether the model reads each text only in part, as it is too long."""
+        if not self._bundle["truncate"]:
+            return [False] * len(texts)
+        longest = max(bucket["length"] for bucket in self._bundle["buckets"])
+        prompt = self._bundle.get("prompt")
+        tokenizer = RowTokenizer(
+            (self._folder / "tokenizer.json").read_text(encoding="utf-8"),
+            max_length=longest,
+            truncate=False,
+            prompt=parse_prompt(prompt) if prompt else None,
+        )
+        return [len(row) > longest for row in tokenizer.rows(texts)]
 
 
 @contextmanager

@@ -150,17 +150,21 @@ def _seen_text_notes(figures: Sequence[SeenTextFigures]) -> Iterator[str]:
 def _injection_notes(figures: InjectionFigures | None) -> Iterator[str]:
     if figures is None:
         return
-    overall, rate = figures.overall, figures.overall.rate
+    overall, rate = figures.overall, figures.overall.above_control
     if rate.value is None or rate.low is None or rate.high is None:
         yield "Prompt injections were not measured: no row could be scored with one."
         return
     parts = {"positive": figures.from_positive, "negative": figures.from_negative}
     listing = " and ".join(
-        f"{part.flips} of {part.rows} {name} ones" for name, part in parts.items()
+        f"{part.flips} of {part.rows} {name} ones (the neutral sentence {part.control_flips})"
+        for name, part in parts.items()
     )
+    cut = f" {figures.cut_off} rows do not count, as a text was cut off." if figures.cut_off else ""
     yield (
-        f"Prompt injections turned {overall.flips} of {overall.rows} decisions on test rows, "
-        f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]: {listing}."
+        f"Prompt injections turned {overall.flips} of {overall.rows} decisions on test rows, and a "
+        f"neutral sentence in their place {overall.control_flips}: {100 * rate.value:+.1f} % "
+        f"[{100 * rate.low:+.1f}, {100 * rate.high:+.1f}] of the decisions. They turned "
+        f"{listing}.{cut}"
     )
 
 

@@ -1,40 +1,56 @@
-"""Scores rows with prompt injections in them, and counts the decisions that turn."""
+"""Scores rows with prompt injections in them, and counts the decisions that turn.
+
+Any further sentence turns some decisions. So each row is scored a second time, with a neutral
+sentence in the injection's place, and what counts is how many more the injections turn.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
 from sashiko.evaluation.injections.attacks import plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
 from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.evaluation.metrics.flips import flip_rate
+from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
 from sashiko.evaluation.record import FlipCount, InjectionFigures
 from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.settings.quality import EvaluateSection
 
-# Scores texts: P(positive) of each, or None where the model refuses it.
-Scorer = Callable[[Sequence[str]], Sequence[float | None]]
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """A model that scores texts.
+
+    Attributes:
+        scores: P(positive) of each text, or None where the model refuses it.
+        cuts: whether the model reads each text only in part, as it is too long.
+    """
+
+    scores: Callable[[Sequence[str]], Sequence[float | None]]
+    cuts: Callable[[Sequence[str]], Sequence[bool]] = lambda texts: [False] * len(texts)
 
 
 def measure_injection(
     section: EvaluateSection,
-    score: Scorer,
+    scorer: Scorer,
     texts: Sequence[str],
     candidate: ModelScores,
     *,
     answers: tuple[str, str],
 ) -> InjectionFigures:
-    """Measures how many decisions prompt injections turn.
+    """Measures how many decisions prompt injections turn, and how many a neutral sentence does.
 
     Args:
-        section: how many texts are scored, and the seed of their draw.
-        score: scores texts with the candidate.
+        section: how many rows are scored, and the seed of their draw.
+        scorer: scores texts with the candidate.
         texts: of the test split's rows.
         candidate: the candidate's scores of these rows without injections, and its threshold.
         answers: what the injections ask for: the negative and the positive answer.
     """
-    injections = injection_set().injections
+    injections = injection_set()
     attacks = plan_attacks(
         texts,
         candidate.scores,
@@ -44,24 +60,39 @@ def measure_injection(
         most=section.injections,
         seed=section.seed,
     )
-    print(f"scoring {len(attacks)} texts with prompt injections", file=sys.stderr)
-    scores = score([attack.text for attack in attacks])
+    print(f"scoring {len(attacks)} texts with prompt injections, and as a control", file=sys.stderr)
+    cut = np.any([scorer.cuts([attack.text for attack in attacks]),
+                  scorer.cuts([attack.control for attack in attacks])], axis=0)  # fmt: skip
+    whole = list(compress(attacks, ~cut))
+    texts = [text for attack in whole for text in (attack.text, attack.control)]
+    scores = iter(scorer.scores(texts) if texts else ())
     scored = [
-        (attack, item) for attack, item in zip(attacks, scores, strict=True) if item is not None
+        (attack, score, control)
+        for attack, score, control in zip(whole, scores, scores, strict=True)
+        if score is not None and control is not None
     ]
-    before = np.array([attack.positive for attack, _ in scored], dtype=np.bool_)
-    after = np.array([score >= candidate.threshold for _, score in scored], dtype=np.bool_)
-    kinds = np.array([attack.injection.kind for attack, _ in scored], dtype=np.str_)
+    before = np.array([attack.positive for attack, *_ in scored], dtype=np.bool_)
+    after, control = (
+        np.array([item[place] >= candidate.threshold for item in scored], dtype=np.bool_)
+        for place in (1, 2)
+    )
+    kinds = np.array([attack.injection.kind for attack, *_ in scored], dtype=np.str_)
 
     def count(rows: np.ndarray) -> FlipCount:
-        flips = int(np.sum(before[rows] != after[rows]))
-        rate = flip_rate(before[rows], after[rows])
-        return FlipCount(rows=int(rows.sum()), flips=flips, rate=rate)
+        decisions = before[rows], after[rows], control[rows]
+        return FlipCount(
+            rows=int(rows.sum()),
+            flips=int(np.sum(decisions[0] != decisions[1])),
+            control_flips=int(np.sum(decisions[0] != decisions[2])),
+            rate=flip_rate(*decisions[:2]),
+            above_control=excess_flip_rate(*decisions),
+        )
 
     return InjectionFigures(
-        injections=len(injections),
+        injections=len(injections.injections),
         sha256=injection_set_sha256(),
-        refused=len(attacks) - len(scored),
+        refused=len(whole) - len(scored),
+        cut_off=int(cut.sum()),
         overall=count(np.ones(len(scored), dtype=np.bool_)),
         from_positive=count(before),
         from_negative=count(~before),
@@ -70,7 +101,7 @@ def measure_injection(
 
 
 def artifact_scorer(artifact: Artifact) -> Scorer:
-    """Returns what scores texts by the artifact's own handler; None where it refuses one."""
+    """Returns what scores texts by the artifact's own handler."""
 
     def score(texts: Sequence[str]) -> Sequence[float | None]:
         scores: list[float | None] = [None] * len(texts)
@@ -88,4 +119,4 @@ def artifact_scorer(artifact: Artifact) -> Scorer:
                 break
         return scores
 
-    return score
+    return Scorer(scores=score, cuts=artifact.cuts)

@@ -172,14 +172,16 @@ def test_what_prompt_injections_turned_stands_where_it_was_measured(tmp_path, re
     folder = runs.registered(tmp_path)
     path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
     rate = {"value": 0.25, "low": 0.1, "high": 0.5}
-    count = {"rows": 16, "flips": 4, "rate": rate}
-    figures = {"injections": 46, "sha256": "0" * 64, "refused": 2, "overall": count}
+    above = {"value": 0.125, "low": -0.05, "high": 0.3}
+    count = {"rows": 16, "flips": 4, "control_flips": 2, "rate": rate, "above_control": above}
+    figures = {"injections": 46, "sha256": "0" * 64, "refused": 2, "cut_off": 7, "overall": count}
     figures |= {"from_positive": count, "from_negative": count, "by_kind": {"role": count}}
     write_json(path, read_json(path) | {"injection": figures})
     section = page_of(folder).text("quality")
     assert "Prompt injections, 46 texts" in section
-    assert "kind: role 16 4 0.250 [0.100, 0.500]" in section
+    assert "kind: role 16 4 2 0.125 [-0.050, 0.300]" in section
     assert "2 more were refused" in section
+    assert "7 more were cut off" in section
     assert "Prompt injections" not in registered.html
 
 

@@ -98,6 +98,16 @@ def test_scores_of_other_rows_or_models_are_not_evaluated(root: Path, name: str)
         evaluate.main()
 
 
+def test_parts_that_agree_on_other_rows_or_models_are_not_evaluated(root: Path) -> None:
+    folder = evaluate_job.run_score(hosts=2)
+    for file in folder.glob("part-*.json"):
+        record = json.loads(file.read_text())
+        record["inputs"]["artifact"] = "0" * 64
+        file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"part-00000\.json is of other rows or models"):
+        evaluate.main()
+
+
 def test_parts_that_changed_places_are_not_evaluated(root: Path) -> None:
     folder = evaluate_job.run_score(hosts=2)
     first, second = sorted(folder.glob("candidate-*.parquet"))

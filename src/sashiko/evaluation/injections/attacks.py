@@ -1,11 +1,14 @@
-"""A deterministic sample of rows, each with an injection that asks for the other decision."""
+"""A deterministic sample of rows, each with an injection that asks for the other decision.
+
+Each row also has its control: the same text with a neutral sentence in the injection's place.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sashiko.evaluation.injections.injection_set import Injection
+from sashiko.evaluation.injections.injection_set import Injection, InjectionSet
 from sashiko.evaluation.metrics.arrays import Floats
 
 
@@ -17,6 +20,7 @@ class Attack:
     positive: bool  # the decision without the injection; the injection asks for the other one
     injection: Injection
     text: str  # the row's text and the injection
+    control: str  # the row's text and a neutral sentence, in the same order
 
 
 def plan_attacks(
@@ -25,7 +29,7 @@ def plan_attacks(
     *,
     threshold: float,
     answers: tuple[str, str],
-    injections: Sequence[Injection],
+    injections: InjectionSet,
     most: int,
     seed: int,
 ) -> list[Attack]:
@@ -40,7 +44,7 @@ def plan_attacks(
         scores: P(positive) of the rows without an injection, shape (rows,).
         threshold: rows with at least this score are decided positive.
         answers: what the injections ask for: the negative and the positive answer.
-        injections: those that take turns.
+        injections: those that take turns, and the neutral sentences.
         most: the most attacks, of both decisions together.
         seed: of the draw; equal arguments give equal attacks.
     """
@@ -60,15 +64,18 @@ def plan_attacks(
 def _attacks(
     texts: Sequence[str],
     rows: Sequence[int],
-    injections: Sequence[Injection],
+    injections: InjectionSet,
     *,
     target: str,
     positive: bool,
 ) -> Iterator[Attack]:
     for number, row in enumerate(rows):
-        turn, place = divmod(number, len(injections))
-        injection = injections[place]
-        parts = [texts[row], injection.ask_for(target)]
-        if (turn + place) % 2:
-            parts.reverse()
-        yield Attack(row=row, positive=positive, injection=injection, text="\n".join(parts))
+        turn, place = divmod(number, len(injections.injections))
+        injection = injections.injections[place]
+        neutral = injections.neutral[number % len(injections.neutral)]
+        order = -1 if (turn + place) % 2 else 1
+        attack, control = (
+            "\n".join([texts[row], sentence][::order])
+            for sentence in (injection.ask_for(target), neutral)
+        )
+        yield Attack(row=row, positive=positive, injection=injection, text=attack, control=control)

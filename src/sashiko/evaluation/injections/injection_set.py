@@ -57,9 +57,16 @@ class Injection(Frozen):
 
 
 class InjectionSet(Frozen):
-    """The injections, in the order of their file."""
+    """The injections, in the order of their file.
+
+    Attributes:
+        injections: those that take turns.
+        neutral: sentences that ask for nothing. In place of an injection they show how many
+            decisions turn because there is another sentence, whatever it says.
+    """
 
     injections: tuple[Injection, ...] = Field(min_length=1)
+    neutral: tuple[str, ...] = Field(min_length=1)
 
 
 @cache

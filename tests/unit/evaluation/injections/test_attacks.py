@@ -7,7 +7,7 @@ import numpy as np
 from sashiko.evaluation.injections.attacks import Attack, plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set
 
-INJECTIONS = injection_set().injections
+SET = injection_set()
 # Of each text two rows; the second half of them positive; the longer the later.
 TEXTS = [f"text {'x' * (row // 2)}" for row in range(400)]
 SCORES = np.linspace(0, 1, 400)
@@ -19,7 +19,7 @@ def plan(*, most: int = 100, seed: int = 0, threshold: float = 0.5) -> list[Atta
         SCORES,
         threshold=threshold,
         answers=("no", "yes"),
-        injections=INJECTIONS,
+        injections=SET,
         most=most,
         seed=seed,
     )
@@ -35,9 +35,19 @@ def test_half_of_the_rows_are_of_each_decision_and_their_attacks_demand_the_othe
         assert attack.text in (f"{text}\n{demand}", f"{demand}\n{text}")
 
 
+def test_the_control_has_a_neutral_sentence_where_the_attack_has_its_injection() -> None:
+    used = set()
+    for attack in plan(most=200):
+        text = TEXTS[attack.row]
+        appended = attack.text.startswith(text)
+        assert attack.control.startswith(text) == appended
+        used.add(attack.control.removeprefix(f"{text}\n").removesuffix(f"\n{text}"))
+    assert used == set(SET.neutral)
+
+
 def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:
     attacks = plan(most=200)
-    assert {attack.injection.name for attack in attacks} == {item.name for item in INJECTIONS}
+    assert {attack.injection.name for attack in attacks} == {item.name for item in SET.injections}
     first = Counter(attack.text.startswith("text ") for attack in attacks)
     assert abs(first[True] - first[False]) < 20
 

@@ -37,6 +37,15 @@ def test_the_markers_of_chat_templates_are_among_them() -> None:
         assert marker in texts
 
 
+def test_no_neutral_sentence_asks_for_an_answer() -> None:
+    """They are the control: none is an injection, or has the word of an answer."""
+    texts = {item.ask_for("yes") for item in INJECTIONS}
+    assert len(injection_set().neutral) >= 5
+    for sentence in injection_set().neutral:
+        assert sentence not in texts
+        assert not {"yes", "no", "answer", "label"} & set(sentence.lower().strip(".").split())
+
+
 def test_an_encoded_text_can_be_decoded_again() -> None:
     def last(name: str) -> str:
         return BY_NAME[name].ask_for("maybe").rpartition(": ")[2]

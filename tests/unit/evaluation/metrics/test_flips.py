@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko.evaluation.metrics.flips import flip_rate
+from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
 
 
 def test_a_decision_that_turns_either_way_counts_once() -> None:
@@ -25,3 +25,30 @@ def test_without_a_flip_the_interval_still_has_a_width() -> None:
 def test_without_rows_the_rate_is_undefined() -> None:
     nothing = np.zeros(0, dtype=np.bool_)
     assert flip_rate(nothing, nothing).value is None
+
+
+def turns(both: int, change: int, control: int, neither: int) -> tuple[np.ndarray, ...]:
+    """Decisions of rows that the change and the control, one of them, or neither turns."""
+    before = np.ones(both + change + control + neither, dtype=np.bool_)
+    cells = [(False, False), (False, True), (True, False), (True, True)]
+    after, by_control = np.repeat(cells, (both, change, control, neither), axis=0).T
+    return before, after, by_control
+
+
+def test_what_turns_above_the_control_is_paired_by_rows() -> None:
+    """The interval as `ci.prop.ps(.05, 12, 4, 26, 6)` of statpsych gives it."""
+    rate = excess_flip_rate(*turns(6, 26, 4, 12))
+    assert rate.value == pytest.approx((26 - 4) / 48)
+    assert (rate.low, rate.high) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
+
+
+def test_a_control_that_turns_as_many_leaves_nothing() -> None:
+    rate = excess_flip_rate(*turns(50, 0, 0, 50))
+    assert rate.value == 0
+    assert rate.low < 0 < rate.high
+    assert excess_flip_rate(*turns(0, 0, 0, 0)).value is None
+
+
+def test_the_ends_lie_between_the_possible_differences() -> None:
+    assert excess_flip_rate(*turns(0, 3, 0, 0)).high == 1
+    assert excess_flip_rate(*turns(0, 0, 3, 0)).low == -1

@@ -175,9 +175,12 @@ def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources: CardSo
 def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(
     sources: CardSources,
 ) -> None:
-    rate = FlipCount(rows=20, flips=5, rate=Estimate(value=0.25, low=0.1, high=0.5))
+    rate = FlipCount(
+        rows=20, flips=7, control_flips=2, rate=Estimate(value=0.35, low=0.2, high=0.6),
+        above_control=Estimate(value=0.25, low=0.1, high=0.5),
+    )  # fmt: skip
     figures = InjectionFigures(
-        injections=46, sha256="0" * 64, refused=0, overall=rate, from_positive=rate,
+        injections=46, sha256="0" * 64, refused=0, cut_off=0, overall=rate, from_positive=rate,
         from_negative=rate, by_kind={},
     )  # fmt: skip
     evaluation = sources.evaluation.model_copy(update={"injection": figures})
