@@ -39,11 +39,11 @@ def select(
     from sashiko.aws.operations.cost.prices import read_prices
     from sashiko.selection.bedrock import open_responder
     from sashiko.selection.file import load_selection, recording_path
-    from sashiko.selection.page import write_selection_page
+    from sashiko.selection.page import terminal_rows, write_selection_page
     from sashiko.selection.record import write_selection
     from sashiko.selection.run import chosen_recipe, run_selection
     from sashiko.selection.runs import IncompleteRunError
-    from sashiko.selection.words import headline, table
+    from sashiko.selection.words import headline
 
     settings = load_settings(env)
     if settings.tier != "local":
@@ -71,7 +71,7 @@ def select(
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        typer.echo("\n".join([*align(list(table(result))), "", headline(result)]))
+        typer.echo("\n".join([*align(terminal_rows(result)), "", headline(result)]))
         typer.echo(f"report: {page}")
     raise typer.Exit(0 if result.chosen else BLOCKED)
 

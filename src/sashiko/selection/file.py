@@ -1,7 +1,7 @@
 """A selection's file, `selections/<name>.yaml`, as frozen records."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -78,9 +78,19 @@ class BedrockCandidate(Frozen):
         "text",
         description="text: the answer's word; json_schema: `outputConfig`; tool: a forced tool",
     )
-    max_tokens: int = Field(16, ge=1, le=4096, description="of an answer; reserved in the budget")
+    max_tokens: int = Field(
+        16,
+        ge=1,
+        le=65_536,
+        description="of an answer, reasoning included; reserved in the budget",
+    )
     temperature: float | None = Field(
         0.0, ge=0, le=1, description="null sends none, for a model that refuses the key"
+    )
+    additional_fields: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the model's own parameters, sent as `additionalModelRequestFields`, such as "
+        "those of reasoning, whose tokens count in `max_tokens`",
     )
     unanswered: str = Field(
         description="the label that is decided where the model gives no valid answer"
@@ -106,6 +116,13 @@ class Musts(Frozen):
     """What drops a candidate, whatever it costs. The bias gates are those of `rows.recipe`."""
 
     quality: tuple[QualityGate, ...] = Field(min_length=1)
+    unanswered: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="the largest share of test rows to which a model of Bedrock gives no valid "
+        "answer, refusals included: somebody has to decide them",
+    )
     geographies: tuple[str, ...] = Field(
         (),
         description="where texts may be processed beside the Region that serves them: names of "
@@ -170,8 +187,8 @@ class Selection(Frozen):
     minimum_effect: float = Field(
         gt=0,
         lt=1,
-        description="a candidate is worse than the best one if the whole interval of the best "
-        "one's lead lies above this",
+        description="the smallest relevant lead: a candidate is as good as the best one only if "
+        "it is shown to lose less than this",
     )
     injections: int = Field(
         0, ge=0, le=200, description="test rows to score with a prompt injection; 0: none"

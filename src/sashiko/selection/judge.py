@@ -11,11 +11,11 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Bools, ModelScores
 from sashiko.evaluation.metrics.bias import METRICS, measure
 from sashiko.evaluation.metrics.bias_table import Stage
-from sashiko.evaluation.metrics.calibration import error_by_chance
+from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval
 from sashiko.evaluation.record import Estimates
 from sashiko.pipeline.sweep.validation import Validation
 from sashiko.selection.file import Selection
-from sashiko.selection.record import CandidateRecord
+from sashiko.selection.record import Answers, CandidateRecord
 from sashiko.selection.rows import JudgedRows
 from sashiko.selection.scores import CandidateScores
 from sashiko.settings.bias import BiasSection
@@ -80,6 +80,7 @@ def judge(
         "latency": scored.latency,
         "musts": (
             *record.musts,
+            *_unanswered(scored.answers, selection),
             *_quality(model, gateable, rows, selection),
             *_bias(bias, rows.recipe),
         ),
@@ -131,6 +132,25 @@ def _licence(scored: CandidateScores, licences: tuple[str, ...]) -> Check:
     passed = scored.licence in licences
     reason = scored.licence if passed else f"{scored.licence} is not one of {', '.join(licences)}"
     return Check(name="licence", passed=passed, reason=reason)
+
+
+def _unanswered(answers: Answers | None, selection: Selection) -> Iterator[Check]:
+    """Judges the share of test rows without a valid answer; a model of one's own answers all."""
+    if answers is None:
+        return
+    rows, most = answers.valid + answers.invalid + answers.refused, selection.musts.unanswered
+    share = (answers.invalid + answers.refused) / rows
+    low, high = wilson_interval(share, rows)
+    yield Check(
+        name="unanswered",
+        value=share,
+        low=low,
+        high=high,
+        threshold=most,
+        comparison="<=",
+        passed=share <= most,
+        reason=f"{answers.invalid:,} invalid and {answers.refused:,} refused of {rows:,} answers",
+    )
 
 
 def _quality(

@@ -63,7 +63,7 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores
         InputError: if it was fitted on a test row, or on one label alone.
     """
     run = bench.runs.of(recipe)
-    bench.runs.refuse_seen(run, bench.rows.keys, name=name)
+    bench.runs.refuse_seen(run, bench.rows.test, name=name)
     folder = bench.runs.output(run, PREPARE, "train")
     train, validation = (
         load_split(bench.runs.output(run, PREPARE, split)) for split in ("train", "validation")
@@ -103,7 +103,7 @@ def recipe_candidate(name: str, recipe: Recipe, bench: Bench) -> CandidateScores
         InputError: if it was trained on a test row, or refuses a text.
     """
     run = bench.runs.of(recipe)
-    bench.runs.refuse_seen(run, bench.rows.keys, name=name)
+    bench.runs.refuse_seen(run, bench.rows.test, name=name)
     archive = bench.runs.output(run, COMPILE, "artifact") / ARTIFACT
     validation = load_split(bench.runs.output(run, PREPARE, "validation"))
     on_validation = cached_scores(
@@ -140,7 +140,7 @@ def version_candidate(
             f"read, so nobody can say whether it was trained on a test row: {error}; name a "
             "version of a run that is still there, or its recipe as `kind: recipe`"
         ) from error
-    bench.runs.refuse_seen(run, bench.rows.keys, name=name)
+    bench.runs.refuse_seen(run, bench.rows.test, name=name)
     with tempfile.TemporaryDirectory(prefix="sashiko-version-") as scratch:
         archive = registry.download(version, Path(scratch))
         return _artifact_candidate(

@@ -1,9 +1,10 @@
-"""Writes a selection's page: one self-contained HTML file."""
+"""Writes a selection's page: one self-contained HTML file; its first table is the terminal's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sashiko.core.files import write_bytes
+from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import (
@@ -13,7 +14,6 @@ from sashiko.report.views import (
     Figure,
     Outcome,
     Row,
-    RowStyle,
     Section,
     Table,
     numeric,
@@ -26,12 +26,15 @@ from sashiko.selection.plot import quality_against_cost
 from sashiko.selection.record import CandidateRecord, SelectionRecord
 from sashiko.selection.rule import RULE
 
-_QUALITY = ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error")
-_NAMES = ("accuracy", "balanced accuracy", "F1", "AUC", "calibration error")
-_PLOT = (
-    "Vertical lines: 95 % intervals over the same test rows and resamples. Star: chosen; hollow: "
-    "dropped, as it fails a must. Candidates of the same cost stand side by side."
-)
+_METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "auc": "AUC",
+    "expected_calibration_error": "calibration error",
+}
+# Heading -> what a candidate's cell shows.
+Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
 
 def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
@@ -45,174 +48,215 @@ def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
     return path
 
 
+def terminal_rows(record: SelectionRecord) -> list[list[str]]:
+    """Returns the rows of the terminal's table, its heading first."""
+    table = _candidates(record)
+    rows = ([f"{cell.text} {cell.interval}".strip() for cell in row.cells] for row in table.rows)
+    return [list(table.columns), *rows]
+
+
 def _page(record: SelectionRecord) -> ChoicePage:
-    chosen = record.chosen is not None
+    warnings = tuple(
+        f"The answers of {item.name} were written by hand, to try the command: no model gave them, "
+        "so no figure of it is shown."
+        for item in record.candidates
+        if item.answers and item.answers.hand_made
+    )
+    sections = (
+        Section("candidates", "Candidates", warnings=warnings, tables=(_candidates(record),),
+                figures=(_figure(record),)),
+        Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
+        Section("behaviour", "Answers, injections, time and cost",
+                tables=(_behaviour(record), _costs(record))),
+        Section("musts", "Musts", tables=(_musts(record),)),
+        Section("rule", "How it is chosen", statements=_rule(record), facts=_facts(record)),
+    )  # fmt: skip
     return ChoicePage(
         title="Selection: which model",
         source=f"`selection.json` of selection `{record.id}`",
-        outcome=Outcome(
-            kind="registered" if chosen else "blocked",
-            word="✓ A CANDIDATE IS CHOSEN" if chosen else "✕ NO CANDIDATE IS CHOSEN",
-            headline=words.headline(record),
-            details=tuple(
-                f"{item.name}: {words.outcome(item, record)}" for item in record.candidates
-            ),
-        ),
-        sections=(
-            Section(
-                "candidates",
-                "Candidates",
-                warnings=tuple(_warnings(record)),
-                tables=(_candidates(record),),
-                figures=(_figure(record),),
-            ),
-            Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
-            Section(
-                "behaviour", "Answers, injections, time and cost",
-                tables=(_behaviour(record), _costs(record)),
-            ),
-            Section("musts", "Musts", tables=(_musts(record),)),
-            Section("rule", "How it is chosen", statements=_rule(record), facts=_facts(record)),
-        ),
-    )  # fmt: skip
+        outcome=_outcome(record),
+        sections=sections,
+    )
 
 
-def _warnings(record: SelectionRecord) -> Iterator[str]:
-    for item in record.candidates:
-        if item.answers and item.answers.hand_made:
-            yield (
-                f"The answers of {item.name} were written by hand, to try the command: no model "
-                "gave them, so no figure of it is shown."
-            )
+def _outcome(record: SelectionRecord) -> Outcome:
+    details = tuple(f"{item.name}: {words.outcome(item, record)}" for item in record.candidates)
+    text = words.headline(record)
+    if record.chosen is None:
+        return Outcome("blocked", "✕ NO CANDIDATE IS CHOSEN", text, details=details)
+    if record.unjudged:
+        return Outcome("unjudged", "! CHOSEN, BUT NOT ALL WAS JUDGED", text, details=details)
+    return Outcome("registered", "✓ A CANDIDATE IS CHOSEN", text, details=details)
+
+
+def _table(title: str, record: SelectionRecord, columns: Columns, *, note: str = "") -> Table:
+    """Makes a table with a row for each candidate."""
+    rows = (
+        row(
+            Cell(item.name, meaning=item.what),
+            *(cell(item) for cell in columns.values()),
+            style={"chosen": "ours", "dropped": "failed"}.get(item.outcome, ""),  # type: ignore[arg-type]  # of RowStyle
+        )
+        for item in record.candidates
+    )
+    return Table(title, ("candidate", *columns), tuple(rows), note=note)
+
+
+def _metric(name: str) -> Callable[[CandidateRecord], Cell]:
+    def cell(item: CandidateRecord) -> Cell:
+        if not item.measured:
+            return numeric("not measured")
+        return estimate_cell(item.metrics[name]) if name in item.metrics else numeric("no scores")
+
+    return cell
+
+
+def _bias_columns(record: SelectionRecord, *, gated: bool) -> Columns:
+    def cell_of(name: str) -> Callable[[CandidateRecord], Cell]:
+        return lambda item: estimate_cell(
+            next((entry for entry in item.bias if _name(entry) == name), None), "not measured"
+        )
+
+    names = dict.fromkeys(_name(entry) for item in record.candidates for entry in item.bias)
+    checks = {check.name for item in record.candidates for check in item.musts}
+    return {name: cell_of(name) for name in names if name in checks or not gated}
+
+
+def _name(entry: BiasEstimate) -> str:
+    return f"{entry.metric} {entry.subgroup}"
+
+
+def _candidates(record: SelectionRecord) -> Table:
+    metric = record.selection.metric
+    return _table(
+        "On the same test rows",
+        record,
+        {
+            metric.replace("_", " "): _metric(metric),
+            "AUC": _metric("auc"),
+            **_bias_columns(record, gated=True),
+            "injections turn": _injections,
+            "p50": lambda item: _milliseconds(item, "p50"),
+            "$ per million": lambda item: numeric(words.cost(item)),
+            "texts are processed": lambda item: item.travel.where,
+            "licence": lambda item: item.licence or "none needed",
+            "outcome": lambda item: words.outcome(item, record),
+        },
+        note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
+        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates. "
+        "Injections: the share of decisions that they turn above that of a neutral sentence.",
+    )
+
+
+def _injections(item: CandidateRecord) -> Cell:
+    return estimate_cell(item.injection.overall.above_control if item.injection else None, "-")
+
+
+def _milliseconds(item: CandidateRecord, quantile: str) -> Cell:
+    seconds = getattr(item.latency, quantile, None)
+    return numeric("-" if seconds is None else f"{1000 * seconds:.3g} ms")
 
 
 def _figure(record: SelectionRecord) -> Figure:
     title = f"{record.selection.metric.replace('_', ' ').capitalize()} against cost"
     if not any(item.measured for item in record.candidates):
         return Figure(title, absent="No picture: no candidate was measured.")
-    return Figure(title, svg=quality_against_cost(record), caption=_PLOT)
-
-
-def _candidates(record: SelectionRecord) -> Table:
-    metric = record.selection.metric
-    return Table(
-        title="On the same test rows",
-        columns=("candidate", metric.replace("_", " "), "AUC", "$ per million", "texts are "
-                 "processed", "licence", "outcome"),
-        rows=tuple(
-            row(
-                Cell(item.name, meaning=item.what),
-                _cell(words.score_metric(item, metric)),
-                _cell(words.score_metric(item, "auc")),
-                numeric(words.cost(item)),
-                words.travels(item),
-                words.licence(item),
-                words.outcome(item, record),
-                style=_style(item),
-            )
-            for item in record.candidates
-        ),
-        note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
-        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates.",
-    )  # fmt: skip
+    caption = (
+        "Vertical lines: 95 % intervals over the same test rows and resamples. Star: chosen; "
+        "hollow: dropped, as it fails a must. Candidates of the same cost stand side by side."
+    )
+    return Figure(title, svg=quality_against_cost(record), caption=caption)
 
 
 def _quality(record: SelectionRecord) -> Table:
-    return Table(
-        title="Quality",
-        columns=("candidate", "threshold", *_NAMES, "by chance", "lead of the best"),
-        rows=tuple(
-            row(
-                item.name,
-                numeric("" if item.threshold is None else f"{item.threshold:.3g}"),
-                *(_cell(words.score_metric(item, metric)) for metric in _QUALITY),
-                estimate_cell(item.error_by_chance, ""),
-                estimate_cell(item.lead_of_best, ""),
-                style=_style(item),
-            )
-            for item in record.candidates
-        ),
+    def lead(item: CandidateRecord) -> Cell:
+        return estimate_cell(item.lead_of_best, "")
+
+    return _table(
+        "Quality",
+        record,
+        {
+            "threshold": lambda item: numeric(
+                "" if item.threshold is None else f"{item.threshold:.3g}"
+            ),
+            **{title: _metric(name) for name, title in _METRICS.items()},
+            "by chance": lambda item: estimate_cell(item.error_by_chance, ""),
+            "lead of the best": lead,
+        },
         note="By chance: the calibration error of a perfectly calibrated model on these rows. The "
         f"lead is in {record.selection.metric.replace('_', ' ')}, paired by rows.",
     )
 
 
 def _bias(record: SelectionRecord) -> Table:
-    names = list(dict.fromkeys(f"{entry.metric} {entry.subgroup}" for item in record.candidates
-                               for entry in item.bias))  # fmt: skip
-    rows = []
-    for item in record.candidates:
-        by_name = {f"{entry.metric} {entry.subgroup}": entry for entry in item.bias}
-        cells = (estimate_cell(by_name.get(name), words.NOT_MEASURED) for name in names)
-        rows.append(row(item.name, *cells, style=_style(item)))
-    return Table(
-        title="Bias of the decisions",
-        columns=("candidate", *names),
-        rows=tuple(rows),
-        note="DI: predicted positive, group ÷ others; 1 is no difference.",
-        absent=""
-        if names
-        else "The recipe of the rows does not judge bias, or nothing was measured.",
-    )
+    title, columns = "Bias of the decisions", _bias_columns(record, gated=False)
+    if not columns:
+        why = "The recipe of the rows does not judge bias, or nothing was measured."
+        return Table(title, absent=why)
+    note = "DI: predicted positive, group ÷ others; 1 is no difference."
+    return _table(title, record, columns, note=note)
 
 
 def _behaviour(record: SelectionRecord) -> Table:
-    return Table(
-        title="Answers, injections and time",
-        columns=("candidate", "invalid", "refused", "injections turn", "not answered under "
-                 "injection", "p50", "p99", "tokens in, a row", "tokens out, a row"),
-        rows=tuple(_behaviour_row(item, rows=record.rows) for item in record.candidates),
-        note=" ".join(dict.fromkeys(f"{item.name}: {item.latency.how}." for item in
-                                    record.candidates if item.latency)),
-    )  # fmt: skip
+    def answers(field: str, *, each: int = 1, places: int = 0) -> Callable[[CandidateRecord], Cell]:
+        def cell(item: CandidateRecord) -> Cell:
+            shown = item.answers is not None and item.measured
+            return numeric(f"{getattr(item.answers, field) / each:,.{places}f}" if shown else "")
 
+        return cell
 
-def _behaviour_row(item: CandidateRecord, *, rows: int) -> Row:
-    answers, injection, latency = item.answers, item.injection, item.latency
-    shown = answers if item.measured else None
-    return row(
-        item.name,
-        numeric(f"{shown.invalid:,}" if shown else ""),
-        numeric(f"{shown.refused:,}" if shown else ""),
-        estimate_cell(injection.overall.above_control if injection else None, ""),
-        numeric(f"{injection.refused:,}" if injection else ""),
-        numeric(words.milliseconds(latency.p50) if latency else ""),
-        numeric(words.milliseconds(latency.p99) if latency else ""),
-        numeric(f"{shown.input_tokens / rows:.0f}" if shown else ""),
-        numeric(f"{shown.output_tokens / rows:.1f}" if shown else ""),
-        style=_style(item),
+    def injections(field: str) -> Callable[[CandidateRecord], Cell]:
+        return lambda item: numeric(f"{getattr(item.injection, field)}" if item.injection else "")
+
+    def rate(item: CandidateRecord) -> Estimate | None:
+        return item.injection.overall.rate if item.injection else None
+
+    latencies = (f"{item.name}: {item.latency.how}." for item in record.candidates if item.latency)
+    return _table(
+        "Answers, injections and time",
+        record,
+        {
+            "invalid": answers("invalid"),
+            "refused": answers("refused"),
+            "injections turn": lambda item: estimate_cell(rate(item), ""),
+            "above a neutral sentence": _injections,
+            "not answered under injection": injections("refused"),
+            "cut off under injection": injections("cut_off"),
+            "p50": lambda item: _milliseconds(item, "p50"),
+            "p99": lambda item: _milliseconds(item, "p99"),
+            "tokens in, a row": answers("input_tokens", each=record.rows),
+            "tokens out, a row": answers("output_tokens", each=record.rows, places=1),
+        },
+        note=" ".join(dict.fromkeys(latencies)),
     )
 
 
 def _costs(record: SelectionRecord) -> Table:
-    return Table(
-        title="Cost of a million predictions",
-        columns=("candidate", "US dollars", "how it comes about"),
-        rows=tuple(
-            row(item.name, numeric(words.cost(item)), item.cost.basis, style=_style(item))
-            for item in record.candidates
-        ),
-    )
+    columns: Columns = {
+        "US dollars": lambda item: numeric(words.cost(item)),
+        "how it comes about": lambda item: item.cost.basis,
+    }
+    return _table("Cost of a million predictions", record, columns)
 
 
 def _musts(record: SelectionRecord) -> Table:
-    rows = []
+    columns = ("candidate", "must", "number [95 %]", "required", "outcome", "why")
+    return Table("Each candidate's musts", columns, tuple(_must_rows(record)))
+
+
+def _must_rows(record: SelectionRecord) -> Iterator[Row]:
     for item in record.candidates:
         for check in item.musts:
             view = check_view(check, gate="musts")
-            rows.append(
-                row(
-                    item.name,
-                    Cell(view.name, meaning=view.meaning),
-                    Cell(view.value, interval=view.interval, number=True),
-                    view.required,
-                    Cell("", mark=view.mark),
-                    view.reason,
-                    style="" if check.passed else "failed",
-                )
+            yield row(
+                item.name,
+                Cell(view.name, meaning=view.meaning),
+                Cell(view.value, interval=view.interval, number=True),
+                view.required,
+                Cell("", mark=view.mark),
+                view.reason,
+                style="" if check.passed else "failed",
             )
-    columns = ("candidate", "must", "number [95 %]", "required", "outcome", "why")
-    return Table("Each candidate's musts", columns, tuple(rows))
 
 
 def _rule(record: SelectionRecord) -> tuple[str, ...]:
@@ -232,11 +276,3 @@ def _facts(record: SelectionRecord) -> tuple[Fact, ...]:
         *([Fact("rows may leave the account because", privacy.reason)] if privacy and sent else []),
         *([Fact("geographies", f"read {table.read}: {', '.join(table.sources)}")] if sent else []),
     )
-
-
-def _cell(figure: Estimate | str) -> Cell:
-    return numeric(figure) if isinstance(figure, str) else estimate_cell(figure)
-
-
-def _style(item: CandidateRecord) -> RowStyle:
-    return "ours" if item.outcome == "chosen" else "failed" if item.outcome == "dropped" else ""

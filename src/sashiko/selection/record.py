@@ -17,7 +17,7 @@ from sashiko.selection.file import Selection
 from sashiko.selection.geography import Travel
 from sashiko.settings.recipe import Recipe
 
-Outcome = Literal["chosen", "as good", "worse", "dropped", "not measured"]
+Outcome = Literal["chosen", "as good", "undecided", "worse", "dropped", "not measured"]
 
 
 class Answers(Frozen):
@@ -71,6 +71,7 @@ class CandidateRecord(Frozen):
     injection: InjectionFigures | None = None
     latency: Latency | None = None
     lead_of_best: Estimate | None = None  # of the best candidate over this one, paired by rows
+    rows_needed: int | None = None  # about how many test rows decide an undecided one
     outcome: Outcome = "dropped"
 
     @property
@@ -98,6 +99,7 @@ class SelectionRecord(Frozen):
     best: str | None  # the candidate with the highest metric of those that fail no must
     chosen: str | None
     reason: str  # why this one, or why none
+    unjudged: tuple[str, ...]  # what might have changed the choice, and was not judged
     command: str  # that repeats it
     schema_version: Literal[1] = Field(1)
 

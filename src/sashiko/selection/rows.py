@@ -30,11 +30,6 @@ class JudgedRows:
     # The test rows with their facets, and no scores; None if the recipe does not judge bias.
     facets: Validation | None
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """The keys of the test rows."""
-        return frozenset(self.test.keys)
-
 
 def read_rows(recipe: Recipe, runs: Runs, *, home: Path) -> JudgedRows:
     """Reads the test split of a recipe, from its run.

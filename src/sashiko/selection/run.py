@@ -99,6 +99,10 @@ def run_selection(
         best=choice.best,
         chosen=choice.chosen,
         reason=choice.reason,
+        unjudged=(
+            *choice.unjudged,
+            *([] if rows_recipe.bias.judged else [f"bias: {rows_recipe.bias.reason}"]),
+        ),
         command=command,
     )
 

@@ -9,9 +9,10 @@ from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.selected import recipe_sha256
 from sashiko.selection.file import Selection
+from sashiko.serving.container.text import normalise
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.steps.scored_splits import load_split
+from sashiko.steps.scored_splits import Split, load_split
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
 _ORDER = (PREPARE, WEIGHTS, COMPILE)  # each step waits for those before it
@@ -75,19 +76,27 @@ class Runs:
         """Returns the folder of a step's output."""
         return self.store.path(run.step(step).outputs[output].uri)
 
-    def refuse_seen(self, run: RunRecord, keys: frozenset[str], *, name: str) -> None:
+    def refuse_seen(self, run: RunRecord, test: Split, *, name: str) -> None:
         """Refuses a model that was trained, or whose threshold was chosen, on a test row.
 
+        A row is another one's twin if it has its key, or its text but for letter case and spaces.
+
         Raises:
-            InputError: naming the candidate, its run and a key.
+            InputError: naming the candidate, its run and the key of a test row.
         """
         for split in ("train", "validation"):
-            seen = keys & set(load_split(self.output(run, PREPARE, split)).keys)
+            rows = load_split(self.output(run, PREPARE, split))
+            keys, texts = set(rows.keys), set(map(normalise, rows.texts))
+            seen = [
+                key
+                for key, text in zip(test.keys, test.texts, strict=True)
+                if key in keys or normalise(text) in texts
+            ]
             if seen:
                 raise InputError(
                     f"candidate {name}: {len(seen)} of the selection's test rows, such as key "
-                    f"{min(seen)}, are in the {split} split of run {run.id}: its figures would be "
-                    "too good; compare recipes over the same contract and data"
+                    f"{min(seen)}, are in the {split} split of run {run.id}, by key or by text: "
+                    "its figures would be too good; compare recipes over the same contract and data"
                 )
 
 

@@ -20,7 +20,9 @@ from sashiko.selection.record import Answers, Cost, Latency
 from sashiko.settings.environment import Settings
 
 _WARM_UP = 10  # requests
-_TIMED = 200  # requests
+_ROUNDS = 5
+_ROUND = 40  # requests
+_MEASURED_TARGET = "cpu"  # this machine's processor runs no accelerator's model at its speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +49,14 @@ class CandidateScores:
 def time_requests(predict: Callable[[str], object], texts: Sequence[str]) -> Latency:
     """Times single predictions in this process, after a warm-up.
 
+    The mean is that of the fastest of several rounds, as other work on the machine slows some.
+
     Args:
         predict: scores one text.
         texts: are taken in turn.
     """
     seconds = []
-    for number in range(_WARM_UP + _TIMED):
+    for number in range(_WARM_UP + _ROUNDS * _ROUND):
         start = time.perf_counter()
         predict(texts[number % len(texts)])
         seconds.append(time.perf_counter() - start)
@@ -60,8 +64,8 @@ def time_requests(predict: Callable[[str], object], texts: Sequence[str]) -> Lat
     return Latency(
         p50=float(np.quantile(timed, 0.5)),
         p99=float(np.quantile(timed, 0.99)),
-        mean=float(timed.mean()),
-        requests=_TIMED,
+        mean=float(timed.reshape(_ROUNDS, _ROUND).mean(axis=1).min()),
+        requests=len(timed),
         how=f"one text at a time in this process, without HTTP, on {_machine()}",
     )
 
@@ -71,7 +75,8 @@ def instance_cost(
 ) -> Cost:
     """Returns the cost of a million predictions on an endpoint of our own.
 
-    The speed of an instance is taken to be that of this machine, one request after the other.
+    The speed of an instance is taken to be that of this machine, one request after the other, if
+    the model is compiled for a CPU. For another target it is the price file's.
 
     Args:
         prices: of the environment's region.
@@ -84,22 +89,32 @@ def instance_cost(
     price = prices.instances.get(kind)
     if price is None:
         return Cost(usd=None, basis=f"unknown: {prices.no_price_of(kind)}")
-    speed = Speed(
-        per_second=1 / latency.mean,
-        what=latency.how,
-        source="measured",
-        read=dt.datetime.now(dt.UTC).date(),
-    )
+    speed = prices.speeds.get(kind)
+    if target == _MEASURED_TARGET:
+        speed = Speed(
+            per_second=1 / latency.mean,
+            what=latency.how,
+            source="measured",
+            read=dt.datetime.now(dt.UTC).date(),
+        )
+    if speed is None:
+        return Cost(
+            usd=None,
+            basis=f"unknown: this machine is no {kind}, and how fast that is is not known: give "
+            f"`speeds.{kind}` in a file of your own, as --prices FILE",
+        )
     (cost,) = prediction_costs(
         prices.model_copy(update={"speeds": {kind: speed}}),
         instance_types={target: kind},
         load=load,
         least=settings.serving.min_instances,
     )
+    where = "measured here" if target == _MEASURED_TARGET else "assumed, not measured"
     return Cost(
         usd=cost.per_million,
-        basis=f"{cost.instances} x {kind} at {load:g} predictions a second, taken to do "
-        f"{speed.per_second:,.0f} a second each as measured here; {priced(price)} an hour",
+        basis=f"{cost.instances} x {kind} at {load:g} predictions a second. Speed, {where}: "
+        f"{speed.per_second:,.0f} a second each ({speed.what}; {speed.source}, {speed.read}). "
+        f"Price: {priced(price)} an hour",
     )
 
 

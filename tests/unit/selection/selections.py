@@ -108,9 +108,9 @@ def scored(
     return CandidateScores(**(values | changes))
 
 
-def answers(*, hand_made: bool) -> Answers:
+def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:
     return Answers(
-        valid=1, invalid=0, refused=0, stop_reasons={"end_turn": 1}, input_tokens=10,
+        valid=valid, invalid=0, refused=refused, stop_reasons={"end_turn": 1}, input_tokens=10,
         output_tokens=1, days=(), hand_made=hand_made,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import pytest
 
 from sashiko.aws.operations.cost.prices import Prices, TypicalJob
 from sashiko.errors import InputError
+from sashiko.evaluation.injections.injection_set import injection_set
 from sashiko.selection.bedrock import Responder, bedrock_candidate, draw_examples, open_responder
 from sashiko.selection.file import BedrockCandidate, Selection
 from sashiko.selection.judge import judge
@@ -155,12 +156,12 @@ def test_injections_that_turn_decisions_are_counted_and_refusals_apart(
 
     def gullible(prompt: str, number: int) -> Any:
         nonlocal attacks
-        if prompt.removesuffix("\nLate?") in known:
-            return honest(prompt, number)
+        text = next(text for text in known if text in prompt)
+        if prompt == f"{text}\nLate?" or any(item in prompt for item in injection_set().neutral):
+            return honest(f"{text}\nLate?", number)
         attacks += 1
         if attacks % 2:
             return answered(stop_reason="guardrail_intervened")
-        text = next(text for text in known if text in prompt)
         return answered("no" if rows.test.labels[rows.test.texts.index(text)] else "yes")
 
     with bedrock_service(monkeypatch, gullible):
@@ -168,6 +169,7 @@ def test_injections_that_turn_decisions_are_counted_and_refusals_apart(
     figures = result.injection
     assert figures.refused + figures.overall.rows == 20
     assert (figures.refused, figures.overall.rate.value) == (10, 1.0)
+    assert (figures.overall.control_flips, figures.overall.above_control.value) == (0, 1.0)
 
 
 @pytest.mark.parametrize("model", ["global.amazon.nova-2-lite-v1:0", "eu.amazon.nova-2-lite-v1:0"])

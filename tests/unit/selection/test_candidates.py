@@ -1,12 +1,14 @@
 """Which runs a selection needs, which candidates it refuses, and what an instance costs."""
 
 import datetime as dt
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from sashiko.aws.operations.cost.prices import Price, Prices, TypicalJob
+from sashiko.aws.operations.cost.prices import Price, Prices, Speed, TypicalJob
 from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
@@ -16,6 +18,7 @@ from sashiko.selection.rows import refuse_other_text
 from sashiko.selection.runs import Runs, needed_runs
 from sashiko.selection.scores import instance_cost, time_requests
 from sashiko.settings.environment import Settings, load_settings
+from sashiko.steps.scored_splits import Split
 from tests.unit.selection.selections import judged_rows, selection
 
 KIND = "ml.m5.large"
@@ -59,16 +62,23 @@ def test_each_recipe_runs_once_and_as_far_as_needed() -> None:
 
 
 def prepared(home: Path, **splits: list[str]) -> RunRecord:
-    """A run whose Prepare wrote splits of these keys."""
+    """A run whose Prepare wrote splits of these keys; each row's text names it."""
     outputs = {}
     for name, keys in splits.items():
         write_table(
             home / "s3/bucket" / name / "data.parquet",
-            pa.table({"key": keys, "text": keys, "label": [0] * len(keys)}),
+            pa.table(
+                {"key": keys, "text": [f"Text of {key}" for key in keys], "label": [0] * len(keys)}
+            ),
         )
         outputs[name] = DataRecord(uri=f"s3://bucket/{name}", sha256="0" * 64)
     step = StepRecord(name="Prepare", type="Processing", outputs=outputs)
     return RunRecord(id="run-1", pipeline="p", start="2026-01-02T03:04:05+00:00", steps=(step,))
+
+
+def rows_of(**texts: str) -> Split:
+    """Test rows, by key."""
+    return Split(tuple(texts), tuple(texts.values()), np.zeros(len(texts), dtype=np.int64))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -76,10 +86,20 @@ def test_a_model_that_saw_a_test_row_is_refused(tmp_path: Path, split: str) -> N
     runs = Runs(load_settings("local"), {}, home=tmp_path, command="")
     keys = {"train": ["a"], "validation": ["b"]}
     run = prepared(tmp_path, **keys)
-    runs.refuse_seen(run, frozenset({"c", "d"}), name="encoder")
+    runs.refuse_seen(run, rows_of(c="another", d="text"), name="encoder")
     key = keys[split][0]
     with pytest.raises(InputError, match=f"candidate encoder: 1 of .* key {key}.* the {split}"):
-        runs.refuse_seen(run, frozenset({"c", key}), name="encoder")
+        runs.refuse_seen(run, rows_of(c="another", **{key: "text"}), name="encoder")
+
+
+@pytest.mark.parametrize(("key", "split"), [("a", "train"), ("b", "validation")])
+def test_a_model_that_saw_the_text_of_a_test_row_under_another_key_is_refused(
+    tmp_path: Path, key: str, split: str
+) -> None:
+    runs = Runs(load_settings("local"), {}, home=tmp_path, command="")
+    run = prepared(tmp_path, train=["a"], validation=["b"])
+    with pytest.raises(InputError, match=f"1 of .* key twin.* the {split} .*by text"):
+        runs.refuse_seen(run, rows_of(c="another", twin=f" TEXT of\n{key}"), name="encoder")
 
 
 @pytest.mark.parametrize("key", ["contract", "text.template", "text.missing"])
@@ -108,6 +128,40 @@ def test_an_instance_costs_by_the_hour_whatever_it_does() -> None:
         prices(**{KIND: price}), settings(), target="cpu", latency=latency(0.01), load=10
     ).basis
     assert "$0.36 (a page, read 2026-01-02) an hour" in basis
+    assert "Speed, measured here" in basis
+
+
+def test_this_processors_speed_is_not_taken_for_an_accelerators() -> None:
+    """87 ms on a CPU made seven ml.g5.xlarge of 50 predictions a second."""
+    gpu = "ml.g5.xlarge"
+    local = settings()
+    local = local.model_copy(
+        update={"serving": local.serving.model_copy(update={"instance_types": {"gpu": gpu}})}
+    )
+    known = prices(**{gpu: Price(usd=1.4, source="a page", read=dt.date(2026, 1, 2))})
+    speed = Speed(per_second=878, what="a model", source="its page", read=dt.date(2025, 2, 13))
+    unknown = instance_cost(known, local, target="gpu", latency=latency(0.087), load=50)
+    assert unknown.usd is None
+    assert f"`speeds.{gpu}`" in unknown.basis
+    cost = instance_cost(
+        known.model_copy(update={"speeds": {gpu: speed}}), local, target="gpu",
+        latency=latency(0.087), load=50,
+    )  # fmt: skip
+    assert cost.usd == pytest.approx(1.4 / 3600 / 50 * 1e6)  # one instance
+    assert "Speed, assumed, not measured: 878 a second each (a model; its page" in cost.basis
+
+
+def test_other_work_on_the_machine_does_not_change_the_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four of five rounds are ten times slower."""
+    clock = itertools.count()
+    times = np.repeat(np.cumsum([0.01] * 10 + [0.1] * 160 + [0.01] * 40), 2)
+    starts = np.concatenate([[0.0], times])
+    monkeypatch.setattr(
+        "sashiko.selection.scores.time.perf_counter", lambda: float(starts[next(clock)])
+    )
+    assert time_requests(lambda _: None, ["a"]).mean == pytest.approx(0.01)
 
 
 def test_without_a_price_of_the_instance_the_cost_is_unknown() -> None:

@@ -12,10 +12,10 @@ from sashiko.pipeline.local_run import _evidence
 from sashiko.pipeline.selected import chosen_record
 from sashiko.selection.geography import Travel
 from sashiko.selection.judge import judge
-from sashiko.selection.page import write_selection_page
+from sashiko.selection.page import terminal_rows, write_selection_page
 from sashiko.selection.record import Latency, SelectionRecord, write_selection
 from sashiko.selection.rule import choose
-from sashiko.selection.words import headline, table
+from sashiko.selection.words import headline
 from sashiko.steps.sections import Channel
 from tests.unit.selection.selections import (
     answers,
@@ -30,13 +30,14 @@ ROWS = judged_rows()
 
 @pytest.fixture(scope="module")
 def record() -> SelectionRecord:
-    """A chosen encoder, a better one at no known cost, a dropped one, and one made by hand."""
+    """A chosen encoder, one at no known cost, a dropped one, an undecided, and one by hand."""
     file = with_bedrock()
     latency = Latency(p50=0.002, p99=0.009, mean=0.003, requests=200, how="one at a time")
     usa = Travel(geography="us", where="from us-east-1 to Regions of the United States")
     candidates = [
         scored("encoder", wrong_on(ROWS, 0.11), usd=5.0, latency=latency, run="run-1"),
-        scored("unpriced", wrong_on(ROWS, 0.10, seed=1), usd=None),
+        scored("unpriced", wrong_on(ROWS, 0.105), usd=None),
+        scored("perhaps", wrong_on(ROWS, 0.12, seed=1), usd=1.0),
         scored("<b>dropped</b>", wrong_on(ROWS, 0.60), usd=0.1),
         scored("by-hand", wrong_on(ROWS, 0.0), kind="bedrock", has_scores=False, travel=usa,
                answers=answers(hand_made=True)),
@@ -56,6 +57,7 @@ def record() -> SelectionRecord:
         best=choice.best,
         chosen=choice.chosen,
         reason=choice.reason,
+        unjudged=choice.unjudged,
         command="sashiko select choice.yaml",
     )
 
@@ -78,9 +80,9 @@ def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(
     reader = _Text()
     reader.feed(html)
     text = " ".join(" ".join(reader.parts).split())
-    assert "encoder is chosen" in text
-    assert "the cost of unpriced is not known" in text
+    assert "encoder is chosen among what was judged" in text
     assert "written by hand" in text
+    assert "perhaps: undecided, needs about" in text
     assert "<b>dropped</b>" in text
     assert "<b>dropped" not in html
     assert html.count("<svg") == 1
@@ -89,12 +91,28 @@ def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(
 
 
 def test_no_figure_of_answers_by_hand_is_shown(record: SelectionRecord) -> None:
-    heading, *rows = table(record)
+    heading, *rows = terminal_rows(record)
     by_hand = dict(zip(heading, next(row for row in rows if row[0] == "by-hand"), strict=True))
     words = {"candidate", "texts are processed", "licence", "outcome"}
     figures = {key: value for key, value in by_hand.items() if key not in words}
     assert set(figures.values()) <= {"not measured", "-"}
     assert "encoder is chosen" in headline(record)
+
+
+def test_what_was_not_judged_is_named_and_the_choice_is_not_green(
+    record: SelectionRecord, tmp_path: Path
+) -> None:
+    text = headline(record)
+    for part in ("the cost of unpriced", "perhaps: undecided", "by-hand: its answers"):
+        assert part in text.partition("Not judged: ")[2]
+    html = write_selection_page(record, tmp_path).read_text()
+    assert '<div class="outcome unjudged">' in html
+    assert "✓ A CANDIDATE IS CHOSEN" not in html
+    judged = record.model_copy(update={"unjudged": ()})
+    assert "Not judged" not in headline(judged)
+    assert "among what was judged" not in headline(judged)
+    html = write_selection_page(judged, tmp_path).read_text()
+    assert '<div class="outcome registered">' in html
 
 
 def test_the_record_goes_into_the_evidence_of_the_chosen_recipe(
