@@ -22,7 +22,7 @@ _MAY_HAVE_RUN = frozenset(
 )
 _NOT_READY = "ModelNotReadyException"
 _THROTTLED, _SERVER = 429, 500  # HTTP
-_ATTEMPTS = 8
+ATTEMPTS = 8  # of a call
 _BACKOFF_SECONDS = 0.5  # doubles with each attempt, full jitter
 _LONGEST_WAIT_SECONDS = 20.0
 # Bedrock loads an imported model that nobody has asked for some minutes, which takes minutes for
@@ -100,14 +100,14 @@ def ask(call: Callable[[], Answer], action: str, *, advice: Advice = ()) -> Answ
         except Exception as error:
             failure = read_failure(error)
             failures, loads = failures + (not failure.loading), loads + failure.loading
-            if failure.final or failures == _ATTEMPTS or loads == _LOADS:
+            if failure.final or failures == ATTEMPTS or loads == _LOADS:
                 reason = f"cannot {action}: {failure.reason}"
                 raise InputError(with_advice(reason, advice)) from error
         if failure.loading:
             print(f"the model is being loaded: {failure.reason}", file=sys.stderr)
             time.sleep(_LOAD_SECONDS)
         else:
-            longest = min(_BACKOFF_SECONDS * 2**failures, _LONGEST_WAIT_SECONDS)
+            longest = min(_BACKOFF_SECONDS * 2 ** (failures - 1), _LONGEST_WAIT_SECONDS)
             time.sleep(random.uniform(0, longest))  # noqa: S311 - a jitter
 
 

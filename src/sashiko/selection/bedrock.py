@@ -25,6 +25,7 @@ from sashiko.selection.scores import CandidateScores
 from sashiko.steps.injection import Scorer
 from sashiko.steps.scored_splits import Split
 
+_FIRST = 20  # requests; if no answer to them is valid, no further one is paid
 _MIDDLE = 0.5  # between a negative decision, 0, and a positive one, 1
 
 
@@ -46,7 +47,7 @@ class Responder:
         """
         settings = self.selection.bedrock
         if self.ledger is not None and settings is not None:
-            price = self.prices.tokens.get(candidate.model)
+            price = self.prices.of_tokens(candidate.model, region=candidate.region)
             require_price(settings.budget, price, model=candidate.model)
             endpoint = Endpoint(
                 region=candidate.region, price=price, concurrency=settings.concurrency
@@ -85,8 +86,8 @@ def open_responder(
         return
     ledger = Ledger(selection.bedrock.budget)
     with recording.writing():
-        for model, tokens in recording.spent():
-            ledger.spend(tokens, prices.tokens.get(model))
+        for line, tokens in recording.spent():
+            ledger.spend(tokens, prices.of_tokens(line.model, region=line.region))
         yield Responder(
             selection=selection, recording=recording, ledger=ledger, prices=prices, command=command
         )
@@ -102,7 +103,8 @@ def bedrock_candidate(
 
     Raises:
         InputError: if the text template has a classified column, the model's id tells no geography,
-            the prompt's labels are not the contract's, or an answer is missing.
+            the prompt's labels are not the contract's, an answer is missing, or none of the first
+            that are recorded is valid.
     """
     rows = bench.rows
     refuse_classified(rows.recipe, rows.contract)
@@ -113,6 +115,8 @@ def bedrock_candidate(
         return _dropped_candidate(name, candidate, travel)
     examples = draw_examples(candidate, rows.train, rows.labels, seed=rows.recipe.evaluate.seed)
     requests = [make_request(candidate, text, examples) for text in rows.test.texts]
+    if responder.ledger is not None:
+        _require_answers(name, candidate, responder.answer(requests[:_FIRST], candidate))
     lines = responder.answer(requests, candidate)
     readings = [_read(line, candidate) for line in lines]
     positive = candidate.prompt.answers[rows.labels[1]]
@@ -176,6 +180,19 @@ def _check_labels(name: str, candidate: BedrockCandidate, rows: JudgedRows) -> N
         )
 
 
+def _require_answers(name: str, candidate: BedrockCandidate, lines: Sequence[Line]) -> None:
+    if any(_read(line, candidate).meaning == "answer" for line in lines):
+        return
+    reasons = Counter(line.response.stop_reason for line in lines if line.response)
+    listing = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    raise InputError(
+        f"candidate {name}: none of the first {len(lines)} answers of {candidate.model} is valid, "
+        f"so no further row is sent (stop reasons: {listing}): raise `max_tokens` if they are cut "
+        "or the model reasons first, say in `prompt` what to answer, or try another `output`; the "
+        "answers are in the recording"
+    )
+
+
 def _dropped_candidate(name: str, candidate: BedrockCandidate, travel: Travel) -> CandidateScores:
     return CandidateScores(
         name=name,
@@ -223,8 +240,11 @@ def _answers(lines: Sequence[Line], readings: Sequence[Reading], *, hand_made: b
     )
 
 
-def _latency(lines: Sequence[Line]) -> Latency:
-    seconds = np.array([line.response.latency_ms / 1000 for line in lines if line.response])
+def _latency(lines: Sequence[Line]) -> Latency | None:
+    times = [line.response.latency_ms for line in lines if line.response]
+    seconds = np.array([time for time in times if time is not None]) / 1000
+    if not len(seconds):
+        return None
     return Latency(
         p50=float(np.quantile(seconds, 0.5)),
         p99=float(np.quantile(seconds, 0.99)),
@@ -238,12 +258,13 @@ def _cost(candidate: BedrockCandidate, answers: Answers, *, rows: int, prices: P
     """Returns the cost of a million predictions with as many tokens each as the test rows."""
     if answers.hand_made:
         return Cost(usd=None, basis="unknown: no model answered")
-    price = prices.tokens.get(candidate.model)
+    price = prices.of_tokens(candidate.model, region=candidate.region)
     if price is None:
         return Cost(
             usd=None,
-            basis=f"unknown: no price of {candidate.model} is known: give its tokens' price with "
-            f"its source in a file, `tokens: {{{candidate.model}: ...}}`, as --prices FILE",
+            basis=f"unknown: no price of {candidate.model} in {candidate.region} is known: give "
+            "that of its tokens with source and `region` in a file, "
+            f"`tokens: {{{candidate.model}: ...}}`, as --prices FILE",
         )
     tokens_in, tokens_out = answers.input_tokens / rows, answers.output_tokens / rows
     weak = ", not AWS's own page" if price.weak else ""

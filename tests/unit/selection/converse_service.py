@@ -30,7 +30,7 @@ STATUS: Mapping[str, int] = {
     "ThrottlingException": 429,
     "ValidationException": 400,
 }
-Fault = Literal["cut", "timeout", "lacking"]
+Fault = Literal["cut", "timeout"]
 INPUT_TOKENS, OUTPUT_TOKENS, LATENCY_MS = 100, 3, 250
 
 
@@ -70,8 +70,9 @@ def error(code: str) -> str:
     return code
 
 
-# The prompt's text and the number of requests so far -> a response, an error's code, or a fault.
-Reply = Callable[[str, int], dict[str, Any] | str]
+# The prompt's text and the number of requests so far -> a response, an error's code, a fault, or
+# the bytes of a response that botocore's model does not know.
+Reply = Callable[[str, int], dict[str, Any] | str | bytes]
 
 
 @dataclass
@@ -127,7 +128,9 @@ def serving(reply: Reply) -> Iterator[Service]:
             service.released.set()
 
 
-def _answer(service: Service, reply: dict[str, Any] | str) -> Answer | None:
+def _answer(service: Service, reply: dict[str, Any] | str | bytes) -> Answer | None:
+    if isinstance(reply, bytes):
+        return Answer(200, reply)
     if isinstance(reply, dict):
         problems = ParamValidator().validate(reply, operation().output_shape)
         assert not problems.has_errors(), problems.generate_report()
@@ -138,8 +141,6 @@ def _answer(service: Service, reply: dict[str, Any] | str) -> Answer | None:
     if reply == "timeout":
         service.released.wait(20)
         return None
-    if reply == "lacking":
-        return Answer(200, b"{}")
     return error_answer(STATUS[reply], reply, "of the test")
 
 

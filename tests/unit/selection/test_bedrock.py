@@ -121,6 +121,29 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(
     assert "auc" not in record.metrics
 
 
+def test_a_price_of_another_region_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = prices(**{MODEL: TOKEN_PRICE})
+    with bedrock_service(monkeypatch, lambda *_: answered()):
+        elsewhere = score(bedrock(region="us-west-2"), tmp_path, known=known)
+    assert elsewhere.cost.usd is None
+    assert f"no price of {MODEL} in us-west-2" in elsewhere.cost.basis
+    own = prices(**{MODEL: TOKEN_PRICE | {"region": "us-west-2"}})
+    priced = score(bedrock(region="us-west-2"), tmp_path, known=own, record=False)
+    assert priced.cost.usd is not None
+
+
+def test_a_model_that_answers_nothing_valid_is_not_asked_about_every_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A model that reasons first has no answer within 16 tokens."""
+    with (
+        bedrock_service(monkeypatch, lambda *_: answered("", stop_reason="max_tokens")) as service,
+        pytest.raises(InputError, match=r"none of the first 20 .* max_tokens 20.*`max_tokens`"),
+    ):
+        score(bedrock(), tmp_path)
+    assert len(service.bodies) == 20
+
+
 def test_without_a_price_the_cost_is_unknown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

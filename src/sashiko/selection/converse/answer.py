@@ -5,11 +5,14 @@ one counts as invalid, under its own name.
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
 from sashiko.core.yaml_models import Frozen
+from sashiko.selection.converse.budget import Tokens
 from sashiko.selection.converse.request import FIELD, TOOL
 
 Meaning = Literal["answer", "invalid", "refused"]
@@ -28,7 +31,10 @@ STOP_REASONS: Mapping[str, Meaning] = MappingProxyType(
         "guardrail_intervened": "refused",
     }
 )
-_QUOTES = " \t\r\n.!\"'`*"
+UNREADABLE = "unreadable"  # our own stop reason: the service answered, but not as it describes
+_AROUND = " \t\r\n.!\"'`*\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u3002"
+_EXPLAINED = re.compile(r"[,.:;!\n\u2013\u2014\u3001\u3002]|\s-\s")
+_FENCED = re.compile(r"```(?:json)?\s(.*?)\s*```", re.DOTALL)
 
 
 class Response(Frozen):
@@ -38,7 +44,7 @@ class Response(Frozen):
     content: tuple[dict[str, Any], ...]  # the message's blocks
     input_tokens: int
     output_tokens: int
-    latency_ms: int  # as the service measured it
+    latency_ms: int | None = None  # as the service measured it; None if it does not say
 
 
 class Reading(Frozen):
@@ -48,27 +54,64 @@ class Reading(Frozen):
     answer: str | None = None  # one of the prompt's answers, if `meaning` is `answer`
 
 
-def read_response(value: Mapping[str, Any]) -> Response:
-    """Takes what is kept from Converse's response, as botocore parses it.
+def read_response(body: bytes, *, most: Tokens) -> Response:
+    """Takes what is kept of a response of Converse, whatever its bytes: it is paid.
+
+    A response that is JSON but not what the API describes has the stop reason `UNREADABLE`, and
+    nothing of its content is kept. Tokens that it does not tell are taken to be the most.
+
+    Args:
+        body: of the HTTP response.
+        most: the most tokens that the request may have taken.
 
     Raises:
-        KeyError, TypeError: if it lacks a member that botocore's model requires.
+        JSONDecodeError: if the body is no JSON, as it was cut.
     """
-    usage, message = value["usage"], value["output"].get("message") or {}
-    return Response(
-        stop_reason=value["stopReason"],
-        content=tuple(message.get("content", ())),
-        # Cached input is billed, at other rates; `inputTokens` leaves it out.
-        input_tokens=usage["inputTokens"]
-        + usage.get("cacheReadInputTokens", 0)
-        + usage.get("cacheWriteInputTokens", 0),
-        output_tokens=usage["outputTokens"],
-        latency_ms=value["metrics"]["latencyMs"],
+    try:
+        value = json.loads(body.decode(errors="replace"))
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError):  # a number too long for Python, or too deep
+        value = None
+    root = _mapping(value)
+    usage, message = (
+        _mapping(root.get("usage")),
+        _mapping(_mapping(root.get("output")).get("message")),
     )
+    # Cached input is billed, at other rates; `inputTokens` leaves it out.
+    cached = sum(_count(usage.get(f"cache{name}InputTokens")) or 0 for name in ("Read", "Write"))
+    tokens_in, tokens_out = _count(usage.get("inputTokens")), _count(usage.get("outputTokens"))
+    unreadable = Response(
+        stop_reason=UNREADABLE,
+        content=(),
+        input_tokens=most.input if tokens_in is None else tokens_in + cached,
+        output_tokens=most.output if tokens_out is None else tokens_out,
+        latency_ms=_count(_mapping(root.get("metrics")).get("latencyMs")),
+    )
+    try:
+        response = Response.model_validate(
+            unreadable.model_dump()
+            | {"stop_reason": root.get("stopReason"), "content": message.get("content", ())},
+        )
+        # What cannot be read again, as a lone surrogate, is not recorded.
+        return Response.model_validate_json(response.model_dump_json())
+    except (ValueError, RecursionError):
+        return unreadable
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
 
 
 def read_answer(response: Response, answers: Mapping[str, str]) -> Reading:
-    """Reads a response's answer; letter case, quotes and a full stop around it do not count.
+    """Reads a response's answer.
+
+    Letter case, Unicode's compatibility forms, quotes and a full stop around it do not count, nor
+    does an explanation after it, unless that ends with another answer.
 
     Args:
         response: of the service, or recorded.
@@ -77,23 +120,34 @@ def read_answer(response: Response, answers: Mapping[str, str]) -> Reading:
     meaning = STOP_REASONS.get(response.stop_reason, "invalid")
     if meaning != "answer":
         return Reading(meaning=meaning)
-    text = _answer_text(response).strip(_QUOTES).casefold()
-    for answer in answers.values():
-        if text == answer.casefold():
-            return Reading(meaning="answer", answer=answer)
-    return Reading(meaning="invalid")
+    text = _plain(_answer_text(response))
+    first, *explanation = _EXPLAINED.split(text, maxsplit=1)
+    names = {_plain(answer): answer for answer in answers.values()}
+    said = text if text in names else _plain(first)
+    if said not in names:
+        return Reading(meaning="invalid")
+    others = "|".join(re.escape(name) for name in names if name != said)
+    if said != text and re.search(rf"\b({others})\W*$", "".join(explanation)):
+        return Reading(meaning="invalid")
+    return Reading(meaning="answer", answer=names[said])
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip(_AROUND).casefold()
 
 
 def _answer_text(response: Response) -> str:
     """Returns the tool's input or the JSON's field if there is one, else the text."""
     for block in response.content:
-        tool = block.get("toolUse")
-        if tool and tool.get("name") == TOOL:
+        tool = _mapping(block.get("toolUse"))
+        if tool.get("name") == TOOL:
             return _field(tool.get("input"))
-    text = "".join(str(block.get("text", "")) for block in response.content)
+    text = "".join(str(block.get("text", "")) for block in response.content).strip()
+    if fenced := _FENCED.fullmatch(text):
+        text = fenced[1]
     try:
-        return _field(json.loads(text)) if text.lstrip().startswith("{") else text
-    except ValueError:
+        return _field(json.loads(text)) if text.startswith("{") else text
+    except (ValueError, RecursionError):
         return text
 
 

@@ -5,6 +5,8 @@ turn out to be.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sashiko.aws.operations.cost.prices import TokenPrice
@@ -35,47 +37,74 @@ class Tokens:
         return (self.input * price.input_usd + self.output * price.output_usd) / 1e6
 
 
+NOTHING = Tokens(0, 0)
+
+
+@dataclass
+class Reservation:
+    """What a request under way has spent: the worst case, unless that is known to be less."""
+
+    spent: Tokens
+
+
 class Ledger:
     """What a recording's requests have spent, and what those under way may spend at most."""
 
     def __init__(self, budget: Budget) -> None:
         """Starts with nothing spent."""
         self._budget = budget
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._under_way = 0
         self.tokens, self.usd = 0, 0.0  # spent and reserved
 
     def spend(self, tokens: Tokens, price: TokenPrice | None) -> None:
         """Adds what an earlier run has spent."""
-        with self._lock:
-            self.tokens += tokens.total
-            self.usd += tokens.usd(price)
+        with self._changed:
+            self._add(tokens, price)
 
-    def reserve(self, most: Tokens, price: TokenPrice | None) -> None:
-        """Reserves the worst case of a request.
+    @contextmanager
+    def reservation(self, most: Tokens, price: TokenPrice | None) -> Iterator[Reservation]:
+        """Reserves the worst case of a request, and counts what it has spent at the end.
+
+        While the worst case does not fit, it waits for requests under way, which mostly spend less.
 
         Raises:
-            BudgetExceededError: if it does not fit.
+            BudgetExceededError: if it does not fit, and none is under way.
         """
-        with self._lock:
-            tokens, usd = self.tokens + most.total, self.usd + most.usd(price)
-            limit = self._budget.usd
-            if tokens > self._budget.tokens:
-                raise BudgetExceededError(
-                    f"{self.tokens:,} of {self._budget.tokens:,} tokens are spent or reserved, and "
-                    f"the next request may take {most.total:,}"
-                )
-            if limit is not None and usd > limit:
-                raise BudgetExceededError(
-                    f"${self.usd:.4f} of ${limit:g} are spent or reserved, and the next request "
-                    f"may take ${most.usd(price):.4f}"
-                )
-            self.tokens, self.usd = tokens, usd
+        with self._changed:
+            while reason := self._exceeded(most, price):
+                if not self._under_way:
+                    raise BudgetExceededError(reason)
+                self._changed.wait()
+            self._add(most, price)
+            self._under_way += 1
+        reservation = Reservation(most)
+        try:
+            yield reservation
+        finally:
+            with self._changed:
+                spent = reservation.spent
+                self._add(Tokens(spent.input - most.input, spent.output - most.output), price)
+                self._under_way -= 1
+                self._changed.notify_all()
 
-    def settle(self, most: Tokens, spent: Tokens, price: TokenPrice | None) -> None:
-        """Replaces a reservation by what the request has spent: nothing if it was refused."""
-        with self._lock:
-            self.tokens += spent.total - most.total
-            self.usd += spent.usd(price) - most.usd(price)
+    def _add(self, tokens: Tokens, price: TokenPrice | None) -> None:
+        self.tokens, self.usd = self.tokens + tokens.total, self.usd + tokens.usd(price)
+
+    def _exceeded(self, most: Tokens, price: TokenPrice | None) -> str:
+        """Returns why a request does not fit; empty if it does."""
+        limit = self._budget.usd
+        if self.tokens + most.total > self._budget.tokens:
+            return (
+                f"{self.tokens:,} of {self._budget.tokens:,} tokens are spent, and the next "
+                f"request may take {most.total:,}"
+            )
+        if limit is not None and self.usd + most.usd(price) > limit:
+            return (
+                f"${self.usd:.4f} of ${limit:g} are spent, and the next request may take "
+                f"${most.usd(price):.4f}"
+            )
+        return ""
 
 
 def require_price(budget: Budget, price: TokenPrice | None, *, model: str) -> None:

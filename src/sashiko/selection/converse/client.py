@@ -1,29 +1,48 @@
 """Asks Amazon Bedrock through Converse, or replays what was recorded."""
 
 import datetime as dt
-import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sashiko.aws.operations.cost.prices import TokenPrice
-from sashiko.core.bedrock_calls import read_failure
+from sashiko.core.aws_calls import Advice
+from sashiko.core.bedrock_calls import ask, read_failure
 from sashiko.errors import InputError
 from sashiko.selection.converse.answer import Response, read_response
-from sashiko.selection.converse.budget import BudgetExceededError, Ledger, Tokens
-from sashiko.selection.converse.failure import refusal
+from sashiko.selection.converse.budget import NOTHING, BudgetExceededError, Ledger, Tokens
 from sashiko.selection.converse.recording import Line, Recording
 from sashiko.selection.converse.request import Request
 
-ATTEMPTS = 8  # of a request
-_BACKOFF_SECONDS = 0.5  # doubles with each attempt, full jitter
-_LONGEST_WAIT_SECONDS = 20.0
 _READ_SECONDS = 60  # an answer has a few tokens
 _PROGRESS = 100  # requests
+_ADVICE: Advice = (
+    (
+        ("on-demand throughput",),
+        "this model is reached by an inference profile: give its id, such as us.<model id>, and "
+        "allow its geography in `musts.geographies`",
+    ),
+    (
+        ("AccessDenied", "not authorized"),
+        "allow `bedrock:InvokeModel`, which Converse needs, on the model in each Region that "
+        "serves it and on the inference profile, and enable the model for the account",
+    ),
+    (("ResourceNotFound",), "the Region has no model of this id: see its page in Bedrock's guide"),
+    (
+        ("ValidationException",),
+        "the model may not know a field: try `output: text` or `temperature: null`",
+    ),
+    (("credentials",), "sign in: the caller's credentials are used"),
+    (
+        ("Throttling",),
+        "the same command goes on from what is recorded: lower `bedrock.concurrency`",
+    ),
+    (("",), "the same command goes on from what is recorded"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +98,13 @@ class Recorder:
         recording: Recording,
         ledger: Ledger,
         endpoint: Endpoint,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Takes a client of bedrock-runtime, and a recording that is open for writing."""
         self._client, self._recording, self._ledger = client, recording, ledger
-        self._endpoint, self._sleep = endpoint, sleep
+        self._endpoint = endpoint
         self._stop = threading.Event()
+        self._body = threading.local()  # of the response to this thread's request
+        client.meta.events.register("before-parse.bedrock-runtime.Converse", self._keep_body)
 
     def record(self, requests: Sequence[Request]) -> None:
         """Records the answers of requests; those that are recorded are not sent again.
@@ -131,60 +150,50 @@ class Recorder:
 
     def _send(self, request: Request) -> None:
         """Sends a request until it is answered; after an error no other one is sent."""
+        action = f"get an answer of {request.model} from Bedrock in {self._endpoint.region}"
         try:
-            self._send_until_answered(request)
+            ask(lambda: self._attempt(request), action, advice=_ADVICE)
         except BaseException:
             self._stop.set()
             raise
 
-    def _send_until_answered(self, request: Request) -> None:
-        reason = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                longest = min(_BACKOFF_SECONDS * 2 ** (attempt - 1), _LONGEST_WAIT_SECONDS)
-                self._sleep(random.uniform(0, longest))  # noqa: S311 - a jitter
-            if self._stop.is_set():
-                return
-            reason = self._attempt(request)
-            if not reason:
-                return
-        raise InputError(
-            f"Bedrock in {self._endpoint.region} did not answer {request.model} after {ATTEMPTS} "
-            f"attempts: {reason}; the same command goes on from what is recorded: lower "
-            "`bedrock.concurrency` if it throttles"
-        )
-
-    def _attempt(self, request: Request) -> str:
-        """Sends a request once.
-
-        Returns:
-            Why it is to be sent again; empty if it was answered.
+    def _attempt(self, request: Request) -> None:
+        """Sends a request once, and records what became of it.
 
         Raises:
             BudgetExceededError: if the worst case does not fit into the budget.
-            InputError: if the service refuses it for good.
+            Exception: what botocore raises, and `JSONDecodeError` if the response was cut.
         """
         most = Tokens(request.most_input_tokens, request.most_output_tokens)
-        self._ledger.reserve(most, self._endpoint.price)
-        self._append("sent", request, most=(most.input, most.output))
-        try:
-            response = read_response(self._client.converse(modelId=request.model, **request.body))
-        except Exception as error:
-            failure = read_failure(error)
-            self._end(request, most, billed=failure.may_be_billed)
-            if failure.final:
-                raise refusal(request, failure, region=self._endpoint.region) from error
-            return failure.reason
-        self._append("answer", request, response=response)
-        spent = Tokens(response.input_tokens, response.output_tokens)
-        self._ledger.settle(most, spent, self._endpoint.price)
-        return ""
+        with self._ledger.reservation(most, self._endpoint.price) as reservation:
+            if self._stop.is_set():
+                reservation.spent = NOTHING
+                return
+            self._append("sent", request, most=(most.input, most.output))
+            try:
+                response = read_response(self._converse(request), most=most)
+            except Exception as error:
+                billed = read_failure(error).may_be_billed
+                self._append("lost" if billed else "free", request)
+                if not billed:
+                    reservation.spent = NOTHING
+                raise
+            self._append("answer", request, response=response)
+            reservation.spent = Tokens(response.input_tokens, response.output_tokens)
 
-    def _end(self, request: Request, most: Tokens, *, billed: bool) -> None:
-        """Records that an attempt had no answer; it keeps its reservation if it may be billed."""
-        self._append("lost" if billed else "free", request)
-        if not billed:
-            self._ledger.settle(most, Tokens(0, 0), self._endpoint.price)
+    def _converse(self, request: Request) -> bytes:
+        """Returns the body of the service's answer, which botocore may be unable to read."""
+        self._body.content = None
+        try:
+            self._client.converse(modelId=request.model, **request.body)
+        except Exception:
+            if self._body.content is None:
+                raise
+        return bytes(self._body.content)
+
+    def _keep_body(self, response_dict: Mapping[str, Any], **_: object) -> None:
+        if response_dict["status_code"] < 300:
+            self._body.content = response_dict["body"]
 
     def _append(
         self,

@@ -68,21 +68,21 @@ class Recording:
         """Returns the answer of a request, by its key."""
         return self._answers.get(key)
 
-    def spent(self) -> Iterator[tuple[str, Tokens]]:
-        """Yields the model and the tokens of every attempt that was, or may have been, billed."""
+    def spent(self) -> Iterator[tuple[Line, Tokens]]:
+        """Yields a line and the tokens of every attempt that was, or may have been, billed."""
         under_way: dict[str, Line] = {}
         for line in self.lines:
             sent = under_way.pop(line.key, None)
             if line.response is not None:
                 used = line.response
-                yield line.model, Tokens(used.input_tokens, used.output_tokens)
+                yield line, Tokens(used.input_tokens, used.output_tokens)
             elif sent is not None and sent.most is not None and line.event != "free":
-                yield line.model, Tokens(*sent.most)  # lost, or sent again after a kill
+                yield line, Tokens(*sent.most)  # lost, or sent again after a kill
             if line.event == "sent":
                 under_way[line.key] = line
         for line in under_way.values():
             if line.most is not None:
-                yield line.model, Tokens(*line.most)
+                yield line, Tokens(*line.most)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

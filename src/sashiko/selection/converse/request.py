@@ -77,6 +77,8 @@ def make_request(
         "messages": [{"role": "user", "content": [{"text": "\n\n".join(parts)}]}],
         "inferenceConfig": limits,
     }
+    if candidate.additional_fields:
+        body["additionalModelRequestFields"] = candidate.additional_fields
     if prompt.system:
         body["system"] = [{"text": prompt.system}]
     schema = _schema(candidate)

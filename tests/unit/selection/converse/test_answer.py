@@ -1,10 +1,12 @@
 """What a response of Converse means."""
 
+import json
 from typing import Any
 
 import pytest
 
-from sashiko.selection.converse.answer import STOP_REASONS, read_answer, read_response
+from sashiko.selection.converse.answer import STOP_REASONS, Response, read_answer, read_response
+from sashiko.selection.converse.budget import Tokens
 from tests.unit.selection.converse_service import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -15,8 +17,12 @@ from tests.unit.selection.converse_service import (
 ANSWERS = {"late": "yes", "paid": "no"}
 
 
+def kept(value: dict[str, Any]) -> Response:
+    return read_response(json.dumps(value).encode(), most=Tokens(1000, 16))
+
+
 def meaning(value: dict[str, Any]) -> tuple[str, str | None]:
-    reading = read_answer(read_response(value), ANSWERS)
+    reading = read_answer(kept(value), ANSWERS)
     return reading.meaning, reading.answer
 
 
@@ -35,8 +41,26 @@ def test_a_new_stop_reason_is_invalid() -> None:
     assert meaning(answered("yes", stop_reason="tired")) == ("invalid", None)
 
 
-@pytest.mark.parametrize("text", ["yes", " Yes.", '"YES"', '{"answer": "yes"}', "**yes**\n"])
-def test_case_quotes_and_a_full_stop_do_not_count(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes",
+        " Yes.",
+        '"YES"',
+        '{"answer": "yes"}',
+        "**yes**\n",
+        "\u201cYes\u201d",
+        "\u00a0yes\u00a0",
+        "yes\u3002",
+        "\uff39\uff45\uff53\uff0e",
+        '```json\n{"answer": "yes"}\n```',
+        "```\nyes\n```",
+        "Yes, because the customer has waited for a year.",
+        "**Yes** \u2014 there is no doubt about it",
+        "Yes\n\nThe customer has no money left.",
+    ],
+)
+def test_form_quotes_and_an_explanation_do_not_count(text: str) -> None:
     assert meaning(answered(text)) == ("answer", "yes")
 
 
@@ -45,6 +69,9 @@ def test_case_quotes_and_a_full_stop_do_not_count(text: str) -> None:
     [
         "",
         "yes and no",
+        "Yes, and no.",
+        "No. Or rather: yes",
+        "Yes because",
         "I cannot help with that.",
         '{"answer": 1}',
         '{"answer": "maybe"}',
@@ -66,6 +93,6 @@ def test_a_tools_input_is_the_answer() -> None:
 def test_cached_input_counts() -> None:
     value = answered()
     value["usage"] |= {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 5}
-    response = read_response(value)
+    response = kept(value)
     assert response.input_tokens == INPUT_TOKENS + 12
     assert response.output_tokens == OUTPUT_TOKENS

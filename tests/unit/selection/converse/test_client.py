@@ -1,8 +1,10 @@
 """Requests reach a server that speaks Converse: faults, budget, resume, replay."""
 
+import contextlib
 import datetime as dt
 import itertools
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 import pytest
 
 from sashiko.aws.operations.cost.prices import TokenPrice
+from sashiko.core.bedrock_calls import ATTEMPTS
 from sashiko.errors import InputError
 from sashiko.selection.converse.answer import read_answer
-from sashiko.selection.converse.budget import Ledger, require_price
-from sashiko.selection.converse.client import ATTEMPTS, Endpoint, Recorder, replay
+from sashiko.selection.converse.budget import BudgetExceededError, Ledger, Tokens, require_price
+from sashiko.selection.converse.client import Endpoint, Recorder, replay
 from sashiko.selection.converse.recording import Recording
 from sashiko.selection.converse.request import Example, Request, make_request
 from sashiko.selection.file import Budget
@@ -51,18 +54,25 @@ def record(
     concurrency: int = 4,
     price: TokenPrice | None = None,
     read_timeout: float = 20,
-    sleep: Callable[[float], None] = lambda _: None,
 ) -> Ledger:
-    """Records as `sashiko select --record` does, without waiting between attempts."""
+    """Records as `sashiko select --record` does."""
     recording, ledger = Recording(path), Ledger(budget)
     endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency)
     with recording.writing():
         for _, tokens in recording.spent():
             ledger.spend(tokens, price)
-        Recorder(
-            client(service, read_timeout=read_timeout), recording, ledger, endpoint, sleep=sleep
-        ).record(batch)
+        connection = client(service, read_timeout=read_timeout)
+        Recorder(connection, recording, ledger, endpoint).record(batch)
     return ledger
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, in seconds, each the longest; none is waited for."""
+    seconds: list[float] = []
+    monkeypatch.setattr("sashiko.core.bedrock_calls.time.sleep", seconds.append)
+    monkeypatch.setattr("sashiko.core.bedrock_calls.random.uniform", lambda _, longest: longest)
+    return seconds
 
 
 def first_then(*replies: Any) -> Callable[[str, int], Any]:
@@ -133,7 +143,6 @@ def test_equal_texts_are_sent_once(tmp_path: Path) -> None:
         ("ModelErrorException", True),
         ("ModelTimeoutException", True),
         ("cut", True),
-        ("lacking", True),
         ("timeout", True),
     ],
 )
@@ -147,24 +156,116 @@ def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
     assert len(service.bodies) == 2
     lost = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == EACH + (lost if billed else 0)
+    spent = [tokens.total for _, tokens in Recording(tmp_path / "r.jsonl").spent()]
+    assert spent == ([lost] if billed else []) + [EACH]  # after a restart too
 
 
-def test_the_waits_between_attempts_grow(tmp_path: Path) -> None:
-    waits: list[float] = []
-    with serving(first_then(*["ThrottlingException"] * 6)) as service:
-        record(service, tmp_path / "r.jsonl", requests(1), sleep=waits.append)
-    assert len(waits) == 6
-    assert all(wait <= min(0.5 * 2**number, 20) for number, wait in enumerate(waits))
-    assert max(waits[3:]) > 0.5
+def test_the_waits_between_attempts_grow_up_to_a_cap(tmp_path: Path, waits: list[float]) -> None:
+    with serving(first_then(*["ThrottlingException"] * 7)) as service:
+        record(service, tmp_path / "r.jsonl", requests(1))
+    assert waits == [0.5, 1, 2, 4, 8, 16, 20]
+
+
+def paid(**changes: Any) -> bytes:
+    """The bytes of a response of which a member is not as the API describes it."""
+    return json.dumps(answered() | changes).encode()
+
+
+def with_content(content: Any) -> bytes:
+    return paid(output={"message": {"role": "assistant", "content": content}})
+
+
+_REDACTED = {"reasoningContent": {"redactedContent": "gIGC/w=="}}  # bytes that are not UTF-8
+_NESTED = b'{"output":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+_LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param(b"{}", False, id="lacking"),
+        pytest.param(b"[]", False, id="a list"),
+        pytest.param(b"7", False, id="a number"),
+        pytest.param(_NESTED, False, id="deep"),
+        pytest.param(_LONG, False, id="a long number"),
+        pytest.param(with_content("yes"), True, id="content is a text"),
+        pytest.param(with_content(["yes"]), True, id="a block is a text"),
+        pytest.param(with_content([{"text": "yes \ud800"}]), True, id="lone surrogate"),
+        pytest.param(paid(stopReason=7), True, id="stop reason is a number"),
+        pytest.param(paid(stopReason="\udfff"), True, id="stop reason is a surrogate"),
+        pytest.param(paid(usage={"inputTokens": "many"}), False, id="tokens are a text"),
+        pytest.param(paid(usage=[]), False, id="usage is a list"),
+        pytest.param(paid(output="yes"), True, id="output is a text"),
+    ],
+)
+def test_a_paid_answer_is_recorded_whatever_its_bytes(
+    tmp_path: Path, body: bytes, told: bool
+) -> None:
+    batch, path = requests(2), tmp_path / "r.jsonl"
+    with serving(lambda *_: body) as service:
+        ledger = record(service, path, batch)
+        assert len(service.bodies) == 2  # none is paid twice
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
+    assert ledger.tokens == 2 * (EACH if told else most)
+    recording = Recording(path)  # all of it can be read
+    assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
+    valid = b'"usage": ' in body and not told  # the tokens alone cannot be read
+    for line in replay(batch, recording, command=COMMAND):
+        reading = read_answer(line.response, {"late": "yes", "paid": "no"})
+        assert reading.meaning == ("answer" if valid else "invalid")
+
+
+def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    with serving(lambda *_: paid(metrics={"latencyMs": "fast"})) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert line.response.latency_ms is None
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+
+
+def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    with serving(lambda *_: with_content([_REDACTED, {"text": "yes"}])) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert line.response.content[0] == _REDACTED
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+
+
+def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
+    with serving(lambda *_: body) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).meaning == "invalid"
+
+
+def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:
+    fields = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    batch = requests(1, additional_fields=fields, max_tokens=2048, temperature=None)
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", batch)
+    assert service.bodies[0]["additionalModelRequestFields"] == fields
+    assert batch[0].most_output_tokens == 2048
+    assert "additionalModelRequestFields" not in requests(1)[0].body
+
+
+def test_the_bound_of_the_input_counts_bytes() -> None:
+    """A tokenizer of bytes makes three tokens of such a letter."""
+    text = "\u3044" * 1000
+    assert make_request(bedrock(), text).most_input_tokens >= 3 * len(text)
 
 
 def test_a_service_that_throttles_without_end_is_given_up(tmp_path: Path) -> None:
     with (
         serving(lambda *_: error("ThrottlingException")) as service,
-        pytest.raises(InputError, match=r"ThrottlingException.*concurrency"),
+        pytest.raises(InputError, match=r"ThrottlingException.*concurrency") as caught,
     ):
         record(service, tmp_path / "r.jsonl", requests(1))
     assert len(service.bodies) == ATTEMPTS
+    assert "goes on from what is recorded" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +311,66 @@ def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_pa
         ledger = record(service, path, batch)
         assert len(service.bodies) == 20
     assert ledger.tokens == 20 * EACH
+
+
+def test_requests_at_a_time_do_not_end_a_budget_that_has_room(tmp_path: Path) -> None:
+    """Eight at once reserved eight worst cases, and 4,000 tokens ended after three answers."""
+    batch = requests(40)
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
+    assert 3 * most < 4_000 < 8 * most
+    with (
+        serving(lambda *_: answered()) as service,
+        pytest.raises(InputError, match=r"of 4,000 tokens are spent"),
+    ):
+        record(service, tmp_path / "r.jsonl", batch, budget=Budget(tokens=4_000), concurrency=8)
+    assert len(service.bodies) * EACH > 4_000 - most - EACH
+
+
+def test_a_budget_may_be_used_exactly() -> None:
+    most = Tokens(60, 40)
+    ledger = Ledger(Budget(tokens=200, usd=2 * most.usd(PRICE)))
+    for _ in range(2):
+        with ledger.reservation(most, PRICE):
+            pass
+    assert ledger.tokens == 200
+    with pytest.raises(BudgetExceededError, match="200 of 200"), ledger.reservation(most, PRICE):
+        pass
+
+
+def test_input_and_output_have_their_own_prices() -> None:
+    assert Tokens(1_000_000, 0).usd(PRICE) == 1.0
+    assert Tokens(0, 1_000_000).usd(PRICE) == 4.0
+    with Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 1), PRICE):
+        pass
+    with (
+        pytest.raises(BudgetExceededError, match=r"\$"),
+        Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 2), PRICE),
+    ):
+        pass
+
+
+def test_two_requests_never_reserve_the_same_tokens() -> None:
+    """The second one asks for its reservation while the first one's is being counted."""
+    ledger, both = Ledger(Budget(tokens=100)), []
+
+    class Slow(Tokens):
+        @property
+        def total(self) -> int:
+            other = threading.Thread(target=reserve, args=(Tokens(60, 0),))
+            both.append(other)
+            other.start()
+            other.join(0.5)  # it has to wait for the lock
+            return 60
+
+    def reserve(most: Tokens) -> None:
+        with contextlib.suppress(BudgetExceededError), ledger.reservation(most, None):
+            highest.append(ledger.tokens)
+
+    highest: list[int] = []
+    reserve(Slow(60, 0))
+    for thread in both:
+        thread.join()
+    assert max(highest) <= 100
 
 
 def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class TokenPrice(Frozen):
 
     input_usd: float = Field(ge=0)  # US dollars for a million input tokens
     output_usd: float = Field(ge=0)  # US dollars for a million output tokens
+    region: str | None = None  # that is called; None: the file's own
     source: str = Field(min_length=1)  # where it was read
     read: dt.date  # when
     weak: bool = False  # whether the source is not AWS's own
@@ -82,6 +83,11 @@ class Prices(Frozen):
             InputError: if the file has none.
         """
         return self.prices.get(name) or self._raise_missing(f"prices.{name}")
+
+    def of_tokens(self, model: str, *, region: str) -> TokenPrice | None:
+        """Returns the price of a model's tokens in the Region that is called; None if unknown."""
+        price = self.tokens.get(model)
+        return price if price and region == (price.region or self.region) else None
 
     def no_price_of(self, kind: str) -> str:
         """Says that the price of an hour of an instance, such as `ml.m5.large`, is not known."""
