@@ -1,6 +1,5 @@
 """Requests reach a server that speaks Converse: faults, budget, resume, replay."""
 
-import contextlib
 import datetime as dt
 import itertools
 import json
@@ -15,7 +14,13 @@ from sashiko.aws.operations.cost.prices import TokenPrice
 from sashiko.core.bedrock_calls import ATTEMPTS
 from sashiko.errors import InputError
 from sashiko.selection.converse.answer import read_answer
-from sashiko.selection.converse.budget import BudgetExceededError, Ledger, Tokens, require_price
+from sashiko.selection.converse.budget import (
+    NOTHING,
+    BudgetExceededError,
+    Ledger,
+    Tokens,
+    require_price,
+)
 from sashiko.selection.converse.client import Endpoint, Recorder, replay
 from sashiko.selection.converse.recording import Recording
 from sashiko.selection.converse.request import Example, Request, make_request
@@ -350,27 +355,37 @@ def test_input_and_output_have_their_own_prices() -> None:
 
 
 def test_two_requests_never_reserve_the_same_tokens() -> None:
-    """The second one asks for its reservation while the first one's is being counted."""
-    ledger, both = Ledger(Budget(tokens=100)), []
+    """Others ask for a reservation while the first one's is being counted."""
+    ledger, done = Ledger(Budget(tokens=100)), threading.Event()
+    others: list[threading.Thread] = []
+    under_way: list[int] = []
+    most_under_way: list[int] = []
 
     class Slow(Tokens):
         @property
         def total(self) -> int:
-            other = threading.Thread(target=reserve, args=(Tokens(60, 0),))
-            both.append(other)
-            other.start()
-            other.join(0.5)  # it has to wait for the lock
+            if not done.is_set():
+                others.append(threading.Thread(target=reserve, args=(Tokens(60, 0),)))
+                others[-1].start()
+                others[-1].join(0.3)  # it has to wait for the lock
             return 60
 
     def reserve(most: Tokens) -> None:
-        with contextlib.suppress(BudgetExceededError), ledger.reservation(most, None):
-            highest.append(ledger.tokens)
+        with ledger.reservation(most, None) as reservation:
+            under_way.append(1)
+            most_under_way.append(len(under_way))
+            if isinstance(most, Slow):
+                done.set()
+            done.wait(20)
+            under_way.pop()
+            reservation.spent = NOTHING
 
-    highest: list[int] = []
     reserve(Slow(60, 0))
-    for thread in both:
+    for thread in others:
         thread.join()
-    assert max(highest) <= 100
+    assert others
+    assert max(most_under_way) == 1
+    assert ledger.tokens == 0
 
 
 def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
