@@ -13,11 +13,13 @@ from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
 from sashiko.pipeline.selected import recipe_sha256
+from sashiko.selection.local import Bench, linear_candidate
 from sashiko.selection.record import Latency
 from sashiko.selection.rows import refuse_other_text
 from sashiko.selection.runs import Runs, needed_runs
 from sashiko.selection.scores import instance_cost, time_requests
 from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from tests.unit.selection.selections import judged_rows, selection
 
@@ -68,7 +70,11 @@ def prepared(home: Path, **splits: list[str]) -> RunRecord:
         write_table(
             home / "s3/bucket" / name / "data.parquet",
             pa.table(
-                {"key": keys, "text": [f"Text of {key}" for key in keys], "label": [0] * len(keys)}
+                {
+                    "key": keys,
+                    "text": [f"Text of {key}" for key in keys],
+                    "label": [row % 2 for row in range(len(keys))],
+                }
             ),
         )
         outputs[name] = DataRecord(uri=f"s3://bucket/{name}", sha256="0" * 64)
@@ -79,6 +85,32 @@ def prepared(home: Path, **splits: list[str]) -> RunRecord:
 def rows_of(**texts: str) -> Split:
     """Test rows, by key."""
     return Split(tuple(texts), tuple(texts.values()), np.zeros(len(texts), dtype=np.int64))
+
+
+class _PreparedRuns(Runs):
+    """Runs of which one is complete."""
+
+    run: RunRecord
+
+    def of(self, recipe: Recipe) -> RunRecord:
+        return self.run
+
+
+def test_a_linear_candidate_without_injections_has_every_other_figure(tmp_path: Path) -> None:
+    """The shipped selection of Bedrock asks for no injections, and ended in a traceback."""
+    rows, local = judged_rows(), load_settings("local")
+    recipe = rows.recipe.model_copy(
+        update={"bias": rows.recipe.bias.model_copy(update={"judged": False})}
+    )
+    runs = _PreparedRuns(local, {}, home=tmp_path, command="")
+    runs.run = prepared(tmp_path, train=["a", "b", "c", "d"], validation=["e", "f"])
+    bench = Bench(
+        selection=selection(), settings=local, prices=prices(), rows=rows, runs=runs, home=tmp_path
+    )
+    candidate = linear_candidate("linear", recipe, bench)
+    assert candidate.injection is None
+    assert len(candidate.model.scores) == len(rows.test.keys)
+    assert candidate.latency.requests > 0
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
