@@ -85,7 +85,7 @@ def _outcome(record: SelectionRecord) -> Outcome:
     if record.chosen is None:
         return Outcome("blocked", "✕ NO CANDIDATE IS CHOSEN", text, details=details)
     if record.unjudged:
-        return Outcome("unjudged", "! CHOSEN, BUT NOT ALL WAS JUDGED", text, details=details)
+        return Outcome("waiting", "! CHOSEN, BUT NOT ALL WAS JUDGED", text, details=details)
     return Outcome("registered", "✓ A CANDIDATE IS CHOSEN", text, details=details)
 
 

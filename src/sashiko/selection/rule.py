@@ -67,9 +67,9 @@ def choose(
     metric = selection.metric
     passing = [item for item in candidates if not item.failed and _value(item, metric) is not None]
     if not passing:
-        judged = tuple(_with(item, outcome=_out(item)) for item in candidates)
+        out = tuple(_with(item, outcome=_out(item)) for item in candidates)
         reason = "every candidate fails a must, or was not measured"
-        return Choice(judged, None, None, reason, tuple(_unjudged(judged, None)))
+        return Choice(out, None, None, reason, tuple(_unjudged(out, None)))
     best = max(passing, key=lambda item: _value(item, metric) or 0.0)
     judged = []
     for item in candidates:

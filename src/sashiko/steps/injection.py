@@ -61,22 +61,19 @@ def measure_injection(
         seed=section.seed,
     )
     print(f"scoring {len(attacks)} texts with prompt injections, and as a control", file=sys.stderr)
-    cut = np.any([scorer.cuts([attack.text for attack in attacks]),
-                  scorer.cuts([attack.control for attack in attacks])], axis=0)  # fmt: skip
-    whole = list(compress(attacks, ~cut))
-    texts = [text for attack in whole for text in (attack.text, attack.control)]
-    scores = iter(scorer.scores(texts) if texts else ())
-    scored = [
-        (attack, score, control)
-        for attack, score, control in zip(whole, scores, scores, strict=True)
-        if score is not None and control is not None
-    ]
-    before = np.array([attack.positive for attack, *_ in scored], dtype=np.bool_)
-    after, control = (
-        np.array([item[place] >= candidate.threshold for item in scored], dtype=np.bool_)
-        for place in (1, 2)
+    cuts = zip(
+        scorer.cuts([attack.text for attack in attacks]),
+        scorer.cuts([attack.control for attack in attacks]),
+        strict=True,
     )
-    kinds = np.array([attack.injection.kind for attack, *_ in scored], dtype=np.str_)
+    whole = [attack for attack, cut in zip(attacks, cuts, strict=True) if not any(cut)]
+    texts = [text for attack in whole for text in (attack.text, attack.control)]
+    scores = np.array(scorer.scores(texts) if texts else (), dtype=np.float64).reshape(-1, 2)
+    answered = ~np.isnan(scores).any(axis=1)  # None, of a text that was refused, is NaN
+    scored = list(compress(whole, answered.tolist()))
+    before = np.array([attack.positive for attack in scored], dtype=np.bool_)
+    after, control = (scores[answered] >= candidate.threshold).T
+    kinds = np.array([attack.injection.kind for attack in scored], dtype=np.str_)
 
     def count(rows: np.ndarray) -> FlipCount:
         decisions = before[rows], after[rows], control[rows]
@@ -92,7 +89,7 @@ def measure_injection(
         injections=len(injections.injections),
         sha256=injection_set_sha256(),
         refused=len(whole) - len(scored),
-        cut_off=int(cut.sum()),
+        cut_off=len(attacks) - len(whole),
         overall=count(np.ones(len(scored), dtype=np.bool_)),
         from_positive=count(before),
         from_negative=count(~before),

@@ -106,7 +106,7 @@ def test_what_was_not_judged_is_named_and_the_choice_is_not_green(
     for part in ("the cost of unpriced", "perhaps: undecided", "by-hand: its answers"):
         assert part in text.partition("Not judged: ")[2]
     html = write_selection_page(record, tmp_path).read_text()
-    assert '<div class="outcome unjudged">' in html
+    assert '<div class="outcome waiting">' in html
     assert "✓ A CANDIDATE IS CHOSEN" not in html
     judged = record.model_copy(update={"unjudged": ()})
     assert "Not judged" not in headline(judged)
