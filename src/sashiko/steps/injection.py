@@ -7,13 +7,12 @@ sentence in the injection's place, and what counts is how many more the injectio
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 
 from sashiko.evaluation.injections.attacks import plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import Bools, ModelScores
 from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
 from sashiko.evaluation.record import FlipCount, InjectionFigures
 from sashiko.serving.artifact import Artifact, RequestRefusedError
@@ -69,8 +68,8 @@ def measure_injection(
     whole = [attack for attack, cut in zip(attacks, cuts, strict=True) if not any(cut)]
     texts = [text for attack in whole for text in (attack.text, attack.control)]
     scores = np.array(scorer.scores(texts) if texts else (), dtype=np.float64).reshape(-1, 2)
-    answered = ~np.isnan(scores).any(axis=1)  # None, of a text that was refused, is NaN
-    scored = list(compress(whole, answered.tolist()))
+    answered: Bools = np.isfinite(scores).all(axis=1)  # None, of a text that was refused, is NaN
+    scored = [attack for attack, both in zip(whole, answered, strict=True) if both]
     before = np.array([attack.positive for attack in scored], dtype=np.bool_)
     after, control = (scores[answered] >= candidate.threshold).T
     kinds = np.array([attack.injection.kind for attack in scored], dtype=np.str_)
