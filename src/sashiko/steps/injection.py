@@ -12,7 +12,7 @@ import numpy as np
 
 from sashiko.evaluation.injections.attacks import plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
-from sashiko.evaluation.metrics.arrays import Bools, ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
 from sashiko.evaluation.record import FlipCount, InjectionFigures
 from sashiko.serving.artifact import Artifact, RequestRefusedError
@@ -68,7 +68,9 @@ def measure_injection(
     whole = [attack for attack, cut in zip(attacks, cuts, strict=True) if not any(cut)]
     texts = [text for attack in whole for text in (attack.text, attack.control)]
     scores = np.array(scorer.scores(texts) if texts else (), dtype=np.float64).reshape(-1, 2)
-    answered: Bools = np.isfinite(scores).all(axis=1)  # None, of a text that was refused, is NaN
+    answered = np.isfinite(scores[:, 0]) & np.isfinite(
+        scores[:, 1]
+    )  # None, of a text that was refused, is NaN
     scored = [attack for attack, both in zip(whole, answered, strict=True) if both]
     before = np.array([attack.positive for attack in scored], dtype=np.bool_)
     after, control = (scores[answered] >= candidate.threshold).T
