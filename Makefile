@@ -33,13 +33,15 @@ IN_MEMORY = @free=$$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1) || t
 # How the engine is installed, `test` and `check`: from this checkout, or from a project's wheel.
 include engine.mk
 
-.PHONY: help setup run test check format ui serve report clean synth security-report diff deploy destroy bootstrap
+.PHONY: help setup deploy-tools run test check format ui serve report clean synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of the stacks; 'make run' and 'make test' do not" >&2
+
+deploy-tools: $(BIN)/.deploy ## install what a delivery's builds need of Python, each package by its hash
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)

@@ -83,6 +83,7 @@ wheel: $(BIN)/.run ## build dist/sashiko-<version>-py3-none-any.whl, which `sash
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt
+	$(LOCK) requirements/deploy.in -c requirements/run.txt -o requirements/deploy.txt
 	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
 	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
 	$(LOCK) requirements/test.in -c requirements/dev.txt -o requirements/test.txt
@@ -100,6 +101,13 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	  $(LOCK) requirements/benchmarks/$$peer.in -c requirements/run.txt -o requirements/benchmarks/$$peer.txt; \
 	done
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
+
+# A deploy has an environment's rights: a few packages, none without a hash.
+$(BIN)/.deploy: requirements/deploy.txt pyproject.toml $(BIN)/.uv
+	@echo "installing requirements/deploy.txt" >&2
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r requirements/deploy.txt
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
 
 $(BIN)/.run: requirements/run.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
 	$(call install,run)

@@ -8,7 +8,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-LOCKS = ("copier", "infra", "job", "run", "security", "serving-cpu", "test", "torch")
+LOCKS = ("copier", "deploy", "infra", "job", "run", "security", "serving-cpu", "test", "torch")
 _INCLUDE = re.compile(r"{% include '([^']+)' %}")
 
 

@@ -25,6 +25,12 @@ $(BIN)/.engine: requirements/engine.txt $(BIN)/.uv
 	@touch $@
 	@touch $(LOCKS)/*.txt
 
+# A deploy has an environment's rights: a few packages, none without a hash.
+$(BIN)/.deploy: $(BIN)/.engine
+	@echo "installing $(LOCKS)/deploy.txt" >&2
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r $(LOCKS)/deploy.txt
+	@touch $@
+
 # torch has no hash, so that its CPU build is taken where there is one.
 $(BIN)/.run: requirements/project.txt pyproject.toml $(BIN)/.engine
 	@echo "installing $(LOCKS)/run.txt" >&2

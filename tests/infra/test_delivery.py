@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from sashiko.aws.operations.access.policies import Request, allows, denies, statements
 from sashiko.cli import app
+from sashiko_cdk.delivery.parts import is_approved
 from tests.infra.delivery import (
     boundary_document,
     delivery_folder,
@@ -21,8 +23,8 @@ from tests.infra.test_lint import _findings
 from tests.infra.variants import resources, settings_of, some
 
 PLACES = {
-    "delivery": "777788889999",
     "dev": "111122223333",
+    "delivery": "777788889999",
     "staging": "222233334444",
     "prod": "444455556666",
 }
@@ -59,31 +61,27 @@ def _projects(template):
     }
 
 
-def test_the_pipeline_updates_itself_then_deploys_the_stages_in_order(stages):
-    parts = [f"{place}-{part}" for place in PLACES for part in ("difference", "approval", "deploy")]
-    assert list(stages) == ["Source", "Build", *parts]
+def test_a_merge_reaches_dev_and_a_person_allows_all_that_follows(stages):
+    """The pipeline's own update too, and in each execution: no output of a build decides it."""
+    after = ["difference", "approval", "deploy"]
+    approved = [f"{place}-{part}" for place in ("delivery", "staging", "prod") for part in after]
+    assert list(stages) == ["Source", "Build", "dev-difference", "dev-deploy", *approved]
     assert {action["Name"] for action in stages["Build"]["Actions"]} == {"test", "synth"}
+    for name, stage in stages.items():
+        assert stage.keys() == {"Name", "Actions"}  # without a condition that could skip it
+        if name.endswith("-approval"):
+            (approval,) = stage["Actions"]
+            assert approval["ActionTypeId"]["Category"] == "Approval"
+            # What the person is shown is CodePipeline's, and no build's.
+            assert "#{Source.CommitId}" in approval["Configuration"]["CustomData"]
+            assert approval["Configuration"]["CustomData"].count("#{") == 1
 
 
-def test_a_person_stands_before_every_environment_but_the_first(stages):
-    for place in PLACES:
-        stage = stages[f"{place}-approval"]
-        (approval,) = stage["Actions"]
-        assert approval["ActionTypeId"]["Category"] == "Approval"
-        assert f"#{{{place}-difference.SUMMARY}}" in approval["Configuration"]["CustomData"]
-        if place in ("staging", "prod"):
-            assert "BeforeEntry" not in stage
-            continue
-        # Entered unless the comparison said `no`: one that said nothing asks a person.
-        (condition,) = stage["BeforeEntry"]["Conditions"]
-        assert condition["Result"] == "SKIP"
-        (rule,) = condition["Rules"]
-        assert rule["RuleTypeId"]["Provider"] == "VariableCheck"
-        assert rule["Configuration"] == {
-            "Operator": "NE",
-            "Value": "no",
-            "Variable": f"#{{{place}-difference.BROADENS}}",
-        }
+@pytest.mark.parametrize(("tier", "approved"), [("dev", False), ("prod", True)])
+def test_a_first_stage_of_tier_prod_is_approved_as_well(tier, approved):
+    tools = tools_of()
+    first = tools.stages[0].model_copy(update={"tier": tier})
+    assert is_approved(replace(tools, stages=(first, *tools.stages[1:])), first) is approved
 
 
 def test_one_synth_is_what_every_account_gets(stages):
@@ -151,6 +149,51 @@ def test_the_boundary_parts_the_environments_whatever_a_policy_says():
         assert not reaches("test", account) and not reaches("synth", account)
         assert not reaches("pipeline", account)
         assert not reaches(f"{place}-deploy", account, part="cfn-exec")
+
+
+def _request(action, role, **context):
+    return Request(
+        action=action,
+        resource="*",
+        context={
+            "aws:principalarn": f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}",
+            "aws:requestedregion": "us-east-1",
+            **context,
+        },
+        complete=True,
+    )
+
+
+@pytest.mark.parametrize("action", ["StartBuild", "StartBuildBatch"])
+@pytest.mark.parametrize(
+    "member",
+    ["source.buildspec", "environment.image", "environment.privilegedMode", "serviceRole"],
+)
+def test_no_role_starts_a_build_with_other_commands_than_its_project_has(action, member):
+    """Such as `curl | bash` by the role that deploys prod: the boundary is not a deploy's."""
+    boundary = statements(boundary_document())
+    for role in ("pipeline", "approvals", "models"):
+        plain = _request(f"codebuild:{action}", role)
+        overridden = _request(f"codebuild:{action}", role, **{f"codebuild:{member.lower()}": "x"})
+        assert not denies(boundary, plain)
+        assert denies(boundary, overridden)
+        assert denies(boundary, _request("codebuild:RetryBuild", role))
+
+
+def test_what_reads_the_repository_cannot_push(roles):
+    boundary = statements(boundary_document())
+    for name, role in roles.items():
+        short = name.removeprefix("sashiko-delivery-")
+        writes = {"codeconnections:providerpermissionsrequired": "read_write"}
+        use = _request("codeconnections:UseConnection", short, **writes)
+        assert denies(boundary, use) is (name != MODELS)
+        reads = {"codeconnections:providerpermissionsrequired": "read_only"}
+        assert not denies(boundary, _request(use.action, short, **reads))
+        (policy,) = role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Action"] == "codeconnections:UseConnection" and name != MODELS:
+                (used,) = statement["Condition"].values()
+                assert used["codeconnections:ProviderPermissionsRequired"] == "read_only"
 
 
 def test_caches_and_artifacts_are_not_shared_upwards(template, roles):

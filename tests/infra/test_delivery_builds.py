@@ -4,11 +4,20 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.infra.delivery import delivery_template
 from tests.infra.variants import some
+
+# It installs a command line that writes what it is called with.
+_NPM = """#!/bin/bash
+echo "npm $*" >> "$CALLS"
+mkdir -p cli/node_modules/.bin
+printf '#!/bin/bash\\necho "cdk $*" >> "$CALLS"\\necho what changes\\n' > cli/node_modules/.bin/cdk
+chmod +x cli/node_modules/.bin/cdk
+"""
 
 
 @pytest.fixture
@@ -18,12 +27,18 @@ def build(tmp_path):
     (source / ".venv/bin").mkdir(parents=True)
     (source / ".venv/bin/sashiko").write_text(
         'echo "sashiko $* as ${AWS_PROFILE:-itself}" >> "$CALLS"\n'
-        'case "$1" in broadening) printf "%s" "$BROADER";; preflight) exit "$REFUSED";; esac\n'
+        'case "$1" in preflight) exit "$REFUSED";; esac\n'
     )
+    (source / "cdk.out/prod").mkdir(parents=True)
+    (source / "cdk.out/prod/manifest.json").write_text("{}")
+    # What a commit could bring to run where templates are compared.
+    (source / "cdk.json").write_text('{"plugin": ["./evil.js"]}')
+    (source / ".npmrc").write_text("ignore-scripts=false")
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("make", "npx"):
         (tools / name).write_text(f'#!/bin/bash\necho "{name} $*" >> "$CALLS"\n')
+    (tools / "npm").write_text(_NPM)
     for script in (source / ".venv/bin/sashiko", *tools.iterdir()):
         script.chmod(0o755)
 
@@ -32,12 +47,14 @@ def build(tmp_path):
         item["Properties"]["Name"]: item["Properties"]["Source"]["BuildSpec"] for item in projects
     }
 
-    def run(name, *, broader="", status=0, tamper=False):
+    def run(name, *, status=0, tamper=False):
         folder = tmp_path / "build"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         tar = folder / "assembly.tar"
-        subprocess.run(["tar", "-cf", tar, "-C", source, "."], check=True)
+        subprocess.run(
+            ["tar", "-cf", tar, "-C", source, *(path.name for path in source.iterdir())], check=True
+        )
         digest = subprocess.run(["sha256sum", tar], capture_output=True, text=True, check=True)
         if tamper:
             tar.write_bytes(tar.read_bytes() + b"\0" * 10240)
@@ -53,7 +70,6 @@ def build(tmp_path):
                 "HOME": str(tmp_path),
                 "ASSEMBLY": digest.stdout.split()[0],
                 "CALLS": str(calls),
-                "BROADER": broader,
                 "REFUSED": str(status),
             },
             capture_output=True,
@@ -65,25 +81,30 @@ def build(tmp_path):
     return run
 
 
-def test_a_comparison_says_whether_a_person_must_look(build, tmp_path):
-    done, calls = build("sashiko-delivery-prod-difference", broader="iam  it allows more\n")
+def test_a_comparison_runs_nothing_of_the_commit(build, tmp_path):
+    """Before a person has approved: it reads the account, by tools that the template pins."""
+    done, calls = build("sashiko-delivery-prod-difference")
     assert done.returncode == 0, done.stderr
-    assert "BROADENS=yes" in done.stdout
-    assert "SUMMARY=1 changes broaden what is allowed" in done.stdout
-    assert "it allows more" in done.stdout
-    assert calls[-1] == "sashiko broadening --env prod --templates cdk.out/prod as lookup"
-    assert (tmp_path / "build/difference/broadening.txt").read_text() == "iam  it allows more\n"
-    assert (tmp_path / "build/difference/diff.txt").exists()
-    assert "444455556666:role/cdk-sashiko-lookup" in (tmp_path / "lookup.config").read_text()
-
-    done, _ = build("sashiko-delivery-prod-difference")
-    assert "BROADENS=no" in done.stdout
+    install, diff = calls
+    assert install == "npm ci --prefix cli --ignore-scripts --no-audit --no-fund"
+    assert diff == "cdk diff --app cdk.out/prod --method=template --no-color"
+    assert "what changes" in done.stdout
+    folder = tmp_path / "build"
+    assert (folder / "difference/diff.txt").read_text() == "what changes\n"
+    for name in ("package.json", "package-lock.json"):
+        assert (folder / "cli" / name).read_text() == Path(name).read_text()
+    # Of the commit there are the templates alone: no settings that name a plugin.
+    assert {path.name for path in folder.iterdir()} == {
+        "assembly.tar", "cdk.out", "cli", "difference",
+    }  # fmt: skip
 
 
 def test_a_deploy_follows_its_preflight_and_deploys_the_assembly(build):
     done, calls = build("sashiko-delivery-prod-deploy")
     assert done.returncode == 0, done.stderr
-    assert calls[-2:] == [
+    assert calls == [
+        "make node_modules/.done",
+        "make deploy-tools",
         "sashiko preflight --env prod as lookup",
         "npx --no-install cdk deploy --app cdk.out/prod --all --require-approval=never",
     ]
@@ -99,3 +120,80 @@ def test_another_assembly_than_the_synthesized_one_is_refused(build, part):
     assert done.returncode == 1
     assert "not the one that was synthesized" in done.stdout
     assert calls == []
+
+
+def test_the_deploy_of_the_pipeline_needs_no_python(build):
+    done, calls = build("sashiko-delivery-delivery-deploy")
+    assert done.returncode == 0, done.stderr
+    assert calls[0] == "make node_modules/.done" and "cdk.out/delivery" in calls[1]
+    assert len(calls) == 2
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Clones a repository of a branch and a feature, as CodeBuild does, and runs a build on it."""
+    origin, place = tmp_path / "origin", tmp_path / "clone"
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        **{
+            f"GIT_{who}_{key}": "a@b"
+            for who in ("AUTHOR", "COMMITTER")
+            for key in ("NAME", "EMAIL")
+        },
+    }
+
+    def git(*arguments):
+        subprocess.run(["git", *arguments], check=True, env=env, capture_output=True)
+
+    git("init", "--quiet", "--initial-branch=main", str(origin))
+    (origin / "Makefile").write_text('%:\n\t@echo "ran $@"\n')
+    git("-C", str(origin), "add", "--all")
+    for message in ("first", "second"):
+        git("-C", str(origin), "commit", "--quiet", "--allow-empty", f"--message={message}")
+    git("-C", str(origin), "switch", "--quiet", "--create", "feature")
+    git("-C", str(origin), "commit", "--quiet", "--allow-empty", "--message=unmerged")
+    git("-C", str(origin), "switch", "--quiet", "main")
+    specs = {
+        item["Properties"]["Name"]: json.loads(item["Properties"]["Source"]["BuildSpec"])
+        for item in some(delivery_template(), "AWS::CodeBuild::Project").values()
+    }
+
+    def run(name, commit, *, fetched=True):
+        shutil.rmtree(place, ignore_errors=True)
+        git("clone", "--quiet", str(origin), str(place))
+        git("-C", str(place), "checkout", "--quiet", "--detach", commit)
+        if not fetched:
+            git("-C", str(place), "update-ref", "-d", "refs/remotes/origin/main")
+        commands = specs[name]["phases"]["build"]["commands"]
+        return subprocess.run(
+            ["bash", "-c", "\n".join(commands)],
+            cwd=place,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("part", ["test", "synth"])
+@pytest.mark.parametrize("fetched", [True, False], ids=["cloned", "fetched"])
+def test_a_commit_that_was_not_merged_is_refused_before_it_runs(clone, part, fetched):
+    """An execution can be started with any commit of the repository."""
+    name = f"sashiko-delivery-{part}"
+    refused = clone(name, "origin/feature", fetched=fetched)
+    assert refused.returncode == 1
+    assert "This commit is not in the branch main. Nothing of it was run" in refused.stdout
+    assert "ran " not in refused.stdout
+    for merged in ("origin/main", "origin/main~1"):
+        assert "ran " in clone(name, merged, fetched=fetched).stdout
+
+
+def test_whoever_clones_may_fetch_the_branch_and_nobody_else_gets_a_credential():
+    for project in some(delivery_template(), "AWS::CodeBuild::Project").values():
+        properties = project["Properties"]
+        helper = json.loads(properties["Source"]["BuildSpec"])["env"].get("git-credential-helper")
+        clones = properties["Name"].removeprefix("sashiko-delivery-") in ("test", "synth", "models")
+        assert helper == ("yes" if clones else None)

@@ -1,16 +1,23 @@
 """GitHub Actions: who gets a role of an account by its token, and what the roles can do."""
 
 import json
+import os
+import shlex
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from aws_cdk import App, CfnOutput, Stack
 
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.operations.access.policies import Request, Statement, denies, statements
 from sashiko.aws.operations.access.principals import Principal
 from sashiko.aws.resources.names import GITHUB_ISSUER as ISSUER
 from sashiko.aws.resources.names import bucket_name
+from sashiko.scaffold.workflow import workflow
 from tests.infra.both_sides import assumes, bootstrap_role, trusts
 from tests.infra.variants import (
     assembly_of,
@@ -232,3 +239,35 @@ def test_a_deploy_changes_nobodys_trust_in_github(part: str) -> None:
             action=action, resource=f"arn:aws:iam::111122223333:role/sashiko-dev-github-{part}"
         )
         assert denies(statements(cap), request)
+
+
+def test_a_deploy_that_nobody_approved_leaves_the_roles_that_deliver(tmp_path: Path) -> None:
+    """By the pinned command line: an update of what delivers is a person's, in dev too."""
+    (tmp_path / "base.yaml").write_bytes(Path("config/base.yaml").read_bytes())
+    (tmp_path / "dev.yaml").write_text('tier: dev\naccount: "111122223333"\n')
+    (tmp_path / "delivery.yaml").write_text(
+        'by: actions\naccount: "777788889999"\nregion: us-east-1\nstages: [dev]\nsource: {host: '
+        "github, repository: acme/churn, branch: main, ids: {owner: 1, repository: 2}}\n"
+    )
+    steps = yaml.safe_load(workflow(folder=tmp_path))["jobs"]["deploy-dev"]["steps"]
+    words = shlex.split(steps[-1]["run"])
+    place = {"account": "111122223333", "region": "us-east-1"}
+    # Identity depends on it, and each later stack on the one before.
+    assembly = str(tmp_path / "assembly")
+    app = App(outdir=assembly)
+    stacks = [Stack(app, name, env=place) for name in ("GitHubActions", "Identity", "Serving")]
+    for before, stack in zip((None, *stacks), stacks, strict=False):
+        CfnOutput(stack, "Output", value="x")
+        if before:
+            stack.add_stack_dependency(before)
+    app.synth()
+    command = ["node_modules/.bin/cdk", *words[words.index("deploy") :]]
+    command[command.index("--app") + 1] = assembly
+    nobody = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", **nobody}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **nowhere}
+    )
+    # It has chosen what to deploy, and looks for the account.
+    assert "Need to perform AWS calls for account 111122223333" in done.stderr
+    assert "GitHubActions" not in done.stderr

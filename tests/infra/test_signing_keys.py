@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sashiko.aws.operations.access.policies import Request, allows, denies, statements
-from sashiko.aws.operations.broadening.compare import broadenings
 from tests.infra.variants import VARIANTS, new_app, resources, settings_of, templates_of
 
 Template = Mapping[str, Any]
@@ -151,17 +150,3 @@ def test_the_targets_promoter_verifies_with_the_keys_of_the_list(
         of_prod = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
         shared.append(allows(of_prod, request))
     assert shared == expected
-
-
-def test_a_key_that_is_replaced_or_trusted_again_is_a_broadening() -> None:
-    def changes(*both: tuple[int, ...]) -> set[str]:
-        old, new = ({"Platform": platform("prod", *numbers)} for numbers in both)
-        return {item.resource.partition(" ")[0] for item in broadenings(old, new)}
-
-    replaced = changes((1,), (1, 2))
-    assert SECOND in replaced
-    assert FIRST not in replaced
-    assert changes((1, 2), (1, 2)) == set()
-    assert changes((1, 2), (2,)) == set()
-    assert len(changes((2,), (1, 2))) == 1  # the preflight's policy
-    assert FIRST in changes((1, 2), (1,))  # reverted: the first key would sign again

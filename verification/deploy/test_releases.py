@@ -1,4 +1,4 @@
-"""The stand-in for CodePipeline: it locks, supersedes, skips, waits and retries as AWS's does."""
+"""The stand-in for CodePipeline: it locks, supersedes, waits and retries as AWS's does."""
 
 import json
 import threading
@@ -27,8 +27,7 @@ CONNECTION = f"arn:aws:codeconnections:{REGION}:{ACCOUNT}:connection/one"
 COMMANDS: Mapping[str, list[str]] = {
     "test": ["true"],
     "synth": ["set -e", "test ! -e broken", "git rev-parse HEAD > assembly.tar",
-              "export ASSEMBLY=$(sha256sum assembly.tar | cut -d ' ' -f 1)",
-              "export ASKS=$(cat asks)"],
+              "export ASSEMBLY=$(sha256sum assembly.tar | cut -d ' ' -f 1)"],
     "deploy": ["set -e", 'echo "$ASSEMBLY  assembly.tar" | sha256sum --check',
                "test ! -e ../../refuses",
                "if test -e ../../hangs; then touch ../../hanging; sleep 600; fi"],
@@ -64,7 +63,7 @@ def _make_role(account: Emulator, *services: str) -> None:
 
 
 def _make_project(account: Emulator, name: str, commands: list[str]) -> None:
-    exports = ["ASSEMBLY", "ASKS"] if name == "synth" else []
+    exports = ["ASSEMBLY"] if name == "synth" else []
     spec = {
         "version": 0.2,
         "env": {"shell": "bash", "exported-variables": exports},
@@ -86,7 +85,7 @@ def _make_project(account: Emulator, name: str, commands: list[str]) -> None:
 
 @dataclass
 class Small:
-    """A pipeline of four stages, which waits for approval where the commit says so."""
+    """A pipeline of four stages, which waits for approval before the last one."""
 
     pipeline: Pipeline
     repository: Repository
@@ -94,12 +93,23 @@ class Small:
     emulator: Emulator
     builds: Builds
 
-    def push(self, name: str, *, asks: str = "yes", broken: bool = False) -> Any:
+    def push(self, name: str, *, broken: bool = False) -> Any:
         """Merges a change and runs what can."""
-        files = {"asks": asks, "change": name, **({"broken": ""} if broken else {})}
+        files = {"change": name, **({"broken": ""} if broken else {})}
         self.repository.commit(name, branch=name, files=files)
         self.repository.merge(name)
         return self.pipeline.push()
+
+    def deploy(self, name: str) -> Any:
+        """Merges a change, which a person approves."""
+        execution = self.push(name)
+        self.approve()
+        return execution
+
+    def approve(self) -> None:
+        """A person answers what waits, and what can run does."""
+        answer(self.person(), NAME)
+        self.pipeline.run()
 
     def person(self) -> Emulator:
         return sign_in(self.organization, self.emulator, "Release", "ada")
@@ -119,12 +129,6 @@ def structure() -> dict[str, Any]:
     deploy = {"ProjectName": "deploy", "EnvironmentVariables": json.dumps(digest)}
     approval = {"CustomData": "commit #{Source.CommitId}",
                 "NotificationArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"}  # fmt: skip
-    rule = {
-        "name": "asks",
-        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck",
-                       "version": "1"},
-        "configuration": {"Operator": "NE", "Value": "no", "Variable": "#{Synth.ASKS}"},
-    }  # fmt: skip
     read, written = [{"name": "Source"}], [{"name": "Synth"}]
     stages = [
         ("Source", _action("source", "CodeStarSourceConnection", source, namespace="Source",
@@ -134,15 +138,11 @@ def structure() -> dict[str, Any]:
         ("approval", _action("approve", "Manual", approval)),
         ("deploy", _action("deploy", "CodeBuild", deploy, inputArtifacts=written)),
     ]  # fmt: skip
-    entry = {"beforeEntry": {"conditions": [{"result": "SKIP", "rules": [rule]}]}}
     return {
         "name": NAME,
         "roleArn": ROLE,
         "artifactStore": {"type": "S3", "location": "small-artifacts"},
-        "stages": [
-            {"name": name, "actions": [action], **(entry if name == "approval" else {})}
-            for name, action in stages
-        ],
+        "stages": [{"name": name, "actions": [action]} for name, action in stages],
     }
 
 
@@ -177,12 +177,6 @@ def test_a_merge_waits_for_a_person_and_is_then_deployed(small: Small) -> None:
     assert [name for name, _ in small.pipeline.actions.builds] == ["synth", "deploy"]
     with pytest.raises(ValueError, match="not enough values"):
         answer(small.person(), NAME)
-
-
-def test_a_commit_that_says_no_is_deployed_without_a_person(small: Small) -> None:
-    execution = small.push("one", asks="no")
-    assert (execution.status, execution.skipped) == ("Succeeded", ["approval"])
-    assert small.organization.messages == []
 
 
 def test_nobody_approves_without_the_permission(small: Small) -> None:
@@ -239,14 +233,14 @@ def test_a_stage_that_failed_is_retried_until_another_one_enters_it(
 ) -> None:
     obstacle = tmp_path / "builds/refuses"
     obstacle.touch()
-    first = small.push("one", asks="no")
+    first = small.deploy("one")
     assert (first.status, first.failure[:2]) == ("Failed", ("deploy", "deploy"))
     obstacle.unlink()
     _retry(small, first)
     assert first.status == "Succeeded"
 
     obstacle.touch()
-    second, _ = small.push("two", asks="no"), small.push("three", asks="no")
+    second, _ = small.deploy("two"), small.deploy("three")
     with pytest.raises(ClientError, match="Unable to retry"):
         _retry(small, second)
 
@@ -278,16 +272,18 @@ def test_an_artifact_that_somebody_changed_is_refused(small: Small) -> None:
 
 def test_a_connection_that_is_pending_stops_the_source(small: Small) -> None:
     small.pipeline.actions.connection_status = "PENDING"
-    execution = small.push("one", asks="no")
+    execution = small.push("one")
     assert (execution.status, execution.failure[:2]) == ("Failed", ("Source", "source"))
     small.pipeline.actions.connection_status = "AVAILABLE"
-    assert small.pipeline.push().status == "Succeeded"
+    repaired = small.pipeline.push()
+    small.approve()
+    assert repaired.status == "Succeeded"
 
 
 def test_a_build_that_is_killed_ends_at_once_and_is_retried(small: Small, tmp_path: Path) -> None:
     hangs = tmp_path / "builds/hangs"
     hangs.touch()
-    pushing = threading.Thread(target=small.push, args=("one",), kwargs={"asks": "no"})
+    pushing = threading.Thread(target=small.deploy, args=("one",))
     pushing.start()
     while not (tmp_path / "builds/hanging").exists():
         time.sleep(0.05)
@@ -304,7 +300,6 @@ def test_a_build_that_is_killed_ends_at_once_and_is_retried(small: Small, tmp_pa
 def test_a_synth_that_fails_is_repaired_by_the_next_merge(small: Small) -> None:
     assert small.push("one", broken=True).failure[:2] == ("Build", "synth")
     small.repository.revert()
-    (small.repository.folder / "asks").write_text("no")
-    small.repository.git("add", "--all")
-    small.repository.git("commit", "--quiet", "--message=Asks nobody")
-    assert small.pipeline.push().status == "Succeeded"
+    repaired = small.pipeline.push()
+    small.approve()
+    assert repaired.status == "Succeeded"

@@ -28,7 +28,6 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "cost": "cost",
         "doctor": "doctor",
         "audit": "audit",
-        "broadening": "broadening",
         "preflight": "preflight",
         "empty": "empty",
         "images": "images",

@@ -5,9 +5,14 @@ from typing import Final, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER, bootstrap_role_arn
+from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER
 from sashiko.errors import InputError
-from sashiko.settings.delivery import DELIVERY_FILE, load_delivery, load_stages
+from sashiko.settings.delivery import (
+    DELIVERY_FILE,
+    approved_stages,
+    load_delivery,
+    load_stages,
+)
 
 # `deliver` brings a merge to the environments, `model-delivery` proposes approved versions.
 WorkflowName = Literal["deliver", "model-delivery"]
@@ -51,12 +56,11 @@ def workflow(name: WorkflowName = "deliver", *, folder: Path = Path("config")) -
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # YAML, of values that the settings' patterns limit
     )
-    first, *others = delivery.stages
+    stages = load_stages(delivery, folder=folder)
     return environment.get_template(f"{name}.yml.j2").render(
         branch=delivery.source.branch,
-        stages=load_stages(delivery, folder=folder),
-        asking=[f"{first}-broadening", *others],
-        bootstrap_role_arn=bootstrap_role_arn,
+        stages=stages,
+        approved=[stage.environment for stage in approved_stages(stages)],
         reader=GITHUB_READER,
         deployer=GITHUB_DEPLOYER,
         **_ACTIONS,

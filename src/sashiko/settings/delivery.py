@@ -1,5 +1,6 @@
 """How a merge reaches the environments: `config/delivery.yaml`, which a project has or has not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -90,8 +91,8 @@ class Delivery(Frozen):
         account: the AWS account id of the tools: the pipeline, its builds and its artifacts.
         region: the tools' AWS region.
         source: what is delivered.
-        stages: the environments in the order in which they are deployed. A person approves each one
-            but the first.
+        stages: the environments in the order in which they are deployed. A person approves each
+            deploy, except to a first one of tier `dev`.
         existing_providers: the stages whose account trusts GitHub's tokens already, by an OIDC
             provider that something else has made: an account can have one.
     """
@@ -145,6 +146,12 @@ class GitHubTrust:
 
     source: Source  # the repository and its branch
     makes_provider: bool  # whether its stacks make the account's OIDC provider
+
+
+def approved_stages(stages: Sequence[Settings]) -> tuple[Settings, ...]:
+    """Returns the stages whose deploys a person approves: all but a first one of tier dev."""
+    first, *others = stages
+    return (*([] if first.tier == "dev" else [first]), *others)
 
 
 def load_delivery(*, folder: Path = Path("config")) -> Delivery | None:

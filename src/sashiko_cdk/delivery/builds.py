@@ -92,7 +92,7 @@ class Build(Construct):
             service_role=role.role_arn,
             source=codebuild.CfnProject.SourceProperty(
                 type="CODEPIPELINE",
-                build_spec=buildspec(part, names=names),
+                build_spec=buildspec(part, branch=tools.delivery.source.branch, names=names),
             ),
             artifacts=codebuild.CfnProject.ArtifactsProperty(type="CODEPIPELINE"),
             cache=codebuild.CfnProject.ProjectCacheProperty(
@@ -136,16 +136,23 @@ def pipeline_name(tools: Tools) -> str:
 
 
 def reading_repository(tools: Tools) -> list[Allowed]:
-    """Returns the permission to read the one repository through the connection."""
+    """Returns the permission to read the one repository through the connection.
+
+    The keys are those of "Using a connection", "Permissions reference for AWS CodeConnections",
+    Developer Tools console User Guide. AWS writes them with `ForAllValues`, as not every request
+    has each; the boundary denies what says that it writes (`sashiko_cdk.delivery.limits`).
+    """
     source = tools.delivery.source
     assert source.connection is not None  # noqa: S101  checked where the settings are read
+    reads = {
+        "codeconnections:FullRepositoryId": source.repository,
+        "codeconnections:ProviderPermissionsRequired": "read_only",
+    }
     return [
         allow(
             ["codeconnections:UseConnection"],
             [source.connection],
-            conditions={
-                "ForAllValues:StringEquals": {"codeconnections:FullRepositoryId": source.repository}
-            },
+            conditions={"ForAllValues:StringEquals": reads},
         )
     ]
 

@@ -105,4 +105,12 @@ def _models(tools: Tools) -> list[iam.PolicyStatement]:
             ["codeconnections:GetConnectionToken"],
             conditions={"ArnNotEquals": build},
         ),
+        deny(
+            "OthersRead",
+            ["codeconnections:UseConnection"],
+            conditions={
+                "ArnNotEquals": build,
+                "StringEquals": {"codeconnections:ProviderPermissionsRequired": "read_write"},
+            },
+        ),
     ]

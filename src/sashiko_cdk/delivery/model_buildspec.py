@@ -69,7 +69,7 @@ def model_buildspec(tools: Tools) -> str:
     topic_arn = alerts_topic_arn(tools.settings)
     script = [
         "set -euo pipefail",
-        "make setup",
+        "make deploy-tools",
         *_delivering(tools.delivery),
         *_telling(tools.delivery, topic_arn),
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sashiko.aws.resources.names import BootstrapRole, arn, bootstrap_role_arn, prefix
+from sashiko.settings.delivery import approved_stages
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 
@@ -60,8 +61,17 @@ class Part:
 
 
 def places_of(tools: Tools) -> tuple[Settings, ...]:
-    """Returns what the pipeline deploys to, in order: itself, then the stages."""
-    return (tools.settings, *tools.stages)
+    """Returns what the pipeline deploys to, in order: the first stage, itself, the other stages.
+
+    Its own update always waits for a person. The first stage follows a merge, so it comes before.
+    """
+    first, *others = tools.stages
+    return (first, tools.settings, *others)
+
+
+def is_approved(tools: Tools, place: Settings) -> bool:
+    """Says whether a person approves each deploy to a place; the pipeline's own always."""
+    return place == tools.settings or place in approved_stages(tools.stages)
 
 
 def parts_of(tools: Tools) -> Iterator[Part]:

@@ -17,8 +17,8 @@ from sashiko_cdk.delivery.builds import (
     reading_repository,
     using_key,
 )
-from sashiko_cdk.delivery.parts import Part, parts_of, places_of
-from sashiko_cdk.delivery.specs import ASSEMBLY, BROADENS, SUMMARY
+from sashiko_cdk.delivery.parts import Part, is_approved, parts_of, places_of
+from sashiko_cdk.delivery.specs import ASSEMBLY
 from sashiko_cdk.delivery.stores import Stores
 from sashiko_cdk.identity.allow import allow, explain
 from sashiko_cdk.security_rules.acknowledge import acknowledge
@@ -33,11 +33,9 @@ _Pipeline = codepipeline.CfnPipeline
 
 
 class DeliveryPipeline(Construct):
-    """Source, build, then for the pipeline itself and each environment: difference, deploy.
+    """Source, build, then for each place: difference, approval where a person decides, deploy.
 
-    A person stands before each environment but the first, and before the pipeline's own update and
-    the first environment only where the difference broadens what is allowed. The rule enters the
-    stage of the approval unless the comparison said `no`, so a comparison that said nothing asks.
+    No stage has a condition, so nothing that a build says can skip an approval.
     """
 
     def __init__(
@@ -87,30 +85,20 @@ class DeliveryPipeline(Construct):
             ],
         )
         for place in places_of(tools):
-            yield from self._place(place, always=place in tools.stages[1:])
+            yield from self._place(place)
 
-    def _place(
-        self, place: Settings, *, always: bool
-    ) -> Iterator[_Pipeline.StageDeclarationProperty]:
-        """Yields the stages of an environment: what changes, who allows it, the deploy."""
+    def _place(self, place: Settings) -> Iterator[_Pipeline.StageDeclarationProperty]:
+        """Yields the stages of a place: what changes, who allows it, the deploy."""
         name = place.environment
-        namespace = f"{name}-difference"
         difference = Part(tools=self._tools.settings, kind="difference", place=place)
         deploy = Part(tools=self._tools.settings, kind="deploy", place=place)
         yield _stage(
-            namespace,
-            [
-                self._build(
-                    difference, reads=_SYNTH, writes=namespace, namespace=namespace, checks=True
-                )
-            ],
+            difference.id,
+            [self._build(difference, reads=_SYNTH, writes=difference.id, checks=True)],
         )
-        yield _stage(
-            f"{name}-approval",
-            [self._approval(difference, namespace)],
-            variable=None if always else f"#{{{namespace}.{BROADENS}}}",
-        )
-        yield _stage(f"{name}-deploy", [self._build(deploy, reads=_SYNTH, checks=True)])
+        if is_approved(self._tools, place):
+            yield _stage(f"{name}-approval", [self._approval(difference)])
+        yield _stage(deploy.id, [self._build(deploy, reads=_SYNTH, checks=True)])
 
     def _build(
         self,
@@ -133,15 +121,15 @@ class DeliveryPipeline(Construct):
             namespace=namespace,
         )
 
-    def _approval(self, difference: Part, namespace: str) -> _Pipeline.ActionDeclarationProperty:
+    def _approval(self, difference: Part) -> _Pipeline.ActionDeclarationProperty:
         settings = self._tools.settings
         return _action(
             "approve",
             "Approval",
             "Manual",
             {
-                "CustomData": f"#{{{namespace}.{SUMMARY}}}; commit #{{{_SOURCE}.CommitId}}. The "
-                f"list, and all that changes, stand at the end of the log of {difference.name}.",
+                "CustomData": f"Commit #{{{_SOURCE}.CommitId}}. The output of cdk diff is at the "
+                f"end of the log of {difference.name}, and in the artifact {difference.id}.",
                 "ExternalEntityLink": f"https://{settings.region}.console.aws.amazon.com/codesuite/"
                 f"codebuild/{settings.account}/projects/{difference.name}/history",
                 "NotificationArn": self._topic,
@@ -192,29 +180,9 @@ def _action(
 
 
 def _stage(
-    name: str,
-    actions: Sequence[_Pipeline.ActionDeclarationProperty],
-    *,
-    variable: str | None = None,
+    name: str, actions: Sequence[_Pipeline.ActionDeclarationProperty]
 ) -> _Pipeline.StageDeclarationProperty:
-    """Returns a stage that is skipped if the variable `variable` is `no`, and else entered.
-
-    `SKIP` takes this rule or a function ("Configure conditions for a stage", CodePipeline User
-    Guide); this one needs no role that could approve.
-    """
-    rule = _Pipeline.RuleDeclarationProperty(
-        name="broadens",
-        rule_type_id=_Pipeline.RuleTypeIdProperty(
-            category="Rule", owner="AWS", provider="VariableCheck", version="1"
-        ),
-        configuration={"Operator": "NE", "Value": "no", "Variable": variable},
-    )
-    skip = _Pipeline.BeforeEntryConditionsProperty(
-        conditions=[_Pipeline.ConditionProperty(result="SKIP", rules=[rule])]
-    )
-    return _Pipeline.StageDeclarationProperty(
-        name=name, actions=list(actions), before_entry=skip if variable else None
-    )
+    return _Pipeline.StageDeclarationProperty(name=name, actions=list(actions))
 
 
 def _role(

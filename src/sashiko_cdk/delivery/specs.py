@@ -1,12 +1,13 @@
 """What each part of the pipeline runs: the buildspecs of CodeBuild.
 
-They are part of the template, so a merged commit cannot change what runs before a person has seen
-that it changes the pipeline. They run the project's own `make` targets.
+They are part of the template, which a person approves each change of. They run the project's own
+`make` targets, except the difference: what the approver reads is made by nothing of the commit.
 """
 
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from sashiko.aws.resources.names import bootstrap_role_arn, prefix
@@ -16,12 +17,11 @@ from sashiko_cdk.delivery.parts import Part
 
 # Names of the artifact that every environment gets, and of the variables that builds pass on.
 ASSEMBLY: Final = "ASSEMBLY"  # SHA-256 of the artifact
-BROADENS: Final = "BROADENS"  # `no`, or `yes` where a person must look before the first deploy
-SUMMARY: Final = "SUMMARY"  # what the person is shown
 _TAR = "assembly.tar"
 _LOCKS = "locks.txt"  # by whose content a cache of packages is named
 _UNPACKED = "project"
 _DIFFERENCE = "difference"
+_CLI = "cli"  # folder of the CDK's command line
 _RUNTIMES = {"python": "3.11", "nodejs": "22"}
 _CACHE = "/var/cache/packages"
 _CACHES = {
@@ -30,33 +30,37 @@ _CACHES = {
     "NPM_CONFIG_CACHE": f"{_CACHE}/npm",
 }
 _OF_CHECKOUT = "requirements/*.txt package-lock.json"
+_PINS = ("package.json", "package-lock.json")  # of the CDK's command line, with its hash
 
 
-def buildspec(part: Part, *, names: Sequence[str]) -> str:
+def buildspec(part: Part, *, branch: str, names: Sequence[str]) -> str:
     """Returns a part's buildspec.
 
     Args:
         part: what it is for.
+        branch: the branch that is delivered.
         names: what is synthesized, each by the name that `ENV` takes.
     """
     if part.kind == "test":
-        spec = _spec(["make check test"], locks=_OF_CHECKOUT)
+        spec = _spec(
+            [*_refusing_unmerged(branch), "make check test"], locks=_OF_CHECKOUT, clones=True
+        )
     elif part.kind == "synth":
         spec = _spec(
-            _synthesizing(names),
+            [*_refusing_unmerged(branch), *_synthesizing(names)],
             locks=_OF_CHECKOUT,
+            clones=True,
             exports=[ASSEMBLY],
             artifacts={"files": [_TAR, _LOCKS]},
         )
     elif part.kind == "difference":
         spec = _spec(
-            [*_unpacking(part), *_comparing(_place(part))],
+            [*_verifying(part), *_comparing(_place(part))],
             locks=_LOCKS,
-            exports=[BROADENS, SUMMARY],
             artifacts={"base-directory": _DIFFERENCE, "files": ["**/*"]},
         )
     else:
-        spec = _spec([*_unpacking(part), *_deploying(_place(part))], locks=_LOCKS)
+        spec = _spec([*_verifying(part), *_deploying(_place(part))], locks=_LOCKS)
     return json.dumps(spec, indent=1)
 
 
@@ -64,6 +68,7 @@ def _spec(
     commands: Sequence[str],
     *,
     locks: str,
+    clones: bool = False,
     exports: Sequence[str] = (),
     artifacts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -78,6 +83,7 @@ def _spec(
             "shell": "bash",
             "variables": _CACHES,
             "exported-variables": list(exports),
+            **({"git-credential-helper": "yes"} if clones else {}),
         },
         "phases": {
             "install": {"runtime-versions": _RUNTIMES},
@@ -106,8 +112,30 @@ def _synthesizing(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _unpacking(part: Part) -> list[str]:
-    """Unpacks the assembly, if it is the one that the synth of this execution wrote."""
+def _refusing_unmerged(branch: str) -> list[str]:
+    """Ends the build before it runs anything of a commit that the branch does not contain.
+
+    An execution can be started with any commit of the repository ("the source revision ID applies
+    to all content in the repository, across all branches": "Start a pipeline with a source revision
+    override", CodePipeline User Guide). The full clone has the remote's branches; where it has
+    not, git fetches the branch by CodeBuild's credential helper, as in "Tutorial: Use full clone
+    with a CodeCommit pipeline source".
+    """
+    remote = f"refs/remotes/origin/{branch}"
+    refusal = (
+        f"This commit is not in the branch {branch}. Nothing of it was run. Merge it: a merge is "
+        "what starts a delivery"
+    )
+    return [
+        f"git rev-parse --quiet --verify {shlex.quote(remote)} || "
+        f"git fetch --quiet origin {shlex.quote(f'+refs/heads/{branch}:{remote}')}",
+        f"git merge-base --is-ancestor HEAD {shlex.quote(remote)} || "
+        f"{{ echo {shlex.quote(refusal)}; exit 1; }}",
+    ]
+
+
+def _verifying(part: Part) -> list[str]:
+    """Ends the build unless the assembly is the one that the synth of this execution wrote."""
     refusal = (
         "The assembly is not the one that was synthesized: the access logs of the bucket of "
         "artifacts say who wrote it. Then: aws codepipeline start-pipeline-execution --name "
@@ -115,25 +143,26 @@ def _unpacking(part: Part) -> list[str]:
     )
     return [
         f'echo "${ASSEMBLY}  {_TAR}" | sha256sum --check || {{ echo "{refusal}"; exit 1; }}',
-        f"mkdir {_UNPACKED} {_DIFFERENCE}",
-        f"tar -xf {_TAR} -C {_UNPACKED}",
-        f"cd {_UNPACKED}",
-        "make setup node_modules/.done",
     ]
 
 
 def _comparing(place: Settings) -> list[str]:
-    """Writes what changes, and what of it broadens permissions."""
-    name, out = place.environment, f"../{_DIFFERENCE}"
+    """Writes what changes, by the command line that the pipeline's own template pins.
+
+    This runs before a person has approved and may read the account. So it takes the templates of
+    the commit and runs nothing of it: neither its packages nor its `cdk.json`, which could name a
+    plugin.
+    """
+    assembly, file = f"cdk.out/{place.environment}", f"{_DIFFERENCE}/diff.txt"
+    pins = {name: Path(name).read_text(encoding="utf-8") for name in _PINS}
     return [
-        *_looking_up(place),
-        f"npx --no-install cdk diff --app cdk.out/{name} --method=template --no-color "
-        f"> {out}/diff.txt 2>&1 || {{ cat {out}/diff.txt; exit 1; }}",
-        f"AWS_PROFILE=lookup .venv/bin/sashiko broadening --env {name} --templates cdk.out/{name} "
-        f"> {out}/broadening.txt",
-        f"cat {out}/diff.txt {out}/broadening.txt",
-        f"export {BROADENS}=$(test -s {out}/broadening.txt && echo yes || echo no)",
-        f'export {SUMMARY}="$(wc -l < {out}/broadening.txt) changes broaden what is allowed"',
+        f"mkdir {_DIFFERENCE} {_CLI}",
+        f"tar -xf {_TAR} {assembly}",
+        *(f"printf %s {shlex.quote(text)} > {_CLI}/{name}" for name, text in pins.items()),
+        f"npm ci --prefix {_CLI} --ignore-scripts --no-audit --no-fund",
+        f"{_CLI}/node_modules/.bin/cdk diff --app {assembly} --method=template --no-color "
+        f"> {file} 2>&1 || {{ cat {file}; exit 1; }}",
+        f"cat {file}",
     ]
 
 
@@ -141,10 +170,15 @@ def _deploying(place: Settings) -> list[str]:
     """Checks the version that would be served, as `make deploy` does, and deploys."""
     name = place.environment
     check = [
+        "make deploy-tools",
         *_looking_up(place),
         f"AWS_PROFILE=lookup .venv/bin/sashiko preflight --env {name}",
     ]
     return [
+        f"mkdir {_UNPACKED}",
+        f"tar -xf {_TAR} -C {_UNPACKED}",
+        f"cd {_UNPACKED}",
+        "make node_modules/.done",
         *(check if name != TOOLS else []),
         f"npx --no-install cdk deploy --app cdk.out/{name} --all --require-approval=never",
     ]

@@ -188,8 +188,9 @@ class Boundary(iam.ManagedPolicy):
 
 
 def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns what every boundary denies: escalation, other regions, writing elsewhere."""
+    """Returns what every boundary denies: escalation, changed builds, writing elsewhere."""
     return [
+        *_builds_as_written(),
         deny("NoEscalation", _ESCALATION),
         deny("SafeguardsStay", _SAFEGUARDS),
         iam.PolicyStatement(
@@ -206,6 +207,32 @@ def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:
             ["s3:PutObject", "s3:ReplicateObject", "sqs:SendMessage"],
             conditions={"StringNotEquals": {"aws:ResourceAccount": settings.account}},
         ),
+    ]
+
+
+def _builds_as_written() -> list[iam.PolicyStatement]:
+    """Denies a build what its project does not say: commands, image, role or privileges.
+
+    "Prevent unauthorized modifications to project buildspec", "AWS CodeBuild condition keys",
+    CodeBuild User Guide: `Null` says whether the request overrides the member. No role retries a
+    build, which no key describes.
+    """
+    overridden = (
+        "source.buildspec",
+        "environment.image",
+        "environment.privilegedMode",
+        "serviceRole",
+    )
+    return [
+        *(
+            deny(
+                f"BuildsAsWritten{number}",
+                ["codebuild:StartBuild", "codebuild:StartBuildBatch"],
+                conditions={"Null": {f"codebuild:{key}": "false"}},
+            )
+            for number, key in enumerate(overridden, start=1)
+        ),
+        deny("NoRetriedBuilds", ["codebuild:RetryBuild", "codebuild:RetryBuildBatch"]),
     ]
 
 

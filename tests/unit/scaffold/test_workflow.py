@@ -101,18 +101,32 @@ def test_each_stage_comes_after_the_one_before_it_and_after_its_own_diff(tmp_pat
         "reviewers": None,
         "build": ["reviewers"],
         "diff-dev": ["build"],
-        "approve-dev": ["diff-dev"],
-        "deploy-dev": ["build", "approve-dev"],
+        "deploy-dev": ["build", "diff-dev"],
         "diff-staging": ["build", "deploy-dev"],
         "deploy-staging": ["build", "diff-staging"],
         "diff-prod": ["build", "deploy-staging"],
         "deploy-prod": ["build", "diff-prod"],
     }
     environments = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
-    # Where the list of what broadens is missing, a person must approve.
-    broadens = "${{ needs.diff-dev.outputs.broadens == 'no' && 'dev-same' || 'dev-broadening' }}"
-    deploys = {f"deploy-{stage}": stage for stage in ACCOUNTS}
-    assert environments == {"approve-dev": broadens, **deploys}
+    assert environments == {f"deploy-{stage}": stage for stage in ACCOUNTS}
+
+
+@pytest.mark.parametrize(("tier", "approved"), [("dev", ["prod"]), ("prod", ["dev", "prod"])])
+def test_a_person_approves_what_delivers_whatever_a_job_says(
+    tmp_path: Path, tier: str, approved: list[str]
+) -> None:
+    """GitHub asks the reviewers of a job's environment: its name must not be a job's output."""
+    folder = _config(tmp_path, "dev", "prod")
+    (folder / "dev.yaml").write_text(f'tier: {tier}\naccount: "{ACCOUNTS["dev"]}"\n')
+    jobs = yaml.safe_load(workflow(folder=folder))["jobs"]
+    assert not [job for job in jobs.values() if "${{" in str(job.get("environment"))]
+    assert f"for name in {' '.join(approved)}; do" in str(jobs["reviewers"])
+    deploys = {name: str(jobs[f"deploy-{name}"]["steps"]) for name in ("dev", "prod")}
+    whole = {name for name, steps in deploys.items() if " --all " in steps}
+    assert whole == set(approved)
+    without_the_roles = {name for name, steps in deploys.items() if "'!GitHubActions'" in steps}
+    assert without_the_roles == {"dev", "prod"} - whole
+    assert all("--exclusively" in deploys[name] for name in without_the_roles)
 
 
 def test_a_delivery_ends_at_once_if_nobody_would_review_it(tmp_path: Path) -> None:
@@ -139,7 +153,7 @@ def test_a_delivery_ends_at_once_if_nobody_would_review_it(tmp_path: Path) -> No
     assert run.returncode == 1
     assert "the environment prod has no required reviewers" in run.stdout
     environments = [line.rpartition("/")[2] for line in log.read_text().splitlines()]
-    assert environments == ["dev-broadening", "staging", "prod"]
+    assert environments == ["staging", "prod"]
 
 
 def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -> None:
@@ -151,7 +165,7 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         name: step["with"]["role-to-assume"]
         for name, job in jobs.items()
         for step in job["steps"]
-        if "role-to-assume" in step.get("with", {}) and "role-chaining" not in step["with"]
+        if "role-to-assume" in step.get("with", {})
     }
     assert roles == {
         "diff-dev": "arn:aws:iam::111122223333:role/sashiko-dev-github-reader",
@@ -159,16 +173,6 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         "diff-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-reader",
         "deploy-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-deployer",
     }
-    lookups = [
-        step["with"]["role-to-assume"]
-        for job in jobs.values()
-        for step in job["steps"]
-        if "role-chaining" in step.get("with", {})
-    ]
-    assert lookups == [
-        f"arn:aws:iam::{ACCOUNTS[stage]}:role/cdk-sashiko-lookup-role-{ACCOUNTS[stage]}-us-east-1"
-        for stage in ("dev", "prod")
-    ]
     assert "secrets." not in workflow(folder=tmp_path)
 
 
@@ -250,7 +254,7 @@ def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path)
     jobs = _jobs(tmp_path, "dev", "prod")
     synths = [name for name, job in jobs.items() if "make synth" in str(job["steps"])]
     assert synths == ["build"]
-    for name in set(jobs) - {"reviewers", "build", "approve-dev"}:
+    for name in set(jobs) - {"reviewers", "build"}:
         (unpacking,) = (step for step in jobs[name]["steps"] if "tar -xf" in step.get("run", ""))
         check, unpack = unpacking["run"].splitlines()
         assert unpacking["env"] == {"SHA256": "${{ needs.build.outputs.sha256 }}"}

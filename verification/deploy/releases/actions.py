@@ -75,11 +75,16 @@ class Actions:
         return True
 
     def _build(self, execution: Execution, _: str, action: Any, structure: Any) -> bool:
-        project = self._runner.project(action["configuration"]["ProjectName"])
-        self._need(structure["roleArn"], "codebuild:StartBuild", project["arn"])
+        settings = action["configuration"]
+        project = self._runner.project(settings["ProjectName"])
+        # "AWS CodeBuild condition keys", CodeBuild User Guide: it says that there is an override.
+        overrides = (
+            {"codebuild:source.buildspec": "true"} if "BuildspecOverride" in settings else {}
+        )
+        self._need(structure["roleArn"], "codebuild:StartBuild", project["arn"], **overrides)
         variables = {
             item["name"]: execution.resolve(item["value"])
-            for item in json.loads(action["configuration"].get("EnvironmentVariables", "[]"))
+            for item in json.loads(settings.get("EnvironmentVariables", "[]"))
         }
         (artifact,) = action["inputArtifacts"]
         source = self._fetch(project, structure, execution.artifacts[artifact["name"]])
@@ -131,8 +136,8 @@ class Actions:
         body: bytes = self._tools.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
-    def _need(self, role: str, action: str, resource: str) -> None:
-        if not self._organization.may(role, action, resource):
+    def _need(self, role: str, action: str, resource: str, **context: str) -> None:
+        if not self._organization.may(role, action, resource, **context):
             raise ServiceError(
                 "AccessDenied",
                 f"User: {role} is not authorized to perform: {action} on resource: {resource}",

@@ -29,6 +29,7 @@ def serve_api(pipeline: "Pipeline", organization: Organization, arn: str) -> Non
         "codepipeline:RetryStageExecution": Served(
             handler=api.retry, resource=lambda request: f"{arn}/{request['stageName']}"
         ),
+        "codepipeline:StartPipelineExecution": Served(handler=api.start, resource=lambda _: arn),
         "codeconnections:GetConnection": Served(
             handler=api.connection, resource=lambda request: str(request["ConnectionArn"])
         ),
@@ -94,6 +95,12 @@ class _Api:
                 "actions awaited retry, or the stage contains no failed actions.",
             )
         return {"pipelineExecutionId": identifier}
+
+    def start(self, _: Session, request: Request) -> Request:
+        """Starts an execution, of another commit than the branch's newest where one is named."""
+        (revision,) = request.get("sourceRevisions") or ({},)
+        assert revision.get("revisionType", "COMMIT_ID") == "COMMIT_ID"
+        return {"pipelineExecutionId": self._pipeline.start(revision.get("revisionValue"))}
 
     def connection(self, _: Session, request: Request) -> Request:
         """Answers GetConnection."""

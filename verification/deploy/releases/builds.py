@@ -73,8 +73,9 @@ class Builds:
         project, home = self.project(name), self._new_home(name)
         spec = json.loads(project["source"]["buildspec"])
         place = self._check_out(home, project, source)
-        pushes = spec["env"].get("git-credential-helper") == "yes"
-        write_git_settings(home, self._repository.folder, pushes=pushes)
+        pushes = self._uses_connection(project["serviceRole"], "read_write")
+        helped = spec["env"].get("git-credential-helper") == "yes"
+        write_git_settings(home, self._repository.folder, pushes=helped and pushes)
         session = self._organization.service(
             "codebuild", project["serviceRole"], source=project["arn"]
         )
@@ -110,12 +111,24 @@ class Builds:
                     return place
             commit = json.loads((place / CLONE).read_text())["commit"]
             (place / CLONE).unlink()
-        role, connection = project["serviceRole"], self._connection
-        if not self._organization.may(role, "codeconnections:UseConnection", connection):
-            raise ServiceError("AccessDenied", f"{role} may not clone through {connection}")
+        role = project["serviceRole"]
+        if not self._uses_connection(role, "read_only"):
+            raise ServiceError("AccessDenied", f"{role} may not clone through {self._connection}")
         git(home, "clone", "--quiet", str(self._repository.folder), str(place))
         git(place, "checkout", "--quiet", "--detach", commit)
         return place
+
+    def _uses_connection(self, role: str, permissions: str) -> bool:
+        """Whether a role may read, or write, the repository through the connection."""
+        context = {
+            "codeconnections:fullrepositoryid": "acme/triage",
+            "codeconnections:provideraction": {"read_only": "GitPull", "read_write": "GitPush"}[
+                permissions
+            ],
+            "codeconnections:providerpermissionsrequired": permissions,
+        }
+        action = "codeconnections:UseConnection"
+        return self._organization.may(role, action, self._connection, **context)
 
     def _environment(self, project: Any, spec: Any, home: Path, session: Session) -> dict[str, str]:
         environ = self._tools.environment()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Status = Literal["InProgress", "Succeeded", "Failed", "Superseded", "Cancelled"]
 _VARIABLE = re.compile(r"#\{([A-Za-z0-9@\-_]+)\.([A-Za-z0-9@\-_]+)\}")
@@ -45,7 +45,6 @@ class Execution:
         variables: what actions have exported, by namespace.
         artifacts: the keys of the artifacts in the bucket, by name.
         approvals: those that it has asked for.
-        skipped: the stages that a condition left out.
         failure: what failed: stage, action and output.
     """
 
@@ -59,7 +58,6 @@ class Execution:
     variables: dict[str, Mapping[str, str]] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
     failure: tuple[str, str, str] = ("", "", "")
 
     @property
@@ -74,20 +72,3 @@ class Execution:
             KeyError: if no action has exported one.
         """
         return _VARIABLE.sub(lambda match: self.variables[match[1]][match[2]], text)
-
-    def skips(self, stage: Mapping[str, Any]) -> bool:
-        """Whether the stage's condition leaves it out: its rules do not hold, and it says SKIP."""
-        for condition in stage.get("beforeEntry", {}).get("conditions", ()):
-            assert condition["result"] == "SKIP"
-            if not all(self._holds(rule["configuration"]) for rule in condition["rules"]):
-                return True
-        return False
-
-    def _holds(self, rule: Mapping[str, str]) -> bool:
-        variable, value = self.resolve(rule["Variable"]), rule["Value"]
-        return {
-            "EQ": variable == value,
-            "NE": variable != value,
-            "CONTAINS": value in variable,
-            "MATCHES": bool(re.fullmatch(value, variable)),
-        }[rule["Operator"]]

@@ -13,10 +13,19 @@ set -euo pipefail
 link() {{ ln -sfn {root}/.venv .venv; ln -sfn {root}/node_modules node_modules; }}
 case "$1" in
   check) ;;
-  setup) link ;;
+  deploy-tools | node_modules/.done) link ;;
   synth) link; exec {make} -o .venv/bin/.infra -o node_modules/.done "$@" ;;
   *) echo "make $*: not known to the emulator" >&2; exit 2 ;;
 esac
+"""
+_NPM = """#!/bin/bash
+set -euo pipefail
+test "$1 $2 $4" = "ci --prefix --ignore-scripts" || {{ echo "npm $*: not known" >&2; exit 2; }}
+cmp "$3/package-lock.json" {root}/package-lock.json
+mkdir -p "$3/node_modules/.bin"
+cdk="$3/node_modules/.bin/cdk"
+printf '#!/bin/bash\\nexec {root}/node_modules/.bin/cdk --no-notices "$@"\\n' > "$cdk"
+chmod +x "$cdk"
 """
 _NPX = """#!/bin/bash
 test "$1 $2" = "--no-install cdk" || {{ echo "npx $*: not known to the emulator" >&2; exit 2; }}
@@ -40,7 +49,7 @@ def install_tools(folder: Path) -> Path:
     """Writes the tools that a build finds first on its PATH; returns their folder."""
     folder.mkdir()
     values = {"root": ROOT, "make": shutil.which("make"), "python": sys.executable}
-    for name, text in {"make": _MAKE, "npx": _NPX, "aws": _AWS}.items():
+    for name, text in {"make": _MAKE, "npm": _NPM, "npx": _NPX, "aws": _AWS}.items():
         script = folder / name
         script.write_text(text.format(**values))
         script.chmod(0o755)

@@ -60,14 +60,19 @@ def act_as(person: Emulator, role: str, name: str) -> Emulator:
     return replace(person, credentials=credentials)
 
 
-def answer(approver: Emulator, pipeline: str, *, status: str = "Approved") -> str:
-    """Answers the approval that a pipeline waits for; returns what the person was shown."""
+def answer(approver: Emulator, pipeline: str, *, stage: str = "", status: str = "Approved") -> str:
+    """Answers an approval that a pipeline waits for, of a stage or the only one.
+
+    Returns:
+        What the person was shown.
+    """
     api = approver.client("codepipeline")
-    (stage,) = api.get_pipeline_state(name=pipeline)["stageStates"]
-    (action,) = stage["actionStates"]
+    states = api.get_pipeline_state(name=pipeline)["stageStates"]
+    (waiting,) = (item for item in states if stage in ("", item["stageName"]))
+    (action,) = waiting["actionStates"]
     api.put_approval_result(
         pipelineName=pipeline,
-        stageName=stage["stageName"],
+        stageName=waiting["stageName"],
         actionName=action["actionName"],
         token=action["latestExecution"]["token"],
         result={"status": status, "summary": "looked at the list"},

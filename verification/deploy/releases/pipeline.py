@@ -41,13 +41,21 @@ class Pipeline:
         self._organization = organization
         self.actions = Actions(organization, tools, builds)
         self._entered: dict[str, str] = {}
+        self._commits: dict[str, str] = {}  # of executions that were started with one
         self.executions: dict[str, Execution] = {}
         serve_api(self, organization, f"arn:aws:codepipeline:{REGION}:{tools.account}:{name}")
 
+    def start(self, commit: str | None) -> str:
+        """Starts an execution of any commit of the repository, or of the newest of the branch."""
+        api = self._tools.client("codepipeline")
+        identifier: str = api.start_pipeline_execution(name=self._name)["pipelineExecutionId"]
+        if commit:
+            self._commits[identifier] = commit
+        return identifier
+
     def push(self) -> Execution:
         """Starts an execution of the newest commit, as the connection does; runs what can."""
-        api = self._tools.client("codepipeline")
-        identifier = api.start_pipeline_execution(name=self._name)["pipelineExecutionId"]
+        identifier = self.start(None)
         self.run()
         return self.executions[identifier]
 
@@ -71,7 +79,9 @@ class Pipeline:
             identifier = item["pipelineExecutionId"]
             if identifier not in self.executions:
                 self.executions[identifier] = Execution(
-                    id=identifier, version=structure["version"], commit=self._repository.head
+                    id=identifier,
+                    version=structure["version"],
+                    commit=self._commits.get(identifier, self._repository.head),
                 )
         for execution in self.open():
             if execution.version != structure["version"]:
@@ -94,9 +104,6 @@ class Pipeline:
         if not execution.inside:
             if self._is_locked(execution):
                 return self._supersede(execution)
-            if execution.skips(stage):
-                execution.skipped.append(stage["name"])
-                return self._leave(execution, stages)
             execution.inside = True
             self._entered[stage["name"]] = execution.id
         try:

@@ -145,6 +145,9 @@ def _condition_holds(
     if operator == "Null":
         is_null = _is_null(key, request)
         return None if is_null is None else is_null == (str(values[0]).lower() == "true")
+    # Of a key with several values each has to match, and of one that is missing none does not.
+    every = operator.startswith("ForAllValues:")
+    operator = operator.removeprefix("ForAllValues:")
     plain = operator.removesuffix("IfExists")
     negated = "Not" in plain
     kind = plain.replace("Not", "")
@@ -152,7 +155,7 @@ def _condition_holds(
         return None
     value = request.context.get(key)
     if value is None:
-        return (negated or plain != operator) if request.complete else None
+        return (negated or every or plain != operator) if request.complete else None
     patterns = [str(item).lower() if kind == "Bool" else str(item) for item in values]
     exact = kind in {"StringEquals", "Bool"}
     return any(value == p if exact else covers(p, value) for p in patterns) != negated

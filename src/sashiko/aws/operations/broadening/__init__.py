@@ -1,1 +1,0 @@
-"""What a deploy would allow that is not allowed yet."""
