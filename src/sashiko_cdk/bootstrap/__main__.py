@@ -114,12 +114,13 @@ def main() -> None:
     if trust:
         print(
             "warning: until the bootstrap's policies are deployed without TRUST=open, each deploy "
-            "may change who can assume the roles that read data",
+            "may change who can assume the project's roles",
             file=sys.stderr,
         )
     if name == TOOLS:
         tools = load_tools()
-        add_policies(app, tools.settings, [_tools_templates(tools)], tools=tools)
+        templates = [_tools_templates(tools)]
+        add_policies(app, tools.settings, templates, tools=tools, trust_open=trust == "open")
     else:
         settings = cloud_settings(name)
         templates = [templates_of(environment) for environment in environments_of(settings)]

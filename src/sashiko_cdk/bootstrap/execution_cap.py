@@ -4,16 +4,14 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.names import GITHUB_DEPLOYER, GITHUB_READER
 from sashiko.settings.environment import Settings
 from sashiko_cdk.bootstrap.execution_scope import assets_bucket, of_assets, with_boundary
-from sashiko_cdk.identity.role_table import GUARDED
 
 
 def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:
     """Returns the permissions boundary of CloudFormation's role: no data, no change of the cap.
 
-    With `trust_open`, for the one deploy that needs it, a deploy may delete guarded roles and
+    With `trust_open`, for the one deploy that needs it, a deploy may delete the project's roles and
     change who can assume them.
     """
     own = f"arn:aws:iam::{settings.account}:policy/cdk-{settings.qualifier}-*"
@@ -67,16 +65,18 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
 
 
 def _trust_stays(settings: Settings) -> iam.PolicyStatement:
-    """Denies a new trust policy for a guarded role, also by deleting and recreating the role.
+    """Denies a new trust policy for a role, also by deleting and recreating the role.
 
-    IAM has no condition key for the content of a trust policy ("Actions, resources, and condition
-    keys for IAM" of the Service Authorization Reference), so all changes are denied.
+    All roles of the project: a role that reads nothing itself may pass one that does, start a job
+    with one, or deploy. IAM has no condition key for the content of a trust policy ("Actions,
+    resources, and condition keys for IAM" of the Service Authorization Reference), so all changes
+    are denied. CloudFormation begins a name that it generates with the stack's name, which begins
+    with the project's.
     """
-    roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
     return _deny(
         "TrustStays",
         ["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
-        resources=[f"{roles}-{role}" for role in (*GUARDED, GITHUB_DEPLOYER, GITHUB_READER)],
+        resources=[f"arn:aws:iam::{settings.account}:role/{settings.project}-*"],
     )
 
 

@@ -67,23 +67,6 @@ CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
 FLOWS: frozenset[Role] = frozenset(
     {"etl-starter", "monitor-publisher", "notifier", "pipeline-starter"}
 )
-# Each reads data, says who may, or vouches for a model: whoever assumes one has that, so its trust
-# is changed under the bootstrap's eyes alone (src/sashiko_cdk/bootstrap/execution_cap.py).
-GUARDED: tuple[Role, ...] = (
-    "approver",
-    "bias-evaluator",
-    "break-glass",
-    "broker",
-    "data-scientist",
-    "etl",
-    "lake-formation",
-    "lake-settings",
-    "monitor",
-    "privacy-officer",
-    "promoter",
-    "registrar",
-    "training",
-)
 # Each is the role, and the name, of one Lambda function.
 FUNCTIONS: frozenset[Role] = frozenset(
     {
