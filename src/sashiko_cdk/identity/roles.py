@@ -1,7 +1,7 @@
 """The roles of people and jobs in an environment, and what they are denied."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Final, get_args
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -31,12 +31,21 @@ from sashiko_cdk.identity.role_table import (
     closed_buckets,
 )
 from sashiko_cdk.identity.staging_limits import staging_limits
-from sashiko_cdk.identity.trust import SAME_ACCOUNT, function, people, service, with_build
+from sashiko_cdk.identity.trust import (
+    SAME_ACCOUNT,
+    people,
+    service,
+    service_of_account,
+    with_build,
+)
 from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_roles"]
+
+# The roles that trust a service without a condition: `service_of_account` says why.
+_OF_ACCOUNT: Final[frozenset[Role]] = FUNCTIONS | {"etl", "lake-formation", "mlflow"}
 
 
 def add_roles(
@@ -88,7 +97,7 @@ def _add_role(
     )
     iam_role.apply_removal_policy(stack.removal_policy)
     explain(iam_role, allowed)
-    if role in FUNCTIONS:
+    if role in _OF_ACCOUNT:
         acknowledge(iam_role, {"confused-deputy": SAME_ACCOUNT})
     acknowledge(
         iam_role,
@@ -127,15 +136,23 @@ def _trust(settings: Settings, role: Role, tools: Tools | None) -> iam.IPrincipa
         persons = people(settings, at_home=role == "break-glass")
         return with_build(persons, tools) if tools and role == "endpoint-deployer" else persons
     if role in FUNCTIONS:
-        return function(settings)
+        return service_of_account("lambda")
     if role == "lake-formation":
-        # Both, as AWS requires of a role that locations are registered with.
-        return iam.CompositePrincipal(service(settings, "lakeformation"), service(settings, "glue"))
+        # Both, as AWS requires of a role that locations are registered with ("Requirements for
+        # roles used to register locations", AWS Lake Formation Developer Guide).
+        return iam.CompositePrincipal(
+            service(settings, "lakeformation"), service_of_account("glue")
+        )
+    if role == "etl":
+        return service_of_account("glue")
+    if role == "mlflow":
+        # The page on the role of an MLflow App has no condition ("Set up IAM permissions for MLflow
+        # Apps"), and the one on confused deputies (`service`) does not name MLflow.
+        return service_of_account("sagemaker")
     name_prefix = prefix(settings)
     others: dict[Role, tuple[str, str]] = {
         "bedrock-import": ("bedrock", "model-import-job/*"),
         **dict.fromkeys(FLOWS, ("states", f"stateMachine:{name_prefix}-*")),
-        "etl": ("glue", f"job/{name_prefix}-*"),
         "event-router": ("events", f"rule/{name_prefix}-*"),
         "image-build": ("codebuild", f"project/{image_build_name(settings)}"),
     }

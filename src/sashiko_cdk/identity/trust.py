@@ -1,5 +1,7 @@
 """Who may assume a role: AWS's services for jobs, the account's own people for personas."""
 
+from typing import Final
+
 from aws_cdk import aws_iam as iam
 
 from sashiko.aws.resources.delivery_names import model_build_role_arn
@@ -13,12 +15,25 @@ def service(
     """Trusts a service that acts for this account and region only.
 
     Without the two conditions another account could make the service use the role: the confused
-    deputy problem.
+    deputy problem. A condition on a key that the service does not send refuses the service, so this
+    is for services whose documentation says that both keys are there when they assume such a role
+    (below https://docs.aws.amazon.com/):
+
+    - `bedrock`, model imports: bedrock/latest/userguide/model-import-iam-role.html
+    - `codebuild`: codebuild/latest/userguide/setting-up-service-role.html
+    - `events`: eventbridge/latest/userguide/cross-service-confused-deputy-prevention.html
+    - `lakeformation`: lake-formation/latest/dg/cross-service-confused-deputy-prevention.html
+    - `sagemaker`, pipelines, jobs and inference:
+      sagemaker/latest/dg/security-confused-deputy-prevention.html
+    - `states`: step-functions/latest/dg/procedure-create-iam-role.html
+    - `vpc-flow-logs`: vpc/latest/userguide/flow-logs-iam-role.html
+
+    `tests/infra/test_trust.py` holds the templates to this list.
 
     Args:
         settings: the environment.
-        name: the service, such as `glue`.
-        source: the resources of the service that may use the role, such as `job/x-*`.
+        name: the service, such as `states`.
+        source: the resources of the service that may use the role, such as `stateMachine:x-*`.
         owner: the service that the resources' ARNs name, where it is another one.
     """
     arn = f"arn:aws:{owner or name}:{settings.region}:{settings.account}:{source}"
@@ -31,18 +46,24 @@ def service(
     )
 
 
-SAME_ACCOUNT = (
-    "Lambda takes an execution role of the function's own account alone, handed over by somebody "
-    "who may pass it. AWS documents no aws:SourceArn for that call, so only the account is checked."
+SAME_ACCOUNT: Final = (
+    "AWS documents no condition key for this service's use of the role. The role must be of the "
+    "caller's own account, and whoever hands it over needs iam:PassRole on it."
 )
 
 
-def function(settings: Settings) -> iam.IPrincipal:
-    """Trusts Lambda, for functions of this account."""
-    return iam.ServicePrincipal(
-        "lambda.amazonaws.com",
-        conditions={"StringEquals": {"aws:SourceAccount": settings.account}},
-    )
+def service_of_account(name: str) -> iam.IPrincipal:
+    """Trusts a service of whose request no page says that it has `aws:SourceAccount` or `SourceArn`.
+
+    Another account cannot make the service use the role, as the role that is passed must be of the
+    account of whoever passes it ("Grant a user permissions to pass a role to an AWS service", IAM
+    User Guide: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html). A role
+    that trusts such a service acknowledges the finding `confused-deputy` with `SAME_ACCOUNT`.
+
+    Args:
+        name: the service, such as `lambda`.
+    """
+    return iam.ServicePrincipal(f"{name}.amazonaws.com")
 
 
 def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
@@ -51,6 +72,10 @@ def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
     The account decides who they are: a principal also needs `sts:AssumeRole` on the role. A session
     of IAM Identity Center has no MFA key, because the identity provider asks for it. Its roles are
     trusted by their path, below which nobody else can create roles.
+
+    `aws:MultiFactorAuthPresent`, `aws:PrincipalArn` and `aws:RequestedRegion`:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html. The
+    path: https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html.
 
     Args:
         settings: the environment.
@@ -72,8 +97,8 @@ def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
 def with_build(trusted: iam.IPrincipal, tools: Tools) -> iam.IPrincipal:
     """Trusts the build of the tools' account that delivers approved models, too.
 
-    The role is in a condition: a trust with a role as principal fails to deploy before the role
-    exists.
+    The role is in a condition (`aws:PrincipalArn`, as in `people`): a trust with a role as principal
+    fails to deploy before the role exists.
     """
     build = iam.PrincipalWithConditions(
         iam.AccountPrincipal(tools.settings.account),
