@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from sashiko.aws.operations.access.policies import Request
+from sashiko.aws.resources.names import bucket_name
 from tests.infra.organization import (
     ORGANIZATION,
+    PERSON,
+    accounts_of,
     denying,
     documents,
     environment_of,
@@ -17,7 +20,8 @@ from tests.infra.organization import (
 
 HERE = "arn:aws:{}:us-east-1:111122223333:{}"
 ROLE = "arn:aws:iam::111122223333:role/sashiko-dev-{}"
-CFN = "arn:aws:iam::111122223333:role/cdk-sashiko-cfn-exec-role-111122223333-us-east-1"
+CDK = "arn:aws:iam::111122223333:role/cdk-sashiko-{}-role-111122223333-us-east-1"
+CFN = CDK.format("cfn-exec")
 OURS = {"aws:ResourceTag/project": "sashiko"}
 KEY, VPC = HERE.format("kms", "key/1"), HERE.format("ec2", "vpc/vpc-1")
 BUCKET = "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"
@@ -107,6 +111,28 @@ CASES: Mapping[str, Case] = {
         bad=make_request("s3:PutBucketPublicAccessBlock", BUCKET),
         good=make_request("s3:PutBucketPublicAccessBlock", BUCKET, caller=CFN),
     ),
+    "DeploysByDeployers": Case(
+        bad=make_request("sts:AssumeRole", CDK.format("deploy")),
+        good=make_request("sts:AssumeRole", CDK.format("deploy"), caller=ROLE.format("deployer")),
+    ),
+    "ComparesByDelivery": Case(
+        bad=make_request("sts:AssumeRole", CDK.format("lookup"), caller=ROLE.format("deployer")),
+        good=make_request(
+            "sts:AssumeRole", CDK.format("lookup"), caller=ROLE.format("github-reader")
+        ),
+    ),
+    "CloudFormationByDeploy": Case(
+        bad=make_request("iam:PassRole", CFN, caller=ROLE.format("deployer")),
+        good=make_request("iam:PassRole", CFN, caller=CDK.format("deploy")),
+    ),
+    "ObjectsByReaders": Case(
+        bad=make_request("s3:GetObject", f"{BUCKET}/x"),
+        good=make_request("s3:GetObject", f"{BUCKET}/x", caller=ROLE.format("break-glass")),
+    ),
+    "NoLogsByLookup": Case(
+        bad=make_request("logs:GetLogEvents", caller=CDK.format("lookup")),
+        good=make_request("logs:DescribeLogGroups", caller=CDK.format("lookup")),
+    ),
     "NoWayOut": Case(
         bad=make_request("ec2:AttachInternetGateway", VPC, OURS, caller=CFN),
         good=make_request("ec2:AttachInternetGateway", VPC),
@@ -117,14 +143,14 @@ CASES: Mapping[str, Case] = {
     ),
     "OrganizationAlone": Case(
         bad=stranger(make_request("sts:AssumeRole", ROLE.format("approver"))),
-        good=make_request("s3:GetObject", f"{BUCKET}/x"),
+        good=make_request("s3:ListBucket", BUCKET),
     ),
     "ServicesForTheOrganizationAlone": Case(
         bad=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE)),
         good=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
     ),
     "TlsAlone": Case(
-        bad=make_request("s3:GetObject", f"{BUCKET}/x", {"aws:SecureTransport": "false"}),
+        bad=make_request("s3:ListBucket", BUCKET, {"aws:SecureTransport": "false"}),
     ),
     "NoFederation": Case(
         bad=stranger(make_request("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
@@ -202,6 +228,89 @@ def test_a_promoter_signs_where_versions_are_taken_and_nowhere_else() -> None:
 def test_a_lake_that_somebody_else_governs_is_left_to_them() -> None:
     assert denying("iam_only", make_request("lakeformation:GrantPermissions")) == set()
     assert "scp-lake" not in documents("iam_only")
+
+
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", "delivery"])
+@pytest.mark.parametrize("part", ["deploy", "file-publishing", "image-publishing", "lookup"])
+def test_who_may_assume_every_role_does_not_deploy(variant: str, part: str) -> None:
+    """The bootstrap's roles trust their account as a whole."""
+    for place in accounts_of(variant).places:
+        name = f"cdk-sashiko-{part}-role-{place.account}-{place.region}"
+        role = f"arn:aws:iam::{place.account}:role/{name}"
+        for caller in (PERSON, place.role_arn("data-scientist")):
+            sids = denying(variant, make_request("sts:AssumeRole", role, caller=caller))
+            assert sids == {"ComparesByDelivery" if part == "lookup" else "DeploysByDeployers"}
+
+
+@pytest.mark.parametrize("variant", ["serving", "serving_prod"])
+@pytest.mark.parametrize("bucket", ["raw", "curated", "snapshots", "capture"])
+def test_an_administrator_reads_no_object_and_those_read_whom_the_templates_let(
+    variant: str, bucket: str
+) -> None:
+    environment = environment_of(variant)
+    settings = environment.settings
+    objects = f"arn:aws:s3:::{bucket_name(settings, bucket)}/*"
+    for action in ("s3:GetObject", "s3:GetObjectVersion"):
+        assert denying(variant, make_request(action, objects)) == {"ObjectsByReaders"}
+        readers = [role for role in environment.principals if role.may(action, objects)]
+        assert readers or action == "s3:GetObjectVersion"
+        for role in readers:
+            assert denying(variant, make_request(action, objects, caller=role.arn)) == set()
+
+
+def test_an_access_point_is_no_other_way_to_the_objects() -> None:
+    point = HERE.format("s3", "accesspoint/mine/object/x")
+    assert denying("serving", make_request("s3:GetObject", point)) == {"ObjectsByReaders"}
+
+
+def test_each_reader_that_is_let_through_reads_something() -> None:
+    """A name in the exception that reads nothing would be one for somebody else to take."""
+    (statement,) = (
+        item
+        for item in documents("serving")["scp-access"]["Statement"]
+        if item["Sid"] == "ObjectsByReaders"
+    )
+    environment = environment_of("serving")
+    assert set(statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"]) == {
+        role.arn
+        for role in environment.principals
+        for bucket in ("raw", "curated", "snapshots", "capture")
+        if role.may("s3:GetObject", f"arn:aws:s3:::{bucket_name(environment.settings, bucket)}/*")
+    }
+
+
+def test_a_way_out_is_denied_in_a_subnet_as_in_the_vpc() -> None:
+    """A zonal NAT gateway names a subnet, a regional one the VPC."""
+    subnet = HERE.format("ec2", "subnet/subnet-1")
+    request = make_request("ec2:CreateNatGateway", subnet, OURS)
+    assert denying("serving", request) == {"NoWayOut"}
+
+
+def test_bedrock_subscribes_to_a_model_wherever_the_marketplace_is() -> None:
+    request = make_request("aws-marketplace:Subscribe", region="us-west-2")
+    assert denying("serving", request) == set()
+
+
+def test_whoever_administers_the_account_changes_nothing_that_grants_refer_to() -> None:
+    """A pii column under another tag is open without a grant; to revoke stays possible."""
+    boundary = environment_of("serving").principals[0].boundary
+    assert boundary
+    governing = {
+        action
+        for item in boundary
+        if item.effect == "Deny" and len(item.actions) > 1
+        for action in item.actions
+        if action.startswith("lakeformation:") and "Revoke" not in action
+    }
+    assert {
+        "lakeformation:AddLFTagsToResource",
+        "lakeformation:DeregisterResource",
+        "lakeformation:RemoveLFTagsFromResource",
+        "lakeformation:UpdateDataCellsFilter",
+        "lakeformation:UpdateLFTag",
+    } <= governing
+    for action in governing:
+        assert denying("serving", make_request(action)) == {"LakeByDeploy"}
 
 
 def test_what_no_role_may_stop_nobody_may() -> None:

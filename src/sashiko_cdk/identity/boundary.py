@@ -10,6 +10,7 @@ from typing import Any, Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from sashiko.aws.resources.lake_actions import GOVERNING
 from sashiko.aws.resources.names import (
     BootstrapRole,
     bootstrap_policy_arn,
@@ -69,23 +70,6 @@ _ESCALATION = [
     "iam:Update*",
     "organizations:*",
     "account:*",
-]
-_GOVERNANCE = [
-    "lakeformation:AddLFTagsToResource",
-    "lakeformation:BatchGrantPermissions",
-    "lakeformation:BatchRevokePermissions",
-    "lakeformation:CreateDataCellsFilter",
-    "lakeformation:CreateLFTag",
-    "lakeformation:DeleteDataCellsFilter",
-    "lakeformation:DeleteLFTag",
-    "lakeformation:DeregisterResource",
-    "lakeformation:GrantPermissions",
-    "lakeformation:RegisterResource",
-    "lakeformation:RemoveLFTagsFromResource",
-    "lakeformation:RevokePermissions",
-    "lakeformation:UpdateDataCellsFilter",
-    "lakeformation:UpdateLFTag",
-    "lakeformation:UpdateResource",
 ]
 _SAFEGUARDS = [
     "cloudtrail:DeleteTrail",
@@ -162,7 +146,14 @@ class Boundary(iam.ManagedPolicy):
             description="What no role of this project may ever do; it grants nothing",
             statements=[
                 iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
-                deny("NoGrants", _GOVERNANCE),
+                deny(
+                    "NoGrants",
+                    [
+                        *GOVERNING,
+                        "lakeformation:BatchRevokePermissions",
+                        "lakeformation:RevokePermissions",
+                    ],
+                ),
                 iam.PolicyStatement(
                     sid="SettingsByTheirFunction",
                     effect=iam.Effect.DENY,

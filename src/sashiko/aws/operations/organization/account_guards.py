@@ -17,9 +17,12 @@ _LANDING_ZONE: Final = (
     "arn:aws:iam::*:role/stacksets-exec-*",
 )
 # Services without regions that the project calls, or that an account's people need: bills, health,
-# support. Each has its endpoint in us-east-1, wherever the environments are.
+# support. Each has its endpoint in us-east-1, wherever the environments are. AWS Marketplace has
+# endpoints in few regions, and Bedrock subscribes to another provider's model there at its first
+# call ("Request access to models", Amazon Bedrock User Guide).
 _GLOBAL: Final = (
     "account:*",
+    "aws-marketplace:*",
     "aws-portal:*",
     "billing:*",
     "budgets:*",

@@ -1,5 +1,6 @@
 """All policies for the organization that holds the project's accounts."""
 
+from sashiko.aws.operations.organization.access_guards import access_guards
 from sashiko.aws.operations.organization.account_guards import account_guards
 from sashiko.aws.operations.organization.accounts import Accounts
 from sashiko.aws.operations.organization.job_guards import job_guards
@@ -16,6 +17,7 @@ def organization_policies(accounts: Accounts) -> tuple[Policy, ...]:
     files = (
         ("scp-account", _SCP, "the account and what watches it", account_guards(accounts)),
         ("scp-project", _SCP, "roles, keys, models, buckets, networks", project_guards(accounts)),
+        ("scp-access", _SCP, "who deploys, who reads objects and logs", access_guards(accounts)),
         ("scp-jobs", _SCP, "how SageMaker's jobs and models start", job_guards()),
         ("scp-lake", _SCP, "Lake Formation's settings and grants", lake_guards(accounts)),
         ("rcp", _RCP, "nobody from outside the organization", resource_guards(accounts)),

@@ -8,6 +8,7 @@ from typing import Final
 
 from sashiko.aws.operations.organization.accounts import Accounts
 from sashiko.aws.operations.organization.policy import Statement, deny, except_for
+from sashiko.aws.resources.lake_actions import GOVERNING
 from sashiko.aws.resources.names import exec_role_arn, registering
 from sashiko.settings.environment import Settings
 
@@ -44,12 +45,6 @@ _WAYS_OUT: Final = (
     "ec2:CreateNatGateway",
     "ec2:CreateTransitGatewayVpcAttachment",
     "ec2:CreateVpcPeeringConnection",
-)
-_LAKE: Final = (
-    "lakeformation:BatchGrantPermissions",
-    "lakeformation:CreateLakeFormationOptIn",
-    "lakeformation:GrantPermissions",
-    "lakeformation:PutDataLakeSettings",
 )
 
 
@@ -94,16 +89,21 @@ def project_guards(accounts: Accounts) -> tuple[Statement, ...]:
             resources=accounts.arns("arn:aws:s3:::{prefix}-*"),
             conditions=by_deploy,
         ),
-        deny("NoWayOut", _WAYS_OUT, resources=["arn:aws:ec2:*:*:vpc/*"], conditions=own),
+        # A zonal NAT gateway is made in a subnet, a regional one in a VPC.
+        deny(
+            "NoWayOut",
+            _WAYS_OUT,
+            resources=["arn:aws:ec2:*:*:subnet/*", "arn:aws:ec2:*:*:vpc/*"],
+            conditions=own,
+        ),
     )
 
 
 def lake_guards(accounts: Accounts) -> tuple[Statement, ...]:
     """Returns the statement about Lake Formation; none where the project does not govern it.
 
-    Lake Formation has no resources and no condition keys for these calls ("Actions, resources, and
-    condition keys for AWS Lake Formation", Service Authorization Reference), so a grant to
-    IAMAllowedPrincipals cannot be distinguished from another one: a deploy alone grants.
+    No condition distinguishes a grant to IAMAllowedPrincipals from another one (`GOVERNING`), so a
+    deploy alone grants.
     """
     governed = {one.account for one in accounts.environments if _governs(one)}
     if not governed:
@@ -112,7 +112,8 @@ def lake_guards(accounts: Accounts) -> tuple[Statement, ...]:
     callers = {exec_role_arn(place) for place in there}
     callers |= {one.role_arn("lake-settings") for one in accounts.environments if _governs(one)}
     where = {"StringEquals": {"aws:PrincipalAccount": sorted(governed)}}
-    return (deny("LakeByDeploy", _LAKE, conditions={**where, **except_for(sorted(callers))}),)
+    actions = [*GOVERNING, "lakeformation:PutDataLakeSettings"]
+    return (deny("LakeByDeploy", actions, conditions={**where, **except_for(sorted(callers))}),)
 
 
 def _governs(settings: Settings) -> bool:

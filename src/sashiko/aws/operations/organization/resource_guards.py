@@ -29,8 +29,7 @@ def resource_guards(accounts: Accounts) -> tuple[Statement, ...]:
                     "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
                 },
             ),
-            # Without STS: a service takes a role of its own account's only (iam:PassRole), and the
-            # trust of each role of ours names that account.
+            # Without STS: a service takes a role of its own account's only (iam:PassRole).
             deny(
                 "ServicesForTheOrganizationAlone",
                 _SERVICES,
