@@ -17,12 +17,15 @@ def audit(
 ) -> None:
     """Compare the account's lake, endpoint and Bedrock with the synthesized templates. Read-only.
 
+    It also reads whether deploys may change who assumes the roles (TRUST=open).
+
     A note reports what others may have added, such as another administrator; it does not count as
     a difference. Exit status: 0 no difference, 4 differences, 1 an error.
     """
     from sashiko.aws.operations.access.environment import read_environment
     from sashiko.aws.operations.access.live import read_live
     from sashiko.aws.operations.audit.bedrock import bedrock
+    from sashiko.aws.operations.audit.cap import cap
     from sashiko.aws.operations.audit.compare import compare
     from sashiko.aws.operations.audit.serving import serving
     from sashiko.aws.resources.account import Account
@@ -41,6 +44,7 @@ def audit(
             file=sys.stderr,
         )
     differences = [
+        *cap(account, settings),
         *compare(environment, live),
         *serving(account, environment),
         *bedrock(account, environment),

@@ -53,7 +53,7 @@ SAME_ACCOUNT: Final = (
 
 
 def service_of_account(name: str) -> iam.IPrincipal:
-    """Trusts a service of whose request no page says that it has `aws:SourceAccount` or `SourceArn`.
+    """Trusts a service of whose request no page says that it has the keys of `service`.
 
     Another account cannot make the service use the role, as the role that is passed must be of the
     account of whoever passes it ("Grant a user permissions to pass a role to an AWS service", IAM
@@ -97,8 +97,8 @@ def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
 def with_build(trusted: iam.IPrincipal, tools: Tools) -> iam.IPrincipal:
     """Trusts the build of the tools' account that delivers approved models, too.
 
-    The role is in a condition (`aws:PrincipalArn`, as in `people`): a trust with a role as principal
-    fails to deploy before the role exists.
+    The role is in a condition (`aws:PrincipalArn`, as in `people`): a trust with a role as
+    principal fails to deploy before the role exists.
     """
     build = iam.PrincipalWithConditions(
         iam.AccountPrincipal(tools.settings.account),

@@ -107,8 +107,8 @@ RULES = (
     Rule(
         name="confused-deputy",
         description="A service may act here on behalf of another account.",
-        fix="Add conditions on aws:SourceAccount and aws:SourceArn where the service's documentation "
-        "says that it sends them, as sashiko_cdk.identity.trust; else acknowledge it and say why.",
+        fix="Add conditions on aws:SourceAccount and aws:SourceArn, as sashiko_cdk.identity.trust, "
+        "where the service's documentation has them; else acknowledge it and say why.",
         check=_confused_deputies,
     ),
     Rule(

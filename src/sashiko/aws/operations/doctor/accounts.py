@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sashiko.aws.operations.access.policies import Statement, statements
 from sashiko.aws.operations.doctor.check import Check, Status, run_check
-from sashiko.aws.operations.doctor.deploy import check_bootstrap
+from sashiko.aws.operations.doctor.deploy import CAP, check_bootstrap, check_cap
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import (
     GITHUB_AUDIENCE,
@@ -93,6 +93,7 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
         return
     yield Check(name="credentials", status="ok", detail=f"as {caller}")
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, place.settings))
+    yield from run_check(CAP, lambda: check_cap(account, place.settings))
     yield from run_check("trust", lambda: _trust(account, place))
     if connection := place.connection:
         yield from run_check("connection", lambda: check_connection(account, connection))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from sashiko.aws.operations.access.cap import cap_fault
 from sashiko.aws.operations.access.environment import Environment
 from sashiko.aws.operations.access.governance import EVERYBODY, LakeSettings
 from sashiko.aws.operations.access.live import read_settings
@@ -19,6 +20,7 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import exec_role_arn, prefix
 from sashiko.settings.environment import Settings
 
+CAP = "who assumes the roles"
 _BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
 # Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
 _BY_ID = {"AWS::KMS::Alias"}
@@ -33,6 +35,7 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
     caller = account.check_identity()
     yield Check(name="credentials", status="ok", detail=caller)
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, environment.settings))
+    yield from run_check(CAP, lambda: check_cap(account, environment.settings))
     if environment.settings.lake_formation.mode == "enforced":
         yield from run_check(
             "Lake Formation", lambda: _lake_formation(account, environment, caller)
@@ -85,6 +88,22 @@ def check_bootstrap(account: Account, settings: Settings) -> Check:
         return Check(name="CDK bootstrap", status="ok", detail=f"{qualifier}, version {version}")
     detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if response else f"no {name}"
     return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
+
+
+def check_cap(account: Account, settings: Settings) -> Check:
+    """Checks that no deploy may change who assumes the project's roles.
+
+    Raises:
+        InputError: if the account cannot be read.
+    """
+    if fault := cap_fault(account, settings):
+        return Check(
+            name=CAP,
+            status="failed",
+            detail=f"a deploy may change it: {fault}",
+            fix=f"make bootstrap ENV={settings.environment}",
+        )
+    return Check(name=CAP, status="ok", detail="no deploy changes it")
 
 
 def _administrators(

@@ -10,14 +10,14 @@ from sashiko.aws.operations.access.environment import Environment
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.operations.leftovers import LOOKUPS
-from sashiko.aws.resources.names import exec_role_arn
+from sashiko.aws.resources.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
+from tests.unit.aws.deployed_cap import ROLE, cap, roles
 from tests.unit.aws.fake_account import Answer, FakeAccount
 from tests.unit.aws.small_lake import SmallLake
 
 ACCOUNT = "111122223333"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role"
 CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/me"
 EVERYBODY = {
     "Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
@@ -40,19 +40,6 @@ def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
     }
 
 
-def roles(*names: str) -> Answer:
-    """IAM's answer where these roles exist and no others."""
-
-    def answer(request: Mapping[str, Any]) -> Mapping[str, Any] | str:
-        name = request["RoleName"]
-        if name not in names:
-            return "NoSuchEntity"
-        role = {"Path": "/", "RoleId": "A" * 16, "CreateDate": 0, "Arn": f"{ROLE}/{name}"}
-        return {"Role": {"RoleName": name, **role}}
-
-    return answer
-
-
 def tags(known: Mapping[str, list[str]]) -> Answer:
     return {"LFTags": [{"TagKey": key, "TagValues": values} for key, values in known.items()]}
 
@@ -71,6 +58,8 @@ def doctor(tmp_path: Path) -> Doctor:
             ("lakeformation", "get_data_lake_settings"): lake(),
             ("lakeformation", "list_lf_tags"): tags(TAGS),
             ("iam", "get_role"): roles(exec_role, "admin"),
+            ("iam", "get_policy"): {"Policy": {"DefaultVersionId": "v2"}},
+            ("iam", "get_policy_version"): cap(trust_open=False),
             ("cloudformation", "list_stack_resources"): "ValidationError",
             ("ec2", "describe_vpc_endpoint_services"): {"ServiceDetails": []},
             ("cloudtrail", "describe_trails"): {"trailList": []},
@@ -127,6 +116,27 @@ def test_a_bootstrap_that_is_missing_or_old_fails(
     assert failed(checks) == ["CDK bootstrap"]
     assert checks["CDK bootstrap"].detail == detail
     assert checks["CDK bootstrap"].fix == "make bootstrap ENV=dev"
+
+
+def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor: Doctor) -> None:
+    checks = doctor(iam__get_policy_version=cap(trust_open=True))
+    assert failed(checks) == ["who assumes the roles"]
+    check = checks["who assumes the roles"]
+    arn = bootstrap_policy_arn(settings_of("dev"), "cap")
+    assert check.detail.startswith(f"a deploy may change it: {arn} does not deny iam:DeleteRole")
+    assert check.fix == "make bootstrap ENV=dev"
+
+
+def test_a_role_of_cloudformations_without_the_cap_fails(doctor: Doctor) -> None:
+    exec_role = exec_role_arn(settings_of("dev")).rpartition("/")[2]
+    checks = doctor(iam__get_role=roles(exec_role, "admin", boundary="boundary"))
+    assert failed(checks) == ["who assumes the roles"]
+    assert "cdk-sashiko-boundary-us-east-1, not " in checks["who assumes the roles"].detail
+
+
+def test_a_cap_that_may_not_be_read_is_not_taken_for_a_closed_one(doctor: Doctor) -> None:
+    checks = doctor(iam__get_policy_version="AccessDenied")
+    assert checks["who assumes the roles"].status == "unknown"
 
 
 def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(
