@@ -9,6 +9,8 @@ from aws_cdk import aws_kms as kms
 
 from sashiko.aws.resources.names import bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
+from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.checks import KINDS
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
@@ -191,48 +193,117 @@ def publish(aws):
         ]
     }
     aws.answers["PutMetricData"] = lambda _: {}
+    aws.answers["Publish"] = lambda _: {}
 
     def run(result):
         body = json.dumps(result.model_dump(mode="json"))
         aws.answers["GetObject"] = lambda _: {"Body": body}  # as text: Step Functions reads it
-        flow = outcome_flow(SETTINGS, _recipe(), namespace="sashiko-dev/monitor")
+        flow = outcome_flow(
+            SETTINGS, _recipe(), namespace="sashiko-dev/monitor", dashboard="some-dashboard"
+        )
         outcome = aws.run(flow, execution_ended("Succeeded", pipeline="x-monitor"))
         assert outcome.status == "SUCCEEDED", outcome
         (get,) = [arguments for operation, arguments in aws.calls if operation == "GetObject"]
         assert (get["Bucket"], get["Key"]) == (ARTIFACTS, OUTCOME)
-        (put,) = [arguments for operation, arguments in aws.calls if operation == "PutMetricData"]
-        assert put["Namespace"] == "sashiko-dev/monitor"
-        dimensions = {json.dumps(item["Dimensions"]) for item in put["MetricData"]}
-        assert dimensions == {json.dumps([{"Name": "ModelPackageGroup", "Value": GROUP}])}
-        return {item["MetricName"]: item["Value"] for item in put["MetricData"]}
+        metrics = {}
+        for put in [
+            arguments for operation, arguments in aws.calls if operation == "PutMetricData"
+        ]:
+            assert put["Namespace"] == "sashiko-dev/monitor"
+            for item in put["MetricData"]:
+                of = {pair["Name"]: pair["Value"] for pair in item["Dimensions"]}
+                assert of.pop("ModelPackageGroup") == GROUP
+                metrics[item["MetricName"], *of.values()] = item["Value"]
+        mails = [arguments for operation, arguments in aws.calls if operation == "Publish"]
+        return metrics, mails
 
     return run
 
 
-def test_an_outcome_is_published_as_counts(publish):
+def _counts(result, kind):
+    outcomes = [check.outcome for check in result.checks if check.kind == kind]
+    return outcomes.count("alarm"), len(outcomes) - outcomes.count("not judged")
+
+
+def test_each_kind_of_check_has_metrics_of_its_own(publish):
+    """So that drift that lasts does not hide that the accuracy falls later."""
     *_, alarm = windows(14, shifted=10, deploy=5)
-    outcomes = [check.outcome for check in alarm.checks]
-    assert outcomes.count("alarm") > 0
-    assert publish(alarm) == {
-        "ChecksInAlarm": outcomes.count("alarm"),
-        "ChecksNotJudged": outcomes.count("not judged"),
-        "ChecksOk": outcomes.count("ok"),
-        "CapturedRows": alarm.capture.rows,
-        "AuditedAccuracy": alarm.quality.since_deploy.value,
+    metrics, _ = publish(alarm)
+    for kind in KINDS:
+        in_alarm, judged = _counts(alarm, kind)
+        assert metrics["ChecksInAlarm", kind] == in_alarm
+        assert metrics["ChecksJudged", kind] == judged
+    assert metrics["ChecksInAlarm", "drift"] > 0 == metrics["ChecksInAlarm", "capture"]
+    assert metrics["CapturedRows",] == alarm.capture.rows
+    assert metrics["AuditedAccuracy",] == alarm.quality.since_deploy.value
+    values = {key[1:]: value for key, value in metrics.items() if key[0] == "CheckValue"}
+    assert values == {
+        (check.kind, check.name): pytest.approx(check.value)
+        for check in alarm.checks
+        if check.value is not None and check.name != "captured requests"
     }
+
+
+def test_a_dead_capture_is_an_alarm_and_ends_none_of_another_kind(publish):
+    *_, last = windows(14, shifted=10)
+    capture = last.capture.model_copy(update={"lines": 0, "rows": 0, "versions": ()})
+    checks = tuple(
+        check
+        if check.kind == "capture"
+        else check.model_copy(update={"outcome": "not judged", "value": None})
+        for check in (*capture_checks(capture), *last.checks[2:])
+    )
+    metrics, mails = publish(
+        last.model_copy(
+            update={"capture": capture, "checks": checks, "alarms": ("captured requests",)}
+        )
+    )
+    assert metrics["CapturedRows",] == 0
+    assert metrics["ChecksInAlarm", "capture"] == 1
+    # Without a value an alarm of these keeps its state.
+    assert not [key for key in metrics if key[0] == "ChecksInAlarm" and key[1] != "capture"]
+    assert all(metrics["ChecksJudged", kind] == 0 for kind in KINDS if kind != "capture")
+    assert len(mails) == 1
+
+
+def test_the_message_names_each_check_in_alarm_with_its_size_and_the_command(publish):
+    *_, alarm = windows(14, shifted=10, deploy=5)
+    _, [mail] = publish(alarm)
+    assert mail["TopicArn"].endswith(":sashiko-dev-alerts")
+    kinds = dict.fromkeys(check.kind for check in alarm.checks if check.outcome == "alarm")
+    assert mail["Subject"] == f"sashiko-dev: complaints, alarm of {', '.join(kinds)}"
+    lines = mail["Message"].splitlines()
+    assert lines[0] == "late-loans version 4, 2026-04-06 to 2026-04-13"
+    assert alarm.summary in lines
+    assert len(alarm.alarms) > 2
+    assert set(alarm.alarms) <= set(lines)
+    assert "sashiko monitor --env dev --recipe complaints" in lines
+    assert lines[-1].endswith("#dashboards/dashboard/some-dashboard")
+
+
+def test_a_window_without_an_alarm_sends_no_message(publish):
+    *_, quiet = windows(4)
+    _, mails = publish(quiet)
+    assert mails == []
+
+
+def test_a_name_in_any_script_keeps_no_alarm_back(publish):
+    *_, alarm = windows(14, shifted=10, columns=("größe", "amount"))
+    metrics, [_] = publish(alarm)
+    assert metrics["ChecksInAlarm", "drift"] == _counts(alarm, "drift")[0]
+    assert "drift of gr??e" in [key[2] for key in metrics if key[0] == "CheckValue"]
 
 
 def test_without_an_audited_accuracy_none_is_published(publish):
     *_, result = windows(1)
     quality = result.quality
     without = quality.since_deploy.model_copy(update={"value": None, "low": None, "high": None})
-    metrics = publish(
+    metrics, _ = publish(
         result.model_copy(
             update={"quality": quality.model_copy(update={"since_deploy": without}), "checks": ()}
         )
     )
-    assert "AuditedAccuracy" not in metrics
-    assert metrics["ChecksInAlarm"] == metrics["ChecksNotJudged"] == metrics["ChecksOk"] == 0
+    assert metrics == {("CapturedRows",): result.capture.rows}
 
 
 def _monitored(**capture):
@@ -269,20 +340,51 @@ def test_captures_that_are_gone_before_they_are_judged_are_an_error():
         _monitored(retention=7 * 24 * 3600)
 
 
-def test_a_week_without_a_window_and_a_check_in_alarm_are_reported_once(templates):
+def test_each_kind_of_check_has_an_alarm_that_keeps_its_state_without_data(templates):
     alarms = {
-        item["Properties"]["AlarmName"]: item["Properties"]
+        item["Properties"]["AlarmName"].removeprefix("sashiko-dev-monitor-"): item["Properties"]
         for item in resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Alarm").values()
+        if item["Properties"]["AlarmName"].startswith("sashiko-dev-monitor-")
     }
-    missing, checks = (alarms[f"sashiko-dev-monitor-{kind}"] for kind in ("did-not-run", "checks"))
+    of_kinds = {
+        name: {item["Name"]: item["Value"] for item in alarm["Dimensions"]}.get("Kind")
+        for name, alarm in alarms.items()
+    }
+    unjudged = {f"{kind}-not-judged": kind for kind in KINDS if kind != "capture"}
+    assert of_kinds == {kind: kind for kind in KINDS} | unjudged | {
+        "captured-rows": None, "did-not-run": None,
+    }  # fmt: skip
+    missing = alarms.pop("did-not-run")
     # Without a window there is no metric.
     assert (missing["TreatMissingData"], missing["Statistic"]) == ("breaching", "SampleCount")
     assert missing["Period"] * missing["EvaluationPeriods"] == 7 * 24 * 3600
-    # Between two windows the alarm keeps its state, so that each change is one message.
-    assert checks["TreatMissingData"] == "ignore"
-    for alarm in (missing, checks):
+    for name, alarm in alarms.items():
+        # Between two windows, and where nothing was judged, an alarm keeps its state.
+        assert (alarm["TreatMissingData"], alarm["Statistic"]) == ("ignore", "Maximum"), name
+    for alarm in (missing, *alarms.values()):
         assert alarm["AlarmActions"] == alarm["OKActions"]
         assert [arn.rpartition(":")[2] for arn in alarm["AlarmActions"]] == ["sashiko-dev-alerts"]
+
+
+def test_the_dashboard_searches_the_metric_of_each_check(templates):
+    dashboards = resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Dashboard").values()
+    [body] = [
+        item["Properties"]["DashboardBody"]
+        for item in dashboards
+        if item["Properties"]["DashboardName"] == "sashiko-dev-complaints-monitor"
+    ]
+    widgets = json.loads(body)["widgets"]
+    searches = [
+        metric[0]["expression"]
+        for widget in widgets
+        for metric in widget["properties"]["metrics"]
+        if isinstance(metric[0], dict)
+    ]
+    assert len(searches) == len(KINDS)
+    assert searches[2] == (
+        'SEARCH(\'{"sashiko-dev/monitor",ModelPackageGroup,Kind,Check} MetricName="CheckValue" '
+        f'ModelPackageGroup="{GROUP}" Kind="drift"\', \'Maximum\', 86400)'
+    )
 
 
 def test_only_the_step_that_reads_the_lake_has_a_network():

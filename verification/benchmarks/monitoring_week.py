@@ -109,7 +109,10 @@ def _fill_stores(weeks: _Weeks) -> None:
         weeks.folder.path(uri)
         for uri in (places.ledger, places.labels, places.draws, places.facets)
     )
-    create_stores(weeks.contract, ledger=ledger, labels=labels, draws=draws, facets=facets)
+    create_stores(
+        weeks.contract, ledger=ledger, labels=labels, draws=draws, facets=facets,
+        windows=ledger.parent / "windows",
+    )  # fmt: skip
 
     def answers() -> Iterator[pa.RecordBatch]:
         for rows in weeks.rows(_BEFORE):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.commands.monitor_output import show_draw, show_labels, show_window
+from sashiko.commands.monitor_output import sheet_file, show_draw, show_labels, show_window
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
 
@@ -45,6 +45,7 @@ def show(
         _decide_retraining(model, last),
         page=home / "monitor" / f"{settings.environment}-{last.group}.html",
         options=_options(model),
+        again=_options(model),
         json_=json_,
     )
     if last.outcome == "alarm":
@@ -60,6 +61,7 @@ def audit(
     out: Path | None,
     window: "Window",
     number: int | None,
+    home: Path,
 ) -> None:
     """Draws rows of an account's answers for a person to label, or takes their labels.
 
@@ -72,7 +74,12 @@ def audit(
     if rows is not None:
         version = number if number is not None else _served_version(model)
         with model.draw(version, window=window, rows=rows) as draw:
-            show_draw(draw, out, contract=_contract(model), options=_options(model))
+            show_draw(
+                draw,
+                out or sheet_file(home, draw),
+                contract=_contract(model),
+                options=_options(model),
+            )
 
 
 def forget(settings: "Settings", recipe: str | None, *, keys: Sequence[str]) -> "DeletedRows":

@@ -9,6 +9,7 @@ import typer
 from sashiko.commands import cloud_monitor, monitor_stores
 from sashiko.commands.monitor_output import show_window
 from sashiko.commands.monitored import (
+    DEFAULT_LENGTH,
     Labels,
     Length,
     Monitored,
@@ -31,13 +32,14 @@ app = typer.Typer(
 )
 
 app.command()(monitor_stores.audit)
+app.command()(monitor_stores.case)
 app.command()(monitor_stores.forget)
 
 
 @app.callback(invoke_without_command=True)
 def monitor(
     context: typer.Context,
-    window: Length = "7d",
+    window: Length = DEFAULT_LENGTH,
     now: Now = None,
     labels: Labels = None,
     version: Number = None,
@@ -78,6 +80,7 @@ def monitor(
         retraining,
         page=folder.report,
         options=monitored.options,
+        again=monitored.window_options,
         json_=json_,
     )
     if result.outcome == "alarm":

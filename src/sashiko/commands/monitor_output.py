@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sashiko.pipeline.project import MONITOR
+
 if TYPE_CHECKING:
     from sashiko.contract.model import Contract
     from sashiko.monitoring.draws import Draw
@@ -24,6 +26,7 @@ def show_window(
     *,
     page: Path,
     options: str,
+    again: str,
     json_: bool,
 ) -> None:
     """Writes the report and prints a window's outcome.
@@ -34,34 +37,34 @@ def show_window(
         retraining: what is to be done about it.
         page: the report to write.
         options: of a printed command, to select the same environment, recipe and home.
+        again: likewise, and the same version and window.
         json_: whether to print JSON.
     """
-    from sashiko.commands.monitor_text import describe_monitor
+    from sashiko.commands.monitor_text import describe_monitor, describe_retraining
     from sashiko.report.monitor_page import write_monitor_page
 
-    report = write_monitor_page(results, page, options=options)
+    proposal = describe_retraining(retraining, options)
+    report = write_monitor_page(results, page, options=again, retraining=proposal)
     if json_:
         values = result.model_dump(mode="json") | {"retraining": retraining.model_dump(mode="json")}
         typer.echo(json.dumps(values, indent=2))
         return
-    typer.echo(describe_monitor(result, options=options))
-    typer.echo(_describe(retraining, options))
+    typer.echo(describe_monitor(result, options=again))
+    typer.echo(proposal)
     typer.echo(f"report: {report}")
 
 
-def _describe(retraining: "Retraining", options: str) -> str:
-    reasons = "; ".join(retraining.reasons)
-    if retraining.action == "none":
-        return f"retraining: not now: {reasons}"
-    return f"retraining: proposed ({reasons}): sashiko run{options}"
-
-
-def show_draw(draw: "Draw", out: Path | None, *, contract: "Contract", options: str) -> None:
-    """Writes the sheet to fill in, and says how to hand it in."""
-    from sashiko.monitoring.audit_sheet import write_sheet
+def sheet_file(home: Path, draw: "Draw") -> Path:
+    """Returns where a draw's sheet is written if nobody names a file: below the local state."""
     from sashiko.monitoring.times import basic_time
 
-    sheet = out or Path(f"audit-{basic_time(draw.period.end)}.csv")
+    return home / MONITOR / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
+
+
+def show_draw(draw: "Draw", sheet: Path, *, contract: "Contract", options: str) -> None:
+    """Writes the sheet to fill in, and says how to hand it in."""
+    from sashiko.monitoring.audit_sheet import write_sheet
+
     write_sheet(draw.path, sheet, contract=contract)
     typer.echo(str(sheet))
     print(

@@ -1,6 +1,7 @@
 """`sashiko monitor audit` and `forget`: rows to label, labels, and what is to be deleted."""
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sashiko.commands import cloud_monitor
-from sashiko.commands.monitor_output import show_draw
+from sashiko.commands.monitor_output import sheet_file, show_draw
 from sashiko.commands.monitored import (
+    DEFAULT_LENGTH,
     Length,
     Monitored,
     Now,
@@ -20,7 +22,7 @@ from sashiko.commands.monitored import (
 )
 from sashiko.commands.options import Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.pipeline.project import HOME, MONITOR
+from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, choose_recipe
 from sashiko.settings.environment import load_settings
 
 if TYPE_CHECKING:
@@ -36,9 +38,9 @@ def audit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="With --rows: the sheet, a CSV; default: audit-<end>.csv."),
+        typer.Option("--out", help="With --rows: the sheet, a CSV; default: below .sashiko/."),
     ] = None,
-    window: Length = "7d",
+    window: Length = DEFAULT_LENGTH,
     now: Now = None,
     version: Number = None,
     env: Environment = "local",
@@ -57,7 +59,7 @@ def audit(
         period = window_of(window, now)
         cloud_monitor.audit(
             settings, recipe, rows=rows, labels=labels, out=out, window=period,
-            number=version,
+            number=version, home=home,
         )  # fmt: skip
         return
     monitored = open_monitored(window, now, version, place=(env, recipe, home))
@@ -75,21 +77,56 @@ def forget(
 ) -> None:
     """Delete what monitoring keeps of keys: answers, labels, facets, and their names in draws.
 
-    A window that is read again brings none of them back. Captured requests are not touched:
-    `sashiko clean` deletes them, in an account their retention does.
+    A window that is read again brings none of them back. On this machine the captured requests
+    with a row of these keys are deleted as well, whole; in an account their retention does so.
     """
     settings = load_settings(env)
+    requests = ""
     if settings.tier == "local":
-        deleted = _forget_here(keys, place=(env, recipe, home))
+        deleted, count = _forget_here(keys, place=(env, recipe, home))
+        requests = f", {count:,} captured requests"
     else:
         deleted = cloud_monitor.forget(settings, recipe, keys=keys)
     typer.echo(
         f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
-        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws"
+        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"
     )
 
 
-def _forget_here(keys: Sequence[str], *, place: tuple[str, str | None, Path]) -> "DeletedRows":
+def case(
+    key: Annotated[str, typer.Argument(help="The primary key of the row.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Show the captured row of a key, with the answer, such as one that is to be labelled.
+
+    On this machine alone: in an account no person reads captured requests.
+    """
+    from sashiko.monitoring.capture.requests import find_requests
+
+    settings = load_settings(env)
+    if settings.tier != "local":
+        raise InputError(
+            f"--env {env}: in an account jobs as `monitor` alone read captured requests: look the "
+            "case up by its key in the system that it comes from"
+        )
+    captured = home / CAPTURES / choose_recipe(settings, recipe).model_package_group
+    requests = list(find_requests(captured, {key}))
+    if not requests:
+        raise InputError(f"{captured}: no captured request has a row with the key {key}")
+    for request in requests:
+        place = request.ids.index(key)
+        row = {"time": request.time, "input": request.inputs[place]}
+        answers = json.loads(request.answer) if request.answer else []
+        typer.echo(json.dumps(row | ({"answer": answers[place]} if answers else {}), indent=2))
+
+
+def _forget_here(
+    keys: Sequence[str], *, place: tuple[str, str | None, Path]
+) -> tuple["DeletedRows", int]:
+    """Deletes keys from this machine's stores and captures; also returns how many requests."""
+    from sashiko.monitoring.capture.requests import delete_requests
     from sashiko.monitoring.deletion import delete_rows
     from sashiko.pipeline.runner.lock import run_lock
 
@@ -100,8 +137,10 @@ def _forget_here(keys: Sequence[str], *, place: tuple[str, str | None, Path]) ->
     now = monitored.window.end
     # Local captures have no retention, so the ledger never forgets what is to stay out.
     retention = now - dt.datetime.fromtimestamp(0, dt.UTC)
+    captured = monitored.folder.home / CAPTURES / monitored.version.group
     with run_lock(monitored.folder.home / MONITOR, "forget"):
-        return delete_rows(keys, **folders, now=now, retention=retention)
+        requests = delete_requests(captured, set(keys))
+        return delete_rows(keys, **folders, now=now, retention=retention), requests
 
 
 def _draw(monitored: Monitored, rows: int, out: Path | None) -> None:
@@ -115,4 +154,9 @@ def _draw(monitored: Monitored, rows: int, out: Path | None) -> None:
         window=monitored.window,
         rows=rows,
     )
-    show_draw(draw, out, contract=monitored.contract, options=monitored.options)
+    show_draw(
+        draw,
+        out or sheet_file(folder.home, draw),
+        contract=monitored.contract,
+        options=monitored.window_options,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sashiko.monitoring.checks import MonitorCheck
 from sashiko.monitoring.result import MonitorResult
+from sashiko.monitoring.retraining import Retraining
 from sashiko.report import monitor_words as words
 
 _MOST_NAMES = 3  # of the checks that share a reason
@@ -25,21 +26,12 @@ def _lines(result: MonitorResult, options: str) -> Iterator[str]:
         f"{result.group} version {result.version}, {window}: {ok:,} of {len(result.checks):,} "
         "checks are ok"
     )
-    for check in words.of_outcome(result, "alarm"):
-        yield f"alarm: {check.name}: {_measured(check)}"
+    for line in result.alarms:
+        yield f"alarm: {line}"
     yield from _not_judged(words.of_outcome(result, "not judged"))
     yield f"audit: {words.audit_state(result)}"
     for command in words.commands(result, options=options):
         yield f"next: {command}"
-
-
-def _measured(check: MonitorCheck) -> str:
-    """Says how large a change is, and how large it may be."""
-    if check.value is None:
-        return check.reason
-    ends = words.interval(check)
-    size = f"{check.effect} {words.size(check)}{f' {ends}' if ends else ''}"
-    return f"{size}, tolerated: {words.tolerance(check)}"
 
 
 def _not_judged(checks: Sequence[MonitorCheck]) -> Iterator[str]:
@@ -50,3 +42,11 @@ def _not_judged(checks: Sequence[MonitorCheck]) -> Iterator[str]:
         if len(names) > _MOST_NAMES:
             text = f"{len(names)} checks, such as {names[0]}"
         yield f"not judged: {text}: {reason}"
+
+
+def describe_retraining(retraining: Retraining, options: str) -> str:
+    """Says whether a run is proposed, with its command, or what speaks against one."""
+    reasons = "; ".join(retraining.reasons)
+    if retraining.action == "none":
+        return f"retraining: not now: {reasons}"
+    return f"retraining: proposed ({reasons}): sashiko run{options}"

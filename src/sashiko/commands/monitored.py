@@ -1,9 +1,10 @@
 """What the commands of `sashiko monitor` share on this machine."""
 
 import datetime as dt
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +19,7 @@ from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import load_settings
 
+DEFAULT_LENGTH: Final = "7d"
 Length = Annotated[
     str, typer.Option("--window", help="The length of the window that ends now, such as 7d or 24h.")
 ]
@@ -52,6 +54,7 @@ class Monitored:
     contract: Contract
     window: Window  # its end is the time to act as
     options: str  # of a printed command, to select the same recipe and home
+    window_options: str  # likewise, and the same version and window
 
 
 def open_monitored(
@@ -90,8 +93,18 @@ def open_monitored(
         labels=folder.path(places.labels),
         draws=folder.path(places.draws),
         facets=folder.path(places.facets),
+        windows=folder.path(places.windows),
     )
-    return Monitored(registry, version, folder, contract, window_of(window, now), options)
+    again = options + window_options(window, now, number)
+    return Monitored(registry, version, folder, contract, window_of(window, now), options, again)
+
+
+def window_options(length: str, now: str | None, number: int | None) -> str:
+    """Formats the options that select the same version and window in a printed command."""
+    parts = [] if number is None else ["--version", str(number)]
+    parts += [] if length == DEFAULT_LENGTH else ["--window", length]
+    parts += [] if now is None else ["--now", now]
+    return f" {shlex.join(parts)}" if parts else ""
 
 
 def window_of(length: str, now: str | None) -> Window:

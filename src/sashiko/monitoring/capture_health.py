@@ -9,6 +9,7 @@ from sashiko.monitoring.checks import MonitorCheck, Outcome
 _LOST: Final[tuple[LineProblem | SourceProblem, ...]] = (
     "cut-line", "not-a-record", "future", "unreadable", "mismatched", "without-version",
 )  # fmt: skip
+ROWS: Final = "rows"  # an effect: the number of captured rows
 # Which requests are lost is not chance: those with long texts are cut first. So few may be.
 _MOST_LOST: Final = 0.01
 
@@ -36,7 +37,7 @@ def _rows_check(capture: CaptureSummary) -> MonitorCheck:
         outcome="ok" if capture.rows else "alarm",
         rows=capture.rows,
         rows_needed=1,
-        effect="rows",
+        effect=ROWS,
         value=capture.rows,
         tolerance=1,
         reason="no row was captured: see whether the version is called, and its capture works"

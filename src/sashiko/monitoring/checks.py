@@ -75,8 +75,11 @@ class MonitorCheck(Frozen):
     # Of no change, adjusted for all checks of the window; of the audit, valid at every look.
     p_value: float | None = None
     reason: str  # one sentence on the outcome
-    # Of an alarm: the start of the first of the version's windows since which it lasts.
+    # Of an alarm: the start of the version's first window since which it lasts, and how many
+    # windows were in alarm since, this one included. A window that could not judge it ends no
+    # alarm.
     since: dt.datetime | None = None
+    windows: int = 0
 
 
 def judge_measurements(

@@ -77,15 +77,16 @@ def draw_period(folder: Path, ledger: Path, *, version: int, window: Window, row
         ledger: the folder of the answers.
         version: whose answers.
         window: the period starts where the version's last one ended, and only for the first one at
-            the window's start; it ends with the window.
+            the window's start; it ends with the window. A window without answers is refused: a
+            wrong end would make one period of all that is left, and no draw can be undone.
         rows: to draw; of fewer answers all are taken.
 
     Returns:
         The draw; that of an earlier call if this period was drawn already.
 
     Raises:
-        InputError: if the period has no answers, was drawn with another number of rows, or ends
-            before the last one; or if a file is damaged or cannot be written.
+        InputError: if the window has no answers, or the period was drawn with another number of
+            rows, or ends before the last one; or if a file is damaged or cannot be written.
     """
     if rows < 1:
         raise InputError(f"rows to draw: expected at least 1, got {rows}")
@@ -95,6 +96,7 @@ def draw_period(folder: Path, ledger: Path, *, version: int, window: Window, row
             return _same_draw(last, version=version, window=window, rows=rows)
         period = Window(window.start if last is None else last.period.end, window.end)
         create_ledger_view(connection, ledger)
+        _check_window(connection, version=version, window=window)
         return _draw(connection, folder, version=version, period=period, rows=rows)
 
 
@@ -134,6 +136,22 @@ def _last_draw(
     return Draw(path=path, period=period, answers=answers, drawn=drawn)
 
 
+def _check_window(connection: "duckdb.DuckDBPyConnection", *, version: int, window: Window) -> None:
+    ((answers, last),) = connection.execute(
+        "SELECT count(*) FILTER (epoch_us(time) >= ? AND epoch_us(time) < ?), max(epoch_us(time)) "
+        "FROM ledger WHERE version = ?",
+        [microseconds(window.start), microseconds(window.end), version],
+    ).fetchall()
+    if answers:
+        return
+    newest = "" if last is None else f", whose last answer is of {basic_time(time_of(last))}"
+    raise InputError(
+        f"the ledger has no answer of version {version} from {basic_time(window.start)} to "
+        f"{basic_time(window.end)}{newest}; for an earlier window give --now; run `sashiko "
+        "monitor` first, which reads the captured requests (those without `ids` cannot be drawn)"
+    )
+
+
 def _same_draw(last: Draw, *, version: int, window: Window, rows: int) -> Draw:
     if window.end == last.period.end and last.drawn == min(rows, last.answers):
         return last
@@ -159,12 +177,6 @@ def _draw(
     }
     connection.execute(_ANSWERS, constants)
     ((answers,),) = connection.execute("SELECT count(*) FROM answers").fetchall()
-    if not answers:
-        raise InputError(
-            f"the ledger has no answer of version {version} from {basic_time(period.start)} to "
-            f"{basic_time(period.end)}; run `sashiko monitor`, which reads the captured requests "
-            "(those without `ids` cannot be drawn), and then draw again"
-        )
     positions = draw_positions(answers, rows=rows, seed=_seed(version, period))
     connection.register("chosen", pa.table({"position": positions}))
     values = f"{version}, {constants['start']}, {constants['end']}, {answers}"

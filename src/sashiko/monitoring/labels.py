@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from sashiko.contract.model import Contract
+from sashiko.core.files import write_json
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.core.scratch import scratch_database, stream_query
 from sashiko.core.yaml_models import Frozen
@@ -31,6 +32,7 @@ LABEL_SCHEMA: Final = pa.schema(
     ]
 )
 _LABELS_FILE: Final = "labels.parquet"
+_NO_WINDOW_FILE: Final = "none.json"
 _FACETS_FILE: Final = "facets.parquet"
 _FIRST_LABELS: Final = """
 CREATE VIEW first_labels AS SELECT key, label, time FROM labels WHERE time <= {now}
@@ -70,7 +72,7 @@ class AddedLabels(Frozen):
 
 
 def create_stores(
-    contract: Contract, *, ledger: Path, labels: Path, draws: Path, facets: Path
+    contract: Contract, *, ledger: Path, labels: Path, draws: Path, facets: Path, windows: Path
 ) -> None:
     """Creates the stores of the monitor where they are missing, without rows.
 
@@ -88,6 +90,8 @@ def create_stores(
         if not path.exists():
             write_batches(path, [], schema=schema)
             path.parent.chmod(0o700)
+    if not (windows / _NO_WINDOW_FILE).exists():
+        write_json(windows / _NO_WINDOW_FILE, {})
 
 
 def facet_schema(contract: Contract) -> pa.Schema:

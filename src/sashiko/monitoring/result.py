@@ -8,6 +8,7 @@ decision or do not, and decisions whose facets are unknown.
 """
 
 import datetime as dt
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, model_validator
 
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
+from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
@@ -125,6 +127,7 @@ class MonitorResult(Frozen):
     end: dt.datetime  # of the window, not part of it
     outcome: WindowOutcome
     summary: str  # one sentence
+    alarms: tuple[str, ...]  # a line for each check in alarm, with its size
     checks: tuple[MonitorCheck, ...]  # capture, inputs, drift, bias, then the audit
     capture: CaptureSummary
     distributions: tuple[Distribution, ...]
@@ -139,6 +142,34 @@ class MonitorResult(Frozen):
 def write_result(result: MonitorResult, folder: Path) -> None:
     """Writes `monitor.json`."""
     write_json(folder / RESULT_FILE, result.model_dump(mode="json"))
+
+
+def read_history(folder: Path) -> tuple[MonitorResult, ...]:
+    """Reads the outcomes of all windows below a folder, by their ends.
+
+    Windows that another version of this code has written in another form are left out, as are
+    damaged ones; stderr says how many.
+    """
+    results, others = [], []
+    for path in sorted(folder.rglob(RESULT_FILE)):
+        try:
+            results.append(read_result(path))
+        except InputError:
+            others.append(str(path))
+    return sort_history(results, others=others)
+
+
+def sort_history(
+    results: Sequence[MonitorResult], *, others: Sequence[str]
+) -> tuple[MonitorResult, ...]:
+    """Sorts outcomes by their ends, and says which others could not be read."""
+    if others:
+        print(
+            f"left out {len(others):,} windows that another version of sashiko has written, or "
+            f"that are damaged, such as {others[0]}",
+            file=sys.stderr,
+        )
+    return tuple(sorted(results, key=lambda result: (result.end, result.version)))
 
 
 def write_drift(drift: Drift, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Judges a window by everything that was measured of it."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from sashiko.errors import InputError
 from sashiko.monitoring.audited_quality import last_verdict
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.check_words import describe_alarm
 from sashiko.monitoring.checks import MonitorCheck, gaps, judge_measurements, overall
 from sashiko.monitoring.label_free import LabelFreeAccuracy, label_free_accuracy
 from sashiko.monitoring.quality import Quality
@@ -35,6 +37,7 @@ class WindowEvidence:
     quality: Quality
     reference: Reference
     reference_sha256: str  # of `reference.json`
+    history: Sequence[MonitorResult]  # of earlier windows, by their ends
 
 
 def judge_window(
@@ -62,7 +65,15 @@ def judge_window(
     )
     drift_checks = judged[: len(drift.measurements)]
     quality = _quality_of_now(evidence)
-    checks = (*capture_checks(capture), *evidence.inputs.checks, *judged, quality.check)
+    earlier = [
+        result
+        for result in evidence.history
+        if result.version == version and result.end < capture.end
+    ]
+    checks = tuple(
+        _standing(check, earlier, start=capture.start)
+        for check in (*capture_checks(capture), *evidence.inputs.checks, *judged, quality.check)
+    )
     return MonitorResult(
         group=group,
         version=version,
@@ -71,6 +82,7 @@ def judge_window(
         end=capture.end,
         outcome=overall(checks),
         summary=summarise(checks),
+        alarms=tuple(describe_alarm(check) for check in checks if check.outcome == "alarm"),
         checks=checks,
         capture=capture,
         distributions=drift.distributions,
@@ -100,10 +112,20 @@ def summarise(checks: Sequence[MonitorCheck]) -> str:
     return f"No alarm: all {len(checks)} checks are ok."
 
 
-def alarm_line(check: MonitorCheck) -> str:
-    """Describes an alarm with its size."""
-    value = "" if check.value is None else f" ({check.effect} {check.value:.3g})"
-    return f"alarm: {check.name}: {check.reason}{value}"
+def _standing(
+    check: MonitorCheck, earlier: Sequence[MonitorResult], *, start: dt.datetime
+) -> MonitorCheck:
+    """Says since when a check is in alarm; windows that could not judge it are passed over."""
+    if check.outcome != "alarm":
+        return check
+    since, windows = start, 1
+    for result in reversed(earlier):
+        outcomes = [item.outcome for item in result.checks if item.name == check.name]
+        if outcomes == ["ok"]:
+            break
+        if outcomes == ["alarm"]:
+            since, windows = result.start, windows + 1
+    return check.model_copy(update={"since": since, "windows": windows})
 
 
 def _quality_of_now(evidence: WindowEvidence) -> Quality:

@@ -14,7 +14,7 @@ from sashiko.core.files import walk_files, write_bytes
 from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
-from sashiko.monitoring.result import RESULT_FILE, MonitorResult, read_result
+from sashiko.monitoring.result import RESULT_FILE, MonitorResult, read_history, read_result
 from sashiko.monitoring.times import basic_time
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, MONITOR, command_options, recipe_table
@@ -61,9 +61,7 @@ class MonitorFolder:
 
     def results(self) -> tuple[MonitorResult, ...]:
         """Reads the outcomes of all windows so far, by their ends."""
-        files = sorted(self.path(self.places.windows).rglob(RESULT_FILE))
-        results = (read_result(file) for file in files)
-        return tuple(sorted(results, key=lambda result: (result.end, result.version)))
+        return read_history(self.path(self.places.windows))
 
 
 def capture_uri(settings: Settings, *, endpoint: str) -> str:

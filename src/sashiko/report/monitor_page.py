@@ -35,7 +35,9 @@ class MonitorPage:
     sections: tuple[Section, ...]
 
 
-def write_monitor_page(results: Sequence[MonitorResult], path: Path, *, options: str = "") -> Path:
+def write_monitor_page(
+    results: Sequence[MonitorResult], path: Path, *, options: str = "", retraining: str = ""
+) -> Path:
     """Writes the page and returns its path.
 
     Args:
@@ -44,16 +46,17 @@ def write_monitor_page(results: Sequence[MonitorResult], path: Path, *, options:
         path: of the HTML file.
         options: of the commands of the next steps, which select environment, recipe and home; the
             recipe alone if empty.
+        retraining: whether a run is proposed, in words; empty if nobody has decided.
 
     Raises:
         InputError: if it cannot be written.
     """
-    page = _page(History(tuple(results)), options) if results else _EMPTY
+    page = _page(History(tuple(results)), options, retraining) if results else _EMPTY
     write_bytes(path, render(page, template="monitor.html.j2").encode())
     return path
 
 
-def _page(history: History, options: str) -> MonitorPage:
+def _page(history: History, options: str, retraining: str) -> MonitorPage:
     result = history.latest
     window = words.span(result.start, result.end)
     return MonitorPage(
@@ -63,7 +66,7 @@ def _page(history: History, options: str) -> MonitorPage:
             kind=_KINDS[result.outcome],
             word=words.WORDS[result.outcome],
             headline=shorten(result.summary, _LONGEST),
-            details=(*words.next_steps(result),),
+            details=(*words.next_steps(result), *filter(None, [retraining])),
             commands=words.commands(result, options=options),
         ),
         sections=(

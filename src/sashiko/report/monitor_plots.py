@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from sashiko.monitoring.check_words import GATE_SUFFIX
 from sashiko.monitoring.checks import DISPARATE_IMPACT, MonitorCheck, Outcome
 from sashiko.monitoring.result import Disparity, MonitorResult
 from sashiko.report import svg
@@ -34,7 +35,6 @@ from sashiko.report.monitor_history import (
     version_rows,
     worst,
 )
-from sashiko.report.monitor_words import GATE_SUFFIX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

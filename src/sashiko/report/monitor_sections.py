@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from sashiko.monitoring.check_words import interval, size, tolerance
 from sashiko.monitoring.checks import COHENS_W, TEXT_AUC, MonitorCheck, Outcome, WindowOutcome
 from sashiko.monitoring.result import Disparity, MonitorResult
 from sashiko.report import monitor_plots as plots
@@ -106,12 +107,19 @@ def _check_row(check: MonitorCheck) -> Row:
     return row(
         Cell(check.name, meaning=check.effect),
         Cell("", mark=Mark(_MARKS[check.outcome])),
-        Cell(words.size(check), interval=words.interval(check), number=True),
-        words.tolerance(check),
+        Cell(size(check), interval=interval(check), number=True),
+        tolerance(check),
         Cell(f"{check.rows:,}", interval=f"{check.rows_needed:,} needed", number=True),
-        Cell(check.reason, meaning="" if check.p_value is None else f"p = {check.p_value:.2g}"),
+        Cell(_reason(check), meaning="" if check.p_value is None else f"p = {check.p_value:.2g}"),
         style="failed" if check.outcome == "alarm" else "",
     )
+
+
+def _reason(check: MonitorCheck) -> str:
+    if check.since is None:
+        return check.reason
+    windows = f"{check.windows} windows" if check.windows > 1 else "1 window"
+    return f"{check.reason}; in alarm since {check.since:%Y-%m-%d}, {windows}"
 
 
 def _explained(checks: Sequence[MonitorCheck]) -> str:

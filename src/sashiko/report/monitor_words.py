@@ -16,7 +16,6 @@ from sashiko.monitoring.checks import (
     gaps,
 )
 from sashiko.monitoring.result import MonitorResult
-from sashiko.report.words import estimate, percent
 
 _DRAW: Final = "sashiko monitor audit{} --rows 100"
 _ADD_LABELS: Final = "sashiko monitor{} --labels FILE"
@@ -56,7 +55,6 @@ PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "several-versions": "hours in which more than one version answered.",
     "empty-window": "No row of a request is in the window.",
 }
-GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
 _ALARMS: Final[Mapping[str, str]] = {
     COHENS_W: "The requests are not like the rows that the version was tested on. That alone does "
     "not say that decisions got worse. See under This window which values moved, ask whoever "
@@ -99,28 +97,6 @@ def _meaning(check: MonitorCheck) -> str:
     return _ALARMS.get(check.effect, _INPUT_ALARM)
 
 
-def size(check: MonitorCheck) -> str:
-    """Formats the size of a check's effect; empty if it was not measured."""
-    return "" if check.value is None else _number(check, check.value)
-
-
-def tolerance(check: MonitorCheck) -> str:
-    """Formats a check's tolerance with its direction."""
-    if check.name.endswith(GATE_SUFFIX):
-        return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
-    if check.effect == DISPARATE_IMPACT and not check.tolerance:
-        return ""  # without a reference there is none
-    is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT, "rows")
-    return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
-
-
-def interval(check: MonitorCheck) -> str:
-    """Formats a check's 95 % interval; empty without one."""
-    if check.low is None or check.high is None:
-        return ""
-    return f"[{_number(check, check.low)}, {_number(check, check.high)}]"
-
-
 def span(start: dt.datetime, end: dt.datetime) -> str:
     """Formats a period; its last moment is not part of it."""
     return f"{_time(start)} to {_time(end)}"
@@ -133,19 +109,26 @@ def audit_state(result: MonitorResult) -> str:
         return "No rows have been drawn for an audit yet."
     states = [period.state for period in periods]
     text = f"{_count(states.count('complete'), 'audited period')} complete"
+    if ends := [period.end for period in periods if period.state == "complete"]:
+        text += f", the last one up to {_time(max(ends))}"
     for period in periods:
         if period.state == "open":
             labelled = period.right + period.wrong
             text += f", {labelled:,} of {period.drawn:,} rows labelled of the one up to "
             text += _time(period.end)
     if expired := states.count("expired"):
-        text += f", {expired:,} left out for too few labels in time"
+        text += (
+            f", {expired:,} left out for too few labels in time (hand them in sooner, or raise "
+            "`label_days`)"
+        )
     return f"{text}."
 
 
 def next_steps(result: MonitorResult) -> Iterator[str]:
     """Yields what an alarm means, once for each kind, and what comes next for the audit."""
     yield from dict.fromkeys(_meaning(check) for check in of_outcome(result, "alarm"))
+    if not _has_answers(result):
+        return
     if not _is_drawn(result):
         yield (
             "Draw rows of this window for a person to label, since audited rows alone tell the "
@@ -164,10 +147,15 @@ def commands(result: MonitorResult, *, options: str = "") -> tuple[str, ...]:
         result: of the window.
         options: that select environment, recipe and home; the recipe alone if empty.
     """
-    draw = () if _is_drawn(result) else (_DRAW,)
+    draw = () if _is_drawn(result) or not _has_answers(result) else (_DRAW,)
     templates = (*draw, _ADD_LABELS) if draw or _is_open(result) else ()
     chosen = options or f" --recipe {result.recipe}"
     return tuple(template.format(chosen) for template in templates)
+
+
+def _has_answers(result: MonitorResult) -> bool:
+    """Whether the version answered a row in the window, so that some can be drawn."""
+    return any(item.version == result.version for item in result.capture.versions)
 
 
 def _is_open(result: MonitorResult) -> bool:
@@ -177,13 +165,6 @@ def _is_open(result: MonitorResult) -> bool:
 def _is_drawn(result: MonitorResult) -> bool:
     """Whether rows of the window were drawn."""
     return any(period.end > result.start for period in result.quality.periods)
-
-
-def _number(check: MonitorCheck, value: float) -> str:
-    """Formats a number in the unit of the check's effect."""
-    if check.effect == "rows":
-        return f"{value:,.0f}"
-    return percent(value) if check.effect.startswith("share of ") else estimate(value)
 
 
 def _count(count: int, noun: str) -> str:

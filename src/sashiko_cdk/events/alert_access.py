@@ -1,4 +1,4 @@
-"""Access to the alerts topic for CloudWatch's alarms, the notifier and the janitor."""
+"""Access to the alerts topic for CloudWatch's alarms, and for the roles that write to it."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -14,7 +14,7 @@ __all__ = ["AlertAccess"]
 
 
 class AlertAccess(Construct):
-    """Lets the environment's alarms, its notifier and its janitor use the topic and its key.
+    """Lets the environment's alarms, notifier, monitor and janitor use the topic and its key.
 
     EventBridge has no access: it sends neither account nor rule when it writes to an encrypted
     topic (SNS Developer Guide, "Key management"), so a key policy cannot distinguish another
@@ -51,11 +51,11 @@ class AlertAccess(Construct):
                 conditions=own_alarms,
             )
         )
-        publishers: tuple[Role, ...] = ("janitor", "notifier")
+        publishers: tuple[Role, ...] = ("janitor", "monitor-publisher", "notifier")
         for role in publishers:
             RolePolicy(
                 self,
-                role.title(),
+                role.title().replace("-", ""),
                 settings=settings,
                 role=role,
                 description="Publishes alerts",

@@ -23,6 +23,7 @@ from sashiko_cdk.events.event_rule import EventRule
 from sashiko_cdk.events.flows.outcome import outcome_flow
 from sashiko_cdk.events.flows.window import window_flow
 from sashiko_cdk.events.monitor_alarms import MonitorAlarms
+from sashiko_cdk.events.monitor_dashboard import MonitorDashboard
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
@@ -115,17 +116,31 @@ class _Monitoring(Construct):
         starter, publisher = self._starter(package_arn), self._publisher(artifacts_key_arn)
         self.machines = (starter, publisher)
         self._rules(starter, publisher)
+        group = endpoint_name(settings, recipe)
         MonitorAlarms(
             self,
             "Alarms",
             settings=settings,
+            recipe=recipe,
             namespace=self._namespace,
-            group=endpoint_name(settings, recipe),
+            group=group,
+        )
+        MonitorDashboard(
+            self,
+            "Dashboard",
+            settings=settings,
+            namespace=self._namespace,
+            group=group,
+            name=self._dashboard,
         )
 
     @property
     def _namespace(self) -> str:
         return f"{prefix(self._settings)}/monitor"
+
+    @property
+    def _dashboard(self) -> str:
+        return monitor_pipeline_name(self._settings, self.recipe.name)
 
     def _starter(self, package_arn: str) -> StateMachine:
         settings, recipe = self._settings, self.recipe
@@ -167,7 +182,9 @@ class _Monitoring(Construct):
             settings=settings,
             name=f"monitor-{recipe.name}-outcome",
             role="monitor-publisher",
-            definition=outcome_flow(settings, recipe, namespace=self._namespace),
+            definition=outcome_flow(
+                settings, recipe, namespace=self._namespace, dashboard=self._dashboard
+            ),
             log=self._flows.log,
             allowed=[
                 allow(

@@ -129,7 +129,7 @@ class MonitorAccess(Construct):
                 [f"arn:aws:s3:::{file}" for file in files],
                 conditions={"Null": {"s3:if-none-match": "false"}},
             ),
-            allow(["kms:GenerateDataKey"], [self._snapshots_key.key_arn]),
+            allow(["kms:GenerateDataKey"], [self._snapshots_key.key_arn, self._ml_key.key_arn]),
         ]
 
     def _objects(

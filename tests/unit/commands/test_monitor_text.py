@@ -13,8 +13,9 @@ def test_a_quiet_window_takes_three_lines_and_the_next_command():
     assert lines(result) == [
         "✓ OK",
         "late-loans version 3, 2026-01-26 to 2026-02-02: 13 of 13 checks are ok",
-        "audit: 2 audited periods complete, 14 of 100 rows labelled of the one up to 2026-02-02, "
-        "1 left out for too few labels in time.",
+        "audit: 2 audited periods complete, the last one up to 2026-01-26, 14 of 100 rows labelled "
+        "of the one up to 2026-02-02, 1 left out for too few labels in time (hand them in sooner, "
+        "or raise `label_days`).",
         "next: sashiko monitor --recipe late-loans --labels FILE",
     ]
 
@@ -53,3 +54,11 @@ def test_a_window_without_drawn_rows_asks_to_draw_some():
         "next: sashiko monitor audit --recipe late-loans --rows 100",
         "next: sashiko monitor --recipe late-loans --labels FILE",
     ]
+
+
+def test_a_window_without_rows_asks_nobody_to_draw_some():
+    result = windows(1)[0]
+    empty = result.capture.model_copy(update={"rows": 0, "versions": ()})
+    quality = result.quality.model_copy(update={"periods": ()})
+    result = result.model_copy(update={"capture": empty, "quality": quality})
+    assert not [line for line in lines(result) if line.startswith("next: ")]

@@ -46,6 +46,7 @@ class Stores:
             labels=self.folder("labels"),
             draws=self.folder("draws"),
             facets=self.folder("facets"),
+            windows=self.folder("windows"),
         )
 
     def folder(self, name: str) -> Path:

@@ -105,6 +105,16 @@ def test_a_period_without_answers_says_what_to_do(stores) -> None:
         )
 
 
+def test_a_draw_at_a_wrong_time_is_refused_and_takes_nothing(stores) -> None:
+    """Weeks after the last answer, where one period of all that is left would be drawn."""
+    for number in (0, 1, 2):
+        stores.answer([f"{number}-{row}" for row in range(20)], number=number)
+    stores.draw(0)
+    with pytest.raises(InputError, match=r"whose last answer is of .*; for an earlier window give"):
+        stores.draw(20)
+    assert stores.draw(1).answers == 20
+
+
 def test_a_damaged_draw_is_named(stores) -> None:
     stores.answer(KEYS)
     draw = stores.draw(0)

@@ -44,7 +44,7 @@ def result(*checks: MonitorCheck, labels: int = 1000, end: dt.datetime = NOW) ->
     )
     return MonitorResult(
         group="loans", version=4, recipe="loans", start=end - WEEK, end=end, outcome="alarm",
-        summary="", checks=checks or (check(),), capture=capture, distributions=(),
+        summary="", alarms=(), checks=checks or (check(),), capture=capture, distributions=(),
         disparities=None, without_facets=None, quality=quality,
         label_free=LabelFreeAccuracy(value=None), reference_accuracy=0.8, reference_sha256="0",
     )  # fmt: skip

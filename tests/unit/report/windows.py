@@ -15,6 +15,7 @@ from sashiko.monitoring.capture.record import (
     VersionRows,
 )
 from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.check_words import describe_alarm
 from sashiko.monitoring.checks import (
     AUDITED_ACCURACY,
     COHENS_W,
@@ -145,6 +146,7 @@ def _window(
         end=end,
         outcome=overall(checks),
         summary=summarise(checks),
+        alarms=tuple(describe_alarm(c) for c in checks if c.outcome == "alarm"),
         checks=checks,
         capture=captured,
         distributions=distributions,

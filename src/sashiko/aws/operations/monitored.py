@@ -19,7 +19,7 @@ from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.draws import Draw, draw_period
 from sashiko.monitoring.labels import AddedLabels, add_labels, create_stores
-from sashiko.monitoring.result import RESULT_FILE, MonitorResult
+from sashiko.monitoring.result import RESULT_FILE, MonitorResult, sort_history
 from sashiko.monitoring.retraining import Candidate
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -44,16 +44,20 @@ class MonitoredModel:
         """Reads the outcomes of all windows so far, by their ends.
 
         Raises:
-            InputError: if the caller may not read them, or one is not valid.
+            InputError: if the caller may not read them.
         """
         files, windows = self.files, self.files.places.windows
         uris = [f"{windows}/{name}" for name in files.etags(windows)]
-        results = (
-            validate(MonitorResult, json.loads(files.get(uri)), source=uri)
-            for uri in uris
-            if uri.endswith(f"/{RESULT_FILE}")
-        )
-        return tuple(sorted(results, key=lambda result: (result.end, result.version)))
+        results, others = [], []
+        for uri in uris:
+            if not uri.endswith(f"/{RESULT_FILE}"):
+                continue
+            content = json.loads(files.get(uri))
+            try:
+                results.append(validate(MonitorResult, content, source=uri))
+            except InputError:
+                others.append(uri)
+        return sort_history(results, others=others)
 
     def candidates(self) -> list[Candidate]:
         """Returns the recipe's candidates, the newest first.
@@ -108,7 +112,9 @@ class MonitoredModel:
         """
         files = self.files
         with files.copies(files.places.labels) as (labels,), TemporaryDirectory() as scratch:
-            others = {name: Path(scratch, name) for name in ("ledger", "draws", "facets")}
+            others = {
+                name: Path(scratch, name) for name in ("ledger", "draws", "facets", "windows")
+            }
             create_stores(contract, labels=labels.folder, **others)
             added = add_labels(
                 file, contract, labels=labels.folder, facets=others["facets"], now=now

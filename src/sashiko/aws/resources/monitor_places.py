@@ -46,6 +46,7 @@ class MonitorPlaces:
             f"{self.labels}/labels.parquet",
             f"{self.draws}/none.parquet",
             f"{self.facets}/facets.parquet",
+            f"{self.windows}/none.json",
         )
 
 

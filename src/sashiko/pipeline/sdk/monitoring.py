@@ -221,6 +221,7 @@ class Monitoring:
                 "quality": output_uri(quality, "quality"),
                 **({"bias": output_uri(bias, "bias")} if bias else {}),
                 "reference": self.parameters.reference_uri,
+                "history": self._places.windows,
             },
             outputs=("result",),
             arguments=[

@@ -3,8 +3,9 @@
     python -m sashiko.steps.monitor.judge --group NAME --recipe NAME --version 7
 
 Inputs `config` (the recipe's monitor), `summary` (`capture.json`), `checks` (InputQuality's
-`checks.json`), `drift` (`drift.json`), `quality` (`quality.json`), `reference` (`reference.json`)
-and, where the recipe judges bias, `bias` (`measurements.json`). Output `result`: `monitor.json`.
+`checks.json`), `drift` (`drift.json`), `quality` (`quality.json`), `reference` (`reference.json`),
+`history` (each earlier window's `monitor.json`) and, where the recipe judges bias, `bias`
+(`measurements.json`). Output `result`: `monitor.json`.
 """
 
 import argparse
@@ -22,9 +23,10 @@ from sashiko.monitoring.result import (
     read_bias,
     read_checks,
     read_drift,
+    read_history,
     write_result,
 )
-from sashiko.monitoring.window import WindowEvidence, alarm_line, judge_window
+from sashiko.monitoring.window import WindowEvidence, judge_window
 from sashiko.settings.monitor import MonitorSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
@@ -47,9 +49,8 @@ def main() -> None:
     )
     write_result(result, processing_output("result"))
     print(result.summary, file=sys.stderr)
-    for check in result.checks:
-        if check.outcome == "alarm":
-            print(alarm_line(check), file=sys.stderr)
+    for line in result.alarms:
+        print(f"alarm: {line}", file=sys.stderr)
 
 
 def read_evidence() -> WindowEvidence:
@@ -67,6 +68,7 @@ def read_evidence() -> WindowEvidence:
         quality=read_quality(processing_input("quality") / QUALITY_FILE),
         reference=read_reference(reference),
         reference_sha256=sha256_file(reference),
+        history=read_history(processing_input("history")),
     )
 
 

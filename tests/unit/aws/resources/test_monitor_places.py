@@ -8,7 +8,7 @@ from sashiko.monitoring.labels import create_stores
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 
-STORES = ("ledger", "labels", "draws", "facets")
+STORES = ("ledger", "labels", "draws", "facets", "windows")
 
 
 def test_each_store_begins_with_the_file_that_its_places_name(tmp_path: Path) -> None:

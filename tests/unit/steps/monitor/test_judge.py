@@ -8,7 +8,7 @@ from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.monitoring.checks import Outcome
 from sashiko.monitoring.quality import write_quality
-from sashiko.monitoring.result import MonitorResult, read_result
+from sashiko.monitoring.result import MonitorResult, read_result, write_result
 from sashiko.steps.monitor import judge
 from tests.unit.steps.monitor.window_job import (
     ARGUMENTS,
@@ -71,9 +71,35 @@ def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
     assert result.summary == expected
     summary, line = capsys.readouterr().err.splitlines()
     assert summary == expected
-    assert line.startswith("alarm: drift of product: changed by more than the tolerance (Cohen's w")
+    [check] = [check for check in result.checks if check.outcome == "alarm"]
+    assert line == (
+        f"alarm: drift of product, in alarm since 2026-03-02 (1 window): Cohen's w "
+        f"{check.value:.3f}, tolerated: at most 0.100"
+    )
     assert result.label_free.value is None
     assert result.label_free.withdrawn == "alarm: drift of product"
+
+
+def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_it(
+    job: WindowJob,
+) -> None:
+    job.window(product=SHIFTED)
+    now = _judged(job)
+    for weeks, outcome in ((4, "ok"), (3, "alarm"), (2, "not judged"), (1, "alarm")):
+        checks = tuple(
+            check.model_copy(update={"outcome": outcome, "since": None})
+            if check.name == "drift of product"
+            else check
+            for check in now.checks
+        )
+        week = {"start": START - weeks * WEEK, "end": END - weeks * WEEK, "checks": checks}
+        write_result(now.model_copy(update=week), job.folder("history") / f"7/{weeks}")
+    other = {"version": 6, "start": START - 5 * WEEK, "end": END - WEEK / 2}
+    write_result(now.model_copy(update=other), job.folder("history") / "6")
+    (job.folder("history") / "7/old").mkdir()
+    (job.folder("history") / "7/old/monitor.json").write_text('{"of": "another form"}')
+    [check] = [check for check in _judged(job).checks if check.outcome == "alarm"]
+    assert (check.since, check.windows) == (START - 3 * WEEK, 3)
 
 
 def test_shifted_scores_raise_an_alarm_and_leave_the_label_free_estimate(job: WindowJob) -> None:

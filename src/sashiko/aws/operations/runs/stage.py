@@ -101,7 +101,9 @@ def stage_stores(
     from sashiko.monitoring.labels import create_stores
 
     store, places = ContentStore(account), monitor_places(settings, recipe)
-    uris = {name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets")}
+    uris = {
+        name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets", "windows")
+    }
     with tempfile.TemporaryDirectory() as scratch:
         folders = {name: Path(scratch) / name for name in uris}
         create_stores(contract, **folders)
