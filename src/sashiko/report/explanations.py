@@ -71,7 +71,9 @@ def _facts(explanations: Explanations) -> tuple[Fact, ...]:
     exact = explanations.convergence
     return (
         Fact(
-            "explained", f"{explanations.rows:,} of {explanations.test_rows:,} test rows: {split}"
+            "explained",
+            f"{explanations.rows:,} of {explanations.test_rows:,} test rows, "
+            f"drawn alike from each label and decision: {split}",
         ),
         Fact("method", _method(explanations)),
         Fact(

@@ -17,7 +17,7 @@ from sashiko.core.job_folders import processing_input
 from sashiko.core.joining import positions, rows_of
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.settings.data import TextSection
 
@@ -77,7 +77,9 @@ class RowSelection:
     """The rows to explain, in the order of the test split."""
 
     table: pa.Table  # their predictions; key, label, score, predicted
-    sample: list[int]  # positions of the random sample; the other rows are errors only
+    # Positions of the random sample, drawn alike from each label and decision; the other rows are
+    # errors only.
+    sample: list[int]
     errors: list[int]
     test_rows: int
     threshold: float  # lowest score that is predicted positive
@@ -109,7 +111,8 @@ def select_rows(effort: Effort, *, rows: int) -> RowSelection:
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
     generator = np.random.default_rng(SEED)
-    sampled = generator.choice(table.num_rows, min(rows, table.num_rows), replace=False)
+    outcomes = 2 * table["label"].to_numpy() + table["predicted"].to_numpy()
+    sampled = _draw_evenly(outcomes, rows, generator)
     errors = confident_errors(
         table["label"].to_pylist(),
         table["predicted"].to_pylist(),
@@ -129,6 +132,28 @@ def select_rows(effort: Effort, *, rows: int) -> RowSelection:
         swap_candidates=table["key"].take(pa.array(candidates)),
         compared=table.take(pa.array(candidates[: effort.compared_rows])),
     )
+
+
+def _draw_evenly(groups: Ints, rows: int, generator: np.random.Generator) -> Ints:
+    """Draws rows in equal numbers from each group; what a small group lacks comes from the others.
+
+    Without this a sample of few rows has none of a rare label or decision.
+
+    Args:
+        groups: the number of each row's group, shape (rows,).
+        rows: how many to draw; all if there are fewer.
+        generator: of the draw.
+
+    Returns:
+        Positions of the rows, without order.
+    """
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    members.sort(key=len)
+    drawn: list[Ints] = []
+    for index, rows_of_group in enumerate(members):
+        share = (rows - sum(map(len, drawn))) // (len(members) - index)
+        drawn.append(generator.permutation(rows_of_group)[:share])
+    return np.concatenate(drawn)
 
 
 def _threshold(table: pa.Table) -> float:

@@ -47,7 +47,7 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
     page = page_of(run_with(tmp_path))
     text = page.text("explanations")
     assert "title moves the score most." in text
-    assert "40 of 400 test rows: 0 predicted no, 40 predicted yes" in text
+    assert "40 of 400 test rows, drawn alike from each label and decision: 0 predicted no" in text
     assert "0.900 [0.850, 0.950]" in text
     assert "no such row" in text
     assert "overdue title 7 +0.800" in text
