@@ -33,15 +33,19 @@ IN_MEMORY = @free=$$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1) || t
 # How the engine is installed, `test` and `check`: from this checkout, or from a project's wheel.
 include engine.mk
 
-.PHONY: help setup deploy-tools run test check format ui serve report clean synth security-report diff deploy destroy bootstrap
+.PHONY: help setup fetch deploy-tools run test check format ui serve report clean synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
+	@echo "to run without a network later: make fetch" >&2
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of the stacks; 'make run' and 'make test' do not" >&2
 
 deploy-tools: $(BIN)/.deploy ## install what a delivery's builds need of Python, each package by its hash
+
+fetch: $(BIN)/.run ## get a recipe's data and weights, so that `make run` needs no network (RECIPE=census)
+	@$(BIN)/sashiko data fetch $(CHOSEN)
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
@@ -97,7 +101,8 @@ $(BIN)/.uv: requirements/uv.txt
 	  echo "error: Python 3.11 was not found as any of: $(PYTHONS). Install it (python.org, pyenv install 3.11, apt-get install python3.11-venv, brew install python@3.11) and run make again." >&2; exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version)" >&2; \
-	$$python -m venv $(VENV) || { echo "error: $$python cannot make a virtual environment; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
+	$$python -m venv $(VENV) || { fix="see above"; $$python -c 'import ensurepip' 2>/dev/null || fix="it lacks ensurepip; on Debian: apt-get install python3.11-venv"; \
+	  echo "error: $$python cannot make $(VENV): $$fix" >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 

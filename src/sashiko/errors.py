@@ -11,6 +11,7 @@ _FIXES: Mapping[int | None, str] = MappingProxyType(
     {
         errno.EROFS: "; mount it for writing, or name a folder on another disk",
         errno.EACCES: "; make it writable, or name a folder of your own",
+        errno.EPERM: "; make it writable, or name a folder of your own",
     }
 )
 

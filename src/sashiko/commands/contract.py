@@ -2,14 +2,22 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sashiko.commands.draft_options import (
+    DECIMALS,
+    DELIMITERS,
+    DateOrder,
+    DecimalName,
+    DelimiterName,
+    EncodingName,
+    Facets,
+)
 from sashiko.commands.options import AsJson
-from sashiko.contract.model import Delimiter, Encoding
 from sashiko.data.draft.review import describe_lines, review_lines
 
 if TYPE_CHECKING:
@@ -17,9 +25,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
 _LISTED_RULES = 3  # rules
-# `;` and `|` are special characters in a shell.
-_DELIMITERS: Mapping[str, Delimiter] = {"comma": ",", "semicolon": ";", "bar": "|", "tab": "\t"}
-_DECIMALS: Mapping[str, Literal[".", ","]] = {"point": ".", "comma": ","}
 
 
 @app.callback()
@@ -31,45 +36,33 @@ def contracts() -> None:
 def init(
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     label: Annotated[str, typer.Option("--label", help="The column to predict, with two values.")],
-    facet: Annotated[
-        list[str] | None,
-        typer.Option("--facet", help="A column by which bias is judged; repeatable."),
-    ] = None,
+    facet: Facets = None,
     name: Annotated[
         str | None,
         typer.Option("--name", help="The name of contract and recipe; default: the file's."),
     ] = None,
-    delimiter: Annotated[
-        Literal["comma", "semicolon", "bar", "tab"] | None,
-        typer.Option("--delimiter", help="The separator of a CSV's values; default: detected."),
-    ] = None,
-    encoding: Annotated[
-        Encoding | None,
-        typer.Option("--encoding", help="The encoding of a CSV; default: detected."),
-    ] = None,
-    decimal: Annotated[
-        Literal["point", "comma"] | None,
-        typer.Option("--decimal", help="The decimal separator; default: detected."),
-    ] = None,
-    date_order: Annotated[
-        Literal["dmy", "mdy"] | None,
-        typer.Option(
-            "--date-order", help="The order in dates such as 01/02/2025; default: detected."
-        ),
-    ] = None,
+    delimiter: DelimiterName = None,
+    encoding: EncodingName = None,
+    decimal: DecimalName = None,
+    date_order: DateOrder = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the files of an earlier draft.")
+    ] = False,
 ) -> None:
     """Draft a contract and a recipe for a data file; review each guess before you run it."""
     from sashiko.data.draft.csv_format import FormatOptions
     from sashiko.data.draft.guess import make_draft
     from sashiko.data.draft.naming import project_name
-    from sashiko.data.draft.write import refuse_existing, source_path, write_draft
+    from sashiko.data.draft.write import check_place, refuse_existing, source_path, write_draft
 
     draft_name = project_name(data) if name is None else name
-    refuse_existing(draft_name)
+    check_place(draft_name)
+    if not replace:
+        refuse_existing(draft_name)
     options = FormatOptions(
-        delimiter=None if delimiter is None else _DELIMITERS[delimiter],
+        delimiter=None if delimiter is None else DELIMITERS[delimiter],
         encoding=encoding,
-        decimal=None if decimal is None else _DECIMALS[decimal],
+        decimal=None if decimal is None else DECIMALS[decimal],
         date_order=date_order,
     )
     draft = make_draft(
@@ -82,11 +75,12 @@ def init(
     )
     for note in draft.notes:
         print(f"{data.name}: {note}", file=sys.stderr)
-    for path in write_draft(draft):
+    contract, recipe = write_draft(draft, replace=replace)
+    for path in (contract, recipe):
         typer.echo(describe_lines(path, review_lines(path)))
     print(
         "Read each line, correct it, and remove its `# review` comment; then: "
-        f"sashiko run --recipe {draft_name}",
+        f"sashiko contract check {contract}, and sashiko run --recipe {draft_name}",
         file=sys.stderr,
     )
 

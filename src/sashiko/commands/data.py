@@ -1,4 +1,4 @@
-"""`sashiko data ...`: generate synthetic rows, check a file against a contract."""
+"""`sashiko data ...`: generate synthetic rows, fetch a recipe's inputs, check a file."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, Environment, RecipeName
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.core.exit_status import BLOCKED
 from sashiko.errors import InputError
-from sashiko.pipeline.project import choose_recipe, contract_file
+from sashiko.pipeline.project import HOME, choose_recipe, contract_file
 from sashiko.settings.environment import load_settings
 
-app = typer.Typer(help="Data: generate synthetic rows, check a file.", no_args_is_help=True)
+app = typer.Typer(help="Data: generate rows, fetch inputs, check a file.", no_args_is_help=True)
 
 
 @app.command()
@@ -39,6 +39,15 @@ def generate(
 
     write(out, generator=generator, rows=rows, seed=seed, bias=bias, drift=drift, plan=plan)
     typer.echo(str(out))
+
+
+@app.command()
+def fetch(env: Environment = "local", recipe: RecipeName = None, home: Home = HOME) -> None:
+    """Fetch a recipe's data and weights, so that `sashiko run` needs no network."""
+    from sashiko.pipeline.local_run import fetch_inputs
+
+    settings = load_settings(env)
+    fetch_inputs(settings, choose_recipe(settings, recipe), home=home)
 
 
 @app.command()

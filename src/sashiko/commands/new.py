@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sashiko.commands.draft_options import (
+    DateOrder,
+    DecimalName,
+    DelimiterName,
+    EncodingName,
+    Facets,
+)
 from sashiko.errors import InputError
 
 
@@ -21,10 +28,11 @@ def new(
     label: Annotated[
         str | None, typer.Option("--label", help="The column to predict, with two values.")
     ] = None,
-    facet: Annotated[
-        list[str] | None,
-        typer.Option("--facet", help="A column by which bias is judged; repeatable."),
-    ] = None,
+    facet: Facets = None,
+    delimiter: DelimiterName = None,
+    encoding: EncodingName = None,
+    decimal: DecimalName = None,
+    date_order: DateOrder = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,7 +47,8 @@ def new(
     ] = None,
 ) -> None:
     """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""
-    from sashiko.data.draft.naming import project_name
+    from sashiko.data.draft.naming import prefix_name, project_name
+    from sashiko.data.draft.review import review_lines
     from sashiko.scaffold.create import create_project
     from sashiko.scaffold.template import engine_wheel, read_wheel
 
@@ -56,8 +65,36 @@ def new(
     if data is not None and label is not None:
         answers |= {"data_file": str(data.absolute()), "label": label}
         answers.setdefault("dataset", project_name(data))
+    if defaults and "project" not in answers:
+        answers["project"] = prefix_name(folder)
+        if answers["project"] != folder.absolute().name:
+            print(
+                f"project: {answers['project']}, the prefix of AWS names, as {folder.name} cannot "
+                "be one; --answer project=NAME chooses another",
+                file=sys.stderr,
+            )
+    values = {
+        "delimiter": delimiter, "encoding": encoding, "decimal": decimal, "date-order": date_order,
+    }  # fmt: skip
+    options = [f"--facet={column}" for column in facet or ()]
+    options += [f"--{name}={value}" for name, value in values.items() if value is not None]
+    if options and defaults and "data_file" not in answers:
+        raise InputError(f"{options[0]}: add --data and --label: it is about a file")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = read_wheel(engine) if engine else engine_wheel(Path(scratch))
-        create_project(folder, wheel=wheel, answers=answers, facets=facet or (), defaults=defaults)
+        replies = create_project(
+            folder, wheel=wheel, answers=answers, draft_options=options, defaults=defaults
+        )
     typer.echo(folder)
-    print(f"next: cd {folder} && git init && make run", file=sys.stderr)
+    if not replies["data_file"]:
+        print(f"next: cd {folder} && git init && make run", file=sys.stderr)
+        return
+    contract, recipe = (
+        f"contracts/{replies['dataset']}.odcs.yaml", f"recipes/{replies['dataset']}.yaml"
+    )  # fmt: skip
+    guesses = sum(len(review_lines(folder / file)) for file in (contract, recipe))
+    print(
+        f"next: cd {folder} && git init; review the {guesses} guesses in {contract} and {recipe}; "
+        f"then make setup && .venv/bin/sashiko contract check {contract}, and make run",
+        file=sys.stderr,
+    )

@@ -8,6 +8,9 @@ from sashiko.core.yaml_models import Frozen, read_record
 
 SPLITS = ("train", "validation", "test")
 META_FILE = "split.json"
+# Of all three splits together; with fewer rows no figure of a model means anything.
+FEWEST_ROWS = 50
+FEWEST_OF_A_LABEL = 5
 
 
 class SplitSummary(Frozen):

@@ -95,8 +95,14 @@ def champion_artifact(
         if any("champion" in item.aliases for item in other.versions)
     ]  # fmt: skip
     choices = ", ".join(f"{other.name} by --recipe {other.recipe}" for other in alternatives)
+    options = command_options(recipe=name or recipe.name, home=home)
+    if version is None and not registry.versions(group):
+        raise InputError(
+            f"{group} has no version: no run has registered one, as a gate blocked it or none came "
+            f"so far; `sashiko runs list` says which, then `sashiko run{options}`"
+            + (f"; these have a champion: {choices}" if choices else "")
+        )
     if version is None:
-        options = command_options(recipe=name or recipe.name, home=home)
         raise InputError(
             f"{group} has no champion yet: look at `sashiko model list{options}`, then "
             f"`sashiko model approve VERSION{options} --reason ...`"

@@ -13,7 +13,7 @@ from sashiko.aws.resources.names import function_arn, pipeline_name
 from sashiko.contract.load import load_contract
 from sashiko.core.files import write_bytes
 from sashiko.data.lake import seed_lake
-from sashiko.data.sources import fetch_weights
+from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.digest import PARAMETER, definition_sha256
@@ -21,7 +21,7 @@ from sashiko.pipeline.project import LAKE, contract_file, tracking_uri
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.lock import run_lock
 from sashiko.pipeline.runner.record import RunRecord, new_run_id
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.run import check_step, run_definition
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import open_view
 from sashiko.pipeline.selected import SELECTION_FILE, chosen_record
@@ -68,6 +68,8 @@ def run_pipeline(
         with ThreadPoolExecutor(max_workers=1) as pool:
             # Importing the SDK takes a process of its own seconds, with one core.
             compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
+            if from_step is not None:
+                check_step(json.loads(compilation.result().definition), from_step)
             table = seed_lake(recipe, contract, lake=home / LAKE, cache=home / "cache")
             fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
             pipeline = compilation.result()
@@ -105,12 +107,27 @@ def run_pipeline(
         )
 
 
+def fetch_inputs(settings: Settings, recipe: Recipe, *, home: Path) -> None:
+    """Fetches or generates a recipe's raw data and weights, so that a run needs no network.
+
+    Raises:
+        InputError: if no source works, another run is active in `home`, or it cannot be written.
+    """
+    _make_private(home)
+    with run_lock(home, "fetch"):
+        fetch_data(recipe.data, cache=home / "cache")
+        store = Store((home / "s3").resolve())
+        fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
+
+
 def _make_private(home: Path) -> None:
     """Creates the home with mode 0700: its lake has personal and sensitive columns."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make {home}: {disk_reason(error)}") from error
+        raise InputError(
+            f"cannot make {home}: {disk_reason(error)}; --home names another folder"
+        ) from error
 
 
 def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:

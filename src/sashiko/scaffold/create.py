@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from sashiko.core.problems import suggestion
 from sashiko.errors import InputError
 from sashiko.scaffold.template import extract_template, run_copier
 from sashiko.scaffold.wheel import Wheel, pin
@@ -21,17 +22,20 @@ def create_project(
     *,
     wheel: Wheel,
     answers: Mapping[str, str],
-    facets: Sequence[str],
+    draft_options: Sequence[str],
     defaults: bool,
-) -> None:
+) -> dict[str, str]:
     """Writes a project's files; on failure, nothing is left.
 
     Args:
         folder: the project's folder, new or empty.
         wheel: the engine, with the template.
         answers: the answers to the template's questions; a `data_file` is copied into `data/`.
-        facets: columns of that file by which bias is judged.
+        draft_options: options of `contract init` for that file.
         defaults: use the defaults of the other questions instead of asking.
+
+    Returns:
+        The answers to all questions.
 
     Raises:
         InputError: if the folder has files, an answer is not valid, or the data file does not
@@ -43,6 +47,7 @@ def create_project(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         template = extract_template(wheel, Path(scratch))
+        _refuse_unknown(answers, template)
         # The folder's name is the default of the project's name.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sashiko-new-") as temporary:
             project = Path(temporary) / folder.name
@@ -50,10 +55,23 @@ def create_project(
             replies = read_answers(project)
             pin(project, wheel, vendor=replies["engine_source"] == "vendor")
             if replies["data_file"]:
-                _draft(project, replies, facets=facets)
+                _draft(project, replies, options=draft_options)
             if folder.exists():
                 folder.rmdir()
             project.rename(folder)
+    return replies
+
+
+def _refuse_unknown(answers: Mapping[str, str], template: Path) -> None:
+    """Refuses an answer to no question of the template, which copier would ignore."""
+    questions = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
+    known = [name for name in questions if not name.startswith("_")]
+    for name in answers:
+        if name not in known:
+            raise InputError(
+                f"--answer {name}=...: there is no such question; known: {', '.join(known)}"
+                f"{suggestion(name, known)}"
+            )
 
 
 def read_answers(project: Path) -> dict[str, str]:
@@ -73,7 +91,7 @@ def read_answers(project: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in content.items()}
 
 
-def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) -> None:
+def _draft(project: Path, answers: Mapping[str, str], *, options: Sequence[str]) -> None:
     """Copies the data file into `data/`, and drafts its contract and recipe."""
     source = Path(answers["data_file"]).expanduser()
     if not source.is_file():
@@ -89,10 +107,10 @@ def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) 
     text = yaml.safe_dump(content, allow_unicode=True)
     file.write_text(f"{comment}\n{text}", encoding="utf-8")
     command = [sys.executable, "-c", "from sashiko.cli import main; main()", "contract", "init"]
-    options = [f"--label={answers['label']}", f"--name={answers['dataset']}"]
-    options += [f"--facet={facet}" for facet in facets]
+    command += [f"data/{source.name}", f"--label={answers['label']}"]
+    command += [f"--name={answers['dataset']}", *options]
     completed = subprocess.run(
-        [*command, f"data/{source.name}", *options],
+        command,
         cwd=project,
         stdout=sys.stderr,
         check=False,

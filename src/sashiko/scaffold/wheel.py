@@ -45,7 +45,9 @@ def open_wheel(path: Path) -> Wheel:
         ValueError: if the file is not a wheel of the engine.
     """
     name = path.name
-    if not path.is_file() or not (name.startswith(f"{_DISTRIBUTION}-") and name.endswith(_SUFFIX)):
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist")
+    if not (name.startswith(f"{_DISTRIBUTION}-") and name.endswith(_SUFFIX)):
         raise ValueError(f"{path}: expected a file {_DISTRIBUTION}-<version>{_SUFFIX}")
     version = name.removeprefix(f"{_DISTRIBUTION}-").removesuffix(_SUFFIX)
     return Wheel(path, version, hashlib.sha256(path.read_bytes()).hexdigest())

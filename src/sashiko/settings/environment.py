@@ -225,7 +225,9 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
     """
     base = folder / "base.yaml"
     if not base.is_file():
-        raise InputError(f"{base} does not exist: run the command in the repository's root")
+        root = next((p for p in Path.cwd().parents if (p / base).is_file()), None)
+        where = "" if root is None else f": cd {root}"
+        raise InputError(f"{base} does not exist: run the command in the repository's root{where}")
     known = environment_names(folder=folder)
     if environment not in known:
         raise InputError(

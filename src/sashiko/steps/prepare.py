@@ -10,7 +10,7 @@ test rows' columns, by which Evaluate slices them) and `meta` (`split.json`, and
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +21,14 @@ from sashiko.core.files import write_json
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns, write_batches
 from sashiko.core.scratch import scratch_database
-from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
+from sashiko.data.splits import (
+    FEWEST_OF_A_LABEL,
+    FEWEST_ROWS,
+    META_FILE,
+    SPLITS,
+    SplitMeta,
+    SplitSummary,
+)
 from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
 from sashiko.settings.data import DataSection, TextSection
@@ -57,6 +64,7 @@ def main() -> None:
                 "test": data.test_rows,
             }
         )
+        check_enough(retained.splits, contract)
         for name in SPLITS:
             check_learnable(name, retained.splits.get(name), contract, split)
         for name in SPLITS:
@@ -158,6 +166,23 @@ def assign(table: pa.Table, digests: Sequence[bytes], split: TextHashSplit | Spl
     if isinstance(split, TextHashSplit):
         return by_text(digests, split)
     return by_time(table[split.column], split)
+
+
+def check_enough(splits: Mapping[str, SplitSummary], contract: Contract) -> None:
+    """Checks that there are enough rows, and enough of each label, to train and judge a model.
+
+    Raises:
+        InputError: if there are not, with the numbers.
+    """
+    rows = sum(split.rows for split in splits.values())
+    positives = sum(round(split.rows * split.positive_rate) for split in splits.values())
+    label = contract.label
+    if rows < FEWEST_ROWS or min(positives, rows - positives) < FEWEST_OF_A_LABEL:
+        raise InputError(
+            f"{rows:,} rows are left to train on and to judge by, {positives:,} with label "
+            f"{label.positive!r} and {rows - positives:,} with {label.negative!r}: at least "
+            f"{FEWEST_ROWS} rows, and {FEWEST_OF_A_LABEL} of each label, are needed; load more data"
+        )
 
 
 def check_learnable(

@@ -248,3 +248,52 @@ def test_what_is_no_wheel_of_the_engine_is_named(tmp_path: Path) -> None:
     done = new(tmp_path / "project", "--defaults", wheel=tmp_path / "other-1.0-py3-none-any.whl")
     assert done.returncode == 1
     assert "expected a file sashiko-<version>-py3-none-any.whl" in done.stderr
+
+
+def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(
+    tmp_path: Path, wheel: Path
+) -> None:
+    days = [f"{1 + n % 12:02d}/{1 + n // 12 % 12:02d}/2025" for n in range(120)]  # either order
+    rows = [f"R{n};{day};{n}.250;{'yes' if n % 3 else 'no'}" for n, day in enumerate(days)]
+    file = tmp_path / "visits.csv"
+    file.write_text("\n".join(["Visit ID;On;Weight;Came", *rows]))
+    about = ("--defaults", "--data", file, "--label", "Came")
+    refused = new(tmp_path / "refused", *about, wheel=wheel)
+    assert refused.returncode == 1
+    assert "add --date-order dmy or --date-order mdy" in refused.stderr
+    assert not (tmp_path / "refused").exists()
+
+    options = ("--date-order", "mdy", "--decimal", "point", "--delimiter", "semicolon")
+    done = new(tmp_path / "made", *about, *options, "--encoding", "utf-8", wheel=wheel)
+    assert done.returncode == 0, done.stderr
+    contract = (tmp_path / "made/contracts/visits.odcs.yaml").read_text()
+    assert "format: MM/dd/yyyy" in contract
+    files = ("contracts/visits.odcs.yaml", "recipes/visits.yaml")
+    guesses = sum((tmp_path / "made" / name).read_text().count("  # review:") for name in files)
+    *_, step = done.stderr.splitlines()
+    assert f"review the {guesses} guesses in {files[0]} and {files[1]}; then" in step
+    assert step.index("contract check") < step.index("make run")
+
+
+def test_an_option_about_a_file_is_refused_without_one(tmp_path: Path, wheel: Path) -> None:
+    done = new(tmp_path / "made", "--defaults", "--facet", "Group", wheel=wheel)
+    assert (done.returncode, (tmp_path / "made").exists()) == (1, False)
+    assert "--facet=Group: add --data and --label" in done.stderr
+
+
+def test_an_answer_to_no_question_is_refused(tmp_path: Path, wheel: Path) -> None:
+    done = new(tmp_path / "made", "--defaults", "--answer", "proyect=acme", wheel=wheel)
+    assert (done.returncode, (tmp_path / "made").exists()) == (1, False)
+    assert "--answer proyect=...: there is no such question; known: project, " in done.stderr
+
+
+@pytest.mark.parametrize(("name", "project"), [("Über", "uber"), ("123", "project-123")])
+def test_a_folders_name_that_cannot_be_a_projects_is_not_changed_silently(
+    tmp_path: Path, wheel: Path, name: str, project: str
+) -> None:
+    done = new(tmp_path / name, "--defaults", wheel=wheel)
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load((tmp_path / name / "config/base.yaml").read_text())
+    assert settings["project"] == project
+    assert f"project: {project}, the prefix of AWS names, as {name} cannot be one" in done.stderr
+    assert "--answer project=NAME" in done.stderr

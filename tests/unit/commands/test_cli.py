@@ -147,6 +147,30 @@ def test_outside_a_repository_the_error_says_so(tmp_path):
     )
 
 
+def test_below_the_repository_the_error_says_where_its_root_is(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/base.yaml").touch()
+    (tmp_path / "src/acme").mkdir(parents=True)
+    done = sashiko("run", cwd=tmp_path / "src/acme")
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"run the command in the repository's root: cd {tmp_path}\n")
+
+
+def test_a_wheel_that_is_not_there_is_said_not_to_exist(tmp_path):
+    done = sashiko("new", tmp_path / "made", "--defaults", "--engine", "gone-1-py3-none-any.whl")
+    assert (done.returncode, done.stderr) == (1, "error: gone-1-py3-none-any.whl does not exist\n")
+
+
+def test_a_step_that_the_pipeline_lacks_is_refused_before_data_are_made(tmp_path):
+    home = tmp_path / "home"
+    done = sashiko("run", "--from", "Nope", "--home", str(home))
+    assert done.returncode == 1
+    assert "--from Nope: the pipeline has no such step; it has: Snapshot," in done.stderr
+    assert not (home / "lake").exists()
+    assert not (home / "cache/generated").exists()
+    assert not (home / "s3").exists()
+
+
 def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):
     home = tmp_path / "home"
     done = sashiko("model", "list", "--home", str(home))

@@ -182,6 +182,23 @@ def test_without_a_champion_the_commands_name_recipe_and_home(
     assert f"these have one: {CLAIMS} by --recipe claims" in message
 
 
+def test_a_group_that_a_gate_kept_empty_is_not_said_to_wait_for_approval(
+    registry: MlflowRegistry, project: Path
+) -> None:
+    empty = load_recipe(Path("recipes/loans.yaml")).model_copy(
+        update={"model_package_group": "blocked-loans"}
+    )
+    with (
+        pytest.raises(InputError) as refusal,
+        champion_artifact(empty, name="loans", home=project / ".sashiko"),
+    ):
+        pass
+    message = str(refusal.value)
+    assert message.startswith("blocked-loans has no version: no run has registered one, as a gate")
+    assert "`sashiko runs list`" in message
+    assert "approve" not in message
+
+
 def test_before_the_first_run_the_command_names_the_recipe(
     registry: MlflowRegistry, tmp_path: Path
 ) -> None:

@@ -118,10 +118,11 @@ def test_another_salt_draws_another_test_split(run: Run) -> None:
 def test_a_time_split_cuts_at_midnight_utc(run: Run) -> None:
     moments = [dt.datetime(2025, 1, 10, 23, 59, 59), dt.datetime(2025, 1, 11)]
     moments += [dt.datetime(2025, 1, 20, 23, 59, 59), dt.datetime(2025, 1, 21)]
-    rows = _rows(8, lent_at=[m.replace(tzinfo=dt.UTC) for m in moments for _ in "ab"])
-    output = run(rows.set_column(5, "late", [["yes", "no"] * 4]), split=_BY_TIME)
+    rows = _rows(80, lent_at=[m.replace(tzinfo=dt.UTC) for m in moments for _ in range(20)])
+    output = run(rows.set_column(5, "late", [["yes", "no"] * 40]), split=_BY_TIME)
     keys = [_read(output, name)["key"].to_pylist() for name in SPLITS]
-    assert keys == [["k000", "k001"], ["k002", "k003", "k004", "k005"], ["k006", "k007"]]
+    expected = [f"k{number:03}" for number in range(80)]
+    assert keys == [expected[:20], expected[20:60], expected[60:]]
 
 
 def test_a_time_split_removes_known_texts_from_the_later_split_and_counts_them(run: Run) -> None:
@@ -211,8 +212,27 @@ def test_an_empty_split_or_one_label_writes_nothing(run: Run, tmp_path: Path) ->
     late = {**_BY_TIME, "test_from": dt.date(2026, 1, 1)}
     with pytest.raises(InputError, match="the test split is empty"):
         run(_rows(), split=late)
+    labels = ["yes" if i % 30 < 15 or i % 2 else "no" for i in range(300)]
     with pytest.raises(InputError, match="the train split has 150 rows, all with label 'yes'"):
-        run(_rows(late=["yes"] * 300), split={**_BY_TIME, "validation_from": dt.date(2025, 1, 16)})
+        run(_rows(late=labels), split={**_BY_TIME, "validation_from": dt.date(2025, 1, 16)})
+    assert not (tmp_path / "processing" / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "positives", "numbers"),
+    [
+        (49, 24, "49 rows are left to train on and to judge by, 24 with label 'yes' and 25"),
+        (300, 4, "300 rows are left to train on and to judge by, 4 with label 'yes' and 296"),
+        (300, 297, "297 with label 'yes' and 3 with 'no'"),
+    ],
+)
+def test_too_few_rows_or_too_few_of_a_label_are_refused_with_the_numbers(
+    run: Run, tmp_path: Path, rows: int, positives: int, numbers: str
+) -> None:
+    late = ["yes"] * positives + ["no"] * (rows - positives)
+    with pytest.raises(InputError, match=numbers) as error:
+        run(_rows(rows, late=late))
+    assert "at least 50 rows, and 5 of each label, are needed" in str(error.value)
     assert not (tmp_path / "processing" / "output").exists()
 
 

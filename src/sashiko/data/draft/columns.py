@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.columns import Classification
 from sashiko.data.draft.naming import classify_name
+from sashiko.data.draft.personal import describe_personal
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import ColumnDraft
 from sashiko.data.values import any_match
@@ -24,7 +25,10 @@ def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Cl
     for column in raw.columns:
         classes[column.name] = classify_name(column.physical_name)
         if column.is_prose and classes[column.name][0] == "none":
-            why = "sentences may name people: read some, and call it pii if so"
+            why = "sentences may name people"
+            if counts := describe_personal(column.texts):
+                why = f"of the texts {counts}"
+            why += ": read some, and call it pii if so, or remove this at the source"
             classes[column.name] = ("none", why)
         if column is target:
             classes[column.name] = ("none", "the label, which a model is trained on")

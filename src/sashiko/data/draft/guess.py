@@ -114,5 +114,14 @@ def make_draft(
         csv=raw.csv,
         marks=raw.marks,
         repeats=repeats,
-        notes=tuple(notes(raw, repeats=repeats, keys=keys, aucs=aucs, split=split)),
+        notes=tuple(
+            notes(
+                raw,
+                repeats=repeats,
+                keys=keys,
+                aucs=aucs,
+                split=split,
+                positives=int(positive.sum()),
+            )
+        ),
     )

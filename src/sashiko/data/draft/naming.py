@@ -11,6 +11,7 @@ from pathlib import Path
 from sashiko.contract.columns import Classification
 
 _LONGEST_PROJECT = 41
+_LONGEST_PREFIX = 19  # as `project` in the settings
 _LONGEST = 60  # of 63 characters, a lake's limit; the rest is for a number
 
 
@@ -70,6 +71,14 @@ def project_name(path: Path) -> str:
     if not name[:1].isalpha():
         name = f"data-{name}".rstrip("-")
     return name[:_LONGEST_PROJECT].rstrip("-")
+
+
+def prefix_name(folder: Path) -> str:
+    """Returns the project's name for a folder: `Über` becomes `uber`, `123` `project-123`."""
+    name = "-".join(words(folder.absolute().name))
+    if not name[:1].isalpha():
+        name = f"project-{name}".rstrip("-")
+    return name[:_LONGEST_PREFIX].rstrip("-")
 
 
 def lake_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sashiko.contract.leaks import LEAK
 from sashiko.data.draft.keys import near_key_repeats
+from sashiko.data.draft.personal import describe_personal
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import Repeats, SplitDraft
 from sashiko.data.raw_files import describe_delimiter
+from sashiko.data.splits import FEWEST_OF_A_LABEL, FEWEST_ROWS
 
 
 def notes(
@@ -16,12 +18,16 @@ def notes(
     keys: Sequence[Profile],
     aucs: Mapping[str, float],
     split: SplitDraft,
+    positives: int,
 ) -> Iterator[str]:
     """Yields a note on each of these; `keys` are excluded from training.
 
-    `aucs` are those of columns that tell the label apart alone, or nearly.
+    `aucs` are those of columns that tell the label apart alone, or nearly; `positives` counts the
+    rows of the positive label.
     """
+    rows = len(raw.columns[0].texts)
     yield from _format(raw)
+    yield from _few(rows, positives)
     yield from _repetition(raw, repeats)
     if keys:
         names = ", ".join(column.name for column in keys)
@@ -37,6 +43,15 @@ def notes(
         yield f"split: by time, on {split.column}"
     else:
         yield f"split: by a hash of the text, not by time: {split.why}"
+
+
+def _few(rows: int, positives: int) -> Iterator[str]:
+    """Warns of a file that is too small to train on: see `steps.prepare`."""
+    if rows < FEWEST_ROWS or positives < FEWEST_OF_A_LABEL:
+        yield (
+            f"{rows:,} rows, {positives:,} of them positive: `sashiko run` will refuse this, as it "
+            f"needs at least {FEWEST_ROWS} rows and {FEWEST_OF_A_LABEL} of each label to train on"
+        )
 
 
 def describe_repeats(repeats: Repeats) -> str:
@@ -66,6 +81,8 @@ def _format(raw: RawTable) -> Iterator[str]:
     if raw.marks.ambiguity:
         yield raw.marks.ambiguity
     for column in raw.columns:
+        if column.is_prose and (counts := describe_personal(column.texts)):
+            yield f"{column.name}: of the texts {counts}"
         if column.date_format:
             yield f"{column.name}: {column.why}"
         elif column.warning:

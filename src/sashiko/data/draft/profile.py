@@ -1,6 +1,7 @@
 """Profiles a raw CSV or Parquet file: its columns' names, types and values."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from sashiko.data.draft.numbers import NumberMarks
 from sashiko.data.draft.records import ColumnType
 from sashiko.data.draft.types import text_types
 from sashiko.data.raw_files import raw_batches
-from sashiko.data.values import cast_values, missing_to_null
+from sashiko.data.values import can_cast, cast_values, missing_to_null
 from sashiko.errors import InputError
 
 _PROSE_CHARACTERS = 25  # on average
 _NULL_VALUES = ("?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "nan")
+_YEAR = re.compile(r"(?:19|20)\d\d")  # a name that a column of numbers may have
 _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "integer"),
@@ -104,6 +106,7 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
         name: missing_to_null(column, ("", *_NULL_VALUES)) for name, column in trimmed.items()
     }
     types, marks = text_types(cleaned, delimiter=csv.delimiter, options=options)
+    _refuse_missing_header(path, types)
     return RawTable(
         columns=tuple(
             _profile(path, name, place, cleaned.get(place, raw[place]), types.get(place))
@@ -121,6 +124,19 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
         csv=csv,
         marks=marks,
     )
+
+
+def _refuse_missing_header(path: Path, types: Mapping[str, ColumnType]) -> None:
+    """Refuses a file whose first line is a row: a column's name is a value of its own type."""
+    for name, detected in types.items():
+        if detected.kind == "string" or _YEAR.fullmatch(name):
+            continue
+        if can_cast(pa.array([name]), ARROW_TYPES[detected.kind], form=detected.form):
+            raise InputError(
+                f"{path}: the first line seems to be a row and not the header: `{name}` stands "
+                f"above a column of type {detected.kind}; write the columns' names into the first "
+                "line"
+            )
 
 
 def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:

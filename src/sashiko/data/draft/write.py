@@ -1,4 +1,4 @@
-"""Writes a draft as two commented YAML files; existing files are not replaced."""
+"""Writes a draft as two commented YAML files."""
 
 import json
 import re
@@ -21,12 +21,11 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _ENDLESS = 1 << 20
 
 
-def refuse_existing(name: str) -> None:
-    """Checks a recipe's name, and that its files do not exist yet.
+def check_place(name: str) -> None:
+    """Checks a recipe's name and the current folder.
 
     Raises:
-        InputError: if the name is not valid, the current folder is not the repository's root, or a
-            file exists.
+        InputError: if the name is not valid, or the current folder is not the repository's root.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -35,9 +34,20 @@ def refuse_existing(name: str) -> None:
         )
     if not (Path("recipes") / _MODEL).is_file():
         raise InputError(f"recipes/{_MODEL} does not exist: run this in the repository's root")
+
+
+def refuse_existing(name: str) -> None:
+    """Checks that a recipe's files do not exist yet.
+
+    Raises:
+        InputError: if one does, with the option that replaces both.
+    """
     for path in _files(name):
         if path.exists():
-            raise InputError(f"{path} is there already; choose another --name, or remove the file")
+            raise InputError(
+                f"{path} is there already: add --replace to draft both files again, or "
+                "choose another --name"
+            )
 
 
 def source_path(data: Path) -> str:
@@ -46,13 +56,16 @@ def source_path(data: Path) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def write_draft(draft: Draft) -> tuple[Path, Path]:
+def write_draft(draft: Draft, *, replace: bool = False) -> tuple[Path, Path]:
     """Writes `contracts/<name>.odcs.yaml` and `recipes/<name>.yaml` below the current folder.
 
     Raises:
-        InputError: if one of them exists or cannot be written; then neither is written.
+        InputError: if one of them exists, without `replace`, or cannot be written; then neither is
+            written.
     """
-    refuse_existing(draft.name)
+    check_place(draft.name)
+    if not replace:
+        refuse_existing(draft.name)
     contract, recipe = _files(draft.name)
     lengths = sorted({_SHORTEST, draft.text.tokens})
     values = {"draft": draft, "model": _MODEL, "most_rows": _MOST_ROWS, "lengths": lengths}
@@ -101,4 +114,4 @@ def _candidates(draft: Draft) -> str:
     """Names the columns that could be facets, as the end of a reason."""
     if not draft.groups:
         return ""
-    return f"; {', '.join(draft.groups)} may tell groups: then start again with --facet"
+    return f"; {', '.join(draft.groups)} may tell groups: then start again with --replace --facet"

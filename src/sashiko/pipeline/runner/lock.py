@@ -42,7 +42,7 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
 def _open_locked(home: Path, path: Path) -> Iterator[FileIO]:
     """Opens and locks `path`; retries if `clean` removed the file after it was opened."""
     while True:
-        with translate_disk_errors(f"cannot write to {home}"):
+        with translate_disk_errors(f"cannot write to {home} (--home names another folder)"):
             home.mkdir(parents=True, exist_ok=True)
             handle = path.open("ab+", buffering=0)  # a write that fails is not retried on close
             handle.seek(0)

@@ -159,6 +159,15 @@ def run_definition(
         return record
 
 
+def check_step(value: Mapping[str, Any], name: str) -> None:
+    """Checks that a definition has a step.
+
+    Raises:
+        InputError: if it does not, with its steps.
+    """
+    _forced_steps(build_graph(parse_definition(value)), name)
+
+
 def _forced_steps(graph: Graph, from_step: str | None) -> frozenset[str]:
     if from_step is None:
         return frozenset()

@@ -207,7 +207,7 @@ def test_every_guess_is_marked(draft) -> None:
 def test_nothing_is_ever_overwritten(draft) -> None:
     draft(columns())
     before = Path("contracts/visits.odcs.yaml").read_bytes()
-    with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already"):
+    with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already: add --rep"):
         draft(columns(), facets=["Group"])
     assert Path("contracts/visits.odcs.yaml").read_bytes() == before
     Path("contracts/visits.odcs.yaml").unlink()
