@@ -31,6 +31,9 @@ class MetricLine(Frozen):
     validation_loss: float | None = None
     # Area under the ROC curve on the validation split; likewise.
     validation_auc: float | None = None
+    # Of a causal LM, rows of the validation split with an answer that is not among the model's
+    # five most probable tokens; likewise.
+    validation_missed: int | None = Field(None, exclude_if=lambda count: count is None)
 
 
 class TemperatureFit(Frozen):

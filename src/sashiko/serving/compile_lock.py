@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.files import read_json
 from sashiko.core.yaml_models import validate
+from sashiko.serving.container.answers import Answered
 
 LOCK_FILE = "compile-lock.json"
 
@@ -20,6 +21,7 @@ class CausalLock(BaseModel):
         merged_sha256: of the merged weights in float32; None in older locks.
         cast_difference: the largest one of a probability between them and the weights in the type
             that is served; None where that is float32.
+        answered: how often the model answers, as Train measured it; None in older locks.
         answers: token ids of the negative and the positive answer.
         chat_template_sha256: of the chat template around the text.
     """
@@ -31,6 +33,7 @@ class CausalLock(BaseModel):
     merge_difference: float
     merged_sha256: str | None = None
     cast_difference: float | None = None
+    answered: Answered | None = None
     answers: tuple[int, int]
     chat_template_sha256: str
 

@@ -16,8 +16,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.core.files import (
@@ -41,18 +43,23 @@ from sashiko.core.stopping import stop_on_signals
 from sashiko.core.yaml_models import validate
 from sashiko.data.splits import META_FILE, read_split_meta
 from sashiko.evaluation.record import MetricLine
+from sashiko.serving.container.answers import ANSWERS_FILE, Answered
 from sashiko.settings.train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
+from sashiko.training.causal import keep_answers
 from sashiko.training.compute import Compute
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.processes import Group, Processes
-from sashiko.training.scoring import margins
+from sashiko.training.scoring import outputs
 from sashiko.training.temperature import scale_to_validation, write_temperature
 from sashiko.training.trainee import load_trainee, with_weights
 from sashiko.training.xla import replicate, uses_xla, xla_device
+
+if TYPE_CHECKING:
+    import torch
 
 
 def main() -> None:
@@ -120,12 +127,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     examples = tokenise_rows(train_rows, source="train", weights=weights)
     validation = tokenise_rows(validation_rows, source="validation")
     model = trainee.model
-    if uses_xla():
-        compute: Compute = replicate(
-            model, device, processes, length=settings.max_length, seed=settings.seed
-        )
-    else:
-        compute = Compute(model, processes.place(model, device))
+    compute = place(model, device, processes, settings)
     if processes.is_first:
         say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
@@ -139,6 +141,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         loop = Loop(
             model=model,
             compute=compute,
+            classes=trainee.classes,
             train=examples,
             validation=validation,
             pad=trainee.pad,
@@ -157,20 +160,36 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     if settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
         itself = Compute(model, model)
-        validation_margins = margins(itself, validation, pad=trainee.pad, processes=processes)
+        validation_margins = outputs(
+            itself, validation, classes=trainee.classes, pad=trainee.pad, processes=processes
+        ).margins
     sharded = processes.whole_weights(model)
     if processes.is_first:
         trained = trainee if sharded is None else with_weights(load(), sharded)
+        if settings.prompt is not None:
+            keep_answers(trained.model, trained.classes)
         if validation_margins is not None:
             fit = scale_to_validation(trained.model, validation.labels, validation_margins)
             write_temperature(fit, output_data_dir())
             say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
         trained.save(model_dir())
+        if (missed := lines[-1].validation_missed) is not None:
+            answered = Answered(rows=len(validation.labels), missed=missed)
+            write_json(model_dir() / ANSWERS_FILE, asdict(answered))
         write_metrics(lines, output_data_dir() / "metrics.jsonl")
         write_snapshots(snapshots, output_data_dir())
         write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))
     processes.wait()
     store.remove()
+
+
+def place(
+    model: Any, device: "torch.device", processes: Processes, settings: Hyperparameters
+) -> Compute:
+    """Puts a model on its device: as a copy on an XLA device, spread over the processes else."""
+    if uses_xla():
+        return replicate(model, device, processes, length=settings.max_length, seed=settings.seed)
+    return Compute(model, processes.place(model, device))
 
 
 def used_snapshots() -> Snapshots:

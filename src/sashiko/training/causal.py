@@ -14,8 +14,8 @@ from sashiko.training.model import check_length, load_pretrained
 if TYPE_CHECKING:
     import torch
 
-# Their heads are one linear layer without a bias, and nothing changes its output: two rows of it
-# are two of the LM's logits.
+# Their heads are one linear layer without a bias, and nothing changes its output: its rows give the
+# LM's logits.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 _HEAD = "lm_head.weight"
 _CONFIG_FILE = "config.json"
@@ -25,22 +25,20 @@ def load_causal(
     folder: Path,
     *,
     labels: tuple[str, str],
-    prompt: Prompt,
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:
-    """Loads a causal LM in float32 as a classifier, and puts an adapter into it.
+    """Loads a causal LM in float32, and puts an adapter into it.
 
     Args:
         folder: a Hugging Face model folder with safetensors weights.
         labels: the (negative, positive) label; classes 0 and 1.
-        prompt: names the tokens of the two answers.
         hyperparameters: dropout, the adapter and the longest sequence.
         attention: `eager`, or None for the fused one.
 
     Returns:
-        A `LastTokenClassifier`; only the adapter's matrices are trained, and its head is that of
-        the LM.
+        A `LastTokenClassifier` whose classes are the tokens of the vocabulary: its head is the
+        whole head of the LM. Only the adapter's matrices are trained.
 
     Raises:
         InputError: if loading could run code, the architecture is not one of `ARCHITECTURES`, the
@@ -57,10 +55,21 @@ def load_causal(
         marks={READS_LAST: True},
     )
     check_length(model, hyperparameters.max_length)
-    model.score.weight.data = _answer_rows(model, folder, prompt.answers)
+    model.score = _linear(_head(model, folder))
     model.requires_grad_(False)
     _add_adapter(model, hyperparameters)
     return LastTokenClassifier(model)
+
+
+def keep_answers(model: Any, answers: tuple[int, int]) -> None:
+    """Reduces the head to the answers' two rows, which is what is calibrated, saved and served.
+
+    Args:
+        model: of `load_causal`, trained; changed in place.
+        answers: token ids of the negative and the positive answer.
+    """
+    rows = model.model.score.weight.detach()[list(answers)].clone()
+    model.model.score = _linear(rows).requires_grad_(False)
 
 
 def save_adapter(model: Any, prompt: Prompt, base: Path, folder: Path) -> None:
@@ -69,7 +78,7 @@ def save_adapter(model: Any, prompt: Prompt, base: Path, folder: Path) -> None:
     Adapter and head have the format of peft's sequence classifiers.
 
     Args:
-        model: of `load_causal`.
+        model: of `load_causal`, after `keep_answers`.
         prompt: its prompt.
         base: the folder of the base model.
         folder: where the files go.
@@ -107,18 +116,30 @@ def _tokenizer_files(base: Path) -> Iterator[str]:
             yield path.name
 
 
-def _answer_rows(model: Any, folder: Path, answers: tuple[int, int]) -> "torch.Tensor":
-    """Returns the answers' rows of the LM's head, float32, (2, width)."""
-    rows = list(answers)
+def _head(model: Any, folder: Path) -> "torch.Tensor":
+    """Returns the weights of the LM's head, float32, (vocabulary, width).
+
+    A head that is tied to the embeddings is their own tensor, so that it takes no memory.
+    """
     if model.config.tie_word_embeddings:
-        return model.get_input_embeddings().weight.data[rows].clone()  # type: ignore[no-any-return]
+        return model.get_input_embeddings().weight  # type: ignore[no-any-return]
     from safetensors import safe_open
 
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             if _HEAD in file.keys():  # noqa: SIM118 - not a mapping
-                return file.get_tensor(_HEAD)[rows].float()  # type: ignore[no-any-return]
+                return file.get_tensor(_HEAD).float()  # type: ignore[no-any-return]
     raise InputError(f"{folder}: the weights lack {_HEAD}, and it is not tied to the embeddings")
+
+
+def _linear(weight: "torch.Tensor") -> "torch.nn.Linear":
+    """Returns a layer without a bias that has these weights, not a copy of them."""
+    import torch
+
+    outputs, inputs = weight.shape
+    layer = torch.nn.Linear(inputs, outputs, bias=False, device="meta")
+    layer.weight = weight if isinstance(weight, torch.nn.Parameter) else torch.nn.Parameter(weight)
+    return layer
 
 
 def _add_adapter(model: Any, hyperparameters: Hyperparameters) -> None:

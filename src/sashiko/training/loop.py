@@ -19,7 +19,7 @@ from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
 from sashiko.training.optimiser import learning_rate, make_optimiser
 from sashiko.training.processes import Processes, Store
-from sashiko.training.scoring import score
+from sashiko.training.scoring import outputs
 
 if TYPE_CHECKING:
     import torch
@@ -43,10 +43,14 @@ class Loop:
     Attributes:
         model: what is trained; of several processes, this one's share.
         compute: computes its logits and gradients.
+        classes: the logits of the negative and of the positive label. A causal LM has one for
+            each token of its vocabulary, so that its answer becomes the most probable token and
+            not only more probable than the other answer.
     """
 
     model: Any
     compute: Compute
+    classes: tuple[int, int]
     train: Examples
     validation: Examples
     pad: int
@@ -79,6 +83,11 @@ class Loop:
                 self._report(position, since=start.step)
             self._stop_if_requested(position, optimiser)
         return self._after_epoch(position, optimiser).lines
+
+    @property
+    def _answers(self) -> bool:
+        """Whether the model is a causal LM, whose classes are tokens."""
+        return self.hyperparameters.prompt is not None
 
     @property
     def _steps_per_epoch(self) -> int:
@@ -121,12 +130,13 @@ class Loop:
         # Every part counts by its share of the batch's weights, so that their gradients add up to
         # the batch's own.
         weight = torch.from_numpy(self.train.weights[rows]).sum().to(self.compute.device)
+        classes = torch.tensor(self.classes, device=self.compute.device)
         parts = self.processes.parts(rows, count=self.hyperparameters.accumulation_steps)
         for part, counts in parts:
             batch = self.compute.batch(self.train, part, pad=self.pad, largest=self._largest_part)
             with self._autocast():
                 logits = self.compute.forward(**batch.inputs).logits
-            losses = cross_entropy(logits.float(), batch.labels, reduction="none")
+            losses = cross_entropy(logits.float(), classes[batch.labels], reduction="none")
             loss = (losses * batch.weights).sum() / weight * counts
             total += self.compute.backward(loss)
             self._tokens += batch.tokens * self.processes.world_size
@@ -156,7 +166,7 @@ class Loop:
             return position
         return self._with_line(position)
 
-    def _with_line(self, position: Position, **scores: float) -> Position:
+    def _with_line(self, position: Position, **scores: float | None) -> Position:
         line = MetricLine(
             step=position.step,
             epoch=-(-position.step // self._steps_per_epoch),
@@ -171,15 +181,22 @@ class Loop:
         ended = position.step and position.step % self._steps_per_epoch == 0
         if not ended or (position.lines and position.lines[-1].step == position.step):
             return position
-        loss, auc = score(
+        validation = outputs(
             self.compute,
             self.validation,
+            classes=self.classes,
             pad=self.pad,
             autocast=self._autocast,
             after_batch=lambda: self._stop_if_requested(position, optimiser),
             processes=self.processes,
         )
-        updated = self._with_line(position, validation_loss=loss, validation_auc=auc)
+        loss, auc = float(validation.losses.mean()), validation.auc(self.validation.labels)
+        updated = self._with_line(
+            position,
+            validation_loss=loss,
+            validation_auc=auc,
+            validation_missed=int(validation.missed.sum()) if self._answers else None,
+        )
         line = updated.lines[-1]
         self._say(
             f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.scored import Scored
+from sashiko.serving.container.answers import SHOWN
 from sashiko.training.batches import ordered_batches
 from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
@@ -16,53 +18,55 @@ _ROWS = 64
 _ONE = Processes()
 
 
-def score(
-    compute: Compute,
-    examples: Examples,
-    *,
-    pad: int,
-    autocast: Callable[[], AbstractContextManager[None]],
-    after_batch: Callable[[], None],
-    processes: Processes,
-) -> tuple[float, float]:
-    """Scores a split, in evaluation mode; what `after_batch` raises ends the scoring.
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of the rows of a split, in their order.
 
-    Returns:
-        The mean unweighted loss, and the area under the ROC curve.
+    Attributes:
+        margins: the positive label's logit minus the negative one's.
+        losses: the unweighted cross-entropy of the row's label, over all classes of the model.
+        missed: 1 where a label is not among the `SHOWN` most probable classes, else 0.
     """
-    logit_margins = margins(
-        compute,
-        examples,
-        pad=pad,
-        autocast=autocast,
-        after_batch=after_batch,
-        processes=processes,
-    )
-    losses = np.logaddexp(0, np.where(examples.labels == 1, -logit_margins, logit_margins))
-    once = np.ones((1, len(logit_margins)))
-    auc = Scored.of(examples.labels, _probabilities(logit_margins), threshold=0.5).metrics(once)[
-        "auc"
-    ]
-    return float(losses.mean()), float(auc[0])
+
+    margins: Floats
+    losses: Floats
+    missed: Floats
+
+    def auc(self, labels: Ints) -> float:
+        """Returns the area under the ROC curve."""
+        scores: Floats = np.exp(-np.logaddexp(0, -self.margins))
+        once = np.ones((1, len(labels)))
+        return float(Scored.of(labels, scores, threshold=0.5).metrics(once)["auc"][0])
 
 
-def margins(
+def outputs(
     compute: Compute,
     examples: Examples,
     *,
+    classes: tuple[int, int],
     pad: int,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     after_batch: Callable[[], None] = lambda: None,
     processes: Processes = _ONE,
-) -> Floats:
-    """Returns each row's logit of the positive class minus that of the negative one, float64.
+) -> Outputs:
+    """Computes a split's rows in evaluation mode; what `after_batch` raises ends it.
 
-    Each process scores a part of the rows, and gets the logits of all.
+    Each process computes a part of the rows, and gets the outputs of all.
+
+    Args:
+        compute: computes logits, (rows, classes of the model).
+        examples: the split.
+        classes: the logits of the negative and of the positive label.
+        pad: the token id that fills short rows.
+        autocast: the type of the computations.
+        after_batch: is called after each batch.
+        processes: of the training.
     """
     import torch
 
     compute.model.eval()
-    values = np.zeros(len(examples.labels))
+    pair = torch.tensor(classes)
+    values = np.zeros((3, len(examples.labels)))
     for rows in ordered_batches(examples.lengths, batch_size=_ROWS * processes.world_size):
         for part, counts in processes.parts(rows, count=1):
             batch = compute.batch(examples, part, pad=pad, largest=_ROWS)
@@ -71,11 +75,11 @@ def margins(
                 logits = compute.model(**batch.inputs).logits
             if counts:
                 logits = logits[: len(part)].cpu().double()
-                values[part] = (logits[:, 1] - logits[:, 0]).numpy()
+                both = logits[:, pair]
+                own = both.gather(1, torch.from_numpy(examples.labels[part])[:, None])[:, 0]
+                least = logits.topk(min(SHOWN, logits.shape[1])).values[:, -1:]
+                values[0, part] = (both[:, 1] - both[:, 0]).numpy()
+                values[1, part] = (logits.logsumexp(dim=1) - own).numpy()
+                values[2, part] = (both < least).any(dim=1).numpy()
         after_batch()
-    return processes.sum(values)
-
-
-def _probabilities(logit_margins: Floats) -> Floats:
-    scores: Floats = np.exp(-np.logaddexp(0, -logit_margins))
-    return scores
+    return Outputs(*processes.sum(values))

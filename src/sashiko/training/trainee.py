@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Trainee:
     """A loaded model."""
 
-    model: Any  # token ids and mask to two logits, the negative label's first
+    model: Any  # token ids and mask to logits: of the two labels, or of a causal LM's vocabulary
+    classes: tuple[int, int]  # the logits of the negative and of the positive label
     tokenize: Tokenize  # texts to token ids
     pad: int  # the token id that fills short rows
     save: Callable[[Path], None]  # writes the trained model into a folder
@@ -49,6 +50,7 @@ def load_trainee(
             model.gradient_checkpointing_enable({"use_reentrant": False})
         return Trainee(
             model=model,
+            classes=(0, 1),
             tokenize=encoder_rows(
                 tokenizer, max_length=settings.max_length, truncate=settings.truncate
             ),
@@ -63,11 +65,10 @@ def load_trainee(
         max_length=settings.max_length,
         source=folder,
     )
-    model = load_causal(
-        folder, labels=labels, prompt=prompt, hyperparameters=settings, attention=kernel
-    )
+    model = load_causal(folder, labels=labels, hyperparameters=settings, attention=kernel)
     return Trainee(
         model=model,
+        classes=prompt.answers,
         tokenize=prompted_rows(
             folder, prompt, max_length=settings.max_length, truncate=settings.truncate
         ),

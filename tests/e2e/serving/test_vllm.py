@@ -15,10 +15,11 @@ import compile_model
 import pytest
 from safetensors.torch import load_file
 
-from sashiko.core.files import sha256_file
+from sashiko.core.files import sha256_file, write_json
 from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import read_lock
+from sashiko.serving.container.answers import Answered
 from sashiko.serving.inspection import unpack
 from sashiko.serving.targets.gpu_vllm import TARGET
 from tests.e2e.serving.compile_job import job
@@ -167,6 +168,7 @@ def test_the_lock_tells_merged_weights_from_those_that_are_served(
     assert lock.causal is not None
     assert plain.causal is not None
     assert (lock.dtype, plain.dtype) == ("bfloat16", "float32")
+    assert lock.causal.answered == Answered(rows=100, missed=1)
     assert lock.causal.adapter_sha256 == sha256_file(adapter / "adapter_model.safetensors")
     # In float32 what is merged is what is served.
     assert lock.causal.merged_sha256 == plain.causal.merged_sha256 == plain.weights_sha256
@@ -209,6 +211,29 @@ def test_a_cast_that_moves_a_score_too_far_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match=r"more than compile\.tolerance=1e-06 allows"):
         compiled(tmp_path, adapter, llama, dtype="bfloat16", tolerance=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        (
+            {"rows": 300, "missed": 4},
+            r"does not answer: in 4 of 300 rows \(1\.3%, at most 1% may be",
+        ),
+        (None, r"has no answers\.json, .* run Train again"),
+    ],
+    ids=["other-tokens", "older-engine"],
+)
+def test_a_model_that_does_not_answer_is_refused(
+    adapter: Path, llama: Path, tmp_path: Path, answers: dict[str, int] | None, says: str
+) -> None:
+    other = shutil.copytree(adapter, tmp_path / "adapter")
+    (other / "answers.json").unlink()
+    if answers:
+        write_json(other / "answers.json", answers)
+    with pytest.raises(SystemExit, match=says):
+        compiled(tmp_path / "job", other, llama)
+    assert not list((tmp_path / "job/processing/output").rglob("*"))
 
 
 def test_awss_own_loader_finds_the_handler_by_the_targets_variables(

@@ -21,7 +21,7 @@ from sashiko.serving.container.classifier import LastTokenClassifier, load_class
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.causal import PromptSection
 from sashiko.settings.train import Hyperparameters
-from sashiko.training.causal import ARCHITECTURES, load_causal, save_adapter
+from sashiko.training.causal import ARCHITECTURES, keep_answers, load_causal, save_adapter
 from sashiko.training.model import load_tokenizer
 from sashiko.training.prompts import make_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
@@ -66,9 +66,10 @@ def _rows(folder: Path, made: Prompt, *, truncate: bool = False) -> RowTokenizer
 
 
 def _load(folder: Path, made: Prompt) -> LastTokenClassifier:
-    return load_causal(
-        folder, labels=LABELS, prompt=made, hyperparameters=SETTINGS, attention="eager"
-    ).eval()
+    """Loads a model as it is saved: with the two answers' logits."""
+    model = load_causal(folder, labels=LABELS, hyperparameters=SETTINGS, attention="eager")
+    keep_answers(model, made.answers)
+    return model.eval()
 
 
 def _logits(model: LastTokenClassifier, rows: list[list[int]], pad: int) -> torch.Tensor:
@@ -244,7 +245,6 @@ def test_an_adapter_that_does_not_fit_the_model_is_refused(
         load_causal(
             llama,
             labels=LABELS,
-            prompt=_prompt(llama),
             hyperparameters=Hyperparameters.model_validate(values),
             attention="eager",
         )

@@ -1,4 +1,3 @@
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +6,7 @@ import torch
 
 from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
-from sashiko.training.processes import Processes
-from sashiko.training.scoring import score
+from sashiko.training.scoring import outputs
 
 
 class _FirstToken(torch.nn.Module):
@@ -38,19 +36,16 @@ def _examples(count: int) -> Examples:
 def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     examples = _examples(150)
     batches: list[int] = []
-    loss, auc = score(
-        _COMPUTE,
-        examples,
-        pad=0,
-        autocast=nullcontext,
-        after_batch=lambda: batches.append(1),
-        processes=Processes(),
+    scored = outputs(
+        _COMPUTE, examples, classes=(0, 1), pad=0, after_batch=lambda: batches.append(1)
     )
     odds = examples.tokens[examples.offsets[:-1]].astype(float)
     signed = np.where(examples.labels == 1, odds, -odds)
-    assert loss == pytest.approx(np.log1p(np.exp(-signed)).mean(), rel=1e-5)
+    assert scored.losses == pytest.approx(np.log1p(np.exp(-signed)), rel=1e-5)
     higher = odds[examples.labels == 1][:, None] - odds[examples.labels == 0]
-    assert auc == pytest.approx((higher > 0).mean() + (higher == 0).mean() / 2)
+    assert scored.auc(examples.labels) == pytest.approx(
+        (higher > 0).mean() + (higher == 0).mean() / 2
+    )
     assert len(batches) == 3
 
 
@@ -59,11 +54,4 @@ def test_what_is_raised_between_batches_ends_the_scoring() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score(
-            _COMPUTE,
-            _examples(9),
-            pad=0,
-            autocast=nullcontext,
-            after_batch=stop,
-            processes=Processes(),
-        )
+        outputs(_COMPUTE, _examples(9), classes=(0, 1), pad=0, after_batch=stop)

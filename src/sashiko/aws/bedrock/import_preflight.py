@@ -12,6 +12,7 @@ from sashiko.aws.bedrock.tokenizer_faults import TOKENIZER_CONFIG_FILE, tokenize
 from sashiko.aws.bedrock.weight_faults import weight_faults
 from sashiko.core.files import read_json
 from sashiko.errors import InputError
+from sashiko.serving.container.answers import Answered
 
 CONFIG_FILE = "config.json"
 # S3Uri and ImportedModelName, CreateModelImportJob, Amazon Bedrock API Reference; names have at
@@ -32,6 +33,7 @@ class ImportPlan:
     region: str
     model_name: str  # of the imported model
     chat_template_sha256: str
+    answered: Answered | None  # how often it answers; None in an older compile lock
 
 
 def import_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> list[Fault]:
@@ -42,7 +44,11 @@ def import_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> list[Fa
         plan: where it would go.
         facts: what the service takes.
     """
-    return [*_place_faults(plan, facts), *_folder_faults(folder, plan, facts)]
+    return [
+        *_place_faults(plan, facts),
+        *_answer_faults(plan.answered),
+        *_folder_faults(folder, plan, facts),
+    ]
 
 
 def _place_faults(plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
@@ -65,6 +71,17 @@ def _place_faults(plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
             f"at most {_LONGEST_NAME} letters, digits and single - or _ between them; shorten the "
             "recipe's `model_package_group`",
         )
+
+
+def _answer_faults(answered: Answered | None) -> Iterator[Fault]:
+    problem = (
+        "the compile lock does not say how often the model answers: an older engine compiled it; "
+        "run the pipeline again, and import the new version"
+        if answered is None
+        else answered.fault()
+    )
+    if problem:
+        yield Fault("answers", problem)
 
 
 def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:

@@ -14,10 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sashiko.serving.container.answers import SHOWN
 from sashiko.steps.device.invocation import Answer, DeviceFailedError
 
-# The most that OpenAI's API reference allows as `logprobs` of a completion.
-SHOWN = 5
 UNANSWERED = "no answer"
 UNDECIDED = "undecided"
 

@@ -26,6 +26,7 @@ from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Check, Verdict, decide, read_verdict
 from sashiko.registry.versions import ARTIFACT_FILE, predictions_uri
+from sashiko.serving.container.answers import LARGEST_SHARE, Answered
 from sashiko.serving.inspection import refuse_pickles, unpack
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -237,11 +238,17 @@ def _notes(rows: Sequence[_Row]) -> Iterator[Check]:
             try_="a model without them was imported of another checkpoint, or reads another "
             "prompt; whom the guardrail blocks, the gate `guardrail` of the run says",
         )
-    if bounded:
+    missed = Answered(rows=len(rows) - blocked, missed=bounded + unknown)
+    if missed.missed:
+        fault = missed.fault()
         yield Check(
-            name="rows with bounds alone",
-            value=float(bounded),
-            passed=True,
-            reason="one of the answers is not among the tokens that the service shows: the end "
-            "that is further from the judged score counts below",
+            name="rows with both answers",
+            value=1.0 - missed.share,
+            threshold=1.0 - LARGEST_SHARE,
+            comparison=">=",
+            passed=fault is None,
+            reason=f"in {missed.missed:,} of {missed.rows:,} rows an answer is not among the "
+            "tokens that the service shows: the score is an interval, whose end that is further "
+            "from the judged score counts below",
+            try_=fault or "",
         )

@@ -107,6 +107,7 @@ def importable(
             region=settings.region,
             model_name=imported_name(settings, recipe, number),
             chat_template_sha256=lock.causal.chat_template_sha256,
+            answered=lock.causal.answered,
         )
         faults = import_faults(folder, plan, read_import_facts())
         yield Importable(folder=folder, plan=plan, faults=tuple(faults))

@@ -25,7 +25,7 @@ _MODEL_CONFIG_FILE = "config.json"
 _HEAD = "score.weight"
 _PREFIX = "base_model.model."  # peft's, before each name
 # Files of the adapter's folder that only a merge reads.
-_MERGED_AWAY = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, BASE_FILE)
+_MERGED_AWAY = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, BASE_FILE, "answers.json")
 _CHUNK_BYTES = 1 << 20
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def _causal(merge: Merge, cast_difference: float | None) -> Mapping[str, Any]:
         "merged_sha256": merge.merged_sha256,
         "merge_difference": merge.difference,
         "cast_difference": cast_difference,
+        "answered": asdict(merge.answered),
         "answers": list(merge.prompt.answers),
         "chat_template_sha256": merge.prompt.chat_template_sha256,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from adapter import ADAPTER_FILE, AdapterError, base_digests, merge, merge_difference
+from answers import ANSWERS_FILE, Answered, read_answered
 from classifier import load_classifier
 from export import MODEL_FILE
 from pack import sha256
@@ -27,6 +28,7 @@ class Merge:
         adapter_sha256: of the adapter's matrices.
         merged_sha256: of the merged weights, in float32.
         difference: the largest one of a probability between the merged model and its two parts.
+        answered: how often the trained model answers, as Train measured it.
         prompt: what the model reads beside the text.
     """
 
@@ -34,6 +36,7 @@ class Merge:
     adapter_sha256: str
     merged_sha256: str
     difference: float
+    answered: Answered
     prompt: Prompt
 
 
@@ -46,12 +49,20 @@ def merge_model(source: Path, base: Path, folder: Path) -> Merge:
         folder: where the merged model goes; it does not exist yet.
 
     Raises:
-        AdapterError: if the adapter was trained on another base model, does not fit it, or merging
-            moves a probability by more than `LARGEST_DIFFERENCE`.
+        AdapterError: if the model does not answer, the adapter was trained on another base model,
+            does not fit it, or merging moves a probability by more than `LARGEST_DIFFERENCE`.
     """
     prompt = read_prompt(source)
     if prompt is None:
         raise AdapterError(f"{source} has an adapter and no prompt.json: give the output of Train")
+    if not (source / ANSWERS_FILE).is_file():
+        raise AdapterError(
+            f"{source} has no {ANSWERS_FILE}, which says how often the model answers: an older "
+            "engine trained it; run Train again"
+        )
+    answered = read_answered(source)
+    if fault := answered.fault():
+        raise AdapterError(fault)
     merge(source, base, folder)
     model = load_classifier(folder)
     generator = np.random.default_rng(_SEED)
@@ -74,5 +85,6 @@ def merge_model(source: Path, base: Path, folder: Path) -> Merge:
         adapter_sha256=sha256(source / ADAPTER_FILE),
         merged_sha256=sha256(folder / MODEL_FILE),
         difference=difference,
+        answered=answered,
         prompt=prompt,
     )

@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 from sashiko.aws.bedrock.import_preflight import ImportPlan
 from sashiko.core.files import read_json, sha256_file, walk_files, write_json
 from sashiko.serving.compile_lock import CausalLock
+from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import PromptSection
 from sashiko.training.model import load_tokenizer
 from sashiko.training.prompts import make_prompt
+from tests.unit.training.tiny_job import BAD, GOOD, PLAIN
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 
 ANSWERS = (7, 9)
@@ -24,6 +26,7 @@ PLAN = ImportPlan(
     region="us-east-1",
     model_name="sashiko-dev-complaint-triage-llm-v3",
     chat_template_sha256=CHAT_TEMPLATE_SHA256,
+    answered=Answered(rows=300, missed=3),
 )
 
 
@@ -31,7 +34,10 @@ def save_base(folder: Path, **config: Any) -> Path:
     """Writes a random causal LM with a rotary base that is nobody's default."""
     folder.mkdir()
     rope = {"rope_parameters": {"rope_theta": 54321.0, "rope_type": "default"}}
-    save_llama(folder, ["a good day", "a bad night"], **rope | config)
+    # Large enough for logits of which a few may have nearly all of the probability.
+    sizes = {"initializer_range": 0.5}
+    texts = ["a good day", "a bad night", *(" ".join(words) for words in (PLAIN, GOOD, BAD))]
+    save_llama(folder, texts, **rope | sizes | config)
     return folder
 
 
@@ -79,6 +85,7 @@ def lock_of(base: Path) -> CausalLock:
         base={file.relative_to(base).as_posix(): sha256_file(file) for file in walk_files(base)},
         adapter_sha256="a" * 64,
         merge_difference=0.0,
+        answered=Answered(rows=300, missed=3),
         answers=ANSWERS,
         chat_template_sha256=CHAT_TEMPLATE_SHA256,
     )

@@ -17,6 +17,7 @@ from sashiko.aws.bedrock.checkpoint import write_checkpoint
 from sashiko.aws.bedrock.import_facts import read_import_facts
 from sashiko.aws.bedrock.import_preflight import ImportPlan, import_faults
 from sashiko.core.files import read_json
+from sashiko.serving.container.answers import Answered
 from tests.unit.aws.bedrock.models import PLAN, lock_of, save_artifact, save_base
 
 Change = Callable[[Path], object]
@@ -167,10 +168,12 @@ def test_shards_need_an_index_that_names_each(folder: Path) -> None:
         ("s3-uri", {"uri": f"s3://bucket/{'x' * 1024}"}, "is no place that Bedrock reads"),
         ("model-name", {"model_name": "two--hyphens"}, "is no name that Bedrock takes"),
         ("model-name", {"model_name": "x" * 64}, "(64 characters)"),
+        ("answers", {"answered": Answered(rows=300, missed=4)}, "in 4 of 300 rows (1.3%, at most"),
+        ("answers", {"answered": None}, "an older engine compiled it; run the pipeline again"),
     ],
 )
-def test_a_fault_of_the_place_is_reported(
-    folder: Path, name: str, change: dict[str, str], words: str
+def test_a_fault_of_the_plan_is_reported(
+    folder: Path, name: str, change: dict[str, Any], words: str
 ) -> None:
     assert words in faults(folder, replace(PLAN, **change))[name]
 

@@ -71,11 +71,13 @@ class World:
             "reference_uri": f"{runs}/Evaluate/metrics",
         }
 
-    def register(self, root: Path, *, status: str = "Approved", **lock: Any) -> None:
+    def register(
+        self, root: Path, *, status: str = "Approved", artifact: Path | None = None, **lock: Any
+    ) -> None:
         """Registers a version with an artifact for GPUs, as its pipeline does."""
         root.mkdir()
         archive = root / "model.tar.gz"
-        pack(save_artifact(root / "artifact", self.base), archive)
+        pack(artifact or save_artifact(root / "artifact", self.base), archive)
         spec = endpoint_spec(SETTINGS, "gpu")
         content = {
             "target": "gpu",

@@ -20,21 +20,14 @@ from sashiko.core.files import sha256_tree, walk_files
 from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import RowTokenizer
-from tests.unit.aws.bedrock.models import (
-    ANSWERS,
-    LENGTH,
-    lock_of,
-    logits,
-    prompt_of,
-    save_artifact,
-)
+from tests.unit.aws.bedrock.models import LENGTH, logits, save_artifact
 from tests.unit.aws.bedrock.runtime import Runtime, serving
+from tests.unit.aws.bedrock.trained import train_version
 from tests.unit.aws.operations.imported import SETTINGS, THRESHOLD, World, opened
+from tests.unit.training.tiny_job import BAD, GOOD
 
 ROWS = 24
-# To both answers' logits, as tuning makes them the most probable: their score is the same.
-TUNED = 12.0
-TEXTS = [f"a {'good' if row % 3 else 'bad'} day number {row}" for row in range(ROWS)]
+TEXTS = [f"the desk was {(GOOD if row % 3 else BAD)[row % 4]} number {row}" for row in range(ROWS)]
 
 
 @dataclass
@@ -46,6 +39,7 @@ class Compared:
         runtime: the service.
         folder: the model that was imported.
         tokenizer: the service's own.
+        answers: the tokens of the negative and the positive answer.
         scores: what each row was judged with.
     """
 
@@ -53,6 +47,7 @@ class Compared:
     runtime: Runtime
     folder: Path
     tokenizer: Any
+    answers: tuple[int, int]
     scores: dict[str, float]
     shift: float = 0.0  # of the positive answer's log probability
 
@@ -60,8 +55,7 @@ class Compared:
         """What OpenAI's completions look like, by the imported model itself."""
         ids = self.tokenizer.encode(body["prompt"], add_special_tokens=True).ids
         row = logits(self.folder, ids).double()
-        row[list(ANSWERS)] += TUNED
-        row[ANSWERS[1]] += self.shift
+        row[self.answers[1]] += self.shift
         shown = torch.log_softmax(row, dim=0)
         top = torch.topk(shown, body["logprobs"])
         tokens = [
@@ -94,11 +88,11 @@ class Compared:
         return done.exit_code, {check["name"]: check for check in verdict["checks"]}
 
 
-def judged_scores(folder: Path, ids: list[list[int]]) -> list[float]:
+def judged_scores(folder: Path, ids: list[list[int]], answers: tuple[int, int]) -> list[float]:
     """P(positive) of the two answers, at the last position."""
     scores = []
     for row in ids:
-        both = logits(folder, row)[list(ANSWERS)].double()
+        both = logits(folder, row)[list(answers)].double()
         scores.append(float(torch.softmax(both, dim=0)[1]))
     return scores
 
@@ -108,17 +102,17 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """A version that is imported once."""
     tmp_path = tmp_path_factory.mktemp("imported")
     with pytest.MonkeyPatch.context() as monkeypatch, opened(tmp_path, monkeypatch) as world:
-        artifact = save_artifact(tmp_path / "first", world.base)
+        trained = train_version(tmp_path, world.base)
         folder = tmp_path / "folder"
         folder.mkdir()
-        write_checkpoint(artifact, world.base, lock_of(world.base), folder)
+        write_checkpoint(trained.artifact, world.base, trained.lock, folder)
         rows = RowTokenizer(
             (world.base / "tokenizer.json").read_text(encoding="utf-8"),
             max_length=LENGTH,
             truncate=True,
-            prompt=prompt_of(world.base),
+            prompt=trained.prompt,
         ).rows(TEXTS)
-        scores = judged_scores(folder, rows)
+        scores = judged_scores(folder, rows, trained.prompt.answers)
         run = write_run(tmp_path / "run", scores)
         world.judged = {
             "test": sha256_tree(run / "Prepare/test"),
@@ -129,7 +123,9 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
             world.account.clients.s3.put_object(
                 Bucket=world.account.bucket, Key=key, Body=path.read_bytes()
             )
-        world.register(tmp_path / "one")
+        world.register(
+            tmp_path / "one", artifact=trained.artifact, causal=trained.lock.model_dump()
+        )
         assert world.import_().exit_code == 0
         world.bedrock.guardrails["g1"] = (guardrail_name(SETTINGS), (1, 2))
         keys = [f"k{row:02}" for row in range(ROWS)]
@@ -139,6 +135,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
             runtime,
             folder,
             Tokenizer.from_file(str(world.base / "tokenizer.json")),
+            trained.prompt.answers,
             dict(zip(keys, scores, strict=True)),
         )
         with serving(runtime) as url:
@@ -189,7 +186,7 @@ def test_a_model_that_answers_as_judged_passes_and_every_score_is_the_judged_one
     assert checks["agreement of labels"]["value"] == 1.0
     assert checks["largest difference of a score"]["value"] < 1e-5
     assert checks["prompts as judged"]["value"] == 1.0
-    assert "rows with bounds alone" not in checks
+    assert "rows with both answers" not in checks
     assert "guardrail g1, version 2" in checks["compared with"]["reason"]
 
 
@@ -242,7 +239,9 @@ def test_an_answer_that_is_not_shown_is_a_bound_and_never_a_guess(compared: Comp
     compared.shift = -20.0
     status, checks = compared.compare()
     assert status == 4
-    assert checks["rows with bounds alone"]["value"] == ROWS
+    missed = checks["rows with both answers"]
+    assert (missed["value"], missed["passed"]) == (0.0, False)
+    assert "in 24 of 24 rows (100.0%, at most 1% may be)" in missed["try"]
     # The true scores are below the bound's far end: the check counts the worst that is possible.
     assert not checks["largest difference of a score"]["passed"]
 

@@ -14,7 +14,7 @@ from sashiko.clarify.explain.tokens import Row, read_tokens
 from sashiko.serving.container.adapter import merge
 from sashiko.settings.causal import PromptSection
 from sashiko.settings.train import Hyperparameters
-from sashiko.training.causal import load_causal, save_adapter
+from sashiko.training.causal import keep_answers, load_causal, save_adapter
 from sashiko.training.model import load_tokenizer
 from sashiko.training.prompts import make_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
@@ -46,10 +46,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ExplainedModel:
         HYPERPARAMETERS | causal_hyperparameters() | {"max_length": "64"}
     )
     adapter.mkdir()
-    save_adapter(
-        load_causal(base, labels=LABELS, prompt=made, hyperparameters=settings, attention="eager"),
-        made, base, adapter,
-    )  # fmt: skip
+    trained = load_causal(base, labels=LABELS, hyperparameters=settings, attention="eager")
+    keep_answers(trained, made.answers)
+    save_adapter(trained, made, base, adapter)
     merge(adapter, base, merged)
     return ExplainedModel(merged)
 

@@ -15,7 +15,7 @@ from sashiko.training.compute import Compute
 from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer
-from sashiko.training.scoring import margins
+from sashiko.training.scoring import outputs
 from tests.unit.training.tiny_job import (
     FACETS,
     TRAIN_ROWS,
@@ -86,7 +86,8 @@ def _margins(root: Path) -> np.ndarray:
     tokenize = encoder_rows(tokenizer, max_length=32, truncate=False)
     examples = tokenise(rows, tokenize, source="validation", max_length=32)
     with torch.no_grad():
-        return margins(Compute(model, model), examples, pad=tokenizer.pad_token_id)
+        compute, pad = Compute(model, model), tokenizer.pad_token_id
+        return outputs(compute, examples, classes=(0, 1), pad=pad).margins
 
 
 def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(

@@ -3,15 +3,22 @@
 import signal
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
+from sashiko.aws.bedrock.imported_scores import score_range
 from sashiko.core.files import sha256_tree
 from sashiko.serving.container.adapter import merge
+from sashiko.serving.container.answers import SHOWN, Answered, read_answered
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
 from sashiko.training.loop import Loop
+from tests.unit.aws.bedrock.models import save_base
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
 
@@ -65,6 +72,50 @@ def test_it_learns_and_the_same_seed_gives_the_same_bytes(
     assert one != other
     losses = _losses(jobs[0])
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_after_training_both_answers_are_among_the_most_probable_of_all_tokens(
+    job: Job, run: Train, tmp_path: Path
+) -> None:
+    base = save_base(tmp_path / "base")
+    settings = {"epochs": "3", "learning_rate": "0.02", "lora": '{"rank": 8, "alpha": 16}'}
+    root = job(**(_SETTINGS | settings | {"max_length": "96"}))
+    (root / "input/data/model").unlink()
+    (root / "input/data/model").symlink_to(base)
+    run(root)
+    merge(root / "model", base, tmp_path / "merged")
+    whole = AutoModelForCausalLM.from_pretrained(base).eval()
+    merged = load_file(tmp_path / "merged/model.safetensors")
+    del merged["score.weight"]
+    assert whole.load_state_dict(merged, strict=False).missing_keys == ["lm_head.weight"]  # tied
+
+    prompt = read_prompt(root / "model")
+    assert prompt is not None
+    split = pq.read_table(root / "input/data/validation/data.parquet")
+    content = (base / "tokenizer.json").read_text()
+    rows = RowTokenizer(content, max_length=96, truncate=False, prompt=prompt)
+    losses = []
+    for row, label in zip(
+        rows.rows(split["text"].to_pylist()), split["label"].to_pylist(), strict=True
+    ):
+        with torch.inference_mode():
+            shown = whole(torch.tensor([row])).logits[0, -1].double().log_softmax(0)
+        top = {str(token): float(shown[token]) for token in shown.topk(SHOWN).indices.tolist()}
+        names = (str(prompt.answers[0]), str(prompt.answers[1]))
+        known = score_range(top, names)
+        assert known is not None
+        assert known.low == known.high
+        losses.append(-float(shown[prompt.answers[label]]))
+    last = metric_lines(root)[-1]
+    assert last["validation_loss"] == pytest.approx(np.mean(losses), abs=1e-4)
+    assert read_answered(root / "model") == Answered(rows=40, missed=0)
+
+
+def test_a_model_that_says_something_else_is_recorded_as_one(job: Job, run: Train) -> None:
+    root = job(**(_SETTINGS | {"epochs": "1", "learning_rate": "1e-6"}))
+    run(root)
+    answered = read_answered(root / "model")
+    assert answered.missed == metric_lines(root)[-1]["validation_missed"] > 0.9 * answered.rows
 
 
 @pytest.mark.parametrize("step", [2, 8, 13])
