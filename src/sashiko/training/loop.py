@@ -1,5 +1,6 @@
 """The training loop: resumable at every step and independent of the clock."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sashiko.core.stopping import Stop
+from sashiko.errors import InputError
 from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.batches import epoch_batches
@@ -67,7 +69,8 @@ class Loop:
 
         Raises:
             Stopped: at the next step once `stop` says so, after a checkpoint is written.
-            InputError: if a checkpoint cannot be written.
+            InputError: if a checkpoint cannot be written, or the training diverges: a loss or the
+                gradients' norm is not finite. The checkpoint before that step stays.
         """
         optimiser = make_optimiser(self.model, self.hyperparameters)
         position = start = self.store.load(self.model, optimiser)
@@ -141,14 +144,29 @@ class Loop:
             total += self.compute.backward(loss)
             self._tokens += batch.tokens * self.processes.world_size
         self.compute.gather_gradients()
+        mean = self.processes.mean(total)
+        self._check_finite(mean, "the loss", step=step)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
+        if hasattr(norm, "full_tensor"):  # of a sharded model
+            norm = norm.full_tensor()
+        self._check_finite(float(norm), "the norm of the gradients", step=step)
         for group in optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         optimiser.step()
         optimiser.zero_grad()
         self.compute.read_weights()
-        return self.processes.mean(total)
+        return mean
+
+    def _check_finite(self, value: float, what: str, *, step: int) -> None:
+        """Ends a training that has diverged, before the optimiser or a checkpoint takes it over."""
+        if not math.isfinite(value):
+            raise InputError(
+                f"training diverged: {what} is {value} at step {step + 1} of {self._steps}, with a "
+                f"learning rate of {self._learning_rate(step):.3g}: lower train.learning_rate, or "
+                "raise train.warmup_ratio or train.batch_size; no model was written, and the last "
+                "checkpoint is unchanged"
+            )
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(
@@ -190,7 +208,9 @@ class Loop:
             after_batch=lambda: self._stop_if_requested(position, optimiser),
             processes=self.processes,
         )
-        loss, auc = float(validation.losses.mean()), validation.auc(self.validation.labels)
+        loss = float(validation.losses.mean())
+        self._check_finite(loss, "the validation loss", step=position.step - 1)
+        auc = validation.auc(self.validation.labels)
         updated = self._with_line(
             position,
             validation_loss=loss,
