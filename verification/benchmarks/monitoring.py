@@ -29,11 +29,20 @@ from sashiko.monitoring.checks import TEXT_AUC, Measurement, MonitorCheck, judge
 from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.disparity import measure_disparity_bound, measure_disparity_change
 from sashiko.monitoring.drift import measure_drift
-from sashiko.monitoring.sequential import AuditTest, add_window, start_test
 from sashiko.monitoring.text_drift import measure_text_drift
 from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.shifts import ShiftKind
-from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, concept_drift, coverage
+from verification.benchmarks.monitoring_audit import (
+    AUDITED,
+    WEEKS,
+    Audit,
+    concept_drift,
+    coverage,
+    missing_labels,
+    rare_positives,
+    slow_labels,
+    unchanged,
+)
 from verification.benchmarks.monitoring_page import (
     REFERENCE_ROWS,
     Bar,
@@ -77,6 +86,9 @@ SHORT = Effort(years=4, windows=6, column_windows=20, texts=4, runs=400)
 def bars(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
     """Measures all of them, the cheap ones first."""
     yield from concept_drift(effort.runs, seed=seed)
+    for measure in (unchanged, rare_positives, missing_labels):
+        yield from measure(effort.runs // 4, seed=seed)
+    yield from slow_labels(effort.runs // 20, seed=seed)
     yield from coverage()
     yield disparity_power(pools, effort, seed=seed)
     yield from power(pools, effort, seed=seed)
@@ -148,9 +160,7 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
     alarms = 0
     for _ in range(effort.years):
         reference = quiet.draw(REFERENCE_ROWS, generator)
-        test = start_test(
-            reference=float(reference.right.mean()), tolerance=_SETTINGS.accuracy_tolerance
-        )
+        audit, audited = Audit(reference.confusion(REFERENCE_ROWS)), set[str]()
         for _ in range(WEEKS):
             window = quiet.draw(rows, generator)
             measured = [
@@ -158,10 +168,9 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
                 texts[generator.integers(len(texts))],
             ]
             alarms += any(check.outcome == "alarm" for check in judge(measured))
-            audited = window.right[: min(AUDITED, rows)]
-            before, test = test, _add(test, audited)
-            passed = [one.passed(_SETTINGS.accuracy_false_alarms) for one in (before, test)]
-            alarms += passed == [False, True]
+            audit.add(window.confusion(AUDITED))
+            before, audited = audited, audit.alarms()
+            alarms += bool(audited - before)
     # The exact interval of a Poisson count (F. Garwood, Biometrika 28, 1936).
     low, high = stats.chi2.ppf([0.025, 0.975], [2 * alarms, 2 * alarms + 2]) / 2 / effort.years
     return Bar(
@@ -250,11 +259,6 @@ def measure_texts(reference: Rows, window: Rows, *, seed: int) -> Measurement:
 judge: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
     judge_measurements, false_alarms=_SETTINGS.false_alarms
 )
-
-
-def _add(test: AuditTest, audited: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> AuditTest:
-    right = int(audited.sum())
-    return add_window(test, right=right, wrong=len(audited) - right)
 
 
 def main() -> None:

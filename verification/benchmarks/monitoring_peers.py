@@ -26,14 +26,14 @@ from sashiko.core.files import write_bytes
 from sashiko.monitoring.checks import MonitorCheck
 from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.monitoring.label_free import label_free_accuracy
-from sashiko.monitoring.sequential import add_window, start_test
 from sashiko.settings.monitor import MonitorSection
 from verification.benchmarks.monitoring import (
     judge,
     measure_all_but_texts,
     measure_texts,
 )
-from verification.benchmarks.monitoring_audit import AUDITED
+from verification.benchmarks.monitoring_audit import AUDITED, Audit
+from verification.benchmarks.monitoring_page import REFERENCE_ROWS
 from verification.benchmarks.monitoring_peers_page import Answers, page
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools
 from verification.benchmarks.monitoring_verdicts import (
@@ -106,13 +106,10 @@ def judge_window(pools: Pools, pair: Pair) -> Iterator[Verdict]:
 
 def judge_stream(stream: Stream) -> StreamVerdict:
     """Adds the audited rows of each week to the test, until it raises an alarm."""
-    test = start_test(
-        reference=float(stream.reference.right.mean()), tolerance=_SETTINGS.accuracy_tolerance
-    )
+    audit = Audit(stream.reference.confusion(REFERENCE_ROWS))
     for number, week in enumerate(stream.weeks, start=1):
-        right = int(week.right[:AUDITED].sum())
-        test = add_window(test, right=right, wrong=AUDITED - right)
-        if test.passed(_SETTINGS.accuracy_false_alarms):
+        audit.add(week.confusion(AUDITED))
+        if audit.alarms():
             return StreamVerdict(stream.kind, Setup.OURS_AUDIT, number)
     return StreamVerdict(stream.kind, Setup.OURS_AUDIT, None)
 

@@ -18,6 +18,7 @@ from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.settings.shifts import Shift, ShiftKind, ShiftPlan
 
@@ -56,6 +57,14 @@ class Rows:
     def counts(self, column: str, *, cells: int) -> Ints:
         """Counts the rows by cell."""
         return np.bincount(self.cells[column], minlength=cells).astype(np.int64)
+
+    def confusion(self, rows: int) -> Confusion:
+        """Counts the first rows by label and decision."""
+        codes = (2 * self.positive + self.right)[:rows]
+        fn, tn, fp, tp = (int(count) for count in np.bincount(codes, minlength=4))
+        return Confusion(
+            true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn
+        )
 
     def by_group(self, facet: str) -> Counts:
         """Counts decisions of the group and of the rest; the labels play no part."""

@@ -182,6 +182,12 @@ def _version(weeks: _Weeks) -> ModelVersion:
         Reference(
             rows=rows.num_rows,
             positives=pc.sum(pc.equal(rows[_LABEL], label.positive)).as_py(),
+            true_positives=pc.sum(
+                pc.and_(
+                    pc.equal(rows[_LABEL], label.positive),
+                    pc.equal(rows["decision"], label.positive),
+                )
+            ).as_py(),
             labels=(label.negative, label.positive),
             threshold=_THRESHOLD,
             template=recipe.text.template,

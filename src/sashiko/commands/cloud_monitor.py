@@ -58,6 +58,7 @@ def audit(
     *,
     rows: int | None,
     labels: Path | None,
+    correct: bool,
     out: Path | None,
     window: "Window",
     number: int | None,
@@ -70,7 +71,7 @@ def audit(
     """
     model = _open(settings, recipe)
     if labels is not None:
-        _add_labels(model, labels)
+        _add_labels(model, labels, correct=correct)
     if rows is not None:
         version = number if number is not None else _served_version(model)
         with model.draw(version, window=window, rows=rows) as draw:
@@ -114,9 +115,10 @@ def _contract(model: "MonitoredModel") -> "Contract":
     return load_contract(contract_file(model.recipe))
 
 
-def _add_labels(model: "MonitoredModel", file: Path) -> None:
+def _add_labels(model: "MonitoredModel", file: Path, *, correct: bool = False) -> None:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    show_labels(file, model.add_labels(file, _contract(model), now=now))
+    person = model.account.check_identity() if correct else None
+    show_labels(file, model.add_labels(file, _contract(model), now=now, corrected_by=person))
 
 
 def _served_version(model: "MonitoredModel") -> int:

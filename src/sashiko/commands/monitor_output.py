@@ -79,6 +79,10 @@ def show_labels(file: Path, added: "AddedLabels") -> None:
     parts = [f"{added.added:,} new labels of {added.rows:,} rows"]
     parts += [f"{added.unlabelled:,} rows without one"] if added.unlabelled else []
     parts += [f"{added.known:,} known already"] if added.known else []
-    parts += [f"{added.duplicated:,} contradict an earlier one"] if added.duplicated else []
+    if added.duplicated:
+        parts.append(
+            f"{added.duplicated:,} contradict an earlier one, which counts: --correct replaces it"
+        )
+    parts += [f"{added.corrected:,} corrected"] if added.corrected else []
     parts += [f"facets of {added.facets:,} rows"] if added.facets is not None else []
     print(f"{file}: {'; '.join(parts)}", file=sys.stderr)

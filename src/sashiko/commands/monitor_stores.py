@@ -1,6 +1,7 @@
 """`sashiko monitor audit` and `forget`: rows to label, labels, and what is to be deleted."""
 
 import datetime as dt
+import getpass
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,14 @@ def audit(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="Read the labels of a filled sheet back.")
     ] = None,
+    correct: Annotated[
+        bool,
+        typer.Option(
+            "--correct",
+            help="With --labels: labels that differ from those of the store replace them. It keeps "
+            "both, with the time and your name.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="With --rows: the sheet, a CSV; default: below .sashiko/."),
@@ -54,17 +63,19 @@ def audit(
     """
     if (rows is None) == (labels is None):
         raise InputError("give either --rows, to draw rows to label, or --labels, to read them")
+    if correct and labels is None:
+        raise InputError("--correct: give --labels with the right labels of the rows")
     settings = load_settings(env)
     if settings.tier != "local":
         period = window_of(window, now)
         cloud_monitor.audit(
-            settings, recipe, rows=rows, labels=labels, out=out, window=period,
+            settings, recipe, rows=rows, labels=labels, correct=correct, out=out, window=period,
             number=version, home=home,
         )  # fmt: skip
         return
     monitored = open_monitored(window, now, version, place=(env, recipe, home))
     if labels is not None:
-        add_label_file(monitored, labels)
+        add_label_file(monitored, labels, corrected_by=getpass.getuser() if correct else None)
     if rows is not None:
         _draw(monitored, rows, out)
 

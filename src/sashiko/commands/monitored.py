@@ -114,7 +114,7 @@ def window_of(length: str, now: str | None) -> Window:
     return Window(end - parse_duration(length, option="--window"), end)
 
 
-def add_label_file(monitored: Monitored, file: Path) -> None:
+def add_label_file(monitored: Monitored, file: Path, *, corrected_by: str | None = None) -> None:
     """Adds the labels of a file to the stores, and says what it brought."""
     from sashiko.monitoring.labels import add_labels
     from sashiko.pipeline.runner.lock import run_lock
@@ -127,5 +127,6 @@ def add_label_file(monitored: Monitored, file: Path) -> None:
             labels=folder.path(places.labels),
             facets=folder.path(places.facets),
             now=monitored.window.end,
+            corrected_by=corrected_by,
         )
     show_labels(file, added)

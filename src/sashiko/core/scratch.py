@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,21 @@ def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) 
     connection.execute(f"CREATE TABLE IF NOT EXISTS {definition}")
     connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - likewise
     connection.unregister("incoming")
+
+
+def create_file_view(
+    connection: "duckdb.DuckDBPyConnection", view: str, files: Sequence[Path], *, schema: pa.Schema
+) -> None:
+    """Creates a view of Parquet files; a column that an older file lacks is null there.
+
+    `view` is a trusted identifier.
+    """
+    connection.from_arrow(schema.empty_table()).create(f"{view}_columns")
+    paths = [str(file) for file in files]
+    connection.read_parquet(paths, union_by_name=True).create_view(f"{view}_files")
+    connection.execute(
+        f"CREATE VIEW {view} AS FROM {view}_columns UNION ALL BY NAME FROM {view}_files"
+    )
 
 
 def stream_query(

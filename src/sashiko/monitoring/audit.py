@@ -1,30 +1,47 @@
-"""The audit of a window: rows drawn at random for a person to label, and the accuracy on them.
+"""The audit: rows drawn at random for a person to label, and what they say of all answers.
 
 Only drawn rows judge a model. Labels that arrive on their own are those of the cases that somebody
 looked at, and their accuracy is that of such cases.
+
+All answers of a period have the same chance to be drawn, not those that were decided positive a
+higher one. So each share is a plain one: of the drawn rows with a positive label, those that were
+decided positive are a binomial count with the true recall, and the test needs no weights. Drawing
+more of the positive decisions would find more wrong ones among them, and fewer of the cases that
+were missed, which are decided negative.
 """
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from sashiko.core.yaml_models import Frozen
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
-from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.monitoring.quality import AuditedMeasure, AuditedPeriod
 
-LABELS_NEEDED = 100
-# Of the drawn rows; those without a label may be the hard ones.
-LEAST_LABELLED = 0.9
+BALANCED_ACCURACY: Final = "balanced accuracy"
 
 
-class AuditedAccuracy(Frozen):
-    """The share of right decisions of a window, or of several, from the labels of drawn rows."""
+@dataclass(frozen=True)
+class Measure:
+    """A share of rows that the audit tests."""
 
-    drawn: int  # rows that were drawn
-    labelled: int  # those of them with a label
-    value: float | None  # the estimate for all rows; None of too few labels, for `reason`
-    low: float | None  # lower end of its 95 % interval
-    high: float | None  # upper end
-    reason: str = ""  # why there is no estimate; else empty
+    rows: str  # what the rows are that it is a share of
+    rows_needed: int  # labelled ones; with fewer it is not judged
+    budget: float  # its part of the audit's false alarms
+
+
+# Balanced accuracy is the mean of recall and specificity, so it cannot fall below the mean of what
+# is tolerated of both unless one of them does: their tests are its test.
+MEASURES: Final[Mapping[str, Measure]] = {
+    "accuracy": Measure("audited labels", 100, 0.7),
+    "recall": Measure("audited rows labelled positive", 30, 0.1),
+    "specificity": Measure("audited rows labelled negative", 30, 0.1),
+    "precision": Measure("audited rows decided positive", 30, 0.1),
+}
 
 
 def draw_positions(count: int, *, rows: int, seed: int) -> Ints:
@@ -42,45 +59,94 @@ def draw_positions(count: int, *, rows: int, seed: int) -> Ints:
     return np.sort(chosen)
 
 
-def enough_labels(drawn: int) -> int:
-    """Returns how many of a period's drawn rows need a label before the others may be left out."""
-    return max(1, int(np.ceil(drawn * LEAST_LABELLED)))
+def right_and_wrong(measure: str, counts: Confusion) -> tuple[int, int]:
+    """Counts the rows that a measure is a share of: those decided right, and wrong."""
+    tp, fp = counts.true_positives, counts.false_positives
+    fn, tn = counts.false_negatives, counts.true_negatives
+    return {
+        "accuracy": (tp + tn, fp + fn),
+        "recall": (tp, fn),
+        "specificity": (tn, fp),
+        "precision": (tp, fp),
+    }[measure]
 
 
-def audited_accuracy(right: Bools, probabilities: Floats, *, drawn: int) -> AuditedAccuracy:
-    """Estimates the accuracy on all rows, from those that were drawn and labelled.
+def estimate_measure(
+    measure: str, periods: Sequence[AuditedPeriod], *, reference: Confusion
+) -> AuditedMeasure:
+    """Estimates a measure of all answers from the drawn rows that are labelled.
 
     Rows count by the inverse of their probability (J. Hajek, in Foundations of statistical
-    inference, 1971, 236), so windows of different sizes can be pooled. The interval is Wilson's on
-    the effective number of rows (L. Kish, Survey sampling, 1965, 11.7).
+    inference, 1971, 236), so periods of different sizes can be pooled. The interval is Wilson's on
+    the effective number of rows (L. Kish, Survey sampling, 1965, 11.7). Of rows without a label it
+    knows nothing: `worst` and `best` are the value if all of them were decided wrong, and right.
 
     Args:
-        right: whether each labelled row was decided as labelled, shape (labelled,).
-        probabilities: the recorded ones of the same rows.
-        drawn: how many rows were drawn, with or without a label by now.
+        measure: a key of `MEASURES`.
+        periods: closed ones.
+        reference: the counts of the version's test split.
 
     Returns:
-        The estimate; none if fewer than 9 in 10 of the drawn rows, or fewer than 100, are labelled.
+        The estimate; without a value of fewer labelled rows than the measure needs.
     """
-    labelled = len(right)
-    needed = max(LABELS_NEEDED, enough_labels(drawn))
-    if labelled < needed:
-        reason = f"{labelled:,} of {drawn:,} drawn rows are labelled, {needed:,} are needed"
-        return AuditedAccuracy(
-            drawn=drawn, labelled=labelled, value=None, low=None, high=None, reason=reason
-        )
-    estimate = _weighted_share(right, 1 / probabilities)
-    return AuditedAccuracy(
-        drawn=drawn,
-        labelled=labelled,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
+    counts = [right_and_wrong(measure, period.labelled) for period in periods]
+    rows = sum(right + wrong for right, wrong in counts)
+    held_out = right_and_wrong(measure, reference)
+    known = held_out[0] / sum(held_out) if sum(held_out) else None
+    if rows < MEASURES[measure].rows_needed:
+        return AuditedMeasure(
+            name=measure, rows=rows, value=None, low=None, high=None, worst=None, best=None,
+            reference=known,
+        )  # fmt: skip
+    weights = np.array([period.answers / period.drawn for period in periods])
+    value, effective = _weighted_share(counts, weights)
+    low, high = wilson_interval(value, round(effective))
+    worst, best = (
+        _weighted_share(
+            [right_and_wrong(measure, period.filled(right=right)) for period in periods], weights
+        )[0]
+        for right in (False, True)
+    )
+    return AuditedMeasure(
+        name=measure, rows=rows, value=value, low=low, high=high, worst=worst, best=best,
+        reference=known,
+    )  # fmt: skip
+
+
+def balance(recall: AuditedMeasure, specificity: AuditedMeasure) -> AuditedMeasure:
+    """Returns the balanced accuracy, the mean of both.
+
+    Its interval adds the squares of theirs, which are of different rows (G. Y. Zou and A. Donner,
+    Construction of confidence limits about effect measures, Statistics in Medicine 27, 2008).
+    """
+    value, low, high = _mean(recall.value, specificity.value), None, None
+    if value is not None:
+        sides = [
+            (part.value - part.low, part.high - part.value)
+            for part in (recall, specificity)
+            if part.value is not None and part.low is not None and part.high is not None
+        ]
+        below, above = (math.hypot(*ends) / 2 for ends in zip(*sides, strict=True))
+        low, high = value - below, value + above
+    return AuditedMeasure(
+        name=BALANCED_ACCURACY,
+        rows=recall.rows + specificity.rows,
+        value=value,
+        low=low,
+        high=high,
+        worst=_mean(recall.worst, specificity.worst),
+        best=_mean(recall.best, specificity.best),
+        reference=_mean(recall.reference, specificity.reference),
     )
 
 
-def _weighted_share(right: Bools, weights: Floats) -> Estimate:
-    share = float(weights[right].sum() / weights.sum())
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
-    low, high = wilson_interval(share, round(effective))
-    return Estimate(value=share, low=low, high=high)
+def _mean(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else (one + other) / 2
+
+
+def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple[float, float]:
+    """Returns the share that is right of rows with the weights of their periods; Kish's rows."""
+    right, wrong = np.array(counts, dtype=np.float64).T
+    total = (weights * (right + wrong)).sum()
+    effective = total**2 / (weights**2 * (right + wrong)).sum()
+    return float((weights * right).sum() / total), float(effective)

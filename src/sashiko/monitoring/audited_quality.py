@@ -1,52 +1,44 @@
 """A version's quality from its labels: drawn rows judge, ordinary labels are shown apart.
 
-The audit's test bets on each period by earlier ones only, so periods reach it in the order of time,
-and none after one that is still open. A period that is complete earlier than the one before it
-would else be bet on first at this look and second at the next one: two tests, each with its own
-chance of a false alarm, instead of one that holds at every look.
+Rows without a label may be the hard ones, so what the labelled ones say is not enough for either
+verdict. An alarm counts unlabelled rows as decided right, and `ok` counts those of closed periods
+as decided wrong; between the two a check is not judged, and names the rows that decide it.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Sequence
 
-import numpy as np
-
-from sashiko.monitoring.audit import LABELS_NEEDED, AuditedAccuracy, audited_accuracy
+from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.monitoring.audit import MEASURES, balance, estimate_measure, right_and_wrong
+from sashiko.monitoring.checks import MonitorCheck, Outcome
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality
 from sashiko.monitoring.result import SMALLEST_COUNT
-from sashiko.monitoring.sequential import add_window, judge_test, start_test
+from sashiko.monitoring.sequential import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko.settings.monitor import MonitorSection
-
-CHECK_NAME = "accuracy of audited rows"
 
 
 def measure_quality(
-    summary: LabelSummary, *, reference_accuracy: float, settings: MonitorSection
+    summary: LabelSummary, *, reference: Confusion, settings: MonitorSection
 ) -> Quality:
     """Judges the audited labels since the deploy.
 
     Args:
         summary: the labels of the version.
-        reference_accuracy: of the version on its held-out rows.
-        settings: the tolerance, and the largest probability of a false alarm.
+        reference: the counts of the version's test split.
+        settings: the tolerance, and the false alarms of a year.
     """
-    test = start_test(reference=reference_accuracy, tolerance=settings.accuracy_tolerance)
-    for period in bet_periods(summary.periods):
-        test = add_window(test, right=period.right, wrong=period.wrong)
-    check = judge_test(
-        test,
-        name=CHECK_NAME,
-        labels_needed=LABELS_NEEDED,
-        false_alarms=settings.accuracy_false_alarms,
+    closed = [period for period in summary.periods if period.state != "open"]
+    accuracy, recall, specificity, precision = (
+        estimate_measure(name, closed, reference=reference) for name in MEASURES
     )
-    complete = [period for period in summary.periods if period.state == "complete"]
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     return Quality(
-        check=check,
+        checks=tuple(
+            _check(name, summary, reference=reference, settings=settings) for name in MEASURES
+        ),
         periods=summary.periods,
-        latest=_accuracy(complete[-1:]) if complete else None,
-        since_deploy=_accuracy(complete),
+        since_deploy=accuracy,
+        measures=(recall, specificity, precision, balance(recall, specificity)),
         ordinary_rows=ordinary,
         ordinary_accuracy=(
             summary.ordinary_right / ordinary if ordinary >= SMALLEST_COUNT else None
@@ -55,31 +47,109 @@ def measure_quality(
     )
 
 
-def bet_periods(periods: Sequence[AuditedPeriod]) -> Iterator[AuditedPeriod]:
-    """Yields the complete periods before the first open one; later looks only append to them."""
-    before = takewhile(lambda period: period.state != "open", periods)
-    return (period for period in before if period.state == "complete")
+def check_name(measure: str) -> str:
+    """Returns the name of a measure's check."""
+    return f"{measure} of audited rows"
 
 
 def last_verdict(periods: Sequence[AuditedPeriod]) -> dt.datetime | None:
-    """Returns when labels last changed the audit's verdict; None before the first time.
-
-    A period reaches the test when it is closed and every earlier one is.
-    """
-    bet = tuple(bet_periods(periods))
-    if not bet:
-        return None
-    return max(period.closed for period in periods if period.closed and period.end <= bet[-1].end)
+    """Returns when labels last closed a period; None before the first time."""
+    return max((period.closed for period in periods if period.closed), default=None)
 
 
-def _accuracy(periods: Sequence[AuditedPeriod]) -> AuditedAccuracy:
-    """Estimates the accuracy on all answers of complete periods."""
-    right = [np.arange(period.right + period.wrong) < period.right for period in periods]
-    probabilities = [
-        np.full(period.right + period.wrong, period.drawn / period.answers) for period in periods
-    ]
-    return audited_accuracy(
-        np.concatenate([np.zeros(0, dtype=bool), *right]),
-        np.concatenate([np.zeros(0), *probabilities]),
-        drawn=sum(period.drawn for period in periods),
+def _check(
+    measure: str, summary: LabelSummary, *, reference: Confusion, settings: MonitorSection
+) -> MonitorCheck:
+    periods = summary.periods
+    closed = [period for period in periods if period.state != "open"]
+    held_out = right_and_wrong(measure, reference)
+    rows = sum(sum(right_and_wrong(measure, period.labelled)) for period in periods)
+    rule = MEASURES[measure]
+    recent = estimate_measure(
+        measure, _newest(measure, closed, rows=rule.rows_needed), reference=reference
+    )
+    known = {
+        "name": check_name(measure),
+        "kind": "accuracy",
+        "rows": rows,
+        "rows_needed": rule.rows_needed,
+        "effect": measure,
+        "value": recent.value,
+        "low": recent.low,
+        "high": recent.high,
+    }
+    if not sum(held_out):
+        return MonitorCheck(
+            **known,
+            outcome="not judged",
+            tolerance=0.0,
+            reason=f"the version's test split has no {rule.rows.removeprefix('audited ')}",
+        )
+    tolerated = lowest_tolerated(
+        right=held_out[0], rows=sum(held_out), tolerance=settings.accuracy_tolerance
+    )
+    if_right = _test(measure, periods, tolerated=tolerated, right=True)
+    if_wrong = _test(measure, closed, tolerated=tolerated, right=False)
+    false_alarms = settings.accuracy_false_alarms * rule.budget
+    outcome: Outcome = "ok"
+    reason = f"{measure} is not shown to be below {tolerated:.3f}"
+    if if_right.passed(false_alarms):
+        outcome, reason = "alarm", f"{measure} is below {tolerated:.3f}"
+    elif rows < rule.rows_needed:
+        outcome = "not judged"
+        reason = f"{rows:,} {rule.rows}, {rule.rows_needed:,} are needed{_overdue(periods)}"
+    elif if_wrong.p_now <= false_alarms:
+        outcome = "not judged"
+        reason = (
+            f"rows without a label could hide a fall below {tolerated:.3f}: {measure} of the "
+            f"newest labelled rows is {_bounds(recent.worst, recent.best)}{_overdue(periods)}"
+        )
+    return MonitorCheck(
+        **known,
+        outcome=outcome,
+        tolerance=tolerated,
+        p_value=min(if_right.p_value / rule.budget, 1.0),
+        reason=reason,
+    )
+
+
+def _test(
+    measure: str, periods: Sequence[AuditedPeriod], *, tolerated: float, right: bool
+) -> AuditTest:
+    """Bets on all periods, with their unlabelled rows counted as decided right or wrong."""
+    test = start_test(tolerated=tolerated)
+    for period in periods:
+        counts = right_and_wrong(measure, period.filled(right=right))
+        days = (period.end - period.start) / dt.timedelta(days=1)
+        test = add_window(test, right=counts[0], wrong=counts[1], days=days)
+    return test
+
+
+def _newest(measure: str, closed: Sequence[AuditedPeriod], *, rows: int) -> Sequence[AuditedPeriod]:
+    """Returns the newest closed periods that have so many labelled rows together, or all."""
+    total = 0
+    for place in reversed(range(len(closed))):
+        total += sum(right_and_wrong(measure, closed[place].labelled))
+        if total >= rows:
+            return closed[place:]
+    return closed
+
+
+def _bounds(worst: float | None, best: float | None) -> str:
+    if worst is None or best is None:
+        return "unknown"
+    return f"{worst:.3f} if all of them were decided wrong, and {best:.3f} if all right"
+
+
+def _overdue(periods: Sequence[AuditedPeriod]) -> str:
+    """Says which periods were closed without all labels, and what to do; empty if none was."""
+    overdue = [period for period in periods if period.state == "overdue"]
+    if not overdue:
+        return ""
+    last = overdue[-1]
+    others = f", as did {len(overdue) - 1:,} before it" if len(overdue) > 1 else ""
+    return (
+        f"; the period up to {last.end:%Y-%m-%d} closed on {last.closed:%Y-%m-%d} with "
+        f"{last.drawn - last.unlabelled:,} of {last.drawn:,} labels{others}: label the others, "
+        "which still count, and raise `monitor.label_days` if labels take longer"
     )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sashiko.monitoring.capture_health import ROWS
-from sashiko.monitoring.checks import AUDITED_ACCURACY, DISPARATE_IMPACT, MonitorCheck
+from sashiko.monitoring.checks import AUDITED, DISPARATE_IMPACT, MonitorCheck
 
 GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
 
@@ -34,7 +34,7 @@ def tolerance(check: MonitorCheck) -> str:
         return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
     if check.effect == DISPARATE_IMPACT and not check.tolerance:
         return ""  # without a reference there is none
-    is_lowest = check.effect in (AUDITED_ACCURACY, DISPARATE_IMPACT, ROWS)
+    is_lowest = check.effect in (*AUDITED, DISPARATE_IMPACT, ROWS)
     return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
 
 

@@ -28,7 +28,9 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 COHENS_W: Final = "Cohen's w"
 TEXT_AUC: Final = "AUC of telling the window from the reference"
 DISPARATE_IMPACT: Final = "disparate impact"
-AUDITED_ACCURACY: Final = "accuracy of audited rows since the deploy"
+AUDITED_ACCURACY: Final = "accuracy"
+# Of audited rows, all of them shares.
+AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision")
 
 # Of a change that lies exactly at its tolerance, this share of the windows raises an alarm at most.
 AT_TOLERANCE = 0.05

@@ -1,4 +1,8 @@
-"""Deletes what monitoring keeps of some keys: answers, labels, facets, and rows of draws."""
+"""Deletes what monitoring keeps of some keys: answers, labels, facets, and their names in draws.
+
+A drawn row that was labelled stays as a count: whether its decision agrees with its label, without
+key, score or time. Else a verdict could be undone by deleting one of its rows.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -10,7 +14,9 @@ import pyarrow as pa
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.core.scratch import scratch_database, stream_query
 from sashiko.core.yaml_models import Frozen
-from sashiko.monitoring.ledger import delete_keys
+from sashiko.monitoring.draws import DRAW_SCHEMA
+from sashiko.monitoring.labels import create_counted_labels_view, create_labels_view
+from sashiko.monitoring.ledger import create_ledger_view, delete_keys
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,8 +26,15 @@ SELECT * FROM kept WHERE key IS NULL OR key NOT IN (SELECT key FROM requested) O
 """
 # A draw keeps its number of rows, from which its period and the chance of a row follow.
 _NAMELESS: Final = """
-SELECT * REPLACE (CASE WHEN key IN (SELECT key FROM requested) THEN NULL ELSE key END AS key)
-FROM kept ORDER BY rowid
+SELECT CASE WHEN requested.key IS NULL THEN kept.key END, probability, kept.version, start, "end",
+answers,
+CASE WHEN requested.key IS NULL OR counted_labels.label IS NULL THEN kept.decision
+ELSE ledger.decision END,
+CASE WHEN requested.key IS NULL OR ledger.decision IS NULL THEN kept.label
+ELSE counted_labels.label END
+FROM kept LEFT JOIN requested USING (key) LEFT JOIN counted_labels USING (key)
+LEFT JOIN ledger ON ledger.key = kept.key AND ledger.version = kept.version
+ORDER BY kept.rowid
 """
 
 
@@ -59,13 +72,18 @@ def delete_rows(
         InputError: if a file is damaged or cannot be written.
     """
     with scratch_database("delete keys of the monitor's stores") as connection:
-        connection.register("requested", pa.table({"key": pa.array(keys, pa.string())}))
+        names = pa.array(sorted(set(keys)), pa.string())
+        connection.from_arrow(pa.table({"key": names})).create("requested")
+        create_ledger_view(connection, ledger)
+        create_labels_view(connection, labels)
+        create_counted_labels_view(connection)
+        # Draws first: they take over what was judged from the labels and the answers.
         counts = {
             name: sum(_rewrite(connection, file, sql) for file in sorted(folder.glob("*.parquet")))
             for name, folder, sql in (
+                ("draws", draws, _NAMELESS),
                 ("labels", labels, _WITHOUT),
                 ("facets", facets, _WITHOUT),
-                ("draws", draws, _NAMELESS),
             )
         }
     # Last, and it keeps the keys out: a window that is read meanwhile brings none back.
@@ -76,13 +94,17 @@ def delete_rows(
 def _rewrite(connection: "duckdb.DuckDBPyConnection", path: Path, sql: str) -> int:
     """Rewrites a file that has some of the keys, in its order; returns how many rows had one."""
     with open_parquet(path) as file:
-        schema = file.schema_arrow
+        # A draw that was written before has no columns for what was judged.
+        schema = DRAW_SCHEMA if sql == _NAMELESS else file.schema_arrow
+    connection.from_arrow(schema.empty_table()).create_view("columns", replace=True)
     connection.read_parquet(str(path)).create_view("store", replace=True)
     ((count,),) = connection.execute(
         "SELECT count(*) FROM store SEMI JOIN requested USING (key)"
     ).fetchall()
     if count:
-        connection.execute("CREATE OR REPLACE TEMP TABLE kept AS FROM store")
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE kept AS FROM columns UNION ALL BY NAME FROM store"
+        )
         batches = stream_query(connection, sql, schema=schema, rows=ROW_GROUP_ROWS)
         write_batches(path, batches, schema=schema)
     return int(count)

@@ -2,7 +2,8 @@
 
 Periods of a version follow each other without a gap: each starts where the one before ended. So a
 row, which is a version's first answer to a key, is in one period at most. A file is never
-overwritten: labels are given to the rows that it names.
+overwritten: labels are given to the rows that it names. Of a row whose key is deleted it keeps
+decision and label, so that what was judged stays as it was.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.core.scratch import scratch_database, stream_query
+from sashiko.core.scratch import create_file_view, scratch_database, stream_query
 from sashiko.errors import InputError
 from sashiko.monitoring.audit import draw_positions
 from sashiko.monitoring.capture.record import Window
@@ -34,12 +35,16 @@ DRAW_SCHEMA: Final = pa.schema(
         ("start", pa.timestamp("us", tz="UTC")),  # of the period
         ("end", pa.timestamp("us", tz="UTC")),  # of the period, not part of it
         ("answers", pa.int64()),  # rows of the period
+        # Of a row whose key was deleted, if it was labelled; null for any other row:
+        ("decision", pa.string()),
+        ("label", pa.string()),
     ]
 )
 _NONE_FILE: Final = "none.parquet"
 _DRAWS: Final = """
 CREATE VIEW draws AS
-SELECT key, version, epoch_us(start) AS start, epoch_us("end") AS "end", answers FROM draw_files
+SELECT key, version, epoch_us(start) AS start, epoch_us("end") AS "end", answers, decision, label
+FROM draw_files
 """
 _ANSWERS: Final = """
 CREATE TABLE answers AS SELECT key, row_number() OVER (ORDER BY key) - 1 AS position FROM ledger
@@ -109,7 +114,7 @@ def create_draws_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> 
     files = sorted({folder / _NONE_FILE, *folder.glob("*.parquet")})
     for file in files:
         open_parquet(file).close()
-    connection.read_parquet([str(file) for file in files]).create_view("draw_files")
+    create_file_view(connection, "draw_files", files, schema=DRAW_SCHEMA)
     connection.execute(_DRAWS)
 
 
@@ -182,7 +187,7 @@ def _draw(
     values = f"{version}, {constants['start']}, {constants['end']}, {answers}"
     batches = stream_query(
         connection,
-        f"SELECT key, {len(positions) / answers!r}::DOUBLE, {values} "  # noqa: S608 - numbers
+        f"SELECT key, {len(positions) / answers!r}::DOUBLE, {values}, NULL, NULL "  # noqa: S608 - numbers
         "FROM answers SEMI JOIN chosen USING (position) ORDER BY key",
         schema=DRAW_SCHEMA,
         rows=ROW_GROUP_ROWS,

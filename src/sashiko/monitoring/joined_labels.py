@@ -1,15 +1,13 @@
 """Joins the labels that have arrived with one version's answers.
 
-Drawn rows are counted by period. What the audit's test is given must not depend on when somebody
-looks (`sashiko.monitoring.sequential`), so a period is closed by its labels alone: when enough of
-its rows are labelled, or a fixed time after its end. Labels that arrive after that change nothing.
+Drawn rows are counted by period. A period is closed when all of its drawn rows are labelled, or a
+fixed time after its end. Labels that arrive after that count as well, and are named as late: the
+audit's test holds whichever rows are labelled by then (`sashiko.monitoring.sequential`).
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +15,10 @@ import pyarrow as pa
 
 from sashiko.core.parquet import ROW_GROUP_ROWS, write_batches
 from sashiko.core.scratch import scratch_database, stream_query
-from sashiko.monitoring.audit import enough_labels
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.draws import create_draws_view
-from sashiko.monitoring.labels import create_first_labels_view, create_labels_view
+from sashiko.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko.monitoring.ledger import create_ledger_view
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary
 from sashiko.monitoring.times import microseconds, time_of
@@ -40,25 +38,37 @@ epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
 FROM ledger WHERE version = $version
 """
 _DRAWN: Final = """
-CREATE TABLE drawn AS SELECT key, start, "end", answers FROM draws WHERE version = $version
+CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM draws
+WHERE version = $version
 """
-# Drawn rows whose answer was deleted from the ledger are in no period any more.
+# Of drawn rows whose key was deleted those count that were labelled; no others can be any more.
 _AUDITED: Final = """
-SELECT start, "end", answers, first_labels.time, label = decision
-FROM drawn JOIN answers USING (key) LEFT JOIN first_labels USING (key) WHERE "end" <= ?
-ORDER BY start, first_labels.time NULLS LAST, key
+SELECT start, "end", answers, count(*) FILTER (time >= "end" + $wait),
+count(*) FILTER (labelled IS NULL AND decided), count(*) FILTER (labelled IS NULL AND NOT decided),
+count(*) FILTER (labelled AND decided), count(*) FILTER (NOT labelled AND decided),
+count(*) FILTER (labelled AND NOT decided), count(*) FILTER (NOT labelled AND NOT decided),
+max(time)
+FROM (
+    SELECT start, "end", drawn.answers, counted_labels.time,
+    counted_labels.label = $positive AS labelled, answers.decision = $positive AS decided
+    FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
+    UNION ALL SELECT start, "end", answers, NULL, label = $positive, decision = $positive
+    FROM drawn WHERE key IS NULL AND label IS NOT NULL
+) WHERE "end" <= $end GROUP BY start, "end", answers ORDER BY start
 """
 _ORDINARY: Final = """
-SELECT count(*) FILTER (label = decision AND drawn.key IS NULL),
-count(*) FILTER (label <> decision AND drawn.key IS NULL),
-count(*) FILTER (label IS NULL)
-FROM answers LEFT JOIN drawn USING (key) LEFT JOIN first_labels USING (key) WHERE in_window
+SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
+count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
+count(*) FILTER (counted_labels.label IS NULL)
+FROM answers LEFT JOIN drawn USING (key) LEFT JOIN counted_labels USING (key) WHERE in_window
 """
-_KNOWN: Final = "SELECT count(*) FROM first_labels SEMI JOIN answers USING (key)"
-_DUPLICATED: Final = """
-SELECT count(*) - count(DISTINCT key) FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
+_KNOWN: Final = "SELECT count(*) FROM counted_labels SEMI JOIN answers USING (key)"
+# Labels that do not count beside the first one of their key, and corrections.
+_FURTHER: Final = """
+SELECT count(*) FILTER (person IS NULL) - count(DISTINCT key), count(person)
+FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
 """
-_UNKNOWN: Final = "SELECT count(*) FROM first_labels ANTI JOIN ledger USING (key)"
+_UNKNOWN: Final = "SELECT count(*) FROM counted_labels ANTI JOIN ledger USING (key)"
 _DECISIONS: Final = """
 SELECT key, decision = {positive} AS positive, time FROM answers WHERE in_window ORDER BY key
 """
@@ -91,7 +101,7 @@ def join_labels(
         version: whose answers; a label counts for every version that answered its key.
         window: of the ordinary labels and the decisions. Audited periods up to its end count.
         now: later labels are not known yet.
-        label_days: after its end a period waits so long for its labels.
+        label_days: so long after its end a period is closed, labelled or not.
         positive: the label whose decisions are positive.
 
     Raises:
@@ -101,7 +111,7 @@ def join_labels(
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
         create_ledger_view(connection, sources.ledger)
         create_labels_view(connection, sources.labels)
-        create_first_labels_view(connection, now=now)
+        create_counted_labels_view(connection, now=now)
         create_draws_view(connection, sources.draws)
         end = microseconds(window.end)
         connection.execute(
@@ -109,9 +119,10 @@ def join_labels(
         )
         connection.execute(_DRAWN, {"version": version})
         _write_decisions(connection, decisions, positive=positive)
-        periods, late = _periods(connection, end=end, now=now, wait=dt.timedelta(days=label_days))
+        wait = dt.timedelta(days=label_days)
+        periods = tuple(_periods(connection, end=end, now=now, wait=wait, positive=positive))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
-        ((duplicated,),) = connection.execute(_DUPLICATED, [microseconds(now)]).fetchall()
+        ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
         ((known,),) = connection.execute(_KNOWN).fetchall()
         ((unknown,),) = connection.execute(_UNKNOWN).fetchall()
     return LabelSummary(
@@ -122,7 +133,7 @@ def join_labels(
         waiting=waiting,
         known=known,
         duplicated=duplicated,
-        late=late,
+        corrected=corrected,
         unknown=unknown,
     )
 
@@ -139,61 +150,31 @@ def _write_decisions(connection: "duckdb.DuckDBPyConnection", path: Path, *, pos
 
 
 def _periods(
-    connection: "duckdb.DuckDBPyConnection", *, end: int, now: dt.datetime, wait: dt.timedelta
-) -> tuple[tuple[AuditedPeriod, ...], int]:
-    """Returns the periods up to `end` by time, and how many labels came after they were closed."""
-    rows = connection.execute(_AUDITED, [end]).fetchall()
-    closed = [
-        _close_period(
-            Window(time_of(start), time_of(end)),
-            answers=answers,
-            labels=[(time, is_right) for *_, time, is_right in group],
-            now=now,
-            wait=wait,
-        )
-        for (start, end, answers), group in groupby(rows, key=itemgetter(0, 1, 2))
-    ]
-    return tuple(period for period, _ in closed), sum(late for _, late in closed)
-
-
-def _close_period(
-    period: Window,
+    connection: "duckdb.DuckDBPyConnection",
     *,
-    answers: int,
-    labels: Sequence[tuple[int | None, bool | None]],
+    end: int,
     now: dt.datetime,
     wait: dt.timedelta,
-) -> tuple[AuditedPeriod, int]:
-    """Counts a period's labels until it was closed.
-
-    Args:
-        period: in which the rows were answered.
-        answers: rows that were drawn from.
-        labels: for each drawn row when its label was received and whether it agrees with the
-            decision, both None without a label; by time.
-        now: of the look.
-        wait: how long after its end the period is open.
-
-    Returns:
-        The period, and how many of its labels came later.
-    """
-    deadline = microseconds(period.end + wait)
-    received = [(time, right) for time, right in labels if time is not None]
-    in_time = [time for time, _ in received if time < deadline]
-    needed = enough_labels(len(labels))
-    is_complete = len(in_time) >= needed
-    # Labels of the same time come from one file, and count together.
-    last = in_time[needed - 1] if is_complete else deadline - 1
-    counted = [right for time, right in received if time <= last]
-    is_open = not is_complete and microseconds(now) < deadline
-    closed = last if is_complete else deadline
-    return AuditedPeriod(
-        start=period.start,
-        end=period.end,
-        answers=answers,
-        drawn=len(labels),
-        right=sum(right is True for right in counted),
-        wrong=sum(right is False for right in counted),
-        state="complete" if is_complete else "open" if is_open else "expired",
-        closed=None if is_open else time_of(closed),
-    ), len(received) - len(counted)
+    positive: str,
+) -> Iterator[AuditedPeriod]:
+    """Yields the periods up to `end`, by time."""
+    options = {"end": end, "wait": wait // dt.timedelta(microseconds=1), "positive": positive}
+    for row in connection.execute(_AUDITED, options).fetchall():
+        start, last, answers, late, positives, negatives, tp, fp, fn, tn, labelled = row
+        deadline = time_of(last) + wait
+        closed: dt.datetime | None = deadline if now >= deadline else None
+        if not positives + negatives:  # no time is known of deleted rows
+            closed = time_of(last if labelled is None else labelled)
+        yield AuditedPeriod(
+            start=time_of(start),
+            end=time_of(last),
+            answers=answers,
+            labelled=Confusion(
+                true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn
+            ),
+            unlabelled_positive=positives,
+            unlabelled_negative=negatives,
+            late=late,
+            state="open" if closed is None else "overdue" if positives + negatives else "complete",
+            closed=closed,
+        )

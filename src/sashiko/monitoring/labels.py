@@ -1,7 +1,9 @@
 """The stores of labels and facets by key, as they arrive after the answers.
 
 The first label of a key counts. A later one that differs is kept beside it, so that it can be
-counted, and judges nothing: whoever sees a decision could else correct a label after it. Of facets
+counted, and judges nothing: whoever sees a decision could else change a label after it unseen. A
+wrong label is corrected by name: the new one counts, and the store keeps both, with who replaced
+which label when. Nothing that is in the store is changed. Of facets
 the last ones count, apart from the labels, in a folder that only the bias evaluator reads.
 """
 
@@ -14,7 +16,7 @@ import pyarrow as pa
 from sashiko.contract.model import Contract
 from sashiko.core.files import write_json
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.core.scratch import scratch_database, stream_query
+from sashiko.core.scratch import create_file_view, scratch_database, stream_query
 from sashiko.core.yaml_models import Frozen
 from sashiko.monitoring.draws import create_draws
 from sashiko.monitoring.label_file import facet_columns, load_label_file
@@ -29,14 +31,20 @@ LABEL_SCHEMA: Final = pa.schema(
         ("key", pa.string()),
         ("label", pa.string()),
         ("time", pa.timestamp("us", tz="UTC")),  # when it was received
+        # Of a correction; null for any other label:
+        ("replaces", pa.string()),  # the label that counted until then
+        ("person", pa.string()),  # who corrected it
     ]
 )
 _LABELS_FILE: Final = "labels.parquet"
 _NO_WINDOW_FILE: Final = "none.json"
 _FACETS_FILE: Final = "facets.parquet"
-_FIRST_LABELS: Final = """
-CREATE VIEW first_labels AS SELECT key, label, time FROM labels WHERE time <= {now}
-QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, label) = 1
+# A key's last correction, else its first label; `time` is that of the first one.
+_COUNTED_LABELS: Final = """
+CREATE VIEW counted_labels AS
+SELECT key, coalesce(arg_max(label, time) FILTER (person IS NOT NULL),
+arg_min(label, (time, label))) AS label, min(time) AS time
+FROM labels WHERE time <= {now} GROUP BY key
 """
 # `latest` is the time of the key's last label so far: a later label has a later time, even if both
 # arrive in one second or the clock was put back.
@@ -45,7 +53,7 @@ CREATE TABLE file_labels AS
 SELECT key, new.label, counted.label AS counted, latest,
 list_contains(labels, new.label) AS is_stored
 FROM (SELECT DISTINCT key, label FROM file_rows WHERE label IS NOT NULL) AS new
-LEFT JOIN first_labels AS counted USING (key)
+LEFT JOIN counted_labels AS counted USING (key)
 LEFT JOIN (SELECT key, max(time) AS latest, list(label) AS labels FROM labels GROUP BY key)
 USING (key)
 """
@@ -53,10 +61,13 @@ _COUNTS: Final = """
 SELECT count(*) FILTER (counted IS NULL), count(*) FILTER (counted = label),
 count(*) FILTER (counted <> label) FROM file_labels
 """
-_ALL_LABELS: Final = """
-SELECT key, label, time FROM labels
-UNION ALL SELECT key, label, greatest({now}, coalesce(latest + 1, {now})) FROM file_labels
-WHERE is_stored IS NOT TRUE ORDER BY key, time, label
+_STORED: Final = """
+CREATE TABLE stored AS SELECT key, label, time, replaces, person FROM labels
+UNION ALL SELECT key, label, greatest($now, coalesce(latest + 1, $now)),
+CASE WHEN $person IS NOT NULL THEN counted END,
+CASE WHEN counted IS NOT NULL THEN $person END FROM file_labels
+WHERE CASE WHEN $person IS NULL THEN is_stored IS NOT TRUE ELSE counted IS DISTINCT FROM label END
+ORDER BY key, time, label
 """
 
 
@@ -68,6 +79,7 @@ class AddedLabels(Frozen):
     added: int  # labels of keys that had none
     known: int  # labels that the store had already
     duplicated: int  # labels that differ from the one that the key had, which counts
+    corrected: int  # labels that replaced the one that the key had
     facets: int | None  # keys whose facets were stored; None if the file has no facets
 
 
@@ -100,7 +112,13 @@ def facet_schema(contract: Contract) -> pa.Schema:
 
 
 def add_labels(
-    path: Path, contract: Contract, *, labels: Path, facets: Path, now: dt.datetime
+    path: Path,
+    contract: Contract,
+    *,
+    labels: Path,
+    facets: Path,
+    now: dt.datetime,
+    corrected_by: str | None = None,
 ) -> AddedLabels:
     """Adds the labels of a file, and its facets if it has them, to stores of `create_stores`.
 
@@ -112,6 +130,8 @@ def add_labels(
         labels: the folder of the labels.
         facets: the folder of the facets.
         now: when the labels were received; only whole seconds count.
+        corrected_by: the person by whose word labels that differ from those of the store replace
+            them; None: they are kept, and do not count.
 
     Raises:
         InputError: as `load_label_file`; or if a store is missing, damaged or cannot be written.
@@ -120,15 +140,16 @@ def add_labels(
     with scratch_database(f"add the labels of {path}") as connection:
         file = load_label_file(connection, path, contract)
         create_labels_view(connection, labels)
-        create_first_labels_view(connection)
+        create_counted_labels_view(connection)
         connection.execute(_FILE_LABELS)
-        ((added, known, duplicated),) = connection.execute(_COUNTS).fetchall()
+        ((added, known, different),) = connection.execute(_COUNTS).fetchall()
         ((unlabelled,),) = connection.execute(
             "SELECT count(*) FROM file_rows WHERE label IS NULL"
         ).fetchall()
         stored = None if file.facets is None else _add_facets(connection, facets, contract)
+        connection.execute(_STORED, {"now": received, "person": corrected_by})
         batches = stream_query(
-            connection, _ALL_LABELS.format(now=received), schema=LABEL_SCHEMA, rows=ROW_GROUP_ROWS
+            connection, "FROM stored ORDER BY rowid", schema=LABEL_SCHEMA, rows=ROW_GROUP_ROWS
         )
         write_batches(labels / _LABELS_FILE, batches, schema=LABEL_SCHEMA)
     return AddedLabels(
@@ -136,7 +157,8 @@ def add_labels(
         unlabelled=unlabelled,
         added=added,
         known=known,
-        duplicated=duplicated,
+        duplicated=different if corrected_by is None else 0,
+        corrected=0 if corrected_by is None else different,
         facets=stored,
     )
 
@@ -149,18 +171,19 @@ def create_labels_view(connection: "duckdb.DuckDBPyConnection", folder: Path) ->
     """
     path = folder / _LABELS_FILE
     open_parquet(path).close()
-    connection.read_parquet(str(path)).create_view("label_file")
+    create_file_view(connection, "label_file", [path], schema=LABEL_SCHEMA)
     connection.execute(
-        "CREATE VIEW labels AS SELECT key, label, epoch_us(time) AS time FROM label_file"
+        "CREATE VIEW labels AS "
+        "SELECT key, label, epoch_us(time) AS time, replaces, person FROM label_file"
     )
 
 
-def create_first_labels_view(
+def create_counted_labels_view(
     connection: "duckdb.DuckDBPyConnection", *, now: dt.datetime | None = None
 ) -> None:
-    """Creates the view `first_labels`, a row a key, of those received by `now`; None for all."""
+    """Creates the view `counted_labels`, a row a key, of those received by `now`; None for all."""
     limit = "time" if now is None else str(microseconds(now))
-    connection.execute(_FIRST_LABELS.format(now=limit))
+    connection.execute(_COUNTED_LABELS.format(now=limit))
 
 
 def _add_facets(connection: "duckdb.DuckDBPyConnection", folder: Path, contract: Contract) -> int:

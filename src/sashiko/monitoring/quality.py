@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
-from sashiko.monitoring.audit import AuditedAccuracy
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.checks import MonitorCheck
 
 LABELS_FILE: Final = "labels.json"
@@ -20,14 +20,48 @@ class AuditedPeriod(Frozen):
     start: dt.datetime
     end: dt.datetime
     answers: int  # rows of the period that the rows were drawn from
-    drawn: int  # rows
-    right: int  # labels that agree with the decision
-    wrong: int  # labels that do not
-    # `complete` has enough labels to be judged; `open` may still get them; `expired` got too few
-    # in time and is left out.
-    state: Literal["complete", "open", "expired"]
-    # When it was complete or expired; None while it is open.
+    labelled: Confusion  # drawn rows with a label
+    unlabelled_positive: int  # drawn rows without one that were decided positive
+    unlabelled_negative: int  # and negative
+    late: int  # of the labels, those that came after the deadline
+    # `complete` has all of its labels; `open` waits for some; `overdue` is closed without some.
+    state: Literal["complete", "open", "overdue"]
+    # When the last label came, or the deadline passed without it; None while it is open.
     closed: dt.datetime | None
+
+    @property
+    def right(self) -> int:
+        """Labels that agree with the decision."""
+        return self.labelled.true_positives + self.labelled.true_negatives
+
+    @property
+    def wrong(self) -> int:
+        """Labels that do not."""
+        return self.labelled.false_positives + self.labelled.false_negatives
+
+    @property
+    def unlabelled(self) -> int:
+        """Drawn rows without a label."""
+        return self.unlabelled_positive + self.unlabelled_negative
+
+    @property
+    def drawn(self) -> int:
+        """Rows that were drawn."""
+        return self.right + self.wrong + self.unlabelled
+
+    def filled(self, *, right: bool) -> Confusion:
+        """Counts the drawn rows as if all unlabelled ones were decided right, or all wrong."""
+        counts, positive, negative = (
+            self.labelled,
+            self.unlabelled_positive,
+            self.unlabelled_negative,
+        )
+        return Confusion(
+            true_positives=counts.true_positives + (positive if right else 0),
+            false_positives=counts.false_positives + (0 if right else positive),
+            false_negatives=counts.false_negatives + (0 if right else negative),
+            true_negatives=counts.true_negatives + (negative if right else 0),
+        )
 
 
 class LabelSummary(Frozen):
@@ -40,21 +74,40 @@ class LabelSummary(Frozen):
     waiting: int  # rows of the window without a label
     known: int  # labels of all of this version's answers, drawn or not, whenever they were given
     duplicated: int  # labels of answered rows that differ from an earlier one, which counts
-    # Labels of drawn rows that came after their period was complete or expired, which are left out.
-    late: int
+    corrected: int  # labels of answered rows that a person replaced, with a trace
     unknown: int  # keys with a label that no version ever answered
 
 
-class Quality(Frozen):
-    """A version's accuracy since its deploy, by audited labels; and by the ordinary ones."""
+class AuditedMeasure(Frozen):
+    """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
 
-    check: MonitorCheck  # the audit's, valid at every look
+    name: str  # accuracy, recall, specificity, precision or balanced accuracy
+    rows: int  # labelled rows that it is a share of
+    value: float | None  # None of too few rows
+    low: float | None  # lower end of its 95 % interval
+    high: float | None  # upper end
+    # The value if all unlabelled rows were decided wrong, and right; None as for `value`.
+    worst: float | None
+    best: float | None
+    reference: float | None  # of the version's test split; None if undefined there
+
+
+class Quality(Frozen):
+    """A version's quality since its deploy, by audited labels; and by the ordinary ones."""
+
+    # The audit's, valid at every look: accuracy, recall, specificity and precision.
+    checks: tuple[MonitorCheck, ...]
     periods: tuple[AuditedPeriod, ...]
-    latest: AuditedAccuracy | None  # of the last complete period; None before the first one
-    since_deploy: AuditedAccuracy  # of all complete periods
+    since_deploy: AuditedMeasure  # accuracy
+    measures: tuple[AuditedMeasure, ...]  # the others
     ordinary_rows: int  # labels of other rows of the window
     ordinary_accuracy: float | None  # on those; never judged. None of fewer than 10 rows
     labels: LabelSummary
+
+    @property
+    def check(self) -> MonitorCheck:
+        """The accuracy's."""
+        return self.checks[0]
 
 
 def write_labels(summary: LabelSummary, folder: Path) -> None:

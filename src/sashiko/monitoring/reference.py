@@ -11,6 +11,7 @@ from typing import Final
 from sashiko.core.files import write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.column_counts import ColumnCounts
 
 REFERENCE_FILE: Final = "reference.json"
@@ -21,6 +22,7 @@ class Reference(Frozen):
 
     rows: int
     positives: int  # rows with the positive label
+    true_positives: int  # those of them that are predicted positive
     labels: tuple[str, str]  # the negative and the positive label
     threshold: float  # rows with at least this score are predicted positive
     template: str  # which makes the model's text of the columns
@@ -37,6 +39,17 @@ class Reference(Frozen):
     def accuracy(self) -> float:
         """The share of the rows that were decided as labelled."""
         return sum(self.right) / self.rows
+
+    @property
+    def confusion(self) -> Confusion:
+        """The rows by label and decision."""
+        true_negatives = sum(self.right) - self.true_positives
+        return Confusion(
+            true_positives=self.true_positives,
+            false_positives=self.rows - self.positives - true_negatives,
+            false_negatives=self.positives - self.true_positives,
+            true_negatives=true_negatives,
+        )
 
 
 def write_reference(reference: Reference, folder: Path) -> None:

@@ -72,7 +72,7 @@ def judge_window(
     ]
     checks = tuple(
         _standing(check, earlier, start=capture.start)
-        for check in (*capture_checks(capture), *evidence.inputs.checks, *judged, quality.check)
+        for check in (*capture_checks(capture), *evidence.inputs.checks, *judged, *quality.checks)
     )
     return MonitorResult(
         group=group,
@@ -135,17 +135,22 @@ def _quality_of_now(evidence: WindowEvidence) -> Quality:
     """
     quality, start = evidence.quality, evidence.capture.start
     verdict = last_verdict(quality.periods)
-    if quality.check.outcome != "ok" or (verdict is not None and verdict >= start):
+    if verdict is not None and verdict >= start:
         return quality
     since = (
         "no period of this version is labelled"
         if verdict is None
-        else (f"no drawn row was labelled in time since {verdict:%Y-%m-%d}")
+        else f"no period was labelled since {verdict:%Y-%m-%d}"
     )
-    check = quality.check.model_copy(
-        update={"outcome": "not judged", "reason": f"{since}; until then, {quality.check.reason}"}
+    checks = tuple(
+        check.model_copy(
+            update={"outcome": "not judged", "reason": f"{since}; until then, {check.reason}"}
+        )
+        if check.outcome == "ok"
+        else check
+        for check in quality.checks
     )
-    return quality.model_copy(update={"check": check})
+    return quality.model_copy(update={"checks": checks})
 
 
 def _estimate_accuracy(

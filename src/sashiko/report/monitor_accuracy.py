@@ -62,11 +62,11 @@ def _shade_audits(axes: "Axes", history: History) -> None:
 
 
 def _audited(axes: "Axes", history: History) -> str:
-    """Draws complete periods with their intervals, and marks the others below; describes both."""
+    """Draws closed periods with their intervals, and marks the others below; describes both."""
     last, labels = "", set()
     for period in history.periods:
         x, labelled = middle(period), period.right + period.wrong
-        if period.state == "complete" and labelled:
+        if period.state != "open" and labelled:
             share = period.right / labelled
             low, high = wilson_interval(share, labelled)
             axes.vlines(x, low, high, color=svg.DARK, linewidth=1.4)
@@ -74,10 +74,10 @@ def _audited(axes: "Axes", history: History) -> str:
             y, transform, text = share, axes.transData, _AUDITED
             last = f"Audited rows last had {share:.3f}, interval {low:.3f} to {high:.3f}."
         else:
-            style = {"marker": "x" if period.state == "expired" else "o", "color": svg.MUTED,
+            style = {"marker": "x" if period.state == "overdue" else "o", "color": svg.MUTED,
                      "markerfacecolor": "white"}  # fmt: skip
             y, transform = 0.04, axes.get_xaxis_transform()
-            text = "too few labels in time" if period.state == "expired" else "waits for labels"
+            text = "closed without a label" if period.state == "overdue" else "waits for labels"
         axes.plot(x, y, linestyle="none", markersize=5, transform=transform, zorder=4, **style,
                   label=text if text not in labels else None)  # fmt: skip
         labels.add(text)
@@ -122,7 +122,7 @@ def _accuracy_limits(history: History) -> tuple[float, float]:
     ]  # fmt: skip
     for period in history.periods:
         labelled = period.right + period.wrong
-        if period.state == "complete" and labelled:
+        if period.state != "open" and labelled:
             values += wilson_interval(period.right / labelled, labelled)
     # Room below for the marks of periods without enough labels.
     return max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from sashiko.monitoring.quality import AuditedMeasure, AuditedPeriod
 from sashiko.monitoring.result import MonitorResult
 from sashiko.report import monitor_words as words
-from sashiko.report.views import Cell, Fact, Section, Table, numeric, row
+from sashiko.report.views import Cell, Fact, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
 
 _MOST_PERIODS = 10  # of a table that is not folded
@@ -16,7 +17,12 @@ def data_section(result: MonitorResult) -> Section:
         "data",
         "Data",
         facts=tuple(_facts(result)),
-        tables=(_versions_table(result), _problems_table(result), _periods_table(result)),
+        tables=(
+            _versions_table(result),
+            _problems_table(result),
+            _measures_table(result),
+            _periods_table(result),
+        ),
     )
 
 
@@ -33,7 +39,7 @@ def _facts(result: MonitorResult) -> Iterator[Fact]:
     yield Fact("ordinary labels", ordinary)
     yield Fact("without a label yet", f"{labels.waiting:,} rows of the window")
     yield Fact("labels left out: another one for the same row", f"{labels.duplicated:,}")
-    yield Fact("labels left out: came after their period was settled", f"{labels.late:,}")
+    yield Fact("labels that were corrected", f"{labels.corrected:,}")
     yield Fact("labels left out: of keys that were never answered", f"{labels.unknown:,}")
     if result.without_facets is not None:
         yield Fact("decisions whose facets are unknown", f"{result.without_facets:,}")
@@ -73,10 +79,42 @@ def _problems_table(result: MonitorResult) -> Table:
     )
 
 
+def _measures_table(result: MonitorResult) -> Table:
+    quality = result.quality
+    return Table(
+        title="Audited since the deploy",
+        columns=(
+            "measure", "test split", "audited", "labelled rows", "if all others were wrong",
+            "and right",
+        ),
+        rows=tuple(_measure_row(item) for item in (quality.since_deploy, *quality.measures)),
+        note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
+        "last two: the value if all drawn rows without a label were decided wrong, or right.",
+    )  # fmt: skip
+
+
+def _measure_row(item: AuditedMeasure) -> Row:
+    value, low, high, worst, best, reference = (
+        "" if share is None else f"{share:.3f}"
+        for share in (item.value, item.low, item.high, item.worst, item.best, item.reference)
+    )
+    return row(
+        item.name,
+        numeric(reference),
+        Cell(value or "too few labels", interval=f"[{low}, {high}]" if low else "", number=True),
+        item.rows,
+        numeric(worst),
+        numeric(best),
+    )
+
+
 def _periods_table(result: MonitorResult) -> Table:
     return Table(
         title="Audited periods",
-        columns=("period", "state", "rows to draw from", "drawn", "labelled", "decided right"),
+        columns=(
+            "period", "state", "rows to draw from", "drawn", "labelled", "of them late",
+            "decided right", "if all others were wrong", "and right",
+        ),
         rows=tuple(
             row(
                 words.span(item.start, item.end),
@@ -84,8 +122,8 @@ def _periods_table(result: MonitorResult) -> Table:
                 item.answers,
                 item.drawn,
                 item.right + item.wrong,
-                numeric(percent(item.right / max(item.right + item.wrong, 1))
-                        if item.state == "complete" else "")
+                item.late,
+                *(numeric(text) for text in _shares(item)),
             )
             for item in reversed(result.quality.periods)
         ),
@@ -94,8 +132,20 @@ def _periods_table(result: MonitorResult) -> Table:
     )  # fmt: skip
 
 
+def _shares(period: AuditedPeriod) -> tuple[str, str, str]:
+    """Formats the share decided right of a closed period, and its bounds."""
+    labelled = period.right + period.wrong
+    if period.state == "open" or not labelled:
+        return "", "", ""
+    return (
+        percent(period.right / labelled),
+        percent(period.right / period.drawn),
+        percent((period.right + period.unlabelled) / period.drawn),
+    )
+
+
 _STATES = {
     "complete": "complete",
     "open": "open: waits for labels",
-    "expired": "expired: too few labels in time, left out",
+    "overdue": "closed without all labels: late ones still count",
 }

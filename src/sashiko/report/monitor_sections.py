@@ -208,7 +208,7 @@ def _windows_table(history: History) -> Table:
             "audited accuracy",
         ),
         rows=tuple(_window_row(result) for result in reversed(history.results)),
-        note="Audited accuracy: of all complete periods since the deploy, as known then.",
+        note="Audited accuracy: of all closed periods since the deploy, as known then.",
         folded=True,
     )
 

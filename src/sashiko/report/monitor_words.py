@@ -6,6 +6,7 @@ from typing import Final
 
 from sashiko.monitoring.capture.record import ProblemKind
 from sashiko.monitoring.checks import (
+    AUDITED,
     AUDITED_ACCURACY,
     COHENS_W,
     DISPARATE_IMPACT,
@@ -29,6 +30,9 @@ EFFECTS: Final[Mapping[str, str]] = {
     TEXT_AUC: "how well new texts are told from those of the reference: 0.5 is not at all",
     DISPARATE_IMPACT: "share decided positive, group ÷ others: 1 is no difference",
     AUDITED_ACCURACY: "share of audited rows that were decided as their label says",
+    "recall": "share of the audited rows labelled positive that were decided positive",
+    "specificity": "share of the audited rows labelled negative that were decided negative",
+    "precision": "share of the audited rows decided positive that are labelled positive",
 }
 PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "cut-line": "lines that are not whole: cut off, or not JSON in UTF-8. They are left out.",
@@ -65,9 +69,12 @@ _ALARMS: Final[Mapping[str, str]] = {
     DISPARATE_IMPACT: "A group is now decided positive more rarely or more often, against the "
     "others, than is tolerated. See the group's plot under Over time, and bring it to whoever "
     "answers for fairness: alone it proposes no run.",
-    AUDITED_ACCURACY: "Audited labels show that the version is wrong more often than tolerated. "
-    "Look at wrongly decided rows for the cause, and see under Retraining whether a run is "
-    "proposed. The alarm stays until the next deploy.",
+    **dict.fromkeys(
+        AUDITED,
+        "Audited labels show that the version is wrong more often than tolerated. Look at wrongly "
+        "decided rows for the cause, and see under Retraining whether a run is proposed. The alarm "
+        "stays until the next deploy.",
+    ),
 }
 _CAPTURE_ALARM: Final = (
     "What was captured is not what was asked, so the other checks say little. See under Data what "
@@ -116,10 +123,12 @@ def audit_state(result: MonitorResult) -> str:
             labelled = period.right + period.wrong
             text += f", {labelled:,} of {period.drawn:,} rows labelled of the one up to "
             text += _time(period.end)
-    if expired := states.count("expired"):
+    if overdue := [period for period in periods if period.state == "overdue"]:
+        last = overdue[-1]
         text += (
-            f", {expired:,} left out for too few labels in time (hand them in sooner, or raise "
-            "`label_days`)"
+            f", {len(overdue):,} closed without all labels, the last up to {_time(last.end)} with "
+            f"{last.right + last.wrong:,} of {last.drawn:,}: late labels still count; raise "
+            "`monitor.label_days` if labels take longer"
         )
     return f"{text}."
 

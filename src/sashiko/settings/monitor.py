@@ -34,21 +34,25 @@ class MonitorSection(Frozen):
         "reference may be; new words in a tenth of the rows give 0.05",
     )
     accuracy_tolerance: float = Field(
-        0.02, gt=0, lt=0.5, description="how far the accuracy may fall below the reference"
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="how far accuracy, recall, specificity and "
+        "precision may fall below the reference",
     )
     accuracy_false_alarms: float = Field(
         0.05,
         gt=0,
         le=0.2,
-        description="largest probability that the audit ever raises an alarm between two deploys "
-        "while the accuracy is within its tolerance",
+        description="largest probability that the audit raises an alarm in a year while accuracy, "
+        "recall, specificity and precision are within their tolerance",
     )
     label_days: int = Field(
         28,
         ge=1,
         le=365,
-        description="days after its end within which an audited period needs its labels; one "
-        "without them by then is left out for good",
+        description="days after its end at which an audited period is closed; its rows without a "
+        "label by then count as possibly decided wrong, until their labels come",
     )
     bias_tolerance: float = Field(
         0.1,

@@ -168,13 +168,15 @@ def held_out_reference(
     test = evaluation.splits["test"]
     scored = pa.chunked_array([scores])
     score_counts = count_reference("score", scored)
-    right = (scores >= evaluation.threshold) == labels
+    positive = scores >= evaluation.threshold
+    right = positive == labels
     right_by_cell = np.bincount(
         cells_of(score_counts, scored)[right], minlength=len(score_counts.counts)
     )
     return Reference(
         rows=test.rows,
         positives=test.positives,
+        true_positives=int(np.sum(positive & (labels == 1))),
         labels=evaluation.labels,
         threshold=evaluation.threshold,
         template=template,

@@ -79,18 +79,27 @@ class Stores:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def add(self, path: Path, *, now: dt.datetime) -> AddedLabels:
+    def add(self, path: Path, *, now: dt.datetime, corrected_by: str | None = None) -> AddedLabels:
         return add_labels(
             path,
             self.contract,
             labels=self.folder("labels"),
             facets=self.folder("facets"),
             now=now,
+            corrected_by=corrected_by,
         )
 
-    def label(self, keys: Iterable[str], label: str, *, now: dt.datetime) -> AddedLabels:
+    def label(
+        self,
+        keys: Iterable[str],
+        label: str,
+        *,
+        now: dt.datetime,
+        corrected_by: str | None = None,
+    ) -> AddedLabels:
         rows = "".join(f"{key},{label}\n" for key in keys)
-        return self.add(self.file(f"loan_id,late\n{rows}"), now=now)
+        path = self.file(f"loan_id,late\n{rows}")
+        return self.add(path, now=now, corrected_by=corrected_by)
 
     def draw(self, number: int, *, rows: int = 10, version: int = 7) -> Draw:
         return draw_period(

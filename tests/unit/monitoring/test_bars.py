@@ -8,7 +8,14 @@ from verification.benchmarks.monitoring import (
     false_alarms,
     power,
 )
-from verification.benchmarks.monitoring_audit import concept_drift, coverage
+from verification.benchmarks.monitoring_audit import (
+    concept_drift,
+    coverage,
+    missing_labels,
+    rare_positives,
+    slow_labels,
+    unchanged,
+)
 from verification.benchmarks.monitoring_page import Bar, alarms_page
 from verification.benchmarks.monitoring_pools import Pools
 
@@ -25,7 +32,15 @@ def _hold(*bars: Bar) -> None:
 
 
 def test_a_fall_of_accuracy_is_detected_in_time_and_a_tolerated_one_raises_few_alarms() -> None:
-    _hold(*concept_drift(_FEW.runs, seed=0))
+    _hold(*concept_drift(300, seed=0))
+
+
+def test_a_fall_of_recall_is_found_and_an_unchanged_model_raises_few_alarms() -> None:
+    _hold(*rare_positives(20, seed=0), *unchanged(20, seed=0))
+
+
+def test_missing_and_late_labels_hide_no_fall() -> None:
+    _hold(*missing_labels(10, seed=0), *slow_labels(25, seed=0))
 
 
 def test_the_interval_of_the_audited_accuracy_holds_as_often_as_it_says() -> None:

@@ -7,9 +7,12 @@ import pytest
 
 from sashiko.core.files import sha256_tree, walk_files
 from sashiko.core.parquet import read_columns
+from sashiko.monitoring.audited_quality import measure_quality
 from sashiko.monitoring.deletion import delete_rows
+from sashiko.settings.monitor import MonitorSection
 from tests.unit.contract.documents import ROWS
 from tests.unit.monitoring.label_stores import DAY, Stores, keys_of, week
+from tests.unit.steps.monitor.monitor_job import make_reference
 
 KEYS = [f"secret-{number}" for number in range(6)]
 NOW = week(0).end + DAY
@@ -46,10 +49,50 @@ def test_no_file_has_the_key_and_the_others_are_judged_as_before(stores) -> None
     assert not [column for column in columns if KEYS[0] in column]
     assert KEYS[0].encode() not in b"".join(path.read_bytes() for path in kept)
     after = stores.join(0, now=NOW)
-    (was,), (period,) = before.periods, after.periods
-    assert (was.drawn, was.right) == (6, 6)
-    assert (period.drawn, period.right, period.state) == (5, 5, was.state)
+    assert after.periods == before.periods
+    assert (after.periods[0].drawn, after.periods[0].right) == (6, 6)
     assert after.unknown == 0
+    # Of the deleted row whether it was right, and nothing by which it could be told.
+    (draw,) = stores.folder("draws").glob("2*.parquet")
+    (row,) = [row for row in pq.read_table(draw).to_pylist() if row["key"] is None]
+    others = {name: value for name, value in row.items() if name not in ("decision", "label")}
+    assert (row["decision"], row["label"]) == ("yes", "yes")
+    assert others == {
+        "key": None, "probability": 1.0, "version": 7, "start": week(0).start,
+        "end": week(0).end, "answers": 6,
+    }  # fmt: skip
+
+
+def test_one_deleted_row_of_a_hundred_leaves_the_verdict_as_it_was(tmp_path) -> None:
+    stores = Stores(tmp_path / "stores")
+    keys = [f"k{number:03d}" for number in range(100)]
+    stores.answer(keys)
+    stores.draw(0, rows=100)
+    stores.label(keys[:80], "yes", now=NOW)
+    stores.label(keys[80:], "no", now=NOW)
+    held_out = make_reference().confusion
+    before = measure_quality(stores.join(0, now=NOW), reference=held_out, settings=MonitorSection())
+    _delete(stores, keys[0])
+    after = measure_quality(stores.join(0, now=NOW), reference=held_out, settings=MonitorSection())
+    assert before.check.outcome == "ok"
+    assert after.checks == before.checks
+    assert after.since_deploy == before.since_deploy
+
+
+def test_a_deleted_row_without_a_label_is_in_no_period_any_more(stores) -> None:
+    stores.answer(["late"], number=1)
+    stores.draw(1)
+    _delete(stores, "late", now=week(1).end)
+    assert [period.end for period in stores.join(1, now=week(1).end).periods] == [week(0).end]
+
+
+def test_a_draw_of_before_is_rewritten_and_joined(stores) -> None:
+    (draw,) = stores.folder("draws").glob("2*.parquet")
+    table = pq.read_table(draw)
+    pq.write_table(table.drop_columns(["decision", "label"]), draw)
+    before = stores.join(0, now=NOW)
+    _delete(stores, KEYS[0])
+    assert stores.join(0, now=NOW).periods == before.periods
 
 
 def test_a_draw_of_deleted_rows_alone_still_covers_its_period(stores) -> None:

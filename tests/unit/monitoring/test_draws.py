@@ -33,7 +33,7 @@ def test_drawn_rows_are_answers_of_the_period_and_carry_their_probability(stores
     assert table.schema == DRAW_SCHEMA
     assert keys_of(draw) == sorted(set(keys_of(draw)) & set(KEYS))
     rows = [tuple(row.values())[1:] for row in table.to_pylist()]
-    assert set(rows) == {(0.25, 7, week(0).start, week(0).end, 60)}
+    assert set(rows) == {(0.25, 7, week(0).start, week(0).end, 60, None, None)}
 
 
 def test_drawing_again_changes_nothing_even_if_answers_came_late(stores) -> None:

@@ -1,21 +1,14 @@
-"""What the audit is given depends on labels and their times, never on when somebody looks."""
+"""Which labels count, whenever they come and whoever gave them."""
 
-from itertools import pairwise
-
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
-from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.monitoring.audited_quality import bet_periods
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.draws import draw_period
 from sashiko.monitoring.joined_labels import DECISION_SCHEMA, DECISIONS_FILE
-from sashiko.monitoring.labels import LABEL_SCHEMA
-from sashiko.monitoring.quality import AuditedPeriod, write_labels
+from sashiko.monitoring.quality import write_labels
 from tests.unit.monitoring.label_stores import DAY, LABEL_DAYS, Stores, keys_of, week
 
 DEADLINE = week(0).end + LABEL_DAYS * DAY
@@ -46,13 +39,32 @@ def test_drawn_rows_are_right_where_label_and_decision_agree(stores) -> None:
     assert counts(period) == (7, 3, "complete")
 
 
-@pytest.mark.parametrize(("labels", "state"), [(0, "open"), (8, "open"), (9, "complete")])
-def test_nine_in_ten_of_the_drawn_rows_make_a_period_complete(stores, labels, state) -> None:
+def test_labels_are_counted_by_decision(stores) -> None:
+    """Four decided `yes` and six `no`; of each one is labelled the other way and one not at all."""
+    stores.answer(["y1", "y2", "y3", "y4"])
+    stores.answer(["n1", "n2", "n3", "n4", "n5", "n6"], decision="no")
+    assert len(keys_of(stores.draw(0))) == 10
+    stores.label(["y1", "y2", "n1"], "yes", now=week(0).end)
+    stores.label(["y3", "n2", "n3", "n4", "n5"], "no", now=week(0).end)
+    (period,) = stores.join(0, now=week(0).end + DAY).periods
+    assert period.labelled == Confusion(
+        true_positives=2, false_positives=1, false_negatives=1, true_negatives=4
+    )
+    assert (period.unlabelled_positive, period.unlabelled_negative) == (1, 1)
+
+
+@pytest.mark.parametrize("labels", [0, 9, 10])
+def test_a_period_is_closed_by_all_of_its_labels_or_at_its_deadline(stores, labels) -> None:
+    """Nine in ten do not close it: the tenth may be the hard one."""
     drawn = week_of(stores, 0)
     if labels:
         stores.label(drawn[:labels], "yes", now=week(0).end)
-    (period,) = stores.join(0, now=week(0).end + DAY).periods
-    assert counts(period) == (labels, 0, state)
+    for now, state in ((DEADLINE - DAY, "open"), (DEADLINE, "overdue")):
+        (period,) = stores.join(0, now=now).periods
+        assert counts(period) == (labels, 0, "complete" if labels == 10 else state)
+        assert (period.drawn, period.late) == (10, 0)
+        closed = {"open": None, "overdue": DEADLINE, "complete": week(0).end}
+        assert period.closed == closed[period.state]
 
 
 def test_labels_of_other_rows_complete_no_period(stores) -> None:
@@ -64,31 +76,15 @@ def test_labels_of_other_rows_complete_no_period(stores) -> None:
     assert (summary.ordinary_right, summary.ordinary_wrong, summary.waiting) == (10, 0, 10)
 
 
-def test_a_period_without_its_labels_in_time_is_left_out_for_good(stores) -> None:
+def test_labels_that_come_after_the_deadline_count_and_are_named_as_late(stores) -> None:
     drawn = week_of(stores, 0)
-    stores.label(drawn[:4], "yes", now=week(0).end)
-    assert stores.join(0, now=DEADLINE - DAY).periods[0].state == "open"
-    assert stores.join(0, now=DEADLINE).periods[0].state == "expired"
-    stores.label(drawn[4:], "no", now=DEADLINE)
-    late = stores.join(0, now=DEADLINE + DAY)
-    assert counts(late.periods[0]) == (4, 0, "expired")
-    assert late.late == 6
-
-
-def test_a_label_of_the_last_second_is_in_time_whenever_it_is_joined(stores) -> None:
-    drawn = week_of(stores, 0)
-    stores.label(drawn, "yes", now=DEADLINE - DAY / 86_400)
-    assert counts(stores.join(0, now=DEADLINE + 99 * DAY).periods[0]) == (10, 0, "complete")
-
-
-def test_labels_after_a_period_was_complete_change_nothing_that_was_bet_on(stores) -> None:
-    drawn = week_of(stores, 0)
-    stores.label(drawn[:9], "yes", now=week(0).end)
-    before = stores.join(0, now=week(0).end + DAY)
-    stores.label(drawn[9:], "no", now=week(0).end + 2 * DAY)
-    after = stores.join(0, now=week(0).end + 3 * DAY)
-    assert after.periods == before.periods
-    assert (before.late, after.late) == (0, 1)
+    stores.label(drawn[:4], "yes", now=DEADLINE - DAY / 86_400)
+    stores.label(drawn[4:], "no", now=DEADLINE + 14 * DAY)
+    (before,) = stores.join(0, now=DEADLINE + DAY).periods
+    assert (*counts(before), before.late) == (4, 0, "overdue", 0)
+    (after,) = stores.join(0, now=DEADLINE + 14 * DAY).periods
+    assert (*counts(after), after.late) == (4, 6, "complete", 6)
+    assert after.closed == DEADLINE + 14 * DAY
 
 
 def test_labels_that_had_not_arrived_are_not_known(stores) -> None:
@@ -107,7 +103,17 @@ def test_the_first_label_judges_and_others_are_counted(stores) -> None:
     stores.label(["nobody"], "yes", now=week(0).end + DAY)
     summary = stores.join(0, now=week(0).end + 2 * DAY)
     assert counts(summary.periods[0]) == (10, 0, "complete")
-    assert (summary.duplicated, summary.unknown) == (3, 1)
+    assert (summary.duplicated, summary.corrected, summary.unknown) == (3, 0, 1)
+
+
+def test_a_corrected_label_counts_from_then_on_and_is_counted(stores) -> None:
+    drawn = week_of(stores, 0)
+    stores.label(drawn, "yes", now=week(0).end)
+    stores.label(drawn[:2], "no", now=week(0).end + 2 * DAY, corrected_by="Ada")
+    before, after = (stores.join(0, now=week(0).end + days * DAY) for days in (1, 2))
+    assert (*counts(before.periods[0]), before.corrected) == (10, 0, "complete", 0)
+    assert (*counts(after.periods[0]), after.corrected) == (8, 2, "complete", 2)
+    assert after.duplicated == 0
 
 
 def test_a_label_counts_for_each_version_that_answered_its_key(stores) -> None:
@@ -174,7 +180,7 @@ def test_without_answers_there_is_nothing_and_labels_are_of_nobody(stores) -> No
     stores.label(["a", "b"], "yes", now=week(0).end)
     summary = stores.join(0, now=week(0).end)
     assert summary.periods == ()
-    assert (summary.waiting, summary.late, summary.unknown) == (0, 0, 2)
+    assert (summary.waiting, summary.unknown) == (0, 2)
     assert pq.read_metadata(stores.root / DECISIONS_FILE).num_rows == 0
 
 
@@ -194,60 +200,3 @@ def test_a_store_that_was_not_staged_is_an_error(stores) -> None:
     (stores.folder("draws") / "none.parquet").unlink()
     with pytest.raises(InputError, match=r"none\.parquet does not exist"):
         stores.join(0, now=week(0).end)
-
-
-def test_no_period_after_an_open_one_is_bet_on() -> None:
-    def period(number, state):
-        return AuditedPeriod(
-            start=week(number).start,
-            end=week(number).end,
-            answers=9,
-            drawn=9,
-            right=number,
-            wrong=0,
-            state=state,
-            closed=None if state == "open" else week(number).end,
-        )
-
-    states = ["complete", "expired", "complete", "open", "complete"]
-    periods = [period(number, state) for number, state in enumerate(states)]
-    assert [item.right for item in bet_periods(periods)] == [0, 2]
-
-
-WEEKS, ROWS = 3, 11
-# Of a period: days after its end at which most labels arrive, and how much later each one does.
-ARRIVALS = st.tuples(
-    st.sampled_from([-3, 2, 12, 22]),
-    st.lists(
-        st.tuples(st.sampled_from(["yes", "no"]), st.sampled_from([0, 0, 0, 0, 0, 7, 30])),
-        min_size=ROWS,
-        max_size=ROWS,
-    ),
-)
-
-
-@pytest.fixture(scope="module")
-def audited(tmp_path_factory):
-    stores = Stores(tmp_path_factory.mktemp("looks"))
-    drawn = [week_of(stores, number, rows=ROWS, answers=ROWS) for number in range(WEEKS)]
-    return stores, drawn
-
-
-# An example takes half a second, so a failing one is not made smaller.
-@settings(max_examples=12, deadline=None, phases=[Phase.reuse, Phase.generate])
-@given(arrivals=st.lists(ARRIVALS, min_size=WEEKS, max_size=WEEKS))
-def test_a_later_look_only_appends_to_what_was_bet_on(audited, arrivals) -> None:
-    stores, drawn = audited
-    rows = [
-        {"key": key, "label": label, "time": week(number).end + (most + more) * DAY}
-        for number, (most, labels) in enumerate(arrivals)
-        for key, (label, more) in zip(drawn[number], labels, strict=True)
-    ]
-    labels = pa.Table.from_pylist(rows, LABEL_SCHEMA)
-    write_table(stores.folder("labels") / "labels.parquet", labels)
-    looks = [
-        list(bet_periods(stores.join(WEEKS - 1, now=week(0).end + day * DAY).periods))
-        for day in (16, 24, 31, 60)
-    ]
-    for before, after in pairwise(looks):
-        assert after[: len(before)] == before

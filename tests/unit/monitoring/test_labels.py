@@ -32,7 +32,7 @@ def stores(tmp_path):
 def stored(stores):
     table = pq.read_table(stores.folder("labels") / "labels.parquet")
     assert table.schema == LABEL_SCHEMA
-    return [tuple(row.values()) for row in table.to_pylist()]
+    return [tuple(row.values())[:3] for row in table.to_pylist()]
 
 
 def facets(stores):
@@ -74,6 +74,46 @@ def test_the_first_label_counts_and_a_later_one_is_kept_to_be_counted(stores) ->
     again = stores.label(["a", "c"], "no", now=NOW + 2 * HOUR)
     assert (again.added, again.known, again.duplicated) == (0, 1, 1)
     assert len(stored(stores)) == 4
+
+
+def test_a_correction_counts_and_keeps_the_old_label_with_who_replaced_it_when(stores) -> None:
+    stores.label(["a", "b"], "yes", now=NOW)
+    before = stored(stores)
+    added = stores.label(["a", "b", "c"], "no", now=NOW + HOUR, corrected_by="Ada")
+    assert (added.added, added.corrected, added.duplicated) == (1, 2, 0)
+    rows = pq.read_table(stores.folder("labels") / "labels.parquet").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", "yes", RECEIVED, None, None),
+        ("a", "no", RECEIVED + HOUR, "yes", "Ada"),
+        ("b", "yes", RECEIVED, None, None),
+        ("b", "no", RECEIVED + HOUR, "yes", "Ada"),
+        ("c", "no", RECEIVED + HOUR, None, None),  # a first label corrects nothing
+    ]
+    assert set(before) <= set(stored(stores))
+    # What counts now is known already, and the label that it replaced contradicts it.
+    again = stores.label(["a"], "no", now=NOW + 2 * HOUR, corrected_by="Ada")
+    assert (again.known, again.corrected) == (1, 0)
+    assert stores.label(["a"], "yes", now=NOW + 2 * HOUR).duplicated == 1
+    assert len(stored(stores)) == 5
+
+
+def test_a_correction_can_be_corrected_back(stores) -> None:
+    stores.label(["a"], "yes", now=NOW)
+    for label in ("no", "yes"):
+        assert stores.label(["a"], label, now=NOW, corrected_by="Ada").corrected == 1
+    assert [label for _, label, _ in stored(stores)] == ["yes", "no", "yes"]
+    assert stores.label(["a"], "yes", now=NOW).known == 1
+
+
+def test_a_store_of_before_corrections_is_read_and_added_to(stores) -> None:
+    rows = {"key": ["a"], "label": ["yes"], "time": [RECEIVED]}
+    old = pa.schema([LABEL_SCHEMA.field(name) for name in rows])
+    pq.write_table(pa.table(rows, old), stores.folder("labels") / "labels.parquet")
+    added = stores.label(["a", "b"], "no", now=NOW + HOUR, corrected_by="Ada")
+    assert (added.corrected, added.added) == (1, 1)
+    assert [(key, label) for key, label, _ in stored(stores)] == [
+        ("a", "yes"), ("a", "no"), ("b", "no")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("later", [dt.timedelta(), -HOUR])

@@ -6,11 +6,10 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from sashiko.monitoring.audit import AuditedAccuracy
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.checks import Kind, MonitorCheck, Outcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
-from sashiko.monitoring.quality import LabelSummary, Quality
+from sashiko.monitoring.quality import AuditedMeasure, LabelSummary, Quality
 from sashiko.monitoring.result import MonitorResult
 from sashiko.monitoring.retraining import Candidate, Retraining, State, decide_retraining
 from sashiko.settings.monitor import MonitorSection
@@ -30,14 +29,17 @@ def check(
 
 
 def result(*checks: MonitorCheck, labels: int = 1000, end: dt.datetime = NOW) -> MonitorResult:
-    nothing = AuditedAccuracy(drawn=0, labelled=0, value=None, low=None, high=None)
+    nothing = AuditedMeasure(
+        name="accuracy", rows=0, value=None, low=None, high=None, worst=None, best=None,
+        reference=0.8,
+    )  # fmt: skip
     summary = LabelSummary(
         version=4, periods=(), ordinary_right=0, ordinary_wrong=0, waiting=0, known=labels,
-        duplicated=0, late=0, unknown=0,
+        duplicated=0, corrected=0, unknown=0,
     )  # fmt: skip
     quality = Quality(
-        check=check("accuracy of audited rows", "ok"), periods=(), latest=None,
-        since_deploy=nothing, ordinary_rows=0, ordinary_accuracy=None, labels=summary,
+        checks=(check("accuracy of audited rows", "ok"),), periods=(), since_deploy=nothing,
+        measures=(), ordinary_rows=0, ordinary_accuracy=None, labels=summary,
     )  # fmt: skip
     capture = CaptureSummary(
         start=end - WEEK, end=end, files=1, lines=1, requests=1, rows=1, versions=(), problems=()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sashiko.evaluation.metrics.calibration import wilson_interval
-from sashiko.monitoring.audit import AuditedAccuracy
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.capture.record import (
     CaptureProblem,
     CaptureSummary,
@@ -26,7 +26,7 @@ from sashiko.monitoring.checks import (
     overall,
 )
 from sashiko.monitoring.label_free import LabelFreeAccuracy
-from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality
+from sashiko.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko.monitoring.result import Disparity, Distribution, MonitorResult
 from sashiko.monitoring.window import summarise
 
@@ -206,7 +206,7 @@ def _quality(
     generator: np.random.Generator, *, version: int, start: dt.datetime, accuracy: float,
     tolerated: float, before: tuple[AuditedPeriod, ...], rows: int,
 ) -> Quality:  # fmt: skip
-    """A draw a week: the latest is open, one in ten expires, all others are complete."""
+    """A draw a week: the latest is open, one in ten is closed without its labels."""
     settled = [
         period.model_copy(update=_labels(generator, accuracy=accuracy) | {"closed": start})
         if period.state == "open"
@@ -214,12 +214,14 @@ def _quality(
         for period in before
     ]
     drawn = min(100, rows)
-    periods = (*settled, AuditedPeriod(start=start, end=start + WEEK, answers=rows, drawn=drawn,
-                                       right=11, wrong=3, state="open", closed=None))  # fmt: skip
-    complete = [period for period in periods if period.state == "complete"]
-    right, wrong = sum(p.right for p in complete), sum(p.wrong for p in complete)
+    periods = (*settled, AuditedPeriod(
+        start=start, end=start + WEEK, answers=rows, labelled=_confusion(11, 3),
+        unlabelled_positive=0, unlabelled_negative=drawn - 14, late=0, state="open", closed=None,
+    ))  # fmt: skip
+    closed = [period for period in periods if period.state != "open"]
+    right, wrong = sum(p.right for p in closed), sum(p.wrong for p in closed)
     labels = right + wrong
-    value = right / labels if labels else None
+    measure = _measure(right, wrong)
     outcome = (
         "alarm"
         if accuracy < tolerated and labels >= 400
@@ -229,38 +231,48 @@ def _quality(
     )
     check = MonitorCheck(
         name="accuracy", kind="accuracy", outcome=outcome, rows=labels, rows_needed=100,
-        effect=AUDITED_ACCURACY, value=value, tolerance=tolerated, p_value=0.01,
+        effect=AUDITED_ACCURACY, value=measure.value, tolerance=tolerated, p_value=0.01,
         reason=f"{labels} audited labels, 100 are needed" if labels < 100 else
         f"accuracy is {'' if outcome == 'alarm' else 'not shown to be '}below {tolerated:.3f}",
     )  # fmt: skip
     return Quality(
-        check=check,
+        checks=(check,),
         periods=periods,
-        latest=_accuracy(complete[-1].right, complete[-1].wrong) if complete else None,
-        since_deploy=_accuracy(right, wrong),
+        since_deploy=measure,
+        measures=(measure.model_copy(update={"name": "recall"}),),
         ordinary_rows=40,
         ordinary_accuracy=min(accuracy + 0.08 + generator.normal(0, 0.02), 1.0),
         labels=LabelSummary(version=version, periods=periods, ordinary_right=34, ordinary_wrong=6,
-                            waiting=rows - 54, known=rows, duplicated=2, late=5, unknown=1),
+                             waiting=rows - 54, known=rows, duplicated=2,
+                            corrected=5, unknown=1),
     )  # fmt: skip
 
 
 def _labels(generator: np.random.Generator, *, accuracy: float) -> dict[str, Any]:
     if generator.random() < 0.1:
-        return {"right": 20, "wrong": 5, "state": "expired"}
+        return {"labelled": _confusion(20, 5), "unlabelled_negative": 75, "state": "overdue"}
     right = int(generator.binomial(100, accuracy))
-    return {"right": right, "wrong": 100 - right, "state": "complete"}
+    labelled = _confusion(right, 100 - right)
+    return {"labelled": labelled, "unlabelled_negative": 0, "state": "complete"}
 
 
-def _accuracy(right: int, wrong: int) -> AuditedAccuracy:
+def _confusion(right: int, wrong: int) -> Confusion:
+    return Confusion(
+        true_positives=right // 2, false_positives=wrong, false_negatives=0,
+        true_negatives=right - right // 2,
+    )  # fmt: skip
+
+
+def _measure(right: int, wrong: int) -> AuditedMeasure:
     labels = right + wrong
-    if labels < 100:
-        reason = f"{labels} of 100 drawn rows are labelled, 100 are needed"
-        return AuditedAccuracy(
-            drawn=100, labelled=labels, value=None, low=None, high=None, reason=reason
-        )
-    low, high = wilson_interval(right / labels, labels)
-    return AuditedAccuracy(drawn=labels, labelled=labels, value=right / labels, low=low, high=high)
+    value, low, high = None, None, None
+    if labels >= 100:
+        value = right / labels
+        low, high = wilson_interval(value, labels)
+    return AuditedMeasure(
+        name="accuracy", rows=labels, value=value, low=low, high=high, worst=value, best=value,
+        reference=0.774,
+    )  # fmt: skip
 
 
 def _distribution(

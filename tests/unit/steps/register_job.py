@@ -120,6 +120,7 @@ class RegisterJob:
         reference = Reference(
             rows=20,
             positives=5,
+            true_positives=4,
             labels=("no", "yes"),
             threshold=0.5,
             template="{shelf}",

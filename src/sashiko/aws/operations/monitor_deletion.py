@@ -40,8 +40,9 @@ def delete_keys(files: MonitorFiles, keys: Sequence[str], *, now: dt.datetime) -
             "back: run the command again when it has ended"
         )
     places = files.places
-    with files.copies(places.labels, places.facets, places.draws, places.ledger) as copies:
-        labels, facets, draws, ledger = copies
+    # In the order of `delete_rows`: draws take over what was judged before the labels go.
+    with files.copies(places.draws, places.labels, places.facets, places.ledger) as copies:
+        draws, labels, facets, ledger = copies
         before = {path: sha256_file(path) for copy in copies for path in _paths(copy)}
         deleted = delete_rows(
             keys,

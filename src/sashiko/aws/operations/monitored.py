@@ -98,13 +98,16 @@ class MonitoredModel:
                 files.put(draw.path, draws)
             yield draw
 
-    def add_labels(self, file: Path, contract: Contract, *, now: dt.datetime) -> AddedLabels:
+    def add_labels(
+        self, file: Path, contract: Contract, *, now: dt.datetime, corrected_by: str | None = None
+    ) -> AddedLabels:
         """Adds the labels of a file.
 
         Args:
             file: as of `sashiko.monitoring.labels.add_labels`.
             contract: names and types its columns.
             now: when the labels were received.
+            corrected_by: as of `sashiko.monitoring.labels.add_labels`.
 
         Raises:
             InputError: as `add_labels`; if the file has facets, which no person writes in an
@@ -117,8 +120,9 @@ class MonitoredModel:
             }
             create_stores(contract, labels=labels.folder, **others)
             added = add_labels(
-                file, contract, labels=labels.folder, facets=others["facets"], now=now
-            )
+                file, contract, labels=labels.folder, facets=others["facets"], now=now,
+                corrected_by=corrected_by,
+            )  # fmt: skip
             if added.facets is not None:
                 raise InputError(
                     f"{file}: it has facets, and in an account the bias evaluator's jobs alone "

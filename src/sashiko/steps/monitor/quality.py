@@ -1,4 +1,4 @@
-"""Quality: the accuracy on audited labels, judged, and on ordinary ones, shown apart.
+"""Quality: how right decisions are by audited labels, judged, and by ordinary ones, shown apart.
 
     python -m sashiko.steps.monitor.quality
 
@@ -23,12 +23,12 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     quality = measure_quality(
         read_labels(processing_input("labels") / LABELS_FILE),
-        reference_accuracy=read_reference(processing_input("reference") / REFERENCE_FILE).accuracy,
+        reference=read_reference(processing_input("reference") / REFERENCE_FILE).confusion,
         settings=read_section(MonitorSection, "monitor"),
     )
     write_quality(quality, processing_output("quality"))
-    check = quality.check
-    print(f"{check.name}: {check.outcome}, {check.reason}", file=sys.stderr)
+    for check in quality.checks:
+        print(f"{check.name}: {check.outcome}, {check.reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

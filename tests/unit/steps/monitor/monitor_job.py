@@ -30,6 +30,7 @@ def make_reference(**changes: Any) -> Reference:
     values: dict[str, Any] = {
         "rows": 1000,
         "positives": 300,
+        "true_positives": 240,
         "labels": ("no", "yes"),
         "threshold": 0.5,
         "template": "{product}: {complaint_text}",

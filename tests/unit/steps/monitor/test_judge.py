@@ -213,7 +213,7 @@ def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
     check = _judged(job).checks[-1]
     assert check.outcome == outcome
     is_old = outcome == "not judged"
-    assert ("no drawn row was labelled in time since 2026-03-01" in check.reason) == is_old
+    assert ("no period was labelled since 2026-03-01" in check.reason) == is_old
 
 
 def test_an_alarm_of_the_audit_stays_without_new_labels(job: WindowJob) -> None:

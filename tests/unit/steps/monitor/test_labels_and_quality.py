@@ -28,6 +28,7 @@ from tests.unit.monitoring.label_stores import DAY, Stores, keys_of, week
 REFERENCE = Reference(
     rows=200,
     positives=50,
+    true_positives=40,
     labels=("no", "yes"),
     threshold=0.5,
     template="{title}",
@@ -117,8 +118,8 @@ def test_a_fall_of_the_audited_accuracy_is_an_alarm_whatever_ordinary_labels_say
         results.append(pipeline.quality())
     last = results[-1]
     assert (last.check.outcome, last.check.rows) == ("alarm", 240)
-    assert last.latest.value == pytest.approx(0.6)
-    assert last.latest.low < 0.6 < last.latest.high
+    assert last.since_deploy.value == pytest.approx(0.6)
+    assert last.check.low < 0.6 < last.check.high
     assert (last.ordinary_rows, last.ordinary_accuracy) == (180, 1.0)
     assert last.periods[:1] == results[0].periods
 
@@ -133,7 +134,7 @@ def test_without_any_answer_or_label_nothing_is_judged(pipeline) -> None:
 def test_the_recipe_says_how_long_a_period_waits_for_its_labels(pipeline) -> None:
     pipeline.stores.answer(["a"])
     pipeline.stores.draw(0)
-    for days, state in ((2, "open"), (1, "expired")):
+    for days, state in ((2, "open"), (1, "overdue")):
         pipeline.run(now=week(0).end + DAY, label_days=days)
         assert pipeline.labels().periods[0].state == state
 

@@ -14,13 +14,19 @@ import pytest
 from sashiko.contract.derive import arrow_schema
 from sashiko.core.files import sha256_tree
 from sashiko.core.parquet import write_table
-from sashiko.monitoring.audit import AuditedAccuracy
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
 from sashiko.monitoring.checks import Kind, Measurement, MonitorCheck, Outcome
 from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.drift import measure_drift
-from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality, write_quality
+from sashiko.monitoring.quality import (
+    AuditedMeasure,
+    AuditedPeriod,
+    LabelSummary,
+    Quality,
+    write_quality,
+)
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.monitoring.result import (
     SCORES_DRIFT,
@@ -141,6 +147,7 @@ def scores(counts: Sequence[int]) -> ColumnCounts:
 REFERENCE = Reference(
     rows=2000,
     positives=800,
+    true_positives=600,
     labels=("no", "yes"),
     threshold=0.5,
     template="{product}",
@@ -198,19 +205,23 @@ def check(name: str, outcome: Outcome, *, kind: Kind = "inputs") -> MonitorCheck
 
 def quality(audit: Outcome, *, closed: dt.datetime = START) -> Quality:
     """The audit's verdict by one period, whose last label came at `closed`."""
+    counts = Confusion(true_positives=70, false_positives=30, false_negatives=30, true_negatives=70)
     periods = (
-        AuditedPeriod(start=START - WEEK, end=START, answers=2000, drawn=200, right=140, wrong=60,
-                      state="complete", closed=closed),
+        AuditedPeriod(start=START - WEEK, end=START, answers=2000, labelled=counts,
+                      unlabelled_positive=0, unlabelled_negative=0, late=0, state="complete",
+                      closed=closed),
     )  # fmt: skip
-    accuracy = AuditedAccuracy(drawn=200, labelled=200, value=0.7, low=0.65, high=0.75)
+    accuracy = AuditedMeasure(
+        name="accuracy", rows=200, value=0.7, low=0.65, high=0.75, worst=0.7, best=0.7,
+        reference=0.75,
+    )  # fmt: skip
     labels = LabelSummary(
         version=7, periods=periods, ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
-        duplicated=0, late=0, unknown=0,
+        duplicated=0, corrected=0, unknown=0,
     )  # fmt: skip
     return Quality(
-        check=check("audited accuracy", audit, kind="accuracy"), periods=periods,
-        latest=accuracy, since_deploy=accuracy, ordinary_rows=4, ordinary_accuracy=None,
-        labels=labels,
+        checks=(check("audited accuracy", audit, kind="accuracy"),), periods=periods,
+        since_deploy=accuracy, measures=(), ordinary_rows=4, ordinary_accuracy=None, labels=labels,
     )  # fmt: skip
 
 
