@@ -50,7 +50,10 @@ class Responder:
             price = self.prices.of_tokens(candidate.model, region=candidate.region)
             require_price(settings.budget, price, model=candidate.model)
             endpoint = Endpoint(
-                region=candidate.region, price=price, concurrency=settings.concurrency
+                region=candidate.region,
+                price=price,
+                concurrency=settings.concurrency,
+                longest_answer=candidate.max_tokens,
             )
             client = bedrock_runtime(endpoint)
             Recorder(client, self.recording, self.ledger, endpoint).record(requests)

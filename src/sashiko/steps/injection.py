@@ -68,9 +68,8 @@ def measure_injection(
     whole = [attack for attack, cut in zip(attacks, cuts, strict=True) if not any(cut)]
     texts = [text for attack in whole for text in (attack.text, attack.control)]
     scores = np.array(scorer.scores(texts) if texts else (), dtype=np.float64).reshape(-1, 2)
-    answered = np.isfinite(scores[:, 0]) & np.isfinite(
-        scores[:, 1]
-    )  # None, of a text that was refused, is NaN
+    # None, of a text that was refused, is NaN.
+    answered = np.isfinite(scores[:, 0]) & np.isfinite(scores[:, 1])
     scored = [attack for attack, both in zip(whole, answered, strict=True) if both]
     before = np.array([attack.positive for attack in scored], dtype=np.bool_)
     after, control = (scores[answered] >= candidate.threshold).T

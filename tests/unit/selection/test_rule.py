@@ -1,6 +1,7 @@
 """Which candidates are dropped, which are as good as the best, and which is chosen."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.selection.judge import judge
-from sashiko.selection.rule import Choice, choose, lead_over, rows_needed, standing_of
+from sashiko.selection.rule import RULE, Choice, choose, lead_over, rows_needed, standing_of
 from sashiko.selection.scores import CandidateScores
 from tests.unit.selection.selections import (
     answers,
@@ -22,6 +23,7 @@ from tests.unit.selection.selections import (
 from verification.benchmarks.selection_rule import draw
 
 ROWS = judged_rows()
+REPOSITORY = Path(__file__).parents[3]
 LICENCES = ("Apache-2.0", "LicenseRef-Provider")
 
 
@@ -204,3 +206,12 @@ def test_all_candidates_share_the_resamples() -> None:
     assert two.lead_of_best is not None
     assert two.lead_of_best.value == 0
     assert two.lead_of_best.low == pytest.approx(-two.lead_of_best.high, abs=0.001)
+
+
+def test_the_page_of_the_docs_has_the_same_rule() -> None:
+    page = " ".join((REPOSITORY / "docs/choose-a-model.md").read_text().split())
+    for statement in RULE:
+        text = statement.replace("{metric}", "metric").replace(
+            "{minimum_effect:g}", "`minimum_effect`"
+        )
+        assert text in page

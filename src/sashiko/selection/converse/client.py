@@ -18,7 +18,8 @@ from sashiko.selection.converse.budget import NOTHING, BudgetExceededError, Ledg
 from sashiko.selection.converse.recording import Line, Recording
 from sashiko.selection.converse.request import Request
 
-_READ_SECONDS = 60  # an answer has a few tokens
+# The service answers when the whole answer is written. A timeout is billed, so the wait is long.
+_READ_SECONDS, _SLOWEST = 60, 10  # beside tokens a second
 _PROGRESS = 100  # requests
 _ADVICE: Advice = (
     (
@@ -52,6 +53,7 @@ class Endpoint:
     region: str
     price: TokenPrice | None  # of the model; None if unknown
     concurrency: int  # requests at a time
+    longest_answer: int  # tokens
 
 
 def bedrock_runtime(endpoint: Endpoint) -> Any:
@@ -64,7 +66,7 @@ def bedrock_runtime(endpoint: Endpoint) -> Any:
 
     config = Config(
         retries={"total_max_attempts": 1},
-        read_timeout=_READ_SECONDS,
+        read_timeout=_READ_SECONDS + endpoint.longest_answer / _SLOWEST,
         connect_timeout=10,
         max_pool_connections=endpoint.concurrency,
     )

@@ -21,7 +21,7 @@ from sashiko.selection.converse.budget import (
     Tokens,
     require_price,
 )
-from sashiko.selection.converse.client import Endpoint, Recorder, replay
+from sashiko.selection.converse.client import Endpoint, Recorder, bedrock_runtime, replay
 from sashiko.selection.converse.recording import Recording
 from sashiko.selection.converse.request import Example, Request, make_request
 from sashiko.selection.file import Budget
@@ -62,7 +62,7 @@ def record(
 ) -> Ledger:
     """Records as `sashiko select --record` does."""
     recording, ledger = Recording(path), Ledger(budget)
-    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency)
+    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency, longest_answer=16)
     with recording.writing():
         for _, tokens in recording.spent():
             ledger.spend(tokens, price)
@@ -255,6 +255,19 @@ def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:
     assert service.bodies[0]["additionalModelRequestFields"] == fields
     assert batch[0].most_output_tokens == 2048
     assert "additionalModelRequestFields" not in requests(1)[0].body
+
+
+def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout is billed: an answer of 16,000 tokens takes minutes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+
+    def patience(longest: int) -> float:
+        endpoint = Endpoint(region="us-east-1", price=None, concurrency=1, longest_answer=longest)
+        return float(bedrock_runtime(endpoint).meta.config.read_timeout)
+
+    assert patience(16) < 70
+    assert patience(16_000) >= 1600
 
 
 def test_the_bound_of_the_input_counts_bytes() -> None:
