@@ -8,7 +8,7 @@ LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-p
 IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
   -c requirements/run.txt
 
-.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs docs-site sbom audit wheel
+.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs pictures docs-site sbom audit wheel
 
 # torch comes last, from a file of its own, with the dependencies that its build asks for.
 define install
@@ -64,6 +64,9 @@ golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 
 docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/api.md, docs/security-controls.md, the pipeline's graph in docs/architecture.md and docs/images/whole.svg
 	$(BIN)/python -m docs.generate
+
+pictures: $(BIN)/.dev ## make the README's pictures again, from two runs (needs tmux and Chromium)
+	$(BIN)/python -m docs.pictures
 
 docs-site: $(VENV)-site/.done ## build the documentation as a site with a search, in build/site; a broken link ends it
 	@rm -rf build/site build/site-source && mkdir -p build/site-source/docs

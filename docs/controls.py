@@ -73,7 +73,7 @@ SECURITY_HUB = (
     _control("S3.17", "buckets are encrypted with KMS keys, but for access logs", _BUCKET),
     _control("KMS.1", "no managed policy allows to decrypt under every key", _POLICY),
     _control("KMS.2", "no inline policy allows to decrypt under every key", _ROLE),
-    _control("KMS.4", "keys rotate", _KEY),
+    _control("KMS.4", "symmetric keys rotate; the signing key is replaced by hand", _KEY),
     _control("IAM.1", "no policy allows everything on everything", _POLICY),
     _control("Glue.4", "Spark jobs run on a supported version of Glue", "AWS::Glue::Job"),
     _control("EC2.6", "the VPC's flows are logged", "AWS::EC2::VPC", "AWS::EC2::FlowLog"),

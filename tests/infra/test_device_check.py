@@ -83,7 +83,6 @@ def _holds(operator: str, value: str | None, operand: Any) -> bool:
     )
 
 
-@pytest.mark.control("SC-7", "SC-28")
 def test_a_model_is_isolated_and_in_the_vpc_and_its_instance_known_and_encrypted() -> None:
     model, config = "sagemaker:CreateModel", "sagemaker:CreateEndpointConfig"
     assert creates(model, MODEL)
@@ -99,7 +98,6 @@ def test_a_model_is_isolated_and_in_the_vpc_and_its_instance_known_and_encrypted
     assert not creates(config, CONFIG | {"sagemaker:InstanceTypes": "ml.inf2.48xlarge"})
 
 
-@pytest.mark.control("AC-6")
 def test_it_touches_nothing_that_is_served_and_passes_one_role(role: Principal) -> None:
     for kind, name in (("endpoint", "Endpoint"), ("endpoint-config", "EndpointConfig")):
         assert role.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{OURS}")
@@ -166,7 +164,6 @@ def test_each_hour_the_janitor_gets_the_prefix_and_the_age_of_leftovers() -> Non
     assert [item for item in callers if item["Properties"]["FunctionName"] == {"Ref": function}]
 
 
-@pytest.mark.control("AC-6")
 def test_the_janitor_deletes_what_a_check_made_and_makes_nothing() -> None:
     dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
     janitor = next(principal for principal in dev.principals if principal.name == "janitor")

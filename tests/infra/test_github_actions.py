@@ -215,7 +215,6 @@ def _models_policies() -> Iterator[tuple[Statement, ...]]:
         ("cloudformation:UpdateStack", "*", {}),
     ],
 )
-@pytest.mark.control("AC-5", "AC-6")
 def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
     dev: Environment, action: str, resource: str, context: dict[str, str]
 ) -> None:

@@ -62,7 +62,6 @@ def test_a_column_that_no_contract_declares_is_pii_and_read_by_nobody(templates,
     assert readers(governance, governance, undeclared) == {}
 
 
-@pytest.mark.control("row-filter")
 def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
     governance = synthesized_with(tmp_path, mortgages("complaint_id", "product"))["Governance"]
     person = "sashiko-dev-data-scientist"

@@ -228,7 +228,6 @@ def _allowing(templates):
                 yield from (item for item in document["Statement"] if item["Effect"] == "Allow")
 
 
-@pytest.mark.control("KMS.1", "KMS.2")
 def test_whoever_a_state_machine_acts_as_may_log_before_the_machine_is_made(templates, roles):
     """Step Functions looks at once; the stack of the machines comes after that of the roles."""
     machines = some(templates("dev")["Pipeline"], "AWS::StepFunctions::StateMachine").values()
@@ -237,6 +236,7 @@ def test_whoever_a_state_machine_acts_as_may_log_before_the_machine_is_made(temp
         assert "logs:CreateLogDelivery" in _actions(roles[name], "Allow"), name
 
 
+@pytest.mark.control("KMS.1", "KMS.2")
 def test_nobody_may_decrypt_under_every_key(templates):
     decrypting = [
         item

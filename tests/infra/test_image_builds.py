@@ -170,7 +170,6 @@ def test_packages_come_from_the_index_that_is_set_and_the_token_stays_out_of_the
             assert line.startswith(mount) or "--no-index" in line
 
 
-@pytest.mark.control("AC-6")
 def test_a_build_reads_its_index_and_no_other():
     prod = read_environment(settings_of("prod"), folder=synthesized("prod"))
     (build,) = [role for role in prod.principals if role.name == "image-build"]
@@ -181,7 +180,6 @@ def test_a_build_reads_its_index_and_no_other():
     assert not build.may("codeartifact:PublishPackageVersion", "*")
 
 
-@pytest.mark.control("AC-6")
 def test_a_build_pushes_to_the_own_repositories_alone(principals):
     build, own = principals["image-build"], "arn:aws:ecr:us-east-1:111122223333:repository"
     aws = "arn:aws:ecr:us-east-1:763104351884:repository/pytorch"
@@ -193,7 +191,6 @@ def test_a_build_pushes_to_the_own_repositories_alone(principals):
         assert not build.may(action, "*")
 
 
-@pytest.mark.control("AC-6")
 def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
     starter, place = principals["image-build-starter"], "arn:aws:codebuild:us-east-1:111122223333"
     assert starter.may("codebuild:StartBuild", f"{place}:project/sashiko-dev-image-build")
@@ -206,7 +203,6 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
     assert not starter.may("kms:Sign", "*")
 
 
-@pytest.mark.control("AC-6")
 def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, principals):
     """A build's variables are no secret to who may look at builds; the request in them is."""
     waits = {f"kms:encryptioncontext:{CONTEXT}": "sashiko-dev-image-build"}

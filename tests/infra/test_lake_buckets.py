@@ -108,6 +108,20 @@ def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templ
 
 
 @pytest.mark.control("KMS.4")
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_each_key_rotates_that_kms_can_rotate(templates, variant):
+    """KMS rotates no asymmetric key: the signing key is replaced by hand (docs/operate.md)."""
+    keys = [
+        key["Properties"]
+        for template in templates(variant).values()
+        for key in resources(template, "AWS::KMS::Key").values()
+    ]
+    symmetric = [key for key in keys if "KeySpec" not in key]
+    assert [key["KeySpec"] for key in keys if key not in symmetric] == ["ECC_NIST_P256"]
+    assert len(symmetric) > 5
+    assert all(key["EnableKeyRotation"] is True for key in symmetric)
+
+
 def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
     keys = some(templates("dev")["DataLake"], "AWS::KMS::Key").values()
     assert len(keys) == 5

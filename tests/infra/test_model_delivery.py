@@ -105,7 +105,6 @@ def test_each_environments_approval_starts_the_build_for_it(tools):
         }
 
 
-@pytest.mark.control("AC-6")
 def test_the_bus_takes_approvals_of_the_environments_routers_alone(tools):
     (bus,) = resources(tools, "AWS::Events::EventBus").values()
     policy = statements(bus["Properties"]["Policy"])
@@ -133,7 +132,6 @@ def test_the_bus_takes_approvals_of_the_environments_routers_alone(tools):
     assert not may(router, DEV.account, **{"events:detail-type": "Object Created"})
 
 
-@pytest.mark.control("AC-6")
 def test_the_build_may_push_read_versions_and_nothing_else(tools):
     role = _role(tools, "sashiko-delivery-models")
     (policy,) = role["Policies"]
@@ -157,7 +155,6 @@ def test_the_build_may_push_read_versions_and_nothing_else(tools):
     }
 
 
-@pytest.mark.control("AC-6")
 def test_the_tools_boundary_lets_the_build_alone_push_and_read_registries():
     """Whatever a merged change lets the policies of the pipeline's roles say."""
     policy = statements(boundary_document())
@@ -184,7 +181,6 @@ def test_the_tools_boundary_lets_the_build_alone_push_and_read_registries():
     assert not within(f"{roles}-test", "codeconnections:GetConnectionToken", connection)
 
 
-@pytest.mark.control("AC-6")
 def test_the_environment_trusts_the_build_with_its_registry_alone():
     templates = templates_of(VARIANT)
     trust = _role(templates["Identity"], DEPLOYER)["AssumeRolePolicyDocument"]["Statement"]

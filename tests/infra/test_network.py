@@ -130,7 +130,6 @@ def _network_of(*overrides, instances=1):
     return Template.from_stack(Network(new_app(), deployment)).to_json()
 
 
-@pytest.mark.control("SC-7")
 @pytest.mark.parametrize(
     ("overrides", "instances"),
     [(("train.distributed={strategy: fsdp, nodes: 2}",), 1), ((), 2)],

@@ -163,7 +163,6 @@ def _guardrails(templates: Templates, variant: str = "dev") -> Json:
 
 @pytest.mark.parametrize("suffix", NAMES)
 @pytest.mark.parametrize("variant", ["dev", "prod"])
-@pytest.mark.control("SC-28")
 def test_the_guardrails_let_every_job_of_the_pipeline_through(
     templates: Templates, variant: str, suffix: str
 ) -> None:
@@ -237,7 +236,6 @@ def test_the_pipeline_passes_the_roles_of_its_jobs_and_no_other(
     assert {job["RoleArn"] for job in jobs.values()} == set(statement["Resource"])
 
 
-@pytest.mark.control("AC-6")
 def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Environment) -> None:
     """Each job its output's and its volume's; who reads an output the one that it lies under."""
     keys = {
@@ -269,7 +267,6 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
     assert denied == []
 
 
-@pytest.mark.control("AC-6")
 @pytest.mark.parametrize("domain", ["ml", "snapshots"])
 def test_the_gatekeeper_opens_artifacts_and_no_snapshot_and_the_pipeline_neither(
     templates: Templates, dev: Environment, domain: str

@@ -160,7 +160,6 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("read", [True, False])
-@pytest.mark.control("AC-6")
 def test_no_job_role_may_use_artifacts_that_none_of_its_jobs_names(
     dev: Environment, jobs: dict[str, dict[str, Any]], read: bool
 ) -> None:
@@ -202,7 +201,6 @@ def _principals(dev: Environment, action: str, place: str, *, bucket: str = ARTI
     }
 
 
-@pytest.mark.control("AC-6")
 def test_jobs_of_the_monitor_alone_read_what_was_captured(dev: Environment) -> None:
     captured = f"{GROUP}/version=3/{GROUP}/primary/2026/11/23/00/a.jsonl"
     decoded = f"monitor/{GROUP}/an-execution/ReadCapture/rows/rows.parquet"

@@ -106,7 +106,6 @@ def test_mlflow_registers_no_model_by_itself(platform):
     assert app["ArtifactStoreUri"] == f"s3://{bucket}/mlflow"
 
 
-@pytest.mark.control("AC-6")
 def test_mlflow_is_written_by_the_registrar_and_read_by_data_scientists(principals):
     calls = {n for n, role in principals.items() if role.may("sagemaker:CallMlflowAppApi", "*")}
     assert calls == {"registrar", "data-scientist"}

@@ -104,7 +104,6 @@ def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) 
 
 
 @pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
-@pytest.mark.control("AC-6")
 def test_both_accounts_allow_what_a_promotion_reads(
     prod: Environment, action: str, resource: str, context: Mapping[str, str]
 ) -> None:
@@ -113,7 +112,6 @@ def test_both_accounts_allow_what_a_promotion_reads(
 
 
 @pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
-@pytest.mark.control("AC-6")
 def test_nobody_else_of_the_other_account_gets_in(
     action: str, resource: str, context: Mapping[str, str]
 ) -> None:
@@ -149,7 +147,6 @@ def test_nobody_else_of_the_other_account_gets_in(
         ("sagemaker:CreateModelPackage", PACKAGE, {}),
     ],
 )  # fmt: skip
-@pytest.mark.control("AC-6", "SC-7")
 def test_a_promoter_reads_registered_models_and_changes_nothing(
     prod: Environment, action: str, resource: str, context: Mapping[str, str]
 ) -> None:
@@ -159,7 +156,6 @@ def test_a_promoter_reads_registered_models_and_changes_nothing(
     assert not _lets_in(PROMOTER, action, resource, context)
 
 
-@pytest.mark.control("AC-5")
 def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_approve(
     prod: Environment,
 ) -> None:
@@ -175,7 +171,6 @@ def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_appr
     assert prod.object_paths(promoter, "s3:GetObject", bucket) == ()
 
 
-@pytest.mark.control("AC-6")
 def test_an_earlier_key_is_verified_with_by_its_own_alias(prod: Environment) -> None:
     """What dev's key was called before it was replaced, and what begins as that does."""
     promoter = _role(prod, "promoter")
@@ -195,14 +190,12 @@ def _signers(variant: str) -> set[str]:
     return {arn.rpartition("-")[2] for arn in ([arns] if isinstance(arns, str) else arns)}
 
 
-@pytest.mark.control("AC-5")
 def test_a_promoter_signs_only_where_versions_are_promoted_to() -> None:
     assert _signers("serving_prod") == {"registrar", "promoter"}
     assert _signers("serving") == _signers("prod") == {"registrar"}
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod"])
-@pytest.mark.control("SC-7")
 def test_as_it_ships_no_environment_knows_another_and_the_promoter_can_do_nothing(
     variant: str,
 ) -> None:

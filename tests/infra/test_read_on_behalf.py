@@ -78,7 +78,6 @@ def allowed(dev: Environment, role: str, bucket: str) -> tuple[str, ...]:
     return dev.object_paths(principal(dev, role), "s3:GetObject", bucket)
 
 
-@pytest.mark.control("AC-6")
 def test_each_of_them_may_read_what_the_definition_has_it_read(
     dev: Environment, definition: Json, jobs: dict[str, Json]
 ) -> None:
@@ -96,7 +95,6 @@ def test_each_of_them_may_read_what_the_definition_has_it_read(
     assert len(lambda_steps(definition)) == 3
 
 
-@pytest.mark.control("AC-6")
 def test_none_of_them_may_read_anything_else(
     dev: Environment, definition: Json, jobs: dict[str, Json]
 ) -> None:
@@ -118,7 +116,6 @@ def test_none_of_them_may_read_anything_else(
     }
 
 
-@pytest.mark.control("AC-6")
 def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
     dev: Environment, definition: Json
 ) -> None:
@@ -136,7 +133,6 @@ def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
     }
 
 
-@pytest.mark.control("AC-6")
 def test_a_model_is_made_of_an_image_that_its_role_may_pull(
     dev: Environment, jobs: dict[str, Json]
 ) -> None:

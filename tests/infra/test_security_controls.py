@@ -1,10 +1,16 @@
 """The page of the controls says what the templates hold and what the tests prove."""
 
+import os
+
 import pytest
 
 from docs import security_controls
+from docs.control_tests import proofs as marked
 from docs.controls import STANDARDS
 from docs.security_controls import PAGE, security_page
+from tests.infra.breaches import BREACHES
+from verification.guards.pages import ROOT
+from verification.guards.trial import run_tests
 
 CONTROLS = [control for group in STANDARDS.values() for control in group]
 
@@ -47,3 +53,38 @@ def test_what_comes_to_be_there_needs_a_proof(templates, proofs):
 
     with pytest.raises(SystemExit, match=r"SageMaker\.5: .*`AWS::SageMaker::Model`: Serving 1"):
         security_page({**templates("prod"), "Serving": serving})
+
+
+# A rule's own test shows it an example; cdk-nag's pack runs at synth, on the constructs.
+RULES = "test_rules.py::test_each_rule_finds_its_example"
+PACK = "the whole pack"
+
+
+def direct_proofs() -> dict[str, list[str]]:
+    """The controls of these templates -> the tests that read the templates for them."""
+    present = {control.id for control in CONTROLS if not control.absent}
+    tests = {
+        control: [f"tests/infra/{test}" for test in names if not test.startswith(RULES)]
+        for control, names in marked().items()
+        if control in present - {PACK}
+    }
+    return {control: names for control, names in tests.items() if names}
+
+
+def test_each_control_that_a_test_proves_has_a_breach() -> None:
+    assert set(direct_proofs()) == set(BREACHES)
+
+
+@pytest.mark.slow
+def test_each_proof_fails_where_its_control_is_broken(templates) -> None:
+    """A mark on another test than the one that proves the control is noticed here."""
+    for variant in ("dev", "prod", "account_off"):
+        templates(variant)
+    # The processes below read what this one has synthesized.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")
+    blind = []
+    for control, tests in direct_proofs().items():
+        environ = {"BREACH": control, "PYTEST_XDIST_TESTRUNUID": run}
+        outcomes = run_tests(ROOT, tests, environ=environ)
+        blind += [f"{control}: {test}" for test, result in outcomes.items() if result != "failed"]
+    assert blind == []

@@ -142,7 +142,7 @@ def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
 
 @pytest.mark.slow  # `make security-report ENV=prod` fails on the same finding
 @pytest.mark.parametrize("variant", ["iam_only", "prod"])
-@pytest.mark.control("the whole pack", "IAM.1")
+@pytest.mark.control("the whole pack")
 def test_nists_findings_are_explained(variant):
     from infra.app import add_stacks
     from sashiko_cdk.security_report.synth import synth_findings

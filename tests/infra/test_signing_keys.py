@@ -77,7 +77,6 @@ def _many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.control("retain")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_environment_keeps_the_key_and_the_alias_that_it_has(variant: str) -> None:
     """What an upgrade replaces by accident makes each version that was signed untrusted."""
@@ -103,7 +102,6 @@ def test_a_new_key_takes_the_alias_and_the_old_one_stays_as_it_is() -> None:
     assert earlier[0] in after["Resources"][moved[0]]["DependsOn"]
 
 
-@pytest.mark.control("AC-5")
 @pytest.mark.parametrize("numbers", [(1, 2), (2,), (1, 3)])
 def test_nobody_signs_with_an_old_key_and_the_registrar_signs_with_the_new_one(
     numbers: tuple[int, ...],
@@ -128,7 +126,6 @@ def test_the_keys_of_the_list_verify_and_a_distrusted_one_is_kept() -> None:
     assert aliases(distrusting) == aliases(platform("prod", 1, 2))
 
 
-@pytest.mark.control("AC-6")
 @pytest.mark.parametrize(("numbers", "expected"), [((1, 2), [True, True]), ((2,), [False, True])])
 def test_the_targets_promoter_verifies_with_the_keys_of_the_list(
     numbers: tuple[int, ...], expected: list[bool]

@@ -36,7 +36,6 @@ def _handed_everything(environment: Environment, name: str) -> Principal:
     return replace(role, policy=(*role.policy, *anything), boundary=None)
 
 
-@pytest.mark.control("AC-6")
 def test_the_deployer_reads_and_writes_what_it_stages_and_reads_nothing_else(
     dev: Environment,
 ) -> None:

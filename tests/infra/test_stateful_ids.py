@@ -10,7 +10,6 @@ from tests.infra.variants import synthesized
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod", "delivery"])
-@pytest.mark.control("retain")
 def test_stateful_resources_keep_their_logical_ids(environment):
     file = ROOT / f"tests/golden/stateful_ids.{environment}.json"
     folder = delivery_folder() if environment == "delivery" else synthesized(environment)

@@ -184,7 +184,19 @@ def synthesized(variant: str) -> Path:
             shutil.rmtree(made, ignore_errors=True)
             shutil.copytree(_synthesize(variant), made)
             made.rename(folder)
-    return folder
+    control = os.environ.get("BREACH")
+    return _broken(folder, control) if control else folder
+
+
+def _broken(folder: Path, control: str) -> Path:
+    """Returns a copy of a folder whose templates break a control: tests/infra/breaches.py."""
+    from tests.infra.breaches import break_control
+
+    copy = Path(tempfile.mkdtemp(), folder.name)
+    atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
+    shutil.copytree(folder, copy, symlinks=True)
+    break_control(copy, control)
+    return copy
 
 
 def _remove_older(runs: Path, *, kept: Path) -> None:

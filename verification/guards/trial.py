@@ -20,13 +20,20 @@ class TrialError(Exception):
     """The tests did not run to their end."""
 
 
-def run_tests(folder: Path, tests: Sequence[str], *, processes: int = 1) -> Mapping[str, Outcome]:
+def run_tests(
+    folder: Path,
+    tests: Sequence[str],
+    *,
+    processes: int = 1,
+    environ: Mapping[str, str] | None = None,
+) -> Mapping[str, Outcome]:
     """Runs tests with the code of a copy.
 
     Args:
         folder: the copy.
         tests: as pytest has them, without parameters.
         processes: how many to run them in.
+        environ: further environment variables.
 
     Returns:
         Test -> outcome, over all of its parameters.
@@ -42,7 +49,7 @@ def run_tests(folder: Path, tests: Sequence[str], *, processes: int = 1) -> Mapp
             ended = subprocess.run(
                 [*command, *dict.fromkeys(tests)],
                 cwd=folder,
-                env=_environment(folder),
+                env=_environment(folder) | dict(environ or {}),
                 capture_output=True,
                 text=True,
                 check=False,
