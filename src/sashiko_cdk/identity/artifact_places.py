@@ -43,7 +43,8 @@ _BESIDE: Mapping[Role, Places] = {
     "data-scientist": Places(lists=STAGED),
     # It reads back what it staged, to compare its checksum with its name.
     "deployer": Places(reads=STAGED, writes=STAGED),
-    "image-build-starter": Places(writes=(_STATEMENTS,)),
+    # It uses no image that it has not vouched for.
+    "image-build-starter": Places(reads=(_STATEMENTS,), writes=(_STATEMENTS,)),
     # The version that the serving stack serves.
     "inference": Places(reads=(_MODELS,)),
     "mlflow": Places(

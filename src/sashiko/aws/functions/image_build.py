@@ -20,7 +20,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from sashiko.aws.functions.attestation import Resource, Statement, image_purl, statement_key
+from sashiko.aws.functions.attestation import (
+    Resource,
+    Statement,
+    image_purl,
+    read_statement,
+    statement_key,
+)
 from sashiko.aws.functions.custom_resource import Answer, Request, read_request, respond, send
 from sashiko.aws.functions.function_input import EXPORTED, ImageTag, WantedImage
 
@@ -41,8 +47,10 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 def _start(request: Request) -> Answer | None:
     tag = ImageTag.from_properties(request.properties)
     # Images go with their repository.
-    if request.kind == "Delete" or _digest(tag):
+    if request.kind == "Delete":
         return Answer(physical_id=tag.repository)
+    if digest := _digest(tag):
+        return Answer(physical_id=tag.repository, failure=_unvouched(tag, digest))
     image = WantedImage.from_properties(request.properties)
     variables = {
         "IMAGE": image.image,
@@ -75,8 +83,8 @@ def _finish(build_id: str) -> None:
         failure: str | None = _failure(tag, build)
     elif build["buildStatus"] == "SUCCEEDED":
         failure = _write_statement(tag, digest, build)
-    else:  # another build made it, and has stated it
-        failure = None
+    else:
+        failure = _unvouched(tag, digest)
     send(request, Answer(physical_id=tag.repository, failure=failure))
 
 
@@ -93,6 +101,39 @@ def _digest(tag: ImageTag) -> str | None:
     return str(images[0]["imageDigest"])
 
 
+def _unvouched(tag: ImageTag, digest: str) -> str | None:
+    """Returns why an image that is there already may not be used, or None.
+
+    The next tag follows from the source, so whoever may push can be faster than the build. This
+    function alone may write a statement (the bucket's policy), and it writes one of its own builds.
+    """
+    try:
+        body = boto3.client("s3").get_object(Bucket=tag.bucket, Key=statement_key(tag.image))
+        statement = read_statement(body["Body"].read(), build="image")
+        name = tag.image.rpartition("/")[2]
+        if statement.subject_digest(name) == digest.removeprefix("sha256:"):
+            return None
+        reason = "the statement of its provenance is about another one"
+    except ValueError as error:
+        reason = f"the statement of its provenance is none: {error}"
+    except ClientError as error:
+        # Without permission to list, S3 answers with AccessDenied for what is not there.
+        if error.response["Error"]["Code"] not in {"NoSuchKey", "AccessDenied"}:
+            raise
+        reason = f"there is no statement of its provenance ({error})"
+    return (
+        f"{tag.image} is there already with the digest {digest}, and {reason}: find out who pushed "
+        f"it, {_deletion(tag)}"
+    )
+
+
+def _deletion(tag: ImageTag) -> str:
+    return (
+        f"delete the image (aws ecr batch-delete-image --repository-name {tag.repository} "
+        f"--image-ids imageTag={tag.tag}) and deploy again"
+    )
+
+
 def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> str | None:
     """Writes the statement about an image; returns why there is none, or None.
 
@@ -107,8 +148,7 @@ def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> st
     except ClientError as error:
         return (
             f"{tag.image} was built, and the statement of its provenance cannot be written: "
-            f"{error}; delete the image (aws ecr batch-delete-image --repository-name "
-            f"{tag.repository} --image-ids imageTag={tag.tag}) and deploy again"
+            f"{error}; {_deletion(tag)}"
         )
     return None
 

@@ -39,7 +39,7 @@ class CodeBuild:
         return {"build": self.build}
 
     def batch_get_builds(self, **_: Any) -> Any:
-        return {"builds": [{**self.build, "buildStatus": "SUCCEEDED"}]}
+        return {"builds": [{"buildStatus": "SUCCEEDED", **self.build}]}
 
     def variables(self) -> dict[str, Any]:
         return {item["name"]: item for item in self.build["environment"]["environmentVariables"]}
@@ -164,10 +164,54 @@ def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(
 def test_an_image_that_is_there_is_not_built_again(
     codebuild: CodeBuild, answers: list[Any]
 ) -> None:
+    start(new_key())
     put_image()
+    end()
+    codebuild.build = {}
     answer = image_build._start(read_request(event(new_key())))
     assert answer is not None and answer.failure is None
     assert codebuild.build == {}
+
+
+def test_an_image_that_somebody_else_pushed_under_the_next_tag_is_refused(
+    codebuild: CodeBuild, answers: list[Any]
+) -> None:
+    """The tag follows from the source, so it is known before the build."""
+    digest = put_image()
+    answer = image_build._start(read_request(event(new_key())))
+    assert answer is not None and answer.failure
+    assert digest in answer.failure and "no statement of its provenance" in answer.failure
+    assert "aws ecr batch-delete-image --repository-name acme-dev/job" in answer.failure
+    assert codebuild.build == {}
+
+
+@pytest.mark.parametrize("status", ["FAILED", "STOPPED"])
+def test_an_image_that_was_pushed_while_its_build_ran_is_refused(
+    codebuild: CodeBuild, answers: list[Any], status: str
+) -> None:
+    """The build then fails to push: a tag never moves."""
+    start(new_key())
+    put_image()
+    codebuild.build["buildStatus"] = status
+    end()
+    ((_, answer),) = answers
+    assert answer.failure and "find out who pushed it" in answer.failure
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=statement_key(IMAGE), Body=b"{}")
+    end()
+    assert "the statement of its provenance is none" in (answers[1][1].failure or "")
+
+
+def test_a_statement_about_another_image_vouches_for_none(
+    codebuild: CodeBuild, answers: list[Any]
+) -> None:
+    start(new_key())
+    digest = put_image()
+    end()
+    other = statement_bytes().replace(digest.removeprefix("sha256:").encode(), b"0" * 64)
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=statement_key(IMAGE), Body=other)
+    answer = image_build._start(read_request(event(new_key())))
+    assert answer is not None and answer.failure
+    assert "about another one" in answer.failure
 
 
 def _decoded(value: str) -> str:
