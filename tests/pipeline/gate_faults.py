@@ -20,6 +20,15 @@ def _get(target: str) -> dict[str, Any]:
     return {"X": {"Get": target}}
 
 
+def _awaited_by_none(gate: str) -> Fault:
+    def fault(definition: Json) -> None:
+        for step in definition["Steps"]:
+            if gate in step.get("DependsOn", ()):
+                step["DependsOn"].remove(gate)
+
+    return fault
+
+
 # As in `argument_faults`.
 GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a condition": (
@@ -66,5 +75,15 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         set_in("DataGate", "Arguments", to=_get("Steps.Lost.ProcessingJobName")),
         "step `DataGate`, Arguments.X",
         "no step is named `Lost`",
+    ),
+    "a gate that nothing waits for": (
+        _awaited_by_none("ModelGate"),
+        "step `ModelGate`",
+        "no step depends on it, so a refusal stops nothing",
+    ),
+    "a gate that reads nothing": (
+        set_in("DeviceGate", "Arguments", to={}),
+        "step `DeviceGate`, Arguments",
+        "a gate without arguments judges nothing",
     ),
 }

@@ -23,6 +23,8 @@ from sashiko.core.files import (
 )
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.graph import check_gates
+from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.dependencies import installed, source_folders
 from sashiko.pipeline.project import PipelineName, source
 from sashiko.settings.environment import Settings
@@ -183,7 +185,10 @@ def _build(folder: Path, names: Sequence[PipelineName]) -> list[CompiledPipeline
         sys.stderr.write(printed_deprecations(text))  # the rest is the SDK's
         where = " ".join(command)
         lines = completed.stdout.splitlines()
-        return [validate(CompiledPipeline, json.loads(line), source=where) for line in lines]
+        built = [validate(CompiledPipeline, json.loads(line), source=where) for line in lines]
+        for item in built:
+            check_gates(parse_definition(json.loads(item.definition)))
+        return built
     last = text.strip().splitlines()[-1] if text.strip() else f"exit status {completed.returncode}"
     if last.startswith("error: "):
         raise InputError(last.removeprefix("error: "))

@@ -25,6 +25,29 @@ class Graph:
         return frozenset(names)
 
 
+def check_gates(definition: Definition) -> None:
+    """Checks that each gate reads something and that a step waits for it.
+
+    Another one would stop nothing: the run goes on beside it.
+
+    Raises:
+        InputError: one line per gate and problem.
+    """
+    awaited = {name for step in definition.steps for name in step.depends_on}
+    lines = []
+    for gate in (step for step in definition.steps if not step.is_job):
+        where = f"step `{gate.name}`"
+        if not gate.arguments:
+            lines.append(f"{where}, Arguments: a gate without arguments judges nothing: name files")
+        if gate.name not in awaited:
+            lines.append(
+                f"{where}: no step depends on it, so a refusal stops nothing: add it to the "
+                "DependsOn of the steps that it guards"
+            )
+    if lines:
+        raise InputError("\n".join(lines))
+
+
 def build_graph(definition: Definition) -> Graph:
     """Builds the dependency graph of a definition.
 

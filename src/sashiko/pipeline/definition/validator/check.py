@@ -6,7 +6,7 @@ from typing import Any
 
 from sashiko.core.problems import shorten
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.definition.graph import build_graph, check_gates
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.definition.parameters import check_parameter
 from sashiko.pipeline.definition.validator.api import shape
@@ -48,6 +48,7 @@ def check_definition(value: Any) -> CheckedCounts:
         *_check_parameters(definition),
         *(line for line in outcomes if line is not None),
         *problem_of(build_graph, definition),
+        *problem_of(check_gates, definition),
     ]
     if lines:
         raise InputError("\n".join(dict.fromkeys(lines)))
