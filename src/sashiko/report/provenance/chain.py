@@ -246,6 +246,7 @@ def _read(read: _Version, statement: Statement, file: str, build: Build) -> Stat
 
 
 def _equal(subject: str, stated: str, actual: str) -> Link:
-    if stated == actual:
+    if stated and stated == actual:
         return Link(subject, "verified", f"sha256 {actual}")
-    return Link(subject, "broken", f"it is {actual or 'not there'}, the provenance says {stated}")
+    says = f"says {stated}" if stated else "states no digest"
+    return Link(subject, "broken", f"it is {actual or 'not there'}, the provenance {says}")

@@ -170,6 +170,10 @@ def test_a_whole_chain_is_walked_from_the_model_to_the_commit() -> None:
         (resource("provenance/job.json", "0" * 64), "provenance/job.json"),
         (resource("provenance/wheel.json", "0" * 64), "provenance/wheel.json"),
         (resource("engine", "0" * 64, "dirHash"), "engine"),
+        # What states no digest is verified by nothing.
+        (Resource(name="contract"), "contract"),
+        (Resource(name="training snapshot"), "training snapshot"),
+        (Resource(name="wheel other.whl"), "wheel other.whl"),
     ],
 )
 def test_a_link_to_something_else_is_broken(dependency: Resource, link: str) -> None:

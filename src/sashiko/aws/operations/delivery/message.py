@@ -37,7 +37,7 @@ def commit_message(
     lines = [
         subject,
         "",
-        f"Approved: {judged.package.get('ApprovalDescription', 'without a reason')}",
+        f"Approved: {_one_line(judged.package.get('ApprovalDescription', 'without a reason'))}",
         *_approver(judged.package),
         *(f"Requires {bound}: it holds" for bound in passed.bounds),
         *_figures(passed),
@@ -62,7 +62,17 @@ def _approver(package: Mapping[str, Any]) -> Iterator[str]:
         yield f"Last changed in the registry by {approver}"
     source = package.get("CustomerMetadataProperties", {}).get("source.package")
     if source:
-        yield f"A copy of {source}, promoted"
+        yield f"A copy of {_one_line(source)}, promoted"
+
+
+def _one_line(text: str) -> str:
+    """Returns a text that adds no line to the message and no command to a host's CI.
+
+    Commands such as `[skip ci]` are in square brackets ("Skipping workflow runs", GitHub Docs;
+    "Skip a pipeline", GitLab Docs), and trailers have lines of their own.
+    """
+    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return line.translate(str.maketrans("[]", "()"))
 
 
 def _figures(passed: Passed) -> Iterator[str]:

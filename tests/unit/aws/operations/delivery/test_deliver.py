@@ -53,6 +53,19 @@ def test_the_message_says_what_a_reviewer_has_to_know(project: Project) -> None:
     assert f"Replaces: {ARN.format(1)}" in message
 
 
+def test_an_approvers_reason_adds_no_command_to_the_message(project: Project) -> None:
+    """SageMaker takes no second line, and every other letter."""
+    arn = project.register(1)
+    project.account.clients.sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="it holds [skip ci]\t\u202e[no ci]",
+    )
+    project.delivered("deliver")
+    message = project.git("log", "-1", "--format=%B", "model/dev/1")
+    assert "Approved: it holds (skip ci) (no ci)\n" in message
+
+
 def test_a_second_call_makes_nothing_new(project: Project) -> None:
     project.register(1)
     project.delivered("deliver")

@@ -36,6 +36,12 @@ def test_the_version_before_is_one_commit(served: Project) -> None:
     assert served.delivered("deliver", "2") == "model/dev/2"
 
 
+def test_the_version_that_is_served_was_not_taken_back(served: Project) -> None:
+    done = served.sashiko("deliver")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "taken back" not in done.stderr
+
+
 @pytest.mark.parametrize("decision", ["Rejected", "PendingManualApproval"])
 def test_a_version_that_is_no_longer_approved_is_refused(served: Project, decision: str) -> None:
     served.account.decide(1, decision)
