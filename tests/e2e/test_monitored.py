@@ -1,6 +1,8 @@
 """A served model is monitored: quiet weeks, labels of drawn rows, and a week with a shift."""
 
 import csv
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,54 @@ def test_a_shifted_week_raises_an_alarm_and_proposes_to_train_again(weeks: Weeks
     assert "retraining: proposed (alarm: drift of product" in done.stdout
     assert done.stdout.count("sashiko run --recipe tiny") == 1
     assert weeks.project.versions() == [1]  # nothing was started
+
+
+def test_a_dead_capture_is_an_alarm_after_weeks_of_good_audits(weeks: Weeks) -> None:
+    done = weeks.judge(5)
+    assert done.returncode == 4, done.stdout + done.stderr
+    headline, *_ = done.stdout.splitlines()
+    assert headline.startswith("✕ ALARM - inputs, drift, bias and accuracy not judged")
+    assert "alarm: captured requests, in alarm since" in done.stdout
+    assert "next: " not in done.stdout  # nobody draws rows of nothing
+
+
+def test_a_damaged_capture_is_an_alarm_and_says_what_is_lost(weeks: Weeks) -> None:
+    files = sorted((weeks.project.home / "capture").rglob("*.jsonl"))
+    before = {file: file.read_bytes() for file in files}
+    try:
+        for file, content in before.items():
+            lines = content.splitlines()
+            cut = [line[:40] if number % 2 else line for number, line in enumerate(lines)]
+            file.write_bytes(b"\n".join([*cut, b'{"cut', b""]))
+        done = weeks.judge(1)
+    finally:
+        for file, content in before.items():
+            file.write_bytes(content)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "alarm: captured lines are whole, in alarm since" in done.stdout
+    assert re.search(r"lines could not be used: cut-line \d+", done.stdout)
+    assert weeks.judge(1).returncode == 0
+
+
+def test_printed_commands_keep_the_window(weeks: Weeks) -> None:
+    done = weeks.judge(1, "--window", "6d")
+    now = f"--window 6d --now {weeks.end_of(1)}"
+    printed = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
+    assert printed
+    assert all(now in line for line in printed)
+
+
+def test_a_case_can_be_viewed_and_its_captured_request_deleted_alone(weeks: Weeks) -> None:
+    row = pq.read_table(weeks.file).slice(1200, 1).to_pylist()[0]
+    key, text = row["complaint_id"], row["complaint_text"]
+    shown = weeks.project.sashiko("monitor", "case", key, "--recipe", "tiny")
+    assert json.loads(shown.stdout)["input"]["complaint_text"] == text
+    done = weeks.project.sashiko("monitor", "forget", key, "--recipe", "tiny")
+    assert "1 captured requests" in done.stdout, done.stdout + done.stderr
+    captured = (weeks.project.home / "capture").rglob("*.jsonl")
+    assert not [file for file in captured if key.encode() in file.read_bytes()]
+    assert weeks.project.versions() == [1]
+    assert weeks.project.sashiko("monitor", "case", key, "--recipe", "tiny").returncode == 1
 
 
 def test_monitoring_keeps_no_text_and_tells_no_key(weeks: Weeks) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from sashiko.core.yaml_models import Frozen
 from sashiko.monitoring.checks import MonitorCheck
-from sashiko.monitoring.result import TEXTS_DRIFT, MonitorResult
+from sashiko.monitoring.result import MonitorResult
 from sashiko.settings.monitor import MonitorSection
 
 _FRUITLESS: Final = 2  # candidates in a row after which nothing is proposed until an approval
@@ -83,11 +83,6 @@ def _causes(alarms: Sequence[MonitorCheck]) -> Iterator[str]:
         yield "requests break the contract: mend what sends them, a model would learn the fault"
     if kinds == {"bias"}:
         yield "only bias is in alarm: bring it to whoever answers for fairness first"
-    if {check.name for check in alarms} == {TEXTS_DRIFT}:
-        yield (
-            "only the texts drifted, which a flood of one sender's texts does too: read new "
-            "requests, and label audited rows, first"
-        )
 
 
 def _limits(

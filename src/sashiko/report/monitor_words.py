@@ -65,7 +65,8 @@ _ALARMS: Final[Mapping[str, str]] = {
     "sends the requests, and label audited rows to learn the accuracy.",
     TEXT_AUC: "The texts are not like those that the version was tested on: new words, another "
     "language or another form. Read new requests, and label audited rows to learn the accuracy. "
-    "A flood of one sender's texts looks the same, so alone it proposes no run.",
+    "A flood of one sender's texts looks the same: if a run is proposed, start it only where "
+    "the world's texts have changed.",
     DISPARATE_IMPACT: "A group is now decided positive more rarely or more often, against the "
     "others, than is tolerated. See the group's plot under Over time, and bring it to whoever "
     "answers for fairness: alone it proposes no run.",

@@ -7,6 +7,7 @@ import pytest
 
 from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
+from sashiko.monitoring import ledger
 from sashiko.monitoring.capture.reading import read_captures
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.ledger import LEDGER_SCHEMA, add_rows, create_ledger_view, delete_keys
@@ -108,6 +109,33 @@ def test_a_deleted_key_is_gone_and_stays_so_while_the_capture_has_it(tmp_path, c
     kept = b"".join(path.read_bytes() for path in ledger.iterdir())
     assert b"nobody" not in kept
     assert delete_keys(ledger, ["a"], **options) == 0
+
+
+def test_a_deletion_that_is_killed_half_way_stays_out_of_a_window_that_is_read_again(
+    tmp_path, capture, monkeypatch
+) -> None:
+    """Killed after the first of two days: its rows must not come back before the next try."""
+    folder = tmp_path / "ledger"
+    rows = capture(one("a"), one("x", key="a", time=NOON + DAY), one("b", time=NOON + DAY))
+    later = capture(one("y", key="a", time=NOON + DAY), version=6)
+    add_rows(folder, rows)
+    add_rows(folder, later)
+    write, written = ledger._write, []
+
+    def killed(connection, path):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(connection, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_keys(folder, ["a"], now=NOON + 2 * DAY, retention=14 * DAY)
+    assert len(written) == 1
+    assert add_rows(folder, rows) == 0
+    delete_keys(folder, ["a"], now=NOON + 2 * DAY, retention=14 * DAY)
+    assert {key for key, _ in content(folder)} == {"b"}
 
 
 def test_a_deletion_is_forgotten_once_no_capture_can_hold_the_key(tmp_path, capture) -> None:

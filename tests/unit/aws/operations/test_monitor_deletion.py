@@ -1,5 +1,6 @@
 """Keys deleted in an account: no store has them, and who works at the same time loses nothing."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,10 +52,15 @@ def _put_facets(bench: Bench, folder: Path) -> None:
     bench.put(f"{bench.places.facets}/facets.parquet", content)
 
 
-def _delete(bench: Bench, *keys: str) -> DeletedRows:
+def _delete(bench: Bench, *keys: str, now: dt.datetime = NOW) -> DeletedRows:
     model = bench.model
     files = MonitorFiles(model.account, model.settings, model.recipe, DELETED_BY)
-    return delete_keys(files, keys, now=NOW)
+    return delete_keys(files, keys, now=now)
+
+
+def _kept_out(bench: Bench, folder: Path) -> int:
+    """Returns how many keys the account's ledger keeps out."""
+    return len(bench.table(f"{bench.places.ledger}/deletions.parquet", folder))
 
 
 def _stores(bench: Bench) -> tuple[str, ...]:
@@ -89,6 +95,38 @@ def test_a_key_stays_out_while_a_capture_may_hold_it(bench: Bench, tmp_path: Pat
         (bench.local.folder("ledger") / name).write_bytes(content)
     bench.answer(*KEYS)  # the window is read again
     assert bench.keys(bench.places.ledger) == {*KEYS[1:]}
+
+
+def test_whoever_is_killed_has_named_the_keys_before_an_answer_is_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a window that is read again would bring back what nobody knows to be deleted."""
+    put = MonitorFiles.put
+
+    def killed_after_one(files: MonitorFiles, path: Path, copy: Copy) -> str:
+        etag = put(files, path, copy)
+        if copy.uri == bench.places.ledger:
+            raise KeyboardInterrupt
+        return etag
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MonitorFiles, "put", killed_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            _delete(bench, KEYS[0])
+    assert _kept_out(bench, tmp_path) == 1
+    assert _delete(bench, KEYS[0]).answers == 1
+
+
+def test_a_key_stays_out_until_s3_has_deleted_the_last_capture(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """S3 deletes expired objects up to two days after their time."""
+    retention = dt.timedelta(seconds=bench.model.settings.serving.capture.retention)
+    _delete(bench, KEYS[0])
+    _delete(bench, KEYS[1], now=NOW + retention + dt.timedelta(days=1))
+    assert _kept_out(bench, tmp_path) == 2
+    _delete(bench, KEYS[2], now=NOW + retention + dt.timedelta(days=3))
+    assert _kept_out(bench, tmp_path) == 2  # the first is forgotten
 
 
 def test_while_a_window_is_judged_nothing_is_deleted(bench: Bench) -> None:
