@@ -36,12 +36,6 @@ from verification.benchmarks.monitoring_audit import (
     AUDITED,
     WEEKS,
     Audit,
-    concept_drift,
-    coverage,
-    missing_labels,
-    rare_positives,
-    slow_labels,
-    unchanged,
 )
 from verification.benchmarks.monitoring_page import (
     REFERENCE_ROWS,
@@ -76,20 +70,14 @@ class Effort:
     windows: int  # with a shift, for each size of it
     column_windows: int  # likewise, with a shift that shows without the texts
     texts: int  # quiet windows whose texts are compared; the years draw from them
-    runs: int  # of the audit
 
 
-LONG = Effort(years=400, windows=200, column_windows=1000, texts=200, runs=4000)
-SHORT = Effort(years=4, windows=6, column_windows=20, texts=4, runs=400)
+LONG = Effort(years=400, windows=200, column_windows=1000, texts=200)
+SHORT = Effort(years=4, windows=6, column_windows=20, texts=4)
 
 
 def bars(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
     """Measures all of them, the cheap ones first."""
-    yield from concept_drift(effort.runs, seed=seed)
-    for measure in (unchanged, rare_positives, missing_labels):
-        yield from measure(effort.runs // 4, seed=seed)
-    yield from slow_labels(effort.runs // 20, seed=seed)
-    yield from coverage()
     yield disparity_power(pools, effort, seed=seed)
     yield from power(pools, effort, seed=seed)
     yield from tolerated(pools, effort, seed=seed)

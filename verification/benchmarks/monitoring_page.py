@@ -22,7 +22,7 @@ _METHOD = (
     "compared, since comparing them takes most of the time. In brackets 95 % intervals of the",
     "simulation; `within error` means that it was too short to tell whether a bar holds.",
 )
-_ROWS_HEADING = "\n## How many rows a window may have\n"
+_PART = "\n## "
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def share_bar(
 def alarms_page(measured: Sequence[Bar], *, command: str, minutes: float) -> str:
     """Writes the part on alarms in Markdown."""
     lines = [
-        "<!-- Written by `python -m verification.benchmarks.monitoring --write`, and the part on",
-        "rows by `python -m verification.benchmarks.monitoring_rows --write`. -->",
+        "<!-- Written by `python -m verification.benchmarks.monitoring --write`, and the parts on",
+        "the audit and on rows by `python -m verification.benchmarks.monitoring_audit --write` and",
+        "`python -m verification.benchmarks.monitoring_rows --write`. -->",
         "",
         "# How often monitoring raises an alarm",
         "",
@@ -92,22 +93,32 @@ def alarms_page(measured: Sequence[Bar], *, command: str, minutes: float) -> str
         "",
         *_METHOD,
         "",
-        "| measure | measured | bar | holds | simulated |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {bar.measure} | {bar} | {bar.bar} | {bar.holds} | {bar.simulated} |" for bar in measured
+        *bar_lines(measured),
     ]
     return "\n".join(lines) + "\n"
 
 
+def bar_lines(measured: Sequence[Bar]) -> list[str]:
+    """Returns the lines of a table of bars."""
+    return [
+        "| measure | measured | bar | holds | simulated |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {bar.measure} | {bar} | {bar.bar} | {bar.holds} | {bar.simulated} |"
+            for bar in measured
+        ),
+    ]
+
+
 def write_alarms(text: str) -> None:
     """Replaces the page's first part, on alarms."""
-    _, heading, rest = PAGE.read_text().partition(_ROWS_HEADING)
-    write_bytes(PAGE, f"{text}{heading}{rest}".encode())
+    _, mark, rest = PAGE.read_text().partition(_PART)
+    write_bytes(PAGE, f"{text}{mark}{rest}".encode())
 
 
-def write_rows(text: str) -> None:
-    """Replaces the page's second part, on the rows of a window; `text` follows its heading."""
-    first, _, _ = PAGE.read_text().partition(_ROWS_HEADING)
-    write_bytes(PAGE, f"{first}{_ROWS_HEADING}{text}".encode())
+def write_part(heading: str, text: str) -> None:
+    """Replaces a later part of the page, or adds it at the end; `text` follows its heading."""
+    first, *parts = PAGE.read_text().split(_PART)
+    texts = {part.partition("\n")[0]: part for part in parts}
+    texts[heading] = f"{heading}\n{text}"
+    write_bytes(PAGE, _PART.join([first, *texts.values()]).encode())

@@ -19,7 +19,7 @@ from pathlib import Path
 from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.pipeline.monitor_run import run_monitor
 from verification.benchmarks.growth import Memory, Size, steps
-from verification.benchmarks.monitoring_page import write_rows
+from verification.benchmarks.monitoring_page import write_part
 from verification.benchmarks.monitoring_week import WINDOW, capture_week
 from verification.benchmarks.runs import machine
 
@@ -41,7 +41,7 @@ def main() -> None:
     text = rows_part(sizes, command=command)
     print(text)
     if options.write:
-        write_rows(text)
+        write_part("How many rows a window may have", text)
     problems = list(faults(sizes))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

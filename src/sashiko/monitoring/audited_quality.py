@@ -91,18 +91,20 @@ def _check(
     if_right = _test(measure, periods, tolerated=tolerated, right=True)
     if_wrong = _test(measure, closed, tolerated=tolerated, right=False)
     false_alarms = settings.accuracy_false_alarms * rule.budget
+    # Once, not with each measure.
+    advice = _overdue(periods) if measure == "accuracy" else ""
     outcome: Outcome = "ok"
     reason = f"{measure} is not shown to be below {tolerated:.3f}"
     if if_right.passed(false_alarms):
         outcome, reason = "alarm", f"{measure} is below {tolerated:.3f}"
     elif rows < rule.rows_needed:
         outcome = "not judged"
-        reason = f"{rows:,} {rule.rows}, {rule.rows_needed:,} are needed{_overdue(periods)}"
+        reason = f"{rows:,} {rule.rows}, {rule.rows_needed:,} are needed{advice}"
     elif if_wrong.p_now <= false_alarms:
         outcome = "not judged"
         reason = (
             f"rows without a label could hide a fall below {tolerated:.3f}: {measure} of the "
-            f"newest labelled rows is {_bounds(recent.worst, recent.best)}{_overdue(periods)}"
+            f"newest labelled rows is {_bounds(recent.worst, recent.best)}{advice}"
         )
     return MonitorCheck(
         **known,

@@ -22,7 +22,7 @@ from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko.monitoring.label_free import LabelFreeAccuracy
-from sashiko.monitoring.quality import Quality
+from sashiko.monitoring.quality import AuditedMeasure, Quality
 
 RESULT_FILE: Final = "monitor.json"
 DRIFT_FILE: Final = "drift.json"
@@ -96,6 +96,14 @@ class Disparity(Frozen):
     high: float | None  # upper end
 
 
+class AuditedGroup(Frozen):
+    """The audited measures of a facet group's labelled rows, each row counted once."""
+
+    facet: str
+    group: str  # a value of the facet, or `not` one: all other rows
+    measures: tuple[AuditedMeasure, ...]
+
+
 class MonitorBias(Frozen):
     """What MonitorBias measured."""
 
@@ -103,6 +111,7 @@ class MonitorBias(Frozen):
     disparities: tuple[Disparity, ...]
     rows: int  # decisions of the window all of whose facets are known
     without_facets: int  # those that lack one; they count for the facets that they have
+    audited: tuple[AuditedGroup, ...] = ()  # since the deploy; empty of too few labelled rows
 
     @model_validator(mode="after")
     def _check_groups(self) -> "MonitorBias":
@@ -133,6 +142,7 @@ class MonitorResult(Frozen):
     distributions: tuple[Distribution, ...]
     disparities: tuple[Disparity, ...] | None  # None if the recipe does not judge bias
     without_facets: int | None  # decisions whose facets are unknown; likewise
+    audited_groups: tuple[AuditedGroup, ...] = ()
     quality: Quality
     label_free: LabelFreeAccuracy
     reference_accuracy: float  # of the held-out rows

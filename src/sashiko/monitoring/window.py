@@ -88,6 +88,7 @@ def judge_window(
         distributions=drift.distributions,
         disparities=bias.disparities if bias else None,
         without_facets=bias.without_facets if bias else None,
+        audited_groups=bias.audited if bias else (),
         quality=quality,
         label_free=_estimate_accuracy(evidence, drift_checks),
         reference_accuracy=evidence.reference.accuracy,

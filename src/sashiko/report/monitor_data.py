@@ -21,6 +21,7 @@ def data_section(result: MonitorResult) -> Section:
             _versions_table(result),
             _problems_table(result),
             _measures_table(result),
+            *([_groups_table(result)] if result.audited_groups else []),
             _periods_table(result),
         ),
     )
@@ -93,9 +94,39 @@ def _measures_table(result: MonitorResult) -> Table:
     )  # fmt: skip
 
 
+def _groups_table(result: MonitorResult) -> Table:
+    return Table(
+        title="Audited by group since the deploy",
+        columns=("facet", "group", "measure", "test split", "audited", "labelled rows"),
+        rows=tuple(
+            row(
+                item.facet,
+                item.group,
+                measure.name,
+                numeric(_share(measure.reference)),
+                Cell(
+                    _share(measure.value),
+                    interval=f"[{_share(measure.low)}, {_share(measure.high)}]",
+                    number=True,
+                ),
+                measure.rows,
+            )
+            for item in result.audited_groups
+            for measure in item.measures
+        ),
+        note="Not judged. A facet is shown when each of its groups, and all other rows, have ten "
+        "labelled rows of each label and decision. In brackets: 95 % interval.",
+        folded=True,
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def _measure_row(item: AuditedMeasure) -> Row:
     value, low, high, worst, best, reference = (
-        "" if share is None else f"{share:.3f}"
+        _share(share)
         for share in (item.value, item.low, item.high, item.worst, item.best, item.reference)
     )
     return row(

@@ -128,8 +128,8 @@ def audit_state(result: MonitorResult) -> str:
         last = overdue[-1]
         text += (
             f", {len(overdue):,} closed without all labels, the last up to {_time(last.end)} with "
-            f"{last.right + last.wrong:,} of {last.drawn:,}: late labels still count; raise "
-            "`monitor.label_days` if labels take longer"
+            f"{last.right + last.wrong:,} of {last.drawn:,}: late labels still count, or raise "
+            "`monitor.label_days`"
         )
     return f"{text}."
 
@@ -169,7 +169,10 @@ def _has_answers(result: MonitorResult) -> bool:
 
 
 def _is_open(result: MonitorResult) -> bool:
-    return any(period.state == "open" for period in result.quality.periods)
+    """Whether drawn rows wait for labels, those of the last period also when it is closed."""
+    periods = result.quality.periods
+    waits = any(period.state == "open" for period in periods)
+    return waits or any(period.unlabelled for period in periods[-1:])
 
 
 def _is_drawn(result: MonitorResult) -> bool:

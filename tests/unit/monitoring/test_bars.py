@@ -19,7 +19,7 @@ from verification.benchmarks.monitoring_audit import (
 from verification.benchmarks.monitoring_page import Bar, alarms_page
 from verification.benchmarks.monitoring_pools import Pools
 
-_FEW = Effort(years=1, windows=1, column_windows=1, texts=1, runs=100)
+_FEW = Effort(years=1, windows=1, column_windows=1, texts=1)
 
 
 @cache

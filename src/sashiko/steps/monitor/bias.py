@@ -1,4 +1,4 @@
-"""MonitorBias: measures the disparate impact of a window's decisions.
+"""MonitorBias: measures the disparate impact of a window's decisions, and the audit by group.
 
     python -m sashiko.steps.monitor.bias --lake-uri duckdb:///path/to/lake --as-of HASH
     python -m sashiko.steps.monitor.bias --lake-uri athena://workgroup/database --as-of LOAD
@@ -30,10 +30,16 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import open_parquet
 from sashiko.data.lake_reader import open_lake
+from sashiko.monitoring.audited_groups import (
+    AUDITED_FILE,
+    measure_groups,
+    read_audited_rows,
+)
 from sashiko.monitoring.bias import FacetGroup, measure_disparities
 from sashiko.monitoring.decisions import FacetDecisions, count_decisions
-from sashiko.monitoring.result import MonitorBias, write_bias
+from sashiko.monitoring.result import AuditedGroup, MonitorBias, write_bias
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.monitor import MonitorSection
 from sashiko.steps.entry import run_step
@@ -74,6 +80,9 @@ def main() -> None:
         disparities=disparities,
         rows=int(decisions.counts.sum()) - without,
         without_facets=without,
+        audited=audited_groups(
+            contract, config, lake_uri=arguments.lake_uri, as_of=arguments.as_of
+        ),
     )
     write_bias(bias, processing_output("bias"))
     print(f"{bias.rows:,} decisions with their facets, {without:,} without", file=sys.stderr)
@@ -121,6 +130,41 @@ def count_facet_groups(config: AnalysisConfig, decisions: FacetDecisions) -> lis
         for facet, groups in reference.items()
         for group, counts in groups.items()
     ]
+
+
+def audited_groups(
+    contract: Contract, config: AnalysisConfig, *, lake_uri: str, as_of: str
+) -> tuple[AuditedGroup, ...]:
+    """Measures each facet's groups of the audited rows beside those of the held-out rows.
+
+    Without an audited row the lake is not read again.
+
+    Raises:
+        InputError: as `Lake.rows`; if a file is damaged, or the held-out rows are not those of this
+            contract.
+    """
+    file = processing_input(_DECISIONS) / AUDITED_FILE
+    if not open_parquet(file).metadata.num_rows:
+        return ()
+    with lake_facets(contract, lake_uri, as_of=as_of) as lake:
+        rows = read_audited_rows(
+            file,
+            lake,
+            processing_input(_FACETS) / "facets.parquet",
+            key=contract.key,
+            columns=[facet.column for facet in contract.facets],
+        )
+    reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
+    row_outcomes = Outcomes(
+        name="label",
+        positive=np.array([False, True]),
+        labels=rows.labels.astype(np.int64),
+        predicted=rows.decisions,
+    )
+    columns = [
+        Column(name, values, processing_input(_FACETS)) for name, values in rows.facets.items()
+    ]
+    return measure_groups(count_facets(config, columns, row_outcomes), reference)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
 `reference`. Outputs `ledger` (the input with the window's answers of all versions), `labels`
-(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's decisions by key, for the
-bias evaluator).
+(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's decisions by key, and
+`audited.parquet`: the labelled drawn rows, both for the bias evaluator).
 """
 
 import shutil
@@ -16,6 +16,7 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import walk_files
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError, disk_reason
+from sashiko.monitoring.audited_groups import AUDITED_FILE, write_audited_rows
 from sashiko.monitoring.capture.rows import OTHERS_FILE, ROWS_FILE
 from sashiko.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
 from sashiko.monitoring.ledger import add_rows
@@ -36,12 +37,19 @@ def main() -> None:
     copy_ledger(processing_input("ledger"), ledger)
     # Of all versions, since each one's labels arrive after the capture is deleted.
     additions = sum(add_rows(ledger, file) for file in _captured(processing_input("rows")))
+    sources = Sources(
+        ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
+    )
+    write_audited_rows(
+        sources,
+        processing_output("decisions") / AUDITED_FILE,
+        version=arguments.version,
+        end=arguments.window.end,
+        now=arguments.now,
+        positive=reference.labels[1],
+    )
     summary = join_labels(
-        Sources(
-            ledger=ledger,
-            labels=processing_input("labels"),
-            draws=processing_input("draws"),
-        ),
+        sources,
         processing_output("decisions") / DECISIONS_FILE,
         version=arguments.version,
         window=arguments.window,

@@ -258,3 +258,52 @@ def test_the_outcome_names_groups_as_the_contract_does(job: WindowJob) -> None:
     written = json.loads((job.output("bias") / "measurements.json").read_text())
     assert written["disparities"][0]["group"] == "old"
     assert "young" not in json.dumps(written)
+
+
+def _audit(job: WindowJob, **cells: tuple[int, int, int, int]) -> MonitorBias:
+    """Stages audited rows of each age: true and false positives, false and true negatives."""
+    kinds = ((True, True), (False, True), (True, False), (False, False))
+    rows = [
+        (age, label, decision)
+        for age, counts in cells.items()
+        for count, (label, decision) in zip(counts, kinds, strict=True)
+        for _ in range(count)
+    ]
+    keys = [f"A{number}" for number in range(len(rows))]
+    job.groups(old=(300, 1000), young=(300, 1000))
+    job.audited(keys, [label for _, label, _ in rows], [decision for *_, decision in rows])
+    job.facets(keys, age=[age for age, *_ in rows])
+    return _measured(job)
+
+
+def test_the_audit_is_measured_by_group_beside_the_test_split(job: WindowJob) -> None:
+    """Of the test split 300 of 1,000 of either age are decided positive, half of them rightly."""
+    groups = {
+        item.group: {measure.name: measure for measure in item.measures}
+        for item in _audit(job, old=(10, 20, 30, 40), young=(40, 10, 10, 40)).audited
+    }
+    assert {name: round(item["recall"].value, 3) for name, item in groups.items()} == {
+        "old": 0.25, "not old": 0.8,
+    }  # fmt: skip
+    old = groups["old"]
+    assert (old["accuracy"].value, old["accuracy"].rows) == (0.5, 100)
+    assert old["precision"].value == pytest.approx(1 / 3)
+    assert old["balanced accuracy"].value == pytest.approx((0.25 + 40 / 60) / 2)
+    assert old["recall"].reference == pytest.approx(0.3)
+    assert old["recall"].low < 0.25 < old["recall"].high
+
+
+@pytest.mark.parametrize("few", [{"old": (10, 9, 30, 40)}, {"young": (40, 10, 10, 9)}])
+def test_a_facet_with_a_group_of_few_audited_rows_of_a_kind_is_hidden(
+    job: WindowJob, few: dict[str, tuple[int, int, int, int]]
+) -> None:
+    enough = {"old": (10, 20, 30, 40), "young": (40, 10, 10, 40)}
+    assert _audit(job, **(enough | few)).audited == ()
+
+
+def test_facets_of_audited_rows_are_those_of_the_lake_first(job: WindowJob) -> None:
+    _audit(job, old=(40, 40, 40, 40), young=(40, 40, 40, 40))
+    keys = [f"A{number}" for number in range(320)]
+    lake = job.lake(keys, age=["young"] * 160 + ["old"] * 160)
+    job.audited(keys, [number < 160 for number in range(320)], [True, False] * 160)
+    assert _measured(job, *lake).audited == ()  # each group has labels of one kind alone

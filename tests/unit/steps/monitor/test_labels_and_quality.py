@@ -124,6 +124,21 @@ def test_a_fall_of_the_audited_accuracy_is_an_alarm_whatever_ordinary_labels_say
     assert last.periods[:1] == results[0].periods
 
 
+def test_the_bias_evaluator_gets_the_labelled_drawn_rows_and_no_others(pipeline) -> None:
+    stores = pipeline.stores
+    stores.answer(["a", "b", "c", "d"])
+    drawn = keys_of(stores.draw(0, rows=3))
+    (other,) = {"a", "b", "c", "d"} - {*drawn}
+    stores.label([drawn[0], other], "yes", now=week(0).end)
+    stores.label(drawn[1:2], "no", now=week(0).end)
+    pipeline.run()
+    audited = pipeline.output("JoinLabels", "decisions") / "audited.parquet"
+    assert [tuple(row.values()) for row in pq.read_table(audited).to_pylist()] == [
+        (drawn[0], True, True),
+        (drawn[1], False, True),
+    ]
+
+
 def test_without_any_answer_or_label_nothing_is_judged(pipeline) -> None:
     pipeline.run()
     assert pipeline.quality().check.outcome == "not judged"

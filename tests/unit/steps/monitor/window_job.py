@@ -93,6 +93,18 @@ class WindowJob(Job):
             }
         )
         self.parquet("decisions", table, file="decisions.parquet")
+        self.audited([], [], [])
+
+    def audited(
+        self, keys: Sequence[str], labels: Sequence[bool], decisions: Sequence[bool]
+    ) -> None:
+        """Stages the labelled drawn rows, of which there are none else."""
+        columns = {
+            "key": pa.array(keys, pa.string()),
+            "label": pa.array(labels, pa.bool_()),
+            "decision": pa.array(decisions, pa.bool_()),
+        }
+        self.parquet("decisions", pa.table(columns), file="audited.parquet")
 
     def facets(self, keys: Sequence[str], **columns: Sequence[str | None]) -> None:
         table = pa.table(
