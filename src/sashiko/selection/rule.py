@@ -69,7 +69,7 @@ def choose(
     if not passing:
         out = tuple(_with(item, outcome=_out(item)) for item in candidates)
         reason = "every candidate fails a must, or was not measured"
-        return Choice(out, None, None, reason, tuple(_unjudged(out, None)))
+        return Choice(out, None, None, reason, tuple(_unjudged(out, None, metric)))
     best = max(passing, key=lambda item: _value(item, metric) or 0.0)
     judged = []
     for item in candidates:
@@ -99,7 +99,7 @@ def choose(
         best=best.name,
         chosen=chosen.name if chosen else None,
         reason=reason,
-        unjudged=tuple(_unjudged(judged, chosen)),
+        unjudged=tuple(_unjudged(judged, chosen, metric)),
     )
 
 
@@ -178,12 +178,14 @@ def rows_needed(lead: Estimate, *, minimum_effect: float, rows: int) -> int | No
     return math.ceil(needed / digits) * round(digits) if digits >= 1 else math.ceil(needed)
 
 
-def _unjudged(judged: Sequence[CandidateRecord], chosen: CandidateRecord | None) -> Iterator[str]:
+def _unjudged(
+    judged: Sequence[CandidateRecord], chosen: CandidateRecord | None, metric: str
+) -> Iterator[str]:
     """Yields what might have changed the choice, and was not judged."""
     for item in judged:
         if item.outcome == "not measured":
             yield f"{item.name}: its answers were written by hand"
-        elif item.outcome == "undecided" and not _costs_more(item, chosen):
+        elif item.outcome == "undecided" and _could_win(item, chosen, metric):
             yield f"{item.name}: {undecided(item)}"
         elif item.outcome == "as good" and item is not chosen and item.cost.usd is None:
             yield f"the cost of {item.name} is not known"
@@ -201,11 +203,9 @@ def undecided(item: CandidateRecord) -> str:
     return f"undecided, needs {needed}"
 
 
-def _costs_more(item: CandidateRecord, chosen: CandidateRecord | None) -> bool:
-    """Whether a candidate would not be chosen if it were as good."""
-    if chosen is None or item.cost.usd is None or chosen.cost.usd is None:
-        return False
-    return item.cost.usd >= chosen.cost.usd
+def _could_win(item: CandidateRecord, chosen: CandidateRecord | None, metric: str) -> bool:
+    """Returns whether a candidate might be chosen in place of this one if it were as good."""
+    return item.cost.usd is None or chosen is None or _cheapest([item, chosen], metric) is item
 
 
 def _cheapest(kept: Sequence[CandidateRecord], metric: str) -> CandidateRecord | None:

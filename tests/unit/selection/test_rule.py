@@ -53,13 +53,16 @@ def test_a_cheap_one_that_may_be_worse_is_undecided_and_not_chosen() -> None:
     best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
     cheap = scored("cheap", wrong_on(ROWS, 0.115, seed=1), usd=1.0)
     dear = scored("dear", wrong_on(ROWS, 0.115, seed=2), usd=99.0)
-    result = choice(best, cheap, dear)
-    assert outcomes(result) == {"best": "chosen", "cheap": "undecided", "dear": "undecided"}
+    alike = scored("alike", wrong_on(ROWS, 0.115, seed=3), usd=90.0)
+    result = choice(best, cheap, dear, alike)
+    assert outcomes(result) == {
+        "best": "chosen", "cheap": "undecided", "dear": "undecided", "alike": "undecided"
+    }  # fmt: skip
     cheap_record = next(item for item in result.candidates if item.name == "cheap")
     lead = cheap_record.lead_of_best
     assert lead.low < 0.02 < lead.high
     assert cheap_record.rows_needed > len(ROWS.test.labels)
-    # The dear one would not be chosen if it were as good, so nothing is open about it.
+    # The others would not be chosen if they were as good, so nothing is open about them.
     (unjudged,) = result.unjudged
     assert unjudged == f"cheap: undecided, needs about {cheap_record.rows_needed:,} rows"
 
