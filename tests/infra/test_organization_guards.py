@@ -206,6 +206,12 @@ def _sids(kind: str) -> set[str]:
     }
 
 
+def test_a_member_of_another_organization_is_a_stranger() -> None:
+    other = {"aws:PrincipalOrgID": "o-another0000"}
+    request = make_request("s3:ListBucket", BUCKET, other)
+    assert denying("serving", request, kind="rcp") == {"OrganizationAlone"}
+
+
 def test_a_token_of_another_provider_gets_no_role() -> None:
     request = make_request("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
     assert denying("serving", stranger(request), kind="rcp") == {"OurRepositoryAlone"}

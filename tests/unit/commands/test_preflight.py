@@ -1,50 +1,91 @@
 """`sashiko preflight`: what it does with the account's answers."""
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws.functions.custom_resource import RefusedError
-from sashiko.aws.functions.preflight.scans import ScanRule
+from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.operations.expected_version import scan_rule
 from sashiko.aws.resources.account import Account
 from sashiko.cli import app
 from sashiko.errors import InputError
 from tests.infra.variants import recipes_of, settings_of
-from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
+from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
+from tests.unit.aws.operations.recorded_answers import Refusal, Script, ScriptedAws
+from tests.unit.registry.model_packages.account import opened
+
+SCANNED: Mapping[str, Any] = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
+CRITICAL: Mapping[str, Any] = {
+    "imageScanStatus": {"status": "COMPLETE"},
+    "imageScanFindings": {
+        "findings": [{"name": "CVE-2026-1", "severity": "CRITICAL", "attributes": []}]
+    },
+}
+Preflight = Callable[..., Result]
 
 
-@pytest.fixture(autouse=True)
-def serving(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that serves a version, as whose account the caller is known."""
+@pytest.fixture
+def version(tmp_path: Path) -> Iterator[Version]:
+    """One that may be served."""
+    with opened() as account:
+        yield registered(account, write_evidence(tmp_path))
+
+
+@pytest.fixture
+def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
+    """Runs the command where the version is the one to serve; ECR answers `scan` of each image.
+
+    `denied` answers DescribeModelPackage in the account's place.
+    """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    expected = SimpleNamespace(model_package_arn="arn:of-the-version")
-    monkeypatch.setattr(
-        "sashiko.aws.operations.expected_version.expected_version", lambda *_: expected
-    )
     monkeypatch.setattr(Account, "check_identity", lambda _: "arn:of-the-caller")
 
+    def run(
+        *, scan: Script = SCANNED, denied: Refusal | None = None, serves: bool = True
+    ) -> Result:
+        clients = {
+            "sagemaker": version.clients.sagemaker,
+            "s3": version.clients.s3,
+            "kms": version.clients.kms,
+            "application-autoscaling": version.clients.scaling,
+            "ecr": ScriptedAws({"DescribeImageScanFindings": scan}).account().client("ecr"),
+        }
+        if denied:
+            scripted = ScriptedAws({"DescribeModelPackage": denied})
+            clients["sagemaker"] = scripted.account().client("sagemaker")
+        expected: Expected | None = version.expected() if serves else None
+        monkeypatch.setattr(
+            "sashiko.aws.operations.expected_version.expected_version", lambda *_: expected
+        )
+        monkeypatch.setattr(Account, "client", lambda _, service: clients[service])
+        return CliRunner().invoke(app, ["preflight", "--env", "dev"])
 
-def preflight(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> Result:
-    account = ScriptedAws({"DescribeModelPackage": refusal}).account()
-    monkeypatch.setattr("sashiko.aws.functions.preflight.scans.check_scans", lambda *_: ("a note",))
-
-    def check(_: Any, expected: Any) -> None:
-        sagemaker = account.client("sagemaker")
-        sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
-
-    monkeypatch.setattr("sashiko.aws.functions.preflight.check.check", check)
-    return CliRunner().invoke(app, ["preflight", "--env", "dev"])
+    return run
 
 
-def test_who_may_not_read_models_leaves_the_check_to_the_stack(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_version_that_holds_and_images_without_findings_may_be_used(
+    preflight: Preflight, version: Version
 ) -> None:
-    done = preflight(monkeypatch, Refusal("AccessDeniedException", "not yours"))
+    done = preflight()
+    assert done.exit_code == 0
+    assert f"{version.arn} may be served: 15 signed files hold, threshold 0.43" in done.stdout
+    assert "nothing stops a deploy" in done.stderr
+
+
+def test_a_version_that_is_refused_stops_a_deploy(preflight: Preflight, version: Version) -> None:
+    version.account.decide(1, "Rejected")
+    done = preflight()
+    assert done.exit_code == 4
+    assert "is Rejected, not Approved" in done.stderr
+    assert "may be served" not in done.stdout
+
+
+def test_who_may_not_read_models_leaves_the_check_to_the_stack(preflight: Preflight) -> None:
+    done = preflight(denied=Refusal("AccessDeniedException", "not yours"))
     assert done.exit_code == 0
     assert "not checked here" in done.stderr
     assert "the preflight is denied in dev" in done.stderr
@@ -52,32 +93,28 @@ def test_who_may_not_read_models_leaves_the_check_to_the_stack(
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ValidationException"])
-def test_any_other_error_is_one_whatever_its_message_says(
-    monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    done = preflight(monkeypatch, Refusal(code, "the request is denied for now"))
+def test_any_other_error_is_one_whatever_its_message_says(preflight: Preflight, code: str) -> None:
+    done = preflight(denied=Refusal(code, "the request is denied for now"))
     assert done.exit_code == 1
     assert code in str(done.exception)
 
 
 @pytest.mark.parametrize("serves", [True, False])
 def test_a_critical_finding_stops_a_deploy_whether_or_not_a_model_is_served(
-    monkeypatch: pytest.MonkeyPatch, serves: bool
+    preflight: Preflight, serves: bool
 ) -> None:
-    def refuse(_: Any, rule: ScanRule) -> None:
-        raise RefusedError(f"{rule.images[0]} has the critical finding CVE-2026-1")
-
-    if not serves:
-        monkeypatch.setattr(
-            "sashiko.aws.operations.expected_version.expected_version", lambda *_: None
-        )
-    passed = SimpleNamespace(bounds=(), files=15, threshold="0.43")
-    monkeypatch.setattr("sashiko.aws.functions.preflight.check.check", lambda *_: passed)
-    monkeypatch.setattr("sashiko.aws.functions.preflight.scans.check_scans", refuse)
-    done = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+    done = preflight(scan=CRITICAL, serves=serves)
     assert done.exit_code == 4
-    assert "/sashiko-dev/job:" in done.stderr and "CVE-2026-1" in done.stderr
+    assert "sashiko-dev/job:" in done.stderr and "CVE-2026-1" in done.stderr
     assert ("may be served" if serves else "serves nothing") in done.stdout
+
+
+def test_an_image_that_the_deploy_is_to_build_stops_nothing_and_is_named(
+    preflight: Preflight,
+) -> None:
+    done = preflight(scan=Refusal("ImageNotFoundException"))
+    assert done.exit_code == 0
+    assert "is not built yet" in done.stderr
 
 
 def test_a_finding_is_accepted_in_the_projects_file_alone_with_reason_owner_and_day(

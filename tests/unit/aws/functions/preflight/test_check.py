@@ -51,6 +51,14 @@ def test_a_version_of_another_group_is_refused(version: Version) -> None:
         version.check(model_package_group="acme-prod-late-loans")
 
 
+def test_a_gate_that_failed_counts_whether_or_not_the_environment_requires_it(
+    account: Account, tmp_path: Path
+) -> None:
+    failed = registered(account, write_evidence(tmp_path, failed="device"))
+    with pytest.raises(RefusedError, match="the gate device did not pass: device: said so"):
+        failed.check(gates="data-quality,model-quality,bias")
+
+
 @pytest.mark.parametrize("gate", ["data-quality", "bias"])
 def test_a_gate_that_failed_is_read_from_the_signed_files(
     account: Account, tmp_path: Path, gate: str
@@ -253,6 +261,20 @@ def test_a_package_that_was_bent_after_its_registration_is_refused(
     sagemaker = version.account.clients.sagemaker
     monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: package)
     with pytest.raises(RefusedError, match=reason):
+        version.check()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_package_of_several_containers_or_of_none_is_refused(
+    version: Version, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A second one would run beside the container that was signed."""
+    sagemaker = version.account.clients.sagemaker
+    package = sagemaker.describe_model_package(ModelPackageName=version.arn)
+    specification = package["InferenceSpecification"]
+    specification["Containers"] = specification["Containers"][:1] * count
+    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: package)
+    with pytest.raises(RefusedError, match=f"has {count} containers; one is served"):
         version.check()
 
 

@@ -75,6 +75,21 @@ def test_a_version_that_may_be_served_answers_with_its_threshold(
     assert (answer["StackId"], answer["RequestId"]) == ("stack", "request")
 
 
+def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(
+    listener: Listener, version: Version
+) -> None:
+    """Lambda ends the function without an answer; the last half minute is for that."""
+    properties = version.expected().properties()
+    for left in (30_000, 30_001):
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda left=left: left)
+        handler(listener.event("Create", properties), context)
+
+    late, in_time = listener.answers
+    assert late["Status"] == "FAILED"
+    assert "no time was left to read" in late["Reason"]
+    assert in_time["Status"] == "SUCCESS"
+
+
 def test_an_update_checks_and_keeps_its_id(listener: Listener, version: Version) -> None:
     version.account.decide(1, "Rejected")
     properties = version.expected().properties()

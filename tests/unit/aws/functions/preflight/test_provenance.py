@@ -67,6 +67,24 @@ def test_where_s3_denies_to_say_that_it_is_missing_it_is_served(
     assert version.check().files
 
 
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provenance(
+    account: Account, evidence: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    state(evidence, dependencies=resource(evidence, "provenance/job.json", sha256="0" * 64))
+    version = registered(account, evidence)
+    read = version.clients.s3.get_object
+
+    def fail(**request: Any) -> Any:
+        if request["Key"].endswith(ENVELOPE):
+            raise ClientError({"Error": {"Code": code}}, "GetObject")
+        return read(**request)
+
+    monkeypatch.setattr(version.account.clients.s3, "get_object", fail)
+    with pytest.raises(ClientError, match=code):
+        version.check()
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -1,6 +1,7 @@
 """A critical finding of a scan stops a deploy, unless somebody has accepted it until a day."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -103,6 +104,30 @@ def test_an_accepted_finding_passes_until_its_last_day_and_is_named() -> None:
     for other in ({"expires": "2026-01-31"}, {"package": "curl"}, {"id": "CVE-2026-2"}):
         with pytest.raises(RefusedError, match="CVE-2026-1"):
             check(page, by=(acceptance(**other),))
+
+
+@pytest.mark.parametrize(
+    ("moment", "holds"),
+    [
+        (datetime(2026, 12, 31, 23, 59, tzinfo=UTC), True),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), False),
+    ],
+)
+def test_an_acceptance_holds_to_the_end_of_its_last_day(
+    monkeypatch: pytest.MonkeyPatch, moment: datetime, holds: bool
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return moment
+
+    monkeypatch.setattr("sashiko.aws.functions.preflight.scans.datetime", Clock)
+    page, by = answer("COMPLETE", findings=[BASIC]), (acceptance(expires="2026-12-31"),)
+    if holds:
+        assert "accepted until 2026-12-31" in check(page, by=by)[0]
+    else:
+        with pytest.raises(RefusedError, match="CVE-2026-1"):
+            check(page, by=by)
 
 
 @pytest.mark.parametrize(

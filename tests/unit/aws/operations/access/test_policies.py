@@ -96,6 +96,7 @@ def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None
         ({"Principal": {"AWS": ["arn:aws:iam::1:role/me"]}}, True),
         ({"Principal": {"AWS": "arn:aws:iam::1:root", "Service": "glue.amazonaws.com"}}, False),
         ({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/me"}}, False),
+        ({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/another"}}, True),
     ],
 )
 def test_whom_a_resources_policy_means(principal: Any, expected: bool) -> None:

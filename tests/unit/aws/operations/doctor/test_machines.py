@@ -67,6 +67,20 @@ def test_a_quota_that_was_never_applied_has_its_default() -> None:
     assert quotas({"Quotas": []}, quota(4)).status == "ok"
 
 
+def test_an_applied_quota_counts_and_not_the_default_of_its_type() -> None:
+    """The defaults are read for another type, which has none applied."""
+    other = replace(GPU, instance_type="ml.g6.xlarge")
+    defaults = {"Quotas": [*quota(4)["Quotas"], *quota(4, other.quota)["Quotas"]]}
+    account = FakeAccount(
+        {
+            ("service-quotas", "list_service_quotas"): quota(0),
+            ("service-quotas", "list_aws_default_service_quotas"): defaults,
+        }
+    )
+    applied, by_default = results(check_quotas(account, DEV, [GPU, other]))
+    assert (applied.status, by_default.status) == ("failed", "ok")
+
+
 def test_a_type_without_a_quota_is_not_offered_in_the_region() -> None:
     check = quotas({"Quotas": []}, {"Quotas": []})
     assert check.status == "failed"

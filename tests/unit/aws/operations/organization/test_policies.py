@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sashiko.aws.operations.organization.accounts import Accounts, read_accounts
 from sashiko.aws.operations.organization.policies import organization_policies
-from sashiko.aws.operations.organization.policy import LIMITS
+from sashiko.aws.operations.organization.policy import LIMITS, Kind, Policy, deny
 from sashiko.cli import app
 from sashiko.errors import InputError
 from tests.infra.delivery import write_stages
@@ -56,6 +56,21 @@ def test_each_policy_fits_and_so_do_all_of_them_at_one_target(config: Path) -> N
     assert all(len(policy.text()) <= LIMITS[policy.kind] for policy in policies)
     for kind, most in (("SERVICE_CONTROL_POLICY", 9), ("RESOURCE_CONTROL_POLICY", 4)):
         assert 1 <= sum(policy.kind == kind for policy in policies) <= most
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("SERVICE_CONTROL_POLICY", 10_240), ("RESOURCE_CONTROL_POLICY", 5_120)]
+)
+def test_a_policy_is_as_long_as_aws_takes_and_no_longer(kind: Kind, most: int) -> None:
+    empty = len(Policy(name="p", kind=kind, purpose="", statements=(deny("", ["s3:*"]),)).text())
+    for letters in (most - empty, most - empty + 1):
+        statement = deny("x" * letters, ["s3:*"])
+        policy = Policy(name="p", kind=kind, purpose="", statements=(statement,))
+        if letters == most - empty:
+            assert len(policy.text()) == most
+        else:
+            with pytest.raises(InputError, match=rf"AWS takes {most:,}"):
+                policy.text()
 
 
 @pytest.mark.parametrize("delivery", ["codepipeline", "actions", "nobody"])
