@@ -8,9 +8,10 @@ from sashiko.errors import InputError
 from sashiko_cdk.bootstrap.execution_limits import Limit
 from sashiko_cdk.identity.allow import Allowed, allow
 
-# A role can have ten ("IAM and AWS STS quotas", IAM User Guide). All are always used, as
-# CloudFormation could not delete one that its own role still has.
-PARTS: Final = tuple(f"execution-{number}" for number in range(10))
+# A role can have ten ("IAM and AWS STS quotas", IAM User Guide), and an organization's baseline
+# attaches some of its own. All are always used, as CloudFormation could not delete one that its own
+# role still has.
+PARTS: Final = tuple(f"execution-{number}" for number in range(5))
 _CHARACTERS: Final = 6144  # of a managed policy, white space not counted: the same page
 _POLICY_CHARACTERS: Final = len('{"Version":"2012-10-17","Statement":[]}')
 

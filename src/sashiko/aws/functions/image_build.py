@@ -14,6 +14,7 @@ holder of the link: so the build carries the request encrypted for this function
 
 import base64
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ from sashiko.aws.functions.function_input import EXPORTED, ImageTag, WantedImage
 REQUEST = "CLOUDFORMATION_REQUEST"
 # The key of the encryption context: the CodeBuild project.
 CONTEXT = "build"
+# Seconds between tries: a minute in all, of the function's two.
+_WAITS = (2, 4, 8, 16, 30)
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
@@ -207,13 +210,24 @@ def _encrypt(request: Request, image: WantedImage) -> str:
     """Encrypts a request for `_decrypt`.
 
     KMS takes 4,096 bytes, of which the link alone may be 2,000, and a build some 5,500 characters
-    of variables.
+    of variables. The stack that calls the function attaches the permission seconds before, and IAM
+    may take longer to apply it ("Troubleshoot IAM: changes that I make are not always immediately
+    visible", IAM User Guide), so a denial is tried again.
     """
-    response = boto3.client("kms").encrypt(
-        KeyId=image.key,
-        Plaintext=json.dumps(_event(request)).encode(),
-        EncryptionContext={CONTEXT: image.project},
-    )
+    kms = boto3.client("kms")
+    for wait in (*_WAITS, None):
+        try:
+            response = kms.encrypt(
+                KeyId=image.key,
+                Plaintext=json.dumps(_event(request)).encode(),
+                EncryptionContext={CONTEXT: image.project},
+            )
+        except ClientError as error:
+            if wait is None or error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            time.sleep(wait)
+        else:
+            break
     return base64.b64encode(response["CiphertextBlob"]).decode()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from sashiko.aws.functions import image_build
@@ -94,6 +95,62 @@ def end() -> None:
 
 def new_key() -> str:
     return str(boto3.client("kms").create_key()["KeyMetadata"]["KeyId"])
+
+
+class LateKms:
+    """Denies the first calls, as while IAM has not applied a policy yet."""
+
+    def __init__(self, denials: int, code: str = "AccessDeniedException") -> None:
+        self.denials, self.code = denials, code
+        self.kms = boto3.client("kms")
+
+    def encrypt(self, **request: Any) -> Any:
+        if self.denials:
+            self.denials -= 1
+            raise ClientError({"Error": {"Code": self.code}}, "Encrypt")
+        return self.kms.encrypt(**request)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the function waited."""
+    seconds: list[float] = []
+    monkeypatch.setattr(image_build.time, "sleep", seconds.append)
+    return seconds
+
+
+def _late(monkeypatch: pytest.MonkeyPatch, late: LateKms) -> None:
+    client = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name: late if name == "kms" else client(name))
+
+
+def test_a_permission_that_iam_has_not_applied_yet_is_waited_for(
+    codebuild: CodeBuild, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+    _late(monkeypatch, LateKms(3))
+    start(key)
+    assert image_build.REQUEST in codebuild.variables()
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize("late", [(99, "AccessDeniedException"), (1, "DisabledException")])
+def test_a_denial_that_stays_and_any_other_error_fail_the_deploy_before_the_function_ends(
+    codebuild: CodeBuild,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    late: tuple[int, str],
+) -> None:
+    key, sent = new_key(), []
+    _late(monkeypatch, LateKms(*late))
+    monkeypatch.setattr(
+        "sashiko.aws.functions.custom_resource.send", lambda *both: sent.append(both)
+    )
+    start(key)
+    ((_, answer),) = sent
+    assert late[1] in str(answer.failure)
+    assert sum(waits) < 120 - 30
+    assert codebuild.build == {}
 
 
 def test_the_link_waits_encrypted_and_is_answered_when_the_build_has_ended(

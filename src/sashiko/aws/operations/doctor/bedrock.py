@@ -14,6 +14,7 @@ _ABSENT = ("ResourceNotFoundException", "ValidationException")
 # Region.
 _IMPORTED: Final = "Imported models per account"
 _GUARDRAILS: Final = "Guardrails per account"
+_LOGGING: Final = "Bedrock's invocation log"
 _AVAILABLE = {
     "regionAvailability": "AVAILABLE",
     "authorizationStatus": "AUTHORIZED",
@@ -29,6 +30,7 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     yield _region(settings)
     for model in settings.bedrock.models:
         yield _access(account, settings, model)
+    yield _logging(account, settings)
     quotas = {
         item["QuotaName"]: item
         for operation in ("list_aws_default_service_quotas", "list_service_quotas")
@@ -86,6 +88,31 @@ def _access(account: Account, settings: Settings, model: str) -> Check:
         detail=", ".join(problem.rstrip() for problem in problems),
         fix="agree to the model's terms in Bedrock's console (Model catalog), or leave it out of "
         f"`bedrock.models` in {file_of('bedrock', settings.environment)}",
+    )
+
+
+def _logging(account: Account, settings: Settings) -> Check:
+    """Checks that Bedrock copies no text that it is asked about into a log of the account's.
+
+    "Monitor model invocation using CloudWatch Logs and Amazon S3", Amazon Bedrock User Guide: the
+    setting is of the account and Region, and off until somebody turns it on.
+    """
+    answer = account.read("bedrock", "get_model_invocation_logging_configuration") or {}
+    logging = answer.get("loggingConfig", {})
+    places = [
+        *([f"the log group {logging['cloudWatchConfig']['logGroupName']}"]
+          if "cloudWatchConfig" in logging else []),
+        *([f"the bucket {logging['s3Config']['bucketName']}"] if "s3Config" in logging else []),
+    ]  # fmt: skip
+    if not places or logging.get("textDataDeliveryEnabled") is False:
+        return Check(name=_LOGGING, status="ok", detail="no text is copied to a log")
+    return Check(
+        name=_LOGGING,
+        status="failed",
+        detail=f"each text that Bedrock is asked about is copied to {' and '.join(places)}, by no "
+        "retention and no reader of this project's",
+        fix="aws bedrock delete-model-invocation-logging-configuration --region "
+        f"{settings.region}, or have its owner leave text out (textDataDeliveryEnabled)",
     )
 
 

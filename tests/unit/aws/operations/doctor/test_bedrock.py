@@ -41,6 +41,7 @@ def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
     }
     given: dict[str, Any] = {
         "get_foundation_model_availability": AVAILABLE,
+        "get_model_invocation_logging_configuration": {},
         "list_guardrails": {"guardrails": []},
         "list_imported_models": {"modelSummaries": [imported(1)]},
         "list_service_quotas": listed,
@@ -63,6 +64,35 @@ def test_all_that_is_there_is_ok() -> None:
     assert {check.status for check in by_name.values()} == {"ok"}
     assert by_name["quota: Imported models per account"].detail == "3, 1 are there"
     assert by_name["Custom Model Import"].detail.startswith("us-east-1 has it: ")
+
+
+LOG_GROUP = {
+    "cloudWatchConfig": {"logGroupName": "/ai", "roleArn": "arn:aws:iam::1:role/r" + 9 * "x"}
+}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        LOG_GROUP,
+        {"s3Config": {"bucketName": "ai-log"}},
+        LOG_GROUP | {"textDataDeliveryEnabled": True},
+    ],
+)
+def test_an_account_that_copies_texts_to_a_log_fails_with_the_place(place: Any) -> None:
+    check = checks(get_model_invocation_logging_configuration={"loggingConfig": place})[
+        "Bedrock's invocation log"
+    ]
+    assert check.status == "failed"
+    assert (
+        "the log group /ai" if "cloudWatchConfig" in place else "the bucket ai-log"
+    ) in check.detail
+
+
+def test_a_log_without_texts_is_no_copy() -> None:
+    logging = {"loggingConfig": LOG_GROUP | {"textDataDeliveryEnabled": False}}
+    check = checks(get_model_invocation_logging_configuration=logging)["Bedrock's invocation log"]
+    assert check.status == "ok"
 
 
 def test_an_environment_without_bedrock_asks_nothing() -> None:
