@@ -24,8 +24,12 @@ def change_settings(**members: str) -> str:
 
 def add_administrator(arn: str) -> str:
     """Returns the command that adds an administrator of the lake."""
-    administrators = _literal([_principal(arn)])
-    return change_settings(DataLakeAdmins=f"[not_null(DataLakeAdmins, `[]`), {administrators}][]")
+    return _add("DataLakeAdmins", arn)
+
+
+def add_reader(arn: str) -> str:
+    """Returns the command that adds a read-only administrator of the lake."""
+    return _add("ReadOnlyAdmins", arn)
 
 
 def drop_administrators(arns: Iterable[str]) -> str:
@@ -54,6 +58,12 @@ def put_member(name: str, items: Iterable[str]) -> str:
     elif name in _PRINCIPALS:
         value = [_principal(item) for item in values]
     return change_settings(**{name: _literal(value)})
+
+
+def _add(member: str, arn: str) -> str:
+    return change_settings(
+        **{member: f"[not_null({member}, `[]`), {_literal([_principal(arn)])}][]"}
+    )
 
 
 def _principal(arn: str) -> dict[str, str]:

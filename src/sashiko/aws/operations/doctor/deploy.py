@@ -8,6 +8,7 @@ from sashiko.aws.operations.access.governance import EVERYBODY, LakeSettings
 from sashiko.aws.operations.access.live import read_settings
 from sashiko.aws.operations.access.settings_commands import (
     add_administrator,
+    add_reader,
     drop_administrators,
     put_defaults,
 )
@@ -65,12 +66,22 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
             status="note",
             detail="to who is no administrator, nor a read-only one, what they were granted "
             "alone: what is missing below may be there",
+            fix=f"to become a read-only one: {add_reader(_principal(account, caller))}",
         )
     yield from _administrators(account, environment, settings)
     yield _defaults(environment, settings)
     if not environment.settings.lake_formation.account_stack:
         yield _exec_role(environment, settings)
         yield from _tags(account, environment)
+
+
+def _principal(account: Account, caller: str) -> str:
+    """Returns the user or role behind a caller; the ARN of a session lacks its role's path."""
+    _, session, rest = caller.partition(":assumed-role/")
+    if not session:
+        return caller
+    role = account.read("iam", "get_role", RoleName=rest.partition("/")[0]) or {}
+    return str(role["Role"]["Arn"])
 
 
 def check_bootstrap(account: Account, settings: Settings) -> Check:

@@ -24,6 +24,7 @@ EVERYBODY = {
     "Permissions": ["ALL"],
 }
 TAGS = {"sashiko-sensitivity": ["none", "sensitive", "pii"], "sashiko-environment": ["dev", "prod"]}
+ID = "DataLakePrincipalIdentifier"
 Answers = dict[tuple[str, str], Answer]
 Doctor = Callable[..., Mapping[str, Check]]
 
@@ -174,7 +175,13 @@ def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
 def test_a_caller_who_may_not_see_everything_gets_a_note(doctor: Doctor) -> None:
     without_caller = lake(admins=[exec_role_arn(settings_of("dev"))])
     checks = doctor(lakeformation__get_data_lake_settings=without_caller)
-    assert checks["what Lake Formation shows"].status == "note"
+    shown = checks["what Lake Formation shows"]
+    assert shown.status == "note"
+    # Added to those that are there, and not in their place.
+    assert (
+        f'ReadOnlyAdmins: [not_null(ReadOnlyAdmins, `[]`), `[{{"{ID}": "{ROLE}/admin"}}]`][]'
+        in (shown.fix)
+    )
     assert "what Lake Formation shows" not in doctor()
 
 
