@@ -167,7 +167,7 @@ def test_one_thing_that_is_wrong_fails_with_its_fix(
 def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: Governed) -> None:
     """Before the bootstrap is deleted: afterwards the role would linger as an administrator."""
     guide = (ROOT / "docs/first-deploy.md").read_text()
-    (query,) = re.findall(r"--query '(DataLakeSettings \| [^']*)'", guide)
+    (query,) = re.findall(r"--query '(DataLakeSettings \| merge\(@, {DataLakeAdmins[^']*)'", guide)
     left_behind.make_role(account, "other")
     other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
     deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
