@@ -1,6 +1,7 @@
 """A project that a team changes: what it edits and adds, and what comes of it."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -49,6 +50,15 @@ class Project:
         text = (self.root / name).read_text(encoding="utf-8")
         assert text.count(there) == 1, f"{name} has {there!r} {text.count(there)} times"
         self.write(name, text.replace(there, put))
+
+    def apply(self, diff: str) -> None:
+        """Makes a change as a page prints it: a line ` # file`, then its lines with ` `, - or +."""
+        _, *pieces = re.split(r"^ # (\S+)\n", diff, flags=re.MULTILINE)
+        for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
+            lines = piece.splitlines(keepends=True)
+            there = "".join(line[1:] for line in lines if line[0] in " -")
+            put = "".join(line[1:] for line in lines if line[0] in " +")
+            self.edit(name, there=there, put=put)
 
     def touched(self) -> set[str]:
         """Returns the files that differ from the copy, generated and ignored ones left out."""

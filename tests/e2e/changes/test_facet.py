@@ -1,5 +1,6 @@
 """A facet is added: a line of the contract, and a gate in the recipe."""
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,26 +10,20 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.load import load_contract
 from sashiko.steps import bias
 from tests.e2e.changes.project import Project, assert_small
+from tests.project_root import REPOSITORY
 from tests.unit.steps.bias_folders import Job
 
 _SASHIKO = "from sashiko.cli import main; main()"
-_FACET = "- {column: ethnicity, disadvantaged: [Black, Amer-Indian-Eskimo, Other]}\n"
-_NEW_FACET = (
-    "          - {column: marital_status, disadvantaged: [Never-married, Divorced, Separated]}\n"
-)
-_GATE = "    - {metric: DI, facet: marital_status, minimum: 0.8, reason: the four-fifths rule}\n"
+_PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("… add a facet")[2]
+_FACET, _GATE = re.findall(r"```diff\n(.*?)```", _PAGE, re.DOTALL)[:2]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """The project with another facet, as docs/change.md says."""
+    """The project with another facet, as docs/change.md prints it."""
     copy = Project.copy(tmp_path / "project")
-    copy.edit("contracts/census.odcs.yaml", there=_FACET, put=_FACET + _NEW_FACET)
+    copy.apply(_FACET)
     return copy
-
-
-def _gate(project: Project) -> None:
-    project.edit("recipes/census.yaml", there="\ncard:\n", put=f"{_GATE}\ncard:\n")
 
 
 def _definition(project: Project, *options: str):
@@ -38,7 +33,7 @@ def _definition(project: Project, *options: str):
 def test_the_facet_is_read_measured_and_gated(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _gate(project)
+    project.apply(_GATE)
     assert_small(project)
     checked = _definition(project, "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -64,7 +59,7 @@ def test_the_facet_is_read_measured_and_gated(
 
 def test_a_gate_on_a_facet_that_the_contract_lacks_is_refused(tmp_path: Path) -> None:
     project = Project.copy(tmp_path / "project")
-    _gate(project)
+    project.apply(_GATE)
     refused = _definition(project)
     assert refused.returncode == 1
     assert "recipes/census.yaml: key `bias.gates`: marital_status is no facet of" in refused.stderr

@@ -144,6 +144,20 @@ def test_lint_finds_nothing(made: Project) -> None:
         assert done.returncode == 0, done.stdout
 
 
+def test_modules_of_the_page_on_changes_pass_a_projects_lint_as_printed(made: Project) -> None:
+    page = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8")
+    modules = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if code[0] == '"']
+    assert len(modules) >= 6
+    for code in modules:
+        for command in (("check",), ("format", "--check")):
+            done = subprocess.run(
+                [sys.executable, "-m", "ruff", *command, "--no-cache", "--stdin-filename",
+                 "src/loan_triage/pasted.py", "-"],
+                cwd=made.root, input=code, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.slow
 def test_its_own_tests_pass(made: Project) -> None:
     done = made.python("-m", "pytest", "-p", "no:cacheprovider", "tests")
