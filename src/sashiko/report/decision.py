@@ -8,7 +8,7 @@ from sashiko.core.yaml_models import read_record
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, known
 from sashiko.report.views import Outcome, OutcomeKind
-from sashiko.report.words import check_view
+from sashiko.report.words import check_view, mark
 
 _WORDS = {
     "waiting": "WAITS FOR YOUR DECISION",
@@ -77,7 +77,7 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 
 def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
-    """Describes the gates' verdicts, and says whether each check was judged.
+    """Describes the gates' verdicts, and says whether each check was judged and none is suspicious.
 
     An unreadable verdict never counts as passed.
     """
@@ -104,7 +104,9 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
     left_out = off + [check.name for check in checks if not check.judged]
     left_out += ["bias"] if bias_notices(evidence, verdicts) else []
     unjudged = f"; not judged: {', '.join(left_out)}" if left_out else ""
-    return f"{text}{unjudged}.", not left_out
+    suspects = [check.name for check in checks if mark(check).kind == "suspicious"]
+    suspicious = f"; suspicious: {', '.join(suspects)}" if suspects else ""
+    return f"{text}{unjudged}{suspicious}.", not left_out and not suspects
 
 
 def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:

@@ -105,6 +105,12 @@ def test_an_auc_that_is_too_good_is_suspicious_and_not_passed(tmp_path, register
     assert "1.000 [1.000, 1.000] at least 0.7 ! suspicious" in section
     assert "at least 0.7 ✓ passed" not in section
     assert "model-quality ! suspicious 1" in section
+    assert "; suspicious: auc." in section
+    path = tmp_path / "home"
+    [file] = path.rglob("registration.json")
+    write_json(file, read_json(file) | {"status": "Approved"})
+    [folder] = (path / "runs").iterdir()
+    assert '<div class="outcome registered"' not in page_of(folder).html
     assert "uspicious" not in registered.text("decision")
 
 
