@@ -173,6 +173,21 @@ def test_a_larger_instance_serves_with_a_worker_for_each_of_its_cores() -> None:
         neuron_machine.check_cores(1, devices=1, environment=workers)
 
 
+def test_a_worker_of_several_cores_needs_them_all() -> None:
+    """A causal LM's graph is spread over the cores of its worker."""
+    for environment in (
+        {"SAGEMAKER_MODEL_SERVER_WORKERS": "6"},
+        {"SAGEMAKER_MODEL_SERVER_WORKERS": "6", "NEURON_RT_NUM_CORES": "2"},
+    ):
+        neuron_machine.check_cores(2, devices=6, environment=environment)
+    for environment, says in (
+        ({"SAGEMAKER_MODEL_SERVER_WORKERS": "7"}, "each with 2 of the 12 .* set at most 6"),
+        ({"NEURON_RT_NUM_CORES": "1"}, "CORES=1: the artifact is compiled for 2 a worker"),
+    ):
+        with pytest.raises(inference.CannotServeError, match=says):
+            neuron_machine.check_cores(2, devices=6, environment=environment)
+
+
 def test_a_machine_without_a_device_is_named(folder, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(neuron_machine, "_DEVICES", tmp_path / "none")
     with pytest.raises(

@@ -1,6 +1,7 @@
 """Target gpu-vllm: the requests and answers of every target, with vLLM's API behind them."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import compile_model
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from sashiko.core.files import sha256_file, write_json
 from sashiko.errors import InputError
@@ -234,6 +235,17 @@ def test_a_model_that_does_not_answer_is_refused(
     with pytest.raises(SystemExit, match=says):
         compiled(tmp_path / "job", other, llama)
     assert not list((tmp_path / "job/processing/output").rglob("*"))
+
+
+def test_an_adapter_that_holds_what_is_not_a_number_is_refused(
+    adapter: Path, llama: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(adapter, tmp_path / "adapter")
+    tensors = load_file(other / "adapter_model.safetensors")
+    next(value for name, value in tensors.items() if ".lora_B." in name)[0, 0] = math.nan
+    save_file(tensors, other / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SystemExit, match="merging the adapter moves a probability by nan"):
+        compiled(tmp_path / "job", other, llama)
 
 
 def test_awss_own_loader_finds_the_handler_by_the_targets_variables(

@@ -272,6 +272,57 @@ def test_merging_the_adapter_changes_no_score(llama: Path, tmp_path: Path) -> No
     assert (_logits(model.classifier, rows, pad=0) - plain).abs().max() > 0.01
 
 
+def test_the_merged_model_scores_as_the_one_that_was_trained(llama: Path, tmp_path: Path) -> None:
+    made = _prompt(llama)
+    model = _load(llama, made)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(std=0.1, generator=generator)
+    (tmp_path / "adapter").mkdir()
+    save_adapter(model, made, llama, tmp_path / "adapter")
+    merge(tmp_path / "adapter", llama, tmp_path / "merged")
+    rows = _rows(llama, made).rows(TEXTS)
+    merged = _logits(load_classifier(tmp_path / "merged").classifier, rows, pad=0)
+    torch.testing.assert_close(merged, _logits(model, rows, pad=0), atol=1e-5, rtol=0)
+
+
+def test_the_difference_of_a_merge_is_that_of_the_row_that_differs_most(
+    llama: Path, tmp_path: Path
+) -> None:
+    made = _trained(llama, tmp_path / "adapter")
+    merge(tmp_path / "adapter", llama, tmp_path / "merged")
+    model = load_classifier(tmp_path / "merged")
+    with torch.no_grad():
+        model.classifier.get_submodule("model.model.layers.1.mlp.up_proj").weight += 0.05
+    rows = _rows(llama, made).rows(TEXTS)
+    apart = [merge_difference(model, tmp_path / "adapter", llama, [row]) for row in rows]
+    assert max(apart) > 1.5 * np.mean(apart)
+    assert merge_difference(model, tmp_path / "adapter", llama, rows) == max(apart)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("use_dora", True),
+        ("use_rslora", True),
+        ("fan_in_fan_out", True),
+        ("rank_pattern", {"q_proj": 2}),
+        ("alpha_pattern", {"q_proj": 2}),
+    ],
+)
+def test_an_adapter_that_only_peft_can_merge_is_refused(
+    llama: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    _trained(llama, tmp_path / "adapter")
+    config = tmp_path / "adapter/adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {key: value}))
+    with pytest.raises(AdapterError, match=rf"adapter_config\.json: {key} is not supported"):
+        merge(tmp_path / "adapter", llama, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
 def test_an_adapter_of_another_base_model_is_refused(llama: Path, tmp_path: Path) -> None:
     _trained(llama, tmp_path / "adapter")
     other = tmp_path / "other"
