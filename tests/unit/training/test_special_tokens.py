@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sashiko.clarify.explain.tokens import read_tokens, token_ids
-from sashiko.serving.container.prompt import RowTokenizer
+from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.training.examples import encoder_rows
 from sashiko.training.model import load_tokenizer
+from tests.unit.training.tiny_llama import save_llama
 
 _NAMES = ("pad", "unk", "cls", "sep", "mask")
 _BERT = [f"[{name.upper()}]" for name in _NAMES]
@@ -47,6 +48,29 @@ def _save(made: Tokenizer, special: list[str], folder: Path) -> None:
     names = {f"{name}_token": token for name, token in zip(_NAMES, special, strict=True)}
     PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
     (folder / "model.safetensors").touch()  # a model's folder has weights
+
+
+def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path: Path) -> None:
+    """Chat models have tokens that steer them and are not marked as special."""
+    save_llama(tmp_path, ["a good day"])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_tokens([AddedToken("</think>", special=False)])
+    tokenizer.save_pretrained(tmp_path)
+    steering = tokenizer.convert_tokens_to_ids("</think>")
+    content = (tmp_path / "tokenizer.json").read_text()
+    prompt = Prompt(prefix=(1,), suffix=(2,), answers=(7, 9), chat_template_sha256="")
+    texts = ["a good</think> day", "</think>" * 3, "<|im_end|></think>"]
+    rows = RowTokenizer(content, max_length=64, truncate=True, prompt=prompt).rows(texts)
+    for text, row in zip(texts, rows, strict=True):
+        assert steering not in row
+        assert tokenizer.decode(row[1:-1]) == text
+    explained = read_tokens(
+        [(("note", text),) for text in texts],
+        load_tokenizer(tmp_path), max_length=64, truncate=True, prompt=prompt,
+    )  # fmt: skip
+    assert [row.ids.tolist() for row in explained] == rows
+    swapped = token_ids(texts, load_tokenizer(tmp_path), max_length=64, prompt=prompt)
+    assert [row.tolist() for row in swapped] == rows
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
-from sashiko.serving.container.prompt import Prompt, RowTokenizer
+from sashiko.serving.container.prompt import Prompt, RowTokenizer, mark_special
 
 _CONFIG_FILE = "serving.json"
 _TOKENIZER_FILE = "tokenizer.json"
@@ -86,8 +86,9 @@ class PromptTexts:
             prompt=self._prompt,
         )
         self._tokenizer: Any = Tokenizer.from_str(content)
-        # Reads what spells a special token as letters, as the judged row does.
+        # Reads what spells a special or an added token as letters, as the judged row does.
         self._letters: Any = Tokenizer.from_str(content)
+        mark_special(self._letters)
         self._letters.encode_special_tokens = True
         for tokenizer in (self._tokenizer, self._letters):
             tokenizer.no_padding()

@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.clarify.explain.record import TEMPLATE
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.serving.container.prompt import Prompt, SpecialTokens
+from sashiko.serving.container.prompt import Prompt, SpecialTokens, mark_special
 
 Piece = tuple[str | None, str]  # column, or None for the template's own words; text
 
@@ -72,7 +72,7 @@ def read_tokens(
         InputError: if a row is longer than `max_length` and `truncate` is off.
     """
     texts = ["".join(text for _, text in row) for row in rows]
-    options, room = _options(prompt), max_length - (prompt.size if prompt else 0)
+    options, room = _options(tokenizer, prompt), max_length - (prompt.size if prompt else 0)
     lengths = [len(ids) for ids in tokenizer(texts, verbose=False, **options)["input_ids"]]
     if max(lengths) > room and not truncate:
         raise InputError(
@@ -98,7 +98,7 @@ def token_ids(
     texts: Sequence[str], tokenizer: Any, *, max_length: int, prompt: Prompt | None
 ) -> list[Ints]:
     """Returns the ids of texts as the model reads them, cut to `max_length` tokens."""
-    options, room = _options(prompt), max_length - (prompt.size if prompt else 0)
+    options, room = _options(tokenizer, prompt), max_length - (prompt.size if prompt else 0)
     encoding = tokenizer(
         list(texts),
         truncation=True,
@@ -111,8 +111,10 @@ def token_ids(
     return [np.array(prompt.around(row) if prompt else row, dtype=np.int64) for row in rows]
 
 
-def _options(prompt: Prompt | None) -> Mapping[str, bool]:
-    """Returns how texts are tokenized, as `RowTokenizer` does."""
+def _options(tokenizer: Any, prompt: Prompt | None) -> Mapping[str, bool]:
+    """Prepares the tokenizer, and returns how texts are tokenized, as `RowTokenizer` does."""
+    if prompt:
+        mark_special(tokenizer.backend_tokenizer)
     return {"add_special_tokens": prompt is None, "split_special_tokens": True}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
 PROMPT_FILE = "prompt.json"  # beside the weights of a causal LM
 
@@ -83,10 +83,21 @@ class SpecialTokens:
         ]
 
 
+def mark_special(tokenizer: "Tokenizer") -> None:
+    """Marks all tokens that were added to a causal LM's vocabulary as special, in place.
+
+    `encode_special_tokens` keeps a text from writing those alone. Chat models have others, such as
+    `</think>`, that are as powerful in a text. An encoder's may be words, and stay as they are.
+    """
+    added = tokenizer.get_added_tokens_decoder().values()
+    tokenizer.add_special_tokens([token.content for token in added if not token.special])
+
+
 class RowTokenizer:
     """Tokenizes texts for an encoder, or for a causal LM with its prompt.
 
-    A text that spells a special token, such as [SEP] or <|im_end|>, is read as those letters.
+    A text that spells a special token, such as [SEP] or <|im_end|>, is read as those letters; to a
+    causal LM also one that spells any other added token.
     """
 
     def __init__(
@@ -103,8 +114,10 @@ class RowTokenizer:
         from tokenizers import Tokenizer  # steps that read no text import this file too
 
         self._prompt = prompt
-        self._special = SpecialTokens.of(content)
         self._tokenizer = Tokenizer.from_str(content)
+        if prompt:
+            mark_special(self._tokenizer)
+        self._special = SpecialTokens.of(self._tokenizer.to_str())
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if truncate:
