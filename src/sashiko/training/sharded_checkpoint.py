@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.core.files import write_json
+from sashiko.core.files import sha256_file, write_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 from sashiko.training.checkpoint import Position
@@ -23,7 +23,7 @@ class Manifest(Frozen):
 
     fingerprint: str
     position: Position
-    shards: dict[str, int]  # file name -> bytes
+    shards: dict[str, str]  # file name -> hex SHA-256
 
 
 class ShardedStore:
@@ -33,8 +33,8 @@ class ShardedStore:
     that hold parts of them. Each node writes the shards of its processes to its own disk, and
     SageMaker copies them to one prefix of S3, and all of them to each node of the job that
     replaces this one ("Checkpoints in Amazon SageMaker AI", Developer Guide). A checkpoint of
-    which a shard is missing, or has another size than its manifest says, is ignored. As nodes
-    upload independently, the last two checkpoints are kept: one of them is complete.
+    which a shard is missing, or is not the file that was written, is ignored. As nodes upload
+    independently, the last two checkpoints are kept: one of them is complete.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ShardedStore:
         except CheckpointException as error:
             raise InputError(f"cannot write a checkpoint to {folder}: {error}") from error
         manifest = Manifest(
-            fingerprint=self._fingerprint, position=position, shards=self._all_sizes(folder)
+            fingerprint=self._fingerprint, position=position, shards=self._all_digests(folder)
         )
         if self._cleans:
             write_json(folder / _MANIFEST, manifest.model_dump(mode="json"))
@@ -99,7 +99,7 @@ class ShardedStore:
                 "training goes on from the one before it"
             ) from error
         if self._rank == 0:
-            print(f"resuming after step {step}", file=sys.stderr, flush=True)
+            _say(f"resuming after step {step}")
         return manifest.position
 
     def remove(self) -> None:
@@ -113,11 +113,20 @@ class ShardedStore:
                     job.rmdir()
 
     def _complete(self) -> Iterator[tuple[Manifest, Path]]:
-        """Yields the checkpoints of this training whose shards are all on this node."""
+        """Yields the checkpoints of this training whose shards are all on this node.
+
+        One process of a node reads their digests: a step that one process lacks, none resumes.
+        """
         for manifest, folder in self._all():
-            sizes = {path.name: path.stat().st_size for path in folder.glob("*.safetensors")}
-            if manifest.shards == sizes:
-                yield manifest, folder
+            shards = {path.name: path for path in folder.glob("*.safetensors")}
+            if shards.keys() != manifest.shards.keys():
+                continue
+            if self._cleans and manifest.shards != {
+                name: sha256_file(path) for name, path in shards.items()
+            }:
+                _say(f"ignoring a damaged checkpoint ({folder})")
+                continue
+            yield manifest, folder
 
     def _all(self) -> Iterator[tuple[Manifest, Path]]:
         """Yields the checkpoints of this training, with all shards or with this node's alone."""
@@ -129,18 +138,18 @@ class ShardedStore:
             if manifest.fingerprint == self._fingerprint:
                 yield manifest, file.parent
 
-    def _all_sizes(self, folder: Path) -> dict[str, int]:
-        """Returns the sizes of all processes' shards, also of those on other nodes' disks."""
+    def _all_digests(self, folder: Path) -> dict[str, str]:
+        """Returns the digests of all processes' shards, also of those on other nodes' disks."""
         import torch
         from torch import distributed
 
-        sizes = torch.zeros(distributed.get_world_size(), dtype=torch.int64)
-        name = _shard_name(self._rank)
-        file = folder / name
-        if file.is_file():
-            sizes[self._rank] = file.stat().st_size
-        distributed.all_reduce(sizes)
-        return {_shard_name(rank): int(size) for rank, size in enumerate(sizes) if size}
+        digests = torch.zeros((distributed.get_world_size(), 32), dtype=torch.uint8)
+        file = folder / _shard_name(self._rank)
+        if file.is_file():  # a process without a part of any tensor writes none
+            digests[self._rank] = torch.tensor([*bytes.fromhex(sha256_file(file))])
+        distributed.all_reduce(digests)
+        rows = (bytes(row.tolist()).hex() for row in digests)
+        return {_shard_name(rank): digest for rank, digest in enumerate(rows) if int(digest, 16)}
 
 
 def _newest_common(own: set[int]) -> int:
@@ -161,6 +170,10 @@ def _newest_common(own: set[int]) -> int:
 def _shard_name(rank: int) -> str:
     """Returns how HuggingFaceStorageWriter calls the file of a process."""
     return f"shard-{rank + 1:05}-model-00001-of-00001.safetensors"
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _state(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.Tensor]":
