@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from sashiko.core.yaml_models import Frozen
 from sashiko.settings.types import Dtype, TargetName
 
+LONGEST_ROW = 512  # tokens, special ones and a causal LM's prompt included
+
 
 class CompileSection(Frozen):
     """The artifact that will be served."""
@@ -18,8 +20,8 @@ class CompileSection(Frozen):
         "project's own as package.module:attribute",
     )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
-    sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
-        (32, 64), min_length=1, description="tokens"
+    sequence_lengths: tuple[Annotated[int, Field(ge=8, le=LONGEST_ROW)], ...] = Field(
+        (32, 64), min_length=1, description="tokens of a row, a causal LM's prompt included"
     )
     quantization: Literal["none", "int8"] = Field(
         "none",

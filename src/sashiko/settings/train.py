@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sashiko.core.yaml_models import Frozen
 from sashiko.settings.causal import LoraSection, PromptSection
+from sashiko.settings.compile import LONGEST_ROW
 from sashiko.settings.distributed import DistributedSection
 from sashiko.settings.sources import Sha256
 
@@ -68,7 +69,9 @@ class TrainSection(Frozen):
 class Hyperparameters(TrainSection):
     """The training job's hyperparameters: the section, and values shared with the artifact."""
 
-    max_length: int = Field(ge=8, le=512, description="tokens: the longest compiled sequence")
+    max_length: int = Field(
+        ge=8, le=LONGEST_ROW, description="tokens: the longest compiled sequence"
+    )
     truncate: bool
     prompt: PromptSection | None = Field(None, exclude_if=lambda prompt: prompt is None)
     chat_template_sha256: Sha256 | None = Field(None, exclude_if=lambda digest: digest is None)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
+from sashiko.settings.compile import LONGEST_ROW
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 
@@ -112,7 +113,8 @@ def tokenise(
         raise InputError(
             f"{source}: {int((lengths > max_length).sum())} of {len(rows)} texts are longer than "
             f"{max_length} tokens (the longest has {lengths.max()}): raise the recipe's longest "
-            "compile.sequence_lengths, or set text.truncate: true to cut them"
+            f"compile.sequence_lengths ({LONGEST_ROW} at most), or set text.truncate: true to cut "
+            "them"
         )
     return Examples(
         tokens=np.fromiter((token for row in rows for token in row), dtype=np.int32),

@@ -7,6 +7,7 @@ from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import TEXT_PLACEHOLDER, PromptSection
+from sashiko.settings.compile import LONGEST_ROW
 
 # In no template and no message; letters only, so that no template changes it.
 _MARK = "SASHIKOTEXTMARK"
@@ -51,7 +52,7 @@ def make_prompt(
         raise InputError(
             f"recipe key prompt: system message, template and question have {prompt.size} tokens, "
             f"and the longest compile.sequence_lengths is {max_length}: no room is left for a "
-            "text; shorten the prompt or raise the length"
+            f"text; shorten the prompt or raise the length ({LONGEST_ROW} at most)"
         )
     return prompt
 
