@@ -21,7 +21,7 @@ class CompileSection(Frozen):
     )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
     sequence_lengths: tuple[Annotated[int, Field(ge=8, le=LONGEST_ROW)], ...] = Field(
-        (32, 64), min_length=1, description="tokens of a row, a causal LM's prompt included"
+        (32, 64), min_length=1, description="tokens"
     )
     quantization: Literal["none", "int8"] = Field(
         "none",

@@ -1,9 +1,12 @@
 """Hardware capabilities, and settings for reproducible results."""
 
+import math
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sashiko.errors import InputError
+from sashiko.settings.distributed import DistributedSection
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +40,61 @@ def best_device(*, local_rank: int = 0) -> "torch.device":
         return torch.device("cpu")
     torch.cuda.set_device(local_rank)
     return torch.device("cuda")
+
+
+def check_memory(folder: Path, section: DistributedSection, device: "torch.device") -> None:
+    """Checks that a model's weights fit this machine, before minutes go into loading them.
+
+    Each process of a node loads the whole model in float32 into the host's memory. A GPU then holds
+    all of it, unless it is sharded. Activations and the optimiser come on top.
+
+    Args:
+        folder: of the pre-trained model, with safetensors weights.
+        section: how many processes train, and how.
+        device: of this process.
+
+    Raises:
+        InputError: with the sizes, and what to choose instead.
+    """
+    import torch
+
+    size = _float32_bytes(folder)
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size * section.processes > host:
+        raise InputError(
+            f"the model takes {_gigabytes(size)} in float32, and each of a node's "
+            f"{section.processes} processes loads it: {_gigabytes(size * section.processes)} of "
+            f"the host's {_gigabytes(host)}; lower train.distributed.processes, or choose an "
+            "instance with more memory or a smaller model"
+        )
+    if device.type != "cuda" or section.strategy == "fsdp":
+        return
+    memory = torch.cuda.get_device_properties(device).total_memory
+    if size > memory:
+        raise InputError(
+            f"the model takes {_gigabytes(size)} in float32, and this GPU has "
+            f"{_gigabytes(memory)}: set train.distributed.strategy to fsdp, which shards it over "
+            "several, or choose a larger GPU or a smaller model"
+        )
+
+
+def _float32_bytes(folder: Path) -> int:
+    """Returns the bytes of a folder's tensors in float32, from the headers of its files."""
+    from safetensors import SafetensorError, safe_open
+
+    size = 0
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - not a mapping
+                    size += 4 * math.prod(file.get_slice(name).get_shape())
+        except (OSError, SafetensorError):
+            continue  # what loads the model says why it cannot be read
+    return size
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
 
 
 def uses_bf16(precision: str, device: "torch.device") -> bool:

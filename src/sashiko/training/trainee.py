@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import load_causal, save_adapter
 from sashiko.training.examples import Tokenize, encoder_rows, prompted_rows
-from sashiko.training.machine import attention
+from sashiko.training.machine import attention, check_memory
 from sashiko.training.model import load_classifier, load_tokenizer, save_model
 from sashiko.training.prompts import make_prompt
 
@@ -40,8 +40,10 @@ def load_trainee(
         device: what it will be trained on.
 
     Raises:
-        InputError: if the folder's files are refused, or do not fit the hyperparameters.
+        InputError: if the folder's files are refused, do not fit the hyperparameters, or take more
+            memory than the machine has.
     """
+    check_memory(folder, settings.distributed, device)
     tokenizer = load_tokenizer(folder)
     kernel = attention(device, max_length=settings.max_length)
     if settings.prompt is None:
