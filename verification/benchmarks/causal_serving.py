@@ -22,6 +22,7 @@ from sashiko.pipeline.project import contract_file
 from sashiko.serving.container.adapter import merge
 from sashiko.serving.targets import CONTAINER
 from sashiko.settings.recipe import load_recipe
+from sashiko.training.causal import keep_answers
 from sashiko.training.trainee import load_trainee
 from verification.benchmarks.runs import machine
 
@@ -50,6 +51,7 @@ def main() -> None:
             labels=(label.negative, label.positive),
             device=torch.device("cpu"),
         )
+        keep_answers(trainee.model, trainee.classes)
         trainee.save(scratch / "adapter")
         merge(scratch / "adapter", base, scratch / "merged")
         del trainee

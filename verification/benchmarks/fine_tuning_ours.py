@@ -13,11 +13,12 @@ from sashiko.core.stopping import Stop
 from sashiko.data.splits import read_split_meta
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.checkpoint import CheckpointStore, Position
+from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.processes import Processes
-from sashiko.training.scoring import margins
+from sashiko.training.scoring import outputs
 from sashiko.training.trainee import load_trainee
 from verification.benchmarks.fine_tuning_job import Job, Watch
 
@@ -31,6 +32,7 @@ class WatchedStore(CheckpointStore):
         self._settings = settings
         self.validation: Examples
         self.pad: int
+        self.classes: tuple[int, int]
 
     def save(self, position: Position, model: Any, optimiser: Any) -> None:
         """Saves where the recipe asks for it, then evaluates."""
@@ -40,7 +42,11 @@ class WatchedStore(CheckpointStore):
 
     def evaluate(self, rows: int, model: Any) -> None:
         """Evaluates with the watch stopped."""
-        self.watch.evaluate(rows, lambda: margins(model, self.validation, pad=self.pad))
+        compute = Compute(model, model)
+        self.watch.evaluate(
+            rows,
+            lambda: outputs(compute, self.validation, classes=self.classes, pad=self.pad).margins,
+        )
 
 
 def main() -> None:
@@ -62,14 +68,15 @@ def main() -> None:
         device = best_device()
         trainee = load_trainee(Path(job.model), settings, labels=meta.labels, device=device)
         tokenised = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
-        store.pad = trainee.pad
+        store.pad, store.classes = trainee.pad, trainee.classes
         store.validation = tokenised(validation_rows, source="validation")
         every = max(1, job.every_rows // settings.batch_size)
         train = tokenised(rows, source="train")
         processes = Processes()
         Loop(
             model=trainee.model,
-            forward=processes.place(trainee.model, device),
+            compute=Compute(trainee.model, processes.place(trainee.model, device)),
+            classes=trainee.classes,
             train=train,
             validation=store.validation,
             pad=store.pad,
