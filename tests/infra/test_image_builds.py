@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,22 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
         assert starter.may(action, f"{bucket}/provenance/images/job/1.json")
         assert not starter.may(action, f"{bucket}/models/group/1/provenance.json")
     assert not starter.may("kms:Sign", "*")
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["source.buildspec", "environment.image", "environment.privilegedmode", "servicerole"],
+)
+def test_whoever_changes_the_function_starts_no_build_with_other_commands(principals, member):
+    starter = principals["image-build-starter"]
+    plain = starter.request(
+        "codebuild:StartBuild",
+        "arn:aws:codebuild:us-east-1:111122223333:project/sashiko-dev-image-build",
+    )
+    context = {**plain.context, "aws:requestedregion": "us-east-1"}
+    assert starter.within(replace(plain, context=context, complete=True))
+    overridden = {**context, f"codebuild:{member}": "true"}
+    assert not starter.within(replace(plain, context=overridden, complete=True))
 
 
 def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, principals):

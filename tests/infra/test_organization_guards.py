@@ -9,6 +9,7 @@ import pytest
 from sashiko.aws.operations.access.policies import Request
 from sashiko.aws.resources.names import bucket_name
 from tests.infra.organization import (
+    DELIVERY,
     ORGANIZATION,
     PERSON,
     accounts_of,
@@ -26,6 +27,7 @@ OURS = {"aws:ResourceTag/project": "sashiko"}
 KEY, VPC = HERE.format("kms", "key/1"), HERE.format("ec2", "vpc/vpc-1")
 BUCKET = "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"
 VERSION = HERE.format("sagemaker", "model-package/sashiko-dev-triage/3")
+BUILD = HERE.format("codebuild", "project/sashiko-dev-image-build")
 ROOT = "arn:aws:iam::111122223333:root"
 GITHUB = "token.actions.githubusercontent.com:sub"
 
@@ -128,6 +130,10 @@ CASES: Mapping[str, Case] = {
     "ObjectsByReaders": Case(
         bad=make_request("s3:GetObject", f"{BUCKET}/x"),
         good=make_request("s3:GetObject", f"{BUCKET}/x", caller=ROLE.format("break-glass")),
+    ),
+    "BuildsByTheirStarters": Case(
+        bad=make_request("codebuild:StartBuild", BUILD),
+        good=make_request("codebuild:StartBuild", BUILD, caller=ROLE.format("image-build-starter")),
     ),
     "NoLogsByLookup": Case(
         bad=make_request("logs:GetLogEvents", caller=CDK.format("lookup")),
@@ -246,6 +252,21 @@ def test_who_may_assume_every_role_does_not_deploy(variant: str, part: str) -> N
         for caller in (PERSON, place.role_arn("data-scientist")):
             sids = denying(variant, make_request("sts:AssumeRole", role, caller=caller))
             assert sids == {"ComparesByDelivery" if part == "lookup" else "DeploysByDeployers"}
+
+
+def test_who_administers_the_tools_account_starts_no_deploy() -> None:
+    """A build that is started with other variables and another source deploys what it is given."""
+    accounts = accounts_of(DELIVERY)
+    assert accounts.tools
+    place = f"arn:aws:codebuild:us-east-1:{accounts.tools.account}:project/sashiko-delivery"
+
+    def denied(name: str, action: str = "StartBuild") -> bool:
+        caller = f"arn:aws:iam::{accounts.tools.account}:role/{name}"
+        request = make_request(f"codebuild:{action}", f"{place}-prod-deploy", caller=caller)
+        return "BuildsByTheirStarters" in denying(DELIVERY, request)
+
+    assert denied("Administrator") and denied("Administrator", "RetryBuild")
+    assert not denied("sashiko-delivery-pipeline")
 
 
 @pytest.mark.parametrize("variant", ["serving", "serving_prod"])

@@ -200,6 +200,27 @@ def test_a_synth_that_fails_is_repaired_by_a_revert(team: Team) -> None:
     team.check(before)
 
 
+def test_a_commit_that_was_not_merged_ends_in_its_first_build(team: Team) -> None:
+    """Whoever may start an execution may name any commit: none of it runs."""
+    before, repository = team.texts("dev"), team.company.repository
+    files = {"infra/text": "unmerged", "Makefile": "%:\n\ttouch ran\n"}
+    repository.commit("Unmerged", branch="unmerged", files=files)
+    revision = {
+        "actionName": "source",
+        "revisionType": "COMMIT_ID",
+        "revisionValue": repository.git("rev-parse", "unmerged"),
+    }
+    team.person().client("codepipeline").start_pipeline_execution(
+        name=PIPELINE, sourceRevisions=[revision]
+    )
+    team.pipeline.run()
+    execution = team.pipeline.newest
+    assert execution.commit == revision["revisionValue"]
+    assert execution.failure[0] == "Build"
+    assert "This commit is not in the branch main. Nothing of it was run" in execution.failure[2]
+    assert team.texts("dev") == before
+
+
 def test_of_merges_at_once_the_later_one_has_all(team: Team) -> None:
     """An approval means the commit that it names, whatever was merged since."""
     first = team.merge("one")

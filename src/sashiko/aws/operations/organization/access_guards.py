@@ -48,7 +48,7 @@ _LOG_READING: Final = (
 
 
 def access_guards(accounts: Accounts) -> tuple[Statement, ...]:
-    """Returns the statements about the bootstrap's roles, the data's objects and the logs."""
+    """Returns the statements about the bootstrap's roles, builds, the data's objects and logs."""
     lookups = _bootstrap_roles(accounts, ["lookup"])
     return (
         deny(
@@ -83,6 +83,18 @@ def access_guards(accounts: Accounts) -> tuple[Statement, ...]:
             ],
             conditions=except_for(accounts.roles(lambda _: _READERS)),
         ),
+        # Whoever starts a build may give it other commands, another source and other variables.
+        deny(
+            "BuildsByTheirStarters",
+            [
+                "codebuild:RetryBuild",
+                "codebuild:RetryBuildBatch",
+                "codebuild:StartBuild",
+                "codebuild:StartBuildBatch",
+            ],
+            resources=accounts.arns("arn:aws:codebuild:{region}:{account}:project/{prefix}-*"),
+            conditions=except_for(_starters(accounts)),
+        ),
         deny("NoLogsByLookup", _LOG_READING, conditions={"ArnLike": {"aws:PrincipalArn": lookups}}),
     )
 
@@ -99,6 +111,12 @@ def _deployers(accounts: Accounts) -> list[str]:
 def _comparers(accounts: Accounts) -> list[str]:
     github = [one.role_arn(GITHUB_READER) for one in _of_github(accounts)]
     return [*github, *_builds(accounts, "difference"), *_builds(accounts, "deploy")]
+
+
+def _starters(accounts: Accounts) -> list[str]:
+    tools = accounts.tools
+    delivery = [tools.role_arn(name) for name in ("approvals", "pipeline")] if tools else []
+    return [*accounts.roles(lambda _: ("image-build-starter",)), *delivery]
 
 
 def _of_github(accounts: Accounts) -> tuple[Settings, ...]:
