@@ -4,7 +4,7 @@ from sashiko.settings.tools import Tools
 from sashiko_cdk.delivery.builds import Build
 from sashiko_cdk.delivery.failures import Failures
 from sashiko_cdk.delivery.model_delivery import ModelDelivery
-from sashiko_cdk.delivery.parts import parts_of, places_of
+from sashiko_cdk.delivery.parts import parts_of
 from sashiko_cdk.delivery.pipeline import DeliveryPipeline
 from sashiko_cdk.delivery.stores import Stores
 from sashiko_cdk.identity.boundary import boundary_of
@@ -17,7 +17,7 @@ def add_delivery_pipeline(stack: EnvironmentStack, tools: Tools) -> None:
     """Adds the pipeline of `config/delivery.yaml` to a stack, and what proposes approved models."""
     boundary = boundary_of(stack, stack.settings)
     stores = Stores(stack, "Stores", tools=tools, removal_policy=stack.removal_policy)
-    names = [place.environment for place in places_of(tools)]
+    names = [place.environment for place in (tools.settings, *tools.stages)]
     builds = [
         Build(
             stack,

@@ -127,7 +127,7 @@ def _refusing_unmerged(branch: str) -> list[str]:
         "what starts a delivery"
     )
     return [
-        f"git rev-parse --quiet --verify {shlex.quote(remote)} || "
+        f"git rev-parse --quiet --verify {shlex.quote(remote)} > /dev/null || "
         f"git fetch --quiet origin {shlex.quote(f'+refs/heads/{branch}:{remote}')}",
         f"git merge-base --is-ancestor HEAD {shlex.quote(remote)} || "
         f"{{ echo {shlex.quote(refusal)}; exit 1; }}",
