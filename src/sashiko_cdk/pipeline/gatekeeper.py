@@ -44,7 +44,7 @@ class Gatekeeper(Construct):
             role="gatekeeper",
             module="sashiko.aws.functions.gatekeeper",
             description="Lets a run of the pipeline go on by its verdicts; it only reads",
-            timeout=Duration.minutes(1),
+            timeout=Duration.minutes(5),
             key=key,
             removal_policy=removal_policy,
         )

@@ -5,9 +5,11 @@ A step that fails ends its execution, so what depends on the gate never starts.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sashiko.aws.functions.closed_gate import GateClosedError
+
+_ATTEMPTS: Final = 8  # waits of 20 s at most between them
 
 
 def handler(event: Mapping[str, str], _context: Any) -> dict[str, Any]:
@@ -17,8 +19,13 @@ def handler(event: Mapping[str, str], _context: Any) -> dict[str, Any]:
         GateClosedError: if the gate closes.
     """
     import boto3
+    from botocore.config import Config
 
-    s3 = boto3.client("s3")
+    # A Lambda step takes no retry policy ("Retry Policy for Pipeline Steps", SageMaker AI Developer
+    # Guide), so a read that S3 or KMS throttles has to be repeated here, or the run ends.
+    s3 = boto3.client(
+        "s3", config=Config(retries={"mode": "standard", "total_max_attempts": _ATTEMPTS})
+    )
 
     def read(uri: str) -> bytes:
         bucket, _, key = uri.removeprefix("s3://").partition("/")

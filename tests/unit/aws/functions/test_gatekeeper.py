@@ -2,7 +2,9 @@
 
 import json
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -102,3 +104,31 @@ def test_the_handler_reads_from_s3_and_logs_all_that_it_says(
         handler({"Validate": f"s3://{BUCKET}/runs/x/verdict.json"}, None)
     assert len(str(closed.value)) < 800
     assert capsys.readouterr().out == f"{long_verdict['summary']}\n"
+
+
+def test_a_throttled_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SageMaker repeats no Lambda step: one that fails costs the run."""
+    body = Path(verdict_file(tmp_path, passed=True)).read_bytes()
+    busy = iter(range(5))
+
+    class S3(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            throttled = next(busy, None) is not None
+            text = b"<Error><Code>SlowDown</Code></Error>" if throttled else body
+            self.send_response(503 if throttled else 200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), S3) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+        assert handler({"JudgeData": f"s3://{BUCKET}/verdict.json"}, None) == {"passed": True}
+        server.shutdown()
