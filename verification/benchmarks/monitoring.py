@@ -22,14 +22,28 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import stats
 
 from sashiko.core.exit_status import CHECK_FAILED
-from sashiko.monitoring.checks import TEXT_AUC, Measurement, MonitorCheck, judge_measurements
-from sashiko.monitoring.clusters import ClusteredCounts
-from sashiko.monitoring.disparity import measure_disparity_bound, measure_disparity_change
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.monitoring.checks import (
+    BROKEN_RULE,
+    INPUTS_SHARE,
+    TEXT_AUC,
+    Measurement,
+    MonitorCheck,
+    judge_measurements,
+)
+from sashiko.monitoring.clusters import ClusteredCounts, Clusters, effect_of_shares
+from sashiko.monitoring.disparity import (
+    effect_of_ratio,
+    measure_disparity_bound,
+    measure_disparity_change,
+)
 from sashiko.monitoring.drift import measure_drift
+from sashiko.monitoring.input_quality import measure_share
+from sashiko.monitoring.odd_texts import measure_odd_texts
 from sashiko.monitoring.text_drift import measure_text_drift
+from sashiko.monitoring.text_sample import TextSample
 from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.shifts import ShiftKind
 from verification.benchmarks.monitoring_audit import (
@@ -41,10 +55,12 @@ from verification.benchmarks.monitoring_page import (
     REFERENCE_ROWS,
     Bar,
     alarms_page,
+    count_bar,
     share_bar,
     write_alarms,
 )
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools, Rows
+from verification.benchmarks.monitoring_traffic import Window, alone
 
 SIZES = (200, 500, 2000, 20_000)
 _SETTINGS = MonitorSection()
@@ -141,7 +157,7 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
     quiet = pools.of()
     texts = [
         measure_texts(
-            quiet.draw(REFERENCE_ROWS, generator), quiet.draw(rows, generator), seed=number
+            quiet.draw(REFERENCE_ROWS, generator), alone(quiet.draw(rows, generator)), seed=number
         )
         for number in range(effort.texts)
     ]
@@ -153,20 +169,18 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
             window = quiet.draw(rows, generator)
             measured = [
                 *measure_all_but_texts(pools, reference, window),
-                texts[generator.integers(len(texts))],
+                *texts[generator.integers(len(texts))],
             ]
-            alarms += any(check.outcome == "alarm" for check in judge(measured))
+            alarms += has_alarm(measured, inputs=measure_rules(alone(window)))
             audit.add(window.confusion(AUDITED))
             before, audited = audited, audit.alarms()
             alarms += bool(audited - before)
-    # The exact interval of a Poisson count (F. Garwood, Biometrika 28, 1936).
-    low, high = stats.chi2.ppf([0.025, 0.975], [2 * alarms, 2 * alarms + 2]) / 2 / effort.years
-    return Bar(
+    return count_bar(
         f"false alarms a year, weekly windows of {rows:,}",
-        alarms / effort.years,
+        alarms,
+        effort.years,
         f"{effort.years:,} years, {effort.texts:,} windows of texts",
         most=1,
-        ends=(float(np.nan_to_num(low)), float(high)),
     )
 
 
@@ -189,33 +203,41 @@ def _alarms(
         window = shifted.draw(rows, generator)
         measured = measure_all_but_texts(pools, reference, window)
         # Whatever the texts' p-value is, Holm's adjusted ones of the others are at most these.
-        is_certain = _has_alarm([*measured, _EQUAL_TEXTS], by=by)
-        alarms += is_certain or _has_alarm(
-            [*measured, measure_texts(reference, window, seed=number)], by=by
+        rules = measure_rules(alone(window))
+        is_certain = has_alarm([*measured, _EQUAL_TEXTS], by=by, inputs=rules)
+        alarms += is_certain or has_alarm(
+            [*measured, *measure_texts(reference, alone(window), seed=number)], by=by, inputs=rules
         )
     return alarms
 
 
-def _has_alarm(measured: Sequence[Measurement], *, by: str) -> bool:
-    return any(check.outcome == "alarm" and check.name.startswith(by) for check in judge(measured))
+def has_alarm(
+    measured: Sequence[Measurement], *, inputs: Sequence[Measurement] = (), by: str = ""
+) -> bool:
+    """Judges as JudgeMonitor does; only checks whose name begins with `by` count."""
+    checks = [*judge(measured), *judge_inputs(inputs)]
+    return any(check.outcome == "alarm" and check.name.startswith(by) for check in checks)
 
 
 def measure_all_but_texts(pools: Pools, reference: Rows, window: Rows) -> list[Measurement]:
-    """Measures all but the texts, whose time is most of the simulation's."""
+    """Measures all but the texts, whose time is most of the simulation's, of independent rows."""
+    return measure_window(pools, reference, alone(window))
+
+
+def measure_window(pools: Pools, reference: Rows, window: Window) -> list[Measurement]:
+    """Measures all but the rules of the inputs and the texts."""
     drift = [
         measure_drift(
             f"drift of {name}",
             reference.counts(name, cells=pools.cells[name]),
-            ClusteredCounts(window.counts(name, cells=pools.cells[name])),
+            _counted(window.rows.cells[name], window, cells=pools.cells[name]),
             ordered=name == "score",
             tolerance=_SETTINGS.column_tolerance,
         )
         for name in (*COLUMNS, "score")
     ]
-    for facet in window.groups:
-        # The interval decides nothing here.
-        options = {"minimum_group_size": 100, "replicates": 100, "seed": 0}
-        counts = window.by_group(facet)
+    for facet in window.rows.groups:
+        counts = _counted(window.rows.decisions(facet), window, cells=4, effect=effect_of_ratio)
         name = f"disparate impact of {facet}"
         drift += [
             measure_disparity_change(
@@ -223,29 +245,71 @@ def measure_all_but_texts(pools: Pools, reference: Rows, window: Rows) -> list[M
                 reference.by_group(facet),
                 counts,
                 tolerance=_SETTINGS.bias_tolerance,
-                **options,
+                minimum_group_size=100,
             ),
             measure_disparity_bound(
-                f"{name}, the gate's bounds", counts, minimum=_GATE[0], maximum=_GATE[1], **options
+                f"{name}, the gate's bounds",
+                counts,
+                minimum=_GATE[0],
+                maximum=_GATE[1],
+                minimum_group_size=100,
             ),
         ]
     return drift
 
 
-def measure_texts(reference: Rows, window: Rows, *, seed: int) -> Measurement:
-    """Measures the texts."""
-    return measure_text_drift(
-        "drift of the texts",
-        reference.texts.tolist(),
-        window.texts.tolist(),
-        clusters=np.arange(len(window.texts)),
-        tolerance=_SETTINGS.text_tolerance,
-        seed=seed,
-    )
+def measure_rules(window: Window) -> list[Measurement]:
+    """Measures the seven rules of the contract of `complaints`, one of which rows break."""
+    broken = window.rows.breaks.astype(np.int64)
+    return [
+        measure_share(
+            f"inputs: rule {number}",
+            _counted(broken if number == 0 else 0 * broken, window, cells=2),
+            kind="inputs",
+            effect=BROKEN_RULE,
+            allowed=0.0,
+            tolerance=_SETTINGS.input_tolerance,
+        )
+        for number in range(7)
+    ]
+
+
+def _counted(
+    places: Ints, window: Window, *, cells: int, effect: Callable[[Ints], float] = effect_of_shares
+) -> ClusteredCounts:
+    counts = Clusters(cells, effect=effect)
+    counts.add(places, window.clusters, window.dominates)
+    return counts.summarise()
+
+
+def measure_texts(reference: Rows, window: Window, *, seed: int) -> list[Measurement]:
+    """Measures the texts, without those of clusters that dominate."""
+    chosen = ~window.dominates
+    texts, clusters = window.rows.texts[chosen].tolist(), window.clusters[chosen]
+    before = reference.texts.tolist()
+    return [
+        measure_text_drift(
+            "drift of the texts",
+            before,
+            texts,
+            clusters=clusters,
+            tolerance=_SETTINGS.text_tolerance,
+            seed=seed,
+        ),
+        measure_odd_texts(
+            "odd texts",
+            before,
+            TextSample(texts, clusters),
+            tolerance=_SETTINGS.input_tolerance,
+        ),
+    ]
 
 
 judge: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
-    judge_measurements, false_alarms=_SETTINGS.false_alarms
+    judge_measurements, false_alarms=_SETTINGS.false_alarms * (1 - INPUTS_SHARE)
+)
+judge_inputs: Callable[[Sequence[Measurement]], tuple[MonitorCheck, ...]] = partial(
+    judge_measurements, false_alarms=_SETTINGS.false_alarms * INPUTS_SHARE
 )
 
 

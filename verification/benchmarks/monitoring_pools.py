@@ -26,6 +26,7 @@ _TRAINED_ON = 6000
 _SCORE_BINS = 50
 _GROUPS = {"customer_gender": "female", "age_band": "60+"}
 COLUMNS = ("product", "channel")
+QUIET_BREACHES = 0.005  # of the rows of any window break a rule
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Rows:
     groups: Mapping[str, Bools]  # facet -> whether a row is of the group that it may harm
     positive: Bools  # the decision
     right: Bools  # whether it agrees with the label
+    breaks: Bools  # whether a row breaks a rule of the contract, as a share of quiet rows does
 
     def draw(self, rows: int, generator: np.random.Generator) -> "Rows":
         """Draws rows with replacement."""
@@ -52,6 +54,7 @@ class Rows:
             groups={name: group[chosen] for name, group in self.groups.items()},
             positive=self.positive[chosen],
             right=self.right[chosen],
+            breaks=self.breaks[chosen],
         )
 
     def counts(self, column: str, *, cells: int) -> Ints:
@@ -68,10 +71,14 @@ class Rows:
 
     def by_group(self, facet: str) -> Counts:
         """Counts decisions of the group and of the rest; the labels play no part."""
-        codes = self.groups[facet] * 2 + self.positive
         cells = np.zeros((1, 2, 2, 2), dtype=np.int64)
-        cells[0, :, 0] = np.bincount(codes, minlength=4).reshape(2, 2)
+        cells[0, :, 0] = np.bincount(self.decisions(facet), minlength=4).reshape(2, 2)
         return Counts(cells, np.array([False, True]))
+
+    def decisions(self, facet: str) -> Ints:
+        """Returns each row's cell of `effect_of_ratio`."""
+        cells: Ints = self.groups[facet] * 2 + self.positive
+        return cells
 
 
 class Pools:
@@ -121,6 +128,7 @@ class Pools:
             },
             positive=positive,
             right=positive == pc.equal(week["escalate"], "yes").to_numpy(),
+            breaks=np.random.default_rng(self._seed).random(len(scores)) < QUIET_BREACHES,
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.monitoring.checks import Measurement
+from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.disparity import (
     disparate_impact,
     measure_disparity_bound,
@@ -14,6 +15,7 @@ from sashiko.monitoring.result import Disparity
 from sashiko.settings.bias import BiasGate, BiasSection
 
 _METRIC = "DI"
+POOLED_ROWS = 1000  # of a group: with fewer, decisions of earlier windows are added
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class FacetGroup:
     facet: str  # the column
     group: str  # its values, joined by commas
     reference: Counts  # of the group and of all other rows, among the held-out rows
-    window: Counts  # the same of the window
+    window: ClusteredCounts  # decisions by the cells of `effect_of_ratio`
+    windows: int = 1  # whose decisions are counted: this one, and earlier ones
 
 
 def measure_disparities(
@@ -35,7 +38,7 @@ def measure_disparities(
 
     Args:
         groups: one for each facet.
-        section: the recipe's gates, and the bootstrap of intervals.
+        section: the recipe's gates.
         tolerance: the share of the reference's disparate impact by which it may change.
 
     Returns:
@@ -51,12 +54,11 @@ def measure_disparities(
             group.window,
             tolerance=tolerance,
             minimum_group_size=section.minimum_group_size,
-            replicates=section.bootstrap_replicates,
-            seed=section.seed,
+            note=_note(group),
         )
         measurements.append(change)
         measurements += [
-            _measure_gate(gate, group.window, section)
+            _measure_gate(gate, group, section)
             for gate in section.gates
             if _is_measured(gate) and gate.facets == (group.facet,)
         ]
@@ -80,16 +82,19 @@ def _is_measured(gate: BiasGate) -> bool:
     return gate.metric == _METRIC and len(gate.facets) == 1
 
 
-def _measure_gate(gate: BiasGate, window: Counts, section: BiasSection) -> Measurement:
+def _measure_gate(gate: BiasGate, group: FacetGroup, section: BiasSection) -> Measurement:
     return measure_disparity_bound(
         _name(gate),
-        window,
+        group.window,
         minimum=gate.minimum,
         maximum=gate.maximum,
         minimum_group_size=section.minimum_group_size,
-        replicates=section.bootstrap_replicates,
-        seed=section.seed,
+        note=_note(group),
     )
+
+
+def _note(group: FacetGroup) -> str:
+    return f"decisions of the last {group.windows} windows" if group.windows > 1 else ""
 
 
 def _left_out(gate: BiasGate, section: BiasSection) -> Measurement:

@@ -31,7 +31,12 @@ DISPARATE_IMPACT: Final = "disparate impact"
 AUDITED_ACCURACY: Final = "accuracy"
 # Of audited rows, all of them shares.
 AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision")
+BROKEN_RULE: Final = "share of rows that break the rule"
+ODD_TEXTS: Final = "share of texts of damaged letters or mostly of unknown words"
 
+# The share of the error rate that a window spends on rules of its inputs; the other checks have the
+# rest, so that a contract of many rules does not make them blind.
+INPUTS_SHARE: Final = 0.2
 # Of a change that lies exactly at its tolerance, this share of the windows raises an alarm at most.
 AT_TOLERANCE = 0.05
 
@@ -148,6 +153,13 @@ def _gaps(checks: Sequence[MonitorCheck]) -> Iterator[str]:
 def _judged(item: Measurement, adjusted: float, false_alarms: float) -> MonitorCheck:
     is_real = adjusted <= false_alarms
     is_relevant = item.p_tolerated is not None and item.p_tolerated <= AT_TOLERANCE
+    if item.effect in (BROKEN_RULE, ODD_TEXTS):
+        rows = (
+            "of the rows break the rule" if item.effect == BROKEN_RULE else "of the texts are such"
+        )
+        share, most = (f"{100 * (part or 0):.3g} %" for part in (item.value, item.tolerance))
+        reason = f"{share} {rows}, {most} are tolerated"
+        return _check(item, "alarm" if is_real else "ok", adjusted, reason)
     if is_real and is_relevant:
         return _check(item, "alarm", adjusted, "changed by more than the tolerance")
     reason = (

@@ -56,12 +56,15 @@ class ClusteredCounts:
 class Clusters:
     """Counts rows by cell and group of clusters, piece by piece; memory grows with cells alone."""
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, *, effect: "Callable[[Ints], float] | None" = None) -> None:
         """Starts without rows.
 
         Args:
             cells: how many there are.
+            effect: computes the design effect of totals by group of clusters and cell, shape
+                (groups, cells); None for that of the cells' shares.
         """
+        self._effect = effect or effect_of_shares
         self._others: Ints = np.zeros((GROUPS, cells), dtype=np.int64)
         self._dominant: Ints = np.zeros((GROUPS, cells), dtype=np.int64)
         self._last = -1
@@ -98,7 +101,7 @@ class Clusters:
         """Returns the counts, without clusters that dominate if the others tell more alone."""
         if self._is_single:
             return ClusteredCounts(self.counts)
-        return summarise_totals(self._others, self._dominant, effect_of_shares)
+        return summarise_totals(self._others, self._dominant, self._effect)
 
 
 def summarise_totals(

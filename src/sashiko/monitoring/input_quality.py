@@ -1,59 +1,61 @@
 """The contract's rules on captured requests: those of a column that a single row can break.
 
-Each captured column is judged by the contract's own suite, projected on that column. Uniqueness,
-freshness and numbers of rows are rules of the table that the model learned from, not of a window.
+Uniqueness, freshness and numbers of rows are rules of the table that the model learned from, not of
+a window. Rows that break a rule are counted by cluster, so a client or a text sent again cannot
+raise an alarm alone. The interval of their share is that of E. L. Korn and B. I. Graubard,
+Confidence intervals for proportions with small expected number of positive counts estimated from
+survey data, Survey Methodology 24 (1998), 193-201: Clopper and Pearson's, of the effective rows.
 """
 
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import stats
 
-from sashiko.contract.checkpoint import run_suite
 from sashiko.contract.columns import Column
-from sashiko.contract.derive import ARROW_TYPES
-from sashiko.contract.model import Contract, Ingest
-from sashiko.contract.results import exception_message
-from sashiko.contract.rule_table import COLUMNS, NON_NULL_SHARE, NOT_NULL, TYPE
+from sashiko.contract.model import Contract
+from sashiko.contract.rule_table import (
+    BETWEEN,
+    COLUMNS,
+    IN_SET,
+    LENGTH,
+    NON_NULL_SHARE,
+    NOT_IN_SET,
+    NOT_NULL,
+    REGEX,
+    TYPE,
+)
 from sashiko.contract.rules import Expectation, expectations
-from sashiko.contract.table_stream import parquet_stream
-from sashiko.core.parquet import write_batches
-from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.monitoring.capture.rows import captured_columns, stream_rows
-from sashiko.monitoring.checks import MonitorCheck, Outcome
+from sashiko.monitoring.checks import BROKEN_RULE, Kind, Measurement
+from sashiko.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
 from sashiko.monitoring.input_values import typed_values
-
-if TYPE_CHECKING:
-    from great_expectations.core import ExpectationValidationResult
 
 ROWS_NEEDED: Final = 100
 _ROW_METRICS: Final = ("nullValues", "missingValues", "invalidValues")
 
 
 @dataclass
-class _ColumnRows:
-    """The rows of a captured column, but for those that came as plain texts."""
+class _Rule:
+    """A rule with the rows that it has judged so far."""
 
-    rows: int = 0
-    values: int = 0  # that are not null
-    unreadable: int = 0  # values that do not have the column's type
-
-
-@dataclass(frozen=True)
-class _Breach:
-    """How many rows break a rule."""
-
-    rows: int  # that the rule judges
-    share: float | None = None  # of them that break it; None if that was not counted
-    is_allowed: bool = True  # by the contract's own tolerance
+    name: str
+    allowed: float  # the share of rows that may break it by the contract
+    kind: str  # of the expectation
+    breaks: Callable[[pa.Array], pa.Array]  # whether each value breaks it
+    rows: Clusters = field(default_factory=lambda: Clusters(2))  # those that keep it, and break it
 
 
-def judge_inputs(path: Path, contract: Contract) -> tuple[MonitorCheck, ...]:
-    """Judges captured rows by the contract's rules of their columns.
+def measure_inputs(path: Path, contract: Contract, *, tolerance: float) -> tuple[Measurement, ...]:
+    """Measures captured rows by the contract's rules of their columns.
 
     Rows that came as plain texts have no columns and are not judged. A value that does not have its
     column's type breaks the rule of the type; the column's other rules judge the remaining rows.
@@ -61,29 +63,33 @@ def judge_inputs(path: Path, contract: Contract) -> tuple[MonitorCheck, ...]:
     Args:
         path: a file of `read_captures`.
         contract: of the data that the model learned from; a column that it lacks has no rules.
+        tolerance: the share of rows that may break a rule beyond what the contract allows.
 
     Returns:
-        A check for each rule, in the order of the contract. It holds no captured value.
+        A measurement for each rule, in the order of the contract. It holds no captured value.
 
     Raises:
-        InputError: if the file is damaged, a scratch file cannot be written, or a rule cannot be
-            evaluated.
+        InputError: if the file is damaged.
     """
     names, plain = captured_columns(path), count_plain(path)
-    checks: list[MonitorCheck] = []
-    with tempfile.TemporaryDirectory(prefix="sashiko-inputs-") as scratch:
-        columns = [column for column in contract.columns if column.name in names]
-        files = [Path(scratch, f"{number}.parquet") for number in range(len(columns))]
-        # All columns before the first suite, as Great Expectations stays in memory with 200 MB.
-        rows = [
-            _write_typed(path, column, contract.ingest, file)
-            for column, file in zip(columns, files, strict=True)
+    note = f"{plain:,} rows came as plain texts, which have no columns" if plain else ""
+    measurements: list[Measurement] = []
+    for column in (column for column in contract.columns if column.name in names):
+        rules = _rules(contract, column)
+        _count(path, column, contract, rules)
+        measurements += [
+            measure_share(
+                f"inputs: {rule.name}",
+                rule.rows.summarise(),
+                kind="inputs",
+                effect=BROKEN_RULE,
+                allowed=rule.allowed,
+                tolerance=tolerance,
+                note=note,
+            )
+            for rule in rules
         ]
-        pa.default_memory_pool().release_unused()
-        for column, counts, file in zip(columns, rows, files, strict=True):
-            for item, breach in _breaches(_projected(contract, column), counts, file):
-                checks.append(_check(item, breach, plain=plain))
-    return tuple(checks)
+    return tuple(measurements)
 
 
 def count_plain(path: Path) -> int:
@@ -95,92 +101,143 @@ def count_plain(path: Path) -> int:
     return sum(table.num_rows - table["text"].null_count for table in stream_rows(path, ["text"]))
 
 
-def _projected(contract: Contract, column: Column) -> Contract:
-    """Returns the contract of one column, with the rules that a single row can break."""
-    rules = tuple(rule for rule in column.quality if rule.metric in _ROW_METRICS)
-    single = column.model_copy(update={"unique": False, "primary_key": False, "quality": rules})
-    return contract.model_copy(update={"columns": (single,), "quality": (), "freshness": None})
+def measure_share(
+    name: str,
+    rows: ClusteredCounts,
+    *,
+    kind: Kind,
+    effect: str,
+    allowed: float,
+    tolerance: float,
+    note: str = "",
+) -> Measurement:
+    """Measures the share of rows that break a rule against a tolerated one.
 
-
-def _write_typed(path: Path, column: Column, rules: Ingest, out: Path) -> _ColumnRows:
-    """Writes the column's readable values, nulls among them, and counts all of them."""
-    counts = _ColumnRows()
-    schema = pa.schema([(column.name, ARROW_TYPES[column.logical_type])])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for table in stream_rows(path, [f"input.{column.name}"]):
-            inputs = table["input"].combine_chunks()
-            texts = pc.struct_field(inputs.filter(inputs.is_valid()), [0])
-            values, unreadable = typed_values(texts, column, rules)
-            counts.rows += len(texts)
-            counts.values += len(values) - values.null_count + unreadable
-            counts.unreadable += unreadable
-            yield pa.record_batch([values], schema=schema)
-
-    write_batches(out, batches(), schema=schema)
-    return counts
-
-
-def _breaches(
-    contract: Contract, counts: _ColumnRows, typed: Path
-) -> Iterator[tuple[Expectation, _Breach]]:
-    """Yields the rules of a projected contract, and how far each is broken."""
-    (column,) = contract.columns
-    if column.logical_type != "string":  # any value is a text
-        share = counts.unreadable / counts.values if counts.values else None
-        (item,) = (item for item in expectations(contract, "all") if item.kind == TYPE)
-        yield item, _Breach(counts.values, share, is_allowed=not counts.unreadable)
-    rules = [item for item in expectations(contract, "all") if item.kind not in (COLUMNS, TYPE)]
-    readable = counts.rows - counts.unreadable
-    if rules and readable >= ROWS_NEEDED:
-        for item, result in run_suite(parquet_stream(typed), contract, "all"):
-            if item in rules:
-                yield item, _breach(item, result, rows=readable)
-    else:
-        yield from ((item, _Breach(readable)) for item in rules)
-
-
-def _breach(item: Expectation, result: "ExpectationValidationResult", *, rows: int) -> _Breach:
-    # The message of the exception may quote a captured value.
-    if exception_message(result.exception_info) is not None:
-        raise InputError(
-            f"the contract's rule `{item.name}` cannot be evaluated on captured rows: correct it"
-        )
-    details = result.result
-    share: float | None
-    if item.kind == NON_NULL_SHARE:
-        share = 1 - float(details["observed_value"])
-    else:
-        if item.kind != NOT_NULL:  # a rule on values
-            rows -= int(details["missing_count"])
-        share = details["unexpected_count"] / rows if rows else None
-    return _Breach(rows, share, is_allowed=bool(result.success))
-
-
-def _check(item: Expectation, breach: _Breach, *, plain: int) -> MonitorCheck:
-    allowed = _allowed_share(item)
-    is_judged = breach.rows >= ROWS_NEEDED and breach.share is not None
-    outcome: Outcome = "not judged"
-    reason = f"{breach.rows:,} rows, {ROWS_NEEDED} are needed"
-    if is_judged:
-        outcome = "ok" if breach.is_allowed else "alarm"
-        reason = (
-            f"{100 * (breach.share or 0):.3g} % of the rows break the rule, the contract allows "
-            f"{100 * allowed:.3g} %"
-        )
-    if plain:
-        reason += f"; {plain:,} rows came as plain texts, which have no columns"
-    return MonitorCheck(
-        name=f"inputs: {item.name}",
-        kind="inputs",
-        outcome=outcome,
-        rows=breach.rows,
+    Args:
+        name: of the measurement.
+        rows: those that keep the rule, and those that break it.
+        kind: of the measurement.
+        effect: what the share is.
+        allowed: the share that may break it by the contract, or in the reference.
+        tolerance: the share that may break it beyond that.
+        note: on the rows (`Measurement`).
+    """
+    effective, counted = rows.effective_rows, int(rows.counts.sum())
+    measured = Measurement(
+        name=name,
+        kind=kind,
+        effect=effect,
+        rows=int(effective),
         rows_needed=ROWS_NEEDED,
-        effect="share of rows that break the rule",
-        value=breach.share if is_judged else None,
-        tolerance=allowed,
-        reason=reason,
+        tolerance=allowed + tolerance,
+        note="; ".join(filter(None, (rows.note, note))),
     )
+    if measured.rows < ROWS_NEEDED:
+        return measured
+    if not rows.has_enough_clusters:
+        return measured.model_copy(update={"reason": TOO_FEW_CLUSTERS})
+    if math.isfinite(rows.freedom):
+        effective *= float(stats.norm.ppf(0.975) / stats.t.ppf(0.975, rows.freedom)) ** 2
+    share = int(rows.counts[1]) / counted
+    broken, kept = share * effective, (1 - share) * effective
+    # Of none SciPy's beta distribution is not defined.
+    p_value = float(stats.beta.cdf(measured.tolerance, broken, kept + 1)) if broken else 1.0
+    return measured.model_copy(
+        update={
+            "value": share,
+            "low": float(stats.beta.ppf(0.025, broken, kept + 1)) if broken else 0.0,
+            "high": float(stats.beta.ppf(0.975, broken + 1, kept)) if kept else 1.0,
+            "p_unchanged": p_value,
+            "p_tolerated": p_value,
+        }
+    )
+
+
+def _rules(contract: Contract, column: Column) -> list[_Rule]:
+    """Returns the rules of a column that a single row can break."""
+    of_rows = tuple(rule for rule in column.quality if rule.metric in _ROW_METRICS)
+    single = column.model_copy(update={"unique": False, "primary_key": False, "quality": of_rows})
+    alone = contract.model_copy(update={"columns": (single,), "quality": (), "freshness": None})
+    return [
+        _Rule(item.name, _allowed_share(item), item.kind, _breaks(item))
+        for item in expectations(alone, "all")
+        if item.kind != COLUMNS and not (item.kind == TYPE and column.logical_type == "string")
+    ]
+
+
+def _count(path: Path, column: Column, contract: Contract, rules: list[_Rule]) -> None:
+    """Counts the rows that keep and break the rules of a column."""
+    for table in stream_rows(path, [f"input.{column.name}", "cluster", "dominates"]):
+        inputs = table["input"].combine_chunks()
+        present = inputs.is_valid()
+        clusters = table["cluster"].filter(present).to_numpy()
+        dominates = table["dominates"].filter(present).to_numpy()
+        texts = pc.struct_field(inputs.filter(present), [0])
+        values, readable = typed_values(texts, column, contract.ingest)
+        has_value = values.is_valid().to_numpy(zero_copy_only=False)
+        for rule in rules:
+            if rule.kind == TYPE:
+                judged, broken = has_value | ~readable, ~readable
+            elif rule.kind in (NOT_NULL, NON_NULL_SHARE):
+                judged, broken = readable, ~has_value
+            else:
+                judged = has_value
+                broken = _as_bools(rule.breaks(values))
+            rule.rows.add(broken[judged].astype(np.int64), clusters[judged], dominates[judged])
+
+
+def _as_bools(values: pa.Array) -> Bools:
+    bools: Bools = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return bools
+
+
+def _breaks(item: Expectation) -> Callable[[pa.Array], pa.Array]:
+    """Returns whether each value breaks a rule on values."""
+    arguments = item.arguments
+    if item.kind == REGEX:
+        return _unlike(re.compile(arguments["regex"]))
+    if item.kind in (IN_SET, NOT_IN_SET):
+        return _one_of(arguments["value_set"], is_broken=item.kind == NOT_IN_SET)
+    if item.kind == LENGTH:
+        return lambda values: _outside(pc.utf8_length(values), arguments)
+    if item.kind == BETWEEN:
+        return lambda values: _outside(values, arguments)
+    return lambda values: values.is_null()
+
+
+def _unlike(pattern: re.Pattern[str]) -> Callable[[pa.Array], pa.Array]:
+    """Returns whether a pattern is in no part of each text; Validate searches it likewise."""
+
+    def search(values: pa.Array) -> pa.Array:
+        encoded = values.dictionary_encode()
+        unlike = [
+            text is not None and pattern.search(text) is None
+            for text in encoded.dictionary.to_pylist()
+        ]
+        return pa.array(unlike, pa.bool_()).take(encoded.indices)
+
+    return search
+
+
+def _one_of(value_set: Any, *, is_broken: bool) -> Callable[[pa.Array], pa.Array]:
+    def member(values: pa.Array) -> pa.Array:
+        listed = pc.is_in(values, value_set=pa.array(value_set).cast(values.type))
+        return listed if is_broken else pc.invert(listed)
+
+    return member
+
+
+def _outside(values: pa.Array, bounds: Mapping[str, Any]) -> pa.Array:
+    """Returns whether each value is beyond a bound, or at one that is strict."""
+    outside = pa.array(np.zeros(len(values), dtype=np.bool_))
+    for name, strict, beyond, at in (
+        ("min_value", "strict_min", pc.less, pc.less_equal),
+        ("max_value", "strict_max", pc.greater, pc.greater_equal),
+    ):
+        if (bound := bounds.get(name)) is not None:
+            compare = at if bounds.get(strict) else beyond
+            outside = pc.or_kleene(outside, compare(values, pa.scalar(bound)))
+    return outside
 
 
 def _allowed_share(item: Expectation) -> float:

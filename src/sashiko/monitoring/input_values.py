@@ -17,8 +17,10 @@ from sashiko.data.values import can_cast, cast_values
 _WHOLE: Final = r"^([+-]?\d+)\.0+$"
 
 
-def typed_values(texts: pa.Array, column: Column, rules: Ingest) -> tuple[pa.Array, int]:
-    """Converts a column's captured values as ingestion does, without those that it refuses.
+def typed_values(
+    texts: pa.Array, column: Column, rules: Ingest
+) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Converts a column's captured values as ingestion does.
 
     A request is JSON, whose numbers have a decimal point and whose times are ISO 8601, however the
     contract's raw file writes them.
@@ -29,7 +31,8 @@ def typed_values(texts: pa.Array, column: Column, rules: Ingest) -> tuple[pa.Arr
         rules: of the contract, for blanks and missing values.
 
     Returns:
-        The values of the column's type, nulls among them, and how many were left out.
+        The values of the column's type, null where there is none or it does not have the type, and
+        whether each has it or is none, both of shape (rows,).
     """
     kind = ARROW_TYPES[column.logical_type]
     values = clean_texts(texts, column, rules)
@@ -37,8 +40,12 @@ def typed_values(texts: pa.Array, column: Column, rules: Ingest) -> tuple[pa.Arr
         values = pc.replace_substring_regex(values, _WHOLE, r"\1")
     encoded = values.dictionary_encode()
     is_readable = pa.array(_castable(encoded.dictionary, kind))
-    readable = values.filter(pc.fill_null(is_readable.take(encoded.indices), True))
-    return cast_values(readable, kind), len(values) - len(readable)
+    readable = pc.fill_null(is_readable.take(encoded.indices), True)
+    absent = pa.scalar(None, values.type)
+    return (
+        cast_values(pc.if_else(readable, values, absent), kind),
+        readable.to_numpy(zero_copy_only=False),
+    )
 
 
 def _castable(texts: pa.Array, kind: pa.DataType) -> npt.NDArray[np.bool_]:

@@ -29,11 +29,21 @@ if TYPE_CHECKING:
 _MEMORY_MB: Final = 128
 DECISIONS_FILE: Final = "decisions.parquet"
 DECISION_SCHEMA: Final = pa.schema(
-    [("key", pa.string()), ("positive", pa.bool_()), ("time", pa.timestamp("us", tz="UTC"))]
+    [
+        ("key", pa.string()),
+        ("positive", pa.bool_()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("cluster", pa.int64()),  # the ledger's
+        ("windows_ago", pa.int64()),  # 0 in the window, 1 in as long a time before it, and so on
+    ]
 )
+# Earlier decisions are for groups that have few rows a window (`monitoring.bias`). With more than
+# this in later windows a group of 1 % has enough.
+_MOST_EARLIER: Final = 100_000
+_MOST_WINDOWS: Final = 26
 _ANSWERS: Final = """
 CREATE TABLE answers AS
-SELECT key, decision, epoch_us(time) AS time,
+SELECT key, decision, epoch_us(time) AS time, cluster,
 epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
 FROM ledger WHERE version = $version
 """
@@ -70,7 +80,16 @@ FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
 """
 _UNKNOWN: Final = "SELECT count(*) FROM counted_labels ANTI JOIN ledger USING (key)"
 _DECISIONS: Final = """
-SELECT key, decision = {positive} AS positive, time FROM answers WHERE in_window ORDER BY key
+WITH earlier AS (
+    SELECT key, decision, time, cluster, ({end} - 1 - time) // {length} AS windows_ago
+    FROM answers WHERE time < {end}
+), later AS (
+    SELECT windows_ago, sum(count(*)) OVER (ORDER BY windows_ago) - count(*) AS rows
+    FROM earlier GROUP BY windows_ago
+)
+SELECT key, decision = {positive} AS positive, time, cluster, windows_ago
+FROM earlier JOIN later USING (windows_ago)
+WHERE windows_ago = 0 OR (windows_ago < {windows} AND later.rows < {most}) ORDER BY key
 """
 
 
@@ -93,7 +112,9 @@ def join_labels(
     label_days: int,
     positive: str,
 ) -> LabelSummary:
-    """Counts a version's labels, and writes the window's decisions for the bias evaluator.
+    """Counts a version's labels, and writes its decisions for the bias evaluator.
+
+    The decisions are the window's, and earlier ones while later windows have fewer than 100,000.
 
     Args:
         sources: ledger, labels and draws.
@@ -118,7 +139,7 @@ def join_labels(
             _ANSWERS, {"version": version, "start": microseconds(window.start), "end": end}
         )
         connection.execute(_DRAWN, {"version": version})
-        _write_decisions(connection, decisions, positive=positive)
+        _write_decisions(connection, decisions, window=window, positive=positive)
         wait = dt.timedelta(days=label_days)
         periods = tuple(_periods(connection, end=end, now=now, wait=wait, positive=positive))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
@@ -138,11 +159,19 @@ def join_labels(
     )
 
 
-def _write_decisions(connection: "duckdb.DuckDBPyConnection", path: Path, *, positive: str) -> None:
-    quoted = "'" + positive.replace("'", "''") + "'"
+def _write_decisions(
+    connection: "duckdb.DuckDBPyConnection", path: Path, *, window: Window, positive: str
+) -> None:
+    sql = _DECISIONS.format(
+        positive="'" + positive.replace("'", "''") + "'",
+        end=microseconds(window.end),
+        length=microseconds(window.end) - microseconds(window.start),
+        windows=_MOST_WINDOWS,
+        most=_MOST_EARLIER,
+    )
     batches = stream_query(
         connection,
-        _DECISIONS.format(positive=quoted),
+        sql,
         schema=DECISION_SCHEMA,
         rows=ROW_GROUP_ROWS,
     )

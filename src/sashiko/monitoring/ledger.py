@@ -27,6 +27,7 @@ LEDGER_SCHEMA: Final = pa.schema(
         ("score", pa.float64()),
         ("decision", pa.string()),
         ("time", pa.timestamp("us", tz="UTC")),
+        ("cluster", pa.int64()),  # as ReadCapture numbered it; null of a row that is older than it
     ]
 )
 _DELETIONS: Final = pa.schema([("key_sha256", pa.string()), ("time", pa.timestamp("us", tz="UTC"))])
@@ -35,12 +36,13 @@ _DELETIONS_FILE: Final = "deletions.parquet"
 # The number of each row's day since 1970 in UTC.
 _ADDITIONS: Final = """
 CREATE TABLE additions AS
-SELECT key, version, score, decision, time, epoch_us(time) // 86_400_000_000 AS day FROM captured
+SELECT key, version, score, decision, time, cluster, epoch_us(time) // 86_400_000_000 AS day
+FROM captured
 WHERE key IS NOT NULL AND sha256(key) NOT IN (SELECT key_sha256 FROM deletions)
 """
 # Of several answers to a key by one version the first counts, as of captured rows.
 _FIRST: Final = """
-SELECT key, version, score, decision, time FROM {rows}
+SELECT key, version, score, decision, time, cluster FROM {rows}
 QUALIFY row_number() OVER (PARTITION BY key, version ORDER BY time, score, decision) = 1
 """
 
@@ -86,7 +88,8 @@ def add_rows(folder: Path, rows: Path) -> int:
             )
             path = folder / f"{dt.date(1970, 1, 1) + dt.timedelta(days=day)}.parquet"
             if path.exists():
-                connection.read_parquet(str(path)).insert_into("merged")
+                connection.read_parquet(str(path)).create_view("day", replace=True)
+                connection.execute("INSERT INTO merged BY NAME FROM day")
             _write(connection, path)
     return _count(folder) - before
 
@@ -127,8 +130,8 @@ def delete_keys(
         for path in _days(folder):
             connection.read_parquet(str(path)).create_view("day", replace=True)
             connection.execute(
-                "CREATE OR REPLACE TEMP TABLE merged AS FROM day "
-                "WHERE key NOT IN (SELECT key FROM requested)"
+                "CREATE OR REPLACE TEMP TABLE merged AS FROM no_rows UNION ALL BY NAME "
+                "FROM day WHERE key NOT IN (SELECT key FROM requested)"
             )
             ((rows,),) = connection.execute("SELECT count(*) FROM merged").fetchall()
             if rows < open_parquet(path).metadata.num_rows:
@@ -138,11 +141,12 @@ def delete_keys(
 
 def create_ledger_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
     """Creates the view `ledger` of all days, of `LEDGER_SCHEMA`: a row a key and version."""
-    files = [str(path) for path in _days(folder)]
-    if files:
-        connection.read_parquet(files).create_view("ledger_days")
-    else:
-        connection.from_arrow(LEDGER_SCHEMA.empty_table()).create_view("ledger_days")
+    connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")
+    days = "FROM no_rows"  # which has the columns that an older file lacks
+    if files := [str(path) for path in _days(folder)]:
+        connection.read_parquet(files, union_by_name=True).create_view("ledger_files")
+        days += " UNION ALL BY NAME FROM ledger_files"
+    connection.execute(f"CREATE VIEW ledger_days AS {days}")
     connection.execute(f"CREATE VIEW ledger AS {_FIRST.format(rows='ledger_days')}")
 
 
@@ -156,6 +160,7 @@ def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
         raise InputError(f"cannot write the ledger {folder}: {disk_reason(error)}") from error
     with scratch_database(f"write the ledger {folder}", memory_mb=128) as connection:
         connection.from_arrow(_DELETIONS.empty_table()).create("deletions")
+        connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")
         if (folder / _DELETIONS_FILE).exists():
             connection.read_parquet(str(folder / _DELETIONS_FILE)).insert_into("deletions")
         yield connection

@@ -27,11 +27,12 @@ from sashiko.monitoring.quality import AuditedMeasure, Quality
 RESULT_FILE: Final = "monitor.json"
 DRIFT_FILE: Final = "drift.json"
 MEASUREMENTS_FILE: Final = "measurements.json"
-CHECKS_FILE: Final = "checks.json"
+INPUTS_FILE: Final = "inputs.json"
 SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
 # The names of two measurements; a column's is `drift of <column>`, which has no blank.
 SCORES_DRIFT: Final = "drift of the scores"
 TEXTS_DRIFT: Final = "drift of the texts"
+UNREAD_TEXTS: Final = "texts of damaged letters or unknown words"
 
 
 def hide_small_counts(counts: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -120,10 +121,10 @@ class MonitorBias(Frozen):
         return self
 
 
-class Checks(Frozen):
-    """Checks that are judged by themselves, such as InputQuality's."""
+class Inputs(Frozen):
+    """What InputQuality measured."""
 
-    checks: tuple[MonitorCheck, ...]
+    measurements: tuple[Measurement, ...]  # one for each rule of a captured column
 
 
 class MonitorResult(Frozen):
@@ -192,12 +193,12 @@ def write_bias(bias: MonitorBias, folder: Path) -> None:
     write_json(folder / MEASUREMENTS_FILE, bias.model_dump(mode="json"))
 
 
-def write_checks(checks: Checks, folder: Path) -> None:
-    """Writes `checks.json`."""
-    write_json(folder / CHECKS_FILE, checks.model_dump(mode="json"))
+def write_inputs(inputs: Inputs, folder: Path) -> None:
+    """Writes `inputs.json`."""
+    write_json(folder / INPUTS_FILE, inputs.model_dump(mode="json"))
 
 
 read_result = partial(read_record, MonitorResult)
 read_drift = partial(read_record, Drift)
 read_bias = partial(read_record, MonitorBias)
-read_checks = partial(read_record, Checks)
+read_inputs = partial(read_record, Inputs)

@@ -11,15 +11,15 @@ from sashiko.monitoring.audited_quality import last_verdict
 from sashiko.monitoring.capture.record import CaptureSummary
 from sashiko.monitoring.capture_health import capture_checks
 from sashiko.monitoring.check_words import describe_alarm
-from sashiko.monitoring.checks import MonitorCheck, gaps, judge_measurements, overall
+from sashiko.monitoring.checks import INPUTS_SHARE, MonitorCheck, gaps, judge_measurements, overall
 from sashiko.monitoring.label_free import LabelFreeAccuracy, label_free_accuracy
 from sashiko.monitoring.quality import Quality
 from sashiko.monitoring.reference import Reference
 from sashiko.monitoring.result import (
     DRIFT_FILE,
     SCORES_DRIFT,
-    Checks,
     Drift,
+    Inputs,
     MonitorBias,
     MonitorResult,
 )
@@ -31,7 +31,7 @@ class WindowEvidence:
     """What the steps before measured of a window."""
 
     capture: CaptureSummary
-    inputs: Checks
+    inputs: Inputs
     drift: Drift
     bias: MonitorBias | None  # None if the recipe does not judge bias
     quality: Quality
@@ -43,7 +43,7 @@ class WindowEvidence:
 def judge_window(
     evidence: WindowEvidence, section: MonitorSection, *, group: str, recipe: str, version: int
 ) -> MonitorResult:
-    """Judges drift and bias together, and adds the checks that are judged by themselves.
+    """Judges rules of inputs together, drift and bias together, and adds the audit's check.
 
     Args:
         evidence: what was measured.
@@ -59,9 +59,12 @@ def judge_window(
         InputError: if no measurement is that of the scores.
     """
     drift, bias, capture = evidence.drift, evidence.bias, evidence.capture
+    inputs = judge_measurements(
+        evidence.inputs.measurements, false_alarms=section.false_alarms * INPUTS_SHARE
+    )
     judged = judge_measurements(
         [*drift.measurements, *(bias.measurements if bias else ())],
-        false_alarms=section.false_alarms,
+        false_alarms=section.false_alarms * (1 - INPUTS_SHARE),
     )
     drift_checks = judged[: len(drift.measurements)]
     quality = _quality_of_now(evidence)
@@ -72,7 +75,7 @@ def judge_window(
     ]
     checks = tuple(
         _standing(check, earlier, start=capture.start)
-        for check in (*capture_checks(capture), *evidence.inputs.checks, *judged, *quality.checks)
+        for check in (*capture_checks(capture), *inputs, *judged, *quality.checks)
     )
     return MonitorResult(
         group=group,
@@ -90,7 +93,7 @@ def judge_window(
         without_facets=bias.without_facets if bias else None,
         audited_groups=bias.audited if bias else (),
         quality=quality,
-        label_free=_estimate_accuracy(evidence, drift_checks),
+        label_free=_estimate_accuracy(evidence, inputs, drift_checks),
         reference_accuracy=evidence.reference.accuracy,
         reference_sha256=evidence.reference_sha256,
     )
@@ -155,7 +158,9 @@ def _quality_of_now(evidence: WindowEvidence) -> Quality:
 
 
 def _estimate_accuracy(
-    evidence: WindowEvidence, drift_checks: Sequence[MonitorCheck]
+    evidence: WindowEvidence,
+    input_checks: Sequence[MonitorCheck],
+    drift_checks: Sequence[MonitorCheck],
 ) -> LabelFreeAccuracy:
     """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
     inputs = [check for check in drift_checks if check.name != SCORES_DRIFT]
@@ -164,7 +169,7 @@ def _estimate_accuracy(
             f"{DRIFT_FILE} needs one measurement `{SCORES_DRIFT}`, but has "
             f"{len(drift_checks) - len(inputs)}; run Drift again"
         )
-    broken = [check for check in evidence.inputs.checks if check.outcome == "alarm"]
+    broken = [check for check in input_checks if check.outcome == "alarm"]
     return label_free_accuracy(
         rows=np.array(evidence.reference.scores.counts),
         right=np.array(evidence.reference.right),

@@ -20,8 +20,9 @@ from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.columns import cells_of
 from sashiko.monitoring.distributions import make_distribution
 from sashiko.monitoring.drift import ROWS_NEEDED, measure_drift
+from sashiko.monitoring.odd_texts import measure_odd_texts
 from sashiko.monitoring.reference import Reference
-from sashiko.monitoring.result import SCORES_DRIFT, TEXTS_DRIFT, Drift
+from sashiko.monitoring.result import SCORES_DRIFT, TEXTS_DRIFT, UNREAD_TEXTS, Drift
 from sashiko.monitoring.text_drift import measure_text_drift
 from sashiko.monitoring.text_sample import sample_test, sample_window
 from sashiko.settings.monitor import MonitorSection
@@ -56,17 +57,20 @@ def measure_window(
     ]
     # The rows' buffers are not in use any more, and NumPy cannot take them from Arrow's pool.
     pa.default_memory_pool().release_unused()
-    counted = scores.summarise()
+    counted, before = scores.summarise(), sample_test(test)
     sample = sample_window(path, reference, counted)
     measurements += [
         _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
         measure_text_drift(
             TEXTS_DRIFT,
-            sample_test(test),
+            before,
             sample.texts,
             clusters=sample.clusters,
             tolerance=section.text_tolerance,
             note=counted.note,
+        ),
+        measure_odd_texts(
+            UNREAD_TEXTS, before, sample, tolerance=section.input_tolerance, note=counted.note
         ),
     ]
     described = (*reference.columns, reference.scores)

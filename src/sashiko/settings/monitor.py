@@ -20,6 +20,13 @@ class MonitorSection(Frozen):
         description="largest probability that a window without any change raises an alarm, over "
         "all of its checks together",
     )
+    input_tolerance: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="of a rule of the contract: the share of rows that may break it beyond what "
+        "the contract allows",
+    )
     column_tolerance: float = Field(
         0.1,
         gt=0,

@@ -5,6 +5,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.monitoring import joined_labels
 from sashiko.monitoring.capture.record import Window
 from sashiko.monitoring.draws import draw_period
 from sashiko.monitoring.joined_labels import DECISION_SCHEMA, DECISIONS_FILE
@@ -161,6 +162,19 @@ def test_a_row_that_was_drawn_is_never_an_ordinary_one(stores) -> None:
     assert stores.join(0, now=week(1).end).ordinary_right == 0
 
 
+def test_decisions_of_earlier_windows_follow_while_there_are_few(stores, monkeypatch) -> None:
+    for number, keys in enumerate((["a", "b"], ["c"], ["d"])):
+        stores.answer(keys, number=number)
+    stores.join(2, now=week(2).end)
+    table = pq.read_table(stores.root / DECISIONS_FILE).select(["key", "windows_ago"])
+    assert table.to_pylist() == [
+        {"key": key, "windows_ago": ago} for key, ago in (("a", 2), ("b", 2), ("c", 1), ("d", 0))
+    ]
+    monkeypatch.setattr(joined_labels, "_MOST_EARLIER", 2)
+    stores.join(2, now=week(2).end)
+    assert pq.read_table(stores.root / DECISIONS_FILE)["key"].to_pylist() == ["c", "d"]
+
+
 def test_decisions_are_the_windows_answers_without_anything_else(stores) -> None:
     stores.answer(["b"], decision="no")
     stores.answer(["a"])
@@ -171,8 +185,8 @@ def test_decisions_are_the_windows_answers_without_anything_else(stores) -> None
     assert table.schema == DECISION_SCHEMA
     time = week(0).start + DAY
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("a", True, time),
-        ("b", False, time),
+        ("a", True, time, None, 0),
+        ("b", False, time, None, 0),
     ]
 
 

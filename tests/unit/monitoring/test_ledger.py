@@ -5,6 +5,7 @@ import datetime as dt
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.core.parquet import write_table
 from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
 from sashiko.monitoring import ledger
@@ -56,10 +57,23 @@ def test_a_day_holds_answers_and_nothing_of_the_requests(tmp_path, capture) -> N
     table = pq.read_table(ledger / "2026-03-09.parquet")
     assert table.schema == LEDGER_SCHEMA
     assert table.to_pylist() == [
-        {"key": "a", "version": 7, "score": 0.75, "decision": "yes", "time": NOON},
-        {"key": "b", "version": 7, "score": 0.25, "decision": "no", "time": NOON},
+        {"key": "a", "version": 7, "score": 0.75, "decision": "yes", "time": NOON, "cluster": 1},
+        {"key": "b", "version": 7, "score": 0.25, "decision": "no", "time": NOON, "cluster": 0},
     ]
     assert ledger.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_ledger_of_before_clusters_is_read_written_and_deleted_from(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("a"), one("b")))
+    day = ledger / "2026-03-09.parquet"
+    write_table(day, pq.read_table(day).drop_columns("cluster"))
+    assert set(content(ledger)) == {("a", 7), ("b", 7)}
+    assert delete_keys(ledger, ["b"], now=NOON, retention=DAY) == 1
+    assert add_rows(ledger, capture(one("a"), one("c"))) == 1
+    table = pq.read_table(day)
+    assert table.schema == LEDGER_SCHEMA
+    assert table["key"].to_pylist() == ["a", "c"]
 
 
 def test_a_row_without_a_key_is_no_answer_to_anybody(tmp_path, capture) -> None:

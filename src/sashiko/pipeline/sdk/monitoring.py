@@ -114,7 +114,7 @@ class Monitoring:
         return self._step(
             "InputQuality",
             module="sashiko.steps.monitor.input_quality",
-            config=("contract",),
+            config=("contract", "monitor"),
             inputs={"rows": output_uri(capture, "rows")},
             outputs=("checks",),
         )

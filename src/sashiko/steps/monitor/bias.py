@@ -4,7 +4,8 @@
     python -m sashiko.steps.monitor.bias --lake-uri athena://workgroup/database --as-of LOAD
 
 Reads the facets of the lake's version, `--as-of none` if it has none yet. Inputs `config` (contract
-and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by key), `facets` (facets by
+and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by key, those of earlier
+windows among them, for groups of few rows), `facets` (facets by
 key of rows that the lake lacks, as they arrive) and `bias-rows` (BiasInput's CSV of the version's
 test split, the reference). Output `bias`: `measurements.json`.
 
@@ -15,9 +16,9 @@ that no copy of them stays.
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -32,13 +33,16 @@ from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import open_parquet
 from sashiko.data.lake_reader import open_lake
+from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.monitoring.audited_groups import (
     AUDITED_FILE,
     measure_groups,
     read_audited_rows,
 )
-from sashiko.monitoring.bias import FacetGroup, measure_disparities
+from sashiko.monitoring.bias import POOLED_ROWS, FacetGroup, measure_disparities
+from sashiko.monitoring.clusters import GROUPS, ClusteredCounts, summarise_totals
 from sashiko.monitoring.decisions import FacetDecisions, count_decisions
+from sashiko.monitoring.disparity import effect_of_ratio, smaller_side
 from sashiko.monitoring.result import AuditedGroup, MonitorBias, write_bias
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.monitor import MonitorSection
@@ -78,7 +82,7 @@ def main() -> None:
     bias = MonitorBias(
         measurements=measurements,
         disparities=disparities,
-        rows=int(decisions.counts.sum()) - without,
+        rows=decisions.rows - without,
         without_facets=without,
         audited=audited_groups(
             contract, config, lake_uri=arguments.lake_uri, as_of=arguments.as_of
@@ -109,27 +113,71 @@ def count_facet_groups(config: AnalysisConfig, decisions: FacetDecisions) -> lis
     """Counts each facet's disadvantaged group, of the held-out rows and of the window, alike.
 
     Rows of the window have no labels here: all count as negative ones, which disparate impact does
-    not depend on. Rows without a facet are left out of it.
+    not depend on. Rows without a facet are left out of it. Earlier windows are added until the
+    group, and the rest, have 1,000 rows: how many are needed does not depend on what was decided.
 
     Raises:
         InputError: if the held-out rows are not those of this contract.
     """
     reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
-    row_outcomes = Outcomes(
-        name="decision",
-        positive=np.array([False, True]),
-        labels=np.zeros(len(decisions.counts), dtype=np.int64),
-        predicted=decisions.positive,
-    )
-    columns = [
-        Column(name, values, processing_input(_FACETS)) for name, values in decisions.facets.items()
-    ]
-    window = count_facets(config, columns, row_outcomes, counts=decisions.counts)
+    pooled: dict[tuple[str, str], Ints] = {}
+    windows: Counter[tuple[str, str]] = Counter()
+    for ago in range(int(decisions.windows_ago.max(initial=0)) + 1):
+        counted = _count_window(config, decisions, ago=ago)
+        for place, totals in counted.items():
+            before = pooled.get(place, np.zeros_like(totals))
+            if smaller_side(before.sum(axis=0)) < POOLED_ROWS:
+                pooled[place] = before + totals
+                windows[place] = ago + 1
     return [
-        FacetGroup(facet, group, counts, replace(window[facet][group], missing=0))
+        FacetGroup(
+            facet,
+            group,
+            counts,
+            _clustered(pooled[facet, group], is_single=decisions.is_single),
+            windows[facet, group],
+        )
         for facet, groups in reference.items()
         for group, counts in groups.items()
     ]
+
+
+def _count_window(
+    config: AnalysisConfig, decisions: FacetDecisions, *, ago: int
+) -> dict[tuple[str, str], Ints]:
+    """Counts a window's decisions by group: facet and group -> totals.
+
+    Totals are by group of clusters, those that dominate apart, and by the cells of
+    `effect_of_ratio`, shape (2 * GROUPS, 4).
+    """
+    chosen = decisions.windows_ago == ago
+    rows = int(chosen.sum())
+    outcomes = Outcomes(
+        name="decision",
+        positive=np.array([False, True]),
+        labels=np.zeros(rows, dtype=np.int64),
+        predicted=decisions.positive[chosen],
+    )
+    columns = [
+        Column(name, values.filter(pa.array(chosen)), processing_input(_FACETS))
+        for name, values in decisions.facets.items()
+    ]
+    strata = decisions.cluster_groups + GROUPS * decisions.dominates
+    facets = count_facets(
+        config, columns, outcomes, strata=strata[chosen], counts=decisions.counts[chosen]
+    )
+    totals = {}
+    for facet, groups in facets.items():
+        for group, counts in groups.items():
+            cells = counts.cells[:, :, 0].reshape(-1, 4)
+            totals[facet, group] = np.pad(cells, ((0, 2 * GROUPS - len(cells)), (0, 0)))
+    return totals
+
+
+def _clustered(totals: Ints, *, is_single: bool) -> ClusteredCounts:
+    if is_single:
+        return ClusteredCounts(totals.sum(axis=0))
+    return summarise_totals(totals[:GROUPS], totals[GROUPS:], effect_of_ratio)
 
 
 def audited_groups(

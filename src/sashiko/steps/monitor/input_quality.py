@@ -1,39 +1,36 @@
-"""InputQuality: judges captured rows by the contract's rules of their columns.
+"""InputQuality: measures captured rows by the contract's rules of their columns.
 
     python -m sashiko.steps.monitor.input_quality
 
-Inputs `config` (contract) and `rows` (`rows.parquet` of ReadCapture); output `checks`
-(`checks.json`). Rows that came as plain texts are counted, not judged.
+Inputs `config` (contract and the recipe's monitor) and `rows` (`rows.parquet` of ReadCapture);
+output `checks` (`inputs.json`). Rows that came as plain texts are counted, not judged. JudgeMonitor
+judges the measurements.
 """
 
 import argparse
 import sys
-from collections import Counter
 
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.monitoring.capture.rows import ROWS_FILE
-from sashiko.monitoring.input_quality import count_plain, judge_inputs
-from sashiko.monitoring.result import Checks, write_checks
+from sashiko.monitoring.input_quality import count_plain, measure_inputs
+from sashiko.monitoring.result import Inputs, write_inputs
+from sashiko.settings.monitor import MonitorSection
 from sashiko.steps.entry import run_step
-from sashiko.steps.sections import read_contract
+from sashiko.steps.sections import read_contract, read_section
 
 
 def main() -> None:
-    """Writes a check for each rule."""
+    """Writes a measurement for each rule."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     rows = processing_input("rows") / ROWS_FILE
-    checks = judge_inputs(rows, read_contract())
-    write_checks(Checks(checks=checks), processing_output("checks"))
+    tolerance = read_section(MonitorSection, "monitor").input_tolerance
+    measurements = measure_inputs(rows, read_contract(), tolerance=tolerance)
+    write_inputs(Inputs(measurements=measurements), processing_output("checks"))
 
     print(f"{count_plain(rows):,} rows came as plain texts", file=sys.stderr)
-    outcomes = Counter(check.outcome for check in checks)
-    print(
-        ", ".join(f"{outcomes[name]} {name}" for name in ("ok", "alarm", "not judged")),
-        file=sys.stderr,
-    )
-    for check in checks:
-        if check.outcome == "alarm":
-            print(f"{check.name}: {check.reason}", file=sys.stderr)
+    for item in measurements:
+        if item.value:
+            print(f"{item.name}: {100 * item.value:.3g} % of the rows break it", file=sys.stderr)
 
 
 if __name__ == "__main__":

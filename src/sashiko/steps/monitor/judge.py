@@ -3,7 +3,7 @@
     python -m sashiko.steps.monitor.judge --group NAME --recipe NAME --version 7
 
 Inputs `config` (the recipe's monitor), `summary` (`capture.json`), `checks` (InputQuality's
-`checks.json`), `drift` (`drift.json`), `quality` (`quality.json`), `reference` (`reference.json`),
+`inputs.json`), `drift` (`drift.json`), `quality` (`quality.json`), `reference` (`reference.json`),
 `history` (each earlier window's `monitor.json`) and, where the recipe judges bias, `bias`
 (`measurements.json`). Output `result`: `monitor.json`.
 """
@@ -17,13 +17,13 @@ from sashiko.monitoring.capture.record import SUMMARY_FILE, read_summary
 from sashiko.monitoring.quality import QUALITY_FILE, read_quality
 from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
 from sashiko.monitoring.result import (
-    CHECKS_FILE,
     DRIFT_FILE,
+    INPUTS_FILE,
     MEASUREMENTS_FILE,
     read_bias,
-    read_checks,
     read_drift,
     read_history,
+    read_inputs,
     write_result,
 )
 from sashiko.monitoring.window import WindowEvidence, judge_window
@@ -62,7 +62,7 @@ def read_evidence() -> WindowEvidence:
     bias, reference = processing_input("bias"), processing_input("reference") / REFERENCE_FILE
     return WindowEvidence(
         capture=read_summary(processing_input("summary") / SUMMARY_FILE),
-        inputs=read_checks(processing_input("checks") / CHECKS_FILE),
+        inputs=read_inputs(processing_input("checks") / INPUTS_FILE),
         drift=read_drift(processing_input("drift") / DRIFT_FILE),
         bias=read_bias(bias / MEASUREMENTS_FILE) if bias.exists() else None,
         quality=read_quality(processing_input("quality") / QUALITY_FILE),

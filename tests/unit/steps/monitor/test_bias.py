@@ -307,3 +307,64 @@ def test_facets_of_audited_rows_are_those_of_the_lake_first(job: WindowJob) -> N
     lake = job.lake(keys, age=["young"] * 160 + ["old"] * 160)
     job.audited(keys, [number < 160 for number in range(320)], [True, False] * 160)
     assert _measured(job, *lake).audited == ()  # each group has labels of one kind alone
+
+
+def test_decisions_of_a_request_are_a_cluster(job: WindowJob) -> None:
+    """Twenty rows of each request are alike, so they tell as much as one."""
+    requests = [number % 10 < 3 + 2 * (number % 2) for number in range(500)]
+    decisions = [chosen for chosen in requests for _ in range(20)]
+    keys = [f"L{number}" for number in range(10_000)]
+    clusters = pa.array([number // 20 for number in range(10_000)], pa.int64())
+    ages = [("old", "young")[number // 20 % 2] for number in range(10_000)]
+    job.facets(keys, age=ages)
+    job.decisions(keys, decisions)
+    alone = _change(job)
+    job.decisions(keys, decisions, cluster=clusters)
+    alike = _change(job)
+    assert alike.value == alone.value
+    assert alike.rows == pytest.approx(250, rel=0.1)
+    assert alike.high - alike.low == pytest.approx(20**0.5 * (alone.high - alone.low), rel=0.15)
+
+
+def test_one_request_that_dominates_is_left_out_and_named(job: WindowJob) -> None:
+    quiet = [number // 2 % 10 < 3 for number in range(3000)]
+    keys = [f"L{number}" for number in range(6000)]
+    clusters = pa.array([*range(3000), *[3000] * 3000], pa.int64())
+    job.facets(keys, age=["old", "young"] * 1500 + ["old"] * 3000)
+    job.decisions(keys, [*quiet, *[False] * 3000], cluster=clusters)
+    change = _change(job)
+    assert change.note == "without 3,000 rows of clusters that dominate"
+    assert change.value == pytest.approx(1)
+    assert change.rows == pytest.approx(1500, rel=0.15)
+
+
+def test_earlier_windows_are_added_for_a_group_of_few_rows(job: WindowJob) -> None:
+    """Of 40 rows of the group a window twelve windows make 480, and its fall is shown."""
+    weeks = range(12)
+    ages = [age for _ in weeks for age in ["old"] * 40 + ["young"] * 2000]
+    decisions = [
+        number % 20 < share for _ in weeks for share, rows in ((4, 40), (8, 2000))
+        for number in range(rows)
+    ]  # fmt: skip
+    ago = pa.array([week for week in weeks for _ in range(2040)], pa.int64())
+    keys = [f"L{number}" for number in range(len(ages))]
+    job.facets(keys, age=ages)
+    job.decisions(keys[:2040], decisions[:2040])
+    alone = _measured(job)
+    assert not alone.measurements[0].is_judged
+    job.decisions(keys, decisions, windows_ago=ago)
+    measured = _measured(job)
+    change = measured.measurements[0]
+    assert (change.rows, change.note) == (480, "decisions of the last 12 windows")
+    assert change.value == pytest.approx(0.5)
+    assert change.p_unchanged < 0.001
+    assert (measured.rows, measured.without_facets) == (2040, 0)
+
+
+def test_a_group_of_enough_rows_is_judged_by_its_window_alone(job: WindowJob) -> None:
+    keys = [f"L{number}" for number in range(8000)]
+    job.facets(keys, age=["old", "young"] * 4000)
+    ago = pa.array([0] * 4000 + [1] * 4000, pa.int64())
+    job.decisions(keys, [n % 10 < 3 for n in range(4000)] + [False] * 4000, windows_ago=ago)
+    change = _change(job)
+    assert (change.rows, change.note) == (2000, "")

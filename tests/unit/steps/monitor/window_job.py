@@ -16,10 +16,11 @@ from sashiko.core.files import sha256_tree
 from sashiko.core.parquet import write_table
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
-from sashiko.monitoring.checks import Kind, Measurement, MonitorCheck, Outcome
+from sashiko.monitoring.checks import BROKEN_RULE, Kind, Measurement, MonitorCheck, Outcome
 from sashiko.monitoring.clusters import ClusteredCounts
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.drift import measure_drift
+from sashiko.monitoring.input_quality import measure_share
 from sashiko.monitoring.quality import (
     AuditedMeasure,
     AuditedPeriod,
@@ -30,11 +31,11 @@ from sashiko.monitoring.quality import (
 from sashiko.monitoring.reference import Reference, write_reference
 from sashiko.monitoring.result import (
     SCORES_DRIFT,
-    Checks,
     Distribution,
     Drift,
-    write_checks,
+    Inputs,
     write_drift,
+    write_inputs,
 )
 from sashiko.steps.monitor import bias
 from sashiko.steps.sections import read_contract
@@ -89,6 +90,8 @@ class WindowJob(Job):
                 "key": pa.array(keys, pa.string()),
                 "positive": pa.array(positive, pa.bool_()),
                 "time": pa.array(times, pa.timestamp("us", tz="UTC")),
+                "cluster": pa.array(range(len(keys)), pa.int64()),
+                "windows_ago": pa.array([0] * len(keys), pa.int64()),
                 **columns,
             }
         )
@@ -145,7 +148,7 @@ class WindowJob(Job):
     ) -> None:
         """Stages everything that JudgeMonitor reads apart from bias."""
         write_summary(capture(rows), self.folder("summary"))
-        write_checks(Checks(checks=(check("rule of product", inputs),)), self.folder("checks"))
+        write_inputs(Inputs(measurements=(rule(inputs),)), self.folder("checks"))
         write_drift(drift(product, scores), self.folder("drift"))
         write_quality(quality(audit), self.folder("quality"))
         write_reference(REFERENCE, self.folder("reference"))
@@ -204,6 +207,20 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
     )
     return Drift(
         measurements=measurements, distributions=(distribution,), scores=tuple(window_scores)
+    )
+
+
+def rule(outcome: Outcome) -> Measurement:
+    """A rule that a tenth of 2,000 rows break, or of 50, or that all keep."""
+    rows, broken = {"ok": (2000, 0), "alarm": (2000, 200), "not judged": (50, 5)}[outcome]
+    counts = ClusteredCounts(np.array([rows - broken, broken]))
+    return measure_share(
+        "rule of product",
+        counts,
+        kind="inputs",
+        effect=BROKEN_RULE,
+        allowed=0.0,
+        tolerance=0.01,
     )
 
 
