@@ -1,6 +1,14 @@
 """What `sashiko monitor` prints of a window."""
 
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from sashiko.commands.monitor import app
+from sashiko.commands.monitor_output import show_labels
 from sashiko.commands.monitor_text import describe_monitor
+from sashiko.errors import InputError
+from sashiko.monitoring.labels import AddedLabels
 from tests.unit.report.windows import windows
 
 
@@ -62,3 +70,20 @@ def test_a_window_without_rows_asks_nobody_to_draw_some():
     quality = result.quality.model_copy(update={"periods": ()})
     result = result.model_copy(update={"capture": empty, "quality": quality})
     assert not [line for line in lines(result) if line.startswith("next: ")]
+
+
+def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):
+    counts = {"rows": 3, "unlabelled": 0, "added": 1, "known": 0, "facets": None}
+    show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=2, corrected=0))
+    assert capsys.readouterr().err == (
+        "a.csv: 1 new labels of 3 rows; 2 contradict an earlier one, which counts: --correct "
+        "replaces it\n"
+    )
+    show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=0, corrected=2))
+    assert capsys.readouterr().err == "a.csv: 1 new labels of 3 rows; 2 corrected\n"
+
+
+def test_a_correction_needs_a_file_of_labels():
+    done = CliRunner().invoke(app, ["audit", "--rows", "3", "--correct"])
+    assert isinstance(done.exception, InputError)
+    assert "--correct: give --labels" in str(done.exception)

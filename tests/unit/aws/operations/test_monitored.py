@@ -125,3 +125,18 @@ def test_an_outcome_of_another_form_is_left_out_and_named(
     assert bench.model.results() == ()
     assert "left out 1 windows" in (printed := capsys.readouterr().err)
     assert "windows/3/a/b/monitor.json" in printed
+
+
+def test_a_correction_is_kept_with_who_made_it(bench: Bench, tmp_path: Path) -> None:
+    bench.stage()
+    person = "arn:aws:sts::123456789012:assumed-role/data-scientist/ada"
+    for label, by in (("yes", None), ("no", person)):
+        file = tmp_path / "labels.csv"
+        file.write_text(f"loan_id,late\na,{label}\n")
+        added = bench.model.add_labels(file, bench.contract, now=NOW, corrected_by=by)
+    assert (added.corrected, added.added) == (1, 0)
+    rows = bench.table(f"{bench.places.labels}/labels.parquet", tmp_path)
+    assert [(row["label"], row["replaces"], row["person"]) for row in rows] == [
+        ("yes", None, None),
+        ("no", "yes", person),
+    ]
