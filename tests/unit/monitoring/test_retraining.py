@@ -159,3 +159,9 @@ def test_an_alarm_that_never_ends_proposes_three_runs_a_year_at_most(
         if decision.action == "propose":
             candidates.append(Candidate(start=now, state=state))
     assert len(candidates) == most
+
+
+def test_no_sender_of_bad_rows_holds_back_a_model_that_the_audit_shows_to_be_needed(decide) -> None:
+    broken, audit = check("inputs: rule", kind="inputs"), check("accuracy", kind="accuracy")
+    assert decide(of=result(broken)).action == "none"
+    assert decide(of=result(broken, audit)).action == "propose"
