@@ -8,6 +8,7 @@ it: as if rows were independent, and by clusters. `--write` writes its part of
 """
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ from verification.benchmarks.monitoring_traffic import (
 )
 
 _SIZES = (500, 2000)
+# Larger than the default tolerance, though nothing is wrong: they have a figure and no bar.
+REAL_CHANGES = ("a yearly season, product mix ±5 %", "a weekend mix, 24-hour windows")
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,10 @@ def _alarms(
                     judged += all(item.is_judged for item in measured[:3])
                     windows += 1
     what = f"{effort.years:,} years, {effort.texts:,} windows of texts"
+    most = math.inf if name in REAL_CHANGES else 1
     name = f"{name}, {rows:,} rows"
     yield count_bar(f"{name}, taken for independent", alarms[False], effort.years, what)
-    yield count_bar(f"{name}, in clusters", alarms[True], effort.years, what, most=1)
+    yield count_bar(f"{name}, in clusters", alarms[True], effort.years, what, most=most)
     yield share_bar(f"{name}, columns and scores judged", judged, windows, "windows")
 
 
