@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--rows", type=int, nargs="+", default=[24, 300, 1500])
-    parser.add_argument("--losses", type=float, nargs="+", default=[0, 0.02, 0.05, 0.08])
+    parser.add_argument("--losses", type=float, nargs="+", default=[0, 0.02, 0.05, 0.08, 0.12])
     options = parser.parse_args()
     print("| truly worse by | " + " | ".join(f"{rows:,} rows" for rows in options.rows) + " |")
     print("|---" * (len(options.rows) + 1) + "|")

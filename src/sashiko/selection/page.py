@@ -1,4 +1,4 @@
-"""Writes a selection's page: one self-contained HTML file; its first table is the terminal's."""
+"""Writes a selection's page: one self-contained HTML file; its first table heads the terminal's."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -50,7 +50,7 @@ def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
 
 def terminal_rows(record: SelectionRecord) -> list[list[str]]:
     """Returns the rows of the terminal's table, its heading first."""
-    table = _candidates(record)
+    table = _candidates(record, behaviour=True)
     rows = ([f"{cell.text} {cell.interval}".strip() for cell in row.cells] for row in table.rows)
     return [list(table.columns), *rows]
 
@@ -63,7 +63,7 @@ def _page(record: SelectionRecord) -> ChoicePage:
         if item.answers and item.answers.hand_made
     )
     sections = (
-        Section("candidates", "Candidates", warnings=warnings, tables=(_candidates(record),),
+        Section("candidates", "Candidates", warnings=warnings, tables=(_candidates(record, behaviour=False),),
                 figures=(_figure(record),)),
         Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
         Section("behaviour", "Answers, injections, time and cost",
@@ -126,25 +126,28 @@ def _name(entry: BiasEstimate) -> str:
     return f"{entry.metric} {entry.subgroup}"
 
 
-def _candidates(record: SelectionRecord) -> Table:
+def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
+    """Makes the first table; with bias, injections and time, which have their own on the page."""
     metric = record.selection.metric
+    more: Columns = {
+        **_bias_columns(record, gated=True),
+        "injections turn": _injections,
+        "p50": lambda item: _milliseconds(item, "p50"),
+    }
     return _table(
         "On the same test rows",
         record,
         {
             metric.replace("_", " "): _metric(metric),
             "AUC": _metric("auc"),
-            **_bias_columns(record, gated=True),
-            "injections turn": _injections,
-            "p50": lambda item: _milliseconds(item, "p50"),
+            **(more if behaviour else {}),
             "$ per million": lambda item: numeric(words.cost(item)),
             "texts are processed": lambda item: item.travel.where,
             "licence": lambda item: item.licence or "none needed",
             "outcome": lambda item: words.outcome(item, record),
         },
         note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
-        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates. "
-        "Injections: the share of decisions that they turn above that of a neutral sentence.",
+        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates.",
     )
 
 
