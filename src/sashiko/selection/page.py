@@ -63,8 +63,8 @@ def _page(record: SelectionRecord) -> ChoicePage:
         if item.answers and item.answers.hand_made
     )
     sections = (
-        Section("candidates", "Candidates", warnings=warnings, tables=(_candidates(record, behaviour=False),),
-                figures=(_figure(record),)),
+        Section("candidates", "Candidates", warnings=warnings,
+                tables=(_candidates(record, behaviour=False),), figures=(_figure(record),)),
         Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
         Section("behaviour", "Answers, injections, time and cost",
                 tables=(_behaviour(record), _costs(record))),
