@@ -115,17 +115,14 @@ class ShardedStore:
     def _complete(self) -> Iterator[tuple[Manifest, Path]]:
         """Yields the checkpoints of this training whose shards are all on this node.
 
-        One process of a node reads their digests: a step that one process lacks, none resumes.
+        One process of a node looks for them: a step that one process lacks, none resumes.
         """
         for manifest, folder in self._all():
-            shards = {path.name: path for path in folder.glob("*.safetensors")}
-            if shards.keys() != manifest.shards.keys():
-                continue
-            if self._cleans and manifest.shards != {
-                name: sha256_file(path) for name, path in shards.items()
-            }:
-                _say(f"ignoring a damaged checkpoint ({folder})")
-                continue
+            if self._cleans:
+                digests = {path.name: sha256_file(path) for path in folder.glob("*.safetensors")}
+                if digests != manifest.shards:
+                    _say(f"ignoring an incomplete or damaged checkpoint ({folder})")
+                    continue
             yield manifest, folder
 
     def _all(self) -> Iterator[tuple[Manifest, Path]]:
