@@ -31,7 +31,7 @@ ALLOWED = {
     "device_check": {*ARRAYS, "botocore"},
     "register": {"numpy"},
     "monitor.read_capture": ARRAYS,
-    "monitor.input_quality": ARRAYS,
+    "monitor.input_quality": {*ARRAYS, "scipy"},
     "monitor.drift": {*ARRAYS, "pandas", "scipy", "sklearn"},
     "monitor.join_labels": ARRAYS,
     "monitor.quality": ARRAYS,
