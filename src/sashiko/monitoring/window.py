@@ -1,7 +1,7 @@
 """Judges a window by everything that was measured of it."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,12 @@ def judge_window(
     ]
     checks = tuple(
         _standing(check, earlier, start=capture.start)
-        for check in (*capture_checks(capture), *inputs, *judged, *quality.checks)
+        for check in (
+            *capture_checks(capture),
+            *inputs,
+            *_with_rows(judged, capture, version=version),
+            *quality.checks,
+        )
     )
     return MonitorResult(
         group=group,
@@ -130,6 +135,19 @@ def _standing(
         if outcomes == ["alarm"]:
             since, windows = result.start, windows + 1
     return check.model_copy(update={"since": since, "windows": windows})
+
+
+def _with_rows(
+    checks: Sequence[MonitorCheck], capture: CaptureSummary, *, version: int
+) -> Iterator[MonitorCheck]:
+    """Withdraws what is `ok` by pooled decisions of earlier windows alone."""
+    has_rows = any(item.version == version for item in capture.versions)
+    for check in checks:
+        if has_rows or check.outcome != "ok":
+            yield check
+        else:
+            reason = f"no row of this window; until then, {check.reason}"
+            yield check.model_copy(update={"outcome": "not judged", "reason": reason})
 
 
 def _quality_of_now(evidence: WindowEvidence) -> Quality:

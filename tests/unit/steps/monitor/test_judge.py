@@ -201,6 +201,15 @@ def test_a_window_without_rows_is_an_alarm_after_weeks_of_good_audits(job: Windo
     )
 
 
+def test_decisions_of_earlier_windows_alone_judge_no_bias(job: WindowJob) -> None:
+    """Small groups are pooled over windows, also where this one has no row."""
+    job.window(product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, inputs="not judged")
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    bias = [check for check in _judged(job).checks if check.kind == "bias"]
+    assert bias
+    assert {check.outcome for check in bias} == {"not judged"}
+
+
 @pytest.mark.parametrize(
     ("closed", "outcome"),
     [(START - dt.timedelta(seconds=1), "not judged"), (START, "ok"), (END, "ok")],
