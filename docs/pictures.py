@@ -50,7 +50,7 @@ def live_run(path: Path) -> None:
             time.sleep(0.5)
             screen = _tmux("capture-pane", "-p")
         drawn = _tmux("capture-pane", "-p", "-e")
-        while not re.search(r"^(registered|blocked|error)", screen, re.MULTILINE):
+        while not re.search(r"^(registered|blocked|failed|error|step )", screen, re.MULTILINE):
             time.sleep(2)
             screen = _tmux("capture-pane", "-p")
     finally:
