@@ -107,7 +107,6 @@ def test_cloudformation_may_do_what_each_resource_takes(variant: str) -> None:
     assert denied_actions(needed(variant), *policies(variant)) == set()
 
 
-@pytest.mark.control("trust")
 @pytest.mark.parametrize("variant", EVERY)
 def test_a_deploy_changes_no_trust_of_any_role_unless_the_bootstrap_lets_it(variant: str) -> None:
     """Nor by deleting the role: the name would be free for one with another trust."""
