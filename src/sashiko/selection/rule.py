@@ -224,7 +224,7 @@ def _reason(
     name = selection.metric.replace("_", " ")
     if len(kept) == 1:
         return f"it has the highest {name}, and no other one is shown to be as good"
-    if chosen is best:
+    if chosen.name == best.name:
         return f"it has the highest {name}, and none that is as good costs less"
     return (
         f"{best.name} has the highest {name}, but leads by less than "

@@ -121,7 +121,9 @@ def test_a_larger_minimum_effect_keeps_a_cheaper_candidate() -> None:
 def test_at_equal_costs_the_better_one_is_chosen() -> None:
     near = scored("near", wrong_on(ROWS, 0.105))
     best = scored("best", wrong_on(ROWS, 0.10))
-    assert choice(near, best).chosen == "best"
+    result = choice(near, best)
+    assert result.chosen == "best"
+    assert result.reason.startswith("it has the highest balanced accuracy, and none that is as")
 
 
 def test_an_unknown_cost_is_never_the_cheapest() -> None:
