@@ -281,14 +281,13 @@ def _first_alarm(
 def coverage() -> Iterator[Bar]:
     """Computes how often the interval of the audited accuracy holds the true one, exactly."""
     accuracies = np.arange(0.60, 0.951, 0.005)
-    nothing = confusion_of([0, 0, 0, 0])
     for labels in (100, 200, 400):
         right = np.arange(labels + 1)
         ends = [
             estimate_measure(
                 "accuracy",
                 [_period(0, confusion_of([count, labels - count, 0, 0]))],
-                reference=nothing,
+                held_out=None,
             )
             for count in right
         ]
@@ -416,7 +415,8 @@ def _verdict(periods: Sequence[AuditedPeriod]) -> Outcome:
     )
     right = round(0.85 * REFERENCE_ROWS)
     reference = confusion_of([right // 2, 0, REFERENCE_ROWS - right, right - right // 2])
-    quality = measure_quality(summary, reference=reference, settings=_SETTINGS)
+    held_out = {measure: right_and_wrong(measure, reference) for measure in MEASURES}
+    quality = measure_quality(summary, held_out=held_out, settings=_SETTINGS)
     return {check.name: check for check in quality.checks}[check_name("accuracy")].outcome
 
 

@@ -72,7 +72,7 @@ def right_and_wrong(measure: str, counts: Confusion) -> tuple[int, int]:
 
 
 def estimate_measure(
-    measure: str, periods: Sequence[AuditedPeriod], *, reference: Confusion
+    measure: str, periods: Sequence[AuditedPeriod], *, held_out: tuple[int, int] | None
 ) -> AuditedMeasure:
     """Estimates a measure of all answers from the drawn rows that are labelled.
 
@@ -84,15 +84,15 @@ def estimate_measure(
     Args:
         measure: a key of `MEASURES`.
         periods: closed ones.
-        reference: the counts of the version's test split.
+        held_out: rows of the version's test split that the measure is a share of: those decided
+            right, and wrong; None if unknown.
 
     Returns:
         The estimate; without a value of fewer labelled rows than the measure needs.
     """
     counts = [right_and_wrong(measure, period.labelled) for period in periods]
     rows = sum(right + wrong for right, wrong in counts)
-    held_out = right_and_wrong(measure, reference)
-    known = held_out[0] / sum(held_out) if sum(held_out) else None
+    known = held_out[0] / sum(held_out) if held_out and sum(held_out) else None
     if rows < MEASURES[measure].rows_needed:
         return AuditedMeasure(
             name=measure, rows=rows, value=None, low=None, high=None, worst=None, best=None,

@@ -6,35 +6,49 @@ as decided wrong; between the two a check is not judged, and names the rows that
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.audit import MEASURES, balance, estimate_measure, right_and_wrong
 from sashiko.monitoring.checks import MonitorCheck, Outcome
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary, Quality
+from sashiko.monitoring.reference import Reference
 from sashiko.monitoring.result import SMALLEST_COUNT
 from sashiko.monitoring.sequential import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko.settings.monitor import MonitorSection
 
+HeldOut = Mapping[str, tuple[int, int]]  # measure -> rows decided right, and wrong
+
+
+def count_held_out(reference: Reference) -> HeldOut:
+    """Counts the rows of a version's test split that each measure is a share of.
+
+    The reference of a version that an earlier engine registered has the counts of accuracy alone.
+    """
+    if reference.confusion is None:
+        right = sum(reference.right)
+        return {"accuracy": (right, reference.rows - right)}
+    return {measure: right_and_wrong(measure, reference.confusion) for measure in MEASURES}
+
 
 def measure_quality(
-    summary: LabelSummary, *, reference: Confusion, settings: MonitorSection
+    summary: LabelSummary, *, held_out: HeldOut, settings: MonitorSection
 ) -> Quality:
     """Judges the audited labels since the deploy.
 
     Args:
         summary: the labels of the version.
-        reference: the counts of the version's test split.
+        held_out: counts of the version's test split; a measure without them is not judged.
         settings: the tolerance, and the false alarms of a year.
     """
     closed = [period for period in summary.periods if period.state != "open"]
     accuracy, recall, specificity, precision = (
-        estimate_measure(name, closed, reference=reference) for name in MEASURES
+        estimate_measure(name, closed, held_out=held_out.get(name)) for name in MEASURES
     )
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     return Quality(
         checks=tuple(
-            _check(name, summary, reference=reference, settings=settings) for name in MEASURES
+            _check(name, summary, held_out=held_out.get(name), settings=settings)
+            for name in MEASURES
         ),
         periods=summary.periods,
         since_deploy=accuracy,
@@ -58,15 +72,18 @@ def last_verdict(periods: Sequence[AuditedPeriod]) -> dt.datetime | None:
 
 
 def _check(
-    measure: str, summary: LabelSummary, *, reference: Confusion, settings: MonitorSection
+    measure: str,
+    summary: LabelSummary,
+    *,
+    held_out: tuple[int, int] | None,
+    settings: MonitorSection,
 ) -> MonitorCheck:
     periods = summary.periods
     closed = [period for period in periods if period.state != "open"]
-    held_out = right_and_wrong(measure, reference)
     rows = sum(sum(right_and_wrong(measure, period.labelled)) for period in periods)
     rule = MEASURES[measure]
     recent = estimate_measure(
-        measure, _newest(measure, closed, rows=rule.rows_needed), reference=reference
+        measure, _newest(measure, closed, rows=rule.rows_needed), held_out=held_out
     )
     known = {
         "name": check_name(measure),
@@ -78,6 +95,14 @@ def _check(
         "low": recent.low,
         "high": recent.high,
     }
+    if held_out is None:
+        return MonitorCheck(
+            **known,
+            outcome="not judged",
+            tolerance=0.0,
+            reason=f"the version was registered by an earlier engine, whose reference has no "
+            f"{measure}: run the pipeline again and approve the new version",
+        )
     if not sum(held_out):
         return MonitorCheck(
             **known,

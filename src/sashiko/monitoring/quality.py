@@ -89,7 +89,7 @@ class AuditedMeasure(Frozen):
     # The value if all unlabelled rows were decided wrong, and right; None as for `value`.
     worst: float | None
     best: float | None
-    reference: float | None  # of the version's test split; None if undefined there
+    reference: float | None  # of the version's test split; None if undefined there, or unknown
 
 
 class Quality(Frozen):

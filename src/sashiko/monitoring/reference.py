@@ -22,7 +22,8 @@ class Reference(Frozen):
 
     rows: int
     positives: int  # rows with the positive label
-    true_positives: int  # those of them that are predicted positive
+    # Those of them that are predicted positive; None if an earlier engine registered the version.
+    true_positives: int | None = None
     labels: tuple[str, str]  # the negative and the positive label
     threshold: float  # rows with at least this score are predicted positive
     template: str  # which makes the model's text of the columns
@@ -41,8 +42,10 @@ class Reference(Frozen):
         return sum(self.right) / self.rows
 
     @property
-    def confusion(self) -> Confusion:
-        """The rows by label and decision."""
+    def confusion(self) -> Confusion | None:
+        """The rows by label and decision; None without `true_positives`."""
+        if self.true_positives is None:
+            return None
         true_negatives = sum(self.right) - self.true_positives
         return Confusion(
             true_positives=self.true_positives,

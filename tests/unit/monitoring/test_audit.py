@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.monitoring.audit import MEASURES, balance, draw_positions, estimate_measure
+from sashiko.monitoring.audit import (
+    MEASURES,
+    balance,
+    draw_positions,
+    estimate_measure,
+    right_and_wrong,
+)
 from sashiko.monitoring.quality import AuditedMeasure
 from tests.unit.monitoring.audited import period
 
@@ -35,7 +41,7 @@ def test_a_window_smaller_than_the_draw_is_taken_whole() -> None:
 
 
 def _estimate(*periods, measure="accuracy") -> AuditedMeasure:
-    return estimate_measure(measure, periods, reference=REFERENCE)
+    return estimate_measure(measure, periods, held_out=right_and_wrong(measure, REFERENCE))
 
 
 def test_accuracy_is_the_share_of_right_decisions_with_wilsons_interval() -> None:

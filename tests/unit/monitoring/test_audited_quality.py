@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.monitoring.audited_quality import measure_quality
+from sashiko.monitoring.audited_quality import count_held_out, measure_quality
 from sashiko.monitoring.quality import LabelSummary
 from sashiko.settings.monitor import MonitorSection
 from tests.unit.monitoring.audited import period
@@ -33,9 +33,8 @@ def quality(*periods, right=0, wrong=0, held_out=None, accuracy=0.8):
         corrected=0,
         unknown=0,
     )
-    return measure_quality(
-        summary, reference=(held_out or reference(accuracy)).confusion, settings=SETTINGS
-    )
+    counts = count_held_out(held_out or reference(accuracy))
+    return measure_quality(summary, held_out=counts, settings=SETTINGS)
 
 
 def test_a_fall_that_lasts_raises_an_alarm_and_the_reference_accuracy_does_not() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.core.files import sha256_tree, walk_files
 from sashiko.core.parquet import read_columns
-from sashiko.monitoring.audited_quality import measure_quality
+from sashiko.monitoring.audited_quality import count_held_out, measure_quality
 from sashiko.monitoring.deletion import delete_rows
 from sashiko.settings.monitor import MonitorSection
 from tests.unit.contract.documents import ROWS
@@ -70,10 +70,10 @@ def test_one_deleted_row_of_a_hundred_leaves_the_verdict_as_it_was(tmp_path) -> 
     stores.draw(0, rows=100)
     stores.label(keys[:80], "yes", now=NOW)
     stores.label(keys[80:], "no", now=NOW)
-    held_out = make_reference().confusion
-    before = measure_quality(stores.join(0, now=NOW), reference=held_out, settings=MonitorSection())
+    held_out = count_held_out(make_reference())
+    before = measure_quality(stores.join(0, now=NOW), held_out=held_out, settings=MonitorSection())
     _delete(stores, keys[0])
-    after = measure_quality(stores.join(0, now=NOW), reference=held_out, settings=MonitorSection())
+    after = measure_quality(stores.join(0, now=NOW), held_out=held_out, settings=MonitorSection())
     assert before.check.outcome == "ok"
     assert after.checks == before.checks
     assert after.since_deploy == before.since_deploy

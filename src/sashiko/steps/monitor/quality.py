@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.monitoring.audited_quality import measure_quality
+from sashiko.monitoring.audited_quality import count_held_out, measure_quality
 from sashiko.monitoring.quality import LABELS_FILE, read_labels, write_quality
 from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
 from sashiko.settings.monitor import MonitorSection
@@ -21,9 +21,10 @@ from sashiko.steps.sections import read_section
 def main() -> None:
     """Runs the step."""
     argparse.ArgumentParser(description=__doc__).parse_args()
+    reference = read_reference(processing_input("reference") / REFERENCE_FILE)
     quality = measure_quality(
         read_labels(processing_input("labels") / LABELS_FILE),
-        reference=read_reference(processing_input("reference") / REFERENCE_FILE).confusion,
+        held_out=count_held_out(reference),
         settings=read_section(MonitorSection, "monitor"),
     )
     write_quality(quality, processing_output("quality"))

@@ -18,7 +18,7 @@ from sashiko.monitoring.capture.record import row_schema
 from sashiko.monitoring.column_counts import ColumnCounts
 from sashiko.monitoring.ledger import LEDGER_SCHEMA
 from sashiko.monitoring.quality import read_labels, read_quality
-from sashiko.monitoring.reference import Reference, write_reference
+from sashiko.monitoring.reference import REFERENCE_FILE, Reference
 from sashiko.monitoring.times import basic_time
 from sashiko.settings.monitor import MonitorSection
 from sashiko.steps.monitor import join_labels, quality
@@ -54,8 +54,9 @@ class Pipeline:
     def folder(self, step, name):
         return self.root / step / "processing" / "input" / name
 
-    def run(self, *, number=0, now=None, reference=REFERENCE, label_days=28):
+    def run(self, *, number=0, now=None, reference=None, label_days=28):
         """Runs both, and returns the text of both results."""
+        reference = reference or REFERENCE.model_dump(mode="json")
         for step in ("JoinLabels", "Quality"):
             shutil.rmtree(self.root / step, ignore_errors=True)
             config = self.folder(step, "config")
@@ -63,7 +64,7 @@ class Pipeline:
             save(document(), config)
             section = MonitorSection(label_days=label_days)
             write_json(config / "monitor.json", section.model_dump(mode="json"))
-            write_reference(reference, self.folder(step, "reference"))
+            write_json(self.folder(step, "reference") / REFERENCE_FILE, reference)
         for name in ("ledger", "labels", "draws"):
             shutil.copytree(self.stores.folder(name), self.folder("JoinLabels", name))
         for name, rows in {"rows.parquet": [], **self.captured}.items():
@@ -122,6 +123,28 @@ def test_a_fall_of_the_audited_accuracy_is_an_alarm_whatever_ordinary_labels_say
     assert last.check.low < 0.6 < last.check.high
     assert (last.ordinary_rows, last.ordinary_accuracy) == (180, 1.0)
     assert last.periods[:1] == results[0].periods
+
+
+def test_a_version_of_an_earlier_engine_is_judged_by_its_accuracy_alone(pipeline) -> None:
+    pipeline.stores.answer([f"{row:03d}" for row in range(300)])
+    drawn = keys_of(pipeline.stores.draw(0, rows=120))
+    pipeline.stores.label(drawn, "yes", now=week(0).end)
+    pipeline.run()
+    expected = pipeline.quality()
+    earlier = REFERENCE.model_dump(mode="json")
+    del earlier["true_positives"]
+    pipeline.run(reference=earlier)
+    result = pipeline.quality()
+    assert result.check.outcome == "ok"
+    assert (result.check, result.since_deploy) == (expected.check, expected.since_deploy)
+    recall, *others = result.checks[1:]
+    assert {check.outcome for check in (recall, *others)} == {"not judged"}
+    assert recall.value == pytest.approx(1.0)
+    assert recall.reason == (
+        "the version was registered by an earlier engine, whose reference has no recall: run the "
+        "pipeline again and approve the new version"
+    )
+    assert [measure.reference for measure in result.measures] == [None] * 4
 
 
 def test_the_bias_evaluator_gets_the_labelled_drawn_rows_and_no_others(pipeline) -> None:
@@ -192,7 +215,7 @@ def test_a_contract_of_other_labels_is_refused_before_it_judges(pipeline) -> Non
     with pytest.raises(
         InputError, match="`no` and `yes`, those of the version are `no` and `late`"
     ):
-        pipeline.run(reference=other)
+        pipeline.run(reference=other.model_dump(mode="json"))
     assert not (pipeline.output("JoinLabels", "labels") / "labels.json").exists()
 
 
