@@ -1,11 +1,11 @@
 """What the monitor's plots over time share: the axis of time, marks and legends."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sashiko.monitoring.checks import Outcome
+from sashiko.monitoring.result import MonitorResult
 from sashiko.report import svg
 from sashiko.report.monitor_history import History, days, middle
 
@@ -33,9 +33,11 @@ def over_time(history: History, *, height: float) -> "Iterator[Axes]":
     with svg.chart(width=_WIDTH, height=height) as axes:
         start, end = (days(time) for time in history.span)
         axes.set_xlim(start, end)
-        windows = history.results
-        step = math.ceil(len(windows) / _MOST_TICKS)
-        ticks = windows[::-1][::step]
+        # From the latest window back, each a third of the axis before the one that follows.
+        ticks: list[MonitorResult] = []
+        for item in reversed(history.results):
+            if not ticks or middle(ticks[-1]) - middle(item) >= (end - start) / _MOST_TICKS:
+                ticks.append(item)
         axes.set_xticks([middle(item) for item in ticks],
                         [f"{item.end:%Y-%m-%d}" for item in ticks])  # fmt: skip
         axes.set_xlabel("end of the window (UTC)")

@@ -4,12 +4,14 @@ import datetime as dt
 import re
 import tempfile
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from matplotlib.textpath import TextPath
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
@@ -22,10 +24,12 @@ from sashiko.report.monitor_plots import outcomes, rows
 from sashiko.report.monitor_window import columns
 from sashiko.report.monitor_words import PROBLEMS
 from tests.unit.report.page import HOSTILE, Page
-from tests.unit.report.windows import WEEK, windows
+from tests.unit.report.windows import FIRST, WEEK, windows
 
 DRAW = "sashiko monitor audit --recipe late-loans --rows 100"
 LABELS = "sashiko monitor --recipe late-loans --labels FILE"
+DAY = dt.timedelta(days=1)
+DATE = r'<text [^>]*\bx="([\d.]+)"[^>]*>(\d{4}-\d\d-\d\d)</text>'
 SECTIONS = ("checks", "history", "window", "data")
 MARK = re.compile(r'<span class="mark (ok|alarm|unjudged)">')
 
@@ -249,6 +253,34 @@ def test_a_year_of_windows_and_fifty_columns_stay_readable():
     assert figures[2].count("×") == 12
     assert len(alternatives(page, "window")) == 8
     assert "<summary>What moved less (43)" in section(page, "window")
+
+
+LENGTHS = [
+    [7] * 4 + [1] * 8,
+    [1] * 8 + [7] * 4,
+    [28, 1, 7, 1, 1, 7],
+    [1, 1, 60],
+    [7] * 14,
+    [1, 1, 1],
+]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_dates_do_not_overlap_however_long_the_windows_are(lengths):
+    ends = [FIRST + sum(lengths[: number + 1]) * DAY for number in range(len(lengths))]
+    history = [
+        changed(item, start=end - length * DAY, end=end)
+        for item, end, length in zip(windows(len(lengths)), ends, lengths, strict=True)
+    ]
+    charts = section(page_of(history), "history").split("<svg")[1:]
+    assert len(charts) == 6
+    for chart in charts:
+        dates = {float(x): text for x, text in re.findall(DATE, chart)}
+        assert max(dates.values()) == f"{ends[-1]:%Y-%m-%d}"
+        places = sorted(dates)
+        # Nine points high, so no wider than this in matplotlib's font, which is a wide one.
+        width = TextPath((0, 0), "0000-00-00", size=9).get_extents().width
+        assert all(later - earlier > width + 4 for earlier, later in pairwise(places))
 
 
 def test_a_rollback_shows_each_period_once():
