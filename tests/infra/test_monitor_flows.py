@@ -97,6 +97,17 @@ def test_a_schedule_judges_the_seven_days_before_its_day(aws, time):
     assert looks["ListObjectsV2"]["Prefix"] == f"{GROUP}/"
 
 
+def test_a_person_starts_the_same_week_for_the_version_before_a_deploy(aws):
+    event = {"time": MONDAY, "model_version": 2}
+    assert aws.run(_window_flow(), event).status == "SUCCEEDED"
+    assert aws.run(_window_flow(), scheduled(MONDAY)).status == "SUCCEEDED"
+    before, served = _starts(aws)
+    assert _parameters(before) == _parameters(served) | {"ModelVersion": "2"}
+    assert before["ClientRequestToken"] != served["ClientRequestToken"]
+    read = [arguments for name, arguments in aws.calls if name == "DescribeModelPackage"]
+    assert [item["ModelPackageName"] for item in read] == [f"{ARN.rpartition('/')[0]}/2", ARN]
+
+
 def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
     _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
     aws.run(_window_flow(), scheduled(MONDAY))

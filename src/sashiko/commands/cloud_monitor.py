@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def show(
         page=home / "monitor" / f"{settings.environment}-{last.group}.html",
         options=_options(model),
         again=_options(model),
+        others=partial(model.start_commands, history=results),
         json_=json_,
     )
     if last.outcome == "alarm":

@@ -3,6 +3,7 @@
 import datetime as dt
 import shlex
 import sys
+from functools import partial
 
 import typer
 
@@ -17,6 +18,7 @@ from sashiko.commands.monitored import (
     Number,
     add_label_file,
     open_monitored,
+    version_commands,
 )
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.core.exit_status import CHECK_FAILED
@@ -74,13 +76,15 @@ def monitor(
     if result is None:
         raise typer.Exit(record.exit_code)
     retraining = _decide_retraining(monitored, result)
+    results = folder.results()
     show_window(
-        folder.results(),
+        results,
         result,
         retraining,
         page=folder.report,
         options=monitored.options,
         again=monitored.window_options,
+        others=partial(version_commands, history=results, options=monitored.options),
         json_=json_,
     )
     if result.outcome == "alarm":

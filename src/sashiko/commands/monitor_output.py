@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ def show_window(
     page: Path,
     options: str,
     again: str,
+    others: Callable[["MonitorResult"], Sequence[str]],
     json_: bool,
 ) -> None:
     """Writes the report and prints a window's outcome.
@@ -38,18 +39,26 @@ def show_window(
         page: the report to write.
         options: of a printed command, to select the same environment, recipe and home.
         again: likewise, and the same version and window.
+        others: returns the commands that judge the other versions that answered in a window.
         json_: whether to print JSON.
     """
     from sashiko.commands.monitor_text import describe_monitor, describe_retraining
     from sashiko.report.monitor_page import write_monitor_page
 
     proposal = describe_retraining(retraining, options)
-    report = write_monitor_page(results, page, options=again, retraining=proposal)
+    last = results[-1]
+    report = write_monitor_page(
+        results,
+        page,
+        options=again if last == result else options,
+        others=others(last),
+        retraining=proposal if last == result else "",
+    )
     if json_:
         values = result.model_dump(mode="json") | {"retraining": retraining.model_dump(mode="json")}
         typer.echo(json.dumps(values, indent=2))
         return
-    typer.echo(describe_monitor(result, options=again))
+    typer.echo(describe_monitor(result, options=again, others=others(result)))
     typer.echo(proposal)
     typer.echo(f"report: {report}")
 

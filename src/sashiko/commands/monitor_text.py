@@ -10,15 +10,18 @@ from sashiko.report import monitor_words as words
 _MOST_NAMES = 3  # of the checks that share a reason
 
 
-def describe_monitor(result: MonitorResult, *, options: str = "") -> str:
+def describe_monitor(
+    result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
+) -> str:
     """Describes the outcome of a window, a line each: alarms, what was not judged, what is next.
 
     `options` of the printed commands select environment, recipe and home; else the recipe alone.
+    `others` are the commands that judge the other versions that answered in the window.
     """
-    return "\n".join(_lines(result, options))
+    return "\n".join(_lines(result, options, others))
 
 
-def _lines(result: MonitorResult, options: str) -> Iterator[str]:
+def _lines(result: MonitorResult, options: str, others: Sequence[str]) -> Iterator[str]:
     yield words.headline(result)
     window = words.span(result.start, result.end)
     ok = len(words.of_outcome(result, "ok"))
@@ -30,7 +33,7 @@ def _lines(result: MonitorResult, options: str) -> Iterator[str]:
         yield f"alarm: {line}"
     yield from _not_judged(words.of_outcome(result, "not judged"))
     yield f"audit: {words.audit_state(result)}"
-    for command in words.commands(result, options=options):
+    for command in words.commands(result, options=options, others=others):
         yield f"next: {command}"
 
 

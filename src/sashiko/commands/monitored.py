@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,6 +14,8 @@ from sashiko.commands.times import parse_duration, parse_time
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
+from sashiko.monitoring.capture_health import OTHER_VERSION, unjudged_versions
+from sashiko.monitoring.result import MonitorResult
 from sashiko.pipeline.monitor_run import MonitorFolder
 from sashiko.pipeline.project import MONITOR, command_options, contract_file, use_recipe
 from sashiko.registry.mlflow import MlflowRegistry
@@ -105,6 +108,30 @@ def window_options(length: str, now: str | None, number: int | None) -> str:
     parts += [] if length == DEFAULT_LENGTH else ["--window", length]
     parts += [] if now is None else ["--now", now]
     return f" {shlex.join(parts)}" if parts else ""
+
+
+def version_commands(
+    result: MonitorResult, *, history: Sequence[MonitorResult], options: str
+) -> tuple[str, ...]:
+    """Returns the commands that judge the other versions of a window, and then it once more.
+
+    Args:
+        result: of the window; it has no command if it names no answers that were not judged.
+        history: all windows that have been judged.
+        options: that select recipe and home.
+    """
+    if not any(
+        check.effect == OTHER_VERSION and check.outcome == "not judged" for check in result.checks
+    ):
+        return ()
+    hours = (result.end - result.start) // dt.timedelta(hours=1)
+    length = f"{hours}h" if hours % 24 else f"{hours // 24}d"
+    now = f"{result.end.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
+    others = unjudged_versions(result.capture, version=result.version, history=history)
+    return tuple(
+        f"sashiko monitor{options}{window_options(length, now, version)}"
+        for version in (*others, result.version)
+    )
 
 
 def window_of(length: str, now: str | None) -> Window:

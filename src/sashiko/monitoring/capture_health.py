@@ -1,15 +1,27 @@
-"""Whether a window's capture can be believed: requests were captured, and their lines are whole."""
+"""Whether a window's capture can be believed: requests were captured, and their lines are whole.
 
+And whether every version that answered is judged: the other checks are of one version alone.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sashiko.monitoring.capture.record import CaptureSummary, LineProblem, SourceProblem
+from sashiko.monitoring.capture.record import (
+    CaptureSummary,
+    LineProblem,
+    SourceProblem,
+    VersionRows,
+)
 from sashiko.monitoring.checks import MonitorCheck, Outcome
+from sashiko.monitoring.result import MonitorResult
 
 # Lines that no version is judged by, although somebody was answered.
 _LOST: Final[tuple[LineProblem | SourceProblem, ...]] = (
     "cut-line", "not-a-record", "future", "unreadable", "mismatched", "without-version",
 )  # fmt: skip
-ROWS: Final = "rows"  # an effect: the number of captured rows
+# Effects.
+ROWS: Final = "rows"  # the number of captured rows
+OTHER_VERSION: Final = "share of rows of another version"
 # Which requests are lost is not chance: those with long texts are cut first. So few may be.
 _MOST_LOST: Final = 0.01
 
@@ -27,6 +39,65 @@ def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]
         Whether a row was captured, and whether the lines could be read.
     """
     return _rows_check(capture), _lines_check(capture)
+
+
+def version_checks(
+    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
+) -> Iterator[MonitorCheck]:
+    """Yields a check for each other version that answered, such as the one before a deploy.
+
+    Args:
+        capture: what ReadCapture found.
+        version: whose answers the window's other checks judge.
+        history: windows that have been judged, those of other versions among them.
+    """
+    unjudged = unjudged_versions(capture, version=version, history=history)
+    for answered in _others(capture, version=version):
+        is_judged = answered.version not in unjudged
+        yield MonitorCheck(
+            name=f"answers of version {answered.version} are judged",
+            kind="capture",
+            outcome="ok" if is_judged else "not judged",
+            rows=answered.rows,
+            rows_needed=1,
+            effect=OTHER_VERSION,
+            value=answered.rows / capture.rows,
+            tolerance=0.0,
+            reason=f"{answered.rows:,} of {capture.rows:,} rows are of version {answered.version}, "
+            f"up to {answered.last:%Y-%m-%d %H:%M} UTC; "
+            + (
+                "they have been judged by themselves"
+                if is_judged
+                else f"the other checks are of version {version} alone"
+            ),
+        )
+
+
+def unjudged_versions(
+    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
+) -> tuple[int, ...]:
+    """Returns the other versions whose answers in a window nothing has judged.
+
+    Args:
+        capture: of the window.
+        version: that the window was judged for.
+        history: windows that have been judged.
+    """
+    judged = {
+        result.version
+        for result in history
+        if (result.start, result.end) == (capture.start, capture.end)
+    }
+    return tuple(
+        answered.version
+        for answered in _others(capture, version=version)
+        if answered.version is not None and answered.version not in judged
+    )
+
+
+def _others(capture: CaptureSummary, *, version: int) -> list[VersionRows]:
+    """Lists other versions; lines without a version are problems of the capture instead."""
+    return [item for item in capture.versions if item.version not in (None, version)]
 
 
 def _rows_check(capture: CaptureSummary) -> MonitorCheck:

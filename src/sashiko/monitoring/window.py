@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.errors import InputError
 from sashiko.monitoring.audited_quality import last_verdict
 from sashiko.monitoring.capture.record import CaptureSummary
-from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.capture_health import capture_checks, version_checks
 from sashiko.monitoring.check_words import describe_alarm
 from sashiko.monitoring.checks import INPUTS_SHARE, MonitorCheck, gaps, judge_measurements, overall
 from sashiko.monitoring.label_free import LabelFreeAccuracy, label_free_accuracy
@@ -37,7 +37,8 @@ class WindowEvidence:
     quality: Quality
     reference: Reference
     reference_sha256: str  # of `reference.json`
-    history: Sequence[MonitorResult]  # of earlier windows, by their ends
+    # Of earlier windows, and of this one by other versions, by their ends.
+    history: Sequence[MonitorResult]
 
 
 def judge_window(
@@ -77,6 +78,7 @@ def judge_window(
         _standing(check, earlier, start=capture.start)
         for check in (
             *capture_checks(capture),
+            *version_checks(capture, version=version, history=evidence.history),
             *inputs,
             *_with_rows(judged, capture, version=version),
             *quality.checks,

@@ -36,7 +36,12 @@ class MonitorPage:
 
 
 def write_monitor_page(
-    results: Sequence[MonitorResult], path: Path, *, options: str = "", retraining: str = ""
+    results: Sequence[MonitorResult],
+    path: Path,
+    *,
+    options: str = "",
+    others: Sequence[str] = (),
+    retraining: str = "",
 ) -> Path:
     """Writes the page and returns its path.
 
@@ -46,17 +51,18 @@ def write_monitor_page(
         path: of the HTML file.
         options: of the commands of the next steps, which select environment, recipe and home; the
             recipe alone if empty.
+        others: the commands that judge the other versions that answered in the last window.
         retraining: whether a run is proposed, in words; empty if nobody has decided.
 
     Raises:
         InputError: if it cannot be written.
     """
-    page = _page(History(tuple(results)), options, retraining) if results else _EMPTY
+    page = _page(History(tuple(results)), options, others, retraining) if results else _EMPTY
     write_bytes(path, render(page, template="monitor.html.j2").encode())
     return path
 
 
-def _page(history: History, options: str, retraining: str) -> MonitorPage:
+def _page(history: History, options: str, others: Sequence[str], retraining: str) -> MonitorPage:
     result = history.latest
     window = words.span(result.start, result.end)
     return MonitorPage(
@@ -67,7 +73,7 @@ def _page(history: History, options: str, retraining: str) -> MonitorPage:
             word=words.WORDS[result.outcome],
             headline=shorten(result.summary, _LONGEST),
             details=(*words.next_steps(result), *filter(None, [retraining])),
-            commands=words.commands(result, options=options),
+            commands=words.commands(result, options=options, others=others),
         ),
         sections=(
             checks_section(result),

@@ -51,8 +51,8 @@ def checks_section(result: MonitorResult) -> Section:
         statements=(
             "An alarm needs both: a change that is not chance, over all checks of the window "
             "together, and one that is larger than its tolerance. Not judged means that there "
-            "were too few rows or labels to say either. The checks of the capture count every "
-            "line, and estimate nothing.",
+            "were too few rows or labels to say either, or that another version answered. The "
+            "checks of the capture count every line, and estimate nothing.",
         ),
         tables=tuple(
             _checks_table(checks, outcome, is_folded=_is_folded(outcome, checks))

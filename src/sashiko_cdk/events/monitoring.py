@@ -13,6 +13,7 @@ from sashiko.aws.resources.names import (
     etl_name,
     monitor_pipeline_name,
     prefix,
+    window_machine,
 )
 from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
@@ -36,6 +37,7 @@ _WEEKLY: Final = "cron(0 6 ? * MON *)"
 _DAY: Final = 24 * 3600
 _LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
 _WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
+_VERSIONS = "A week may have answers of the versions before the served one: those of one group."
 _METRICS = "Metrics are no resources; the condition names the namespace."
 
 
@@ -149,14 +151,18 @@ class _Monitoring(Construct):
             self,
             "Start",
             settings=settings,
-            name=f"monitor-{recipe.name}",
+            name=window_machine(recipe.name),
             role="pipeline-starter",
             definition=window_flow(
                 settings, recipe, package_arn=package_arn, table=recipe_table(recipe)
             ),
             log=self._flows.log,
             allowed=[
-                allow(["sagemaker:DescribeModelPackage"], [package_arn]),
+                allow(
+                    ["sagemaker:DescribeModelPackage"],
+                    [f"{package_arn.rpartition('/')[0]}/*"],
+                    why=_VERSIONS,
+                ),
                 allow(
                     ["s3:ListBucket"],
                     [f"arn:aws:s3:::{bucket_name(settings, 'capture')}"],

@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 from sashiko.commands.monitor import app
 from sashiko.commands.monitor_output import show_labels
 from sashiko.commands.monitor_text import describe_monitor
+from sashiko.commands.monitored import version_commands
 from sashiko.errors import InputError
 from sashiko.monitoring.labels import AddedLabels
-from tests.unit.report.windows import windows
+from tests.unit.report.windows import deploy_week, windows
 
 
 def lines(result):
@@ -70,6 +71,28 @@ def test_a_window_without_rows_asks_nobody_to_draw_some():
     quality = result.quality.model_copy(update={"periods": ()})
     result = result.model_copy(update={"capture": empty, "quality": quality})
     assert not [line for line in lines(result) if line.startswith("next: ")]
+
+
+def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_them():
+    [result] = windows(1)
+    result = deploy_week(result, before=2)
+    others = version_commands(result, history=(result,), options=" --home h")
+    again = "next: sashiko monitor --home h --version 3 --now 2026-01-12T00:00:00"
+    printed = describe_monitor(result, others=others).splitlines()
+    assert printed[0].startswith("! NO ALARM - ")
+    assert "capture judged in part" in printed[0]
+    assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [
+        "not judged: answers of version 2 are judged: 527 of 2,110 rows are of version 2, up to "
+        "2026-01-12 00:00 UTC; the other checks are of version 3 alone"
+    ]
+    assert [line for line in printed if "--version" in line] == [
+        "next: sashiko monitor --home h --version 2 --now 2026-01-12T00:00:00",
+        again,
+    ]
+    before = result.model_copy(update={"version": 2})
+    [command] = version_commands(result, history=(before, result), options=" --home h")
+    assert f"next: {command}" == again
+    assert version_commands(windows(1)[0], history=(), options="") == ()
 
 
 def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):

@@ -14,7 +14,7 @@ from sashiko.monitoring.capture.record import (
     ProblemKind,
     VersionRows,
 )
-from sashiko.monitoring.capture_health import capture_checks
+from sashiko.monitoring.capture_health import capture_checks, version_checks
 from sashiko.monitoring.check_words import describe_alarm
 from sashiko.monitoring.checks import (
     AUDITED_ACCURACY,
@@ -38,6 +38,23 @@ PROBLEMS: tuple[tuple[ProblemKind, int, str], ...] = (
     ("cut-line", 3, "version=3/AllTraffic/2026/01/05/07/a.jsonl:12"),
     ("without-key", 41, ""),
 )
+
+
+def deploy_week(result: MonitorResult, *, before: int) -> MonitorResult:
+    """Returns a window a quarter of whose rows another version answered."""
+    [own] = result.capture.versions
+    rows = own.rows // 4
+    versions = (
+        own.model_copy(update={"version": before, "rows": rows}),
+        own.model_copy(update={"rows": own.rows - rows}),
+    )
+    capture = result.capture.model_copy(update={"versions": versions})
+    checks = (
+        *result.checks,
+        *version_checks(capture, version=result.version, history=()),
+    )
+    update = {"capture": capture, "checks": checks, "outcome": overall(checks)}
+    return result.model_copy(update=update)
 
 
 def windows(

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,19 @@ from typing import Final
 from sashiko.aws.operations.candidates import recipe_candidates
 from sashiko.aws.operations.monitor_files import MonitorFiles
 from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.names import Role, model_package_group_name, pipeline_name
+from sashiko.aws.resources.names import (
+    Role,
+    arn,
+    model_package_group_name,
+    pipeline_name,
+    prefix,
+    window_machine,
+)
 from sashiko.contract.model import Contract
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.monitoring.capture.record import Window
+from sashiko.monitoring.capture_health import unjudged_versions
 from sashiko.monitoring.draws import Draw, draw_period
 from sashiko.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko.monitoring.result import RESULT_FILE, MonitorResult, sort_history
@@ -25,6 +33,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
 _ROLE: Final[Role] = "data-scientist"
+_STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,26 @@ class MonitoredModel:
             except InputError:
                 others.append(uri)
         return sort_history(results, others=others)
+
+    def start_commands(
+        self, result: MonitorResult, *, history: Sequence[MonitorResult]
+    ) -> tuple[str, ...]:
+        """Returns the commands that start a window for other versions that answered in it.
+
+        Args:
+            result: of the window.
+            history: all windows that have been judged.
+        """
+        name = f"{prefix(self.settings)}-{window_machine(self.recipe.name)}"
+        machine = arn(self.settings, "states", f"stateMachine:{name}")
+        time = f"{result.end.astimezone(dt.UTC) + _STARTED_AFTER:%Y-%m-%dT%H:%M:%SZ}"
+        return tuple(
+            f"aws stepfunctions start-execution --state-machine-arn {machine} --input "
+            f"'{json.dumps({'time': time, 'model_version': version})}'"
+            for version in unjudged_versions(
+                result.capture, version=result.version, history=history
+            )
+        )
 
     def candidates(self) -> list[Candidate]:
         """Returns the recipe's candidates, the newest first.

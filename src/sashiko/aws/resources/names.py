@@ -76,6 +76,11 @@ def arn(settings: Settings, service: str, resource: str) -> str:
     return f"arn:aws:{service}:{settings.region}:{settings.account}:{resource}"
 
 
+def window_machine(recipe: str) -> str:
+    """Names the state machine that starts a window of monitoring, without the prefix."""
+    return f"monitor-{recipe}"
+
+
 def neighbour(settings: Settings, other: Neighbour) -> Settings:
     """Returns settings that the names of another environment follow from, and nothing else does.
 

@@ -1,6 +1,7 @@
 """Monitoring in an account, as a person uses it: outcomes, draws, labels; S3 is moto's."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sashiko.monitoring.draws import DRAW_SCHEMA
 from tests.unit.aws.operations.monitor_bench import NOW, Bench, open_bench
 from tests.unit.contract.documents import ROWS
 from tests.unit.monitoring.label_stores import week
-from tests.unit.report.windows import windows
+from tests.unit.report.windows import deploy_week, windows
 
 
 @pytest.fixture
@@ -33,6 +34,19 @@ def test_staging_makes_stores_and_keeps_what_they_hold(bench: Bench, tmp_path: P
     assert bench.stage() == []
     rows = bench.table(f"{bench.places.labels}/labels.parquet", tmp_path)
     assert [(row["key"], row["label"]) for row in rows] == [("a", "yes")]
+
+
+def test_the_version_before_a_deploy_has_the_command_that_starts_its_window(bench: Bench) -> None:
+    result = deploy_week(windows(1)[0], before=2)
+    [command] = bench.model.start_commands(result, history=(result,))
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "stepfunctions", "start-execution"]
+    name = f"-monitor-{bench.model.recipe.name}"
+    assert words[words.index("--state-machine-arn") + 1].endswith(name)
+    given = {"time": "2026-01-12T06:00:00Z", "model_version": 2}
+    assert json.loads(words[words.index("--input") + 1]) == given
+    before = result.model_copy(update={"version": 2})
+    assert bench.model.start_commands(result, history=(before, result)) == ()
 
 
 def test_drawn_rows_are_kept_before_the_sheet_is_written(bench: Bench, tmp_path: Path) -> None:

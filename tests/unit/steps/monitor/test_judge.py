@@ -6,6 +6,7 @@ import pytest
 
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
+from sashiko.monitoring.capture.record import VersionRows, write_summary
 from sashiko.monitoring.checks import Outcome
 from sashiko.monitoring.quality import write_quality
 from sashiko.monitoring.result import MonitorResult, read_result, write_result
@@ -16,6 +17,7 @@ from tests.unit.steps.monitor.window_job import (
     START,
     WEEK,
     WindowJob,
+    capture,
     make_job,
     quality,
 )
@@ -223,6 +225,41 @@ def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
     assert check.outcome == outcome
     is_old = outcome == "not judged"
     assert ("no period was labelled since 2026-03-01" in check.reason) == is_old
+
+
+def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
+    job: WindowJob,
+) -> None:
+    """The week of a deploy: version 6 answered until Wednesday, version 7 from then on."""
+    job.window()
+    wednesday = START + dt.timedelta(days=2, hours=9, minutes=30)
+    answered = (
+        VersionRows(version=6, requests=500, rows=500, first=START, last=wednesday),
+        VersionRows(version=7, requests=2000, rows=2000, first=wednesday, last=END),
+    )
+    write_summary(
+        capture(2000).model_copy(update={"rows": 2500, "versions": answered}), job.folder("summary")
+    )
+    result = _judged(job)
+    name = "answers of version 6 are judged"
+    assert result.summary == "No alarm - capture and drift judged in part."
+    [check] = [check for check in result.checks if check.name == name]
+    assert (check.outcome, check.kind, check.rows, check.value) == (
+        "not judged",
+        "capture",
+        500,
+        0.2,
+    )
+    assert check.reason == (
+        "500 of 2,500 rows are of version 6, up to 2026-03-04 09:30 UTC; the other checks are of "
+        "version 7 alone"
+    )
+    history = job.folder("history")
+    week_before = {"version": 6, "start": START - WEEK, "end": START}
+    write_result(result.model_copy(update=week_before), history / "6/before")
+    assert name in [check.name for check in _judged(job).checks if check.outcome == "not judged"]
+    write_result(result.model_copy(update={"version": 6}), history / "6/now")
+    assert name in [check.name for check in _judged(job).checks if check.outcome == "ok"]
 
 
 def test_an_alarm_of_the_audit_stays_without_new_labels(job: WindowJob) -> None:
