@@ -54,7 +54,7 @@ def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> N
     answers = registered_decisions(weeks)
     right = sum(answers[key] == labels[key] for key in keys)
     assert (period["state"], period["right"], period["wrong"]) == ("complete", right, 120 - right)
-    assert quality["check"]["rows"] == 120
+    assert quality["checks"][0]["rows"] == 120
     assert quality["ordinary_rows"] == 200  # of the second week, which judge nothing
 
 

@@ -30,6 +30,8 @@ LEDGER_SCHEMA: Final = pa.schema(
         ("cluster", pa.int64()),  # as ReadCapture numbered it; null of a row that is older than it
     ]
 )
+# Numbers of clusters from here on are of rows that a later window's read has found.
+LATE_CLUSTERS: Final = 2**40
 _DELETIONS: Final = pa.schema([("key_sha256", pa.string()), ("time", pa.timestamp("us", tz="UTC"))])
 _DAYS: Final = "????-??-??.parquet"
 _DELETIONS_FILE: Final = "deletions.parquet"
@@ -40,10 +42,14 @@ SELECT key, version, score, decision, time, cluster, epoch_us(time) // 86_400_00
 FROM captured
 WHERE key IS NOT NULL AND sha256(key) NOT IN (SELECT key_sha256 FROM deletions)
 """
-# Of several answers to a key by one version the first counts, as of captured rows.
+# Of several answers to a key by one version the first counts, as of captured rows. One that a later
+# window's read finds again keeps its own window's cluster.
 _FIRST: Final = """
 SELECT key, version, score, decision, time, cluster FROM {rows}
-QUALIFY row_number() OVER (PARTITION BY key, version ORDER BY time, score, decision) = 1
+QUALIFY row_number() OVER (
+    PARTITION BY key, version
+    ORDER BY time, score, decision, coalesce(cluster >= {late}, false)
+) = 1
 """
 
 
@@ -147,7 +153,9 @@ def create_ledger_view(connection: "duckdb.DuckDBPyConnection", folder: Path) ->
         connection.read_parquet(files, union_by_name=True).create_view("ledger_files")
         days += " UNION ALL BY NAME FROM ledger_files"
     connection.execute(f"CREATE VIEW ledger_days AS {days}")
-    connection.execute(f"CREATE VIEW ledger AS {_FIRST.format(rows='ledger_days')}")
+    connection.execute(
+        f"CREATE VIEW ledger AS {_FIRST.format(rows='ledger_days', late=LATE_CLUSTERS)}"
+    )
 
 
 @contextmanager
@@ -168,7 +176,7 @@ def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
 
 def _write(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
     """Writes the table `merged` as a day."""
-    sql = f"{_FIRST.format(rows='merged')} ORDER BY key, version NULLS FIRST"
+    sql = f"{_FIRST.format(rows='merged', late=LATE_CLUSTERS)} ORDER BY key, version NULLS FIRST"
     batches: Iterable[pa.RecordBatch] = stream_query(
         connection, sql, schema=LEDGER_SCHEMA, rows=ROW_GROUP_ROWS
     )

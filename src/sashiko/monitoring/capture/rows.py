@@ -14,6 +14,7 @@ from sashiko.evaluation.metrics.arrays import Ints
 
 ROWS_FILE: Final = "rows.parquet"
 OTHERS_FILE: Final = "other_versions.parquet"
+LATE_FILE: Final = "late.parquet"
 _STREAM_ROWS: Final = 16_384
 
 

@@ -17,7 +17,7 @@ from sashiko.core.files import walk_files
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError, disk_reason
 from sashiko.monitoring.audited_groups import AUDITED_FILE, write_audited_rows
-from sashiko.monitoring.capture.rows import OTHERS_FILE, ROWS_FILE
+from sashiko.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
 from sashiko.monitoring.ledger import add_rows
 from sashiko.monitoring.quality import write_labels
@@ -36,7 +36,9 @@ def main() -> None:
     ledger = processing_output("ledger")
     copy_ledger(processing_input("ledger"), ledger)
     # Of all versions, since each one's labels arrive after the capture is deleted.
-    additions = sum(add_rows(ledger, file) for file in _captured(processing_input("rows")))
+    rows = processing_input("rows")
+    additions = sum(add_rows(ledger, file) for file in _captured(rows))
+    late = add_rows(ledger, rows / LATE_FILE)
     sources = Sources(
         ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
     )
@@ -59,7 +61,8 @@ def main() -> None:
     )
     write_labels(summary, processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
-    print(f"added {additions:,} rows to the ledger", file=sys.stderr)
+    others = f", and {late:,} of late captures" if late else ""
+    print(f"added {additions:,} rows to the ledger{others}", file=sys.stderr)
     print(
         f"{len(summary.periods):,} audited periods; {ordinary:,} other labels of the window, "
         f"{summary.waiting:,} of its rows have none",

@@ -67,7 +67,7 @@ class Pipeline:
             write_json(self.folder(step, "reference") / REFERENCE_FILE, reference)
         for name in ("ledger", "labels", "draws"):
             shutil.copytree(self.stores.folder(name), self.folder("JoinLabels", name))
-        for name, rows in {"rows.parquet": [], **self.captured}.items():
+        for name, rows in {"rows.parquet": [], "late.parquet": [], **self.captured}.items():
             path = self.folder("JoinLabels", "rows") / name
             write_table(path, pa.Table.from_pylist(rows, row_schema(("title",))))
         window = {
