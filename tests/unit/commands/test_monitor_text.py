@@ -5,11 +5,12 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from sashiko.commands.monitor import app
-from sashiko.commands.monitor_output import show_labels
+from sashiko.commands.monitor_output import show_labels, show_window
 from sashiko.commands.monitor_text import describe_monitor
 from sashiko.commands.monitored import version_commands
 from sashiko.errors import InputError
 from sashiko.monitoring.labels import AddedLabels
+from sashiko.monitoring.retraining import Retraining
 from tests.unit.report.windows import deploy_week, windows
 
 
@@ -93,6 +94,30 @@ def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_the
     [command] = version_commands(result, history=(before, result), options=" --home h")
     assert f"next: {command}" == again
     assert version_commands(windows(1)[0], history=(), options="") == ()
+
+
+def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path, capsys):
+    result = deploy_week(windows(1)[0], before=2)
+    before = result.model_copy(update={"version": 2})
+    page = tmp_path / "page.html"
+    for judged, proposed in ((result, True), (before, False)):
+        show_window(
+            (before, result),
+            judged,
+            Retraining(action="propose", reasons=("alarm: drift of product",)),
+            page=page,
+            options=" --home h",
+            again=f" --home h --version {judged.version}",
+            others=lambda item: (f"sashiko monitor --version {item.version} again",),
+            json_=False,
+        )
+        html = page.read_text()
+        assert "late-loans, version 3" in html
+        assert "answers of version 2 are judged" in html
+        assert "sashiko monitor --version 3 again" in html
+        assert ("retraining: proposed" in html) == proposed
+        assert ("--home h --version" in html) == proposed
+        assert "retraining: proposed" in capsys.readouterr().out
 
 
 def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):
