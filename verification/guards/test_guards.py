@@ -56,6 +56,8 @@ def copy(tmp_path: Path) -> Path:
 def test_each_row_of_the_pages_has_a_mutation_of_what_is_there() -> None:
     guards = read_table()
     assert all(item.tests for item in guards)
+    files = {test.partition("::")[0] for item in guards for test in item.tests}
+    assert [file for file in files if not Path(file).is_file()] == []
 
 
 @pytest.mark.parametrize(
