@@ -33,7 +33,7 @@ def test_a_quiet_week_raises_no_alarm(weeks: Weeks) -> None:
     done = weeks.judge(1)
     assert done.returncode == 0, done.stdout + done.stderr
     headline, *_ = done.stdout.splitlines()
-    assert headline.startswith("! NO ALARM - accuracy not judged")
+    assert headline.startswith("! NO ALARM - bias and accuracy not judged")
     assert "not judged: accuracy of audited rows: 0 audited labels, 100 are needed" in done.stdout
     assert "retraining: not now: there is no alarm" in done.stdout
     [result] = weeks.results()

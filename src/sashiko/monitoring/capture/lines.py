@@ -54,16 +54,18 @@ class Places:
         return f"{self.names[file]}:{number - self.starts[file] + 1}"
 
 
-def find_files(folder: Path, window: Window) -> list[CaptureFile]:
+def find_files(folder: Path, window: Window, *, now: dt.datetime) -> list[CaptureFile]:
     """Returns the captured files whose hours may hold records of a window, sorted by path.
 
-    A `.jsonl` file outside the layout of captures is read, whatever its hour.
+    Files of hours that begin at `now` or later are left out: there are some where a window of the
+    past is read again, and their lines are no loss. A `.jsonl` file outside the layout of captures
+    is read, whatever its hour.
     """
-    files = []
+    files, last = [], min(window.end + _MARGIN, now)
     for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.relative_to(folder).parts):
         name = path.relative_to(folder).as_posix()
         file = _capture_file(path, name)
-        if file.hour is None or window.start - _MARGIN <= file.hour < window.end + _MARGIN:
+        if file.hour is None or window.start - _MARGIN <= file.hour < last:
             files.append(file)
     return files
 

@@ -93,7 +93,7 @@ def read_captures(
     Raises:
         InputError: if a file cannot be read, `out` cannot be written, or the disk is full.
     """
-    files, places = find_files(folder, window), Places()
+    files, places = find_files(folder, window, now=now), Places()
     problems = Problems(places)
     totals = Totals()
     try:

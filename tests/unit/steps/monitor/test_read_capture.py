@@ -71,6 +71,16 @@ def test_other_versions_rows_are_kept_apart_and_counted(job, capsys) -> None:
     assert "left out 4 rows of other versions (none, 8)" in errors
 
 
+def test_requests_after_the_time_of_the_read_are_no_loss_of_its_window(job) -> None:
+    folder = _lay_out(job)
+    midnight = NOON.replace(hour=0) + dt.timedelta(days=1)
+    write(folder, [one("a")])
+    write(folder, [one("later", time=midnight + dt.timedelta(minutes=5))], hour=midnight)
+    _run(job, now=WINDOW["--end"])
+    summary = read_summary(job.output("summary") / "capture.json")
+    assert (summary.lines, summary.rows, summary.count("future")) == (1, 1, 0)
+
+
 def test_an_empty_window_gives_a_file_without_rows(job, capsys) -> None:
     write(_lay_out(job), [one("a", time=NOON - dt.timedelta(days=1))])
     _run(job)
