@@ -53,7 +53,9 @@ def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> N
     labels = {row["complaint_id"]: row["escalate"] for row in pq.read_table(weeks.file).to_pylist()}
     answers = registered_decisions(weeks)
     right = sum(answers[key] == labels[key] for key in keys)
-    assert (period["state"], period["right"], period["wrong"]) == ("complete", right, 120 - right)
+    counts = period["labelled"]
+    assert (period["state"], sum(counts.values())) == ("complete", 120)
+    assert counts["true_positives"] + counts["true_negatives"] == right
     assert quality["checks"][0]["rows"] == 120
     assert quality["ordinary_rows"] == 200  # of the second week, which judge nothing
 
