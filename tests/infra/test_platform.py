@@ -180,7 +180,7 @@ def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
     assert not {item["Properties"]["LogGroupName"] for item in others} & set(groups)
 
 
-def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principals):
+def test_alarms_and_who_tells_of_results_alone_write_to_the_topic_too(platform, principals):
     """EventBridge may not: nothing in its call to the key tells this account from another."""
     policy = _only(platform("prod"), "AWS::SNS::TopicPolicy")["Properties"]["PolicyDocument"]
     allowed = {s["Sid"]: s for s in policy["Statement"] if s["Effect"] == "Allow"}
@@ -199,5 +199,6 @@ def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principa
     assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert [n for n, role in principals.items() if role.may("sns:Publish", "*")] == [
         "janitor",
+        "monitor-publisher",
         "notifier",
     ]

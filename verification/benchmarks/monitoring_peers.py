@@ -36,6 +36,7 @@ from verification.benchmarks.monitoring_audit import AUDITED, Audit
 from verification.benchmarks.monitoring_page import REFERENCE_ROWS
 from verification.benchmarks.monitoring_peers_page import Answers, page
 from verification.benchmarks.monitoring_pools import COLUMNS, Pools
+from verification.benchmarks.monitoring_traffic import alone
 from verification.benchmarks.monitoring_verdicts import (
     Setup,
     StreamVerdict,
@@ -97,8 +98,8 @@ def judge_window(pools: Pools, pair: Pair) -> Iterator[Verdict]:
     seconds = time.process_time() - start
     yield Verdict(pair.setting, Setup.OURS, _alarms(checks), seconds)
     if pair.has_texts:
-        texts = measure_texts(pair.reference, pair.window, seed=pair.number)
-        checks = judge([*measured, texts])
+        texts = measure_texts(pair.reference, alone(pair.window), seed=pair.number)
+        checks = judge([*measured, *texts])
         seconds = time.process_time() - start
         estimate = _label_free(pair, checks)
         yield Verdict(pair.setting, Setup.OURS_TEXTS, _alarms(checks), seconds, estimate)

@@ -116,9 +116,12 @@ def _fill_stores(weeks: _Weeks) -> None:
 
     def answers() -> Iterator[pa.RecordBatch]:
         for rows in weeks.rows(_BEFORE):
-            names = [_KEY, "version", "score", "decision", _TIME]
+            names = [_KEY, "version", "score", "decision", _TIME, "cluster"]
             versions = pa.array(np.full(rows.num_rows, _VERSION))
-            table = rows.append_column("version", versions).select(names)
+            # Each row is a request of its own.
+            clusters = pa.array(np.arange(rows.num_rows, dtype=np.int64))
+            table = rows.append_column("version", versions).append_column("cluster", clusters)
+            table = table.select(names)
             yield from table.rename_columns(LEDGER_SCHEMA.names).to_batches()
 
     def labelled() -> Iterator[pa.RecordBatch]:

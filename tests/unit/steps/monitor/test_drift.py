@@ -16,8 +16,12 @@ from tests.unit.steps.monitor.monitor_job import PRODUCT, MonitorJob
 
 COLUMNS = ("product", "complaint_text")
 NAMES = (
-    "drift of product", "drift of complaint_text", "drift of the scores", "drift of the texts"
-)  # fmt: skip
+    "drift of product",
+    "drift of complaint_text",
+    "drift of the scores",
+    "drift of the texts",
+    "texts of damaged letters or unknown words",
+)
 PRODUCTS = ("Card", "Card", "Card", "Loan", "Loan")
 WORDS = ("branch", "queue", "fee", "form", "letter", "clerk", "office", "delay")
 
@@ -75,7 +79,7 @@ def _others(outcome: str, **changed: str) -> dict[str, str]:
 def test_a_window_like_the_reference_is_ok(job, capsys) -> None:
     measured = _run(job, _rows(400))
     assert _outcomes(measured) == _others("ok")
-    assert capsys.readouterr().err == "400 rows: 3 of 4 measurements have enough rows\n"
+    assert capsys.readouterr().err == "400 rows: 4 of 5 measurements have enough rows\n"
 
 
 def test_other_products_scores_and_texts_are_alarms_of_their_own(job) -> None:
@@ -134,7 +138,7 @@ def test_rows_of_a_request_that_are_alike_count_once(job) -> None:
     """In each request all rows have one product, one score and one text."""
     rows = [row for row in _rows(150) for _ in range(20)]
     measured = _run(job, _in_requests(rows, 20))
-    product, _, scores, texts = measured.measurements
+    product, _, scores, texts, _ = measured.measurements
     assert product.rows == pytest.approx(150, rel=0.05)
     assert scores.rows == pytest.approx(150, rel=0.05)
     assert texts.rows == 150
