@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSResponse
 from sashiko.aws.operations.doctor.capacity import check_capacity
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.names import exec_role_arn
+from sashiko.aws.resources.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.errors import InputError
 from verification.deploy import left_behind
 from verification.deploy.assembly import synthesize
@@ -60,6 +60,7 @@ def account(guest: Governed, owner: Governed) -> Governed:
     _put_version(guest, "21")
     role = exec_role_arn(guest.environment.settings)
     left_behind.make_role(guest, role.rpartition("/")[2])
+    _put_cap(guest)
     guest.put_settings(
         DataLakeAdmins=[{"DataLakePrincipalIdentifier": role}],
         CreateDatabaseDefaultPermissions=[],
@@ -77,6 +78,20 @@ def account(guest: Governed, owner: Governed) -> Governed:
 def _put_version(account: Governed, value: str) -> None:
     ssm = account.emulator.client("ssm")
     ssm.put_parameter(Name=VERSION, Value=value, Type="String", Overwrite=True)
+
+
+def _put_cap(account: Governed) -> None:
+    """Gives CloudFormation's role the boundary of `make bootstrap`."""
+    from sashiko_cdk.bootstrap.execution_cap import execution_cap
+
+    iam, settings = account.emulator.client("iam"), account.environment.settings
+    cap = bootstrap_policy_arn(settings, "cap")
+    if cap not in {item["Arn"] for item in iam.list_policies(Scope="Local")["Policies"]}:
+        statements = [item.to_statement_json() for item in execution_cap(settings)]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.create_policy(PolicyName=cap.rpartition("/")[2], PolicyDocument=document)
+    name = exec_role_arn(settings).rpartition("/")[2]
+    iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=cap)
 
 
 def test_a_ready_account_passes_and_prints_its_administrators(account: Governed) -> None:
