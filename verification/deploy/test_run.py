@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sashiko.aws.resources.names import bucket_name, etl_name
+from sashiko.aws.resources.names import alerts_topic_arn, bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.monitoring.checks import KINDS
 from sashiko.monitoring.result import MonitorResult
 from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
@@ -211,19 +212,27 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
             },
             "GetObject": lambda _: {"Body": result.model_dump_json()},
             "PutMetricData": lambda _: {},
+            "Publish": lambda _: {},
         },
     )
+    (mail,) = [arguments for operation, arguments in calls if operation == "Publish"]
+    assert mail["TopicArn"] == alerts_topic_arn(SETTINGS)
+    assert mail["Subject"].startswith("sashiko-dev: complaints, alarm of ")
+    emulator.client("sns").publish(**mail)
     read = next(arguments for operation, arguments in calls if operation == "GetObject")
     version, start, end = (given[name] for name in ("ModelVersion", "WindowStart", "WindowEnd"))
     assert read["Key"] == f"monitor/{GROUP}/windows/{version}/{start}/{end}/monitor.json"
-    (put,) = [arguments for operation, arguments in calls if operation == "PutMetricData"]
     cloudwatch = emulator.client("cloudwatch")
-    cloudwatch.put_metric_data(**put)
+    put, by_check = [arguments for operation, arguments in calls if operation == "PutMetricData"]
+    for arguments in (put, by_check):
+        cloudwatch.put_metric_data(**arguments)
     listed = cloudwatch.list_metrics(Namespace=put["Namespace"])["Metrics"]
     metrics = {(item["MetricName"], json.dumps(item["Dimensions"])) for item in listed}
     alarms = cloudwatch.describe_alarms(AlarmNamePrefix="sashiko-dev-monitor-")["MetricAlarms"]
     assert {item["AlarmName"].rpartition("monitor-")[2] for item in alarms} == {
-        "checks",
+        *KINDS,
+        *(f"{kind}-not-judged" for kind in KINDS if kind != "capture"),
+        "captured-rows",
         "did-not-run",
     }
     for alarm in alarms:
@@ -234,8 +243,8 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
 
     shown = json.loads(_show_outcome(checkout, result).stdout)
     assert shown["outcome"] == "alarm"
-    # Of the execution that the test above has started.
-    assert shown["retraining"]["reasons"][0] == "the last candidate is younger than 28 days"
+    # The execution that the test above has started is older than the first approved version.
+    assert shown["retraining"]["reasons"][0] == "alarm: drift of product"
     page = checkout.folder / f".sashiko/monitor/dev-{GROUP}.html"
     assert f"{GROUP}, version 1" in page.read_text()
 
