@@ -173,7 +173,9 @@ def test_what_cannot_be_upgraded_is_named_and_nothing_changes(
         assert "Traceback" not in done.stderr
 
     refused(wheel, "name a later version")
-    refused(tmp_path / "gone.whl", "expected a file sashiko-")
+    refused(tmp_path / "gone.whl", "does not exist")
+    (tmp_path / "other.whl").write_bytes(wheel.read_bytes())
+    refused(tmp_path / "other.whl", "expected a file sashiko-")
     assert project.files() == before
 
     edit(project.root / "config/base.yaml", "threads: 2", "threads: 8")
