@@ -122,13 +122,15 @@ def _head(model: Any, folder: Path) -> "torch.Tensor":
     A head that is tied to the embeddings is their own tensor, so that it takes no memory.
     """
     if model.config.tie_word_embeddings:
-        return model.get_input_embeddings().weight  # type: ignore[no-any-return]
+        weight: torch.Tensor = model.get_input_embeddings().weight
+        return weight
     from safetensors import safe_open
 
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             if _HEAD in file.keys():  # noqa: SIM118 - not a mapping
-                return file.get_tensor(_HEAD).float()  # type: ignore[no-any-return]
+                head: torch.Tensor = file.get_tensor(_HEAD).float()
+                return head
     raise InputError(f"{folder}: the weights lack {_HEAD}, and it is not tied to the embeddings")
 
 

@@ -62,8 +62,10 @@ class Scored:
         wins = (positives * (below + negatives / 2)).sum(axis=1)
         all_positives = positives.sum(axis=1)
         # Of the rows with at least each distinct score.
-        found = _sum_from_the_right(positives)
-        precisions = np.nan_to_num(ratio(found, found + _sum_from_the_right(negatives)))
+        true_positives = _sum_from_the_right(positives)
+        precisions = np.nan_to_num(
+            ratio(true_positives, true_positives + _sum_from_the_right(negatives))
+        )
         return {
             "auc": ratio(wins, all_positives * negatives.sum(axis=1)),
             "average_precision": ratio((positives * precisions).sum(axis=1), all_positives),
