@@ -1,6 +1,5 @@
 """How what CloudFormation needs becomes policies: merged, packed, the same bytes each time."""
 
-import itertools
 import json
 
 import pytest
@@ -11,8 +10,6 @@ from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
 from sashiko_cdk.bootstrap.execution_policy import Need, merged
 from sashiko_cdk.bootstrap.resource_types import resource_types
 
-TAGGED = {"StringEquals": {"aws:ResourceTag/project": "sashiko"}}
-
 
 def need(action, resource, **conditions):
     limit = Limit(resource=f"arn:aws:s3:::{resource}", conditions=conditions)
@@ -21,32 +18,6 @@ def need(action, resource, **conditions):
 
 def many(count, *, length=40):
     return merged(need(f"s3:Get{'x' * length}{n}", f"sashiko-{n}") for n in range(count))
-
-
-def triples(statements):
-    return {
-        (action, limit.resource, json.dumps(limit.conditions))
-        for actions, limits in statements
-        for action in actions
-        for limit in limits
-    }
-
-
-def test_merging_allows_exactly_what_is_needed():
-    needs = [
-        need("s3:GetBucketTagging", "a-*"),
-        need("s3:PutBucketTagging", "a-*"),
-        need("s3:GetBucketTagging", "b-*"),
-        need("s3:PutBucketTagging", "b-*"),
-        need("s3:DeleteBucket", "b-*", **TAGGED),
-    ]
-    expected = {(n.action, n.limit.resource, json.dumps(n.limit.conditions)) for n in needs}
-
-    for order in itertools.permutations(needs):
-        statements = merged(order)
-        assert triples(statements) == expected
-        assert len(statements) == 2  # the actions of both buckets, and what the tag limits
-        assert statements == merged(needs)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 37, 150])
@@ -68,17 +39,6 @@ def test_each_policy_has_a_part_of_all_statements(count):
 def test_what_does_not_fit_is_an_error_that_says_so():
     with pytest.raises(InputError, match=r"does not fit into 5 policies of 6144"):
         pack(many(600))
-
-
-def test_a_property_takes_the_actions_that_are_for_it_alone():
-    types = resource_types()
-    bucket = {action for _, action in types.actions("AWS::S3::Bucket", {"BucketName": "b"})}
-    with_cors = {
-        action for _, action in types.actions("AWS::S3::Bucket", {"CorsConfiguration": {}})
-    }
-
-    assert with_cors - bucket == {"s3:PutBucketCORS"}
-    assert "s3:PutObject" not in with_cors
 
 
 def test_a_type_without_facts_is_an_error_with_the_command():

@@ -215,18 +215,3 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     assert [name for name, text in templates.items() if "sashiko-dev" in text] == []
     assert [name for name, text in templates.items() if "cdk-sashiko-" in text] == []
     assert any("cdk-acme-boundary" in text for text in templates.values())
-
-
-def test_the_command_line_shows_the_same_message():
-    process = subprocess.run(
-        ["npx", "--no-install", "cdk", "synth", "-q", "-c", "env=moon"],
-        cwd=ROOT,
-        env=os.environ | {"CDK_DISABLE_CLI_TELEMETRY": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert process.returncode == 1
-    assert "error: unknown environment `moon`: those in config/ are" in process.stderr
-    assert "Traceback" not in process.stderr

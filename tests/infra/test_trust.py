@@ -4,7 +4,6 @@ A request without the key is refused, so that a role with such a condition may b
 service, and the first deploy in an account would be the first to show it.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -104,17 +103,3 @@ def test_people_builds_and_tokens_are_asked_for_documented_keys(variant: str) ->
     keys = {key for trust in others for pairs in trust.conditions.values() for key in pairs}
     assert keys <= set(KEYS)
     assert all(trust.conditions for trust in others), "an account or an issuer as a whole"
-
-
-def test_each_page_is_named_where_the_condition_is_made() -> None:
-    from sashiko_cdk.identity import trust
-
-    pages = {page for page, _ in filter(None, PAGES.values())}
-    assert {page for page in pages if page not in str(trust.service.__doc__)} == set()
-
-
-def test_each_service_and_key_of_the_tables_is_trusted_somewhere() -> None:
-    every = [trust for variant in EVERY for trust in trusts(variant)]
-    assert {trust.service for trust in every if trust.service} == set(PAGES)
-    used = json.dumps([trust.conditions for trust in every])
-    assert {key for key in KEYS if key not in used} == set()

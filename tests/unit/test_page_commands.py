@@ -78,19 +78,3 @@ def _fault_of_module(name: str) -> str | None:
 def test_the_commands_of_a_page_exist(page: Path) -> None:
     faults = {command: fault(command) for command in commands(page.read_text(encoding="utf-8"))}
     assert {command: reason for command, reason in faults.items() if reason} == {}
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("sashiko run --sweeps", "no option `--sweeps`"),
-        ("sashiko model approves 1", "no command `approves`"),
-        ("make runs", "no target `runs`"),
-        ("make synth ENVIRONMENT=dev", "no variable `ENVIRONMENT`"),
-        ("python -m verification.benchmarks.none", "no module `verification.benchmarks.none`"),
-        ("sashiko model list --env dev", None),
-        ("make run RECIPE=census", None),
-    ],
-)
-def test_a_wrong_command_has_a_reason(command: str, reason: str | None) -> None:
-    assert fault(command) == reason

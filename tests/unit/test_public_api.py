@@ -77,28 +77,6 @@ def test_a_project_uses_public_names_alone(place: str) -> None:
     assert list(problems(place, sources()[place])) == []
 
 
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("from sashiko.core.files import read_json", "sashiko.core.files.read_json"),
-        ("from sashiko.contract.load import Path", "sashiko.contract.load.Path"),
-        ("from sashiko.aws.resources import names", "sashiko.aws.resources.names"),
-        ("from sashiko_cdk.stack import *", "sashiko_cdk.stack.*"),
-        ("import sashiko.errors as e", "sashiko.errors as a module"),
-        ("def f():\n    from sashiko.cli import main", "sashiko.cli.main"),
-        ('jobs.processing("X", module="sashiko.steps.weights")', "sashiko.steps.weights.main"),
-        (
-            "{% if cdk %}\nfrom {{ package }} import a\n{% endif %}\nimport sashiko_cdk",
-            "sashiko_cdk as a module",
-        ),
-    ],
-)
-def test_another_name_is_reported_with_file_and_line(source: str, name: str) -> None:
-    line = source.count("\n", 0, source.rindex("sashiko")) + 1
-    expected = [f"infra/x.py:{line}: {name} is not public; see docs/api.md"]
-    assert list(problems("infra/x.py", as_python(source))) == expected
-
-
 def test_what_a_plug_in_implements_is_public() -> None:
     paths = [path.partition(":") for path in PROTOCOLS.values()]
     assert [path for path in paths if path[2] not in public_names().get(path[0], ())] == []
@@ -142,27 +120,3 @@ def test_each_deprecation_says_what_to_use_and_ends_in_time() -> None:
         if (problems := list(unkept(file.read_text("utf-8"), sashiko.__version__)))
     }
     assert broken == {}
-
-
-@pytest.mark.parametrize(
-    ("message", "version", "problem"),
-    [
-        ("deprecated since 0.2; use `b`; removed in 0.3", "0.2.0", None),
-        ("deprecated since 0.2; use `b`; removed in 0.3", "0.2.9", None),
-        ("deprecated since 0.2; use `b`; removed in 0.3", "0.3.0", "remove it in 0.3.0"),
-        ("deprecated since 0.2; use `b`; removed in 0.3", "1.0.0", "remove it in 1.0.0"),
-        ("deprecated since 0.2; use `b`; removed in 0.4", "0.2.0", "one minor version"),
-        ("deprecated since 0.9; use `b`; removed in 0.10", "0.9.1", None),
-        ("use `b`", "0.2.0", "say `deprecated since"),
-    ],
-)
-@pytest.mark.parametrize(
-    "code",
-    ["@deprecated({!r})\ndef a(): ...", "warnings.warn({!r}, DeprecationWarning, stacklevel=2)"],
-)
-def test_a_deprecation_out_of_time_or_without_a_way_out_is_reported(
-    code: str, message: str, version: str, problem: str | None
-) -> None:
-    problems = list(unkept(code.format(message), version))
-    assert len(problems) == (problem is not None)
-    assert problem is None or problem in problems[0]

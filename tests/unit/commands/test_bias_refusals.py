@@ -53,20 +53,6 @@ def test_bad_predictions_are_named(cli: BiasCli, predictions: str, message: str)
     assert message in cli.refused("--predictions", cli.write("predictions.csv", predictions))
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ("loan_id,age,late\nL1,old,perhaps\nL2,old,yes\n", "1 labels of 2, such as 'perhaps', tha"),
-        ("loan_id,age,late\nL1,old,\n", "1 labels of 1, such as None"),
-        ("loan_id,age\nL1,old\n", "column `late` is missing"),
-        ("loan_id,age,late\nL1,old,no\n", "no row of column `late` has yes"),
-        ("", "data.csv is empty"),
-    ],
-)
-def test_bad_data_are_named(cli: BiasCli, data: str, message: str) -> None:
-    assert message in cli.refused(data=cli.write("data.csv", data))
-
-
 def test_what_tells_no_groups_is_never_fair(cli: BiasCli) -> None:
     one_group = cli.write(
         "one.csv", csv_text("loan_id,age,late", [(k, "old", c) for k, _, c in ROWS])
@@ -81,13 +67,3 @@ def test_what_tells_no_groups_is_never_fair(cli: BiasCli) -> None:
     custom(value, "facets")["value"] = []
     save(value, cli.folder)
     assert "has no facets, so there is no group to compare" in cli.refused()
-
-
-def test_files_that_are_not_there_or_of_no_known_kind_are_named(cli: BiasCli) -> None:
-    assert "does not exist" in cli.refused(data=cli.folder / "no.csv")
-    assert "expected a file that ends in" in cli.refused(data=cli.write("a.txt", "x"))
-    (cli.folder / "empty").mkdir()
-    assert "has no file; give CSV, Parquet or JSON Lines" in cli.refused(data=cli.folder / "empty")
-    assert "line 1: expected a record" in cli.refused(data=cli.write("a.jsonl", "[1]\n"))
-    cli.contract = cli.folder / "nothing.yaml"
-    assert "nothing.yaml does not exist" in cli.refused()

@@ -30,13 +30,6 @@ def sashiko(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.C
     )
 
 
-def test_help_lists_every_command():
-    done = sashiko("--help")
-    assert done.returncode == 0
-    for command in ("run", "predict", "runs", "data", "contract", "model", "definition", "clean"):
-        assert command in done.stdout
-
-
 def test_the_list_says_of_each_command_what_the_command_says_of_itself():
     listing = " ".join(sashiko("--help", COLUMNS="400").stdout.split())
     group = typer.main.get_command(app)
@@ -213,14 +206,6 @@ def test_logs_of_two_runs_at_once_are_refused():
     done = sashiko("runs", "logs", "Train", "2026", "--run", "2025")
     assert done.returncode == 1
     assert "the run is named twice, as 2026 and as --run 2025" in done.stderr
-
-
-def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work")
-    done = sashiko("clean", "--home", str(tmp_path))
-    assert done.returncode == 1
-    assert "thesis.txt" in done.stderr
-    assert (tmp_path / "thesis.txt").is_file()
 
 
 def test_what_an_environment_keeps_is_not_deleted():

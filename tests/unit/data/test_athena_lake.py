@@ -116,14 +116,6 @@ def test_a_version_without_rows_is_an_error_and_leaves_nothing_behind(
         _read(contract)
 
 
-def test_what_a_failed_query_wrote_is_removed(account: _Account, contract: Contract) -> None:
-    account.ready()
-    add_query(account.athena, {"State": "FAILED", "StateChangeReason": "TOO_SLOW"})
-    account.removes("facets/scratch/0")
-    with pytest.raises(InputError, match="TOO_SLOW"):
-        _read(contract)
-
-
 def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
     account: _Account, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:

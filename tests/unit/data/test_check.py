@@ -6,7 +6,6 @@ import pytest
 from sashiko.contract.model import Contract
 from sashiko.core.parquet import write_table
 from sashiko.data.check import check_file
-from sashiko.errors import InputError
 from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
 
 
@@ -53,27 +52,3 @@ def test_a_verdict_repeats_no_personal_value(tmp_path: Path, contract: Contract)
     verdict = check_file(file, contract)
     assert not verdict.passed
     assert "Ann Lee" not in verdict.model_dump_json()
-
-
-def _bytes(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
-
-
-def test_a_file_that_is_no_table_ends_in_one_message(tmp_path: Path, contract: Contract) -> None:
-    write_table(tmp_path / "whole.parquet", rows(contract))
-    cut = (tmp_path / "whole.parquet").read_bytes()[:-100]
-    files = {
-        "is empty": _bytes(tmp_path / "empty.csv", b""),
-        "is not a whole Parquet file": _bytes(tmp_path / "cut.parquet", cut),
-        "is not UTF-8": _csv(tmp_path / "latin.csv", encoding="latin-1", title=["é"] * 4),
-        "`pages`, row 3": _csv(tmp_path / "type.csv", pages=[1, 2, "many", 4]),
-        "`shoe_size` is not in": _csv(tmp_path / "extra.csv", shoe_size=[1, 2, 3, 4]),
-        "`loan_id`": _bytes(tmp_path / "missing.csv", b"title\nEmma\n"),
-        "does not exist": tmp_path / "nowhere.csv",
-    }
-    for message, file in files.items():
-        with pytest.raises(InputError, match=message) as caught:
-            check_file(file, contract)
-        assert file.name in str(caught.value)
-        assert "\n" not in str(caught.value)

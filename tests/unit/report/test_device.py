@@ -39,10 +39,3 @@ def test_latency_that_was_not_judged_is_never_reported_as_passed(tmp_path: Path)
     headline = outcome(evidence, results).headline
     assert headline.startswith("All 5 gates passed, with 5 checks; not judged: latency.")
     assert "device, latency: not the device" in summary(evidence, results).unjudged
-
-
-def test_a_gate_that_could_judge_nothing_is_not_marked_as_passed() -> None:
-    latency = Check(name="latency", passed=True, reason="not the device", judged=False)
-    [view] = gate_views({"DeviceCheck": decide(gate="device", checks=[latency], inputs={})})
-    assert view.mark is not None
-    assert view.mark.text == "– not judged"

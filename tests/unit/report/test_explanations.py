@@ -7,7 +7,6 @@ import pytest
 from sashiko.clarify.explain.record import ERRORS_FILE, SWAPS_FILE, write_explanations, write_lines
 from tests.unit.clarify.explain.records import (
     UNDEFINED,
-    error,
     explanations,
     shapley,
     swap,
@@ -15,7 +14,7 @@ from tests.unit.clarify.explain.records import (
 )
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
-from tests.unit.report.page import HOSTILE, Page, page_of, pictures
+from tests.unit.report.page import Page, page_of, pictures
 
 
 def run_with(root: Path, explained=None, errors=None, swaps=()) -> Path:
@@ -60,23 +59,6 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
     assert "10% removed: 0.30, interval 0.25 to 0.35 for top tokens, 0.06" in deletion
 
 
-@pytest.mark.parametrize(
-    ("changes", "fact", "meaning"),
-    [
-        ({}, "integrated gradients, 20 steps, baseline [MASK]", "Integrated gradients on"),
-        (
-            {"method": "shapley_sampling", "steps": 2, "baseline": ""},
-            "Shapley values, 2 orders of the words, which are removed",
-            "Shapley values of the words",
-        ),
-    ],
-)
-def test_the_method_is_named(tmp_path, changes, fact, meaning) -> None:
-    text = page_of(run_with(tmp_path, explained=explanations(**changes))).text("explanations")
-    assert fact in text
-    assert meaning in text
-
-
 def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) -> None:
     page = page_of(run_with(tmp_path))
     text = page.text("explanations")
@@ -90,13 +72,6 @@ def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) 
     ]  # fmt: skip
 
 
-def test_a_failed_deletion_test_is_a_warning_in_bold(tmp_path) -> None:
-    failed = explanations(warnings=("The deletion test failed: do not rely on it.",))
-    page = page_of(run_with(tmp_path, failed))
-    warning = '<p class="warning"><strong>The deletion test failed: do not rely on it.</strong></p>'
-    assert warning in page.html
-
-
 def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path) -> None:
     text = page_of(run_with(tmp_path, explanations(shapley=shapley()))).text("explanations")
     assert "Shapley values of 40 texts, 8 orders of the words" in text
@@ -106,12 +81,6 @@ def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path) -> None
         "0.000 [-0.050, 0.050]"
     ) in text
     assert "strongest word the same undefined" in text
-
-
-def test_a_run_without_shapley_values_says_how_to_get_them(tmp_path) -> None:
-    text = page_of(run_with(tmp_path)).text("explanations")
-    assert "none by Shapley values: explain.depth: full makes it" in text
-    assert "Cross-check by Shapley values" not in text
 
 
 def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None:
@@ -137,17 +106,6 @@ def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path) -> None:
     assert "Not judged: the contract's facets name no words (key words)." in text
 
 
-def test_what_stands_in_rows_cannot_break_out_of_the_page(tmp_path) -> None:
-    page = page_of(run_with(tmp_path, errors=(error(text=("The", HOSTILE, "book")),)))
-    assert HOSTILE not in page.html
-    assert HOSTILE in page.text("explanations")
-
-
 @pytest.mark.parametrize(("errors", "sentence"), [((), "The model makes no error"), (None, "L7")])
 def test_a_model_without_errors_is_shown_to_have_none(tmp_path, errors, sentence) -> None:
     assert sentence in page_of(run_with(tmp_path, errors=errors)).text("explanations")
-
-
-def test_a_run_that_ended_before_says_so(tmp_path) -> None:
-    text = page_of(runs.failed(tmp_path)).text("explanations")
-    assert "No explanations. Explain was not reached: the run ended at Train" in text

@@ -6,10 +6,8 @@ import re
 import pytest
 
 from sashiko.contract.model import SplitDates
-from sashiko.core.files import read_json, write_json
 from tests.unit.contract.documents import custom, document
 from tests.unit.report import runs
-from tests.unit.report.folders import RUN_ID
 from tests.unit.report.page import page_of, pictures
 
 
@@ -130,66 +128,6 @@ def test_an_interrupted_run_is_no_judgement(tmp_path):
     assert "Prepare was interrupted" in page.text("data")
     page = page_of(run.write("running"))
     assert "the run had not ended, or it had been killed" in page.text("decision")
-
-
-def test_a_linear_baseline_that_wins_is_named_first(tmp_path, registered):
-    page = page_of(runs.registered(tmp_path, linear=3.0))
-    worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
-    assert page.text("quality").startswith(f"Quality {worse}")
-    assert "This model is worse" not in registered.text("quality")
-
-
-def test_a_reweighed_baseline_is_named_so_and_the_other_one_is_context(tmp_path):
-    folder = runs.registered(tmp_path, linear=3.0)
-    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
-    metrics = read_json(path)
-    linear = metrics["others"]["tfidf_logistic_regression"]
-    metrics["others"]["tfidf_logistic_regression_unmitigated"] = linear
-    write_json(path, metrics)
-    section = page_of(folder).text("quality")
-    assert "than linear: TF-IDF and logistic regression, reweighed as this model is." in section
-    assert "linear, not reweighed: for context, no gate compares with it" in section
-
-
-def test_seen_and_unseen_text_stand_beside_the_linear_baseline(tmp_path, registered):
-    folder = runs.registered(tmp_path)
-    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
-    auc = {"value": 0.864, "low": 0.85, "high": 0.88}
-    few = {"seen": True, "rows": 12, "positives": 3, "candidate": {}, "linear": {}, "lead": {}}
-    models = {
-        name: {"auc": auc | {"value": value}}
-        for name, value in {"candidate": 0.864, "linear": 0.667, "lead": 0.197}.items()
-    }
-    new = few | {"seen": False, "rows": 388, "positives": 97} | models
-    write_json(path, read_json(path) | {"seen_text": [few, new]})
-    section = page_of(folder).text("quality")
-    assert "seen: all words in train 12 25.0 % too few to judge" in section
-    assert "unseen: some words are new 388 25.0 % 0.864 [0.850, 0.880] 0.667" in section
-    assert "Seen and unseen text" not in registered.html
-
-
-def test_what_prompt_injections_turned_stands_where_it_was_measured(tmp_path, registered):
-    folder = runs.registered(tmp_path)
-    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
-    rate = {"value": 0.25, "low": 0.1, "high": 0.5}
-    above = {"value": 0.125, "low": -0.05, "high": 0.3}
-    count = {"rows": 16, "flips": 4, "control_flips": 2, "rate": rate, "above_control": above}
-    figures = {"injections": 46, "sha256": "0" * 64, "refused": 2, "cut_off": 7, "overall": count}
-    figures |= {"from_positive": count, "from_negative": count, "by_kind": {"role": count}}
-    write_json(path, read_json(path) | {"injection": figures})
-    section = page_of(folder).text("quality")
-    assert "Prompt injections, 46 texts" in section
-    assert "kind: role 16 4 2 0.125 [-0.050, 0.300]" in section
-    assert "2 more were refused" in section
-    assert "7 more were cut off" in section
-    assert "Prompt injections" not in registered.html
-
-
-def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):
-    page = page_of(runs.blocked(tmp_path, gates=[]))
-    notice = "not shown to be good: Bias not judged: the recipe has no bias gate"
-    assert notice in page.text("decision")
-    assert "Bias not judged" not in registered.html
 
 
 def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):

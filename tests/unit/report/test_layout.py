@@ -14,21 +14,6 @@ def graphs(draw):
     return names, edges
 
 
-def test_an_arrow_that_follows_from_others_is_left_out():
-    placed = place(["a", "b", "c"], [("a", "b"), ("b", "c"), ("a", "c")])
-    assert set(placed.arrows) == {("a", "b"), ("b", "c")}
-
-
-def test_a_chain_is_one_straight_line():
-    placed = place(["a", "b", "c"], [("a", "b"), ("b", "c")])
-    assert [placed.nodes[name].row for name in "abc"] == [0, 1, 2]
-    assert len({placed.nodes[name].x for name in "abc"}) == 1
-
-
-def test_nothing_is_placed_as_nothing():
-    assert place([], []).rows == 0
-
-
 @given(graphs())
 @settings(max_examples=50, deadline=None)
 def test_nodes_never_overlap_and_arrows_point_down(graph):

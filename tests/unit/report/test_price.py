@@ -83,7 +83,3 @@ def test_a_run_that_differs_in_more_than_the_weights_is_no_measure(mitigated, ch
         f"price of reweighing no run of the same data and settings without it: run {command}"
         f" , then sashiko runs report {RUN_ID} not known" in section
     )
-
-
-def test_a_run_that_did_not_reweigh_has_no_price(tmp_path):
-    assert "price of reweighing" not in page_of(runs.registered(tmp_path)).html

@@ -8,7 +8,6 @@ import yaml
 from sashiko.pipeline.runner.record import read_run
 from sashiko.pipeline.sweep.record import write_sweep
 from sashiko.report import write_report
-from sashiko.report.sweep_page import write_sweep_page
 from sashiko.settings.recipe import load_recipe
 from tests.unit.pipeline.sweep.sweeps import recipe, sweep
 from tests.unit.report import runs
@@ -44,10 +43,6 @@ def swept(run, **changes):
 
 def other(**changes):
     return recipe(**changes)
-
-
-def test_a_run_without_a_sweep_shows_none(run):
-    assert SHOWN not in write_report(run, run.parents[1]).read_text()
 
 
 def test_the_newest_sweep_of_the_same_recipe_and_data_is_shown(run):
@@ -87,14 +82,6 @@ def test_another_versions_sweep_does_not_break_a_report(run):
     folder.mkdir(parents=True)
     (folder / "sweep.json").write_text('{"id": 1}')
     assert write_report(run, run.parents[1]).is_file()
-
-
-def test_the_page_marks_what_is_recommended_and_how_to_take_it(tmp_path):
-    result = sweep(recipe())
-    html = write_sweep_page(result, write_sweep(result, tmp_path)).read_text()
-    assert html.count('<tr class="ours">') >= 1
-    assert "A POINT WILL DO" in html
-    assert f"strength {result.chosen.strength:g}" in html.lower()
 
 
 def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):

@@ -63,7 +63,3 @@ def test_rows_with_other_labels_are_not_the_generators(made):
     labels[7] = 1 - labels[7]
     pq.write_table(table.set_column(2, "label", pa.array(labels)), predictions)
     assert "accuracy by the truth" not in page_of(folder).html
-
-
-def test_data_from_elsewhere_have_no_known_truth(tmp_path):
-    assert "accuracy by the truth" not in page_of(runs.registered(tmp_path)).html

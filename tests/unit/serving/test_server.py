@@ -78,13 +78,6 @@ def test_invocations_answers_texts_and_rows_at_the_threshold(server) -> None:
         assert answers[0]["score"] == pytest.approx(expected_score("bad"), abs=1e-6)
 
 
-def test_invocations_repeats_the_ids_of_the_inputs(server) -> None:
-    body = json.dumps({"inputs": ["bad x", "awful x"], "ids": ["c-9", "c-1"]}).encode()
-    status, answer = call(f"{server[0]}/invocations", body)
-    assert status == 200
-    assert [item["id"] for item in json.loads(answer)] == ["c-9", "c-1"]
-
-
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "says"),
     [

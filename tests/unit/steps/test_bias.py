@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -75,32 +74,6 @@ def test_the_output_has_clarifys_schema(job: Job) -> None:
             },
         },
     }
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("label,predicted_label,age\n" + ROWS, id="header row"),
-        pytest.param(ROWS.replace("\n", "\r\n"), id="line ends of Windows"),
-        pytest.param(ROWS.replace("1,", "1.0,"), id="numbers as floats"),
-        pytest.param(ROWS.replace("old", '"old"'), id="quoted"),
-    ],
-)
-def test_the_same_rows_in_other_csv_give_the_same_numbers(job: Job, text: str) -> None:
-    assert values(analyse(job, POST, text))["DI"] == 0.5
-
-
-def test_without_headers_the_first_row_names_the_columns(job: Job) -> None:
-    config = {key: value for key, value in POST.items() if key != "headers"}
-    rows = "predicted_label,age,label\n1,old,1\n0,old,0\n1,young,0\n"
-    assert values(analyse(job, config, rows)) == {"AD": -1, "DI": 0.5, "DPPL": 0.5, "RD": None}
-
-
-def test_every_file_of_the_data_counts(job: Job) -> None:
-    lines = ROWS.splitlines(keepends=True)
-    job.text("data", "".join(lines[:3]), file="part-0.csv")
-    job.text("data", "".join(lines[3:]), file="part-1.csv")
-    assert values(analyse(job, POST))["DI"] == 0.5
 
 
 def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
@@ -200,12 +173,3 @@ def test_too_many_values_are_no_groups(job: Job) -> None:
             "facet": [{"name_or_index": "label"}],
         }
         analyse(job, POST | swapped, labels)
-
-
-def test_equal_input_gives_equal_bytes(job: Job, tmp_path: Path) -> None:
-    contents = []
-    for _ in range(2):
-        analyse(job, POST, ROWS)
-        contents.append(job.output("analysis.json").read_bytes())
-    assert contents[0] == contents[1]
-    assert str(tmp_path) not in json.dumps(contents[0].decode())

@@ -168,12 +168,3 @@ def test_more_looks_make_a_bound_stricter_and_leave_a_value_alone(crossed: Cross
     value = crossed.judge(gates=[gate("age", **just), *others])
     assert value.checks[0].passed
     assert (value.checks[0].low, value.checks[0].high) == (plain["low"], plain["high"])
-
-
-def test_equal_input_gives_equal_bytes(crossed: CrossedJob) -> None:
-    written = []
-    for _ in range(2):
-        crossed.judge(gates=[gate(BOTH, judged_by="bound")])
-        files = ("verdict/verdict.json", "intervals/intervals.json")
-        written.append([crossed.job.output(file).read_bytes() for file in files])
-    assert written[0] == written[1]

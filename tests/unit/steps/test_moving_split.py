@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sashiko.contract.load import load_contract
-from sashiko.core.files import sha256_tree, write_json
+from sashiko.core.files import write_json
 from sashiko.data.lake import generate, seed_lake
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
@@ -151,12 +151,6 @@ def test_days_begin_at_midnight_in_utc(
 def test_a_date_is_a_day_without_a_zone(lend: Job) -> None:
     days = [time.date() for time in _times(60)]
     assert _dates(lend(days, kind="date")) == ("2025-01-31", "2025-02-10")
-
-
-def test_the_same_rows_give_the_same_bytes(lend: Job) -> None:
-    first = lend(_times(60), name="first")
-    assert sha256_tree(lend(_times(60), name="again")) == sha256_tree(first)
-    assert _dates(lend(_times(60), name="reverse", reverse=True)) == _dates(first)
 
 
 @pytest.mark.parametrize(

@@ -24,28 +24,6 @@ def graph(*steps: dict[str, Any]) -> Any:
     return build_graph(parse_definition({"Steps": list(steps)}))
 
 
-def test_edges_come_from_references_and_depends_on() -> None:
-    dependencies = graph(
-        job("Late", "First", after=("Gate",)),
-        gate("Gate", reads="First"),
-        job("Other"),
-        job("First"),
-    )
-    assert dependencies.waits_for == {
-        "Late": ("Gate", "First"),
-        "Gate": ("First",),
-        "Other": (),
-        "First": (),
-    }
-    assert dependencies.order == ("Other", "First", "Gate", "Late")
-
-
-def test_downstream_goes_through_gates() -> None:
-    dependencies = graph(job("A"), job("B"), gate("Gate", reads="A"), job("C", after=("Gate",)))
-    assert dependencies.downstream("A") == {"A", "Gate", "C"}
-    assert dependencies.downstream("B") == {"B"}
-
-
 @pytest.mark.parametrize(
     ("steps", "message"),
     [

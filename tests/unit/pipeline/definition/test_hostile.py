@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import pytest
 from hypothesis import example, given, settings
 
-from sashiko.core.files import read_json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.definition.parameters import parameter_values
@@ -55,10 +53,6 @@ def with_first_step(**changes: object) -> dict[str, object]:
     return SHIPPED | {"Steps": [first | changes, *rest]}
 
 
-def test_the_shipped_one_is_taken() -> None:
-    prepare(SHIPPED)
-
-
 @settings(bounded, max_examples=60)
 @given(value=bent(SHIPPED))
 @example(value=with_first_step(DependsOn=1))
@@ -77,31 +71,3 @@ def test_a_bent_definition(value) -> None:
             read(value)
         except InputError as error:
             assert 0 < len(str(error)) < 100_000
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        (with_first_step(DependsOn=1), "`Snapshot`, DependsOn: expected a list, got int"),
-        (with_first_step(PropertyFiles=True), "PropertyFiles: not supported"),
-        (
-            with_first_step(Arguments={"Std:Join": {"On": "/", "Values": ["a", "b"]}}),
-            "step `Snapshot`, Arguments: expected an object, got str",
-        ),
-        (SHIPPED | {"Parameters": 1}, "Parameters: expected a list"),
-        (
-            with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}),
-            "ExpireAfter: `P999999999Y` is not a duration such as .* too large",
-        ),
-    ],
-)
-def test_what_is_wrong_with_it_is_named(value, says) -> None:
-    with pytest.raises(InputError, match=says):
-        prepare(value)
-
-
-def test_json_that_is_nested_too_deeply_names_its_file(tmp_path) -> None:
-    path = tmp_path / "deep.json"
-    path.write_text("[" * 100_000)
-    with pytest.raises(InputError, match=r"deep\.json is not readable JSON"):
-        read_json(path)

@@ -45,20 +45,6 @@ def test_what_a_gate_is_for_is_refused_with_the_way_out(step: dict[str, Any]) ->
         parse_definition({"Steps": [JOB, step]})
 
 
-def test_only_enabled_caching_counts() -> None:
-    job = {"Name": "A", "Type": "Processing", "Arguments": {}}
-    on = {**job, "Name": "B", "CacheConfig": {"Enabled": True, "ExpireAfter": "P1D"}}
-    off = {**job, "Name": "C", "CacheConfig": {"Enabled": False}}
-
-    steps = parse_definition({"Steps": [job, on, off]}).steps
-
-    assert [(step.cached, step.expires) for step in steps] == [
-        (False, ""),
-        (True, "P1D"),
-        (False, ""),
-    ]
-
-
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -8,7 +8,7 @@ import eager_backend
 import inference
 import pytest
 
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact
 
 
 @pytest.fixture
@@ -31,21 +31,6 @@ def test_without_a_threshold_nothing_is_served(folder, monkeypatch) -> None:
     monkeypatch.delenv("SASHIKO_THRESHOLD")
     with pytest.raises(ValueError, match=r"decision\.json"):
         inference.model_fn(folder)
-
-
-def test_a_text_and_its_row_get_the_same_score(folder) -> None:
-    model = inference.model_fn(folder)
-    (text,) = ask(model, ["bad fine"])
-    (row,) = ask(model, [{"tone": "bad", "note": "fine"}])
-    assert text == row
-    assert text["score"] == pytest.approx(expected_score("bad fine"), abs=1e-6)
-    assert text["label"] == "yes"
-
-
-def test_the_threshold_of_the_environment_decides_on_the_label(folder, monkeypatch) -> None:
-    monkeypatch.setenv("SASHIKO_THRESHOLD", "0.9")
-    answers = ask(inference.model_fn(folder), ["bad", "awful"])
-    assert [answer["label"] for answer in answers] == ["no", "yes"]
 
 
 def test_a_score_at_the_threshold_is_positive(folder, monkeypatch) -> None:

@@ -56,20 +56,6 @@ def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
     assert not any(word in path.read_text() for word in ("note x", "test-0", "north", "rare"))
 
 
-def test_a_second_run_writes_the_same_bytes(root, tmp_path_factory, monkeypatch) -> None:
-    evaluate_job.lay_out(root)
-    other = tmp_path_factory.mktemp("elsewhere")
-    evaluate_job.lay_out(other)
-    evaluate_job.run_evaluate()
-    monkeypatch.setenv("OPT_ML", str(other))
-    evaluate_job.run_evaluate()
-    names = ["predictions/predictions.parquet", "metrics/metrics.json", "decision/decision.json",
-             "verdict/verdict.json"]  # fmt: skip
-    for name in names:
-        first, second = (base / "processing" / "output" / name for base in (root, other))
-        assert first.read_bytes() == second.read_bytes(), name
-
-
 def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
     evaluate_job.lay_out(root, threshold={"policy": "fixed", "value": 0.9})
     _, decision, _ = run(root)

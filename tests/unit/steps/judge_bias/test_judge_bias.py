@@ -152,13 +152,3 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
             < rows_by_metric[name]["value"]
             < rows_by_metric[name]["high"]
         )
-
-
-def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
-    post = analyse(UNFAIR)
-    written = []
-    for _ in range(2):
-        judge(UNFAIR, post)
-        files = ("verdict/verdict.json", "intervals/intervals.json")
-        written.append([job.output(file).read_bytes() for file in files])
-    assert written[0] == written[1]

@@ -115,18 +115,6 @@ def test_data_are_there_once_a_load_succeeded(
     assert detail in check.detail
 
 
-def test_loads_are_read_page_by_page() -> None:
-    def page(request: Any) -> Any:
-        if request.get("NextToken") == "2":
-            return {"JobRuns": [load("SUCCEEDED", 9, "old")]}
-        return {"JobRuns": [load("FAILED", 1)], "NextToken": "2"}
-
-    (check,) = results(
-        check_data(FakeAccount({("glue", "get_job_runs"): page}), DEV, table="complaints")
-    )
-    assert (check.status, check.detail) == ("ok", "newest load that succeeded: old")
-
-
 def test_before_the_deploy_there_is_no_job_that_loads() -> None:
     account = FakeAccount({("glue", "get_job_runs"): "EntityNotFoundException"})
     (check,) = results(check_data(account, DEV, table="complaints"))
