@@ -1,7 +1,8 @@
-"""The organization's policies for the environments of the tests, and whom they deny what."""
+"""The templates of organization/ filled in for the tests' accounts, and whom they deny what."""
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,41 +13,37 @@ from cfnlint.helpers import load_resource
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.operations.access.policies import Request, Statement, covers, statements
 from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.operations.organization.accounts import Accounts
-from sashiko.aws.operations.organization.policies import organization_policies
+from sashiko.aws.resources.names import prefix
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_requests import DELIVERY
-from tests.infra.variants import github_of, settings_of, synthesized
+from tests.infra.variants import settings_of, synthesized
+from tests.project_root import REPOSITORY
 
 ORGANIZATION = "o-exampleorgid"
-# Dev with an endpoint and Bedrock, by GitHub Actions; prod, which takes dev's versions; a lake that
-# the project does not govern; the tools.
+# Dev with an endpoint and Bedrock, by GitHub Actions; prod, which takes dev's versions; dev without
+# Lake Formation; the tools.
 VARIANTS = ("serving", "serving_prod", "iam_only", DELIVERY)
 # Whoever signed in may administer the account, by policies that are not the project's.
 PERSON = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1a2b"
 
 
 @functools.cache
-def accounts_of(variant: str) -> Accounts:
-    """The accounts as their settings have them, the tools' too where they deliver."""
-    if variant == DELIVERY:
-        tools = tools_of()
-        return _accounts(*tools.stages, tools=tools.settings)
-    trust = github_of(variant)
-    return _accounts(settings_of(variant), github=trust.source if trust else None)
-
-
-def _accounts(*environments: Any, tools: Any = None, github: Any = None) -> Accounts:
-    return Accounts(
-        organization=ORGANIZATION, environments=environments, tools=tools, github=github
-    )
-
-
-@functools.cache
 def documents(variant: str) -> Mapping[str, Any]:
-    """Name -> the document of each policy, as it is written."""
-    policies = organization_policies(accounts_of(variant))
-    return {policy.name: json.loads(policy.text()) for policy in policies}
+    """Name -> the document of each template, filled in for a variant's account."""
+    one = tools_of().settings if variant == DELIVERY else settings_of(variant)
+    values = {
+        "ACCOUNT": one.account,
+        "ORGANIZATION": ORGANIZATION,
+        "PREFIX": prefix(one),
+        "PROJECT": one.project,
+        "QUALIFIER": one.qualifier,
+        "REGION": one.region,
+        "REPOSITORY": "repo:acme@1234/churn@567890",
+    }
+    return {
+        file.stem: json.loads(re.sub("<([A-Z]+)>", lambda m: values[m[1]], file.read_text()))
+        for file in sorted((REPOSITORY / "organization").glob("*.json"))
+    }
 
 
 def denying(variant: str, request: Request, *, kind: str = "scp", doubt: bool = False) -> set[str]:

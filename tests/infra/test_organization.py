@@ -1,4 +1,4 @@
-"""The organization's policies deny nothing that the project does, and each its own bad case."""
+"""The organization's policies deny nothing that the project does."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from sashiko.aws.operations.access.policies import Request, covers, statements
 from sashiko.aws.operations.templates import Resource
 from sashiko.aws.resources.names import BootstrapRole, exec_role_arn
 from tests.infra.both_sides import bootstrap_role
+from tests.infra.delivery import tools_of
 from tests.infra.deploy_facts import HANDLERS, NOT_IN_IAM
 from tests.infra.deploy_requests import required_actions, settings, templates_in
 from tests.infra.organization import (
     ORGANIZATION,
     VARIANTS,
-    accounts_of,
     actions_like,
     denying,
     documents,
@@ -123,13 +123,9 @@ def _from(variant: str, principal: str, action: str, target: str, conditions: An
     if ":oidc-provider/" in principal:
         return _outside(make_request(action, target, conditions["StringEquals"]))
     owner = principal.split(":")[4] if ":" in principal else principal
-    assert owner in {place.account for place in _all_places()}, f"{principal} is a stranger"
+    members = {place.account for place in (*tools_of().stages, tools_of().settings)}
+    assert owner in members, f"{principal} is a stranger"
     return make_request(action, target, caller=f"arn:aws:iam::{owner}:role/some")
-
-
-def _all_places() -> Iterator[Any]:
-    for variant in VARIANTS:
-        yield from accounts_of(variant).places
 
 
 def _outside(request: Request) -> Request:

@@ -32,7 +32,6 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "empty": "empty",
         "images": "images",
         "permissions": "permissions",
-        "organization": "organization",
         "stage": "stage",
         "clean": "run",
         "runs": "runs",

@@ -27,7 +27,7 @@ STRANGE_NAME = "Retouren März.csv"
 
 def test_it_is_small(made: Project) -> None:
     texts = {name: text for name, text in made.files().items() if not name.endswith(".whl")}
-    assert len(made.files()) <= 60
+    assert len(made.files()) < 70
     assert sum(text.count(b"\n") for text in texts.values()) <= 3000
 
 
