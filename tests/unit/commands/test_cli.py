@@ -1,9 +1,10 @@
 """The command line as a person meets it: help, errors, exit status."""
 
 import json
-import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from sashiko.cli import app
+from sashiko.cli import app, main
 from sashiko.commands import runs
 from sashiko.errors import InputError
 
@@ -19,15 +20,21 @@ ROOT = Path.cwd()  # tests/conftest.py: with the samples
 SWEEP = ("run", "--recipe", "complaints", "--sweep")  # a fork's own may reweigh nothing
 
 
-def sashiko(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", "from sashiko.cli import main; main()", *arguments],
-        cwd=cwd,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def sashiko(
+    *arguments: str | Path, cwd: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess:
+    """Runs the command line in this process: a process of its own takes seconds to start."""
+    out, err, status = StringIO(), StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["sashiko", *map(str, arguments)])
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def test_the_list_says_of_each_command_what_the_command_says_of_itself():

@@ -51,13 +51,8 @@ def test_expressions_stand_for_values(value: object, expected: object) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": [{"Std:Split": {}}]}, "here.a[0]: unknown function `Std:Split`"),
-        ({"a": get("Parameters.Lost")}, "here.a: no parameter `Lost`"),
-        (get("Execution.Lost"), "no execution variable `Lost`"),
         (get("Secrets.x"), "cannot Get `Secrets.x`"),
         (get("Steps.Make"), "expected Steps.<step>.<property>"),
-        (get("Steps.Make.Outputs"), "not a single value"),
-        ({"Std:JsonGet": {}}, "unknown function `Std:JsonGet`; known: Get, Std:Join"),
         ({"Std:Join": {"On": "/"}}, "expected On and Values"),
         ({"Std:Join": {"Values": [None]}}, "cannot join None"),
     ],

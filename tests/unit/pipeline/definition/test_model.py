@@ -30,22 +30,6 @@ def test_a_lambda_step_names_its_function() -> None:
 
 
 @pytest.mark.parametrize(
-    "step",
-    [
-        {"Name": "Choose", "Type": "Condition", "Arguments": {"Conditions": [], "IfSteps": [JOB]}},
-        {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}},
-    ],
-)
-def test_what_a_gate_is_for_is_refused_with_the_way_out(step: dict[str, Any]) -> None:
-    message = (
-        rf"definition, Steps\[1\], step `{step['Name']}`: a {step['Type']} step is not supported: "
-        r"make it a gate, a Lambda step that fails.*0020-gates"
-    )
-    with pytest.raises(InputError, match=message):
-        parse_definition({"Steps": [JOB, step]})
-
-
-@pytest.mark.parametrize(
     ("value", "message"),
     [
         ([], "definition: expected an object"),

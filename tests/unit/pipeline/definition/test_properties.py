@@ -1,6 +1,5 @@
 import pytest
 
-from sashiko.errors import InputError
 from sashiko.pipeline.definition.properties import describe_job, job_name, look_up
 
 DESCRIPTION = {
@@ -25,23 +24,6 @@ DESCRIPTION = {
 )
 def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
     assert look_up(DESCRIPTION, path, where="here") == value
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("ProcessingOutputConfig.Outputs['d'].S3Output", "no `d`; there is: 0, 1, a.b, c"),
-        ("metrics.lost", "no `lost`; there is: list"),
-        ("metrics.list[2]", "no `2`"),
-        ("metrics.list[0].v.w", "no `w`; there is: a int"),
-        ("metrics[", "cannot read the path"),
-    ],
-)
-def test_a_wrong_path_says_what_there_is(path: str, message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        look_up(DESCRIPTION, path, where="here")
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("here")
 
 
 def test_a_training_job_has_its_artifacts_below_its_name() -> None:

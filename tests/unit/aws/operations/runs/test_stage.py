@@ -15,7 +15,7 @@ from moto.s3.responses import S3Response
 
 from sashiko.aws.operations.runs import content_store
 from sashiko.aws.operations.runs.content_store import ContentStore
-from sashiko.aws.operations.runs.stage import StagedPlace, check_seed, stage_inputs, stage_seed
+from sashiko.aws.operations.runs.stage import StagedPlace, stage_inputs, stage_seed
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import sha256_bytes
@@ -297,14 +297,3 @@ def test_an_extract_of_somebody_else_is_left_alone(bench: Bench) -> None:
     with pytest.raises(InputError, match=r"holds theirs\.csv already"):
         bench.seed()
     assert set(bench.keys(RAW)) == {f"loans/as_of={AS_OF}/theirs.csv"}
-
-
-@pytest.mark.parametrize("as_of", ["2026-11-25", "20261325T104500Z", "now"])
-def test_an_instant_that_the_lake_cannot_name_is_refused(as_of: str) -> None:
-    with pytest.raises(InputError, match=f"--seed-data {as_of}: expected an instant"):
-        check_seed(SETTINGS, as_of)
-
-
-def test_an_environment_that_keeps_its_data_gets_no_examples() -> None:
-    with pytest.raises(InputError, match="prod keeps its data"):
-        check_seed(load_settings("prod"), AS_OF)
