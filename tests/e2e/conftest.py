@@ -30,7 +30,7 @@ from tests.e2e.uneven import answer_single_rows_otherwise
 
 # Each takes minutes by itself. A process that begins one last leaves the other without work. By
 # itself pytest-xdist begins with the files of most tests: `make test` asks for this order.
-LONG_FILES = ("test_causal.py", "test_comes_through.py", "test_refused.py", "test_monitored.py")
+LONG_FILES = ("test_comes_through.py", "test_refused.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,8 @@ from tests.unit.selection.converse_service import answered, serving
 from tests.unit.selection.selections import MODEL, TOKEN_PRICE, every_kind
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "data": {"train_rows": 160, "validation_rows": 80, "test_rows": 120},
     "model": {"family": "causal", "chat_template_sha256": CHAT_TEMPLATE_SHA256},
@@ -94,7 +96,6 @@ def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: 
     assert {item["values"]: item["counts"] for item in counts} == {"validation": 80, "test": 120}
 
 
-@pytest.mark.slow
 def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
     project: Project,
     run: Attempt,
