@@ -15,18 +15,20 @@ from sashiko.settings.environment import load_deployed
 def audit(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Compare the account's lake, endpoint and Bedrock with the synthesized templates. Read-only.
+    """Compare the account with the templates where CloudFormation detects no drift. Read-only.
 
-    It also reads whether deploys may change who assumes the roles (TRUST=open).
+    It reads Lake Formation's settings, LF-Tags, filters, grants and locations, the catalog's
+    tables, the live endpoint, imported models, and whether deploys may change who assumes the
+    roles (TRUST=open). docs/audit.md says how to detect the drift of everything else.
 
     A note reports what others may have added, such as another administrator; it does not count as
     a difference. Exit status: 0 no difference, 4 differences, 1 an error.
     """
     from sashiko.aws.operations.access.environment import read_environment
     from sashiko.aws.operations.access.live import read_live
-    from sashiko.aws.operations.audit.bedrock import bedrock
     from sashiko.aws.operations.audit.cap import cap
     from sashiko.aws.operations.audit.compare import compare
+    from sashiko.aws.operations.audit.imported_models import imported_models
     from sashiko.aws.operations.audit.serving import serving
     from sashiko.aws.resources.account import Account
 
@@ -47,7 +49,7 @@ def audit(
         *cap(account, settings),
         *compare(environment, live),
         *serving(account, environment),
-        *bedrock(account, environment),
+        *imported_models(account, environment),
     ]
     drift = [item for item in differences if item.kind != "note"]
     notes = len(differences) - len(drift)

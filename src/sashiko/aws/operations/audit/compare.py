@@ -1,7 +1,12 @@
-"""Compares an account with the templates: the drift that CloudFormation does not detect.
+"""Compares an account with the templates: the drift of a lake that CloudFormation does not detect.
 
-Lake Formation's types have no drift detection, and a deploy only applies changes of a template, so
-each difference comes with the call that removes it.
+Drift detection compares the resources of a stack, so it sees no grant, LF-Tag, filter or location
+that somebody has added beside them. Of the lake's types it has neither
+`AWS::LakeFormation::DataLakeSettings`, `AWS::LakeFormation::Resource` nor `AWS::Glue::Table`:
+"Resource type support", AWS CloudFormation User Guide
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-supported-resources.html)
+and issue 1084 of aws-cloudformation/cloudformation-coverage-roadmap. A deploy only applies changes
+of a template, so each difference comes with the call that removes it.
 """
 
 from sashiko.aws.operations.access.environment import Environment

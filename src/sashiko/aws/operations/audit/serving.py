@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sashiko.aws.operations.access.environment import Environment
-from sashiko.aws.operations.audit.alarms import rollback_alarms
 from sashiko.aws.operations.audit.difference import Difference
 from sashiko.aws.operations.templates import Resource
 from sashiko.aws.resources.account import Account
@@ -41,7 +40,6 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
             yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
             continue
         yield from _deployed(endpoint, live, environment)
-        yield from rollback_alarms(account, endpoint)
         yield from _scaled(account, name, live, environment)
     yield from _extra(account, environment, known=set(expected))
 

@@ -71,13 +71,11 @@ def scaling(**changes: int) -> dict[str, Any]:
 def audit(tmp_path: Path) -> Any:
     """Audits templates with one endpoint; keywords replace the expected answers."""
     lake = SmallLake()
-    alarms: list[Any] = []
     lake.add(
         "Endpoint",
         "AWS::SageMaker::Endpoint",
         EndpointName=NAME,
         EndpointConfigName=CONFIG,
-        DeploymentConfig={"AutoRollbackConfiguration": {"Alarms": alarms}},
     )
     lake.add(
         "Config",
@@ -92,7 +90,6 @@ def audit(tmp_path: Path) -> Any:
     def run(**changes: Any) -> list[Difference]:
         answers: dict[str, Any] = {
             "DescribeEndpoint": endpoint(),
-            "DescribeAlarms": {"MetricAlarms": []},
             "DescribeScalableTargets": scaling(),
             "ListEndpoints": {"Endpoints": []},
         }
