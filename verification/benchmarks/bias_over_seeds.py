@@ -2,69 +2,72 @@
 
     python -m verification.benchmarks.bias_over_seeds --recipe complaints --seeds 0 1 2 3 4
 
-Runs the real pipeline once per strength and seed, sharing cached steps, and shows the test split.
-Choose no setting by it: that is what `verification.benchmarks.choose_on_validation` is for.
+Runs the real pipeline once per strength (0 and the recipe's unless others are given) and seed,
+sharing cached steps, and shows the test split. Choose no setting by it: that is what
+`verification.benchmarks.choose_on_validation` is for.
 """
 
-import argparse
-from pathlib import Path
+from collections.abc import Iterator
 
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.settings.bias import BiasGate
-from sashiko.settings.recipe import load_recipe
-from verification.benchmarks.runs import HOME, Run, machine, run
+from verification.benchmarks.bench import HOME, Run, machine, options, recipe_of, run, show, table
 
-_COLUMNS = (
-    "strength|seed|threshold|{metric} [95 %]|AUC [95 %]|accuracy"
-    "|lead over majority [95 %]|linear AUC|status"
-)
+_NO_STRENGTHS = [-1.0]
 
 
 def main() -> None:
     """Prints a Markdown table on stdout."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", required=True, help="a recipe's name")
-    parser.add_argument("--strengths", nargs="+", type=float, help="default: 0 and the recipe's")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    arguments = parser.parse_args()
-    recipe = load_recipe(Path("recipes") / f"{arguments.recipe}.yaml")
+    chosen = options(
+        __doc__, recipe="complaints", strengths=_NO_STRENGTHS, seeds=[0, 1, 2, 3, 4], home=HOME
+    )
+    recipe = recipe_of(chosen.recipe)
     gate = recipe.bias.gates[0]
+    strengths = chosen.strengths
+    if strengths == _NO_STRENGTHS:
+        strengths = (0.0, recipe.reweighing.strength)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for strength in strengths:
+            for seed in chosen.seeds:
+                overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
+                result = run(chosen.recipe, *overrides, home=chosen.home)
+                yield f"{strength:g}", str(seed), *of_test_split(result, gate)
 
     print(f"`{recipe.name}` on {machine()}\n")
-    print(f"|{_COLUMNS.format(metric=gate.metric)}|\n" + "|---" * 9 + "|", flush=True)
-    for strength in arguments.strengths or (0.0, recipe.reweighing.strength):
-        for seed in arguments.seeds:
-            overrides = [f"reweighing.strength={strength}", f"train.seed={seed}"]
-            result = run(arguments.recipe, overrides=overrides, home=arguments.home)
-            print(f"|{strength:g}|{seed}|{describe(result, gate)}|", flush=True)
+    show(table(("strength", "seed", *test_heads(gate)), rows()))
 
 
-def describe(result: Run, gate: BiasGate) -> str:
-    """Writes what a run found on the test split as the rest of a table's line."""
+def test_heads(gate: BiasGate) -> tuple[str, ...]:
+    """Returns the heads of the columns of `of_test_split`."""
+    lead = "lead over majority [95 %]"
+    metric = f"{gate.metric} [95 %]"
+    return "threshold", metric, "AUC [95 %]", "accuracy", lead, "linear AUC", "status"
+
+
+def of_test_split(result: Run, gate: BiasGate) -> tuple[str, ...]:
+    """Returns what a run came to on the test split."""
     evaluation = read_evaluation(result.output("Evaluate", "metrics") / METRICS_FILE)
-    estimates = read_estimates(result.output("JudgeBias", "intervals") / INTERVALS_FILE)
-    metric = next(
-        item for item in estimates if (item.metric, item.facet) == (gate.metric, gate.facet)
-    )
-    bias = Estimate(metric.value, metric.low, metric.high)
+    [metric] = [
+        item
+        for item in read_estimates(result.output("JudgeBias", "intervals") / INTERVALS_FILE)
+        if (item.metric, item.facet) == (gate.metric, gate.facet)
+    ][:1]
     candidate, linear = evaluation.candidate, evaluation.others["tfidf_logistic_regression"]
-    return "|".join(
-        (
-            f"{evaluation.threshold:.3f}",
-            format_estimate(bias),
-            format_estimate(candidate["auc"]),
-            f"{candidate['accuracy'].value:.3f}",
-            format_estimate(evaluation.leads["majority"]["accuracy"]),
-            f"{linear['auc'].value:.3f}",
-            result.record.status,
-        )
+    return (
+        f"{evaluation.threshold:.3f}",
+        with_interval(Estimate(metric.value, metric.low, metric.high)),
+        with_interval(candidate["auc"]),
+        f"{candidate['accuracy'].value:.3f}",
+        with_interval(evaluation.leads["majority"]["accuracy"]),
+        f"{linear['auc'].value:.3f}",
+        result.record.status,
     )
 
 
-def format_estimate(estimate: Estimate) -> str:
+def with_interval(estimate: Estimate) -> str:
     """Writes a value with its interval."""
     if estimate.value is None:
         return "undefined"

@@ -24,13 +24,12 @@ Leads over the linear baseline and the champion are not asked for: a lead under 
 before the drift, and a time split puts validation before it.
 """
 
-import argparse
 import math
-import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from sashiko.contract.load import load_contract
 from sashiko.pipeline.local_run import run_pipeline
@@ -42,28 +41,24 @@ from sashiko.pipeline.sweep.validation import LAST_STEP, Validation, read_valida
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.quality import ThresholdSection
-from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
-from verification.benchmarks.runs import HOME, machine
+from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 
-MAXIMIZED = {
+_MAXIMIZED = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
     "f1": ThresholdSection(metric="f1"),
     "accuracy": ThresholdSection(metric="accuracy"),
 }
-FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for value in THRESHOLDS}
+_FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for value in THRESHOLDS}
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One seed's model at one threshold, on the validation split.
-
-    Attributes:
-        failed: the names of the gates' checks that failed.
-    """
+    """One seed's model at one threshold, on the validation split; `failed` are gates' checks."""
 
     threshold: float
     bias: float
@@ -86,68 +81,57 @@ class Setting:
     def lacking(self) -> frozenset[str]:
         """What keeps it from being taken: checks that fail for some seed, and the margin."""
         failed = {name for one in self.by_seed for name in one.failed}
-        if not keeps_margin(statistics.fmean(one.bias for one in self.by_seed), self.gate):
+        if not keeps_margin(self.mean("bias"), self.gate):
             failed.add(f"margin of {self.gate.metric}")
         return frozenset(failed)
 
     def mean(self, name: str) -> float:
         """Returns a figure's arithmetic mean over the seeds."""
-        return statistics.fmean(getattr(one, name) for one in self.by_seed)
+        return fmean(getattr(one, name) for one in self.by_seed)
 
     @property
     def place(self) -> tuple[int, float, float, bool, float]:
         """Sorts the best first: what lacks least, then the highest mean balanced accuracy."""
-        fixed = self.policy not in MAXIMIZED
-        return (
-            len(self.lacking), -self.mean("balanced_accuracy"), self.strength, fixed,
-            self.mean("threshold"),
-        )  # fmt: skip
+        fixed, lacking = self.policy in _FIXED, len(self.lacking)
+        accuracy, threshold = self.mean("balanced_accuracy"), self.mean("threshold")
+        return lacking, -accuracy, self.strength, fixed, threshold
 
 
 def main() -> None:
     """Prints a Markdown table on stdout, and the choice."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    chosen = options(
+        __doc__, recipe="census", model="fine-tuned", strengths=[2.0], seeds=[0], home=HOME
     )
-    parser.add_argument("--recipe", required=True, help="a recipe's name")
-    parser.add_argument("--model", choices=("fine-tuned", "linear"), default="fine-tuned")
-    parser.add_argument("--strengths", nargs="+", type=float, required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    arguments = parser.parse_args()
-    linear = arguments.model == "linear"
-    if linear and len(arguments.seeds) > 1:
-        parser.error("--seeds: the linear model has no training seed")
-    path = Path("recipes") / f"{arguments.recipe}.yaml"
-    recipe = load_recipe(path)
-    gate = recipe.bias.gates[0]
+    linear = chosen.model == "linear"
+    if linear and len(chosen.seeds) > 1:
+        sys.exit("error: --seeds: the linear model has no training seed")
+    gate = recipe_of(chosen.recipe).bias.gates[0]
     if gate.metric != "DI":
-        parser.error(f"the first bias gate of {recipe.name} is of {gate.metric}, not of DI")
+        sys.exit(f"error: the first bias gate of {chosen.recipe} is of {gate.metric}, not of DI")
+    settings: list[Setting] = []
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for strength in sorted(chosen.strengths):
+            by_seed = []
+            for seed in chosen.seeds:
+                overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
+                trained = recipe_of(chosen.recipe, *overrides)
+                by_seed.append(_judge(_scored(trained, linear, chosen.home), trained))
+            here = [
+                Setting(strength, policy, [one[policy] for one in by_seed], gate)
+                for policy in by_seed[0]
+            ]
+            settings.extend(here)
+            yield from (_row(setting) for setting in here if setting.policy in _MAXIMIZED)
+            fixed = (setting for setting in here if setting.policy in _FIXED)
+            yield _row(min(fixed, key=lambda setting: setting.place))
 
     print(
-        f"`{recipe.name}`, the {arguments.model} model, validation split only, "
-        f"{len(arguments.seeds)} seeds, {machine()}\n"
+        f"`{chosen.recipe}`, the {chosen.model} model, validation split only, "
+        f"{len(chosen.seeds)} seeds, {machine()}\n"
     )
-    print(
-        f"|strength|threshold policy|thresholds|{gate.metric}, least to most|AUC|accuracy"
-        "|balanced accuracy|will do|\n" + "|---" * 8 + "|",
-        flush=True,
-    )
-    settings: list[Setting] = []
-    for strength in sorted(arguments.strengths):
-        by_seed = []
-        for seed in arguments.seeds:
-            overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
-            trained = load_recipe(path, overrides=overrides)
-            validation = scored(trained, linear=linear, home=arguments.home)
-            by_seed.append(evaluate_setting(validation, trained, MAXIMIZED | FIXED))
-        of_strength = [
-            Setting(strength, policy, [one[policy] for one in by_seed], gate)
-            for policy in by_seed[0]
-        ]
-        settings += of_strength
-        for setting in unique_settings(of_strength):
-            print(row(setting), flush=True)
+    heads = ("strength", "threshold policy", "thresholds", f"{gate.metric}, least to most", "AUC")
+    show(table((*heads, "accuracy", "balanced accuracy", "will do"), rows()))
     best = min(settings, key=lambda setting: setting.place)
     if best.lacking:
         print(f"\nNone of {len(settings)} will do.")
@@ -159,7 +143,7 @@ def main() -> None:
     )
 
 
-def scored(recipe: Recipe, *, linear: bool, home: Path) -> Validation:
+def _scored(recipe: Recipe, linear: bool, home: Path) -> Validation:
     """Trains a recipe's model, or the linear one with its weights, and scores validation."""
     if linear:
         return linear_model(recipe, split="validation", home=home)
@@ -193,13 +177,11 @@ def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
     return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
 
 
-def evaluate_setting(
-    validation: Validation, recipe: Recipe, policies: Mapping[str, ThresholdSection]
-) -> dict[str, Evaluated]:
-    """Evaluates a model's validation scores against the gates, by policy."""
+def _judge(validation: Validation, recipe: Recipe) -> dict[str, Evaluated]:
+    """Judges a model's validation scores by the gates, under each policy."""
     fixed_metrics = threshold_free_quality(validation, recipe)
     by_policy = {}
-    for policy, section in policies.items():
+    for policy, section in (_MAXIMIZED | _FIXED).items():
         threshold = decide_threshold(section, validation.labels, validation.scores).threshold
         point = judge(validation, recipe, threshold, threshold_free=fixed_metrics)
         [bias, *_] = point.bias.values()
@@ -214,22 +196,15 @@ def evaluate_setting(
     return by_policy
 
 
-def unique_settings(settings: Sequence[Setting]) -> Iterator[Setting]:
-    """Yields each maximised metric's setting, and of the fixed thresholds the best one."""
-    yield from (setting for setting in settings if setting.policy in MAXIMIZED)
-    fixed = (setting for setting in settings if setting.policy not in MAXIMIZED)
-    yield min(fixed, key=lambda setting: setting.place)
-
-
-def row(setting: Setting) -> str:
-    """Writes a line of the table."""
+def _row(setting: Setting) -> tuple[str, ...]:
     biases = sorted(one.bias for one in setting.by_seed)
-    thresholds = ", ".join(f"{one.threshold:.2f}" for one in setting.by_seed)
-    verdict = "yes" if not setting.lacking else f"no: {', '.join(sorted(setting.lacking))}"
     return (
-        f"|{setting.strength:g}|{setting.policy}|{thresholds}|{biases[0]:.2f} to {biases[-1]:.2f}"
-        f"|{setting.mean('auc'):.3f}|{setting.mean('accuracy'):.3f}"
-        f"|{setting.mean('balanced_accuracy'):.3f}|{verdict}|"
+        f"{setting.strength:g}",
+        setting.policy,
+        ", ".join(f"{one.threshold:.2f}" for one in setting.by_seed),
+        f"{biases[0]:.2f} to {biases[-1]:.2f}",
+        *(f"{setting.mean(name):.3f}" for name in ("auc", "accuracy", "balanced_accuracy")),
+        f"no: {', '.join(sorted(setting.lacking))}" if setting.lacking else "yes",
     )
 
 

@@ -1,8 +1,7 @@
 r"""Chooses rows, layers and rates of the training on the validation split. It never reads test.
 
     python -m verification.benchmarks.choose_training --recipe complaints-llm \
-        --vary train.learning_rate=5e-4,2e-3 --vary train.lora.layers=5,20 \
-        --vary data.train_rows=1000,4000
+        --vary train.learning_rate=5e-4,2e-3 train.lora.layers=5,20 data.train_rows=1000,4000
 
 Trains the recipe as it is, then with one key changed at a time, each by the real pipeline up to
 Train, whose last line has the AUC of validation.
@@ -12,102 +11,62 @@ is at most 0.005 below; of those, the one that trains fastest is taken. Points a
 seconds of one machine, so nothing else should run beside it.
 """
 
-import argparse
-import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from sashiko.pipeline.runner.store import Store
-from sashiko.settings.recipe import load_recipe
 from sashiko.steps.train_output import read_training
+from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 from verification.benchmarks.choose_on_validation import run_until
-from verification.benchmarks.runs import HOME, machine
 
-AS_GOOD = 0.005  # of AUC: the standard error on 800 rows is three times as large
-
-
-@dataclass(frozen=True)
-class Point:
-    """A change of the recipe, trained with every seed.
-
-    Attributes:
-        change: the key and its value; empty for the recipe as it is.
-        aucs: of the validation split, by seed.
-        seconds: that Train took, by seed.
-    """
-
-    change: str
-    aucs: tuple[float, ...]
-    seconds: tuple[float, ...]
-
-    @property
-    def auc(self) -> float:
-        """The arithmetic mean over the seeds."""
-        return statistics.fmean(self.aucs)
+_AS_GOOD = 0.005  # of AUC: the standard error on 800 rows is three times as large
 
 
 def main() -> None:
     """Prints a Markdown table on stdout, and the choice."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--recipe", required=True, help="a recipe's name")
-    parser.add_argument(
-        "--vary", action="append", default=[], metavar="KEY=VALUE,...", help="a key and its values"
-    )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    arguments = parser.parse_args()
+    chosen = options(__doc__, recipe="complaints-llm", vary=[""], seeds=[0], home=HOME)
+    points: dict[str, tuple[float, float]] = {}  # change -> its mean AUC and seconds
 
-    seeds = ", ".join(map(str, arguments.seeds))
-    print(f"`{arguments.recipe}`, validation split only, seeds {seeds}, {machine()}\n")
-    print("|change|AUC, by seed|mean|Train, seconds|\n" + "|---" * 4 + "|", flush=True)
-    points = []
-    for change in changes(arguments.vary):
-        point = train(arguments.recipe, change, seeds=arguments.seeds, home=arguments.home)
-        points.append(point)
-        print(row(point), flush=True)
-    best = max(point.auc for point in points)
-    good = [point for point in points if point.auc >= best - AS_GOOD]
-    choice = min(good, key=lambda point: statistics.fmean(point.seconds))
-    print(f"\nTaken, of {len(good)} as good as the best: {choice.change or 'the recipe as it is'}.")
+    def rows() -> Iterator[tuple[str, ...]]:
+        for change in _changes(chosen.vary):
+            aucs, seconds = _train(chosen.recipe, change, seeds=chosen.seeds, home=chosen.home)
+            name = change or "as it is"
+            points[name] = fmean(aucs), fmean(seconds)
+            times = ", ".join(f"{one:.0f}" for one in seconds)
+            yield name, ", ".join(f"{auc:.3f}" for auc in aucs), f"{fmean(aucs):.3f}", times
+
+    seeds = ", ".join(map(str, chosen.seeds))
+    print(f"`{chosen.recipe}`, validation split only, seeds {seeds}, {machine()}\n")
+    show(table(("change", "AUC, by seed", "mean", "Train, seconds"), rows()))
+    best = max(auc for auc, _ in points.values())
+    good = {name: taken for name, (auc, taken) in points.items() if auc >= best - _AS_GOOD}
+    print(f"\nTaken, of {len(good)} as good as the best: {min(good, key=good.__getitem__)}.")
 
 
-def changes(varied: Sequence[str]) -> Iterator[str]:
+def _changes(varied: Sequence[str]) -> Iterator[str]:
     """Yields the recipe as it is, then each value of each key."""
     yield ""
-    for one in varied:
+    for one in filter(None, varied):
         key, _, values = one.partition("=")
         if not values:
             sys.exit(f"error: --vary {one}: write KEY=VALUE,...")
-        for value in values.split(","):
-            yield f"{key}={value}"
+        yield from (f"{key}={value}" for value in values.split(","))
 
 
-def train(recipe: str, change: str, *, seeds: Sequence[int], home: Path) -> Point:
-    """Trains with every seed; ends the process if a run does not come to Train."""
+def _train(
+    recipe: str, change: str, *, seeds: Sequence[int], home: Path
+) -> tuple[list[float], list[float]]:
+    """Trains with every seed; returns the AUCs of validation, and the seconds of Train."""
     aucs, seconds = [], []
     for seed in seeds:
-        overrides = (f"train.seed={seed}", *([change] if change else []))
-        loaded = load_recipe(Path("recipes") / f"{recipe}.yaml", overrides=overrides)
-        run = run_until("Train", loaded, home=home)
-        step = run.step("Train")
-        output = read_training(Store(home / "s3").path(step.outputs["output"].uri))
-        [*_, last] = [
-            line.validation_auc for line in output.curve if line.validation_auc is not None
-        ]
-        aucs.append(last)
+        overrides = filter(None, (f"train.seed={seed}", change))
+        step = run_until("Train", recipe_of(recipe, *overrides), home=home).step("Train")
+        curve = read_training(Store(home / "s3").path(step.outputs["output"].uri)).curve
+        aucs.append([line.validation_auc for line in curve if line.validation_auc is not None][-1])
         seconds.append(step.seconds or 0.0)
-    return Point(change, tuple(aucs), tuple(seconds))
-
-
-def row(point: Point) -> str:
-    """Writes a line of the table."""
-    aucs = ", ".join(f"{auc:.3f}" for auc in point.aucs)
-    seconds = ", ".join(f"{one:.0f}" for one in point.seconds)
-    return f"|{point.change or 'as it is'}|{aucs}|{point.auc:.3f}|{seconds}|"
+    return aucs, seconds
 
 
 if __name__ == "__main__":

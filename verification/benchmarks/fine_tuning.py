@@ -11,14 +11,14 @@ defaults has after one of its epochs; the time to it is that of the first evalua
 Two more rows say where a difference comes from: Trainer with the recipe's hyperparameters (epochs,
 batch size, learning rate, warm-up, weight decay, dropout, frozen layers), and the same in bfloat16.
 What is left between that one and ours is the code: batches of similar length, plain attention.
+`--overrides` are other values in the recipe's train section, for ours.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,20 +30,30 @@ from sklearn.metrics import roc_auc_score
 
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
-from sashiko.settings.recipe import load_recipe
 from sashiko.settings.train import Hyperparameters
+from verification.benchmarks.bench import (
+    HOME,
+    Run,
+    machine,
+    options,
+    peer_python,
+    recipe_of,
+    run,
+    save,
+    show,
+    table,
+)
 from verification.benchmarks.fine_tuning_job import Job
-from verification.benchmarks.runs import HOME, Run, machine, run
 
+OURS = "ours"
 OUR_LOOP = (sys.executable, "fine_tuning_ours")
-_PEER = (".venv-trainer/bin/python", "fine_tuning_trainer")
 _EPOCHS = 3  # Trainer's default
 _PROMISED = 2
-_DEFAULTS, _OURS = "Trainer, its defaults", "ours"
+_DEFAULTS = "Trainer, its defaults"
 _SAME, _SAME_BF16 = "Trainer, our hyperparameters", "Trainer, ours and bf16"
 _LINES = {
     _DEFAULTS: {"color": LIGHT, "linewidth": 2.4},
-    _OURS: {"color": DARK, "linewidth": 2.4},
+    OURS: {"color": DARK, "linewidth": 2.4},
     _SAME: {"color": MUTED, "linewidth": 1.4, "linestyle": (0, (5, 2))},
     _SAME_BF16: {"color": MUTED, "linewidth": 1.4, "linestyle": (0, (1, 1))},
 }
@@ -58,65 +68,49 @@ class Curve:
     cpu_seconds: npt.NDArray[np.float64]
     auc: npt.NDArray[np.float64]
 
-    def seconds_to(self, auc: float) -> float | None:
-        """Returns when an AUC is first reached, None if never."""
+    def seconds_to(self, auc: float) -> float:
+        """Returns when an AUC is first reached, infinite if never."""
         reached = np.flatnonzero(self.auc >= auc)
-        return float(self.seconds[reached[0]]) if len(reached) else None
+        return float(self.seconds[reached[0]]) if len(reached) else float("inf")
 
 
 def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where a ratio is below the promised one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default="complaints", help="a recipe's name")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-                        help="another value in the recipe's train section, for ours")  # fmt: skip
-    parser.add_argument("--every", type=int, default=320, help="training rows, between evaluations")
-    parser.add_argument("--plot", type=Path, help="an SVG of AUC by time, to be written")
-    options = parser.parse_args()
-    if not Path(_PEER[0]).exists():
-        parser.error("Trainer has an environment of its own: run `make .venv-trainer/.done` first")
-    result = run(options.recipe, overrides=[], home=options.home)
+    chosen = options(
+        __doc__, recipe="complaints", home=HOME, threads=2, overrides=[""], every=320, plot=Path
+    )
+    peer = (peer_python("trainer"), "fine_tuning_trainer")
+    result = run(chosen.recipe, home=chosen.home)
+    settings = recipe_of(chosen.recipe, *filter(None, chosen.overrides)).hyperparameters
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         labels = link_data(result, Path(folder))
-        settings = load_recipe(
-            Path("recipes") / f"{options.recipe}.yaml", overrides=tuple(options.overrides)
-        ).hyperparameters
-        jobs = contenders(settings, result, folder=Path(folder), every=options.every)
+        jobs = _jobs(settings, result, folder=Path(folder), every=chosen.every)
         curves = {
-            name: train(
-                name,
-                job,
-                OUR_LOOP if name == _OURS else _PEER,
-                labels=labels,
-                threads=options.threads,
-            )
+            name: train(job, OUR_LOOP if name == OURS else peer, labels, threads=chosen.threads)
             for name, job in jobs.items()
         }
-    targets = epoch_ends(curves[_DEFAULTS])
-    print(f"`{options.recipe}` without reweighing on {machine()}, {options.threads} threads.\n")
-    print_table(curves, targets)
-    if options.plot:
-        options.plot.write_text(f"{picture(curves, targets)}\n")
-    sys.exit(0 if all(ratio >= _PROMISED for ratio in ratios(curves, targets)) else 1)
+    defaults, ours = curves[_DEFAULTS], curves[OURS]
+    ends = [defaults.rows[-1] * epoch // _EPOCHS for epoch in range(1, _EPOCHS + 1)]
+    targets = [float(defaults.auc[np.flatnonzero(defaults.rows == end)[0]]) for end in ends]
+    ratios = [defaults.seconds_to(auc) / ours.seconds_to(auc) for auc in targets]
+    print(f"`{chosen.recipe}` without reweighing on {machine()}, {chosen.threads} threads.\n")
+    heads = [f"{auc:.3f}, epoch {epoch}" for epoch, auc in enumerate(targets, start=1)]
+    heads = ["seconds to the AUC", *heads, "whole training", "AUC at its end"]
+    show(table(heads, _rows(curves, targets, ratios)))
+    if chosen.plot:
+        save(chosen.plot, _picture(curves, targets, ratios))
+    sys.exit(0 if all(ratio >= _PROMISED for ratio in ratios) else 1)
 
 
 def link_data(result: Run, folder: Path) -> npt.NDArray[np.int64]:
-    """Puts Prepare's splits where a job has them.
-
-    Returns:
-        The labels of the validation rows.
-    """
+    """Puts Prepare's splits where a job has them; returns the labels of the validation rows."""
     for name in ("train", "validation", "meta"):
         (folder / name).symlink_to(result.output("Prepare", name).resolve())
-    table = pq.read_table(folder / "validation" / "data.parquet", columns=["label"])
-    return np.asarray(table["label"], dtype=np.int64)
+    rows = pq.read_table(folder / "validation" / "data.parquet", columns=["label"])
+    return np.asarray(rows["label"], dtype=np.int64)
 
 
-def contenders(
-    settings: Hyperparameters, result: Run, *, folder: Path, every: int
-) -> dict[str, Job]:
+def _jobs(settings: Hyperparameters, result: Run, *, folder: Path, every: int) -> dict[str, Job]:
     """Returns what each contender trains."""
     model = Store(result.home / "s3").path(result.record.step("Train").inputs["model"].uri)
     job = Job(
@@ -138,30 +132,18 @@ def contenders(
         frozen=settings.frozen_layers,
         dropout=settings.dropout,
     )
-    return {
-        _DEFAULTS: job,
-        _OURS: job,
-        _SAME: same,
-        _SAME_BF16: replace(same, arguments=same.arguments | {"bf16": True}),
-    }
+    in_bf16 = replace(same, arguments=same.arguments | {"bf16": True})
+    return {_DEFAULTS: job, OURS: job, _SAME: same, _SAME_BF16: in_bf16}
 
 
 def train(
-    name: str, job: Job, peer: tuple[str, str], *, labels: npt.NDArray[np.int64], threads: int
+    job: Job, contender: tuple[str, str], labels: npt.NDArray[np.int64], *, threads: int
 ) -> Curve:
-    """Trains in a process of its own.
-
-    Args:
-        name: of the contender, for progress.
-        job: what it trains.
-        peer: its Python, and its module in `verification.benchmarks`.
-        labels: of the validation rows.
-        threads: how many it may use.
-    """
-    print(f"{name} ...", file=sys.stderr)
+    """Trains in a process of its own: a Python, and its module in `verification.benchmarks`."""
+    python, module = contender
+    print(f"{module} ...", file=sys.stderr)
     file = Path(job.output).with_suffix(".json")
     job.write(file)
-    python, module = peer
     process = subprocess.run(
         [python, "-m", f"verification.benchmarks.{module}", str(file)],
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
@@ -169,39 +151,28 @@ def train(
         check=False,
     )
     if process.returncode:
-        sys.exit(f"error: {name} ended with status {process.returncode}")
+        sys.exit(f"error: {module} ended with status {process.returncode}")
     with np.load(job.output) as arrays:
         auc = np.array([roc_auc_score(labels, margins) for margins in arrays["margins"]])
         return Curve(arrays["rows"], arrays["seconds"], arrays["cpu_seconds"], auc)
 
 
-def epoch_ends(curve: Curve) -> list[float]:
-    """Returns the AUC after each of Trainer's epochs, which have as many steps each."""
-    ends = [curve.rows[-1] * epoch // _EPOCHS for epoch in range(1, _EPOCHS + 1)]
-    return [float(curve.auc[np.flatnonzero(curve.rows == end)[0]]) for end in ends]
+def seconds_cell(seconds: float) -> str:
+    """Writes the seconds to a target, which may never be reached."""
+    return "never" if np.isinf(seconds) else f"{seconds:.1f}"
 
 
-def ratios(curves: dict[str, Curve], targets: Sequence[float]) -> list[float]:
-    """Returns for each target how many times faster ours is; 0 where it does not reach it."""
-    times = [(curves[_DEFAULTS].seconds_to(auc), curves[_OURS].seconds_to(auc)) for auc in targets]
-    return [peer / ours if peer and ours else 0.0 for peer, ours in times]
-
-
-def print_table(curves: dict[str, Curve], targets: Sequence[float]) -> None:
-    """Prints the seconds to each target, and of the whole training."""
-    heads = [f"{auc:.3f}, epoch {epoch}" for epoch, auc in enumerate(targets, start=1)]
-    print(f"| seconds to the AUC | {' | '.join(heads)} | whole training | AUC at its end |")
-    print("|---" * (len(targets) + 3) + "|")
+def _rows(
+    curves: dict[str, Curve], targets: Sequence[float], ratios: Sequence[float]
+) -> Iterator[tuple[str, ...]]:
     for name, curve in curves.items():
-        times = [curve.seconds_to(auc) for auc in targets]
-        cells = ["never" if time is None else f"{time:.1f}" for time in times]
-        print(f"| {name} | {' | '.join(cells)} | {curve.seconds[-1]:.1f} | {curve.auc[-1]:.3f} |")
-    ratio_cells = [f"**{ratio:.1f}**" for ratio in ratios(curves, targets)]
-    total_ratio = curves[_DEFAULTS].seconds[-1] / curves[_OURS].seconds[-1]
-    print(f"| Trainer's defaults : ours | {' | '.join(ratio_cells)} | {total_ratio:.1f} | |")
+        times = [seconds_cell(curve.seconds_to(auc)) for auc in targets]
+        yield name, *times, f"{curve.seconds[-1]:.1f}", f"{curve.auc[-1]:.3f}"
+    whole = curves[_DEFAULTS].seconds[-1] / curves[OURS].seconds[-1]
+    yield "Trainer's defaults : ours", *(f"**{ratio:.1f}**" for ratio in ratios), f"{whole:.1f}", ""
 
 
-def picture(curves: dict[str, Curve], targets: Sequence[float]) -> Markup:
+def _picture(curves: dict[str, Curve], targets: Sequence[float], ratios: Sequence[float]) -> Markup:
     """Draws the validation AUC by seconds of training, a line for each contender."""
     with styled():
         figure = new_figure(width=720, height=380)
@@ -219,7 +190,7 @@ def picture(curves: dict[str, Curve], targets: Sequence[float]) -> Markup:
         axes.set_xlim(left=0)
         axes.grid(True)
         axes.legend(loc="lower right")
-        values = ", ".join(f"{ratio:.1f}" for ratio in ratios(curves, targets))
+        values = ", ".join(f"{ratio:.1f}" for ratio in ratios)
         alt = f"Validation AUC by seconds of training. Ours is there {values} times faster."
         return to_svg(figure, name="fine-tuning", alt=alt)
 

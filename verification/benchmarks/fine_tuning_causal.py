@@ -11,130 +11,84 @@ Time starts with the tokenizer. The target is the AUC that TRL has at its end; t
 that of the first evaluation to reach it. Of each contender the fastest round counts.
 """
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.staging import weights_uri
 from sashiko.settings.environment import load_settings
-from sashiko.settings.recipe import Recipe, load_recipe
-from verification.benchmarks.fine_tuning import OUR_LOOP, Curve, link_data, train
+from verification.benchmarks.bench import (
+    HOME,
+    Run,
+    machine,
+    options,
+    peer_python,
+    recipe_of,
+    show,
+    table,
+)
+from verification.benchmarks.choose_on_validation import run_until
+from verification.benchmarks.fine_tuning import (
+    OUR_LOOP,
+    OURS,
+    Curve,
+    link_data,
+    seconds_cell,
+    train,
+)
 from verification.benchmarks.fine_tuning_job import Job
-from verification.benchmarks.runs import HOME, Run, machine
 
-_PEER = (".venv-trl/bin/python", "fine_tuning_trl")
 _PROMISED = 1.5
-_OURS, _TRL = "ours", "TRL's SFTTrainer"
-_CONTENDERS = {_OURS: OUR_LOOP, _TRL: _PEER}
+_TRL = "TRL's SFTTrainer"
 
 
 def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where the ratio is below the promised one."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--recipe", default="complaints-llm", help="a recipe's name")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=640, help="of training")
-    parser.add_argument("--validation-rows", type=int, default=200)
-    parser.add_argument("--every", type=int, default=320, help="training rows, between evaluations")
-    parser.add_argument("--rounds", type=int, default=2)
-    options = parser.parse_args()
-    if not Path(_PEER[0]).exists():
-        parser.error("TRL has an environment of its own: run `make .venv-trl/.done` first")
-    recipe = load_recipe(
-        Path("recipes") / f"{options.recipe}.yaml",
-        overrides=(
-            f"data.train_rows={options.rows}",
-            f"data.validation_rows={options.validation_rows}",
-        ),
-    )
-    with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
-        rounds = measure(
-            recipe,
-            home=options.home,
-            folder=Path(folder),
-            every=options.every,
-            threads=options.threads,
-            rounds=options.rounds,
-        )
-    print(
-        f"`{options.recipe}` without reweighing, {options.rows} rows, on {machine()}, "
-        f"{options.threads} threads.\n"
-    )
-    ratio = print_table({name: fastest(curves) for name, curves in rounds.items()})
-    sys.exit(0 if ratio >= _PROMISED else 1)
-
-
-def measure(
-    recipe: Recipe, *, home: Path, folder: Path, every: int, threads: int, rounds: int
-) -> dict[str, list[Curve]]:
-    """Trains each contender in turns.
-
-    Args:
-        recipe: of a causal LM.
-        home: the local state.
-        folder: for the files of the trainings.
-        every: training rows from one evaluation to the next.
-        threads: of each training.
-        rounds: how often each contender trains.
-    """
-    settings = load_settings("local")
-    run = run_pipeline(
-        settings, recipe, home=home, from_step=None, until="Weights",
-        command="python -m verification.benchmarks.fine_tuning_causal",
+    chosen = options(
+        __doc__, recipe="complaints-llm", home=HOME, threads=2, rows=640, validation_rows=200,
+        every=320, rounds=2,
     )  # fmt: skip
-    if run.status != "partial":
-        sys.exit(f"error: run {run.id} ended {run.status}: {run.reason}")
-    labels = link_data(Run(run, home), folder)
-    job = Job(
-        data=str(folder),
-        model=str(Store(home / "s3").path(weights_uri(settings, recipe)).resolve()),
-        output=str(folder / "curve.npz"),
-        every_rows=every,
-        hyperparameters=recipe.hyperparameters.model_dump(mode="json"),
-    )
-    curves: dict[str, list[Curve]] = {name: [] for name in _CONTENDERS}
-    for _ in range(rounds):
-        for name, peer in _CONTENDERS.items():
-            curves[name].append(train(name, job, peer, labels=labels, threads=threads))
-    return curves
-
-
-def fastest(curves: list[Curve]) -> Curve:
-    """Returns the curve of the round that took the least time; a round's AUCs are all the same."""
-    return min(curves, key=lambda curve: curve.seconds[-1])
-
-
-def print_table(curves: Mapping[str, Curve]) -> float:
-    """Prints seconds and AUCs; returns how many times faster ours reaches the target.
-
-    The ratio is 0 where ours does not reach it.
-    """
-    target = float(curves[_TRL].auc[-1])
-    heads = (f"s to the AUC {target:.3f}", "whole training, s", "processor, s", "AUC at its end")
-    print(f"| | {' | '.join(heads)} |\n{'|---' * (len(heads) + 1)}|")
-    for name, curve in curves.items():
-        seconds = curve.seconds_to(target)
-        reached = "never" if seconds is None else f"{seconds:.1f}"
-        print(
-            f"| {name} | {reached} | {curve.seconds[-1]:.1f} | {curve.cpu_seconds[-1]:.1f} "
-            f"| {curve.auc[-1]:.3f} |"
+    contenders = {OURS: OUR_LOOP, _TRL: (peer_python("trl"), "fine_tuning_trl")}
+    overrides = (
+        f"data.train_rows={chosen.rows}", f"data.validation_rows={chosen.validation_rows}"
+    )  # fmt: skip
+    recipe = recipe_of(chosen.recipe, *overrides)
+    prepared = Run(run_until("Weights", recipe, home=chosen.home), chosen.home)
+    weights = weights_uri(load_settings("local"), recipe)
+    with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
+        labels = link_data(prepared, Path(folder))
+        job = Job(
+            data=folder,
+            model=str(Store(chosen.home / "s3").path(weights).resolve()),
+            output=f"{folder}/curve.npz",
+            every_rows=chosen.every,
+            hyperparameters=recipe.hyperparameters.model_dump(mode="json"),
         )
-    theirs, ours = curves[_TRL], curves[_OURS]
-    reached_target = ours.seconds_to(target)
-    ratio = (theirs.seconds_to(target) or 0.0) / reached_target if reached_target else 0.0
+        rounds: dict[str, list[Curve]] = {name: [] for name in contenders}
+        for _ in range(chosen.rounds):
+            for name, contender in contenders.items():
+                rounds[name].append(train(job, contender, labels, threads=chosen.threads))
+    # A round's AUCs are all the same.
+    ours, theirs = (min(rounds[name], key=lambda one: one.seconds[-1]) for name in contenders)
+    target = float(theirs.auc[-1])
+    ratio = theirs.seconds_to(target) / ours.seconds_to(target)
     whole, cpu = (
-        a[-1] / b[-1]
-        for a, b in ((theirs.seconds, ours.seconds), (theirs.cpu_seconds, ours.cpu_seconds))
+        getattr(theirs, of)[-1] / getattr(ours, of)[-1] for of in ("seconds", "cpu_seconds")
     )
-    print(f"| TRL : ours | **{ratio:.1f}** | {whole:.1f} | {cpu:.1f} | |")
-    return ratio
+    print(
+        f"`{chosen.recipe}` without reweighing, {chosen.rows} rows, on {machine()}, "
+        f"{chosen.threads} threads.\n"
+    )
+    rows = [
+        (name, seconds_cell(curve.seconds_to(target)), f"{curve.seconds[-1]:.1f}",
+         f"{curve.cpu_seconds[-1]:.1f}", f"{curve.auc[-1]:.3f}")
+        for name, curve in ((OURS, ours), (_TRL, theirs))
+    ]  # fmt: skip
+    rows.append(("TRL : ours", f"**{ratio:.1f}**", f"{whole:.1f}", f"{cpu:.1f}", ""))
+    to_target = f"s to the AUC {target:.3f}"
+    show(table(("", to_target, "whole training, s", "processor, s", "AUC at its end"), rows))
+    sys.exit(0 if ratio >= _PROMISED else 1)
 
 
 if __name__ == "__main__":

@@ -71,10 +71,9 @@ class Watch:
 
     def write(self, path: str) -> None:
         """Writes `rows`, `seconds`, `cpu_seconds` and `margins`, one of each per evaluation."""
-        rows, seconds, cpu_seconds, margins = zip(*self._evaluations, strict=True)
-        np.savez(
-            path, rows=rows, seconds=seconds, cpu_seconds=cpu_seconds, margins=np.stack(margins)
-        )
+        names = ("rows", "seconds", "cpu_seconds", "margins")
+        columns = map(np.array, zip(*self._evaluations, strict=True))
+        np.savez(path, **dict(zip(names, columns, strict=True)))
 
     def _start(self) -> None:
         self._since, self._cpu_since = time.perf_counter(), time.process_time()

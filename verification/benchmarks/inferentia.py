@@ -15,6 +15,7 @@ from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Prices, read_price
 from sashiko.aws.operations.cost.use_cost import PredictionCost, prediction_costs
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.settings.environment import load_settings
+from verification.benchmarks.bench import options, table
 
 _LOADS = (0.1, 1, 10, 50, 100, 200, 300, 500, 1000, 3000)
 _MOST = 5000
@@ -40,14 +41,24 @@ class Span:
 def tables() -> str:
     """Writes the page's computed tables as Markdown."""
     prices, kinds = _prices_and_kinds()
-    parts = (_costs(prices, kinds), _cheapest(prices, kinds), _instances(prices, kinds))
+    without = {target: kind for target, kind in kinds.items() if target != "inf2"}
+    cheapest = (
+        (", ".join(_NAMES[target] for target in among), _describe(_spans(prices, among)))
+        for among in (kinds, without)
+    )
+    what = ("target", "instance", "$ an hour", "$ a month", "read", "predictions a second")
+    parts = (
+        table(("predictions a second", *_NAMES.values()), _costs(prices, kinds)),
+        table(("where you may choose", "cheapest, by predictions a second"), cheapest),
+        table((*what, "of what"), _instances(prices, kinds)),
+    )
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
 
 def picture() -> Markup:
     """Draws the cost of a million predictions against the load, a line for each target."""
     prices, kinds = _prices_and_kinds()
-    ends = [span.most for span in spans(prices, kinds)[:-1]]
+    ends = [span.most for span in _spans(prices, kinds)[:-1]]
     with styled():
         figure = new_figure(width=720, height=380)
         figure.set_facecolor("white")
@@ -69,16 +80,12 @@ def picture() -> Markup:
         axes.yaxis.set_major_formatter(lambda value, _: f"${value:,g}")
         axes.grid(True)
         axes.legend(loc="lower left")
-        values = _describe(spans(prices, kinds))
+        values = _describe(_spans(prices, kinds))
         return to_svg(figure, name="cost", alt=f"Cost of a million predictions by load. {values}.")
 
 
-def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
-    """Says which target costs least at each load, whole predictions a second.
-
-    Returns:
-        Spans that follow each other from 0 to the greatest load of the picture.
-    """
+def _spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
+    """Says which target costs least, from 0 to the greatest load of the picture, in a row."""
     result: list[Span] = []
     for load in range(1, _MOST + 1):
         best = min(_costs_at(prices, kinds, load), key=lambda cost: cost.per_million).target
@@ -100,29 +107,20 @@ def _costs_at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[Pr
     return prediction_costs(prices, instance_types=kinds, load=load, least=1)
 
 
-def _costs(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
-    yield "| predictions a second | " + " | ".join(_NAMES[target] for target in kinds) + " |"
-    yield "|---" * (len(kinds) + 1) + "|"
+def _costs(prices: Prices, kinds: dict[str, str]) -> Iterator[tuple[str, ...]]:
     for load in _LOADS:
         costs = _costs_at(prices, kinds, load)
         least = min(cost.per_million for cost in costs)
-        yield f"| {load:,g} | " + " | ".join(_cell(cost, least) for cost in costs) + " |"
-    floors = [f"{_usd(cost.floor)}" for cost in _costs_at(prices, kinds, 1)]
-    yield "| one instance, at its full speed | " + " | ".join(floors) + " |"
-
-
-def _cell(cost: PredictionCost, least: float) -> str:
-    text = f"{_usd(cost.per_million)}, {cost.instances}"
-    return f"**{text}**" if cost.per_million == least else text
-
-
-def _cheapest(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
-    without = {target: kind for target, kind in kinds.items() if target != "inf2"}
-    yield "| where you may choose | cheapest, by predictions a second |"
-    yield "|---|---|"
-    for among in (kinds, without):
-        values = _describe(spans(prices, among))
-        yield f"| {', '.join(_NAMES[target] for target in among)} | {values} |"
+        cells = [f"{_usd(cost.per_million)}, {cost.instances}" for cost in costs]
+        yield (
+            f"{load:,g}",
+            *(
+                f"**{cell}**" if cost.per_million == least else cell
+                for cell, cost in zip(cells, costs, strict=True)
+            ),
+        )
+    floors = (_usd(cost.floor) for cost in _costs_at(prices, kinds, 1))
+    yield "one instance, at its full speed", *floors
 
 
 def _describe(spans: Sequence[Span]) -> str:
@@ -135,16 +133,13 @@ def _describe(spans: Sequence[Span]) -> str:
     return "; ".join([*parts, f"{_NAMES[last.target]} from {last.above + 1:,} on"])
 
 
-def _instances(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
-    yield "| target | instance | $ an hour | $ a month | read | predictions a second | of what |"
-    yield "|---|---|---|---|---|---|---|"
+def _instances(prices: Prices, kinds: dict[str, str]) -> Iterator[tuple[str, ...]]:
     for target, kind in kinds.items():
         price, speed = prices.instances[kind], prices.speeds[kind]
-        yield (
-            f"| {_NAMES[target]} | `{kind}` | {price.usd:g} | {price.usd * HOURS_A_MONTH:,.0f} "
-            f"| {price.read}: {price.source} | {speed.per_second:,g} | {speed.what} "
-            f"({speed.source}) |"
-        )
+        month, read = f"{price.usd * HOURS_A_MONTH:,.0f}", f"{price.read}: {price.source}"
+        of_what = f"{speed.what} ({speed.source})"
+        rate = f"{speed.per_second:,g}"
+        yield _NAMES[target], f"`{kind}`", f"{price.usd:g}", month, read, rate, of_what
 
 
 def _usd(amount: float) -> str:
@@ -152,4 +147,5 @@ def _usd(amount: float) -> str:
 
 
 if __name__ == "__main__":
+    options(__doc__)
     print(tables())

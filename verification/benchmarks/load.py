@@ -8,25 +8,21 @@ rate whatever becomes of them, and `/ping` is called ten times a second. `make t
 on the same load with a tiny model.
 """
 
-import argparse
 import asyncio
-import json
 import os
-import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-
-import pyarrow.parquet as pq
+from statistics import quantiles
 
 from sashiko.serving.artifact import JSON
 from sashiko.serving.server import HOST
-from verification.benchmarks.runs import HOME, machine, run
-from verification.benchmarks.serving import running_server
+from verification.benchmarks.bench import HOME, machine, options, run, show, table
+from verification.benchmarks.serving import bodies_of, running_server
 
 _CLIENTS = 8
 _PING_SECONDS = 0.1
@@ -37,19 +33,12 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Load:
-    """What came of a load.
+    """What came of a load."""
 
-    Attributes:
-        statuses: HTTP status -> answers.
-        seconds: of each request that was served.
-        pings: of each ping, its status and seconds.
-        megabytes: of the server's memory (RSS), each second.
-    """
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-    pings: list[tuple[int, float]] = field(default_factory=list)
-    megabytes: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)  # HTTP status -> answers
+    seconds: list[float] = field(default_factory=list)  # of each request that was served
+    pings: list[tuple[int, float]] = field(default_factory=list)  # of each, status and seconds
+    megabytes: list[float] = field(default_factory=list)  # of the server's memory, each second
 
 
 class _Connections:
@@ -107,14 +96,9 @@ async def capacity(port: int, bodies: Sequence[bytes], *, seconds: float) -> flo
 async def offer(
     port: int, process: int, bodies: Sequence[bytes], *, rate: float, seconds: float
 ) -> Load:
-    """Sends requests at a rate, whether or not those before are answered.
+    """Sends requests at a rate a second, whether or not those before are answered.
 
-    Args:
-        port: the server's.
-        process: the server's, whose memory is measured.
-        bodies: of the requests, again and again.
-        rate: requests a second.
-        seconds: for how long.
+    The memory of the server's process is measured meanwhile.
     """
     load, connections, requests = Load(), _Connections(port), cycle(map(_post, bodies))
     start = time.monotonic()
@@ -132,7 +116,8 @@ async def offer(
         while (now := time.monotonic()) < start + seconds:
             load.pings.append((await own.ask(ping), time.monotonic() - now))
             if now - start >= len(load.megabytes):
-                load.megabytes.append(_megabytes(process))
+                pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+                load.megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
             await asyncio.sleep(_PING_SECONDS)
         own.close()
 
@@ -150,50 +135,35 @@ def _post(body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _megabytes(process: int) -> float:
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def main() -> None:
     """Prints a Markdown table on stdout."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
-    parser.add_argument("--seconds", type=float, default=120)
-    options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    result = run(options.recipe, overrides=[], home=options.home)
-    texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
-    bodies = [json.dumps({"inputs": [text]}).encode() for text in texts]
-    with running_server(result.output("Compile", "artifact") / "model.tar.gz") as (port, process):
+    chosen = options(__doc__, recipe="complaints", home=HOME, threads=2, seconds=120.0)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime
+    result = run(chosen.recipe, home=chosen.home)
+    bodies = bodies_of(result.texts, count=len(result.texts))
+    with running_server(result.artifact) as (port, process):
         most = asyncio.run(capacity(port, bodies, seconds=10))
         print(f"{most:.0f} requests a second can be served", file=sys.stderr)
-        load = asyncio.run(offer(port, process, bodies, rate=2 * most, seconds=options.seconds))
-    print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
-    print("\n".join(_table(load, most=most, seconds=options.seconds)))
-
-
-def _table(load: Load, *, most: float, seconds: float) -> Sequence[str]:
-    half = len(load.megabytes) // 2
-    rows: Mapping[str, str] = {
+        load = asyncio.run(offer(port, process, bodies, rate=2 * most, seconds=chosen.seconds))
+    half, statuses = len(load.megabytes) // 2, load.statuses
+    rows = {
         "can be served, a second": f"{most:.0f}",
-        "offered, a second": f"{load.statuses.total() / seconds:.0f}",
-        "served, a second": f"{load.statuses[200] / seconds:.0f}",
-        "shed with 503, a second": f"{load.statuses[503] / seconds:.0f}",
-        "other answers": f"{load.statuses.total() - load.statuses[200] - load.statuses[503]}",
+        "offered, a second": f"{statuses.total() / chosen.seconds:.0f}",
+        "served, a second": f"{statuses[200] / chosen.seconds:.0f}",
+        "shed with 503, a second": f"{statuses[503] / chosen.seconds:.0f}",
+        "other answers": f"{statuses.total() - statuses[200] - statuses[503]}",
         "p50 and p99 of the served, ms": _percentiles(load.seconds),
         "p50 and p99 of a ping, ms": _percentiles([taken for _, taken in load.pings]),
         "memory, most of the first half, MB": f"{max(load.megabytes[:half]):.0f}",
         "memory, most of the second half, MB": f"{max(load.megabytes[half:]):.0f}",
     }
-    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    print(f"`{chosen.recipe}` on {machine()}, {chosen.threads} threads.\n")
+    show(table(("", ""), rows.items()))
 
 
 def _percentiles(seconds: Sequence[float]) -> str:
-    p50, p99 = (statistics.quantiles(seconds, n=100)[at] * 1e3 for at in (49, 98))
-    return f"{p50:.1f}, {p99:.1f}"
+    cuts = quantiles(seconds, n=100)
+    return f"{cuts[49] * 1e3:.1f}, {cuts[98] * 1e3:.1f}"
 
 
 if __name__ == "__main__":

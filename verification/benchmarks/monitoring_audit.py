@@ -7,20 +7,16 @@ whole audit judges; where none is, its test alone does, which is faster. Exit st
 does not hold. `--write` writes the page's part on the audit.
 """
 
-import argparse
 import datetime as dt
 import math
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
 import numpy as np
 from scipy import stats
 
-from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.audit import MEASURES, estimate_measure, right_and_wrong
@@ -29,14 +25,9 @@ from sashiko.monitoring.checks import Outcome
 from sashiko.monitoring.quality import AuditedPeriod, LabelSummary
 from sashiko.monitoring.sequential import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko.settings.monitor import MonitorSection
-from verification.benchmarks.monitoring_page import (
-    REFERENCE_ROWS,
-    Bar,
-    bar_lines,
-    share_bar,
-    write_part,
-)
-from verification.benchmarks.runs import machine
+from verification.benchmarks.bench import options
+from verification.benchmarks.monitoring_bars import Bar, report, share_bar
+from verification.benchmarks.monitoring_pools import REFERENCE_ROWS
 
 WEEKS = 52
 AUDITED = 100  # labels a week
@@ -44,6 +35,7 @@ _WEEK: Final = dt.timedelta(days=7)
 _START: Final = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 _SETTINGS = MonitorSection()
 _BEFORE, _AFTER = 0.774, 0.706  # accuracy, of a planted concept drift on this data set
+_TOLERATED = _BEFORE - _SETTINGS.accuracy_tolerance
 _SPECIFICITY: Final = 0.985  # where positives are few
 _BUDGET: Final = _SETTINGS.accuracy_false_alarms * MEASURES["accuracy"].budget
 
@@ -77,7 +69,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class World:
+class _World:
     """The rows that a model decides."""
 
     positives: float  # share of the rows
@@ -101,11 +93,11 @@ def confusion_of(counts: Ints | Sequence[int]) -> Confusion:
     return Confusion(true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn)
 
 
-def bars(runs: int, *, seed: int) -> Iterator[Bar]:
+def _bars(runs: int, *, seed: int) -> Iterator[Bar]:
     """Measures all of them."""
     yield from concept_drift(runs, seed=seed)
-    for measure in (unchanged, rare_positives, missing_labels):
-        yield from measure(runs // 4, seed=seed)
+    for of_runs in (unchanged, rare_positives, missing_labels):
+        yield from of_runs(runs // 4, seed=seed)
     yield from slow_labels(runs // 20, seed=seed)
     yield from coverage()
 
@@ -126,10 +118,10 @@ def concept_drift(runs: int, *, seed: int) -> Iterator[Bar]:
             alarms = [_week_of_alarm(weeks, labels, generator) for _ in range(runs)]
             delay = median(week - quiet for week in alarms if week > quiet)
             yield Bar(f"{fall}, {name}", delay, simulated, most=bar)
-        weeks = [_BEFORE] * (WEEKS // 2) + [_AFTER] * WEEKS
-        limit = cusum[labels]
-        alarms = [_cusum_week(weeks, labels, limit, generator) for _ in range(runs)]
-        delay = median(week - WEEKS // 2 for week in alarms if week > WEEKS // 2)
+        half = WEEKS // 2
+        weeks = [_BEFORE] * half + [_AFTER] * WEEKS
+        alarms = [_cusum_week(weeks, labels, cusum[labels], generator) for _ in range(runs)]
+        delay = median(week - half for week in alarms if week > half)
         yield Bar(f"{fall}, the same by a CUSUM that knows the size of the fall", delay, simulated)
     yield _tolerated(runs, generator)
 
@@ -160,8 +152,8 @@ def unchanged(runs: int, *, seed: int) -> Iterator[Bar]:
     generator = np.random.default_rng(seed)
     for rows in (200, 500, REFERENCE_ROWS):
         for world, name in (
-            (World(0.35, 0.7, 0.814), "35 % positives"),
-            (World(0.03, 0.7, _SPECIFICITY), "3 % positives"),
+            (_World(0.35, 0.7, 0.814), "35 % positives"),
+            (_World(0.03, 0.7, _SPECIFICITY), "3 % positives"),
         ):
             alarms = 0
             for _ in range(runs):
@@ -180,7 +172,7 @@ def rare_positives(runs: int, *, seed: int) -> Iterator[Bar]:
     """Measures how soon a fall of recall is found where positives are few."""
     generator = np.random.default_rng(seed)
     for positives in (0.03, 0.05, 0.1):
-        before, after = (World(positives, recall, _SPECIFICITY) for recall in (0.7, 0.2))
+        before, after = (_World(positives, recall, _SPECIFICITY) for recall in (0.7, 0.2))
         weeks = []
         for _ in range(runs):
             audit, week = Audit(before.draw(REFERENCE_ROWS, generator)), 0
@@ -188,9 +180,8 @@ def rare_positives(runs: int, *, seed: int) -> Iterator[Bar]:
                 audit.add(after.draw(AUDITED, generator))
                 week += 1
             weeks.append(week if "recall" in audit.alarms() else math.inf)
-        name = f"recall .70 to .20 at {positives:.0%} positives, 100 labels a week".replace(
-            "%", " %"
-        )
+        share = f"{100 * positives:.0f} %"
+        name = f"recall .70 to .20 at {share} positives, 100 labels a week"
         found = sum(math.isfinite(week) for week in weeks)
         yield share_bar(f"{name}, found in a year", found, runs, "years", least=0.95)
         yield Bar(f"{name}, median weeks", median(weeks), f"{runs:,} years", most=13)
@@ -200,13 +191,12 @@ def missing_labels(runs: int, *, seed: int) -> Iterator[Bar]:
     """Measures the verdict at the end of half a year where a tenth of the rows is not labelled."""
     generator = np.random.default_rng(seed)
 
+    def outcome(accuracy: float, *, hard: bool) -> Outcome:
+        weeks = range(WEEKS // 2)
+        return _verdict([_unlabelled(week, accuracy, generator, hard=hard) for week in weeks])
+
     def outcomes(accuracy: float, *, hard: bool) -> list[Outcome]:
-        return [
-            _verdict(
-                [_unlabelled(week, accuracy, generator, hard=hard) for week in range(WEEKS // 2)]
-            )
-            for _ in range(runs)
-        ]
+        return [outcome(accuracy, hard=hard) for _ in range(runs)]
 
     what = "half-years"
     for accuracy in (0.78, 0.75):
@@ -232,12 +222,7 @@ def slow_labels(runs: int, *, seed: int) -> Iterator[Bar]:
     def easy_first(labels: Confusion, age: int) -> AuditedPeriod:
         """Nine tenths come at once, those that were decided right before the others."""
         missing = min(10, labels.false_negatives) if age < 3 else 0
-        shown = Confusion(
-            true_positives=labels.true_positives,
-            false_positives=labels.false_positives,
-            false_negatives=labels.false_negatives - missing,
-            true_negatives=labels.true_negatives,
-        )
+        shown = replace(labels, false_negatives=labels.false_negatives - missing)
         return _period(0, shown, negative=missing, is_closed=False)
 
     def late(labels: Confusion, age: int) -> AuditedPeriod:
@@ -265,13 +250,8 @@ def _first_alarm(
         labels.append(_accuracy_rows(AUDITED, 0.78, generator))
         known = [state(one, week - number) for number, one in enumerate(labels)]
         periods = [
-            period.model_copy(
-                update={
-                    "start": period.start + number * _WEEK,
-                    "end": period.end + number * _WEEK,
-                }
-            )
-            for number, period in enumerate(known)
+            one.model_copy(update={end: getattr(one, end) + at * _WEEK for end in ("start", "end")})
+            for at, one in enumerate(known)
         ]
         if _verdict(periods) == "alarm":
             return week
@@ -283,30 +263,18 @@ def coverage() -> Iterator[Bar]:
     accuracies = np.arange(0.60, 0.951, 0.005)
     for labels in (100, 200, 400):
         right = np.arange(labels + 1)
-        ends = [
-            estimate_measure(
-                "accuracy",
-                [_period(0, confusion_of([count, labels - count, 0, 0]))],
-                held_out=None,
-            )
-            for count in right
-        ]
-        shares = [
-            sum(
-                stats.binom.pmf(count, labels, accuracy)
-                for count, end in zip(right, ends, strict=True)
-                if (end.low or 0) <= accuracy <= (end.high or 1)
-            )
-            for accuracy in accuracies
-        ]
+        periods = [_period(0, confusion_of([count, labels - count, 0, 0])) for count in right]
+        ends = [estimate_measure("accuracy", [period], held_out=None) for period in periods]
+        low = np.array([end.low or 0 for end in ends])
+        high = np.array([end.high or 1 for end in ends])
+        shares = []
+        for accuracy in accuracies:
+            holds = (low <= accuracy) & (accuracy <= high)
+            shares.append(stats.binom.pmf(right, labels, accuracy)[holds].sum())
         for name, share in (("least", min(shares)), ("most", max(shares))):
-            yield Bar(
-                f"coverage of the audited interval, {labels} labels, {name} of all accuracies",
-                round(float(share), 2),
-                "exact, accuracies of 0.60 to 0.95",
-                least=0.92,
-                most=0.97,
-            )
+            what = f"coverage of the audited interval, {labels} labels, {name} of all accuracies"
+            simulated = "exact, accuracies of 0.60 to 0.95"
+            yield Bar(what, round(float(share), 2), simulated, least=0.92, most=0.97)
 
 
 def _week_of_alarm(
@@ -332,8 +300,7 @@ def _week_of_alarm(
 
 def _gains(right: Ints, labels: int) -> Floats:
     """The logarithm of the ratio of the likelihoods of the fall and of the tolerated accuracy."""
-    tolerated = _BEFORE - _SETTINGS.accuracy_tolerance
-    ratio = math.log(_AFTER / tolerated), math.log((1 - _AFTER) / (1 - tolerated))
+    ratio = math.log(_AFTER / _TOLERATED), math.log((1 - _AFTER) / (1 - _TOLERATED))
     gains: Floats = right * ratio[0] + (labels - right) * ratio[1]
     return gains
 
@@ -342,9 +309,7 @@ def _cusum_limit(runs: int, generator: np.random.Generator) -> dict[int, float]:
     """Simulates the limits with the audit's rate of false alarms at the tolerated accuracy."""
     limits = {}
     for labels in (100, 200):
-        right = generator.binomial(
-            labels, _BEFORE - _SETTINGS.accuracy_tolerance, size=(max(runs, 1000), WEEKS)
-        )
+        right = generator.binomial(labels, _TOLERATED, size=(max(runs, 1000), WEEKS))
         level, highest = np.zeros(len(right)), np.zeros(len(right))
         for gains in _gains(right, labels).T:
             level = np.maximum(level + gains, 0)
@@ -388,31 +353,17 @@ def _period(
 ) -> AuditedPeriod:
     end = _START + (week + 1) * _WEEK
     return AuditedPeriod(
-        start=end - _WEEK,
-        end=end,
-        answers=1000,
-        labelled=labelled,
-        unlabelled_positive=0,
-        unlabelled_negative=negative,
-        late=0,
+        start=end - _WEEK, end=end, answers=1000, labelled=labelled, unlabelled_positive=0,
+        unlabelled_negative=negative, late=0, closed=end if is_closed or not negative else None,
         state="complete" if not negative else "overdue" if is_closed else "open",
-        closed=end if is_closed or not negative else None,
-    )
+    )  # fmt: skip
 
 
 def _verdict(periods: Sequence[AuditedPeriod]) -> Outcome:
     """Judges the accuracy, against a test split with .85."""
-    summary = LabelSummary(
-        version=1,
-        periods=tuple(periods),
-        ordinary_right=0,
-        ordinary_wrong=0,
-        waiting=0,
-        known=0,
-        duplicated=0,
-        corrected=0,
-        unknown=0,
-    )
+    none = ("ordinary_right", "ordinary_wrong", "waiting", "known", "duplicated", "corrected")
+    counts = dict.fromkeys((*none, "unknown"), 0)
+    summary = LabelSummary(version=1, periods=tuple(periods), **counts)
     right = round(0.85 * REFERENCE_ROWS)
     reference = confusion_of([right // 2, 0, REFERENCE_ROWS - right, right - right // 2])
     held_out = {measure: right_and_wrong(measure, reference) for measure in MEASURES}
@@ -420,45 +371,10 @@ def _verdict(periods: Sequence[AuditedPeriod]) -> Outcome:
     return {check.name: check for check in quality.checks}[check_name("accuracy")].outcome
 
 
-_METHOD: Final = (
-    "The test split has 3,500 rows unless a measure names others. `Unchanged` counts any of",
-    "accuracy, recall, specificity and precision, and the test split's own error. A week has 100",
-    "drawn rows unless a measure names more. Where labels are missing, accuracy is judged at the",
-    "end of half a year of 10 unlabelled rows of each 100. The CUSUM has the same rate of false",
-    "alarms, by simulation, and bets on the fall that happens; ours does not know it. In brackets",
-    "95 % intervals of the simulation.",
-)
-
-
 def main() -> None:
-    """Prints the table, and writes the page's part if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=4000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="write the page's part")
-    options = parser.parse_args()
-    started, measured = time.monotonic(), []
-    for bar in bars(options.runs, seed=options.seed):
-        measured.append(bar)
-        print(f"{bar.measure}: {bar} ({bar.bar})", file=sys.stderr, flush=True)
-    lines = [
-        "",
-        "```",
-        "python -m verification.benchmarks.monitoring_audit",
-        "```",
-        "",
-        f"On {machine()}, in {(time.monotonic() - started) / 60:.0f} minutes, other work beside.",
-        "",
-        *_METHOD,
-        "",
-        *bar_lines(measured),
-    ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.write:
-        write_part("The audit", text)
-    if any(bar.holds == "no" for bar in measured):
-        raise SystemExit(CHECK_FAILED)
+    """Prints the table, and writes it into the page if asked to."""
+    chosen = options(__doc__, runs=4000, seed=0, write=False)
+    report("audit", _bars(chosen.runs, seed=chosen.seed), write=chosen.write)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows of generated weeks, quiet and shifted, that the monitoring benchmark draws its windows from.
+"""Rows of generated weeks, quiet and shifted, that the monitoring benchmarks draw windows from.
 
 The model is a stand-in: a logistic regression on hashed words, trained on rows of the period. What
 is monitored is real: inputs, texts, scores, decisions, labels and groups of generated rows.
@@ -16,69 +16,67 @@ from sklearn.linear_model import LogisticRegression
 
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.monitoring.columns import cells_of, count_reference
 from sashiko.settings.shifts import Shift, ShiftKind, ShiftPlan
 
+REFERENCE_ROWS = 3500  # of the test split of `complaints`
+COLUMNS = ("product", "channel")
+FACETS = {"customer_gender": "female", "age_band": "60+"}  # facet -> the group that may be harmed
 _TRAINED_ON = 6000
 _SCORE_BINS = 50
-_GROUPS = {"customer_gender": "female", "age_band": "60+"}
-COLUMNS = ("product", "channel")
-QUIET_BREACHES = 0.005  # of the rows of any window break a rule
+_QUIET_BREACHES = 0.005  # of the rows of any window break a rule of the contract
+
+# What a monitor sees of rows: the cells of columns and of the score, the score itself, the text,
+# whether a row is of a facet's group, the decision, whether it agrees with the label, and whether
+# the row breaks a rule.
+Rows = np.ndarray[tuple[int], np.dtype[np.void]]
+_FIELDS = [
+    *((name, np.int64) for name in (*COLUMNS, "score")),
+    ("probability", np.float64),
+    ("text", np.object_),
+    *((name, np.bool_) for name in (*FACETS, "positive", "right", "breaks")),
+]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What a monitor sees of rows, column by column."""
+class Window:
+    """Rows of a window as ReadCapture hands them on."""
 
-    cells: Mapping[str, Ints]  # of `COLUMNS` and `score`
-    scores: Floats
-    texts: "np.ndarray[tuple[int], np.dtype[np.object_]]"
-    groups: Mapping[str, Bools]  # facet -> whether a row is of the group that it may harm
-    positive: Bools  # the decision
-    right: Bools  # whether it agrees with the label
-    breaks: Bools  # whether a row breaks a rule of the contract, as a share of quiet rows does
+    rows: Rows
+    clusters: Ints
+    dominates: Bools
 
-    def draw(self, rows: int, generator: np.random.Generator) -> "Rows":
-        """Draws rows with replacement."""
-        return self.take(generator.integers(0, len(self.right), rows))
 
-    def take(self, chosen: Ints) -> "Rows":
-        """Returns some of the rows."""
-        return Rows(
-            cells={name: cells[chosen] for name, cells in self.cells.items()},
-            scores=self.scores[chosen],
-            texts=self.texts[chosen],
-            groups={name: group[chosen] for name, group in self.groups.items()},
-            positive=self.positive[chosen],
-            right=self.right[chosen],
-            breaks=self.breaks[chosen],
-        )
+def alone(rows: Rows) -> Window:
+    """Takes each row for a cluster."""
+    return Window(rows, np.arange(len(rows)), np.zeros(len(rows), dtype=np.bool_))
 
-    def counts(self, column: str, *, cells: int) -> Ints:
-        """Counts the rows by cell."""
-        return np.bincount(self.cells[column], minlength=cells).astype(np.int64)
 
-    def confusion(self, rows: int) -> Confusion:
-        """Counts the first rows by label and decision."""
-        codes = (2 * self.positive + self.right)[:rows]
-        fn, tn, fp, tp = (int(count) for count in np.bincount(codes, minlength=4))
-        return Confusion(
-            true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn
-        )
+def draw(pool: Rows, rows: int, generator: np.random.Generator) -> Rows:
+    """Draws rows with replacement."""
+    return pool[generator.integers(0, len(pool), rows)]
 
-    def by_group(self, facet: str) -> Counts:
-        """Counts decisions of the group and of the rest; the labels play no part."""
-        cells = np.zeros((1, 2, 2, 2), dtype=np.int64)
-        cells[0, :, 0] = np.bincount(self.decisions(facet), minlength=4).reshape(2, 2)
-        return Counts(cells, np.array([False, True]))
 
-    def decisions(self, facet: str) -> Ints:
-        """Returns each row's cell of `effect_of_ratio`."""
-        cells: Ints = self.groups[facet] * 2 + self.positive
-        return cells
+def confusion(rows: Rows) -> Confusion:
+    """Counts rows by label and decision."""
+    fn, tn, fp, tp = np.bincount(2 * rows["positive"] + rows["right"], minlength=4).tolist()
+    return Confusion(true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn)
+
+
+def decisions(rows: Rows, facet: str) -> Ints:
+    """Returns each row's cell of `effect_of_ratio`."""
+    cells: Ints = rows[facet] * 2 + rows["positive"]
+    return cells
+
+
+def by_group(rows: Rows, facet: str) -> Counts:
+    """Counts decisions of the group and of the rest; the labels play no part."""
+    cells = np.zeros((1, 2, 2, 2), dtype=np.int64)
+    cells[0, :, 0] = np.bincount(decisions(rows, facet), minlength=4).reshape(2, 2)
+    return Counts(cells, np.array([False, True]))
 
 
 class Pools:
@@ -90,9 +88,8 @@ class Pools:
         self._words = HashingVectorizer(ngram_range=(1, 2), n_features=2**16)
         period = _generate(Order(rows=_TRAINED_ON, seed=seed + 1, bias=False))
         labels = pc.equal(period["escalate"], "yes").to_numpy()
-        self._model: Any = LogisticRegression(C=10, max_iter=200).fit(
-            _inputs(self._words, period), labels
-        )
+        inputs = self._words.transform(_texts(period))
+        self._model: Any = LogisticRegression(C=10, max_iter=200).fit(inputs, labels)
         quiet = self._week(None)
         self._columns = {name: count_reference(name, quiet[name]) for name in COLUMNS}
 
@@ -115,21 +112,19 @@ class Pools:
         return _generate(Order(rows=1, seed=self._seed, bias=False, plan=plan)).slice(1)
 
     def _judge(self, week: pa.Table) -> Rows:
-        scores = self._model.predict_proba(_inputs(self._words, week))[:, 1]
-        positive = scores >= 0.5
-        cells = {name: cells_of(self._columns[name], week[name]) for name in COLUMNS}
-        return Rows(
-            cells=cells
-            | {"score": np.minimum((scores * _SCORE_BINS).astype(np.int64), _SCORE_BINS - 1)},
-            scores=scores,
-            texts=np.array(_texts(week), dtype=object),
-            groups={
-                facet: pc.equal(week[facet], group).to_numpy() for facet, group in _GROUPS.items()
-            },
-            positive=positive,
-            right=positive == pc.equal(week["escalate"], "yes").to_numpy(),
-            breaks=np.random.default_rng(self._seed).random(len(scores)) < QUIET_BREACHES,
-        )
+        texts = _texts(week)
+        rows = np.empty(len(texts), dtype=_FIELDS)
+        for name in COLUMNS:
+            rows[name] = cells_of(self._columns[name], week[name])
+        rows["probability"] = self._model.predict_proba(self._words.transform(texts))[:, 1]
+        rows["score"] = np.minimum(rows["probability"] * _SCORE_BINS, _SCORE_BINS - 1)
+        rows["text"] = texts
+        for facet, group in FACETS.items():
+            rows[facet] = pc.equal(week[facet], group).to_numpy()
+        rows["positive"] = rows["probability"] >= 0.5
+        rows["right"] = rows["positive"] == pc.equal(week["escalate"], "yes").to_numpy()
+        rows["breaks"] = np.random.default_rng(self._seed).random(len(rows)) < _QUIET_BREACHES
+        return rows
 
 
 def _generate(order: Order) -> pa.Table:
@@ -141,7 +136,3 @@ def _texts(table: pa.Table) -> list[str]:
         table["product"], table["complaint_text"], ": "
     ).to_pylist()
     return texts
-
-
-def _inputs(words: HashingVectorizer, table: pa.Table) -> Any:
-    return words.transform(_texts(table))

@@ -8,10 +8,9 @@ the two kinds' answers to it are apart, the third times both servers in turns, w
 the first seed and one text a request. Choose no setting by the test split.
 """
 
-import argparse
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,104 +20,87 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sashiko.report.svg import DARK, LIGHT
-from sashiko.settings.recipe import load_recipe
-from verification.benchmarks.bias_over_seeds import describe
-from verification.benchmarks.runs import AS_INT8, HOME, Run, machine, run
-from verification.benchmarks.serving import one_text_each, running_server
-from verification.benchmarks.serving_turns import ask_in_turns, picture, table
+from verification.benchmarks.bench import (
+    AS_INT8,
+    HOME,
+    Run,
+    machine,
+    options,
+    recipe_of,
+    run,
+    save,
+    show,
+    table,
+)
+from verification.benchmarks.bias_over_seeds import of_test_split, test_heads
+from verification.benchmarks.serving import (
+    ask_in_turns,
+    bodies_of,
+    running_server,
+    turns_picture,
+    turns_table,
+)
 
 _FLOAT32, _INT8 = "float32", "int8"
-_OVERRIDES: Mapping[str, Sequence[str]] = {
-    _FLOAT32: ("compile.quantization=none",),
-    _INT8: AS_INT8,
-}
+_OVERRIDES = {_FLOAT32: ("compile.quantization=none",), _INT8: AS_INT8}
 _REQUESTS = 320  # a round
-
-Runs = Mapping[str, Run]
 
 
 def main() -> None:
     """Prints three Markdown tables on stdout; `--plot` writes a picture of the third."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
-    parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
-    options = parser.parse_args()
-    gate = load_recipe(Path("recipes") / f"{options.recipe}.yaml").bias.gates[0]
+    chosen = options(__doc__, recipe="complaints", seeds=[0, 1, 2], home=HOME, threads=2, plot=Path)
+    gate = recipe_of(chosen.recipe).bias.gates[0]
     results = {
         seed: {
-            kind: run(
-                options.recipe,
-                overrides=[*overrides, f"train.seed={seed}"],
-                home=options.home,
-            )
+            kind: run(chosen.recipe, *overrides, f"train.seed={seed}", home=chosen.home)
             for kind, overrides in _OVERRIDES.items()
         }
-        for seed in options.seeds
+        for seed in chosen.seeds
     }
-    print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
-    print(f"| seed | artifact | threshold | {gate.metric} [95 %] | AUC [95 %] | accuracy "
-          "| lead over majority [95 %] | linear AUC | status |\n" + "|---" * 9 + "|")  # fmt: skip
-    for seed, runs in results.items():
-        for kind, result in runs.items():
-            print(f"| {seed} | {kind} | {' | '.join(describe(result, gate).split('|'))} |")
+    print(f"`{chosen.recipe}` on {machine()}, {chosen.threads} threads.\n")
+    rows = (
+        (seed, kind, *of_test_split(result, gate))
+        for seed, runs in results.items()
+        for kind, result in runs.items()
+    )
+    show(table(("seed", "artifact", *test_heads(gate)), rows))
     print()
-    print("\n".join(_differences(results)))
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    archives = {kind: _archive(result) for kind, result in results[options.seeds[0]].items()}
-    bodies = one_text_each(_texts(results[options.seeds[0]][_INT8]), count=_REQUESTS)
+    apart = "probability: mean, median, largest difference"
+    show(table(("seed", "rows", apart, "other label", "MB"), _differences(results)))
+    floats = [_test_rows(runs[_FLOAT32])["score"].to_numpy() for runs in results.values()]
+    if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
+        print(f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean.")
+    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime
     with ExitStack() as stack:
         ports = {
-            kind: stack.enter_context(running_server(archive))[0]
-            for kind, archive in archives.items()
+            kind: stack.enter_context(running_server(result.artifact))[0]
+            for kind, result in results[chosen.seeds[0]].items()
         }
+        bodies = bodies_of(results[chosen.seeds[0]][_INT8].texts, count=_REQUESTS)
         timings = ask_in_turns(ports, bodies)
     print()
-    print("\n".join(table(timings, by=_FLOAT32)))
-    if options.plot:
-        drawn = picture(timings, colours={_FLOAT32: LIGHT, _INT8: DARK}, name="int8")
-        options.plot.write_text(f"{drawn}\n")
+    show(turns_table(timings, by=_FLOAT32))
+    if chosen.plot:
+        colours = {_FLOAT32: LIGHT, _INT8: DARK}
+        save(chosen.plot, turns_picture(timings, colours=colours, name="int8"))
 
 
-def _differences(results: Mapping[int, Runs]) -> Iterator[str]:
-    """Yields a table of how far the two kinds' scores and labels of the test split are apart."""
-    yield "| seed | rows | probability: mean, median, largest difference | other label | MB |"
-    yield "|---|---|---|---|---|"
+def _differences(results: Mapping[int, Mapping[str, Run]]) -> Iterator[tuple[object, ...]]:
+    """Yields how far the two kinds' scores and labels of the test split are apart."""
     for seed, runs in results.items():
-        one, two = (_test_predictions(runs[kind]) for kind in _OVERRIDES)
+        one, two = (_test_rows(runs[kind]) for kind in _OVERRIDES)
         if one["key"] != two["key"]:
             raise ValueError("the two runs scored other rows")
-        difference = np.abs(one["score"].to_numpy() - two["score"].to_numpy())
+        apart = np.abs(one["score"].to_numpy() - two["score"].to_numpy())
         other = np.mean(one["predicted"].to_numpy() != two["predicted"].to_numpy())
-        sizes = " and ".join(
-            f"{_archive(runs[kind]).stat().st_size / 1e6:.0f}" for kind in _OVERRIDES
-        )
-        yield (
-            f"| {seed} | {len(one):,} "
-            f"| {difference.mean():.4f}, {np.median(difference):.4f}, {difference.max():.4f} "
-            f"| {other:.2%} | {sizes} |"
-        )
-    floats = [_test_predictions(runs[_FLOAT32])["score"].to_numpy() for runs in results.values()]
-    if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
-        yield f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean."
+        sizes = (f"{runs[kind].artifact.stat().st_size / 1e6:.0f}" for kind in _OVERRIDES)
+        differences = f"{apart.mean():.4f}, {np.median(apart):.4f}, {apart.max():.4f}"
+        yield seed, f"{len(one):,}", differences, f"{other:.2%}", " and ".join(sizes)
 
 
-def _test_predictions(result: Run) -> pa.Table:
+def _test_rows(result: Run) -> pa.Table:
     file = result.output("Evaluate", "predictions") / "predictions.parquet"
     return pq.read_table(file, filters=pc.field("split") == "test")
-
-
-def _archive(result: Run) -> Path:
-    return result.output("Compile", "artifact") / "model.tar.gz"
-
-
-def _texts(result: Run) -> Sequence[str]:
-    texts: list[str] = pq.read_table(result.output("Prepare", "test") / "data.parquet")[
-        "text"
-    ].to_pylist()
-    return texts
 
 
 if __name__ == "__main__":

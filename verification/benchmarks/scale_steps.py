@@ -1,10 +1,16 @@
-"""The steps that see every row, on a lake of rows that a generator's are repeated into."""
+"""The steps that see every row, each in a process of its own, on a lake of a generator's rows."""
 
 import io
 import json
+import os
+import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +32,98 @@ from sashiko.settings.sources import GeneratorSource
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.score_parts import CANDIDATE, PartRecord, write_part, write_record
 from sashiko.steps.scored_splits import first_rows, load_split
-from verification.benchmarks.runs import HOME, run
-from verification.benchmarks.scale_bench import Bench, Use
+from sashiko.steps.sections import config_files
+from verification.benchmarks.bench import HOME, run
 
 PATTERN_ROWS = 20_000  # of the generator, which are repeated with other keys and words
 _BATCH_ROWS = 100_000
 _MOST_EVALUATED = 1_000_000
 _STRIDE = 7_919  # a prime that divides no power of ten: a lake's rows are in no order
+_PROGRAM = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+finally:
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a step used: seconds, peak resident bytes, and the most bytes that its files took."""
+
+    seconds: float
+    memory: float
+    disk: float
+
+
+@dataclass
+class Bench:
+    """Runs the steps of one size below a folder, by a recipe's sections and contract."""
+
+    root: Path
+    recipe: Recipe
+    contract: Contract
+    uses: dict[str, Use] = field(default_factory=dict)
+
+    def output(self, step: str, name: str = "") -> Path:
+        """Returns the folder of an output."""
+        return self.root / step / "processing" / "output" / name
+
+    def step(
+        self,
+        name: str,
+        module: str,
+        *arguments: str,
+        config: Sequence[str] = (),
+        files: Mapping[str, bytes] | None = None,
+        inputs: Mapping[str, Path] | None = None,
+    ) -> None:
+        """Runs a step on earlier steps' outputs, and notes what it used."""
+        root = self.root / name
+        source = Path(self.recipe.contract)
+        channel = files or config_files(name, config, recipe=self.recipe, contract_file=source)
+        for file, content in channel.items():
+            write_bytes(root / "processing" / "input" / "config" / file, content)
+        for key, folder in (inputs or {}).items():
+            (root / "processing" / "input" / key).symlink_to(folder.resolve())
+        hosts = {"current_host": "algo-1", "hosts": ["algo-1"]}
+        write_json(root / "config" / "resourceconfig.json", hosts)
+        disk, done = [0], threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                disk.append(_size(root))
+
+        (root / "tmp").mkdir()
+        variables = {"OPT_ML": str(root), "TMPDIR": str(root / "tmp"), "OMP_NUM_THREADS": "2"}
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        start = time.monotonic()
+        with (root / "log").open("wb") as log:
+            process = subprocess.run(
+                [sys.executable, "-c", _PROGRAM, module, *arguments],
+                env=os.environ | variables, stdout=subprocess.PIPE, stderr=log, check=False,
+            )  # fmt: skip
+        seconds = time.monotonic() - start
+        done.set()
+        watcher.join()
+        if process.returncode:
+            sys.exit(f"error: {name}: {(root / 'log').read_text()[-2000:]}")
+        memory = int(process.stdout.split()[-1]) * 1024
+        staged = sum(_size(folder) for folder in (inputs or {}).values())
+        self.uses[name] = Use(seconds, memory, staged + max(*disk, _size(root)))
+        print(f"{name}: {seconds:,.1f} s, {memory / 1e6:,.0f} MB", file=sys.stderr)
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                total += Path(folder, name).lstat().st_blocks * 512
+    return total
 
 
 def pattern_rows(recipe: Recipe, folder: Path) -> pa.Table:
@@ -47,7 +138,7 @@ def pattern_rows(recipe: Recipe, folder: Path) -> pa.Table:
     return pq.read_table(loaded)
 
 
-def many_rows(pattern: pa.Table, contract: Contract, *, rows: int) -> Iterator[pa.RecordBatch]:
+def _many_rows(pattern: pa.Table, contract: Contract, *, rows: int) -> Iterator[pa.RecordBatch]:
     """Yields the pattern again and again, each row with a key and a word of its own."""
     text = next(name for name in contract.text_columns if _is_text(pattern, name))
     for start in range(0, rows, _BATCH_ROWS):
@@ -74,7 +165,7 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
     table = root / "lake" / contract.table
     write_batches(
         table / "data.parquet",
-        many_rows(pattern, contract, rows=rows),
+        _many_rows(pattern, contract, rows=rows),
         schema=pattern.schema.remove_metadata(),
     )
     lake = ("--lake-uri", f"duckdb://{table.parent}", "--as-of", sha256_tree(table))
@@ -91,7 +182,7 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
     _bias(bench, "PreBias", "pre", bench.output("SnapshotFacets", "data"))
     if rows > _MOST_EVALUATED:
         return bench.uses
-    lay_out_evaluation(bench)
+    _lay_out_evaluation(bench)
     evaluated = {name: bench.output("Prepare", name) for name in (*SPLITS, "slices")}
     others = ("artifact", "champion", "scores", "training-output")
     bench.step("Evaluate", "sashiko.steps.evaluate",
@@ -117,7 +208,7 @@ def _bias(bench: Bench, name: str, kind: str, data: Path) -> None:
                files={"analysis_config.json": canonical_json(config)})  # fmt: skip
 
 
-def lay_out_evaluation(bench: Bench) -> None:
+def _lay_out_evaluation(bench: Bench) -> None:
     """Writes what Evaluate gets of Train, Compile, ResolveChampion and Score."""
     root = bench.root
     write_bytes(root / "artifact" / "model.tar.gz", b"")
@@ -151,7 +242,7 @@ def lay_out_evaluation(bench: Bench) -> None:
 
 def score_rate(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> float:
     """Returns the texts that one instance of Score does in a second, with its start-up left out."""
-    artifact = run(recipe.name, overrides=[], home=HOME).output("Compile", "artifact")
+    artifact = run(recipe.name, home=HOME).output("Compile", "artifact")
     contract = load_contract(Path(recipe.contract))
     column = next(name for name in contract.text_columns if _is_text(pattern, name))
     seconds = []

@@ -8,13 +8,12 @@ that, where the other one loses. "As good" is what may be chosen for its price; 
 "undecided" may not. The effect that counts is 0.02, as in selections/complaints.yaml.
 """
 
-import argparse
-
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
 from sashiko.selection.rule import lead_over, standing_of
 from sashiko.settings.quality import EvaluateSection
+from verification.benchmarks.bench import options, show, table
 
 _RIGHT = 0.8  # of the best one's decisions
 _DRAWN_ANEW = 0.1  # of the other one's decisions, whatever the best one's are
@@ -22,25 +21,21 @@ _DRAWN_ANEW = 0.1  # of the other one's decisions, whatever the best one's are
 
 def main() -> None:
     """Prints the share of each standing, by loss and number of rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=400)
-    parser.add_argument("--rows", type=int, nargs="+", default=[24, 300, 1500])
-    parser.add_argument("--losses", type=float, nargs="+", default=[0, 0.02, 0.05, 0.08, 0.12])
-    options = parser.parse_args()
-    print("| truly worse by | " + " | ".join(f"{rows:,} rows" for rows in options.rows) + " |")
-    print("|---" * (len(options.rows) + 1) + "|")
-    for loss in options.losses:
-        cells = [shares(rows, loss, draws=options.draws) for rows in options.rows]
-        print(f"| {loss:g} | " + " | ".join(cells) + " |", flush=True)
+    chosen = options(__doc__, draws=400, rows=[24, 300, 1500], losses=[0.0, 0.02, 0.05, 0.08, 0.12])
+    rows = (
+        (f"{loss:g}", *(_shares(rows, loss, draws=chosen.draws) for rows in chosen.rows))
+        for loss in chosen.losses
+    )
+    show(table(("truly worse by", *(f"{rows:,} rows" for rows in chosen.rows)), rows))
 
 
-def shares(rows: int, loss: float, *, draws: int) -> str:
+def _shares(rows: int, loss: float, *, draws: int) -> str:
     """Returns the shares of draws in which the candidate is as good, undecided and worse."""
     standings = []
     for seed in range(draws):
-        best, other, labels = draw(rows=rows, loss=loss, seed=seed)
         section = EvaluateSection(seed=seed)
-        lead = lead_over(best, other, labels, "balanced_accuracy", section=section)
+        models = draw(rows=rows, loss=loss, seed=seed)
+        lead = lead_over(*models, "balanced_accuracy", section=section)
         standings.append(standing_of(lead, minimum_effect=0.02))
     names = ("as good", "undecided", "worse")
     return " / ".join(f"{100 * standings.count(name) / draws:.1f} %" for name in names)

@@ -1,4 +1,9 @@
-"""What `serving_peers` asks, each behind our server in a process of its own."""
+"""What `serving_peers` asks, each behind our server in a process of its own.
+
+    python -m verification.benchmarks.serving_contenders NAME FOLDER
+
+Serves the model of a folder on a free port until it is stopped; its threads are OMP_NUM_THREADS.
+"""
 
 import json
 import os
@@ -10,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.serving.artifact import Artifact, open_artifact
+from sashiko.serving.artifact import JSON, open_artifact
 from sashiko.serving.server import listen, serve
 
 OURS = "ours"
@@ -18,40 +23,72 @@ OURS_INT8 = "ours, int8"
 WATCHED = "ours, and how long its graph takes"
 ONNX_RUNTIME = "ONNX Runtime"
 HUGGING_FACE = "Hugging Face"
+Score = Callable[[str], float]
 
 
-class PlainOnnx:
-    """The tokenizer and the graph of one artifact, and nothing around them."""
+def main() -> None:
+    """Serves the contender."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    with listen(0) as listener:
+        if name == HUGGING_FACE:
+            serve(_Scorer(_hugging_face(folder)), listener)
+        elif name == ONNX_RUNTIME:
+            serve(_Scorer(_plain_onnx(folder)), listener)
+        else:
+            seconds = _watch_sessions() if name == WATCHED else None
+            with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
+                if seconds is None:
+                    serve(artifact, listener)
+                    return
 
-    def __init__(self, folder: Path) -> None:
-        """Opens the graph, with the runtime's own defaults but for the threads.
+                def score(text: str) -> float:
+                    """Answers with the seconds of the graph in place of the score."""
+                    seconds.clear()
+                    body = json.dumps({"inputs": [text]}).encode()
+                    artifact.respond(body, content_type=JSON, accept=JSON)
+                    return sum(seconds)
 
-        Args:
-            folder: the unpacked artifact.
-        """
-        import onnxruntime
-        from tokenizers import Tokenizer
+                serve(_Scorer(score), listener)
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        serving_settings = json.loads((folder / "serving.json").read_text())
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        (graph,) = {bucket["graph"] for bucket in serving_settings["buckets"]}
-        self._session = onnxruntime.InferenceSession(
-            str(folder / graph), options, providers=["CPUExecutionProvider"]
-        )
 
-    def score(self, text: str) -> float:
-        """Returns the probability of the positive label."""
-        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+class _Scorer:
+    """What scores a text behind our server, with the least that a request needs."""
+
+    def __init__(self, score: Score) -> None:
+        self._score = score
+
+    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
+        """Answers a request with texts."""
+        del content_type, accept
+        return json.dumps([{"score": self._score(text)} for text in json.loads(body)["inputs"]])
+
+
+def _plain_onnx(folder: Path) -> Score:
+    """Opens an artifact's tokenizer and graph with the runtime's defaults but for the threads."""
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    settings = json.loads((folder / "serving.json").read_text())
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    (graph,) = {bucket["graph"] for bucket in settings["buckets"]}
+    session = onnxruntime.InferenceSession(
+        str(folder / graph), options, providers=["CPUExecutionProvider"]
+    )
+
+    def score(text: str) -> float:
+        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        return float(self._session.run(["score"], inputs)[0][0])
+        return float(session.run(["score"], inputs)[0][0])
+
+    return score
 
 
-def hugging_face(folder: Path) -> Callable[[str], float]:
-    """Opens the pipeline on a trained model; returns the score of the positive label of a text."""
+def _hugging_face(folder: Path) -> Score:
+    """Opens the pipeline on a trained model."""
     import torch
     from transformers import pipeline
 
@@ -65,34 +102,7 @@ def hugging_face(folder: Path) -> Callable[[str], float]:
     return score
 
 
-class Peer:
-    """A scorer behind our server, with the least that a request needs."""
-
-    def __init__(self, score: Callable[[str], float]) -> None:
-        """Takes what scores a text."""
-        self._score = score
-
-    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
-        """Answers a request with texts."""
-        del content_type, accept
-        return json.dumps([{"score": self._score(text)} for text in json.loads(body)["inputs"]])
-
-
-class WatchedArtifact:
-    """Our artifact's handler; answers with the seconds that the runtime took for its graph."""
-
-    def __init__(self, artifact: Artifact, seconds: list[float]) -> None:
-        """Takes the artifact, and where each of its sessions' runs notes its seconds."""
-        self._artifact, self._taken = artifact, seconds
-
-    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
-        """Answers a request of one text with seconds in place of its score."""
-        self._taken.clear()
-        self._artifact.respond(body, content_type=content_type, accept=accept)
-        return json.dumps([{"score": sum(self._taken)}])
-
-
-def watch_sessions() -> list[float]:
+def _watch_sessions() -> list[float]:
     """Has every session that is opened from now on note what a run takes, in seconds."""
     import onnxruntime
 
@@ -108,19 +118,6 @@ def watch_sessions() -> list[float]:
 
     onnxruntime.InferenceSession = Session
     return seconds
-
-
-def main() -> None:
-    """Serves one of them on a free port until it is stopped; its threads are OMP_NUM_THREADS."""
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    with listen(0) as listener:
-        if name in (OURS, OURS_INT8, WATCHED):
-            seconds = watch_sessions() if name == WATCHED else []
-            with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
-                serve(WatchedArtifact(artifact, seconds) if name == WATCHED else artifact, listener)
-        else:
-            score = hugging_face(folder) if name == HUGGING_FACE else PlainOnnx(folder).score
-            serve(Peer(score), listener)
 
 
 if __name__ == "__main__":

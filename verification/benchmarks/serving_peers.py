@@ -3,40 +3,41 @@
     python -m verification.benchmarks.serving_peers --plot docs/images/serving.svg
 
 All score the model of one run, taken from the cache where nothing has changed. Each is served by a
-process of its own behind our server, which scores one request at a time. `ours` is the artifact
-with its handler, `ours, int8` what a second run compiles the same model to, with gates of its own;
-the peers do no more than score: `Hugging Face` is the pipeline
-"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graph,
-with the runtime's own defaults but for the threads. They take turns, and of some
-rounds each one's fastest counts: what else the machine does can only make a round slower.
+process of its own behind our server, which scores one request at a time (`serving_contenders`).
+`ours` is the artifact with its handler, `ours, int8` what a second run compiles the same model to,
+with gates of its own; the peers do no more than score: `Hugging Face` is the pipeline
+"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graph, with the
+runtime's own defaults but for the threads. They take turns, and of some rounds each one's fastest
+counts: what else the machine does can only make a round slower.
 
 What we add to the model is measured apart, for a single client: the server notes how long the
 runtime takes for the graph of each request. What a request takes beside that is client's,
 server's, handler's and tokenizer's; its median is printed.
 """
 
-import argparse
-import http.client
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from sashiko.report.svg import DARK, LIGHT, MUTED
-from sashiko.serving.artifact import JSON
 from sashiko.serving.inspection import unpack
-from sashiko.serving.server import HOST
-from verification.benchmarks.runs import AS_INT8, HOME, machine, run
-from verification.benchmarks.serving import one_text_each
+from verification.benchmarks.bench import AS_INT8, HOME, machine, options, run, save, show
+from verification.benchmarks.serving import (
+    ask_in_turns,
+    asking,
+    bodies_of,
+    running_server,
+    turns_picture,
+    turns_table,
+)
 from verification.benchmarks.serving_contenders import (
     HUGGING_FACE,
     ONNX_RUNTIME,
@@ -44,7 +45,6 @@ from verification.benchmarks.serving_contenders import (
     OURS_INT8,
     WATCHED,
 )
-from verification.benchmarks.serving_turns import RoundsByClients, ask_in_turns, picture, table
 
 _REQUESTS = 320  # a round
 _ALONE = 400  # requests of a single client
@@ -53,121 +53,62 @@ _COLOURS = {OURS: DARK, OURS_INT8: "#5a96cc", ONNX_RUNTIME: MUTED, HUGGING_FACE:
 
 def main() -> None:
     """Prints a Markdown table and our own part on stdout; `--plot` writes the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--recipe", default="complaints")
-    parser.add_argument("--home", type=Path, default=HOME, help="the benchmarks' state")
-    parser.add_argument("--threads", type=int, default=2, help="of each model")
-    parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
-    options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    result = run(options.recipe, overrides=[], home=options.home)
-    rounded = run(options.recipe, overrides=list(AS_INT8), home=options.home)
-    texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
-    with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
-        folders = _unpacked(
-            result.output("Compile", "artifact") / "model.tar.gz",
-            rounded.output("Compile", "artifact") / "model.tar.gz",
-            result.output("Train", "model"),
-            Path(name),
-        )
-        rounds, added = measure(folders, texts)
-    print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
-    print("\n".join(table(rounds, by=OURS)))
-    print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_ALONE}).")
-    if options.plot:
-        options.plot.write_text(f"{picture(rounds, colours=_COLOURS, name='serving')}\n")
+    chosen = options(__doc__, recipe="complaints", home=HOME, threads=2, plot=Path)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of each model
+    result = run(chosen.recipe, home=chosen.home)
+    rounded = run(chosen.recipe, *AS_INT8, home=chosen.home)
+    bodies = bodies_of(result.texts, count=_REQUESTS)
+    trained = result.output("Train", "model")
+    with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name, ExitStack() as stack:
+        folders: dict[str, Path] = {}
+        for contender, archive in (
+            (OURS, result.artifact), (OURS_INT8, rounded.artifact), (HUGGING_FACE, trained),
+        ):  # fmt: skip
+            folder = folders[contender] = Path(name) / str(len(folders))
+            folder.mkdir()
+            unpack(archive, folder)
+            if contender != HUGGING_FACE:
+                (folder / "model.tar.gz").symlink_to(archive.resolve())
+        folders[ONNX_RUNTIME] = folders[OURS]
 
+        def serve(contender: str, folder: Path) -> int:
+            command = ("-m", "verification.benchmarks.serving_contenders", contender)
+            return stack.enter_context(running_server(folder, command))[0]
 
-def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[RoundsByClients, float]:
-    """Asks all of them.
-
-    Args:
-        folders: name -> where its model lies.
-        texts: to ask about, again and again.
-
-    Returns:
-        Clients at once -> name -> its fastest round; and the median of seconds that we add.
-    """
-    bodies = one_text_each(texts, count=_REQUESTS)
-    with ExitStack() as stack:
-        ports = {
-            name: stack.enter_context(_running_server(name, folder))
-            for name, folder in folders.items()
-        }
-        _agree({name: port for name, port in ports.items() if name != OURS_INT8}, bodies)
+        ports = {contender: serve(contender, folders[contender]) for contender in _COLOURS}
+        _agree([port for contender, port in ports.items() if contender != OURS_INT8], bodies)
         rounds = ask_in_turns(ports, bodies)
-    with _running_server(WATCHED, folders[OURS]) as port:
-        return rounds, _added(port, texts)
+        added = _added(serve(WATCHED, folders[OURS]), bodies)
+    print(f"`{chosen.recipe}` on {machine()}, {chosen.threads} threads.\n")
+    show(turns_table(rounds, by=OURS))
+    print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_ALONE}).")
+    if chosen.plot:
+        save(chosen.plot, turns_picture(rounds, colours=_COLOURS, name="serving"))
 
 
-def _unpacked(artifact: Path, rounded: Path, trained: Path, folder: Path) -> dict[str, Path]:
-    folders = {"artifact": artifact, "rounded": rounded, "trained": trained}
-    for name, archive in folders.items():
-        (folder / name).mkdir()
-        unpack(archive, folder / name)
-        if archive != trained:
-            (folder / name / "model.tar.gz").symlink_to(archive.resolve())
-    return {
-        OURS: folder / "artifact",
-        OURS_INT8: folder / "rounded",
-        ONNX_RUNTIME: folder / "artifact",
-        HUGGING_FACE: folder / "trained",
-    }
+def _score(ask: Callable[[bytes], bytes], body: bytes) -> float:
+    return float(json.loads(ask(body))[0]["score"])
 
 
-@contextmanager
-def _running_server(name: str, folder: Path) -> Iterator[int]:
-    """Runs a server in a process of its own, and gives its port once the model is loaded."""
-    command = [
-        sys.executable,
-        "-m",
-        "verification.benchmarks.serving_contenders",
-        name,
-        str(folder),
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            for line in server.stderr or ():
-                if f"{HOST}:" in line:
-                    break
-            else:
-                sys.exit(f"error: {name} did not start")
-            yield int(line.split(f"{HOST}:")[1].split()[0])
-        finally:
-            server.terminate()
-
-
-def _ask(connection: http.client.HTTPConnection, body: bytes) -> float:
-    connection.request("POST", "/invocations", body, {"Content-Type": JSON})
-    answer = connection.getresponse()
-    body_text = answer.read()
-    if answer.status != http.client.OK:
-        sys.exit(f"error: the server said {answer.status}: {body_text!r}")
-    return float(json.loads(body_text)[0]["score"])
-
-
-def _agree(ports: Mapping[str, int], bodies: Sequence[bytes]) -> None:
+def _agree(ports: Sequence[int], bodies: Sequence[bytes]) -> None:
     """Asserts that all have the same scores: otherwise the work would differ."""
     scores = []
-    for port in ports.values():
-        connection = http.client.HTTPConnection(HOST, port)
-        scores.append([_ask(connection, body) for body in bodies[:50]])
-        connection.close()
+    for port in ports:
+        with asking(port) as ask:
+            scores.append([_score(ask, body) for body in bodies[:50]])
     spread = np.ptp(np.array(scores), axis=0).max()
     if spread > 1e-3:
         sys.exit(f"error: the scores differ by up to {spread:.4f}")
 
 
-def _added(port: int, texts: Sequence[str]) -> float:
+def _added(port: int, bodies: Sequence[bytes]) -> float:
     """Returns the median seconds that a request over HTTP takes beside its graph."""
-    connection = http.client.HTTPConnection(HOST, port)
     differences = []
-    for number in range(_ALONE + 20):
-        body = json.dumps({"inputs": [texts[number % len(texts)]]}).encode()
-        start = time.perf_counter()
-        graph = _ask(connection, body)
-        differences.append(time.perf_counter() - start - graph)
-    connection.close()
+    with asking(port) as ask:
+        for number in range(_ALONE + 20):
+            start = time.perf_counter()
+            graph = _score(ask, bodies[number % len(bodies)])
+            differences.append(time.perf_counter() - start - graph)
     return statistics.median(differences[20:])
 
 

@@ -11,13 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from verification.benchmarks.runs import machine
+from verification.benchmarks.bench import machine, options, show, table
 
-_ENVIRONMENTS = ("dev", "prod")
-# Seconds: what the project promises on two quiet cores.
-_ONE_SYNTH, _ALL_SYNTHS, _INFRA_TESTS, _LIFE_CYCLE = 20, 60, 90, 120
 _QUIET = {
     "CDK_DISABLE_CLI_TELEMETRY": "1",
     "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
@@ -28,33 +25,34 @@ _QUIET = {
 
 def main() -> None:
     """Prints a Markdown table on stdout."""
-    print(f"On {machine()}.\n\n| what | s | promised, s |\n|---|---|---|", flush=True)
-    for environment in _ENVIRONMENTS:
-        _synth(environment)
-    repeated = [_synth(environment) for environment in _ENVIRONMENTS]
-    for environment, seconds in zip(_ENVIRONMENTS, repeated, strict=True):
-        _row(f"`cdk synth -c env={environment}`", seconds, _ONE_SYNTH)
-    _row("all environments", sum(repeated), _ALL_SYNTHS)
-    pytest = [sys.executable, "-m", "pytest", "-q", "--dist", "loadfile"]
-    _row("tests/infra", _time_command([*pytest, "-n", "auto", "tests/infra"]), _INFRA_TESTS)
-    life = [*pytest, "-n", "0", "verification/deploy/test_life_cycle.py"]
-    _row("verification/deploy/test_life_cycle.py", _time_command(life), _LIFE_CYCLE)
+    options(__doc__)
+    print(f"On {machine()}.\n")
+    show(table(("what", "s", "promised, s"), _rows()))
+
+
+def _rows() -> Iterator[tuple[str, str, int]]:
+    repeated = [(_synth("dev"), _synth("prod")) for _ in range(2)][1]
+    for environment, seconds in zip(("dev", "prod"), repeated, strict=True):
+        yield f"`cdk synth -c env={environment}`", f"{seconds:.0f}", 20
+    yield "all environments", f"{sum(repeated):.0f}", 60
+    for path, processes, promised in (
+        ("tests/infra", "auto", 90),
+        ("verification/deploy/test_life_cycle.py", "0", 120),
+    ):
+        pytest = [sys.executable, "-m", "pytest", "-q", "--dist", "loadfile", "-n", processes, path]
+        yield path, f"{_time(pytest):.0f}", promised
 
 
 def _synth(environment: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = ["npx", "--no-install", "cdk", "synth", "-q", "--output", folder]
-        return _time_command([*command, "-c", f"env={environment}"])
+        return _time([*command, "-c", f"env={environment}"])
 
 
-def _time_command(command: Sequence[str]) -> float:
+def _time(command: list[str]) -> float:
     start = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | _QUIET)
     return time.monotonic() - start
-
-
-def _row(what: str, seconds: float, promised: int) -> None:
-    print(f"| {what} | {seconds:.0f} | {promised} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from verification.benchmarks.monitoring_peers import ask_peer, judge_stream, judge_window
-from verification.benchmarks.monitoring_peers_page import Answers, page
+from verification.benchmarks.monitoring_peers import (
+    PAGE,
+    SETTINGS,
+    WEEKS,
+    Answers,
+    Effort,
+    ask_peer,
+    draw_pair,
+    draw_stream,
+    judge_stream,
+    judge_window,
+    tables,
+)
 from verification.benchmarks.monitoring_pools import Pools
 from verification.benchmarks.monitoring_verdicts import (
     STREAMS,
@@ -19,15 +30,6 @@ from verification.benchmarks.monitoring_verdicts import (
     cases,
     read_answers,
     write_answers,
-)
-from verification.benchmarks.monitoring_windows import (
-    SETTINGS,
-    WEEKS,
-    Effort,
-    draw_pair,
-    draw_stream,
-    write_pair,
-    write_stream,
 )
 
 
@@ -64,19 +66,19 @@ def test_the_audit_finds_reversed_labels_within_the_stream() -> None:
 def test_a_window_is_the_same_whatever_else_is_drawn_and_has_no_row_of_its_reference() -> None:
     place = _place("quiet", 500)
     one, again = (draw_pair(_pools(), place, 3, has_texts=False, seed=0) for _ in range(2))
-    assert one.window.texts.tolist() == again.window.texts.tolist()
+    assert one.window["text"].tolist() == again.window["text"].tolist()
     # Two rows may have the same text by chance; the same row has the same score too.
-    rows = zip(one.reference.texts, one.reference.scores, one.reference.positive, strict=True)
-    known = set(rows)
-    window = zip(one.window.texts, one.window.scores, one.window.positive, strict=True)
-    assert sum(row in known for row in window) <= 5
+    reference, window = (
+        rows[["text", "probability", "positive"]].tolist() for rows in (one.reference, one.window)
+    )
+    assert sum(row in set(reference) for row in window) <= 5
 
 
 def test_peers_are_given_labels_of_the_reference_and_of_the_audited_rows_alone(
     tmp_path: Path,
 ) -> None:
-    write_pair(tmp_path, draw_pair(_pools(), _place("quiet", 200), 0, has_texts=True, seed=0))
-    write_stream(tmp_path, draw_stream(_pools(), "quiet", 0, seed=0))
+    draw_pair(_pools(), _place("quiet", 200), 0, has_texts=True, seed=0).write(tmp_path)
+    draw_stream(_pools(), "quiet", 0, seed=0).write(tmp_path)
     (window,) = cases(tmp_path, WINDOWS)
     (stream,) = cases(tmp_path, STREAMS)
     assert "label" not in pq.read_schema(window.file("window")).names
@@ -119,12 +121,22 @@ def test_the_page_names_shares_with_their_intervals_and_where_ours_is_behind() -
             answers.windows += [Verdict(place, setup, i < count, seconds) for i in range(4)]
     answers.streams = [StreamVerdict("quiet", Setup.OURS_AUDIT, None),
                        StreamVerdict("drift", Setup.OURS_AUDIT, 6)]  # fmt: skip
-    text = page(answers, command="python -m x", machine="a machine", minutes=2)
-    assert "| quiet, 500 rows | 4 | 0.00 [0.00, 0.49] |  |  | 0.75 [0.30, 0.95] |  |" in text
-    assert "the accuracy is 0.900 or 0.800" in text
-    assert f"| {Setup.OURS_AUDIT} | 1 | 0.00 [0.00, 0.79] | 1.00 [0.21, 1.00] | 6 |" in text
-    behind = text.partition("## Where ours is behind")[2]
+    parts = tables(answers)
+    row = "| quiet, 500 rows | 4 | 0.00 [0.00, 0.49] |  |  | 0.75 [0.30, 0.95] |  |"
+    assert row in parts["defaults"]
+    drift = parts["concept drift"]
+    assert drift[0] == "The accuracy is 0.900 without the drift and 0.800 with it."
+    assert f"| {Setup.OURS_AUDIT} | 1 | 0.00 [0.00, 0.79] | 1.00 [0.21, 1.00] | 6 |" in drift
     loss = "- product mix moved by .18, 500 rows: `NannyML, drift` 1.00, `ours` 0.50"
-    assert f"{loss}; in quiet windows of that size 0.75." in behind
-    assert "- 500 rows: `NannyML, drift` takes 0.5 s, `ours` 2 s." in behind
-    assert "quiet, 500 rows:" not in behind
+    assert parts["where ours is behind"] == [
+        f"{loss}; in quiet windows of that size 0.75.",
+        "- 500 rows: `NannyML, drift` takes 0.5 s, `ours` 2 s.",
+    ]
+
+
+@pytest.mark.parametrize("part", ["machine", *tables(Answers(stream_accuracies={
+    "quiet": [1], "drift": [1]}))])  # fmt: skip
+def test_each_part_has_its_marks_in_the_page(part: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"<!-- {part}: written by the command -->\n" in text
+    assert f"<!-- end of {part} -->\n" in text

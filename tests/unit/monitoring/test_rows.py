@@ -5,8 +5,7 @@ from pathlib import Path
 from sashiko.core.parquet import read_columns
 from sashiko.monitoring.capture.reading import read_captures
 from verification.benchmarks.growth import Size
-from verification.benchmarks.monitoring_rows import faults, rows_part
-from verification.benchmarks.monitoring_week import WINDOW, capture_week
+from verification.benchmarks.monitoring_rows import WINDOW, capture_week, faults, size_table
 
 
 def test_a_week_has_as_many_captured_rows_as_requested(tmp_path: Path) -> None:
@@ -41,4 +40,4 @@ def test_a_bar_that_does_not_hold_is_named() -> None:
         "Drift: 513 MB of 1,000,000 rows, bar 512 MB",
         "ReadCapture: 700 s of 10,000,000 rows, bar 600 s",
     ]
-    assert "| Drift | 30 | 30 | 513 | 400 |" in rows_part(sizes, command="python -m x")
+    assert "| Drift | 30 | 30 | 513 | 400 |" in list(size_table(sizes))

@@ -1,4 +1,6 @@
-"""The ten steps by our runner: `python -m verification.benchmarks.ten_steps.ours HOME`.
+"""The ten steps of `orchestration` by our runner.
+
+    python -m verification.benchmarks.ten_steps.ours HOME
 
 A definition as SageMaker takes it, interpreted by the engine of `sashiko run`: each step a process
 with a folder of its own, its inputs staged, its output collected and digested.
@@ -14,9 +16,11 @@ from sashiko.pipeline.runner.record import new_run_id
 from sashiko.pipeline.runner.run import run_definition
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import PlainView
-from verification.benchmarks.ten_steps.graph import STEPS
 
-_IMAGE = "ten-steps"
+_STEPS = {
+    "start": "", "a": "start", "b": "start", "c": "start", "join": "a b c", "middle": "join",
+    "d": "middle", "e": "middle", "join2": "d e", "end": "join2",
+}  # fmt: skip
 _CODE = """
 import json, os, pathlib
 folder = pathlib.Path(os.environ["OPT_ML"]) / "processing"
@@ -28,10 +32,11 @@ given = [json.loads(path.read_text()) for path in (folder / "input").glob("*/val
 def main() -> None:
     """Runs the definition in a home folder and prints the last step's result."""
     home = Path(sys.argv[1])
+    steps = [_step(name, after.split()) for name, after in _STEPS.items()]
     record = run_definition(
-        _definition(),
+        {"Version": "2020-12-01", "Parameters": [], "Steps": steps},
         home=home,
-        images={_IMAGE: Image(entrypoint=("python3", "-c", _CODE))},
+        images={"ten-steps": Image(entrypoint=("python3", "-c", _CODE))},
         parameters={},
         pipeline="ten-steps",
         run_id=new_run_id(home),
@@ -43,27 +48,15 @@ def main() -> None:
     print(f"result={read_json(Store(home / 's3').path(uri) / 'value.json')}")
 
 
-def _definition() -> dict[str, Any]:
-    steps = [_step(name, after) for name, after in STEPS.items()]
-    return {"Version": "2020-12-01", "Parameters": [], "Steps": steps}
-
-
-def _step(name: str, after: tuple[str, ...]) -> dict[str, Any]:
-    prefix = ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, name, "out"]
-    inputs = [
-        {
-            "InputName": other,
-            "S3Input": {"S3Uri": {"Get": _output(other)}, "LocalPath": _folder("input", other)},
-        }
-        for other in after
-    ]
-    output = {
-        "OutputName": "out",
-        "S3Output": {
-            "S3Uri": {"Std:Join": {"On": "/", "Values": prefix}},
-            "LocalPath": _folder("output", "out"),
-        },
-    }
+def _step(name: str, after: list[str]) -> dict[str, Any]:
+    run = {"Get": "Execution.PipelineExecutionId"}
+    uri = {"Std:Join": {"On": "/", "Values": ["s3://bucket/runs", run, name, "out"]}}
+    inputs = []
+    for other in after:
+        given = f"Steps.{other}.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"
+        place = {"S3Uri": {"Get": given}, "LocalPath": f"/opt/ml/processing/input/{other}"}
+        inputs.append({"InputName": other, "S3Input": place})
+    output = {"S3Uri": uri, "LocalPath": "/opt/ml/processing/output/out"}
     return {
         "Name": name,
         "Type": "Processing",
@@ -71,19 +64,11 @@ def _step(name: str, after: tuple[str, ...]) -> dict[str, Any]:
         "Arguments": {
             "RoleArn": "role",
             "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
-            "AppSpecification": {"ImageUri": _IMAGE},
+            "AppSpecification": {"ImageUri": "ten-steps"},
             "ProcessingInputs": inputs,
-            "ProcessingOutputConfig": {"Outputs": [output]},
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": output}]},
         },
     }
-
-
-def _output(step: str) -> str:
-    return f"Steps.{step}.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"
-
-
-def _folder(side: str, name: str) -> str:
-    return f"/opt/ml/processing/{side}/{name}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The ten steps of graph.py by ZenML, in its own environment: `python pipeline.py [--cached]`."""
+"""The ten steps of `orchestration` by ZenML: `python pipeline.py [--cached]`."""
 
 import sys
 

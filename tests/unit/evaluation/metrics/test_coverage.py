@@ -9,10 +9,10 @@ SAMPLES = 400  # 95 % of so many, three standard errors either way, is 91.7 to 9
 
 @pytest.mark.parametrize("labels", ["common", "rare"])
 def test_bias_intervals_hold_the_true_value(labels: str) -> None:
-    table = bias_coverage(labels, samples=SAMPLES, replicates=400, seed=3, sizes=(200,))
+    tallies = bias_coverage(labels, samples=SAMPLES, replicates=400, seed=3, sizes=(200,))
     covered = {
         metric: tally.covered / tally.shown
-        for (metric, _), tally in table.tallies.items()
+        for (metric, _), tally in tallies.items()
         if tally.shown > SAMPLES / 2
     }
     assert {"DI", "DPPL", "AD"} <= covered.keys()
