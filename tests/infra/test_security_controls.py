@@ -9,8 +9,8 @@ from docs.control_tests import proofs as marked
 from docs.controls import STANDARDS
 from docs.security_controls import PAGE, security_page
 from tests.infra.breaches import BREACHES
-from verification.guards.pages import ROOT
-from verification.guards.trial import run_tests
+from verification.guards.copies import run_tests
+from verification.guards.table import ROOT
 
 CONTROLS = [control for group in STANDARDS.values() for control in group]
 

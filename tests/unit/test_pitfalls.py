@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.guards.pages import PAGES, ROOT, rows
+from verification.guards.table import PAGES, ROOT, rows
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from verification.guards.pages import ROOT, Row, rows
+from verification.guards.table import ROOT, Row, rows
 
 PAGE = ROOT / "docs/well-architected.md"
 # Practices of each question, in the order of the questions: "Best practices by ML lifecycle" of the

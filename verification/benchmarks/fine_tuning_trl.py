@@ -61,7 +61,7 @@ def main() -> None:
     settings = job.hyperparameters
     tables = {name: pq.read_table(Path(job.data, name, "data.parquet"))
               for name in ("train", "validation")}  # fmt: skip
-    negative, positive = _labels(Path(job.data, "meta"))
+    negative, positive = json.loads(Path(job.data, "meta", "split.json").read_text())["labels"]
     watch = Watch()
     set_seed(settings["seed"])
     tokenizer = AutoTokenizer.from_pretrained(job.model, local_files_only=True)
@@ -101,11 +101,6 @@ def main() -> None:
             callbacks=[evaluating],
         ).train()
     watch.write(job.output)
-
-
-def _labels(folder: Path) -> tuple[str, str]:
-    negative, positive = json.loads((folder / "split.json").read_text())["labels"]
-    return negative, positive
 
 
 def _arguments(settings: dict[str, Any], folder: str) -> SFTConfig:

@@ -25,30 +25,20 @@ from verification.benchmarks.monitoring_verdicts import (
     CATEGORICAL,
     COLUMNS,
     FALSE_ALARMS,
-    STREAMS,
-    WINDOWS,
-    Case,
     Setup,
     StreamVerdict,
     Verdict,
-    cases,
-    write_answers,
+    judge_all,
 )
 
 _DEFAULT_RELATIVE = 0.2  # of evidently's own test of a metric against a reference
 
 
-def main() -> None:
-    """Judges all windows and streams."""
-    root, answers = Path(sys.argv[1]), Path(sys.argv[2])
-    windows = [verdict for case in cases(root, WINDOWS) for verdict in judge_window(case)]
-    streams = [verdict for case in cases(root, STREAMS) for verdict in judge_stream(case)]
-    write_answers(answers, windows, streams)
-
-
-def judge_window(case: Case) -> list[Verdict]:
+def judge_window(case: Path) -> list[Verdict]:
     """Compares a window with its reference, without texts and with them."""
-    reference, window = (pd.read_parquet(case.file(name)) for name in ("reference", "window"))
+    reference, window = (
+        pd.read_parquet(case / f"{name}.parquet") for name in ("reference", "window")
+    )
     at = FALSE_ALARMS / len(COLUMNS)
     tests = DataDriftPreset(
         cat_method="chisquare", num_method="ks", cat_threshold=at, num_threshold=at
@@ -67,12 +57,14 @@ def judge_window(case: Case) -> list[Verdict]:
             (Setup.EVIDENTLY_TEXTS, a_column, seconds),
             (Setup.EVIDENTLY_DATASET_TEXTS, dataset, seconds),
         ]
-    return [Verdict(int(case.group), *one) for one in results]
+    return [Verdict(int(case.parent.name), *one) for one in results]
 
 
-def judge_stream(case: Case) -> list[StreamVerdict]:
+def judge_stream(case: Path) -> list[StreamVerdict]:
     """Tests the accuracy on each week's audited rows."""
-    reference, weeks = (pd.read_parquet(case.file(name)) for name in ("reference", "weeks"))
+    reference, weeks = (
+        pd.read_parquet(case / f"{name}.parquet") for name in ("reference", "weeks")
+    )
     least = float((reference.label == reference.decision).mean()) - ACCURACY_TOLERANCE
     setups = {"eq": Setup.EVIDENTLY_ACCURACY, "ge": Setup.EVIDENTLY_BOUND}
     first: dict[Setup, int | None] = dict.fromkeys(setups.values())
@@ -86,7 +78,7 @@ def judge_stream(case: Case) -> list[StreamVerdict]:
             setup = setups[test["id"]]
             if test["status"] == "FAIL" and first[setup] is None:
                 first[setup] = int(week)
-    return [StreamVerdict(case.group, setup, week) for setup, week in first.items()]
+    return [StreamVerdict(case.parent.name, setup, week) for setup, week in first.items()]
 
 
 def _drift(
@@ -129,4 +121,4 @@ def _tests(
 
 
 if __name__ == "__main__":
-    main()
+    judge_all(judge_window, judge_stream)

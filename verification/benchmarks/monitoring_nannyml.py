@@ -20,14 +20,10 @@ import pandas as pd
 from verification.benchmarks.monitoring_verdicts import (
     CATEGORICAL,
     COLUMNS,
-    STREAMS,
-    WINDOWS,
-    Case,
     Setup,
     StreamVerdict,
     Verdict,
-    cases,
-    write_answers,
+    judge_all,
 )
 
 _MODEL = {
@@ -39,28 +35,20 @@ _MODEL = {
 }
 
 
-def main() -> None:
-    """Judges all windows and streams."""
-    warnings.simplefilter("ignore")  # fewer than six chunks, of every window
-    logging.disable(logging.WARNING)
-    root, answers = Path(sys.argv[1]), Path(sys.argv[2])
-    windows = [verdict for case in cases(root, WINDOWS) for verdict in judge_window(case)]
-    streams = [verdict for case in cases(root, STREAMS) for verdict in judge_stream(case)]
-    write_answers(answers, windows, streams)
-
-
-def judge_window(case: Case) -> list[Verdict]:
+def judge_window(case: Path) -> list[Verdict]:
     """Compares a window with its reference, and with a larger one if there is one."""
-    setting = int(case.group)
-    reference, window = (pd.read_parquet(case.file(name)) for name in ("reference", "window"))
+    setting = int(case.parent.name)
+    reference, window = (
+        pd.read_parquet(case / f"{name}.parquet") for name in ("reference", "window")
+    )
     chunk = {"chunk_size": len(window)}
     verdicts = [
         _drift(setting, Setup.NANNYML, reference, window, chunk),
         _cbpe(setting, Setup.NANNYML_CBPE, reference, window, chunk),
         _drift(setting, Setup.NANNYML_TEN, reference, window, {}),
     ]
-    if case.file("larger").exists():
-        larger = pd.read_parquet(case.file("larger"))
+    if (case / "larger.parquet").exists():
+        larger = pd.read_parquet(case / "larger.parquet")
         verdicts += [
             _drift(setting, Setup.NANNYML_LARGER, larger, window, chunk),
             _cbpe(setting, Setup.NANNYML_CBPE_LARGER, larger, window, chunk),
@@ -68,9 +56,11 @@ def judge_window(case: Case) -> list[Verdict]:
     return verdicts
 
 
-def judge_stream(case: Case) -> list[StreamVerdict]:
+def judge_stream(case: Path) -> list[StreamVerdict]:
     """Estimates the accuracy of each week without labels, and computes it of the audited rows."""
-    reference, weeks = (pd.read_parquet(case.file(name)) for name in ("reference", "weeks"))
+    reference, weeks = (
+        pd.read_parquet(case / f"{name}.parquet") for name in ("reference", "weeks")
+    )
     audited = weeks[weeks.label.notna()].astype({"label": "int64"})
     rows, labels = (int(table.groupby("week").size().iloc[0]) for table in (weeks, audited))
     estimated = nml.CBPE(**_MODEL, chunk_size=rows).fit(reference).estimate(weeks)
@@ -78,7 +68,7 @@ def judge_stream(case: Case) -> list[StreamVerdict]:
         nml.PerformanceCalculator(**_MODEL, chunk_size=labels).fit(reference).calculate(audited)
     )
     return [
-        StreamVerdict(case.group, setup, _first(result))
+        StreamVerdict(case.parent.name, setup, _first(result))
         for setup, result in (
             (Setup.NANNYML_CBPE, estimated),
             (Setup.NANNYML_REALIZED, realized),
@@ -87,11 +77,7 @@ def judge_stream(case: Case) -> list[StreamVerdict]:
 
 
 def _drift(
-    setting: int,
-    setup: Setup,
-    reference: pd.DataFrame,
-    window: pd.DataFrame,
-    chunk: dict[str, Any],
+    setting: int, setup: Setup, reference: pd.DataFrame, window: pd.DataFrame, chunk: dict[str, Any]
 ) -> Verdict:
     start = time.process_time()
     calculator = nml.UnivariateDriftCalculator(
@@ -102,11 +88,7 @@ def _drift(
 
 
 def _cbpe(
-    setting: int,
-    setup: Setup,
-    reference: pd.DataFrame,
-    window: pd.DataFrame,
-    chunk: dict[str, Any],
+    setting: int, setup: Setup, reference: pd.DataFrame, window: pd.DataFrame, chunk: dict[str, Any]
 ) -> Verdict:
     start = time.process_time()
     result = nml.CBPE(**_MODEL, **chunk).fit(reference).estimate(window)
@@ -129,4 +111,6 @@ def _first(result: Any) -> int | None:
 
 
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore")  # fewer than six chunks, of every window
+    logging.disable(logging.WARNING)
+    judge_all(judge_window, judge_stream)

@@ -7,7 +7,8 @@ references. Weeks also have their number, and labels of the audited rows.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -60,22 +61,20 @@ class StreamVerdict:
     week: int | None  # counted from 1; None: never
 
 
-@dataclass(frozen=True)
-class Case:
-    """A folder of Parquet files that a monitor judges."""
+def judge_all(
+    judge_window: Callable[[Path], list[Verdict]],
+    judge_stream: Callable[[Path], list[StreamVerdict]],
+) -> None:
+    """Judges the windows and streams of the folder that the command line names; writes answers."""
+    root, answers = map(Path, sys.argv[1:3])
+    windows = [verdict for folder in cases(root, WINDOWS) for verdict in judge_window(folder)]
+    streams = [verdict for folder in cases(root, STREAMS) for verdict in judge_stream(folder)]
+    write_answers(answers, windows, streams)
 
-    group: str  # the number of the setting, or the kind of the stream
-    folder: Path
 
-    def file(self, name: str) -> Path:
-        """Returns where a table lies."""
-        return self.folder / f"{name}.parquet"
-
-
-def cases(root: Path, what: str) -> Iterator[Case]:
-    """Lists the windows or the streams."""
-    for folder in sorted((root / what).glob("*/*")):
-        yield Case(folder.parent.name, folder)
+def cases(root: Path, what: str) -> Iterator[Path]:
+    """Lists the folders of the windows or of the streams, below one for their setting or kind."""
+    yield from sorted((root / what).glob("*/*"))
 
 
 def write_answers(file: Path, windows: Sequence[Verdict], streams: Sequence[StreamVerdict]) -> None:

@@ -5,16 +5,19 @@
 
 import json
 import os
+import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import walk_files
+from docs.faults import PAGE, RESULTS, faults_page
+from sashiko.core.files import canonical_json, walk_files, write_bytes
 from verification.faults.kills import Kill, Run, python, run
-from verification.faults.ledger import Ledger
 from verification.faults.picture import Picture, complete, picture
 from verification.faults.pipeline import DEADLY, DIES, definition, dies, prepare
 
@@ -42,13 +45,48 @@ class Undisturbed:
     changes: dict[str, int]
 
 
+class Ledger:
+    """Counts faults that were come through; one that was not ends its test before it counts."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, pipeline: str, fault: str) -> None:
+        """Counts a fault after which all that must hold held, and the next run worked.
+
+        Args:
+            pipeline: `short`, or the name of a recipe.
+            fault: its kind.
+        """
+        self._counts[pipeline, fault] += 1
+
+    def keep(self) -> None:
+        """Writes the results in place of earlier ones of the same kinds, and the page."""
+        earlier = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+        others = [row for row in earlier if (row["pipeline"], row["fault"]) not in self._counts]
+        machine = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
+            f"Python {platform.python_version()}",
+            "seed": self._seed,
+        }
+        rows = [
+            {"pipeline": pipeline, "fault": fault, "number": number} | machine
+            for (pipeline, fault), number in self._counts.items()
+        ]
+        rows = sorted(others + rows, key=lambda row: (row["pipeline"] != "short", row["fault"]))
+        write_bytes(RESULTS, canonical_json(rows))
+        write_bytes(PAGE, faults_page().encode())
+
+
 class Short:
     """The short pipeline in a home of its own."""
 
     def __init__(self, home: Path, empty: Path, *, registers: bool = True, code: str = "") -> None:
         """Copies `empty` into `home`, which may be an empty folder; `code` is code of Count."""
         shutil.copytree(empty, home, dirs_exist_ok=True)
-        self.home = home
+        self.home, self._registers = home, registers
         arguments = {"dies": DIES, "definition": definition(home, registers=registers, code=code)}
         self._arguments_file = home.with_name(f"{home.name}.json")
         self._arguments_file.write_text(json.dumps(arguments))
@@ -62,15 +100,25 @@ class Short:
         """Runs it, and has it killed, or under a clock that goes `back`."""
         if kill and kill.change:
             dies(self.home, kill.name).write_text(str(kill.change))
-        result = run(
-            (*self.command, *filter(None, [clock])),
-            home=self.home,
-            folder=self.home.parent,
-            kill=kill,
-        )
+        command = (*self.command, *filter(None, [clock]))
+        result = run(command, home=self.home, folder=self.home.parent, kill=kill)
         for name in ("runner", *DEADLY):
             dies(self.home, name).unlink(missing_ok=True)
         return result
+
+    def comes_through(
+        self, undisturbed: Undisturbed, ledger: Ledger, *faults: str, last: Run | None = None
+    ) -> None:
+        """Asserts that the last run, now or made already, comes to the same as an undisturbed one.
+
+        Then the faults count.
+        """
+        last = last or self.run()
+        assert last.status == 0, f"after {faults}: {last.err}"
+        run_id = last.out.strip()
+        complete(self.home, undisturbed.picture, run_id, versions_made=self._registers)
+        for fault in faults:
+            ledger.add("short", fault)
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 Victim = Literal[
     "runner", "step", "runner and steps", "runner, about to write", "step, about to write"
 ]
-KINDS: tuple[Victim, ...] = (
-    "runner",
-    "step",
-    "runner and steps",
-    "runner, about to write",
-    "step, about to write",
-)
+KINDS: tuple[Victim, ...] = get_args(Victim)
 _PATIENCE_SECONDS = 900  # a bound on a hang, not on a busy machine
 _POLL_SECONDS = 0.005
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from verification.faults.conftest import FULL, Short, Undisturbed
-from verification.faults.ledger import Ledger
-from verification.faults.picture import check_store, complete
+from verification.faults.conftest import FULL, Ledger, Short, Undisturbed
+from verification.faults.picture import check_store
 
 _NO_MEMORY = """
 limit = pathlib.Path({file!r})
@@ -78,14 +77,12 @@ def test_a_damaged_result_is_reported_and_made_again(
     for file in damaged:
         damage.damage(file)
     rerun = short.run()
-    assert rerun.status == 0, rerun.err
     assert damage.message in rerun.err
     assert "Traceback" not in rerun.err
     for file in damaged:  # what an earlier run wrote stays as it is: nothing refers to it now
         if "s3" in file.parts:
             shutil.rmtree(file.parent)
-    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
-    ledger.add("short", damage.kind)
+    short.comes_through(unregistered, ledger, damage.kind, last=rerun)
 
 
 def test_a_registered_model_that_is_truncated_is_stored_again(
@@ -96,10 +93,7 @@ def test_a_registered_model_that_is_truncated_is_stored_again(
     assert short.run().status == 0
     [artifact] = short.home.glob("mlartifacts/*/artifacts/model/model.tar.gz")
     cut(artifact)
-    rerun = short.run()
-    assert rerun.status == 0, rerun.err
-    complete(short.home, undisturbed.picture, rerun.out.strip())
-    ledger.add("short", "truncated model file")
+    short.comes_through(undisturbed, ledger, "truncated model file")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory differ")
@@ -121,10 +115,7 @@ def test_a_step_that_runs_out_of_memory(
     assert failed.status == 1
     assert f"step Count failed: {words}" in failed.err
     check_store(short.home, unregistered.picture)
-    rerun = short.run()
-    assert rerun.status == 0, rerun.err
-    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
-    ledger.add("short", "step killed for memory")
+    short.comes_through(unregistered, ledger, "step killed for memory")
 
 
 def test_a_clock_that_jumps_back_between_and_during_runs(
@@ -133,8 +124,6 @@ def test_a_clock_that_jumps_back_between_and_during_runs(
     short = Short(tmp_path / "home", unregistered.empty, registers=False)
     first = short.run()
     back = short.run(clock="back")
-    assert back.status == 0, back.err
     assert "Train: cached" in back.err
     assert back.out > first.out  # so that it is still the newest
-    complete(short.home, unregistered.picture, back.out.strip(), versions_made=0)
-    ledger.add("short", "clock that jumps back")
+    short.comes_through(unregistered, ledger, "clock that jumps back", last=back)

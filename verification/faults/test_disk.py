@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from verification.faults.conftest import FULL, Short, Undisturbed
-from verification.faults.ledger import Ledger
-from verification.faults.picture import check_store, complete
+from verification.faults.conftest import FULL, Ledger, Short, Undisturbed
+from verification.faults.picture import check_store
 
 _DISK_BYTES = 24_000_000
 
@@ -57,10 +56,7 @@ def test_a_full_disk(
         one_message(failed.err, "No space left on device; free some space and run again")
         ballast.unlink()
         check_store(home, unregistered.picture)
-        rerun = short.run()
-        assert rerun.status == 0, rerun.err
-        complete(home, unregistered.picture, rerun.out.strip(), versions_made=0)
-    ledger.add("short", "disk full")
+        short.comes_through(unregistered, ledger, "disk full")
 
 
 def test_a_full_disk_while_a_version_is_registered(
@@ -79,10 +75,7 @@ def test_a_full_disk_while_a_version_is_registered(
         one_message(failed.err, "free some space and run again")
         ballast.unlink()
         check_store(home, undisturbed.picture)
-        rerun = short.run()
-        assert rerun.status == 0, rerun.err
-        complete(home, undisturbed.picture, rerun.out.strip())
-    ledger.add("short", "disk full")
+        short.comes_through(undisturbed, ledger, "disk full")
 
 
 @pytest.mark.parametrize("part", ["", "s3"], ids=["home", "store"])
@@ -96,10 +89,7 @@ def test_a_store_that_may_only_be_read(
         words = "Read-only file system; mount it for writing, or name a folder on another disk"
         one_message(failed.err, "cannot write", words)
         check_store(short.home, unregistered.picture)
-    rerun = short.run()
-    assert rerun.status == 0, rerun.err
-    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
-    ledger.add("short", "read-only store")
+    short.comes_through(unregistered, ledger, "read-only store")
 
 
 def fill(ballast: Path, *, leave: int) -> None:

@@ -8,10 +8,9 @@ from random import Random
 
 import pytest
 
-from verification.faults.conftest import FULL, SEED, Short, Undisturbed
+from verification.faults.conftest import FULL, SEED, Ledger, Short, Undisturbed
 from verification.faults.kills import KINDS, at_work, draw
-from verification.faults.ledger import Ledger
-from verification.faults.picture import check_store, complete
+from verification.faults.picture import check_store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 # In the short form the odd one alone: the making of the registry is under fire in it too.
@@ -45,8 +44,4 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(
         hits.append(who)
         if len(hits) == KILLS:
             break
-    last = short.run()
-    assert last.status == 0, f"after {hits}: {last.err}"
-    complete(short.home, undisturbed.picture, last.out.strip())
-    for who in hits:
-        ledger.add("short", f"kill -9: {who}")
+    short.comes_through(undisturbed, ledger, *(f"kill -9: {who}" for who in hits))

@@ -9,9 +9,8 @@ from random import Random
 import pytest
 
 from tests.e2e.project import bucket
-from verification.faults.conftest import FULL, SEED
+from verification.faults.conftest import FULL, SEED, Ledger
 from verification.faults.kills import Kill, Run, Victim, at_work, draw, python, run
-from verification.faults.ledger import Ledger
 from verification.faults.picture import check_store, complete, picture
 
 RECIPE = os.environ.get("FAULTS_RECIPE", "complaints")

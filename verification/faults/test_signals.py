@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from sashiko.pipeline.runner.record import read_run
-from verification.faults.conftest import FULL, Short, Undisturbed
-from verification.faults.kills import at_work, python
-from verification.faults.ledger import Ledger
-from verification.faults.picture import check_store, complete
+from verification.faults.conftest import FULL, Ledger, Short, Undisturbed
+from verification.faults.kills import Run, at_work, python
+from verification.faults.picture import check_store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 # Count says that it is at work, and works for as long as a file stands beside the home; it has a
@@ -90,11 +89,8 @@ def test_a_run_that_is_stopped(
         ends_as_interrupted(held, done, process.returncode)
     assert at_work(held.home) == []
     check_store(held.home, unregistered.picture)
-    rerun = held.run()
-    assert rerun.status == 0, rerun.err
-    complete(held.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     name = "Ctrl-C" if number == signal.SIGINT else number.name
-    ledger.add("short", f"{name}, twice" if stubborn else name)
+    held.comes_through(unregistered, ledger, f"{name}, twice" if stubborn else name)
 
 
 def test_another_run_and_clean_are_refused_while_one_is_at_work(
@@ -112,7 +108,6 @@ def test_another_run_and_clean_are_refused_while_one_is_at_work(
             assert "Traceback" not in second.stderr
         held.hold.unlink()
         out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-    complete(held.home, unregistered.picture, out.strip(), versions_made=0)
-    ledger.add("short", "a second run at once")
-    ledger.add("short", "clean during a run")
+    first = Run(process.returncode, out, err, hit=False, seconds=0)
+    faults = ("a second run at once", "clean during a run")
+    held.comes_through(unregistered, ledger, *faults, last=first)

@@ -29,26 +29,26 @@ def test_a_seed_that_was_bent(tmp_path, name) -> None:
         parser.check(odd[: parser.LONGEST], tmp_path)
 
 
-def test_a_finding_is_named_with_the_way_to_try_it(tmp_path, monkeypatch, capsys) -> None:
+def test_a_finding_is_named_with_the_way_to_try_it(tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.setattr(command, "KEPT", tmp_path)
-    (tmp_path / "requests").mkdir()
     crash = tmp_path / "requests" / "crash-1"
-    says = f"""\
-#2048	pulse  cov: 81 ft: 172 corp: 31/9Kb lim: 4096 exec/s: 62365 rss: 50Mb
-
- === Uncaught Python exception: ===
-AssertionError: too long
-artifact_prefix='{tmp_path}/requests/'; Test unit written to {crash}
-stat::number_of_executed_units: 2345
-"""
-    fake = "import sys; sys.stderr.write(sys.argv[1]); sys.exit(77)"
-    monkeypatch.setattr(command, "_command", lambda *_, **__: [sys.executable, "-c", fake, says])
+    crash.parent.mkdir()
+    (crash.parent / "crash-0").touch()  # of an earlier run
+    code = f"open({str(crash)!r}, 'x'); print('AssertionError: too long'); raise SystemExit(77)"
+    monkeypatch.setattr(command, "_command", lambda *_, **__: [sys.executable, "-c", code])
     assert command.fuzz("requests", seconds=1) == 1
-    output = capsys.readouterr()
-    assert "2,345 executions" in output.out
-    assert "81 branches, 172 features" in output.out
+    output = capfd.readouterr()
+    assert output.out.count("\n") == 1
     assert f'make fuzz ARGS="requests --replay {crash}"' in output.out
     assert "AssertionError: too long" in output.err
+
+
+def test_a_fuzzer_that_did_not_run_is_no_pass(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(command, "KEPT", tmp_path)
+    (tmp_path / "requests").mkdir()
+    monkeypatch.setattr(command, "_command", lambda *_, **__: ["false"])
+    assert command.fuzz("requests", seconds=1) == 1
+    assert "the fuzzer ended with status 1" in capfd.readouterr().out
 
 
 def test_an_input_is_tried_again(tmp_path, monkeypatch, capsys) -> None:

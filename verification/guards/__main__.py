@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.errors import InputError
-from verification.guards.pages import ROOT
-from verification.guards.table import Guard, read_table
-from verification.guards.tree import copy_tree, head, mutated
-from verification.guards.trial import TrialError, run_tests
+from verification.guards.copies import TrialError, copy_tree, head, mutated, run_tests
+from verification.guards.table import ROOT, Guard, read_table
 
 _SHORT = 4
 

@@ -1,5 +1,6 @@
-"""Reads `mutations.yaml`: what is changed in a guard, and the tests that must then fail."""
+"""The rows of the pitfalls pages with their tests, and `mutations.yaml`: what makes those fail."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,54 @@ from pydantic import Field
 
 from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from verification.guards.pages import ROOT, Row, all_rows
 
 TABLE = Path(__file__).parent / "mutations.yaml"
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(ROOT.glob("docs/pitfalls*.md"))
+_ROW = re.compile(r"\| (?P<number>[\w-]*\d+) \|")
+_TEST = re.compile(r"`(?P<file>[\w/]*\.py)?::(?P<name>test_\w+)`|`(?P<alone>[\w/]+\.py)`")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a page's tables, as it is written."""
+
+    page: str  # such as `pitfalls-ml`
+    number: str  # such as `C6`
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Page and number, as messages have it."""
+        return f"{self.page} {self.number}"
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The named tests as pytest has them; `::test_x` is in the file that was named last.
+
+        Files without a folder are below `tests/infra/`.
+        """
+        file, named = "", []
+        for match in _TEST.finditer(self.text):
+            file = match["file"] or match["alone"] or file
+            if match["name"]:
+                folder = "" if file.startswith(("tests/", "verification/")) else "tests/infra/"
+                named.append(f"{folder}{file}::{match['name']}")
+        return tuple(named)
+
+
+def rows(page: Path) -> tuple[Row, ...]:
+    """Reads the numbered rows of a page's tables, in their order."""
+    return tuple(
+        Row(page=page.stem, number=match["number"], text=line)
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if (match := _ROW.match(line))
+    )
+
+
+def all_rows() -> dict[tuple[str, str], Row]:
+    """Page and number -> row, of all pages."""
+    return {(row.page, row.number): row for page in PAGES for row in rows(page)}
 
 
 class Mutation(Frozen):

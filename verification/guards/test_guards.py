@@ -6,10 +6,8 @@ import pytest
 
 from sashiko.errors import InputError
 from verification.guards import __main__ as command
-from verification.guards.pages import Row
-from verification.guards.table import Guard, Mutation, read_table
-from verification.guards.tree import mutated
-from verification.guards.trial import TrialError, run_tests
+from verification.guards.copies import TrialError, mutated, run_tests
+from verification.guards.table import Guard, Mutation, Row, read_table
 
 PAGE = "| A1 | a pitfall | a guard | `tests/test_sum.py::test_adds`, `::test_never_looks` |"
 CODE = "def add(one: int, other: int) -> int:\n    return one + other\n"

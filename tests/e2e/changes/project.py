@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.project_root import REPOSITORY
-from verification.guards.tree import copy_tree
+from verification.guards.copies import copy_tree
 
 # What a team owns. All else is the engine's, or generated.
 _PROJECT = (

@@ -12,7 +12,7 @@ from sashiko import __version__
 from sashiko.scaffold.wheel import build_wheel
 from tests.e2e.scaffold.projects import Attempt, Project, new
 from tests.project_root import REPOSITORY
-from verification.guards.tree import copy_tree
+from verification.guards.copies import copy_tree
 
 NEXT = "0.2.0"
 # What the team edits: a line of its own in every file that it owns, by the files' comments.

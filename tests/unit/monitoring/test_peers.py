@@ -81,10 +81,10 @@ def test_peers_are_given_labels_of_the_reference_and_of_the_audited_rows_alone(
     draw_stream(_pools(), "quiet", 0, seed=0).write(tmp_path)
     (window,) = cases(tmp_path, WINDOWS)
     (stream,) = cases(tmp_path, STREAMS)
-    assert "label" not in pq.read_schema(window.file("window")).names
-    assert {"label", "text"} <= set(pq.read_schema(window.file("reference")).names)
-    assert pq.read_table(window.file("larger")).num_rows == 30 * 200
-    weeks = pq.read_table(stream.file("weeks")).to_pandas()
+    assert "label" not in pq.read_schema(window / "window.parquet").names
+    assert {"label", "text"} <= set(pq.read_schema(window / "reference.parquet").names)
+    assert pq.read_table(window / "larger.parquet").num_rows == 30 * 200
+    weeks = pq.read_table(stream / "weeks.parquet").to_pandas()
     assert weeks.groupby("week").label.count().tolist() == [100] * WEEKS
 
 
