@@ -6,6 +6,7 @@ import pytest
 
 from sashiko.contract import rules
 from sashiko.contract.dqdl import dqdl_ruleset
+from sashiko.contract.load import load_contract
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.rule_table import RULE_TABLE, Row
 from sashiko.contract.rules import expectations
@@ -131,9 +132,8 @@ def test_the_newest_row_is_selected_in_sql(tmp_path: Path) -> None:
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
     rules = [text for text in _rules(document(), tmp_path) if newest in text]
     assert len(rules) == 1
-    assert (
-        "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'" in rules[0]
-    )
+    ends = "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'"
+    assert rules[0].endswith(f'{ends}" = 1')
 
 
 def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
@@ -156,6 +156,21 @@ def test_what_dqdl_cannot_say_is_listed_with_its_reason(
 ) -> None:
     unmapped = dqdl_ruleset(contract_of(_edited(column, **properties), tmp_path)).unmapped
     assert any(item.rule.startswith(f"{column}: ") and reason in item.reason for item in unmapped)
+
+
+@pytest.mark.parametrize("name", ["complaints", "census", "every rule"])
+def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(
+    name: str, tmp_path: Path
+) -> None:
+    if name == "every rule":
+        contract = contract_of(every_rule(), tmp_path)
+    else:
+        contract = load_contract(Path(f"contracts/{name}.odcs.yaml"))
+    ruleset = dqdl_ruleset(contract)
+    assert ruleset.rules
+    names = [rule.name for rule in ruleset.rules] + [item.rule for item in ruleset.unmapped]
+    assert sorted(names) == sorted(item.name for item in expectations(contract, "all"))
+    assert all(item.reason for item in ruleset.unmapped)
 
 
 def test_the_contract_that_uses_each_rule_does(tmp_path: Path) -> None:
