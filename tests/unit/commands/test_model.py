@@ -199,13 +199,6 @@ def test_a_group_that_a_gate_kept_empty_is_not_said_to_wait_for_approval(
     assert "approve" not in message
 
 
-def test_before_the_first_run_the_command_names_the_recipe(
-    registry: MlflowRegistry, tmp_path: Path
-) -> None:
-    done = sashiko("model", "list", "--recipe", "claims", "--home", str(tmp_path))
-    assert f"sashiko run --recipe claims --home {tmp_path}" in str(done.exception)
-
-
 def test_a_default_recipe_that_is_gone_names_the_file_that_a_fork_edits(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
+from sashiko.evaluation.gates.verdict import not_judged, write_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation, write_evaluation
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
@@ -138,20 +138,6 @@ def test_a_device_that_was_not_checked_is_recorded_as_that(
     [version] = account.registry.versions(GROUP)
     signed = json.loads(account.body(version.tags["manifest"]))
     assert "device/verdict.json" in signed
-
-
-def test_a_device_that_answered_is_in_the_card(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where = Check(name="checked on", passed=True, reason="an endpoint with ml.inf2.xlarge")
-    verdict = decide(gate="device", checks=[where], inputs={})
-    write_verdict(verdict, job.input("verdicts") / "device")
-    run_register(monkeypatch)
-    [package] = account.created()
-    card = json.loads(package["ModelCard"]["ModelCardContent"])
-    message = card["additional_information"]["custom_details"]["device_check"]
-    assert message == "device: 1 check passed; checked on an endpoint with ml.inf2.xlarge"
-    assert package["CustomerMetadataProperties"]["gate.device"] == "passed"
 
 
 def test_where_bias_is_not_judged_the_card_says_why(

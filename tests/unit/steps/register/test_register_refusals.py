@@ -11,7 +11,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 from tests.unit.registry.model_packages.account import Account
 from tests.unit.steps.register.arguments import run_register
-from tests.unit.steps.register_job import RegisterJob, pickled
+from tests.unit.steps.register_job import RegisterJob
 
 OTHER = "0" * 64
 
@@ -96,19 +96,6 @@ def _refused(
     assert account.objects() == set()
     assert account.created() == []
     assert not job.registration.exists()
-
-
-@pytest.mark.parametrize("name", ["weights.bin", "model.pt", "code/deep/state.PKL"])
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_a_pickle_in_the_artifact_is_refused(
-    job: RegisterJob,
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    protocol: int,
-) -> None:
-    job.pack({"model.onnx": b"graph", name: pickled(protocol)})
-    _refused(account, monkeypatch, job, f"{name} is a pickle, which runs code when it is loaded")
 
 
 @pytest.mark.parametrize(
