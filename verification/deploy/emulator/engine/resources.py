@@ -45,8 +45,8 @@ class ResourceType(ABC):
     """
 
     name: str
-    handled: ClassVar[frozenset[str] | None] = None
-    updated: ClassVar[frozenset[str] | None] = frozenset()
+    handled: frozenset[str] | None = None
+    updated: frozenset[str] | None = frozenset()
     fixed: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
@@ -94,18 +94,19 @@ def tags_of(pairs: dict[str, str]) -> list[dict[str, str]]:
 
 def changed_tags(old: Properties, new: Properties) -> tuple[list[str], list[dict[str, str]]]:
     """Returns the keys that an update removes, and the tags that it sets."""
-    keys = {tag["Key"] for tag in new.get("Tags", [])}
-    removed = [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in keys]
-    return removed, new.get("Tags", [])
+    before, after = (side.get("Tags", []) for side in (old, new))
+    before, after = (tags_of(tags) if isinstance(tags, dict) else tags for tags in (before, after))
+    keys = {tag["Key"] for tag in after}
+    return [tag["Key"] for tag in before if tag["Key"] not in keys], after
 
 
 _TYPES: dict[str, ResourceType] = {}
 _FAMILIES: dict[str, Callable[[str], ResourceType]] = {}
 
 
-def register(kind: type[ResourceType]) -> None:
+def register(kind: ResourceType) -> None:
     """Registers a type with the engine."""
-    _TYPES[kind.name] = kind()
+    _TYPES[kind.name] = kind
 
 
 def register_family(prefix: str, make: Callable[[str], ResourceType]) -> None:

@@ -1,4 +1,4 @@
-"""Lake Formation: settings, locations, LF-Tags and their associations, grants, filters."""
+"""Glue's tables, and Lake Formation: settings, LF-Tags, associations, grants, filters."""
 
 import json
 from contextlib import suppress
@@ -8,6 +8,32 @@ from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType
 
 _DEFAULTS = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions")
+
+
+class Table(ResourceType):
+    name = "AWS::Glue::Table"
+    updated = frozenset({"TableInput"})
+    handled = updated | {"CatalogId", "DatabaseName", "Name"}
+
+    def create(self, place: Place, desired: Properties) -> str:
+        place.aws("glue").create_table(**{k: v for k, v in desired.items() if k != "Name"})
+        return str(desired["TableInput"]["Name"])
+
+    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        place.aws("glue").update_table(
+            DatabaseName=new["DatabaseName"], TableInput=new["TableInput"]
+        )
+
+    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        place.aws("glue").delete_table(DatabaseName=properties["DatabaseName"], Name=physical_id)
+
+    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
+        by_name = {"DatabaseName": desired["DatabaseName"], "Name": physical_id}
+        table = place.aws("glue").get_table(**by_name)["Table"]
+        return {**table, "TableInput": table}
+
+    def import_id(self, place: Place, desired: Properties, identifiers: dict[str, str]) -> str:
+        return str(desired["TableInput"]["Name"])
 
 
 class DataLakeSettings(ResourceType):
@@ -53,29 +79,6 @@ class DataLakeSettings(ResourceType):
         return {**settings, "Admins": settings["DataLakeAdmins"]}
 
 
-class Resource(ResourceType):
-    name = "AWS::LakeFormation::Resource"
-    updated = frozenset({"HybridAccessEnabled", "RoleArn", "WithFederation"})
-
-    def create(self, place: Place, desired: Properties) -> str:
-        place.aws("lakeformation").register_resource(**desired)
-        return str(desired["ResourceArn"])
-
-    def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        arguments = {key: item for key, item in new.items() if key != "UseServiceLinkedRole"}
-        place.aws("lakeformation").update_resource(**arguments)
-
-    def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
-        place.aws("lakeformation").deregister_resource(ResourceArn=physical_id)
-
-    def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
-        location = place.aws("lakeformation").describe_resource(ResourceArn=physical_id)[
-            "ResourceInfo"
-        ]
-        by_lake_formation = "/aws-service-role/" in location.get("RoleArn", "")
-        return {**location, "UseServiceLinkedRole": by_lake_formation}
-
-
 class Tag(ResourceType):
     name = "AWS::LakeFormation::Tag"
     updated = frozenset({"TagValues"})
@@ -99,7 +102,7 @@ class Tag(ResourceType):
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         tag = place.aws("lakeformation").get_lf_tag(TagKey=physical_id)
-        return {key: tag[key] for key in ("CatalogId", "TagKey", "TagValues")}
+        return dict(tag)
 
 
 def _identifier(value: Any) -> str:
@@ -206,4 +209,6 @@ def _filter_key(physical_id: str) -> dict[str, str]:
     return dict(zip(keys, physical_id.split("|"), strict=True))
 
 
-TYPES = (DataCellsFilter, DataLakeSettings, PrincipalPermissions, Resource, Tag, TagAssociation)
+TYPES = (
+    DataCellsFilter(), DataLakeSettings(), PrincipalPermissions(), Table(), Tag(), TagAssociation(),
+)  # fmt: skip
