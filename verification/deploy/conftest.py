@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import Emulator, running
-from verification.deploy.stacks import Stacks
+from verification.deploy.stacks import ACCOUNT, Stacks
 
 # Each deploys for minutes. A worker that begins one last leaves the others without work.
 LONG_FILES = (

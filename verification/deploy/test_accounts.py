@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from verification.deploy.accounts.answers import ServiceError
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
+from verification.deploy.accounts.sessions import ServiceError
 from verification.deploy.process import Emulator, running
 
 TOOLS, DEV = "777788889999", "111122223333"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from verification.deploy.contained import differences, without
+from verification.deploy.deployed import differences, without
 
 TEMPLATE = {"Name": "t", "Tags": [{"Key": "a"}, {"Key": "b"}], "Columns": ["x", "y"], "On": False}
 

@@ -19,8 +19,7 @@ from tests.infra.variants import new_app
 from verification.deploy.accounts.organization import running as organized
 from verification.deploy.assembly import written
 from verification.deploy.process import Emulator, running
-from verification.deploy.releases.builds import Builds
-from verification.deploy.releases.repository import Repository
+from verification.deploy.releases.builds import Builds, Repository
 from verification.deploy.stacks import Stacks, Template, resource, template
 
 ACCOUNT = "777788889999"

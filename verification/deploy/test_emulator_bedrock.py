@@ -12,9 +12,8 @@ from tests.infra.variants import deployment_of, new_app, settings_of
 from verification.deploy.assembly import bootstrap, written
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import inventory
-from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import REGION, Emulator, running
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import ACCOUNT, Stacks, Template, resource, template
 
 BEFORE = ("Identity", "LakeFormationAccount", "DataLake")
 STACK = "sashiko-dev-Bedrock"

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import REGION
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import ACCOUNT, Stacks, Template, resource, template
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/some-role"
 FLOW = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})

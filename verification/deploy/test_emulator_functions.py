@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from verification.deploy.parts import output, role
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import Stacks, Template, output, resource, role, template
 
 # The beginning of every function here.
 _ANSWERING = """

@@ -4,8 +4,18 @@ from typing import Any
 
 import pytest
 
-from verification.deploy.parts import ACCOUNT, bucket, database, grant, role, table
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import (
+    ACCOUNT,
+    Stacks,
+    Template,
+    bucket,
+    database,
+    grant,
+    resource,
+    role,
+    table,
+    template,
+)
 
 DATABASE = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
 TABLE = {"CatalogId": ACCOUNT, "DatabaseName": {"Ref": "Database"}, "Name": {"Ref": "Table"}}

@@ -6,8 +6,7 @@ import pytest
 
 from tests.infra.variants import github_template
 from verification.deploy.inventory import inventory
-from verification.deploy.parts import ACCOUNT
-from verification.deploy.stacks import Stacks, Template
+from verification.deploy.stacks import ACCOUNT, Stacks, Template
 
 ISSUER = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{ISSUER}"

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from verification.deploy.parts import ACCOUNT, bucket, role
 from verification.deploy.process import REGION
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import ACCOUNT, Stacks, Template, bucket, resource, role, template
 
 GROUP = resource(
     "Group", "AWS::SageMaker::ModelPackageGroup", {"ModelPackageGroupName": "some-models"}

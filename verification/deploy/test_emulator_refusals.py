@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from verification.deploy.parts import bucket, role
-from verification.deploy.stacks import Stacks, Template, resource, template
+from verification.deploy.stacks import Stacks, Template, bucket, resource, role, template
 
 VPC = resource("Vpc", "AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
 PARAMETER = {"Type": "String", "Value": "any"}

@@ -5,8 +5,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from verification.deploy.parts import ACCOUNT, bucket, database, grant, output, role, table
-from verification.deploy.stacks import Stacks, resource, template
+from verification.deploy.stacks import (
+    ACCOUNT,
+    Stacks,
+    bucket,
+    database,
+    grant,
+    output,
+    resource,
+    role,
+    table,
+    template,
+)
 
 
 def test_references_attributes_and_outputs_are_resolved(stacks: Stacks) -> None:

@@ -13,21 +13,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from verification.deploy.accounts.sessions import Session
-from verification.deploy.accounts.wire import Wire
+from verification.deploy.accounts.sessions import Session, Wire
 from verification.deploy.process import REGION, Emulator
 from verification.deploy.releases.company import (
     ACCOUNTS,
     DELIVERY,
     PIPELINE,
     SETTINGS,
+    SMALL_APP,
     Company,
+    answer,
     new_company,
 )
-from verification.deploy.releases.execution import Execution
-from verification.deploy.releases.people import answer
-from verification.deploy.releases.pipeline import Pipeline
-from verification.deploy.releases.small_app import SMALL_APP
+from verification.deploy.releases.pipeline import Execution, Pipeline
 
 pytestmark = pytest.mark.slow
 PARTS = ("First", "Second")

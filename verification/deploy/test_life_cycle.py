@@ -17,20 +17,19 @@ from sashiko_cdk.bootstrap.execution_pack import PARTS
 from tests.infra.variants import settings_of
 from verification.deploy import changes
 from verification.deploy.assembly import bootstrap, synthesize
-from verification.deploy.deployed import deployed
-from verification.deploy.inventory import identities, inventory
-from verification.deploy.lake import columns
-from verification.deploy.life_checks import (
+from verification.deploy.changes import (
     check_first_update,
     check_second_images,
     check_second_update,
+    columns,
     fill,
     live_values,
     tags,
 )
-from verification.deploy.parts import ACCOUNT
+from verification.deploy.deployed import deployed
+from verification.deploy.inventory import identities, inventory
 from verification.deploy.process import REGION, Emulator, running
-from verification.deploy.stacks import Stacks
+from verification.deploy.stacks import ACCOUNT, Stacks
 
 Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.

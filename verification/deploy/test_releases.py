@@ -14,10 +14,9 @@ from botocore.exceptions import ClientError
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
 from verification.deploy.process import REGION, Emulator, running
-from verification.deploy.releases.builds import Builds
-from verification.deploy.releases.people import answer, provision, sign_in
+from verification.deploy.releases.builds import Builds, Repository, git
+from verification.deploy.releases.company import answer, provision, sign_in
 from verification.deploy.releases.pipeline import Pipeline
-from verification.deploy.releases.repository import Repository, git
 
 ACCOUNT, NAME = "777788889999", "small"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/small"

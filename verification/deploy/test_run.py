@@ -5,9 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,13 +20,31 @@ from sashiko.monitoring.result import MonitorResult
 from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
 from tests.infra.sample_events import execution_ended, scheduled
+from tests.infra.step_functions import Answer, account
 from tests.infra.variants import deployment_of, new_app, settings_of, write_config
 from tests.project_root import IMAGES
 from tests.unit.report.windows import windows
 from verification.deploy.assembly import bootstrap, written
-from verification.deploy.monitored import execute
-from verification.deploy.parts import ACCOUNT
-from verification.deploy.process import ROOT, Emulator, running
+from verification.deploy.process import REGION, ROOT, Emulator, running
+from verification.deploy.stacks import ACCOUNT
+
+
+def execute(
+    emulator: Emulator, machine: str, event: Mapping[str, Any], answers: Mapping[str, Answer]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Executes a machine of the emulator, which only keeps it; returns operation and arguments.
+
+    The calls do not reach the emulator: a test makes those again that are to change it.
+    """
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+    machines = emulator.client("stepfunctions")
+    definition = machines.describe_state_machine(stateMachineArn=arn)["definition"]
+    with account() as fake:
+        fake.answers.update(answers)
+        outcome = fake.run(json.loads(definition), event)
+    assert outcome.status == "SUCCEEDED", outcome
+    return fake.calls
+
 
 AS_OF = "20261125T104500Z"
 LOADED = {

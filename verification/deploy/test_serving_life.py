@@ -8,29 +8,26 @@ import pytest
 from typer.testing import CliRunner
 
 from sashiko.cli import app
-from verification.deploy import served
+from verification.deploy import serving as served
 from verification.deploy.assembly import bootstrap
 from verification.deploy.deployed import deployed
-from verification.deploy.hosted import (
+from verification.deploy.inventory import inventory
+from verification.deploy.process import REGION, Emulator, running
+from verification.deploy.serving import (
     NAME,
     audit,
+    check_audit,
+    check_endpoint,
+    check_janitor,
+    check_scaling_and_alarms,
+    check_signing_life,
     config,
     count,
     hosting_names,
     scale_out,
     served_arn,
 )
-from verification.deploy.inventory import inventory
-from verification.deploy.parts import ACCOUNT
-from verification.deploy.process import REGION, Emulator, running
-from verification.deploy.serving_checks import (
-    check_audit,
-    check_endpoint,
-    check_janitor,
-    check_scaling_and_alarms,
-)
-from verification.deploy.signing_life import check_signing_life
-from verification.deploy.stacks import Stacks
+from verification.deploy.stacks import ACCOUNT, Stacks
 
 STACK = "sashiko-dev-Serving"
 NO_PROMPT = "--require-approval=never"

@@ -22,18 +22,17 @@ from tests.unit.registry.model_packages.account import Account
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import inventory
 from verification.deploy.process import REGION, Emulator
+from verification.deploy.releases.builds import git
 from verification.deploy.releases.company import (
     ACCOUNTS,
     DELIVERY,
     PIPELINE,
     SETTINGS,
     Company,
+    answer,
     new_company,
 )
-from verification.deploy.releases.execution import Execution
-from verification.deploy.releases.people import answer
-from verification.deploy.releases.pipeline import Pipeline
-from verification.deploy.releases.repository import git
+from verification.deploy.releases.pipeline import Execution, Pipeline
 
 pytestmark = pytest.mark.slow
 MODELS = f"{PIPELINE}-models"

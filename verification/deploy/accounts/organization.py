@@ -18,18 +18,27 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from sashiko.aws.operations.access.principals import Principal
-from verification.deploy.accounts.answers import (
+from verification.deploy.accounts.policies import (
+    Call,
+    may,
+    owner_of,
+    read_role,
+    refuse_crossing,
+    serves,
+)
+from verification.deploy.accounts.sessions import (
+    HOUR,
     Answer,
     ServiceError,
+    Session,
+    Wire,
     answer_json,
+    forward,
+    new_session,
+    read_wire,
     refuse,
 )
-from verification.deploy.accounts.crossing import owner_of, refuse_crossing
-from verification.deploy.accounts.forwarding import forward
-from verification.deploy.accounts.roles import Call, may, read_role, serves
-from verification.deploy.accounts.sessions import HOUR, Session, new_session
 from verification.deploy.accounts.sts import answer_sts
-from verification.deploy.accounts.wire import Wire, read_wire
 from verification.deploy.process import Emulator
 
 # What the caller asks, and who it is.

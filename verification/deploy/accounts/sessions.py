@@ -1,10 +1,189 @@
-"""The credentials of roles, which end: nothing else is accepted from a caller."""
+"""Requests, answers and refusals as they go over the wire, and the credentials of roles.
+
+The credentials end, and nothing else is accepted from a caller.
+"""
 
 import datetime as dt
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
+
+import urllib3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """A request.
+
+    Attributes:
+        method: of HTTP.
+        target: path and query, as they were sent.
+        headers: as they were sent.
+        body: as it was sent.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def key(self) -> str:
+        """The caller's access key: AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/..."""
+        return self._scope[0].rpartition("=")[2]
+
+    @property
+    def service(self) -> str:
+        """The service's signing name."""
+        return self._scope[3] if len(self._scope) == 5 else ""
+
+    @property
+    def _scope(self) -> list[str]:
+        return self.header("authorization").partition(",")[0].split("/")
+
+    @property
+    def token(self) -> str:
+        """The session's token."""
+        return self.header("x-amz-security-token")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the service speaks JSON."""
+        return bool(self.header("x-amz-target"))
+
+    @property
+    def action(self) -> str:
+        """`service:Operation`; of REST, whose operation is not read, `service:`."""
+        if self.is_json:
+            return f"{self.service}:{self.header('x-amz-target').rpartition('.')[2]}"
+        return f"{self.service}:{self.form.get('Action', '')}"
+
+    @cached_property
+    def form(self) -> Mapping[str, str]:
+        """The arguments of a service that takes a form, such as STS; of another, none."""
+        if self.header("content-type").partition(";")[0] != "application/x-www-form-urlencoded":
+            return {}
+        return {key: values[0] for key, values in parse_qs(self.body.decode()).items()}
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """The arguments of a service that speaks JSON; of another, none."""
+        return json.loads(self.body or b"{}") if self.is_json else {}
+
+    def header(self, name: str) -> str:
+        """Returns a header's value, empty if it was not sent."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+def read_wire(environ: dict[str, Any]) -> Wire:
+    """Reads a request from a server's environment."""
+    given = {
+        key.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_") and isinstance(value, str)
+    }
+    if content := environ.get("CONTENT_TYPE"):
+        given["content-type"] = content
+    length = environ.get("CONTENT_LENGTH")
+    stream = environ["wsgi.input"]
+    # A chunked body has no length, and the server ends its stream.
+    ended = environ.get("wsgi.input_terminated")
+    body = stream.read(int(length)) if length else (stream.read() if ended else b"")
+    dropped = {"connection", "transfer-encoding", "content-length", "expect"}
+    return Wire(
+        method=environ["REQUEST_METHOD"],
+        target=environ.get("RAW_URI") or environ["REQUEST_URI"],
+        headers=tuple((key, value) for key, value in given.items() if key not in dropped),
+        body=body,
+    )
+
+
+class ServiceError(Exception):
+    """A service's error: its code and its message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A response.
+
+    Attributes:
+        status: number and reason.
+        headers: without the length.
+        body: as it is sent.
+    """
+
+    status: str = "200 OK"
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+def answer_json(document: Mapping[str, Any]) -> Answer:
+    """Returns an answer of a service that speaks JSON."""
+    return Answer(
+        headers=[("Content-Type", "application/x-amz-json-1.1")],
+        body=json.dumps(document).encode(),
+    )
+
+
+def answer_xml(text: str) -> Answer:
+    """Returns an answer of a service that speaks XML."""
+    return Answer(headers=[("Content-Type", "text/xml")], body=text.encode())
+
+
+def refuse(wire: Wire, refused: ServiceError) -> Answer:
+    """Returns an error: S3's, another one in XML, or one in JSON."""
+    code, message = refused.code, str(refused)
+    if wire.is_json:
+        document = {"__type": code, "message": message}
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-errortype", code)]
+        return Answer(status="400 Bad Request", headers=headers, body=json.dumps(document).encode())
+    error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    text = (
+        f"<Error>{error}</Error>"
+        if wire.service == "s3"
+        else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>"
+        "<RequestId>emulated</RequestId></ErrorResponse>"
+    )
+    return Answer(
+        status="403 Forbidden", headers=[("Content-Type", "text/xml")], body=text.encode()
+    )
+
+
+# Of this connection, and not of the next one.
+_OWN = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+def forward(wire: Wire, url: str, pool: urllib3.PoolManager) -> Answer:
+    """Asks the emulator at an address, and returns its answer as it is."""
+    response = pool.request(
+        wire.method,
+        f"{url}{wire.target}",
+        body=wire.body,
+        headers=dict(wire.headers),
+        redirect=False,
+        decode_content=False,
+        preload_content=False,
+    )
+    body = response.read(decode_content=False)
+    headers = [(key, value) for key, value in response.headers.items() if key.lower() not in _OWN]
+    if wire.method == "HEAD" and "content-length" in response.headers:
+        headers.append(("Content-Length", response.headers["content-length"]))
+    return Answer(status=f"{response.status} {response.reason}", headers=headers, body=body)
+
 
 HOUR = dt.timedelta(hours=1)
 

@@ -3,10 +3,15 @@
 from collections.abc import Callable
 
 from sashiko.aws.operations.access.principals import Principal
-from verification.deploy.accounts.answers import Answer, ServiceError, answer_xml
-from verification.deploy.accounts.roles import may_assume
-from verification.deploy.accounts.sessions import HOUR, Session
-from verification.deploy.accounts.wire import Wire
+from verification.deploy.accounts.policies import may_assume
+from verification.deploy.accounts.sessions import (
+    HOUR,
+    Answer,
+    ServiceError,
+    Session,
+    Wire,
+    answer_xml,
+)
 
 _KNOWN = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"}
 

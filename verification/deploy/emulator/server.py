@@ -5,10 +5,58 @@ before it is taken. What the emulator proves and what it does not: docs/emulator
 """
 
 import os
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ParamValidationError
+from botocore.model import OperationModel, Shape
 from werkzeug.serving import BaseWSGIServer, make_server
+
+
+def client_maker(url: str) -> Callable[[str, str], Any]:
+    """Returns a function that makes a client for a service and a region."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+
+    @cache
+    def make(service: str, region: str) -> Any:
+        config = Config(
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+            read_timeout=900,  # a function runs as a process, on a machine that may be busy
+        )
+        client = session.client(service, region_name=region, endpoint_url=url, config=config)
+        client.meta.events.register(f"before-parameter-build.{service}", _check_enums)
+        return client
+
+    return make
+
+
+def _check_enums(params: dict[str, Any], model: OperationModel, **_: Any) -> None:
+    """botocore leaves the check of enumerations to the service; the emulator makes it here."""
+    if model.input_shape and (
+        invalid := list(_invalid_values(params, model.input_shape, model.name))
+    ):
+        raise ParamValidationError(report="\n".join(invalid))
+
+
+def _invalid_values(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if isinstance(value, dict) and shape.type_name == "structure":
+        for key, item in value.items():
+            if key in shape.members:
+                yield from _invalid_values(item, shape.members[key], f"{path}.{key}")
+    elif isinstance(value, dict) and shape.type_name == "map":
+        for key, item in value.items():
+            yield from _invalid_values(item, shape.value, f"{path}.{key}")
+    elif isinstance(value, list) and shape.type_name == "list":
+        for index, item in enumerate(value):
+            yield from _invalid_values(item, shape.member, f"{path}[{index}]")
+    elif getattr(shape, "enum", None) and value not in shape.enum:
+        yield f"Invalid value for {path}: {value!r}; allowed: {', '.join(shape.enum)}"
+
 
 _MOTO = "5.2.5"
 
@@ -26,10 +74,9 @@ def serve(account: str) -> BaseWSGIServer:
         create_backend_app,
     )
 
-    from .clients import client_maker
-    from .services import catalog, cloudformation, endpoint_services, functions, kms, s3, sight
+    from .engine import cloudformation
+    from .services import functions, patches
     from .services.bedrock import Bedrock
-    from .services.cloudtrail import CloudTrail
     from .services.codebuild import CodeBuild
     from .services.glue import Glue
     from .services.json_api import Front
@@ -43,39 +90,23 @@ def serve(account: str) -> BaseWSGIServer:
     url = f"http://127.0.0.1:{server.port}"
     clients = client_maker(url)
 
-    @cache
-    def bedrock(region: str) -> Bedrock:
-        return Bedrock(account, region)
+    def regional(back_end: Any) -> Callable[[str], Any]:
+        """Returns a function that makes a service's back end in a region, once."""
+        return cache(
+            lambda region: back_end(account, region, lambda service: clients(service, region))
+        )
 
-    @cache
-    def codebuild(region: str) -> CodeBuild:
-        return CodeBuild(account, region, lambda service: clients(service, region))
-
-    @cache
-    def glue(region: str) -> Glue:
-        return Glue(account, region, lambda service: clients(service, region))
-
-    @cache
-    def lake_formation(region: str) -> LakeFormation:
-        return LakeFormation(account, lambda service: clients(service, region))
-
-    @cache
-    def sagemaker(region: str) -> SageMaker:
-        return SageMaker(account, region, lambda service: clients(service, region))
-
-    kms.install()
-    s3.install()
-    endpoint_services.install()
-    catalog.install(lake_formation)
+    lake_formation = regional(LakeFormation)
+    patches.install(lake_formation)
     cloudformation.install(account, clients)
     functions.install(url)
     services = {
-        "bedrock": bedrock,
-        "cloudtrail": lambda _: CloudTrail(),
-        "codebuild": codebuild,
-        "glue": glue,
+        "bedrock": regional(Bedrock),
+        "cloudtrail": regional(patches.CloudTrail),
+        "codebuild": regional(CodeBuild),
+        "glue": regional(Glue),
         "lakeformation": lake_formation,
-        "sagemaker": sagemaker,
+        "sagemaker": regional(SageMaker),
     }
-    server.app = Front(moto, services, sight.guard(account, lake_formation))
+    server.app = Front(moto, services, patches.guard(account, lake_formation))
     return server

@@ -1,22 +1,169 @@
-"""CodeBuild on this machine: a project's own build specification, run as its own role."""
+"""The tools' CodeBuild on this machine: a repository of git, and builds run as their own roles."""
 
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verification.deploy.accounts.answers import ServiceError
 from verification.deploy.accounts.organization import Organization
-from verification.deploy.accounts.sessions import Session
-from verification.deploy.process import Emulator
-from verification.deploy.releases.machine import install_tools, write_git_settings
-from verification.deploy.releases.repository import Repository, git
+from verification.deploy.accounts.sessions import ServiceError, Session
+from verification.deploy.process import ROOT, Emulator
+
+URL = "https://github.com/acme/triage.git"
+# What a delivery reads: what is synthesized, and what the images are made of.
+_FILES = (
+    ".dockerignore", ".gitignore", "LICENSE", "Makefile", "README.md", "cdk.json", "contracts",
+    "engine.mk", "images", "infra", "package-lock.json", "package.json", "pipelines",
+    "pyproject.toml", "recipes", "requirements", "setup.py", "src",
+)  # fmt: skip
+_AUTHOR = {"NAME": "Ada", "EMAIL": "ada@example.invalid"}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A clone whose `main` is what the host has.
+
+    Attributes:
+        folder: of its working tree.
+    """
+
+    folder: Path
+
+    @property
+    def head(self) -> str:
+        """The newest commit of `main`."""
+        return self.git("rev-parse", "main")
+
+    def git(self, *arguments: str) -> str:
+        """Runs git as a person would, and returns what it printed."""
+        return git(self.folder, *arguments)
+
+    def commit(self, message: str, *, branch: str, files: Mapping[str, str]) -> None:
+        """Commits files on a new branch."""
+        self.git("switch", "--quiet", "--create", branch, "main")
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", f"--message={message}")
+        self.git("switch", "--quiet", "main")
+
+    def merge(self, branch: str) -> str:
+        """Merges a branch into `main`, as a reviewed change; returns the commit."""
+        self.git("merge", "--quiet", "--no-ff", f"--message=Merge {branch}", branch)
+        return self.head
+
+    def revert(self) -> str:
+        """Takes the last merge back; returns the commit."""
+        self.git("revert", "--no-edit", "--mainline=1", "HEAD")
+        return self.head
+
+
+def new_repository(folder: Path, files: Mapping[str, str]) -> Repository:
+    """Makes a repository of this project, without the settings of any environment.
+
+    `files` take the place of the project's.
+    """
+    folder.mkdir()
+    for name in _FILES:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, target)
+    (folder / "config").mkdir()
+    shutil.copy(ROOT / "config/base.yaml", folder / "config")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    repository = Repository(folder)
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message=The project")
+    return repository
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Runs git without the settings of whoever runs this; returns what it printed.
+
+    Raises:
+        AssertionError: if it fails.
+    """
+    people = {f"GIT_{who}_{k}": v for who in ("AUTHOR", "COMMITTER") for k, v in _AUTHOR.items()}
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **people},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+# Installing takes minutes and a network, and `make check test` runs elsewhere: neither does here.
+_MAKE = """#!/bin/bash
+set -euo pipefail
+link() {{ ln -sfn {root}/.venv .venv; ln -sfn {root}/node_modules node_modules; }}
+case "$1" in
+  check) ;;
+  deploy-tools | node_modules/.done) link ;;
+  synth) link; exec {make} -o .venv/bin/.infra -o node_modules/.done "$@" ;;
+  *) echo "make $*: not known to the emulator" >&2; exit 2 ;;
+esac
+"""
+_NPM = """#!/bin/bash
+set -euo pipefail
+test "$1 $2 $4" = "ci --prefix --ignore-scripts" || {{ echo "npm $*: not known" >&2; exit 2; }}
+cmp "$3/package-lock.json" {root}/package-lock.json
+mkdir -p "$3/node_modules/.bin"
+cdk="$3/node_modules/.bin/cdk"
+printf '#!/bin/bash\\nexec {root}/node_modules/.bin/cdk --no-notices "$@"\\n' > "$cdk"
+chmod +x "$cdk"
+"""
+_NPX = """#!/bin/bash
+test "$1 $2" = "--no-install cdk" || {{ echo "npx $*: not known to the emulator" >&2; exit 2; }}
+exec {root}/node_modules/.bin/cdk --no-notices "${{@:3}}"
+"""
+_AWS = """#!{python}
+import sys
+import boto3
+from botocore import xform_name
+service, operation, *rest = sys.argv[1:]
+options = dict(zip(rest[::2], rest[1::2]))
+client = boto3.client(service, region_name=options.pop("--region", None))
+method = operation.replace("-", "_")
+model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
+names = {{"--" + xform_name(name, "-"): name for name in model.input_shape.members}}
+getattr(client, method)(**{{names[option]: value for option, value in options.items()}})
+"""
+
+
+def install_tools(folder: Path) -> Path:
+    """Writes the tools that a build finds first on its PATH; returns their folder."""
+    folder.mkdir()
+    values = {"root": ROOT, "make": shutil.which("make"), "python": sys.executable}
+    for name, text in {"make": _MAKE, "npm": _NPM, "npx": _NPX, "aws": _AWS}.items():
+        script = folder / name
+        script.write_text(text.format(**values))
+        script.chmod(0o755)
+    return folder
+
+
+def write_git_settings(home: Path, repository: Path, *, pushes: bool) -> None:
+    """Lets git reach the repository under its URL, and push only with the connection's token."""
+    own = f'[url "file://{repository}"]\n\tinsteadOf = {URL}\n'
+    none = f'[url "file:///dev/null"]\n\tpushInsteadOf = file://{repository}\n'
+    (home / ".gitconfig").write_text(own + ("" if pushes else none))
+
 
 CLONE = "clone.json"  # in a source's artifact: the commit that a build clones
 

@@ -1,20 +1,136 @@
 """Three accounts, a repository, a pipeline between them, and the people who work with them."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
 from verification.deploy.process import REGION, ROOT, Emulator, running
-from verification.deploy.releases.builds import Builds
-from verification.deploy.releases.people import act_as, provision, sign_in
+from verification.deploy.releases.builds import Builds, Repository, git, new_repository
 from verification.deploy.releases.pipeline import Pipeline
-from verification.deploy.releases.repository import Repository, git, new_repository
+
+_PATH = "/aws-reserved/sso.amazonaws.com/"
+_SUFFIX = "0123456789abcdef"
+_ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+def role_of(account: Emulator, permission_set: str) -> str:
+    """Returns the ARN of the role of a permission set in an account."""
+    return f"arn:aws:iam::{account.account}:role{_PATH}AWSReservedSSO_{permission_set}_{_SUFFIX}"
+
+
+def provision(account: Emulator, permission_set: str, *allowed: tuple[str, str]) -> None:
+    """Makes the role of a permission set: of administrators, or of actions on resources."""
+    iam, name = account.client("iam"), f"AWSReservedSSO_{permission_set}_{_SUFFIX}"
+    provider = f"arn:aws:iam::{account.account}:saml-provider/AWSSSO_{_SUFFIX}_DO_NOT_DELETE"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": ["sts:AssumeRoleWithSAML"],
+    }
+    iam.create_role(Path=_PATH, RoleName=name, AssumeRolePolicyDocument=_document(trust))
+    if not allowed:
+        iam.attach_role_policy(RoleName=name, PolicyArn=_ADMINISTRATOR)
+        return
+    statements = [
+        {"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in allowed
+    ]
+    iam.put_role_policy(
+        RoleName=name, PolicyName="AwsSSOInlinePolicy", PolicyDocument=_document(*statements)
+    )
+
+
+def _document(*statements: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def sign_in(
+    organization: Organization, account: Emulator, permission_set: str, name: str
+) -> Emulator:
+    """Returns an account as a person sees it who signed in."""
+    return organization.person(account, role_of(account, permission_set), name)
+
+
+def act_as(person: Emulator, role: str, name: str) -> Emulator:
+    """Returns an account as a person sees it who has assumed a role, if its trust lets them."""
+    arn = f"arn:aws:iam::{person.account}:role/{role}"
+    keys = person.client("sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"]
+    credentials = {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+    return replace(person, credentials=credentials)
+
+
+def answer(approver: Emulator, pipeline: str, *, stage: str = "", status: str = "Approved") -> str:
+    """Answers an approval that a pipeline waits for, of a stage or the only one.
+
+    Returns:
+        What the person was shown.
+    """
+    api = approver.client("codepipeline")
+    states = api.get_pipeline_state(name=pipeline)["stageStates"]
+    (waiting,) = (item for item in states if stage in ("", item["stageName"]))
+    (action,) = waiting["actionStates"]
+    api.put_approval_result(
+        pipelineName=pipeline,
+        stageName=waiting["stageName"],
+        actionName=action["actionName"],
+        token=action["latestExecution"]["token"],
+        result={"status": status, "summary": "looked at the list"},
+    )
+    return str(action["latestExecution"]["summary"])
+
+
+SMALL_APP = '''\
+"""Two stacks of a dashboard, whose text is what a merge changes."""
+
+import json
+from pathlib import Path
+
+from aws_cdk import App, aws_cloudwatch as cloudwatch
+
+from infra.stacks.delivery import Delivery
+from sashiko.aws.resources.names import prefix
+from sashiko.settings.tools import Tools
+from sashiko_cdk.app import run_app
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.stack import EnvironmentStack
+
+
+def add_stacks(app: App, deployment: Deployment) -> None:
+    """Adds both."""
+    before = None
+    text = {"type": "text", "properties": {"markdown": Path("infra/text").read_text()}}
+    for part in ("First", "Second"):
+        stack = EnvironmentStack(app, part, deployment, stateful=False, description=part)
+        cloudwatch.CfnDashboard(
+            stack,
+            "Dashboard",
+            dashboard_name=f"{prefix(deployment.settings)}-{part}",
+            dashboard_body=json.dumps({"widgets": [text]}),
+        )
+        if before:
+            stack.add_stack_dependency(before)
+        before = stack
+
+
+def add_delivery(app: App, tools: Tools) -> None:
+    """Adds the stack of the tools' account."""
+    Delivery(app, tools)
+
+
+if __name__ == "__main__":
+    run_app(add_stacks, add_delivery=add_delivery)
+'''
+
 
 ACCOUNTS = {"delivery": "777788889999", "dev": "111122223333", "prod": "444455556666"}
 PIPELINE = "sashiko-delivery"

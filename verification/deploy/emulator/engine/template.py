@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ResourceError, ValidationError
+from .resources import ResourceError, ValidationError
 
 _VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
 _NO_VALUE = object()

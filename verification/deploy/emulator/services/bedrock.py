@@ -26,7 +26,7 @@ _LONGEST_PROFILE_NAME = 64
 class Bedrock:
     """The guardrails and profiles of one account in one region."""
 
-    def __init__(self, account: str, region: str) -> None:
+    def __init__(self, account: str, region: str, _: object) -> None:
         self._place = f"arn:aws:bedrock:{region}:{account}"
         self._models = f"arn:aws:bedrock:{region}::foundation-model/"
         self._guardrails: dict[str, dict[str, dict[str, Any]]] = {}  # id -> version -> rules

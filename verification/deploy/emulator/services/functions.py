@@ -40,11 +40,6 @@ def install(url: str) -> None:
     LambdaFunction._invoke_lambda = invoke
 
 
-def key_of(role: str) -> str:
-    """Returns the access key that a function of a role signs with, an ARN."""
-    return f"{ROLE_KEY}{role.rpartition('/')[2]}"
-
-
 def _execute(function: LambdaFunction, event: Any, url: str) -> tuple[str, bool, str]:
     """Runs a handler; returns its result or error, whether it failed, and its log."""
     with tempfile.TemporaryDirectory() as folder:
@@ -76,8 +71,8 @@ def _failure(message: str) -> str:
 
 def _environment(function: LambdaFunction, url: str) -> dict[str, str]:
     return {
-        # Tells Lake Formation which role calls: services/sight.py.
-        "AWS_ACCESS_KEY_ID": key_of(str(function.role)),
+        # Tells Lake Formation which role calls: patches.guard.
+        "AWS_ACCESS_KEY_ID": f"{ROLE_KEY}{str(function.role).rpartition('/')[2]}",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": function.region,
         "AWS_DEFAULT_REGION": function.region,

@@ -17,9 +17,15 @@ import jmespath
 from botocore.exceptions import ClientError
 from botocore.model import Shape
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType, changed_tags
-from ..engine.schema import load_schema
+from ..engine.resources import (
+    AbsentError,
+    Place,
+    Properties,
+    ResourceError,
+    ResourceType,
+    changed_tags,
+    load_schema,
+)
 
 _TAGGING = {
     "glue": ("tag_resource", "untag_resource", "get_tags"),

@@ -10,9 +10,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-from ..engine.errors import ResourceError
-from ..engine.resources import Place, Properties, ResourceType
-from ..engine.schema import validated
+from ..engine.resources import Place, Properties, ResourceError, ResourceType, validated
 
 _ANSWER = ("Status", "PhysicalResourceId", "StackId", "RequestId", "LogicalResourceId")
 

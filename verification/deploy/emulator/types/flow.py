@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import AbsentError, Place, Properties, ResourceError, ResourceType
 from .api import Api, call, described, read_tags, retag, words
 from .identity import check_assumable
 

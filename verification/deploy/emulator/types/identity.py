@@ -3,8 +3,14 @@
 import json
 from typing import Any
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType, changed_tags
+from ..engine.resources import (
+    AbsentError,
+    Place,
+    Properties,
+    ResourceError,
+    ResourceType,
+    changed_tags,
+)
 from .api import call, described, words
 
 # "Identity-provider controls for shared OIDC providers" of the IAM User Guide: the claim that a

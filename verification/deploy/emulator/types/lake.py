@@ -4,8 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import AbsentError, Place, Properties, ResourceError, ResourceType
 
 _DEFAULTS = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions")
 

@@ -5,8 +5,7 @@ import json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.validator.check import check_definition
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import AbsentError, Place, Properties, ResourceError, ResourceType
 from .api import Api, retag, words
 
 

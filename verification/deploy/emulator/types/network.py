@@ -3,8 +3,14 @@
 import json
 from typing import Any
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType, changed_tags
+from ..engine.resources import (
+    AbsentError,
+    Place,
+    Properties,
+    ResourceError,
+    ResourceType,
+    changed_tags,
+)
 from .api import Api, words
 
 

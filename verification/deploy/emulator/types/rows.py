@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from ..engine.errors import ResourceError
-from ..engine.resources import Place, Properties
+from ..engine.resources import Place, Properties, ResourceError
 from .api import Api, words
 
 _GLUE = "arn:aws:glue:{region}:{account}:"
@@ -100,7 +99,8 @@ TYPES = (
     ),
     Budget(
         name="AWS::Budgets::Budget", service="budgets", noun="budget", by="BudgetName",
-        named="Budget.BudgetName", id_path="", result="Budget && {Budget: Budget}",
+        calls={"get": "describe_budget"}, named="Budget.BudgetName",
+        result="Budget && {Budget: Budget}",
         constant={"AccountId": "{account}"}, updated=words("Budget"), remade=True,
         more=words("NotificationsWithSubscribers ResourceTags"),
     ),
@@ -135,7 +135,7 @@ TYPES = (
     ),
     Database(
         name="AWS::Glue::Database", service="glue", noun="database", by="Name",
-        named="DatabaseInput.Name", id_path="", left_out=words("DatabaseName"),
+        named="DatabaseInput.Name", left_out=words("DatabaseName"),
         result="Database && {CatalogId: Database.CatalogId, DatabaseName: Database.Name, "
         "DatabaseInput: Database}",
         updated=words("DatabaseInput"), more=words("CatalogId DatabaseName"),

@@ -6,8 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..engine.errors import AbsentError, ResourceError
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import AbsentError, Place, Properties, ResourceError, ResourceType
 from .api import Api, retag, words
 
 Setter = Callable[[Any, str, Any], None]

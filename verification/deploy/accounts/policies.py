@@ -1,17 +1,20 @@
-"""The roles of an account as its IAM has them, and who may act across accounts by both sides.
+"""Roles as an account's IAM has them, and requests that cross from one account into another.
 
 "Cross-account policy evaluation logic", IAM User Guide: the caller's own policies and boundary have
-to allow a request, and the other account's policy has to allow it too.
+to allow a request, and the other account's policy has to allow it too. What a promotion asks of a
+bucket, a key or a version of a model is known here, and everything else is refused.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from sashiko.aws.operations.access.policies import Request, Statement, allows, denies, statements
 from sashiko.aws.operations.access.principals import Principal
 from tests.infra.both_sides import trusts
+from verification.deploy.accounts.sessions import ServiceError, Session, Wire
 from verification.deploy.process import REGION, Emulator
 
 
@@ -110,3 +113,79 @@ def shares(document: str, caller: Principal, call: Call) -> bool:
         item for item in statements(json.loads(document)) if any(item.is_for(n) for n in names)
     ]
     return allows(policy, request) and not denies(policy, request)
+
+
+_NAMED = {"kms": "KeyId", "sagemaker": "ModelPackageName"}  # by an ARN
+
+
+def owner_of(
+    wire: Wire, own: str, accounts: Mapping[str, Emulator], buckets: dict[str, str]
+) -> str:
+    """Returns the account of the resource of a request: mostly the caller's own.
+
+    Args:
+        wire: the request.
+        own: the caller's account.
+        accounts: all accounts.
+        buckets: whose they are, as far as it is known; bucket names are unique among accounts.
+    """
+    if wire.service == "s3":
+        bucket = _bucket(wire)
+        if bucket and bucket not in buckets:
+            for number, account in accounts.items():
+                for item in account.client("s3").list_buckets()["Buckets"]:
+                    buckets[item["Name"]] = number
+        return buckets.get(bucket, own)
+    arn = str(wire.document.get(_NAMED.get(wire.service, ""), ""))
+    owner = arn.split(":")[4] if arn.startswith("arn:") else own
+    return owner if owner in accounts else own
+
+
+def refuse_crossing(wire: Wire, caller: Principal, session: Session, owner: Emulator) -> None:
+    """Raises ServiceError if not both sides let a caller into another account."""
+    call, document = _call(wire, owner)
+    if may(caller, call) and document and shares(document, caller, call):
+        return
+    raise ServiceError(
+        "AccessDenied" if wire.service == "s3" else "AccessDeniedException",
+        f"User: {session.arn} is not authorized to perform: {call.action} on resource: "
+        f"{call.resource}",
+    )
+
+
+def _call(wire: Wire, owner: Emulator) -> tuple[Call, str]:
+    """Returns the call that the request makes, and the policy of the resource."""
+    account = owner.account
+    if wire.service == "s3" and wire.method in ("GET", "HEAD"):
+        bucket, s3 = _bucket(wire), owner.client("s3")
+        resource = f"arn:aws:s3:::{unquote(wire.path).lstrip('/')}"
+        action = "s3:GetObject" if "/" in resource else "s3:ListBucket"
+        context = {"s3:resourceaccount": account}
+        call = Call(action=action, resource=resource, owner=account, context=context)
+        return call, str(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    named = str(wire.document.get(_NAMED.get(wire.service, ""), ""))
+    if wire.action == "kms:Verify":
+        kms = owner.client("kms")
+        key = kms.describe_key(KeyId=named)["KeyMetadata"]["Arn"]
+        alias = named.rpartition(":")[2]
+        context = {
+            "kms:requestalias": alias if alias.startswith("alias/") else "",
+            "kms:signingalgorithm": wire.document["SigningAlgorithm"],
+            "kms:messagetype": wire.document.get("MessageType", "RAW"),
+        }
+        call = Call(action=wire.action, resource=key, owner=account, context=context)
+        return call, str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    if wire.action == "sagemaker:DescribeModelPackage":
+        group = named.rpartition("/")[0].rpartition("/")[2]
+        policy = owner.client("sagemaker").get_model_package_group_policy(
+            ModelPackageGroupName=group
+        )["ResourcePolicy"]
+        return Call(action=wire.action, resource=named, owner=account, context={}), str(policy)
+    raise ServiceError(
+        "AccessDeniedException",
+        f"the emulator lets nobody into another account by {wire.action or wire.service}",
+    )
+
+
+def _bucket(wire: Wire) -> str:
+    return unquote(wire.path).lstrip("/").partition("/")[0]

@@ -1,0 +1,427 @@
+"""What serving needs, and checks of what is served.
+
+Versions are registered as the pipeline does; an endpoint has its parts, its alarms, its janitor,
+its audit, and a signing key that is replaced and distrusted below it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sashiko.aws.functions.preflight.check import check
+from sashiko.aws.functions.preflight.signed_files import Clients as SignedClients
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.serving import serving
+from sashiko.aws.operations.expected_version import expected_of
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.endpoint_spec import endpoint_spec
+from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.core.aws_calls import Clients
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.settings.environment import Settings, deployed_environments
+from tests.infra.variants import (
+    SERVING,
+    contracts_of,
+    new_app,
+    recipes_of,
+    settings_of,
+    write_config,
+)
+from tests.project_root import IMAGES
+from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
+from verification.deploy import aws_command
+from verification.deploy.inventory import inventory
+from verification.deploy.process import REGION, ROOT, Emulator
+from verification.deploy.stacks import ACCOUNT, Stacks
+
+NAME = "sashiko-dev-complaint-triage"
+TARGET = f"endpoint/{NAME}/variant/primary"
+
+
+def audit(folder: Path) -> list[Difference]:
+    """Returns what `sashiko audit` finds of serving."""
+    settings = serving_settings()
+    environment = read_environment(settings, folder=folder / "cdk.out")
+    return list(serving(Account(settings), environment))
+
+
+def endpoint(account: Emulator) -> Any:
+    """Describes the endpoint."""
+    return account.client("sagemaker").describe_endpoint(EndpointName=NAME)
+
+
+def config(account: Emulator) -> Any:
+    """Describes its configuration."""
+    name = endpoint(account)["EndpointConfigName"]
+    return account.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+
+
+def model(account: Emulator) -> Any:
+    """Describes its model."""
+    (variant,) = config(account)["ProductionVariants"]
+    return account.client("sagemaker").describe_model(ModelName=variant["ModelName"])
+
+
+def served_arn(account: Emulator) -> str:
+    """Returns the ARN of the version that it serves."""
+    return str(model(account)["PrimaryContainer"]["ModelPackageName"])
+
+
+def hosting_names(account: Emulator) -> list[str]:
+    """Names of all that SageMaker hosts."""
+    names_by_operation = inventory(account)
+    kinds = ("list_models", "list_endpoint_configs", "list_endpoints")
+    return [name for kind in kinds for name in names_by_operation[kind]]
+
+
+def count(account: Emulator) -> int:
+    """Returns its number of instances."""
+    return int(endpoint(account)["ProductionVariants"][0]["DesiredInstanceCount"])
+
+
+def scale_out(account: Emulator, instances: int) -> None:
+    """Changes its number of instances, as scaling does."""
+    account.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=NAME,
+        DesiredWeightsAndCapacities=[{"VariantName": "primary", "DesiredInstanceCount": instances}],
+    )
+
+
+COMPILED = "inf2"
+BEFORE = ("Identity", "Network", "DataLake", "Platform")
+
+
+def serving_settings(*, signing_keys: tuple[int, ...] = (1,), **serving: Any) -> Settings:
+    """Dev without Lake Formation, which serving does not use, and with one more instance."""
+    settings = settings_of("iam_only")
+    merged = {**settings.serving.model_dump(), "max_instances": 3, **serving}
+    changed = type(settings.serving).model_construct(
+        **{**merged, "instance_types": settings.serving.instance_types,
+           "capture": settings.serving.capture, **serving}
+    )  # fmt: skip
+    return settings.model_copy(update={"serving": changed, "signing_keys": signing_keys})
+
+
+def write_repository(root: Path, arn: str) -> None:
+    """Writes the command's inputs: dev's settings, which serve a version, and its recipe."""
+    (root / "config").mkdir()
+    write_config(root / "config", "iam_only")
+    with (root / "config/dev.yaml").open("a") as file:
+        file.write(f"recipe: complaints-{COMPILED}\n{SERVING.format(arn=arn, least=1)}")
+    for name in ("recipes", "contracts", *IMAGES):
+        (root / name).symlink_to(ROOT / name)
+
+
+def recipe() -> Any:
+    """The shipped recipe, compiled for Inferentia."""
+    (shipped,) = recipes_of(settings_of("iam_only"))
+    compiled = shipped.compile.model_copy(update={"target": COMPILED})
+    return shipped.model_copy(update={"compile": compiled})
+
+
+def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
+    """Writes the Serving stack of a version, and the stacks that it depends on."""
+    from infra.stacks.data_lake import DataLake
+    from infra.stacks.identity import Identity
+    from infra.stacks.network import Network
+    from infra.stacks.platform import Platform
+    from infra.stacks.serving import Serving
+    from sashiko_cdk.deployment import Deployment
+
+    settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
+    app = new_app()
+    deployment = Deployment(
+        settings=settings,
+        environments=deployed_environments(),
+        contracts=contracts_of(settings),
+        recipes=(recipe(),),
+        pipelines=(),
+    )
+    network, lake = Network(app, deployment), DataLake(app, deployment)
+    stacks = [
+        Identity(app, deployment),
+        network,
+        lake,
+        Platform(app, deployment),
+    ]
+    stacks.append(
+        Serving(
+            app,
+            deployment,
+            recipe=recipe(),
+            package_arn=arn,
+            network=network,
+            lake=lake,
+        )
+    )
+    for before, after in pairwise(stacks):
+        after.add_stack_dependency(before)
+    shutil.copytree(app.synth().directory, folder / "cdk.out")
+    shutil.copy(ROOT / "cdk.json", folder)
+    return folder
+
+
+def lock(**change: Any) -> Mapping[str, Any]:
+    """The compile lock that fits the endpoint, with a change."""
+    image = endpoint_spec(serving_settings(), COMPILED).image.reference
+    return {"target": COMPILED, "image": image, "cores": 1, **change}
+
+
+def register(
+    account: Emulator, folder: Path, *, execution: str, status: str = "Approved", **evidence: Any
+) -> str:
+    """Registers a version by the project's own registrar and decides on it; returns its ARN."""
+    settings = serving_settings()
+    clients = Clients(**{name: account.client(name) for name in ("sagemaker", "s3", "kms")})
+    placement = Placement(
+        models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
+        signing_key=key_alias(settings, "signing"),
+        serving_image=endpoint_spec(settings, COMPILED).image.uri,
+        made_from="s3://snapshots/training",
+    )
+    folder.mkdir()
+    inputs = {"lock": lock(), "artifact": execution.encode(), **evidence}
+    version, new = PackageRegistrar(clients, placement).register(
+        model_package_group_name(settings, recipe().model_package_group),
+        files=write_evidence(folder, **inputs),
+        run_id=None,
+        threshold=0.43,
+        tags={**TAGS, "execution_id": execution},
+    )
+    assert new
+    clients.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelApprovalStatus=status)
+    return str(version.arn)
+
+
+def tamper(account: Emulator, arn: str) -> None:
+    """Overwrites a version's artifact, as if the bucket's policy were bypassed."""
+    package = account.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    account.client("s3").put_object(Bucket=bucket, Key=key, Body=b"other weights")
+
+
+def check_endpoint(account: Emulator, arn: str) -> None:
+    """The configuration is the settings', the container the signed version's."""
+    (variant,), hosted_model = config(account)["ProductionVariants"], model(account)
+    capture = config(account)["DataCaptureConfig"]
+    keys = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sashiko-dev"
+
+    assert endpoint(account)["EndpointStatus"] == "InService"
+    assert variant["InstanceType"] == "ml.inf2.xlarge"
+    assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-neuron-2"
+    assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
+    assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
+    assert hosted_model["PrimaryContainer"] == {
+        "ModelPackageName": arn,
+        "Environment": {
+            "SASHIKO_THRESHOLD": "0.43",
+            "SAGEMAKER_MODEL_SERVER_WORKERS": "2",
+            "NEURON_RT_NUM_CORES": "1",
+        },
+    }
+    assert hosted_model["EnableNetworkIsolation"] is True
+    assert hosted_model["ExecutionRoleArn"].endswith(":role/sashiko-dev-inference")
+    assert len(hosted_model["VpcConfig"]["Subnets"]) == 1
+    assert config(account)["KmsKeyId"] == f"{keys}-ml"
+    assert capture["KmsKeyId"] == f"{keys}-capture"
+    assert capture["InitialSamplingPercentage"] == 5
+    bucket = f"sashiko-dev-capture-{ACCOUNT}-{REGION}"
+    assert capture["DestinationS3Uri"] == f"s3://{bucket}/{NAME}/version={arn.rpartition('/')[2]}"
+
+
+def check_scaling_and_alarms(account: Emulator) -> None:
+    """Each is on the variant that the endpoint has."""
+    (name,) = [item["VariantName"] for item in endpoint(account)["ProductionVariants"]]
+    scaling = account.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    alarms = {
+        item["AlarmName"]: item
+        for item in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        if item["AlarmName"].startswith("sashiko-dev-endpoint-")
+    }
+    rollback = endpoint(account)["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+
+    assert f"endpoint/{NAME}/variant/{name}" == TARGET
+    assert target["ResourceId"] == policy["ResourceId"] == TARGET
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600
+    assert len(alarms) == 8
+    taking_back = {item["AlarmName"] for item in rollback}
+    of_fleet = endpoint(account)["EndpointConfigName"]
+    assert taking_back == {
+        f"sashiko-dev-endpoint-{metric}-{of_fleet[-12:]}" for metric in ("5xx", "p99-latency")
+    }
+    for item in alarms.values():
+        fleet = [{"Name": "EndpointConfigName", "Value": of_fleet}]
+        assert item["Dimensions"] == [
+            {"Name": "EndpointName", "Value": NAME},
+            {"Name": "VariantName", "Value": name},
+            *(fleet if item["AlarmName"] in taking_back else []),
+        ]
+
+
+def check_janitor(account: Emulator, arn: str) -> None:
+    """As its rule calls it: a killed check's endpoint goes when no check is that old."""
+    (target,) = account.client("events").list_targets_by_rule(Rule="sashiko-dev-janitor")["Targets"]
+    event = json.loads(target["Input"])
+    endpoint_name = f"{event['prefix']}killed"
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_model(ModelName=endpoint_name, PrimaryContainer={"ModelPackageName": arn})
+    (variant,) = config(account)["ProductionVariants"]
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=endpoint_name,
+        ProductionVariants=[{**variant, "ModelName": endpoint_name}],
+    )
+    sagemaker.create_endpoint(EndpointName=endpoint_name, EndpointConfigName=endpoint_name)
+
+    def clean(older_than: int) -> Any:
+        payload = json.dumps({**event, "older_than": older_than}).encode()
+        function = target["Arn"].rpartition(":")[2]
+        response = account.client("lambda").invoke(FunctionName=function, Payload=payload)
+        return json.loads(response["Payload"].read())
+
+    assert clean(event["older_than"]) == {"deleted": [], "left": {}}
+    assert clean(0) == {"deleted": [endpoint_name], "left": {}}
+
+
+def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
+    """The audit reports each difference made by hand, with a command that fixes it."""
+    sagemaker = account.client("sagemaker")
+    scaling = account.client("application-autoscaling")
+    intended = endpoint(account)["EndpointConfigName"]
+
+    # The state after SageMaker rolls an update back on an alarm: another configuration.
+    more = {**config(account)["DataCaptureConfig"], "InitialSamplingPercentage": 50}
+    name = {"EndpointConfigName": "sashiko-dev-other"}
+    other = {**config(account), **name, "DataCaptureConfig": more}
+    members = ("EndpointConfigName", "ProductionVariants", "KmsKeyId", "DataCaptureConfig")
+    sagemaker.create_endpoint_config(**{key: other[key] for key in members})
+    sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="sashiko-dev-other")
+    (difference,) = audit(folder)
+    assert difference.resource == f"configuration of endpoint {NAME}"
+    assert f"expected {intended}, found sashiko-dev-other" in difference.detail
+    assert "model_package_arn" in difference.fix
+    aws_command.run(account, difference.fix.partition("or: ")[2])
+    assert audit(folder) == []
+
+    # Properties that an update retains from the old configuration unless excluded.
+    sagemaker.update_endpoint(EndpointName=NAME, **name)
+    sagemaker.update_endpoint(
+        EndpointName=NAME, EndpointConfigName=intended, RetainAllVariantProperties=True
+    )
+    (difference,) = audit(folder)
+    assert difference.resource == f"capture of endpoint {NAME}"
+    assert difference.detail == "CurrentSamplingPercentage: expected 5, found 50"
+    aws_command.run(account, difference.fix)
+    sagemaker.delete_endpoint_config(**name)
+    assert audit(folder) == []
+
+    scale_out(account, 9)
+    (difference,) = audit(folder)
+    assert (difference.resource, difference.detail) == (
+        f"instances of endpoint {NAME}",
+        "expected 1 to 3, found 9",
+    )
+    aws_command.run(account, difference.fix)
+    assert audit(folder) == []
+
+    scaling.register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=TARGET,
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=50,
+    )
+    (difference,) = audit(folder)
+    assert difference.detail == "expected 1 to 3, found 1 to 50"
+    aws_command.run(account, difference.fix)
+    assert audit(folder) == []
+
+    sagemaker.create_endpoint(EndpointName="sashiko-dev-mine", EndpointConfigName=intended)
+    (difference,) = audit(folder)
+    assert (difference.kind, difference.resource) == ("extra", "endpoint sashiko-dev-mine")
+    aws_command.run(account, difference.fix)
+    assert audit(folder) == []
+
+
+ALIAS = key_alias(serving_settings(), "signing")
+STACKS = ("Platform", "Serving", "--exclusively", "--require-approval=never")
+
+
+def check_signing_life(account: Emulator, first: str, new: Callable[[str], Path]) -> None:
+    """Nothing that is deployed is replaced, and the endpoint serves from beginning to end.
+
+    Args:
+        account: where all but serving is deployed.
+        first: ARN of an approved version, which the first key has signed.
+        new: makes an empty folder.
+    """
+    key = key_of(account, ALIAS)
+    account.cdk("deploy", *STACKS, folder=synthesize(new("one-key"), first))
+    replaced, names = Stacks(account).replacements(), hosting_names(account)
+
+    # Replaced: what the first key has signed is served as before, and it signs nothing more.
+    both = {"signing_keys": (1, 2)}
+    account.cdk("deploy", *STACKS, folder=synthesize(new("two-keys"), first, **both))
+    assert key_of(account, f"{ALIAS}-1") == key != key_of(account, ALIAS)
+    assert Stacks(account).replacements() == replaced
+    check_serves(account, first, names)
+    assert signer_of(account, first, **both) == key
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sign(account, key)
+    second = register(account, new("second") / "files", execution="by the second key")
+    assert signer_of(account, second, **both) == key_of(account, ALIAS)
+
+    # Distrusted: its version is refused, which changes nothing, and the other one is served.
+    only_second = {"signing_keys": (2,)}
+    folder = synthesize(new("distrusted"), first, **only_second)
+    output = account.cdk("deploy", *STACKS, folder=folder, status=1)
+    assert f"preflight refused: {first}: " in output
+    assert f"has no valid signature of {ALIAS}; it says that it is of {key}." in output
+    assert "`sashiko run`" in output
+    check_serves(account, first, names)
+    account.cdk("deploy", *STACKS, folder=synthesize(new("next"), second, **only_second))
+    assert served_arn(account) == second
+    assert key_of(account, f"{ALIAS}-1") == key  # kept, to be read
+
+
+def key_of(account: Emulator, alias: str) -> str:
+    """Returns the ARN of the key that an alias names."""
+    metadata = account.client("kms").describe_key(KeyId=alias)["KeyMetadata"]
+    assert metadata["KeyState"] == "Enabled"
+    return str(metadata["Arn"])
+
+
+def signer_of(account: Emulator, arn: str, **change: Any) -> str:
+    """Returns the ARN of the key that has signed a version, as the preflight finds it."""
+    clients = SignedClients(
+        sagemaker=account.client("sagemaker"),
+        s3=account.client("s3"),
+        kms=account.client("kms"),
+        scaling=account.client("application-autoscaling"),
+    )
+    expected = expected_of(serving_settings(**change), recipe(), arn)
+    return check(clients, expected).judged.files.signed_by
+
+
+def sign(account: Emulator, key: str) -> None:
+    """Signs a digest as Register does."""
+    account.client("kms").sign(
+        KeyId=key, Message=bytes(32), MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
+    )
+
+
+def check_serves(account: Emulator, arn: str, names: list[str]) -> None:
+    """The endpoint serves that version, by the same model and configuration as before."""
+    assert endpoint(account)["EndpointStatus"] == "InService"
+    assert served_arn(account) == arn
+    assert hosting_names(account) == names
