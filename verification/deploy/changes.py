@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.infra.contracts import column_of, mortgages, table_of
 from verification.deploy.process import Emulator
 from verification.deploy.stacks import ACCOUNT
@@ -92,32 +90,6 @@ class Mistake:
         return name
 
 
-def _of_the_first(kind: str, **properties: Any) -> Callable[[Document], str]:
-    """Changes the first resource of a type."""
-
-    def make(resources: Document) -> str:
-        name, body = next(item for item in resources.items() if item[1]["Type"] == kind)
-        body["Properties"].update(properties)
-        return name
-
-    return make
-
-
-def _filter_of_a_missing_column(resources: Document) -> str:
-    resources["Rows"] = {
-        "Type": "AWS::LakeFormation::DataCellsFilter",
-        "Properties": {
-            "TableCatalogId": {"Ref": "AWS::AccountId"},
-            "DatabaseName": "sashiko_dev",
-            "TableName": "complaints",
-            "Name": "rows",
-            "ColumnNames": ["complaint_id", "missing"],
-            "RowFilter": {"FilterExpression": "product = 'Mortgage'"},
-        },
-    }
-    return "Rows"
-
-
 def _instance_that_training_lacks(resources: Document) -> str:
     ((name, body),) = (
         item
@@ -142,11 +114,6 @@ def _stage_that_no_dockerfile_has(resources: Document) -> str:
     return name
 
 
-def _weekly(mistake: Mistake) -> Any:
-    """Leaves a mistake to `make test-deploy`: each takes a deploy and a rollback."""
-    return pytest.param(mistake, marks=pytest.mark.slow)
-
-
 MISTAKES = (
     Mistake(
         name="an image that can't be built",
@@ -154,42 +121,6 @@ MISTAKES = (
         make=_stage_that_no_dockerfile_has,
         where="its build ended as FAILED",
         reason="target stage nothing could not be found",
-    ),
-    _weekly(
-        Mistake(
-            name="an unknown property",
-            stack="Network",
-            make=_of_the_first("AWS::Logs::LogGroup", RetentionDays=7),
-            where="RetentionDays",
-            reason="Additional properties are not allowed",
-        )
-    ),
-    _weekly(
-        Mistake(
-            name="a worker that Glue lacks",
-            stack="DataLake",
-            make=_of_the_first("AWS::Glue::Job", WorkerType="G.3X"),
-            where="WorkerType",
-            reason="'G.3X'",
-        )
-    ),
-    _weekly(
-        Mistake(
-            name="a permission that Lake Formation lacks",
-            stack="Governance",
-            make=_of_the_first("AWS::LakeFormation::PrincipalPermissions", Permissions=["READ"]),
-            where="Permissions",
-            reason="'READ'",
-        )
-    ),
-    _weekly(
-        Mistake(
-            name="a filter on a column that is not there",
-            stack="Governance",
-            make=_filter_of_a_missing_column,
-            where="Column",
-            reason="missing",
-        )
     ),
     Mistake(
         name="an instance type that training lacks",

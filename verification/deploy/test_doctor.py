@@ -17,7 +17,6 @@ from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.errors import InputError
-from verification.deploy import left_behind
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
 from verification.deploy.process import ROOT, Emulator, running
@@ -26,6 +25,8 @@ from verification.deploy.stacks import Stacks
 ACCOUNT = "111122223333"
 VERSION = "/cdk-bootstrap/sashiko/version"
 EVERYBODY = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+CURATED = f"sashiko-dev-curated-{ACCOUNT}-us-east-1"
+Make = Callable[[Governed], Undo]
 ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 
 
@@ -59,7 +60,7 @@ def account(guest: Governed, owner: Governed) -> Governed:
     """A guest's account before the first deploy: bootstrapped, its role an administrator, tags."""
     _put_version(guest, "21")
     role = exec_role_arn(guest.environment.settings)
-    left_behind.make_role(guest, role.rpartition("/")[2])
+    make_role(guest, role.rpartition("/")[2])
     _put_cap(guest)
     guest.put_settings(
         DataLakeAdmins=[{"DataLakePrincipalIdentifier": role}],
@@ -113,7 +114,7 @@ def _no_administrator(account: Governed) -> None:
 
 
 def _deleted_administrator(account: Governed) -> None:
-    delete = left_behind.make_role(account, "role-to-go")
+    delete = make_role(account, "role-to-go")
     admins = [
         exec_role_arn(account.environment.settings),
         f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
@@ -183,7 +184,7 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     """Before the bootstrap is deleted: afterwards the role would linger as an administrator."""
     guide = (ROOT / "docs/first-deploy.md").read_text()
     (query,) = re.findall(r"--query '(DataLakeSettings \| merge\(@, {DataLakeAdmins[^']*)'", guide)
-    left_behind.make_role(account, "other")
+    make_role(account, "other")
     other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
     deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
     account.put_settings(DataLakeAdmins=[deploying, other])
@@ -194,23 +195,91 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     assert settings == response["DataLakeSettings"] | {"DataLakeAdmins": [other]}
 
 
-LEFT_BEHIND = [
-    (left_behind.bucket, left_behind.CURATED),
-    (left_behind.role, "sashiko-dev-broker"),
-    (left_behind.key, "alias/sashiko-dev-lake"),
-    (left_behind.log_group, "sashiko-dev"),
-    (left_behind.database, "sashiko_dev"),
-    (left_behind.job, "sashiko-dev-etl-complaints"),
-    (left_behind.ruleset, "sashiko-dev-etl-complaints"),
-    (left_behind.security_configuration, "sashiko-dev-"),
-    (left_behind.workgroup, "sashiko-dev-snapshots-training"),
-    (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
-    (left_behind.repository, "sashiko-dev/job"),
-    (left_behind.function, "sashiko-dev-image-build-starter"),
-    (left_behind.build_project, "sashiko-dev-image-build"),
-    (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
-]
-EACH_TIME = (left_behind.bucket, left_behind.key, left_behind.database)
+def make_role(account: Governed, name: str) -> Undo:
+    iam = account.emulator.client("iam")
+    if name not in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    return lambda: iam.delete_role(RoleName=name)
+
+
+def make_key(account: Governed) -> Undo:
+    kms, alias = account.emulator.client("kms"), {"AliasName": "alias/sashiko-dev-lake"}
+    kms.create_alias(**alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    return lambda: kms.delete_alias(**alias)
+
+
+def make_location(account: Governed) -> Undo:
+    arn = min(account.environment.governance.locations)
+    role = exec_role_arn(account.environment.settings)
+    account.formation.register_resource(ResourceArn=arn, RoleArn=role)
+    return lambda: account.formation.deregister_resource(ResourceArn=arn)
+
+
+def make(service: str, noun: str, argument: str, deleted_by: str = "", **more: Any) -> Make:
+    """Returns a function that makes what a template of the environment names, and undoes it."""
+
+    def make_it(account: Governed) -> Undo:
+        client, role = account.emulator.client(service), exec_role_arn(account.environment.settings)
+        arguments = {key: role if item == "ROLE" else item for key, item in more.items()}
+        getattr(client, f"create_{noun}")(**arguments)
+        name = arguments[argument]
+        return lambda: getattr(client, f"delete_{noun}")(**{deleted_by or argument: name})
+
+    return make_it
+
+
+def make_named(service: str, noun: str, kind: str, end: str, argument: str) -> Make:
+    """As `make`, under the name that the first resource of a type has whose name ends so."""
+
+    def make_it(account: Governed) -> Undo:
+        names = [
+            str(item.properties[f"{argument[0].upper()}{argument[1:]}"])
+            for item in account.environment.templates.of_type(kind)
+        ]
+        (name, *_) = [name for name in names if name.endswith(end)]
+        more = {"EncryptionConfiguration": {}} if service == "glue" else {}
+        return make(service, noun, argument, **{argument: name, **more})(account)
+
+    return make_it
+
+
+_MACHINE = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"}
+MAKE_BUCKET = make("s3", "bucket", "Bucket", Bucket=CURATED)
+
+
+def make_database(account: Governed) -> Undo:
+    account.glue.create_database(DatabaseInput={"Name": account.database})
+    return lambda: account.glue.delete_database(Name=account.database)
+
+
+LEFT_BEHIND: list[tuple[Make, str]] = [
+    (MAKE_BUCKET, CURATED),
+    (lambda account: make_role(account, "sashiko-dev-broker"), "sashiko-dev-broker"),
+    (make_key, "alias/sashiko-dev-lake"),
+    (make_named("logs", "log_group", "AWS::Logs::LogGroup", "vpc-flow-logs", "logGroupName"),
+     "sashiko-dev"),
+    (make_database, "sashiko_dev"),
+    (make("glue", "job", "Name", "JobName", Name="sashiko-dev-etl-complaints", Role="x",
+          Command={"Name": "glueetl"}), "sashiko-dev-etl-complaints"),
+    (make("glue", "data_quality_ruleset", "Name", Name="sashiko-dev-etl-complaints",
+          Ruleset="Rules = [RowCount > 0]"), "sashiko-dev-etl-complaints"),
+    (make_named("glue", "security_configuration", "AWS::Glue::SecurityConfiguration", "", "Name"),
+     "sashiko-dev-"),
+    (make("athena", "work_group", "Name", "WorkGroup", Name="sashiko-dev-snapshots-training"),
+     "sashiko-dev-snapshots-training"),
+    (make_location, "arn:aws:s3:::sashiko-dev-curated-"),
+    (make("ecr", "repository", "repositoryName", repositoryName="sashiko-dev/job"),
+     "sashiko-dev/job"),
+    (make("lambda", "function", "FunctionName", FunctionName="sashiko-dev-image-build-starter",
+          Role="ROLE", Code={"ZipFile": b"no zip"}, Runtime="python3.12", Handler="x.y"),
+     "sashiko-dev-image-build-starter"),
+    (make("codebuild", "project", "name", name="sashiko-dev-image-build", environment=_MACHINE,
+          source={"type": "NO_SOURCE"}, artifacts={"type": "NO_ARTIFACTS"}, serviceRole="ROLE"),
+     "sashiko-dev-image-build"),
+    (make("sagemaker", "model_package_group", "ModelPackageGroupName",
+          ModelPackageGroupName="sashiko-dev-complaint-triage"), "sashiko-dev-complaint-triage"),
+]  # fmt: skip
+EACH_TIME = (MAKE_BUCKET, make_key, make_database)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +289,7 @@ EACH_TIME = (left_behind.bucket, left_behind.key, left_behind.database)
         for leave, name in LEFT_BEHIND
     ],
 )
-def test_what_is_there_already_is_to_be_adopted(
-    account: Governed, leave: Callable[[Governed], Undo], name: str
-) -> None:
+def test_what_is_there_already_is_to_be_adopted(account: Governed, leave: Make, name: str) -> None:
     undo = leave(account)
     (check,) = account.failed()
     undo()
@@ -230,11 +297,11 @@ def test_what_is_there_already_is_to_be_adopted(
     assert name in check.detail
     assert ADOPT in check.fix
     # A key without its import is another key, and the objects need theirs.
-    assert ("cdk import DataLake -c env=dev" in check.fix) == (leave is left_behind.key)
+    assert ("cdk import DataLake -c env=dev" in check.fix) == (leave is make_key)
 
 
 def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
-    undo = left_behind.database(account)
+    undo = make_database(account)
     table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
     account.glue.create_table(DatabaseName=account.database, TableInput=table)
     (check,) = account.failed()
@@ -247,7 +314,7 @@ def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None
     def forbid(request: Any, **_: Any) -> Any:
         # S3 answers a HEAD, which has no body, with the code only.
         body = SimpleNamespace(stream=lambda: iter(()))
-        own_account = left_behind.CURATED not in request.url
+        own_account = CURATED not in request.url
         return None if own_account else AWSResponse(request.url, 403, {}, body)
 
     events = account.client("s3").meta.events
@@ -258,7 +325,7 @@ def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None
     events.unregister("before-send.s3.HeadBucket", forbid)
     (check,) = failed
     assert check.name == "bucket names"
-    assert left_behind.CURATED in check.detail
+    assert CURATED in check.detail
     assert "`project` in config/dev.yaml" in check.fix
 
 
@@ -295,9 +362,9 @@ def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
     (bucket,) = (
         item
         for item in account.environment.templates.of_type("AWS::S3::Bucket")
-        if item.ref == left_behind.CURATED
+        if item.ref == CURATED
     )
-    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": left_behind.CURATED}}
+    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": CURATED}}
     stacks = Stacks(account.emulator)
     stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
     failed = account.failed()

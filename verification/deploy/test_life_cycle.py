@@ -21,7 +21,6 @@ from verification.deploy.changes import (
     check_first_update,
     check_second_images,
     check_second_update,
-    columns,
     fill,
     live_values,
     tags,
@@ -112,13 +111,6 @@ def test_every_resource_is_what_its_template_says(dev: Emulator) -> None:
     assert [text for item in deployed(dev) for text in item.differences()] == []
 
 
-def test_a_table_has_the_contracts_columns_with_types_and_comments(dev: Emulator) -> None:
-    table_columns = columns(dev, "complaints")
-
-    assert table_columns["received_at"]["Type"] == "timestamp"
-    assert table_columns["received_at"]["Comment"] == "When the complaint came in, UTC."
-
-
 def test_nobody_is_let_in_by_the_defaults(dev: Emulator) -> None:
     grants = dev.client("lakeformation").list_permissions()["PrincipalResourcePermissions"]
 
@@ -153,43 +145,6 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     cap = f"arn:aws:iam::{ACCOUNT}:policy/cdk-sashiko-cap-{REGION}"
     assert boundary["PermissionsBoundaryArn"] == cap
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == []
-
-
-def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
-    name = "sashiko-dev-snapshots-training"
-    workgroup = dev.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
-
-    assert workgroup["Configuration"]["EnforceWorkGroupConfiguration"] is True
-    location = workgroup["Configuration"]["ResultConfiguration"]["OutputLocation"]
-    assert location == f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/training/athena/"
-
-
-def test_the_platform_is_as_the_settings_say(dev: Emulator) -> None:
-    sagemaker = dev.client("sagemaker")
-    (app,) = sagemaker.list_mlflow_apps()["Summaries"]
-    description = sagemaker.describe_mlflow_app(Arn=app["Arn"])
-    group = sagemaker.describe_model_package_group(
-        ModelPackageGroupName="sashiko-dev-complaint-triage"
-    )
-    repositories = dev.client("ecr").describe_repositories()["repositories"]
-    project_repositories = {
-        r["repositoryName"]: r for r in repositories if "/" in r["repositoryName"]
-    }
-    budget = {"AccountId": ACCOUNT, "BudgetName": "sashiko-dev"}
-    alerts = dev.client("budgets").describe_notifications_for_budget(**budget)["Notifications"]
-
-    assert description["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
-    assert description["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-mlflow"
-    assert group["ModelPackageGroupStatus"] == "Completed"
-    assert set(project_repositories) >= {"sashiko-dev/job"}
-    assert {r["imageTagMutability"] for r in project_repositories.values()} == {"IMMUTABLE"}
-    assert {
-        r["encryptionConfiguration"]["encryptionType"] for r in project_repositories.values()
-    } == {"KMS"}
-    assert {(a["NotificationType"], a["Threshold"]) for a in alerts} == {
-        ("ACTUAL", 80.0),
-        ("FORECASTED", 100.0),
-    }
 
 
 def test_the_pipeline_is_the_compiled_definition_with_the_accounts_values(

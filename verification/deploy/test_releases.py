@@ -1,8 +1,6 @@
 """The stand-in for CodePipeline: it locks, supersedes, waits and retries as AWS's does."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -253,52 +251,3 @@ def test_a_changed_structure_cancels_what_is_under_way(small: Small) -> None:
     assert (first.status, second.status) == ("Cancelled", "InProgress")
     (stage,) = small.person().client("codepipeline").get_pipeline_state(name=NAME)["stageStates"]
     assert stage["stageName"] == "asking"
-
-
-def test_an_artifact_that_somebody_changed_is_refused(small: Small) -> None:
-    execution = small.push("one")
-    s3, key = small.emulator.client("s3"), execution.artifacts["Synth"]
-    other = small.push("two").artifacts["Synth"]
-    small.emulator.client("s3").copy_object(
-        Bucket="small-artifacts", Key=key, CopySource={"Bucket": "small-artifacts", "Key": other}
-    )
-    assert s3.head_object(Bucket="small-artifacts", Key=key)
-    answer(small.person(), NAME)
-    small.pipeline.run()
-    assert execution.failure[0] == "deploy"
-    assert "did NOT match" in execution.failure[2]
-
-
-def test_a_connection_that_is_pending_stops_the_source(small: Small) -> None:
-    small.pipeline.actions.connection_status = "PENDING"
-    execution = small.push("one")
-    assert (execution.status, execution.failure[:2]) == ("Failed", ("Source", "source"))
-    small.pipeline.actions.connection_status = "AVAILABLE"
-    repaired = small.pipeline.push()
-    small.approve()
-    assert repaired.status == "Succeeded"
-
-
-def test_a_build_that_is_killed_ends_at_once_and_is_retried(small: Small, tmp_path: Path) -> None:
-    hangs = tmp_path / "builds/hangs"
-    hangs.touch()
-    pushing = threading.Thread(target=small.deploy, args=("one",))
-    pushing.start()
-    while not (tmp_path / "builds/hanging").exists():
-        time.sleep(0.05)
-    small.builds.kill()
-    pushing.join()
-    execution = small.pipeline.newest
-    assert (execution.status, execution.failure[0]) == ("Failed", "deploy")
-    assert small.pipeline.actions.builds[-1][1].status == "STOPPED"
-    hangs.unlink()
-    _retry(small, execution)
-    assert execution.status == "Succeeded"
-
-
-def test_a_synth_that_fails_is_repaired_by_the_next_merge(small: Small) -> None:
-    assert small.push("one", broken=True).failure[:2] == ("Build", "synth")
-    small.repository.revert()
-    repaired = small.pipeline.push()
-    small.approve()
-    assert repaired.status == "Succeeded"
