@@ -148,7 +148,7 @@ TYPES = (
     ),
     ScalableTarget(
         name="AWS::ApplicationAutoScaling::ScalableTarget", service="application-autoscaling",
-        noun="scalable_target", by="", named="", id_path="",
+        noun="scalable_target", by="", named="", id_path="ScalableTargetARN",
         calls={"create": "register_scalable_target", "update": "register_scalable_target",
                "get": "describe_scalable_targets", "delete": "deregister_scalable_target"},
         result="ScalableTargets[0]", updated=words("MaxCapacity MinCapacity"),
