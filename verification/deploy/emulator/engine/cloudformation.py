@@ -222,12 +222,100 @@ def _exports(outputs: list[dict[str, str]]) -> dict[str, str]:
     return {item["ExportName"]: item["OutputValue"] for item in outputs if "ExportName" in item}
 
 
-class Reading:
-    """Read operations on the stacks of a region."""
+def _described(stack: Stack) -> dict[str, Any]:
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "CreationTime": stack.created,
+        "StackStatus": stack.status,
+        "StackStatusReason": stack.reason,
+        "Parameters": [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in stack.inputs.items()
+        ],
+        "Outputs": stack.outputs,
+        "Tags": stack.tags,
+        "Capabilities": stack.capabilities,
+        "EnableTerminationProtection": stack.protected,
+        "DisableRollback": False,
+        "NotificationARNs": [],
+        **(
+            {"Description": stack.template["Description"]}
+            if "Description" in stack.template
+            else {}
+        ),
+        **({"RoleARN": stack.role_arn} if stack.role_arn else {}),
+    }
 
-    def __init__(self, region: Region) -> None:
-        """Reads the stacks of `region`."""
-        self.region = region
+
+_NO_CHANGES = (
+    "The submitted information didn't contain changes. "
+    "Submit different information to create a change set."
+)
+
+
+@dataclass(kw_only=True)
+class ChangeSet:
+    """A change set and what it would change."""
+
+    id: str
+    name: str
+    type: str
+    stack: Stack
+    request: Request
+    changes: list[dict[str, Any]]
+    status: str
+    reason: str
+    execution: str
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def _changes(
+    stack: Stack, template: dict[str, Any], request: Request, kind: str
+) -> list[dict[str, Any]]:
+    imported = {item["LogicalResourceId"] for item in request.get("ResourcesToImport", ())}
+    old, new = stack.template.get("Resources", {}), template["Resources"]
+    changes = []
+    for name in {**old, **new}:
+        if name not in new:
+            changes.append(_change("Remove", name, old[name], stack))
+        elif name in imported:
+            changes.append(_change("Import", name, new[name], stack))
+        elif name not in old:
+            changes.append(_change("Add", name, new[name], stack))
+        elif new[name] != old[name]:
+            before, after = (body.get("Properties", {}) for body in (old[name], new[name]))
+            replaced = needs_replacement(new[name]["Type"], stack.region, before, after)
+            changes.append(_change("Modify", name, new[name], stack, replaced=replaced))
+    if kind == "IMPORT" and [c for c in changes if c["ResourceChange"]["Action"] != "Import"]:
+        raise ValidationError(
+            "As part of the import operation, you cannot modify or add [Outputs or resources]"
+        )
+    return changes
+
+
+def _change(
+    action: str, name: str, body: dict[str, Any], stack: Stack, *, replaced: bool | None = None
+) -> dict[str, Any]:
+    resource = stack.resources.get(name)
+    change: dict[str, Any] = {
+        "Action": action,
+        "LogicalResourceId": name,
+        "ResourceType": body["Type"],
+    }
+    if resource:
+        change["PhysicalResourceId"] = resource.physical_id
+    if replaced is not None:
+        change["Replacement"] = "True" if replaced else "False"
+    return {"Type": "Resource", "ResourceChange": change}
+
+
+class CloudFormation:
+    """The stacks of one account in one region, and their change sets."""
+
+    def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
+        """Starts without a stack; `aws` makes a client of a service."""
+        self.region = Region(account, region, aws)
+        self.change_sets: dict[str, ChangeSet] = {}
 
     def describe_stacks(self, request: Request) -> dict[str, Any]:
         """Returns one stack, or all."""
@@ -315,62 +403,6 @@ class Reading:
                 for name, value in stack.exports().items()
             ]
         }
-
-
-def _described(stack: Stack) -> dict[str, Any]:
-    return {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "CreationTime": stack.created,
-        "StackStatus": stack.status,
-        "StackStatusReason": stack.reason,
-        "Parameters": [
-            {"ParameterKey": name, "ParameterValue": value} for name, value in stack.inputs.items()
-        ],
-        "Outputs": stack.outputs,
-        "Tags": stack.tags,
-        "Capabilities": stack.capabilities,
-        "EnableTerminationProtection": stack.protected,
-        "DisableRollback": False,
-        "NotificationARNs": [],
-        **(
-            {"Description": stack.template["Description"]}
-            if "Description" in stack.template
-            else {}
-        ),
-        **({"RoleARN": stack.role_arn} if stack.role_arn else {}),
-    }
-
-
-_NO_CHANGES = (
-    "The submitted information didn't contain changes. "
-    "Submit different information to create a change set."
-)
-
-
-@dataclass(kw_only=True)
-class ChangeSet:
-    """A change set and what it would change."""
-
-    id: str
-    name: str
-    type: str
-    stack: Stack
-    request: Request
-    changes: list[dict[str, Any]]
-    status: str
-    reason: str
-    execution: str
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-class ChangeSets(Reading):
-    """The change sets of a region's stacks, and the read operations of the stacks."""
-
-    def __init__(self, region: Region) -> None:
-        """Starts without a change set."""
-        super().__init__(region)
-        self.change_sets: dict[str, ChangeSet] = {}
 
     def describe_change_set(self, request: Request) -> dict[str, Any]:
         """Returns a change set with its changes."""
@@ -462,54 +494,6 @@ class ChangeSets(Reading):
                 return item
         raise ChangeSetNotFoundError(f"ChangeSet [{name}] does not exist")
 
-
-def _changes(
-    stack: Stack, template: dict[str, Any], request: Request, kind: str
-) -> list[dict[str, Any]]:
-    imported = {item["LogicalResourceId"] for item in request.get("ResourcesToImport", ())}
-    old, new = stack.template.get("Resources", {}), template["Resources"]
-    changes = []
-    for name in {**old, **new}:
-        if name not in new:
-            changes.append(_change("Remove", name, old[name], stack))
-        elif name in imported:
-            changes.append(_change("Import", name, new[name], stack))
-        elif name not in old:
-            changes.append(_change("Add", name, new[name], stack))
-        elif new[name] != old[name]:
-            before, after = (body.get("Properties", {}) for body in (old[name], new[name]))
-            replaced = needs_replacement(new[name]["Type"], stack.region, before, after)
-            changes.append(_change("Modify", name, new[name], stack, replaced=replaced))
-    if kind == "IMPORT" and [c for c in changes if c["ResourceChange"]["Action"] != "Import"]:
-        raise ValidationError(
-            "As part of the import operation, you cannot modify or add [Outputs or resources]"
-        )
-    return changes
-
-
-def _change(
-    action: str, name: str, body: dict[str, Any], stack: Stack, *, replaced: bool | None = None
-) -> dict[str, Any]:
-    resource = stack.resources.get(name)
-    change: dict[str, Any] = {
-        "Action": action,
-        "LogicalResourceId": name,
-        "ResourceType": body["Type"],
-    }
-    if resource:
-        change["PhysicalResourceId"] = resource.physical_id
-    if replaced is not None:
-        change["Replacement"] = "True" if replaced else "False"
-    return {"Type": "Resource", "ResourceChange": change}
-
-
-class CloudFormation(ChangeSets):
-    """The stacks of one account in one region."""
-
-    def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
-        """Starts without a stack; `aws` makes a client of a service."""
-        super().__init__(Region(account, region, aws))
-
     def create_stack(self, request: Request) -> dict[str, Any]:
         """Creates a stack without a change set."""
         if self.region.find(request["StackName"]):
@@ -564,28 +548,6 @@ class CloudFormation(ChangeSets):
             del self.change_sets[key]
 
 
-_OPERATIONS = (
-    "create_change_set",
-    "create_stack",
-    "delete_change_set",
-    "delete_stack",
-    "describe_change_set",
-    "describe_events",
-    "describe_stack_events",
-    "describe_stack_resources",
-    "describe_stacks",
-    "execute_change_set",
-    "get_template",
-    "get_template_summary",
-    "list_change_sets",
-    "list_exports",
-    "list_stack_resources",
-    "list_stacks",
-    "update_stack",
-    "update_termination_protection",
-)
-
-
 def install(account: str, aws: Callable[[str, str], Any]) -> None:
     """Puts our engine in the place of moto's; `aws(service, region)` makes a client."""
     engines: dict[str, CloudFormation] = {}
@@ -607,6 +569,6 @@ def install(account: str, aws: Callable[[str, str], Any]) -> None:
 
         return respond
 
-    for name in _OPERATIONS:
+    for name in (name for name in vars(CloudFormation) if not name.startswith("_")):
         setattr(Responses, name, responder(name))
     moto.cloudformation.urls.url_paths = {"{0}/$": Responses.dispatch}

@@ -17,13 +17,223 @@ Record = dict[str, Any]
 _GROUPS = ("IAM_ALLOWED_PRINCIPALS", "EVERYONE")
 
 
-class Lookups:
-    """The IAM and the Glue of an account."""
+def get_item(items: dict[Any, Any], key: Any) -> Any:
+    """Returns an item, or raises ServiceError if there is none."""
+    if key not in items:
+        raise ServiceError("EntityNotFoundException", f"{key} does not exist")
+    return items[key]
 
-    def __init__(self, account: str, aws: Callable[[str], Any]) -> None:
-        """Calls services through `aws`, which makes a client of a service."""
-        self.account = account
-        self._aws = aws
+
+def filter_key(item: Record) -> tuple[str, str, str]:
+    """Names a data-cells filter."""
+    return item["DatabaseName"], item["TableName"], item["Name"]
+
+
+def named(resource: Record) -> tuple[str, ...]:
+    """Returns the database, and the table if any, of a resource."""
+    ((kind, item),) = resource.items()
+    if kind == "Database":
+        return (item["Name"],)
+    if kind in ("Table", "TableWithColumns"):
+        return (item["DatabaseName"], item.get("Name", "*"))
+    return filter_key(item)[:2] if kind == "DataCellsFilter" else ()
+
+
+# "Lake Formation permissions per resource type", in the words of the API:
+# https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
+_DATABASE = {"ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"}
+_TABLE = {"ALL", "ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"}
+_ALLOWED = {
+    "Catalog": {"ALL", "ALTER", "CREATE_DATABASE", "CREATE_LF_TAG", "DESCRIBE", "DROP"},
+    "Database": _DATABASE,
+    "Table": _TABLE,
+    "TableWithColumns": {"SELECT"},
+    "DataCellsFilter": {"DESCRIBE", "DROP", "SELECT"},
+    "DataLocation": {"DATA_LOCATION_ACCESS"},
+    "LFTag": {"ALTER", "ASSOCIATE", "DESCRIBE", "DROP", "GRANT_WITH_LF_TAG_EXPRESSION"},
+    "LFTagPolicy DATABASE": _DATABASE,
+    "LFTagPolicy TABLE": _TABLE,
+}
+
+
+def check_permissions(resource: Record, permissions: list[str]) -> None:
+    """Raises ServiceError if a permission means nothing on a resource of that kind."""
+    ((kind, item),) = resource.items()
+    if kind == "LFTagPolicy":
+        kind = f"{kind} {item['ResourceType']}"
+    if unknown := set(permissions) - _ALLOWED.get(kind, set()):
+        raise ServiceError(
+            "InvalidInputException", f"Permission {min(unknown)} is not valid on a {kind}"
+        )
+
+
+def _tag_targets(resource: Record) -> list[tuple[str, ...]]:
+    name = named(resource)
+    columns = resource.get("TableWithColumns", {}).get("ColumnNames")
+    return [(*name, column) for column in columns] if columns else [name]
+
+
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_NAME = re.compile(r'"([^"]+)"|\b([A-Za-z_]\w*)\b(?!\s*\()')
+_WORDS = {
+    "AND", "AS", "BETWEEN", "DATE", "ESCAPE", "FALSE", "IN", "IS", "LIKE", "NOT", "NULL", "OR",
+    "TIMESTAMP", "TRUE",
+}  # fmt: skip
+
+
+def columns_of(expression: str) -> list[str]:
+    """Names a row filter's columns: what is neither text nor number, keyword nor function."""
+    bare = _TEXT.sub("", expression)
+    names = [quoted or plain for quoted, plain in _NAME.findall(bare)]
+    return [name for name in names if name.upper() not in _WORDS]
+
+
+_RESOURCE_TYPES = {
+    "CATALOG": ("Catalog",),
+    "DATABASE": ("Database",),
+    "TABLE": ("Table", "TableWithColumns", "DataCellsFilter"),
+    "DATA_LOCATION": ("DataLocation",),
+    "LF_TAG": ("LFTag",),
+    "LF_TAG_POLICY": ("LFTagPolicy",),
+    "LF_TAG_POLICY_DATABASE": ("LFTagPolicy",),
+    "LF_TAG_POLICY_TABLE": ("LFTagPolicy",),
+}
+
+
+def _with_catalog(resource: Record, account: str) -> Record:
+    """Adds the account's own catalog, which a request may leave out, so that resources compare."""
+    ((kind, item),) = resource.items()
+    name = {"Catalog": "Id", "DataCellsFilter": "TableCatalogId"}.get(kind, "CatalogId")
+    named = {name: account, **item}
+    for key in ("ColumnNames", "Expression"):
+        if key in named:
+            named[key] = sorted(named[key], key=str)
+    return {kind: named}
+
+
+EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
+_EVERYONE = {
+    "Principal": {"DataLakePrincipalIdentifier": EVERYBODY},
+    "Permissions": ["ALL"],
+}
+
+
+class LakeFormation:
+    """The Lake Formation of one account in one region."""
+
+    def __init__(self, account: str, _: str, aws: Callable[[str], Any]) -> None:
+        """Starts with a new account's settings; `aws` makes a client of a service."""
+        self.account, self._aws = account, aws
+        self._settings: Record = {
+            "DataLakeAdmins": [],
+            "CreateDatabaseDefaultPermissions": [_EVERYONE],
+            "CreateTableDefaultPermissions": [_EVERYONE],
+        }
+        self._locations: dict[str, Record] = {}
+        self._tags: dict[str, list[str]] = {}
+        self._assigned: dict[tuple[str, ...], dict[str, str]] = {}
+        self._filters: dict[tuple[str, ...], Record] = {}
+        self._grants: list[Record] = []
+        self._opt_ins: list[Record] = []
+        self.operations: dict[str, Handler] = {
+            "GetDataLakeSettings": lambda _: {"DataLakeSettings": self._settings},
+            "PutDataLakeSettings": self._put_settings,
+            "RegisterResource": self._register,
+            "UpdateResource": self._update_location,
+            "DeregisterResource": self._deregister,
+            "DescribeResource": lambda request: {
+                "ResourceInfo": get_item(self._locations, request["ResourceArn"])
+            },
+            "ListResources": lambda _: {"ResourceInfoList": list(self._locations.values())},
+            "CreateLFTag": self._create_tag,
+            "UpdateLFTag": self._update_tag,
+            "DeleteLFTag": self._delete_tag,
+            "GetLFTag": lambda request: self._tag(request["TagKey"]),
+            "ListLFTags": lambda _: {"LFTags": [self._tag(key) for key in self._tags]},
+            "AddLFTagsToResource": self._assign,
+            "RemoveLFTagsFromResource": self._unassign,
+            "GetResourceLFTags": self._assigned_tags,
+            "CreateDataCellsFilter": self._create_filter,
+            "UpdateDataCellsFilter": self._update_filter,
+            "DeleteDataCellsFilter": self._delete_filter,
+            "GetDataCellsFilter": lambda request: {
+                "DataCellsFilter": get_item(self._filters, filter_key(request))
+            },
+            "ListDataCellsFilter": self._list_filters,
+            "GrantPermissions": self._grant,
+            "RevokePermissions": self._revoke,
+            "ListPermissions": self._list_grants,
+            "CreateLakeFormationOptIn": self._opt_ins.append,
+            "DeleteLakeFormationOptIn": self._opt_out,
+            "ListLakeFormationOptIns": lambda _: {"LakeFormationOptInsInfoList": self._opt_ins},
+        }
+
+    def _put_settings(self, request: Record) -> None:
+        settings = request["DataLakeSettings"]
+        for admin in settings.get("DataLakeAdmins", []):
+            self.check_principal(admin)
+        self._settings = settings
+
+    def _register(self, request: Record) -> None:
+        arn = request["ResourceArn"]
+        if arn in self._locations:
+            raise ServiceError("AlreadyExistsException", f"Resource {arn} is already registered")
+        if "RoleArn" in request:
+            self.check_principal({"DataLakePrincipalIdentifier": request["RoleArn"]})
+        members = ("ResourceArn", "RoleArn", "WithFederation", "HybridAccessEnabled")
+        self._locations[arn] = {key: request[key] for key in members if key in request}
+
+    def _update_location(self, request: Record) -> None:
+        get_item(self._locations, request["ResourceArn"]).update(request)
+
+    def _deregister(self, request: Record) -> None:
+        get_item(self._locations, request["ResourceArn"])
+        del self._locations[request["ResourceArn"]]
+
+    def _check_location(self, arn: str) -> None:
+        parts = arn.split("/")
+        prefixes = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        if not any(place in self._locations for place in prefixes):
+            raise ServiceError("EntityNotFoundException", f"Resource {arn} is not registered")
+
+    def _check_resource(self, resource: Record) -> None:
+        ((kind, item),) = resource.items()
+        if kind == "Database":
+            self.find("get_database", Name=item["Name"])
+        elif kind == "Table":
+            if "Name" in item:
+                self.find("get_table", DatabaseName=item["DatabaseName"], Name=item["Name"])
+            else:
+                self.find("get_database", Name=item["DatabaseName"])
+        elif kind == "TableWithColumns":
+            self.check_columns(item["DatabaseName"], item["Name"], item.get("ColumnNames", []))
+        elif kind == "DataLocation":
+            self._check_location(item["ResourceArn"])
+        elif kind == "DataCellsFilter":
+            get_item(self._filters, filter_key(item))
+        elif kind == "LFTag":
+            self.check_values(item["TagKey"], [v for v in item["TagValues"] if v != "*"])
+        elif kind == "LFTagPolicy":
+            for tag in item.get("Expression", []):
+                self.check_values(tag["TagKey"], tag["TagValues"])
+
+    def check_visible(self, role: str, resource: Record) -> None:
+        """Raises ServiceError if a role, an ARN, sees nothing of a database or table.
+
+        As in "Troubleshooting Lake Formation" of AWS's guide; grants by tags are not considered.
+        """
+        self._check_resource(resource)
+        admins = [a["DataLakePrincipalIdentifier"] for a in self._settings["DataLakeAdmins"]]
+        if role not in admins and not self.has_grant(resource, (role, EVERYBODY)):
+            raise ServiceError(
+                "AccessDeniedException",
+                "Insufficient Lake Formation permission(s): Required Describe on "
+                f"{named(resource)[-1]}",
+            )
+
+    def default_permissions(self, kind: str) -> list[Record]:
+        """Returns the settings' default permissions for a new `Database` or `Table`."""
+        return list(self._settings.get(f"Create{kind}DefaultPermissions", []))
 
     def check_principal(self, principal: Record) -> None:
         """Raises ServiceError if a principal is not an existing role, user or group."""
@@ -62,95 +272,9 @@ class Lookups:
         except ClientError as error:
             raise ServiceError("EntityNotFoundException", str(error)) from error
 
-
-def get_item(items: dict[Any, Any], key: Any) -> Any:
-    """Returns an item, or raises ServiceError if there is none."""
-    if key not in items:
-        raise ServiceError("EntityNotFoundException", f"{key} does not exist")
-    return items[key]
-
-
-def filter_key(item: Record) -> tuple[str, str, str]:
-    """Names a data-cells filter."""
-    return item["DatabaseName"], item["TableName"], item["Name"]
-
-
-def named(resource: Record) -> tuple[str, ...]:
-    """Returns the database, and the table if any, of a resource."""
-    ((kind, item),) = resource.items()
-    if kind == "Database":
-        return (item["Name"],)
-    if kind in ("Table", "TableWithColumns"):
-        return (item["DatabaseName"], item.get("Name", "*"))
-    return filter_key(item)[:2] if kind == "DataCellsFilter" else ()
-
-
-_DATABASE = {"ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"}
-_TABLE = {"ALL", "ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"}
-_ALLOWED = {
-    "Catalog": {"ALL", "ALTER", "CREATE_DATABASE", "CREATE_LF_TAG", "DESCRIBE", "DROP"},
-    "Database": _DATABASE,
-    "Table": _TABLE,
-    "TableWithColumns": {"SELECT"},
-    "DataCellsFilter": {"DESCRIBE", "DROP", "SELECT"},
-    "DataLocation": {"DATA_LOCATION_ACCESS"},
-    "LFTag": {"ALTER", "ASSOCIATE", "DESCRIBE", "DROP", "GRANT_WITH_LF_TAG_EXPRESSION"},
-    "LFTagPolicy DATABASE": _DATABASE,
-    "LFTagPolicy TABLE": _TABLE,
-}
-
-
-def check_permissions(resource: Record, permissions: list[str]) -> None:
-    """Raises ServiceError if a permission means nothing on a resource of that kind."""
-    ((kind, item),) = resource.items()
-    if kind == "LFTagPolicy":
-        kind = f"{kind} {item['ResourceType']}"
-    if unknown := set(permissions) - _ALLOWED.get(kind, set()):
-        raise ServiceError(
-            "InvalidInputException", f"Permission {min(unknown)} is not valid on a {kind}"
-        )
-
-
-class OptIns:
-    """The opt-ins of principals to Lake Formation's permissions, in one region."""
-
-    def __init__(self) -> None:
-        self._made: list[dict[str, Any]] = []
-        self.operations: dict[str, Handler] = {
-            "CreateLakeFormationOptIn": self._made.append,
-            "DeleteLakeFormationOptIn": self._delete,
-            "ListLakeFormationOptIns": lambda _: {"LakeFormationOptInsInfoList": self._made},
-        }
-
-    def _delete(self, request: dict[str, Any]) -> None:
-        if request not in self._made:
-            raise ServiceError("EntityNotFoundException", f"no opt-in {request}")
-        self._made.remove(request)
-
-
-class Tags:
-    """The LF-Tags of an account, and their values on databases, tables and columns."""
-
-    def __init__(self, lookups: Lookups, check_resource: Callable[[Record], None]) -> None:
-        """Starts without a tag; `check_resource` refuses a resource that does not exist."""
-        self._lookups = lookups
-        self._check_resource = check_resource
-        self._tags: dict[str, list[str]] = {}
-        self._assigned: dict[tuple[str, ...], dict[str, str]] = {}
-        self.operations: dict[str, Handler] = {
-            "CreateLFTag": self._create_tag,
-            "UpdateLFTag": self._update_tag,
-            "DeleteLFTag": self._delete_tag,
-            "GetLFTag": lambda request: self._tag(request["TagKey"]),
-            "ListLFTags": lambda _: {"LFTags": [self._tag(key) for key in self._tags]},
-            "AddLFTagsToResource": self._assign,
-            "RemoveLFTagsFromResource": self._unassign,
-            "GetResourceLFTags": self._assigned_tags,
-        }
-
     def _tag(self, key: str) -> Record:
         values = get_item(self._tags, key)
-        return {"CatalogId": self._lookups.account, "TagKey": key, "TagValues": values}
+        return {"CatalogId": self.account, "TagKey": key, "TagValues": values}
 
     def _create_tag(self, request: Record) -> None:
         if request["TagKey"] in self._tags:
@@ -223,46 +347,9 @@ class Tags:
 
     def _pairs(self, tags: dict[str, str]) -> list[Record]:
         return [
-            {"CatalogId": self._lookups.account, "TagKey": key, "TagValues": [value]}
+            {"CatalogId": self.account, "TagKey": key, "TagValues": [value]}
             for key, value in tags.items()
         ]
-
-    def forget(self, path: tuple[str, ...]) -> None:
-        """Drops the tags of what Glue has deleted."""
-        remaining = {key: tags for key, tags in self._assigned.items() if key[: len(path)] != path}
-        self._assigned = remaining
-
-
-def _tag_targets(resource: Record) -> list[tuple[str, ...]]:
-    name = named(resource)
-    columns = resource.get("TableWithColumns", {}).get("ColumnNames")
-    return [(*name, column) for column in columns] if columns else [name]
-
-
-_TEXT = re.compile(r"'(?:[^']|'')*'")
-_NAME = re.compile(r'"([^"]+)"|\b([A-Za-z_]\w*)\b(?!\s*\()')
-_WORDS = {
-    "AND", "AS", "BETWEEN", "DATE", "ESCAPE", "FALSE", "IN", "IS", "LIKE", "NOT", "NULL", "OR",
-    "TIMESTAMP", "TRUE",
-}  # fmt: skip
-
-
-class Filters:
-    """The filters of an account."""
-
-    def __init__(self, lookups: Lookups) -> None:
-        """Starts without a filter."""
-        self._lookups = lookups
-        self._filters: dict[tuple[str, ...], Record] = {}
-        self.operations: dict[str, Handler] = {
-            "CreateDataCellsFilter": self._create_filter,
-            "UpdateDataCellsFilter": self._update_filter,
-            "DeleteDataCellsFilter": self._delete_filter,
-            "GetDataCellsFilter": lambda request: {
-                "DataCellsFilter": get_item(self._filters, filter_key(request))
-            },
-            "ListDataCellsFilter": self._list_filters,
-        }
 
     def _create_filter(self, request: Record) -> None:
         data = request["TableData"]
@@ -303,41 +390,10 @@ class Filters:
             names or (wildcard or {}).get("ExcludedColumnNames", []),
             columns_of(expression),
         ):
-            self._lookups.check_columns(data["DatabaseName"], data["TableName"], columns)
-
-    def check(self, key: tuple[str, ...]) -> None:
-        """Raises ServiceError if there is no such filter."""
-        get_item(self._filters, key)
-
-    def forget(self, path: tuple[str, ...]) -> None:
-        """Drops the filters of what Glue has deleted."""
-        keep = {key: item for key, item in self._filters.items() if key[: len(path)] != path}
-        self._filters = keep
-
-
-def columns_of(expression: str) -> list[str]:
-    """Names a row filter's columns: what is neither text nor number, keyword nor function."""
-    bare = _TEXT.sub("", expression)
-    names = [quoted or plain for quoted, plain in _NAME.findall(bare)]
-    return [name for name in names if name.upper() not in _WORDS]
-
-
-class Grants:
-    """The grants of an account."""
-
-    def __init__(self, lookups: Lookups, check_resource: Callable[[Record], None]) -> None:
-        """Starts without a grant; `check_resource` refuses a resource that does not exist."""
-        self._lookups = lookups
-        self._check_resource = check_resource
-        self._grants: list[Record] = []
-        self.operations: dict[str, Handler] = {
-            "GrantPermissions": self._grant,
-            "RevokePermissions": self._revoke,
-            "ListPermissions": self._list_grants,
-        }
+            self.check_columns(data["DatabaseName"], data["TableName"], columns)
 
     def _grant(self, request: Record) -> None:
-        self._lookups.check_principal(request["Principal"])
+        self.check_principal(request["Principal"])
         check_permissions(request["Resource"], request["Permissions"])
         self._check_resource(request["Resource"])
         self.add_grant(request)
@@ -348,7 +404,7 @@ class Grants:
         if grant is None:
             grant = {
                 "Principal": request["Principal"],
-                "Resource": _with_catalog(request["Resource"], self._lookups.account),
+                "Resource": _with_catalog(request["Resource"], self.account),
                 "Permissions": [],
                 "PermissionsWithGrantOption": [],
             }
@@ -357,7 +413,7 @@ class Grants:
             grant[kind] = sorted({*grant[kind], *(request.get(kind) or ())})
 
     def _grant_of(self, request: Record) -> Record | None:
-        key = (request["Principal"], _with_catalog(request["Resource"], self._lookups.account))
+        key = (request["Principal"], _with_catalog(request["Resource"], self.account))
         return next((g for g in self._grants if (g["Principal"], g["Resource"]) == key), None)
 
     def _revoke(self, request: Record) -> None:
@@ -377,7 +433,7 @@ class Grants:
         if "Principal" in request:
             grants = [grant for grant in grants if grant["Principal"] == request["Principal"]]
         if "Resource" in request:
-            resource = _with_catalog(request["Resource"], self._lookups.account)
+            resource = _with_catalog(request["Resource"], self.account)
             grants = [grant for grant in grants if grant["Resource"] == resource]
         if kind := request.get("ResourceType"):
             names = _RESOURCE_TYPES.get(kind, ())
@@ -393,150 +449,16 @@ class Grants:
             for grant in self._grants
         )
 
-    def forget(self, path: tuple[str, ...]) -> None:
-        """Drops the grants on what Glue has deleted."""
+    def _opt_out(self, request: dict[str, Any]) -> None:
+        if request not in self._opt_ins:
+            raise ServiceError("EntityNotFoundException", f"no opt-in {request}")
+        self._opt_ins.remove(request)
+
+    def forget(self, *path: str) -> None:
+        """Drops tags, filters and grants of a database or table that Glue has deleted."""
+        for items in (self._assigned, self._filters):
+            for key in [key for key in items if key[: len(path)] == path]:
+                del items[key]
         self._grants = [
             grant for grant in self._grants if named(grant["Resource"])[: len(path)] != path
         ]
-
-
-_RESOURCE_TYPES = {
-    "CATALOG": ("Catalog",),
-    "DATABASE": ("Database",),
-    "TABLE": ("Table", "TableWithColumns", "DataCellsFilter"),
-    "DATA_LOCATION": ("DataLocation",),
-    "LF_TAG": ("LFTag",),
-    "LF_TAG_POLICY": ("LFTagPolicy",),
-    "LF_TAG_POLICY_DATABASE": ("LFTagPolicy",),
-    "LF_TAG_POLICY_TABLE": ("LFTagPolicy",),
-}
-
-
-def _with_catalog(resource: Record, account: str) -> Record:
-    """Adds the account's own catalog, which a request may leave out, so that resources compare."""
-    ((kind, item),) = resource.items()
-    name = {"Catalog": "Id", "DataCellsFilter": "TableCatalogId"}.get(kind, "CatalogId")
-    named = {name: account, **item}
-    for key in ("ColumnNames", "Expression"):
-        if key in named:
-            named[key] = sorted(named[key], key=str)
-    return {kind: named}
-
-
-EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
-_EVERYONE = {
-    "Principal": {"DataLakePrincipalIdentifier": EVERYBODY},
-    "Permissions": ["ALL"],
-}
-
-
-class LakeFormation:
-    """The Lake Formation of one account in one region."""
-
-    def __init__(self, account: str, _: str, aws: Callable[[str], Any]) -> None:
-        """Starts with a new account's settings; `aws` makes a client of a service."""
-        self._lookups = Lookups(account, aws)
-        self._settings: Record = {
-            "DataLakeAdmins": [],
-            "CreateDatabaseDefaultPermissions": [_EVERYONE],
-            "CreateTableDefaultPermissions": [_EVERYONE],
-        }
-        self._locations: dict[str, Record] = {}
-        self._tags = Tags(self._lookups, self._check_resource)
-        self._filters = Filters(self._lookups)
-        self._grants = Grants(self._lookups, self._check_resource)
-        self.add_grant = self._grants.add_grant
-        self.operations: dict[str, Handler] = {
-            "GetDataLakeSettings": lambda _: {"DataLakeSettings": self._settings},
-            "PutDataLakeSettings": self._put_settings,
-            "RegisterResource": self._register,
-            "UpdateResource": self._update_location,
-            "DeregisterResource": self._deregister,
-            "DescribeResource": lambda request: {
-                "ResourceInfo": get_item(self._locations, request["ResourceArn"])
-            },
-            "ListResources": lambda _: {"ResourceInfoList": list(self._locations.values())},
-            **self._tags.operations,
-            **self._filters.operations,
-            **self._grants.operations,
-            **OptIns().operations,
-        }
-
-    def _put_settings(self, request: Record) -> None:
-        settings = request["DataLakeSettings"]
-        for admin in settings.get("DataLakeAdmins", []):
-            self._lookups.check_principal(admin)
-        self._settings = settings
-
-    def _register(self, request: Record) -> None:
-        arn = request["ResourceArn"]
-        if arn in self._locations:
-            raise ServiceError("AlreadyExistsException", f"Resource {arn} is already registered")
-        if "RoleArn" in request:
-            self._lookups.check_principal({"DataLakePrincipalIdentifier": request["RoleArn"]})
-        members = ("ResourceArn", "RoleArn", "WithFederation", "HybridAccessEnabled")
-        self._locations[arn] = {key: request[key] for key in members if key in request}
-
-    def _update_location(self, request: Record) -> None:
-        get_item(self._locations, request["ResourceArn"]).update(request)
-
-    def _deregister(self, request: Record) -> None:
-        get_item(self._locations, request["ResourceArn"])
-        del self._locations[request["ResourceArn"]]
-
-    def _check_location(self, arn: str) -> None:
-        parts = arn.split("/")
-        prefixes = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
-        if not any(place in self._locations for place in prefixes):
-            raise ServiceError("EntityNotFoundException", f"Resource {arn} is not registered")
-
-    def _check_resource(self, resource: Record) -> None:
-        ((kind, item),) = resource.items()
-        if kind == "Database":
-            self._lookups.find("get_database", Name=item["Name"])
-        elif kind == "Table":
-            if "Name" in item:
-                self._lookups.find(
-                    "get_table", DatabaseName=item["DatabaseName"], Name=item["Name"]
-                )
-            else:
-                self._lookups.find("get_database", Name=item["DatabaseName"])
-        elif kind == "TableWithColumns":
-            self._lookups.check_columns(
-                item["DatabaseName"], item["Name"], item.get("ColumnNames", [])
-            )
-        elif kind == "DataLocation":
-            self._check_location(item["ResourceArn"])
-        elif kind == "DataCellsFilter":
-            self._filters.check(filter_key(item))
-        elif kind == "LFTag":
-            self._tags.check_values(item["TagKey"], [v for v in item["TagValues"] if v != "*"])
-        elif kind == "LFTagPolicy":
-            for tag in item.get("Expression", []):
-                self._tags.check_values(tag["TagKey"], tag["TagValues"])
-
-    # Called by Glue
-
-    def check_visible(self, role: str, resource: Record) -> None:
-        """Raises ServiceError if a role, an ARN, sees nothing of a database or table.
-
-        As in "Troubleshooting Lake Formation" of AWS's guide; grants by tags are not considered.
-        """
-        self._check_resource(resource)
-        admins = [a["DataLakePrincipalIdentifier"] for a in self._settings["DataLakeAdmins"]]
-        if role not in admins and not self._grants.has_grant(resource, (role, EVERYBODY)):
-            raise ServiceError(
-                "AccessDeniedException",
-                "Insufficient Lake Formation permission(s): Required Describe on "
-                f"{named(resource)[-1]}",
-            )
-
-    def default_permissions(self, kind: str) -> list[Record]:
-        """Returns the settings' default permissions for a new `Database` or `Table`."""
-        return list(self._settings.get(f"Create{kind}DefaultPermissions", []))
-
-    def forget(self, database: str, table: str | None = None) -> None:
-        """Drops tags, filters and grants of a database or table that Glue has deleted."""
-        path = (database,) if table is None else (database, table)
-        for part in (self._tags, self._filters, self._grants):
-            part.forget(path)
