@@ -7,7 +7,6 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from verification.deploy.accounts.organization import running as organized
 from verification.deploy.assembly import written
 from verification.deploy.process import Emulator, running
 from verification.deploy.releases.builds import Builds, Repository
-from verification.deploy.stacks import Stacks, Template, resource, template
 
 ACCOUNT = "777788889999"
 NAME = "sashiko-delivery"
@@ -236,95 +234,3 @@ def test_the_pipeline_is_changed_and_destroyed_without_a_rest(
 def _starts(tools: Emulator) -> int:
     executions = tools.client("codepipeline").list_pipeline_executions(pipelineName=NAME)
     return len(executions["pipelineExecutionSummaries"])
-
-
-ROLE = resource(
-    "Role",
-    "AWS::IAM::Role",
-    {
-        "RoleName": "some-pipeline",
-        "AssumeRolePolicyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "codepipeline.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        },
-    },
-)
-
-
-def _action(name: str, category: str, provider: str, **members: Any) -> Template:
-    kind = {"Category": category, "Owner": "AWS", "Provider": provider, "Version": "1"}
-    return {"Name": name, "ActionTypeId": kind, "Configuration": {}, **members}
-
-
-def _pipeline() -> Template:
-    source = _action(
-        "source",
-        "Source",
-        "CodeStarSourceConnection",
-        Namespace="Source",
-        OutputArtifacts=[{"Name": "Source"}],
-    )
-    build = _action("build", "Build", "CodeBuild", InputArtifacts=[{"Name": "Source"}])
-    properties = {
-        "Name": "some-pipeline",
-        "PipelineType": "V2",
-        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/some-pipeline",
-        "ArtifactStore": {"Type": "S3", "Location": "some-artifacts"},
-        "Stages": [
-            {"Name": "Source", "Actions": [source]},
-            {"Name": "Build", "Actions": [build]},
-        ],
-    }
-    return resource("It", "AWS::CodePipeline::Pipeline", properties, DependsOn=["Role"])
-
-
-REFUSED: dict[str, tuple[tuple[Any, ...], Any, str]] = {
-    "input nobody writes": (
-        ("Stages", 1, "Actions", 0, "InputArtifacts", 0, "Name"),
-        "Other",
-        "reads Other, which no earlier stage writes",
-    ),
-    "variable nobody has": (
-        ("Stages", 1, "Actions", 0, "Configuration"),
-        {"ProjectName": "#{Later.NAME}"},
-        "takes a variable of Later",
-    ),
-    "condition": (("Stages", 1, "BeforeEntry"), {"Conditions": []}, "evaluates no conditions"),
-    "two stages of one name": (("Stages", 1, "Name"), "Source", "two stages have one name"),
-    "artifact's name": (
-        ("Stages", 0, "Actions", 0, "OutputArtifacts", 0, "Name"),
-        "a.b",
-        "the artifact's name a.b is not valid",
-    ),
-    "role of nobody": (("RoleArn",), f"arn:aws:iam::{ACCOUNT}:role/none", "none"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_the_emulator_refuses_a_structure_that_codepipeline_refuses(
-    tools: Emulator, name: str
-) -> None:
-    path, value, reason = REFUSED[name]
-    pipeline = deepcopy(_pipeline())
-    place = pipeline["Properties"]
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    stacks = Stacks(tools)
-    assert stacks.deploy("some", template(ROLE, pipeline)) == "ROLLBACK_COMPLETE"
-    assert reason in stacks.failure("some")
-    stacks.delete("some")
-
-
-def test_the_emulator_takes_the_structure_that_these_change(tools: Emulator) -> None:
-    stacks = Stacks(tools)
-    assert stacks.deploy("some", template(ROLE, _pipeline())) == "CREATE_COMPLETE"
-    pipeline = tools.client("codepipeline").get_pipeline(name="some-pipeline")["pipeline"]
-    assert pipeline["stages"][0]["actions"][0]["namespace"] == "Source"
-    assert stacks.delete("some") == "DELETE_COMPLETE"

@@ -100,6 +100,46 @@ def guardrail(**change: Any) -> Template:
     return {key: item for key, item in properties.items() if item}
 
 
+def pipeline(*path: Any, value: Any = None) -> Template:
+    """Two stages that CodePipeline takes, with another value at a path."""
+    trust = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Service": "codepipeline.amazonaws.com"},
+    }
+    own = {"RoleName": "some-role", "AssumeRolePolicyDocument": {**NO_POLICY, "Statement": [trust]}}
+
+    def action(name: str, category: str, provider: str, **more: Any) -> Template:
+        kind = {"Category": category, "Owner": "AWS", "Provider": provider, "Version": "1"}
+        return {"Name": name, "ActionTypeId": kind, "Configuration": {}, **more}
+
+    source = action(
+        "source",
+        "Source",
+        "CodeStarSourceConnection",
+        Namespace="Source",
+        OutputArtifacts=[{"Name": "Source"}],
+    )
+    build = action("build", "Build", "CodeBuild", InputArtifacts=[{"Name": "Source"}])
+    properties: Any = {
+        "Name": "some",
+        "PipelineType": "V2",
+        "RoleArn": ROLE,
+        "ArtifactStore": {"Type": "S3", "Location": "some-artifacts"},
+        "Stages": [
+            {"Name": name, "Actions": [item]}
+            for name, item in (("Source", source), ("Build", build))
+        ],
+    }
+    place = properties
+    for key in path[:-1]:
+        place = place[key]
+    if path:
+        place[path[-1]] = value
+    one_pipeline = resource("It", "AWS::CodePipeline::Pipeline", properties, DependsOn=["Role"])
+    return template(resource("Role", "AWS::IAM::Role", own), one_pipeline)  # fmt: skip
+
+
 def github(change: str = "") -> Template:
     """Dev's own stack of GitHub Actions, or without what IAM asks of it."""
     resources = github_template("serving")["Resources"]
@@ -184,6 +224,22 @@ REFUSED: dict[str, tuple[Template, str]] = {
         "only on the default event bus"),
     "anybody at GitHub": (github("sub"), f"{ISSUER}:sub"),
     "a trust in no provider": (github("provider"), PROVIDER),
+    # CodePipeline.
+    "an input that nobody writes": (
+        pipeline("Stages", 1, "Actions", 0, "InputArtifacts", 0, "Name", value="Other"),
+        "reads Other, which no earlier stage writes"),
+    "a variable that nobody has": (
+        pipeline("Stages", 1, "Actions", 0, "Configuration", value={"Project": "#{Later.NAME}"}),
+        "takes a variable of Later"),
+    "a condition": (
+        pipeline("Stages", 1, "BeforeEntry", value={"Conditions": []}), "evaluates no conditions"),
+    "two stages of one name": (
+        pipeline("Stages", 1, "Name", value="Source"), "two stages have one name"),
+    "an artifact's name": (
+        pipeline("Stages", 0, "Actions", 0, "OutputArtifacts", 0, "Name", value="a.b"),
+        "the artifact's name a.b is not valid"),
+    "a pipeline's role": (
+        pipeline("RoleArn", value=f"arn:aws:iam::{ACCOUNT}:role/none"), "there is no role"),
     # Bedrock.
     "a strength of answers": (
         one("AWS::Bedrock::Guardrail", **guardrail(attacks={"OutputStrength": "LOW"})),
@@ -229,6 +285,18 @@ def _encryption(mode: str) -> Template:
 _COLUMNS = (database("some_columns"), table("t", "a"))
 _BAD = resource("Bad", "AWS::Logs::LogGroup", {"RetentionInDays": 8}, DependsOn="Table")
 _VPC = {"CidrBlock": "10.0.0.0/16"}
+
+
+def test_the_stacks_that_these_change_are_taken(stacks: Stacks) -> None:
+    bodies = (lake(), rule("events", "states"), one("AWS::Bedrock::Guardrail", **guardrail()),
+              pipeline())  # fmt: skip
+    for body in bodies:
+        assert stacks.deploy("taken", body) == "CREATE_COMPLETE", stacks.failure("taken")
+        own = [item for item in deployed(stacks.emulator) if item.stack == "taken"]
+        assert [text for item in own for text in item.differences()] == []
+        assert stacks.delete("taken") == "DELETE_COMPLETE"
+
+
 # A stack, an update of it that fails -> the reason.
 UPDATES: dict[str, tuple[Template, Template, str]] = {
     "what moto lacks": (
