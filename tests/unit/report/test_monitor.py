@@ -218,11 +218,6 @@ def test_a_rollback_shows_each_period_once():
     assert len(history.periods) == 6 + 3
 
 
-def test_equal_results_give_equal_bytes(alarm, alarmed):
-    again = page_of([item.model_copy(deep=True) for item in alarm])
-    assert again.html == alarmed.html
-
-
 def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError):
@@ -235,7 +230,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(name=TEXTS, value=TEXTS, summary=TEXTS)
 @example(name="a", value="b", summary="one\rtwo\r\nthree")
 def test_any_text_is_only_text(name, value, summary):

@@ -62,8 +62,9 @@ def test_an_endpoint_that_cannot_be_deleted_fails_the_step_and_says_what_to_do(
         run(monkeypatch, "endpoint")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["creating", "invoked"])
+@pytest.mark.parametrize(
+    ("when", "number"), [("creating", signal.SIGTERM), ("invoked", signal.SIGINT)]
+)
 def test_a_job_that_is_stopped_deletes_what_it_made(
     job: DeviceJob, account: FakeAccount, number: signal.Signals, when: str
 ) -> None:

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sashiko.errors import InputError
@@ -225,16 +224,6 @@ def test_nothing_is_judged_before_any_decision_or_facet_arrives(job: WindowJob) 
     assert not any(item.is_judged for item in measured.measurements)
     job.decisions(["a", "b"], [True, False])
     assert _measured(job).without_facets == 2
-
-
-def test_equal_input_gives_equal_bytes_in_any_order(job: WindowJob) -> None:
-    job.groups(old=(280, 1000), young=(300, 1000))
-    _measured(job)
-    before = (job.output("bias") / "measurements.json").read_bytes()
-    table = pq.read_table(job.folder("decisions") / "decisions.parquet")
-    job.parquet("decisions", table.sort_by([("time", "descending")]), file="decisions.parquet")
-    _measured(job)
-    assert (job.output("bias") / "measurements.json").read_bytes() == before
 
 
 def test_bad_input_is_named_without_a_row(job: WindowJob) -> None:

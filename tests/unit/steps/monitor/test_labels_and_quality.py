@@ -177,13 +177,6 @@ def test_the_recipe_says_how_long_a_period_waits_for_its_labels(pipeline) -> Non
         assert pipeline.labels().periods[0].state == state
 
 
-def test_equal_stores_give_the_same_bytes(pipeline) -> None:
-    pipeline.stores.answer(["a", "b"])
-    pipeline.stores.draw(0, rows=1)
-    pipeline.stores.label(["a", "b", "nobody"], "no", now=week(0).end)
-    assert pipeline.run() == pipeline.run()
-
-
 def test_the_ledger_gets_the_answers_of_all_versions_once(pipeline, capsys) -> None:
     answer = {"version": 7, "score": 0.5, "decision": "yes", "time": week(0).start + DAY}
     pipeline.stores.answer(["old"])
