@@ -37,7 +37,7 @@ _APART = "import sys; from verification.benchmarks.bench import timed; timed(*sy
 def options(doc: str | None, **defaults: Any) -> argparse.Namespace:
     """Reads the command line: an option for each default, of its type.
 
-    A list takes several values, False makes a flag, a type an option without a default.
+    A list takes several values, False makes a flag; a type, or a list of one, has no default.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -48,6 +48,8 @@ def options(doc: str | None, **defaults: Any) -> argparse.Namespace:
             parser.add_argument(flag, action="store_true")
         elif isinstance(default, type):
             parser.add_argument(flag, type=default)
+        elif isinstance(default, list) and isinstance(default[0], type):
+            parser.add_argument(flag, nargs="+", type=default[0], default=[])
         elif isinstance(default, list):
             text = f"default: {' '.join(map(str, default))}"
             kind = type(default[0])

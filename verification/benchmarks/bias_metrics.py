@@ -3,11 +3,8 @@
     python -m verification.benchmarks.bias_metrics
     python -m verification.benchmarks.bias_metrics --rows 10000000 --run ours with_intervals step
 
-Each contender is a process of its own that reads the same rows, labels, predictions and three
-facets with 2, 4 and 8 values, from one Parquet file. Ours computes 20 metrics of each of the 14
-groups against the rest, and of the 56 combinations of two facets' groups, whose intervals hold at
-once; fairlearn five rates by group. `measured` is the time from the rows in memory to the numbers,
-`peak` the process's largest resident memory, imports and rows included.
+Each contender is a process of its own that reads the same rows, with three facets, from one Parquet
+file. `measured` is the time from the rows in memory to the numbers; `peak` includes the rows.
 """
 
 import tempfile

@@ -15,19 +15,15 @@ from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.settings.bias import BiasGate
 from verification.benchmarks.bench import HOME, Run, machine, options, recipe_of, run, show, table
 
-_NO_STRENGTHS = [-1.0]
-
 
 def main() -> None:
     """Prints a Markdown table on stdout."""
     chosen = options(
-        __doc__, recipe="complaints", strengths=_NO_STRENGTHS, seeds=[0, 1, 2, 3, 4], home=HOME
+        __doc__, recipe="complaints", strengths=[float], seeds=[0, 1, 2, 3, 4], home=HOME
     )
     recipe = recipe_of(chosen.recipe)
     gate = recipe.bias.gates[0]
-    strengths = chosen.strengths
-    if strengths == _NO_STRENGTHS:
-        strengths = (0.0, recipe.reweighing.strength)
+    strengths = chosen.strengths or (0.0, recipe.reweighing.strength)
 
     def rows() -> Iterator[tuple[str, ...]]:
         for strength in strengths:

@@ -26,7 +26,7 @@ _AS_GOOD = 0.005  # of AUC: the standard error on 800 rows is three times as lar
 
 def main() -> None:
     """Prints a Markdown table on stdout, and the choice."""
-    chosen = options(__doc__, recipe="complaints-llm", vary=[""], seeds=[0], home=HOME)
+    chosen = options(__doc__, recipe="complaints-llm", vary=[str], seeds=[0], home=HOME)
     points: dict[str, tuple[float, float]] = {}  # change -> its mean AUC and seconds
 
     def rows() -> Iterator[tuple[str, ...]]:
@@ -48,7 +48,7 @@ def main() -> None:
 def _changes(varied: Sequence[str]) -> Iterator[str]:
     """Yields the recipe as it is, then each value of each key."""
     yield ""
-    for one in filter(None, varied):
+    for one in varied:
         key, _, values = one.partition("=")
         if not values:
             sys.exit(f"error: --vary {one}: write KEY=VALUE,...")

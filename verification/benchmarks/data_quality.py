@@ -2,10 +2,8 @@
 
     python -m verification.benchmarks.data_quality --plot docs/images/data-quality.svg
 
-Ten expectations on one Parquet file; some rows break them. Each contender is a process of its own.
-`measured` is the time from the file to the verdict, imports done; `peak` the process's largest
-resident memory, imports included. It ends with an error where verdicts, counts, failing rules or
-examples are not the same.
+Each contender is a process of its own. `measured` is the time from the file to the verdict, imports
+done; `peak` includes them. It ends with an error where the two do not say the same.
 """
 
 import json

@@ -2,16 +2,11 @@
 
     python -m verification.benchmarks.fine_tuning --plot docs/images/fine-tuning.svg
 
-Both train the recipe's model on Prepare's training rows, without reweighing, from the same seed,
-in a process of their own with the same number of threads, one after the other. Every so many rows
-the watch stands still and the model scores the validation rows in float32. Time starts with the
-tokenizer and includes checkpoints as each writes them. A target is the AUC that Trainer with its
-defaults has after one of its epochs; the time to it is that of the first evaluation to reach it.
-
-Two more rows say where a difference comes from: Trainer with the recipe's hyperparameters (epochs,
-batch size, learning rate, warm-up, weight decay, dropout, frozen layers), and the same in bfloat16.
-What is left between that one and ours is the code: batches of similar length, plain attention.
-`--overrides` are other values in the recipe's train section, for ours.
+Each contender trains on Prepare's rows from the same seed, in a process of its own. Every so many
+rows the watch stands still and the model scores the validation rows in float32. Time starts with
+the tokenizer and includes checkpoints as each writes them. A target is the AUC that Trainer with
+its defaults has after one of its epochs. Two more rows say where a difference comes from: Trainer
+with the recipe's hyperparameters, and the same in bfloat16. `--overrides` are for ours.
 """
 
 import os
@@ -77,11 +72,11 @@ class Curve:
 def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where a ratio is below the promised one."""
     chosen = options(
-        __doc__, recipe="complaints", home=HOME, threads=2, overrides=[""], every=320, plot=Path
+        __doc__, recipe="complaints", home=HOME, threads=2, overrides=[str], every=320, plot=Path
     )
     peer = (peer_python("trainer"), "fine_tuning_trainer")
     result = run(chosen.recipe, home=chosen.home)
-    settings = recipe_of(chosen.recipe, *filter(None, chosen.overrides)).hyperparameters
+    settings = recipe_of(chosen.recipe, *chosen.overrides).hyperparameters
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         labels = link_data(result, Path(folder))
         jobs = _jobs(settings, result, folder=Path(folder), every=chosen.every)

@@ -2,13 +2,10 @@
 
     python -m verification.benchmarks.fine_tuning_causal
 
-Both train the recipe's adapter (rank, alpha, layers, rate, batch size, warm-up, bf16) on the same
-rows, without reweighing, from the same seed, in a process of their own with the same number of
-threads, in turns. TRL has its own objective, the whole answer up to the token that ends it, and of
-its defaults only gradient checkpointing is off, which costs time. Every so many rows the watch
-stands still and the model scores the validation rows in float32, as P(yes) among the two answers.
-Time starts with the tokenizer. The target is the AUC that TRL has at its end; the time to it is
-that of the first evaluation to reach it. Of each contender the fastest round counts.
+Both train the recipe's adapter on the same rows from the same seed, in turns, as `fine_tuning`
+does. TRL has its own objective, the whole answer up to the token that ends it, and of its defaults
+only gradient checkpointing is off, which costs time. The target is the AUC that TRL has at its end.
+Of each contender the fastest round counts.
 """
 
 import sys

@@ -22,8 +22,6 @@ from verification.benchmarks.fine_tuning_trainer import Evaluating
 
 _SCORED_AT_ONCE = 64
 
-Message = dict[str, str]
-
 
 class Asking(Evaluating):
     """Scores a text by the tokens of the two answers, after the prompt's last token."""
@@ -91,48 +89,38 @@ def main() -> None:
             for label in (negative, positive)
         ),
     )
+    lora, layers = settings["lora"], model.config.num_hidden_layers
     with tempfile.TemporaryDirectory() as folder:
+        arguments = SFTConfig(
+            output_dir=folder,
+            seed=settings["seed"],
+            disable_tqdm=True,
+            report_to="none",
+            use_cpu=not torch.cuda.is_available(),
+            num_train_epochs=settings["epochs"],
+            per_device_train_batch_size=settings["batch_size"],
+            learning_rate=settings["learning_rate"],
+            warmup_steps=settings["warmup_ratio"],  # a share where it is below 1
+            weight_decay=settings["weight_decay"],
+            gradient_checkpointing=settings.get("gradient_checkpointing", False),
+        )
+        adapter = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=lora["rank"],
+            lora_alpha=lora["alpha"],
+            lora_dropout=settings["dropout"],
+            target_modules=list(lora["target_modules"]),
+            layers_to_transform=list(range(layers - (lora["layers"] or layers), layers)),
+            layers_pattern="layers",
+        )
         SFTTrainer(
-            model=model,
-            args=_arguments(settings, folder),
-            train_dataset=train,
-            processing_class=tokenizer,
-            peft_config=_lora(settings, layers=model.config.num_hidden_layers),
-            callbacks=[evaluating],
-        ).train()
+            model=model, args=arguments, train_dataset=train, processing_class=tokenizer,
+            peft_config=adapter, callbacks=[evaluating],
+        ).train()  # fmt: skip
     watch.write(job.output)
 
 
-def _arguments(settings: dict[str, Any], folder: str) -> SFTConfig:
-    return SFTConfig(
-        output_dir=folder,
-        seed=settings["seed"],
-        disable_tqdm=True,
-        report_to="none",
-        use_cpu=not torch.cuda.is_available(),
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"],
-        learning_rate=settings["learning_rate"],
-        warmup_steps=settings["warmup_ratio"],  # a share where it is below 1
-        weight_decay=settings["weight_decay"],
-        gradient_checkpointing=settings.get("gradient_checkpointing", False),
-    )
-
-
-def _lora(settings: dict[str, Any], *, layers: int) -> LoraConfig:
-    lora = settings["lora"]
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora["rank"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=settings["dropout"],
-        target_modules=list(lora["target_modules"]),
-        layers_to_transform=list(range(layers - (lora["layers"] or layers), layers)),
-        layers_pattern="layers",
-    )
-
-
-def _messages(text: str, settings: dict[str, Any]) -> list[Message]:
+def _messages(text: str, settings: dict[str, Any]) -> list[dict[str, str]]:
     prompt = settings["prompt"]
     return [
         {"role": "system", "content": prompt["system"]},

@@ -3,12 +3,10 @@
     python -m verification.benchmarks.growth --plot docs/images/growth.svg
 
 Each size is a real run of the recipe with that many generated rows, and as many times its training
-rows, in one home of its own, so that nothing comes from the cache. A step's time is the runner's;
-its memory is the peak resident size of its processes. Growth is the exponent e of "rows^e" between
-the two greatest sizes, where what a step needs to start weighs least. Exits with 1 if a step grows
-faster than linear in time or memory, or the memory of a step that is to be bounded faster than the
-root of the rows: below its limit its database takes what is there, and tests/e2e/test_memory.py
-holds it against the limit.
+rows, in one home of its own, so that nothing comes from the cache. Growth is the exponent e of
+"rows^e" between the two greatest sizes, where what a step needs to start weighs least. Exits with 1
+if a step grows faster than linear in time or memory, or the memory of a step that is to be bounded
+faster than the root of the rows.
 """
 
 import math

@@ -2,10 +2,9 @@
 
     python -m verification.benchmarks.load
 
-It takes the artifact of a run, from the cache where nothing has changed. First some clients ask one
-request after the other, which tells what the server can serve; then requests are sent at twice that
-rate whatever becomes of them, and `/ping` is called ten times a second. `make test-faults` asserts
-on the same load with a tiny model.
+First some clients ask one request after the other, which tells what the server can serve; then
+requests are sent at twice that rate whatever becomes of them, and `/ping` is called ten times a
+second. `make test-faults` asserts on the same load with a tiny model.
 """
 
 import asyncio

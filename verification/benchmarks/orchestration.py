@@ -3,12 +3,9 @@
     make .venv-metaflow/.done .venv-zenml/.done
     python -m verification.benchmarks.orchestration --plot docs/images/orchestration.svg
 
-The same graph, two fans (`ten_steps/`), each tool as it comes, on this machine: ours and
-Metaflow start a process for each step, ZenML's local orchestrator runs all in one. The time is that
-of the whole command, from `python` to its end. The tools take turns, each after a run that nobody
-times and that sets up what it sets up once. "All cached" is the same command again: Metaflow has no
-cache of steps. A step's result is one more than the sum of what it is given: the last one's, 20,
-shows that all ten ran, in this order.
+The time is that of the whole command, from `python` to its end. The tools take turns, each after a
+run that nobody times and that sets up what it sets up once. A step's result is one more than the
+sum of what it is given: the last one's, 20, shows that all of `ten_steps/` ran, in this order.
 """
 
 import os

@@ -2,17 +2,10 @@
 
     python -m verification.benchmarks.serving_peers --plot docs/images/serving.svg
 
-All score the model of one run, taken from the cache where nothing has changed. Each is served by a
-process of its own behind our server, which scores one request at a time (`serving_contenders`).
-`ours` is the artifact with its handler, `ours, int8` what a second run compiles the same model to,
-with gates of its own; the peers do no more than score: `Hugging Face` is the pipeline
-"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graph, with the
-runtime's own defaults but for the threads. They take turns, and of some rounds each one's fastest
-counts: what else the machine does can only make a round slower.
-
-What we add to the model is measured apart, for a single client: the server notes how long the
-runtime takes for the graph of each request. What a request takes beside that is client's,
-server's, handler's and tokenizer's; its median is printed.
+Each scores the model of one run behind our server in a process of its own (`serving_contenders`).
+They take turns, and of some rounds each one's fastest counts: what else the machine does can only
+make a round slower. What we add to the model is measured apart, for a single client: what a request
+takes beside the time that the runtime takes for its graph.
 """
 
 import json
