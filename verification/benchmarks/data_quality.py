@@ -26,14 +26,7 @@ from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.core.parquet import write_batches
 from sashiko.evaluation.gates.verdict import Check
-from verification.benchmarks.bench import (
-    machine,
-    options,
-    seconds_as_bars,
-    show,
-    table,
-    time_apart,
-)
+from verification.benchmarks import bench
 
 _OURS, _PLAIN = "by the batch, merged", "plain Great Expectations on pandas"
 _CONTENDERS = {_OURS: "ours", _PLAIN: "plain"}  # label -> function
@@ -46,7 +39,7 @@ _SCHEMA = pa.schema(
 
 def main() -> None:
     """Prints a line for each contender."""
-    chosen = options(__doc__, rows=10_000_000, repeat=3, plot=Path)
+    chosen = bench.options(__doc__, rows=10_000_000, repeat=3, plot=Path)
     rules = len(expectations(load_contract(_CONTRACT), "all"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.parquet"
@@ -55,14 +48,14 @@ def main() -> None:
         for label, function in _CONTENDERS.items():
             print(f"{label} ...", file=sys.stderr)
             runs = [
-                time_apart("verification.benchmarks.data_quality", function, str(file))
+                bench.time_apart("verification.benchmarks.data_quality", function, str(file))
                 for _ in range(chosen.repeat)
             ]
             best[label] = min(runs, key=lambda run: float(run["seconds"]))
     if len({json.dumps(figures["result"]) for figures in best.values()}) > 1:
         sys.exit("error: the contenders do not say the same")
     print(
-        f"On {machine()}, the best of {chosen.repeat} runs. {chosen.rows:,} rows, {rules} "
+        f"On {bench.machine()}, the best of {chosen.repeat} runs. {chosen.rows:,} rows, {rules} "
         "expectations; verdict, counts, failing rules and examples are the same.\n"
     )
     rows = (
@@ -70,11 +63,11 @@ def main() -> None:
          f"{run['cpu']:.2f} s", f"{run['peak_gb']:.2f} GB")
         for label, run in best.items()
     )  # fmt: skip
-    show(table(("", "measured", "ratio", "CPU", "peak"), rows))
+    bench.show(bench.table(("", "measured", "ratio", "CPU", "peak"), rows))
     if chosen.plot:
         seconds = {label: figures["seconds"] for label, figures in best.items()}
         alt = f"Seconds for ten expectations on {chosen.rows:,} rows"
-        seconds_as_bars(chosen.plot, seconds, ours=[_OURS], alt=alt)
+        bench.seconds_as_bars(chosen.plot, seconds, ours=[_OURS], alt=alt)
 
 
 def _orders(rows: int) -> Iterator[pa.RecordBatch]:

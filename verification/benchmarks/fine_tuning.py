@@ -26,18 +26,7 @@ from sklearn.metrics import roc_auc_score
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.settings.train import Hyperparameters
-from verification.benchmarks.bench import (
-    HOME,
-    Run,
-    machine,
-    options,
-    peer_python,
-    recipe_of,
-    run,
-    save,
-    show,
-    table,
-)
+from verification.benchmarks import bench
 from verification.benchmarks.fine_tuning_job import Job
 
 OURS = "ours"
@@ -71,12 +60,18 @@ class Curve:
 
 def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where a ratio is below the promised one."""
-    chosen = options(
-        __doc__, recipe="complaints", home=HOME, threads=2, overrides=[str], every=320, plot=Path
+    chosen = bench.options(
+        __doc__,
+        recipe="complaints",
+        home=bench.HOME,
+        threads=2,
+        overrides=[str],
+        every=320,
+        plot=Path,
     )
-    peer = (peer_python("trainer"), "fine_tuning_trainer")
-    result = run(chosen.recipe, home=chosen.home)
-    settings = recipe_of(chosen.recipe, *chosen.overrides).hyperparameters
+    peer = (bench.peer_python("trainer"), "fine_tuning_trainer")
+    result = bench.run(chosen.recipe, home=chosen.home)
+    settings = bench.recipe_of(chosen.recipe, *chosen.overrides).hyperparameters
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         labels = link_data(result, Path(folder))
         jobs = _jobs(settings, result, folder=Path(folder), every=chosen.every)
@@ -88,16 +83,16 @@ def main() -> None:
     ends = [defaults.rows[-1] * epoch // _EPOCHS for epoch in range(1, _EPOCHS + 1)]
     targets = [float(defaults.auc[np.flatnonzero(defaults.rows == end)[0]]) for end in ends]
     ratios = [defaults.seconds_to(auc) / ours.seconds_to(auc) for auc in targets]
-    print(f"`{chosen.recipe}` without reweighing on {machine()}, {chosen.threads} threads.\n")
+    print(f"`{chosen.recipe}` without reweighing on {bench.machine()}, {chosen.threads} threads.\n")
     heads = [f"{auc:.3f}, epoch {epoch}" for epoch, auc in enumerate(targets, start=1)]
     heads = ["seconds to the AUC", *heads, "whole training", "AUC at its end"]
-    show(table(heads, _rows(curves, targets, ratios)))
+    bench.show(bench.table(heads, _rows(curves, targets, ratios)))
     if chosen.plot:
-        save(chosen.plot, _picture(curves, targets, ratios))
+        bench.save(chosen.plot, _picture(curves, targets, ratios))
     sys.exit(0 if all(ratio >= _PROMISED for ratio in ratios) else 1)
 
 
-def link_data(result: Run, folder: Path) -> npt.NDArray[np.int64]:
+def link_data(result: bench.Run, folder: Path) -> npt.NDArray[np.int64]:
     """Puts Prepare's splits where a job has them; returns the labels of the validation rows."""
     for name in ("train", "validation", "meta"):
         (folder / name).symlink_to(result.output("Prepare", name).resolve())
@@ -105,7 +100,9 @@ def link_data(result: Run, folder: Path) -> npt.NDArray[np.int64]:
     return np.asarray(rows["label"], dtype=np.int64)
 
 
-def _jobs(settings: Hyperparameters, result: Run, *, folder: Path, every: int) -> dict[str, Job]:
+def _jobs(
+    settings: Hyperparameters, result: bench.Run, *, folder: Path, every: int
+) -> dict[str, Job]:
     """Returns what each contender trains."""
     model = Store(result.home / "s3").path(result.record.step("Train").inputs["model"].uri)
     job = Job(

@@ -15,16 +15,7 @@ from pathlib import Path
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.staging import weights_uri
 from sashiko.settings.environment import load_settings
-from verification.benchmarks.bench import (
-    HOME,
-    Run,
-    machine,
-    options,
-    peer_python,
-    recipe_of,
-    show,
-    table,
-)
+from verification.benchmarks import bench
 from verification.benchmarks.choose_on_validation import run_until
 from verification.benchmarks.fine_tuning import (
     OUR_LOOP,
@@ -42,16 +33,16 @@ _TRL = "TRL's SFTTrainer"
 
 def main() -> None:
     """Prints a Markdown table on stdout; exits with 1 where the ratio is below the promised one."""
-    chosen = options(
-        __doc__, recipe="complaints-llm", home=HOME, threads=2, rows=640, validation_rows=200,
+    chosen = bench.options(
+        __doc__, recipe="complaints-llm", home=bench.HOME, threads=2, rows=640, validation_rows=200,
         every=320, rounds=2,
     )  # fmt: skip
-    contenders = {OURS: OUR_LOOP, _TRL: (peer_python("trl"), "fine_tuning_trl")}
+    contenders = {OURS: OUR_LOOP, _TRL: (bench.peer_python("trl"), "fine_tuning_trl")}
     overrides = (
         f"data.train_rows={chosen.rows}", f"data.validation_rows={chosen.validation_rows}"
     )  # fmt: skip
-    recipe = recipe_of(chosen.recipe, *overrides)
-    prepared = Run(run_until("Weights", recipe, home=chosen.home), chosen.home)
+    recipe = bench.recipe_of(chosen.recipe, *overrides)
+    prepared = bench.Run(run_until("Weights", recipe, home=chosen.home), chosen.home)
     weights = weights_uri(load_settings("local"), recipe)
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         labels = link_data(prepared, Path(folder))
@@ -74,7 +65,7 @@ def main() -> None:
         getattr(theirs, of)[-1] / getattr(ours, of)[-1] for of in ("seconds", "cpu_seconds")
     )
     print(
-        f"`{chosen.recipe}` without reweighing, {chosen.rows} rows, on {machine()}, "
+        f"`{chosen.recipe}` without reweighing, {chosen.rows} rows, on {bench.machine()}, "
         f"{chosen.threads} threads.\n"
     )
     rows = [
@@ -84,7 +75,9 @@ def main() -> None:
     ]  # fmt: skip
     rows.append(("TRL : ours", f"**{ratio:.1f}**", f"{whole:.1f}", f"{cpu:.1f}", ""))
     to_target = f"s to the AUC {target:.3f}"
-    show(table(("", to_target, "whole training, s", "processor, s", "AUC at its end"), rows))
+    bench.show(
+        bench.table(("", to_target, "whole training, s", "processor, s", "AUC at its end"), rows)
+    )
     sys.exit(0 if ratio >= _PROMISED else 1)
 
 

@@ -22,16 +22,7 @@ from markupsafe import Markup
 from sashiko.pipeline.runner.record import read_run
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, new_figure, styled, to_svg
 from sashiko.settings.sources import GeneratorSource
-from verification.benchmarks.bench import (
-    SASHIKO,
-    Watch,
-    machine,
-    options,
-    recipe_of,
-    save,
-    show,
-    table,
-)
+from verification.benchmarks import bench
 
 # A tenth above linear is what a second measurement may differ by.
 _LINEAR, _BOUNDED = 1.1, 0.5
@@ -52,18 +43,18 @@ class Size:
 
 def main() -> None:
     """Prints a Markdown table on stdout."""
-    chosen = options(__doc__, recipe="complaints", scales=[1, 4, 16], plot=Path)
+    chosen = bench.options(__doc__, recipe="complaints", scales=[1, 4, 16], plot=Path)
     scales = sorted(set(chosen.scales))
     if len(scales) < 2 or scales[0] < 1:
         sys.exit("error: --scales: name at least two different sizes, such as 1 4 16")
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         sizes = [_measure(chosen.recipe, scale=scale, home=Path(folder)) for scale in scales]
     rows = [f"{size.rows:,} rows" for size in sizes]
-    print(f"`{chosen.recipe}` at {', '.join(rows)} on {machine()}.\n")
+    print(f"`{chosen.recipe}` at {', '.join(rows)} on {bench.machine()}.\n")
     heads = [f"{row}, s" for row in rows] + ["growth"] + [f"{row}, MB" for row in rows] + ["growth"]
-    show(table(("step", *heads), _rows(sizes)))
+    bench.show(bench.table(("step", *heads), _rows(sizes)))
     if chosen.plot:
-        save(chosen.plot, _picture(sizes))
+        bench.save(chosen.plot, _picture(sizes))
     problems = list(_faults(sizes))
     for fault in problems:
         print(f"error: {fault}", file=sys.stderr)
@@ -72,19 +63,19 @@ def main() -> None:
 
 def _measure(recipe: str, *, scale: int, home: Path) -> Size:
     """Runs the recipe with so many times its rows and its training rows."""
-    data = recipe_of(recipe).data
+    data = bench.recipe_of(recipe).data
     source = next((item for item in data.sources if isinstance(item, GeneratorSource)), None)
     if source is None:
         sys.exit(f"error: recipes/{recipe}.yaml: data.sources has no generator, whose rows grow")
     scaled = source.model_copy(update={"rows": source.rows * scale})
-    command = [SASHIKO, "run", "--recipe", recipe, "--home", str(home)]
+    command = [bench.SASHIKO, "run", "--recipe", recipe, "--home", str(home)]
     command += ["--set", f"data.sources=[{scaled.model_dump_json()}]"]
     if data.train_rows is not None:
         command += ["--set", f"data.train_rows={data.train_rows * scale}"]
     print(f"{scaled.rows:,} rows ...", file=sys.stderr)
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,
-        Watch(process.pid) as watch,
+        bench.Watch(process.pid) as watch,
     ):
         status = process.wait()
     if status not in (0, 3):

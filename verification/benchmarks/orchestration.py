@@ -17,14 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from verification.benchmarks.bench import (
-    machine,
-    options,
-    peer_python,
-    seconds_as_bars,
-    show,
-    table,
-)
+from verification.benchmarks import bench
 
 _OURS, _METAFLOW, _ZENML = "ours", "Metaflow", "ZenML"
 _PROCESSES = {_OURS: "one a step", _METAFLOW: "one a step", _ZENML: "one for all"}
@@ -34,8 +27,8 @@ _HERE = Path(__file__).parent
 
 def main() -> None:
     """Prints a Markdown table on stdout; `--plot` writes the picture beside it."""
-    chosen = options(__doc__, repeat=5, plot=Path)
-    pythons = {name: peer_python(name.lower()) for name in (_METAFLOW, _ZENML)}
+    chosen = bench.options(__doc__, repeat=5, plot=Path)
+    pythons = {name: bench.peer_python(name.lower()) for name in (_METAFLOW, _ZENML)}
     fresh: dict[str, list[float]] = {name: [] for name in _PROCESSES}
     cached: dict[str, list[float]] = {_OURS: [], _ZENML: []}
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
@@ -54,8 +47,12 @@ def main() -> None:
                 if tool in again:
                     cached[tool].append(_seconds(again[tool], folder))
     fresh, cached = ({tool: each[1:] for tool, each in of.items()} for of in (fresh, cached))
-    print(f"On {machine()}; the median of {chosen.repeat} runs, and the least and the most.\n")
-    show(table(("ten steps", "their processes", "s", "all cached, s"), _rows(fresh, cached)))
+    print(
+        f"On {bench.machine()}; the median of {chosen.repeat} runs, and the least and the most.\n"
+    )
+    bench.show(
+        bench.table(("ten steps", "their processes", "s", "all cached, s"), _rows(fresh, cached))
+    )
     of_fresh = {tool: median(seconds) for tool, seconds in fresh.items()}
     of_cached = {f"{tool}, all cached": median(seconds) for tool, seconds in cached.items()}
     better = min((_METAFLOW, _ZENML), key=of_fresh.__getitem__)
@@ -70,7 +67,7 @@ def main() -> None:
         seconds = of_fresh | of_cached
         own = [label for label in seconds if label.startswith(_OURS)]
         alt = "Ten trivial steps, the whole command"
-        seconds_as_bars(chosen.plot, seconds, ours=own, alt=alt)
+        bench.seconds_as_bars(chosen.plot, seconds, ours=own, alt=alt)
 
 
 def _rows(

@@ -20,18 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sashiko.report.svg import DARK, LIGHT
-from verification.benchmarks.bench import (
-    AS_INT8,
-    HOME,
-    Run,
-    machine,
-    options,
-    recipe_of,
-    run,
-    save,
-    show,
-    table,
-)
+from verification.benchmarks import bench
 from verification.benchmarks.bias_over_seeds import of_test_split, test_heads
 from verification.benchmarks.serving import (
     ask_in_turns,
@@ -42,31 +31,33 @@ from verification.benchmarks.serving import (
 )
 
 _FLOAT32, _INT8 = "float32", "int8"
-_OVERRIDES = {_FLOAT32: ("compile.quantization=none",), _INT8: AS_INT8}
+_OVERRIDES = {_FLOAT32: ("compile.quantization=none",), _INT8: bench.AS_INT8}
 _REQUESTS = 320  # a round
 
 
 def main() -> None:
     """Prints three Markdown tables on stdout; `--plot` writes a picture of the third."""
-    chosen = options(__doc__, recipe="complaints", seeds=[0, 1, 2], home=HOME, threads=2, plot=Path)
-    gate = recipe_of(chosen.recipe).bias.gates[0]
+    chosen = bench.options(
+        __doc__, recipe="complaints", seeds=[0, 1, 2], home=bench.HOME, threads=2, plot=Path
+    )
+    gate = bench.recipe_of(chosen.recipe).bias.gates[0]
     results = {
         seed: {
-            kind: run(chosen.recipe, *overrides, f"train.seed={seed}", home=chosen.home)
+            kind: bench.run(chosen.recipe, *overrides, f"train.seed={seed}", home=chosen.home)
             for kind, overrides in _OVERRIDES.items()
         }
         for seed in chosen.seeds
     }
-    print(f"`{chosen.recipe}` on {machine()}, {chosen.threads} threads.\n")
+    print(f"`{chosen.recipe}` on {bench.machine()}, {chosen.threads} threads.\n")
     rows = (
         (seed, kind, *of_test_split(result, gate))
         for seed, runs in results.items()
         for kind, result in runs.items()
     )
-    show(table(("seed", "artifact", *test_heads(gate)), rows))
+    bench.show(bench.table(("seed", "artifact", *test_heads(gate)), rows))
     print()
     apart = "probability: mean, median, largest difference"
-    show(table(("seed", "rows", apart, "other label", "MB"), _differences(results)))
+    bench.show(bench.table(("seed", "rows", apart, "other label", "MB"), _differences(results)))
     floats = [_test_rows(runs[_FLOAT32])["score"].to_numpy() for runs in results.values()]
     if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
         print(f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean.")
@@ -79,13 +70,13 @@ def main() -> None:
         bodies = bodies_of(results[chosen.seeds[0]][_INT8].texts, count=_REQUESTS)
         timings = ask_in_turns(ports, bodies)
     print()
-    show(turns_table(timings, by=_FLOAT32))
+    bench.show(turns_table(timings, by=_FLOAT32))
     if chosen.plot:
         colours = {_FLOAT32: LIGHT, _INT8: DARK}
-        save(chosen.plot, turns_picture(timings, colours=colours, name="int8"))
+        bench.save(chosen.plot, turns_picture(timings, colours=colours, name="int8"))
 
 
-def _differences(results: Mapping[int, Mapping[str, Run]]) -> Iterator[tuple[object, ...]]:
+def _differences(results: Mapping[int, Mapping[str, bench.Run]]) -> Iterator[tuple[object, ...]]:
     """Yields how far the two kinds' scores and labels of the test split are apart."""
     for seed, runs in results.items():
         one, two = (_test_rows(runs[kind]) for kind in _OVERRIDES)
@@ -98,7 +89,7 @@ def _differences(results: Mapping[int, Mapping[str, Run]]) -> Iterator[tuple[obj
         yield seed, f"{len(one):,}", differences, f"{other:.2%}", " and ".join(sizes)
 
 
-def _test_rows(result: Run) -> pa.Table:
+def _test_rows(result: bench.Run) -> pa.Table:
     file = result.output("Evaluate", "predictions") / "predictions.parquet"
     return pq.read_table(file, filters=pc.field("split") == "test")
 
