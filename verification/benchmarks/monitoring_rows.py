@@ -182,14 +182,13 @@ def _decided(rows: pa.Table) -> pa.Table:
 def _fill_stores(weeks: _Weeks) -> None:
     """Fills the ledger with the week before, draws rows of it, and adds the labels."""
     places, scratch = weeks.folder.places, weeks.folder.home / "scratch.parquet"
-    ledger, labels, draws, facets = (
+    ledger, labels, draws, facets, windows = (
         weeks.folder.path(uri)
-        for uri in (places.ledger, places.labels, places.draws, places.facets)
+        for uri in (places.ledger, places.labels, places.draws, places.facets, places.windows)
     )
     create_stores(
-        weeks.contract, ledger=ledger, labels=labels, draws=draws, facets=facets,
-        windows=ledger.parent / "windows",
-    )  # fmt: skip
+        weeks.contract, ledger=ledger, labels=labels, draws=draws, facets=facets, windows=windows
+    )
 
     def answers() -> Iterator[pa.RecordBatch]:
         for rows in weeks.rows(_BEFORE):
