@@ -9,8 +9,8 @@ from typing import Any
 
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.operations.access.live import read_live
-from sashiko.aws.operations.audit.compare import compare
 from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.lake import compare_lake
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
@@ -55,7 +55,7 @@ class Governed:
             (self.folder / name).symlink_to(ROOT / name)
 
     def audit(self) -> list[Difference]:
-        return list(compare(self.environment, read_live(self._account, self.environment)))
+        return list(compare_lake(self.environment, read_live(self._account, self.environment)))
 
     def checks(self) -> list[Check]:
         return list(examine(self._account, self.environment))

@@ -10,7 +10,8 @@ import pytest
 
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.live import read_live
-from sashiko.aws.operations.audit.compare import Difference, compare
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.lake import compare_lake
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
 from sashiko_cdk.bootstrap.execution_pack import PARTS
@@ -87,7 +88,7 @@ def audit(dev: Emulator, monkeypatch: pytest.MonkeyPatch) -> Audit:
 
     def compared(folder: Path) -> tuple[Difference, ...]:
         environment = read_environment(settings, folder=folder / "cdk.out")
-        return compare(environment, read_live(Account(settings), environment))
+        return compare_lake(environment, read_live(Account(settings), environment))
 
     return compared
 

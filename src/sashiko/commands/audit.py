@@ -27,8 +27,8 @@ def audit(
     from sashiko.aws.operations.access.environment import read_environment
     from sashiko.aws.operations.access.live import read_live
     from sashiko.aws.operations.audit.cap import cap
-    from sashiko.aws.operations.audit.compare import compare
     from sashiko.aws.operations.audit.imported_models import imported_models
+    from sashiko.aws.operations.audit.lake import compare_lake
     from sashiko.aws.operations.audit.serving import serving
     from sashiko.aws.resources.account import Account
 
@@ -47,7 +47,7 @@ def audit(
         )
     differences = [
         *cap(account, settings),
-        *compare(environment, live),
+        *compare_lake(environment, live),
         *serving(account, environment),
         *imported_models(account, environment),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.aws.operations.access.governance import EVERYBODY, Grant, LakeSettings, Securable
-from sashiko.aws.operations.audit.compare import compare
+from sashiko.aws.operations.audit.lake import compare_lake
 from tests.infra.variants import settings_of
 from tests.unit.aws.small_lake import SmallLake
 
@@ -18,7 +18,7 @@ def test_a_location_with_privileged_access_is_registered_anew(tmp_path: Path) ->
     privileged = replace(location, modes=frozenset({"WithPrivilegedAccess"}))
     live = replace(environment.governance, locations={arn: privileged})
 
-    (difference,) = compare(environment, live)
+    (difference,) = compare_lake(environment, live)
 
     assert difference.kind == "differs"
     assert "WithPrivilegedAccess" in difference.detail
@@ -33,7 +33,7 @@ def test_a_condition_is_part_of_the_command_that_revokes(tmp_path: Path) -> None
     extra = replace(some, condition="context.user == 'me'")
     live = replace(environment.governance, grants=environment.governance.grants | {extra})
 
-    (difference,) = compare(environment, live)
+    (difference,) = compare_lake(environment, live)
 
     assert difference.resource.endswith(" if context.user == 'me'")
     assert "--condition " in difference.fix
@@ -50,7 +50,7 @@ def test_without_lake_formation_everybodys_rights_are_no_difference(tmp_path: Pa
         )
         governance = environment.governance
         live = replace(governance, grants=governance.grants | {everybody})
-        assert [item.kind for item in compare(environment, live)] == kinds
+        assert [item.kind for item in compare_lake(environment, live)] == kinds
 
 
 @pytest.mark.parametrize(
