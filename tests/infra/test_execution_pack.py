@@ -5,9 +5,7 @@ import json
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_cdk.bootstrap.execution_limits import Limit
-from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
-from sashiko_cdk.bootstrap.execution_policy import Need, merged
+from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, Need, merged, pack
 from sashiko_cdk.bootstrap.resource_types import resource_types
 
 

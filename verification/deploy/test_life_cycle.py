@@ -14,7 +14,7 @@ from sashiko.aws.operations.audit.difference import Difference
 from sashiko.aws.operations.audit.lake import compare_lake
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
-from sashiko_cdk.bootstrap.execution_pack import PARTS
+from sashiko_cdk.bootstrap.execution_policy import PARTS
 from tests.infra.variants import settings_of
 from verification.deploy import changes
 from verification.deploy.assembly import bootstrap, synthesize

@@ -2,28 +2,152 @@
 
 Each resource needs the actions of its handlers on the ARNs of `resource_types.yaml`, limited to
 names that begin with the project's prefix: one policy serves all environments of an account.
+Conditions limit what an ARN cannot: the owner of a key, the boundary of a role, the service that
+calls. The statements are distributed over managed policies, whose size is limited.
 `tests/infra/test_execution_policy.py` computes the needs of each resource independently.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sashiko.aws.operations.templates import Resource, Templates
 from sashiko.aws.resources.names import arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko_cdk.bootstrap.execution_limits import (
-    Limit,
-    by_tag,
-    conditions_of,
-    limits_beyond_arns,
-    without_arn,
-)
-from sashiko_cdk.bootstrap.execution_scope import NAMED
+from sashiko_cdk.bootstrap.execution_scope import NAMED, assets_bucket, of_assets, with_boundary
 from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, ResourceTypes, resource_types
+from sashiko_cdk.identity.allow import Allowed, allow
+
+Conditions = Mapping[str, Mapping[str, Any]]
+_NO_ARN: Final = "The services have no permissions on single resources for these calls."
+_OF_CREATION: Final = "It has no id before it is made; it must carry the project's tag."
+_BY_TAG: Final = "AWS makes up its id; the condition on the tag means the project's."
+# Creating a role or granting it permissions requires the boundary.
+_WITH_BOUNDARY: Final = frozenset(
+    {
+        "iam:AttachRolePolicy",
+        "iam:CreateRole",
+        "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+    }
+)
+_OF_KEYS: Final = ("AWS::KMS::Alias", "AWS::KMS::Key")
+_MAKES_KEY: Final = frozenset({"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"})
+_OF_NEW_KEY: Final = frozenset(
+    {
+        "kms:CreateAlias",
+        "kms:DescribeKey",
+        "kms:EnableKeyRotation",
+        "kms:GetKeyPolicy",
+        "kms:GetKeyRotationStatus",
+        "kms:ListResourceTags",
+        "kms:UpdateAlias",
+    }
+)
+# It makes a part of a resource that has its tags already: the call's resource is the guardrail, and
+# it takes `aws:ResourceTag` ("Actions, resources, and condition keys for Amazon Bedrock", Service
+# Authorization Reference).
+_OF_EXISTING: Final = frozenset({"bedrock:CreateGuardrailVersion"})
+_ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """The resource and the conditions on which an action is allowed."""
+
+    resource: str  # ARN
+    conditions: Conditions = field(default_factory=dict)
+    why: str = NAMED  # the reason for a `*` in the ARN
+
+
+def limits_beyond_arns(settings: Settings, kind: str, action: str) -> list[Limit] | None:
+    """Returns the limits of a resource type's action on keys or code; None if ARNs suffice."""
+    if action in ("s3:GetObject", "s3:GetObjectVersion"):
+        # The one bucket that the cap allows: Lambda reads code as the caller of CreateFunction.
+        why = "The bootstrap's bucket names code by its hash. It holds no data."
+        return [Limit(resource=f"{assets_bucket(settings)}/*", why=why)]
+    if not action.startswith("kms:"):
+        return None
+    keys = arn(settings, "kms", "key/*")
+    if action == "kms:Decrypt":
+        why = (
+            "AWS's own key of S3, whose id each account has another one of; the condition on the "
+            "encryption context means the bootstrap's bucket."
+        )
+        return [Limit(resource=keys, conditions=of_assets(settings, "StringLike"), why=why)]
+    if kind in _OF_KEYS:
+        return list(_own_keys(settings, action, keys))
+    if action == "kms:DescribeKey":
+        return [Limit(resource=keys, why="Keys have no names. It reads what a key is.")]
+    service = f"{kind.split('::')[1].lower()}.{settings.region}.amazonaws.com"
+    why = (
+        "Keys have no names, and of one made seconds ago no tag counts yet; only the service, for "
+        "its own use, can ask this way."
+    )
+    via = {"StringEquals": {"kms:ViaService": service}}
+    return [Limit(resource=keys, conditions=via, why=why)]
+
+
+def conditions_of(settings: Settings, action: str) -> Conditions:
+    """Returns the conditions of an action that hold for every resource type."""
+    if action in _WITH_BOUNDARY:
+        return with_boundary(settings, "ArnEquals")
+    # A VPC's parts have no names.
+    return _in_region(settings) if action.startswith("ec2:") else {}
+
+
+def without_arn(settings: Settings, action: str) -> Limit:
+    """Returns the limit of an action without resource-level permissions."""
+    regional = action.startswith(("ec2:", "logs:"))
+    conditions = _in_region(settings) if regional else {}
+    return Limit(resource="*", conditions=conditions, why=_NO_ARN)
+
+
+def by_tag(settings: Settings, verb: str, action: str, resource: str) -> list[Limit]:
+    """Returns the limits of an action on a resource with a generated id: the project's tag."""
+    if action in _OF_EXISTING:
+        return [_tagged(settings, "Resource", resource, _BY_TAG)]
+    name = action.partition(":")[2]
+    limits = []
+    if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")):
+        limits.append(_tagged(settings, "Request", resource, _OF_CREATION))
+    if not name.startswith("Create"):
+        limits.append(_tagged(settings, "Resource", resource, _BY_TAG))
+    return limits
+
+
+def _in_region(settings: Settings) -> Conditions:
+    return {"StringEquals": {"aws:RequestedRegion": settings.region}}
+
+
+def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
+    """Limits actions on keys; the tag of a new key may take five minutes to count in KMS."""
+    if action == "kms:ListAliases":
+        return [without_arn(settings, action)]
+    limits = []
+    if action in _MAKES_KEY:
+        limits.append(_tagged(settings, "Request", "*", _OF_CREATION))
+    if action in _OF_NEW_KEY:
+        why = (
+            "A deploy does these seconds after it made the key, and KMS may take five minutes "
+            "until a tag counts. None opens a key: they read, rotate, or give it one of our names."
+        )
+        limits.append(Limit(resource=keys, why=why))
+    elif action != "kms:CreateKey":
+        limits.append(_tagged(settings, "Resource", keys, _BY_TAG))
+    if action in _ON_ALIAS:
+        limits.append(Limit(resource=arn(settings, "kms", f"alias/{settings.project}-*")))
+    return limits
+
+
+def _tagged(settings: Settings, tag_of: str, resource: str, why: str) -> Limit:
+    tag = {"StringEquals": {f"aws:{tag_of}Tag/project": settings.project}}
+    return Limit(resource=resource, conditions=tag, why=why)
+
 
 _LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
 _SUFFIX: Final = 13  # letters that CloudFormation adds to a name that it generates
@@ -203,3 +327,50 @@ def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]
         same = json.dumps([sorted(actions[key]), conditions], sort_keys=True)
         groups.setdefault(same, []).extend(limits[key][why] for why in sorted(limits[key]))
     return [(json.loads(same)[0], group) for same, group in sorted(groups.items())]
+
+
+# A role can have ten ("IAM and AWS STS quotas", IAM User Guide), and an organization's baseline
+# attaches some of its own. All are always used, as CloudFormation could not delete one that its own
+# role still has.
+PARTS: Final = tuple(f"execution-{number}" for number in range(5))
+_CHARACTERS: Final = 6144  # of a managed policy, white space not counted: the same page
+_POLICY_CHARACTERS: Final = len('{"Version":"2012-10-17","Statement":[]}')
+
+
+def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[str, list[Allowed]]:
+    """Returns part -> its statements, in order; all parts have about the same size.
+
+    Raises:
+        InputError: if they do not fit.
+    """
+    allowed = [
+        allow(
+            actions,
+            list(dict.fromkeys(limit.resource for limit in limits)),
+            conditions=limits[0].conditions or None,
+            why=" ".join(dict.fromkeys(limit.why for limit in limits)),
+        )
+        for actions, limits in statements
+    ]
+    sizes = [
+        len(json.dumps(item.statement.to_json(), separators=(",", ":"))) + 1 for item in allowed
+    ]
+    total, packed, number = sum(sizes), 0, 0
+    parts: dict[str, list[Allowed]] = {part: [] for part in PARTS}
+    filled = dict.fromkeys(PARTS, _POLICY_CHARACTERS)
+    for item, size in zip(allowed, sizes, strict=True):
+        # By its middle; no part is skipped, since a policy without statements is not valid.
+        share = (packed + size // 2) * len(PARTS) // total
+        number = min(share, number + 1) if packed else 0
+        parts[PARTS[number]].append(item)
+        filled[PARTS[number]] += size
+        packed += size
+    for part in PARTS[len(allowed) :]:  # fewer statements than policies: the last one once more
+        parts[part].append(allowed[-1])
+    if full := [part for part, size in filled.items() if size > _CHARACTERS]:
+        raise InputError(
+            f"what CloudFormation needs has {total} characters and does not fit into "
+            f"{len(PARTS)} policies of {_CHARACTERS} ({', '.join(full)} too large): put the stacks "
+            "of another purpose into a project of its own, with its own bootstrap"
+        )
+    return parts

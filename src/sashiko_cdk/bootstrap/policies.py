@@ -11,8 +11,7 @@ from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_n
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 from sashiko_cdk.bootstrap.execution_cap import execution_cap
-from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
-from sashiko_cdk.bootstrap.execution_policy import execution_needs, merged
+from sashiko_cdk.bootstrap.execution_policy import PARTS, execution_needs, merged, pack
 from sashiko_cdk.delivery.limits import ToolsBoundary
 from sashiko_cdk.identity.allow import Allowed, explain
 from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary

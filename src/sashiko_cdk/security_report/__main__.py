@@ -12,9 +12,8 @@ from pathlib import Path
 
 from sashiko.core.files import write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko_cdk.security_report.checkov import FRAMEWORK, checkov_findings
+from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, synth_findings
 from sashiko_cdk.security_report.page import page
-from sashiko_cdk.security_report.synth import synth_findings
 
 _OPEN = 4  # as `sashiko audit`: apart from 1, an error
 

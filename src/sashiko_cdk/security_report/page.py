@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from sashiko_cdk.security_report.finding import ReportedFinding
+from sashiko_cdk.security_report.findings import ReportedFinding
 
 _K = TypeVar("_K")
 _HEAD = ("framework", "rule", "open", "explained", "resources")

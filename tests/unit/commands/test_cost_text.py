@@ -3,8 +3,7 @@
 import json
 from dataclasses import replace
 
-from sashiko.aws.operations.cost.billed import Charge
-from sashiko.aws.operations.cost.idle_cost import IdleCost
+from sashiko.aws.operations.cost.idle_cost import Charge, IdleCost
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.cost.use_cost import JobCost
 from sashiko.commands.cost import as_json

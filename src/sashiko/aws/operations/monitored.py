@@ -2,14 +2,14 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
-from sashiko.aws.operations.candidates import recipe_candidates
+from sashiko.aws.functions.closed_gate import closing_summary
 from sashiko.aws.operations.monitor_files import MonitorFiles
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import (
@@ -28,7 +28,7 @@ from sashiko.monitoring.capture_health import unjudged_versions
 from sashiko.monitoring.draws import Draw, draw_period
 from sashiko.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko.monitoring.result import RESULT_FILE, MonitorResult, sort_history
-from sashiko.monitoring.retraining import Candidate
+from sashiko.monitoring.retraining import Candidate, State
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
@@ -160,3 +160,93 @@ class MonitoredModel:
             for path in sorted(labels.folder.iterdir()):
                 files.put(path, labels)
         return added
+
+
+_RUNNING: Final = ("Executing", "Stopping")
+_DECIDED: Final[Mapping[str, State]] = {
+    "PendingManualApproval": "waiting",
+    "Approved": "approved",
+    "Rejected": "rejected",
+}
+_EXECUTION: Final = "execution_id"  # metadata of a package, as Register writes it
+_STANDING: Final = "standing.champion"  # likewise: how it compares with the version before
+
+
+def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Candidate]:
+    """Returns the executions of a pipeline after the one of the first approved version.
+
+    Without such an execution all of them count, as where versions are promoted from another
+    environment: the guards rather propose a run too few than one too many.
+
+    Args:
+        sagemaker: a boto3 client.
+        pipeline: the name of the pipeline that trains.
+        group: the model package group.
+    """
+    packages = list(_packages(sagemaker, group))
+    made = {_metadata(item).get(_EXECUTION, ""): item for item in packages}
+    approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
+    executions = list(_executions(sagemaker, pipeline))
+    ids = [item["PipelineExecutionArn"].rpartition("/")[2] for item in executions]
+    first = max((place for place, id_ in enumerate(ids) if id_ in approved), default=len(ids))
+    return [
+        Candidate(
+            start=item["StartTime"],
+            state=_state(sagemaker, item, made.get(id_)),
+            is_better=id_ in made and _metadata(made[id_]).get(_STANDING) == "better",
+        )
+        for id_, item in list(zip(ids, executions, strict=True))[:first]
+    ]
+
+
+def _state(
+    sagemaker: Any, execution: Mapping[str, Any], package: Mapping[str, Any] | None
+) -> State:
+    status = execution["PipelineExecutionStatus"]
+    if status in _RUNNING:
+        return "running"
+    if status == "Failed":
+        return "blocked" if _is_blocked(sagemaker, execution) else "failed"
+    if status != "Succeeded":
+        return "failed"
+    if package is None:  # the same model as an earlier version
+        return "blocked"
+    return _DECIDED[package["ModelApprovalStatus"]]
+
+
+def _is_blocked(sagemaker: Any, execution: Mapping[str, Any]) -> bool:
+    """Says whether a closed gate, and no failed job, has ended an execution."""
+    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=execution["PipelineExecutionArn"]
+    )
+    # The newest come first; of a step that was tried again the last try counts.
+    steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
+    newest = {step["StepName"]: step for step in reversed(steps)}
+    reasons = [
+        step.get("FailureReason", "") for step in newest.values() if step["StepStatus"] == "Failed"
+    ]
+    return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
+
+
+def _executions(sagemaker: Any, pipeline: str) -> Iterator[Mapping[str, Any]]:
+    """Yields a pipeline's executions, the newest first."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=pipeline,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"PageSize": 100},
+    )
+    for page in pages:
+        yield from page["PipelineExecutionSummaries"]
+
+
+def _packages(sagemaker: Any, group: str) -> Iterator[Mapping[str, Any]]:
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    for page in pages:
+        for item in page["ModelPackageSummaryList"]:
+            yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+
+
+def _metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
+    values: Mapping[str, str] = package.get("CustomerMetadataProperties") or {}
+    return values

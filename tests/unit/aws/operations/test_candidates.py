@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sashiko.aws.operations.candidates import recipe_candidates
+from sashiko.aws.operations.monitored import recipe_candidates
 from sashiko.monitoring.retraining import Candidate
 
 PIPELINE, GROUP = "loans-dev-loans", "loans-dev"

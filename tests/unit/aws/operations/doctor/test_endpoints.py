@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sashiko.aws.operations.doctor.check import Check
-from sashiko.aws.operations.doctor.endpoints import check_endpoints
+from sashiko.aws.operations.doctor.deploy import check_endpoints
 from sashiko.aws.operations.doctor.services import check_trail
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount

@@ -1,15 +1,62 @@
-"""Runs checkov on templates, as a process in its own environment without a network."""
+"""The findings of all checks: CDK's own, cdk-nag's packs, this project's rules, and checkov's."""
 
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko_cdk.security_report.finding import ReportedFinding
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedFinding:
+    """A resource that breaks a rule of one framework."""
+
+    framework: str  # whose rule it is, such as `NIST.800.53.R5`
+    rule: str  # the id of the acknowledgement, without the framework's name and the detail
+    detail: str  # which one, if a resource can break the rule in several ways
+    resource: str  # the construct's path
+    description: str  # what the rule says, with the ids of the controls behind it
+    reason: str | None  # the explanation; None without one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no explanation."""
+        return self.reason is None
+
+
+def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:
+    """Reads CDK's validation report in the output of `cdk synth -c security-report=true`.
+
+    Returns:
+        The frameworks, and their findings.
+
+    Raises:
+        InputError: if there is no report.
+    """
+    plugins = read_json(folder / "validation-report.json")["pluginReports"]
+    findings = [finding for plugin in plugins for finding in _of(plugin)]
+    return [plugin["pluginName"] for plugin in plugins], findings
+
+
+def _of(plugin: Any) -> Iterator[ReportedFinding]:
+    framework = plugin["pluginName"]
+    for violation in (*plugin["violations"], *plugin.get("suppressedViolations", [])):
+        rule, bracket, detail = violation["ruleName"].partition("[")
+        for construct in violation["violatingConstructs"]:
+            yield ReportedFinding(
+                framework=framework,
+                rule=rule.removeprefix(f"{framework}-"),
+                detail=detail.removesuffix("]") if bracket else "",
+                resource=construct["constructPath"].removesuffix("/Resource"),
+                description=violation["description"],
+                reason=violation.get("reason"),
+            )
+
 
 FRAMEWORK = "checkov"
 
