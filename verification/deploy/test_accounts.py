@@ -1,7 +1,7 @@
 """Accounts of the emulator at one address: who gets from one into another, and with what."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,9 +29,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator,
 def organization(places: tuple[Emulator, Emulator]) -> Iterator[Organization]:
     tools, dev = places
     of_project = {"ArnLike": {"aws:SourceArn": PROJECT}}
-    _make(tools, "build", _trust({"Service": "codebuild.amazonaws.com"}, of_project))
-    _put(tools, "build", "Allow", DEPLOY)
-    _make(dev, "deploy", _trust({"AWS": f"arn:aws:iam::{TOOLS}:root"}))
+    build = _trust({"Service": "codebuild.amazonaws.com"}, of_project)
+    deploy = _trust({"AWS": f"arn:aws:iam::{TOOLS}:root"})
+    tools.client("iam").create_role(RoleName="build", AssumeRolePolicyDocument=build)
+    dev.client("iam").create_role(RoleName="deploy", AssumeRolePolicyDocument=deploy)
+    allowed = {"PolicyName": "Allow", "PolicyDocument": _policy("Allow", "sts:AssumeRole", DEPLOY)}
+    tools.client("iam").put_role_policy(RoleName="build", **allowed)
     with organized(places) as instance:
         yield instance
     for account in places:
@@ -49,19 +52,6 @@ def _trust(principal: dict[str, str], condition: Any = None) -> str:
         "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **conditions,
     }  # fmt: skip
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def _make(account: Emulator, name: str, trust: str) -> None:
-    account.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-
-
-def _put(account: Emulator, role: str, effect: str, resource: str) -> None:
-    statement = {"Effect": effect, "Action": "sts:AssumeRole", "Resource": resource}
-    account.client("iam").put_role_policy(
-        RoleName=role,
-        PolicyName=effect,
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
 
 
 def _assume(caller: Emulator) -> Any:
@@ -92,46 +82,41 @@ def test_a_role_of_another_account_acts_in_that_account(
     dev.client("s3").delete_bucket(Bucket="made-in-dev")
 
 
-def _unless_allowed(places: tuple[Emulator, Emulator]) -> None:
-    places[0].client("iam").delete_role_policy(RoleName="build", PolicyName="Allow")
+def _policy(effect: str, action: str, resource: str) -> str:
+    statement = {"Effect": effect, "Action": action, "Resource": resource}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _unless_trusted(places: tuple[Emulator, Emulator]) -> None:
-    _trust_anew(places, _trust({"AWS": "arn:aws:iam::999999999999:root"}))
+def _bound(tools: Any) -> None:
+    document = _policy("Allow", "s3:*", "*")
+    limit = tools.create_policy(PolicyName="limit", PolicyDocument=document)["Policy"]["Arn"]
+    tools.put_role_permissions_boundary(RoleName="build", PermissionsBoundary=limit)
 
 
-def _unless_condition(places: tuple[Emulator, Emulator]) -> None:
-    condition = {"StringEquals": {"sts:ExternalId": "secret"}}
-    _trust_anew(places, _trust({"AWS": f"arn:aws:iam::{TOOLS}:root"}, condition))
+def _trust_others(dev: Any, principal: str, condition: Any = None) -> None:
+    document = _trust({"AWS": f"arn:aws:iam::{principal}:root"}, condition)
+    dev.update_assume_role_policy(RoleName="deploy", PolicyDocument=document)
 
 
-def _trust_anew(places: tuple[Emulator, Emulator], trust: str) -> None:
-    places[1].client("iam").update_assume_role_policy(RoleName="deploy", PolicyDocument=trust)
+# What keeps a caller out: each changes the IAM of the caller's account, or of the role's.
+OBSTACLES: dict[str, Callable[[Any, Any], object]] = {
+    "not allowed": lambda tools, _: tools.delete_role_policy(RoleName="build", PolicyName="Allow"),
+    "not trusted": lambda _, dev: _trust_others(dev, "9" * 12),
+    "denied": lambda tools, _: tools.put_role_policy(
+        RoleName="build", PolicyName="Deny", PolicyDocument=_policy("Deny", "sts:AssumeRole", "*")
+    ),
+    "bounded": lambda tools, _: _bound(tools),
+    "a condition": lambda _, dev: _trust_others(
+        dev, TOOLS, {"StringEquals": {"sts:ExternalId": "secret"}}
+    ),
+}
 
 
-def _unless_denied(places: tuple[Emulator, Emulator]) -> None:
-    _put(places[0], "build", "Deny", "*")
-
-
-def _unless_bounded(places: tuple[Emulator, Emulator]) -> None:
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    iam = places[0].client("iam")
-    policy = iam.create_policy(
-        PolicyName="limit",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )["Policy"]["Arn"]
-    iam.put_role_permissions_boundary(RoleName="build", PermissionsBoundary=policy)
-
-
-@pytest.mark.parametrize(
-    "obstacle",
-    [_unless_allowed, _unless_trusted, _unless_denied, _unless_bounded, _unless_condition],
-    ids=lambda obstacle: obstacle.__name__.removeprefix("_unless_"),
-)
+@pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_each_side_alone_keeps_a_caller_out(
-    organization: Organization, places: tuple[Emulator, Emulator], obstacle: Any
+    organization: Organization, places: tuple[Emulator, Emulator], obstacle: str
 ) -> None:
-    obstacle(places)
+    OBSTACLES[obstacle](*(place.client("iam") for place in places))
     with pytest.raises(ClientError) as refused:
         _assume(organization.person(places[0], BUILD, "ada"))
     assert refused.value.response["Error"]["Code"] == "AccessDenied"

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..engine.resources import AbsentError, Place, Properties, ResourceError, ResourceType
-from .api import Api, retag, words
+from .api import Api, call, retag, words
 
 Setter = Callable[[Any, str, Any], None]
 # CloudFormation flattens nested members of the API, under other names.
@@ -26,14 +26,10 @@ def _check_keys(value: dict[str, Any], *allowed: str) -> dict[str, Any]:
 
 
 def _encryption(s3: Any, bucket: str, value: Any) -> None:
-    rules = [
-        {
-            {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}.get(k, k): item
-            for k, item in rule.items()
-        }
-        for rule in value["ServerSideEncryptionConfiguration"]
-    ]
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    rules = {"Rules": value["ServerSideEncryptionConfiguration"]}
+    arguments = {"Bucket": bucket, "ServerSideEncryptionConfiguration": rules}
+    renamed = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+    call(s3, "put_bucket_encryption", arguments, renamed)
 
 
 def _logging(s3: Any, bucket: str, value: Any) -> None:
@@ -59,34 +55,23 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     if expiration := {name: rule[key] for key, name in _EXPIRATION.items() if key in rule}:
         api_rule["Expiration"] = expiration
     for key, days in _TRANSITIONS.items():
-        if key in rule:
-            api_rule[key] = [
-                {
-                    "StorageClass": _check_keys(item, "StorageClass", "TransitionInDays")[
-                        "StorageClass"
-                    ],
-                    days: item["TransitionInDays"],
-                }
-                for item in rule[key]
-            ]
+        for item in rule.get(key, []):
+            _check_keys(item, "StorageClass", "TransitionInDays")
+            transition = {"StorageClass": item["StorageClass"], days: item["TransitionInDays"]}
+            api_rule.setdefault(key, []).append(transition)
     return api_rule
 
 
 def _rule_read(rule: dict[str, Any]) -> dict[str, Any]:
     """Returns the template's form of a rule of the API."""
     properties = {key: rule[key] for key in _PLAIN if key in rule}
-    properties["Prefix"] = rule["Filter"]["Prefix"]
-    properties["Id"] = rule.get("ID")
+    properties |= {"Prefix": rule["Filter"]["Prefix"], "Id": rule.get("ID")}
     expiration = rule.get("Expiration", {})
-    properties.update(
-        {key: expiration[name] for key, name in _EXPIRATION.items() if name in expiration}
-    )
+    properties |= {key: expiration[name] for key, name in _EXPIRATION.items() if name in expiration}
     for key, days in _TRANSITIONS.items():
-        if key in rule:
-            properties[key] = [
-                {"StorageClass": item["StorageClass"], "TransitionInDays": item[days]}
-                for item in rule[key]
-            ]
+        for item in rule.get(key, []):
+            transition = {"StorageClass": item["StorageClass"], "TransitionInDays": item[days]}
+            properties.setdefault(key, []).append(transition)
     return properties
 
 
@@ -103,27 +88,29 @@ def _access(s3: Any, bucket: str, value: str) -> None:
     s3.put_bucket_acl(Bucket=bucket, ACL="private")
 
 
+# Properties that are an argument of the API: its operation and the argument.
+_SAME = {
+    "ObjectLockConfiguration": "object_lock_configuration",
+    "OwnershipControls": "bucket_ownership_controls",
+    "PublicAccessBlockConfiguration": "public_access_block",
+    "VersioningConfiguration": "bucket_versioning",
+}
+
+
+def _same(key: str) -> Setter:
+    return lambda s3, bucket, value: getattr(s3, f"put_{_SAME[key]}")(Bucket=bucket, **{key: value})
+
+
 SETTERS: dict[str, Setter] = {
     "AccessControl": _access,
     "BucketEncryption": _encryption,
     "LifecycleConfiguration": _lifecycle,
     "LoggingConfiguration": _logging,
     "NotificationConfiguration": _notifications,
-    "ObjectLockConfiguration": lambda s3, bucket, value: s3.put_object_lock_configuration(
-        Bucket=bucket, ObjectLockConfiguration=value
-    ),
-    "OwnershipControls": lambda s3, bucket, value: s3.put_bucket_ownership_controls(
-        Bucket=bucket, OwnershipControls=value
-    ),
-    "PublicAccessBlockConfiguration": lambda s3, bucket, value: s3.put_public_access_block(
-        Bucket=bucket, PublicAccessBlockConfiguration=value
-    ),
     "Tags": lambda s3, bucket, value: s3.put_bucket_tagging(
         Bucket=bucket, Tagging={"TagSet": value}
     ),
-    "VersioningConfiguration": lambda s3, bucket, value: s3.put_bucket_versioning(
-        Bucket=bucket, VersioningConfiguration=value
-    ),
+    **{key: _same(key) for key in _SAME},
 }
 
 
@@ -164,12 +151,8 @@ def read_settings(s3: Any, bucket: str) -> Properties:
         "NotificationConfiguration": {
             "EventBridgeConfiguration": {"EventBridgeEnabled": events is not None}
         },
-        "ObjectLockConfiguration": get("object_lock_configuration", "ObjectLockConfiguration"),
-        "OwnershipControls": get("bucket_ownership_controls", "OwnershipControls"),
-        "PublicAccessBlockConfiguration": get(
-            "public_access_block", "PublicAccessBlockConfiguration"
-        ),
         "Tags": get("bucket_tagging", "TagSet"),
+        **{key: get(operation, key) for key, operation in _SAME.items()},
         "VersioningConfiguration": {"Status": get("bucket_versioning", "Status")},
     }
 
