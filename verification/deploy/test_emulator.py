@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -287,6 +288,29 @@ _BAD = resource("Bad", "AWS::Logs::LogGroup", {"RetentionInDays": 8}, DependsOn=
 _VPC = {"CidrBlock": "10.0.0.0/16"}
 
 
+_ALARM = {"AlarmName": "some", "Namespace": "AWS/SQS", "MetricName": "Some", "Statistic": "Maximum",
+          "Period": 300, "EvaluationPeriods": 1, "Threshold": 0,
+          "ComparisonOperator": "GreaterThanThreshold"}  # fmt: skip
+# moto and some of the APIs take a second resource of a name for the first.
+NAMED = {
+    "AWS::CloudWatch::Alarm": _ALARM,
+    "AWS::Events::Rule": {"Name": "some", "EventPattern": {"source": ["aws.s3"]}},
+    "AWS::S3::Bucket": {"BucketName": "some-name"},
+    "AWS::S3::BucketPolicy": {"Bucket": "there", "PolicyDocument": NO_POLICY},
+    "AWS::SQS::Queue": {"QueueName": "some"},
+    "AWS::SSM::Parameter": {**PARAMETER, "Name": "some"},
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_name_that_is_taken_fails_the_stack(stacks: Stacks, kind: str) -> None:
+    stacks.emulator.client("s3").create_bucket(Bucket="there")
+    both = (resource(name, kind, NAMED[kind]) for name in ("First", "Second"))
+    assert stacks.deploy("twice", template(*both)) == "ROLLBACK_COMPLETE"
+    assert re.search("already ?exists", stacks.failure("twice"), re.IGNORECASE)
+    stacks.delete("twice")
+
+
 def test_the_stacks_that_these_change_are_taken(stacks: Stacks) -> None:
     bodies = (lake(), rule("events", "states"), one("AWS::Bedrock::Guardrail", **guardrail()),
               pipeline())  # fmt: skip
@@ -305,6 +329,9 @@ UPDATES: dict[str, tuple[Template, Template, str]] = {
     "an alias of another key": (_keys("First"), _keys("Data"), "a key of another type or usage"),
     "what has no update, under its name": (_encryption("SSE-S3"), _encryption("DISABLED"),
                                            "AlreadyExists"),
+    "a property taken away": (
+        one("AWS::Bedrock::Guardrail", **guardrail(Description="some")),
+        one("AWS::Bedrock::Guardrail", **guardrail()), "can't take Description away"),
     "a later resource": (
         template(*_COLUMNS), template(_COLUMNS[0], table("t", "a", "b"), _BAD), "RetentionInDays"),
 }  # fmt: skip
