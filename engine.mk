@@ -82,7 +82,7 @@ audit: $(BIN)/.run ## ask OSV what is known against the packages of every lock; 
 	@$(BIN)/python -m verification.supply.audit $(ARGS)
 
 wheel: $(BIN)/.run ## build dist/sashiko-<version>-py3-none-any.whl, which `sashiko new` and `sashiko upgrade` take
-	@$(BIN)/python -m sashiko.scaffold dist
+	@$(BIN)/python -m sashiko.project dist
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt

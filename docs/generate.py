@@ -22,10 +22,10 @@ from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
 from docs.public_api import PAGE as API
 from docs.public_api import api_page
-from sashiko.core.yaml_models import read_yaml
+from sashiko.base.yaml_models import read_yaml
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step, parse_definition
-from sashiko.report.layout import place
+from sashiko.run_report.layout import place
 from verification.benchmarks.inferentia import picture, tables
 
 ROOT = Path(__file__).parents[1]

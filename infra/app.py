@@ -18,7 +18,7 @@ from infra.stacks.network import Network
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
-from sashiko.aws.resources.endpoint_spec import served_package
+from sashiko.account.endpoint_spec import served_package
 from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment

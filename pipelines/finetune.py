@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.steps import Step
 
-from sashiko.aws.resources.names import pipeline_name
+from sashiko.account.names import pipeline_name
 from sashiko.pipeline.sdk.bias import BiasEvaluator
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
-from sashiko.pipeline.sdk.guardrail import guardrail_outcomes
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
+from sashiko_packs.bedrock.sdk import guardrail_outcomes
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:

@@ -6,9 +6,9 @@ definition.
 
 from sagemaker.mlops.workflow import Pipeline
 
-from sashiko.aws.resources.names import monitor_pipeline_name
+from sashiko.account.names import monitor_pipeline_name
 from sashiko.pipeline.sdk.jobs import Jobs
-from sashiko.pipeline.sdk.monitoring import Monitoring, monitor_parameters
+from sashiko_packs.monitoring.sdk import Monitoring, monitor_parameters
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:

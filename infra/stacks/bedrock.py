@@ -4,12 +4,12 @@ from aws_cdk import CfnOutput
 from constructs import Construct
 
 from infra.stacks.data_lake import DataLake
-from sashiko_cdk.bedrock.model_access import ModelAccess
-from sashiko_cdk.bedrock.model_guardrail import ModelGuardrail
-from sashiko_cdk.bedrock.model_profiles import ModelProfiles
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.bedrock.constructs.model_access import ModelAccess
+from sashiko_packs.bedrock.constructs.model_guardrail import ModelGuardrail
+from sashiko_packs.bedrock.constructs.model_profiles import ModelProfiles
 
 
 class Bedrock(EnvironmentStack):

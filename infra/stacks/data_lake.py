@@ -12,9 +12,9 @@ from sashiko_cdk.lake.domain_key import DomainKey, KeyDomain
 from sashiko_cdk.lake.etl_encryption import add_etl_encryption
 from sashiko_cdk.lake.etl_job import EtlJobs
 from sashiko_cdk.lake.lake_access import LakeAccess
-from sashiko_cdk.lake.monitor_access import MonitorAccess
 from sashiko_cdk.serving.capture import Capture
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.monitoring.constructs.monitor_access import MonitorAccess
 
 
 class DataLake(EnvironmentStack):

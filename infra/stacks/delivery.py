@@ -3,8 +3,8 @@
 from constructs import Construct
 
 from sashiko.settings.tools import Tools
-from sashiko_cdk.delivery.delivery import add_delivery_pipeline
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.delivery.constructs.delivery import add_delivery_pipeline
 
 
 class Delivery(EnvironmentStack):

@@ -4,8 +4,8 @@ from constructs import Construct
 
 from sashiko.settings.delivery import GitHubTrust
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.identity.github_actions import add_github_roles
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.delivery.constructs.github_actions import add_github_roles
 
 
 class GitHubActions(EnvironmentStack):

@@ -6,16 +6,16 @@ from constructs import Construct
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
-from sashiko_cdk.delivery.approvals import ApprovedModels
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
-from sashiko_cdk.events.monitoring import add_monitoring
 from sashiko_cdk.events.notifications import Notifications
 from sashiko_cdk.events.triggers import Triggers
 from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline
 from sashiko_cdk.pipeline.deploy_values import deploy_values
 from sashiko_cdk.pipeline.gatekeeper import Gatekeeper
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.delivery.constructs.approvals import ApprovedModels
+from sashiko_packs.monitoring.constructs.monitoring import add_monitoring
 
 
 class Pipeline(EnvironmentStack):

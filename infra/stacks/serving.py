@@ -5,7 +5,7 @@ from constructs import Construct
 
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
-from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
+from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.serving.endpoint_alarms import EndpointAlarms

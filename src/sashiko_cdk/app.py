@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from sashiko.aws.operations.templates import read_templates
-from sashiko.core.deprecation import show_deprecations
+from sashiko.account.templates import read_templates
+from sashiko.base.deprecation import show_deprecations
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS, Tools, load_tools

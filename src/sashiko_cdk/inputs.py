@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from sashiko.aws.operations.neighbours import Side, neighbour_settings
-from sashiko.aws.resources.regions import check_region
+from sashiko.account.neighbours import Side, neighbour_settings
+from sashiko.account.regions import check_region
 from sashiko.contract.glue import check_lake
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract

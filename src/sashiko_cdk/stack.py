@@ -3,7 +3,7 @@
 from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, Tags
 from constructs import Construct
 
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko.settings.tools import Tools
 from sashiko_cdk.deployment import Deployment
 

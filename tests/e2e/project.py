@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.names import bucket_name
 from sashiko.settings.environment import load_settings
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples

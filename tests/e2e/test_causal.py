@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.clarify.explain.output import ANALYSIS_FILE
-from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
+from sashiko.explain.output import ANALYSIS_FILE
+from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from tests.e2e.project import RUN, Attempt, Project
 from tests.e2e.tiny import install_encoder, make_encoder, make_project
-from tests.unit.selection.converse_service import answered, serving
-from tests.unit.selection.selections import MODEL, TOKEN_PRICE, every_kind
+from tests.packs.selection.converse_service import answered, serving
+from tests.packs.selection.selections import MODEL, TOKEN_PRICE, every_kind
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 
 pytestmark = pytest.mark.slow

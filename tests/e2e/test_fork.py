@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sashiko.core.yaml_models import read_yaml
+from sashiko.base.yaml_models import read_yaml
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_settings
 from tests.e2e.project import ROOT, Project
@@ -23,23 +23,23 @@ GOLDEN = ("complaints.definition.json", "complaints.definition.dev.json")
 READ_WHAT_A_FORK_ADDS = (
     "tests/pipeline/test_definition.py",
     "tests/unit/commands/test_cli.py::test_bad_input_ends_with_one_error_and_status_1",
-    "tests/unit/contract/test_bias_config.py",
+    "tests/unit/bias/clarify/test_contract_config.py",
     "tests/unit/contract/test_model.py",
-    "tests/unit/core/test_yaml_models.py",
+    "tests/unit/base/test_yaml_models.py",
 )
 # Of the engine's, some of each kind that works on a sample contract, recipe or environment.
 WORK_ON_SAMPLES = (
     "tests/pipeline/test_definition.py",
-    "tests/unit/aws/operations/runs/test_start.py",
-    "tests/unit/aws/resources/test_endpoint_spec.py",
-    "tests/unit/aws/operations/test_model_registry.py",
+    "tests/unit/pipeline/cloud/test_start.py",
+    "tests/unit/account/test_endpoint_spec.py",
+    "tests/unit/account/test_model_registry.py",
     "tests/unit/commands/test_cli.py",
     "tests/unit/commands/test_cloud_runs.py",
     "tests/unit/contract",
     "tests/unit/test_hostile_files.py",
     "tests/unit/data/test_review.py",
     "tests/unit/pipeline/test_staging.py",
-    "tests/unit/core/test_yaml_models.py",
+    "tests/unit/base/test_yaml_models.py",
 )
 RECIPE = {
     "extends": "models/all-minilm-l6-v2.yaml",

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.core.files import walk_files
+from sashiko.base.files import walk_files
 from sashiko.serving.artifact import ROWS_PER_REQUEST
 from tests.e2e.project import Project
 from tests.e2e.tiny import make_rows

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.core.files import sha256_tree, write_json
+from sashiko.base.files import sha256_tree, write_json
 from tests.unit.contract.documents import document, save
 
 pytestmark = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.selection.converse_service import answered, serving
+from tests.packs.selection.converse_service import answered, serving
 
 _PATIENCE_SECONDS = 7200  # a bound on a hang: the causal LM trains for minutes on a quiet machine
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files
-from sashiko.core.yaml_models import deep_merge, read_yaml
+from sashiko.base.files import canonical_json, sha256_bytes, sha256_file, walk_files
+from sashiko.base.yaml_models import deep_merge, read_yaml
 from sashiko.data.lake import generate
 from tests.e2e.project import GROUP, ROOT, Project, bucket
 

@@ -11,16 +11,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.cost.idle_cost import idle_cost, lines
-from sashiko.aws.operations.cost.prices import read_prices
-from sashiko.aws.operations.templates import read_templates
+from sashiko.account.access.environment import read_environment
+from sashiko.account.prices import read_prices
+from sashiko.account.templates import read_templates
+from sashiko.base.files import canonical_json
 from sashiko.commands.permissions import text
-from sashiko.core.files import canonical_json
-from sashiko.selection.file import Selection
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
+from sashiko_packs.operations.cost.idle_cost import idle_cost, lines
+from sashiko_packs.selection.file import Selection
 
 # Neither a package's module nor on the path where this file runs as a script.
 _PROJECT = runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from sashiko.aws.operations.access.policies import Request, Statement, allows, denies, statements
-from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.resources.names import BootstrapRole
+from sashiko.account.access.policies import Request, Statement, allows, denies, statements
+from sashiko.account.access.principals import Principal
+from sashiko.account.names import BootstrapRole
 
 _TEMPLATE = Path.cwd() / "node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
 _LOGICAL_IDS: Mapping[BootstrapRole, str] = {

@@ -43,7 +43,7 @@ def tools_of() -> Any:
 def delivery_folder() -> Path:
     """The folder with the template of the tools' account, by all rules of synth."""
     from infra.app import add_delivery
-    from sashiko.aws.operations.templates import read_templates
+    from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
     from sashiko_cdk.security_rules.plugin import add_rules
 

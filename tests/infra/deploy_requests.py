@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.operations.access.policies import Request
-from sashiko.aws.operations.templates import Resource, Templates, read_templates
-from sashiko.aws.resources.names import arn as arn_of
-from sashiko.aws.resources.names import database_name
+from sashiko.account.access.policies import Request
+from sashiko.account.names import arn as arn_of
+from sashiko.account.names import database_name
+from sashiko.account.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_facts import (

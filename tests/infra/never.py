@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from sashiko.aws.operations.access.duties import duties, object_access
-from sashiko.aws.operations.access.environment import Environment
-from sashiko.aws.operations.access.permissions import permission_matrix
-from sashiko.aws.operations.access.policies import statements
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.access.duties import duties, object_access
+from sashiko.account.access.environment import Environment
+from sashiko.account.access.permissions import permission_matrix
+from sashiko.account.access.policies import statements
+from sashiko.account.names import bucket_name
 
 # Table and column -> what the contract, and no template, says of it.
 Classes = Mapping[tuple[str, str], str]

@@ -10,10 +10,10 @@ from typing import Any
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import Request, Statement, covers, statements
-from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.resources.names import prefix
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import Request, Statement, covers, statements
+from sashiko.account.access.principals import Principal
+from sashiko.account.names import prefix
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_requests import DELIVERY
 from tests.infra.variants import settings_of, synthesized

@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import pytest
 
-from sashiko.aws.operations.access.policies import Request, Statement, allows, statements
-from sashiko.aws.operations.access.principals import Principal, read_principals
-from sashiko.aws.operations.templates import read_templates
-from sashiko.aws.resources.names import BootstrapRole, arn, bucket_name
+from sashiko.account.access.policies import Request, Statement, allows, statements
+from sashiko.account.access.principals import Principal, read_principals
+from sashiko.account.names import BootstrapRole, arn, bucket_name
+from sashiko.account.templates import read_templates
 from sashiko_cdk.bootstrap.policies import bootstrap_options
-from sashiko_cdk.delivery.parts import ASSUMED, parts_of, places_of
+from sashiko_packs.delivery.constructs.parts import ASSUMED, parts_of, places_of
 from tests.infra.both_sides import assumes, bootstrap_role
 from tests.infra.delivery import delivery_folder, delivery_template, tools_of
 from tests.infra.variants import resources

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.aws.operations.cost.idle_cost import describe_rise, idle_cost
-from sashiko.aws.operations.cost.monitoring_cost import retrains_a_month
-from sashiko.aws.operations.cost.prices import read_prices
-from sashiko.aws.operations.templates import read_templates
+from sashiko.account.prices import read_prices
+from sashiko.account.templates import read_templates
 from sashiko.cli import app
-from sashiko.settings.monitor import MonitorSection
+from sashiko_packs.monitoring.cost import retrains_a_month
+from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.operations.cost.idle_cost import describe_rise, idle_cost
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
 from tests.project_root import IMAGES
 

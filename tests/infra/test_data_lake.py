@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.monitoring.capture.record import row_schema
+from sashiko_packs.monitoring.capture.record import row_schema
 from tests.infra.lake_grants import policy_text, role_of
 from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
 

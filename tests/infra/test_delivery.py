@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.aws.operations.access.policies import Request, allows, denies, statements
+from sashiko.account.access.policies import Request, allows, denies, statements
 from sashiko.cli import app
-from sashiko_cdk.delivery.parts import is_approved
+from sashiko_packs.delivery.constructs.parts import is_approved
 from tests.infra.delivery import (
     boundary_document,
     delivery_folder,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.access.policies import covers
-from sashiko.aws.operations.access.principals import Principal
+from sashiko.account.access.environment import read_environment
+from sashiko.account.access.policies import covers
+from sashiko.account.access.principals import Principal
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.artifact_places import Places, artifact_places

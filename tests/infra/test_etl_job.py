@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.aws.glue_job.spec import parse_spec
+from sashiko.contract.glue_job.spec import parse_spec
 from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
 
 ASSETS = "s3://cdk-sashiko-assets-111122223333-us-east-1/"
@@ -74,13 +74,13 @@ def test_the_spec_blocks_on_the_ruleset_that_glue_shows(lake, jobs):
 
 def test_the_package_is_the_glue_jobs_code_and_nothing_else(jobs):
     job = jobs["sashiko-dev-etl-census"]
-    assert "sashiko.aws.glue_job.load" in _asset(job["Command"]["ScriptLocation"]).read_text()
+    assert "sashiko.contract.glue_job.load" in _asset(job["Command"]["ScriptLocation"]).read_text()
     package = _asset(job["DefaultArguments"]["--extra-py-files"])
     files = {str(file.relative_to(package)) for file in package.rglob("*") if file.is_file()}
     assert {
         "sashiko/__init__.py",
-        "sashiko/aws/glue_job/load.py",
-        "sashiko/aws/glue_job/transform.py",
+        "sashiko/contract/glue_job/load.py",
+        "sashiko/contract/glue_job/transform.py",
     } < files
     parents = {"sashiko/__init__.py", "sashiko/aws/__init__.py"}
     assert all(f in parents or f.startswith("sashiko/aws/glue_job/") for f in files)

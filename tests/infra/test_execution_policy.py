@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sashiko.aws.operations.access.policies import (
-    Request,
-    Statement,
-    allows,
-    covers,
-    denies,
-    statements,
-)
-from sashiko.aws.operations.templates import read_templates
-from sashiko.aws.resources.names import exec_role_arn
+from sashiko.account.access.policies import Request, Statement, allows, covers, denies, statements
+from sashiko.account.names import exec_role_arn
+from sashiko.account.templates import read_templates
 from tests.infra.delivery import delivery_template, tools_of
 from tests.infra.deploy_facts import (
     DEPENDENT,

@@ -6,7 +6,7 @@ import json
 import pytest
 from moto.moto_api import state_manager
 
-from sashiko.aws.functions.closed_gate import GateClosedError
+from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko_cdk.events.flows.load import load_flow
 from sashiko_cdk.events.flows.notice import notice_flow
 from sashiko_cdk.events.flows.training import training_flow

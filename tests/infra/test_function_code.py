@@ -11,22 +11,22 @@ def _shipped(folder, module):
 
 
 def test_a_function_has_its_module_and_its_packages(tmp_path):
-    assert _shipped(tmp_path, "sashiko.aws.functions.custom_resource") == {
+    assert _shipped(tmp_path, "sashiko.base.custom_resource") == {
         "sashiko/__init__.py",
         "sashiko/aws/__init__.py",
-        "sashiko/aws/functions/__init__.py",
-        "sashiko/aws/functions/custom_resource.py",
+        "sashiko/functions/__init__.py",
+        "sashiko/base/custom_resource.py",
     }
 
 
 def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
-    assert _shipped(tmp_path, "sashiko.aws.functions.janitor") == {
+    assert _shipped(tmp_path, "sashiko.functions.janitor") == {
         "sashiko/__init__.py",
         "sashiko/aws/__init__.py",
-        "sashiko/aws/functions/device_removal.py",
-        "sashiko/aws/functions/function_input.py",
-        "sashiko/aws/functions/__init__.py",
-        "sashiko/aws/functions/janitor.py",
+        "sashiko/steps/device/removal.py",
+        "sashiko/base/function_input.py",
+        "sashiko/functions/__init__.py",
+        "sashiko/functions/janitor.py",
     }
 
 

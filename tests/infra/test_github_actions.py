@@ -12,12 +12,12 @@ import pytest
 import yaml
 from aws_cdk import App, CfnOutput, Stack
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import Request, Statement, denies, statements
-from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.resources.names import GITHUB_ISSUER as ISSUER
-from sashiko.aws.resources.names import bucket_name
-from sashiko.scaffold.workflow import workflow
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import Request, Statement, denies, statements
+from sashiko.account.access.principals import Principal
+from sashiko.account.names import GITHUB_ISSUER as ISSUER
+from sashiko.account.names import bucket_name
+from sashiko_packs.delivery.workflow import workflow
 from tests.infra.both_sides import assumes, bootstrap_role, trusts
 from tests.infra.variants import (
     assembly_of,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions.image_build import CONTEXT
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.access.policies import Request, allows, denies
-from sashiko.aws.resources.images.content import copied_files
-from sashiko.aws.resources.images.job_images import image_builds, job_images
-from sashiko.aws.resources.training_machines import settings_for
+from sashiko.account.access.environment import read_environment
+from sashiko.account.access.policies import Request, allows, denies
+from sashiko.account.images.content import copied_files
+from sashiko.account.images.job_images import image_builds, job_images
+from sashiko.account.training_machines import settings_for
+from sashiko.functions.image_build import CONTEXT
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.platform.image_builds import recipe_builds
 from tests.infra.variants import all_before, resources, settings_of, some, synthesized

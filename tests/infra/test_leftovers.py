@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.aws.operations.leftovers import LOOKUPS
+from sashiko.account.leftovers import LOOKUPS
 from tests.infra.variants import resources
 
 # Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its

@@ -5,9 +5,9 @@ import json
 import pytest
 from moto.events.models import EventPattern
 
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.access.policies import Request, allows, denies, statements
-from sashiko.aws.resources.names import bootstrap_role_arn
+from sashiko.account.access.environment import read_environment
+from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.account.names import bootstrap_role_arn
 from tests.infra.delivery import boundary_document, tools_of
 from tests.infra.model_tools import DEV, TOOLS, VARIANT, tools_template
 from tests.infra.sample_events import package_changed

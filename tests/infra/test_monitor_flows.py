@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from aws_cdk import aws_kms as kms
 
-from sashiko.aws.resources.names import bucket_name, etl_name, lake_uri
+from sashiko.account.names import bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
-from sashiko.monitoring.capture_health import capture_checks
-from sashiko.monitoring.checks import KINDS
 from sashiko.settings.recipe import load_recipe
-from sashiko_cdk.events.flows.outcome import outcome_flow
-from sashiko_cdk.events.flows.window import window_flow
+from sashiko_packs.monitoring.capture_health import capture_checks
+from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.constructs.outcome import outcome_flow
+from sashiko_packs.monitoring.constructs.window import window_flow
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import account
 from tests.infra.variants import (
@@ -26,7 +26,7 @@ from tests.infra.variants import (
     resources,
     settings_of,
 )
-from tests.unit.report.windows import windows
+from tests.packs.monitoring.report.windows import windows
 
 SETTINGS = settings_of("dev")
 ARN = PACKAGE.format("111122223333", "dev")
@@ -320,8 +320,8 @@ def test_without_an_audited_accuracy_none_is_published(publish):
 def _monitored(**capture):
     """The machines of a stack in an environment that serves, with other keys of `capture`."""
     from sashiko_cdk.events.event_flows import EventFlows
-    from sashiko_cdk.events.monitoring import add_monitoring
     from sashiko_cdk.stack import EnvironmentStack
+    from sashiko_packs.monitoring.constructs.monitoring import add_monitoring
 
     settings = settings_of("serving")
     section = settings.serving.capture.model_copy(update=capture)

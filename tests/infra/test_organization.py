@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.policies import Request, covers, statements
-from sashiko.aws.operations.templates import Resource
-from sashiko.aws.resources.names import BootstrapRole, exec_role_arn
+from sashiko.account.access.policies import Request, covers, statements
+from sashiko.account.names import BootstrapRole, exec_role_arn
+from sashiko.account.templates import Resource
 from tests.infra.both_sides import bootstrap_role
 from tests.infra.delivery import tools_of
 from tests.infra.deploy_facts import HANDLERS, NOT_IN_IAM

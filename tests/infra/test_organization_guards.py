@@ -13,9 +13,9 @@ import pytest
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
-from sashiko.aws.operations.access.policies import Request
-from sashiko.aws.resources.instances import families_with_local_disk
-from sashiko.aws.resources.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
+from sashiko.account.access.policies import Request
+from sashiko.account.instances import families_with_local_disk
+from sashiko.account.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
 from tests.infra.delivery import tools_of
 from tests.infra.deploy_requests import settings
 from tests.infra.organization import (

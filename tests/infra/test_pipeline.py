@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
 from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import covers, statements
-from sashiko.aws.resources.images.job_images import job_images
-from sashiko.aws.resources.names import Bucket, bucket_name, monitor_pipeline_name
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import covers, statements
+from sashiko.account.images.job_images import job_images
+from sashiko.account.names import Bucket, bucket_name, monitor_pipeline_name
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 

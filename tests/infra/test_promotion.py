@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import Request, Statement, allows, denies, statements
-from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import Request, Statement, allows, denies, statements
+from sashiko.account.access.principals import Principal
+from sashiko.account.names import bucket_name
 from tests.infra.variants import resources, settings_of, synthesized, templates_of
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")

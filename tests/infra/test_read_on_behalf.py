@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import covers
-from sashiko.aws.operations.access.principals import Principal
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import covers
+from sashiko.account.access.principals import Principal
 from tests.infra.job_requests import Json, jobs_of
 from tests.infra.test_pipeline_places import ARTIFACTS, place, repository
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.resources.endpoint_spec import endpoint_spec
+from sashiko.account.access.environment import read_environment
+from sashiko.account.endpoint_spec import endpoint_spec
 from sashiko_cdk.serving.endpoint_config import EndpointConfig
 from sashiko_cdk.serving.served_model import ServedModel
 from sashiko_cdk.stack import EnvironmentStack

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.policies import Request, allows, denies, statements
-from sashiko.aws.operations.access.principals import Principal
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.account.access.principals import Principal
+from sashiko.account.names import bucket_name
 from tests.infra.variants import settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")

@@ -208,7 +208,7 @@ def _remove_older(runs: Path, *, kept: Path) -> None:
 
 def _synthesize(variant: str) -> Path:
     from infra.app import add_stacks
-    from sashiko.aws.operations.templates import read_templates
+    from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
 
     app = new_app()
@@ -223,7 +223,7 @@ def _synthesize(variant: str) -> Path:
 @functools.cache
 def assembly_of(variant: str) -> Any:
     """A variant's templates as typed records."""
-    from sashiko.aws.operations.templates import read_templates
+    from sashiko.account.templates import read_templates
 
     return read_templates(settings_of(variant), folder=synthesized(variant))
 

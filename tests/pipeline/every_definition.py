@@ -72,7 +72,7 @@ def names() -> list[Any]:
 def main() -> None:
     weekly = sys.argv[1] == "weekly"
     sys.path.insert(0, str(ROOT))
-    from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
+    from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
     from sashiko.pipeline.sdk.offline import set_environment
     from sashiko.settings.environment import Settings, load_settings
     from sashiko.settings.recipe import load_recipe

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.resources.deploy_time import key_arn, stand_ins
-from sashiko.aws.resources.images.job_images import aws_image, job_images
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.deploy_time import key_arn, stand_ins
+from sashiko.account.images.job_images import aws_image, job_images
+from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.sdk.account import output_key

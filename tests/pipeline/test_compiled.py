@@ -116,13 +116,13 @@ def test_nothing_has_changed(repository: Path) -> None:
     [
         pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
         pytest.param(_append("src/sashiko/pipeline/sdk/jobs.py"), id="a module of the pipelines"),
-        pytest.param(_append("src/sashiko/aws/resources/names.py"), id="a module of the package"),
-        pytest.param(_append("src/sashiko/aws/resources/images/images.yaml"), id="a data file"),
+        pytest.param(_append("src/sashiko/account/names.py"), id="a module of the package"),
+        pytest.param(_append("src/sashiko/account/images/images.yaml"), id="a data file"),
         pytest.param(
             _append("src/sashiko/serving/container/text.py"), id="code that Compile ships"
         ),
         pytest.param(
-            _add("src/sashiko/serving/container/more.py"), id="a new file that Compile ships"
+            _add("src/sashiko/serving/container/more/py"), id="a new file that Compile ships"
         ),
         pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),
         pytest.param(_add("yaml.py"), id="a module that hides an installed one"),

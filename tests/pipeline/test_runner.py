@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.functions.closed_gate import GateClosedError
+from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.record import RunRecord

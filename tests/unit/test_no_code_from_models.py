@@ -18,9 +18,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sashiko.clarify.explain.attribution import ExplainedModel
-from sashiko.core.files import sha256_bytes, sha256_file
+from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
+from sashiko.explain.attribution import ExplainedModel
 from sashiko.pipeline.staging import serving_code
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import CompileLock
@@ -29,7 +29,7 @@ from sashiko.settings.train import Hyperparameters
 from sashiko.steps import register
 from sashiko.training.model import load_classifier, load_tokenizer
 from tests.e2e.serving.tiny_artifact import SERVING, build_artifact
-from tests.unit.clarify.explain.planted import save_model
+from tests.unit.explain.planted import save_model
 from tests.unit.steps.evaluate_job import lay_out, run_evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -221,7 +221,7 @@ def test_evaluate_and_register_refuse_it(
     ],
 )
 def test_code_that_loads_a_pickle_does_not_pass_the_lint(line: str) -> None:
-    command = ["ruff", "check", "--stdin-filename", "src/sashiko/steps/new.py", "-"]
+    command = ["ruff", "check", "--stdin-filename", "src/sashiko/steps/new/py", "-"]
     checked = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=ROOT,

@@ -9,7 +9,7 @@ import pytest
 
 import sashiko
 from docs.public_api import public_names
-from sashiko.core.plugins import PROTOCOLS
+from sashiko.base.plugins import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/change.md"

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.clarify.bias.config import AnalysisConfig
-from sashiko.clarify.bias.counting import count_groups
-from sashiko.clarify.bias.dataset import read_dataset
-from sashiko.evaluation.metrics.bias import METRICS, intervals, measure
+from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.counting import count_groups
+from sashiko.bias.clarify.dataset import read_dataset
+from sashiko.bias.metrics.bias import METRICS, intervals, measure
+from sashiko.bias.steps.bias import analyse
 from sashiko.evaluation.metrics.counts import FacetTable, tabulate
-from sashiko.steps.bias import analyse
 from verification.benchmarks.bench import options, show, table, time_apart
 
 _FACETS = {"gender": 2, "age": 4, "region": 8}

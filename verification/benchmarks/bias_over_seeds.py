@@ -9,7 +9,7 @@ sharing cached steps, and shows the test split. Choose no setting by it: that is
 
 from collections.abc import Iterator
 
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.settings.bias import BiasGate

@@ -35,9 +35,6 @@ from sashiko.contract.load import load_contract
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store
-from sashiko.pipeline.sweep.choice import keeps_margin
-from sashiko.pipeline.sweep.points import THRESHOLDS, judge, threshold_free_quality
-from sashiko.pipeline.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.quality import ThresholdSection
@@ -46,6 +43,14 @@ from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
+from sashiko_packs.selection.sweep.choice import keeps_margin
+from sashiko_packs.selection.sweep.points import THRESHOLDS, judge, threshold_free_quality
+from sashiko_packs.selection.sweep.validation import (
+    LAST_STEP,
+    Validation,
+    read_validation,
+    with_facets,
+)
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 
 _MAXIMIZED = {

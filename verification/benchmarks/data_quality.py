@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sashiko.base.parquet import write_batches
 from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -24,7 +25,6 @@ from sashiko.contract.results import to_check
 from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import parquet_stream
-from sashiko.core.parquet import write_batches
 from sashiko.evaluation.gates.verdict import Check
 from verification.benchmarks import bench
 

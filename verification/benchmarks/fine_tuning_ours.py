@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.stopping import Stop
+from sashiko.base.stopping import Stop
 from sashiko.data.splits import read_split_meta
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.checkpoint import CheckpointStore, Position

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Prices, read_prices
-from sashiko.aws.operations.cost.use_cost import PredictionCost, prediction_costs
+from sashiko.account.prices import HOURS_A_MONTH, Prices, read_prices
+from sashiko.pipeline.use_cost import PredictionCost, prediction_costs
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.settings.environment import load_settings
 from verification.benchmarks.bench import options, table

@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from sashiko.evaluation.metrics import bias
+from sashiko.bias.metrics import bias
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores

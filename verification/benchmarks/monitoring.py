@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.monitoring.checks import (
+from sashiko.settings.shifts import ShiftKind
+from sashiko_packs.monitoring.checks import (
     BROKEN_RULE,
     INPUTS_SHARE,
     TEXT_AUC,
@@ -28,19 +29,18 @@ from sashiko.monitoring.checks import (
     MonitorCheck,
     judge_measurements,
 )
-from sashiko.monitoring.clusters import ClusteredCounts, Clusters, effect_of_shares
-from sashiko.monitoring.disparity import (
+from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters, effect_of_shares
+from sashiko_packs.monitoring.disparity import (
     effect_of_ratio,
     measure_disparity_bound,
     measure_disparity_change,
 )
-from sashiko.monitoring.drift import measure_drift
-from sashiko.monitoring.input_quality import measure_share
-from sashiko.monitoring.odd_texts import measure_odd_texts
-from sashiko.monitoring.text_drift import measure_text_drift
-from sashiko.monitoring.text_sample import TextSample
-from sashiko.settings.monitor import MonitorSection
-from sashiko.settings.shifts import ShiftKind
+from sashiko_packs.monitoring.drift import measure_drift
+from sashiko_packs.monitoring.input_quality import measure_share
+from sashiko_packs.monitoring.odd_texts import measure_odd_texts
+from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.text_drift import measure_text_drift
+from sashiko_packs.monitoring.text_sample import TextSample
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, Audit
 from verification.benchmarks.monitoring_bars import Bar, count_bar, report, share_bar

@@ -19,7 +19,7 @@ from sashiko.data.generators.complaints import Complaints
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.monitoring.columns import cells_of, count_reference
+from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.settings.shifts import Shift, ShiftKind, ShiftPlan
 
 REFERENCE_ROWS = 3500  # of the test split of `complaints`

@@ -26,20 +26,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.base.files import sha256_tree, write_bytes
+from sashiko.base.parquet import read_columns, write_batches, write_table
+from sashiko.bias.steps.bias_input import DATA_FILE, csv_pieces
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.core.exit_status import CHECK_FAILED
-from sashiko.core.files import sha256_tree, write_bytes
-from sashiko.core.parquet import read_columns, write_batches, write_table
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import PERIOD_END, Complaints
-from sashiko.monitoring.capture.record import Window
-from sashiko.monitoring.columns import cells_of, count_reference
-from sashiko.monitoring.draws import draw_period
-from sashiko.monitoring.labels import add_labels, create_stores
-from sashiko.monitoring.ledger import LEDGER_SCHEMA, add_rows
-from sashiko.monitoring.reference import Reference, write_reference
-from sashiko.pipeline.monitor_run import MonitorFolder, run_monitor
+from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.pipeline.project import CAPTURES, LAKE, contract_file
 from sashiko.pipeline.runner.store import Store
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
@@ -48,7 +44,11 @@ from sashiko.serving.capture import Capture, CaptureSettings
 from sashiko.serving.container.text import assemble, columns
 from sashiko.settings.environment import load_settings
 from sashiko.settings.shifts import ShiftPlan
-from sashiko.steps.bias_input import DATA_FILE, csv_pieces
+from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.draws import draw_period
+from sashiko_packs.monitoring.labels import add_labels, create_stores
+from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows
+from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
 from verification.benchmarks.bench import (
     Watch,
     machine,

@@ -17,8 +17,8 @@ from functools import partial
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.monitoring.checks import Measurement
-from sashiko.monitoring.clusters import least_dominant
+from sashiko_packs.monitoring.checks import Measurement
+from sashiko_packs.monitoring.clusters import least_dominant
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring import (
     has_alarm,

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from botocore.loaders import Loader
 
-from sashiko.aws.operations.cost.prices import PRICE_FILE, Prices
-from sashiko.core.yaml_models import read_yaml, validate
+from sashiko.account.prices import PRICE_FILE, Prices
+from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.jobs import ProcessingJob
 from verification.benchmarks.bench import machine, options, recipe_of, show, table, write_part

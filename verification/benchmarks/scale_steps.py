@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sashiko.contract.bias_config import analysis_config
+from sashiko.base.files import canonical_json, sha256_tree, write_bytes, write_json
+from sashiko.base.job_folders import Host
+from sashiko.base.parquet import write_batches
+from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.core.files import canonical_json, sha256_tree, write_bytes, write_json
-from sashiko.core.job_folders import Host
-from sashiko.core.parquet import write_batches
 from sashiko.data.ingest import ingest
 from sashiko.data.lake import generate
 from sashiko.data.splits import SPLITS
@@ -188,11 +188,11 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
     bench.step("Evaluate", "sashiko.steps.evaluate",
                config=("evaluate", "quality", "train", "reweighing", "data"),
                inputs=evaluated | {name: root / name for name in others})  # fmt: skip
-    bench.step("BiasInput", "sashiko.steps.bias_input", config=governed,
+    bench.step("BiasInput", "sashiko.bias.steps.bias_input", config=governed,
                inputs={"predictions": bench.output("Evaluate", "predictions"),
                        "facets": bench.output("SnapshotFacets", "data")})  # fmt: skip
     _bias(bench, "PostBias", "post", bench.output("BiasInput", "data"))
-    bench.step("JudgeBias", "sashiko.steps.judge_bias",
+    bench.step("JudgeBias", "sashiko.bias.steps.judge_bias",
                config=("contract", "bias", "reweighing", "evaluate"),
                inputs={"pre-analysis": bench.output("PreBias"),
                        "post-analysis": bench.output("PostBias"),
@@ -204,7 +204,7 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
 
 def _bias(bench: Bench, name: str, kind: str, data: Path) -> None:
     config = analysis_config(bench.contract, kind="pre" if kind == "pre" else "post")
-    bench.step(name, "sashiko.steps.bias", inputs={"data": data},
+    bench.step(name, "sashiko.bias.steps.bias", inputs={"data": data},
                files={"analysis_config.json": canonical_json(config)})  # fmt: skip
 
 

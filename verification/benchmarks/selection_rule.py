@@ -11,8 +11,8 @@ that, where the other one loses. "As good" is what may be chosen for its price; 
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
-from sashiko.selection.rule import lead_over, standing_of
 from sashiko.settings.quality import EvaluateSection
+from sashiko_packs.selection.rule import lead_over, standing_of
 from verification.benchmarks.bench import options, show, table
 
 _RIGHT = 0.8  # of the best one's decisions

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.live import read_live
-from sashiko.aws.operations.audit.difference import Difference
-from sashiko.aws.operations.audit.lake import compare_lake
-from sashiko.aws.operations.doctor.check import Check
-from sashiko.aws.operations.doctor.deploy import examine
-from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.names import database_name
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.live import read_live
+from sashiko.account.account import Account
+from sashiko.account.names import database_name
+from sashiko.doctor.check import Check
+from sashiko.doctor.deploy import examine
+from sashiko_packs.operations.audit.difference import Difference
+from sashiko_packs.operations.audit.lake import compare_lake
 from tests.infra.variants import settings_of
 from tests.project_root import IMAGES
 from verification.deploy import aws_command

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sashiko.aws.functions.preflight.check import check
-from sashiko.aws.functions.preflight.signed_files import Clients as SignedClients
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.audit.difference import Difference
-from sashiko.aws.operations.audit.serving import serving
-from sashiko.aws.operations.expected_version import expected_of
-from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.endpoint_spec import endpoint_spec
-from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
-from sashiko.core.aws_calls import Clients
+from sashiko.account.access.environment import read_environment
+from sashiko.account.account import Account
+from sashiko.account.endpoint_spec import endpoint_spec
+from sashiko.account.expected_version import expected_of
+from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.base.aws_calls import Clients
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.preflight.check import check
+from sashiko.registry.preflight.signed_files import Clients as SignedClients
 from sashiko.settings.environment import Settings, deployed_environments
+from sashiko_packs.operations.audit.difference import Difference
+from sashiko_packs.operations.audit.serving import serving
 from tests.infra.variants import (
     SERVING,
     contracts_of,
@@ -35,7 +35,7 @@ from tests.infra.variants import (
     write_config,
 )
 from tests.project_root import IMAGES
-from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
+from tests.unit.registry.preflight.registered import TAGS, write_evidence
 from verification.deploy import aws_command
 from verification.deploy.inventory import inventory
 from verification.deploy.process import REGION, ROOT, Emulator

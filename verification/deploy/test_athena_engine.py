@@ -23,16 +23,16 @@ from moto.core.base_backend import BackendDict
 from moto.moto_api import state_manager
 from moto.server import ThreadedMotoServer
 
+from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Manifest, read_manifest
 from sashiko.contract.model import Contract
-from sashiko.core.files import sha256_file, sha256_tree
-from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.monitoring.result import read_bias
 from sashiko.steps import snapshot
+from sashiko_packs.monitoring.result import read_bias
+from tests.packs.monitoring.steps.window_job import make_job
 from tests.unit.contract.documents import document, rows, save
-from tests.unit.steps.monitor.window_job import make_job
 
 _UNLOAD = re.compile(r"UNLOAD \((.*)\) TO 's3://([^/]+)/(.*)' WITH \(format = 'PARQUET', .*\)")
 

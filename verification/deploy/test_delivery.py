@@ -33,7 +33,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 def _synthesize(folder: Path, tools: Any) -> Path:
     from infra.app import add_delivery
-    from sashiko.aws.operations.templates import read_templates
+    from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
 
     (folder / "config").mkdir(parents=True)
@@ -70,7 +70,7 @@ def _packed(folder: Path) -> tuple[bytes, dict[str, str]]:
 
 def _bootstrap(emulator: Emulator, folder: Path, templates: Path) -> None:
     """Prepares the account as `make bootstrap ENV=delivery` does."""
-    from sashiko.aws.operations.templates import read_templates
+    from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
 
     app, tools = new_app(), tools_of()

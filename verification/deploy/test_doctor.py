@@ -12,10 +12,10 @@ import jmespath
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from sashiko.aws.operations.doctor.capacity import check_capacity
-from sashiko.aws.operations.doctor.deploy import examine
-from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.names import bootstrap_policy_arn, exec_role_arn
+from sashiko.account.account import Account
+from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
+from sashiko.doctor.capacity import check_capacity
+from sashiko.doctor.deploy import examine
 from sashiko.errors import InputError
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo

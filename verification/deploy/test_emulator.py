@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sashiko.aws.resources.names import key_alias
+from sashiko.account.names import key_alias
 from tests.infra.variants import deployment_of, github_template, new_app, settings_of
 from verification.deploy.assembly import bootstrap, written
 from verification.deploy.deployed import deployed, differences, without

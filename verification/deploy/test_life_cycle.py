@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.access.environment import read_environment
-from sashiko.aws.operations.access.live import read_live
-from sashiko.aws.operations.audit.difference import Difference
-from sashiko.aws.operations.audit.lake import compare_lake
-from sashiko.aws.operations.doctor.deploy import examine
-from sashiko.aws.resources.account import Account
+from sashiko.account.access.environment import read_environment
+from sashiko.account.access.live import read_live
+from sashiko.account.account import Account
+from sashiko.doctor.deploy import examine
 from sashiko_cdk.bootstrap.execution_policy import PARTS
+from sashiko_packs.operations.audit.difference import Difference
+from sashiko_packs.operations.audit.lake import compare_lake
 from tests.infra.variants import settings_of
 from verification.deploy import changes
 from verification.deploy.assembly import bootstrap, synthesize

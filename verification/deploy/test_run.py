@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
-from sashiko.aws.resources.names import alerts_topic_arn, bucket_name, etl_name
-from sashiko.core.files import canonical_json, sha256_bytes
-from sashiko.monitoring.checks import KINDS
-from sashiko.monitoring.result import MonitorResult
+from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name
+from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
+from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.result import MonitorResult
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import Answer, account
 from tests.infra.variants import deployment_of, new_app, settings_of, write_config
+from tests.packs.monitoring.report.windows import windows
 from tests.project_root import IMAGES
-from tests.unit.report.windows import windows
 from verification.deploy.assembly import bootstrap, written
 from verification.deploy.process import REGION, ROOT, Emulator, running
 from verification.deploy.stacks import ACCOUNT

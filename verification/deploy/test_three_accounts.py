@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.resources.names import bucket_name, model_package_group_name
-from sashiko.core.aws_calls import Clients
-from tests.unit.aws.operations import two_accounts
+from sashiko.account.names import bucket_name, model_package_group_name
+from sashiko.base.aws_calls import Clients
+from tests.unit.account import two_accounts
 from tests.unit.registry.model_packages.account import Account
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import inventory

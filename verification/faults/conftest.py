@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from docs.faults import PAGE, RESULTS, faults_page
-from sashiko.core.files import canonical_json, walk_files, write_bytes
+from sashiko.base.files import canonical_json, walk_files, write_bytes
 from verification.faults.kills import Kill, Run, python, run
 from verification.faults.picture import Picture, complete, picture
 from verification.faults.pipeline import DEADLY, DIES, definition, dies, prepare

@@ -10,8 +10,8 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sashiko.aws.functions import gatekeeper
 from sashiko.errors import InputError
+from sashiko.functions import gatekeeper
 from sashiko.pipeline.runner import record
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.run import run_definition

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError, safe_open
 
-from sashiko.core.files import sha256_bytes, sha256_file, sha256_tree, walk_files
+from sashiko.base.files import sha256_bytes, sha256_file, sha256_tree, walk_files
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.cache import StepCache
 from sashiko.pipeline.runner.record import read_run

@@ -49,7 +49,7 @@ rows = sum(len(file.read_text().splitlines()) for file in (IN / "in").glob("*.tx
 """
 _TRAIN = """
 import hashlib
-from sashiko.core.files import sweep_half_written, write_json
+from sashiko.base.files import sweep_half_written, write_json
 saved = ML / "checkpoints/saved.json"
 sweep_half_written(saved.parent)
 state = json.loads(saved.read_text()) if saved.exists() else {"step": 0, "weights": "0" * 64}
@@ -64,7 +64,7 @@ saved.unlink()
 """
 _REGISTER = """
 import shutil
-from sashiko.core.files import sha256_file, write_json
+from sashiko.base.files import sha256_file, write_json
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.tracking import track_execution
 uri, execution = sys.argv[1:3]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.glue_job.spec import LoadSpec, parse_spec
+from sashiko.contract.glue_job.spec import LoadSpec, parse_spec
 from sashiko.contract.load_spec import load_spec
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 

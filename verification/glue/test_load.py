@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-import sashiko.aws.glue_job
-from sashiko.aws.glue_job import load as load_module
-from sashiko.aws.glue_job.load import Places, load, main
-from sashiko.aws.glue_job.quality import Outcome
-from sashiko.aws.glue_job.spec import LoadError, LoadSpec
-from sashiko.aws.glue_job.transform import Parts, transform
-from sashiko.core.files import sha256_file
+import sashiko.contract.glue_job
+from sashiko.base.files import sha256_file
+from sashiko.contract.glue_job import load as load_module
+from sashiko.contract.glue_job.load import Places, load, main
+from sashiko.contract.glue_job.quality import Outcome
+from sashiko.contract.glue_job.spec import LoadError, LoadSpec
+from sashiko.contract.glue_job.transform import Parts, transform
 from tests.unit.contract.documents import column_of
 from verification.glue.contracts import HEADER, dirty_document, line, spec_of, write_csv
 
@@ -237,7 +237,7 @@ def test_a_run_without_its_extract_is_refused(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_script_runs_on_its_package_and_pyspark_alone(tmp_path: Path) -> None:
-    folder = Path(sashiko.aws.glue_job.__file__).parent
+    folder = Path(sashiko.contract.glue_job.__file__).parent
     package = tmp_path / "package.zip"
     with zipfile.ZipFile(package, "w") as archive:
         for file in (

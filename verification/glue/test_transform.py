@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from sashiko.aws.glue_job.reading import read_raw
-from sashiko.aws.glue_job.spec import LoadError, LoadSpec, parse_spec
-from sashiko.aws.glue_job.transform import REASONS, transform
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema
+from sashiko.contract.glue_job.reading import read_raw
+from sashiko.contract.glue_job.spec import LoadError, LoadSpec, parse_spec
+from sashiko.contract.glue_job.transform import REASONS, transform
 from sashiko.contract.load import load_contract
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract

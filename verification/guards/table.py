@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 
 TABLE = Path(__file__).parent / "mutations.yaml"

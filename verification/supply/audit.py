@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.core.exit_status import CHECK_FAILED
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
 from sashiko.settings.accepted import Accepted, read_accepted
 from verification.supply.locks import (

@@ -26,7 +26,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from sashiko import __version__
-from sashiko.core.files import sha256_bytes, write_bytes
+from sashiko.base.files import sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.settings.data import DataSection, ModelSection
 from sashiko.settings.recipe import load_recipe

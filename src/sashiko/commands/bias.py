@@ -61,7 +61,7 @@ def bias(
     several facets' groups, the worst off first. With --json, print Clarify's analysis.json with
     the intervals. Exit status: 3 if a gate of --recipe blocks.
     """
-    from sashiko.clarify.bias.analysis import analysis_json
+    from sashiko.bias.clarify.analysis import analysis_json
     from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
     from sashiko.commands.bias_predictions import Predictions
     from sashiko.contract.load import load_contract

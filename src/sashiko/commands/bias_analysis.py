@@ -5,30 +5,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.clarify.bias.analysis import Analysis, StageResult
-from sashiko.clarify.bias.counting import count_groups
-from sashiko.commands.bias_file import file_config, file_dataset
-from sashiko.commands.bias_predictions import Predictions
-from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
-from sashiko.contract.model import Contract
-from sashiko.core.files import sha256_tree
-from sashiko.evaluation.gates.advice import Mitigation
-from sashiko.evaluation.gates.bias import bias_checks, small_groups_reason
-from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import (
+from sashiko.base.files import sha256_tree
+from sashiko.bias.clarify.analysis import Analysis, StageResult
+from sashiko.bias.clarify.contract_intersections import (
+    MOST_COMBINATIONS,
+    combination_count,
+    intersections,
+)
+from sashiko.bias.clarify.counting import count_groups
+from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.bias import bias_checks, small_groups_reason
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.intersections import (
     REPORTED_METRICS,
     comparable,
     looks_text,
     sort_worst_first,
 )
+from sashiko.bias.metrics.bias import METRICS
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.steps.bias import analyse
+from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias
+from sashiko.bias.steps.judge_bias import check_gates
+from sashiko.commands.bias_file import file_config, file_dataset
+from sashiko.commands.bias_predictions import Predictions
+from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Verdict, decide
-from sashiko.evaluation.metrics.bias import METRICS
-from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
-from sashiko.steps.bias import analyse
-from sashiko.steps.bias_estimates import analyse_stage, estimate_bias
-from sashiko.steps.judge_bias import check_gates
 
 _TITLES: tuple[tuple[Stage, str], ...] = (
     ("pre_training", "of the labels"),

@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.bias.config import CSV, AnalysisConfig
-from sashiko.clarify.bias.dataset import Column, Dataset
+from sashiko.base.joining import positions, unique_keys
+from sashiko.bias.clarify.config import CSV, AnalysisConfig
+from sashiko.bias.clarify.contract_config import PREDICTED_LABEL, analysis_config
+from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.commands.bias_predictions import SEEN, Predictions, read_predictions
 from sashiko.commands.bias_rows import contract_rows
-from sashiko.contract.bias_config import PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
-from sashiko.core.joining import positions, unique_keys
 from sashiko.errors import InputError
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.bias.criteria import same
-from sashiko.clarify.bias.dataset import Column
+from sashiko.bias.clarify.contract_config import PREDICTED_LABEL
+from sashiko.bias.clarify.criteria import same
+from sashiko.bias.clarify.dataset import Column
 from sashiko.commands.bias_rows import as_text, is_json_lines, json_batch
-from sashiko.contract.bias_config import PREDICTED_LABEL
 from sashiko.contract.model import Contract
 from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.files import walk_files
 from sashiko.contract.model import Contract
-from sashiko.core.files import walk_files
 from sashiko.data.ingest import typed_columns
 from sashiko.errors import InputError
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import typer
 
-from sashiko.aws.operations.runs.executions import Execution, Executions
-from sashiko.aws.operations.runs.following import follow
-from sashiko.aws.operations.runs.job_logs import JobLogs
-from sashiko.aws.operations.runs.loads import check_as_of
-from sashiko.aws.operations.runs.start import start
-from sashiko.aws.resources.account import Account
-from sashiko.core.exit_status import INTERRUPTED
+from sashiko.account.account import Account
+from sashiko.base.exit_status import INTERRUPTED
 from sashiko.errors import InputError
+from sashiko.pipeline.cloud.executions import Execution, Executions
+from sashiko.pipeline.cloud.following import follow
+from sashiko.pipeline.cloud.job_logs import JobLogs
+from sashiko.pipeline.cloud.loads import check_as_of
+from sashiko.pipeline.cloud.start import start
 from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.view import open_view

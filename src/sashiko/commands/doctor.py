@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from sashiko.aws.operations.doctor.check import Check
-from sashiko.aws.operations.templates import CDK_OUT
+from sashiko.account.templates import CDK_OUT
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.core.exit_status import CHECK_FAILED
+from sashiko.doctor.check import Check
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import Settings, load_deployed
 
@@ -56,17 +56,17 @@ def doctor(
 
 
 def _accounts() -> Iterator[Check]:
-    from sashiko.aws.operations.doctor.accounts import examine_accounts, read_places
+    from sashiko.doctor.accounts import examine_accounts, read_places
 
     yield from examine_accounts(read_places())
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
-    from sashiko.aws.operations.access.environment import read_environment
-    from sashiko.aws.operations.doctor.deploy import examine
-    from sashiko.aws.operations.doctor.plan import examine_plan, plan_of
-    from sashiko.aws.operations.doctor.tools import check_tools
-    from sashiko.aws.resources.account import Account
+    from sashiko.account.access.environment import read_environment
+    from sashiko.account.account import Account
+    from sashiko.doctor.deploy import examine
+    from sashiko.doctor.plan import examine_plan, plan_of
+    from sashiko.doctor.tools import check_tools
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
+from sashiko.registry.trace import Provenance
 from sashiko.registry.versions import Decision, ModelVersion
-from sashiko.report.provenance.trace import Provenance
 
 
 def lineage_text(provenance: Provenance) -> str:

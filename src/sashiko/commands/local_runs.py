@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.core.files import read_json, walk_files
+from sashiko.base.files import read_json, walk_files
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.pipeline.local_run import run_pipeline

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sashiko.aws.resources.names import model_package_group_name
-from sashiko.commands.model_compare import compare_import
-from sashiko.commands.model_delivery import deliver, rollback
-from sashiko.commands.model_import import delete_import, import_
+from sashiko.account.names import model_package_group_name
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.model_serving import invoke, replay, serve
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
 from sashiko.pipeline.champion import open_local, other_groups, refuse_ambiguous
 from sashiko.pipeline.project import HOME, choose_recipe, command_options
@@ -27,9 +24,12 @@ from sashiko.registry.versions import (
     ReviewRegistry,
 )
 from sashiko.settings.environment import load_deployed, load_settings
+from sashiko_packs.bedrock.commands.model_compare import compare_import
+from sashiko_packs.bedrock.commands.model_import import delete_import, import_
+from sashiko_packs.delivery.commands.model_delivery import deliver, rollback
 
 if TYPE_CHECKING:
-    from sashiko.report.provenance.chain import Witness
+    from sashiko.registry.chain import Witness
 
 app = typer.Typer(
     help="Registered models: list, approve, promote, deliver, roll back, import, serve, invoke.",
@@ -108,9 +108,9 @@ def promote(
     image and the instance of <to>. Prints the new version's ARN, or that of the existing copy. Uses
     your credentials, which must be those of the role `promoter` of <to>.
     """
-    from sashiko.aws.operations.neighbours import neighbour_settings
-    from sashiko.aws.operations.promotion import Route
-    from sashiko.aws.operations.promotion import promote as copy
+    from sashiko.account.neighbours import neighbour_settings
+    from sashiko.account.promotion import Route
+    from sashiko.account.promotion import promote as copy
 
     target = load_deployed(to)
     source = neighbour_settings(target, "source")
@@ -159,8 +159,8 @@ def lineage(
     from pydantic import TypeAdapter
 
     from sashiko.commands.lineage_text import lineage_text
-    from sashiko.report.provenance.chain import walk_chain
-    from sashiko.report.provenance.trace import Provenance, read_provenance
+    from sashiko.registry.chain import walk_chain
+    from sashiko.registry.trace import Provenance, read_provenance
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))
@@ -191,15 +191,15 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
     group = choose_recipe(settings, recipe).model_package_group
     if settings.tier == "local":
         return open_local(home, recipe=recipe or settings.recipe), group
-    from sashiko.aws.operations.model_registry import AccountRegistry
+    from sashiko.account.model_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
 
 
 def _witness(env: str, recipe: str | None, *, home: Path, version: ModelVersion) -> "Witness":
     """Returns what a version's chain is verified by: this machine, or the account as well."""
-    from sashiko.aws.operations.witness import AccountWitness
-    from sashiko.report.provenance.witness import LocalWitness
+    from sashiko.pipeline.account_witness import AccountWitness
+    from sashiko.pipeline.witness import LocalWitness
 
     settings = load_settings(env)
     kind = LocalWitness if settings.tier == "local" else AccountWitness

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sashiko.aws.resources.endpoint_spec import VARIANT
+from sashiko.account.endpoint_spec import VARIANT
 from sashiko.commands.options import Environment, Home, RecipeName
 from sashiko.commands.times import parse_time
 from sashiko.pipeline.champion import champion_artifact, invoke_local

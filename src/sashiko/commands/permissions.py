@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.aws.operations.access.duties import duties, object_access
-from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.aws.operations.access.governance import Target
-from sashiko.aws.operations.access.permissions import Cell, permission_matrix
-from sashiko.aws.operations.templates import CDK_OUT
-from sashiko.aws.resources.names import tag_key
+from sashiko.account.access.duties import duties, object_access
+from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.governance import Target
+from sashiko.account.access.permissions import Cell, permission_matrix
+from sashiko.account.names import tag_key
+from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
 from sashiko.settings.environment import load_deployed
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import DeployedEnvironment
-from sashiko.core.exit_status import CHECK_FAILED
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_deployed
 
 if TYPE_CHECKING:
-    from sashiko.aws.functions.preflight.expected import Expected
-    from sashiko.aws.functions.preflight.scans import ScanRule
-    from sashiko.aws.resources.account import Account
+    from sashiko.account.account import Account
+    from sashiko.registry.preflight.expected import Expected
+    from sashiko.registry.preflight.scans import ScanRule
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
@@ -28,9 +28,9 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     may not read is checked there alone. Exit status: 0 all of it may be used; 4 it may not; 1 an
     error.
     """
-    from sashiko.aws.functions.custom_resource import RefusedError
-    from sashiko.aws.operations.expected_version import expected_version, scan_rule
-    from sashiko.aws.resources.account import Account, DeniedError
+    from sashiko.account.account import Account, DeniedError
+    from sashiko.account.expected_version import expected_version, scan_rule
+    from sashiko.base.custom_resource import RefusedError
 
     settings = load_deployed(env)
     recipe = choose_recipe(settings, None)
@@ -54,7 +54,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
 
 
 def _check_images(rule: "ScanRule", account: "Account") -> None:
-    from sashiko.aws.functions.preflight.scans import check_scans
+    from sashiko.registry.preflight.scans import check_scans
 
     for note in check_scans(account.client("ecr"), rule):
         print(note, file=sys.stderr)
@@ -62,8 +62,8 @@ def _check_images(rule: "ScanRule", account: "Account") -> None:
 
 
 def _check_version(expected: "Expected | None", env: str, account: "Account") -> None:
-    from sashiko.aws.functions.preflight.check import check
-    from sashiko.aws.functions.preflight.signed_files import Clients
+    from sashiko.registry.preflight.check import check
+    from sashiko.registry.preflight.signed_files import Clients
 
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")

@@ -13,9 +13,9 @@ from typing import Annotated
 
 import typer
 
+from sashiko.base.exit_status import INTERRUPTED
 from sashiko.commands.confirmation import Yes, confirm
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
-from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, use_recipe
 from sashiko.pipeline.selected import SELECTIONS
@@ -68,7 +68,7 @@ def run(
             "`--set reweighing.strength=...`"
         )
     if sweep:
-        from sashiko.commands.sweep import run_sweep
+        from sashiko_packs.selection.commands.sweep import run_sweep
 
         with _stopped_by_sigterm():
             run_sweep(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import typer
 
-from sashiko.core.exit_status import CHECK_FAILED
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.report.difference import Line, Part, Value, compare
 from sashiko.report.evidence import read_evidence
-from sashiko.report.provenance.difference import Line, Part, Value, compare
-from sashiko.report.provenance.verification import Finding, verify
+from sashiko.report.verification import Finding, verify
 
 # Parts with many lines and few changes: equal lines are counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")

@@ -33,8 +33,8 @@ def stage(
     Existing files are kept; one whose content does not match its name is an error. Uses your
     credentials, which must be those of the role `deployer`.
     """
-    from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed, stage_stores
-    from sashiko.aws.resources.account import Account
+    from sashiko.account.account import Account
+    from sashiko.pipeline.cloud.stage import check_seed, stage_inputs, stage_seed, stage_stores
     from sashiko.pipeline.compiled import compile_pipelines
     from sashiko.pipeline.staging import staged_inputs
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.core.exit_status import FAILED
+from sashiko.base.exit_status import FAILED
 from sashiko.errors import InputError
 
 
@@ -23,8 +23,8 @@ def upgrade(
     Conflicts are marked in the files and listed; the exit status is then 1. Files that the template
     does not have or did not change stay as they are.
     """
-    from sashiko.scaffold.template import read_wheel
-    from sashiko.scaffold.upgrade import upgrade_project
+    from sashiko.project.template import read_wheel
+    from sashiko.project.upgrade import upgrade_project
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(to) if to.endswith(".whl") else _download(to, Path(scratch))

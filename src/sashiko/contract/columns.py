@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Classification = Literal["none", "sensitive", "pii"]

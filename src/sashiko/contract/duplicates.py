@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.scratch import scratch_database
 from sashiko.contract.table_stream import TableStream
-from sashiko.core.scratch import scratch_database
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from sashiko.base.files import sha256_bytes
+from sashiko.base.yaml_models import read_yaml
 from sashiko.contract.model import Contract
-from sashiko.core.files import sha256_bytes
-from sashiko.core.yaml_models import read_yaml
 
 __all__ = ["load_contract"]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sashiko.aws.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract import rule_table as kinds
 from sashiko.contract.dqdl import dqdl_ruleset
+from sashiko.contract.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract.java_regex import java_regex
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from sashiko.base.files import read_json, sha256_file, write_json
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.contract.model import Contract, View
-from sashiko.core.files import read_json, sha256_file, write_json
-from sashiko.core.yaml_models import Frozen, validate
 
 __all__ = ["training_snapshot", "write_snapshots"]
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from sashiko.base.yaml_models import Frozen
 from sashiko.contract.columns import Column, Facet, Label, LakeName, QualityRule
-from sashiko.core.yaml_models import Frozen
 
 __all__ = ["Contract"]
 

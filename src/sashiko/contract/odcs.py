@@ -11,6 +11,8 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
+from sashiko.base.problems import join_problems
+from sashiko.base.yaml_models import validate
 from sashiko.contract.columns import Column
 from sashiko.contract.consistency import contradictions
 from sashiko.contract.model import Contract
@@ -22,8 +24,6 @@ from sashiko.contract.odcs_lint import (
     schema_errors,
     unsupported,
 )
-from sashiko.core.problems import join_problems
-from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 
 T = TypeVar("T")

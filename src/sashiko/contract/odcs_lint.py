@@ -13,8 +13,8 @@ from open_data_contract_standard.model import (
     SchemaObject,
 )
 
+from sashiko.base.problems import ancestor_places, shorten, suggestion
 from sashiko.contract.columns import LogicalType
-from sashiko.core.problems import ancestor_places, shorten, suggestion
 
 # Supported custom properties of the table -> fields of `Contract`.
 PROPERTY_FIELDS: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sashiko.core.parquet import open_parquet, regroup
+from sashiko.base.parquet import open_parquet, regroup
 
 _READ_ROWS = 65_536
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from sashiko.core.plugins import load
+from sashiko.base.plugins import load
 from sashiko.settings.sources import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
 __all__ = ["Source"]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sashiko.base.files import sha256_tree
+from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
+from sashiko.base.scratch import scratch_database, stream_query
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract, View
-from sashiko.core.files import sha256_tree
-from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
-from sashiko.core.scratch import scratch_database, stream_query
 from sashiko.errors import InputError
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sashiko.core.files import canonical_json, write_bytes
+from sashiko.base.files import canonical_json, write_bytes
 from sashiko.data.downloads import SourceUnavailable
 
 # Of the library that converts, of the path that it reads, of the file's own number format.

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.parquet import write_batches
+from sashiko.base.problems import shorten
 from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract, Ingest
 from sashiko.contract.text_form import column_form
-from sashiko.core.parquet import write_batches
-from sashiko.core.problems import shorten
 from sashiko.data.raw_files import other_delimiter, raw_batches
 from sashiko.data.values import can_cast, cast_values, missing_to_null
 from sashiko.errors import InputError

@@ -5,12 +5,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.base.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
+from sashiko.base.parquet import write_batches
+from sashiko.base.plugin_names import names
+from sashiko.base.plugins import folder_digest, load
+from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.contract.model import Contract
-from sashiko.core.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
-from sashiko.core.parquet import write_batches
-from sashiko.core.plugin_names import names
-from sashiko.core.plugins import folder_digest, load
-from sashiko.core.yaml_models import read_yaml, validate
 from sashiko.data.generators import Generator, Order
 from sashiko.data.generators.base import ShiftingGenerator, check_plan
 from sashiko.data.ingest import ingest

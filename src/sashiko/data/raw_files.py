@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from sashiko.base.parquet import open_parquet
 from sashiko.contract.model import Delimiter
-from sashiko.core.parquet import open_parquet
 from sashiko.errors import InputError
 
 _BATCH_ROWS = 65_536

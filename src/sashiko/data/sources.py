@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
-from sashiko.core.parquet import write_batches
-from sashiko.core.plugins import code_digest, load
+from sashiko.base.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
+from sashiko.base.parquet import write_batches
+from sashiko.base.plugins import code_digest, load
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.contract.model import SplitDates
-from sashiko.core.yaml_models import Frozen, read_record
 
 SPLITS = ("train", "validation", "test")
 META_FILE = "split.json"

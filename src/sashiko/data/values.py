@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.aws.glue_job.spec import TextForm
+from sashiko.contract.glue_job.spec import TextForm
 
 _INVALID = "?"  # invalid in every type but text
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from sashiko.core.files import write_json
-from sashiko.core.yaml_models import Frozen, read_record
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.quality import Confusion, ThresholdMetric
 from sashiko.evaluation.metrics.uncertainty import Estimate

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sashiko.aws.resources.names import pipeline_name
+from sashiko.account.names import pipeline_name
 from sashiko.errors import InputError
-from sashiko.monitoring.retraining import Candidate, State
 from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko_packs.monitoring.retraining import Candidate, State
 
 _EXECUTION: Final = "execution_id"
 _DECIDED: Final[Mapping[ApprovalStatus, State]] = {

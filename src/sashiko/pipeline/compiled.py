@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import sashiko
-from sashiko.core.deprecation import printed_deprecations
-from sashiko.core.files import (
+from sashiko.base.deprecation import printed_deprecations
+from sashiko.base.files import (
     canonical_json,
     read_json,
     sha256_bytes,
@@ -21,7 +21,7 @@ from sashiko.core.files import (
     write_bytes,
     write_json,
 )
-from sashiko.core.yaml_models import Frozen, validate
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import check_gates
 from sashiko.pipeline.definition.model import parse_definition
@@ -120,7 +120,7 @@ def compile_pipelines(
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
-    from sashiko.aws.resources.images.job_images import job_images
+    from sashiko.account.images.job_images import job_images
 
     parts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from sashiko.contract.intersections import (
+from sashiko.base.plugin_names import is_built_in
+from sashiko.base.plugins import load
+from sashiko.bias.clarify.contract_intersections import (
     MOST_COMBINATIONS,
     combination_count,
     intersections,
 )
 from sashiko.contract.model import Contract
-from sashiko.core.plugin_names import is_built_in
-from sashiko.core.plugins import load
 from sashiko.errors import InputError
 from sashiko.serving.container.text import columns
 from sashiko.settings.recipe import Recipe

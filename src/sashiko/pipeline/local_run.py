@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from sashiko.aws.functions import gatekeeper
-from sashiko.aws.resources.images.job_images import job_images
-from sashiko.aws.resources.names import function_arn, pipeline_name
+from sashiko.account.images.job_images import job_images
+from sashiko.account.names import function_arn, pipeline_name
+from sashiko.base.files import write_bytes
 from sashiko.contract.load import load_contract
-from sashiko.core.files import write_bytes
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError, disk_reason
+from sashiko.functions import gatekeeper
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.digest import PARAMETER, definition_sha256
 from sashiko.pipeline.project import LAKE, contract_file, tracking_uri

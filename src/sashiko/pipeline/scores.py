@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.core.files import canonical_json, sha256_bytes, sha256_file
-from sashiko.core.parquet import read_columns, write_table
+from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
+from sashiko.base.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.artifact import open_artifact

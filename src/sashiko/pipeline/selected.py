@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.settings.recipe import Recipe
 
 SELECTIONS = "selections"  # folder of the home: one folder a selection, and `chosen/`

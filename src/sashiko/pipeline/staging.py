@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sashiko.aws.resources.names import bucket_name
-from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.account.names import bucket_name
+from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import source
 from sashiko.registry.provenance import WHEEL_FILE

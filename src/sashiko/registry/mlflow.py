@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.registry.card.markdown import MARKDOWN_FILE
 from sashiko.registry.version_files import holds, is_here, put_files

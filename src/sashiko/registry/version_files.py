@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError, disk_reason
 
 _FILE = "file://"

@@ -6,15 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from sashiko.clarify.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
+from sashiko.base.files import lies_within, read_json
+from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract
-from sashiko.core.files import lies_within, read_json
-from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.runner.process import last_lines
 from sashiko.pipeline.runner.record import RunRecord, StepRecord, read_run

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.metrics.bias import METRICS
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report import svg
 from sashiko.report.bar import allowed_range
 

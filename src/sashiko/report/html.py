@@ -5,19 +5,19 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from sashiko.core.files import write_bytes
-from sashiko.report.card_section import card_section
-from sashiko.report.data_section import data_section
-from sashiko.report.decision import outcome
+from sashiko.base.files import write_bytes
+from sashiko.bias.report.fairness import fairness_section
 from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.explanations import explanations_section
-from sashiko.report.fairness import fairness_section
 from sashiko.report.gates import gate_views, verdicts
-from sashiko.report.lineage import lineage_section, settings_section
-from sashiko.report.quality import quality_section
-from sashiko.report.summary import summary
 from sashiko.report.views import Page
 from sashiko.report.words import inline_code
+from sashiko.run_report.card_section import card_section
+from sashiko.run_report.data_section import data_section
+from sashiko.run_report.decision import outcome
+from sashiko.run_report.explanations import explanations_section
+from sashiko.run_report.lineage import lineage_section, settings_section
+from sashiko.run_report.quality import quality_section
+from sashiko.run_report.summary import summary
 
 REPORT_FILE = "report.html"
 

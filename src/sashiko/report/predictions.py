@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sashiko.core.parquet import read_columns
+from sashiko.base.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.report.group_plots import GroupScores

@@ -5,7 +5,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sashiko.core.files import read_json
-from sashiko.core.yaml_models import validate
+from sashiko.base.files import read_json
+from sashiko.base.yaml_models import validate
 from sashiko.serving.container.answers import Answered
 
 LOCK_FILE = "compile-lock.json"

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from sashiko.core.files import sha256_file, walk_files
+from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError, disk_reason
 from sashiko.serving.container import tar_reader
 from sashiko.serving.container.tar_reader import ArchiveError, shown

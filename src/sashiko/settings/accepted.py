@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 
 
 class Accepted(Frozen):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 BiasMetric = Literal[
     "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"

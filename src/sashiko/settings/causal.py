@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 TEXT_PLACEHOLDER = "{text}"
 # "HyperParameters", CreateTrainingJob, Amazon SageMaker AI API Reference: characters of one value.

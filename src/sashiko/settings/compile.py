@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.types import Dtype, TargetName
 
 LONGEST_ROW = 512  # tokens, special ones and a causal LM's prompt included

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.sources import DOWNLOADED, ModelSource, Sha256, Source
 
 

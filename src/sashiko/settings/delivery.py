@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen, Layer, read_yaml, validate_layers
+from sashiko.base.yaml_models import Frozen, Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.sections import EnvironmentName

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from sashiko.core.yaml_models import Frozen, Layer, read_yaml, validate_layers
+from sashiko.base.yaml_models import Frozen, Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
-from sashiko.settings.bedrock import BedrockSection
 from sashiko.settings.jobs import JobsSection
 from sashiko.settings.sections import (
     AlertsSection,
@@ -26,6 +25,7 @@ from sashiko.settings.sections import (
 )
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
+from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["Settings", "load_settings"]
 
@@ -94,7 +94,7 @@ class Settings(Frozen):
             refuses.
         package_index: where image builds install packages from; null is PyPI.
         licences: SPDX identifiers of the licences that a registered model's weights may have.
-        image_digests: name in aws/resources/images/images.yaml -> pinned digest of that AWS image;
+        image_digests: name in account/images/images.yaml -> pinned digest of that AWS image;
             `sashiko images` prints how to look it up.
     """
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.types import (
     Duration,
     ProcessingInstance,

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from sashiko.core.plugin_names import plugin_name
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.plugin_names import plugin_name
+from sashiko.base.yaml_models import Frozen
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 QualityMetric = Literal[

@@ -10,17 +10,17 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
+from sashiko.base.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
 from sashiko.settings.causal import PromptSection
 from sashiko.settings.compile import CompileSection, DeviceSection
 from sashiko.settings.data import DataSection, ModelSection, TextSection
-from sashiko.settings.monitor import MonitorSection
 from sashiko.settings.quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
 from sashiko.settings.train import Hyperparameters, ReweighingSection, TrainSection
 from sashiko.settings.waiver import Waiver
+from sashiko_packs.monitoring.settings import MonitorSection
 
 __all__ = ["Recipe", "load_recipe"]
 

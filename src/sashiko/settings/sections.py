@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 # No hyphen: the policies of `dev` match names such as `<project>-dev-*`, which would include those
 # of an environment `dev-eu`. `<project>-devicecheck-` is the prefix of all checks on devices.

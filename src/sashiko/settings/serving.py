@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from sashiko.core.plugin_names import names, plugin_name
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.plugin_names import names, plugin_name
+from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko.settings.bias import BiasMetric, FacetNames
 from sashiko.settings.quality import GATED_METRICS

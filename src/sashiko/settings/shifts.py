@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 __all__ = ["Shift", "ShiftKind", "ShiftPlan"]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.shifts import ShiftPlan
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sashiko.core.plugins import load
+from sashiko.base.plugins import load
 from sashiko.settings.types import Dtype, ImageName
 
 __all__ = ["Target"]
@@ -26,7 +26,7 @@ class Target:
         backend: the file that serves. It defines `open_backend(folder, bundle, machine)`, which
             returns a `Backend` (`container/backend.py`); it becomes a part of the artifact.
         modules: further files of the artifact, which `backend` imports.
-        image: the serving image, by its name in `aws/resources/images/images.yaml`.
+        image: the serving image, by its name in `account/images/images.yaml`.
         compiled_in: the image of Compile: the job image, or the serving image if the artifact
             depends on the versions in it.
         families: the instance families that the image runs on, such as `c7i`.

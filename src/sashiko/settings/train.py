@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.causal import LoraSection, PromptSection
 from sashiko.settings.compile import LONGEST_ROW
 from sashiko.settings.distributed import DistributedSection

@@ -4,7 +4,7 @@ from datetime import date
 
 from pydantic import Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 
 class Waiver(Frozen):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sashiko.core.files import read_json, sha256_file
-from sashiko.core.yaml_models import Frozen, validate
+from sashiko.base.files import read_json, sha256_file
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.record import ChampionRecord
 from sashiko.serving.artifact import Artifact, open_artifact

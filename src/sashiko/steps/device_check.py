@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.core.files import sha256_tree
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.stopping import stop_on_signals
+from sashiko.base.files import sha256_tree
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.stopping import stop_on_signals
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.release import today, waive, write_release
 from sashiko.evaluation.gates.verdict import (

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from sashiko.core.deprecation import show_deprecations
-from sashiko.core.job_folders import opt_ml
+from sashiko.base.deprecation import show_deprecations
+from sashiko.base.job_folders import opt_ml
 from sashiko.errors import InputError, disk_reason, is_full
 
 __all__ = ["run_step"]

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.core.files import sha256_file, sha256_tree
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.parquet import read_columns, write_table
+from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.parquet import read_columns, write_table
+from sashiko.bias.gates.advice import Training
 from sashiko.data.splits import SPLITS
-from sashiko.evaluation.gates.advice import Training
 from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
@@ -32,8 +32,8 @@ from sashiko.evaluation.record import (
     write_decision,
     write_evaluation,
 )
-from sashiko.monitoring.columns import cells_of, count_reference
-from sashiko.monitoring.reference import Reference, write_reference
+from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns
 from sashiko.settings.causal import PromptSection

@@ -16,20 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.clarify.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.clarify.explain.check_records import FacetSwap, Rounding, ShapleyCheck
-from sashiko.clarify.explain.cross_check import shapley_check
-from sashiko.clarify.explain.deletion import deletion_test
-from sashiko.clarify.explain.importance import column_importance, top_words
-from sashiko.clarify.explain.notes import (
-    convergence,
-    notes,
-    rounding_notes,
-    swap_notes,
-    warnings,
-)
-from sashiko.clarify.explain.output import features, write_analysis
-from sashiko.clarify.explain.record import (
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.contract.manifest import training_snapshot, write_snapshots
+from sashiko.errors import InputError
+from sashiko.explain.attribution import ExplainedModel, RowAttribution
+from sashiko.explain.check_records import FacetSwap, Rounding, ShapleyCheck
+from sashiko.explain.cross_check import shapley_check
+from sashiko.explain.deletion import deletion_test
+from sashiko.explain.importance import column_importance, top_words
+from sashiko.explain.notes import convergence, notes, rounding_notes, swap_notes, warnings
+from sashiko.explain.output import features, write_analysis
+from sashiko.explain.record import (
     ERRORS_FILE,
     SWAPS_FILE,
     ExplainedError,
@@ -38,10 +35,7 @@ from sashiko.clarify.explain.record import (
     write_lines,
     write_words,
 )
-from sashiko.clarify.explain.tokens import Row, read_tokens
-from sashiko.contract.manifest import training_snapshot, write_snapshots
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.errors import InputError
+from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.inspection import unpack
 from sashiko.settings.compile import CompileSection
 from sashiko.settings.data import TextSection

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.explain.output import confident_errors
-from sashiko.clarify.explain.tokens import Piece
+from sashiko.base.job_folders import processing_input
+from sashiko.base.joining import positions, rows_of
+from sashiko.base.parquet import read_columns
 from sashiko.contract.model import Contract
-from sashiko.core.job_folders import processing_input
-from sashiko.core.joining import positions, rows_of
-from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.explain.output import confident_errors
+from sashiko.explain.tokens import Piece
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.settings.data import TextSection
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sashiko.base.files import write_json
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.parquet import stream_columns, write_batches
+from sashiko.base.scratch import scratch_database
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract, SplitDates, TextHashSplit, TimeSplit
-from sashiko.core.files import write_json
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.parquet import stream_columns, write_batches
-from sashiko.core.scratch import scratch_database
 from sashiko.data.splits import (
     FEWEST_OF_A_LABEL,
     FEWEST_ROWS,

@@ -5,17 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sashiko
-from sashiko.aws.functions.attestation import (
-    Build,
-    Resource,
-    Statement,
-    image_purl,
-    read_statement,
-)
+from sashiko.base.engine_files import lock_file
+from sashiko.base.files import dir_hash, sha256_bytes, sha256_file, walk_files, write_bytes
 from sashiko.contract.manifest import Manifest
-from sashiko.core.engine_files import lock_file
-from sashiko.core.files import dir_hash, sha256_bytes, sha256_file, walk_files, write_bytes
 from sashiko.errors import InputError
+from sashiko.registry.attestation import Build, Resource, Statement, image_purl, read_statement
 from sashiko.registry.card.model_card import CardSources
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.provenance import STATEMENT_FILE, WHEEL_FILE, image_statement_file

@@ -7,9 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.contract.manifest import Manifest, read_manifest, read_snapshots
-from sashiko.core.files import (
+from sashiko.base.files import (
     read_json,
     sha256_file,
     sha256_tree,
@@ -17,9 +15,10 @@ from sashiko.core.files import (
     write_bytes,
     write_json,
 )
-from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.contract.manifest import Manifest, read_manifest, read_snapshots
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.metrics.uncertainty import standing
@@ -30,7 +29,8 @@ from sashiko.evaluation.record import (
     read_decision,
     read_evaluation,
 )
-from sashiko.monitoring.reference import REFERENCE_FILE, read_reference
+from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
+from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE

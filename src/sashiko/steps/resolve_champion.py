@@ -4,8 +4,8 @@ import argparse
 import shutil
 import sys
 
-from sashiko.core.files import write_json
-from sashiko.core.job_folders import processing_output
+from sashiko.base.files import write_json
+from sashiko.base.job_folders import processing_output
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, open_registry

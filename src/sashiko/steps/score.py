@@ -10,8 +10,8 @@ Every instance has all of them and scores its part of the distinct texts; Evalua
 
 import argparse
 
-from sashiko.core.files import sha256_file, sha256_tree
-from sashiko.core.job_folders import processing_host, processing_input, processing_output
+from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.job_folders import processing_host, processing_input, processing_output
 from sashiko.serving.artifact import open_artifact
 from sashiko.steps.champion import ARTIFACT, open_champion, read_champion
 from sashiko.steps.entry import run_step

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.core.files import write_json
-from sashiko.core.job_folders import Host
-from sashiko.core.parquet import open_parquet, write_table
-from sashiko.core.yaml_models import Frozen, read_record
+from sashiko.base.files import write_json
+from sashiko.base.job_folders import Host
+from sashiko.base.parquet import open_parquet, write_table
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.artifact import ROWS_PER_REQUEST

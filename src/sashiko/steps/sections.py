@@ -12,11 +12,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter
 
+from sashiko.base.files import canonical_json, read_json, sha256_bytes
+from sashiko.base.job_folders import processing_input
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.core.files import canonical_json, read_json, sha256_bytes
-from sashiko.core.job_folders import processing_input
-from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.waiver import Waiver

@@ -3,11 +3,11 @@
 import numpy as np
 import pyarrow as pa
 
-from sashiko.clarify.explain.check_records import Rounding
-from sashiko.clarify.explain.notes import NEAR
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.flips import flip_rate
+from sashiko.explain.check_records import Rounding
+from sashiko.explain.notes import NEAR
 
 # Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
 # (verification.benchmarks.quantization).

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.core.parquet import open_parquet, read_columns
+from sashiko.base.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates

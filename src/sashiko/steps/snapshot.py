@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sashiko.base.files import sha256_file, write_json
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.parquet import write_batches
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
@@ -24,9 +27,6 @@ from sashiko.contract.manifest import (
     read_manifest,
 )
 from sashiko.contract.model import Contract, View
-from sashiko.core.files import sha256_file, write_json
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.core.parquet import write_batches
 from sashiko.data.lake_reader import Lake, open_lake
 from sashiko.errors import InputError
 from sashiko.steps.entry import run_step

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sashiko.base.joining import check_keys
+from sashiko.base.parquet import ROW_GROUP_ROWS
+from sashiko.base.scratch import insert, stream_query
 from sashiko.contract.model import Contract
-from sashiko.core.joining import check_keys
-from sashiko.core.parquet import ROW_GROUP_ROWS
-from sashiko.core.scratch import insert, stream_query
 from sashiko.data.splits import SPLITS, SplitSummary
 from sashiko.errors import InputError
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sashiko.base.parquet import stream_columns
 from sashiko.contract.model import SplitDates, TextHashSplit, TimeSplit
-from sashiko.core.parquet import stream_columns
 from sashiko.errors import InputError
 from sashiko.serving.container.text import normalise
 

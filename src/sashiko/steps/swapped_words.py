@@ -1,10 +1,10 @@
 """Explain's counterfactual check: scores rows with the words of a facet swapped."""
 
-from sashiko.clarify.explain.attribution import ExplainedModel
-from sashiko.clarify.explain.check_records import FacetSwap, SwappedText
-from sashiko.clarify.explain.counterfactual import swap_check
-from sashiko.clarify.explain.tokens import token_ids
 from sashiko.contract.model import Contract
+from sashiko.explain.attribution import ExplainedModel
+from sashiko.explain.check_records import FacetSwap, SwappedText
+from sashiko.explain.counterfactual import swap_check
+from sashiko.explain.tokens import token_ids
 from sashiko.settings.data import TextSection
 from sashiko.steps.explained_rows import Effort, RowSelection, read_pieces
 

@@ -7,25 +7,25 @@ import argparse
 import os
 import sys
 
-from sashiko.clarify.explain.record import (
-    EXPLANATIONS_FILE,
-    Explanations,
-    read_explanations,
-    write_explanations,
-)
+from sashiko.base.files import read_json, write_json
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.bias.gates.intersections import REPORTED_METRICS
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
     read_manifest,
     read_snapshots,
     write_snapshots,
 )
-from sashiko.core.files import read_json, write_json
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.evaluation.gates.intersections import REPORTED_METRICS
 from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
 from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.explain.record import (
+    EXPLANATIONS_FILE,
+    Explanations,
+    read_explanations,
+    write_explanations,
+)
 from sashiko.registry.tracking import track_execution
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers

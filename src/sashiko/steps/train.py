@@ -21,8 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
-from sashiko.core.files import (
+from sashiko.base.files import (
     canonical_json,
     read_json,
     sha256_bytes,
@@ -31,7 +30,7 @@ from sashiko.core.files import (
     write_bytes,
     write_json,
 )
-from sashiko.core.job_folders import (
+from sashiko.base.job_folders import (
     checkpoint_dir,
     hosts_file,
     hyperparameters_file,
@@ -39,8 +38,9 @@ from sashiko.core.job_folders import (
     output_data_dir,
     training_channel,
 )
-from sashiko.core.stopping import stop_on_signals
-from sashiko.core.yaml_models import validate
+from sashiko.base.stopping import stop_on_signals
+from sashiko.base.yaml_models import validate
+from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, read_split_meta
 from sashiko.evaluation.record import MetricLine
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered

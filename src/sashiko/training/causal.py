@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.core.files import canonical_json, sha256_file, walk_files, write_bytes
+from sashiko.base.files import canonical_json, sha256_file, walk_files, write_bytes
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, write_prompt
 from sashiko.settings.train import Hyperparameters

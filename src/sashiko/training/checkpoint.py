@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sashiko.core.files import sweep_half_written, write_bytes
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.files import sweep_half_written, write_bytes
+from sashiko.base.yaml_models import Frozen
 from sashiko.evaluation.record import MetricLine
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sashiko.core.parquet import read_columns
+from sashiko.base.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.compile import LONGEST_ROW

@@ -20,7 +20,7 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousStoreInfo,
 )
 
-from sashiko.core.files import read_json
+from sashiko.base.files import read_json
 from sashiko.errors import InputError
 from sashiko.settings.distributed import DistributedSection
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sashiko.core.stopping import Stop
+from sashiko.base.stopping import Stop
 from sashiko.errors import InputError
 from sashiko.evaluation.record import MetricLine
 from sashiko.settings.train import Hyperparameters

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import sha256_bytes
+from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import TEXT_PLACEHOLDER, PromptSection

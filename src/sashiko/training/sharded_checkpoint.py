@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.core.files import sha256_file, write_json
-from sashiko.core.yaml_models import Frozen, read_record
+from sashiko.base.files import sha256_file, write_json
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 from sashiko.training.checkpoint import Position
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import fit_temperature

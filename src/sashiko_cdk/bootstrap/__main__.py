@@ -15,9 +15,9 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from sashiko.aws.operations.templates import Templates, read_templates
-from sashiko.aws.resources.endpoint_spec import endpoint_name
-from sashiko.aws.resources.names import arn
+from sashiko.account.endpoint_spec import endpoint_name
+from sashiko.account.names import arn
+from sashiko.account.templates import Templates, read_templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.recipe import Recipe

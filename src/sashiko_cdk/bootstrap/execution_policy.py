@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sashiko.aws.operations.templates import Resource, Templates
-from sashiko.aws.resources.names import arn, prefix
+from sashiko.account.names import arn, prefix
+from sashiko.account.templates import Resource, Templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_cdk.bootstrap.execution_scope import NAMED, assets_bucket, of_assets, with_boundary

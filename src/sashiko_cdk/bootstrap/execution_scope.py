@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sashiko.aws.resources.names import bootstrap_policy_arn
+from sashiko.account.names import bootstrap_policy_arn
 from sashiko.settings.environment import Settings
 
 NAMED: Final = "All names of the project begin with its prefix; environments are not known here."

@@ -6,17 +6,17 @@ from pathlib import Path
 from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.operations.templates import Templates
-from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.account.names import bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.account.templates import Templates
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 from sashiko_cdk.bootstrap.execution_cap import execution_cap
 from sashiko_cdk.bootstrap.execution_policy import PARTS, execution_needs, merged, pack
-from sashiko_cdk.delivery.limits import ToolsBoundary
 from sashiko_cdk.identity.allow import Allowed, explain
 from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.security_rules.plugin import add_rules
+from sashiko_packs.delivery.constructs.limits import ToolsBoundary
 
 
 def add_policies(

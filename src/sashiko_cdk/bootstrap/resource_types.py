@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sashiko.aws.operations.access.policies import covers
-from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.account.access.policies import covers
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 
 FILE: Final = Path(__file__).with_name("resource_types.yaml")

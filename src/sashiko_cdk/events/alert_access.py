@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, prefix
+from sashiko.account.names import Role, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy

@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from sashiko.aws.resources.names import alerts_topic_arn, prefix
+from sashiko.account.names import alerts_topic_arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow

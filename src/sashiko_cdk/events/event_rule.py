@@ -7,7 +7,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.state_machine import StateMachine
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from constructs import Construct
 
-from sashiko.aws.resources.names import (
+from sashiko.account.names import (
     alerts_topic_arn,
     etl_name,
     model_package_group_name,

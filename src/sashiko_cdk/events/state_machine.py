@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, prefix
+from sashiko.account.names import Role, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed
 from sashiko_cdk.identity.role_policy import RolePolicy

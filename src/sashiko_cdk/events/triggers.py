@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
-from sashiko.aws.resources.names import bucket_name, etl_name, pipeline_name
+from sashiko.account.names import bucket_name, etl_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of

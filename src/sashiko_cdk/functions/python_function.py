@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, function_log_group, role_name
+from sashiko.account.names import Role, function_log_group, role_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.function_code import write_code
 from sashiko_cdk.security_rules.acknowledge import acknowledge

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, bucket_name
+from sashiko.account.names import Role, bucket_name
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow

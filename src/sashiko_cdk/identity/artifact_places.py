@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-from sashiko.aws.functions.attestation import STATEMENTS
-from sashiko.aws.resources.names import MODELS, Role, bucket_name
+from sashiko.account.names import MODELS, Role, bucket_name
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
 from sashiko.pipeline.definition.model import Definition
+from sashiko.registry.attestation import STATEMENTS
 from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED

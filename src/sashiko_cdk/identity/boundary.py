@@ -10,8 +10,8 @@ from typing import Any, Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.lake_actions import GOVERNING
-from sashiko.aws.resources.names import (
+from sashiko.account.lake_actions import GOVERNING
+from sashiko.account.names import (
     BootstrapRole,
     bootstrap_policy_arn,
     bootstrap_policy_name,

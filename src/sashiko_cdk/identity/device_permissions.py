@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sashiko.aws.resources.names import device_check_prefix
+from sashiko.account.names import device_check_prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 

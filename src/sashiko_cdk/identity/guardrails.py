@@ -5,8 +5,8 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.instances import families_with_local_disk
-from sashiko.aws.resources.training_machines import settings_for
+from sashiko.account.instances import families_with_local_disk
+from sashiko.account.training_machines import settings_for
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 

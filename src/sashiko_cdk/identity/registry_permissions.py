@@ -1,6 +1,6 @@
 """What the roles around the registry may do: read, register, approve, promote, tell lineage."""
 
-from sashiko.aws.resources.names import arn, prefix
+from sashiko.account.names import arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_table import APPROVE, REGISTER

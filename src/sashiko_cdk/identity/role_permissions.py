@@ -6,8 +6,8 @@ The stacks that make buckets, keys, tables, pipelines and endpoints attach the p
 
 from collections.abc import Callable, Mapping, Sequence
 
-from sashiko.aws.resources.endpoint_spec import alarm_name
-from sashiko.aws.resources.names import (
+from sashiko.account.endpoint_spec import alarm_name
+from sashiko.account.names import (
     BootstrapRole,
     Role,
     arn,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, role_name
+from sashiko.account.names import Role, role_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, explain
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sashiko.aws.resources.names import Role, bucket_name
+from sashiko.account.names import Role, bucket_name
 from sashiko.settings.environment import Settings
 
 DESCRIPTIONS: Mapping[Role, str] = {

@@ -6,13 +6,7 @@ from typing import Final, get_args
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.names import (
-    Role,
-    function_log_group,
-    image_build_name,
-    prefix,
-    role_name,
-)
+from sashiko.account.names import Role, function_log_group, image_build_name, prefix, role_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools

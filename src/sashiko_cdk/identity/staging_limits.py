@@ -2,7 +2,7 @@
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.names import bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED
 

@@ -4,7 +4,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.aws.resources.names import tag_key
+from sashiko.account.names import tag_key
 from sashiko.contract.grants import tag_values
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.lake.lake_settings import LakeSettings

@@ -6,9 +6,8 @@ from typing import cast, get_args
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
-from sashiko.aws.functions.attestation import STATEMENTS
-from sashiko.aws.resources.monitor_places import DECISIONS, FOLDER
-from sashiko.aws.resources.names import IMPORTS, MODELS, Bucket, Role, SnapshotView, registering
+from sashiko.account.names import IMPORTS, MODELS, Bucket, Role, SnapshotView, registering
+from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED
 from sashiko_cdk.lake.domain_key import DomainKey
@@ -17,6 +16,7 @@ from sashiko_cdk.lake.query_workgroup import RESULTS
 from sashiko_cdk.platform.promotion import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.monitoring.places import DECISIONS, FOLDER
 
 __all__ = ["add_buckets"]
 

@@ -5,8 +5,7 @@ from typing import get_args
 
 from constructs import Construct
 
-from sashiko.aws.resources.monitor_places import monitor_places
-from sashiko.aws.resources.names import SnapshotView, exploration_workgroup_name, workgroup_name
+from sashiko.account.names import SnapshotView, exploration_workgroup_name, workgroup_name
 from sashiko.contract.glue import captured_table, glue_table
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import recipe_table
@@ -18,6 +17,7 @@ from sashiko_cdk.lake.lake_tables import LakeTables
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import QueryWorkgroup
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.monitoring.places import monitor_places
 
 __all__ = ["add_catalog", "add_workgroups"]
 

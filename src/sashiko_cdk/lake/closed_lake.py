@@ -6,8 +6,8 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.functions.function_input import ClosedLake
-from sashiko.aws.resources.names import arn, database_name, role_name
+from sashiko.account.names import arn, database_name, role_name
+from sashiko.base.function_input import ClosedLake
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.functions.python_function import PythonFunction
@@ -31,7 +31,7 @@ class LakeProbe(PythonFunction):
             id,
             settings=settings,
             role="lake-probe",
-            module="sashiko.aws.functions.lake_probe",
+            module="sashiko.functions.lake_probe",
             description="Refuses a deploy while the lake is open to everybody",
             timeout=Duration.minutes(5),
             key=key,

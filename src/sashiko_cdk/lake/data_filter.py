@@ -3,7 +3,7 @@
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.aws.resources.names import database_name
+from sashiko.account.names import database_name
 from sashiko.contract.grants import FilterGrant
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id

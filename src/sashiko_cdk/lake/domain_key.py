@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import KeyDomain, key_alias, prefix
+from sashiko.account.names import KeyDomain, key_alias, prefix
 from sashiko.settings.environment import Settings
 
 __all__ = ["DomainKey", "KeyDomain"]

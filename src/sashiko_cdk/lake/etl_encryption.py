@@ -2,7 +2,7 @@
 
 from aws_cdk import aws_glue as glue
 
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.stack import EnvironmentStack

@@ -9,10 +9,10 @@ from aws_cdk import aws_glue as glue
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-import sashiko.aws.glue_job
-from sashiko.aws.glue_job.spec import LoadSpec
-from sashiko.aws.resources.names import bucket_name, etl_name, prefix
+import sashiko.contract.glue_job
+from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.glue import QUARANTINE
+from sashiko.contract.glue_job.spec import LoadSpec
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract
 from sashiko.settings.environment import Settings
@@ -21,7 +21,7 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 
 __all__ = ["EtlJobs"]
 
-_SCRIPTS = Path(sashiko.aws.glue_job.__file__).parent
+_SCRIPTS = Path(sashiko.contract.glue_job.__file__).parent
 # Glue unpacks a zip: it must hold the package from its root, and nothing else of the project.
 _PACKAGE_ONLY = [
     "*",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role
+from sashiko.account.names import Role
 from sashiko.contract.glue import captured_name
 from sashiko.contract.grants import (
     ColumnGrant,

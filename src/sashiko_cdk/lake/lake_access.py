@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import (
+from sashiko.account.names import (
     Bucket,
     Role,
     SnapshotView,

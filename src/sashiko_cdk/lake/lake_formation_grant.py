@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.aws.resources.names import bucket_name, database_name, tag_key
+from sashiko.account.names import bucket_name, database_name, tag_key
 from sashiko.contract.grants import Expression
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id

@@ -3,8 +3,8 @@
 from aws_cdk import CustomResource, Duration, RemovalPolicy
 from constructs import Construct
 
-from sashiko.aws.functions.function_input import LakeAdministrator
-from sashiko.aws.resources.names import exec_role_arn
+from sashiko.account.names import exec_role_arn
+from sashiko.base.function_input import LakeAdministrator
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.python_function import PythonFunction
 
@@ -26,7 +26,7 @@ class LakeSettings(Construct):
             "Function",
             settings=settings,
             role="lake-settings",
-            module="sashiko.aws.functions.lake_settings",
+            module="sashiko.functions.lake_settings",
             description="Adds to the account's data-lake settings, and takes nothing from others",
             timeout=Duration.minutes(1),
             key=None,

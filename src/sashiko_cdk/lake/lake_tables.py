@@ -6,7 +6,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from sashiko.aws.resources.names import bucket_name, database_name
+from sashiko.account.names import bucket_name, database_name
 from sashiko.contract.glue import GlueColumn, GlueTable
 from sashiko.settings.environment import Settings
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from aws_cdk import aws_kms as kms
 
-from sashiko.aws.resources.names import Bucket, bucket_name
+from sashiko.account.names import Bucket, bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 

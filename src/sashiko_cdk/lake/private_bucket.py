@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from sashiko.aws.resources.names import Bucket, Role, bucket_name
+from sashiko.account.names import Bucket, Role, bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 

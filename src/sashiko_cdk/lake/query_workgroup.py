@@ -4,7 +4,7 @@ from aws_cdk import aws_athena as athena
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import Bucket, bucket_name
+from sashiko.account.names import Bucket, bucket_name
 from sashiko.settings.environment import Settings
 
 # Where a workgroup's results lie, in its bucket or a folder of it; lifecycle and policies know it.

@@ -7,7 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from sashiko.aws.resources.names import key_alias, prefix
+from sashiko.account.names import key_alias, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow, explain
 from sashiko_cdk.identity.boundary import boundary_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_ec2 as ec2
 
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_cdk.network.flow_logs import FlowLogs

@@ -12,12 +12,12 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import Role, prefix
+from sashiko.account.names import Role, prefix
 from sashiko.settings.environment import Settings
-from sashiko_cdk.bedrock.model_access import APPLY_GUARDRAIL, LIST_GUARDRAILS
 from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import CONTAINERS
 from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_packs.bedrock.constructs.model_access import APPLY_GUARDRAIL, LIST_GUARDRAILS
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 

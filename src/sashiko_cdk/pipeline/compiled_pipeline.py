@@ -9,8 +9,8 @@ from aws_cdk import Fn, Tags
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.resources.deploy_time import stand_ins
-from sashiko.aws.resources.names import monitor_pipeline_name, pipeline_name
+from sashiko.account.deploy_time import stand_ins
+from sashiko.account.names import monitor_pipeline_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.project import PipelineName
 from sashiko.settings.environment import Settings

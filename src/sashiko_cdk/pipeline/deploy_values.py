@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sashiko.aws.resources import deploy_time
-from sashiko.aws.resources.names import KeyDomain
+from sashiko.account import deploy_time
+from sashiko.account.names import KeyDomain
 from sashiko.settings.environment import Settings
 
 __all__ = ["deploy_values"]

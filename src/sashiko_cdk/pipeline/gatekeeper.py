@@ -6,7 +6,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import function_arn
+from sashiko.account.names import function_arn
 from sashiko.pipeline.definition.function_reads import function_reads
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
@@ -42,7 +42,7 @@ class Gatekeeper(Construct):
             "Function",
             settings=settings,
             role="gatekeeper",
-            module="sashiko.aws.functions.gatekeeper",
+            module="sashiko.functions.gatekeeper",
             description="Lets a run of the pipeline go on by its verdicts; it only reads",
             timeout=Duration.minutes(5),
             key=key,

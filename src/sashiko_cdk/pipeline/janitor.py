@@ -6,8 +6,8 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.functions.function_input import Sweep
-from sashiko.aws.resources.names import device_check_prefix, prefix
+from sashiko.account.names import device_check_prefix, prefix
+from sashiko.base.function_input import Sweep
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.function_rule import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
@@ -37,7 +37,7 @@ class Janitor(Construct):
             "Function",
             settings=settings,
             role="janitor",
-            module="sashiko.aws.functions.janitor",
+            module="sashiko.functions.janitor",
             description="Deletes what a check on a device left, and tells the alerts topic",
             timeout=Duration.minutes(5),
             key=key,

@@ -13,12 +13,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from sashiko.aws.functions.function_input import EXPORTED, WantedImage
-from sashiko.aws.resources.images.content import ignore_rules
-from sashiko.aws.resources.images.job_images import ImageBuild, image_builds
-from sashiko.aws.resources.names import bucket_name, image_build_log_group, image_build_name
-from sashiko.aws.resources.training_machines import settings_for
-from sashiko.core.files import dir_hash, sha256_file
+from sashiko.account.images.content import ignore_rules
+from sashiko.account.images.job_images import ImageBuild, image_builds
+from sashiko.account.names import bucket_name, image_build_log_group, image_build_name
+from sashiko.account.training_machines import settings_for
+from sashiko.base.files import dir_hash, sha256_file
+from sashiko.base.function_input import EXPORTED, WantedImage
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.sections import PackageIndex
@@ -160,7 +160,7 @@ class ImageBuilds(Construct):
             "Starter",
             settings=settings,
             role="image-build-starter",
-            module="sashiko.aws.functions.image_build",
+            module="sashiko.functions.image_build",
             description="Starts the build of an image and tells CloudFormation how it ended",
             timeout=Duration.minutes(2),
             key=key,

@@ -2,12 +2,8 @@
 
 from typing import get_args
 
-from sashiko.aws.resources.images.image_map import OwnImage, image_map
-from sashiko.aws.resources.names import (
-    image_build_log_group,
-    image_build_name,
-    own_repository,
-)
+from sashiko.account.images.image_map import OwnImage, image_map
+from sashiko.account.names import image_build_log_group, image_build_name, own_repository
 from sashiko.settings.environment import Settings
 from sashiko.settings.sections import PackageIndex
 from sashiko_cdk.bootstrap.execution_scope import assets_bucket

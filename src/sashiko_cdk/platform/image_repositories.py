@@ -8,8 +8,8 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
-from sashiko.aws.resources.names import Role
+from sashiko.account.images.job_images import JobImage, JobImages, job_images
+from sashiko.account.names import Role
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import allow
@@ -120,6 +120,6 @@ def _arn(image: JobImage) -> str:
     uri = _URI.match(image.uri)
     if uri is None:
         raise ValueError(
-            f"{image.uri} is not an ECR image: see src/sashiko/aws/resources/images/job_images.py"
+            f"{image.uri} is not an ECR image: see src/sashiko/account/images/job_images.py"
         )
     return f"arn:aws:ecr:{uri['region']}:{uri['account']}:repository/{uri['name']}"

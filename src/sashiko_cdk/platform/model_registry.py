@@ -6,7 +6,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.resources.names import model_package_group_name
+from sashiko.account.names import model_package_group_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.platform.promotion import group_policy

@@ -4,7 +4,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.lake.domain_key import FOR_LOGS, DomainKey
 from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS

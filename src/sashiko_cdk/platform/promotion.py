@@ -9,7 +9,7 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from sashiko.aws.resources.names import (
+from sashiko.account.names import (
     MODELS,
     arn,
     bucket_name,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sashiko.aws.resources.names import key_alias
+from sashiko.account.names import key_alias
 from sashiko.settings.environment import Settings
 
 DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.resources.names import earlier_signing_alias, key_alias, prefix, registering
+from sashiko.account.names import earlier_signing_alias, key_alias, prefix, registering
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.aws.resources.names import alerts_topic_name, prefix
+from sashiko.account.names import alerts_topic_name, prefix
 from sashiko.settings.environment import Settings
 
 __all__ = ["Spending"]

@@ -3,7 +3,7 @@
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.resources.names import bucket_name, prefix
+from sashiko.account.names import bucket_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.artifact_places import MLFLOW_FOLDER

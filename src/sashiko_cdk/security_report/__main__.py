@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sashiko.core.files import write_bytes, write_json
+from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, synth_findings
 from sashiko_cdk.security_report.page import page

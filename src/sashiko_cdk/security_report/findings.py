@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import read_json
+from sashiko.base.files import read_json
 from sashiko.errors import InputError
 
 

@@ -12,10 +12,11 @@ from aws_cdk import (
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
-from sashiko_cdk.security_rules import bedrock, iam, lake_formation, network, serving, stores
+from sashiko_cdk.security_rules import iam, lake_formation, network, serving, stores
 from sashiko_cdk.security_rules.acknowledge import PLUGIN
 from sashiko_cdk.security_rules.rule import Finding, Rule
 from sashiko_cdk.security_rules.template import read_resources
+from sashiko_packs.bedrock.constructs import rules as bedrock
 
 RULES = (
     *iam.RULES,

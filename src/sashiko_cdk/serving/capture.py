@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.names import bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy

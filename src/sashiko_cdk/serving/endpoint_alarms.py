@@ -6,8 +6,8 @@ from typing import Any
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from sashiko.aws.resources.endpoint_spec import VARIANT, alarm_name
-from sashiko.aws.resources.names import alerts_topic_arn
+from sashiko.account.endpoint_spec import VARIANT, alarm_name
+from sashiko.account.names import alerts_topic_arn
 from sashiko.settings.environment import Settings
 
 __all__ = ["EndpointAlarms"]

@@ -3,8 +3,8 @@
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.resources.endpoint_spec import VARIANT, EndpointSpec
-from sashiko.aws.resources.names import bucket_name, key_alias_arn, prefix
+from sashiko.account.endpoint_spec import VARIANT, EndpointSpec
+from sashiko.account.names import bucket_name, key_alias_arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.serving.served_model import ServedModel

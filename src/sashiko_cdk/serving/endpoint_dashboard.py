@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from sashiko.aws.resources.endpoint_spec import VARIANT
+from sashiko.account.endpoint_spec import VARIANT
 from sashiko.settings.environment import Settings
 
 __all__ = ["EndpointDashboard"]

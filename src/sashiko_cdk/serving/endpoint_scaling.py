@@ -5,7 +5,7 @@ from typing import Final
 from aws_cdk import aws_applicationautoscaling as scaling
 from constructs import Construct
 
-from sashiko.aws.resources.endpoint_spec import VARIANT
+from sashiko.account.endpoint_spec import VARIANT
 from sashiko.settings.environment import Settings
 
 __all__ = ["EndpointScaling"]

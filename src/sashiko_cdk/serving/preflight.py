@@ -4,7 +4,7 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.operations.expected_version import expected_of
+from sashiko.account.expected_version import expected_of
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id
@@ -48,7 +48,7 @@ class Preflight(Construct):
             "Function",
             settings=settings,
             role="preflight",
-            module="sashiko.aws.functions.preflight.handler",
+            module="sashiko.functions.preflight",
             description="Checks a version before it is served; it only reads",
             timeout=_READS_FOR,
             memory=_MEMORY,

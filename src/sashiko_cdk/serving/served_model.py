@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.resources.endpoint_spec import EndpointSpec
-from sashiko.aws.resources.names import prefix
+from sashiko.account.endpoint_spec import EndpointSpec
+from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 

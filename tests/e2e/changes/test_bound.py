@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions.custom_resource import RefusedError
-from sashiko.aws.functions.preflight import signed_files
-from sashiko.aws.functions.preflight.check import check
-from sashiko.aws.operations import promotion
-from sashiko.aws.operations.expected_version import expected_of
-from sashiko.core.files import read_json, write_json
+from sashiko.account import promotion
+from sashiko.account.expected_version import expected_of
+from sashiko.base.custom_resource import RefusedError
+from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError
+from sashiko.registry.preflight import signed_files
+from sashiko.registry.preflight.check import check
 from sashiko.settings.environment import load_settings
 from tests.e2e.changes.project import Project, assert_small
-from tests.unit.aws.operations.two_accounts import RECIPE, ROUTE, evidence, register, two_accounts
+from tests.unit.account.two_accounts import RECIPE, ROUTE, evidence, register, two_accounts
 from tests.unit.registry.model_packages.gathered import seal
 
 BEFORE = "serving: {min_instances: 2, max_instances: 4}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.data.sources import fetch_weights
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps import train

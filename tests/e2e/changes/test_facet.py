@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sashiko.contract.bias_config import analysis_config
+from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.steps import bias
 from sashiko.contract.load import load_contract
-from sashiko.steps import bias
 from tests.e2e.changes.project import Project, assert_small
 from tests.project_root import REPOSITORY
-from tests.unit.steps.bias_folders import Job
+from tests.unit.bias.steps.bias_folders import Job
 
 _SASHIKO = "from sashiko.cli import main; main()"
 _PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("… add a facet")[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.release import today, waive
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict

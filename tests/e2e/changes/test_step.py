@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
-from sashiko.aws.resources.names import bucket_name, role_name
-from sashiko.core.files import sha256_file
+from sashiko.account.names import bucket_name, role_name
+from sashiko.base.files import sha256_file
 from sashiko.settings.environment import Settings, load_settings
 from tests.e2e import tiny
 from tests.e2e.changes.project import Project, assert_small
@@ -151,7 +151,7 @@ def test_the_change_passes_the_lint(project: Project) -> None:
 
 
 def test_the_job_image_installs_the_step(project: Project) -> None:
-    code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
+    code = "from sashiko.account.images.content import copied_files as c; print(*c({!r}))"
     copied = project.run("-c", code.format("images/job/Dockerfile"))
     assert "src/acme/steps/objections.py" in copied.stdout.split(), copied.stderr
     installed = read_configuration(project.root / "pyproject.toml")["tool"]["setuptools"]

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.pipeline.staging import serving_code
 from sashiko.serving.compile_lock import read_lock
@@ -88,7 +88,7 @@ def test_the_artifact_carries_the_backend_and_is_served_by_it(
 
 
 def test_the_definition_stages_it_and_the_endpoint_runs_on_its_machines(project: Project) -> None:
-    from sashiko.aws.resources.endpoint_spec import endpoint_spec
+    from sashiko.account.endpoint_spec import endpoint_spec
     from sashiko_cdk.identity.device_permissions import device_permissions
     from sashiko_cdk.serving.endpoint_config import EndpointConfig
     from sashiko_cdk.serving.served_model import ServedModel

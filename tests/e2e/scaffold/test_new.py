@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sashiko.aws.functions.attestation import read_statement
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.pipeline.project import source
-from sashiko.scaffold.create import read_answers
-from sashiko.scaffold.wheel import open_wheel
+from sashiko.project.create import read_answers
+from sashiko.project.wheel import open_wheel
+from sashiko.registry.attestation import read_statement
 from sashiko.steps.provenance import package_hash
 from tests.e2e.retouren import make_retouren
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY
-from tests.unit.aws.functions.test_attestation import hold_against_the_published_schema
+from tests.unit.registry.test_attestation import hold_against_the_published_schema
 
 STRANGE_NAME = "Retouren März.csv"
 
@@ -55,7 +55,7 @@ def test_the_engine_is_pinned_by_the_hash_of_the_wheel_in_vendor(
 
 def test_the_wheel_has_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
     again = subprocess.run(
-        [sys.executable, "-m", "sashiko.scaffold", str(tmp_path)],
+        [sys.executable, "-m", "sashiko.project", str(tmp_path)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -129,7 +129,7 @@ def test_the_definition_has_the_projects_own_step(made: Project) -> None:
 
 @pytest.mark.parametrize("image", ["job", "serving"])
 def test_an_images_tag_covers_the_engine_and_the_package(made: Project, image: str) -> None:
-    code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
+    code = "from sashiko.account.images.content import copied_files as c; print(*c({!r}))"
     copied = made.python("-c", code.format(f"images/{image}/Dockerfile"))
     files = set(copied.stdout.split())
     wheels = {name for name in files if re.fullmatch(r"vendor/sashiko-.*\.whl", name)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sashiko import __version__
-from sashiko.scaffold.wheel import build_wheel
+from sashiko.project.wheel import build_wheel
 from tests.e2e.scaffold.projects import Attempt, Project, new
 from tests.project_root import REPOSITORY
 from verification.guards.copies import copy_tree

@@ -10,9 +10,9 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from sashiko.clarify.explain.attribution import ExplainedModel
-from sashiko.clarify.explain.tokens import read_tokens
 from sashiko.errors import InputError
+from sashiko.explain.attribution import ExplainedModel
+from sashiko.explain.tokens import read_tokens
 from sashiko.serving.artifact import open_artifact
 from sashiko.settings.train import Hyperparameters
 from sashiko.steps import train

@@ -259,7 +259,7 @@ def test_an_image_with_another_compiler_than_the_map_says_is_refused(
 ) -> None:
     monkeypatch.setenv("NEURON_COMPILER", "2.20.0.0")
     message = refusal(recompiled, tmp_path)
-    assert "neuronx-cc 2.21.18209.0, src/sashiko/aws/resources/images/images.yaml says 2" in message
+    assert "neuronx-cc 2.21.18209.0, src/sashiko/account/images/images.yaml says 2" in message
 
 
 def test_graphs_that_an_inf2_xlarge_has_no_memory_for_are_refused(

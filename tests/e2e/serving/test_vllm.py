@@ -16,7 +16,7 @@ import compile_model
 import pytest
 from safetensors.torch import load_file, save_file
 
-from sashiko.core.files import sha256_file, write_json
+from sashiko.base.files import sha256_file, write_json
 from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import read_lock

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from tests.unit.bias.steps.crossed import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import BiasCli, csv_text
 from tests.unit.contract.documents import save, two_facets
-from tests.unit.steps.crossed import FAIR_BY_FACET, OUTCOMES
 
 WORDS = ("no", "yes")
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws.operations.runs import following
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
+from sashiko.pipeline.cloud import following
 from sashiko.settings.environment import load_settings
-from tests.unit.aws.operations.recorded_answers import Refusal
-from tests.unit.aws.operations.runs.test_executions import (
+from tests.unit.account.recorded_answers import Refusal
+from tests.unit.pipeline.cloud.test_executions import (
     ARN,
     BEGAN,
     CLOSED,

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws.functions.preflight.expected import Expected
-from sashiko.aws.operations.expected_version import scan_rule
-from sashiko.aws.resources.account import Account
+from sashiko.account.account import Account
+from sashiko.account.expected_version import scan_rule
 from sashiko.cli import app
 from sashiko.errors import InputError
+from sashiko.registry.preflight.expected import Expected
 from tests.infra.variants import recipes_of, settings_of
-from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.aws.operations.recorded_answers import Refusal, Script, ScriptedAws
+from tests.unit.account.recorded_answers import Refusal, Script, ScriptedAws
 from tests.unit.registry.model_packages.account import opened
+from tests.unit.registry.preflight.registered import Version, registered, write_evidence
 
 SCANNED: Mapping[str, Any] = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
 CRITICAL: Mapping[str, Any] = {
@@ -59,7 +59,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
             clients["sagemaker"] = scripted.account().client("sagemaker")
         expected: Expected | None = version.expected() if serves else None
         monkeypatch.setattr(
-            "sashiko.aws.operations.expected_version.expected_version", lambda *_: expected
+            "sashiko.account.expected_version.expected_version", lambda *_: expected
         )
         monkeypatch.setattr(Account, "client", lambda _, service: clients[service])
         return CliRunner().invoke(app, ["preflight", "--env", "dev"])
@@ -121,7 +121,7 @@ def test_a_finding_is_accepted_in_the_projects_file_alone_with_reason_owner_and_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "accepted.yaml"
-    monkeypatch.setattr("sashiko.aws.operations.expected_version._ACCEPTED", file)
+    monkeypatch.setattr("sashiko.account.expected_version._ACCEPTED", file)
     dev = settings_of("dev")
     (recipe,) = recipes_of(dev)
     assert scan_rule(dev, recipe).accepted == ()

@@ -13,7 +13,7 @@ from tests.unit.contract.documents import (
     stream_of,
     table_of,
 )
-from tests.unit.report.browser import browser_tab, find_browser
+from tests.unit.run_report.browser import browser_tab, find_browser
 
 SCRIPT = "<script>window.ran = 1</script>"
 HOSTILE = f"</td></script>{SCRIPT}<img src=x onerror='window.ran = 1'>{{{{ 7 * 7 }}}} $value"

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.stub import Stubber
 
+from sashiko.base.aws_calls import Clients
 from sashiko.contract.model import Contract
-from sashiko.core.aws_calls import Clients
 from sashiko.data.athena import lake as engine
 from sashiko.data.athena import query
 from sashiko.data.athena.lake import AthenaLake

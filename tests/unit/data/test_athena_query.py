@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from sashiko.core.stopping import Stop, stop_on_signals
+from sashiko.base.stopping import Stop, stop_on_signals
 from sashiko.data.athena import query
 from sashiko.errors import InputError
 from tests.unit.data.stubs import QUERY, add_query, add_states, add_stop, stubbed

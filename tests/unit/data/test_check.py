@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.base.parquet import write_table
 from sashiko.contract.model import Contract
-from sashiko.core.parquet import write_table
 from sashiko.data.check import check_file
 from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
 

@@ -7,7 +7,7 @@ import gguf
 import numpy as np
 import pytest
 
-from sashiko.core.files import sha256_file, walk_files
+from sashiko.base.files import sha256_file, walk_files
 from sashiko.data import downloads
 from sashiko.data.gguf_model import convert_gguf
 from sashiko.data.sources import fetch_weights

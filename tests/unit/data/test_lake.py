@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.base.files import read_json, sha256_tree
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.core.files import read_json, sha256_tree
 from sashiko.data.generators import Order
 from sashiko.data.generators.base import check_plan
 from sashiko.data.lake import LakeTable, generate, seed_lake

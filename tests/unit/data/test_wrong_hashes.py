@@ -10,8 +10,8 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from sashiko.core.files import sha256_bytes, walk_files
-from sashiko.core.plugin_names import names
+from sashiko.base.files import sha256_bytes, walk_files
+from sashiko.base.plugin_names import names
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.settings.data import DataSection, ModelSection

@@ -7,13 +7,13 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from sashiko.core.yaml_models import deep_merge
+from sashiko.base.yaml_models import deep_merge
 from sashiko.errors import InputError
 from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
-from tests.unit.report.runs import recipe
+from tests.unit.run_report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.resources.names import bucket_name
-from sashiko.core.files import canonical_json, sha256_bytes, write_bytes
+from sashiko.account.names import bucket_name
+from sashiko.base.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import Source, contract_file
 from sashiko.pipeline.staging import run_manifest, serving_code, staged_inputs

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sashiko.core.files import sha256_bytes
+from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.inspection import inspect_artifact, unpack
 from verification.fuzz.archives import member, tar_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sashiko.core.yaml_models import deep_merge
+from sashiko.base.yaml_models import deep_merge
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
 

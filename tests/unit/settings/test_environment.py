@@ -8,14 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from sashiko.aws.resources.names import (
-    Bucket,
-    Role,
-    bucket_name,
-    role_name,
-    trusted_signing_aliases,
-)
-from sashiko.core.yaml_models import validate
+from sashiko.account.names import Bucket, Role, bucket_name, role_name, trusted_signing_aliases
+from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.settings.environment import (
     Settings,

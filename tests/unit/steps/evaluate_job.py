@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.core.files import write_json
-from sashiko.core.job_folders import opt_ml
+from sashiko.base.files import write_json
+from sashiko.base.job_folders import opt_ml
 from sashiko.steps import evaluate, score
 from tests.e2e.serving.tiny_artifact import build_artifact
 

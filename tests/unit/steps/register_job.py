@@ -5,17 +5,17 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from sashiko.clarify.explain.record import write_explanations
+from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
+from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
-from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
-from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
-from sashiko.monitoring.column_counts import ColumnCounts
-from sashiko.monitoring.reference import Reference, write_reference
+from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.explain.record import write_explanations
 from sashiko.serving.container.pack import pack
-from tests.unit.clarify.explain.records import explanations
+from tests.unit.explain.records import explanations
 from tests.unit.registry.model_packages.gathered import LOCK
-from tests.unit.report.runs import DIGEST, judged, prepared, started
+from tests.unit.run_report.runs import DIGEST, judged, prepared, started
 
 _INPUTS = {
     "metrics": ("Evaluate", "metrics"),

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.clarify.explain.record import read_errors, read_explanations, read_swaps, read_words
+from sashiko.base.files import sha256_file
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
-from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
+from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
 from sashiko.steps import explain
 from sashiko.steps.served_scores import compare_rounded
-from tests.unit.clarify.explain.planted import TELLING, lay_out, save_model, write
 from tests.unit.contract.documents import custom
+from tests.unit.explain.planted import TELLING, lay_out, save_model, write
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sashiko.core.parquet import write_table
+from sashiko.base.parquet import write_table
 from sashiko.steps.explained_rows import EFFORT, select_rows
 
 ROWS = 2000

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from sashiko.base.files import write_json
 from sashiko.contract.load import load_contract
-from sashiko.core.files import write_json
 from sashiko.data.lake import generate, seed_lake
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError

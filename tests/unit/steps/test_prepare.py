@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.base.files import sha256_file, sha256_tree, write_json
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
-from sashiko.core.files import sha256_file, sha256_tree, write_json
 from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
 from sashiko.serving.container.text import normalise

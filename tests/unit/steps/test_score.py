@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.core.files import sha256_file, walk_files
+from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko.serving import artifact
 from sashiko.serving.container.pack import pack

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import read_manifest
 from sashiko.contract.model import Contract
-from sashiko.core.files import sha256_file, sha256_tree
-from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.steps import snapshot
 from tests.unit.contract.documents import ROWS, document, rows, save

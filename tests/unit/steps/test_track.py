@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
+from sashiko.base.files import read_json
+from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
 from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
-from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.estimates import BiasEstimate, write_estimates
 from sashiko.evaluation.record import read_evaluation
 from sashiko.registry.mlflow import mlflow_client
 from sashiko.registry.tracking import track_execution
@@ -19,7 +19,7 @@ from sashiko.steps.track import (
     quality_metrics,
     read_explanations,
 )
-from tests.unit.report.runs import DIGEST, judged, prepared, started
+from tests.unit.run_report.runs import DIGEST, judged, prepared, started
 
 _ALLOWED = re.compile(r"[\w\-. :/]{1,250}")  # MLflow's, of a metric's name
 

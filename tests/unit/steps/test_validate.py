@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from sashiko.base.files import sha256_tree, write_json
+from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
-from sashiko.core.files import sha256_tree, write_json
-from sashiko.core.parquet import write_table
 from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict

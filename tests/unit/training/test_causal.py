@@ -201,7 +201,7 @@ def test_another_chat_template_than_the_recipes_is_refused(llama: Path, tmp_path
 def test_a_chat_template_that_drops_the_text_is_refused(llama: Path) -> None:
     tokenizer = load_tokenizer(llama)
     tokenizer.chat_template = "always the same"
-    from sashiko.core.files import sha256_bytes
+    from sashiko.base.files import sha256_bytes
 
     with pytest.raises(InputError, match="does not show the user's message"):
         make_prompt(

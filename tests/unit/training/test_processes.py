@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from sashiko.errors import InputError
 from sashiko.training.launcher import read_hosts
 from sashiko.training.processes import Processes

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from sashiko.clarify.explain.tokens import read_tokens, token_ids
+from sashiko.explain.tokens import read_tokens, token_ids
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.training.examples import encoder_rows
 from sashiko.training.model import load_tokenizer

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sashiko.base.files import write_json
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.core.files import write_json
 
 Job = Callable[..., Path]
 Train = Callable[[Path], None]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import sha256_bytes, write_json
+from sashiko.base.files import sha256_bytes, write_json
 from sashiko.serving.container.answers import ANSWERS_FILE
 from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import PromptSection

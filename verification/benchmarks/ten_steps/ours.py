@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import read_json
+from sashiko.base.files import read_json
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.record import new_run_id
 from sashiko.pipeline.runner.run import run_definition

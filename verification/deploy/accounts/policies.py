@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
-from sashiko.aws.operations.access.policies import Request, Statement, allows, denies, statements
-from sashiko.aws.operations.access.principals import Principal
+from sashiko.account.access.policies import Request, Statement, allows, denies, statements
+from sashiko.account.access.principals import Principal
 from tests.infra.both_sides import trusts
 from verification.deploy.accounts.sessions import ServiceError, Session, Wire
 from verification.deploy.process import REGION, Emulator

@@ -98,7 +98,7 @@ from pathlib import Path
 from aws_cdk import App, aws_cloudwatch as cloudwatch
 
 from infra.stacks.delivery import Delivery
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
 from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment

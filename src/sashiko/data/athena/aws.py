@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sashiko.core import aws_calls as calls
+from sashiko.base import aws_calls as calls
 
 _COMPARE = "compare `sashiko permissions` with `sashiko audit`, and ask the lake's owner"
 _ADVICE: calls.Advice = (

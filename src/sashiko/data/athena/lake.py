@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from sashiko.base.job_folders import processing_job_name
+from sashiko.base.stopping import stop_on_signals
 from sashiko.contract.derive import select_sql
 from sashiko.contract.model import Contract, View
-from sashiko.core.job_folders import processing_job_name
-from sashiko.core.stopping import stop_on_signals
 from sashiko.data.athena.aws import connect, translate_errors
 from sashiko.data.athena.catalog import check_table
 from sashiko.data.athena.query import unload

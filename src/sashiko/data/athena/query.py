@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from sashiko.core.stopping import Stop
+from sashiko.base.stopping import Stop
 from sashiko.data.athena.aws import translate_errors, with_advice
 from sashiko.errors import InputError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.core.stopping import Stop
+from sashiko.base.stopping import Stop
 from sashiko.data.athena.aws import translate_errors
 from sashiko.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sashiko.core.files import write_bytes
+from sashiko.base.files import write_bytes
 from sashiko.data.draft.notes import describe_repeats, example_rows
 from sashiko.data.draft.records import Draft
 from sashiko.errors import InputError

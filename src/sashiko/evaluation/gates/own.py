@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sashiko.core.plugins import load
+from sashiko.base.plugins import load
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from sashiko.core.plugins import load
-from sashiko.evaluation.gates.advice import Training, quality_advice
+from sashiko.base.plugins import load
+from sashiko.bias.gates.advice import Training, quality_advice
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.own import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate

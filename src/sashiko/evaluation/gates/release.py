@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from sashiko.evaluation.gates.verdict import Check, Verdict, with_summary
 from sashiko.settings.waiver import Waiver
 

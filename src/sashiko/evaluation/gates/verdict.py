@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sashiko.core.files import read_json, write_json
+from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError
 from sashiko.settings.waiver import Waiver
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 
 _FILE = Path(__file__).with_name("injections.yaml")
 

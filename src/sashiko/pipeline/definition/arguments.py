@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from sashiko.core.yaml_models import validate
+from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.job_arguments import (
     ProcessingArguments,

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.base.files import canonical_json, sha256_bytes
 
 PARAMETER: Final = "DefinitionSha256"
 # Parameters whose values differ for each commit, though the definition does not.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.core.problems import shorten
+from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.properties import look_up
 

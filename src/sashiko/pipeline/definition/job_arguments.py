@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 
 Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
 # A name becomes a folder name, so path traversal must be impossible.

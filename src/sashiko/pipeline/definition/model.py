@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.core.problems import shorten
+from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 
 JOB_TYPES = ("Processing", "Training")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sashiko.core.problems import shorten
+from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import Parameter
 

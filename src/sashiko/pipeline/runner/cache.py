@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import canonical_json, read_json, sha256_bytes, write_json
-from sashiko.core.yaml_models import Frozen, validate
+from sashiko.base.files import canonical_json, read_json, sha256_bytes, write_json
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.durations import parse_duration
 from sashiko.pipeline.runner.jobs import Job

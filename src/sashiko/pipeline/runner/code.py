@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sashiko.core.files import canonical_json, sha256_bytes, sha256_file
+from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.pipeline.dependencies import installed, source_folders
 
 _ENGINE = __name__.partition(".")[0]
-_PLUGINS = "sashiko.core.plugins"
+_PLUGINS = "sashiko.base.plugins"
 
 
 class CodeDigests:
@@ -22,7 +22,7 @@ class CodeDigests:
     from the same top-level package, the engine and the project's other packages, and the data
     files next to these modules. A script below `/opt/ml` is an input already and adds nothing.
     Every digest covers the Python version, and name and version of each installed distribution of
-    the run's lock. A module that imports `sashiko.core.plugins` may import any package of the
+    the run's lock. A module that imports `sashiko.base.plugins` may import any package of the
     project, so its digest covers all of them. Other imports with a computed name are not detected.
     """
 

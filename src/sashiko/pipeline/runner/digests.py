@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sashiko.core.files import sha256_bytes, sha256_file, walk_files
+from sashiko.base.files import sha256_bytes, sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.store import Store
 

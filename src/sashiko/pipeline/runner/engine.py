@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sashiko.aws.functions.closed_gate import GateClosedError
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.definition.arguments import job_arguments
 from sashiko.pipeline.definition.expressions import Context, resolve
 from sashiko.pipeline.definition.graph import Graph

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.core.files import (
-    lies_within,
-    read_json,
-    sha256_bytes,
-    walk_files,
-    write_json,
-)
+from sashiko.base.files import lies_within, read_json, sha256_bytes, walk_files, write_json
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.pipeline.runner.code import CodeDigests

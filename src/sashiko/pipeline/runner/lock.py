@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from sashiko.core.files import sweep_half_written
+from sashiko.base.files import sweep_half_written
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.disk import translate_disk_errors
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sashiko.core.exit_status import BLOCKED, FAILED, INTERRUPTED
-from sashiko.core.files import read_json, write_json
-from sashiko.core.yaml_models import Frozen, validate
+from sashiko.base.exit_status import BLOCKED, FAILED, INTERRUPTED
+from sashiko.base.files import read_json, write_json
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 
 RunStatus = Literal[

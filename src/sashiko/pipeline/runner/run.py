@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from sashiko.core.files import write_bytes, write_json
+from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import Graph, build_graph, up_to
 from sashiko.pipeline.definition.model import parse_definition

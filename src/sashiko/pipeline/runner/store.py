@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.core.files import lies_within, walk_files
-from sashiko.core.problems import shorten
+from sashiko.base.files import lies_within, walk_files
+from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.disk import translate_disk_errors
 

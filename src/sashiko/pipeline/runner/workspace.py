@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from sashiko.pipeline.dependencies import source_folders
 from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.jobs import Job

@@ -10,8 +10,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sashiko.core.deprecation import show_deprecations
-from sashiko.core.yaml_models import read_yaml, validate
+from sashiko.base.deprecation import show_deprecations
+from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.digest import with_digest
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 from sagemaker.core.shapes import Tag
 from sagemaker.core.workflow.entities import PipelineVariable
 
-from sashiko.aws.resources import deploy_time
-from sashiko.aws.resources.instances import has_local_disk
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account import deploy_time
+from sashiko.account.instances import has_local_disk
+from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 

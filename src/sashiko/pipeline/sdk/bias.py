@@ -5,10 +5,10 @@ from typing import Literal
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.aws.resources.names import SnapshotFolder, snapshots_uri
-from sashiko.contract.bias_config import analysis_config
+from sashiko.account.names import SnapshotFolder, snapshots_uri
+from sashiko.base.files import canonical_json
+from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.contract.load import load_contract
-from sashiko.core.files import canonical_json
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
 
@@ -43,7 +43,7 @@ class BiasEvaluator:
         return self.jobs.processing(
             "Weights",
             role="bias-evaluator",
-            module="sashiko.steps.weights",
+            module="sashiko.bias.steps.weights",
             config=("contract", "reweighing"),
             inputs=inputs,
             outputs={"weights": weights},
@@ -66,7 +66,7 @@ class BiasEvaluator:
         rows = self.jobs.processing(
             "BiasInput",
             role="bias-evaluator",
-            module="sashiko.steps.bias_input",
+            module="sashiko.bias.steps.bias_input",
             config=("contract",),
             inputs={
                 "predictions": output_uri(evaluate, "predictions"),
@@ -83,7 +83,7 @@ class BiasEvaluator:
         judgement = self.jobs.processing(
             "JudgeBias",
             role="bias-evaluator",
-            module="sashiko.steps.judge_bias",
+            module="sashiko.bias.steps.judge_bias",
             config=("contract", "bias", "reweighing", "evaluate"),
             arguments=["--guardrail-difference", str(maximum)] if guardrail else None,
             inputs={

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.aws.resources import deploy_time
-from sashiko.aws.resources.endpoint_spec import endpoint_spec
-from sashiko.aws.resources.names import device_check_prefix
+from sashiko.account import deploy_time
+from sashiko.account.endpoint_spec import endpoint_spec
+from sashiko.account.names import device_check_prefix
 from sashiko.pipeline.sdk.account import Uri, volume_key
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri
 

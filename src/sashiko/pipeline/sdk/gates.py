@@ -12,7 +12,7 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.aws.resources.names import function_arn
+from sashiko.account.names import function_arn
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import join_uri, output_uri
 from sashiko.settings.environment import Settings

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.aws.resources.names import SnapshotView, snapshots_uri
-from sashiko.core.files import sha256_file
+from sashiko.account.names import SnapshotView, snapshots_uri
+from sashiko.base.files import sha256_file
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 

@@ -15,9 +15,9 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
-from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
-from sashiko.aws.resources.names import bucket_name
-from sashiko.aws.resources.training_machines import settings_for, uses_efa
+from sashiko.account.images.job_images import JobImage, JobImages, job_images
+from sashiko.account.names import bucket_name
+from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.pipeline.sdk.account import (
     Uri,
     output_key,
@@ -164,7 +164,7 @@ class Jobs:
             environment: added to the thread count.
             job: instance and limits; the small default if None.
             instances: how many; each gets all inputs, and the module takes its part of the rows
-                (`sashiko.core.job_folders.processing_host`).
+                (`sashiko.base.job_folders.processing_host`).
             isolated: no network inside the container.
             cached: whether an execution may reuse the result of an earlier one.
             clarify: use the names and folders of Clarify's container: inputs `config` and `data`

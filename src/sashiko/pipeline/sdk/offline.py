@@ -4,7 +4,7 @@ import os
 from functools import cache
 from typing import Any
 
-from sashiko.aws.resources.names import bucket_name
+from sashiko.account.names import bucket_name
 from sashiko.settings.environment import Settings
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sagemaker.core.workflow.parameters import ParameterString
 
-from sashiko.aws.resources import deploy_time
-from sashiko.aws.resources.names import lake_uri
+from sashiko.account import deploy_time
+from sashiko.account.names import lake_uri
 from sashiko.pipeline.definition.digest import PARAMETER
 from sashiko.settings.environment import Settings
 

@@ -8,7 +8,7 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.pipeline.definition.digest import PARAMETER
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs

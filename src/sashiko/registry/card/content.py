@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from sashiko.core.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen
 from sashiko.settings.card import RiskRating
 
 Text63 = Annotated[str, Field(min_length=1, max_length=63)]

@@ -7,17 +7,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sashiko.clarify.explain.record import Explanations
+from sashiko.base.files import canonical_json, sha256_bytes
+from sashiko.base.yaml_models import validate
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
-from sashiko.core.files import canonical_json, sha256_bytes
-from sashiko.core.yaml_models import validate
-from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import Estimates, SliceFigures
 from sashiko.evaluation.record import Evaluation as Evaluated
+from sashiko.explain.record import Explanations
 from sashiko.registry.card.content import (
     AdditionalInformation,
     BusinessDetails,

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sashiko.core import aws_calls as calls
+from sashiko.base import aws_calls as calls
 
 _ADVICE: calls.Advice = (
     (

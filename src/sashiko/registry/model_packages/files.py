@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.aws.functions.attestation import signature_input, write_envelope
-from sashiko.core.aws_calls import Clients
-from sashiko.core.files import canonical_json, read_json, sha256_bytes, sha256_file
+from sashiko.base.aws_calls import Clients
+from sashiko.base.files import canonical_json, read_json, sha256_bytes, sha256_file
 from sashiko.errors import InputError
+from sashiko.registry.attestation import signature_input, write_envelope
 from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.provenance import ENVELOPE_FILE, STATEMENT_FILE
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from sashiko.aws.functions.attestation import statement_key
-from sashiko.core.aws_calls import Clients
+from sashiko.base.aws_calls import Clients
+from sashiko.registry.attestation import statement_key
 from sashiko.registry.model_packages.clients import translate_errors
 
 

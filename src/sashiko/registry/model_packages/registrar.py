@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.core.aws_calls import Clients
-from sashiko.core.files import read_json, sha256_bytes
+from sashiko.base.aws_calls import Clients
+from sashiko.base.files import read_json, sha256_bytes
 from sashiko.registry.card.model_card import CARD_FILE, card_text
 from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.model_packages.files import (

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.core.aws_calls import Clients
-from sashiko.core.files import sha256_file
+from sashiko.base.aws_calls import Clients
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version

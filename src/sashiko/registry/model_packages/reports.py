@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.record import METRICS_FILE
-from sashiko.monitoring.reference import REFERENCE_FILE
+from sashiko.evaluation.reference import REFERENCE_FILE
 from sashiko.registry.model_packages.files import ModelFiles
 
 _QUALITY = {

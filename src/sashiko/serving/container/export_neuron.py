@@ -74,7 +74,7 @@ def compiler_versions(compiler: str | None) -> dict[str, str]:
     if release != compiler:
         raise CompileError(
             f"this image has neuronx-cc {release}, "
-            f"src/sashiko/aws/resources/images/images.yaml says {compiler}: AWS has moved "
+            f"src/sashiko/account/images/images.yaml says {compiler}: AWS has moved "
             "its tag; review the new image, then change the map or pin the old digest "
             "(image_digests)"
         )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sashiko.core import aws_calls as calls
-from sashiko.core.stopping import Stop
+from sashiko.base import aws_calls as calls
+from sashiko.base.stopping import Stop
 
 # SageMaker kills a stopped job after 120 s (StopProcessingJob in its API reference).
 _STOPPED_SECONDS = 90.0

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from sashiko.core.parquet import read_columns
-from sashiko.core.yaml_models import validate
+from sashiko.base.parquet import read_columns
+from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.container.tar_reader import read_files

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
-from sashiko.core.aws_calls import Clients
-from sashiko.core.stopping import Stop
+from sashiko.base.aws_calls import Clients
+from sashiko.base.stopping import Stop
 from sashiko.errors import InputError
 from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, translate_errors
 from sashiko.steps.device.invocation import DeviceFailedError
+from sashiko.steps.device.removal import POLL_SECONDS, remove
 
 _JSON = "application/json"
 _ENDED = ("Completed", "Failed", "Stopped")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sashiko.aws.resources.names import etl_name
+from sashiko.account.names import etl_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.flows.language import RETRY, call, expression, flow, literal
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sashiko.aws.resources.names import etl_name
+from sashiko.account.names import etl_name
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.flows.language import State, call, expression

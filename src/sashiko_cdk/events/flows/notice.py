@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sashiko.aws.functions.closed_gate import MARK
-from sashiko.aws.resources.names import prefix
+from sashiko.account.names import prefix
+from sashiko.evaluation.gates.closed_gate import MARK
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.flows.language import State, call, expression, flow, literal, text
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sashiko.evaluation.gates.advice import Training
+from sashiko.bias.gates.advice import Training
 from sashiko.evaluation.gates.quality import quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate

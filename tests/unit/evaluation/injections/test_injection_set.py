@@ -5,7 +5,7 @@ import codecs
 
 import pytest
 
-from sashiko.core.yaml_models import validate
+from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.evaluation.injections.injection_set import Injection, injection_set
 

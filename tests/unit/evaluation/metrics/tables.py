@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from sashiko.bias.metrics.bias import METRICS
 from sashiko.evaluation.metrics.arrays import Bools
-from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.evaluation.metrics.counts import Counts, tabulate
 
 BINARY = np.array([False, True])

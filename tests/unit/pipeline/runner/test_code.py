@@ -68,13 +68,13 @@ def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     files = {
-        "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko.core import files\n",
+        "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko.base import files\n",
         "src/acme_words/names.py": "import acme_words.more\n",
         "src/acme_words/more.py": "",
         "src/acme_words/unused.py": "",
         "src/sashiko/__init__.py": "",
-        "src/sashiko/core/__init__.py": "",
-        "src/sashiko/core/files.py": "",
+        "src/sashiko/base/__init__.py": "",
+        "src/sashiko/base/files.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

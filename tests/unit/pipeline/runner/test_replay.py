@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.core.files import read_json
+from sashiko.base.files import read_json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.runner.record import RunRecord

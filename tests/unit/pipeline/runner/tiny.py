@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.functions import gatekeeper
+from sashiko.functions import gatekeeper
 from sashiko.pipeline.runner.engine import Function
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.record import RunRecord, StepRecord

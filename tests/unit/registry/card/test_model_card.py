@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import FlipCount, InjectionFigures

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from sashiko.core.aws_calls import Clients
+from sashiko.base.aws_calls import Clients
 from sashiko.pipeline.definition.validator.api import shape
 from sashiko.pipeline.definition.validator.arguments import check_value
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement

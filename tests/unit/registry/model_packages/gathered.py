@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.functions.attestation import Resource, Statement
+from sashiko.base.files import sha256_file, walk_files, write_json
+from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
-from sashiko.core.files import sha256_file, walk_files, write_json
-from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
+from sashiko.registry.attestation import Resource, Statement
 from sashiko.registry.card.model_card import CARD_FILE
 from sashiko.serving.compile_lock import LOCK_FILE
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from sashiko.core.aws_calls import Clients
+from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.clients import connect
 from sashiko.registry.model_packages.registry import PackageRegistry

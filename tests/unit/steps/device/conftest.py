@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions import device_removal as removal
-from sashiko.steps.device import endpoint, transform
+from sashiko.steps.device import endpoint, removal, transform
 from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import POLL_SECONDS, DeviceJob, answering
 

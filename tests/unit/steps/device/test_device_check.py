@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.core.files import sha256_tree
+from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.steps.device import transform

@@ -72,7 +72,7 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
     if when == "creating":
         account.polls = 40
     code = (
-        "from sashiko.aws.functions import device_removal\n"
+        "from sashiko.functions import device_removal\n"
         "from sashiko.steps.device import endpoint, transform\n"
         "for module in (endpoint, device_removal, transform):\n"
         f"    module.POLL_SECONDS = {POLL_SECONDS}\n"

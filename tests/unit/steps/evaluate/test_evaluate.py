@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.monitoring.reference import read_reference
+from sashiko.evaluation.reference import read_reference
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from tests.e2e.serving.tiny_artifact import build_artifact

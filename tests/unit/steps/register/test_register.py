@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import not_judged, write_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.functions.attestation import (
+from sashiko.base.files import sha256_file
+from sashiko.errors import InputError
+from sashiko.registry.attestation import (
     Resource,
     Statement,
     read_envelope,
@@ -14,11 +16,9 @@ from sashiko.aws.functions.attestation import (
     signature_input,
     statement_key,
 )
-from sashiko.core.files import sha256_file
-from sashiko.errors import InputError
 from sashiko.registry.mlflow import experiment_id, mlflow_client
-from tests.unit.aws.functions.test_attestation import hold_against_the_published_schema
 from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account
+from tests.unit.registry.test_attestation import hold_against_the_published_schema
 from tests.unit.steps.register.arguments import DEFINITION, run_register
 from tests.unit.steps.register_job import FACETS, TRAINING, RegisterJob
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from sashiko.base.files import write_json
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.core.files import write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 from tests.unit.registry.model_packages.account import Account

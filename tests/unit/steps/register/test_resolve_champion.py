@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import sha256_file
+from sashiko.base.files import sha256_file
 from sashiko.steps import resolve_champion
 from tests.unit.registry.model_packages.account import GROUP, Account
 from tests.unit.steps.register.arguments import run_register

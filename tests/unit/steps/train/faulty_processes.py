@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from sashiko.core.files import read_json
-from sashiko.core.job_folders import hosts_file, hyperparameters_file, opt_ml
+from sashiko.base.files import read_json
+from sashiko.base.job_folders import hosts_file, hyperparameters_file, opt_ml
 from sashiko.settings.train import Hyperparameters
 from sashiko.steps import train
 from sashiko.steps.entry import run_step

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.contract.manifest import Snapshots, read_snapshots
-from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier

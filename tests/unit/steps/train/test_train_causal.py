@@ -11,14 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from sashiko.aws.bedrock.imported_scores import score_range
-from sashiko.core.files import sha256_tree
+from sashiko.base.files import sha256_tree
 from sashiko.serving.container.adapter import merge
 from sashiko.serving.container.answers import SHOWN, Answered, read_answered
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
 from sashiko.training.loop import Loop
-from tests.unit.aws.bedrock.models import save_base
+from sashiko_packs.bedrock.imported_scores import score_range
+from tests.packs.bedrock.models import save_base
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from tests.project_root import REPOSITORY
 from tests.unit.training.tiny_job import (
     BAD,

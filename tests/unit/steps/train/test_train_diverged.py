@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sashiko.core.files import sha256_tree, write_json
+from sashiko.base.files import sha256_tree, write_json
 from sashiko.errors import InputError
 from sashiko.training.compute import Compute
 from tests.unit.training.tiny_job import Job, Train

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.training.checkpoint import Position
 from sashiko.training.loop import Loop

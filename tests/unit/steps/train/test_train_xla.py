@@ -21,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sashiko.core.files import write_json
+from sashiko.base.files import write_json
 from sashiko.training import xla
 from sashiko.training.batches import collate
 from tests.project_root import REPOSITORY

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
 
-from sashiko.core.files import dir_hash, sha256_bytes
+from sashiko.base.files import dir_hash, sha256_bytes
 
 from .json_api import Handler, ServiceError
 

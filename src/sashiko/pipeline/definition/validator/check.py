@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.core.problems import shorten
+from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import build_graph, check_gates
 from sashiko.pipeline.definition.model import Definition, parse_definition

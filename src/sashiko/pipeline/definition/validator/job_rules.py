@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.aws.resources.instances import has_local_disk, size_of
+from sashiko.account.instances import has_local_disk, size_of
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.model import Step

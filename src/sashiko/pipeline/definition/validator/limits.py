@@ -7,7 +7,7 @@ from typing import Any
 
 import regex
 
-from sashiko.core.problems import shorten
+from sashiko.base.problems import shorten
 from sashiko.pipeline.definition.validator.api import Shape
 
 _FEW = 12  # the longest list of names in a message

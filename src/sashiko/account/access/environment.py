@@ -1,0 +1,78 @@
+"""An environment as its templates describe it: roles, governance, bucket policies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.account.access.governance import Governance
+from sashiko.account.access.governance_templates import read_governance
+from sashiko.account.access.policies import Statement, allows, covers, denies, overlap, statements
+from sashiko.account.access.principals import Principal, read_principals
+from sashiko.account.templates import CDK_OUT, Templates, read_templates
+from sashiko.settings.environment import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The roles, policies and governance of an environment."""
+
+    settings: Settings  # the environment
+    templates: Templates
+    principals: tuple[Principal, ...]  # its roles, by name
+    governance: Governance  # its lake
+    buckets: Mapping[str, tuple[Statement, ...]]  # bucket -> the statements of its policy
+
+    def arn(self, service: str, resource: str) -> str:
+        """Returns the ARN of something in the environment's account and region."""
+        source = self.templates
+        return f"arn:{source.partition}:{service}:{source.region}:{source.account}:{resource}"
+
+    def object_paths(self, principal: Principal, action: str, bucket: str) -> tuple[str, ...]:
+        """Returns the objects of a bucket that a role may access with an action.
+
+        The bucket's policy counts. The permission for the bucket's KMS key is not evaluated: it can
+        only reduce access.
+
+        Returns:
+            patterns of keys, such as `training/*`, none of which covers another; `*` for all.
+        """
+        all_objects = f"arn:{self.templates.partition}:s3:::{bucket}/*"
+        policy = [item for item in self.buckets.get(bucket, ()) if item.is_for(principal.arn)]
+        paths = set()
+        for statement in (*principal.policy, *policy):
+            for pattern in statement.resources or ("*",):
+                if not overlap(pattern, all_objects):
+                    continue
+                resource = pattern if covers(all_objects, pattern) else all_objects
+                request = principal.request(action, resource)
+                if (
+                    allows([statement], request)
+                    and principal.within(request)
+                    and not denies(policy, request)
+                ):
+                    paths.add(resource.removeprefix(all_objects[:-1]))
+        wider = (any(other != key and covers(other, key) for other in paths) for key in paths)
+        return tuple(sorted(key for key, within in zip(paths, wider, strict=True) if not within))
+
+
+def read_environment(settings: Settings, *, folder: Path = CDK_OUT) -> Environment:
+    """Reads an environment from the output of `cdk synth`.
+
+    Raises:
+        InputError: if the templates are missing, invalid, or of another environment.
+    """
+    templates = read_templates(settings, folder=folder)
+    buckets: dict[str, tuple[Statement, ...]] = {
+        bucket.ref: () for bucket in templates.of_type("AWS::S3::Bucket")
+    }
+    for policy in templates.of_type("AWS::S3::BucketPolicy"):
+        name = policy.properties["Bucket"]
+        policy_statements = statements(policy.properties["PolicyDocument"])
+        buckets[name] = (*buckets.get(name, ()), *policy_statements)
+    return Environment(
+        settings=settings,
+        templates=templates,
+        principals=read_principals(templates, settings),
+        governance=read_governance(templates),
+        buckets=buckets,
+    )

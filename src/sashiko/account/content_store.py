@@ -1,0 +1,138 @@
+"""Content-addressed objects in S3: written once, verified by S3, never changed."""
+
+import base64
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from sashiko.account.account import Account
+from sashiko.account.names import Role
+from sashiko.errors import InputError
+
+# S3's limit of one PUT. A multipart upload has only a checksum of checksums, which cannot be
+# compared with the SHA-256 of the file in a recipe.
+LARGEST_FILE = 5 * 1024**3
+STAGED_BY: Role = "deployer"
+_ABSENT = ("404", "NoSuchKey")
+# Another caller wrote the key first, or is writing it now.
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Returns the bucket and the key of an S3 URI."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+class ContentStore:
+    """Writes and lists objects whose URI identifies their content.
+
+    Bucket names are global, so each call requires that the account owns the bucket.
+    """
+
+    def __init__(self, account: Account, *, role: Role = STAGED_BY) -> None:
+        """Takes the account; errors of writing name `role`, which may write there."""
+        self._account = account
+        self._role: Role = role
+
+    def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
+        """Lists the objects below a prefix: name -> bytes.
+
+        `uri` has no slash at its end; errors name `role`, which may list it.
+
+        Raises:
+            NoBucketError: if there is no such bucket.
+            InputError: if the caller may not list it, or the bucket is somebody else's.
+        """
+        bucket, key = split_uri(uri)
+        prefix = f"{key}/"
+        with self._account.translate_errors(f"s3:ListBucket of {uri}", role=role):
+            pages = self._account.client("s3").get_paginator("list_objects_v2")
+            return {
+                item["Key"].removeprefix(prefix): item["Size"]
+                for page in pages.paginate(
+                    Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=self._account.number
+                )
+                for item in page.get("Contents", ())
+            }
+
+    def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
+        """Writes an object unless it exists.
+
+        `sha256` is the hex digest of the content; S3 refuses any other.
+
+        Returns:
+            Whether it was written now.
+
+        Raises:
+            InputError: if the key has other content, the file is larger than one PUT may be, or the
+                caller may not write it.
+        """
+        if self._exists(uri, sha256):
+            return False
+        if self.put_new(uri, content, sha256=sha256):
+            return True
+        if not self._exists(uri, sha256):
+            raise InputError(f"{uri}: somebody else is writing it; run the command again")
+        return False
+
+    def put_new(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
+        """Writes an object unless its key exists, whatever its content. Errors as `put`."""
+        from botocore.exceptions import ClientError
+
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if size > LARGEST_FILE:
+            raise InputError(
+                f"{uri}: the file has {size:,} bytes; S3 takes {LARGEST_FILE:,} in one piece, and "
+                "knows no sha256 of more: split the weights into shards"
+            )
+        bucket, key = split_uri(uri)
+        with (
+            ExitStack() as files,
+            self._account.translate_errors(f"s3:PutObject {uri}", role=self._role),
+        ):
+            body: Any = content
+            if isinstance(content, Path):
+                body = files.enter_context(content.open("rb"))
+            try:
+                self._account.client("s3").put_object(
+                    Bucket=bucket,
+                    Key=key,
+                    ExpectedBucketOwner=self._account.number,
+                    Body=body,
+                    IfNoneMatch="*",
+                    ChecksumAlgorithm="SHA256",
+                    ChecksumSHA256=_encoded(sha256),
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _TAKEN:
+                    return False
+                raise
+        return True
+
+    def _exists(self, uri: str, sha256: str) -> bool:
+        bucket, key = split_uri(uri)
+        response = self._account.read(
+            "s3",
+            "head_object",
+            absent=_ABSENT,
+            role=self._role,
+            Bucket=bucket,
+            Key=key,
+            ExpectedBucketOwner=self._account.number,
+            ChecksumMode="ENABLED",
+        )
+        if response is None:
+            return False
+        if response.get("ChecksumSHA256") != _encoded(sha256):
+            actual = response.get("ChecksumSHA256", "none that S3 knows")
+            raise InputError(
+                f"{uri} holds another content than its name says: its sha256 should be "
+                f"{_encoded(sha256)} (base64) and is {actual}. Find out who wrote it, delete it "
+                "as an administrator and run the command again"
+            )
+        return True
+
+
+def _encoded(sha256: str) -> str:
+    return base64.b64encode(bytes.fromhex(sha256)).decode()

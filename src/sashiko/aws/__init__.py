@@ -1,1 +1,0 @@
-"""All that talks to, or about, an AWS account."""

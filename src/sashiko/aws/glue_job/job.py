@@ -1,8 +1,0 @@
-"""The script that Glue runs."""
-
-import sys
-
-from sashiko.aws.glue_job.load import main
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,85 @@
+"""Changes values in a YAML text and leaves every other character as it is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from sashiko.base.yaml_models import deep_merge
+from sashiko.base.yaml_text import YamlError, parse_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edit:
+    """A replacement of the characters from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
+    """Sets keys of one top-level section of a YAML mapping.
+
+    The parser says where the values stand; only those characters are replaced. Keys that the
+    section lacks are added to it, and a missing section is added at the end.
+
+    Args:
+        text: the YAML.
+        section: the top-level key.
+        values: key -> the value as YAML, such as `true`.
+
+    Returns:
+        The new text.
+
+    Raises:
+        YamlError: if the text is not valid YAML, or the section is written in a way that cannot be
+            changed without a change elsewhere: an anchor, an alias, a merge key, no mapping.
+    """
+    old = parse_yaml(text)
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        raise YamlError("there is no mapping at the top")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    node = next((value for key, value in root.value if key.value == section), None)
+    if isinstance(node, yaml.MappingNode):
+        new = _replace(text, _edits(node, values, newline))
+    else:
+        pairs = ", ".join(f"{key}: {value}" for key, value in values.items())
+        gap = "" if not text or text.endswith("\n") else newline
+        new = f"{text}{gap}{section}: {{{pairs}}}{newline}"
+    try:
+        result = parse_yaml(new)
+    except YamlError:
+        result = None
+    if result != deep_merge(old, {section: {k: parse_yaml(v) for k, v in values.items()}}):
+        raise YamlError(
+            f"`{section}` cannot be changed alone: it is no plain mapping of its own (an anchor or "
+            "an alias?)"
+        )
+    return new
+
+
+def _edits(node: yaml.MappingNode, values: Mapping[str, str], newline: str) -> Iterator[_Edit]:
+    present = {key.value: value for key, value in node.value}
+    for key in values.keys() & present.keys():
+        start, end = present[key].start_mark.index, present[key].end_mark.index
+        # A key without a value ends at its colon.
+        yield _Edit(start=start, end=end, text=values[key] if end > start else f" {values[key]}")
+    missing = [f"{key}: {value}" for key, value in values.items() if key not in present]
+    if not missing:
+        return
+    if node.flow_style:
+        last = node.value[-1][1].end_mark.index if node.value else node.end_mark.index - 1
+        added = ", ".join(missing)
+        yield _Edit(start=last, end=last, text=f", {added}" if node.value else added)
+    else:
+        first = node.value[0][0].start_mark
+        indent = newline + " " * first.column
+        yield _Edit(start=first.index, end=first.index, text=indent.join([*missing, ""]))
+
+
+def _replace(text: str, edits: Iterator[_Edit]) -> str:
+    for edit in sorted(edits, key=lambda item: item.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text

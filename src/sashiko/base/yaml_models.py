@@ -1,0 +1,138 @@
+"""YAML files as frozen pydantic models, with errors that name file, key and allowed values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sashiko.base.files import read_json
+from sashiko.base.problems import Place, join_problems, problems
+from sashiko.base.yaml_text import YamlError, parse_yaml
+from sashiko.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
+_MAX_BYTES = 1 << 20  # a hundred times the largest file here
+
+
+class Frozen(BaseModel):
+    """The base of every settings record: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A partial record and its source."""
+
+    source: str
+    value: Mapping[str, Any]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML mapping.
+
+    Raises:
+        InputError: if the file is missing, too large, not UTF-8, not YAML or not a mapping.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise InputError(
+                f"{path} is larger than {_MAX_BYTES:,} bytes, the limit for settings files"
+            )
+        value = parse_yaml(content.decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable as UTF-8 text: {error}") from error
+    except YamlError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise InputError(f"{path}: expected a mapping of keys at the top, got {kind}")
+    return value
+
+
+def read_record(model: type[M], path: Path) -> M:
+    """Reads a JSON file as a record.
+
+    Raises:
+        InputError: if it is missing or invalid.
+    """
+    return validate(model, read_json(path), source=path.name)
+
+
+def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Merges `change` over `base`: mappings merge, other values are replaced."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = deep_merge(old, value) if both else value  # type: ignore[arg-type]  # `both`
+    return merged
+
+
+def parse_override(override: str) -> dict[str, Any]:
+    """Parses `a.b=1` into a nested mapping; the value is YAML.
+
+    Raises:
+        InputError: if there is no `=`, an empty key, or a value that is not YAML.
+    """
+    dotted, equals, text = override.partition("=")
+    keys = dotted.split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override}: expected key.path=value, such as train.epochs=1")
+    try:
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise InputError(f"--set {override}: the value is not valid YAML: {error}") from error
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)
+
+
+def validate(model: type[M], value: Any, *, source: str) -> M:
+    """Validates `value` as a `model`.
+
+    Raises:
+        InputError: one line per problem with file, key, problem, and the allowed keys or values.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [f"{source}: {item.text}" for item in problems(model, error)]
+        raise InputError(join_problems(lines)) from error
+
+
+def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
+    """Merges mappings, the later ones over the earlier ones, and validates the result.
+
+    Raises:
+        InputError: as `validate`; each problem names the source of the wrong value.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = deep_merge(merged, layer.value)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        lines = [f"{_source(layers, item.place)}: {item.text}" for item in problems(model, error)]
+        raise InputError(join_problems(lines)) from error
+
+
+def _source(layers: Sequence[Layer], place: Place) -> str:
+    """Returns the source of the last layer that contains `place`, or all sources if none does."""
+    matches = [layer for layer in layers if _contains(layer.value, place)]
+    return matches[-1].source if matches else " + ".join(layer.source for layer in layers)
+
+
+def _contains(value: Any, place: Place) -> bool:
+    try:
+        for part in place:
+            value = value[part]
+    except (LookupError, TypeError):
+        return False
+    return True

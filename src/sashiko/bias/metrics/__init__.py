@@ -1,0 +1,1 @@
+"""Clarify's bias metrics on arrays."""

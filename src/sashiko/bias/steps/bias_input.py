@@ -1,0 +1,72 @@
+"""BiasInput: writes predictions, labels and facets of the test split to one CSV.
+
+    python -m sashiko.bias.steps.bias_input
+
+Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
+`data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
+has one, group_variable, ordered by key. It holds neither key nor text,
+which the bias steps do not need. Output `meta`: `snapshots.json`, the digest of the facets.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.base.files import atomic_writer, sha256_file
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.parquet import stream_columns
+from sashiko.base.scratch import scratch_database
+from sashiko.bias.clarify.contract_config import LABEL, PREDICTED_LABEL
+from sashiko.bias.steps.facet_join import FacetJoin
+from sashiko.contract.manifest import Snapshots, write_snapshots
+from sashiko.errors import InputError
+from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract
+
+DATA_FILE = "data.csv"
+
+
+def main() -> None:
+    """Joins by key and writes the CSV.
+
+    Raises:
+        InputError: if there are no test rows, or as `FacetJoin.run` does.
+    """
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    contract = read_contract()
+    source = processing_input("predictions") / "predictions.parquet"
+    facets_file = processing_input("facets") / "data.parquet"
+    with scratch_database(f"join {source} and {facets_file}") as database:
+        join = FacetJoin(database, contract, source=source, facets_file=facets_file)
+        for batch in stream_columns(source, ["key", "split", "label", "predicted"]):
+            join.add(batch.filter(pc.equal(batch["split"], "test")).drop_columns("split"))
+        rows = join.run()
+        if not rows:
+            raise InputError(f"{source} has no rows of split `test`; Evaluate must write them")
+        table = join.facets("label", "predicted", order="key")
+        names = [LABEL, PREDICTED_LABEL, *join.names]
+        with atomic_writer(processing_output("data") / DATA_FILE) as handle:
+            handle.writelines(csv_pieces(names, table))
+    write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
+    print(f"{rows:,} test rows joined with their facets", file=sys.stderr)
+
+
+def csv_pieces(names: Iterable[str], batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    """Encodes rows as UTF-8 CSV with a header row; equal rows give equal bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for batch in batches:
+        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,133 @@
+"""Joins rows with their facets by key in a scratch database, with bounded memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.base.joining import check_keys, empty_facet_error, missing_keys_error
+from sashiko.base.parquet import ROW_GROUP_ROWS, stream_columns
+from sashiko.base.scratch import insert, scratch_database, stream_query
+from sashiko.bias.clarify.contract_config import GROUP_VARIABLE
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def facets_of(
+    rows: pa.Table, contract: Contract, *, source: Path, facets_file: Path
+) -> dict[str, pa.ChunkedArray]:
+    """Returns the facets of rows, and their group variable if the contract has one.
+
+    Returns:
+        Name -> strings, in the order of `rows`; the group variable's name is `group_variable`.
+
+    Raises:
+        InputError: as `FacetJoin.run` does.
+    """
+    with scratch_database(f"join {source} and {facets_file}") as database:
+        join = FacetJoin(database, contract, source=source, facets_file=facets_file)
+        join.add(rows.append_column("place", pa.array(np.arange(rows.num_rows))))
+        join.run()
+        facets = pa.Table.from_batches(join.facets(order="place"))
+    return dict(zip(join.names, facets.columns, strict=True))
+
+
+@dataclass(frozen=True)
+class FacetJoin:
+    """Rows with a key and a label, and their facets; the SQL columns are `f0`, `f1` and so on."""
+
+    connection: "DuckDBPyConnection"  # of an empty database
+    contract: Contract
+    source: Path  # the rows' file, for errors
+    facets_file: Path
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Name of a facet, or `group_variable` -> its column of the snapshot."""
+        group = self.contract.group_variable
+        names = {facet.column: facet.column for facet in self.contract.facets}
+        return names if group is None else names | {GROUP_VARIABLE: group}
+
+    def add(self, rows: pa.Table) -> None:
+        """Appends rows: key, label (0 or 1) and any columns to return later."""
+        insert(self.connection, "rows", rows)
+
+    def run(self) -> int:
+        """Joins all added rows and returns their number.
+
+        Raises:
+            InputError: if a key is duplicated or has no facets, a facet is empty, or the labels of
+                the two sides differ.
+        """
+        columns = [self.contract.key, self.contract.label.column, *self.names.values()]
+        for batch in stream_columns(self.facets_file, columns):
+            texts = [column.cast(pa.string()) for column in batch.columns]
+            insert(
+                self.connection, "facets", pa.table(texts, ["key", "label_text", *self._facets()])
+            )
+        ((rows,),) = self._query("SELECT count(*) FROM rows")
+        self._check_keys(rows)
+        self._query("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
+        self._check_labels()
+        self._check_facets(rows)
+        return int(rows)
+
+    def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
+        """Yields columns of the rows, as int64, followed by the facets, as strings."""
+        columns = [*integers, *self._facets()]
+        kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
+        return stream_query(
+            self.connection,
+            f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
+            schema=pa.schema(zip(columns, kinds, strict=True)),
+            rows=ROW_GROUP_ROWS,
+        )
+
+    def _check_keys(self, rows: int) -> None:
+        for table, column, source in (
+            ("rows", "key", self.source),
+            ("facets", self.contract.key, self.facets_file),
+        ):
+            check_keys(self.connection, table, column=column, source=source)
+        ((missing, example),) = self._query(
+            "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
+        )
+        if missing:
+            raise missing_keys_error(
+                missing, rows, example, source=self.source, among_source=self.facets_file
+            )
+
+    def _check_labels(self) -> None:
+        label = self.contract.label
+        ((mismatches, example),) = self._query(
+            "SELECT count(*), min(key) FROM joined "
+            "WHERE coalesce((label_text = $1) <> (label = 1), true)",
+            label.positive,
+        )
+        if mismatches:
+            raise InputError(
+                f"{self.source}: {mismatches} labels, such as that of key {example!r}, differ "
+                f"from column `{label.column}` of {self.facets_file}; both must come from the "
+                "same snapshot"
+            )
+
+    def _check_facets(self, rows: int) -> None:
+        for name, column in zip(self._facets(), self.names.values(), strict=True):
+            sql = f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''"  # noqa: S608 - the code's own name
+            ((empty,),) = self._query(sql)
+            if empty:
+                raise empty_facet_error(column, empty, rows, source=self.facets_file)
+
+    def _facets(self) -> list[str]:
+        return [f"f{place}" for place in range(len(self.names))]
+
+    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
+        return rows

@@ -1,0 +1,166 @@
+"""JudgeBias: compares the bias of the predictions with the recipe's bounds.
+
+    python -m sashiko.bias.steps.judge_bias
+
+Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
+`post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
+(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With
+`--guardrail-difference` also `guardrail` (Guardrail's outcomes by key), whose differences between
+groups are checks of the same verdict.
+Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
+facet and group of both analyses, and the intersections of facets; the analyses are copied beside
+it).
+
+Values come from `analysis.json`, and intervals from the counts of the rows. If our own formula on
+the rows gives another value, the two are of different data and the step fails. Clarify does not
+support intersections, so their values always come from our own formula.
+"""
+
+import argparse
+import shutil
+import sys
+from typing import Literal
+
+from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.bias.clarify.analysis import StageResult, read_analysis
+from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.clarify.counting import count_groups
+from sashiko.bias.clarify.dataset import read_dataset
+from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.estimates import (
+    POST_ANALYSIS_FILE,
+    PRE_ANALYSIS_FILE,
+    BiasEstimate,
+    write_estimates,
+)
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
+from sashiko.bias.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
+from sashiko.contract.manifest import read_snapshots
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import decide, write_verdict
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.train import ReweighingSection
+from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract, read_section
+from sashiko_packs.bedrock.steps.guardrail_bias import guardrail_checks
+
+_ROWS = {"pre": "facets", "post": "data"}
+_INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
+_GUARDRAIL = "guardrail"
+
+
+def main() -> None:
+    """Writes the bias verdict and the table of all bias metrics."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--guardrail-difference",
+        type=float,
+        help="the largest difference in how often a guardrail blocks; reads the input `guardrail`",
+    )
+    maximum = parser.parse_args().guardrail_difference
+    contract = read_contract()
+    section = read_section(BiasSection, "bias")
+    check_gates(section, contract)
+
+    recipe = Mitigation(
+        reweighing=read_section(ReweighingSection, "reweighing"),
+        threshold=read_section(EvaluateSection, "evaluate").threshold,
+    )
+    bias_estimates, snapshot_rows, test_rows = read_and_estimate(contract, section)
+    write_estimates(bias_estimates, processing_output("intervals"))
+    for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
+        shutil.copyfile(
+            processing_input(name) / "analysis.json", processing_output("intervals") / file
+        )
+    checks = bias_checks(section, bias_estimates, recipe)
+    if checks:  # no checks fail the gate; unjudged groups must not prevent that
+        checks += unjudged_groups(
+            contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
+        )
+    inputs: tuple[str, ...] = _INPUTS
+    if checks and maximum is not None:
+        inputs = (*_INPUTS, _GUARDRAIL)
+        checks += guardrail_checks(
+            contract,
+            section,
+            outcomes=processing_input(_GUARDRAIL),
+            facets_file=processing_input("facets") / "data.parquet",
+            maximum=maximum,
+        )
+    verdict = decide(
+        gate="bias",
+        checks=checks,
+        inputs={name: sha256_tree(processing_input(name)) for name in inputs} | _snapshot_digests(),
+    )
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
+
+
+def _snapshot_digests() -> dict[str, str]:
+    """Returns the digests of this step's facets and of BiasInput's, which may be older."""
+    joined = read_snapshots(processing_input("data-meta")).facets
+    return {
+        "facets-snapshot": sha256_file(processing_input("facets") / "data.parquet"),
+        "joined-facets-snapshot": joined or "none",
+    }
+
+
+def check_gates(section: BiasSection, contract: Contract) -> None:
+    """Checks that every gate names a facet of the contract.
+
+    Raises:
+        InputError: names the recipe's key and the contract's facets.
+    """
+    facets = [facet.column for facet in contract.facets]
+    for number, gate in enumerate(section.gates):
+        for facet in gate.facets:
+            if facet not in facets:
+                raise InputError(
+                    f"recipe key bias.gates.{number}.facet: `{facet}` is not a facet of the "
+                    f"contract, whose facets are {', '.join(facets)}"
+                )
+
+
+def read_and_estimate(
+    contract: Contract, section: BiasSection
+) -> tuple[list[BiasEstimate], GroupRows, GroupRows]:
+    """Reads both analyses and their rows.
+
+    Returns:
+        The metrics of the labels, then of the predictions, each by facet and then by
+        intersection; the rows of each group in the facet snapshot, and in the test split.
+
+    Raises:
+        InputError: if an analysis does not match its rows.
+    """
+    labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
+    predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
+    pre, snapshot_rows = _count(labels, contract, section, kind="pre")
+    post, test_rows = _count(predictions, contract, section, kind="post")
+    stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
+    return list(estimate_bias(section, stages)), snapshot_rows, test_rows
+
+
+def _count(
+    result: StageResult | None,
+    contract: Contract,
+    section: BiasSection,
+    *,
+    kind: Literal["pre", "post"],
+) -> tuple[StageAnalysis, GroupRows]:
+    """Counts the rows with the bias step's configuration."""
+    config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
+    data = read_dataset(config, processing_input(_ROWS[kind]))
+    group_counts = count_groups(config, data)
+    analysis = analyse_stage(contract, section, result, data=data, group_counts=group_counts)
+    return analysis, group_rows(data)
+
+
+if __name__ == "__main__":
+    run_step(main)

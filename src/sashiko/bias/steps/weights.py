@@ -1,0 +1,98 @@
+"""Weights: computes reweighing weights of the training rows, so that Train reads no facets.
+
+    python -m sashiko.bias.steps.weights
+
+Inputs `config` (contract, reweighing), `facets` (the facet snapshot) and `train` (the train
+split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key,
+and `snapshots.json`, the digest of the facets.
+
+The weights reveal the groups: a weight is a function of (group, label), so a row's weight and label
+identify its group. Even without group names the groups can be distinguished, and a few known people
+suffice to name them. The weights are therefore as sensitive as the facets: they have their own
+channel and are never logged or stored in an artifact. With strength 0 every weight is 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.base.files import sha256_file
+from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.joining import facet_values, positions, rows_of, unique_keys
+from sashiko.base.parquet import read_columns, write_table
+from sashiko.bias.metrics.reweighing import reweighing_weights
+from sashiko.contract.manifest import Snapshots, write_snapshots
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.settings.train import ReweighingSection
+from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract, read_section
+
+
+def main() -> None:
+    """Writes a weight for every key of the train split."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    contract = read_contract()
+    section = read_section(ReweighingSection, "reweighing")
+    check_facets(section, contract)
+
+    train_file = processing_input("train") / "data.parquet"
+    facets_file = processing_input("facets") / "data.parquet"
+    train = read_columns(train_file, ["key", "label"]).sort_by("key")
+    keys = unique_keys(train, "key", source=train_file)
+    facets = rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
+    facet_keys = unique_keys(facets, contract.key, source=facets_file)
+    rows = positions(keys, facet_keys, source=train_file, among_source=facets_file)
+
+    train_facets = facets.take(rows)
+    groups = joint_groups(
+        [facet_values(train_facets, facet, source=facets_file) for facet in section.facets],
+        rows=len(keys),
+    )
+    labels = np.asarray(train["label"])
+    weights = reweighing_weights(groups, labels, strength=section.strength)
+    write_table(
+        processing_output("weights") / "weights.parquet",
+        pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),
+    )
+    write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("weights"))
+    print(f"{len(keys):,} weights, strength {section.strength:g}", file=sys.stderr)
+
+
+def check_facets(section: ReweighingSection, contract: Contract) -> None:
+    """Checks that the facets are the contract's, and that a strength has facets.
+
+    Raises:
+        InputError: names the recipe's key and the contract's facets.
+    """
+    available = [facet.column for facet in contract.facets]
+    unknown = [facet for facet in section.facets if facet not in available]
+    if unknown:
+        raise InputError(
+            f"recipe key reweighing.facets: `{'`, `'.join(unknown)}` is not a facet of the "
+            f"contract, whose facets are {', '.join(available)}"
+        )
+    if section.strength and not section.facets:
+        raise InputError(
+            f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
+            f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
+        )
+
+
+def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
+    """Returns each row's joint group; rows are in one group if all their facets are equal."""
+    groups = np.zeros(rows, dtype=np.int64)
+    for values in facets:
+        codes = np.asarray(pc.dictionary_encode(values.combine_chunks()).indices, dtype=np.int64)
+        pairs = groups * (codes.max() + 1) + codes
+        groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+    return groups
+
+
+if __name__ == "__main__":
+    run_step(main)

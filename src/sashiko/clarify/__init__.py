@@ -1,1 +1,0 @@
-"""What SageMaker Clarify does, done here: bias analysis and explanations."""

@@ -1,0 +1,123 @@
+"""Splits raw rows into curated and quarantined rows, as a pure function."""
+
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
+
+from sashiko.contract.glue_job.cells import cast_value, clean_value, misfit
+from sashiko.contract.glue_job.row_checks import breaks
+from sashiko.contract.glue_job.spec import LoadError, LoadSpec, RowRule
+
+# What `reading` adds to a row of CSV that is none: the row's text, and null for the others.
+UNREADABLE = "_unreadable"
+REASONS = "_reasons"
+_RAW = "_raw"
+_NO_ROW = "row: not UTF-8 text, or not as many values as the header has names"
+
+
+class Parts(NamedTuple):
+    """The rows of a load, each in one of the two."""
+
+    # The contract's columns, in its order, typed; no row breaks a rule of the spec.
+    clean: DataFrame
+    # The raw values of the other rows as text, under the contract's names, and `_reasons`, the
+    # names of the rules that the row breaks.
+    quarantined: DataFrame
+
+
+def transform(raw: DataFrame, spec: LoadSpec) -> Parts:
+    """Types each row and sends it to quarantine if it breaks a rule.
+
+    Of the rows that share a value that must be unique, the one stays whose raw values sort first,
+    column by column; only rows that break no other rule compete. The session's time zone must be
+    UTC, since Spark casts times without a zone in it. The raw rows have their physical names, as
+    `reading.read_raw` returns them.
+
+    Raises:
+        LoadError: if a column is missing, too many, or of a type that cannot become the contract's.
+    """
+    _check_columns(raw, spec)
+    marked = _mark_duplicates(_mark(raw, spec), spec)
+    valid = F.size(REASONS) == 0
+    texts = [F.col(f"{_RAW}.{name}") for name in marked.select(f"{_RAW}.*").columns]
+    return Parts(
+        clean=marked.filter(valid).select(*(column.name for column in spec.columns)),
+        quarantined=marked.filter(~valid).select(*texts, REASONS),
+    )
+
+
+def _check_columns(raw: DataFrame, spec: LoadSpec) -> None:
+    expected = [column.physical_name for column in spec.columns]
+    actual = [name for name in raw.columns if name != UNREADABLE]
+    missing = [name for name in expected if name not in actual]
+    extra = [name for name in actual if name not in expected]
+    if missing:
+        raise LoadError(
+            f"{spec.table}: column {', '.join(missing)} of the contract is missing; the raw files "
+            f"have {', '.join(actual)}. Mend the files, or name the column under `physicalName`"
+        )
+    if extra:
+        raise LoadError(
+            f"{spec.table}: column {', '.join(extra)} is not in the contract; describe and "
+            "classify it there, or leave it out of the raw files"
+        )
+
+
+def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
+    """Adds the raw texts as `_raw`, types the columns, and adds the violated rules of each row."""
+    types = {column.name: raw.schema[column.physical_name].dataType for column in spec.columns}
+    kinds = {column.name: column.type for column in spec.columns}
+    texts = [_physical(c.physical_name).cast("string").alias(c.name) for c in spec.columns]
+    unreadable = F.col(UNREADABLE) if UNREADABLE in raw.columns else F.lit(None).cast("string")
+    values = [
+        clean_value(
+            _physical(column.physical_name),
+            types[column.name],
+            column,
+            trim=spec.trim,
+            null_values=spec.null_values,
+        ).alias(f"value.{column.name}")
+        for column in spec.columns
+    ]
+    rows = raw.select(F.struct(*texts, unreadable.alias(UNREADABLE)).alias(_RAW), *values)
+    rows = rows.select(
+        "*",
+        *(cast_value(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns),
+    )
+
+    def broken(rule: RowRule) -> Column:
+        (name,) = rule.columns
+        kind = kinds[name]
+        uncast = misfit(_value(name), F.col(name), types[name], kind)
+        return F.when(breaks(rule, F.col(name), uncast, kind), F.lit(rule.name))
+
+    reasons_by_rule = [broken(rule) for rule in spec.rules if rule.check != "unique"]
+    no_row = F.col(f"{_RAW}.{UNREADABLE}").isNotNull()
+    reasons = F.when(no_row, F.array(F.lit(_NO_ROW))).otherwise(
+        F.array_compact(F.array(*reasons_by_rule))
+    )
+    return rows.select(_RAW, *kinds, reasons.alias(REASONS))
+
+
+def _mark_duplicates(rows: DataFrame, spec: LoadSpec) -> DataFrame:
+    """Adds a reason to all but one of the rows that share a value that must be unique."""
+    for rule in spec.rules:
+        if rule.check != "unique":
+            continue
+        valid = F.size(REASONS) == 0
+        place = F.row_number().over(Window.partitionBy(*rule.columns, valid).orderBy(_RAW))
+        filled = reduce(or_, (F.col(name).isNotNull() for name in rule.columns))
+        repeated = F.when(valid & filled & (place > 1), F.array(F.lit(rule.name)))
+        rows = rows.withColumn(REASONS, F.coalesce(repeated, F.col(REASONS)))
+    return rows
+
+
+def _physical(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _value(name: str) -> Column:
+    return F.col(f"`value.{name}`")

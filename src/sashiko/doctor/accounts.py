@@ -1,0 +1,233 @@
+"""The checks of `sashiko doctor --all`: a line for each account, read by its own profile."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sashiko.account.access.policies import Statement, statements
+from sashiko.account.account import Account
+from sashiko.account.names import (
+    GITHUB_AUDIENCE,
+    GITHUB_DEPLOYER,
+    GITHUB_ISSUER,
+    BootstrapRole,
+    bootstrap_role_arn,
+    prefix,
+)
+from sashiko.doctor.check import Check, Status, run_check
+from sashiko.doctor.deploy import CAP, check_bootstrap, check_cap
+from sashiko.errors import InputError
+from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages
+from sashiko.settings.environment import Settings, deployed_environments, load_settings
+from sashiko.settings.tools import load_tools, stages_tools
+
+_ORDER: Final[tuple[Status, ...]] = ("failed", "unknown", "later", "note", "ok")
+_FROM_OUTSIDE: Final[tuple[BootstrapRole, ...]] = ("deploy", "file-publishing", "lookup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """An account that the project is deployed to or from."""
+
+    settings: Settings  # of the environment; of the tools' account those that names follow from
+    tools: str | None = None  # the account that delivers to it by the bootstrap's roles
+    github: GitHubTrust | None = None  # the repository that delivers to it
+    connection: str | None = None  # ARN of the connection that its pipeline reads by
+
+    @property
+    def profile(self) -> str:
+        """The profile in the AWS configuration that reads it, where there is one."""
+        return prefix(self.settings)
+
+
+def read_places(*, folder: Path = Path("config")) -> list[Place]:
+    """Returns the tools' account and those of all environments, the delivery's stages in order.
+
+    Raises:
+        InputError: if a settings file is not valid.
+    """
+    delivery = load_delivery(folder=folder)
+    stages = load_stages(delivery, folder=folder) if delivery else ()
+    tools = load_tools(folder=folder) if delivery and delivery.by == "codepipeline" else None
+    known = {stage.environment for stage in stages}
+    others = [name for name in deployed_environments(folder=folder) if name not in known]
+    places = []
+    if tools:
+        places.append(Place(settings=tools.settings, connection=tools.delivery.source.connection))
+    for settings in (*stages, *(load_settings(name, folder=folder) for name in others)):
+        own = stages_tools(settings, folder=folder)
+        places.append(
+            Place(
+                settings=settings,
+                tools=own.settings.account if own else None,
+                github=github_trust(settings.environment, folder=folder),
+            )
+        )
+    return places
+
+
+def examine_accounts(places: list[Place]) -> Iterator[Check]:
+    """Yields one check for each account: who reads it, and whether the delivery reaches it.
+
+    An account that cannot be read fails, and the others are read all the same.
+    """
+    import boto3
+
+    profiles = boto3.session.Session().available_profiles
+    for place in places:
+        profile = place.profile if place.profile in profiles else None
+        yield _summary(place, _examine(place, Account(place.settings, profile=profile), profile))
+
+
+def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Check]:
+    try:
+        caller = account.check_identity()
+    except InputError as error:
+        fix = (
+            f"aws sso login --profile {profile}"
+            if profile
+            else f"add a profile {place.profile} to ~/.aws/config (docs/delivery.md, Accounts)"
+        )
+        yield Check(name="credentials", status="failed", detail=str(error), fix=fix)
+        return
+    yield Check(name="credentials", status="ok", detail=f"as {caller}")
+    yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, place.settings))
+    yield from run_check(CAP, lambda: check_cap(account, place.settings))
+    yield from run_check("trust", lambda: _trust(account, place))
+    if connection := place.connection:
+        yield from run_check("connection", lambda: check_connection(account, connection))
+    if trust := place.github:
+        yield from run_check("GitHub", lambda: _github(account, place.settings, trust))
+
+
+def _summary(place: Place, checks: Iterator[Check]) -> Check:
+    """Returns one line of the checks of an account: what is wrong, or else all of it."""
+    every = list(checks)
+    status = min((check.status for check in every), key=_ORDER.index)
+    lines = [check for check in every if check.status != "ok"] or every
+    where = f"{place.settings.account} in {place.settings.region}"
+    return Check(
+        name=place.settings.environment,
+        status=status,
+        detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}",
+        fix="; then ".join(check.fix for check in lines if check.fix),
+    )
+
+
+def _trust(account: Account, place: Place) -> Iterator[Check]:
+    """Compares whom the bootstrap's roles trust with whom the configuration names."""
+    settings = place.settings
+    known = {settings.account, *([place.tools] if place.tools else [])}
+    for part in _FROM_OUTSIDE:
+        trust = _role_trust(account, bootstrap_role_arn(settings, part).rpartition("/")[2])
+        if trust is None:
+            continue  # the check of the bootstrap says so
+        accounts = {_account(name) for item in trust for name in item.principals}
+        if missing := sorted(known - accounts):
+            yield Check(
+                name="trust",
+                status="failed",
+                detail=f"the bootstrap's role {part} does not trust {', '.join(missing)}",
+                fix=f"make bootstrap ENV={settings.environment}",
+            )
+        if others := sorted(accounts - known):
+            yield Check(
+                name="trust",
+                status="note",
+                detail=f"the bootstrap's role {part} trusts {', '.join(others)}, which "
+                "config/delivery.yaml does not name",
+                fix=f"make bootstrap ENV={settings.environment}, if unwanted",
+            )
+
+
+def _account(principal: str) -> str:
+    """Returns the account of a principal, which is an ARN or the account itself."""
+    return principal.split(":")[4] if principal.startswith("arn:") else principal
+
+
+def check_connection(account: Account, connection: str) -> Check:
+    """Checks that the connection to the repository's host was accepted there.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    response = account.read("codeconnections", "get_connection", ConnectionArn=connection) or {}
+    status = response["Connection"]["ConnectionStatus"]
+    if status == "AVAILABLE":
+        return Check(name="connection", status="ok", detail="available")
+    return Check(
+        name="connection",
+        status="failed",
+        detail=f"{connection} is {status}: no merge starts the pipeline",
+        fix="Developer Tools, Settings, Connections in the console: Update pending connection",
+    )
+
+
+def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterator[Check]:
+    env = settings.environment
+    provider = f"arn:aws:iam::{settings.account}:oidc-provider/{GITHUB_ISSUER}"
+    existing = account.read(
+        "iam",
+        "get_open_id_connect_provider",
+        absent=("NoSuchEntity",),
+        OpenIDConnectProviderArn=provider,
+    )
+    role = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
+    deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
+    if not existing and not (trust.makes_provider and role is None):
+        yield Check(
+            name="GitHub's provider",
+            status="failed",
+            detail=f"no {provider}, which config/delivery.yaml expects, or the deployed role",
+            fix=f"take {env} out of existing_providers, deploy the account's first stage before "
+            "this one, or destroy the stack GitHubActions and deploy it again",
+        )
+    elif existing and trust.makes_provider and role is None:
+        yield Check(
+            name="GitHub's provider",
+            status="failed",
+            detail=f"{provider} exists, and the stack GitHubActions would make it",
+            fix=f"config/delivery.yaml: existing_providers: [{env}]",
+        )
+    elif existing and GITHUB_AUDIENCE not in existing["ClientIDList"]:
+        yield Check(
+            name="GitHub's provider",
+            status="failed",
+            detail=f"{provider} has no audience {GITHUB_AUDIENCE}",
+            fix="aws iam add-client-id-to-open-id-connect-provider "
+            f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}",
+        )
+    elif role is None:
+        yield Check(name="GitHub's role", status="later", detail="not deployed yet", fix=deploy)
+    else:
+        yield _subject(settings, trust, role)
+
+
+def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]) -> Check:
+    """Compares whom the deployed role trusts with what config/delivery.yaml says."""
+    claims = {
+        key: value
+        for item in role
+        for pairs in item.conditions.values()
+        for key, value in pairs.items()
+    }
+    subject = claims.get(f"{GITHUB_ISSUER}:sub")
+    own = trust.source.subject_in(settings.environment)
+    if subject == own and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
+        return Check(name="GitHub's role", status="ok", detail=f"trusts {subject}")
+    return Check(
+        name="GitHub's role",
+        status="failed",
+        detail=f"trusts {subject} on {claims.get(f'{GITHUB_ISSUER}:ref')}; config/delivery.yaml "
+        f"says {own} on {trust.source.ref}",
+        fix=f"make bootstrap ENV={settings.environment} TRUST=open, npx --no-install cdk deploy "
+        f"GitHubActions -c env={settings.environment}, make bootstrap ENV={settings.environment}",
+    )
+
+
+def _role_trust(account: Account, name: str) -> tuple[Statement, ...] | None:
+    response: Mapping[str, Any] | None = account.read(
+        "iam", "get_role", absent=("NoSuchEntity",), RoleName=name
+    )
+    return statements(response["Role"]["AssumeRolePolicyDocument"]) if response else None

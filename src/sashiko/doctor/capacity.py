@@ -1,0 +1,167 @@
+"""Checks of the capacity that Train gets: on demand, spot, or a SageMaker training plan.
+
+The rules are those of two pages of the Amazon SageMaker AI Developer Guide: "Get compute capacity
+for SageMaker Training Jobs" and "Training plans utilization for SageMaker training jobs".
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.account.account import Account
+from sashiko.doctor.check import Check, Status
+from sashiko.doctor.machines import check_quotas
+from sashiko.doctor.needed_machines import Needed
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.types import instance_types
+
+_KEY = "jobs.training.training_plan"
+_USABLE = ("Active", "Scheduled")  # "The training plan must be in the Scheduled or Active status"
+# "When there are 30 minutes remaining in your Reserved Capacity, SageMaker training plans begin the
+# process of terminating any running instances within that Reserved Capacity."
+_TERMINATION = dt.timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A reserved capacity of a plan."""
+
+    instance_type: str
+    count: int
+    zone: str | None
+    start: dt.datetime | None
+    end: dt.datetime | None
+
+    def __str__(self) -> str:
+        """Returns it in words."""
+        times = [f"{time:%Y-%m-%d %H:%M}" if time else "?" for time in (self.start, self.end)]
+        zone = self.zone or "an unknown zone"
+        return f"{self.count} x {self.instance_type} in {zone}, {' to '.join(times)} UTC"
+
+
+def check_capacity(
+    account: Account, settings: Settings, needed: Sequence[Needed], *, now: dt.datetime
+) -> Iterator[Check]:
+    """Yields what Train's capacity is and, of a training plan, whether it fits."""
+    training, name = settings.jobs.training, "training capacity"
+    count = max((item.count for item in needed if item.use == "training job"), default=1)
+    if training.training_plan is None:
+        yield _unreserved(settings, name=name, count=count)
+        return
+    plan = account.read(
+        "sagemaker",
+        "describe_training_plan",
+        absent=("ResourceNotFound",),
+        TrainingPlanName=training.training_plan,
+    )
+    status, detail, fix = _judge_plan(plan, settings, count=count, now=now)
+    yield Check(name=name, status=status, detail=detail, fix=fix)
+    reserved = int((plan or {}).get("TotalInstanceCount", 0))
+    if reserved > count:
+        # "For Flexible Training Plans, your service quota must be equal to or greater than the
+        # number of instances in your plan."
+        whole = Needed(
+            instance_type=training.instance_type, use="training job", count=reserved, key=_KEY
+        )
+        yield from check_quotas(account, settings, [whole])
+
+
+def _unreserved(settings: Settings, *, name: str, count: int) -> Check:
+    training = settings.jobs.training
+    if training.spot:
+        detail = "spot: may be interrupted, and Train goes on from its checkpoint"
+        return Check(name=name, status="ok", detail=detail)
+    detail = "on demand: what is free in the zones when the job starts"
+    if training.instance_type not in instance_types("ReservedCapacityInstanceType"):
+        return Check(name=name, status="ok", detail=detail)
+    return Check(
+        name=name,
+        status="note",
+        detail=f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
+        fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
+        f"--instance-type {training.instance_type} --instance-count {count} "
+        f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
+        f"{file_of('jobs', settings.environment)}",
+    )
+
+
+_Judgement = tuple[Status, str, str]
+
+
+def _judge_plan(
+    plan: Mapping[str, Any] | None, settings: Settings, *, count: int, now: dt.datetime
+) -> _Judgement:
+    training, file = settings.jobs.training, file_of("jobs", settings.environment)
+    another = f"another plan, or null, as `{_KEY}` in {file}"
+    if plan is None:
+        return "failed", f"there is no training plan {training.training_plan}", another
+    name, status = f"plan {plan['TrainingPlanName']}", str(plan["Status"])
+    if status == "Pending":
+        return "later", f"{name} is Pending: it is not paid yet", "wait until it is Scheduled"
+    if status not in _USABLE:
+        reason = f"{status} {plan.get('StatusMessage', '')}".strip()
+        return "failed", f"{name} is {reason}", another
+    targets = plan.get("TargetResources")
+    if targets and "training-job" not in targets:
+        return "failed", f"{name} is for {', '.join(targets)}, not for training jobs", another
+    blocks = [block for block in _blocks(plan) if block.end is None or block.end > now]
+    summary = f"{name}, {status}: {'; '.join(map(str, blocks)) or 'nothing reserved'}{_fee(plan)}"
+    fitting = [block for block in blocks if block.instance_type == training.instance_type]
+    if max((block.count for block in fitting), default=0) < count:
+        needed = f"{count} x {training.instance_type}"
+        return "failed", f"{summary}; Train uses {needed} at once", another
+    return _judge_place_and_time(fitting, settings, summary=summary, now=now)
+
+
+def _judge_place_and_time(
+    blocks: Sequence[Block], settings: Settings, *, summary: str, now: dt.datetime
+) -> _Judgement:
+    """Judges zones and end: a job in a VPC starts in the zones of its subnets only."""
+    zones = {f"{settings.region}{letter}" for letter in settings.network.zones}
+    outside = sorted({block.zone for block in blocks if block.zone and block.zone not in zones})
+    if outside:
+        inside = any(block.zone in zones for block in blocks)
+        return (
+            "note" if inside else "failed",
+            f"{summary}; the VPC has no subnet in {', '.join(outside)}, so a job cannot use it",
+            f"add its letter to `network.zones` in {file_of('network', settings.environment)}",
+        )
+    needed = dt.timedelta(seconds=settings.jobs.training.max_runtime)
+    ends = [block.end - _TERMINATION for block in blocks if block.end]
+    if ends and max(ends) - now < needed:
+        left = max(max(ends) - now, dt.timedelta(0))
+        return (
+            "note" if left else "failed",
+            f"{summary}; instances are terminated 30 minutes before the end: {_hours(left)} are "
+            f"left, and `jobs.training.max_runtime` is {_hours(needed)}",
+            "aws sagemaker search-training-plan-offerings --training-plan-arn "
+            f"{settings.jobs.training.training_plan} lists extensions",
+        )
+    return "ok", summary, ""
+
+
+def _blocks(plan: Mapping[str, Any]) -> Iterator[Block]:
+    for item in plan.get("ReservedCapacitySummaries", ()):
+        if item["Status"] in _USABLE:
+            yield Block(
+                instance_type=item["InstanceType"],
+                count=item["TotalInstanceCount"],
+                zone=item.get("AvailabilityZone"),
+                start=_utc(item.get("StartTime")),
+                end=_utc(item.get("EndTime")),
+            )
+
+
+def _utc(time: dt.datetime | None) -> dt.datetime | None:
+    """Converts a time: botocore gives them in the machine's time zone."""
+    return time.astimezone(dt.UTC) if time else None
+
+
+def _fee(plan: Mapping[str, Any]) -> str:
+    fee, currency = plan.get("UpfrontFee"), plan.get("CurrencyCode", "")
+    return f"; paid upfront: {fee} {currency}".rstrip() if fee else ""
+
+
+def _hours(length: dt.timedelta) -> str:
+    return f"{length.total_seconds() / 3600:.1f} hours"

@@ -1,0 +1,94 @@
+"""Checks of optional services, and of endpoints that a killed device check left."""
+
+from collections.abc import Iterator
+
+from sashiko.account.account import Account
+from sashiko.account.names import device_check_prefix
+from sashiko.account.prices import read_prices, total
+from sashiko.doctor.check import Check
+from sashiko.errors import InputError
+from sashiko.settings.environment import Settings
+
+
+def check_clarify(account: Account, settings: Settings) -> Check:
+    """Checks whether the account can use Clarify; no API says so for an unused account.
+
+    The checks of the images include its image.
+    """
+    if settings.bias.backend == "own":
+        return Check(name="Clarify", status="ok", detail="not used: `bias.backend` is own")
+    monitors = account.read(
+        "sagemaker", "list_monitoring_schedules", MonitoringTypeEquals="ModelBias", MaxResults=1
+    )
+    if monitors and monitors.get("MonitoringScheduleSummaries"):
+        detail = "the account has a bias monitor already, so AWS knows it as a customer of Clarify"
+        return Check(name="Clarify", status="ok", detail=detail)
+    return Check(
+        name="Clarify",
+        status="unknown",
+        detail="closed to new AWS customers, and no API tells whether an account is an old one: "
+        "the bias steps of the first run do",
+        fix=f"bias: {{backend: own}} in config/{settings.environment}.yaml computes the same "
+        "metrics without it",
+    )
+
+
+def check_trail(account: Account, settings: Settings) -> Check:
+    """Checks that a use of break-glass raises an alert: EventBridge needs a trail that is logging.
+
+    "AWS service events delivered via AWS CloudTrail" of the EventBridge User Guide.
+    """
+    name = "CloudTrail"
+    response = account.read("cloudtrail", "describe_trails") or {}
+    for trail in response.get("trailList", ()):
+        status = account.read("cloudtrail", "get_trail_status", Name=trail["TrailARN"]) or {}
+        if status.get("IsLogging"):
+            return Check(name=name, status="ok", detail=f"{trail['Name']} is logging")
+    return Check(
+        name=name,
+        status="note",
+        detail=f"no trail is logging in {settings.region}: a use of break-glass raises no alert",
+        fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
+        "trail: docs/first-deploy.md",
+    )
+
+
+def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
+    """Lists endpoints of device checks; a killed run may leave one, billed by the hour."""
+    name_prefix = device_check_prefix(settings)
+    endpoints = account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=name_prefix)
+    remaining = [item for item in endpoints if item["EndpointName"].startswith(name_prefix)]
+    if not remaining:
+        yield Check(name="device checks", status="ok", detail="none left an endpoint")
+    for item in remaining:
+        name = item["EndpointName"]
+        created = item["CreationTime"].strftime("%Y-%m-%d %H:%M")
+        yield Check(
+            name=f"endpoint {name}",
+            status="note",
+            detail=f"{item['EndpointStatus']} since {created}, "
+            f"{_cost(account, settings, name)}: of a device check that is running, or was killed",
+            fix="the janitor deletes what is old enough each hour; unless a run is at DeviceCheck: "
+            f"aws sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
+        )
+
+
+def _cost(account: Account, settings: Settings, endpoint: str) -> str:
+    description = account.read("sagemaker", "describe_endpoint", EndpointName=endpoint) or {}
+    config = account.read(
+        "sagemaker",
+        "describe_endpoint_config",
+        absent=("ValidationException",),  # deleted already, which stops no bill
+        EndpointConfigName=description["EndpointConfigName"],
+    )
+    kinds = [str(item["InstanceType"]) for item in (config or {}).get("ProductionVariants", ())]
+    if not kinds:
+        return "billed by the hour"
+    try:
+        prices = read_prices(settings).instances
+    except InputError:  # another region's: the check is not about prices
+        prices = {}
+    usd = total(prices[kind].usd if kind in prices else None for kind in kinds)
+    if usd is None:
+        return f"{', '.join(kinds)}, billed by the hour"
+    return f"{', '.join(kinds)}, {usd:.2f} dollars an hour"

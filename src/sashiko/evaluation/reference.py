@@ -1,0 +1,63 @@
+"""`reference.json`: what a version met on its held-out rows, to compare its captured requests with.
+
+Evaluate writes it beside `metrics.json`, so Register copies it into the version's files, whose
+manifest is signed. It holds counts: no text, no key and no facet.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.evaluation.column_counts import ColumnCounts
+from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.evaluation.metrics.quality import Confusion
+
+REFERENCE_FILE: Final = "reference.json"
+
+
+class Reference(Frozen):
+    """The held-out rows of a version: its test split."""
+
+    rows: int
+    positives: int  # rows with the positive label
+    # Those of them that are predicted positive; None if an earlier engine registered the version.
+    true_positives: int | None = None
+    labels: tuple[str, str]  # the negative and the positive label
+    threshold: float  # rows with at least this score are predicted positive
+    template: str  # which makes the model's text of the columns
+    missing: str  # what stands for a null in that text
+    columns: tuple[ColumnCounts, ...]  # those of the template, in its order
+    scores: ColumnCounts  # of P(positive)
+    right: tuple[int, ...]  # by the cells of `scores`: rows that were decided as labelled
+    calibration: tuple[CalibrationBin, ...]  # the reliability curve
+    artifact_sha256: str  # of `model.tar.gz`, which scored the rows
+    test_sha256: str  # of the files of the test split
+    columns_sha256: str  # of the files that the columns were read from
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the rows that were decided as labelled."""
+        return sum(self.right) / self.rows
+
+    @property
+    def confusion(self) -> Confusion | None:
+        """The rows by label and decision; None without `true_positives`."""
+        if self.true_positives is None:
+            return None
+        true_negatives = sum(self.right) - self.true_positives
+        return Confusion(
+            true_positives=self.true_positives,
+            false_positives=self.rows - self.positives - true_negatives,
+            false_negatives=self.positives - self.true_positives,
+            true_negatives=true_negatives,
+        )
+
+
+def write_reference(reference: Reference, folder: Path) -> None:
+    """Writes `reference.json`."""
+    write_json(folder / REFERENCE_FILE, reference.model_dump(mode="json"))
+
+
+read_reference = partial(read_record, Reference)

@@ -1,0 +1,238 @@
+"""Attributions of a classifier's score: integrated gradients, or of a causal LM Shapley values.
+
+Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). The
+attributions are of the positive label's log-odds, because gradients of a probability vanish near
+0 and 1. Of a causal LM, words are removed from the prompt instead: no token stands for "any word"
+there, and gradients that cost as much failed the deletion test (decision 12).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.explain.record import Method
+from sashiko.explain.shapley import shapley_values
+from sashiko.explain.tokens import Row
+from sashiko.serving.container.prompt import read_prompt
+from sashiko.training.machine import best_device
+from sashiko.training.model import load_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+_ROWS = 16
+# Rows times steps in one forward pass, of a model of 6 layers and 384 dimensions. A pass keeps what
+# each layer computes for the gradients, so a larger model gets fewer in the same memory.
+_PASSES = 64
+_LAYERS_TIMES_WIDTH = 6 * 384
+_ABSENT = -1  # in the place of a removed token
+
+
+@dataclass(frozen=True)
+class RowAttribution:
+    """Contribution of each token of a row to the log-odds of the positive label."""
+
+    tokens: Floats  # of each token, shape (tokens,); 0 for the special ones
+    score: float  # the log-odds of the row
+    baseline: float  # the log-odds of its baseline; the tokens sum to the difference of the two
+
+    @property
+    def delta(self) -> float:
+        """The convergence delta: the tokens' sum less the difference of the log-odds."""
+        return float(self.tokens.sum()) - (self.score - self.baseline)
+
+
+class ExplainedModel:
+    """A binary classifier whose predictions are explained.
+
+    Attributes:
+        tokenizer: the model's tokenizer.
+        method: of the attributions.
+        baseline: the token that replaces each word in the baseline; empty where words are removed.
+        prompt: of a causal LM, the tokens around each text.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Loads the model that Train wrote, in float32: config.json, model.safetensors, tokenizer.
+
+        Raises:
+            InputError: if it cannot be loaded, or has no padding token.
+        """
+        from sashiko.serving.container.classifier import (  # imports torch
+            CompileError,
+            load_classifier,
+        )
+
+        self.tokenizer = load_tokenizer(folder)
+        self.prompt = read_prompt(folder)
+        try:
+            model = load_classifier(folder).classifier
+        except (CompileError, OSError) as error:
+            raise InputError(f"the model cannot be loaded: {error}") from error
+        self._model: Any = model.requires_grad_(False).to(best_device())
+        config: Any = self._model.config
+        size = config.num_hidden_layers * config.hidden_size
+        self._passes: int = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
+        self.method: Method = "shapley_sampling" if self.prompt else "integrated_gradients"
+        # The mask token occurs in pre-training; padding is never attended to.
+        tokens = self.tokenizer
+        blank = "" if self.prompt else tokens.mask_token or tokens.pad_token
+        if blank is None:
+            raise InputError("the model's tokenizer has no padding token: batches cannot be padded")
+        self.baseline: str = blank
+        pad = tokens.eos_token_id if tokens.pad_token_id is None else tokens.pad_token_id
+        self._pad_id: int = pad
+
+    def attribute(
+        self, rows: Sequence[Row], *, steps: int, pairs: int = 1, seed: int = 0
+    ) -> tuple[RowAttribution, ...]:
+        """Attributes each row's score to its tokens.
+
+        Args:
+            rows: the rows.
+            steps: Gauss-Legendre points between baseline and text, of integrated gradients.
+            pairs: permutations of the words, each with its reverse, of Shapley values.
+            seed: of the permutations.
+        """
+        if self.method == "integrated_gradients":
+            return self._integrated_gradients(rows, steps=steps)
+        generator = np.random.default_rng(seed)
+        return tuple(self._by_removal(row, pairs=pairs, generator=generator) for row in rows)
+
+    def _by_removal(
+        self, row: Row, *, pairs: int, generator: np.random.Generator
+    ) -> RowAttribution:
+        """Attributes a row's score by Shapley values; a word's tokens share its value equally."""
+        import torch
+
+        words = row.word_tokens
+        tokens = np.zeros(len(row.ids))
+        if words:
+            values = self.shapley(row, pairs=pairs, generator=generator)
+            for positions, value in zip(words, values, strict=True):
+                tokens[positions] = value / len(positions)
+        texts, _ = self._pad([row.ids, self._baseline_ids(row)])
+        with torch.inference_mode():
+            score, baseline = self._log_odds_of_present(texts).tolist()
+        return RowAttribution(tokens=tokens, score=score, baseline=baseline)
+
+    def _integrated_gradients(
+        self, rows: Sequence[Row], *, steps: int
+    ) -> tuple[RowAttribution, ...]:
+        import torch
+        from captum.attr import LayerIntegratedGradients
+
+        method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
+        attributions: dict[int, RowAttribution] = {}
+        for batch in _batches([len(row.ids) for row in rows], min(_ROWS, self._passes)):
+            part = [rows[index] for index in batch]
+            ids, mask = self._pad([row.ids for row in part])
+            baseline_ids, _ = self._pad([self._baseline_ids(row) for row in part])
+            gradients = method.attribute(
+                ids,
+                baselines=baseline_ids,
+                additional_forward_args=(mask,),
+                n_steps=steps,
+                internal_batch_size=self._passes,
+            )
+            with torch.inference_mode():
+                scores, baselines = self._log_odds(ids, mask), self._log_odds(baseline_ids, mask)
+            tokens = gradients.sum(-1).double().cpu().numpy()
+            for position, index in enumerate(batch):
+                attributions[index] = RowAttribution(
+                    tokens=tokens[position, : len(part[position].ids)],
+                    score=float(scores[position]),
+                    baseline=float(baselines[position]),
+                )
+        return tuple(attributions[index] for index in range(len(rows)))
+
+    def shapley(self, row: Row, *, pairs: int, generator: np.random.Generator) -> Floats:
+        """Attributes a row's score to its words by their Shapley values.
+
+        Args:
+            row: with at least one word.
+            pairs: permutations, each with its reverse; `pairs * 2 * words` texts are scored.
+            generator: draws the permutations.
+
+        Returns:
+            Contribution of each word to the log-odds, float64, shape (words,).
+        """
+        ids, mask = self._pad([row.ids])
+        baseline_ids, _ = self._pad([self._baseline_ids(row)])
+        return shapley_values(
+            self._log_odds_of_present
+            if self.prompt
+            else lambda texts: self._log_odds(texts, mask.expand_as(texts)),
+            ids=ids,
+            baseline=baseline_ids,
+            words=row.word_tokens,
+            pairs=pairs,
+            generator=generator,
+        )
+
+    def probabilities(
+        self, texts: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
+    ) -> Floats:
+        """Scores token ids, special tokens included.
+
+        Returns:
+            P(positive), float64, shape (texts,).
+        """
+        import torch
+
+        scores = np.empty(len(texts))
+        done = 0
+        for batch in _batches([len(ids) for ids in texts], self._passes):
+            ids, mask = self._pad([texts[index] for index in batch])
+            with torch.inference_mode():
+                scores[batch] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
+            done += len(batch)
+            on_progress(done)
+        return scores
+
+    def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+        logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
+        return logits[:, 1] - logits[:, 0]
+
+    def _log_odds_of_present(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Scores texts of which tokens are absent; the others move together."""
+        import torch
+
+        scores = []
+        # In an order of words each text is longer than the one before: parts have little padding.
+        for part in torch.split(ids, _ROWS):
+            absent = part == _ABSENT
+            order = absent.long().argsort(dim=1, stable=True)
+            mask = (~absent).long().gather(1, order)
+            present = part.gather(1, order).masked_fill(mask == 0, self._pad_id)
+            length = int(mask.sum(dim=1).max())
+            scores.append(self._log_odds(present[:, :length], mask[:, :length]))
+        return torch.cat(scores)
+
+    def _baseline_ids(self, row: Row) -> Ints:
+        """Returns the ids of the baseline text; special tokens are kept."""
+        blank = self.tokenizer.convert_tokens_to_ids(self.baseline) if self.baseline else _ABSENT
+        return np.where(row.pieces_of < 0, row.ids, blank)
+
+    def _pad(self, rows: Sequence[Ints]) -> "tuple[torch.Tensor, torch.Tensor]":
+        import torch
+
+        shape = (len(rows), max(len(row) for row in rows))
+        ids = np.full(shape, self._pad_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        for position, row in enumerate(rows):
+            ids[position, : len(row)] = row
+            mask[position, : len(row)] = 1
+        device = self._model.device
+        return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+
+def _batches(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Groups rows of similar length into batches, to reduce padding."""
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    return [order[start : start + size] for start in range(0, len(order), size)]

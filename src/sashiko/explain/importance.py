@@ -1,0 +1,126 @@
+"""Aggregates token attributions by column and by word."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
+from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
+from sashiko.explain.attribution import RowAttribution
+from sashiko.explain.record import FEWEST_ROWS, TEMPLATE, ColumnImportance, Word, Words
+from sashiko.explain.tokens import Row
+
+REPLICATES = 2000
+_SEED = 0
+_WORDS = 10
+
+
+@dataclass(frozen=True)
+class Span:
+    """A word in a row."""
+
+    piece: int  # index of the row's piece that holds it
+    start: int  # its first character in the text
+    end: int  # the character after it
+    attribution: float  # the sum over its tokens
+
+
+def column_importance(
+    rows: Sequence[Row],
+    attributions: Sequence[RowAttribution],
+    *,
+    predicted: Bools,
+    labels: tuple[str, str],
+) -> tuple[ColumnImportance, ...]:
+    """Sums token attributions by column.
+
+    A column's share of a row is the absolute value of its sum, relative to those of all columns.
+    Absolute values of single tokens are not summed: tokens that cancel out do not move the score,
+    and would weigh more in longer texts. `labels` are the negative and the positive one.
+
+    Returns:
+        The template's columns by descending share; `(template)` for its own words.
+    """
+    names = _names(rows)
+    added = np.array(
+        [
+            _by_column(row, attribution, names)
+            for row, attribution in zip(rows, attributions, strict=True)
+        ]
+    )
+    sizes = np.abs(added)
+    shares = ratio(sizes, np.broadcast_to(sizes.sum(axis=1, keepdims=True), sizes.shape))
+    columns = [
+        ColumnImportance(
+            name=name,
+            share=mean_estimate(shares[:, index]),
+            by_predicted={
+                label: mean_estimate(shares[predicted == bool(value), index])
+                for value, label in enumerate(labels)
+            },
+            mean_absolute=float(sizes[:, index].mean()),
+            rows_cut=sum(name in row.cut for row in rows),
+        )
+        for index, name in enumerate(names)
+    ]
+    return tuple(sorted(columns, key=lambda column: -(column.share.value or 0.0)))
+
+
+def mean_estimate(values: Floats) -> Estimate:
+    """Returns the mean with its bootstrap interval, ignoring NaN; undefined without values."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return Estimate(value=None, low=None, high=None)
+    weights = resampled_weights(len(defined), replicates=REPLICATES, seed=_SEED)
+    means = np.concatenate([block @ defined / len(defined) for block in weights])
+    return estimate(float(defined.mean()), means)
+
+
+def top_words(rows: Sequence[Row], attributions: Sequence[RowAttribution]) -> Words:
+    """Returns the words with the largest mean effect among those in at least five rows."""
+    sums: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for number, (row, attribution) in enumerate(zip(rows, attributions, strict=True)):
+        for span in word_spans(row, attribution):
+            name = (row.text[span.start : span.end].casefold(), row.column(span.piece))
+            sums[name][number] = sums[name].get(number, 0.0) + span.attribution
+    words = [
+        Word(
+            word=word,
+            column=column,
+            rows=len(by_row),
+            attribution=float(np.mean(list(by_row.values()))),
+        )
+        for (word, column), by_row in sorted(sums.items())
+        if len(by_row) >= FEWEST_ROWS and any(character.isalnum() for character in word)
+    ]
+    rising = sorted(words, key=lambda word: word.attribution)
+    return Words(
+        towards_positive=tuple(word for word in rising[::-1][:_WORDS] if word.attribution > 0),
+        towards_negative=tuple(word for word in rising[:_WORDS] if word.attribution < 0),
+    )
+
+
+def word_spans(row: Row, attribution: RowAttribution) -> Iterator[Span]:
+    """Yields the words of a row in order; a word across two pieces counts as two."""
+    for tokens in row.word_tokens:
+        yield Span(
+            piece=int(row.pieces_of[tokens[0]]),
+            start=int(row.starts[tokens[0]]),
+            end=int(row.ends[tokens[-1]]),
+            attribution=float(attribution.tokens[tokens].sum()),
+        )
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Names the columns in the order of the template, its own words last."""
+    names = dict.fromkeys(column or TEMPLATE for column, _ in rows[0].pieces)
+    return sorted(names, key=lambda name: name == TEMPLATE)
+
+
+def _by_column(row: Row, attribution: RowAttribution, names: Sequence[str]) -> Floats:
+    added = np.zeros(len(names))
+    for position in row.content:
+        added[names.index(row.column(int(row.pieces_of[position])))] += attribution.tokens[position]
+    return added

@@ -1,0 +1,227 @@
+"""Executions of a pipeline in an account, as the records that local runs have too."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sashiko.account.account import Account
+from sashiko.account.names import Role, pipeline_name
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.closed_gate import closing_summary
+from sashiko.pipeline.definition.model import Step, parse_definition
+from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, StepStatus, now, stamp
+from sashiko.settings.environment import Settings
+
+STARTED_BY: Role = "data-scientist"
+# The documented code, and the one that some of SageMaker's operations return instead.
+NOT_FOUND = ("ResourceNotFound", "ValidationException")
+_SEARCH_LIMIT = 100
+
+
+class Execution:
+    """One execution in SageMaker."""
+
+    def __init__(self, account: Account, arn: str, *, command: str) -> None:
+        """Makes no call; `command` is the command line that starts another one, for the record."""
+        self._account = account
+        self._command = command
+        self.arn = arn
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rpartition("/")[2]
+
+    def record(self) -> RunRecord:
+        """Reads the current state from SageMaker.
+
+        Raises:
+            BusyError: if the same call may succeed later.
+            InputError: if there is no such execution, or the caller lacks the permission.
+        """
+        response = self._read("describe_pipeline_execution")
+        steps = self._steps(
+            running=response["PipelineExecutionStatus"] in ("Executing", "Stopping")
+        )
+        status = run_status(response["PipelineExecutionStatus"], steps)
+        start = response["CreationTime"]
+        end = now() if status == "running" else response["LastModifiedTime"]
+        return RunRecord(
+            id=self.id,
+            pipeline=self.arn.split("/")[1],
+            status=status,
+            start=utc(start),
+            end=None if status == "running" else utc(end),
+            seconds=round((end - start).total_seconds(), 3),
+            command=self._command,
+            parameters=self._parameters,
+            steps=steps,
+            reason=reason_of(status, steps) or response.get("FailureReason", ""),
+        )
+
+    def stop(self) -> None:
+        """Asks SageMaker to stop it: no further step starts, and running jobs are stopped."""
+        self._read("stop_pipeline_execution")
+
+    def _read(self, operation: str) -> Mapping[str, Any]:
+        response = self._account.read(
+            "sagemaker", operation, role=STARTED_BY, PipelineExecutionArn=self.arn
+        )
+        return response or {}
+
+    def _pages(self, operation: str, member: str) -> Iterator[Mapping[str, Any]]:
+        return self._account.pages(
+            "sagemaker", operation, member, role=STARTED_BY, PipelineExecutionArn=self.arn
+        )
+
+    @cached_property
+    def _parameters(self) -> dict[str, str | int | float | bool]:
+        parameters = self._pages("list_pipeline_parameters_for_execution", "PipelineParameters")
+        return {item["Name"]: item["Value"] for item in parameters}
+
+    @cached_property
+    def _defined(self) -> tuple[Step, ...]:
+        """The steps of the definition that it was started with, in its order."""
+        text = self._read("describe_pipeline_definition_for_execution")["PipelineDefinition"]
+        try:
+            return parse_definition(json.loads(text)).steps
+        except (InputError, ValueError):  # of another version: use SageMaker's list alone
+            return ()
+
+    def _steps(self, *, running: bool) -> tuple[StepRecord, ...]:
+        pages = self._pages("list_pipeline_execution_steps", "PipelineExecutionSteps")
+        # The newest come first; retries of a step stay one step.
+        types = {step.name: step.type for step in self._defined}
+        records = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
+        order = list(types)
+        unknown = [name for name in records if name not in order]
+        unlisted = {
+            step.name: StepRecord(
+                name=step.name,
+                type=step.type,
+                status="waiting" if running else "not_run",
+            )
+            for step in self._defined
+        }
+        return tuple((unlisted | records)[name] for name in (*order, *unknown))
+
+
+class Executions:
+    """The executions of a recipe's pipeline."""
+
+    def __init__(self, settings: Settings, recipe: str, *, account: Account, command: str) -> None:
+        """Makes no call; `command` is the command line that starts another one, for the records."""
+        self.pipeline = pipeline_name(settings, recipe)
+        self._environment = settings.environment
+        self._account = account
+        self._command = command
+
+    def newest(self, count: int) -> list[Execution]:
+        """Lists the newest, first the one that was started last.
+
+        Raises:
+            InputError: if there is no such pipeline, or the caller lacks the permission.
+        """
+        response = self._account.read(
+            "sagemaker",
+            "list_pipeline_executions",
+            absent=NOT_FOUND,
+            role=STARTED_BY,
+            PipelineName=self.pipeline,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=count,
+        )
+        if response is None:
+            raise InputError(
+                f"there is no pipeline {self.pipeline} in {self._environment}: "
+                f"make deploy ENV={self._environment}"
+            )
+        return [
+            Execution(self._account, item["PipelineExecutionArn"], command=self._command)
+            for item in response["PipelineExecutionSummaries"]
+        ]
+
+    def find(self, run: str | None) -> Execution:
+        """Finds one of the newest hundred by its id or the id's beginning; the newest if None.
+
+        Raises:
+            InputError: if there is none.
+        """
+        executions = self.newest(_SEARCH_LIMIT)
+        for execution in executions:
+            if run is None or execution.id.startswith(run):
+                return execution
+        if not executions:
+            raise InputError(f"no execution of {self.pipeline} yet: {self._command}")
+        known = ", ".join(execution.id for execution in executions[:5])
+        raise InputError(f"no execution {run} of {self.pipeline}; the newest are {known}")
+
+
+_RUN_STATUS: Mapping[str, RunStatus] = {
+    "Executing": "running",
+    "Stopping": "running",
+    "Stopped": "interrupted",
+    "Succeeded": "registered",
+}
+_STEP_STATUS: Mapping[str, StepStatus] = {
+    "Starting": "running",
+    "Executing": "running",
+    "Stopping": "running",
+    "Stopped": "interrupted",
+    "Failed": "failed",
+    "Succeeded": "succeeded",
+}
+_KINDS = {"ProcessingJob": "Processing", "TrainingJob": "Training"}
+
+
+def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord:
+    """Returns the record of a step.
+
+    `item` is as ListPipelineExecutionSteps has it. `types` has step -> its type in the definition:
+    SageMaker tells none of a cached step.
+    """
+    metadata = item.get("Metadata", {})
+    kind = next((key for key in metadata if metadata[key] is not None), "")
+    status = _STEP_STATUS[item["StepStatus"]]
+    cached = item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "")
+    reason = item.get("FailureReason", "")
+    type_ = types.get(item["StepName"]) or _KINDS.get(kind, kind)
+    closing = closing_summary(reason) if type_ == "Lambda" else None
+    if status == "failed" and closing is not None:
+        status = "blocked"
+    start, end = item.get("StartTime"), item.get("EndTime")
+    return StepRecord(
+        name=item["StepName"],
+        type=type_,
+        status="cached" if cached else status,
+        start=utc(start) if start else None,
+        end=utc(end) if end else None,
+        seconds=round((end - start).total_seconds(), 3) if start and end else None,
+        job=metadata[kind]["Arn"].rpartition("/")[2] if kind in _KINDS else "",
+        cached_from=cached.rpartition("/")[2],
+        reason=reason if closing is None else closing,
+    )
+
+
+def run_status(status: str, steps: tuple[StepRecord, ...]) -> RunStatus:
+    """Returns the status of an execution from SageMaker's status and its steps."""
+    if status not in _RUN_STATUS and any(step.status == "blocked" for step in steps):
+        # A closed gate fails the execution; a failed job takes precedence over it.
+        return "failed" if any(step.status == "failed" for step in steps) else "blocked"
+    return _RUN_STATUS.get(status, "failed")
+
+
+def reason_of(status: RunStatus, steps: tuple[StepRecord, ...]) -> str:
+    """Returns the reason of the first step that decided it; "" if none gives one."""
+    for step in steps:
+        if step.status == status and step.reason:
+            return f"step {step.name}: {step.reason}"
+    return ""
+
+
+def utc(time: datetime) -> str:
+    """Formats a time of AWS as records have it."""
+    return stamp(time.astimezone(UTC))

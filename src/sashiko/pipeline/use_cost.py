@@ -1,0 +1,162 @@
+"""The cost of using an environment: one run of its pipeline, and a million predictions."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sashiko.account.instances import has_local_disk
+from sashiko.account.prices import HOURS_A_MONTH, Price, Prices, Speed
+from sashiko.account.templates import Templates
+from sashiko.pipeline.definition.arguments import cluster_of
+from sashiko.pipeline.definition.model import Definition, Step
+
+_HOUR = 3600
+_MINUTE = 60
+_DEVICE_CHECK = "DeviceCheck"
+# Minutes: the services' own limits where a template sets none.
+_LONGEST_LOAD = 480
+_LONGEST_BUILD = 60
+_USABLE = 0.7  # of an instance's full speed: above it, requests queue up
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCost:
+    """The cost of a job: a step's job, a load, the build of an image."""
+
+    name: str  # the step, or the job's own name
+    machines: str  # what it runs on, in words
+    limit_seconds: int  # its time limit
+    typical_seconds: int  # its assumed billed time
+    hourly: float | None  # dollars an hour; None if that is unknown
+    prices: tuple[Price, ...]  # the prices of `hourly`
+    unknown: str = ""  # why `hourly` is unknown
+
+    @property
+    def typical(self) -> float | None:
+        """US dollars for its assumed time; None if that is unknown."""
+        return None if self.hourly is None else self.hourly * self.typical_seconds / _HOUR
+
+    @property
+    def most(self) -> float | None:
+        """US dollars at its limit, None if that is unknown; spot instances cost less."""
+        return None if self.hourly is None else self.hourly * self.limit_seconds / _HOUR
+
+
+def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> tuple[JobCost, ...]:
+    """Returns the cost of each job of a run without the cache.
+
+    `device` is the instance type that DeviceCheck starts for as long as it runs; None for none.
+
+    Raises:
+        InputError: if the price of volumes is not known.
+    """
+    jobs = [_step(step, prices) for step in definition.steps if step.is_job]
+    for job in [job for job in jobs if job.name == _DEVICE_CHECK and device]:
+        name, limit = f"{job.name}'s machine", job.limit_seconds
+        jobs.append(_other(name, 1, str(device), limit=limit, prices=prices))
+    return tuple(jobs)
+
+
+def _step(step: Step, prices: Prices) -> JobCost:
+    cluster = cluster_of(step)
+    kind, count = str(cluster["InstanceType"]), int(cluster["InstanceCount"])
+    limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
+    job = _other(step.name, count, kind, limit=limit, prices=prices)
+    if plan := cluster.get("TrainingPlanArn"):
+        return replace(job, hourly=None, prices=(), unknown=f"paid upfront with the plan {plan}")
+    if has_local_disk(kind) or job.hourly is None:
+        return job
+    volume = prices.of("volume_gb_month")
+    hourly = count * volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+    return replace(job, hourly=job.hourly + hourly, prices=(*job.prices, volume))
+
+
+def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
+    """Returns the cost of the lake's loads, and of the image builds that a deploy starts."""
+    return (*_loads(templates, prices), *_builds(templates, prices))
+
+
+def _loads(templates: Templates, prices: Prices) -> Iterator[JobCost]:
+    for job in templates.of_type("AWS::Glue::Job"):
+        properties = job.properties
+        count, kind = int(properties["NumberOfWorkers"]), str(properties["WorkerType"])
+        limit = int(properties.get("Timeout", _LONGEST_LOAD)) * _MINUTE
+        yield _other(f"load {properties['Name']}", count, kind, limit=limit, prices=prices)
+
+
+def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
+    for project in templates.of_type("AWS::CodeBuild::Project"):
+        properties = project.properties
+        kind = str(properties["Environment"]["ComputeType"])
+        limit = properties.get("TimeoutInMinutes", _LONGEST_BUILD)
+        name = f"build {properties['Name']}"
+        job = _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
+        in_pipeline = properties["Source"]["Type"] == "CODEPIPELINE"
+        yield _as_action(job, prices) if in_pipeline and job.hourly is not None else job
+
+
+def _as_action(job: JobCost, prices: Prices) -> JobCost:
+    """Adds what CodePipeline takes for the minutes of its action."""
+    price = prices.of("pipeline_action_minute")
+    hourly = (job.hourly or 0) + price.usd * _HOUR / _MINUTE
+    return replace(job, hourly=hourly, prices=(*job.prices, price))
+
+
+def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> JobCost:
+    price = prices.instances.get(kind)
+    return JobCost(
+        name=name,
+        machines=f"{count} x {kind}",
+        limit_seconds=limit,
+        typical_seconds=min(prices.typical_job.seconds, limit),
+        hourly=count * price.usd if price else None,
+        prices=(price,) if price else (),
+        unknown="" if price else prices.no_price_of(kind),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionCost:
+    """What a million predictions cost at a steady load."""
+
+    target: str  # what the model is compiled for
+    instance_type: str
+    load: float  # predictions a second
+    instances: int  # the number of instances, with headroom
+    price: Price  # of an instance's hour
+    speed: Speed  # the throughput of one instance, with its source
+
+    @property
+    def per_million(self) -> float:
+        """US dollars for a million predictions."""
+        return self.instances * self.price.usd / _HOUR / self.load * 1e6
+
+    @property
+    def floor(self) -> float:
+        """US dollars for a million at an instance's full speed: no load costs less."""
+        return self.price.usd / _HOUR / self.speed.per_second * 1e6
+
+
+def prediction_costs(
+    prices: Prices, *, instance_types: Mapping[str, str], load: float, least: int
+) -> tuple[PredictionCost, ...]:
+    """Returns the cost of a million predictions on each target with a known speed and price.
+
+    Args:
+        prices: the prices, and how fast an instance is.
+        instance_types: compile target -> what serves it.
+        load: predictions a second, all month.
+        least: the fewest instances that the endpoint keeps.
+    """
+    return tuple(
+        PredictionCost(
+            target=target,
+            instance_type=kind,
+            load=load,
+            instances=max(least, math.ceil(load / (prices.speeds[kind].per_second * _USABLE))),
+            price=prices.instances[kind],
+            speed=prices.speeds[kind],
+        )
+        for target, kind in instance_types.items()
+        if kind in prices.speeds and kind in prices.instances
+    )

@@ -1,0 +1,122 @@
+"""The template in the engine's wheel, and copier, which renders it."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import sashiko
+from sashiko.base.engine_files import checkout, lock_file
+from sashiko.errors import InputError
+from sashiko.project.provenance import build_wheel_with_statement
+from sashiko.project.wheel import Wheel, installed_wheel, open_wheel
+
+_PREFIX = "sashiko/project/"
+_TOOLS = Path(".sashiko/tools/copier")
+
+
+def engine_wheel(folder: Path) -> Wheel:
+    """Returns the running engine's wheel; in a checkout, it is built into `folder`.
+
+    Raises:
+        InputError: if it cannot be built, or the installed file no longer exists.
+    """
+    try:
+        if root := checkout():
+            return build_wheel_with_statement(root, folder)
+    except RuntimeError as error:
+        raise InputError(str(error)) from error
+    path = installed_wheel()
+    if path is None:
+        raise InputError(
+            "the wheel that the engine was installed from is not on this machine: name it with "
+            "--engine (`pip download --no-deps sashiko` gets it from an index)"
+        )
+    return read_wheel(path)
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Opens a wheel of the engine.
+
+    Raises:
+        InputError: if the file is not one.
+    """
+    try:
+        return open_wheel(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def extract_template(wheel: Wheel, folder: Path) -> Path:
+    """Unpacks a wheel's template with its file modes, and returns the folder of `copier.yml`.
+
+    Raises:
+        InputError: if the wheel has no template.
+    """
+    with zipfile.ZipFile(wheel.path) as archive:
+        entries = [entry for entry in archive.infolist() if entry.filename.startswith(_PREFIX)]
+        for entry in entries:
+            mode = entry.external_attr >> 16
+            Path(archive.extract(entry, folder)).chmod((mode & 0o777) | 0o600)
+    if not entries:
+        raise InputError(f"{wheel.path} has no template: build it in the repository's root")
+    return folder / _PREFIX
+
+
+def installed_template() -> Path | None:
+    """Returns the running engine's template; None in a checkout, which has it only in its wheel."""
+    folder = Path(sashiko.__file__).parent / "project"
+    return folder if folder.is_dir() else None
+
+
+def run_copier(
+    command: str, *arguments: str | Path, answers: Mapping[str, str], defaults: bool
+) -> None:
+    """Runs copier's command `copy` or `update`.
+
+    copier runs in an environment of its own, as one of its libraries is licensed under the GPL. Its
+    lock is `locks/copier.txt`. With `defaults`, it asks no questions.
+
+    Raises:
+        InputError: if copier fails, with its reason.
+    """
+    data = [f"--data={key}={value}" for key, value in answers.items()]
+    options = ["--trust", "--quiet", "--skip-tasks", *(["--defaults"] if defaults else [])]
+    completed = subprocess.run(
+        [_copier(), command, *options, *data, *map(str, arguments)],
+        stdout=sys.stderr,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        # For an invalid answer, copier raises an exception, whose last line has the reason.
+        reason = (completed.stderr.strip() or "it was interrupted").splitlines()[-1]
+        raise InputError(f"copier {command}: {reason.removeprefix('ValueError: ')}")
+
+
+def _copier() -> str:
+    """Returns the path of the program, which is installed on first use."""
+    sibling = Path(sys.executable).with_name("copier")
+    if sibling.is_file():
+        return str(sibling)
+    program = _TOOLS.absolute() / "bin" / "copier"
+    if not program.is_file():
+        print("installing copier", file=sys.stderr)
+        _uv("venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS))
+        options = ["-q", "--python", str(_TOOLS / "bin" / "python"), "--require-hashes"]
+        _uv("pip", "install", *options, "-r", str(lock_file("copier")))
+    return str(program)
+
+
+def _uv(*arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("uv")), *arguments]
+    try:
+        completed = subprocess.run(command, check=False, stdout=sys.stderr)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{command[0]} does not exist: install copier beside {sys.executable}, or on PATH"
+        ) from error
+    if completed.returncode:
+        raise InputError(f"copier could not be installed ({' '.join(command)}): see above")

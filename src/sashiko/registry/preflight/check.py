@@ -1,0 +1,221 @@
+"""Checks that a version may be served: approved, judged, signed, compiled for its endpoint."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sashiko.base.custom_resource import RefusedError
+from sashiko.registry.preflight.bounds import Bound, bound_problems
+from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.live import check_update
+from sashiko.registry.preflight.provenance import check_provenance
+from sashiko.registry.preflight.signed_files import Clients, SignedFiles, signed_files
+
+_ARTIFACT = "model.tar.gz"
+_DECISION = "decision.json"
+_LOCK = "compile-lock.json"
+_VERDICT = "verdict.json"
+_THRESHOLD = "SASHIKO_THRESHOLD"
+_FOLDER = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A version that is approved, judged, signed and compiled for its endpoint.
+
+    Only its JSON files have been read.
+    """
+
+    package: Mapping[str, Any]  # as SageMaker describes it
+    files: SignedFiles  # what was signed
+    threshold: str  # its decision threshold, as signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """A version that may be served."""
+
+    threshold: str  # its decision threshold, as signed, for the container's environment
+    manifest_sha256: str  # what was signed
+    files: int  # how many files were read and hold
+    bounds: tuple[str, ...]  # the environment's own bounds that it reaches, in words
+    judged: Judged  # what SageMaker and its signed files say of it
+
+
+def check(
+    clients: Clients, expected: Expected, *, in_time: Callable[[], bool] = lambda: True
+) -> Passed:
+    """Checks a version against the expectations of an environment; it only reads.
+
+    Raises:
+        RefusedError: with the reason, if the version may not be served.
+        ClientError: if an AWS call is refused.
+    """
+    judged = judge(clients, expected)
+    check_update(clients.sagemaker, clients.scaling, expected)
+    judged.files.check(in_time=in_time)
+    return Passed(
+        threshold=judged.threshold,
+        manifest_sha256=judged.files.manifest_sha256,
+        files=len(judged.files.digests),
+        bounds=tuple(f"{bound} {bound.requirement()}" for bound in Bound.read(expected.bounds)),
+        judged=judged,
+    )
+
+
+def judge(clients: Clients, expected: Expected) -> Judged:
+    """Makes the checks of `check`, except those of all files and of the current endpoint.
+
+    Raises:
+        RefusedError: with the reason, if the version may not be served.
+        ClientError: if an AWS call is refused.
+    """
+    package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
+    _check_package(package, expected)
+    (container,) = package["InferenceSpecification"]["Containers"]
+    files = signed_files(clients, _place_of(container, expected), expected)
+    _check_artifact(files, expected)
+    check_provenance(files)
+    _check_gates(files, expected)
+    _check_bounds(files, expected)
+    if problems := list(_lock_problems(files, expected)):
+        raise RefusedError(
+            f"{expected.model_package_arn} was compiled for another endpoint: "
+            f"{'; '.join(problems)}. Change the settings back, or run the pipeline with these"
+        )
+    threshold = repr(float(files.json(_DECISION)["threshold"]))
+    _check_container(container, expected, threshold=threshold)
+    return Judged(package=package, files=files, threshold=threshold)
+
+
+def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
+    arn, group = expected.model_package_arn, package.get("ModelPackageGroupName")
+    if group != expected.model_package_group:
+        raise RefusedError(
+            f"{arn} is of the group {group}; this environment serves "
+            f"{expected.model_package_group} alone"
+        )
+    status = package.get("ModelApprovalStatus")
+    if status != "Approved":
+        raise RefusedError(
+            f"{arn} is {status}, not Approved; the approver decides with `sashiko model approve`"
+        )
+    if package.get("ModelPackageStatus") != "Completed":
+        raise RefusedError(f"{arn} is not complete: {package.get('ModelPackageStatus')}")
+    containers = package.get("InferenceSpecification", {}).get("Containers", [])
+    if len(containers) != 1:
+        raise RefusedError(f"{arn} has {len(containers)} containers; one is served")
+
+
+def _place_of(container: Mapping[str, Any], expected: Expected) -> str:
+    """Returns the prefix of the version's files: that of the artifact that SageMaker loads."""
+    url = str(container.get("ModelDataUrl"))
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri", url)
+    below = f"{expected.models_uri}/{expected.model_package_group}/"
+    folder = url.removeprefix(below).removesuffix(f"/{_ARTIFACT}")
+    if url != f"{below}{folder}/{_ARTIFACT}" or not _FOLDER.fullmatch(folder) or source != url:
+        raise RefusedError(
+            f"{expected.model_package_arn} serves {source}, not an artifact that was registered "
+            f"below {below}"
+        )
+    return f"{below}{folder}"
+
+
+def _check_artifact(files: SignedFiles, expected: Expected) -> None:
+    if _ARTIFACT not in files.digests or not files.uri.endswith(f"/{files.manifest_sha256[:16]}"):
+        raise RefusedError(
+            f"{expected.model_package_arn}: the manifest in {files.uri} is another version's; "
+            "reject it and register it again"
+        )
+
+
+def _check_gates(files: SignedFiles, expected: Expected) -> None:
+    required = {f"{gate}/{_VERDICT}" for gate in expected.gates.split(",")}
+    verdicts = {name for name in files.digests if name.endswith(f"/{_VERDICT}")}
+    for name in sorted(required | verdicts):
+        gate = name.removesuffix(f"/{_VERDICT}")
+        verdict = files.json(name)
+        unjudged = name in required and verdict.get("judged") is False
+        if verdict.get("gate") == gate and _is_waived(verdict):
+            _check_waivers(verdict, expected)
+            continue
+        if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
+            raise RefusedError(
+                f"{expected.model_package_arn}: the gate {gate} did not pass: "
+                f"{verdict.get('summary') or 'its verdict says no more'}"
+            )
+
+
+def _check_bounds(files: SignedFiles, expected: Expected) -> None:
+    """Compares signed values with the environment's bounds; waivers of the recipe do not apply."""
+    problems = [
+        f"{problem}, and this environment asks for {bound} {bound.requirement()}"
+        for bound in Bound.read(expected.bounds)
+        for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
+    ]
+    if problems:
+        raise RefusedError(
+            f"{expected.model_package_arn}: {'; '.join(problems)}. Serve a version that reaches "
+            "it, or change `serving.bounds` in this environment's configuration"
+        )
+
+
+def _is_waived(verdict: Mapping[str, Any]) -> bool:
+    """Says whether every failed check has a waiver."""
+    failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
+    return bool(failed) and all(check.get("waiver") for check in failed)
+
+
+def _check_waivers(verdict: Mapping[str, Any], expected: Expected) -> None:
+    today = datetime.now(UTC).date()
+    for check in verdict["checks"]:
+        waiver = check.get("waiver")
+        if not waiver:
+            continue
+        until = f"`{check['name']}` failed and is waived by {waiver['owner']} until"
+        if expected.allow_waived != "true":
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}: {waiver['reason']}. "
+                "This environment serves no waived model: set `serving.allow_waived` in its "
+                "configuration to serve it until then, or register one that passes"
+            )
+        if date.fromisoformat(waiver["expires"]) < today:
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}, which is over: serve "
+                "another version, or waive the check anew in the recipe and run the pipeline"
+            )
+
+
+def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
+    lock, image = files.json(_LOCK), expected.image.rpartition("/")[2]
+    if lock.get("artifact_sha256") != files.digests[_ARTIFACT]:
+        yield "it is another artifact's lock"
+    if lock.get("target") != expected.target:
+        yield (
+            f"compile.target is {lock.get('target')}, the endpoint's {expected.target} on "
+            f"{expected.instance_type}"
+        )
+    if lock.get("image") != image:
+        yield f"its image is {lock.get('image')}, the endpoint's {image}"
+    if int(expected.cores) and lock.get("target") == expected.target:
+        used = int(lock.get("cores") or 0) * int(expected.workers)
+        if not 0 < used <= int(expected.cores):
+            yield (
+                f"{expected.workers} processes of it take {used or 'unknown'} cores, "
+                f"{expected.instance_type} has {expected.cores}"
+            )
+
+
+def _check_container(container: Mapping[str, Any], expected: Expected, *, threshold: str) -> None:
+    fields = {
+        "image": (container.get("Image"), expected.image),
+        "environment": (container.get("Environment"), {_THRESHOLD: threshold}),
+        "additional data": (container.get("AdditionalS3DataSource"), None),
+    }
+    for field, (actual, required) in fields.items():
+        if actual != required:
+            raise RefusedError(
+                f"{expected.model_package_arn}: its {field} is {actual}, the endpoint's {required}"
+            )

@@ -1,1 +1,0 @@
-"""Compares runs, verifies them again, and traces a version back to its sources."""

@@ -1,0 +1,1 @@
+"""`sashiko model import` and `compare-import`."""

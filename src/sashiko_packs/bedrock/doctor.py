@@ -1,0 +1,150 @@
+"""Checks of what the stack `Bedrock` and an import need: Region, access to models, quotas."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sashiko.account.account import Account
+from sashiko.account.names import guardrail_name
+from sashiko.doctor.check import Check, Status
+from sashiko.settings.environment import Settings, file_of
+from sashiko_packs.bedrock.import_facts import read_import_facts
+
+_ABSENT = ("ResourceNotFoundException", "ValidationException")
+# "Amazon Bedrock endpoints and quotas", AWS General Reference: names of quotas of an account and
+# Region.
+_IMPORTED: Final = "Imported models per account"
+_GUARDRAILS: Final = "Guardrails per account"
+_LOGGING: Final = "Bedrock's invocation log"
+_AVAILABLE = {
+    "regionAvailability": "AVAILABLE",
+    "authorizationStatus": "AUTHORIZED",
+    "entitlementAvailability": "AVAILABLE",
+}
+
+
+def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
+    """Yields what an environment with `bedrock.enabled` needs; one result where it is off."""
+    if not settings.bedrock.enabled:
+        yield Check(name="Bedrock", status="ok", detail="not used: `bedrock.enabled` is false")
+        return
+    yield _region(settings)
+    for model in settings.bedrock.models:
+        yield _access(account, settings, model)
+    yield _logging(account, settings)
+    quotas = {
+        item["QuotaName"]: item
+        for operation in ("list_aws_default_service_quotas", "list_service_quotas")
+        for item in account.pages(
+            "service-quotas", operation, "Quotas", ServiceCode="bedrock", MaxResults=100
+        )
+    }
+    guardrails = [
+        item["name"] for item in account.pages("bedrock", "list_guardrails", "guardrails")
+    ]
+    own = guardrail_name(settings)
+    if own in guardrails:
+        yield Check(name=_quota_name(_GUARDRAILS), status="ok", detail=f"{own} is there")
+    else:
+        yield _quota(settings, _GUARDRAILS, quotas, used=len(guardrails), stops="failed")
+    models = sum(1 for _ in account.pages("bedrock", "list_imported_models", "modelSummaries"))
+    yield _quota(settings, _IMPORTED, quotas, used=models, stops="note")
+
+
+def _region(settings: Settings) -> Check:
+    facts, name = read_import_facts(), "Custom Model Import"
+    known = f"{', '.join(facts.regions)} as of {facts.read}"
+    if settings.region in facts.regions:
+        return Check(name=name, status="ok", detail=f"{settings.region} has it: {known}")
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"{settings.region} has none: {known}",
+        fix="choose one of these as `region`, or turn `bedrock.enabled` off in "
+        f"{file_of('bedrock', settings.environment)}",
+    )
+
+
+def _access(account: Account, settings: Settings, model: str) -> Check:
+    name = f"access to {model}"
+    answer = account.read(
+        "bedrock", "get_foundation_model_availability", absent=_ABSENT, modelId=model
+    )
+    if answer is None:
+        return Check(
+            name=name,
+            status="failed",
+            detail=f"Bedrock in {settings.region} knows no such model",
+            fix=f"correct `bedrock.models` in {file_of('bedrock', settings.environment)}",
+        )
+    agreement = answer["agreementAvailability"]
+    problems = [f"{key} {answer[key]}" for key, good in _AVAILABLE.items() if answer[key] != good]
+    if agreement["status"] != "AVAILABLE":
+        problems.append(f"agreement {agreement['status']} {agreement.get('errorMessage', '')}")
+    if not problems:
+        return Check(name=name, status="ok", detail="agreed to, authorized, in the Region")
+    return Check(
+        name=name,
+        status="failed",
+        detail=", ".join(problem.rstrip() for problem in problems),
+        fix="agree to the model's terms in Bedrock's console (Model catalog), or leave it out of "
+        f"`bedrock.models` in {file_of('bedrock', settings.environment)}",
+    )
+
+
+def _logging(account: Account, settings: Settings) -> Check:
+    """Checks that Bedrock copies no text that it is asked about into a log of the account's.
+
+    "Monitor model invocation using CloudWatch Logs and Amazon S3", Amazon Bedrock User Guide: the
+    setting is of the account and Region, and off until somebody turns it on.
+    """
+    answer = account.read("bedrock", "get_model_invocation_logging_configuration") or {}
+    logging = answer.get("loggingConfig", {})
+    places = [
+        *([f"the log group {logging['cloudWatchConfig']['logGroupName']}"]
+          if "cloudWatchConfig" in logging else []),
+        *([f"the bucket {logging['s3Config']['bucketName']}"] if "s3Config" in logging else []),
+    ]  # fmt: skip
+    if not places or logging.get("textDataDeliveryEnabled") is False:
+        return Check(name=_LOGGING, status="ok", detail="no text is copied to a log")
+    return Check(
+        name=_LOGGING,
+        status="failed",
+        detail=f"each text that Bedrock is asked about is copied to {' and '.join(places)}, by no "
+        "retention and no reader of this project's",
+        fix="aws bedrock delete-model-invocation-logging-configuration --region "
+        f"{settings.region}, or have its owner leave text out (textDataDeliveryEnabled)",
+    )
+
+
+def _quota(
+    settings: Settings,
+    quota_name: str,
+    quotas: Mapping[str, Mapping[str, Any]],
+    *,
+    used: int,
+    stops: Status,
+) -> Check:
+    """Compares what is there, and one more, with a quota; of status `stops` if it does not fit."""
+    name, quota = _quota_name(quota_name), quotas.get(quota_name)
+    if quota is None:
+        return Check(
+            name=name,
+            status="unknown",
+            detail=f"Service Quotas lists none in {settings.region}; {used} are there",
+        )
+    value = float(quota["Value"])
+    detail = f"{value:g}, {used} are there"
+    if used + 1 <= value:
+        return Check(name=name, status="ok", detail=detail)
+    return Check(
+        name=name,
+        status=stops,
+        detail=f"{detail}: another one is refused",
+        fix="delete one (sashiko model delete-import, aws bedrock delete-guardrail), or aws "
+        "service-quotas request-service-quota-increase --service-code bedrock --quota-code "
+        f"{quota['QuotaCode']} --desired-value {used + 1} --region {settings.region}",
+    )
+
+
+def _quota_name(name: str) -> str:
+    return f"quota: {name}"

@@ -1,0 +1,51 @@
+"""The settings of Amazon Bedrock."""
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from sashiko.base.yaml_models import Frozen
+
+# What begins the id of a profile that answers in other regions too ("Supported Regions and models
+# for inference profiles", Amazon Bedrock User Guide).
+_GEOGRAPHIES: Final = frozenset({"apac", "au", "ca", "eu", "global", "jp", "sa", "us", "us-gov"})
+
+
+def _check_in_region(model: str) -> str:
+    geography, _, rest = model.partition(".")
+    if geography in _GEOGRAPHIES:
+        raise ValueError(
+            f"{model} is a profile that sends prompts to other regions ({geography}), which the "
+            f"boundary of the roles refuses: name the model itself, {rest}"
+        )
+    return model
+
+
+def _check_distinct(models: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(models)) < len(models):
+        raise ValueError("a model is named twice")
+    return models
+
+
+FoundationModel = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9-]+\.[a-zA-Z0-9.:-]+$", max_length=140),
+    AfterValidator(_check_in_region),
+]
+
+
+class BedrockSection(Frozen):
+    """Approved causal LMs on Amazon Bedrock, behind a guardrail.
+
+    Attributes:
+        enabled: whether the stack `Bedrock` is deployed; `sashiko model import` needs it.
+        guardrail_difference: the largest difference, either way, between the share of a facet's
+            group whose texts the guardrail blocks and that of all other rows. The bias gate of a
+            causal LM judges it, by the value.
+        models: ids of foundation models that people may ask beside imported ones. They answer in
+            the environment's region: a profile that leaves it is refused.
+    """
+
+    enabled: bool
+    guardrail_difference: float = Field(gt=0, lt=1)
+    models: Annotated[tuple[FoundationModel, ...], AfterValidator(_check_distinct)]

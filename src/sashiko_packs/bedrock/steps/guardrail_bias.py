@@ -1,0 +1,134 @@
+"""Whom a guardrail blocks: outcomes by key, joined with the facets that JudgeBias alone reads.
+
+A guardrail that blocks one group's texts more often than the others' denies that group the service,
+whatever the model would decide.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from sashiko.base.files import read_json
+from sashiko.base.parquet import read_columns
+from sashiko.bias.clarify.criteria import rows_with
+from sashiko.bias.steps.facet_join import facets_of
+from sashiko.contract.model import Contract
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.settings.bias import BiasSection
+from sashiko_packs.bedrock.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
+from sashiko_packs.monitoring.result import SMALLEST_COUNT
+
+_TRY = (
+    "read texts that were blocked (their keys are in the output `outcomes` of the step Guardrail), "
+    "weaken the filter in src/sashiko_packs/bedrock/constructs/model_guardrail.py, or serve from "
+    "an endpoint"
+)
+
+
+def guardrail_checks(
+    contract: Contract,
+    section: BiasSection,
+    *,
+    outcomes: Path,
+    facets_file: Path,
+    maximum: float,
+) -> list[Check]:
+    """Compares how often a guardrail blocks each facet's disadvantaged group and all other rows.
+
+    A count from 1 to 9 of blocked texts could stand for a person: the numbers are then left out,
+    and the decision counts them all the same.
+
+    Args:
+        contract: names the groups.
+        section: the rows that a group needs.
+        outcomes: the output of the step Guardrail.
+        facets_file: the facet snapshot.
+        maximum: the largest difference of the two shares, either way.
+
+    Returns:
+        A check for each facet.
+
+    Raises:
+        InputError: if a row has no facets, or its label is another one there.
+    """
+    file = outcomes / OUTCOMES_FILE
+    rows = read_columns(file, ("key", "label", "blocked"))
+    version = read_json(outcomes / VERSION_FILE)
+    facets = facets_of(
+        rows.select(["key", "label"]), contract, source=file, facets_file=facets_file
+    )
+    blocked = np.asarray(rows["blocked"]).astype(bool)
+    checks = []
+    for facet in contract.facets:
+        in_group = np.asarray(rows_with(facets[facet.column], list(facet.disadvantaged)))
+        group, others = blocked[in_group], blocked[~in_group]
+        checks.append(
+            _check(
+                f"{facet.column}={', '.join(facet.disadvantaged)}",
+                counts=((int(group.sum()), len(group)), (int(others.sum()), len(others))),
+                needed=section.minimum_group_size,
+                maximum=maximum,
+                guardrail=f"guardrail {version['id']}, version {version['version']}",
+            )
+        )
+    return checks
+
+
+def _check(
+    subgroup: str,
+    *,
+    counts: tuple[tuple[int, int], tuple[int, int]],
+    needed: int,
+    maximum: float,
+    guardrail: str,
+) -> Check:
+    name = f"guardrail blocks {subgroup}"
+    if min(rows for _, rows in counts) < needed:
+        reason = f"fewer than {needed} rows of the group or of all others: too few to judge"
+        return Check(name=name, passed=True, judged=False, reason=reason)
+    (group, rows), (others, rest) = counts
+    difference = group / rows - others / rest
+    low, high = difference_interval(*counts)
+    passed = abs(difference) <= maximum
+    hidden = any(0 < count < SMALLEST_COUNT for count in (group, others))
+    shown = (
+        f"fewer than {SMALLEST_COUNT} texts of a side are blocked, so no number is shown"
+        if hidden
+        else f"{_share(group, rows)} of the group's texts are blocked, {_share(others, rest)} of "
+        "all others'"
+    )
+    return Check(
+        name=name,
+        value=None if hidden else difference,
+        low=None if hidden else low,
+        high=None if hidden else high,
+        threshold=(-maximum, maximum),
+        comparison="in_range",
+        passed=passed,
+        reason=f"{shown} ({guardrail})",
+        try_="" if passed else _TRY,
+    )
+
+
+def difference_interval(one: tuple[int, int], other: tuple[int, int]) -> tuple[float, float]:
+    """Returns the 95 % interval of a difference of two shares; it has a width without events too.
+
+    Source: R. G. Newcombe, Interval estimation for the difference between independent proportions
+    (Statistics in Medicine 17, 1998), method 10.
+
+    Args:
+        one: events and rows.
+        other: those that are subtracted.
+    """
+    (p1, (l1, u1)), (p2, (l2, u2)) = (
+        (events / rows, wilson_interval(events / rows, rows)) for events, rows in (one, other)
+    )
+    difference = p1 - p2
+    return difference - math.hypot(p1 - l1, u2 - p2), difference + math.hypot(u1 - p1, p2 - l2)
+
+
+def _share(events: int, rows: int) -> str:
+    low, high = wilson_interval(events / rows, rows)
+    return f"{events:,} of {rows:,} ({events / rows:.1%} [{low:.1%}, {high:.1%}])"

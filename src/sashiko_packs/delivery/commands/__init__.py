@@ -1,0 +1,1 @@
+"""`sashiko delivery`, `model deliver` and `model rollback`."""

@@ -1,0 +1,240 @@
+"""Delivers a version: checks it as a deploy does, and makes the commit that serves it."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.account.account import Account
+from sashiko.account.endpoint_spec import served_package
+from sashiko.account.expected_version import expected_of
+from sashiko.base.custom_resource import RefusedError
+from sashiko.errors import InputError
+from sashiko.registry.preflight.bounds import describe
+from sashiko.registry.preflight.check import Passed, check
+from sashiko.registry.preflight.signed_files import Clients
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_packs.delivery.repository import Branch, Repository
+from sashiko_packs.delivery.settings_change import (
+    named_version,
+    serve,
+    settings_file,
+    version_number,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a version is served.
+
+    Attributes:
+        settings: the environment, as it is committed.
+        recipe: of its models.
+    """
+
+    settings: Settings
+    recipe: Recipe
+
+    @property
+    def file(self) -> Path:
+        """The settings file that names the version."""
+        return settings_file(self.settings.environment)
+
+    @property
+    def branches(self) -> str:
+        """The folder of the names of all its branches."""
+        return f"model/{self.settings.environment}"
+
+
+def deliver(
+    repository: Repository, target: Target, arn: str, *, rollback: bool = False
+) -> str | None:
+    """Makes the branch with the one commit that serves a version, unless it is there.
+
+    The branch starts at the commit that is checked out; working tree and index stay as they are. A
+    branch that was made for another state of the settings file is made anew.
+
+    Returns:
+        The branch; None if the settings serve that version already.
+
+    Raises:
+        InputError: if the version may not be served, somebody else has worked on the branch, or
+            git fails.
+    """
+    committed = repository.text("HEAD", target.file)
+    before = named_version(committed)
+    if before == arn:
+        return None
+    name = f"{target.branches}/{version_number(arn)}"
+    branches = repository.branches(target.branches)
+    own = [branch for branch in branches if branch.name == name]
+    local = next((branch for branch in own if branch.local), None)
+    current = [branch for branch in own if _would_serve(repository, branch, target) == arn]
+    for branch in own:
+        if branch not in current:
+            _require_own(repository, branch, arn)
+    if current:
+        if local not in current:
+            _set(repository, name, current[0].commit, local)
+        _print(f"{name} is there already")
+        return name
+    passed = _check(target, arn)
+    others = {
+        branch.name
+        for branch in branches
+        if branch.name != name and _would_serve(repository, branch, target) not in {None, before}
+    }
+    message = commit_message(
+        passed,
+        environment=target.settings.environment,
+        arn=arn,
+        before=before,
+        rollback=rollback,
+        superseded=sorted(others),
+    )
+    commit = repository.commit(target.file, serve(committed, arn, file=target.file), message)
+    _set(repository, name, commit, local)
+    _print(message.rstrip())
+    for other in sorted(others):
+        _print(f"{other} changes the same line, so one of the two can be merged: close the other")
+    return name
+
+
+def _would_serve(repository: Repository, branch: Branch, target: Target) -> str | None:
+    """Returns the version that a merge of the branch would serve.
+
+    None if the settings file has changed since the branch was made: the merge would conflict, or
+    is done.
+    """
+    fork = repository.fork_point(branch.commit)
+    if fork is None or repository.blob(fork, target.file) != repository.blob("HEAD", target.file):
+        return None
+    if repository.blob(branch.commit, target.file) is None:
+        return None
+    return named_version(repository.text(branch.commit, target.file))
+
+
+def _require_own(repository: Repository, branch: Branch, arn: str) -> None:
+    """Refuses to replace a branch that holds more than the one commit of an earlier delivery."""
+    if repository.is_merged(branch.commit):
+        return
+    message = repository.message_ahead(branch.commit)
+    if message is None or package_line(arn) not in message.splitlines():
+        place = "this clone" if branch.local else "origin"
+        raise InputError(
+            f"the branch {branch.name} of {place} was made for other settings than those of "
+            f"{repository.branch} now, and holds commits of somebody else: merge or delete it, and "
+            "run the command again"
+        )
+
+
+def _set(repository: Repository, name: str, commit: str, local: Branch | None) -> None:
+    repository.set_branch(name, commit, before=local.commit if local else None)
+
+
+def _check(target: Target, arn: str) -> Passed:
+    """Checks a version as the preflight of the deploy does."""
+    settings = target.settings
+    serving = settings.serving.model_copy(update={"enabled": True, "model_package_arn": arn})
+    changed = settings.model_copy(update={"serving": serving})
+    served_package(changed, target.recipe)  # refuses another account's, and another group's
+    expected = expected_of(changed, target.recipe, arn)
+    account = Account(settings)
+    account.check_identity()
+    clients = Clients(
+        sagemaker=account.client("sagemaker"),
+        s3=account.client("s3"),
+        kms=account.client("kms"),
+        scaling=account.client("application-autoscaling"),
+    )
+    try:
+        with account.translate_errors(f"checking {arn}", role="endpoint-deployer"):
+            return check(clients, expected)
+    except RefusedError as refusal:
+        raise InputError(
+            f"{target.file} stays as it is: {refusal}. `sashiko model list --env "
+            f"{settings.environment}` shows the versions"
+        ) from refusal
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+_VERDICT = "/verdict.json"
+
+
+def commit_message(
+    passed: Passed,
+    *,
+    environment: str,
+    arn: str,
+    before: str | None,
+    rollback: bool,
+    superseded: Sequence[str],
+) -> str:
+    """Says version, what it replaces, who approved it, and its signed figures.
+
+    Args:
+        passed: the version, checked.
+        environment: that serves it.
+        arn: the version's.
+        before: the ARN that it replaces; None where nothing is served.
+        rollback: whether it was served before.
+        superseded: open branches that change the same line.
+    """
+    verb = "goes back to" if rollback else "serves"
+    subject = f"model: {environment} {verb} version {version_number(arn)}"
+    if before:
+        subject += f" in place of {version_number(before)}"
+    judged = passed.judged
+    lines = [
+        subject,
+        "",
+        f"Approved: {_one_line(judged.package.get('ApprovalDescription', 'without a reason'))}",
+        *_approver(judged.package),
+        *(f"Requires {bound}: it holds" for bound in passed.bounds),
+        *_figures(passed),
+        f"{passed.files} signed files hold; manifest {passed.manifest_sha256}, signed by "
+        f"{judged.files.signed_by}",
+        "",
+        package_line(arn),
+        f"Replaces: {before or 'nothing'}",
+        *(f"Supersedes: {branch}" for branch in superseded),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def package_line(arn: str) -> str:
+    """Returns the line by which a delivery's commit is known again."""
+    return f"Model-Package: {arn}"
+
+
+def _approver(package: Mapping[str, Any]) -> Iterator[str]:
+    approver = package.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn")
+    if approver:
+        yield f"Last changed in the registry by {approver}"
+    source = package.get("CustomerMetadataProperties", {}).get("source.package")
+    if source:
+        yield f"A copy of {_one_line(source)}, promoted"
+
+
+def _one_line(text: str) -> str:
+    """Returns a text that adds no line to the message and no command to a host's CI.
+
+    Commands such as `[skip ci]` are in square brackets ("Skipping workflow runs", GitHub Docs;
+    "Skip a pipeline", GitLab Docs), and trailers have lines of their own.
+    """
+    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return line.translate(str.maketrans("[]", "()"))
+
+
+def _figures(passed: Passed) -> Iterator[str]:
+    """Yields each gate with the figures of its signed verdict."""
+    files = passed.judged.files
+    for name in sorted(name for name in files.digests if name.endswith(_VERDICT)):
+        checks = [item for item in files.json(name)["checks"] if item.get("value") is not None]
+        outcome = "; ".join(describe(check) for check in checks) or "no figures"
+        yield f"{name.removesuffix(_VERDICT)}: {outcome}"

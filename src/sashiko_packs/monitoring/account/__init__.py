@@ -1,0 +1,1 @@
+"""Windows, captures and labels in an account."""

@@ -1,0 +1,127 @@
+"""The records of a read: the rows' schema, how many there are, and what was wrong."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, read_record
+
+SUMMARY_FILE = "capture.json"
+ASSIGNED = ("cluster", "dominates")  # columns of the rows that all rows of the window decide
+
+# Each line that was read has one of these; `answered` is none of them.
+LineProblem = Literal[
+    "cut-line",  # not JSON in UTF-8
+    "not-a-record",  # JSON without event id, time or side
+    "future",  # later than the time of the read
+    "outside-window",  # before the window or after it
+    "without-output",  # refused or failed; the model gave no answer
+    "unreadable",  # a side is not of the handler's form, or in an unknown encoding
+    "mismatched",  # its answers are not as many as its inputs, or have other ids
+    "replay",  # its event id was read before
+]
+# Of lines that are answered, or of their rows.
+RowProblem = Literal[
+    "repeated-key",  # rows: an earlier row has this key and version
+    "without-key",  # rows whose request has no ids
+    "unknown-column",  # rows with a column that the caller did not ask for
+    "missing-column",  # rows without a column that the caller asked for
+    # Rows of a cluster that has so many that the others tell more without it (`clusters`).
+    "dominant-client",
+    "dominant-text",
+    "dominant-request",
+]
+SourceProblem = Literal[
+    "base64",  # lines with a side in BASE64, which is decoded
+    "wrong-hour",  # lines in the folder of another hour
+    "without-version",  # lines below no `version=<n>`
+    "several-versions",  # hours in which more than one version answered
+    "empty-window",  # 1 if no row is left
+]
+ProblemKind = LineProblem | RowProblem | SourceProblem
+
+
+@dataclass(frozen=True)
+class Window:
+    """A period of inference times in UTC; `end` is not part of it."""
+
+    start: dt.datetime
+    end: dt.datetime
+
+
+class CaptureProblem(Frozen):
+    """One kind of problem. It holds nothing of a request."""
+
+    kind: ProblemKind
+    count: int  # lines, rows or hours, as the kind says
+    first: str = ""  # the first place, `<file>:<line>`; empty if there is no single one
+
+
+class VersionRows(Frozen):
+    """What one version answered."""
+
+    version: int | None  # None below no `version=<n>`
+    requests: int
+    rows: int
+    first: dt.datetime  # the first inference time
+    last: dt.datetime  # the last one
+
+
+class CaptureSummary(Frozen):
+    """What a read found; equal files give equal summaries."""
+
+    start: dt.datetime  # of the window
+    end: dt.datetime  # of the window
+    files: int  # that were read
+    lines: int  # of those files
+    requests: int  # answered lines of the window, without replays
+    rows: int  # of those requests, without repeated keys
+    versions: tuple[VersionRows, ...]  # by version
+    problems: tuple[CaptureProblem, ...]  # those that occur, by kind
+
+    def count(self, kind: ProblemKind) -> int:
+        """Returns how often a problem occurs."""
+        return sum(problem.count for problem in self.problems if problem.kind == kind)
+
+
+def row_schema(columns: Sequence[str]) -> pa.Schema:
+    """Returns the schema of the rows.
+
+    `input` has the columns of a row as their captured text, and is null where the request gave a
+    text instead, which is `text`. `key` is null where the request had no ids. `cluster` rises by
+    one where it first occurs, so that it rises from row to row where no two rows share one.
+    """
+    return pa.schema(
+        [
+            ("event_id", pa.string()),
+            ("position", pa.int32()),  # of the row in its request, from 0
+            ("time", pa.timestamp("us", tz="UTC")),
+            ("version", pa.int64()),
+            ("key", pa.string()),
+            ("score", pa.float64()),
+            ("decision", pa.string()),
+            ("text", pa.string()),
+            ("input", pa.struct([(name, pa.string()) for name in columns])),
+            ("cluster", pa.int64()),  # a number for rows that may be alike, from 0
+            ("dominates", pa.bool_()),  # whether its cluster has too many of the window's rows
+        ]
+    )
+
+
+def decoded_schema(columns: Sequence[str]) -> pa.Schema:
+    """Returns the schema of rows before their clusters are known."""
+    return pa.schema([field for field in row_schema(columns) if field.name not in ASSIGNED])
+
+
+def write_summary(summary: CaptureSummary, folder: Path) -> None:
+    """Writes `capture.json`."""
+    write_json(folder / SUMMARY_FILE, summary.model_dump(mode="json"))
+
+
+read_summary = partial(read_record, CaptureSummary)

@@ -1,0 +1,1 @@
+"""`sashiko monitor`."""

@@ -1,0 +1,142 @@
+"""Who reads and writes what monitoring keeps: captured requests, ledger, labels, decisions."""
+
+from collections.abc import Iterable, Sequence
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from sashiko.account.endpoint_spec import endpoint_name
+from sashiko.account.names import Bucket, Role, arn, bucket_name, monitor_pipeline_name
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
+from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+
+__all__ = ["MonitorAccess"]
+
+
+class MonitorAccess(Construct):
+    """The policies of `monitor`, which reads captures, and of those that give and get its rows."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        recipes: Sequence[Recipe],
+        capture_key: kms.IKey,
+        snapshots_key: kms.IKey,
+        ml_key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._ml_key = ml_key
+        self._capture_key = capture_key
+        self._snapshots_key = snapshots_key
+        places = [monitor_places(settings, recipe) for recipe in recipes]
+        endpoints = sorted({endpoint_name(settings, recipe) for recipe in recipes})
+        policies: Sequence[tuple[Role, str, Sequence[Allowed]]] = (
+            ("monitor", "Reads captured requests, keeps ledger", self._judging(places, endpoints)),
+            ("bias-evaluator", "Reads the decisions of a window", self._bias(places)),
+            ("data-scientist", "Reads outcomes, draws rows to label", self._labelling(places)),
+            ("deployer", "Makes the empty stores of monitoring", self._staging(places)),
+            ("privacy-officer", "Deletes what is kept of a key", self._deleting(places, recipes)),
+        )
+        for role, description, statements in policies:
+            RolePolicy(
+                self,
+                role,
+                settings=settings,
+                role=role,
+                description=description,
+                statements=statements,
+            )
+
+    def _judging(
+        self, places: Sequence[MonitorPlaces], endpoints: Sequence[str]
+    ) -> Sequence[Allowed]:
+        decoded = self._folders("capture", (item.decoded for item in places))
+        captures = [f"{endpoint}/" for endpoint in endpoints]
+        kept = (uri for item in places for uri in (item.ledger, item.decisions))
+        given = (uri for item in places for uri in (item.labels, item.draws))
+        written = self._folders("snapshots", kept)
+        read = [*written, *self._folders("snapshots", given)]
+        return [
+            *self._objects("capture", captures, READ),
+            *self._objects("capture", decoded, (*READ, *WRITE)),
+            *self._objects("snapshots", read, READ),
+            *self._objects("snapshots", written, WRITE),
+            use_key(self._capture_key, writes=True),
+            encrypt_outputs(self._capture_key),
+            use_key(self._snapshots_key, writes=True),
+            encrypt_outputs(self._snapshots_key),
+        ]
+
+    def _bias(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
+        decisions = self._folders("snapshots", (item.decisions for item in places))
+        return self._objects("snapshots", decisions, READ)
+
+    def _labelling(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
+        """Lets a person read what was decided for which key: no text, and no facet."""
+        outcomes = self._folders("artifacts", (item.windows for item in places))
+        kept = self._folders("snapshots", (item.ledger for item in places))
+        given = (uri for item in places for uri in (item.labels, item.draws))
+        written = self._folders("snapshots", given)
+        return [
+            *self._objects("artifacts", outcomes, READ),
+            *self._objects("snapshots", [*kept, *written], READ),
+            *self._objects("snapshots", written, ["s3:PutObject"]),
+            use_key(self._ml_key, writes=False),
+            use_key(self._snapshots_key, writes=True),
+        ]
+
+    def _deleting(
+        self, places: Sequence[MonitorPlaces], recipes: Sequence[Recipe]
+    ) -> Sequence[Allowed]:
+        """Lets a person rewrite the stores without a key, and see whether a window is judged."""
+        kept = (
+            uri for item in places for uri in (item.ledger, item.labels, item.draws, item.facets)
+        )
+        pipelines = [
+            arn(
+                self._settings,
+                "sagemaker",
+                f"pipeline/{monitor_pipeline_name(self._settings, recipe.name)}",
+            )
+            for recipe in recipes
+        ]
+        return [
+            *self._objects(
+                "snapshots", self._folders("snapshots", kept), ["s3:GetObject", "s3:PutObject"]
+            ),
+            use_key(self._snapshots_key, writes=True),
+            allow(["sagemaker:ListPipelineExecutions"], pipelines),
+        ]
+
+    def _staging(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
+        """Lets `sashiko stage` create files without rows, and overwrite none.
+
+        S3 evaluates `s3:if-none-match` on PutObject ("Enforce conditional writes on Amazon S3
+        buckets", Amazon S3 User Guide).
+        """
+        files = [uri.removeprefix("s3://") for item in places for uri in item.empty_files]
+        return [
+            allow(
+                ["s3:PutObject"],
+                [f"arn:aws:s3:::{file}" for file in files],
+                conditions={"Null": {"s3:if-none-match": "false"}},
+            ),
+            allow(["kms:GenerateDataKey"], [self._snapshots_key.key_arn, self._ml_key.key_arn]),
+        ]
+
+    def _objects(
+        self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
+    ) -> list[Allowed]:
+        return use_objects(self._settings, bucket, folders, actions)
+
+    def _folders(self, bucket: Bucket, uris: Iterable[str]) -> list[str]:
+        start = f"s3://{bucket_name(self._settings, bucket)}/"
+        return [f"{uri.removeprefix(start)}/" for uri in uris]

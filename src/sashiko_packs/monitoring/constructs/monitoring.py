@@ -1,0 +1,243 @@
+"""Monitoring of a served version: a window each week, its outcome as metrics, and alarms."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from constructs import Construct
+
+from sashiko.account.endpoint_spec import endpoint_name, served_package
+from sashiko.account.names import (
+    arn,
+    bucket_name,
+    etl_name,
+    monitor_pipeline_name,
+    prefix,
+    window_machine,
+)
+from sashiko.errors import InputError
+from sashiko.pipeline.project import recipe_table
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_rule import EventRule
+from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.lake.objects import decrypt_objects
+from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.monitoring.constructs.monitor_alarms import MonitorAlarms
+from sashiko_packs.monitoring.constructs.monitor_dashboard import MonitorDashboard
+from sashiko_packs.monitoring.constructs.outcome import outcome_flow
+from sashiko_packs.monitoring.constructs.window import window_flow
+from sashiko_packs.monitoring.places import monitor_places
+
+__all__ = ["add_monitoring"]
+
+# Mondays: what was captured in a week's last minutes has arrived by then.
+_WEEKLY: Final = "cron(0 6 ? * MON *)"
+_DAY: Final = 24 * 3600
+_LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
+_WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
+_VERSIONS = "A week may have answers of the versions before the served one: those of one group."
+_METRICS = "Metrics are no resources; the condition names the namespace."
+
+
+def add_monitoring(
+    stack: EnvironmentStack,
+    *,
+    flows: EventFlows,
+    recipes: Sequence[Recipe],
+    artifacts_key_arn: str,
+) -> list[StateMachine]:
+    """Adds the monitoring of the served version to a stack, where requests are captured.
+
+    Args:
+        stack: the stack of the pipelines.
+        flows: the log and the queue of its rules.
+        recipes: those of the environment.
+        artifacts_key_arn: of the KMS key that outcomes are encrypted with.
+
+    Returns:
+        Its state machines; none if nothing is served, or no request captured.
+
+    Raises:
+        InputError: if the keys of `serving` do not fit each other, the environment or a recipe, or
+            captures are deleted before their week is judged.
+    """
+    settings = stack.settings
+    if not settings.serving.capture.percent:
+        return []
+    monitored = [
+        _Monitoring(
+            stack,
+            f"Monitor-{recipe.name}",
+            settings=settings,
+            flows=flows,
+            recipe=recipe,
+            package_arn=package,
+            artifacts_key_arn=artifacts_key_arn,
+        )
+        for recipe in recipes
+        if (package := served_package(settings, recipe))
+    ]
+    if monitored:
+        _check_retention(settings)
+    return [machine for item in monitored for machine in item.machines]
+
+
+def _check_retention(settings: Settings) -> None:
+    days = settings.serving.capture.retention // _DAY
+    if days < _LEAST_RETENTION_DAYS:
+        raise InputError(
+            f"{file_of('serving', settings.environment)}: key `serving.capture.retention`: "
+            f"{days}d; each Monday the week before is judged: keep captures for "
+            f"{_LEAST_RETENTION_DAYS}d or more, or set `percent: 0`"
+        )
+
+
+class _Monitoring(Construct):
+    """The schedule, the two state machines and the alarms of one recipe's served version."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        flows: EventFlows,
+        recipe: Recipe,
+        package_arn: str,
+        artifacts_key_arn: str,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._flows = flows
+        self.recipe = recipe
+        self._pipeline = arn(
+            settings, "sagemaker", f"pipeline/{monitor_pipeline_name(settings, recipe.name)}"
+        )
+        starter, publisher = self._starter(package_arn), self._publisher(artifacts_key_arn)
+        self.machines = (starter, publisher)
+        self._rules(starter, publisher)
+        group = endpoint_name(settings, recipe)
+        MonitorAlarms(
+            self,
+            "Alarms",
+            settings=settings,
+            recipe=recipe,
+            namespace=self._namespace,
+            group=group,
+        )
+        MonitorDashboard(
+            self,
+            "Dashboard",
+            settings=settings,
+            namespace=self._namespace,
+            group=group,
+            name=self._dashboard,
+        )
+
+    @property
+    def _namespace(self) -> str:
+        return f"{prefix(self._settings)}/monitor"
+
+    @property
+    def _dashboard(self) -> str:
+        return monitor_pipeline_name(self._settings, self.recipe.name)
+
+    def _starter(self, package_arn: str) -> StateMachine:
+        settings, recipe = self._settings, self.recipe
+        captures = f"{endpoint_name(settings, recipe)}/"
+        return StateMachine(
+            self,
+            "Start",
+            settings=settings,
+            name=window_machine(recipe.name),
+            role="pipeline-starter",
+            definition=window_flow(
+                settings, recipe, package_arn=package_arn, table=recipe_table(recipe)
+            ),
+            log=self._flows.log,
+            allowed=[
+                allow(
+                    ["sagemaker:DescribeModelPackage"],
+                    [f"{package_arn.rpartition('/')[0]}/*"],
+                    why=_VERSIONS,
+                ),
+                allow(
+                    ["s3:ListBucket"],
+                    [f"arn:aws:s3:::{bucket_name(settings, 'capture')}"],
+                    conditions={"StringEquals": {"s3:prefix": captures}},
+                ),
+                allow(["sagemaker:StartPipelineExecution"], [self._pipeline]),
+                *([self._finding_load()] if recipe.bias.judged else []),
+            ],
+            description=f"Starts the pipeline {monitor_pipeline_name(settings, recipe.name)}",
+        )
+
+    def _finding_load(self) -> Allowed:
+        table = recipe_table(self.recipe)
+        job = arn(self._settings, "glue", f"job/{etl_name(self._settings, table)}")
+        return allow(["glue:GetJobRuns"], [job])
+
+    def _publisher(self, key_arn: str) -> StateMachine:
+        settings, recipe = self._settings, self.recipe
+        windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
+        return StateMachine(
+            self,
+            "Publish",
+            settings=settings,
+            name=f"monitor-{recipe.name}-outcome",
+            role="monitor-publisher",
+            definition=outcome_flow(
+                settings, recipe, namespace=self._namespace, dashboard=self._dashboard
+            ),
+            log=self._flows.log,
+            allowed=[
+                allow(
+                    ["sagemaker:ListPipelineParametersForExecution"],
+                    [f"{self._pipeline}/execution/*"],
+                    why="Executions have made-up ids; they are those of this pipeline.",
+                ),
+                allow(["s3:GetObject"], [f"arn:aws:s3:::{windows}/*"], why=_WINDOWS),
+                decrypt_objects(settings, key_arn, [bucket_name(settings, "artifacts")]),
+                allow(
+                    ["cloudwatch:PutMetricData"],
+                    ["*"],
+                    conditions={"StringEquals": {"cloudwatch:namespace": self._namespace}},
+                    why=_METRICS,
+                ),
+            ],
+            description="Publishes the outcomes of windows",
+        )
+
+    def _rules(self, starter: StateMachine, publisher: StateMachine) -> None:
+        name = self.recipe.name
+        common: Mapping[str, Any] = {
+            "settings": self._settings,
+            "undelivered": self._flows.undelivered,
+        }
+        EventRule(
+            self,
+            "Weekly",
+            name=f"{name}-monitor-weekly",
+            description="Each Monday the week before it is judged",
+            schedule=_WEEKLY,
+            target=starter,
+            **common,
+        )
+        EventRule(
+            self,
+            "Judged",
+            name=f"{name}-monitor-judged",
+            description="The outcome of a window is published as metrics",
+            pattern={
+                "source": ["aws.sagemaker"],
+                "detail-type": ["SageMaker Model Building Pipeline Execution Status Change"],
+                "detail": {
+                    "pipelineArn": [self._pipeline],
+                    "currentPipelineExecutionStatus": ["Succeeded"],
+                },
+            },
+            target=publisher,
+            **common,
+        )

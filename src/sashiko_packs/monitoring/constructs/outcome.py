@@ -1,0 +1,184 @@
+"""The flow that publishes the outcome of a window: metrics, and a message on its alarms."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sashiko.account.endpoint_spec import endpoint_name
+from sashiko.account.names import alerts_topic_arn, bucket_name, prefix
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.events.flows.language import call, either, expression, flow, literal, text
+from sashiko_packs.monitoring.capture_health import ROWS
+from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.places import monitor_places
+from sashiko_packs.monitoring.result import RESULT_FILE
+
+# By kind of check. Of a kind without a judged check the first is not published, so that an alarm
+# keeps its state.
+CHECKS_IN_ALARM: Final = "ChecksInAlarm"
+CHECKS_JUDGED: Final = "ChecksJudged"
+CAPTURED_ROWS: Final = "CapturedRows"  # of the group
+CHECK_VALUE: Final = "CheckValue"  # by kind and check
+GROUP: Final = "ModelPackageGroup"  # dimensions
+KIND: Final = "Kind"
+CHECK: Final = "Check"
+_OF_WINDOW: Final = ("ModelVersion", "WindowStart", "WindowEnd")
+_OUTCOME: Final = "$states.input"
+_LINE_END: Final = "\n"
+
+
+def outcome_flow(
+    settings: Settings, recipe: Recipe, *, namespace: str, dashboard: str
+) -> dict[str, Any]:
+    """Returns the flow that the success of a monitoring pipeline starts.
+
+    Alarms come before the metrics by check, so that nothing about those keeps an alarm back.
+    Metrics have the time of their publication, so that an alarm sees a window that did not run as
+    missing data. `$parse` is Step Functions' own ("Transforming data with JSONata in Step
+    Functions", AWS Step Functions Developer Guide).
+
+    Args:
+        settings: the environment.
+        recipe: whose model is monitored.
+        namespace: of the metrics.
+        dashboard: the name of the dashboard that a message links to.
+    """
+    artifacts = bucket_name(settings, "artifacts")
+    windows = monitor_places(settings, recipe).windows.removeprefix(f"s3://{artifacts}/")
+    group = endpoint_name(settings, recipe)
+
+    def publish(metrics: str, **rest: Any) -> dict[str, Any]:
+        return call(
+            "aws-sdk:cloudwatch:putMetricData",
+            {"Namespace": namespace, "MetricData": expression(metrics)},
+            Output=expression(_OUTCOME),
+            **rest,
+        )
+
+    return flow(
+        "Publishes what a window of captured requests showed",
+        start="ReadParameters",
+        states={
+            "ReadParameters": call(
+                "aws-sdk:sagemaker:listPipelineParametersForExecution",
+                {
+                    "PipelineExecutionArn": expression("$states.input.detail.pipelineExecutionArn"),
+                    "MaxResults": 50,
+                },
+                Output={"folder": expression(f"$join([{_values()}], '/')")},
+                Assign={"time": expression("$states.input.time")},
+                Next="ReadOutcome",
+            ),
+            "ReadOutcome": call(
+                "aws-sdk:s3:getObject",
+                {
+                    "Bucket": artifacts,
+                    "Key": expression(
+                        f"{literal(f'{windows}/')} & $states.input.folder & "
+                        f"{literal(f'/{RESULT_FILE}')}"
+                    ),
+                    "ExpectedBucketOwner": settings.account,
+                },
+                Output=expression("$parse($states.result.Body)"),
+                Next="PublishKinds",
+            ),
+            "PublishKinds": publish(_of_kinds(group), Next="HasAlarm"),
+            "HasAlarm": either(f"$count({_OUTCOME}.alarms) > 0", "SendAlarms", "HasValue"),
+            "SendAlarms": call(
+                "sns:publish",
+                {
+                    "TopicArn": alerts_topic_arn(settings),
+                    "Subject": _subject(settings, recipe),
+                    "Message": _message(settings, recipe, dashboard=dashboard),
+                },
+                Output=expression(_OUTCOME),
+                Next="HasValue",
+            ),
+            "HasValue": either(f"$count({_measured()}) > 0", "PublishChecks", "Done"),
+            "PublishChecks": publish(_of_checks(group), End=True),
+            "Done": {"Type": "Succeed"},
+        },
+    )
+
+
+def _values() -> str:
+    parameters = "$states.result.PipelineParameters"
+    return ", ".join(f"{parameters}[Name = '{name}'].Value" for name in _OF_WINDOW)
+
+
+def _metric(name: str, value: str, dimensions: Sequence[tuple[str, str]]) -> str:
+    pairs = ", ".join(f'{{"Name": "{key}", "Value": {of}}}' for key, of in dimensions)
+    return f'{{"MetricName": "{name}", "Value": {value}, "Dimensions": [{pairs}]}}'
+
+
+def _of_kinds(group: str) -> str:
+    """Returns the expression of the group's metrics, and of those by kind of check.
+
+    JSONata leaves out of an array what has no value, such as a condition without an else.
+    """
+    own = [(GROUP, literal(group))]
+    accuracy = f"{_OUTCOME}.quality.since_deploy.value"
+    metrics = [
+        _metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own),
+        f"({accuracy} != null ? {_metric('AuditedAccuracy', accuracy, own)})",
+    ]
+    for kind in KINDS:
+        of_kind = [*own, (KIND, literal(kind))]
+        checks = f"{_OUTCOME}.checks[kind = '{kind}']"
+        judged = f"$count({checks}[outcome != 'not judged'])"
+        in_alarm = f"$count({checks}[outcome = 'alarm'])"
+        metrics += [
+            f"($count({checks}) > 0 ? {_metric(CHECKS_JUDGED, judged, of_kind)})",
+            f"({judged} > 0 ? {_metric(CHECKS_IN_ALARM, in_alarm, of_kind)})",
+        ]
+    return f"[{', '.join(metrics)}]"
+
+
+def _measured() -> str:
+    """Returns the expression of the checks with a value; captured rows have a metric of theirs.
+
+    "PutMetricData" takes 1,000 metrics (CloudWatch API Reference); a state's 256 KiB hold fewer
+    checks.
+    """
+    return f"{_OUTCOME}.checks[value != null and effect != '{ROWS}']"
+
+
+def _of_checks(group: str) -> str:
+    """Returns the expression of the metrics by check.
+
+    A dimension's value has ASCII characters alone ("Dimension", CloudWatch API Reference).
+    """
+    dimensions = [
+        (GROUP, literal(group)),
+        (KIND, "kind"),
+        (CHECK, "$replace(name, /[^ -~]/, '?')"),
+    ]
+    return f"[{_measured()}.{_metric(CHECK_VALUE, 'value', dimensions)}]"
+
+
+def _subject(settings: Settings, recipe: Recipe) -> str:
+    """Names the kinds in alarm. SNS takes ASCII text of less than 100 characters ("Publish")."""
+    kinds = f"$join($distinct({_OUTCOME}.checks[outcome = 'alarm'].kind), ', ')"
+    words = f"{literal(f'{prefix(settings)}: {recipe.name}, alarm of ')} & {kinds}"
+    return expression(f"$substring({words}, 0, 99)")
+
+
+def _message(settings: Settings, recipe: Recipe, *, dashboard: str) -> str:
+    """Words the message: what is in alarm, with sizes and since when, and what comes next."""
+    command = f"sashiko monitor --env {settings.environment} --recipe {recipe.name}"
+    url = (
+        f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home"
+        f"?region={settings.region}#dashboards/dashboard/{dashboard}"
+    )
+    ends = f"$substring({_OUTCOME}.start, 0, 10) & ' to ' & $substring({_OUTCOME}.end, 0, 10)"
+    return text(
+        f"{_OUTCOME}.group & ' version ' & {_OUTCOME}.version & ', ' & {ends}",
+        literal("\n\n"),
+        f"{_OUTCOME}.summary",
+        literal("\n\n"),
+        f"$join({_OUTCOME}.alarms, {literal(_LINE_END)})",
+        literal(
+            f"\n\nThe page of all windows, what the alarms mean, and whether a run is proposed:\n"
+            f"{command}\n\nThe dashboard:\n{url}\n"
+        ),
+    )

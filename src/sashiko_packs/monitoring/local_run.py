@@ -1,0 +1,211 @@
+"""A run of the monitoring pipeline on this machine, in a folder of its own."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.account.images.job_images import job_images
+from sashiko.account.names import bucket_name, monitor_pipeline_name
+from sashiko.base.files import walk_files, write_bytes
+from sashiko.data.duckdb_lake import DuckDbLake
+from sashiko.errors import InputError
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.project import CAPTURES, LAKE, MONITOR, command_options, recipe_table
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.record import RunRecord, new_run_id
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.store import Store, copy_files
+from sashiko.pipeline.runner.view import open_view
+from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.result import RESULT_FILE, MonitorResult, read_history, read_result
+from sashiko_packs.monitoring.times import basic_time
+
+_BIAS_ROWS = "BiasRowsUri"
+_PARAMETERS = ("ReferenceUri", "TestUri", _BIAS_ROWS)  # of the tags in `MONITORING_TAGS`
+
+
+@dataclass(frozen=True)
+class MonitorFolder:
+    """This machine's monitoring of a recipe: `<home>/monitor`, which has a store of its own."""
+
+    home: Path  # of all local state
+    settings: Settings
+    recipe: Recipe
+
+    @property
+    def places(self) -> MonitorPlaces:
+        """S3 URIs of the store."""
+        return monitor_places(self.settings, self.recipe)
+
+    @property
+    def store(self) -> Store:
+        """The stand-in for S3, apart from that of the runs, so both may run at once."""
+        return Store((self.home / MONITOR / "s3").resolve())
+
+    @property
+    def report(self) -> Path:
+        """The page over all windows."""
+        return self.home / MONITOR / f"{self.recipe.model_package_group}.html"
+
+    def path(self, uri: str) -> Path:
+        """Returns the folder of an S3 URI."""
+        return self.store.path(uri)
+
+    def results(self) -> tuple[MonitorResult, ...]:
+        """Reads the outcomes of all windows so far, by their ends."""
+        return read_history(self.path(self.places.windows))
+
+
+def capture_uri(settings: Settings, *, endpoint: str) -> str:
+    """Returns the S3 URI of an endpoint's captures."""
+    return f"s3://{bucket_name(settings, 'capture')}/{endpoint}"
+
+
+def run_monitor(
+    folder: MonitorFolder, version: ModelVersion, *, window: Window, command: str
+) -> tuple[RunRecord, MonitorResult | None]:
+    """Runs the monitoring pipeline on the captures of this machine's server.
+
+    Args:
+        folder: of the recipe's monitoring.
+        version: whose answers are judged.
+        window: of inference times; its end is the time of the read.
+        command: the command line that repeats the run.
+
+    Returns:
+        The run, and the window's outcome; None if the run did not succeed.
+
+    Raises:
+        InputError: if nothing was captured, the version's held-out rows are gone, or the machine
+            does not allow a run.
+    """
+    settings, recipe, places = folder.settings, folder.recipe, folder.places
+    home = folder.home / MONITOR
+    captured = captured_folder(folder, group=version.group)
+    run_id = new_run_id(home)
+    # A copy of this run's own: what another one stages or removes does not concern it.
+    captures = f"{capture_uri(settings, endpoint=version.group)}/{run_id}"
+    with run_lock(home, run_id):
+        _remove_texts(folder)
+        pipeline = compile_pipeline(settings, recipe, home=folder.home, pipeline="monitor")
+        for channel in pipeline.channels:
+            for name, content in channel.files.items():
+                write_bytes(folder.path(channel.uri) / name, content)
+        parameters = _references(folder, version)
+        _stage(captured, folder.path(captures))
+    try:
+        with open_view() as view:
+            record = run_definition(
+                json.loads(pipeline.definition),
+                home=home,
+                images={
+                    image.uri: Image(entrypoint=image.entrypoint)
+                    for image in job_images(settings, recipe.compile.target).of_jobs()
+                },
+                parameters={
+                    "CaptureUri": captures,
+                    "ModelVersion": str(version.version),
+                    "WindowStart": basic_time(window.start),
+                    "WindowEnd": basic_time(window.end),
+                    "Now": basic_time(window.end),
+                    **parameters,
+                    **_lake(folder),
+                },
+                pipeline=monitor_pipeline_name(settings, recipe.name),
+                run_id=run_id,
+                view=view,
+                command=command,
+            )
+    finally:
+        for uri in (captures, f"{places.decoded}/{run_id}", f"{places.decisions}/{run_id}"):
+            shutil.rmtree(folder.path(uri), ignore_errors=True)
+    return record, _result(folder, record)
+
+
+def captured_folder(folder: MonitorFolder, *, group: str) -> Path:
+    """Returns the folder of this machine's captures of a model package group.
+
+    Raises:
+        InputError: if nothing was captured.
+    """
+    captured = folder.home / CAPTURES / group
+    if not any(captured.rglob("*.jsonl")):
+        options = command_options(recipe=folder.recipe.name, home=folder.home)
+        raise InputError(
+            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
+        )
+    return captured
+
+
+def _remove_texts(folder: MonitorFolder) -> None:
+    """Removes what killed and failed runs left of captured requests, which expires nowhere else.
+
+    A failed step's own folder is kept until then, so that the step can be run again.
+    """
+    captures = folder.path(capture_uri(folder.settings, endpoint=folder.recipe.model_package_group))
+    decoded, decisions = (
+        folder.path(uri) for uri in (folder.places.decoded, folder.places.decisions)
+    )
+    left = (folder.home / MONITOR / "runs").glob("*/work")
+    for path in (captures, decoded, decisions, *left):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, str]:
+    """Copies what the version is compared with; returns the pipeline's parameters for it.
+
+    Raises:
+        InputError: if the version does not name it, or its files are gone.
+    """
+    runs = Store((folder.home / "s3").resolve())
+    again = "run the pipeline again and approve the new version"
+    parameters: dict[str, str] = {}
+    for tag, parameter in zip(MONITORING_TAGS, _PARAMETERS, strict=True):
+        if parameter == _BIAS_ROWS and not folder.recipe.bias.judged:
+            continue
+        uri = version.tags.get(tag)
+        if uri is None:
+            raise InputError(
+                f"{version.group} version {version.version} has no `{tag}`, which monitoring "
+                f"compares it with: {again}"
+            )
+        if not any(walk_files(runs.path(uri))):
+            raise InputError(
+                f"{version.group} version {version.version}: {runs.path(uri)}, which monitoring "
+                f"compares it with, is gone: {again}"
+            )
+        copy_files(runs.files(uri), folder.path(uri))
+        parameters[parameter] = uri
+    return parameters
+
+
+def _lake(folder: MonitorFolder) -> Mapping[str, str]:
+    """Returns the parameters of this machine's lake, whose facets are read."""
+    if not folder.recipe.bias.judged:
+        return {}
+    lake = (folder.home / LAKE).resolve()
+    version = DuckDbLake(folder=lake).version(recipe_table(folder.recipe))
+    return {"LakeUri": f"duckdb://{lake}", "AsOf": version}
+
+
+def _stage(captured: Path, target: Path) -> None:
+    """Puts the captured files where the pipeline reads them, without a copy of their bytes."""
+    try:
+        shutil.copytree(captured, target, copy_function=os.link)
+    except (OSError, shutil.Error) as error:
+        raise InputError(f"cannot stage {captured} in {target}: {error}") from error
+
+
+def _result(folder: MonitorFolder, record: RunRecord) -> MonitorResult | None:
+    if record.status != "succeeded":
+        return None
+    history = record.step("Publish").outputs["history"]
+    return read_result(folder.path(history.uri) / RESULT_FILE)

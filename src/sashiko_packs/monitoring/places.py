@@ -1,0 +1,65 @@
+"""Where the monitoring pipeline of a recipe keeps its data."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sashiko.account.names import bucket_name, model_package_group_name, snapshots_uri
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+
+__all__ = ["MonitorPlaces", "monitor_places"]
+
+FOLDER: Final = "monitor"  # of several buckets
+DECISIONS: Final = "decisions"  # below `monitor/` of the snapshots bucket, for all groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorPlaces:
+    """S3 URIs of a model package group's monitoring, without a trailing slash.
+
+    Attributes:
+        decoded: the captured requests as rows, with the text; they expire with the capture.
+        ledger: what was decided for which row: no text (`sashiko_packs.monitoring.ledger`).
+        labels: labels by key, as they arrive.
+        draws: the rows that were drawn to be labelled, a file a period.
+        decisions: the window's decisions by key, for the bias evaluator; they expire in a week.
+        facets: facets by key, as they arrive; for the bias evaluator.
+        windows: the outcome of every window; aggregates.
+    """
+
+    decoded: str
+    ledger: str
+    labels: str
+    draws: str
+    decisions: str
+    facets: str
+    windows: str
+
+    @property
+    def empty_files(self) -> tuple[str, ...]:
+        """Returns the files without rows that stores begin with: a job's input has an object.
+
+        `sashiko_packs.monitoring.labels.create_stores` makes them.
+        """
+        return (
+            f"{self.ledger}/deletions.parquet",
+            f"{self.labels}/labels.parquet",
+            f"{self.draws}/none.parquet",
+            f"{self.facets}/facets.parquet",
+            f"{self.windows}/none.json",
+        )
+
+
+def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:
+    """Returns the places of a recipe's model package group."""
+    group = model_package_group_name(settings, recipe.model_package_group)
+    rows = f"{snapshots_uri(settings, FOLDER)}/{group}"
+    return MonitorPlaces(
+        decoded=f"s3://{bucket_name(settings, 'capture')}/{FOLDER}/{group}",
+        ledger=f"{rows}/ledger",
+        labels=f"{rows}/labels",
+        draws=f"{rows}/draws",
+        decisions=f"{snapshots_uri(settings, FOLDER)}/{DECISIONS}/{group}",
+        facets=f"{snapshots_uri(settings, 'facets')}/{FOLDER}/{group}",
+        windows=f"s3://{bucket_name(settings, 'artifacts')}/{FOLDER}/{group}/windows",
+    )

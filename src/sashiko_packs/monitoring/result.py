@@ -1,0 +1,204 @@
+"""`monitor.json`: the outcome of a window, with what it was judged by. It holds aggregates only.
+
+No text, key or facet of a row is in it, and no count from 1 to 9 of rows that have a value or a
+group in common, since it could stand for a person: the records hide it, whoever makes them. Other
+counts are shown as they are, since nobody's value follows from them: lines and rows that the
+capture counts as problems, rows that broke a rule of the contract, labels that agree with the
+decision or do not, and decisions whose facets are unknown.
+"""
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, model_validator
+
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.errors import InputError
+from sashiko_packs.monitoring.capture.record import CaptureSummary
+from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
+from sashiko_packs.monitoring.label_free import LabelFreeAccuracy
+from sashiko_packs.monitoring.quality import AuditedMeasure, Quality
+
+RESULT_FILE: Final = "monitor.json"
+DRIFT_FILE: Final = "drift.json"
+MEASUREMENTS_FILE: Final = "measurements.json"
+INPUTS_FILE: Final = "inputs.json"
+SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
+# The names of two measurements; a column's is `drift of <column>`, which has no blank.
+SCORES_DRIFT: Final = "drift of the scores"
+TEXTS_DRIFT: Final = "drift of the texts"
+UNREAD_TEXTS: Final = "texts of damaged letters or unknown words"
+
+
+def hide_small_counts(counts: Sequence[int | None]) -> tuple[int | None, ...]:
+    """Hides counts from 1 to 9, and others with them so that the total does not give them away.
+
+    At least two cells are then hidden, of at least 10 rows together, the smallest ones. It is the
+    complementary suppression of the Federal Committee on Statistical Methodology, Statistical
+    Policy Working Paper 22, Report on statistical disclosure limitation methodology (2005). Of
+    fewer than 10 rows in all every cell is hidden.
+
+    Args:
+        counts: rows by cell; None for a hidden cell, of counts that were hidden before.
+
+    Returns:
+        The same, with None for each cell that is hidden.
+    """
+    shown = list(counts)
+    hidden = shown.count(None)
+    total = sum(count or 0 for count in counts)
+    if not hidden and 0 < total < SMALLEST_COUNT:
+        return (None,) * len(shown)
+    rows = SMALLEST_COUNT if hidden else 0
+    filled = [(count, index) for index, count in enumerate(counts) if count]
+    for count, index in sorted(filled):
+        is_alone = hidden == 1 or (hidden and rows < SMALLEST_COUNT)
+        if count >= SMALLEST_COUNT and not is_alone:
+            break
+        shown[index], hidden, rows = None, hidden + 1, rows + count
+    return tuple(shown)
+
+
+Cells = Annotated[tuple[int | None, ...], AfterValidator(hide_small_counts)]
+
+
+class Distribution(Frozen):
+    """A column's, or the scores', rows by cell: of the reference and of the window."""
+
+    name: str  # the column's, or `score`
+    cells: tuple[str, ...]  # a name for each, such as a value, `0.2 to 0.4` or `other`
+    reference: Cells  # rows by cell; None for a hidden one
+    window: Cells  # the same
+
+
+class Drift(Frozen):
+    """What Drift measured."""
+
+    measurements: tuple[Measurement, ...]  # of columns, then of scores, then of texts
+    distributions: tuple[Distribution, ...]  # of columns, then of scores
+    # Rows of the window by the reference's cells of the scores, small ones too: JudgeMonitor alone
+    # reads them, for the label-free estimate, and passes none on.
+    scores: tuple[int, ...]
+
+
+class Disparity(Frozen):
+    """Disparate impact of a group, named as in the contract."""
+
+    facet: str
+    group: str
+    reference: float | None  # of the held-out rows; None if undefined or of too few rows
+    window: float | None  # of the window; likewise
+    low: float | None  # lower end of its 95 % interval
+    high: float | None  # upper end
+
+
+class AuditedGroup(Frozen):
+    """The audited measures of a facet group's labelled rows, each row counted once."""
+
+    facet: str
+    group: str  # a value of the facet, or `not` one: all other rows
+    measures: tuple[AuditedMeasure, ...]
+
+
+class MonitorBias(Frozen):
+    """What MonitorBias measured."""
+
+    measurements: tuple[Measurement, ...]
+    disparities: tuple[Disparity, ...]
+    rows: int  # decisions of the window all of whose facets are known
+    without_facets: int  # those that lack one; they count for the facets that they have
+    audited: tuple[AuditedGroup, ...] = ()  # since the deploy; empty of too few labelled rows
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> "MonitorBias":
+        if any(0 < item.rows < SMALLEST_COUNT for item in self.measurements):
+            raise ValueError(f"the rows of a group of fewer than {SMALLEST_COUNT} must be 0")
+        return self
+
+
+class Inputs(Frozen):
+    """What InputQuality measured."""
+
+    measurements: tuple[Measurement, ...]  # one for each rule of a captured column
+
+
+class MonitorResult(Frozen):
+    """The outcome of a window."""
+
+    group: str  # the model package group
+    version: int  # that answered
+    recipe: str  # its name
+    start: dt.datetime  # of the window
+    end: dt.datetime  # of the window, not part of it
+    outcome: WindowOutcome
+    summary: str  # one sentence
+    alarms: tuple[str, ...]  # a line for each check in alarm, with its size
+    checks: tuple[MonitorCheck, ...]  # capture, inputs, drift, bias, then the audit
+    capture: CaptureSummary
+    distributions: tuple[Distribution, ...]
+    disparities: tuple[Disparity, ...] | None  # None if the recipe does not judge bias
+    without_facets: int | None  # decisions whose facets are unknown; likewise
+    audited_groups: tuple[AuditedGroup, ...] = ()
+    quality: Quality
+    label_free: LabelFreeAccuracy
+    reference_accuracy: float  # of the held-out rows
+    reference_sha256: str  # of `reference.json`
+
+
+def write_result(result: MonitorResult, folder: Path) -> None:
+    """Writes `monitor.json`."""
+    write_json(folder / RESULT_FILE, result.model_dump(mode="json"))
+
+
+def read_history(folder: Path) -> tuple[MonitorResult, ...]:
+    """Reads the outcomes of all windows below a folder, by their ends.
+
+    Windows that another version of this code has written in another form are left out, as are
+    damaged ones; stderr says how many.
+    """
+    results, others = [], []
+    for path in sorted(folder.rglob(RESULT_FILE)):
+        try:
+            results.append(read_result(path))
+        except InputError:
+            others.append(str(path))
+    return sort_history(results, others=others)
+
+
+def sort_history(
+    results: Sequence[MonitorResult], *, others: Sequence[str]
+) -> tuple[MonitorResult, ...]:
+    """Sorts outcomes by their ends, and says which others could not be read."""
+    if others:
+        print(
+            f"left out {len(others):,} windows that another version of sashiko has written, or "
+            f"that are damaged, such as {others[0]}",
+            file=sys.stderr,
+        )
+    return tuple(sorted(results, key=lambda result: (result.end, result.version)))
+
+
+def write_drift(drift: Drift, folder: Path) -> None:
+    """Writes `drift.json`."""
+    write_json(folder / DRIFT_FILE, drift.model_dump(mode="json"))
+
+
+def write_bias(bias: MonitorBias, folder: Path) -> None:
+    """Writes `measurements.json`."""
+    write_json(folder / MEASUREMENTS_FILE, bias.model_dump(mode="json"))
+
+
+def write_inputs(inputs: Inputs, folder: Path) -> None:
+    """Writes `inputs.json`."""
+    write_json(folder / INPUTS_FILE, inputs.model_dump(mode="json"))
+
+
+read_result = partial(read_record, MonitorResult)
+read_drift = partial(read_record, Drift)
+read_bias = partial(read_record, MonitorBias)
+read_inputs = partial(read_record, Inputs)

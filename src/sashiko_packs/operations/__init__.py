@@ -1,0 +1,1 @@
+"""Operations: what only an account needs after the deploy."""

@@ -1,0 +1,1 @@
+"""`sashiko audit`, `cost`, `empty`, `images`, `stage`, and runs of an account."""

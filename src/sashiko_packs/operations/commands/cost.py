@@ -1,0 +1,183 @@
+"""`sashiko cost`: what an environment costs idle, a run of its pipeline, a million predictions."""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.account.prices import read_prices, stale, total
+from sashiko.account.templates import CDK_OUT, read_templates
+from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.base.files import read_json
+from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.project import HOME, use_recipe
+from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
+from sashiko.settings.environment import Settings
+from sashiko.settings.targets import load_target
+from sashiko.settings.tools import TOOLS, load_place
+from sashiko_packs.monitoring.cost import WINDOWS_A_MONTH, month_at_most, retrains_a_month
+from sashiko_packs.operations.commands.cost_text import Costs, text, used_prices
+from sashiko_packs.operations.cost.idle_cost import describe_rise, idle_cost, known_lines, lines
+
+
+def cost(
+    env: Place = "dev",
+    templates: TemplatesFolder = CDK_OUT,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices",
+            help="A file of prices that override src/sashiko/account/prices.yaml.",
+        ),
+    ] = None,
+    load: Annotated[
+        float, typer.Option("--load", min=0.001, help="Predictions per second, all month.")
+    ] = 10.0,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An earlier --json output to compare idle costs with."),
+    ] = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Print an environment's costs: idle per month, per run, per million predictions.
+
+    Requires `make synth`, but no account. Prices are on demand in US dollars, without tax, free
+    tiers and discounts. Where no price is known the cost is `unknown` (`null` in JSON), and a sum
+    names the parts that are missing in it. Exit status: 4 if the idle cost rose over --against by
+    more than `budget.idle_rise`.
+    """
+    settings = load_place(env)
+    costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
+    if json_:
+        typer.echo(json.dumps(as_json(costs), indent=2))
+    else:
+        for line in text(costs):
+            typer.echo(line)
+    for line in _warnings(costs, today=dt.datetime.now(dt.UTC).date()):
+        print(f"warning: {line}", file=sys.stderr)
+    if against:
+        problem = describe_rise(
+            costs.idle, before=read_json(against), allowed=settings.budget.idle_rise
+        )
+        if problem:
+            print(f"error: {problem}", file=sys.stderr)
+            raise typer.Exit(CHECK_FAILED)
+
+
+def as_json(costs: Costs) -> Mapping[str, object]:
+    """Returns all results as plain JSON values."""
+    return {
+        "environment": costs.settings.environment,
+        "region": costs.prices.region,
+        "idle": {"lines": lines(costs.idle), "monthly": _rounded(costs.idle.monthly)},
+        "by_use": costs.idle.by_use,
+        "loads_and_builds": _jobs_as_json(costs.others),
+        "run": {
+            "jobs": _jobs_as_json(costs.run),
+            "typical": _rounded(total(job.typical for job in costs.run)),
+            "at_most": _rounded(total(job.most for job in costs.run)),
+        },
+        "monitoring": {
+            "jobs": _jobs_as_json(costs.window),
+            "month_at_most": _rounded(month_at_most(costs.window, WINDOWS_A_MONTH)),
+            "retraining_month_at_most": _rounded(month_at_most(costs.run, costs.retrains)),
+        },
+        "per_million_predictions": {
+            item.target: {
+                "load_per_second": item.load,
+                "instances": item.instances,
+                "instance_type": item.instance_type,
+                "at_load": round(item.per_million, 3),
+                "at_full_speed": round(item.floor, 3),
+                "speed": item.speed.model_dump(mode="json"),
+            }
+            for item in costs.predictions
+        },
+        "prices": [price.model_dump(mode="json") for price in used_prices(costs)],
+    }
+
+
+def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
+    return {
+        job.name: {
+            "machines": job.machines,
+            "typical": _rounded(job.typical, digits=4),
+            "at_most": _rounded(job.most, digits=4),
+            **({"unknown": job.unknown} if job.unknown else {}),
+        }
+        for job in jobs
+    }
+
+
+def _rounded(usd: float | None, *, digits: int = 2) -> float | None:
+    return None if usd is None else round(usd, digits)
+
+
+def _costs(
+    settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
+) -> Costs:
+    from sashiko.pipeline.compiled import compile_pipelines
+
+    region_prices = read_prices(settings, own=prices)
+    stacks = read_templates(settings, folder=templates)
+    idle = idle_cost(stacks, region_prices)
+    others = other_jobs(stacks, region_prices)
+    if settings.environment == TOOLS:
+        return Costs(settings=settings, prices=region_prices, idle=idle, others=others)
+    recipe = use_recipe(settings, None)
+    training, monitor = (
+        parse_definition(json.loads(item.definition))
+        for item in compile_pipelines(settings, recipe, home=home)
+    )
+    target, serving = recipe.compile.target, settings.serving
+    instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
+    device = None if settings.device_check == "off" else instance_types[target]
+    return Costs(
+        settings=settings,
+        prices=region_prices,
+        idle=idle,
+        run=run_cost(training, region_prices, device=device),
+        window=run_cost(monitor, region_prices, device=None),
+        retrains=retrains_a_month(recipe.monitor),
+        others=others,
+        load=load,
+        instance_types=instance_types,
+        predictions=prediction_costs(
+            region_prices,
+            # The speeds are those of encoders.
+            instance_types={
+                name: kind
+                for name, kind in instance_types.items()
+                if not load_target(name).causal_only
+            },
+            load=load,
+            least=max(serving.min_instances, idle.instances),
+        ),
+    )
+
+
+def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
+    used = used_prices(costs)
+    if stale_prices := stale(used, today=today):
+        yield (
+            f"{len(stale_prices)} of {len(used)} prices are older than 180 days, the oldest of "
+            f"{stale_prices[0].read} ({stale_prices[0].source}); look them up and pass your own as "
+            "--prices FILE"
+        )
+    if weak_count := sum(price.weak for price in used):
+        yield (
+            f"{weak_count} prices are not AWS's own word (`weak` in "
+            "src/sashiko/account/prices.yaml)"
+        )
+    budget, idle = costs.settings.budget.amount, sum(known_lines(costs.idle).values())
+    if idle > budget:
+        yield (
+            f"idle it costs {idle:.2f} a month, more than `budget.amount` in "
+            f"config/ ({budget:g}): the alert comes without anybody using it"
+        )

@@ -1,0 +1,1 @@
+"""`sashiko select` and `sashiko run --sweep`."""

@@ -1,0 +1,244 @@
+"""A selection's file, `selections/<name>.yaml`, as frozen records."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
+from sashiko.errors import InputError
+from sashiko.settings.causal import PromptSection
+from sashiko.settings.quality import (
+    INJECTION_FLIP_RATE,
+    QUALITY_METRICS,
+    QualityGate,
+)
+
+# Metrics of decisions alone, which a model without scores has too.
+DecisionMetric = Literal["accuracy", "balanced_accuracy", "f1"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+RecipeFile = Annotated[str, Field(description="a recipe's name or file, as `--recipe` takes it")]
+_GATED = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
+
+
+class Rows(Frozen):
+    """The rows that every candidate is judged on: the test split of a recipe.
+
+    The recipe also gives the contract, the text template, and the bias gates.
+    """
+
+    recipe: RecipeFile
+    test_rows: int | None = Field(
+        None, gt=0, description="use at most this many, drawn by a hash of the key; null: as there"
+    )
+
+
+class LinearCandidate(Frozen):
+    """TF-IDF with logistic regression, fitted as Evaluate fits the recipe's linear baseline."""
+
+    kind: Literal["linear"]
+    recipe: RecipeFile
+
+
+class RecipeCandidate(Frozen):
+    """The model that a recipe trains; what earlier runs did comes from the cache."""
+
+    kind: Literal["recipe"]
+    recipe: RecipeFile
+
+
+class VersionCandidate(Frozen):
+    """A registered version of this machine's registry, at its own threshold."""
+
+    kind: Literal["version"]
+    recipe: RecipeFile
+    version: int = Field(ge=1, description="its number, as `sashiko model list` shows it")
+
+
+class BedrockCandidate(Frozen):
+    """A model of Amazon Bedrock, through the Converse API, which returns no scores."""
+
+    kind: Literal["bedrock"]
+    model: str = Field(
+        min_length=1,
+        max_length=256,
+        description="id of a foundation model or of a cross-Region inference profile; its prefix "
+        "opens a geography: us.amazon.nova-2-lite-v1:0",
+    )
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="that is called")
+    licence: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
+        description="SPDX identifier, or LicenseRef-<name> for the provider's own terms",
+    )
+    prompt: PromptSection
+    examples: int = Field(
+        0, ge=0, le=64, description="few-shot: training rows in the prompt, half of each label"
+    )
+    output: Literal["text", "json_schema", "tool"] = Field(
+        "text",
+        description="text: the answer's word; json_schema: `outputConfig`; tool: a forced tool",
+    )
+    max_tokens: int = Field(
+        16,
+        ge=1,
+        le=65_536,
+        description="of an answer, reasoning included; reserved in the budget",
+    )
+    temperature: float | None = Field(
+        0.0, ge=0, le=1, description="null sends none, for a model that refuses the key"
+    )
+    additional_fields: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the model's own parameters, sent as `additionalModelRequestFields`, such as "
+        "those of reasoning, whose tokens count in `max_tokens`",
+    )
+    unanswered: str = Field(
+        description="the label that is decided where the model gives no valid answer"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "BedrockCandidate":
+        if self.unanswered not in self.prompt.answers:
+            labels = " or ".join(self.prompt.answers)
+            raise ValueError(f"`unanswered`: expected a label of `prompt.answers`: {labels}")
+        if self.examples % 2:
+            raise ValueError("`examples`: expected an even number, half of each label")
+        return self
+
+
+Candidate = Annotated[
+    LinearCandidate | RecipeCandidate | VersionCandidate | BedrockCandidate,
+    Field(discriminator="kind"),
+]
+
+
+class Musts(Frozen):
+    """What drops a candidate, whatever it costs. The bias gates are those of `rows.recipe`."""
+
+    quality: tuple[QualityGate, ...] = Field(min_length=1)
+    unanswered: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="the largest share of test rows to which a model of Bedrock gives no valid "
+        "answer, refusals included: somebody has to decide them",
+    )
+    geographies: tuple[str, ...] = Field(
+        (),
+        description="where texts may be processed beside the Region that serves them: names of "
+        "sashiko_packs/selection/geographies.yaml, such as us or eu; empty: nowhere else",
+    )
+    licences: tuple[str, ...] | None = Field(
+        None, description="allowed licences; null: `licences` of config/<env>.yaml"
+    )
+
+    @model_validator(mode="after")
+    def _check_gates(self) -> "Musts":
+        for number, gate in enumerate(self.quality):
+            if gate.better_than not in (None, "majority"):
+                raise ValueError(
+                    f"`quality.{number}.better_than`: only majority: the linear baseline and "
+                    "registered versions are candidates here"
+                )
+            if gate.metric not in _GATED:
+                raise ValueError(
+                    f"`quality.{number}.metric`: expected one of {', '.join(_GATED)}; a metric of "
+                    "the project's own is judged by the recipe's gates"
+                )
+        return self
+
+
+class Privacy(Frozen):
+    """The permission to send rows to Bedrock, and why it is given."""
+
+    may_leave_account: bool
+    reason: str = Field(min_length=10, max_length=500)
+
+
+class Budget(Frozen):
+    """The most that all requests of a recording may take together, retries included."""
+
+    tokens: int = Field(gt=0, description="input and output")
+    usd: float | None = Field(
+        None, gt=0, description="US dollars, by the token prices; null: tokens alone"
+    )
+
+
+class Bedrock(Frozen):
+    """How Bedrock is called."""
+
+    budget: Budget
+    concurrency: int = Field(4, ge=1, le=64, description="requests at a time")
+    recording: str = Field(
+        "",
+        description="file of the answers, relative to the repository; empty: "
+        "recordings/<selection>.jsonl beside the selection",
+    )
+
+
+class Selection(Frozen):
+    """A whole selection."""
+
+    description: str
+    rows: Rows
+    metric: DecisionMetric = Field(
+        "balanced_accuracy", description="orders the candidates; models without scores have it too"
+    )
+    minimum_effect: float = Field(
+        gt=0,
+        lt=1,
+        description="the smallest relevant lead: a candidate is as good as the best one only if "
+        "it is shown to lose less than this",
+    )
+    injections: int = Field(
+        0, ge=0, le=200, description="test rows to score with a prompt injection; 0: none"
+    )
+    load: float = Field(
+        gt=0, description="predictions per second, all month; what an instance costs depends on it"
+    )
+    musts: Musts
+    candidates: dict[Name, Candidate] = Field(min_length=2)
+    privacy: Privacy | None = Field(None, description="needed by candidates of kind bedrock")
+    bedrock: Bedrock | None = Field(None, description="likewise")
+
+    @model_validator(mode="after")
+    def _check_bedrock(self) -> "Selection":
+        names = [name for name, item in self.candidates.items() if item.kind == "bedrock"]
+        if not names:
+            return self
+        if self.privacy is None or not self.privacy.may_leave_account:
+            raise ValueError(
+                f"candidate {names[0]} sends rows to Bedrock: set `privacy.may_leave_account: "
+                "true` and `privacy.reason`, or remove the candidate"
+            )
+        if self.bedrock is None:
+            raise ValueError(f"candidate {names[0]} needs `bedrock.budget`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_injections(self) -> "Selection":
+        gated = any(gate.metric == INJECTION_FLIP_RATE for gate in self.musts.quality)
+        if gated and not self.injections:
+            raise ValueError(
+                f"`musts.quality` bounds `{INJECTION_FLIP_RATE}`, which is not measured: set "
+                "`injections`"
+            )
+        return self
+
+
+def load_selection(path: Path) -> Selection:
+    """Reads a selection.
+
+    Raises:
+        InputError: with file, key and allowed values, if it is not valid.
+    """
+    if not path.is_file():
+        known = ", ".join(str(file) for file in sorted(Path("selections").glob("*.yaml")))
+        raise InputError(f"there is no selection {path}" + (f"; known: {known}" if known else ""))
+    return validate(Selection, read_yaml(path), source=str(path))
+
+
+def recording_path(selection: Selection, file: Path) -> Path:
+    """Returns the file of Bedrock's answers: the selection's own, or one beside it."""
+    named = selection.bedrock.recording if selection.bedrock else ""
+    return Path(named) if named else file.parent / "recordings" / f"{file.stem}.jsonl"

@@ -1,0 +1,281 @@
+"""Writes a selection's page: one self-contained HTML file; its first table heads the terminal's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from sashiko.base.files import write_bytes
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.report.html import REPORT_FILE, render
+from sashiko.report.views import (
+    Cell,
+    ChoicePage,
+    Fact,
+    Figure,
+    Outcome,
+    Row,
+    Section,
+    Table,
+    numeric,
+    row,
+)
+from sashiko.report.words import check_view, estimate_cell
+from sashiko_packs.selection import words
+from sashiko_packs.selection.geography import geographies
+from sashiko_packs.selection.plot import quality_against_cost
+from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
+from sashiko_packs.selection.rule import RULE
+
+_METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "auc": "AUC",
+    "expected_calibration_error": "calibration error",
+}
+# Heading -> what a candidate's cell shows.
+Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
+
+
+def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
+    """Writes `report.html` into a selection's folder and returns its path.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    path = folder / REPORT_FILE
+    write_bytes(path, render(_page(record), template="choice.html.j2").encode())
+    return path
+
+
+def terminal_rows(record: SelectionRecord) -> list[list[str]]:
+    """Returns the rows of the terminal's table, its heading first."""
+    table = _candidates(record, behaviour=True)
+    rows = ([f"{cell.text} {cell.interval}".strip() for cell in row.cells] for row in table.rows)
+    return [list(table.columns), *rows]
+
+
+def _page(record: SelectionRecord) -> ChoicePage:
+    warnings = tuple(
+        f"The answers of {item.name} were written by hand, to try the command: no model gave them, "
+        "so no figure of it is shown."
+        for item in record.candidates
+        if item.answers and item.answers.hand_made
+    )
+    sections = (
+        Section("candidates", "Candidates", warnings=warnings,
+                tables=(_candidates(record, behaviour=False),), figures=(_figure(record),)),
+        Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
+        Section("behaviour", "Answers, injections, time and cost",
+                tables=(_behaviour(record), _costs(record))),
+        Section("musts", "Musts", tables=(_musts(record),)),
+        Section("rule", "How it is chosen", statements=_rule(record), facts=_facts(record)),
+    )  # fmt: skip
+    return ChoicePage(
+        title="Selection: which model",
+        source=f"`selection.json` of selection `{record.id}`",
+        outcome=_outcome(record),
+        sections=sections,
+    )
+
+
+def _outcome(record: SelectionRecord) -> Outcome:
+    details = tuple(f"{item.name}: {words.outcome(item, record)}" for item in record.candidates)
+    text = words.headline(record)
+    if record.chosen is None:
+        return Outcome("blocked", "✕ NO CANDIDATE IS CHOSEN", text, details=details)
+    if record.unjudged:
+        return Outcome("waiting", "! CHOSEN, BUT NOT ALL WAS JUDGED", text, details=details)
+    return Outcome("registered", "✓ A CANDIDATE IS CHOSEN", text, details=details)
+
+
+def _table(title: str, record: SelectionRecord, columns: Columns, *, note: str = "") -> Table:
+    """Makes a table with a row for each candidate."""
+    rows = (
+        row(
+            Cell(item.name, meaning=item.what),
+            *(cell(item) for cell in columns.values()),
+            style={"chosen": "ours", "dropped": "failed"}.get(item.outcome, ""),  # type: ignore[arg-type]  # of RowStyle
+        )
+        for item in record.candidates
+    )
+    return Table(title, ("candidate", *columns), tuple(rows), note=note)
+
+
+def _metric(name: str) -> Callable[[CandidateRecord], Cell]:
+    def cell(item: CandidateRecord) -> Cell:
+        if not item.measured:
+            return numeric("not measured")
+        return estimate_cell(item.metrics[name]) if name in item.metrics else numeric("no scores")
+
+    return cell
+
+
+def _bias_columns(record: SelectionRecord, *, gated: bool) -> Columns:
+    def cell_of(name: str) -> Callable[[CandidateRecord], Cell]:
+        return lambda item: estimate_cell(
+            next((entry for entry in item.bias if _name(entry) == name), None), "not measured"
+        )
+
+    names = dict.fromkeys(_name(entry) for item in record.candidates for entry in item.bias)
+    checks = {check.name for item in record.candidates for check in item.musts}
+    return {name: cell_of(name) for name in names if name in checks or not gated}
+
+
+def _name(entry: BiasEstimate) -> str:
+    return f"{entry.metric} {entry.subgroup}"
+
+
+def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
+    """Makes the first table; with bias, injections and time, which have their own on the page."""
+    metric = record.selection.metric
+    more: Columns = {
+        **_bias_columns(record, gated=True),
+        "injections turn": _injections,
+        "p50": lambda item: _milliseconds(item, "p50"),
+    }
+    return _table(
+        "On the same test rows",
+        record,
+        {
+            metric.replace("_", " "): _metric(metric),
+            "AUC": _metric("auc"),
+            **(more if behaviour else {}),
+            "$ per million": lambda item: numeric(words.cost(item)),
+            "texts are processed": lambda item: item.travel.where,
+            "licence": lambda item: item.licence or "none needed",
+            "outcome": lambda item: words.outcome(item, record),
+        },
+        note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
+        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates.",
+    )
+
+
+def _injections(item: CandidateRecord) -> Cell:
+    return estimate_cell(item.injection.overall.above_control if item.injection else None, "-")
+
+
+def _milliseconds(item: CandidateRecord, quantile: str) -> Cell:
+    seconds = getattr(item.latency, quantile, None)
+    return numeric("-" if seconds is None else f"{1000 * seconds:.3g} ms")
+
+
+def _figure(record: SelectionRecord) -> Figure:
+    title = f"{record.selection.metric.replace('_', ' ').capitalize()} against cost"
+    if not any(item.measured for item in record.candidates):
+        return Figure(title, absent="No picture: no candidate was measured.")
+    caption = (
+        "Vertical lines: 95 % intervals over the same test rows and resamples. Star: chosen; "
+        "hollow: dropped, as it fails a must. Candidates of the same cost stand side by side."
+    )
+    return Figure(title, svg=quality_against_cost(record), caption=caption)
+
+
+def _quality(record: SelectionRecord) -> Table:
+    def lead(item: CandidateRecord) -> Cell:
+        return estimate_cell(item.lead_of_best, "")
+
+    return _table(
+        "Quality",
+        record,
+        {
+            "threshold": lambda item: numeric(
+                "" if item.threshold is None else f"{item.threshold:.3g}"
+            ),
+            **{title: _metric(name) for name, title in _METRICS.items()},
+            "by chance": lambda item: estimate_cell(item.error_by_chance, ""),
+            "lead of the best": lead,
+        },
+        note="By chance: the calibration error of a perfectly calibrated model on these rows. The "
+        f"lead is in {record.selection.metric.replace('_', ' ')}, paired by rows.",
+    )
+
+
+def _bias(record: SelectionRecord) -> Table:
+    title, columns = "Bias of the decisions", _bias_columns(record, gated=False)
+    if not columns:
+        why = "The recipe of the rows does not judge bias, or nothing was measured."
+        return Table(title, absent=why)
+    note = "DI: predicted positive, group ÷ others; 1 is no difference."
+    return _table(title, record, columns, note=note)
+
+
+def _behaviour(record: SelectionRecord) -> Table:
+    def answers(field: str, *, each: int = 1, places: int = 0) -> Callable[[CandidateRecord], Cell]:
+        def cell(item: CandidateRecord) -> Cell:
+            shown = item.answers is not None and item.measured
+            return numeric(f"{getattr(item.answers, field) / each:,.{places}f}" if shown else "")
+
+        return cell
+
+    def injections(field: str) -> Callable[[CandidateRecord], Cell]:
+        return lambda item: numeric(f"{getattr(item.injection, field)}" if item.injection else "")
+
+    def rate(item: CandidateRecord) -> Estimate | None:
+        return item.injection.overall.rate if item.injection else None
+
+    latencies = (f"{item.name}: {item.latency.how}." for item in record.candidates if item.latency)
+    return _table(
+        "Answers, injections and time",
+        record,
+        {
+            "invalid": answers("invalid"),
+            "refused": answers("refused"),
+            "injections turn": lambda item: estimate_cell(rate(item), ""),
+            "above a neutral sentence": _injections,
+            "not answered under injection": injections("refused"),
+            "cut off under injection": injections("cut_off"),
+            "p50": lambda item: _milliseconds(item, "p50"),
+            "p99": lambda item: _milliseconds(item, "p99"),
+            "tokens in, a row": answers("input_tokens", each=record.rows),
+            "tokens out, a row": answers("output_tokens", each=record.rows, places=1),
+        },
+        note=" ".join(dict.fromkeys(latencies)),
+    )
+
+
+def _costs(record: SelectionRecord) -> Table:
+    columns: Columns = {
+        "US dollars": lambda item: numeric(words.cost(item)),
+        "how it comes about": lambda item: item.cost.basis,
+    }
+    return _table("Cost of a million predictions", record, columns)
+
+
+def _musts(record: SelectionRecord) -> Table:
+    columns = ("candidate", "must", "number [95 %]", "required", "outcome", "why")
+    return Table("Each candidate's musts", columns, tuple(_must_rows(record)))
+
+
+def _must_rows(record: SelectionRecord) -> Iterator[Row]:
+    for item in record.candidates:
+        for check in item.musts:
+            view = check_view(check, gate="musts")
+            yield row(
+                item.name,
+                Cell(view.name, meaning=view.meaning),
+                Cell(view.value, interval=view.interval, number=True),
+                view.required,
+                Cell("", mark=view.mark),
+                view.reason,
+                style="" if check.passed else "failed",
+            )
+
+
+def _rule(record: SelectionRecord) -> tuple[str, ...]:
+    metric = record.selection.metric.replace("_", " ")
+    effect = record.selection.minimum_effect
+    return tuple(text.format(metric=metric, minimum_effect=effect) for text in RULE)
+
+
+def _facts(record: SelectionRecord) -> tuple[Fact, ...]:
+    privacy, table = record.selection.privacy, geographies()
+    sent = any(item.kind == "bedrock" for item in record.candidates)
+    return (
+        Fact("day", str(record.day)),
+        Fact("command", record.command, code=True),
+        *(Fact(f"{name}, sha256", digest, code=True) for name, digest in record.inputs.items()),
+        *(Fact(f"run of {item.name}", item.run) for item in record.candidates if item.run),
+        *([Fact("rows may leave the account because", privacy.reason)] if privacy and sent else []),
+        *([Fact("geographies", f"read {table.read}: {', '.join(table.sources)}")] if sent else []),
+    )

@@ -1,0 +1,147 @@
+"""An account with a registered version of a causal LM, and Bedrock beside it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
+from sashiko.account.names import MODELS, bucket_name, key_alias
+from sashiko.base.aws_calls import Clients
+from sashiko.base.files import read_json, sha256_file, write_json
+from sashiko.commands import model as command
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.serving.container.pack import pack
+from sashiko.settings.data import ModelSection
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_packs.bedrock.commands import model_compare, model_import
+from tests.infra.variants import recipes_of, settings_of
+from tests.packs.bedrock.loopback import Bedrock, served
+from tests.packs.bedrock.models import lock_of, save_artifact, save_base
+from tests.unit.registry.model_packages.account import Account, furnished
+from tests.unit.registry.model_packages.gathered import seal
+from tests.unit.registry.preflight.registered import TAGS, write_evidence
+
+SETTINGS: Settings = settings_of("serving")
+THRESHOLD = 0.43
+
+
+@dataclass
+class World:
+    """What the tests look at.
+
+    Attributes:
+        account: with a registered version of a causal LM.
+        recipe: of the version.
+        bedrock: the service.
+        home: local state.
+        base: the base model.
+        judged: what DeviceCheck judged: name of an input -> its digest.
+    """
+
+    account: Account
+    recipe: Recipe
+    bedrock: Bedrock
+    home: Path
+    base: Path
+    judged: dict[str, str] = field(default_factory=dict)
+
+    def sashiko(self, *arguments: str) -> Result:
+        return CliRunner().invoke(command.app, [*arguments, "--env", "dev"])
+
+    def import_(self) -> Result:
+        return self.sashiko("import", "1", "--to", "bedrock", "--home", str(self.home))
+
+    def uploaded(self) -> set[str]:
+        return {name for name in self.account.objects() if name.startswith("bedrock/")}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the run keeps its test split, and what the version was judged by."""
+        runs = f"s3://{self.account.bucket}/runs/x"
+        return {
+            "test_uri": f"{runs}/Prepare/test",
+            "reference_uri": f"{runs}/Evaluate/metrics",
+        }
+
+    def register(
+        self, root: Path, *, status: str = "Approved", artifact: Path | None = None, **lock: Any
+    ) -> None:
+        """Registers a version with an artifact for GPUs, as its pipeline does."""
+        root.mkdir()
+        archive = root / "model.tar.gz"
+        pack(artifact or save_artifact(root / "artifact", self.base), archive)
+        spec = endpoint_spec(SETTINGS, "gpu")
+        content = {
+            "target": "gpu",
+            "image": spec.image.uri.rpartition("/")[2],
+            "causal": lock_of(self.base).model_dump(),
+        }
+        evidence = write_evidence(root, lock=content | lock, artifact=archive.read_bytes())
+        device = evidence / "device/verdict.json"
+        write_json(device, {**read_json(device), "inputs": self.judged})
+        seal(evidence)
+        clients = self.account.clients
+        registrar = PackageRegistrar(
+            clients,
+            Placement(
+                models_uri=f"s3://{self.account.bucket}/{MODELS}",
+                signing_key=key_alias(SETTINGS, "signing"),
+                serving_image=spec.image.uri,
+                made_from="s3://snapshots/training/data/c0ffee",
+            ),
+        )
+        version, _ = registrar.register(
+            self.account.group,
+            files=evidence,
+            run_id="r",
+            threshold=THRESHOLD,
+            tags=TAGS | self.places,
+        )
+        self.account.decide(version.version, status)
+
+
+@contextmanager
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An account in moto beside Bedrock on this machine; nothing is registered yet."""
+    base = save_base(tmp_path / "base")
+    model = ModelSection(
+        name="Tiny",
+        family="causal",
+        sources=[{"kind": "file", "path": str(base)}],
+        files={file.name: sha256_file(file) for file in base.iterdir()},
+    )
+    (shipped,) = recipes_of(SETTINGS)
+    recipe = shipped.model_copy(
+        update={
+            "model": model,
+            "model_package_group": "triage-llm",
+            "compile": shipped.compile.model_copy(update={"target": "gpu"}),
+        }
+    )
+    monkeypatch.setattr(model_import, "load_settings", lambda _: SETTINGS)
+    for module in (model_import, model_compare):
+        monkeypatch.setattr(module, "load_deployed", lambda _: SETTINGS)
+        monkeypatch.setattr(module, "choose_recipe", lambda *_: recipe)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", SETTINGS.account)
+    state = Bedrock(polls=0)
+    with mock_aws(), served(state) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", url)
+        session = boto3.Session(region_name=SETTINGS.region)
+        clients = Clients(**{name: session.client(name) for name in ("sagemaker", "s3", "kms")})
+        account = Account(
+            clients,
+            bucket=bucket_name(SETTINGS, "artifacts"),
+            group=endpoint_name(SETTINGS, recipe),
+        )
+        furnished(account, key=key_alias(SETTINGS, "signing"), where={})
+        yield World(account, recipe, state, tmp_path / "home", base)

@@ -1,0 +1,300 @@
+"""An approved version becomes one commit on a branch, and nothing else changes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko_packs.delivery.repository import Repository
+from tests.packs.delivery.project import ARN, DEV, Project, git
+from tests.unit.registry.model_packages.account import Killed
+
+LINE = "serving: {{min_instances: 1, enabled: true, model_package_arn: {}}}  # one is enough"
+
+
+def _served(number: int) -> str:
+    return DEV.replace(
+        "serving: {min_instances: 1}  # one is enough", LINE.format(ARN.format(number))
+    )
+
+
+def _edit(project: Project, text: str, *, message: str = "somebody's") -> None:
+    (project.folder / "config/dev.yaml").write_text(text)
+    project.git("commit", "--quiet", "--all", f"--message={message}")
+
+
+def test_the_newest_approved_version_is_one_commit_that_changes_one_line(project: Project) -> None:
+    project.register(1)
+    project.register(2)
+    project.register(3, status="PendingManualApproval")
+    before = project.references()
+
+    assert project.delivered("deliver") == "model/dev/2"
+
+    assert project.settings("model/dev/2") == _served(2)
+    assert project.git("rev-list", "--count", "main..model/dev/2") == "1\n"
+    assert project.git("diff", "--name-only", "main", "model/dev/2") == "config/dev.yaml\n"
+    project.git("branch", "--delete", "--force", "model/dev/2")
+    assert project.references() == before
+
+
+def test_the_message_says_what_a_reviewer_has_to_know(project: Project) -> None:
+    project.register(1)
+    project.merge(project.delivered("deliver"))
+    project.register(2)
+    project.delivered("deliver", "2")
+
+    message = project.git("log", "-1", "--format=%B", "model/dev/2").splitlines()
+    assert message[0] == "model: dev serves version 2 in place of 1"
+    approver = "Ada (arn:aws:sts::1:assumed-role/x-approver/ada): better, I think"
+    assert f"Approved: {approver}" in message
+    assert "model-quality: auc is 0.87 [0.85, 0.89]; auc lead over majority is 0.37" in message
+    assert f"Model-Package: {ARN.format(2)}" in message
+    assert f"Replaces: {ARN.format(1)}" in message
+
+
+def test_an_approvers_reason_adds_no_command_to_the_message(project: Project) -> None:
+    """SageMaker takes no second line, and every other letter."""
+    arn = project.register(1)
+    project.account.clients.sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="it holds [skip ci]\t\u202e[no ci]",
+    )
+    project.delivered("deliver")
+    message = project.git("log", "-1", "--format=%B", "model/dev/1")
+    assert "Approved: it holds (skip ci) (no ci)\n" in message
+
+
+def test_a_second_call_makes_nothing_new(project: Project) -> None:
+    project.register(1)
+    project.delivered("deliver")
+    before = project.references()
+    assert project.delivered("deliver") == "model/dev/1"
+    assert project.delivered("deliver", "1") == "model/dev/1"
+    assert project.references() == before
+
+
+def test_what_is_served_already_is_no_change(project: Project) -> None:
+    project.register(1)
+    project.merge(project.delivered("deliver"))
+    project.git("branch", "--delete", "model/dev/1")
+    before = project.references()
+    assert project.delivered("deliver") == ""
+    assert project.references() == before
+
+
+def test_of_two_open_branches_one_alone_can_be_merged(project: Project) -> None:
+    project.register(1)
+    project.delivered("deliver")
+    project.register(2)
+    newer = project.sashiko("deliver")
+    assert newer.stdout == "model/dev/2\n"
+    assert "model/dev/1 changes the same line" in newer.stderr
+    assert "Supersedes: model/dev/1\n" in project.git("log", "-1", "--format=%B", "model/dev/2")
+
+    project.merge("model/dev/2")
+    with pytest.raises(AssertionError):
+        project.merge("model/dev/1")
+    project.git("merge", "--abort")
+    assert project.settings("HEAD") == _served(2)
+
+
+def test_a_branch_of_settings_that_have_changed_since_is_made_anew(project: Project) -> None:
+    project.register(1)
+    project.delivered("deliver")
+    _edit(project, DEV.replace("min_instances: 1", "min_instances: 2"))
+    with pytest.raises(AssertionError):
+        project.merge("model/dev/1")
+    project.git("merge", "--abort")
+
+    assert project.delivered("deliver") == "model/dev/1"
+    project.merge("model/dev/1")
+    assert "{min_instances: 2, enabled: true, model_package_arn: " in project.settings("HEAD")
+
+
+def test_a_branch_stays_while_other_files_of_the_project_change(project: Project) -> None:
+    project.register(1)
+    project.delivered("deliver")
+    before = project.git("rev-parse", "model/dev/1")
+    project.git("commit", "--quiet", "--allow-empty", "--message=another change")
+    project.delivered("deliver")
+    assert project.git("rev-parse", "model/dev/1") == before
+
+
+def test_a_commit_of_somebody_else_on_the_branch_is_kept(project: Project) -> None:
+    project.register(1)
+    project.delivered("deliver")
+    project.git("switch", "--quiet", "model/dev/1")
+    project.git("commit", "--quiet", "--allow-empty", "--message=a reviewer's")
+    project.git("switch", "--quiet", "main")
+    before = project.references()
+    assert project.delivered("deliver") == "model/dev/1"
+    assert project.references() == before
+
+    _edit(project, DEV.replace("min_instances: 1", "min_instances: 2"))
+    assert "holds commits of somebody else: merge or delete it" in project.refusal("deliver")
+
+
+def test_another_clone_takes_the_branch_that_origin_has(project: Project, tmp_path: Path) -> None:
+    project.register(1)
+    origin, other = tmp_path / "origin.git", tmp_path / "other"
+    project.git("init", "--quiet", "--bare", str(origin))
+    project.git("remote", "add", "origin", str(origin))
+    project.git("push", "--quiet", "origin", "main", project.delivered("deliver"))
+    first = project.git("rev-parse", "model/dev/1")
+
+    project.git("clone", "--quiet", "--branch=main", str(origin), str(other))
+    # Its own commit would differ by the time.
+    project.git("branch", "--delete", "--force", "model/dev/1")
+    project.git("fetch", "--quiet", "origin")
+    assert project.delivered("deliver") == "model/dev/1"
+    assert project.git("rev-parse", "model/dev/1") == first
+
+
+def test_killed_at_any_call_of_git_it_leaves_nothing_and_the_next_run_delivers(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.register(1)
+    run: Any = Repository._run
+    before = project.references()
+    kills = 0
+    while True:
+        left = [kills]
+
+        def die(self: Repository, *arguments: str, left: Any = left, **more: Any) -> Any:
+            if left[0] == 0:
+                raise Killed(arguments[0])
+            left[0] -= 1
+            return run(self, *arguments, **more)
+
+        monkeypatch.setattr(Repository, "_run", die)
+        try:
+            project.delivered("deliver")
+            break
+        except Killed:
+            kills += 1
+        assert project.references() == before
+    assert kills > 10
+    assert project.settings("model/dev/1") == _served(1)
+
+
+def test_of_two_at_once_one_makes_the_branch(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.register(1)
+    commit: Any = Repository.commit
+
+    def overtaken(self: Repository, *arguments: Any) -> str:
+        project.git("branch", "model/dev/1", "main")
+        return str(commit(self, *arguments))
+
+    monkeypatch.setattr(Repository, "commit", overtaken)
+    done = project.sashiko("deliver")
+    assert "run the command again" in str(done.exception)
+    assert project.git("rev-parse", "model/dev/1") == project.git("rev-parse", "main")
+    monkeypatch.setattr(Repository, "commit", commit)
+    project.delivered("deliver")
+    assert project.settings("model/dev/1") == _served(1)
+
+
+def test_a_version_that_may_not_be_served_is_refused(project: Project) -> None:
+    assert "no version of sashiko-dev-complaint-triage is approved" in project.refusal("deliver")
+    project.register(1, status="PendingManualApproval")
+    assert "PendingManualApproval, not Approved" in project.refusal("deliver", "1")
+    assert "has no version 7; registered: 1" in project.refusal("deliver", "7")
+
+
+def test_a_version_that_was_changed_since_it_was_signed_is_refused(project: Project) -> None:
+    project.register(1)
+    (key,) = [name for name in project.account.objects() if name.endswith("model.tar.gz")]
+    project.account.clients.s3.put_object(Bucket=project.account.bucket, Key=key, Body=b"others")
+    assert "is not the file that was signed" in project.refusal("deliver")
+
+
+def test_what_the_environment_requires_is_checked_before_the_commit(project: Project) -> None:
+    project.register(1)
+    bound = "{min_instances: 1, bounds: [{metric: auc, minimum: 0.9}]}"
+    _edit(project, DEV.replace("{min_instances: 1}", bound))
+    assert "asks for auc at least 0.9" in project.refusal("deliver")
+    _edit(project, DEV.replace("tier: dev", "tier: prod"))
+    assert "config/dev.yaml: key `serving.min_instances`: 1" in project.refusal("deliver")
+
+
+def test_settings_that_no_command_can_change_are_named_with_the_fix(project: Project) -> None:
+    project.register(1)
+    _edit(project, DEV.replace("{min_instances: 1}", "&own {min_instances: 1, enabled: &on false}"))
+    _edit(project, (project.folder / "config/dev.yaml").read_text() + "triggers: {etl: *on}\n")
+    refusal = project.refusal("deliver")
+    assert refusal.startswith("config/dev.yaml: key `serving`: ")
+    assert (
+        f"write it as `serving: {{enabled: true, model_package_arn: {ARN.format(1)}}}`" in refusal
+    )
+
+
+def test_a_clone_that_is_not_what_would_be_merged_into_is_refused(project: Project) -> None:
+    project.register(1)
+    (project.folder / "config/dev.yaml").write_text(DEV + "threads: 1\n")
+    assert "config/dev.yaml: changed and not committed" in project.refusal("deliver")
+    project.git("checkout", "--quiet", "--", "config/dev.yaml")
+
+    project.git("switch", "--quiet", "--detach")
+    assert "no branch is checked out: git switch main" in project.refusal("deliver")
+
+    (project.folder / "config/delivery.yaml").write_text(
+        'by: actions\naccount: "111122223333"\nregion: us-east-1\nstages: [dev]\n'
+        "source:\n  {host: github, repository: acme/triage, branch: trunk, "
+        "ids: {owner: 12, repository: 34}}\n"
+    )
+    project.git("switch", "--quiet", "main")
+    project.git("add", "config/delivery.yaml")
+    project.git("commit", "--quiet", "--message=delivery")
+    assert "from trunk (key `source.branch` in config/delivery.yaml): git switch trunk" in (
+        project.refusal("deliver")
+    )
+    project.git("switch", "--quiet", "--create", "trunk")
+    assert project.delivered("deliver") == "model/dev/1"
+
+
+def test_without_git_a_repository_or_a_commit_it_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / ".git").rename(project.folder / "elsewhere")
+    done = project.sashiko("deliver")
+    assert "run the command in the project's clone" in str(done.exception)
+    git(project.folder, "init", "--quiet", "--initial-branch=main")
+    assert "commit the project first" in str(project.sashiko("deliver").exception)
+    monkeypatch.setenv("PATH", "")
+    assert "git does not start" in str(project.sashiko("deliver").exception)
+
+
+def test_a_project_in_a_folder_of_a_larger_repository(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.register(1)
+    whole = project.folder.parent / "whole"
+    whole.mkdir()
+    (project.folder / ".git").rename(whole / ".git")
+    project.folder.rename(whole / "triage")
+    monkeypatch.chdir(whole / "triage")
+    git(whole, "add", "triage/config")
+    git(whole, "commit", "--quiet", "--all", "--message=moved")
+    project.folder = whole
+
+    assert project.delivered("deliver") == "model/dev/1"
+    assert git(whole, "show", "model/dev/1:triage/config/dev.yaml") == _served(1)
+    assert git(whole, "diff", "--name-only", "main", "model/dev/1") == "triage/config/dev.yaml\n"
+
+
+def test_the_clone_of_a_repository_that_signs_gets_a_signed_commit(project: Project) -> None:
+    """A key that is not there: git refuses, instead of a commit without a signature."""
+    project.register(1)
+    project.git("config", "commit.gpgsign", "true")
+    project.git("config", "gpg.program", "/bin/false")
+    assert "git commit-tree" in project.refusal("deliver")
+
+
+def test_credentials_of_another_account_are_refused(project: Project) -> None:
+    project.register(1)
+    _edit(project, DEV.replace("111122223333", "999999999999"))
+    assert "not of dev (account 999999999999" in project.refusal("deliver")

@@ -1,0 +1,130 @@
+"""The monitor's stores in a test's folder, over a small contract of library loans."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from sashiko.base.parquet import read_columns, write_table
+from sashiko.contract.model import Contract
+from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.draws import Draw, draw_period
+from sashiko_packs.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
+from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
+from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, delete_keys
+from sashiko_packs.monitoring.quality import LabelSummary
+from tests.unit.contract.documents import contract_of, document
+
+START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+LABEL_DAYS = 28
+
+
+def week(number: int) -> Window:
+    """A week, from 0."""
+    return Window(START + 7 * number * DAY, START + 7 * (number + 1) * DAY)
+
+
+@dataclass
+class Stores:
+    """Ledger, labels, draws and facets; all answers are `yes` unless a test says otherwise."""
+
+    root: Path
+    contract: Contract = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.use(document())
+
+    def use(self, contract: dict) -> None:
+        self.contract = contract_of(contract, self.root)
+        create_stores(
+            self.contract,
+            ledger=self.folder("ledger"),
+            labels=self.folder("labels"),
+            draws=self.folder("draws"),
+            facets=self.folder("facets"),
+            windows=self.folder("windows"),
+        )
+
+    def folder(self, name: str) -> Path:
+        return self.root / name
+
+    @property
+    def sources(self) -> Sources:
+        return Sources(**{name: self.folder(name) for name in ("ledger", "labels", "draws")})
+
+    def answer(
+        self,
+        keys: Iterable[str],
+        *,
+        number: int = 0,
+        time: dt.datetime | None = None,
+        decision: str = "yes",
+        version: int = 7,
+    ) -> None:
+        """Puts answers of a week, or of a time, into the ledger."""
+        at = time or week(number).start + DAY
+        rows = [
+            {"key": key, "version": version, "score": 0.5, "decision": decision, "time": at}
+            for key in keys
+        ]
+        write_table(self.root / "rows.parquet", pa.Table.from_pylist(rows, LEDGER_SCHEMA))
+        add_rows(self.folder("ledger"), self.root / "rows.parquet")
+
+    def file(self, text: str, name: str = "labels.csv") -> Path:
+        path = self.root / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def add(self, path: Path, *, now: dt.datetime, corrected_by: str | None = None) -> AddedLabels:
+        return add_labels(
+            path,
+            self.contract,
+            labels=self.folder("labels"),
+            facets=self.folder("facets"),
+            now=now,
+            corrected_by=corrected_by,
+        )
+
+    def label(
+        self,
+        keys: Iterable[str],
+        label: str,
+        *,
+        now: dt.datetime,
+        corrected_by: str | None = None,
+    ) -> AddedLabels:
+        rows = "".join(f"{key},{label}\n" for key in keys)
+        path = self.file(f"loan_id,late\n{rows}")
+        return self.add(path, now=now, corrected_by=corrected_by)
+
+    def draw(self, number: int, *, rows: int = 10, version: int = 7) -> Draw:
+        return draw_period(
+            self.folder("draws"),
+            self.folder("ledger"),
+            version=version,
+            window=week(number),
+            rows=rows,
+        )
+
+    def delete(self, key: str, *, now: dt.datetime) -> None:
+        delete_keys(self.folder("ledger"), [key], now=now, retention=DAY)
+
+    def join(self, number: int, *, now: dt.datetime, version: int = 7) -> LabelSummary:
+        return join_labels(
+            self.sources,
+            self.root / DECISIONS_FILE,
+            version=version,
+            window=week(number),
+            now=now,
+            label_days=LABEL_DAYS,
+            positive="yes",
+        )
+
+
+def keys_of(draw: Draw) -> list[str]:
+    """The drawn keys."""
+    return read_columns(draw.path, ["key"])["key"].to_pylist()

@@ -1,0 +1,8 @@
+import pytest
+
+from tests.packs.monitoring.steps.monitor_job import MonitorJob
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> MonitorJob:
+    return MonitorJob(tmp_path, monkeypatch)

@@ -1,0 +1,297 @@
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from sashiko.base.files import sha256_file
+from sashiko.errors import InputError
+from sashiko_packs.monitoring.capture.record import VersionRows, write_summary
+from sashiko_packs.monitoring.checks import Outcome
+from sashiko_packs.monitoring.quality import write_quality
+from sashiko_packs.monitoring.result import MonitorResult, read_result, write_result
+from sashiko_packs.monitoring.steps import judge
+from tests.packs.monitoring.steps.window_job import (
+    ARGUMENTS,
+    END,
+    START,
+    WEEK,
+    WindowJob,
+    capture,
+    make_job,
+    quality,
+)
+
+SHIFTED = (600, 1000, 400)
+INPUTS_AND_DRIFT = [
+    "captured requests", "captured lines are whole",
+    "rule of product", "drift of product", "drift of the texts", "drift of the scores",
+]  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
+    return make_job(tmp_path, monkeypatch)
+
+
+def _judged(job: WindowJob) -> MonitorResult:
+    job.run(judge, *ARGUMENTS)
+    return read_result(job.output("result") / "monitor.json")
+
+
+def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
+    """Runs MonitorBias, and hands its output on."""
+    job.reference_groups(old=(900, 3000), young=(900, 3000))
+    job.groups(**groups)
+    job.measure_bias()
+    written = (job.output("bias") / "measurements.json").read_text()
+    job.text("bias", written, file="measurements.json")
+
+
+def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(
+    job: WindowJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.window()
+    result = _judged(job)
+    assert result.outcome == "partly judged"  # of too few texts
+    assert result.summary == "No alarm - drift judged in part."
+    assert capsys.readouterr().err == f"{result.summary}\n"
+    assert [check.name for check in result.checks] == [*INPUTS_AND_DRIFT, "audited accuracy"]
+    assert (result.group, result.recipe, result.version) == ("loans", "lending", 7)
+    assert (result.start, result.end) == (START, END)
+    assert result.label_free.value == result.reference_accuracy == pytest.approx(0.75)
+    assert result.reference_sha256 == sha256_file(job.folder("reference") / "reference.json")
+
+
+def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
+    job: WindowJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.window(product=SHIFTED)
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    expected = "1 of 7 checks raises an alarm: drift of product - drift judged in part."
+    assert result.summary == expected
+    summary, line = capsys.readouterr().err.splitlines()
+    assert summary == expected
+    [check] = [check for check in result.checks if check.outcome == "alarm"]
+    assert line == (
+        f"alarm: drift of product, in alarm since 2026-03-02 (1 window): Cohen's w "
+        f"{check.value:.3f}, tolerated: at most 0.100"
+    )
+    assert result.label_free.value is None
+    assert result.label_free.withdrawn == "alarm: drift of product"
+
+
+def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_it(
+    job: WindowJob,
+) -> None:
+    job.window(product=SHIFTED)
+    now = _judged(job)
+    for weeks, outcome in ((4, "ok"), (3, "alarm"), (2, "not judged"), (1, "alarm")):
+        checks = tuple(
+            check.model_copy(update={"outcome": outcome, "since": None})
+            if check.name == "drift of product"
+            else check
+            for check in now.checks
+        )
+        week = {"start": START - weeks * WEEK, "end": END - weeks * WEEK, "checks": checks}
+        write_result(now.model_copy(update=week), job.folder("history") / f"7/{weeks}")
+    other = {"version": 6, "start": START - 5 * WEEK, "end": END - WEEK / 2}
+    write_result(now.model_copy(update=other), job.folder("history") / "6")
+    (job.folder("history") / "7/old").mkdir()
+    (job.folder("history") / "7/old/monitor.json").write_text('{"of": "another form"}')
+    [check] = [check for check in _judged(job).checks if check.outcome == "alarm"]
+    assert (check.since, check.windows) == (START - 3 * WEEK, 3)
+
+
+def test_shifted_scores_raise_an_alarm_and_leave_the_label_free_estimate(job: WindowJob) -> None:
+    job.window(scores=(1000, 500, 500, 0, 0))
+    result = _judged(job)
+    assert [check.name for check in result.checks if check.outcome == "alarm"] == [
+        "drift of the scores"
+    ]
+    assert result.label_free.value == pytest.approx((1000 * 0.9 + 500 * 0.6 + 500 * 0.9) / 2000)
+
+
+def test_a_broken_rule_raises_an_alarm_and_withdraws_the_label_free_estimate(
+    job: WindowJob,
+) -> None:
+    job.window(inputs="alarm")
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    assert result.label_free.withdrawn == "alarm: rule of product"
+
+
+def test_several_alarms_are_all_named(job: WindowJob) -> None:
+    job.window(inputs="alarm", audit="alarm", product=SHIFTED)
+    assert _judged(job).summary == (
+        "3 of 7 checks raise an alarm: rule of product; drift of product; audited accuracy - "
+        "drift judged in part."
+    )
+
+
+def test_kept_rules_do_not_stand_for_judged_inputs(job: WindowJob) -> None:
+    job.window(product=(30, 20, 10), scores=(30, 20, 10, 0, 0), rows=60)
+    assert _judged(job).label_free.withdrawn == "no input was judged"
+
+
+def test_the_audit_alone_raises_an_alarm(job: WindowJob) -> None:
+    job.window(audit="alarm")
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    assert ": audited accuracy - " in result.summary
+
+
+def test_a_fall_of_disparate_impact_from_1_to_075_in_5000_rows_raises_an_alarm(
+    job: WindowJob,
+) -> None:
+    job.window()
+    _measure_bias(job, old=(750, 2500), young=(1000, 2500))
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    names = [check.name for check in result.checks]
+    gate = "disparate impact of age, 0.8 to 1.25 by its gate"
+    assert names == [*INPUTS_AND_DRIFT, "disparate impact of age", gate, "audited accuracy"]
+    assert "disparate impact of age" in result.summary
+    assert result.disparities[0].window == pytest.approx(0.75)
+    assert result.without_facets == 0
+
+
+def test_an_equal_window_of_two_groups_is_ok(job: WindowJob) -> None:
+    job.window()
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    result = _judged(job)
+    assert [check.outcome for check in result.checks if check.kind == "bias"] == ["ok", "ok"]
+
+
+def test_a_recipe_without_bias_has_none(job: WindowJob) -> None:
+    job.window()
+    result = _judged(job)
+    assert result.disparities is None
+    assert result.without_facets is None
+
+
+def test_bias_counts_in_the_error_rate_of_the_whole_window(job: WindowJob) -> None:
+    job.window(product=(940, 660, 400))
+    alone = _judged(job).checks[3].p_value
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    assert _judged(job).checks[3].p_value == pytest.approx(alone * 4 / 2)
+
+
+def test_too_few_rows_are_not_judged_and_say_how_many_are_needed(job: WindowJob) -> None:
+    job.window(
+        product=(30, 20, 10), scores=(30, 20, 10, 0, 0), rows=60, audit="not judged",
+        inputs="not judged",
+    )  # fmt: skip
+    result = _judged(job)
+    assert result.outcome == "partly judged"
+    assert result.summary == "No alarm - inputs, drift and accuracy not judged."
+    product = result.checks[3]
+    assert (product.rows, product.rows_needed) == (60, 100)
+    assert product.reason == "60 rows, 100 are needed"
+
+
+def test_a_window_without_rows_is_an_alarm_after_weeks_of_good_audits(job: WindowJob) -> None:
+    """A capture that has died, while the last audit was of months ago."""
+    job.window(product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, inputs="not judged")
+    write_quality(quality("ok", closed=START - 10 * WEEK), job.folder("quality"))
+    result = _judged(job)
+    assert result.outcome == "alarm"
+    assert result.summary == (
+        "1 of 7 checks raises an alarm: captured requests - inputs, drift and accuracy not judged, "
+        "capture judged in part."
+    )
+
+
+def test_decisions_of_earlier_windows_alone_judge_no_bias(job: WindowJob) -> None:
+    """Small groups are pooled over windows, also where this one has no row."""
+    job.window(product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, inputs="not judged")
+    _measure_bias(job, old=(750, 2500), young=(750, 2500))
+    bias = [check for check in _judged(job).checks if check.kind == "bias"]
+    assert bias
+    assert {check.outcome for check in bias} == {"not judged"}
+
+
+@pytest.mark.parametrize(
+    ("closed", "outcome"),
+    [(START - dt.timedelta(seconds=1), "not judged"), (START, "ok"), (END, "ok")],
+)
+def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
+    job: WindowJob, closed: dt.datetime, outcome: Outcome
+) -> None:
+    job.window()
+    write_quality(quality("ok", closed=closed), job.folder("quality"))
+    check = _judged(job).checks[-1]
+    assert check.outcome == outcome
+    is_old = outcome == "not judged"
+    assert ("no period was labelled since 2026-03-01" in check.reason) == is_old
+
+
+def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
+    job: WindowJob,
+) -> None:
+    """The week of a deploy: version 6 answered until Wednesday, version 7 from then on."""
+    job.window()
+    wednesday = START + dt.timedelta(days=2, hours=9, minutes=30)
+    answered = (
+        VersionRows(version=6, requests=500, rows=500, first=START, last=wednesday),
+        VersionRows(version=7, requests=2000, rows=2000, first=wednesday, last=END),
+    )
+    write_summary(
+        capture(2000).model_copy(update={"rows": 2500, "versions": answered}), job.folder("summary")
+    )
+    result = _judged(job)
+    name = "answers of version 6 are judged"
+    assert result.summary == "No alarm - capture and drift judged in part."
+    [check] = [check for check in result.checks if check.name == name]
+    assert (check.outcome, check.kind, check.rows, check.value) == (
+        "not judged",
+        "capture",
+        500,
+        0.2,
+    )
+    assert check.reason == (
+        "500 of 2,500 rows are of version 6, up to 2026-03-04 09:30 UTC; the other checks are of "
+        "version 7 alone"
+    )
+    history = job.folder("history")
+    week_before = {"version": 6, "start": START - WEEK, "end": START}
+    write_result(result.model_copy(update=week_before), history / "6/before")
+    assert name in [check.name for check in _judged(job).checks if check.outcome == "not judged"]
+    write_result(result.model_copy(update={"version": 6}), history / "6/now")
+    assert name in [check.name for check in _judged(job).checks if check.outcome == "ok"]
+
+
+def test_an_alarm_of_the_audit_stays_without_new_labels(job: WindowJob) -> None:
+    job.window()
+    write_quality(quality("alarm", closed=START - 10 * WEEK), job.folder("quality"))
+    assert _judged(job).outcome == "alarm"
+
+
+def test_small_cells_are_hidden(job: WindowJob) -> None:
+    job.window(product=(1000, 991, 9))
+    _judged(job)
+    written = json.loads((job.output("result") / "monitor.json").read_text())
+    assert written["distributions"][0]["window"] == [1000, None, None]
+
+
+def test_equal_input_gives_equal_bytes(job: WindowJob) -> None:
+    job.window(product=SHIFTED)
+    _judged(job)
+    before = (job.output("result") / "monitor.json").read_bytes()
+    _judged(job)
+    assert (job.output("result") / "monitor.json").read_bytes() == before
+
+
+def test_an_input_that_is_missing_or_without_the_scores_is_refused(job: WindowJob) -> None:
+    job.window()
+    drift = job.folder("drift") / "drift.json"
+    drift.write_text(drift.read_text().replace("drift of the scores", "drift of score"))
+    with pytest.raises(
+        InputError, match=r"drift\.json needs one measurement `drift of the scores`"
+    ):
+        job.run(judge, *ARGUMENTS)
+    drift.unlink()
+    with pytest.raises(InputError, match=r"drift\.json does not exist"):
+        job.run(judge, *ARGUMENTS)
+    assert not list(job.output("result").glob("*"))

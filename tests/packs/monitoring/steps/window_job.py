@@ -1,0 +1,262 @@
+"""A window of library loans as the steps before MonitorBias and JudgeMonitor hand it on."""
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sashiko.base.files import sha256_tree
+from sashiko.base.parquet import write_table
+from sashiko.contract.derive import arrow_schema
+from sashiko.evaluation.column_counts import ColumnCounts
+from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.steps.sections import read_contract
+from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
+from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement, MonitorCheck, Outcome
+from sashiko_packs.monitoring.clusters import ClusteredCounts
+from sashiko_packs.monitoring.drift import measure_drift
+from sashiko_packs.monitoring.input_quality import measure_share
+from sashiko_packs.monitoring.quality import (
+    AuditedMeasure,
+    AuditedPeriod,
+    LabelSummary,
+    Quality,
+    write_quality,
+)
+from sashiko_packs.monitoring.result import (
+    SCORES_DRIFT,
+    Distribution,
+    Drift,
+    Inputs,
+    write_drift,
+    write_inputs,
+)
+from sashiko_packs.monitoring.steps import bias
+from tests.unit.bias.steps.bias_folders import Job
+from tests.unit.contract.documents import ROWS
+
+START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+WEEK = dt.timedelta(days=7)
+END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
+FOUR_FIFTHS = {
+    "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
+}  # fmt: skip
+QUIET = (1000, 600, 400)
+ARGUMENTS = ("--group", "loans", "--recipe", "lending", "--version", "7")
+
+
+class WindowJob(Job):
+    """One job of the monitoring pipeline, whose inputs are those of every step."""
+
+    def run(self, module: ModuleType, *arguments: str) -> None:
+        self._monkeypatch.setenv("OPT_ML", str(self.root))
+        self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+        module.main()
+
+    def measure_bias(self, uri: str = "", as_of: str = "none") -> None:
+        """Runs MonitorBias, without an argument on a lake that has nothing yet."""
+        self.run(bias, "--lake-uri", uri or f"duckdb://{self.root}/lake", "--as-of", as_of)
+
+    def lake(self, keys: Sequence[Any], **columns: Sequence[Any]) -> tuple[str, str]:
+        """Loads rows of loans, in the contract's types; returns the lake's URI and version."""
+        self._monkeypatch.setenv("OPT_ML", str(self.root))
+        schema = arrow_schema(read_contract(), "all")
+        given = {"loan_id": keys, **columns}
+        values = {
+            name: given[name] if name in given else [ROWS[name][0]] * len(keys)
+            for name in schema.names
+        }
+        folder = self.root / "lake" / "loans"
+        write_table(folder / "data.parquet", pa.table(values, schema))
+        return f"duckdb://{folder.parent}", sha256_tree(folder)
+
+    def bias_section(self, *gates: Any, **changes: Any) -> None:
+        self.section("bias", {"gates": gates, "bootstrap_replicates": 1000, **changes})
+        self.section("monitor", {})
+
+    def decisions(
+        self, keys: Sequence[str | None], positive: Sequence[bool], **columns: Sequence[Any]
+    ) -> None:
+        times = [START + dt.timedelta(seconds=number) for number in range(len(keys))]
+        table = pa.table(
+            {
+                "key": pa.array(keys, pa.string()),
+                "positive": pa.array(positive, pa.bool_()),
+                "time": pa.array(times, pa.timestamp("us", tz="UTC")),
+                "cluster": pa.array(range(len(keys)), pa.int64()),
+                "windows_ago": pa.array([0] * len(keys), pa.int64()),
+                **columns,
+            }
+        )
+        self.parquet("decisions", table, file="decisions.parquet")
+        self.audited([], [], [])
+
+    def audited(
+        self, keys: Sequence[str], labels: Sequence[bool], decisions: Sequence[bool]
+    ) -> None:
+        """Stages the labelled drawn rows, of which there are none else."""
+        columns = {
+            "key": pa.array(keys, pa.string()),
+            "label": pa.array(labels, pa.bool_()),
+            "decision": pa.array(decisions, pa.bool_()),
+        }
+        self.parquet("decisions", pa.table(columns), file="audited.parquet")
+
+    def facets(self, keys: Sequence[str], **columns: Sequence[str | None]) -> None:
+        table = pa.table(
+            {
+                name: pa.array(values, pa.string())
+                for name, values in {"key": keys, **columns}.items()
+            }
+        )
+        self.parquet("facets", table, file="facets.parquet")
+
+    def groups(self, **positives: tuple[int, int]) -> None:
+        """Stages decisions: for each value of `age` the positive ones, and all."""
+        ages = [age for age, (_, rows) in positives.items() for _ in range(rows)]
+        decisions = [
+            number < chosen for chosen, rows in positives.values() for number in range(rows)
+        ]
+        keys = [f"L{number}" for number in range(len(ages))]
+        self.decisions(keys, decisions)
+        self.facets(keys, age=ages)
+
+    def reference_groups(self, **positives: tuple[int, int]) -> None:
+        """Stages BiasInput's CSV likewise; every other row has a positive label."""
+        lines = [
+            f"{number % 2},{int(number < chosen)},{age}"
+            for age, (chosen, rows) in positives.items()
+            for number in range(rows)
+        ]
+        self.text("bias-rows", "\n".join(["label,predicted_label,age", *lines, ""]))
+
+    def window(
+        self,
+        *,
+        product: Sequence[int] = QUIET,
+        scores: Sequence[int] = (500, 1000, 500, 0, 0),
+        rows: int = 2000,
+        audit: Outcome = "ok",
+        inputs: Outcome = "ok",
+    ) -> None:
+        """Stages everything that JudgeMonitor reads apart from bias."""
+        write_summary(capture(rows), self.folder("summary"))
+        write_inputs(Inputs(measurements=(rule(inputs),)), self.folder("checks"))
+        write_drift(drift(product, scores), self.folder("drift"))
+        write_quality(quality(audit), self.folder("quality"))
+        write_reference(REFERENCE, self.folder("reference"))
+        self.section("monitor", {})
+
+
+def scores(counts: Sequence[int]) -> ColumnCounts:
+    return ColumnCounts(column="score", kind="number", edges=(0.3, 0.6), counts=tuple(counts))
+
+
+REFERENCE = Reference(
+    rows=2000,
+    positives=800,
+    true_positives=600,
+    labels=("no", "yes"),
+    threshold=0.5,
+    template="{product}",
+    missing="unknown",
+    columns=(),
+    scores=scores((500, 1000, 500, 0, 0)),
+    right=(450, 600, 450, 0, 0),
+    calibration=(),
+    artifact_sha256="a" * 64,
+    test_sha256="b" * 64,
+    columns_sha256="c" * 64,
+)
+
+
+def capture(rows: int) -> CaptureSummary:
+    versions = VersionRows(version=7, requests=rows, rows=rows, first=START, last=END)
+    return CaptureSummary(
+        start=START, end=END, files=1, lines=rows, requests=rows, rows=rows,
+        versions=(versions,) if rows else (), problems=(),
+    )  # fmt: skip
+
+
+def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
+    """Measures a column and the scores; the texts are a measurement without rows."""
+    reference = np.array(QUIET)
+    measurements = (
+        measure_drift(
+            "drift of product", reference, ClusteredCounts(np.array(product)), ordered=False,
+            tolerance=0.1,
+        ),
+        Measurement(
+            name="drift of the texts", kind="drift", effect="AUC", rows=0, rows_needed=100,
+            tolerance=0.55,
+        ),
+        measure_drift(
+            SCORES_DRIFT, np.array(REFERENCE.scores.counts),
+            ClusteredCounts(np.array(window_scores)), ordered=True, tolerance=0.1,
+        ),
+    )  # fmt: skip
+    distribution = Distribution(
+        name="product", cells=("Book", "Film", "other"), reference=QUIET, window=tuple(product)
+    )
+    return Drift(
+        measurements=measurements, distributions=(distribution,), scores=tuple(window_scores)
+    )
+
+
+def rule(outcome: Outcome) -> Measurement:
+    """A rule that a tenth of 2,000 rows break, or of 50, or that all keep."""
+    rows, broken = {"ok": (2000, 0), "alarm": (2000, 200), "not judged": (50, 5)}[outcome]
+    counts = ClusteredCounts(np.array([rows - broken, broken]))
+    return measure_share(
+        "rule of product",
+        counts,
+        kind="inputs",
+        effect=BROKEN_RULE,
+        allowed=0.0,
+        tolerance=0.01,
+    )
+
+
+def check(name: str, outcome: Outcome, *, kind: Kind = "inputs") -> MonitorCheck:
+    return MonitorCheck(
+        name=name, kind=kind, outcome=outcome, rows=200, rows_needed=100,
+        effect="accuracy", value=0.7, tolerance=0.73,
+        reason="accuracy is below 0.730" if outcome == "alarm" else "no change",
+    )  # fmt: skip
+
+
+def quality(audit: Outcome, *, closed: dt.datetime = START) -> Quality:
+    """The audit's verdict by one period, whose last label came at `closed`."""
+    counts = Confusion(true_positives=70, false_positives=30, false_negatives=30, true_negatives=70)
+    periods = (
+        AuditedPeriod(start=START - WEEK, end=START, answers=2000, labelled=counts,
+                      unlabelled_positive=0, unlabelled_negative=0, late=0, state="complete",
+                      closed=closed),
+    )  # fmt: skip
+    accuracy = AuditedMeasure(
+        name="accuracy", rows=200, value=0.7, low=0.65, high=0.75, worst=0.7, best=0.7,
+        reference=0.75,
+    )  # fmt: skip
+    labels = LabelSummary(
+        version=7, periods=periods, ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
+        duplicated=0, corrected=0, unknown=0,
+    )  # fmt: skip
+    return Quality(
+        checks=(check("audited accuracy", audit, kind="accuracy"),), periods=periods,
+        since_deploy=accuracy, measures=(), ordinary_rows=4, ordinary_accuracy=None, labels=labels,
+    )  # fmt: skip
+
+
+def make_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
+    """A job with the contract of loans and the four-fifths gate."""
+    job = WindowJob(folder, monkeypatch)
+    job.contract()
+    job.bias_section(FOUR_FIFTHS)
+    return job

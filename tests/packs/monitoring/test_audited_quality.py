@@ -1,0 +1,196 @@
+"""Audited labels judge, whichever are missing; ordinary ones cannot, however many there are."""
+
+import numpy as np
+import pytest
+
+from sashiko.evaluation.metrics.quality import Confusion
+from sashiko_packs.monitoring.audited_quality import count_held_out, measure_quality
+from sashiko_packs.monitoring.quality import LabelSummary
+from sashiko_packs.monitoring.settings import MonitorSection
+from tests.packs.monitoring.audited import period
+from tests.packs.monitoring.steps.monitor_job import make_reference
+
+ROWS = 10_000
+SETTINGS = MonitorSection(accuracy_tolerance=0.02, accuracy_false_alarms=0.05)
+
+
+def reference(accuracy):
+    right = round(ROWS * accuracy)
+    return make_reference(
+        rows=ROWS, positives=ROWS // 2, true_positives=right // 2, right=(right, 0, 0, 0, 0, 0)
+    )
+
+
+def quality(*periods, right=0, wrong=0, held_out=None, accuracy=0.8):
+    summary = LabelSummary(
+        version=7,
+        periods=periods,
+        ordinary_right=right,
+        ordinary_wrong=wrong,
+        waiting=0,
+        known=0,
+        duplicated=0,
+        corrected=0,
+        unknown=0,
+    )
+    counts = count_held_out(held_out or reference(accuracy))
+    return measure_quality(summary, held_out=counts, settings=SETTINGS)
+
+
+def test_a_fall_that_lasts_raises_an_alarm_and_the_reference_accuracy_does_not() -> None:
+    fallen = quality(*[period(number, 65, 35) for number in range(4)])
+    assert (fallen.check.name, fallen.check.outcome) == ("accuracy of audited rows", "alarm")
+    assert fallen.check.rows == 400
+    assert fallen.check.tolerance == pytest.approx(0.78)
+    assert fallen.check.reason == "accuracy is below 0.780"
+    assert quality(*[period(number, 80, 20) for number in range(4)]).check.outcome == "ok"
+
+
+def test_ordinary_labels_are_shown_and_judge_nothing() -> None:
+    audited = [period(number, 80, 20) for number in range(4)]
+    good, bad = quality(*audited, right=9_000), quality(*audited, wrong=9_000)
+    assert (good.ordinary_accuracy, bad.ordinary_accuracy) == (1.0, 0.0)
+    assert good.ordinary_rows == 9_000
+    assert good.checks == bad.checks
+    assert (good.since_deploy, good.measures) == (bad.since_deploy, bad.measures)
+    assert quality(wrong=9_000).check.outcome == "not judged"
+
+
+def test_of_fewer_than_ten_ordinary_labels_no_accuracy_is_shown() -> None:
+    assert quality(right=9).ordinary_accuracy is None
+    assert quality(right=9, wrong=1).ordinary_accuracy == 0.9
+
+
+def test_without_enough_labels_it_says_how_many_are_needed() -> None:
+    result = quality(period(0, 50, 3, unlabelled=47, is_open=True))
+    assert result.check.outcome == "not judged"
+    assert result.check.reason == "53 audited labels, 100 are needed"
+    assert result.since_deploy.value is None
+
+
+def test_a_period_that_closed_without_its_labels_is_named_with_what_to_do() -> None:
+    result = quality(period(0, 0, 0, unlabelled=100), period(1, 30, 4, unlabelled=66))
+    assert result.check.outcome == "not judged"
+    assert result.check.reason == (
+        "34 audited labels, 100 are needed; the period up to 2026-03-16 closed on 2026-04-13 with "
+        "34 of 100 labels, as did 1 before it: label the others, which still count, and raise "
+        "`monitor.label_days` if labels take longer"
+    )
+
+
+@pytest.mark.parametrize("fall", [0.07, 0.1])
+def test_a_fall_in_the_rows_that_nobody_labels_is_never_ok(fall: float) -> None:
+    """The labelled nine tenths look as before or better; the hard tenth has all new errors."""
+    generator, right = np.random.default_rng(1), 0.85 - fall
+    counts = generator.binomial(90, right / 0.9, size=20).tolist()
+    periods = [
+        period(number, count, 90 - count, unlabelled=10) for number, count in enumerate(counts)
+    ]
+    result = quality(*periods, accuracy=0.85)
+    assert result.check.outcome == "not judged"
+    assert "rows without a label could hide a fall below 0.830" in result.check.reason
+    assert f"closed on {periods[-1].closed:%Y-%m-%d} with 90 of 100 labels" in result.check.reason
+    assert result.since_deploy.worst < 0.83 < result.since_deploy.best
+    # With the labels of the hard rows the fall is an alarm.
+    late = [period(number, count, 100 - count) for number, count in enumerate(counts)]
+    assert quality(*late, accuracy=0.85).check.outcome == "alarm"
+
+
+def test_missing_labels_alone_raise_no_alarm_whichever_they_are() -> None:
+    """Half of the wrong decisions are labelled first: the labelled rows look worse than all are."""
+    easy_missing = [period(number, 64, 20, unlabelled=16) for number in range(20)]
+    result = quality(*easy_missing, accuracy=0.8)
+    assert result.since_deploy.value < 0.78
+    assert result.check.outcome == "not judged"
+
+
+def test_few_missing_labels_leave_a_good_model_ok_and_a_bad_one_in_alarm() -> None:
+    assert quality(
+        *[period(number, 83, 15, unlabelled=2) for number in range(20)]
+    ).check.outcome == ("ok")
+    bad = quality(*[period(number, 65, 33, unlabelled=2) for number in range(20)])
+    assert bad.check.outcome == "alarm"
+
+
+def test_a_row_that_is_still_waited_for_does_not_delay_an_alarm() -> None:
+    periods = [period(0, 60, 39, unlabelled=1, is_open=True)]
+    periods += [period(number, 60, 40) for number in range(1, 5)]
+    assert quality(*periods).check.outcome == "alarm"
+
+
+def test_the_size_that_is_shown_is_of_the_newest_labels() -> None:
+    """A year of quiet does not hide in the figure what raised the alarm."""
+    quiet = [period(number, 80, 20) for number in range(30)]
+    fallen = [period(number, 60, 40) for number in range(30, 34)]
+    result = quality(*quiet, *fallen)
+    assert result.check.outcome == "alarm"
+    assert result.check.value == pytest.approx(0.6)
+    assert result.check.low < 0.6 < result.check.high
+    assert result.since_deploy.value == pytest.approx(2640 / 3400)
+
+
+def test_a_period_of_more_answers_counts_for_more_since_the_deploy() -> None:
+    result = quality(period(0, 100, 0, answers=200), period(1, 0, 100, answers=1_000))
+    assert result.since_deploy.value == pytest.approx(200 / 1_200)
+
+
+RARE = {"rows": 3_500, "threshold": 0.5}
+
+
+def _rare(share: float):
+    """A test split of 3,500 rows with recall .7 and specificity .985 at few positives."""
+    positives = round(3_500 * share)
+    true_positives = round(0.7 * positives)
+    true_negatives = round(0.985 * (3_500 - positives))
+    return make_reference(
+        rows=3_500,
+        positives=positives,
+        true_positives=true_positives,
+        right=(true_negatives + true_positives, 0, 0, 0, 0, 0),
+    )
+
+
+def _rows(generator, share: float, recall: float):
+    shares = [share * recall, share * (1 - recall), (1 - share) * 0.015, (1 - share) * 0.985]
+    tp, fn, fp, tn = (int(count) for count in generator.multinomial(100, shares))
+    return Confusion(true_positives=tp, false_negatives=fn, false_positives=fp, true_negatives=tn)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.1])
+def test_a_fall_of_recall_is_found_where_positives_are_few(share: float) -> None:
+    """The accuracy hardly moves: recall .70 to .20 at 3 % positives takes 1.5 points of it."""
+    found = 0
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        periods = [period(number, labelled=_rows(generator, share, 0.2)) for number in range(26)]
+        checks = {c.effect: c for c in quality(*periods, held_out=_rare(share)).checks}
+        found += checks["recall"].outcome == "alarm"
+    assert found >= 18
+    assert checks["recall"].name == "recall of audited rows"
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1])
+def test_an_unchanged_recall_raises_no_alarm(share: float) -> None:
+    alarms = 0
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        periods = [period(number, labelled=_rows(generator, share, 0.7)) for number in range(52)]
+        checks = quality(*periods, held_out=_rare(share)).checks
+        alarms += any(check.outcome == "alarm" for check in checks)
+    assert alarms == 0
+
+
+def test_few_positive_labels_are_not_judged_and_say_what_they_are() -> None:
+    generator = np.random.default_rng(1)
+    result = quality(period(0, labelled=_rows(generator, 0.03, 0.7)), held_out=_rare(0.03))
+    recall = {check.effect: check for check in result.checks}["recall"]
+    assert recall.outcome == "not judged"
+    assert recall.reason == f"{recall.rows} audited rows labelled positive, 30 are needed"
+
+
+def test_without_any_positive_decision_in_the_test_split_precision_is_not_judged() -> None:
+    none = make_reference(positives=300, true_positives=0, right=(700, 0, 0, 0, 0, 0))
+    result = quality(period(0, 80, 20), held_out=none)
+    precision = {check.effect: check for check in result.checks}["precision"]
+    assert precision.outcome == "not judged"
+    assert precision.reason == "the version's test split has no rows decided positive"

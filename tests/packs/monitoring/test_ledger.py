@@ -1,0 +1,171 @@
+"""The ledger keeps answers without their texts, once each, and gives up a deleted key for good."""
+
+import datetime as dt
+
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.base.parquet import write_table
+from sashiko.base.scratch import scratch_database
+from sashiko.errors import InputError
+from sashiko_packs.monitoring import ledger
+from sashiko_packs.monitoring.capture.reading import read_captures
+from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, create_ledger_view, delete_keys
+from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
+
+DAY = dt.timedelta(days=1)
+WEEK = Window(NOON - 3 * DAY, NOON + 4 * DAY)
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """`capture(version, *records)` writes them as a version's capture, and returns their rows."""
+
+    def captured(*records, version=7):
+        folder = tmp_path / "capture"
+        for item in records:
+            time = dt.datetime.fromisoformat(item["eventMetadata"]["inferenceTime"])
+            name = f"00-{len(list(folder.rglob('*.jsonl'))):02}-000-a.jsonl"
+            write(folder, [item], version=version, hour=time.replace(minute=0), file=name)
+        return rows(folder)
+
+    def rows(folder):
+        out = tmp_path / "rows.parquet"
+        columns = ("product", "complaint_text")
+        read_captures(folder, out, window=WEEK, now=WEEK.end, columns=columns, has_texts=True)
+        return out
+
+    return captured
+
+
+def content(folder):
+    """What a reader of the ledger sees: (key, version) -> score."""
+    with scratch_database("read") as connection:
+        create_ledger_view(connection, folder)
+        rows = connection.sql("SELECT key, version, score FROM ledger ORDER BY ALL").fetchall()
+    return {(key, version): score for key, version, score in rows}
+
+
+def test_a_day_holds_answers_and_nothing_of_the_requests(tmp_path, capture) -> None:
+    rows = capture(one("b", score=0.25), one("a"), one("c", time=NOON + DAY))
+    ledger = tmp_path / "ledger"
+    assert add_rows(ledger, rows) == 3
+    assert [path.name for path in sorted(ledger.iterdir())] == [
+        "2026-03-09.parquet", "2026-03-10.parquet",
+    ]  # fmt: skip
+    table = pq.read_table(ledger / "2026-03-09.parquet")
+    assert table.schema == LEDGER_SCHEMA
+    assert table.to_pylist() == [
+        {"key": "a", "version": 7, "score": 0.75, "decision": "yes", "time": NOON, "cluster": 1},
+        {"key": "b", "version": 7, "score": 0.25, "decision": "no", "time": NOON, "cluster": 0},
+    ]
+    assert ledger.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_ledger_of_before_clusters_is_read_written_and_deleted_from(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("a"), one("b")))
+    day = ledger / "2026-03-09.parquet"
+    write_table(day, pq.read_table(day).drop_columns("cluster"))
+    assert set(content(ledger)) == {("a", 7), ("b", 7)}
+    assert delete_keys(ledger, ["b"], now=NOON, retention=DAY) == 1
+    assert add_rows(ledger, capture(one("a"), one("c"))) == 1
+    table = pq.read_table(day)
+    assert table.schema == LEDGER_SCHEMA
+    assert table["key"].to_pylist() == ["a", "c"]
+
+
+def test_a_row_without_a_key_is_no_answer_to_anybody(tmp_path, capture) -> None:
+    rows = capture(record("x", request(["a"]), answer([0.5])))
+    assert add_rows(tmp_path / "ledger", rows) == 0
+    assert content(tmp_path / "ledger") == {}
+
+
+def test_a_window_that_is_read_again_changes_no_byte_and_late_rows_join(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    rows = capture(one("a"), one("b"))
+    add_rows(ledger, rows)
+    before = (ledger / "2026-03-09.parquet").read_bytes()
+    assert add_rows(ledger, rows) == 0
+    assert (ledger / "2026-03-09.parquet").read_bytes() == before
+    assert add_rows(ledger, capture(one("late"))) == 1
+    assert set(content(ledger)) == {("a", 7), ("b", 7), ("late", 7)}
+
+
+def test_a_capture_that_is_gone_takes_nothing_away(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("a")))
+    for path in (tmp_path / "capture").rglob("*.jsonl"):
+        path.unlink()
+    assert add_rows(ledger, capture(one("b"))) == 1
+    assert set(content(ledger)) == {("a", 7), ("b", 7)}
+
+
+def test_the_first_answer_of_each_version_counts_over_all_days(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("x", key="a", score=0.2, time=NOON + DAY)))
+    add_rows(ledger, capture(one("y", key="a", score=0.1), version=6))
+    for path in (tmp_path / "capture").rglob("*.jsonl"):
+        path.unlink()
+    add_rows(ledger, capture(one("z", key="a", score=0.3)))
+    assert content(ledger) == {("a", 6): 0.1, ("a", 7): 0.3}
+
+
+def test_a_deleted_key_is_gone_and_stays_so_while_the_capture_has_it(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    rows = capture(one("a"), one("b"), one("x", key="a", time=NOON + DAY), one("c"))
+    add_rows(ledger, rows)
+    options = {"now": NOON + 2 * DAY, "retention": 14 * DAY}
+    assert delete_keys(ledger, ["a", "nobody"], **options) == 1
+    assert add_rows(ledger, rows) == 0
+    assert set(content(ledger)) == {("b", 7), ("c", 7)}
+    kept = b"".join(path.read_bytes() for path in ledger.iterdir())
+    assert b"nobody" not in kept
+    assert delete_keys(ledger, ["a"], **options) == 0
+
+
+def test_a_deletion_that_is_killed_half_way_stays_out_of_a_window_that_is_read_again(
+    tmp_path, capture, monkeypatch
+) -> None:
+    """Killed after the first of two days: its rows must not come back before the next try."""
+    folder = tmp_path / "ledger"
+    rows = capture(one("a"), one("x", key="a", time=NOON + DAY), one("b", time=NOON + DAY))
+    later = capture(one("y", key="a", time=NOON + DAY), version=6)
+    add_rows(folder, rows)
+    add_rows(folder, later)
+    write, written = ledger._write, []
+
+    def killed(connection, path):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(connection, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_keys(folder, ["a"], now=NOON + 2 * DAY, retention=14 * DAY)
+    assert len(written) == 1
+    assert add_rows(folder, rows) == 0
+    delete_keys(folder, ["a"], now=NOON + 2 * DAY, retention=14 * DAY)
+    assert {key for key, _ in content(folder)} == {"b"}
+
+
+def test_a_deletion_is_forgotten_once_no_capture_can_hold_the_key(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("a")))
+    for key, days in (("a", 0), ("b", 14), ("c", 15)):
+        delete_keys(ledger, [key], now=NOON + days * DAY, retention=14 * DAY)
+    assert pq.read_metadata(ledger / "deletions.parquet").num_rows == 2
+
+
+def test_a_damaged_day_is_named_and_left_as_it_is(tmp_path, capture) -> None:
+    ledger = tmp_path / "ledger"
+    add_rows(ledger, capture(one("a")))
+    path = ledger / "2026-03-09.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    damaged = path.read_bytes()
+    with pytest.raises(InputError, match=r"2026-03-09.parquet"):
+        add_rows(ledger, capture(one("b")))
+    assert path.read_bytes() == damaged

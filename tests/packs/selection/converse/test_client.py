@@ -1,0 +1,469 @@
+"""Requests reach a server that speaks Converse: faults, budget, resume, replay."""
+
+import datetime as dt
+import itertools
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.account.prices import TokenPrice
+from sashiko.base.bedrock_calls import ATTEMPTS
+from sashiko.errors import InputError
+from sashiko_packs.selection.converse.answer import read_answer
+from sashiko_packs.selection.converse.budget import (
+    NOTHING,
+    BudgetExceededError,
+    Ledger,
+    Tokens,
+    require_price,
+)
+from sashiko_packs.selection.converse.client import Endpoint, Recorder, bedrock_runtime, replay
+from sashiko_packs.selection.converse.recording import Recording
+from sashiko_packs.selection.converse.request import Example, Request, make_request
+from sashiko_packs.selection.file import Budget
+from tests.packs.selection.converse_service import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    STATUS,
+    Service,
+    answered,
+    client,
+    error,
+    operation,
+    serving,
+    stop_reasons,
+)
+from tests.packs.selection.selections import MODEL, bedrock
+
+AMPLE = Budget(tokens=10_000_000)
+PRICE = TokenPrice(input_usd=1.0, output_usd=4.0, source="of the test", read=dt.date(2026, 1, 2))
+EACH = INPUT_TOKENS + OUTPUT_TOKENS
+COMMAND = "sashiko select choice.yaml"
+
+
+def requests(count: int, **changes: Any) -> list[Request]:
+    candidate = bedrock(**changes)
+    return [make_request(candidate, f"row {number}") for number in range(count)]
+
+
+def record(
+    service: Service,
+    path: Path,
+    batch: Sequence[Request],
+    *,
+    budget: Budget = AMPLE,
+    concurrency: int = 4,
+    price: TokenPrice | None = None,
+    read_timeout: float = 20,
+) -> Ledger:
+    """Records as `sashiko select --record` does."""
+    recording, ledger = Recording(path), Ledger(budget)
+    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency, longest_answer=16)
+    with recording.writing():
+        for _, tokens in recording.spent():
+            ledger.spend(tokens, price)
+        connection = client(service, read_timeout=read_timeout)
+        Recorder(connection, recording, ledger, endpoint).record(batch)
+    return ledger
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, in seconds, each the longest; none is waited for."""
+    seconds: list[float] = []
+    monkeypatch.setattr("sashiko.base.bedrock_calls.time.sleep", seconds.append)
+    monkeypatch.setattr("sashiko.base.bedrock_calls.random.uniform", lambda _, longest: longest)
+    return seconds
+
+
+def first_then(*replies: Any) -> Callable[[str, int], Any]:
+    """Each text's first replies, then an answer."""
+    replies_of: dict[str, Any] = {}
+
+    def reply(text: str, _: int) -> Any:
+        left = replies_of.setdefault(text, itertools.chain(replies, itertools.repeat(answered())))
+        return next(left)
+
+    return reply
+
+
+@pytest.mark.parametrize("output", ["text", "json_schema", "tool"])
+def test_every_form_of_a_request_is_one_that_the_service_knows(tmp_path: Path, output: str) -> None:
+    candidate = bedrock(output=output)
+    examples = (Example("an old text", "yes"), Example("another", "no"))
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", [make_request(candidate, "a row", examples)])
+    assert service.models == [MODEL]
+    assert "an old text\nLate?\nyes" in service.texts[0]
+    assert service.texts[0].endswith("a row\nLate?")
+
+
+def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
+    batch = requests(10)
+    with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
+        record(service, tmp_path / "r.jsonl", batch)
+    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    read = [read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines]
+    assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
+
+
+def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> None:
+    batch = requests(1)
+    with pytest.raises(InputError) as caught:
+        replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    assert batch[0].key in str(caught.value)
+    assert f"`{COMMAND} --record`" in str(caught.value)
+
+
+def test_a_changed_prompt_or_model_is_another_request() -> None:
+    first = make_request(bedrock(), "a row")
+    assert make_request(bedrock(), "a row").key == first.key
+    for changes in ({"max_tokens": 17}, {"model": "amazon.nova-2-lite-v1:0"}, {"output": "tool"}):
+        assert make_request(bedrock(**changes), "a row").key != first.key
+
+
+def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path) -> None:
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", requests(40), concurrency=3)
+    assert 1 < service.most_under_way <= 3
+
+
+def test_equal_texts_are_sent_once(tmp_path: Path) -> None:
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", requests(5) + requests(5))
+    assert len(service.bodies) == 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "billed"),
+    [
+        ("ThrottlingException", False),
+        ("ServiceUnavailableException", False),
+        ("ModelNotReadyException", False),
+        ("InternalServerException", True),
+        ("ModelErrorException", True),
+        ("ModelTimeoutException", True),
+        ("cut", True),
+        ("timeout", True),
+    ],
+)
+def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
+    tmp_path: Path, fault: str, billed: bool
+) -> None:
+    batch = requests(1)
+    seconds = 0.5 if fault == "timeout" else 20
+    with serving(first_then(fault)) as service:
+        ledger = record(service, tmp_path / "r.jsonl", batch, read_timeout=seconds)
+    assert len(service.bodies) == 2
+    lost = batch[0].most_input_tokens + batch[0].most_output_tokens
+    assert ledger.tokens == EACH + (lost if billed else 0)
+    spent = [tokens.total for _, tokens in Recording(tmp_path / "r.jsonl").spent()]
+    assert spent == ([lost] if billed else []) + [EACH]  # after a restart too
+
+
+def test_the_waits_between_attempts_grow_up_to_a_cap(tmp_path: Path, waits: list[float]) -> None:
+    with serving(first_then(*["ThrottlingException"] * 7)) as service:
+        record(service, tmp_path / "r.jsonl", requests(1))
+    assert waits == [0.5, 1, 2, 4, 8, 16, 20]
+
+
+def paid(**changes: Any) -> bytes:
+    """The bytes of a response of which a member is not as the API describes it."""
+    return json.dumps(answered() | changes).encode()
+
+
+def with_content(content: Any) -> bytes:
+    return paid(output={"message": {"role": "assistant", "content": content}})
+
+
+_REDACTED = {"reasoningContent": {"redactedContent": "gIGC/w=="}}  # bytes that are not UTF-8
+_NESTED = b'{"output":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+_LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param(b"{}", False, id="lacking"),
+        pytest.param(b"[]", False, id="a list"),
+        pytest.param(b"7", False, id="a number"),
+        pytest.param(_NESTED, False, id="deep"),
+        pytest.param(_LONG, False, id="a long number"),
+        pytest.param(with_content("yes"), True, id="content is a text"),
+        pytest.param(with_content(["yes"]), True, id="a block is a text"),
+        pytest.param(with_content([{"text": "yes \ud800"}]), True, id="lone surrogate"),
+        pytest.param(paid(stopReason=7), True, id="stop reason is a number"),
+        pytest.param(paid(stopReason="\udfff"), True, id="stop reason is a surrogate"),
+        pytest.param(paid(usage={"inputTokens": "many"}), False, id="tokens are a text"),
+        pytest.param(paid(usage=[]), False, id="usage is a list"),
+        pytest.param(paid(output="yes"), True, id="output is a text"),
+    ],
+)
+def test_a_paid_answer_is_recorded_whatever_its_bytes(
+    tmp_path: Path, body: bytes, told: bool
+) -> None:
+    batch, path = requests(2), tmp_path / "r.jsonl"
+    with serving(lambda *_: body) as service:
+        ledger = record(service, path, batch)
+        assert len(service.bodies) == 2  # none is paid twice
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
+    assert ledger.tokens == 2 * (EACH if told else most)
+    recording = Recording(path)  # all of it can be read
+    assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
+    valid = b'"usage": ' in body and not told  # the tokens alone cannot be read
+    for line in replay(batch, recording, command=COMMAND):
+        reading = read_answer(line.response, {"late": "yes", "paid": "no"})
+        assert reading.meaning == ("answer" if valid else "invalid")
+
+
+def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    with serving(lambda *_: paid(metrics={"latencyMs": "fast"})) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert line.response.latency_ms is None
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+
+
+def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    with serving(lambda *_: with_content([_REDACTED, {"text": "yes"}])) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert line.response.content[0] == _REDACTED
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+
+
+def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
+    batch, path = requests(1), tmp_path / "r.jsonl"
+    body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
+    with serving(lambda *_: body) as service:
+        assert record(service, path, batch).tokens == EACH
+    (line,) = replay(batch, Recording(path), command=COMMAND)
+    assert read_answer(line.response, {"late": "yes", "paid": "no"}).meaning == "invalid"
+
+
+def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:
+    fields = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    batch = requests(1, additional_fields=fields, max_tokens=2048, temperature=None)
+    with serving(lambda *_: answered()) as service:
+        record(service, tmp_path / "r.jsonl", batch)
+    assert service.bodies[0]["additionalModelRequestFields"] == fields
+    assert batch[0].most_output_tokens == 2048
+    assert "additionalModelRequestFields" not in requests(1)[0].body
+
+
+def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout is billed: an answer of 16,000 tokens takes minutes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+
+    def patience(longest: int) -> float:
+        endpoint = Endpoint(region="us-east-1", price=None, concurrency=1, longest_answer=longest)
+        return float(bedrock_runtime(endpoint).meta.config.read_timeout)
+
+    assert patience(16) < 70
+    assert patience(16_000) >= 1600
+
+
+def test_the_bound_of_the_input_counts_bytes() -> None:
+    """A tokenizer of bytes makes three tokens of such a letter."""
+    text = "\u3044" * 1000
+    assert make_request(bedrock(), text).most_input_tokens >= 3 * len(text)
+
+
+def test_a_service_that_throttles_without_end_is_given_up(tmp_path: Path) -> None:
+    with (
+        serving(lambda *_: error("ThrottlingException")) as service,
+        pytest.raises(InputError, match=r"ThrottlingException.*concurrency") as caught,
+    ):
+        record(service, tmp_path / "r.jsonl", requests(1))
+    assert len(service.bodies) == ATTEMPTS
+    assert "goes on from what is recorded" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("AccessDeniedException", "bedrock:InvokeModel"),
+        ("ResourceNotFoundException", "no model of this id"),
+        ("ValidationException", "output: text"),
+    ],
+)
+def test_a_refusal_is_final_and_says_what_to_do(tmp_path: Path, code: str, advice: str) -> None:
+    with (
+        serving(lambda *_: error(code)) as service,
+        pytest.raises(InputError, match=f"{code}.*{advice}"),
+    ):
+        record(service, tmp_path / "r.jsonl", requests(50), concurrency=2)
+    assert len(service.bodies) <= 2
+
+
+def test_every_error_of_the_service_is_tried() -> None:
+    assert set(STATUS) == {shape.name for shape in operation().error_shapes}
+
+
+def test_every_stop_reason_is_recorded(tmp_path: Path) -> None:
+    reasons = stop_reasons()
+    batch = requests(len(reasons))
+    with serving(lambda text, _: answered(stop_reason=reasons[int(text.split()[1])])) as service:
+        record(service, tmp_path / "r.jsonl", batch)
+    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    assert [line.response.stop_reason for line in lines] == list(reasons)
+
+
+def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_path: Path) -> None:
+    batch, path = requests(20), tmp_path / "r.jsonl"
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
+    budget = Budget(tokens=most + 4 * EACH)
+    with serving(lambda *_: answered()) as service:
+        with pytest.raises(InputError, match=r"`bedrock.budget`.*goes on"):
+            record(service, path, batch, budget=budget)
+        sent = len(service.bodies)
+        assert sent * EACH <= budget.tokens < (sent + 20) * most
+        assert sent >= 1
+        ledger = record(service, path, batch)
+        assert len(service.bodies) == 20
+    assert ledger.tokens == 20 * EACH
+
+
+def test_requests_at_a_time_do_not_end_a_budget_that_has_room(tmp_path: Path) -> None:
+    """Eight at once reserved eight worst cases, and 4,000 tokens ended after three answers."""
+    batch = requests(40)
+    most = batch[0].most_input_tokens + batch[0].most_output_tokens
+    assert 3 * most < 4_000 < 8 * most
+    with (
+        serving(lambda *_: answered()) as service,
+        pytest.raises(InputError, match=r"of 4,000 tokens are spent"),
+    ):
+        record(service, tmp_path / "r.jsonl", batch, budget=Budget(tokens=4_000), concurrency=8)
+    assert len(service.bodies) * EACH > 4_000 - most - EACH
+
+
+def test_a_budget_may_be_used_exactly() -> None:
+    most = Tokens(60, 40)
+    ledger = Ledger(Budget(tokens=200, usd=2 * most.usd(PRICE)))
+    for _ in range(2):
+        with ledger.reservation(most, PRICE):
+            pass
+    assert ledger.tokens == 200
+    with pytest.raises(BudgetExceededError, match="200 of 200"), ledger.reservation(most, PRICE):
+        pass
+
+
+def test_input_and_output_have_their_own_prices() -> None:
+    assert Tokens(1_000_000, 0).usd(PRICE) == 1.0
+    assert Tokens(0, 1_000_000).usd(PRICE) == 4.0
+    with Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 1), PRICE):
+        pass
+    with (
+        pytest.raises(BudgetExceededError, match=r"\$"),
+        Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 2), PRICE),
+    ):
+        pass
+
+
+def test_two_requests_never_reserve_the_same_tokens() -> None:
+    """Others ask for a reservation while the first one's is being counted."""
+    ledger, done = Ledger(Budget(tokens=100)), threading.Event()
+    others: list[threading.Thread] = []
+    under_way: list[int] = []
+    most_under_way: list[int] = []
+
+    class Slow(Tokens):
+        @property
+        def total(self) -> int:
+            if not done.is_set():
+                others.append(threading.Thread(target=reserve, args=(Tokens(60, 0),)))
+                others[-1].start()
+                others[-1].join(0.3)  # it has to wait for the lock
+            return 60
+
+    def reserve(most: Tokens) -> None:
+        with ledger.reservation(most, None) as reservation:
+            under_way.append(1)
+            most_under_way.append(len(under_way))
+            if isinstance(most, Slow):
+                done.set()
+            done.wait(20)
+            under_way.pop()
+            reservation.spent = NOTHING
+
+    reserve(Slow(60, 0))
+    for thread in others:
+        thread.join()
+    assert others
+    assert max(most_under_way) == 1
+    assert ledger.tokens == 0
+
+
+def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
+    batch = requests(20)
+    usd = (INPUT_TOKENS * 1.0 + OUTPUT_TOKENS * 4.0) / 1e6
+    budget = Budget(tokens=10_000_000, usd=0.002)
+    with (
+        serving(lambda *_: answered()) as service,
+        pytest.raises(InputError, match=r"of \$0\.002 are spent"),
+    ):
+        record(service, tmp_path / "r.jsonl", batch, budget=budget, price=PRICE, concurrency=1)
+    assert 1 <= len(service.bodies) < 20
+    assert len(service.bodies) * usd <= 0.002
+
+
+def test_a_budget_of_dollars_without_a_price_is_refused() -> None:
+    with pytest.raises(InputError, match="no price of"):
+        require_price(Budget(tokens=1, usd=1.0), None, model=MODEL)
+    require_price(Budget(tokens=1), None, model=MODEL)
+
+
+def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
+    """The last line is cut, and one request was under way: it alone is sent again."""
+    batch, path = requests(4), tmp_path / "r.jsonl"
+    with serving(lambda *_: answered()) as service:
+        record(service, path, batch[:3], concurrency=1)
+        content = path.read_bytes()
+        path.write_bytes(content[:-20])
+        ledger = record(service, path, batch)
+        assert len(service.bodies) == 3 + 2
+    lost = batch[2].most_input_tokens + batch[2].most_output_tokens
+    assert ledger.tokens == 4 * EACH + lost
+    replay(batch, Recording(path), command=COMMAND)
+    assert sum(tokens.total for _, tokens in Recording(path).spent()) == ledger.tokens
+
+
+def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with (
+        Recording(path).writing(),
+        pytest.raises(InputError, match="another process"),
+        Recording(path).writing(),
+    ):
+        pass
+
+
+def test_a_hand_made_recording_takes_no_answers_of_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"kind": "converse-recording", "hand_made": true}\n')
+    with pytest.raises(InputError, match="by hand"), Recording(path).writing():
+        pass
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"kind": "converse-recording"}\n{"event": "answer"}\n')
+    with pytest.raises(InputError, match=r"r\.jsonl: line 2"):
+        Recording(path)
+
+
+def test_a_recording_has_no_text_of_a_request_and_is_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with serving(lambda *_: answered()) as service:
+        record(service, path, [make_request(bedrock(), "Erika Mustermann is late")])
+    assert "Mustermann" not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+    events = [json.loads(line).get("event") for line in path.read_text().splitlines()]
+    assert events == [None, "sent", "answer"]

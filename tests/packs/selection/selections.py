@@ -1,0 +1,152 @@
+"""Selections, candidates and rows with a known quality."""
+
+from typing import Any
+
+import numpy as np
+
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores
+from sashiko.steps.scored_splits import Split
+from sashiko_packs.selection.file import BedrockCandidate, Selection
+from sashiko_packs.selection.record import Answers, Cost
+from sashiko_packs.selection.rows import JudgedRows
+from sashiko_packs.selection.scores import CandidateScores
+from tests.packs.selection.sweep.sweeps import recipe, validation
+
+MODEL = "us.amazon.nova-2-lite-v1:0"
+PROMPT = {"template": "{text}\nLate?", "answers": {"late": "yes", "paid": "no"}}
+BEDROCK = {
+    "kind": "bedrock",
+    "model": MODEL,
+    "region": "us-east-1",
+    "licence": "LicenseRef-Provider",
+    "prompt": PROMPT,
+    "unanswered": "paid",
+}
+TOKEN_PRICE = {
+    "input_usd": 1.0,
+    "output_usd": 4.0,
+    "source": "of the test",
+    "read": "2026-01-02",
+}
+PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
+
+
+def selection_value(**changes: Any) -> dict[str, Any]:
+    """A selection of two linear candidates."""
+    value = {
+        "description": "Which model?",
+        "rows": {"recipe": "loans"},
+        "minimum_effect": 0.02,
+        "load": 10,
+        "musts": {
+            "quality": [{"metric": "balanced_accuracy", "minimum": 0.6, "reason": "of use"}],
+            "licences": ["Apache-2.0", "LicenseRef-Provider"],
+        },
+        "candidates": {
+            "linear": {"kind": "linear", "recipe": "loans"},
+            "other": {"kind": "recipe", "recipe": "loans"},
+        },
+    }
+    return value | changes
+
+
+def selection(**changes: Any) -> Selection:
+    return Selection.model_validate(selection_value(**changes))
+
+
+def with_bedrock(**changes: Any) -> Selection:
+    """A selection with a candidate of Bedrock, whose geography is allowed."""
+    value = selection_value()
+    value["candidates"]["nova"] = BEDROCK
+    value["musts"]["geographies"] = ["us"]
+    extra = {"privacy": PRIVACY, "bedrock": {"budget": {"tokens": 10_000_000}}}
+    return Selection.model_validate(value | extra | changes)
+
+
+def bedrock(**changes: Any) -> BedrockCandidate:
+    return BedrockCandidate.model_validate(BEDROCK | changes)
+
+
+def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
+    """Rows of late loans; `facets.scores` are those of a model with a bias against `old`."""
+    facets = validation(handicap=handicap)
+    rows = len(facets.labels)
+    keys = tuple(f"k{row:04}" for row in range(rows))
+    split = Split(keys=keys, texts=tuple(f"text {key}" for key in keys), labels=facets.labels)
+    return JudgedRows(
+        recipe=recipe(),
+        contract=facets.contract,
+        labels=("paid", "late"),
+        train=split,
+        test=split,
+        test_sha256="0" * 64,
+        inputs={"test": "0" * 64},
+        facets=facets,
+    )
+
+
+def scored(
+    name: str,
+    scores: Floats,
+    *,
+    usd: float | None = 1.0,
+    threshold: float = 0.5,
+    **changes: Any,
+) -> CandidateScores:
+    """A candidate with given scores and cost."""
+    values: dict[str, Any] = {
+        "name": name,
+        "kind": "recipe",
+        "what": "a model",
+        "model": ModelScores(scores, threshold),
+        "has_scores": True,
+        "injection": None,
+        "latency": None,
+        "cost": Cost(usd=usd, basis="of the test"),
+        "licence": "Apache-2.0",
+    }
+    return CandidateScores(**(values | changes))
+
+
+def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:
+    return Answers(
+        valid=valid, invalid=0, refused=refused, stop_reasons={"end_turn": 1}, input_tokens=10,
+        output_tokens=1, days=(), hand_made=hand_made,
+    )  # fmt: skip
+
+
+def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
+    """Scores that decide a share of the rows of each label wrongly."""
+    labels = rows.test.labels.astype(np.float64)
+    wrong = np.zeros(len(labels), dtype=bool)
+    for label in (0, 1):
+        of_label = np.random.default_rng(seed).permutation(np.flatnonzero(labels == label))
+        wrong[of_label[: round(share * len(of_label))]] = True
+    return np.where(wrong, 1 - labels, labels) * 0.8 + 0.1
+
+
+def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
+    """A selection of each kind of candidate over complaints, and one that may not be used.
+
+    Args:
+        recipe: of a causal LM that is registered; its test split judges all candidates.
+        encoder: the recipe of an encoder.
+    """
+    prompt = {"template": "{text}\nEscalate?", "answers": {"yes": "yes", "no": "no"}}
+    model = BEDROCK | {"prompt": prompt, "unanswered": "yes", "output": "tool", "examples": 2}
+    musts = selection_value()["musts"] | {"geographies": ["us"]}
+    return selection_value(
+        rows={"recipe": recipe},
+        injections=20,
+        musts=musts,
+        privacy=PRIVACY,
+        bedrock={"budget": {"tokens": 10_000_000, "usd": 100}, "concurrency": 8},
+        candidates={
+            "linear": {"kind": "linear", "recipe": recipe},
+            "encoder": {"kind": "recipe", "recipe": encoder},
+            "causal": {"kind": "recipe", "recipe": recipe},
+            "version": {"kind": "version", "recipe": recipe, "version": 1},
+            "nova": model,
+            "elsewhere": model | {"model": f"global.{MODEL.partition('.')[2]}"},
+        },
+    )

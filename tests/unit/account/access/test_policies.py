@@ -1,0 +1,118 @@
+"""IAM statements, evaluated as AWS does and in doubt as if they allowed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sashiko.account.access.policies import Request, allows, denies, overlap, statements
+
+READ = Request(
+    action="s3:GetObject",
+    resource="arn:aws:s3:::lake/people/*",
+    context={"aws:principalarn": "arn:aws:iam::1:role/me", "aws:securetransport": "true"},
+)
+
+
+def policy(effect: str, **more: Any) -> Any:
+    statement = {"Effect": effect, "Action": "s3:GetObject", "Resource": "*"} | more
+    return statements({"Statement": {key: v for key, v in statement.items() if v is not None}})
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, True),
+        ({"Action": "S3:get*"}, True),
+        ({"Action": ["s3:PutObject"]}, False),
+        ({"Action": None, "NotAction": "s3:Get*"}, False),
+        ({"Action": None, "NotAction": ["s3:PutObject"]}, True),
+        ({"Resource": "arn:aws:s3:::lake/people/2026/?"}, True),  # some of the objects
+        ({"Resource": "arn:aws:s3:::lake/other/*"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:s3:::lake/*"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:s3:::lake/people/2026/*"}, True),
+        ({"Condition": {"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/me"}}}, True),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/you"]}}}, False),
+        ({"Condition": {"Bool": {"aws:SecureTransport": False}}}, False),
+        ({"Condition": {"StringEquals": {"aws:PrincipalTag/x": "y"}}}, True),  # in doubt
+        (
+            {
+                "Condition": {
+                    "StringEquals": {"aws:PrincipalTag/x": "y"},
+                    "StringLike": {"aws:PrincipalArn": "nobody"},
+                }
+            },
+            False,
+        ),
+    ],
+)
+def test_allow(more: Any, expected: bool) -> None:
+    assert allows(policy("Allow", **more), READ) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, True),
+        ({"Resource": "arn:aws:s3:::lake/*"}, True),
+        ({"Resource": "arn:aws:s3:::lake/people/2026/*"}, False),  # the other objects are left
+        ({"Resource": None, "NotResource": "arn:aws:s3:::lake/people/2026/*"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:s3:::artifacts/*"}, True),
+        ({"Condition": {"ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::1:role/me"]}}}, False),
+        ({"Condition": {"ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::1:role/etl"]}}}, True),
+        ({"Condition": {"StringNotEqualsIfExists": {"aws:SourceVpce": "vpce-1"}}}, False),
+        ({"Condition": {"Null": {"aws:SourceVpce": "true"}}}, False),  # in doubt
+        ({"Condition": {"Null": {"aws:PrincipalArn": "false"}}}, True),
+    ],
+)
+def test_deny(more: Any, expected: bool) -> None:
+    assert denies(policy("Deny", **more), READ) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"StringEquals": {"aws:PrincipalTag/x": "y"}}, False),
+        ({"StringNotEquals": {"aws:PrincipalTag/x": "y"}}, True),
+        ({"StringEqualsIfExists": {"aws:PrincipalTag/x": "y"}}, True),
+        ({"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/me"}}, True),
+        ({"Null": {"aws:PrincipalTag/x": "true"}}, True),
+        ({"Null": {"aws:PrincipalTag/x": "false"}}, False),
+        ({"Null": {"aws:PrincipalArn": "true"}}, False),
+        ({"Null": {"aws:PrincipalArn": "false"}}, True),
+    ],
+)
+def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None:
+    """A key that AWS does not find fails what must be equal, and holds what must not."""
+    complete = replace(READ, complete=True)
+    assert allows(policy("Allow", Condition=condition), complete) == holds
+    assert denies(policy("Deny", Condition=condition), complete) == holds
+
+
+@pytest.mark.parametrize(
+    ("principal", "expected"),
+    [
+        ({"Principal": "*"}, True),
+        ({"Principal": {"AWS": ["arn:aws:iam::1:role/me"]}}, True),
+        ({"Principal": {"AWS": "arn:aws:iam::1:root", "Service": "glue.amazonaws.com"}}, False),
+        ({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/me"}}, False),
+        ({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/another"}}, True),
+    ],
+)
+def test_whom_a_resources_policy_means(principal: Any, expected: bool) -> None:
+    assert policy("Allow", **principal)[0].is_for("arn:aws:iam::1:role/me") == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("a*c", "ab*", True),
+        ("*", "", True),
+        ("a?c", "abc", True),
+        ("a*", "b*", False),
+        ("x/*/z", "x/y/*", True),
+        ("a[b]", "ab", False),
+    ],
+)
+def test_patterns_that_meet(one: str, other: str, expected: bool) -> None:
+    assert overlap(one, other) == expected

@@ -1,0 +1,335 @@
+"""An approved version crosses from one account to another: whole, verified, and as pending."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sashiko.account import promotion
+from sashiko.account.expected_version import expected_of
+from sashiko.account.names import key_alias, key_alias_arn
+from sashiko.base.custom_resource import RefusedError
+from sashiko.commands import model as command
+from sashiko.errors import InputError
+from sashiko.registry.preflight import signed_files
+from sashiko.registry.preflight.bounds import Bound, write_bounds
+from sashiko.registry.preflight.check import check
+from sashiko.registry.preflight.expected import Expected
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from tests.unit.account.two_accounts import (
+    DEV,
+    GROUP,
+    PROD,
+    RECIPE,
+    ROUTE,
+    TwoAccounts,
+    evidence,
+    register,
+    two_accounts,
+)
+from tests.unit.registry.model_packages.account import Account, Killed, replace_signing_key
+from tests.unit.registry.model_packages.gathered import state
+
+ENVELOPE = "provenance.intoto.json"
+
+
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoAccounts]:
+    with two_accounts(monkeypatch, act_as="promoter") as pair:
+        yield pair
+
+
+@pytest.fixture
+def approved(accounts: TwoAccounts, tmp_path: Path) -> TwoAccounts:
+    """Dev has an approved version."""
+    register(accounts.dev, evidence(tmp_path), recipe="complaints")
+    return accounts
+
+
+def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names(
+    approved: TwoAccounts,
+) -> None:
+    version, new = approved.promote()
+    assert (version.group, version.version, new, version.status) == (
+        GROUP,
+        1,
+        True,
+        "PendingManualApproval",
+    )
+    assert str(version.arn).startswith(f"arn:aws:sagemaker:us-east-1:{PROD.account}:model-package/")
+    dev, prod = approved.folder(approved.dev), approved.folder(approved.prod)
+    assert prod == dev.replace("sashiko-dev-", "sashiko-prod-")
+    names = {name.removeprefix(dev) for name in approved.dev.objects()}
+    assert {name.removeprefix(prod) for name in approved.prod.objects()} == names
+    for name in names - {"/manifest-signature.json"}:
+        assert approved.prod.body(f"s3://{approved.prod.bucket}/{prod}{name}") == (
+            approved.dev.body(f"s3://{approved.dev.bucket}/{dev}{name}")
+        )
+
+
+def test_the_provenance_comes_along_under_the_targets_own_signature(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    files = evidence(tmp_path)
+    state(files)
+    register(accounts.dev, files, recipe="complaints")
+    version, _ = accounts.promote()
+    envelopes = [
+        json.loads(account.body(f"s3://{account.bucket}/{accounts.folder(account)}/{ENVELOPE}"))
+        for account in (accounts.dev, accounts.prod)
+    ]
+    assert envelopes[0]["payload"] == envelopes[1]["payload"]
+    assert envelopes[0]["signatures"] != envelopes[1]["signatures"]
+    accounts.prod.decide(version.version, "Approved")
+    passed = check(_clients(accounts.prod), expected_of(PROD, RECIPE, str(version.arn)))
+    assert passed.files
+    accounts.put(ENVELOPE, json.dumps(envelopes[1]).encode())
+    with pytest.raises(InputError, match=f"{ENVELOPE} has no valid signature of arn:aws:kms"):
+        accounts.promote()
+
+
+def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(
+    approved: TwoAccounts,
+) -> None:
+    version, _ = approved.promote()
+    approved.prod.decide(1, "Approved")
+    request_count = len(approved.requests)
+    passed = check(_clients(approved.prod), expected_of(PROD, RECIPE, str(version.arn)))
+    assert passed.threshold == "0.43"
+    assert len(approved.requests) == request_count
+
+
+def _clients(account: Account) -> signed_files.Clients:
+    clients = account.clients
+    return signed_files.Clients(
+        sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None
+    )
+
+
+def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(
+    approved: TwoAccounts,
+) -> None:
+    version, _ = approved.promote()
+    source = {k.removeprefix("source."): v for k, v in version.tags.items() if "source." in k}
+    assert source["package"] == ROUTE.package(1)
+    approval = "Ada  arn:aws:sts::1:assumed-role/x-approver/ada : better  I think"
+    assert source["approval"] == approval
+    assert source["signed_by"].startswith(f"arn:aws:kms:us-east-1:{DEV.account}:key/")
+    dev = f"s3://{approved.dev.bucket}/{approved.folder(approved.dev)}/manifest-signature.json"
+    assert source["signature"] == json.loads(approved.dev.body(dev))["signature"]
+    assert source["mlflow_run_id"] == "r"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", source["approved_at"])
+    assert "mlflow_run_id" not in version.tags
+    assert version.tags["recipe"] == "complaints"
+    assert version.tags["gate.device"] == "passed"
+    model = f"s3://{approved.prod.bucket}/{approved.folder(approved.prod)}/model.tar.gz"
+    assert (ROUTE.package(1), model, "DerivedFrom") in approved.prod.links()
+    assert (model, version.arn, "DerivedFrom") in approved.prod.links()
+
+
+def test_of_the_source_it_asks_for_one_version_and_one_signature(approved: TwoAccounts) -> None:
+    approved.dev.calls.clear()
+    approved.promote()
+    (described, verified) = approved.requests
+    assert described == ("DescribeModelPackage", {"ModelPackageName": ROUTE.package(1)})
+    assert verified[0] == "Verify"
+    assert verified[1]["KeyId"] == key_alias_arn(DEV, "signing")
+    assert {name for name, _ in approved.dev.calls} == {"DescribeModelPackage"}
+
+
+def test_a_second_time_it_finds_the_version(approved: TwoAccounts) -> None:
+    version, _ = approved.promote()
+    again, new = approved.promote()
+    assert (again.arn, new) == (version.arn, False)
+    assert len(approved.prod.created()) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "call"),
+    [
+        ("kms", "Sign", 1),
+        ("s3", "PutObject", 1),
+        ("s3", "PutObject", 9),
+        ("sagemaker", "CreateModelPackage", 1),
+        ("sagemaker", "AddAssociation", 4),
+    ],
+)
+def test_one_that_was_killed_leaves_no_half_version_and_ends_the_next_time(
+    approved: TwoAccounts, service: str, operation: str, call: int
+) -> None:
+    approved.prod.kill_before(service, operation, call=call)
+    with pytest.raises(Killed):
+        approved.promote()
+    whole = operation == "AddAssociation"
+    assert len(approved.prod.registry.versions(GROUP)) == whole
+    version, new = approved.promote()
+    assert (version.version, new) == (1, not whole)
+    assert len(approved.prod.registry.versions(GROUP)) == 1
+    model = f"s3://{approved.prod.bucket}/{approved.folder(approved.prod)}/model.tar.gz"
+    assert (model, version.arn, "DerivedFrom") in approved.prod.links()
+
+
+def _refused(accounts: TwoAccounts, why: str) -> None:
+    """Nothing is registered, signed or written."""
+    with pytest.raises(InputError, match=why):
+        accounts.promote()
+    assert accounts.prod.objects() == set()
+    assert accounts.prod.registry.versions(GROUP) == []
+
+
+@pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
+def test_what_the_source_has_not_approved_stays_there(
+    accounts: TwoAccounts, tmp_path: Path, status: str
+) -> None:
+    register(accounts.dev, evidence(tmp_path), status=status)
+    _refused(accounts, f"not promoted: .*/1 is {status}, not Approved")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"failed": "bias"}, "the gate bias did not pass"),
+        ({"unjudged": "device"}, "the gate device did not pass"),
+        ({"lock": {}}, "was compiled for another endpoint"),
+    ],
+)
+def test_what_the_target_would_not_serve_stays_there(
+    accounts: TwoAccounts, tmp_path: Path, change: dict[str, Any], why: str
+) -> None:
+    register(accounts.dev, evidence(tmp_path, **change))
+    _refused(accounts, f"not promoted: .*{why}")
+
+
+@pytest.mark.parametrize("name", ["model.tar.gz", "metrics.json", "intervals.json"])
+def test_a_file_that_was_changed_is_refused(approved: TwoAccounts, name: str) -> None:
+    approved.put(name, b"{}")
+    _refused(approved, f"{name} is not the file that was signed")
+
+
+def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it_is_trusted(
+    approved: TwoAccounts,
+) -> None:
+    replace_signing_key(approved.dev.clients.kms, key_alias(DEV, "signing"))
+    distrusting = DEV.model_copy(update={"signing_keys": (2,)})
+    with pytest.raises(InputError, match=r"dev-signing; it says that it is of arn:aws:kms:.*run`"):
+        promotion.promote(replace(ROUTE, source=distrusting), 1)
+    assert approved.prod.objects() == set()
+
+    trusting = DEV.model_copy(update={"signing_keys": (1, 2)})
+    _, new = promotion.promote(replace(ROUTE, source=trusting), 1)
+    assert new
+
+
+def test_a_copy_whose_key_was_replaced_is_promoted_again(approved: TwoAccounts) -> None:
+    first, _ = approved.promote()
+    replace_signing_key(approved.prod.clients.kms, key_alias(PROD, "signing"))
+    second, new = approved.promote()
+    assert (second.version, second.status, new) == (2, "PendingManualApproval", True)
+    assert second.tags["signed_by"] != first.tags["signed_by"]
+
+
+def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved: TwoAccounts) -> None:
+    approved.put("manifest-sha256.json", b"{}")
+    _refused(approved, f"no valid signature of {key_alias_arn(DEV, 'signing')}")
+
+
+def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path: Path) -> None:
+    files = signed_files.SignedFiles(
+        clients=signed_files.Clients(sagemaker=None, s3=None, kms=None, scaling=None),
+        uri="s3://bucket/models/x",
+        digests={"../elsewhere": "0" * 64},
+        manifest_sha256="",
+        manifest=b"",
+        signature="",
+        signed_by="",
+        statement=None,
+    )
+    with pytest.raises(RefusedError, match=r"the manifest names '\.\./elsewhere'"):
+        files.save(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metric.auc": "0.9999"},
+        {"gate.bias": "not judged"},
+        {"gate.drift": "passed"},
+        {"data_sha256": "f" * 64},
+        {"threshold": "0.1"},
+        {"compile.image": "another:1"},
+    ],
+)
+def test_metadata_that_the_signed_files_contradict_are_refused(
+    approved: TwoAccounts, change: dict[str, str]
+) -> None:
+    approved.change_metadata(**change)
+    (key,) = change
+    _refused(approved, f"the metadata `{key}` of .*/1 says '{change[key]}', its signed files")
+
+
+def test_the_targets_own_bounds_are_held_against_what_the_source_signed(
+    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bounded(settings: Settings, recipe: Recipe, arn: str) -> Expected:
+        expected = expected_of(settings, recipe, arn)
+        bound = Bound(
+            gate="bias", metric="DI", facets=("age",), minimum=0.85, maximum=None, judged_by="value"
+        )
+        return replace(expected, bounds=write_bounds([bound])) if settings is PROD else expected
+
+    monkeypatch.setattr(promotion, "expected_of", bounded)
+    _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* asks for DI of age at least")
+
+
+def test_a_version_that_is_not_there_says_so(accounts: TwoAccounts) -> None:
+    with pytest.raises(InputError, match=r"promoting arn:.*/7 failed in prod"):
+        accounts.promote(7)
+
+
+@pytest.mark.parametrize("role", ["approver", "deployer", "registrar"])
+def test_nobody_but_the_promoter_promotes(monkeypatch: pytest.MonkeyPatch, role: Any) -> None:
+    with two_accounts(monkeypatch, act_as=role) as accounts:
+        _refused(accounts, "may not promote: only the role sashiko-prod-promoter does")
+
+
+def test_two_environments_that_serve_in_other_images_are_refused_before_any_request(
+    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pinned(settings: Settings, recipe: Recipe, arn: str) -> Expected:
+        expected = expected_of(settings, recipe, arn)
+        return replace(expected, image="x/y:other") if settings is PROD else expected
+
+    monkeypatch.setattr(promotion, "expected_of", pinned)
+    with pytest.raises(InputError, match="prod in y:other: a version is compiled for one image"):
+        approved.promote()
+    assert approved.requests == []
+
+
+def _sashiko(*arguments: str) -> Result:
+    return CliRunner().invoke(command.app, list(arguments))
+
+
+def test_the_command_prints_the_arn_and_what_comes_next(
+    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "load_deployed", lambda _: PROD)
+    monkeypatch.setattr("sashiko.account.neighbours.neighbour_settings", lambda settings, side: DEV)
+    done = _sashiko("promote", "1", "--to", "prod")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{approved.prod.registry.version(GROUP, 1).arn}\n"
+    assert "approved, judged, signed by arn:aws:kms:us-east-1:111122223333:key/" in done.stderr
+    assert "sashiko model approve 1 --env prod" in done.stderr
+    assert done.stderr.rstrip().endswith("then sashiko model deliver 1 --env prod")
+
+
+def test_an_environment_that_takes_from_nowhere_says_what_to_set() -> None:
+    done = _sashiko("promote", "1", "--to", "prod")
+    assert isinstance(done.exception, InputError)
+    assert "set `promotion.source` in config/prod.yaml" in str(done.exception)

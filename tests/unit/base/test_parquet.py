@@ -1,0 +1,95 @@
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.base import parquet
+from sashiko.base.parquet import open_parquet, stream_columns, write_batches, write_table
+from sashiko.errors import InputError
+
+TABLE = pa.table({"number": list(range(25)), "text": [str(n) for n in range(25)]})
+
+
+def test_the_bytes_do_not_depend_on_how_the_rows_were_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 10)
+    contents = set()
+    for size in (1, 4, 10, 25):
+        file = tmp_path / f"{size}.parquet"
+        rows = write_batches(file, TABLE.to_batches(max_chunksize=size), schema=TABLE.schema)
+        assert rows == 25
+        assert pq.read_table(file).equals(TABLE)
+        groups = pq.ParquetFile(file).metadata
+        assert [groups.row_group(i).num_rows for i in range(3)] == [10, 10, 5]
+        contents.add(file.read_bytes())
+    assert len(contents) == 1
+
+
+def test_memory_holds_one_row_group_however_many_rows_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 10)
+    groups = parquet.regroup(
+        TABLE.to_batches(max_chunksize=4), TABLE.schema, rows=parquet.ROW_GROUP_ROWS
+    )
+    assert [group.num_rows for group in groups] == [10, 10, 5]
+
+
+def test_a_stream_lets_go_of_the_row_groups_that_it_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 16_384)
+    numbers = np.random.default_rng(0).integers(0, 2**63, 32 * parquet.ROW_GROUP_ROWS)
+    group_bytes = numbers.nbytes // 32
+    write_table(tmp_path / "large.parquet", pa.table({"number": numbers}))
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes() - before
+        for _ in stream_columns(tmp_path / "large.parquet", ["number"])
+    ]
+    assert len(held) == 32
+    assert max(held) < 8 * group_bytes
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
+    write_table(tmp_path / "none.parquet", TABLE.slice(0, 0))
+    assert pq.read_table(tmp_path / "none.parquet").schema == TABLE.schema
+
+
+def test_a_source_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "data.parquet"
+    write_table(file, TABLE)
+    before = file.read_bytes()
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield TABLE.to_batches()[0]
+        raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        write_batches(file, broken(), schema=TABLE.schema)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> None:
+    def full() -> Iterator[pa.RecordBatch]:
+        yield TABLE.to_batches()[0]
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=r"cannot write .*data\.parquet: No space left on device"):
+        write_batches(tmp_path / "data.parquet", full(), schema=TABLE.schema)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_whole_parquet_file_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "whole.parquet", TABLE)
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"cut\.parquet is not a whole Parquet file"):
+        open_parquet(tmp_path / "cut.parquet")
+    with pytest.raises(InputError, match=r"nowhere\.parquet does not exist"):
+        open_parquet(tmp_path / "nowhere.parquet")

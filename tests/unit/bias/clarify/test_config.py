@@ -1,0 +1,160 @@
+"""What the analysis configuration may hold.
+
+Source of the documented examples: "Analysis Configuration Files",
+https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure-analysis.html
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.base.files import write_json
+from sashiko.bias.clarify.config import AnalysisConfig, read_config
+from sashiko.errors import InputError
+from tests.unit.bias.clarify.configs import BOTH, GUIDE
+
+ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}
+SHAP = {"num_clusters": 1}
+PDP = {"features": ["Income"], "grid_resolution": 10}
+AGE_40 = {"name_or_index": "Age", "value_or_threshold": ["40"]}
+PARQUET = GUIDE | {"dataset_type": "application/x-parquet"}
+PREDICTED = GUIDE | {"predicted_label": "Told", "methods": BOTH}
+SUPPORTED: dict[str, dict[str, Any]] = {
+    "the guide's pre-training analysis of a CSV": GUIDE,
+    "version": GUIDE | {"version": "1.0"},
+    "Parquet": PARQUET,
+    "headers": GUIDE | {"headers": ["Target", "Age", "Gender", "Income", "Occupation"]},
+    "several labels": GUIDE | {"label_values_or_threshold": ["cat", "dog"]},
+    "facets, one without values": GUIDE
+    | {"facet": [{"name_or_index": "Gender"}, AGE_40]},
+    "predicted_label": PREDICTED,
+    "group_variable": GUIDE | {"group_variable": "Occupation"},
+    "excluded_columns": GUIDE | {"excluded_columns": ["Gender", "Age"]},
+    "named metrics": PREDICTED
+    | {
+        "methods": {
+            "pre_training_bias": {"methods": ["CI", "DPL"]},
+            "post_training_bias": {"methods": ["DPPL", "DI"]},
+        }
+    },
+    "report": GUIDE | {"methods": BOTH | {"report": {"name": "report", "title": "Report"}}}
+    | {"predicted_label": "Told"},
+}  # fmt: skip
+
+_SDK = """
+import json, sys
+from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, BiasConfig, DataConfig
+for config in json.load(sys.stdin):
+    ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
+data = DataConfig(
+    s3_data_input_path="s3://b/data.csv", s3_output_path="s3://b/out", dataset_type="text/csv",
+    label="Target", headers=["Target", "Gender", "Age", "Region", "Told"],
+    predicted_label="Told", excluded_columns=["Region"],
+)
+bias = BiasConfig(
+    label_values_or_threshold=[1], facet_name=["Gender", "Age"],
+    facet_values_or_threshold=[["F"], [1]], group_name="Region",
+)
+methods = {"post_training_bias": {"methods": "all"}, "report": {"name": "r", "title": "t"}}
+print(json.dumps({**data.get_config(), **bias.get_config(), "methods": methods}))
+"""
+
+
+@pytest.mark.parametrize("config", SUPPORTED.values(), ids=SUPPORTED)
+def test_every_supported_key_is_taken(config: dict[str, Any]) -> None:
+    AnalysisConfig.model_validate(config)
+
+
+def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", _SDK],
+        input=json.dumps(list(SUPPORTED.values())),
+        text=True,
+        capture_output=True,
+        env={"AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"},
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    config = AnalysisConfig.model_validate_json(outcome.stdout)
+    assert [facet.value_or_threshold for facet in config.facet] == [("F",), (1,)]
+    assert config.group_variable == "Region"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        # The guide's examples beyond bias, and those that ask a model.
+        (GUIDE | {"predictor": ENDPOINT}, "unknown key `predictor`"),
+        (PREDICTED | {"probability_threshold": 0.5}, "unknown key `probability_threshold`"),
+        (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
+        (GUIDE | {"methods": {"pdp": PDP}}, "unknown key `methods.pdp`"),
+        (PREDICTED | {"methods": BOTH | {"shap": SHAP}}, "unknown key `methods.shap`"),
+        (GUIDE | {"methods": {"asymmetric_shapley_value": {}}}, "unknown key `methods.asymm"),
+        (GUIDE | {"dataset_type": "application/json"}, "`dataset_type`.*'text/csv'"),
+        (GUIDE | {"dataset_type": "application/jsonlines"}, "`dataset_type`.*x-parquet"),
+        # Other data sets than the one of the job.
+        (GUIDE | {"dataset_uri": "s3://b/data/"}, "unknown key `dataset_uri`; allowed: "),
+        (GUIDE | {"facet_dataset_uri": "s3://b/f"}, "unknown key `facet_dataset_uri`"),
+        (GUIDE | {"facet_headers": ["a"]}, "unknown key `facet_headers`"),
+        (GUIDE | {"predicted_label_dataset_uri": "s3://b/p"}, "unknown key `predicted_label_dat"),
+        (GUIDE | {"predicted_label_headers": ["a"]}, "unknown key `predicted_label_headers`"),
+        (GUIDE | {"joinsource_name_or_index": "Id"}, "unknown key `joinsource_name_or_index`"),
+        (GUIDE | {"features": "Features"}, "unknown key `features`"),
+        (GUIDE | {"dataset_type": "application/x-image"}, "`dataset_type`.*x-parquet"),
+        (GUIDE | {"dataset_type": 1}, "`dataset_type`"),
+        (GUIDE | {"time_series_data_config": {}}, "unknown key `time_series_data_config`"),
+        (GUIDE | {"segment_config": []}, "unknown key `segment_config`; allowed: dataset_type, "),
+        (GUIDE | {"version": "2.0"}, "`version`.*1.0"),
+        (GUIDE | {"facet": [{"name_or_index": "Age", "threshold": 3}]}, "unknown key `facet.0.thr"),
+        # Keys that mean nothing where they stand.
+        (GUIDE | {"methods": BOTH}, "methods.post_training_bias needs predictions; name"),
+        (GUIDE | {"headers": ["a", "a"]}, "headers: a name occurs twice"),
+        # Values of another kind.
+        (GUIDE | {"facet": []}, "`facet`"),
+        (GUIDE | {"facet": [{}]}, "key `facet.0.name_or_index` is missing"),
+        (GUIDE | {"facet": [{"name_or_index": "Age"}] * 2}, "must be different .* Age, Age"),
+        (GUIDE | {"group_variable": "Target"}, "must be different columns, but they are Target, T"),
+        (GUIDE | {"label": 0}, "`label`: expected a column's name; an index is not supported"),
+        (GUIDE | {"label": True}, "`label`: expected a column's name"),
+        (GUIDE | {"label": ""}, "`label`: expected a column's name"),
+        (GUIDE | {"label_values_or_threshold": []}, "`label_values_or_threshold`"),
+        (GUIDE | {"label_values_or_threshold": 1}, "`label_values_or_threshold`"),
+        *(
+            (GUIDE | {"label_values_or_threshold": [value]}, "threshold.0`: expected a text, or")
+            for value in (0.5, 2, -1, float("nan"), None, True)
+        ),
+        (
+            GUIDE | {"facet": [{"name_or_index": "Age", "value_or_threshold": [40]}]},
+            "`facet.0.value_or_threshold.0`: .* threshold or range is not supported",
+        ),
+        (GUIDE | {"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`, `post_train"),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": []}}}, "names no metric"),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "`XY` is not supported;"),
+        (
+            PREDICTED | {"methods": {"post_training_bias": {"methods": ["DI", "FT"]}}},
+            "`FT` is not supported; supported: all, AD",
+        ),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": ["DI"]}}}, "`DI` is not supported;"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, config, message: str) -> None:
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=rf"analysis_config\.json: .*{message}") as caught:
+        read_config(tmp_path)
+    assert len(re.findall(r"\n", str(caught.value))) == 0
+
+
+def test_a_configuration_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"analysis_config\.json does not exist"):
+        read_config(tmp_path)
+    (tmp_path / "analysis_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"analysis_config\.json is not readable JSON"):
+        read_config(tmp_path)
+    write_json(tmp_path / "analysis_config.json", [])
+    with pytest.raises(InputError, match=r"analysis_config\.json: "):
+        read_config(tmp_path)

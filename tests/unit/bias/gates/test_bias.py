@@ -1,0 +1,168 @@
+from typing import Any, get_args
+
+import pytest
+
+from sashiko.bias.gates import bias
+from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.metrics.bias import stage_metrics
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.settings.bias import BiasMetric, BiasSection
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.train import ReweighingSection
+
+FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
+
+
+SIZES = {"n_disadvantaged": 400, "n_advantaged": 600}
+
+
+def recipe(threshold: dict[str, Any] | None = None, **reweighing: Any) -> Mitigation:
+    return Mitigation(
+        reweighing=ReweighingSection.model_validate(reweighing),
+        threshold=ThresholdSection.model_validate(threshold or {}),
+    )
+
+
+REWEIGHED = recipe(facets=["age"], strength=1.5)
+
+
+def bias_checks(
+    judged: BiasSection, estimates: list[BiasEstimate], used: Mitigation = REWEIGHED
+) -> list[Check]:
+    return bias.bias_checks(judged, estimates, used)
+
+
+def section(**gate: Any) -> BiasSection:
+    return BiasSection.model_validate({"gates": [{"reason": "four fifths", **gate}]})
+
+
+def measured(value: float | None, *, metric: str = "DI", **more: Any) -> BiasEstimate:
+    common = {"stage": "post_training", "facet": "age", "group": "old"}
+    return BiasEstimate(metric=metric, value=value, **{**common, **SIZES, **more})
+
+
+@pytest.mark.parametrize(
+    ("value", "passed"), [(0.8, True), (1.25, True), (0.799, False), (1.26, False)]
+)
+def test_the_range_is_held_against_the_point_estimate(value: float, passed: bool) -> None:
+    # the interval leaves the range in every case: it is reported and does not decide
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value, low=0.5, high=1.6)])
+    assert check.passed is passed
+    assert check.name == "DI age=old"
+    assert (check.low, check.high, check.threshold) == (0.5, 1.6, (0.8, 1.25))
+    assert check.comparison == "in_range"
+
+
+def test_undefined_is_a_failure_with_its_reason() -> None:
+    estimate = measured(None, error="no row is predicted positive")
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [estimate])
+    assert not check.passed
+    assert "undefined: no row is predicted positive" in check.reason
+    assert check.try_
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "advice"),
+    [
+        ("DI", 0.5, "raise `reweighing.strength`, now 1.5"),
+        ("DI", 1.5, "lower `reweighing.strength`, now 1.5"),
+        ("DPPL", 0.5, "raise `reweighing.strength`, now 1.5"),
+        ("DPPL", -0.5, "lower `reweighing.strength`, now 1.5"),
+        ("DRR", -0.5, "raise `reweighing.strength`, now 1.5"),
+        ("GE", 0.5, "another decision threshold"),
+    ],
+)
+def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice) -> None:
+    bounds = (0.8, 1.25) if metric == "DI" else (-0.1, 0.1)
+    gate = {"metric": metric, "facet": "age", "minimum": bounds[0], "maximum": bounds[1]}
+    (check,) = bias_checks(section(**gate), [measured(value, metric=metric)])
+    assert advice in check.try_
+
+
+@pytest.mark.parametrize(
+    ("used", "value", "expected", "unexpected"),
+    [
+        (recipe(), 0.5, "put `age` in `reweighing.facets` and set `reweighing.strength`", "raise"),
+        (recipe(facets=["sex"], strength=1), 0.5, "put `age` in `reweighing.facets`;", "is 0"),
+        (recipe(facets=["age"]), 0.5, "set `reweighing.strength`, which is 0, to 1", "facets`"),
+        (recipe(facets=["age"], strength=2), 0.5, "`reweighing.strength`, now 2", "facets`"),
+        (recipe(facets=["age"], strength=4), 0.5, "lower the decision threshold", "reweighing"),
+        (recipe(facets=["age"]), 1.5, "does not reweigh by `age`", "lower `reweighing"),
+        (recipe(facets=["sex"], strength=2), 1.5, "does not reweigh by `age`", "lower `reweighing"),
+        (recipe({"policy": "fixed", "value": 0.4}), 0.5, "threshold.value`, now 0.4", "maxim"),
+        (recipe(), 0.5, "now it maximizes balanced_accuracy", "threshold.value"),
+    ],
+)  # fmt: skip
+def test_the_advice_is_of_what_the_recipe_does_not_do_yet(
+    used, value, expected, unexpected
+) -> None:
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], used)
+    assert expected in check.try_
+    assert unexpected not in check.try_
+
+
+@pytest.mark.parametrize(
+    ("bound", "comparison", "passed"), [("minimum", ">=", False), ("maximum", "<=", True)]
+)
+def test_one_bound_alone(bound: str, comparison: str, passed: bool) -> None:
+    gate = {"metric": "RD", "facet": "age", bound: 0.1}
+    (check,) = bias_checks(section(**gate), [measured(0.05, metric="RD")])
+    assert (check.comparison, check.passed, check.threshold) == (comparison, passed, 0.1)
+
+
+def test_every_group_of_the_facet_is_judged() -> None:
+    young = measured(0.5, group="young")
+    checks = bias_checks(section(**FOUR_FIFTHS), [measured(1.0), young])
+    assert [(check.name, check.passed) for check in checks] == [
+        ("DI age=old", True),
+        ("DI age=young", False),
+    ]
+
+
+def test_a_gate_on_what_was_not_measured_is_an_error_and_not_a_pass() -> None:
+    of_labels = measured(1.0, stage="pre_training")
+    with pytest.raises(InputError, match="DI of facet `age`"):
+        bias_checks(section(**FOUR_FIFTHS), [of_labels, measured(1.0, metric="RD")])
+
+
+@pytest.mark.parametrize(
+    ("ends", "passed"),
+    [((0.85, 1.2), True), ((0.79, 1.2), False), ((0.85, 1.26), False), ((None, None), False)],
+)
+def test_judged_by_the_bound_the_whole_interval_must_lie_inside(ends, passed: bool) -> None:
+    estimate = measured(1.0, low=ends[0], high=ends[1])
+    (check,) = bias_checks(section(**FOUR_FIFTHS, judged_by="bound"), [estimate])
+    assert check.passed is passed
+    assert "judged by the whole interval" in check.reason
+    assert passed or "more rows of age=old" in check.try_
+    assert ("no interval" in check.reason) == (ends[0] is None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"n_disadvantaged": 99}, "99 rows of age=old, at least 100"),
+        ({"n_advantaged": 3}, "3 rows of all others, at least 100"),
+        ({"n_disadvantaged": 0, "n_advantaged": 0}, "0 rows of age=old and 0 rows of all others"),
+    ],
+)
+def test_a_small_group_is_too_few_to_judge_and_never_fair(sizes, expected: str) -> None:
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(1.0, low=0.9, high=1.1, **sizes)])
+    assert not check.passed
+    assert check.reason.startswith(f"too few to judge: {expected}")
+    assert "load more rows" in check.try_
+    enough = section(**FOUR_FIFTHS).model_copy(update={"minimum_group_size": 1})
+    assert bias_checks(enough, [measured(1.0, n_disadvantaged=1)])[0].passed
+
+
+def test_every_metric_of_the_predictions_can_be_gated() -> None:
+    names = get_args(BiasMetric)
+    assert names == stage_metrics("post_training")
+    for name in names:
+        gate = {"metric": name, "facet": "age", "minimum": -0.1, "maximum": 0.1}
+        for value in (-0.5, 0.5):
+            (check,) = bias_checks(section(**gate), [measured(value, metric=name)])
+            assert not check.passed
+            assert check.try_

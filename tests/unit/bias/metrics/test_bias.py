@@ -1,0 +1,200 @@
+from math import log, sqrt
+
+import numpy as np
+import pytest
+
+from sashiko.bias.metrics.bias import METRICS, intervals, measure, stage_metrics
+from tests.unit.evaluation.metrics.tables import binary_counts, counts, of_labels
+
+POST = stage_metrics("post_training")
+LABELS = tuple(name for name in stage_metrics("pre_training") if name != "CI")
+
+# [group a, d][label 0, 1][predicted 0, 1]: TN FP, FN TP
+CELLS = np.array([[[40, 10], [10, 40]], [[60, 10], [20, 10]]], dtype=np.int64)
+# n_a = n_d = 100; n_a(1) = 50, n_d(1) = 30; n'_a(1) = 50, n'_d(1) = 20;
+# P_a = (.5, .5), P_d = (.7, .3)
+BY_HAND = {
+    "CI": (100 - 100) / 200,
+    "DPL": 50 / 100 - 30 / 100,
+    "KL": 0.5 * log(0.5 / 0.7) + 0.5 * log(0.5 / 0.3),
+    # the mean distribution is (.6, .4)
+    "JS": (
+        0.5 * log(0.5 / 0.6) + 0.5 * log(0.5 / 0.4) + 0.7 * log(0.7 / 0.6) + 0.3 * log(0.3 / 0.4)
+    )
+    / 2,
+    "LP": sqrt(0.2**2 + 0.2**2),
+    "TVD": (0.2 + 0.2) / 2,
+    "KS": 0.2,
+    "DPPL": 50 / 100 - 20 / 100,
+    "DI": (20 / 100) / (50 / 100),
+    "DCA": 50 / 50 - 30 / 20,
+    "DCR": 70 / 80 - 50 / 50,
+    "RD": 40 / 50 - 10 / 30,
+    "SD": 60 / 70 - 40 / 50,
+    "DAR": 40 / 50 - 10 / 20,
+    "DRR": 60 / 80 - 40 / 50,
+    "AD": 80 / 100 - 70 / 100,
+    "TE": 20 / 10 - 10 / 10,
+    # 20 false positives with benefit 2, 30 false negatives with 0, 150 with 1: mean 190 / 200,
+    # mean of squares (20 * 4 + 150) / 200
+    "GE": ((230 / 200) / (190 / 200) ** 2 - 1) / 2,
+}
+# Two strata of 100 and 50 rows, [stratum][group a, d][label 0, 1][predicted 0, 1]
+STRATA = [
+    [[[25, 5], [5, 25]], [[24, 6], [4, 6]]],
+    [[[8, 2], [6, 4]], [[15, 5], [5, 5]]],
+]
+
+
+def test_of_several_labels_the_distances_see_all_and_the_difference_sees_the_positive() -> None:
+    three = of_labels((10, 20, 30), (30, 20, 10), positive=(False, False, True))
+    collapsed = of_labels((30, 30), (50, 10))
+    assert measure("KL", three).value == pytest.approx((1 / 6 - 1 / 2) * log(1 / 3))
+    assert measure("KL", collapsed).value != pytest.approx(measure("KL", three).value, abs=0.05)
+    assert measure("DPL", three).value == measure("DPL", collapsed).value
+
+
+@pytest.mark.parametrize(("name", "value"), BY_HAND.items())
+def test_values_of_a_table_worked_by_hand(name: str, value: float) -> None:
+    assert measure(name, counts(CELLS)).value == pytest.approx(value)
+
+
+def test_conditional_disparity_worked_by_hand() -> None:
+    # Rejected a 30, d 30 and accepted a 30, d 10; then rejected a 10, d 20 and accepted a 10, d 10.
+    labels = (100 * (30 / 60 - 10 / 40) + 50 * (20 / 30 - 10 / 20)) / 150
+    assert measure("CDDL", counts(STRATA)).value == pytest.approx(labels)
+    # Predicted negative a 30, d 28, positive a 30, d 12; then a 14, d 20 and a 6, d 10.
+    predicted = (100 * (28 / 58 - 12 / 42) + 50 * (20 / 34 - 10 / 16)) / 150
+    assert measure("CDDPL", counts(STRATA)).value == pytest.approx(predicted)
+
+
+def test_conditioning_dissolves_simpsons_paradox() -> None:
+    # Each department takes both alike, 80 % and 20 %; d applies where few are taken.
+    departments = [[[[20, 0], [80, 0]], [[2, 0], [8, 0]]], [[[8, 0], [2, 0]], [[80, 0], [20, 0]]]]
+    assert measure("DPL", counts(departments)).value > 0.4
+    assert measure("CDDL", counts(departments)).value == pytest.approx(0)
+
+
+# The examples in the SageMaker AI Developer Guide's pages of the metrics, as they stand there.
+A = [[20, 10], [5, 65]]
+D = [[18, 5], [7, 20]]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "value", "digits"),
+    [
+        ("KL", of_labels((20, 80), (70, 30)), 0.53, 2),
+        ("RD", counts([A, D]), 0.19, 2),
+        ("SD", counts([A, D]), 0.1159, 4),
+        ("AD", counts([[[10, 10], [20, 60]], [[10, 10], [40, 40]]]), 0.2, 9),
+        ("TE", counts([[[40, 6], [8, 46]], [[20, 2], [5, 23]]]), 1.167, 3),
+        ("DAR", counts([[[20, 35], [10, 35]], [[20, 60], [10, 40]]]), 0.1, 9),
+        ("DRR", counts([[[80, 5], [20, 5]], [[40, 5], [10, 5]]]), 0, 9),
+        ("DCA", counts([[[30, 0], [10, 60]], [[20, 10], [0, 20]]]), 0.5, 9),
+        ("DCA", counts([[[40, 10], [0, 50]], [[10, 0], [10, 30]]]), -0.5, 9),
+        ("DCR", counts([[[50, 0], [10, 40]], [[30, 10], [0, 10]]]), 0.5, 9),
+        ("DCR", counts([[[60, 10], [0, 30]], [[20, 0], [10, 20]]]), -0.5, 9),
+    ],
+)
+def test_the_guides_own_examples(name: str, cells, value: float, digits: int) -> None:
+    assert round(measure(name, cells).value, digits) == pytest.approx(value)
+
+
+def test_the_guides_example_of_three_labels() -> None:
+    # rejected, waitlisted, accepted: 40 %, 40 %, 20 % of a and 20 %, 10 %, 70 % of d
+    college = of_labels((40, 40, 20), (20, 10, 70), positive=(False, False, True))
+    assert measure("KS", college).value == pytest.approx(0.5)
+    assert measure("TVD", college).value == pytest.approx((0.2 + 0.3 + 0.5) / 2)
+    assert measure("LP", college).value == pytest.approx(sqrt(0.04 + 0.09 + 0.25))
+    assert measure("DPL", college).value == pytest.approx(0.2 - 0.7)
+    assert measure("KL", college).value == pytest.approx(
+        0.4 * log(0.4 / 0.2) + 0.4 * log(0.4 / 0.1) + 0.2 * log(0.2 / 0.7)
+    )
+
+
+@pytest.mark.parametrize(
+    ("empty", "names", "reason"),
+    [
+        (np.s_[:, 1], set(METRICS) - {"GE"}, "the disadvantaged group has no rows"),
+        (np.s_[:, 0], set(METRICS) - {"GE"}, "the advantaged group has no rows"),
+        (np.s_[..., 1], set(POST) - {"GE"}, "no row is predicted positive"),
+        (np.s_[..., 0], set(POST) - {"GE"}, "every row is predicted positive"),
+        (np.s_[:, :, 1], LABELS, "no row has the positive label"),
+        (np.s_[:, :, 0], LABELS, "every row has the positive label"),
+        (np.s_[:, 0, :, 1], {"DI", "DCA", "DAR"}, "no row of the advantaged group is predicted"),
+        (np.s_[:, 1, :, 1], {"DCA", "DAR"}, "no row of the disadvantaged group is predicted p"),
+        (np.s_[:, 0, :, 0], {"DCR", "DRR"}, "advantaged group is predicted negative"),
+        (np.s_[:, 1, :, 0], {"DCR", "DRR"}, "disadvantaged group is predicted negative"),
+        (np.s_[:, 1, 1], {"RD"}, "no row of the disadvantaged group has the positive label"),
+        (np.s_[:, 0, 1], {"RD"}, "no row of the advantaged group has the positive label"),
+        (np.s_[:, 1, 0], {"SD"}, "no row of the disadvantaged group has a negative label"),
+        (np.s_[:, 0, 0], {"SD"}, "no row of the advantaged group has a negative label"),
+        (np.s_[:, 1, 0, 1], {"TE"}, "disadvantaged group is wrongly predicted positive"),
+        (np.s_[:, 0, 0, 1], {"TE"}, "advantaged group is wrongly predicted positive"),
+        (np.s_[:, 1, 1], {"KL"}, "KL is infinite"),
+        (np.s_[1, :, 1], {"CDDL"}, "rows of only one outcome"),
+        (np.s_[1, ..., 0], {"CDDPL"}, "rows of only one outcome"),
+    ],
+)
+def test_what_has_no_denominator_is_undefined_with_the_reason(empty, names, reason) -> None:
+    table = np.array(STRATA)
+    table[empty] = 0
+    for name in names:
+        measured = measure(name, counts(table))
+        assert measured.value is None
+        assert reason in measured.error
+    assert not intervals(names, counts(table), replicates=1000, seed=0)
+
+
+def test_nobody_of_the_disadvantaged_predicted_positive_is_the_worst_ratio_and_defined() -> None:
+    table = CELLS.copy()
+    table[1, :, 1] = 0
+    assert measure("DI", counts(table)).value == 0
+
+
+def test_entropy_has_no_value_where_nobody_has_a_benefit() -> None:
+    refused = counts([[[0, 0], [5, 0]], [[0, 0], [5, 0]]])
+    assert "wrongly predicted negative" in measure("GE", refused).error
+    assert measure("GE", counts(np.zeros((2, 2, 2)))).value is None
+
+
+def test_rows_without_a_facet_value_leave_every_comparison_undefined() -> None:
+    table = counts(STRATA, missing=3)
+    for name in set(METRICS) - {"GE"}:
+        assert "3 of 153 rows have no value of the facet" in measure(name, table).error
+    assert not intervals(set(METRICS) - {"GE"}, table, replicates=1000, seed=0)
+    assert measure("GE", table).value == measure("GE", counts(STRATA)).value
+
+
+def test_without_a_group_variable_the_conditional_metrics_say_so() -> None:
+    for name in ("CDDL", "CDDPL"):
+        assert "no group variable" in measure(name, counts(CELLS)).error
+
+
+def test_the_interval_of_counts_is_that_of_resampled_rows() -> None:
+    generator = np.random.default_rng(0)
+    disadvantaged, labels, predicted = generator.random((3, 1500)) < [[0.4], [0.3], [0.5]]
+    slow = []
+    for rows in generator.integers(0, 1500, size=(2000, 1500)):
+        d, p = disadvantaged[rows], predicted[rows]
+        slow.append(p[d].mean() / p[~d].mean())
+    table = binary_counts(disadvantaged, labels, predicted)
+    ends = intervals(["DI"], table, replicates=20_000, seed=0)["DI"]
+    assert [ends.low, ends.high] == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.015)
+    assert ends.low < measure("DI", table).value < ends.high
+    assert ends == intervals(["AD", "DI"], table, replicates=20_000, seed=0)["DI"]
+
+
+@pytest.mark.parametrize(("missed", "shown"), [(2, False), (3, True)])
+def test_a_kind_of_row_that_hardly_occurs_gives_no_interval(missed: int, shown: bool) -> None:
+    """For recall these are false negatives, whose count hardly varies in the bootstrap."""
+    table = counts([[[400, 60], [20, 60]], [[140, 20], [missed, 30]]])
+    results = intervals(["RD", "DRR", "DI", "SD"], table, replicates=200, seed=0)
+    assert ("RD" in results, "DRR" in results) == (shown, shown)
+    assert {"DI", "SD"} <= results.keys()
+
+
+def test_too_few_rows_for_an_interval_give_none() -> None:
+    table = counts([[[3, 1], [3, 0]], [[3, 1], [3, 1]]])
+    assert measure("DI", table).value is not None
+    assert not intervals(["DI"], table, replicates=5000, seed=0)

@@ -1,0 +1,97 @@
+"""The folders of the bias steps' jobs, over a small contract of library loans."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.base.files import write_json
+from sashiko.contract.manifest import Snapshots, write_snapshots
+from tests.unit.contract.documents import custom, document, grouped, save
+
+JOINED = "e" * 64  # digest of the facets that BiasInput joined
+PREDICTIONS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.int64()),
+        ("score", pa.float64()),
+        ("predicted", pa.int64()),
+    ]
+)
+
+
+class Job:
+    """One job's `/opt/ml`, below a test's own folder."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self._monkeypatch = monkeypatch
+
+    def folder(self, name: str) -> Path:
+        folder = self.root / "processing" / "input" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def contract(
+        self,
+        value: dict[str, Any] | None = None,
+        *,
+        facets: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Stages the contract of loans, with its one facet `age` or with others, or another."""
+        value = value or document()
+        if facets is not None:
+            custom(value, "facets")["value"] = list(facets)
+        save(value, self.folder("config"))
+
+    def grouped_contract(self) -> None:
+        """Stages that contract with its group variable `branch`."""
+        save(grouped(), self.folder("config"))
+
+    def section(self, name: str, value: Any) -> None:
+        write_json(self.folder("config") / f"{name}.json", value)
+
+    def parquet(self, name: str, table: pa.Table, *, file: str = "data.parquet") -> None:
+        pq.write_table(table, self.folder(name) / file)
+
+    def text(self, name: str, text: str, *, file: str = "data.csv") -> None:
+        (self.folder(name) / file).write_text(text, encoding="utf-8")
+
+    def run(self, module: ModuleType, *arguments: str) -> None:
+        if (self.folder("data") / "data.csv").is_file():  # BiasInput's, for JudgeBias
+            write_snapshots(Snapshots(facets=JOINED), self.folder("data-meta"))
+        self._monkeypatch.setenv("OPT_ML", str(self.root))
+        self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+        module.main()
+
+    def output(self, name: str = "") -> Path:
+        return self.root / "processing" / "output" / name
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.output(name).read_text(encoding="utf-8"))
+
+
+def facet_rows(keys: Sequence[str], ages: Sequence[str | None], late: Sequence[str]) -> pa.Table:
+    return pa.table({"loan_id": list(keys), "age": list(ages), "late": list(late)})
+
+
+def prediction_rows(
+    keys: Sequence[str], labels: Sequence[int], predicted: Sequence[int], *, split: str = "test"
+) -> pa.Table:
+    return pa.table(
+        {
+            "key": list(keys),
+            "split": [split] * len(keys),
+            "label": list(labels),
+            "score": [0.5] * len(keys),
+            "predicted": list(predicted),
+        },
+        schema=PREDICTIONS,
+    )

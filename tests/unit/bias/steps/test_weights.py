@@ -1,0 +1,108 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.base.files import sha256_file
+from sashiko.bias.steps import weights
+from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.errors import InputError
+from tests.unit.bias.steps.bias_folders import Job, facet_rows
+
+KEYS = [f"k{i}" for i in range(8)]
+AGES = ["old"] * 4 + ["young"] * 4
+LABELS = [1, 0, 0, 0, 1, 1, 1, 0]
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path, monkeypatch)
+
+
+def weigh(
+    job: Job,
+    *,
+    strength: float = 1.0,
+    facets: tuple[str, ...] = ("age",),
+    keys: list[Any] = KEYS,
+    ages: list[str | None] = AGES,
+    known: list[str] | None = None,
+) -> pa.Table:
+    job.contract()
+    job.section("reweighing", {"facets": list(facets), "strength": strength})
+    known = [*keys, "other"] if known is None else known
+    extra = len(known) - len(ages)
+    job.parquet("facets", facet_rows(known, [*ages, *["old"] * extra], ["yes"] * len(known)))
+    job.parquet("train", pa.table({"key": keys, "text": ["t"] * len(keys), "label": LABELS}))
+    job.run(weights)
+    return pq.read_table(job.output("weights") / "weights.parquet")
+
+
+def test_they_say_which_facets_they_are_of(job: Job) -> None:
+    weigh(job)
+    used = sha256_file(job.folder("facets") / "data.parquet")
+    assert read_snapshots(job.output("weights")) == Snapshots(facets=used)
+
+
+def test_the_weighted_groups_have_the_label_equally_often(job: Job) -> None:
+    table = weigh(job)
+    assert table.schema.equals(pa.schema([("key", pa.string()), ("weight", pa.float64())]))
+    weight = dict(zip(table["key"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    # P(old) P(yes) / P(old, yes) = 1/2 * 1/2 / (1/8)
+    assert weight["k0"] == pytest.approx(2)
+    for group in (KEYS[:4], KEYS[4:]):
+        total = sum(weight[key] for key in group)
+        assert sum(weight[k] for k in group if LABELS[KEYS.index(k)]) / total == pytest.approx(0.5)
+    assert np.mean(list(weight.values())) == pytest.approx(1)
+
+
+def test_rows_are_matched_by_key_and_not_by_place_and_come_ordered_by_key(job: Job) -> None:
+    straight = weigh(job)
+    turned = weigh(job, known=KEYS, ages=AGES)
+    assert turned.equals(straight)
+    backwards = weigh(job, known=["other", *KEYS[::-1]], ages=["old", *AGES[::-1]])
+    assert backwards.equals(straight)
+    assert straight["key"].to_pylist() == KEYS
+    shuffled = weigh(job, strength=0, keys=KEYS[::-1], known=KEYS)
+    assert shuffled["key"].to_pylist() == KEYS
+
+
+def test_strength_0_weighs_all_alike_even_without_facets(job: Job) -> None:
+    assert weigh(job, strength=0, facets=())["weight"].to_pylist() == [1.0] * 8
+    assert weigh(job, strength=0)["weight"].to_pylist() == [1.0] * 8
+
+
+def test_groups_are_joint_over_the_facets() -> None:
+    one = pa.chunked_array([["a", "a", "b", "b"]])
+    two = pa.chunked_array([["x", "y", "x", "x"]])
+    numbers = weights.joint_groups([one, two], rows=4)
+    assert len(set(numbers.tolist())) == 3
+    assert numbers[2] == numbers[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"known": KEYS[1:], "ages": AGES[1:]}, r"1 of 8 keys, such as 'k0', are not in .*facets"),
+        ({"known": [*KEYS, "k1"]}, r"facets.*`loan_id` has 1 values more than once, such as 'k1'"),
+        ({"keys": ["k0", *KEYS[:7]], "known": KEYS}, r"train.*`key` has 1 values more than once"),
+        ({"keys": [None, *KEYS[1:]], "known": KEYS}, r"train.*`key` has 1 nulls"),
+        ({"ages": [None, *AGES[1:]]}, "facet `age` has 1 empty values of 8"),
+        ({"facets": ("title",)}, r"reweighing\.facets: `title` is not a facet .* age"),
+        ({"facets": ()}, r"reweighing\.strength is 1, but reweighing\.facets is empty"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(job: Job, change, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        weigh(job, **change)
+    assert not (job.output("weights") / "weights.parquet").exists()
+
+
+def test_nothing_of_groups_or_weights_is_logged(job: Job, capsys) -> None:
+    weigh(job)
+    logged = "".join(capsys.readouterr())
+    assert "8 weights" in logged
+    assert "old" not in logged

@@ -1,0 +1,9 @@
+"""The results of a check, errors included, as `sashiko doctor` reports them."""
+
+from collections.abc import Iterable
+
+from sashiko.doctor.check import Check, run_check
+
+
+def results(checks: Check | Iterable[Check]) -> list[Check]:
+    return list(run_check("it", lambda: checks))

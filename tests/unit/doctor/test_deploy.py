@@ -1,0 +1,261 @@
+"""What must be so in an account before a deploy: each fault by name, with its fix."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.account.access.environment import Environment
+from sashiko.account.leftovers import LOOKUPS
+from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
+from sashiko.doctor.check import Check
+from sashiko.doctor.deploy import examine
+from sashiko.errors import InputError
+from tests.infra.variants import settings_of
+from tests.unit.account.deployed_cap import ROLE, cap, roles
+from tests.unit.account.fake_account import Answer, FakeAccount
+from tests.unit.account.small_lake import SmallLake
+
+ACCOUNT = "111122223333"
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/me"
+EVERYBODY = {
+    "Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
+    "Permissions": ["ALL"],
+}
+TAGS = {"sashiko-sensitivity": ["none", "sensitive", "pii"], "sashiko-environment": ["dev", "prod"]}
+ID = "DataLakePrincipalIdentifier"
+Answers = dict[tuple[str, str], Answer]
+Doctor = Callable[..., Mapping[str, Check]]
+
+
+def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
+    """The data-lake settings of an account."""
+    settings = settings_of("dev")
+    administrators = [exec_role_arn(settings), f"{ROLE}/admin"] if admins is None else admins
+    return {
+        "DataLakeSettings": {
+            "DataLakeAdmins": [{"DataLakePrincipalIdentifier": admin} for admin in administrators],
+            **more,
+        }
+    }
+
+
+def tags(known: Mapping[str, list[str]]) -> Answer:
+    return {"LFTags": [{"TagKey": key, "TagValues": values} for key, values in known.items()]}
+
+
+@pytest.fixture
+def doctor(tmp_path: Path) -> Doctor:
+    """Examines an account; keywords, such as `ssm__get_parameter`, are its answers."""
+
+    def run(variant: str = "dev", **changes: Answer) -> Mapping[str, Check]:
+        settings = settings_of(variant)
+        exec_role = exec_role_arn(settings).rpartition("/")[2]
+        environment: Environment = SmallLake(settings).read(tmp_path / variant)
+        answers: Answers = {lookup.call: lookup.absent[0] for lookup in LOOKUPS.values()} | {
+            ("sts", "get_caller_identity"): {"Account": ACCOUNT, "Arn": CALLER, "UserId": "A"},
+            ("ssm", "get_parameter"): {"Parameter": {"Value": "30"}},
+            ("lakeformation", "get_data_lake_settings"): lake(),
+            ("lakeformation", "list_lf_tags"): tags(TAGS),
+            ("iam", "get_role"): roles(exec_role, "admin"),
+            ("iam", "get_policy"): {"Policy": {"DefaultVersionId": "v2"}},
+            ("iam", "get_policy_version"): cap(trust_open=False),
+            ("cloudformation", "list_stack_resources"): "ValidationError",
+            ("ec2", "describe_vpc_endpoint_services"): {"ServiceDetails": []},
+            ("cloudtrail", "describe_trails"): {"trailList": []},
+            ("s3", "get_bucket_policy"): "NoSuchBucketPolicy",
+        }
+        for name, answer in changes.items():
+            service, _, operation = name.partition("__")
+            answers[service, operation] = answer
+        checks = list(examine(FakeAccount(answers, settings), environment))
+        assert checks[0] == Check(name="credentials", status="ok", detail=CALLER)
+        return {check.name: check for check in checks}
+
+    return run
+
+
+def failed(checks: Mapping[str, Check]) -> list[str]:
+    return [name for name, check in checks.items() if check.status == "failed"]
+
+
+@pytest.mark.parametrize("variant", ["dev", "account_off"])
+def test_an_account_where_all_is_well_stops_no_deploy(doctor: Doctor, variant: str) -> None:
+    checks = doctor(variant)
+    assert failed(checks) == []
+    assert checks["data-lake administrators"].detail == (
+        f"{ROLE}/admin, {exec_role_arn(settings_of(variant))}"
+    )
+    assert checks["names"].status == "ok"
+
+
+def test_without_lake_formation_its_settings_are_not_checked(doctor: Doctor) -> None:
+    checks = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
+    assert "Lake Formation" not in checks
+    assert "data-lake administrators" not in checks
+    assert failed(checks) == []
+
+
+def test_credentials_of_another_account_end_it_before_anything_is_read(doctor: Doctor) -> None:
+    other = {"Account": "4" * 12, "Arn": "arn:aws:iam::444444444444:user/x", "UserId": "A"}
+    with pytest.raises(InputError, match=r"are of the account 444444444444.*log in to that"):
+        doctor(sts__get_caller_identity=other)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "detail"),
+    [
+        ("ParameterNotFound", "no /cdk-bootstrap/sashiko/version"),
+        ({"Parameter": {"Value": "5"}}, "version 5, 6 is needed"),
+    ],
+)
+def test_a_bootstrap_that_is_missing_or_old_fails(
+    doctor: Doctor, parameter: Answer, detail: str
+) -> None:
+    checks = doctor(ssm__get_parameter=parameter)
+    assert failed(checks) == ["CDK bootstrap"]
+    assert checks["CDK bootstrap"].detail == detail
+    assert checks["CDK bootstrap"].fix == "make bootstrap ENV=dev"
+
+
+def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor: Doctor) -> None:
+    checks = doctor(iam__get_policy_version=cap(trust_open=True))
+    assert failed(checks) == ["who assumes the roles"]
+    check = checks["who assumes the roles"]
+    arn = bootstrap_policy_arn(settings_of("dev"), "cap")
+    assert check.detail.startswith(f"a deploy may change it: {arn} does not deny iam:DeleteRole")
+    assert check.fix == "make bootstrap ENV=dev"
+
+
+def test_a_role_of_cloudformations_without_the_cap_fails(doctor: Doctor) -> None:
+    exec_role = exec_role_arn(settings_of("dev")).rpartition("/")[2]
+    checks = doctor(iam__get_role=roles(exec_role, "admin", boundary="boundary"))
+    assert failed(checks) == ["who assumes the roles"]
+    assert "cdk-sashiko-boundary-us-east-1, not " in checks["who assumes the roles"].detail
+
+
+def test_a_cap_that_may_not_be_read_is_not_taken_for_a_closed_one(doctor: Doctor) -> None:
+    checks = doctor(iam__get_policy_version="AccessDenied")
+    assert checks["who assumes the roles"].status == "unknown"
+
+
+def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(
+    doctor: Doctor,
+) -> None:
+    """A deleted role is listed by its ARN until it is noticed, and by a bare id afterwards."""
+    admins = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin", f"{ROLE}/left", "AROAEXAMPLE"]
+    checks = doctor(lakeformation__get_data_lake_settings=lake(admins=admins))
+    assert failed(checks) == ["administrators that are gone"]
+    check = checks["administrators that are gone"]
+    assert check.detail == f"AROAEXAMPLE, {ROLE}/left: a deploy ends with `Invalid principal`"
+    assert f'["AROAEXAMPLE", "{ROLE}/left"]' in check.fix
+    assert "put-data-lake-settings" in check.fix
+
+
+def test_people_and_other_accounts_are_not_taken_for_deleted_roles(doctor: Doctor) -> None:
+    others = [f"arn:aws:iam::{ACCOUNT}:user/me", "arn:aws:iam::444444444444:role/theirs"]
+    admins = [exec_role_arn(settings_of("dev")), *others]
+    assert failed(doctor(lakeformation__get_data_lake_settings=lake(admins=admins))) == []
+
+
+def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
+    doctor: Doctor,
+) -> None:
+    role, name = exec_role_arn(settings_of("dev")), "CloudFormation's role is an administrator"
+    other_admin = lake(admins=[f"{ROLE}/admin"])
+    checks = doctor("account_off", lakeformation__get_data_lake_settings=other_admin)
+    assert failed(checks) == [name]
+    assert role in checks[name].detail
+    assert role in checks[name].fix and "put-data-lake-settings" in checks[name].fix
+    # The account's stack makes it one.
+    assert name not in doctor("dev", lakeformation__get_data_lake_settings=other_admin)
+
+
+def test_a_caller_who_may_not_see_everything_gets_a_note(doctor: Doctor) -> None:
+    without_caller = lake(admins=[exec_role_arn(settings_of("dev"))])
+    checks = doctor(lakeformation__get_data_lake_settings=without_caller)
+    shown = checks["what Lake Formation shows"]
+    assert shown.status == "note"
+    # Added to those that are there, and not in their place.
+    assert (
+        f'ReadOnlyAdmins: [not_null(ReadOnlyAdmins, `[]`), `[{{"{ID}": "{ROLE}/admin"}}]`][]'
+        in (shown.fix)
+    )
+    assert "what Lake Formation shows" not in doctor()
+
+
+@pytest.mark.parametrize(
+    ("known", "detail", "fix"),
+    [
+        (
+            TAGS | {"sashiko-sensitivity": ["none", "sensitive"]},
+            "lacks pii",
+            "aws lakeformation update-lf-tag --tag-key sashiko-sensitivity --tag-values-to-add pii",
+        ),
+        (
+            {"sashiko-environment": ["dev"]},
+            "lacks none, pii, sensitive",
+            "aws lakeformation create-lf-tag --tag-key sashiko-sensitivity "
+            "--tag-values none pii sensitive",
+        ),
+    ],
+)
+def test_a_tag_that_another_stack_should_have_made_fails(
+    doctor: Doctor, known: Mapping[str, list[str]], detail: str, fix: str
+) -> None:
+    checks = doctor("account_off", lakeformation__list_lf_tags=tags(known))
+    assert failed(checks) == ["LF-Tag sashiko-sensitivity"]
+    check = checks["LF-Tag sashiko-sensitivity"]
+    assert (check.detail, check.fix) == (detail, fix)
+    assert checks["LF-Tag sashiko-environment"].status == "ok"
+
+
+def test_defaults_that_open_what_is_new_fail_where_no_stack_of_ours_closes_them(
+    doctor: Doctor,
+) -> None:
+    open_defaults = lake(CreateTableDefaultPermissions=[EVERYBODY])
+    checks = doctor("account_off", lakeformation__get_data_lake_settings=open_defaults)
+    assert failed(checks) == ["default permissions"]
+    assert "CreateTableDefaultPermissions: `[]`" in checks["default permissions"].fix
+
+
+def test_a_bucket_name_of_another_account_asks_for_another_project(doctor: Doctor) -> None:
+    checks = doctor(s3__head_bucket="403")
+    assert failed(checks) == ["bucket names"]
+    assert "sashiko-dev-curated-" in checks["bucket names"].detail
+    assert checks["bucket names"].fix == "choose another `project` in config/dev.yaml"
+
+
+def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor: Doctor) -> None:
+    checks = doctor(s3__head_bucket={})
+    assert failed(checks) == ["names"]
+    assert "sashiko-dev-curated-" in checks["names"].detail
+    deploy = "make deploy ENV=dev ARGS=--import-existing-resources"
+    assert checks["names"].fix == f"adopt them: {deploy}"
+
+
+def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
+    def owns(status: str) -> Answer:
+        common = {"LastUpdatedTimestamp": 0, "ResourceType": "AWS::S3::Bucket"}
+        return {
+            "StackResourceSummaries": [
+                {"LogicalResourceId": id_, "ResourceStatus": status, **common}
+                for id_ in ("Curated", "Snapshots")
+            ]
+        }
+
+    def look(status: str) -> list[str]:
+        return failed(doctor(s3__head_bucket={}, cloudformation__list_stack_resources=owns(status)))
+
+    assert look("CREATE_COMPLETE") == []
+    assert look("DELETE_SKIPPED") == ["names"]
+
+
+def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_checked(
+    doctor: Doctor,
+) -> None:
+    checks = doctor(ssm__get_parameter="AccessDeniedException")
+    assert checks["CDK bootstrap"].status == "unknown"
+    assert checks["names"].status == "ok"
+    assert failed(checks) == []

@@ -1,0 +1,192 @@
+"""Machines and images that a run needs: each check with answers that pass, and that do not."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sashiko.account.images.job_images import job_images
+from sashiko.doctor.check import Check
+from sashiko.doctor.images import check_images
+from sashiko.doctor.machines import check_quotas, check_zones
+from sashiko.doctor.needed_machines import Needed
+from tests.infra.variants import settings_of
+from tests.unit.account.fake_account import Answer, FakeAccount
+from tests.unit.doctor.results import results
+
+DEV, PROD = settings_of("dev"), settings_of("prod")
+GPU = Needed(
+    instance_type="ml.g5.xlarge",
+    use="training job",
+    count=2,
+    key="jobs.training.instance_type",
+)
+PULLED = {"images": [{"imageId": {"imageTag": "x"}}], "failures": []}
+LACKING = {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}
+BUILT = {"imageDetails": [{"imageTags": ["x"]}]}
+
+
+def quota(value: float, name: str = GPU.quota) -> dict[str, Any]:
+    item = {"QuotaName": name, "QuotaCode": "L-1A2B3C4D", "Value": value}
+    return {"Quotas": [item]}
+
+
+def quotas(applied: Answer, default: Answer | None = None) -> Check:
+    answers: dict[tuple[str, str], Answer] = {("service-quotas", "list_service_quotas"): applied}
+    if default is not None:
+        answers["service-quotas", "list_aws_default_service_quotas"] = default
+    (check,) = results(check_quotas(FakeAccount(answers), DEV, [GPU]))
+    return check
+
+
+def test_a_quota_that_is_large_enough_is_well() -> None:
+    assert quotas(quota(2)).status == "ok"
+
+
+def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more() -> None:
+    check = quotas(quota(0))
+    assert (check.status, check.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
+    assert check.detail == "0, 2 at once are used"
+    assert check.fix == (
+        "aws service-quotas request-service-quota-increase --service-code sagemaker "
+        "--quota-code L-1A2B3C4D --desired-value 2 --region us-east-1"
+    )
+
+
+def test_quotas_are_read_page_by_page() -> None:
+    def page(request: Any) -> Answer:
+        first_page = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
+        return quota(2) if request.get("NextToken") == "2" else first_page
+
+    assert quotas(page).status == "ok"
+
+
+def test_a_quota_that_was_never_applied_has_its_default() -> None:
+    assert quotas({"Quotas": []}, quota(0)).status == "failed"
+    assert quotas({"Quotas": []}, quota(4)).status == "ok"
+
+
+def test_an_applied_quota_counts_and_not_the_default_of_its_type() -> None:
+    """The defaults are read for another type, which has none applied."""
+    other = replace(GPU, instance_type="ml.g6.xlarge")
+    defaults = {"Quotas": [*quota(4)["Quotas"], *quota(4, other.quota)["Quotas"]]}
+    account = FakeAccount(
+        {
+            ("service-quotas", "list_service_quotas"): quota(0),
+            ("service-quotas", "list_aws_default_service_quotas"): defaults,
+        }
+    )
+    applied, by_default = results(check_quotas(account, DEV, [GPU, other]))
+    assert (applied.status, by_default.status) == ("failed", "ok")
+
+
+def test_a_type_without_a_quota_is_not_offered_in_the_region() -> None:
+    check = quotas({"Quotas": []}, {"Quotas": []})
+    assert check.status == "failed"
+    assert "does not offer the type" in check.detail
+    assert check.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
+
+
+def test_what_the_caller_may_not_see_is_unknown_and_never_well() -> None:
+    check = quotas("AccessDeniedException")
+    assert check.status == "unknown"
+    assert "service-quotas:list_service_quotas is denied" in check.detail
+
+
+def zones(
+    offered: Iterable[str], *, available: str = "ab", needed: Sequence[Needed] = (GPU,)
+) -> list[Check]:
+    account = FakeAccount(
+        {
+            ("ec2", "describe_availability_zones"): {
+                "AvailabilityZones": [{"ZoneName": f"us-east-1{letter}"} for letter in available]
+            },
+            ("ec2", "describe_instance_type_offerings"): {
+                "InstanceTypeOfferings": [
+                    {"InstanceType": "g5.xlarge", "Location": f"us-east-1{letter}"}
+                    for letter in offered
+                ]
+            },
+        },
+        PROD,
+    )
+    return results(check_zones(account, PROD, needed))
+
+
+@pytest.mark.parametrize(
+    ("offered", "status", "detail"),
+    [
+        ("ab", "ok", "in us-east-1a, us-east-1b, by what EC2 offers"),
+        ("bc", "note", "in us-east-1b alone of us-east-1a, us-east-1b"),
+        ("c", "failed", "the region has it in us-east-1c"),
+        ("", "failed", "the region has it in no zone"),
+    ],
+)
+def test_a_machine_is_in_all_zones_in_some_or_in_none(
+    offered: str, status: str, detail: str
+) -> None:
+    check = zones(offered)[1]
+    assert (check.name, check.status) == ("ml.g5.xlarge by zone", status)
+    assert detail in check.detail
+    assert ("`network.zones`" in check.fix) == (status == "failed")
+
+
+def test_what_aws_says_nothing_of_is_a_hint() -> None:
+    endpoint = replace(GPU, use="endpoint")
+    assert zones("ab", needed=[GPU])[1].detail.endswith("by what EC2 offers")
+    for needed in ([endpoint], [GPU, endpoint]):
+        assert "which is a hint: SageMaker does not say" in zones("ab", needed=needed)[1].detail
+
+
+def test_a_zone_that_the_account_lacks_fails() -> None:
+    (check,) = zones("ab", available="ac")
+    assert check.status == "failed"
+    assert "no us-east-1b; it has us-east-1a, us-east-1c" in check.detail
+
+
+def unbuilt(request: Any) -> Any:
+    return "ImageNotFoundException" if "imageIds" in request else {"imageDetails": []}
+
+
+def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
+    account = FakeAccount({("ecr", "describe_images"): own, ("ecr", "batch_get_image"): aws})
+    return results(check_images(account, DEV, target="inf2"))
+
+
+def test_each_image_is_checked_once() -> None:
+    checks = images(BUILT)
+    uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
+    assert {check.status for check in checks} == {"ok"}
+    assert {check.name.removeprefix("image ") for check in checks} >= {
+        uri.partition("/")[2] for uri in uris
+    }
+    assert len(checks) == len({check.name for check in checks})
+
+
+@pytest.mark.parametrize(
+    ("own", "status", "detail"),
+    [
+        ("RepositoryNotFoundException", "later", "the deploy builds it"),
+        (unbuilt, "failed", "its repository is there, and not the image"),
+    ],
+)
+def test_our_image_that_is_not_there_is_built_by_a_deploy(
+    own: Answer, status: str, detail: str
+) -> None:
+    image_check = next(check for check in images(own) if "sashiko-dev/job" in check.name)
+    assert (image_check.status, image_check.fix) == (status, "make deploy ENV=dev")
+    assert detail in image_check.detail
+
+
+@pytest.mark.parametrize(
+    ("aws", "status"),
+    [
+        (LACKING, "failed"),
+        ("RepositoryNotFoundException", "unknown"),
+        ("AccessDeniedException", "unknown"),
+    ],
+)
+def test_an_image_of_aws_that_does_not_come_is_reported(aws: Answer, status: str) -> None:
+    checks = [check for check in images(BUILT, aws) if check.status != "ok"]
+    assert [check.status for check in checks] == [status]

@@ -1,0 +1,146 @@
+"""A causal LM's attributions: Shapley values of words that are removed from its prompt."""
+
+from itertools import combinations
+from math import factorial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sashiko.explain.attribution import ExplainedModel, RowAttribution
+from sashiko.explain.deletion import deletion_test
+from sashiko.explain.notes import convergence
+from sashiko.explain.tokens import Row, read_tokens
+from sashiko.serving.container.adapter import merge
+from sashiko.settings.causal import PromptSection
+from sashiko.settings.train import Hyperparameters
+from sashiko.training.causal import keep_answers, load_causal, save_adapter
+from sashiko.training.model import load_tokenizer
+from sashiko.training.prompts import make_prompt
+from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
+from tests.unit.training.tiny_llama import (
+    CHAT_TEMPLATE_SHA256,
+    causal_hyperparameters,
+    prompt,
+    save_llama,
+)
+
+LABELS = ("bad", "good")
+TEXTS = ("kind", "rude desk", "my quick letter", "the slow desk was very wrong and unfairly late")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ExplainedModel:
+    root = tmp_path_factory.mktemp("causal")
+    base, adapter, merged = root / "base", root / "adapter", root / "merged"
+    save_llama(base, [" ".join(words) for words in (PLAIN, GOOD, BAD)])
+    made = make_prompt(
+        PromptSection.model_validate(prompt(*LABELS)),
+        load_tokenizer(base),
+        labels=LABELS,
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+        max_length=64,
+        source=Path("base"),
+    )
+    settings = Hyperparameters.model_validate(
+        HYPERPARAMETERS | causal_hyperparameters() | {"max_length": "64"}
+    )
+    adapter.mkdir()
+    trained = load_causal(base, labels=LABELS, hyperparameters=settings, attention="eager")
+    keep_answers(trained, made.answers)
+    save_adapter(trained, made, base, adapter)
+    merge(adapter, base, merged)
+    return ExplainedModel(merged)
+
+
+@pytest.fixture(scope="module")
+def rows(model: ExplainedModel) -> tuple[Row, ...]:
+    return read_tokens([(("note", text),) for text in TEXTS], model.tokenizer, max_length=64,
+                       truncate=False, prompt=model.prompt)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def attributions(model: ExplainedModel, rows: tuple[Row, ...]) -> tuple[RowAttribution, ...]:
+    return model.attribute(rows, steps=0, pairs=1, seed=0)
+
+
+def _log_odds(model: ExplainedModel, row: Row, without: list[int]) -> float:
+    probability = model.probabilities([np.delete(row.ids, without)])[0]
+    return float(np.log(probability / (1 - probability)))
+
+
+def _shapley(model: ExplainedModel, row: Row) -> list[float]:
+    """Shapley's own formula, over every set of words."""
+    count = len(row.word_tokens)
+    values = []
+    for word in range(count):
+        others = [other for other in range(count) if other != word]
+        value = 0.0
+        for size in range(count):
+            weight = factorial(size) * factorial(count - size - 1) / factorial(count)
+            for kept in combinations(others, size):
+                gone = [t for other in others if other not in kept for t in row.word_tokens[other]]
+                added = _log_odds(model, row, gone) - _log_odds(
+                    model, row, [*gone, *row.word_tokens[word]]
+                )
+                value += weight * added
+        values.append(value)
+    return values
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_words_values_are_shapleys_where_an_order_and_its_reverse_are_all_there_are(
+    model: ExplainedModel,
+    rows: tuple[Row, ...],
+    attributions: tuple[RowAttribution, ...],
+    index: int,
+) -> None:
+    row = rows[index]
+    values = [attributions[index].tokens[tokens].sum() for tokens in row.word_tokens]
+    assert values == pytest.approx(_shapley(model, row), abs=1e-4)
+    assert max(map(abs, values)) > 0.01
+
+
+def test_more_orders_come_nearer_to_shapleys_values(
+    model: ExplainedModel, rows: tuple[Row, ...]
+) -> None:
+    [many] = model.attribute(rows[2:3], steps=0, pairs=30, seed=0)
+    values = [many.tokens[tokens].sum() for tokens in rows[2].word_tokens]
+    assert values == pytest.approx(_shapley(model, rows[2]), abs=0.02)
+
+
+def test_they_add_up_from_the_prompt_without_a_text_to_the_whole(
+    model: ExplainedModel, rows: tuple[Row, ...], attributions: tuple[RowAttribution, ...]
+) -> None:
+    assert model.prompt is not None
+    empty = model.probabilities([np.array(model.prompt.around([]))])[0]
+    scores = model.probabilities([row.ids for row in rows])
+    for row, score, item in zip(rows, scores, attributions, strict=True):
+        assert item.baseline == pytest.approx(np.log(empty / (1 - empty)), abs=1e-5)
+        assert item.score == pytest.approx(np.log(score / (1 - score)), abs=1e-5)
+        assert not item.tokens[row.pieces_of < 0].any()
+    assert convergence(attributions).largest < 1e-4
+
+
+def test_a_text_without_a_word_has_no_attributions(model: ExplainedModel) -> None:
+    rows = read_tokens([(("note", ""),)], model.tokenizer, max_length=64, truncate=False,
+                       prompt=model.prompt)  # fmt: skip
+    [item] = model.attribute(rows, steps=0, pairs=1, seed=0)
+    assert not item.tokens.any()
+    assert item.score == pytest.approx(item.baseline, abs=1e-6)
+
+
+def test_the_deletion_test_passes_for_them(model: ExplainedModel) -> None:
+    words = (*GOOD, *BAD, *PLAIN)
+    random = np.random.default_rng(5)
+    texts = [" ".join(random.choice(words, 8)) for _ in range(20)]
+    rows = read_tokens([(("note", text),) for text in texts], model.tokenizer, max_length=64,
+                       truncate=False, prompt=model.prompt)  # fmt: skip
+    test = deletion_test(
+        rows,
+        model.attribute(rows, steps=0, pairs=1, seed=0),
+        predicted=model.probabilities([row.ids for row in rows]) >= 0.5,
+        probabilities=model.probabilities,
+        seed=0,
+    )
+    assert test.faithful

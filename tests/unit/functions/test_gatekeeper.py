@@ -1,0 +1,134 @@
+"""The gatekeeper: what lets a run go on, what stops it, and what is neither."""
+
+import json
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from sashiko.evaluation.gates.closed_gate import GateClosedError
+from sashiko.evaluation.gates.release import RELEASE_FILE, waive, write_release
+from sashiko.evaluation.gates.verdict import Check, Verdict, decide, write_verdict
+from sashiko.functions.gatekeeper import handler, judge
+from sashiko.settings.waiver import Waiver
+
+DAY = date(2026, 11, 27)
+BUCKET = "acme-dev-artifacts"
+
+
+def verdict(gate: str, *, passed: bool) -> Verdict:
+    check = Check(name="auc", value=0.6, passed=passed, reason="as it is")
+    return decide(gate=gate, checks=[check], inputs={})
+
+
+def read(uri: str) -> bytes:
+    return Path(uri).read_bytes()
+
+
+def verdict_file(folder: Path, *, passed: bool, gate: str = "data-quality") -> str:
+    return str(write_verdict(verdict(gate, passed=passed), folder / gate))
+
+
+def release_file(folder: Path, *verdicts: Verdict) -> str:
+    write_release(verdicts, folder)
+    return str(folder / RELEASE_FILE)
+
+
+def test_verdicts_that_passed_let_a_run_go_on(tmp_path: Path) -> None:
+    uri = verdict_file(tmp_path, passed=True)
+    assert judge({"Validate": uri, "ValidateFacets": uri}, read) == {"passed": True}
+
+
+def test_one_failed_verdict_stops_it_with_its_words_alone(tmp_path: Path) -> None:
+    event = {
+        "Validate": verdict_file(tmp_path, passed=True),
+        "ValidateFacets": verdict_file(tmp_path, passed=False, gate="data-quality-facets"),
+    }
+    with pytest.raises(GateClosedError) as closed:
+        judge(event, read)
+    assert closed.value.summary == (
+        "data-quality-facets: 1 of 1 check failed\n- auc = 0.6: as it is"
+    )
+
+
+def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path: Path) -> None:
+    passed, failed = verdict("bias", passed=True), verdict("model-quality", passed=False)
+    waiver = Waiver(check="auc", reason="known and accepted", owner="Ada Lovelace", expires=DAY)
+    waived = waive(failed, [waiver], on=DAY)
+
+    assert judge({"Track": release_file(tmp_path, passed, waived)}, read) == {"passed": True}
+    with pytest.raises(GateClosedError) as closed:
+        judge({"Track": release_file(tmp_path, passed, failed)}, read)
+    assert closed.value.summary == failed.summary
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("{}", KeyError),
+        ('{"released": "false", "summaries": ["x"]}', GateClosedError),
+        ('{"passed": 1, "summary": "x"}', GateClosedError),
+        ("no JSON", ValueError),
+    ],
+)
+def test_what_is_not_plainly_true_lets_nothing_through(
+    tmp_path: Path, content: str, error: type[Exception]
+) -> None:
+    (tmp_path / "verdict.json").write_text(content)
+    with pytest.raises(error):
+        judge({"Track": str(tmp_path / "verdict.json")}, read)
+
+
+def test_a_gate_without_a_verdict_lets_nothing_through() -> None:
+    with pytest.raises(ValueError, match="no verdict to judge by"):
+        judge({}, read)
+
+
+@mock_aws
+def test_the_handler_reads_from_s3_and_logs_all_that_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    long_verdict = {"passed": False, "summary": "- a check failed\n" * 100}
+    s3.put_object(Bucket=BUCKET, Key="runs/x/verdict.json", Body=json.dumps(long_verdict))
+    with pytest.raises(GateClosedError) as closed:
+        handler({"Validate": f"s3://{BUCKET}/runs/x/verdict.json"}, None)
+    assert len(str(closed.value)) < 800
+    assert capsys.readouterr().out == f"{long_verdict['summary']}\n"
+
+
+def test_a_throttled_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SageMaker repeats no Lambda step: one that fails costs the run."""
+    body = Path(verdict_file(tmp_path, passed=True)).read_bytes()
+    busy = iter(range(5))
+
+    class S3(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            throttled = next(busy, None) is not None
+            text = b"<Error><Code>SlowDown</Code></Error>" if throttled else body
+            self.send_response(503 if throttled else 200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), S3) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+        assert handler({"JudgeData": f"s3://{BUCKET}/verdict.json"}, None) == {"passed": True}
+        server.shutdown()

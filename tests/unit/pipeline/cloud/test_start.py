@@ -1,0 +1,259 @@
+"""Before an execution starts: all that is missing is reported at once; then it starts once."""
+
+import copy
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.account.names import bucket_name
+from sashiko.errors import InputError
+from sashiko.pipeline.cloud import start as module
+from sashiko.pipeline.cloud.deployed import difference
+from sashiko.pipeline.cloud.start import start
+from sashiko.pipeline.compiled import CompiledPipeline
+from sashiko.pipeline.staging import staged_inputs
+from sashiko.settings.recipe import load_recipe
+from sashiko.steps.sections import Channel
+from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
+
+AS_OF = "20261125T104500Z"
+RECIPE = load_recipe(Path("recipes/complaints.yaml"))
+CHANNELS = tuple(
+    Channel(uri=f"s3://{bucket_name(SETTINGS, 'artifacts')}/{folder}/{16 * '0'}", files=files)
+    for folder, files in {"config": {"text.json": b"{}"}, "code": {"text.py": b""}}.items()
+)
+STAGED = staged_inputs(SETTINGS, RECIPE, CHANNELS)
+REGISTRY = f"{SETTINGS.account}.dkr.ecr.{SETTINGS.region}.amazonaws.com"
+IMAGES = (f"{REGISTRY}/sashiko-dev/job:0.1.0-abc", f"{REGISTRY}/sashiko-dev/train:0.1.0-abc")
+OF_AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference-neuronx:2.9"
+ARN = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-complaints/execution/abc"
+
+
+def compiled() -> dict[str, Any]:
+    config, code = ({"S3Uri": channel.uri} for channel in CHANNELS)
+    return {
+        "Parameters": [
+            {"Name": "AsOf", "Type": "String"},
+            {"Name": "RunManifestUri", "Type": "String", "DefaultValue": STAGED.run_manifest.uri},
+        ],
+        "Steps": [
+            {"Name": "Make", "Image": IMAGES[0], "Inputs": [config], "Key": "DeployTime-Key-ml"},
+            {"Name": "Train", "Image": IMAGES[1], "Model": STAGED.weights_uri},
+            {"Name": "Compile", "Image": OF_AWS, "Code": code},
+        ],
+    }
+
+
+def deployed() -> dict[str, Any]:
+    text = json.dumps(compiled()).replace("DeployTime-Key-ml", "arn:aws:kms:us-east-1:1:key/2")
+    return json.loads(text)
+
+
+class Cloud:
+    """An account in which everything is there, until a test takes something away."""
+
+    def __init__(self) -> None:
+        self.objects = {
+            f"{channel.uri}/{name}": len(content)
+            for channel in STAGED.channels
+            for name, content in channel.files.items()
+        } | {f"{STAGED.weights_uri}/{name}": 1 for name in RECIPE.model.files}
+        self.images = set(IMAGES)
+        self.definition: Any = deployed()
+        self.loads = [self.load(AS_OF, hour=2), self.load("20250101T000000Z", hour=1)]
+        self.aws = ScriptedAws(
+            {
+                "DescribePipeline": lambda _: {"PipelineDefinition": json.dumps(self.definition)},
+                "ListObjectsV2": self._list,
+                "DescribeImages": self._image,
+                "GetJobRuns": lambda _: {"JobRuns": self.loads},
+                "StartPipelineExecution": {"PipelineExecutionArn": ARN},
+            }
+        )
+
+    @staticmethod
+    def load(as_of: str, *, hour: int, state: str = "SUCCEEDED") -> dict[str, Any]:
+        started = datetime(2026, 11, 25, hour, tzinfo=UTC)
+        return {"JobRunState": state, "Arguments": {"--as-of": as_of}, "StartedOn": started}
+
+    def _list(self, request: Mapping[str, Any]) -> Any:
+        start_ = f"s3://{request['Bucket']}/"
+        sizes = {uri.removeprefix(start_): size for uri, size in self.objects.items()}
+        return {
+            "Contents": [
+                {"Key": key, "Size": size}
+                for key, size in sizes.items()
+                if key.startswith(request["Prefix"])
+            ]
+        }
+
+    def _image(self, request: Mapping[str, Any]) -> Any:
+        uri = f"{REGISTRY}/{request['repositoryName']}:{request['imageIds'][0]['imageTag']}"
+        return {"imageDetails": [{}]} if uri in self.images else Refusal("ImageNotFoundException")
+
+    def start(self, as_of: str | None = None) -> Any:
+        return start(
+            SETTINGS,
+            RECIPE,
+            account=self.aws.account(),
+            home=Path("unused"),
+            as_of=as_of,
+            command="sashiko run --env dev",
+        )
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    pipeline = CompiledPipeline(definition=json.dumps(compiled()), channels=CHANNELS)
+    monkeypatch.setattr(module, "compile_pipeline", lambda *_, **__: pipeline)
+    return Cloud()
+
+
+def test_it_starts_with_the_data_that_were_loaded_last(cloud: Cloud) -> None:
+    cloud.loads += [cloud.load("20270101T000000Z", hour=3, state="FAILED")]
+    assert cloud.start().arn == ARN
+    (request,) = cloud.aws.requests("StartPipelineExecution")
+    assert request["PipelineName"] == "sashiko-dev-complaints"
+    assert request["PipelineParameters"] == [{"Name": "AsOf", "Value": AS_OF}]
+    assert request["PipelineExecutionDisplayName"] == f"as-of-{AS_OF}"
+    (job_runs_request,) = cloud.aws.requests("GetJobRuns")
+    assert job_runs_request["JobName"] == "sashiko-dev-etl-complaints"
+
+
+def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
+    cloud.start("20250101T000000Z")
+    (request,) = cloud.aws.requests("StartPipelineExecution")
+    assert request["PipelineParameters"][0]["Value"] == "20250101T000000Z"
+
+
+def test_the_images_of_aws_are_not_checked(cloud: Cloud) -> None:
+    cloud.start()
+    assert {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")} == {
+        "sashiko-dev/job",
+        "sashiko-dev/train",
+    }
+
+
+def _no_weights_file(cloud: Cloud) -> None:
+    del cloud.objects[f"{STAGED.weights_uri}/{sorted(RECIPE.model.files)[0]}"]
+
+
+def _no_configuration(cloud: Cloud) -> None:
+    gone = CHANNELS[0].uri
+    cloud.objects = {uri: size for uri, size in cloud.objects.items() if not uri.startswith(gone)}
+
+
+def _no_code(cloud: Cloud) -> None:
+    del cloud.objects[f"{CHANNELS[1].uri}/text.py"]
+
+
+def _no_source(cloud: Cloud) -> None:
+    del cloud.objects[f"{STAGED.run_manifest.uri}/source.json"]
+
+
+def _other_commits_source(cloud: Cloud) -> None:
+    uri = STAGED.run_manifest.uri[:-16] + "0" * 16
+    cloud.definition["Parameters"][1]["DefaultValue"] = uri
+
+
+def _no_image(cloud: Cloud) -> None:
+    cloud.images.discard(IMAGES[1])
+
+
+def _other_definition(cloud: Cloud) -> None:
+    cloud.definition["Steps"][1]["Image"] = IMAGES[0]
+
+
+def _no_load(cloud: Cloud) -> None:
+    cloud.loads = [cloud.load(AS_OF, hour=1, state="FAILED")]
+
+
+def _no_etl_job(cloud: Cloud) -> None:
+    cloud.aws.answers["GetJobRuns"] = Refusal("EntityNotFoundException")
+
+
+STAGE = "sashiko stage --env dev --recipe complaints"
+FAULTS = [
+    (_no_weights_file, f"lacks {sorted(RECIPE.model.files)[0]}: {STAGE}"),
+    (_no_configuration, f"lacks text.json: {STAGE}"),
+    (_no_code, f"lacks text.py: {STAGE}"),
+    (_no_source, f"lacks source.json: {STAGE}"),
+    (_other_commits_source, f"is not there: {STAGE}, in the checkout that was deployed"),
+    (_no_image, f"the image {IMAGES[1]} is not built: make deploy ENV=dev"),
+    (_other_definition, "differ first in .Steps[Train].Image: make deploy ENV=dev"),
+    (_no_load, "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"),
+    (_no_etl_job, "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, message: str) -> None:
+    fault(cloud)
+    with pytest.raises(InputError) as error:
+        cloud.start()
+    assert str(error.value).startswith("pipeline sashiko-dev-complaints cannot start:\n  - ")
+    assert message in str(error.value)
+    assert str(error.value).count("\n  - ") == 1
+    assert cloud.aws.requests("StartPipelineExecution") == []
+
+
+def test_all_that_is_missing_is_reported_at_once(cloud: Cloud) -> None:
+    for fault in (_no_weights_file, _no_code, _no_image, _other_definition, _no_load):
+        fault(cloud)
+    # What was deployed names one image twice by now, and that one is there.
+    cloud.images.clear()
+    with pytest.raises(InputError) as error:
+        cloud.start()
+    for message in ("lacks text.py", "is not built", "differ first in", "no load of the table"):
+        assert message in str(error.value)
+    assert str(error.value).count("\n  - ") == 5
+
+
+def test_a_pipeline_that_is_not_deployed_is_reported_before_all_else(cloud: Cloud) -> None:
+    cloud.aws.answers["DescribePipeline"] = Refusal("ResourceNotFound")
+    with pytest.raises(InputError, match="no pipeline sashiko-dev-complaints in dev: make deploy"):
+        cloud.start()
+
+
+def test_a_denied_listing_names_the_role_that_may(cloud: Cloud) -> None:
+    cloud.aws.answers["ListObjectsV2"] = Refusal("AccessDenied")
+    with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
+        cloud.start()
+
+
+def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
+    other = deployed()
+    other["Parameters"][1]["DefaultValue"] = "s3://b/source/" + "0" * 16
+    assert difference(compiled(), other) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("Steps", 0, "Key"), "", ".Steps[Make].Key"),
+        (("Steps", 0, "Image"), "other", ".Steps[Make].Image"),
+        (("Steps", 2), {"Name": "Compile"}, ".Steps[Compile].Code"),
+        (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
+    ],
+)
+def test_the_place_where_two_definitions_differ_is_named(
+    path: Any, value: Any, message: str
+) -> None:
+    other = copy.deepcopy(deployed())
+    place: Any = other
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert difference(compiled(), other) == message
+
+
+def test_a_step_more_or_less_is_a_difference() -> None:
+    other = deployed()
+    other["Steps"].pop()
+    assert difference(compiled(), other) == ".Steps: 3 items here, 2 there"

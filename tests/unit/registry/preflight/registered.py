@@ -1,0 +1,162 @@
+"""A version in moto, registered by the project's own registrar, with evidence that holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import boto3
+
+from sashiko.base.files import sha256_file, write_json
+from sashiko.registry.preflight.check import Passed, check
+from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.scans import ScanRule
+from sashiko.registry.preflight.signed_files import Clients
+from tests.unit.registry.model_packages import gathered
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    KEY,
+    PLACEMENT,
+    REGION,
+    Account,
+)
+from tests.unit.registry.model_packages.gathered import gather, seal
+
+LOCK = {
+    **gathered.LOCK,
+    "target": "cpu",
+    "image": PLACEMENT.serving_image.rpartition("/")[2],
+    "cores": None,
+}
+CHECKS: Mapping[str, list[dict[str, Any]]] = MappingProxyType(
+    {
+        "data-quality": [{"name": "loan_id: no nulls", "passed": True}],
+        "model-quality": [
+            {"name": "auc", "value": 0.87, "low": 0.85, "high": 0.89, "passed": True},
+            {"name": "auc lead over majority", "value": 0.37, "passed": True},
+        ],
+        "bias": [
+            {"name": "DI age=old", "value": 0.84, "low": 0.76, "high": 0.93, "passed": True},
+            {"name": "DI age=60+ & sex=f", "value": 0.81, "passed": True},
+            {"name": "AD age=old", "value": None, "passed": True},
+        ],
+    }
+)
+TAGS = {
+    "execution_id": "one",
+    "recipe": "late-loans",
+    "git_sha": "c0ffee",
+    "data_sha256": "0" * 64,
+    "contract_sha256": "1" * 64,
+}
+
+
+@dataclass
+class Version:
+    """A registered version.
+
+    Attributes:
+        account: in which it is.
+        arn: of its package.
+        folder: of its files, as an S3 prefix within the bucket.
+    """
+
+    account: Account
+    arn: str
+    folder: str
+
+    def expected(self, **change: str) -> Expected:
+        """What an environment that serves it expects, with a change."""
+        fitting = {
+            "model_package_arn": self.arn,
+            "model_package_group": GROUP,
+            "models_uri": PLACEMENT.models_uri,
+            "signing_keys": KEY,
+            "image": PLACEMENT.serving_image,
+            "target": "cpu",
+            "instance_type": "ml.c6i.xlarge",
+            "min_instances": "1",
+            "cores": "0",
+            "workers": "1",
+            "gates": "data-quality,model-quality,bias",
+            "allow_waived": "false",
+            "bounds": "[]",
+            "scans": ScanRule(images=(), accepted=(), strict=True).write(),
+        }
+        return Expected(**(fitting | change))
+
+    def check(self, **change: str) -> Passed:
+        return check(self.clients, self.expected(**change))
+
+    @property
+    def clients(self) -> Clients:
+        clients = self.account.clients
+        scaling = boto3.client("application-autoscaling", region_name=REGION)
+        return Clients(sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=scaling)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes over one of its files."""
+        self.account.clients.s3.put_object(Bucket=BUCKET, Key=f"{self.folder}/{name}", Body=content)
+
+    def update(self, **change: Any) -> None:
+        """Changes its package, as who may call UpdateModelPackage can."""
+        self.account.clients.sagemaker.update_model_package(ModelPackageArn=self.arn, **change)
+
+
+def write_evidence(
+    root: Path,
+    *,
+    lock: Mapping[str, Any] = MappingProxyType({}),
+    failed: str = "",
+    unjudged: str = "",
+    waived_until: str = "",
+    artifact: bytes = b"weights",
+) -> Path:
+    """Writes what Register gathers, sealed.
+
+    Args:
+        root: an empty folder.
+        lock: what differs in the compile lock.
+        failed: the gate that did not pass.
+        unjudged: the gate that was switched off.
+        waived_until: the day until which the failed gate's one check is waived.
+        artifact: the content of `model.tar.gz`.
+    """
+    folder = gather(root)
+    waiver = {
+        "check": "DI",
+        "owner": "Ada",
+        "reason": "the desk reads every case",
+        "expires": waived_until,
+    }
+    waived = [{"name": "DI", "passed": False, **({"waiver": waiver} if waived_until else {})}]
+    (folder / "model.tar.gz").write_bytes(artifact)
+    for gate in ("data-quality", "data-quality-facets", "model-quality", "bias", "device"):
+        write_json(
+            folder / gate / "verdict.json",
+            {
+                "gate": gate,
+                "passed": gate != failed,
+                "inputs": {},
+                "summary": f"{gate}: said so",
+                "checks": waived if gate == failed else CHECKS.get(gate, []),
+                **({"judged": False} if gate == unjudged else {}),
+            },
+        )
+    archive = sha256_file(folder / "model.tar.gz")
+    write_json(folder / "compile-lock.json", {**LOCK, "artifact_sha256": archive, **lock})
+    write_json(folder / "decision.json", {"threshold": 0.43})
+    seal(folder)
+    return folder
+
+
+def registered(account: Account, evidence: Path, *, status: str = "Approved") -> Version:
+    """Registers a folder of evidence and decides on it."""
+    version, _ = account.registrar.register(
+        GROUP, files=evidence, run_id="r", threshold=0.43, tags=TAGS
+    )
+    account.decide(version.version, status)
+    (key,) = [name for name in account.objects() if name.endswith("model.tar.gz")]
+    return Version(account, str(version.arn), key.rpartition("/")[0])

@@ -1,0 +1,283 @@
+"""What is served was approved, judged, signed and compiled for its endpoint; else it is refused."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sashiko.base.custom_resource import RefusedError
+from sashiko.registry.preflight.check import check
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    KEY,
+    PLACEMENT,
+    Account,
+    replace_signing_key,
+)
+from tests.unit.registry.preflight.registered import Version, registered, write_evidence
+
+INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
+
+
+def test_a_version_that_holds_passes_with_its_signed_threshold(version: Version) -> None:
+    passed = version.check()
+    assert passed.threshold == "0.43"
+    assert passed.files == 15
+
+
+def test_it_only_reads(version: Version) -> None:
+    before = version.account.objects()
+    version.account.calls.clear()
+    version.check()
+    reads = {"DescribeEndpoint", "DescribeModelPackage"}
+    assert {name for name, _ in version.account.calls} == reads
+    assert version.account.objects() == before
+
+
+@pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
+def test_what_nobody_approved_is_refused(version: Version, status: str) -> None:
+    version.account.decide(1, status)
+    with pytest.raises(RefusedError, match=f"is {status}, not Approved"):
+        version.check()
+
+
+def test_a_version_of_another_group_is_refused(version: Version) -> None:
+    with pytest.raises(RefusedError, match=f"of the group {GROUP}; this environment serves acme-p"):
+        version.check(model_package_group="acme-prod-late-loans")
+
+
+def test_a_gate_that_failed_counts_whether_or_not_the_environment_requires_it(
+    account: Account, tmp_path: Path
+) -> None:
+    failed = registered(account, write_evidence(tmp_path, failed="device"))
+    with pytest.raises(RefusedError, match="the gate device did not pass: device: said so"):
+        failed.check(gates="data-quality,model-quality,bias")
+
+
+@pytest.mark.parametrize("gate", ["data-quality", "bias"])
+def test_a_gate_that_failed_is_read_from_the_signed_files(
+    account: Account, tmp_path: Path, gate: str
+) -> None:
+    failed = registered(account, write_evidence(tmp_path, failed=gate))
+    forged_tags = {f"gate.{gate}": "passed"}
+    failed.update(CustomerMetadataProperties=forged_tags, ModelApprovalStatus="Approved")
+    with pytest.raises(RefusedError, match=f"the gate {gate} did not pass: {gate}: said so"):
+        failed.check()
+
+
+def test_a_waived_model_is_served_only_where_the_environment_allows_it(
+    account: Account, tmp_path: Path
+) -> None:
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    with pytest.raises(RefusedError, match=r"`DI` failed and is waived by Ada.*allow_waived"):
+        model.check()
+    assert model.check(allow_waived="true").threshold == "0.43"
+
+
+def test_a_waiver_that_is_over_serves_nowhere(account: Account, tmp_path: Path) -> None:
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2026-01-31"))
+    with pytest.raises(RefusedError, match=r"waived by Ada until 2026-01-31, which is over"):
+        model.check(allow_waived="true")
+
+
+def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
+    with pytest.raises(RefusedError, match=r"no drift/verdict.json was signed"):
+        version.check(gates="data-quality,model-quality,bias,drift")
+
+
+def test_a_gate_that_was_switched_off_counts_where_the_environment_asks_it_alone(
+    account: Account, tmp_path: Path
+) -> None:
+    version = registered(account, write_evidence(tmp_path, unjudged="device"))
+    assert version.check().files
+    with pytest.raises(RefusedError, match="the gate device did not pass"):
+        version.check(gates="data-quality,model-quality,bias,device")
+
+
+@pytest.mark.parametrize("name", ["model.tar.gz", "bias/verdict.json", "metrics.json"])
+def test_a_file_that_was_changed_is_refused(version: Version, name: str) -> None:
+    version.put(name, b'{"gate": "bias", "passed": true}')
+    with pytest.raises(RefusedError, match=rf"{name} is not the file that was signed"):
+        version.check()
+
+
+def test_a_file_that_is_gone_is_refused(version: Version) -> None:
+    version.account.clients.s3.delete_object(Bucket=BUCKET, Key=f"{version.folder}/model.tar.gz")
+    with pytest.raises(RefusedError, match=r"model.tar.gz is missing"):
+        version.check()
+
+
+def test_a_manifest_that_was_written_anew_has_no_signature(version: Version) -> None:
+    version.put("manifest-sha256.json", b'{"model.tar.gz": "00"}')
+    with pytest.raises(RefusedError, match=r"has no valid signature of alias/acme-dev-signing"):
+        version.check()
+
+
+def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
+    """Even where the signature's own file names that key, which would verify it."""
+    kms, s3 = version.account.clients.kms, version.account.clients.s3
+    other = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    stored = s3.get_object(Bucket=BUCKET, Key=f"{version.folder}/manifest-signature.json")
+    content = json.loads(stored["Body"].read())
+    signed = kms.sign(
+        KeyId=other,
+        Message=bytes.fromhex(content["manifest_sha256"]),
+        MessageType="DIGEST",
+        SigningAlgorithm="ECDSA_SHA_256",
+    )
+    content |= {"key": other, "signature": base64.b64encode(signed["Signature"]).decode()}
+    version.put("manifest-signature.json", json.dumps(content).encode())
+
+    with pytest.raises(RefusedError, match="has no valid signature"):
+        version.check()
+
+
+def test_an_earlier_key_counts_while_the_environment_lists_it(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is replaced: its version holds, and no longer once the key is taken off the list."""
+    kms = version.account.clients.kms
+    first = kms.describe_key(KeyId=KEY)["KeyMetadata"]["Arn"]
+    replace_signing_key(kms, KEY)
+    _kms_raises(monkeypatch, version)
+
+    passed = version.check(signing_keys=f"{KEY},{KEY}-1")
+    assert passed.judged.files.signed_by == first
+
+    with pytest.raises(RefusedError) as refusal:
+        version.check()
+    message = str(refusal.value)
+    assert message.startswith(f"{version.arn}: ")
+    assert f"has no valid signature of {KEY}; it says that it is of {first}. If that" in message
+    assert "register the model again by `sashiko run`" in message
+
+
+def test_a_version_of_the_new_key_holds_without_the_earlier_one(
+    account: Account, tmp_path: Path
+) -> None:
+    replace_signing_key(account.clients.kms, KEY)
+    assert registered(account, write_evidence(tmp_path)).check().files
+
+
+def test_a_signature_that_kms_refuses_does_not_count(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS raises (API Reference, Verify, "Errors"), where moto answers false."""
+    _kms_answers(monkeypatch, version, "KMSInvalidSignatureException")
+    with pytest.raises(RefusedError, match="has no valid signature of alias/acme-dev-signing"):
+        version.check()
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "KMSInvalidStateException"])
+def test_a_key_that_cannot_verify_says_nothing_of_the_signature(
+    version: Version, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    _kms_answers(monkeypatch, version, code)
+    with pytest.raises(ClientError, match=code):
+        version.check()
+
+
+def _kms_raises(monkeypatch: pytest.MonkeyPatch, version: Version) -> None:
+    """Lets KMS refuse a signature of another key, as AWS's does; moto answers false."""
+    moto = version.account.clients.kms.verify
+
+    def verify(**request: Any) -> Any:
+        answer = moto(**request)
+        if not answer["SignatureValid"]:
+            raise ClientError({"Error": {"Code": "KMSInvalidSignatureException"}}, "Verify")
+        return answer
+
+    monkeypatch.setattr(version.account.clients.kms, "verify", verify)
+
+
+def _kms_answers(monkeypatch: pytest.MonkeyPatch, version: Version, code: str) -> None:
+    def verify(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": ""}}, "Verify")
+
+    monkeypatch.setattr(version.account.clients.kms, "verify", verify)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"signature": "?"}'])
+def test_a_signature_that_is_none_is_refused(version: Version, content: bytes) -> None:
+    version.put("manifest-signature.json", content)
+    with pytest.raises(RefusedError, match="has no valid signature"):
+        version.check()
+
+
+@pytest.mark.parametrize(
+    ("lock", "endpoint", "reason"),
+    [
+        ({"target": "inf2"}, {}, "compile.target is inf2, the endpoint's cpu on ml.c6i.xlarge"),
+        ({}, INF2, "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge"),
+        ({"artifact_sha256": "0" * 64}, {}, "it is another artifact's lock"),
+        ({"image": "serving:0"}, {}, "its image is serving:0, the endpoint's serving:1"),
+        (
+            {"target": "inf2", "cores": 2},
+            INF2,
+            "2 processes of it take 4 cores, ml.inf2.xlarge has 2",
+        ),
+        ({"target": "inf2", "cores": None}, INF2, "take unknown cores"),
+    ],
+)
+def test_an_artifact_of_another_endpoint_is_refused(
+    account: Account,
+    tmp_path: Path,
+    lock: Mapping[str, Any],
+    endpoint: Mapping[str, str],
+    reason: str,
+) -> None:
+    other = registered(account, write_evidence(tmp_path, lock=lock))
+    with pytest.raises(RefusedError, match=reason):
+        other.check(**endpoint)
+
+
+def test_a_neuron_artifact_fits_the_cores_that_its_processes_have(
+    account: Account, tmp_path: Path
+) -> None:
+    lock = {"target": "inf2", "cores": 1}
+    assert registered(account, write_evidence(tmp_path, lock=lock)).check(**INF2).files
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ModelDataUrl": f"s3://{BUCKET}/runs/x/model.tar.gz"}, "not an artifact that was regi"),
+        ({"ModelDataUrl": f"{PLACEMENT.models_uri}/{GROUP}/../x/model.tar.gz"}, "not an artifact"),
+        ({"Image": "999988887777.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1"}, "its image is"),
+        ({"Environment": {"SASHIKO_THRESHOLD": "0.1"}}, "its environment is"),
+        ({"Environment": {"SASHIKO_THRESHOLD": "0.43", "LD_PRELOAD": "x"}}, "its environment is"),
+    ],
+)
+def test_a_package_that_was_bent_after_its_registration_is_refused(
+    version: Version, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str
+) -> None:
+    package = version.account.clients.sagemaker.describe_model_package(ModelPackageName=version.arn)
+    package["InferenceSpecification"]["Containers"][0] |= change
+    sagemaker = version.account.clients.sagemaker
+    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: package)
+    with pytest.raises(RefusedError, match=reason):
+        version.check()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_package_of_several_containers_or_of_none_is_refused(
+    version: Version, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A second one would run beside the container that was signed."""
+    sagemaker = version.account.clients.sagemaker
+    package = sagemaker.describe_model_package(ModelPackageName=version.arn)
+    specification = package["InferenceSpecification"]
+    specification["Containers"] = specification["Containers"][:1] * count
+    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: package)
+    with pytest.raises(RefusedError, match=f"has {count} containers; one is served"):
+        version.check()
+
+
+def test_a_check_without_time_ends_before_it_is_cut_off(version: Version) -> None:
+    with pytest.raises(RefusedError, match="no time was left to read"):
+        check(version.clients, version.expected(), in_time=lambda: False)

@@ -1,0 +1,231 @@
+"""A version's chain: each link is verified, not verifiable here, or broken."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sashiko.base.files import canonical_json, sha256_bytes
+from sashiko.contract.manifest import Manifest
+from sashiko.errors import InputError
+from sashiko.pipeline.witness import LocalWitness
+from sashiko.registry.attestation import Resource, Statement, image_purl, write_envelope
+from sashiko.registry.chain import Link, walk_chain
+from sashiko.registry.versions import ModelVersion, to_version
+from tests.unit.registry.model_packages.gathered import SNAPSHOT
+
+COMMIT = Resource(name="commit", digest={"gitCommit": "c" * 40})
+IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme-dev/job:1-abc"
+NEURON = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/neuronx:2.8"
+IMAGE_STATEMENT = Statement(
+    build="image",
+    subject=(Resource(name="job:1-abc", digest={"sha256": "1" * 64}),),
+    parameters={"base": "pytorch:2.13"},
+    dependencies=(
+        Resource(name="base", digest={"sha256": "b" * 64}),
+        Resource(name="vendor/sashiko-1.whl", digest={"sha256": "2" * 64}),
+    ),
+    builder="arn:aws:codebuild:eu-west-1:1:project/p",
+)
+WHEEL_STATEMENT = Statement(
+    build="wheel",
+    subject=(
+        Resource(name="sashiko-1.whl", digest={"sha256": "2" * 64}),
+        Resource(name="sashiko/", digest={"dirHash": "3" * 64}),
+    ),
+    parameters={},
+    dependencies=(),
+    builder="urn:sashiko:builder:make",
+)
+
+
+class Witness:
+    """Confirms every signature."""
+
+    def signature(self, _digest: bytes, _signature: bytes, /) -> Link:
+        return Link("provenance", "verified", "")
+
+    def image(self, image: Resource) -> Link:
+        return Link(image.name, "verified", "")
+
+    def content(self, image: Resource) -> Link:
+        return Link(f"{image.name}: content", "verified", "")
+
+    def definition(self, sha256: str, *, commit: Resource | None) -> Link:
+        return Link("definition", "verified", f"{sha256} {commit}")
+
+    def commit(self, commit: Resource | None) -> Link:
+        return Link("commit", "verified", str(commit))
+
+    def wheel(self, wheel: Resource) -> Link:
+        return Link(wheel.name, "verified", "")
+
+
+def resource(name: str, content: str, algorithm: str = "sha256") -> Resource:
+    return Resource(name=name, digest={algorithm: content})
+
+
+@dataclass
+class Registry:
+    """A registry of one version.
+
+    Attributes:
+        statement: about the model; None if the version has none.
+        arn: of its package; None in MLflow.
+        files: name -> content of what its manifest names.
+    """
+
+    statement: Statement | None = None
+    arn: str | None = "arn"
+    files: dict[str, bytes] = field(
+        default_factory=lambda: {
+            "provenance/job.json": IMAGE_STATEMENT.to_json(),
+            "provenance/wheel.json": WHEEL_STATEMENT.to_json(),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        self.manifest = canonical_json({n: sha256_bytes(c) for n, c in self.files.items()})
+        self.statement = Statement(
+            build="model",
+            subject=(
+                resource("model.tar.gz", "a" * 64),
+                resource("manifest-sha256.json", sha256_bytes(self.manifest)),
+            ),
+            parameters={"recipe": "loans"},
+            dependencies=(
+                COMMIT,
+                resource("definition", "5" * 64),
+                resource("engine", "3" * 64, "dirHash"),
+                resource("training snapshot", SNAPSHOT["sha256"]),
+                resource("contract", SNAPSHOT["contract"]["sha256"]),
+                Resource(
+                    name="image job:1-abc", uri=image_purl(IMAGE), digest={"sha256": "1" * 64}
+                ),
+                Resource(name="image neuronx:2.8", uri=image_purl(NEURON)),
+                *(resource(name, sha256_bytes(body)) for name, body in self.files.items()),
+                resource("wheel sashiko-1.whl", "2" * 64),
+            ),
+            builder="urn:sashiko:builder:sagemaker",
+        )
+
+    def replace(self, *others: Resource) -> None:
+        """Puts other dependencies in the place of those of their names."""
+        assert self.statement
+        named = {item.name: item for item in (*self.statement.dependencies, *others)}
+        self.statement = replace(self.statement, dependencies=tuple(named.values()))
+
+    def file(self, _version: ModelVersion, name: str) -> bytes:
+        payload = self.statement.to_json() if self.statement else b""
+        present = self.files | {
+            "manifest-sha256.json": self.manifest,
+            "provenance.json": payload,
+            "provenance.intoto.json": write_envelope(payload, signature=b"s", key="k"),
+        }
+        if name not in present or (self.statement is None and "provenance." in name):
+            raise InputError(f"{name} cannot be read")
+        return present[name]
+
+    def walk(self, witness: Any = None, *, artifact: str = "a" * 64) -> dict[str, Link]:
+        version = to_version(
+            "loans", 1, status="Approved", tags={"artifact_sha256": artifact}, aliases=(),
+            arn=self.arn,
+        )  # fmt: skip
+        chain = walk_chain(
+            self,  # type: ignore[arg-type]
+            version,
+            files=json.loads(self.manifest),
+            snapshot=Manifest.model_validate(SNAPSHOT),
+            witness=witness or Witness(),
+        )
+        return {link.subject: link for link in chain}
+
+
+def broken(chain: Mapping[str, Link]) -> list[str]:
+    return [name for name, link in chain.items() if link.state == "broken"]
+
+
+def test_a_whole_chain_is_walked_from_the_model_to_the_commit() -> None:
+    chain = Registry().walk()
+    assert list(chain) == [
+        "provenance", "model.tar.gz", "manifest-sha256.json", "definition", "training snapshot",
+        "contract", "image job:1-abc", "image job:1-abc: base", "image job:1-abc: content",
+        "image job:1-abc: wheel", "image neuronx:2.8", "wheel sashiko-1.whl", "engine", "commit",
+    ]  # fmt: skip
+    assert broken(chain) == []
+    other = [name for name, link in chain.items() if link.state == "not verifiable here"]
+    assert other == ["image job:1-abc: base", "image neuronx:2.8"]
+
+
+@pytest.mark.parametrize(
+    ("dependency", "link"),
+    [
+        (resource("training snapshot", "0" * 64), "training snapshot"),
+        (resource("contract", "0" * 64), "contract"),
+        (resource("image job:1-abc", "0" * 64), "image job:1-abc"),
+        (resource("provenance/job.json", "0" * 64), "provenance/job.json"),
+        (resource("provenance/wheel.json", "0" * 64), "provenance/wheel.json"),
+        (resource("engine", "0" * 64, "dirHash"), "engine"),
+        # What states no digest is verified by nothing.
+        (Resource(name="contract"), "contract"),
+        (Resource(name="training snapshot"), "training snapshot"),
+        (Resource(name="wheel other.whl"), "wheel other.whl"),
+    ],
+)
+def test_a_link_to_something_else_is_broken(dependency: Resource, link: str) -> None:
+    registry = Registry()
+    registry.replace(dependency)
+    assert broken(registry.walk()) == [link]
+
+
+def test_another_wheel_than_the_images_is_broken_in_both_places() -> None:
+    registry = Registry()
+    registry.replace(resource("wheel sashiko-1.whl", "0" * 64))
+    assert broken(registry.walk()) == ["image job:1-abc: wheel", "wheel sashiko-1.whl"]
+
+
+def test_another_artifact_is_broken() -> None:
+    assert broken(Registry().walk(artifact="0" * 64)) == ["model.tar.gz"]
+
+
+def test_a_version_of_before_provenance_says_so_and_is_not_broken() -> None:
+    registry = Registry()
+    registry.statement = None
+    (link,) = registry.walk().values()
+    assert (link.state, "registered before" in link.detail) == ("not verifiable here", True)
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> LocalWitness:
+    tags = {"execution_id": "run-1"}
+    version = to_version("loans", 1, status="Approved", tags=tags, aliases=())
+    settings: Any = SimpleNamespace(tier="local")
+    return LocalWitness(settings, None, home=tmp_path, version=version)  # type: ignore[arg-type]
+
+
+def test_this_machine_says_that_it_has_no_key_and_compares_the_runs_own_definition(
+    witness: LocalWitness, tmp_path: Path
+) -> None:
+    definition = {"Parameters": [{"Name": "DefinitionSha256", "Type": "String"}], "Steps": []}
+    file = tmp_path / "runs/run-1/definition.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(definition))
+    registry = Registry(arn=None)
+    chain = registry.walk(witness)
+    assert "it is unsigned: this machine has no signing key" in chain["provenance"].detail
+    assert broken(chain) == ["definition"]
+    registry.replace(resource("definition", sha256_bytes(canonical_json(definition))))
+    assert registry.walk(witness)["definition"].state == "verified"
+
+
+def test_a_commit_that_is_not_here_or_was_not_all_of_the_code_is_not_verified(
+    witness: LocalWitness,
+) -> None:
+    assert "git fetch" in witness.commit(COMMIT).detail
+    dirty = replace(COMMIT, annotations={"uncommitted changes": "yes"})
+    assert "not committed" in witness.commit(dirty).detail
+    assert witness.commit(None).state == "not verifiable here"

@@ -1,0 +1,11 @@
+"""The page of a registered run, which several tests read."""
+
+import pytest
+
+from tests.unit.run_report import runs
+from tests.unit.run_report.page import Page, page_of
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return page_of(runs.registered(tmp_path_factory.mktemp("registered")))

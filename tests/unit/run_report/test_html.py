@@ -1,0 +1,158 @@
+"""The page as a reader gets it: what it says of each kind of run."""
+
+import datetime as dt
+import re
+
+import pytest
+
+from sashiko.contract.model import SplitDates
+from tests.unit.contract.documents import custom, document
+from tests.unit.run_report import runs
+from tests.unit.run_report.page import page_of, pictures
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    return page_of(runs.failed(tmp_path_factory.mktemp("failed")))
+
+
+def test_a_registered_run_says_what_was_registered_and_how_to_approve_it(registered):
+    decision = registered.text("decision")
+    assert decision.startswith("WAITS FOR YOUR DECISION")
+    assert "late-loans version 3" in decision
+    assert "All 4 gates passed, with 4 checks" in decision
+    assert "sashiko model approve 3 --recipe loans" in decision
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "green"),
+    [
+        ("PendingManualApproval", "WAITS FOR YOUR DECISION", False),
+        ("Approved", "REGISTERED, APPROVED", True),
+        ("Rejected", "REGISTERED, REJECTED", False),
+    ],
+)
+def test_the_headline_is_green_for_an_approved_version_alone(tmp_path, status, word, green):
+    page = page_of(runs.registered(tmp_path, status=status))
+    assert page.text("decision").startswith(word)
+    assert ('class="outcome registered"' in page.html) == green
+
+
+def test_an_approved_version_with_an_unjudged_gate_is_under_no_green_headline(tmp_path):
+    contract = document()
+    custom(contract, "facets")["value"] = []
+    folder = runs.unjudged(tmp_path, contract=contract, reason="no facets", status="Approved")
+    page = page_of(folder)
+    assert page.text("decision").startswith("REGISTERED, APPROVED")
+    assert "not judged: bias" in page.text("decision")
+    assert 'class="outcome registered"' not in page.html
+
+
+def test_the_page_shows_each_figure_of_the_run(registered):
+    page = registered
+    assert "1,234" in page.text("data")
+    assert runs.DIGEST in page.text("data")
+    assert "age string sensitive facet; for measuring bias" in page.text("data")
+    assert "reader string pii personal data; no step reads it" in page.text("data")
+    assert "56 rows are over the recipe's limits" in page.text("data")
+    assert "400 held-out rows, 160 positive" in page.text("quality")
+    fairness = page.text("fairness")
+    assert "DI age=old predicted positive, group ÷ others" in fairness
+    assert "0.950 [0.900, 1.000] 200 / 200 0.8 to 1.25 ✓ passed" in fairness
+    assert fairness.index("Gated bias metrics") < fairness.index("not gated (")
+    assert "0.123 [0.100, 0.150] 200 / 200 above 0 – reported" in fairness
+    assert "undefined: no row of the group has the positive label" in page.text("fairness")
+    assert "s3://bucket/runs" in page.text("lineage")
+    assert "strength" in page.text("settings")
+    assert [alt.split(" ")[0] for alt in pictures(page, "quality")] == [
+        "Comparison:", "Calibration:", "Scores", "Confusion", "Learning",
+    ]  # fmt: skip
+    assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == [
+        "DI:", "Bias", "Calibration", "Scores",
+    ]  # fmt: skip
+
+
+def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
+    row = "DPPL age=oldest predicted positive, others minus group 0.020 7 / 393 above 0 too few to"
+    assert f"{row} judge" in registered.text("fairness")
+
+
+def test_calibration_slices_and_leads_are_described_in_words(registered):
+    quality = registered.text("quality")
+    assert "Perfectly calibrated scores would show an error of" in quality
+    assert "share of positives by mean score of 15 bins" in pictures(registered, "quality")[1]
+    assert "Worst slices slice rows positive balanced accuracy" in quality
+    assert "branch = west 200 40.0 %" in quality
+    assert "shelf = rare 20 40.0 % too few to judge" in quality
+    assert "by chance alone" in quality
+    lead = r"( [-\d.]+ \[[-\d.]+, [-\d.]+\] (✓|=|\?|✕) [a-z, ]+){4}"
+    leads = quality.partition("other model AUC accuracy")[2]
+    assert re.search(f"linear: TF-IDF and logistic regression{lead}", leads)
+
+
+def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_path):
+    page = page_of(runs.blocked(tmp_path))
+    decision = page.text("decision")
+    assert "BLOCKED One check of the bias gate failed. Nothing was registered." in decision
+    assert "DI age=old" in decision
+    assert "0.430 95 % interval [0.380, 0.480] required 0.8 to 1.25" in decision
+    assert "What to try next: put age in reweighing.facets" in decision
+    assert "1 of 1 check failed" not in page.text("lineage")  # shown once, in the decision
+    assert "ModelGate blocked" in pictures(page, "lineage")[0]
+    assert "Register not reached" in pictures(page, "lineage")[0]
+
+
+def test_a_failed_run_shows_the_reason_the_log_and_the_way_back(failed):
+    decision = failed.text("decision")
+    assert "step Train failed. Out of rows." in decision
+    assert "step 39/40 error: out of rows" in decision
+    assert "step 20/40" not in decision
+    assert "sashiko run --recipe loans --set train.epochs=2 --from Train" in decision
+
+
+def test_what_was_not_reached_says_why_and_draws_nothing(failed):
+    page = failed
+    why = "Evaluate was not reached: the run ended at Train (failed)."
+    assert why in page.text("quality")
+    assert why in page.text("gates")
+    assert "JudgeBias was not reached" in page.text("fairness")
+    assert not pictures(page, "quality") + pictures(page, "fairness")
+    assert "1,234" in page.text("data")
+
+
+def test_an_interrupted_run_is_no_judgement(tmp_path):
+    run = runs.started(tmp_path)
+    run.step("Prepare", "interrupted")
+    page = page_of(run.write("interrupted"))
+    assert "INTERRUPTED The run was stopped before its end" in page.text("decision")
+    assert "Prepare was interrupted" in page.text("data")
+    page = page_of(run.write("running"))
+    assert "the run had not ended, or it had been killed" in page.text("decision")
+
+
+def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
+    reason = "the data name nobody"
+    contract = document()
+    custom(contract, "facets")["value"] = []
+    page = page_of(runs.unjudged(tmp_path, contract=contract, reason=reason))
+    notice = f"Bias not judged: {reason}"
+    assert "All 2 gates passed, with 2 checks; not judged: bias. The" in page.text("decision")
+    assert page.text("decision").count(notice) == 1
+    assert page.html.count(notice) == 2  # first screen, fairness
+    assert page.text("fairness") == f"Fairness {notice}"
+    assert "none: bias is not judged" in page.text("data")
+    assert "SnapshotFacets" not in page.text("data")
+    assert "bias" not in re.findall(r"<h3>([\w-]+) <span class=\"mark passed", page.html)
+
+
+def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
+    contract = document()
+    split = {"kind": "time", "column": "lent_at", "validation_days": 30, "test_days": 60}
+    custom(contract, "split")["value"] = split
+    run = runs.started(tmp_path, contract=contract)
+    words = "by time (lent_at): the 60 days up to the newest row are for testing, the 30 before"
+    assert words in page_of(run.write("failed", reason="Prepare failed")).text("data")
+    first, last = dt.date(2025, 10, 2), dt.date(2025, 11, 1)
+    runs.prepared(run, dates=SplitDates(column="lent_at", validation_from=first, test_from=last))
+    page = page_of(run.write("failed", reason="step Train failed"))
+    assert f"validation: validation from {first}, test from {last}" in page.text("data")

@@ -1,8 +1,0 @@
-import pytest
-
-from tests.unit.steps.monitor.monitor_job import MonitorJob
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch) -> MonitorJob:
-    return MonitorJob(tmp_path, monkeypatch)
