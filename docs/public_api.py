@@ -41,7 +41,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "sashiko.settings.targets",
     ),
     "Contract, recipe and settings": ("sashiko.contract", "sashiko.settings"),
-    "Errors, and names in AWS": ("sashiko.errors", "sashiko.aws"),
+    "Errors, and names in AWS": ("sashiko.errors", "sashiko.account"),
     "CDK: app and stacks": ("sashiko_cdk",),
     "CDK: roles, network and lake": (
         "sashiko_cdk.identity",

@@ -82,8 +82,8 @@ def test_the_package_is_the_glue_jobs_code_and_nothing_else(jobs):
         "sashiko/contract/glue_job/load.py",
         "sashiko/contract/glue_job/transform.py",
     } < files
-    parents = {"sashiko/__init__.py", "sashiko/aws/__init__.py"}
-    assert all(f in parents or f.startswith("sashiko/aws/glue_job/") for f in files)
+    parents = {"sashiko/__init__.py", "sashiko/contract/__init__.py"}
+    assert all(f in parents or f.startswith("sashiko/contract/glue_job/") for f in files)
     assert all(f.endswith(".py") for f in files)
 
 

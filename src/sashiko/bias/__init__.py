@@ -1,1 +1,1 @@
-"""Bias: Clarify's metrics with intervals, intersections, reweighing, gates, their part of the report."""
+"""Bias: Clarify's metrics with intervals, reweighing, gates, and the report's section."""

@@ -40,7 +40,7 @@ def run_locally(
 
 def _report(folder: Path, home: Path) -> Path | None:
     """Writes the report; a failure to write it does not change the outcome of the run."""
-    from sashiko.report import write_report
+    from sashiko.run_report import write_report
 
     print("writing the report", file=sys.stderr)
     try:

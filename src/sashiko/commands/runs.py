@@ -140,7 +140,7 @@ def follow(
 @app.command()
 def report(run: RunId = None, home: Home = HOME) -> None:
     """Write a run's report again and print its path."""
-    from sashiko.report import write_report
+    from sashiko.run_report import write_report
 
     typer.echo(str(write_report(_find(home, run), home)))
 

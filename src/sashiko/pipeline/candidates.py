@@ -3,8 +3,9 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from sashiko.account.names import pipeline_name
 from sashiko.errors import InputError
@@ -12,7 +13,8 @@ from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.retraining import Candidate, State
+
+State = Literal["running", "failed", "blocked", "waiting", "approved", "rejected"]
 
 _EXECUTION: Final = "execution_id"
 _DECIDED: Final[Mapping[ApprovalStatus, State]] = {
@@ -20,6 +22,25 @@ _DECIDED: Final[Mapping[ApprovalStatus, State]] = {
     "Approved": "approved",
     "Rejected": "rejected",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A run of the recipe's training pipeline after the one of its first approved version."""
+
+    start: dt.datetime
+    # `blocked` by a gate; `waiting`, `approved` and `rejected` are what a person decided on its
+    # version.
+    state: State
+    # Whether its version was shown to be better than the one before (`standing`).
+    is_better: bool = False
+
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether it came to nothing, though it ran to its end."""
+        return self.state in ("blocked", "rejected") or (
+            self.state == "waiting" and not self.is_better
+        )
 
 
 def local_candidates(

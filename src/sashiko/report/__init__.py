@@ -1,3 +1,1 @@
-"""The report of a run: one HTML file, built from the run's files."""
-
-from sashiko.report.html import write_report as write_report
+"""What every page has: its frame, charts, tables and words."""

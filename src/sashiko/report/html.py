@@ -1,82 +1,33 @@
-"""Writes a run's report: one self-contained HTML file."""
+"""Renders a page of the project as one self-contained HTML file."""
 
 from importlib.resources import files
-from pathlib import Path
 
 from markupsafe import Markup
 
-from sashiko.base.files import write_bytes
-from sashiko.bias.report.fairness import fairness_section
-from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.gates import gate_views, verdicts
-from sashiko.report.views import Page
 from sashiko.report.words import inline_code
-from sashiko.run_report.card_section import card_section
-from sashiko.run_report.data_section import data_section
-from sashiko.run_report.decision import outcome
-from sashiko.run_report.explanations import explanations_section
-from sashiko.run_report.lineage import lineage_section, settings_section
-from sashiko.run_report.quality import quality_section
-from sashiko.run_report.summary import summary
 
 REPORT_FILE = "report.html"
+_FRAME = "sashiko.report"  # what all pages extend
 
 
-def write_report(run_folder: Path, home: Path) -> Path:
-    """Writes `report.html` into a run's folder and returns its path.
+def render(page: object, *, template: str) -> str:
+    """Renders a page's view as HTML; every text is escaped, only figures are markup.
 
-    Args:
-        run_folder: `<home>/runs/<id>`, with `run.json`; every other file may be missing, and the
-            report then says what is absent and why.
-        home: the local state, which holds the store `s3/`.
-
-    Raises:
-        InputError: if `run.json` is missing or not valid, or the report cannot be written.
+    `template` is a package and a file in it, such as `sashiko.run_report/template.html.j2`; it may
+    extend `base.html.j2` and import `macros.html.j2`.
     """
-    page = build_page(read_evidence(run_folder, home))
-    path = run_folder / REPORT_FILE
-    write_bytes(path, render(page).encode())
-    return path
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-
-def build_page(evidence: Evidence) -> Page:
-    """Builds the view of the whole report."""
-    gate_verdicts = verdicts(evidence)
-    recipe = evidence.recipe
-    name = evidence.run.pipeline if isinstance(recipe, Missing) else recipe.name
-    return Page(
-        title=f"Run report: {name}",
-        run_id=evidence.run.id,
-        outcome=outcome(evidence, gate_verdicts),
-        summary=summary(evidence, gate_verdicts),
-        sections=(
-            data_section(evidence),
-            quality_section(evidence),
-            fairness_section(evidence),
-            explanations_section(evidence),
-        ),
-        gates=gate_views(gate_verdicts),
-        records=(
-            card_section(evidence),
-            lineage_section(evidence),
-            settings_section(evidence),
-        ),
-    )
-
-
-def render(page: object, *, template: str = "template.html.j2") -> str:
-    """Renders a page's view as HTML; every text is escaped, only figures are markup."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+    package, _, name = template.partition("/")
     environment = Environment(
-        loader=PackageLoader("sashiko", "report"),
+        loader=ChoiceLoader([PackageLoader(part, "") for part in (package, _FRAME)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["inline_code"] = inline_code
-    sheet = files("sashiko.report").joinpath("style.css").read_text()
+    sheet = files(_FRAME).joinpath("style.css").read_text()
     style = Markup(sheet)  # noqa: S704 - a file of this package
-    html = environment.get_template(template).render(page=page, style=style)
+    html = environment.get_template(name).render(page=page, style=style)
     return html.lstrip()  # the macros leave blank lines

@@ -20,10 +20,9 @@ import pyarrow as pa
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
-from sashiko.bias.gates.advice import Training
 from sashiko.data.splits import SPLITS
 from sashiko.evaluation.gates.own import ModelEvidence, own_checks
-from sashiko.evaluation.gates.quality import own_metrics, quality_checks
+from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.record import (

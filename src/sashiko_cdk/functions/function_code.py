@@ -9,6 +9,7 @@ from pathlib import Path
 import sashiko
 
 _SOURCE = Path(sashiko.__file__).parents[1]
+_ENGINE = ("sashiko", "sashiko_packs")
 # The modules of Lambda's runtime.
 _RUNTIME = sys.stdlib_module_names | {"boto3", "botocore"}
 
@@ -37,7 +38,7 @@ def _files(module: str) -> set[Path]:
         files.add(path)
         waiting.append(name.rpartition(".")[0])
         for imported in _imports(path):
-            if imported.partition(".")[0] == sashiko.__name__:
+            if imported.partition(".")[0] in _ENGINE:
                 waiting.append(imported)
             elif imported.partition(".")[0] not in _RUNTIME:
                 raise ValueError(

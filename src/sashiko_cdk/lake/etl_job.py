@@ -27,10 +27,10 @@ _PACKAGE_ONLY = [
     "*",
     "!sashiko/",
     "!sashiko/__init__.py",
-    "!sashiko/aws/",
-    "!sashiko/aws/__init__.py",
-    "!sashiko/aws/glue_job/",
-    "!sashiko/aws/glue_job/*.py",
+    "!sashiko/contract/",
+    "!sashiko/contract/__init__.py",
+    "!sashiko/contract/glue_job/",
+    "!sashiko/contract/glue_job/*.py",
 ]
 _MINUTES = 60
 _WORKERS = 2  # a driver and an executor; Glue's least

@@ -45,7 +45,7 @@ def workflow(name: WorkflowName = "deliver", *, folder: Path = Path("config")) -
         raise InputError(f"{file}: key `by`: {delivery.by} delivers; a workflow needs `actions`")
     # GitHub's expressions have double braces.
     environment = Environment(
-        loader=PackageLoader("sashiko.project", ""),
+        loader=PackageLoader("sashiko_packs.delivery", ""),
         variable_start_string="<<",
         variable_end_string=">>",
         block_start_string="<%",

@@ -5,10 +5,10 @@ Nothing starts by an alarm: a person runs the proposed command, and a person app
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from sashiko.base.yaml_models import Frozen
+from sashiko.pipeline.candidates import Candidate
 from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.settings import MonitorSection
@@ -17,7 +17,6 @@ _FRUITLESS: Final = 2  # candidates in a row after which nothing is proposed unt
 _YEAR: Final = dt.timedelta(days=365)
 
 Action = Literal["none", "propose"]
-State = Literal["running", "failed", "blocked", "waiting", "approved", "rejected"]
 
 
 class Retraining(Frozen):
@@ -25,25 +24,6 @@ class Retraining(Frozen):
 
     action: Action
     reasons: tuple[str, ...]  # the alarms, or what speaks against a run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A run of the recipe's training pipeline after the one of its first approved version."""
-
-    start: dt.datetime
-    # `blocked` by a gate; `waiting`, `approved` and `rejected` are what a person decided on its
-    # version.
-    state: State
-    # Whether its version was shown to be better than the one before (`standing`).
-    is_better: bool = False
-
-    @property
-    def is_fruitless(self) -> bool:
-        """Whether it came to nothing, though it ran to its end."""
-        return self.state in ("blocked", "rejected") or (
-            self.state == "waiting" and not self.is_better
-        )
 
 
 def decide_retraining(

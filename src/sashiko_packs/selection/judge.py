@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sashiko.bias.gates.advice import Mitigation, Training
+from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import gate_applies
 from sashiko.bias.metrics.bias import METRICS, measure
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
-from sashiko.evaluation.gates.quality import quality_checks
+from sashiko.evaluation.gates.quality import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Bools, ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval

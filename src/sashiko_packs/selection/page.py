@@ -44,7 +44,9 @@ def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(path, render(_page(record), template="choice.html.j2").encode())
+    write_bytes(
+        path, render(_page(record), template=TEMPLATE).encode()
+    )
     return path
 
 

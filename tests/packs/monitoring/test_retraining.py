@@ -11,7 +11,8 @@ from sashiko_packs.monitoring.checks import Kind, MonitorCheck, Outcome
 from sashiko_packs.monitoring.label_free import LabelFreeAccuracy
 from sashiko_packs.monitoring.quality import AuditedMeasure, LabelSummary, Quality
 from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.retraining import Candidate, Retraining, State, decide_retraining
+from sashiko.pipeline.candidates import Candidate, State
+from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)

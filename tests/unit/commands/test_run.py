@@ -46,6 +46,6 @@ def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
     def interrupted(*_: Path) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sashiko.report.write_report", interrupted)
+    monkeypatch.setattr("sashiko.run_report.write_report", interrupted)
     assert local_runs._report(tmp_path, tmp_path) is None
     assert "`sashiko runs report` writes it" in capsys.readouterr().err

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from sashiko.account.names import pipeline_name
-from sashiko.pipeline.candidates import local_candidates
+from sashiko.pipeline.candidates import Candidate, local_candidates
 from sashiko.pipeline.runner.record import RunRecord, RunStatus, write_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.monitoring.retraining import Candidate
 
 SETTINGS = load_settings("local")
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from sashiko.report import write_report
+from sashiko.run_report import write_report
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = '<script>alert("x")</script>&{{ 7*7 }}'

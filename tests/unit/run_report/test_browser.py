@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sashiko.base.files import read_json, write_json
-from sashiko.report import write_report
+from sashiko.run_report import write_report
 from sashiko_packs.monitoring.report.monitor_page import write_monitor_page
 from sashiko_packs.selection.report.sweep_page import write_sweep_page
 from sashiko_packs.selection.sweep.record import write_sweep

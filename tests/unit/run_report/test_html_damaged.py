@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.report import write_report
+from sashiko.run_report import write_report
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RUN_ID, RunFolder
 from tests.unit.run_report.page import page_of, pictures

@@ -2,7 +2,7 @@
 
 import re
 
-from sashiko.report import write_report
+from sashiko.run_report import write_report
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import HOSTILE, page_of
 

@@ -1,12 +1,12 @@
-"""Advice after a failed check, limited to what the recipe does not do yet."""
+"""Advice after a failed bias check, limited to what the recipe does not do yet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sashiko.bias.gates.estimates import Subgroup
 from sashiko.bias.metrics.bias import METRICS
-from sashiko.settings.quality import INJECTION_FLIP_RATE, ThresholdSection
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.train import ReweighingSection
 
 _STRONGEST = 4.0  # the maximum of `reweighing.strength`
 
@@ -17,15 +17,6 @@ class Mitigation:
 
     reweighing: ReweighingSection  # facets and strength of the weights in training
     threshold: ThresholdSection  # the choice of the decision threshold
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """The training of a recipe."""
-
-    train: TrainSection  # the hyperparameters
-    reweighing: ReweighingSection  # facets and strength of the weights in training
-    train_rows: int | None  # the maximum number of training rows; None for all rows
 
 
 def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: bool) -> str:
@@ -41,18 +32,6 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
         lower = f"lower the decision threshold, the same for everybody ({_threshold(recipe)})"
         return "; ".join([*_more_reweighing(subgroup, recipe.reweighing), lower, more_rows])
     return "; ".join([*_less_reweighing(subgroup, recipe.reweighing), more_rows])
-
-
-def quality_advice(metric: str, recipe: Training) -> str:
-    """Returns advice for a quality metric outside its bound."""
-    if metric == INJECTION_FLIP_RATE:
-        return (
-            "look at the kinds of injection that turn decisions (`injection.by_kind` in "
-            "metrics.json), train on rows with such texts, or set a bound that the use allows"
-        )
-    if metric == "expected_calibration_error":
-        return ", or ".join(_calibration(recipe))
-    return ", ".join(_training(recipe)) + ", or a bound that the use allows"
 
 
 def _more_reweighing(subgroup: Subgroup, current: ReweighingSection) -> Iterator[str]:
@@ -90,24 +69,3 @@ def _threshold(recipe: Mitigation) -> str:
     if current.policy == "fixed":
         return f"`evaluate.threshold.value`, now {current.value:g}"
     return f"`evaluate.threshold: {{policy: fixed, value: ...}}`; now it maximizes {current.metric}"
-
-
-def _training(recipe: Training) -> Iterator[str]:
-    train = recipe.train
-    if recipe.train_rows is None:
-        yield "more rows in the data (all are trained on)"
-    else:
-        yield f"more training rows (`data.train_rows`, now {recipe.train_rows:,})"
-    yield f"more epochs (`train.epochs`, now {train.epochs})"
-    if train.frozen_layers:
-        yield f"fewer frozen layers (`train.frozen_layers`, now {train.frozen_layers})"
-    if recipe.reweighing.strength:
-        yield f"a lower `reweighing.strength` (now {recipe.reweighing.strength:g})"
-
-
-def _calibration(recipe: Training) -> Iterator[str]:
-    if recipe.train.calibration == "none":
-        yield "scale the scores (`train.calibration: temperature`)"
-    if recipe.train.epochs > 1:
-        yield f"train for fewer epochs (`train.epochs`, now {recipe.train.epochs})"
-    yield "train on more rows: overconfident scores come from overfitting"

@@ -1,13 +1,28 @@
 """The model-quality gates: checks of estimates against a recipe's bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from sashiko.base.plugins import load
-from sashiko.bias.gates.advice import Training, quality_advice
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.own import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.quality import QUALITY_METRICS, QualityGate, QualitySection
+from sashiko.settings.quality import (
+    INJECTION_FLIP_RATE,
+    QUALITY_METRICS,
+    QualityGate,
+    QualitySection,
+)
+from sashiko.settings.train import ReweighingSection, TrainSection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The training of a recipe."""
+
+    train: TrainSection  # the hyperparameters
+    reweighing: ReweighingSection  # facets and strength of the weights in training
+    train_rows: int | None  # the maximum number of training rows; None for all rows
 
 
 def own_metrics(section: QualitySection) -> dict[str, Metric]:
@@ -82,7 +97,7 @@ def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
         comparison=comparison,
         passed=passed,
         reason=undefined + gate.reason,
-        try_="" if passed else quality_advice(gate.metric, recipe),
+        try_="" if passed else _advice(gate.metric, recipe),
     )
 
 
@@ -119,7 +134,40 @@ def _lead_reason(lead: Estimate, margin: float) -> str:
 
 
 def _lead_advice(metric: str, other: str, recipe: Training) -> str:
-    advice = quality_advice(metric, recipe)
+    advice = _advice(metric, recipe)
     if other == "tfidf_logistic_regression":
         return f"{advice}; if it stays closed, these rows do not need a language model"
     return advice
+
+
+def _advice(metric: str, recipe: Training) -> str:
+    """Returns advice for a quality metric outside its bound."""
+    if metric == INJECTION_FLIP_RATE:
+        return (
+            "look at the kinds of injection that turn decisions (`injection.by_kind` in "
+            "metrics.json), train on rows with such texts, or set a bound that the use allows"
+        )
+    if metric == "expected_calibration_error":
+        return ", or ".join(_calibration(recipe))
+    return ", ".join(_training(recipe)) + ", or a bound that the use allows"
+
+
+def _training(recipe: Training) -> Iterator[str]:
+    train = recipe.train
+    if recipe.train_rows is None:
+        yield "more rows in the data (all are trained on)"
+    else:
+        yield f"more training rows (`data.train_rows`, now {recipe.train_rows:,})"
+    yield f"more epochs (`train.epochs`, now {train.epochs})"
+    if train.frozen_layers:
+        yield f"fewer frozen layers (`train.frozen_layers`, now {train.frozen_layers})"
+    if recipe.reweighing.strength:
+        yield f"a lower `reweighing.strength` (now {recipe.reweighing.strength:g})"
+
+
+def _calibration(recipe: Training) -> Iterator[str]:
+    if recipe.train.calibration == "none":
+        yield "scale the scores (`train.calibration: temperature`)"
+    if recipe.train.epochs > 1:
+        yield f"train for fewer epochs (`train.epochs`, now {recipe.train.epochs})"
+    yield "train on more rows: overconfident scores come from overfitting"

@@ -140,7 +140,7 @@ def reading_repository(tools: Tools) -> list[Allowed]:
 
     The keys are those of "Using a connection", "Permissions reference for AWS CodeConnections",
     Developer Tools console User Guide. AWS writes them with `ForAllValues`, as not every request
-    has each; the boundary denies what says that it writes (`sashiko_packs.delivery.constructs.limits`).
+    has each; the boundary denies what says that it writes (`delivery.constructs.limits`).
     """
     source = tools.delivery.source
     assert source.connection is not None  # noqa: S101  checked where the settings are read

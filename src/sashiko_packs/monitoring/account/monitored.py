@@ -22,6 +22,7 @@ from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
+from sashiko.pipeline.candidates import Candidate, State
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.account.files import MonitorFiles
@@ -30,7 +31,6 @@ from sashiko_packs.monitoring.capture_health import unjudged_versions
 from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.result import RESULT_FILE, MonitorResult, sort_history
-from sashiko_packs.monitoring.retraining import Candidate, State
 
 _ROLE: Final[Role] = "data-scientist"
 _STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule

@@ -58,7 +58,9 @@ def write_monitor_page(
         InputError: if it cannot be written.
     """
     page = _page(History(tuple(results)), options, others, retraining) if results else _EMPTY
-    write_bytes(path, render(page, template="monitor.html.j2").encode())
+    write_bytes(
+        path, render(page, template="sashiko_packs.monitoring.report/monitor.html.j2").encode()
+    )
     return path
 
 

@@ -1,7 +1,7 @@
 """MonitorBias: measures the disparate impact of a window's decisions, and the audit by group.
 
     python -m sashiko_packs.monitoring.steps.bias --lake-uri duckdb:///path/to/lake --as-of HASH
-    python -m sashiko_packs.monitoring.steps.bias --lake-uri athena://workgroup/database --as-of LOAD
+    python -m sashiko_packs.monitoring.steps.bias --lake-uri athena://wg/database --as-of LOAD
 
 Reads the facets of the lake's version, `--as-of none` if it has none yet. Inputs `config` (contract
 and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by key, those of earlier

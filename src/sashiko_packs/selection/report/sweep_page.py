@@ -36,7 +36,9 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(path, render(_page(sweep), template="choice.html.j2").encode())
+    write_bytes(
+        path, render(_page(sweep), template=TEMPLATE).encode()
+    )
     return path
 
 

@@ -7,14 +7,14 @@ before the drift, and a time split puts validation before it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sashiko.bias.gates.advice import Mitigation, Training
+from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import gate_applies
 from sashiko.bias.metrics.bias import METRICS, MetricValue, measure
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
-from sashiko.evaluation.gates.quality import own_metrics, quality_checks
+from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
 from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.counted_quality import counted_quality
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates

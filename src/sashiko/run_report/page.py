@@ -1,0 +1,59 @@
+"""Writes a run's report: one self-contained HTML file."""
+
+from pathlib import Path
+
+from sashiko.base.files import write_bytes
+from sashiko.bias.report.fairness import fairness_section
+from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.gates import gate_views, verdicts
+from sashiko.report.html import REPORT_FILE, render
+from sashiko.report.views import Page
+from sashiko.run_report.card_section import card_section
+from sashiko.run_report.data_section import data_section
+from sashiko.run_report.decision import outcome
+from sashiko.run_report.explanations import explanations_section
+from sashiko.run_report.lineage import lineage_section, settings_section
+from sashiko.run_report.quality import quality_section
+from sashiko.run_report.summary import summary
+
+
+def write_report(run_folder: Path, home: Path) -> Path:
+    """Writes `report.html` into a run's folder and returns its path.
+
+    Args:
+        run_folder: `<home>/runs/<id>`, with `run.json`; every other file may be missing, and the
+            report then says what is absent and why.
+        home: the local state, which holds the store `s3/`.
+
+    Raises:
+        InputError: if `run.json` is missing or not valid, or the report cannot be written.
+    """
+    page = build_page(read_evidence(run_folder, home))
+    path = run_folder / REPORT_FILE
+    write_bytes(path, render(page, template="sashiko.run_report/template.html.j2").encode())
+    return path
+
+
+def build_page(evidence: Evidence) -> Page:
+    """Builds the view of the whole report."""
+    gate_verdicts = verdicts(evidence)
+    recipe = evidence.recipe
+    name = evidence.run.pipeline if isinstance(recipe, Missing) else recipe.name
+    return Page(
+        title=f"Run report: {name}",
+        run_id=evidence.run.id,
+        outcome=outcome(evidence, gate_verdicts),
+        summary=summary(evidence, gate_verdicts),
+        sections=(
+            data_section(evidence),
+            quality_section(evidence),
+            fairness_section(evidence),
+            explanations_section(evidence),
+        ),
+        gates=gate_views(gate_verdicts),
+        records=(
+            card_section(evidence),
+            lineage_section(evidence),
+            settings_section(evidence),
+        ),
+    )
