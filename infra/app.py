@@ -23,6 +23,7 @@ from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.bedrock.settings import BedrockSection
 
 
 def add_stacks(app: App, deployment: Deployment) -> None:
@@ -43,7 +44,7 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     platform = Platform(app, deployment)
     pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
     stacks += [platform, pipeline]
-    if settings.bedrock.enabled:
+    if settings.section(BedrockSection).enabled:
         stacks.append(Bedrock(app, deployment, lake=lake))
     for recipe in deployment.recipes:
         if package := served_package(settings, recipe):

@@ -12,8 +12,10 @@ import typer
 from sashiko.account.names import model_package_group_name
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.model_serving import invoke, replay, serve
+from sashiko.commands.on_demand import pack_commands
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
+from sashiko.packs import load_object
 from sashiko.pipeline.champion import open_local, other_groups, refuse_ambiguous
 from sashiko.pipeline.project import HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry
@@ -24,15 +26,12 @@ from sashiko.registry.versions import (
     ReviewRegistry,
 )
 from sashiko.settings.environment import load_deployed, load_settings
-from sashiko_packs.bedrock.commands.model_compare import compare_import
-from sashiko_packs.bedrock.commands.model_import import delete_import, import_
-from sashiko_packs.delivery.commands.model_delivery import deliver, rollback
 
 if TYPE_CHECKING:
     from sashiko.registry.chain import Witness
 
 app = typer.Typer(
-    help="Registered models: list, approve, promote, deliver, roll back, import, serve, invoke.",
+    help="Registered models: list, approve, promote, trace, serve, invoke.",
     no_args_is_help=True,
 )
 
@@ -134,11 +133,8 @@ def promote(
     )
 
 
-app.command()(deliver)
-app.command()(rollback)
-app.command("import")(import_)
-app.command("compare-import")(compare_import)
-app.command("delete-import")(delete_import)
+for _name, _target in pack_commands("model").items():
+    app.command(_name)(load_object(_target))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,26 +12,22 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from sashiko.packs import enabled_packs
+
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
-# Command -> module in this package with a function of that name, or with an `app`.
+# Command of the core -> module in this package with a function of that name, or with an `app`.
 _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "new": "new",
         "upgrade": "upgrade",
         "run": "run",
-        "select": "select",
         "predict": "predict",
         "bias": "bias",
         "definition": "definition",
-        "delivery": "delivery",
-        "cost": "cost",
         "doctor": "doctor",
-        "audit": "audit",
         "preflight": "preflight",
-        "empty": "empty",
-        "images": "images",
         "permissions": "permissions",
         "stage": "stage",
         "clean": "run",
@@ -38,7 +35,6 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "data": "data",
         "contract": "contract",
         "model": "model",
-        "monitor": "monitor",
     }
 )
 _APP = "app"
@@ -48,27 +44,34 @@ class OnDemand(TyperGroup):
     """Imports only the module of the command that runs; listing commands imports none."""
 
     def __init__(self, **options: Any) -> None:
-        """Registers the commands by name."""
-        super().__init__(**options | {"commands": [TyperCommand(name) for name in _MODULES]})
+        """Registers the core's commands, then those of the packs that are on, by name."""
+        self._objects = {
+            name: f"sashiko.commands.{module}:{name}" for name, module in _MODULES.items()
+        } | pack_commands("")
+        super().__init__(**options | {"commands": [TyperCommand(name) for name in self._objects]})
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":  # noqa: ARG002  # click's
         """Imports a command."""
-        if cmd_name not in _MODULES:
+        if cmd_name not in self._objects:
             return None
-        module = import_module(f"sashiko.commands.{_MODULES[cmd_name]}")
+        module, _, attribute = self._objects[cmd_name].partition(":")
+        loaded = import_module(module)
         wrapper = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        if hasattr(module, _APP):
-            wrapper.add_typer(getattr(module, _APP), name=cmd_name)
+        if hasattr(loaded, _APP):
+            wrapper.add_typer(getattr(loaded, _APP), name=cmd_name)
             group = get_command(wrapper)
             return group.commands[cmd_name] if isinstance(group, TyperGroup) else None
-        wrapper.command(cmd_name)(getattr(module, cmd_name))
+        wrapper.command(cmd_name)(getattr(loaded, attribute))
         return get_command(wrapper)
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         """Writes the list of commands with the help from their sources."""
         listing = TyperGroup(
             name=self.name,
-            commands=[TyperCommand(name, help=_help(name)) for name in _MODULES],
+            commands=[
+                TyperCommand(name, help=_help(*target.split(":")))
+                for name, target in self._objects.items()
+            ],
             params=self.params,
             help=self.help,
             rich_markup_mode=self.rich_markup_mode,
@@ -76,11 +79,31 @@ class OnDemand(TyperGroup):
         listing.format_help(ctx, formatter)
 
 
-def _help(command: str) -> str:
+def pack_commands(group: str) -> dict[str, str]:
+    """Returns the commands that packs which are on add to a group, such as `model`, by name.
+
+    Args:
+        group: its name; an empty one is `sashiko` itself.
+
+    Returns:
+        Name -> `package.module:attribute`.
+    """
+    commands: dict[str, str] = {}
+    for pack in enabled_packs():
+        for path, target in pack.commands.items():
+            parent, _, name = path.rpartition(" ")
+            if parent == group:
+                commands[name] = target
+    return commands
+
+
+def _help(module: str, attribute: str) -> str:
     """Reads a command's help without running its module: a docstring, or `help` of the app."""
-    source = Path(__file__).with_name(f"{_MODULES[command]}.py").read_bytes()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name == command:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    for node in ast.parse(Path(spec.origin).read_bytes()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == attribute:
             return ast.get_docstring(node) or ""
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == _APP:
             options = node.value.keywords if isinstance(node.value, ast.Call) else []

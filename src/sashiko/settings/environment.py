@@ -4,14 +4,17 @@ Each file in `config/` is an environment, except `base.yaml` and `delivery.yaml`
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from sashiko.base.yaml_models import Frozen, Layer, read_yaml, validate_layers
+from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
+from sashiko.packs import Pack, enabled_packs
 from sashiko.settings.jobs import JobsSection
+from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.sections import (
     AlertsSection,
     BiasSection,
@@ -25,7 +28,6 @@ from sashiko.settings.sections import (
 )
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
-from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["Settings", "load_settings"]
 
@@ -58,8 +60,8 @@ def _check_project_name(project: str) -> str:
     return project
 
 
-class Settings(Frozen):
-    """One environment.
+class Settings(Sectioned):
+    """One environment; packs add sections (`section`).
 
     Attributes:
         project: prefix of every resource's name.
@@ -72,6 +74,7 @@ class Settings(Frozen):
         qualifier: of the CDK's bootstrap; one for each project in an account and region. CDK's
             bootstrap template takes at most ten characters.
         region: the AWS region.
+        packs: the features beside the core that the project uses; only in base.yaml.
         recipe: the default recipe of the commands.
         threads: OpenMP threads of each job; reproducible results depend on it.
         jobs: instances per kind of job.
@@ -84,7 +87,6 @@ class Settings(Frozen):
         alerts: recipients of alerts.
         triggers: automatic starts.
         serving: the endpoint.
-        bedrock: what approved causal LMs need on Amazon Bedrock.
         signing_keys: numbers of the keys whose signatures of versions count, rising; the last one
             signs. A higher number makes a new key, and a missing one is distrusted.
         promotion: source and target of promoted versions.
@@ -106,6 +108,7 @@ class Settings(Frozen):
     account: str = Field(pattern=r"^\d{12}$")
     qualifier: str = Field(pattern=r"^[a-z0-9]{1,10}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    packs: tuple[str, ...]
     recipe: str
     threads: int = Field(ge=1, le=64)
     jobs: JobsSection
@@ -118,7 +121,6 @@ class Settings(Frozen):
     alerts: AlertsSection
     triggers: TriggersSection
     serving: ServingSection
-    bedrock: BedrockSection
     signing_keys: Annotated[
         # A year's number would make, and be billed for, that many keys.
         tuple[Annotated[int, Field(ge=1, le=_MOST_KEYS)], ...],
@@ -236,8 +238,24 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
             f"ENV= of make), or add {folder}/{environment}.yaml"
         )
     values = _read_environment_file(environment, folder=folder) | {"environment": environment}
-    layer = Layer(str(folder / f"{environment}.yaml"), values)
-    return validate_layers(Settings, [Layer(str(base), read_yaml(base)), layer])
+    layers = [
+        Layer(str(base), read_yaml(base)),
+        Layer(str(folder / f"{environment}.yaml"), values),
+    ]
+    if "packs" in values:
+        raise InputError(
+            f"{layers[1].source}: key `packs` is the project's, not an environment's: write it in "
+            f"{base}"
+        )
+    packs = enabled_packs(folder=folder)
+    for layer in layers:
+        check_sections(layer.value, packs, kind="environment", source=layer.source)
+    return validate_layers(settings_model(packs), layers)
+
+
+def settings_model(packs: Sequence[Pack]) -> type[Settings]:
+    """Returns the model of an environment with the sections of packs."""
+    return with_sections(Settings, packs, kind="environment")
 
 
 def load_deployed(environment: str, *, folder: Path = Path("config")) -> Settings:

@@ -4,7 +4,7 @@ Each section is also a separate file in the configuration channel of the steps t
 a change reruns only the steps that depend on it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +12,16 @@ from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 from sashiko.errors import InputError
+from sashiko.packs import Pack, enabled_packs
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
 from sashiko.settings.causal import PromptSection
 from sashiko.settings.compile import CompileSection, DeviceSection
 from sashiko.settings.data import DataSection, ModelSection, TextSection
 from sashiko.settings.quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
+from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.train import Hyperparameters, ReweighingSection, TrainSection
 from sashiko.settings.waiver import Waiver
-from sashiko_packs.monitoring.settings import MonitorSection
 
 __all__ = ["Recipe", "load_recipe"]
 
@@ -34,8 +35,8 @@ class ExplainSection(Frozen):
     )
 
 
-class Recipe(Frozen):
-    """A whole recipe."""
+class Recipe(Sectioned):
+    """A whole recipe; packs add sections (`section`)."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
     description: str
@@ -57,7 +58,6 @@ class Recipe(Frozen):
     quality: QualitySection
     bias: BiasSection = BiasSection()
     device: DeviceSection = DeviceSection()
-    monitor: MonitorSection = MonitorSection()
     card: CardSection = CardSection()
     waivers: tuple[Waiver, ...] = Field(
         (),
@@ -128,7 +128,15 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
             ]
         layers.append(Layer(str(file), value))
     layers += [Layer(f"--set {override}", parse_override(override)) for override in overrides]
-    return validate_layers(Recipe, layers)
+    packs = enabled_packs()
+    for layer in layers:
+        check_sections(layer.value, packs, kind="recipe", source=layer.source)
+    return validate_layers(recipe_model(packs), layers)
+
+
+def recipe_model(packs: Sequence[Pack]) -> type[Recipe]:
+    """Returns the model of a recipe with the sections of packs."""
+    return with_sections(Recipe, packs, kind="recipe")
 
 
 def recipe_files(path: Path) -> tuple[Path, ...]:

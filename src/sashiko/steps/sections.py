@@ -64,13 +64,13 @@ def config_files(
     for section in sections:
         if section == _CONTRACT:
             files[_CONTRACT_FILE] = contract_file.read_bytes()
-        elif section in Recipe.model_fields:
+        elif section in type(recipe).model_fields:
             value = TypeAdapter(Any).dump_python(getattr(recipe, section), mode="json")
             files[f"{section}.json"] = canonical_json(value)
         else:
             raise InputError(
                 f"pipelines/: step {step}: `config` names `{section}`, which is not a section of "
-                f"a recipe; available: {', '.join(sorted(Recipe.model_fields))}"
+                f"a recipe; available: {', '.join(sorted(type(recipe).model_fields))}"
             )
     return files
 

@@ -11,6 +11,7 @@ from sashiko.registry.attestation import STATEMENTS
 from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
+from sashiko_packs.bedrock.settings import BedrockSection
 
 MLFLOW_FOLDER: Final = "mlflow"
 _MODELS = f"{MODELS}/*"
@@ -128,7 +129,7 @@ def _monitored(
             recorded = (job.arguments.get(name, "") for name in _COMPARED)
             for key in _keys(recorded, bucket):
                 yield "monitor", Places(reads=(_pattern(key, outputs),))
-            if settings.bedrock.enabled:
+            if settings.section(BedrockSection).enabled:
                 # `sashiko model compare-import` asks for rows of the test split again.
                 judged = predictions_uri(job.arguments.get("--reference-uri", ""))
                 for key in _keys((job.arguments.get("--test-uri", ""), judged), bucket):

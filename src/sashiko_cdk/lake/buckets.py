@@ -16,6 +16,7 @@ from sashiko_cdk.lake.query_workgroup import RESULTS
 from sashiko_cdk.platform.promotion import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.bedrock.settings import BedrockSection
 from sashiko_packs.monitoring.places import DECISIONS, FOLDER
 
 __all__ = ["add_buckets"]
@@ -93,7 +94,7 @@ def add_buckets(
     artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
     # A registration vouches for the statements about the images that its model was made in.
     artifacts.only("image-build-starter", actions=["s3:PutObject"], prefix=f"{STATEMENTS}/")
-    if stack.settings.bedrock.enabled:
+    if stack.settings.section(BedrockSection).enabled:
         # A job of Bedrock's imports what lies there: its name is its content's digest.
         artifacts.only("endpoint-deployer", actions=["s3:PutObject"], prefix=f"{IMPORTS}/")
         artifacts.write_once(prefix=f"{IMPORTS}/")

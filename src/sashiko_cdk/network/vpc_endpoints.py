@@ -18,6 +18,7 @@ from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import CONTAINERS
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.bedrock.constructs.model_access import APPLY_GUARDRAIL, LIST_GUARDRAILS
+from sashiko_packs.bedrock.settings import BedrockSection
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
@@ -123,7 +124,7 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
             callers=("device-check", *api.callers),
             actions=tuple(sorted({*api.actions, *device_actions(settings)})),
         )
-    if settings.bedrock.enabled:
+    if settings.section(BedrockSection).enabled:
         # The step Guardrail finds the newest version, and asks it about texts.
         for name, action in (("bedrock", LIST_GUARDRAILS), ("bedrock-runtime", APPLY_GUARDRAIL)):
             uses[name] = Use(callers=("device-check",), actions=(action,))

@@ -8,6 +8,7 @@ from sashiko.account.names import guardrail_name
 from sashiko.doctor.check import Check, Status
 from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.import_facts import read_import_facts
+from sashiko_packs.bedrock.settings import BedrockSection
 
 _ABSENT = ("ResourceNotFoundException", "ValidationException")
 # "Amazon Bedrock endpoints and quotas", AWS General Reference: names of quotas of an account and
@@ -24,11 +25,11 @@ _AVAILABLE = {
 
 def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     """Yields what an environment with `bedrock.enabled` needs; one result where it is off."""
-    if not settings.bedrock.enabled:
+    if not settings.section(BedrockSection).enabled:
         yield Check(name="Bedrock", status="ok", detail="not used: `bedrock.enabled` is false")
         return
     yield _region(settings)
-    for model in settings.bedrock.models:
+    for model in settings.section(BedrockSection).models:
         yield _access(account, settings, model)
     yield _logging(account, settings)
     quotas = {

@@ -36,6 +36,7 @@ from sashiko_packs.bedrock.faults import Fault
 from sashiko_packs.bedrock.import_facts import read_import_facts
 from sashiko_packs.bedrock.import_job import IMPORTED_BY, ImportedModel, ImportJobs, ImportOrder
 from sashiko_packs.bedrock.import_preflight import ImportPlan, import_faults
+from sashiko_packs.bedrock.settings import BedrockSection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def require_enabled(settings: Settings) -> None:
     Raises:
         InputError: with the key to set.
     """
-    if not settings.bedrock.enabled:
+    if not settings.section(BedrockSection).enabled:
         raise InputError(
             f"{settings.environment} has no stack Bedrock: set `bedrock: {{enabled: true}}` in "
             f"config/{settings.environment}.yaml (it is off in "

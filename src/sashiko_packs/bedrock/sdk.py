@@ -4,6 +4,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import guardrail_name
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
+from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["guardrail_outcomes"]
 
@@ -19,7 +20,7 @@ def guardrail_outcomes(jobs: Jobs, prepare: ProcessingStep) -> ProcessingStep | 
         prepare: the step with the test split.
     """
     settings, recipe = jobs.settings, jobs.recipe
-    served = settings.bedrock.enabled and settings.tier != "local"
+    served = settings.section(BedrockSection).enabled and settings.tier != "local"
     if not served or recipe.model.family != "causal" or not recipe.bias.judged:
         return None
     return jobs.processing(

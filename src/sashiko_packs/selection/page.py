@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from sashiko.base.files import write_bytes
 from sashiko.bias.gates.estimates import BiasEstimate
@@ -26,6 +27,7 @@ from sashiko_packs.selection.plot import quality_against_cost
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rule import RULE
 
+_TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
 _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -44,9 +46,7 @@ def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(
-        path, render(_page(record), template=TEMPLATE).encode()
-    )
+    write_bytes(path, render(_page(record), template=_TEMPLATE).encode())
     return path
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from sashiko.base.deprecation import show_deprecations
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
+from sashiko.packs import load_packs
 from sashiko.pipeline.definition.digest import with_digest
+from sashiko.settings.environment import settings_model
 
 
 def main() -> None:
     """Writes each definition as indented JSON on stdout."""
     from sashiko.pipeline.project import open_recipe
     from sashiko.pipeline.sdk.offline import set_environment
-    from sashiko.settings.environment import Settings
 
     parser = argparse.ArgumentParser(description="Prints definitions of pipelines.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")
@@ -35,7 +36,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     source = str(arguments.settings)
-    settings = validate(Settings, read_yaml(arguments.settings), source=source)
+    value = read_yaml(arguments.settings)
+    packs = load_packs(value.get("packs"), source=source)
+    settings = validate(settings_model(packs), value, source=source)
     recipe = open_recipe(arguments.recipe, overrides=tuple(arguments.set))
 
     set_environment(settings)

@@ -11,6 +11,7 @@ from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.contract.load import load_contract
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
+from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["BiasEvaluator"]
 
@@ -79,7 +80,7 @@ class BiasEvaluator:
             },
         )
         analysis = self._analysis("PostBias", "post", rows=rows)
-        maximum = self.jobs.settings.bedrock.guardrail_difference
+        maximum = self.jobs.settings.section(BedrockSection).guardrail_difference
         judgement = self.jobs.processing(
             "JudgeBias",
             role="bias-evaluator",

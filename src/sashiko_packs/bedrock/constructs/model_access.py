@@ -10,6 +10,7 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.platform.signature_conditions import by_alias
+from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["ModelAccess"]
 
@@ -214,7 +215,7 @@ def _invoking(
 
 def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:
     place = f"arn:aws:bedrock:{settings.region}::foundation-model"
-    named = [f"{place}/{model}" for model in settings.bedrock.models]
+    named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
     if not named:
         return []
     return [

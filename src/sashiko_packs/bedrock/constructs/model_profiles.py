@@ -8,6 +8,7 @@ from constructs import Construct
 
 from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
+from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["ModelProfiles"]
 
@@ -34,7 +35,7 @@ class ModelProfiles(Construct):
                 description=f"{prefix(settings)}: {model}",
                 model_source=source(copy_from=f"{place}/{model}"),
             ).attr_inference_profile_arn
-            for model in settings.bedrock.models
+            for model in settings.section(BedrockSection).models
         ]
 
 

@@ -16,6 +16,7 @@ from sashiko_packs.monitoring.commands.monitor_output import (
     show_labels,
     show_window,
 )
+from sashiko_packs.monitoring.settings import MonitorSection
 
 if TYPE_CHECKING:
     from sashiko.contract.model import Contract
@@ -143,9 +144,8 @@ def _served_version(model: "MonitoredModel") -> int:
 def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Retraining":
     from sashiko_packs.monitoring.retraining import decide_retraining
 
-    return decide_retraining(
-        model.recipe.monitor, result, model.candidates(), now=dt.datetime.now(dt.UTC)
-    )
+    section = model.recipe.section(MonitorSection)
+    return decide_retraining(section, result, model.candidates(), now=dt.datetime.now(dt.UTC))
 
 
 def _options(model: "MonitoredModel") -> str:

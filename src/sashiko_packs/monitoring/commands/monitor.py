@@ -27,6 +27,7 @@ from sashiko_packs.monitoring.commands.monitored import (
 )
 from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
+from sashiko_packs.monitoring.settings import MonitorSection
 
 app = typer.Typer(
     help="Judge a window of captured requests: inputs, drift, audited accuracy, bias.\n\n"
@@ -106,4 +107,5 @@ def _decide_retraining(monitored: Monitored, result: MonitorResult) -> Retrainin
         folder.recipe,
         monitored.registry.versions(version.group),
     )
-    return decide_retraining(folder.recipe.monitor, result, candidates, now=dt.datetime.now(dt.UTC))
+    section = folder.recipe.section(MonitorSection)
+    return decide_retraining(section, result, candidates, now=dt.datetime.now(dt.UTC))

@@ -21,6 +21,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.targets import load_target
 from sashiko.settings.tools import TOOLS, load_place
 from sashiko_packs.monitoring.cost import WINDOWS_A_MONTH, month_at_most, retrains_a_month
+from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.operations.commands.cost_text import Costs, text, used_prices
 from sashiko_packs.operations.cost.idle_cost import describe_rise, idle_cost, known_lines, lines
 
@@ -144,7 +145,7 @@ def _costs(
         idle=idle,
         run=run_cost(training, region_prices, device=device),
         window=run_cost(monitor, region_prices, device=None),
-        retrains=retrains_a_month(recipe.monitor),
+        retrains=retrains_a_month(recipe.section(MonitorSection)),
         others=others,
         load=load,
         instance_types=instance_types,

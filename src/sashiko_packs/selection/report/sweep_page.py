@@ -1,6 +1,7 @@
 """Writes a sweep's page: one self-contained HTML file."""
 
 from pathlib import Path
+from typing import Final
 
 from sashiko.base.files import write_bytes
 from sashiko.report.html import REPORT_FILE, render
@@ -14,6 +15,7 @@ from sashiko_packs.selection.sweep.choice import inner_bounds
 from sashiko_packs.selection.sweep.record import Sweep
 from sashiko_packs.selection.sweep.words import choice_lines, headline
 
+_TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
 _RULE = (
     "A point, which is a strength and a threshold, will do if each quality gate passes (but for "
     "leads over the linear baseline and the champion), each bias gate passes, and each gated bias "
@@ -36,9 +38,7 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(
-        path, render(_page(sweep), template=TEMPLATE).encode()
-    )
+    write_bytes(path, render(_page(sweep), template=_TEMPLATE).encode())
     return path
 
 

@@ -87,7 +87,9 @@ def with_strength(recipe: Recipe, strength: float) -> Recipe:
         InputError: if it is outside the range that a recipe allows.
     """
     changed = Layer(f"--strengths {strength:g}", {"reweighing": {"strength": strength}})
-    return validate_layers(Recipe, [Layer(recipe.name, recipe.model_dump(mode="json")), changed])
+    return validate_layers(
+        type(recipe), [Layer(recipe.name, recipe.model_dump(mode="json")), changed]
+    )
 
 
 def _check(recipe: Recipe, strengths: Sequence[float]) -> None:

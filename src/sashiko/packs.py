@@ -1,0 +1,105 @@
+"""Packs: features of the engine that a project turns on, and that can be left out.
+
+A distribution makes a pack available by an entry point of the group `sashiko.packs`. The list
+`packs:` in `config/base.yaml` alone turns it on, so that a synth depends on the commit and never on
+what the environment happens to hold.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sashiko.base.plugin_names import names, reference
+from sashiko.base.yaml_text import YamlError, parse_yaml
+from sashiko.errors import InputError
+
+__all__ = ["Pack"]
+
+SectionKind = Literal["recipe", "environment"]
+_GROUP: Final = "packs"
+_KEY: Final = "packs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """What a pack adds to the core.
+
+    Values are the names of objects, as `package.module:attribute`. They are imported where they are
+    used, so that a job's image loads no `aws_cdk`, and a synth no pandas.
+    """
+
+    name: str
+    # Section of a recipe -> its model, a `Frozen` with a default for each key.
+    recipe_sections: Mapping[str, str] = field(default_factory=dict)
+    # Section of an environment's settings -> its model.
+    environment_sections: Mapping[str, str] = field(default_factory=dict)
+    # Command of `sashiko`, or of a group such as `model`, as `model deliver` -> its function or
+    # Typer app.
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+
+def enabled_packs(*, folder: Path = Path("config")) -> tuple[Pack, ...]:
+    """Returns the packs that the project turns on, in the order of its list.
+
+    Outside of a project, where there is no `base.yaml`, all available ones are on.
+
+    Raises:
+        InputError: if the file is not valid, or names a pack that is not available.
+    """
+    file = folder / "base.yaml"
+    if not file.is_file():
+        return load_packs(names(_GROUP), source="")
+    try:
+        value = parse_yaml(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
+        raise InputError(f"{file} is not valid YAML: {error}") from error
+    return load_packs(value.get(_KEY, ()) if isinstance(value, dict) else (), source=str(file))
+
+
+def load_packs(listed: Any, *, source: str) -> tuple[Pack, ...]:
+    """Imports the records of packs by their names; `source` is the list's file, for errors.
+
+    Raises:
+        InputError: if the list is not one of names, names one twice, or one is not available.
+    """
+    available = names(_GROUP)
+    where = f"{source}: key `{_KEY}`"
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"{where}: expected a list of names; available: {', '.join(available)}")
+    for name in listed:
+        if name not in available:
+            raise InputError(
+                f"{where}: there is no pack `{name}`; available: {', '.join(available) or 'none'}"
+            )
+    if len(set(listed)) < len(listed):
+        raise InputError(f"{where}: it names a pack twice")
+    return tuple(load_object(reference(_GROUP, name)) for name in listed)
+
+
+def other_packs(packs: Iterable[Pack]) -> tuple[Pack, ...]:
+    """Returns the available packs that are not among `packs`."""
+    known = {pack.name for pack in packs}
+    return load_packs([name for name in names(_GROUP) if name not in known], source="")
+
+
+def load_object(name: str) -> Any:
+    """Imports an object by `package.module:attribute`."""
+    return EntryPoint(name="", value=name, group="").load()
+
+
+def pack_sections(packs: Iterable[Pack], kind: SectionKind) -> dict[str, str]:
+    """Returns the sections that packs add to a recipe or an environment: key -> model's name.
+
+    Raises:
+        ValueError: if two packs add the same one.
+    """
+    sections: dict[str, str] = {}
+    for pack in packs:
+        own = pack.recipe_sections if kind == "recipe" else pack.environment_sections
+        for key, name in own.items():
+            if key in sections:
+                raise ValueError(f"two packs have the section `{key}`")
+            sections[key] = name
+    return sections
