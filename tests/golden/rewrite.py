@@ -16,9 +16,10 @@ from sashiko.account.prices import read_prices
 from sashiko.account.templates import read_templates
 from sashiko.base.files import canonical_json
 from sashiko.commands.permissions import text
+from sashiko.packs import enabled_packs
 from sashiko.settings.delivery import Delivery
-from sashiko.settings.environment import Settings, load_settings
-from sashiko.settings.recipe import Recipe
+from sashiko.settings.environment import load_settings, settings_model
+from sashiko.settings.recipe import recipe_model
 from sashiko_packs.operations.cost.idle_cost import idle_cost, lines
 from sashiko_packs.selection.file import Selection
 
@@ -33,9 +34,13 @@ sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
 
 
+# Upstream's own list: a fork's may be shorter.
+_PACKS = enabled_packs(folder=REPOSITORY / "config")
+
+
 def recipe_schema() -> dict[str, Any]:
     """A recipe may extend another one, and then needs no key of its own, nor all of a section."""
-    schema = Recipe.model_json_schema()
+    schema = recipe_model(_PACKS).model_json_schema()
     for section in schema["properties"].values():
         if "$ref" in section:
             schema["$defs"][section["$ref"].rpartition("/")[2]].pop("required", None)
@@ -49,7 +54,7 @@ def recipe_schema() -> dict[str, Any]:
 
 def settings_schema() -> dict[str, Any]:
     """An environment's file holds any part of the settings; base.yaml holds the rest."""
-    schema = Settings.model_json_schema()
+    schema = settings_model(_PACKS).model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         part.pop("required")
     schema["properties"].pop("environment")
