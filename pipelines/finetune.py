@@ -9,7 +9,7 @@ from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.steps import Step
 
 from sashiko.account.names import pipeline_name
-from sashiko.pipeline.sdk.bias import BiasEvaluator
+from sashiko.pipeline.sdk.bias import BiasEvaluator, blocking_step
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
@@ -17,7 +17,6 @@ from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
-from sashiko_packs.bedrock.sdk import guardrail_outcomes
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:
@@ -162,11 +161,11 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         outputs=("explanations", "texts"),
         job=settings.jobs.scoring,
     )
-    guardrail = guardrail_outcomes(jobs, prepare)
+    blocking = blocking_step(jobs, prepare)
     bias_input, post_bias, judge_bias = None, None, None
     if bias:
         bias_input, post_bias, judge_bias = bias.post_training(
-            evaluate, pre_bias=pre_bias, guardrail=guardrail
+            evaluate, pre_bias=pre_bias, blocking=blocking
         )
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 
@@ -219,8 +218,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     gates = Gates(settings=settings, session=jobs.session)
     validation_steps = _present(validate, validate_facets)
     model_steps = _present(
-        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain, guardrail,
-        bias_input, post_bias, judge_bias, track,
+        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain,
+        blocking.step if blocking else None, bias_input, post_bias, judge_bias, track,
     )  # fmt: skip
     data_gate = gates.on_verdicts("DataGate", validation_steps)
     model_gate = gates.on_release("ModelGate", track)

@@ -38,6 +38,18 @@ class Pack:
     # Command of `sashiko`, or of a group such as `model`, as `model deliver` -> its function or
     # Typer app.
     commands: Mapping[str, str] = field(default_factory=dict)
+    # A step that says of each text of the test split whether something in front of the model blocks
+    # it: `(jobs, prepare) -> sashiko.pipeline.sdk.bias.BlockingStep | None`.
+    blocking_step: str = ""
+    # Title of a check of `sashiko doctor` -> `(account, settings) -> Iterator[Check]`.
+    checks: Mapping[str, str] = field(default_factory=dict)
+    # What `sashiko stage` writes beside the pipelines' inputs:
+    # `(settings, recipe, *, contract, account) -> Iterator[StagedPlace]`.
+    staged: str = ""
+    # Figures of the section Fairness in a run's report: `(evidence) -> Sequence[Figure]`.
+    fairness_figures: str = ""
+    # `sashiko run --sweep`: as `sashiko_packs.selection.commands.sweep.run_sweep`.
+    sweep: str = ""
 
 
 def enabled_packs(*, folder: Path = Path("config")) -> tuple[Pack, ...]:
@@ -82,6 +94,12 @@ def other_packs(packs: Iterable[Pack]) -> tuple[Pack, ...]:
     """Returns the available packs that are not among `packs`."""
     known = {pack.name for pack in packs}
     return load_packs([name for name in names(_GROUP) if name not in known], source="")
+
+
+def pack_objects(kind: str, packs: Iterable[Pack] | None = None) -> tuple[Any, ...]:
+    """Imports what packs that are on name in a field of `Pack`, such as `staged`."""
+    named = (getattr(pack, kind) for pack in (enabled_packs() if packs is None else packs))
+    return tuple(load_object(name) for name in named if name)
 
 
 def load_object(name: str) -> Any:

@@ -17,6 +17,7 @@ from sashiko.base.exit_status import INTERRUPTED
 from sashiko.commands.confirmation import Yes, confirm
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.errors import InputError
+from sashiko.packs import pack_objects
 from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, use_recipe
 from sashiko.pipeline.selected import SELECTIONS
 from sashiko.settings.environment import Settings, load_settings
@@ -68,8 +69,9 @@ def run(
             "`--set reweighing.strength=...`"
         )
     if sweep:
-        from sashiko_packs.selection.commands.sweep import run_sweep
-
+        run_sweep = next(iter(pack_objects("sweep")), None)
+        if run_sweep is None:
+            raise InputError("--sweep: no pack in `packs` of config/base.yaml has a sweep")
         with _stopped_by_sigterm():
             run_sweep(
                 settings, strengths, recipe=recipe, from_=from_, set_=set_, as_of=as_of,

@@ -8,6 +8,7 @@ import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.load import load_contract
+from sashiko.packs import pack_objects
 from sashiko.pipeline.project import HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed
 
@@ -28,13 +29,13 @@ def stage(
 ) -> None:
     """Upload weights, code and configuration to an environment's bucket; jobs download nothing.
 
-    The monitor's stores are made too, without rows.
+    Packs add theirs, such as the monitor's stores without rows.
 
     Existing files are kept; one whose content does not match its name is an error. Uses your
     credentials, which must be those of the role `deployer`.
     """
     from sashiko.account.account import Account
-    from sashiko.pipeline.cloud.stage import check_seed, stage_inputs, stage_seed, stage_stores
+    from sashiko.pipeline.cloud.stage import check_seed, stage_inputs, stage_seed
     from sashiko.pipeline.compiled import compile_pipelines
     from sashiko.pipeline.staging import staged_inputs
 
@@ -49,7 +50,8 @@ def stage(
     contract = load_contract(contract_file(recipe_config))
     cache = home / "cache"
     places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))
-    places += stage_stores(settings, recipe_config, contract=contract, account=account)
+    for stage_more in pack_objects("staged"):
+        places += stage_more(settings, recipe_config, contract=contract, account=account)
     if seed_data is not None:
         places.append(
             stage_seed(

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sashiko.account.account import Account
@@ -17,13 +18,13 @@ from sashiko.doctor.instance_facts import check_types
 from sashiko.doctor.machines import check_quotas, check_zones
 from sashiko.doctor.needed_machines import needed_machines
 from sashiko.doctor.services import check_clarify, check_forgotten
+from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.bedrock.doctor import check_bedrock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,9 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
         "training capacity", lambda: check_capacity(account, settings, needed, now=now)
     )
     yield from run_check("Clarify", lambda: check_clarify(account, settings))
-    yield from run_check("Bedrock", lambda: check_bedrock(account, settings))
+    for pack in load_packs(settings.packs, source="settings"):
+        for title, name in pack.checks.items():
+            yield from run_check(title, partial(load_object(name), account, settings))
     yield check_alerts(settings)
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))

@@ -7,6 +7,8 @@ from sashiko.packs import Pack
 PACK: Final = Pack(
     name="bedrock",
     environment_sections={"bedrock": "sashiko_packs.bedrock.settings:BedrockSection"},
+    blocking_step="sashiko_packs.bedrock.sdk:guardrail_outcomes",
+    checks={"Bedrock": "sashiko_packs.bedrock.doctor:check_bedrock"},
     commands={
         "model compare-import": "sashiko_packs.bedrock.commands.model_compare:compare_import",
         "model delete-import": "sashiko_packs.bedrock.commands.model_import:delete_import",

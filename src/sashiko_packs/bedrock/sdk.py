@@ -3,13 +3,14 @@
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import guardrail_name
+from sashiko.pipeline.sdk.bias import BlockingStep
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
 from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["guardrail_outcomes"]
 
 
-def guardrail_outcomes(jobs: Jobs, prepare: ProcessingStep) -> ProcessingStep | None:
+def guardrail_outcomes(jobs: Jobs, prepare: ProcessingStep) -> BlockingStep | None:
     """Creates the step; None where no guardrail would stand before the recipe's model.
 
     That is where the environment has no stack `Bedrock`, the model is an encoder, which Bedrock
@@ -23,7 +24,7 @@ def guardrail_outcomes(jobs: Jobs, prepare: ProcessingStep) -> ProcessingStep | 
     served = settings.section(BedrockSection).enabled and settings.tier != "local"
     if not served or recipe.model.family != "causal" or not recipe.bias.judged:
         return None
-    return jobs.processing(
+    step = jobs.processing(
         "Guardrail",
         role="device-check",
         module="sashiko_packs.bedrock.steps.guardrail",
@@ -35,3 +36,4 @@ def guardrail_outcomes(jobs: Jobs, prepare: ProcessingStep) -> ProcessingStep | 
         isolated=False,
         cached=False,  # the guardrail may have another version by now
     )
+    return BlockingStep(step=step, maximum=settings.section(BedrockSection).guardrail_difference)

@@ -22,13 +22,14 @@ from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko_packs.monitoring.audit import MEASURES, balance, right_and_wrong
 from sashiko_packs.monitoring.draws import create_draws_view
 from sashiko_packs.monitoring.joined_labels import Sources
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import create_ledger_view
 from sashiko_packs.monitoring.quality import AuditedMeasure
-from sashiko_packs.monitoring.result import SMALLEST_COUNT, AuditedGroup
+from sashiko_packs.monitoring.result import AuditedGroup
 from sashiko_packs.monitoring.times import microseconds
 
 AUDITED_FILE: Final = "audited.parquet"

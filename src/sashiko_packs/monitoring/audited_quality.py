@@ -8,11 +8,11 @@ as decided wrong; between the two a check is not judged, and names the rows that
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko.evaluation.reference import Reference
 from sashiko_packs.monitoring.audit import MEASURES, balance, estimate_measure, right_and_wrong
 from sashiko_packs.monitoring.checks import MonitorCheck, Outcome
 from sashiko_packs.monitoring.quality import AuditedPeriod, LabelSummary, Quality
-from sashiko_packs.monitoring.result import SMALLEST_COUNT
 from sashiko_packs.monitoring.sequential import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko_packs.monitoring.settings import MonitorSection
 

@@ -16,9 +16,9 @@ from sashiko.bias.metrics.bias import measure
 from sashiko.bias.metrics.groups import compare
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko_packs.monitoring.checks import DISPARATE_IMPACT, Measurement
 from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts
-from sashiko_packs.monitoring.result import SMALLEST_COUNT
 
 _METRIC = "DI"
 _LEAST_ROWS = 2 * SMALLEST_COUNT  # of a group: with fewer there are not 10 decisions of each kind

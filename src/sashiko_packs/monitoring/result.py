@@ -19,6 +19,7 @@ from pydantic import AfterValidator, model_validator
 from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko_packs.monitoring.label_free import LabelFreeAccuracy
@@ -28,7 +29,6 @@ RESULT_FILE: Final = "monitor.json"
 DRIFT_FILE: Final = "drift.json"
 MEASUREMENTS_FILE: Final = "measurements.json"
 INPUTS_FILE: Final = "inputs.json"
-SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
 # The names of two measurements; a column's is `drift of <column>`, which has no blank.
 SCORES_DRIFT: Final = "drift of the scores"
 TEXTS_DRIFT: Final = "drift of the texts"

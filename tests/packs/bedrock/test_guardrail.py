@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sashiko_packs.bedrock.steps.guardrail_bias import difference_interval, guardrail_checks
 
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
@@ -18,7 +19,6 @@ from sashiko.evaluation.gates.verdict import Check, describe
 from sashiko.settings.bias import BiasSection
 from sashiko_packs.bedrock.steps import guardrail
 from sashiko_packs.bedrock.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
-from sashiko_packs.bedrock.steps.guardrail_bias import difference_interval, guardrail_checks
 from tests.packs.bedrock.loopback import Bedrock, served
 from tests.packs.bedrock.runtime import Runtime, serving
 from tests.unit.bias.steps.bias_folders import facet_rows

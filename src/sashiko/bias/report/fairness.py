@@ -17,12 +17,12 @@ from sashiko.bias.report.facet_figures import (
 )
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
+from sashiko.packs import pack_objects
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.forest import forest
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.views import Figure, Row, Section, Table, numeric, row
-from sashiko_packs.selection.report.sweep_section import sweep_figures
 
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 
@@ -105,7 +105,7 @@ def fairness_section(evidence: Evidence) -> Section:
             *disparity_figures(estimates, checks),
             *calibration_figures(by_facet, minimum_group_size=minimum),
             *score_figures(evidence, by_facet),
-            *sweep_figures(evidence),
+            *(one for figures in pack_objects("fairness_figures") for one in figures(evidence)),
         ),
     )
 

@@ -5,8 +5,8 @@
 Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
 `post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
 (the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With
-`--guardrail-difference` also `guardrail` (Guardrail's outcomes by key), whose differences between
-groups are checks of the same verdict.
+`--blocking-difference` also `blocked` (texts that something blocks before the model, by key), whose
+differences between groups are checks of the same verdict.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
 facet and group of both analyses, and the intersections of facets; the analyses are copied beside
 it).
@@ -38,6 +38,7 @@ from sashiko.bias.gates.estimates import (
 )
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
+from sashiko.bias.steps.blocked_texts import blocking_checks
 from sashiko.bias.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
@@ -48,22 +49,21 @@ from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.train import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.bedrock.steps.guardrail_bias import guardrail_checks
 
 _ROWS = {"pre": "facets", "post": "data"}
 _INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
-_GUARDRAIL = "guardrail"
+_BLOCKED = "blocked"
 
 
 def main() -> None:
     """Writes the bias verdict and the table of all bias metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--guardrail-difference",
+        "--blocking-difference",
         type=float,
-        help="the largest difference in how often a guardrail blocks; reads the input `guardrail`",
+        help="the largest difference in how often texts are blocked; reads the input `blocked`",
     )
-    maximum = parser.parse_args().guardrail_difference
+    maximum = parser.parse_args().blocking_difference
     contract = read_contract()
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
@@ -85,11 +85,11 @@ def main() -> None:
         )
     inputs: tuple[str, ...] = _INPUTS
     if checks and maximum is not None:
-        inputs = (*_INPUTS, _GUARDRAIL)
-        checks += guardrail_checks(
+        inputs = (*_INPUTS, _BLOCKED)
+        checks += blocking_checks(
             contract,
             section,
-            outcomes=processing_input(_GUARDRAIL),
+            outcomes=processing_input(_BLOCKED),
             facets_file=processing_input("facets") / "data.parquet",
             maximum=maximum,
         )

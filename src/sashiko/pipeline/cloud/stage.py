@@ -5,7 +5,6 @@ aborted command, or two concurrent ones, lead to the same objects.
 """
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,12 @@ from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore
 from sashiko.account.names import bucket_name
 from sashiko.base.files import sha256_bytes, sha256_file
-from sashiko.contract.model import Contract
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud.loads import check_as_of
 from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.places import monitor_places
 
 _MARKER = "_SUCCESS"
 
@@ -50,11 +47,11 @@ def stage_inputs(
     store = ContentStore(account)
     digests = staged.places
     for channel in staged.channels:
-        yield _put(store.put, channel.uri, channel.files, digests[channel.uri])
+        yield put_place(store.put, channel.uri, channel.files, digests[channel.uri])
     folder = cache / "weights" / staged.weights_uri.rpartition("/")[2]
     fetch_weights(recipe.model, folder)
     weights = {name: folder / name for name in staged.weights}
-    yield _put(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
+    yield put_place(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
 
 
 def stage_seed(
@@ -82,35 +79,7 @@ def stage_seed(
         )
     files: dict[str, bytes | Path] = {name: data, _MARKER: b""}
     digests = {name: digest, _MARKER: sha256_bytes(b"")}
-    return _put(store.put_new, uri, files, digests)
-
-
-def stage_stores(
-    settings: Settings, recipe: Recipe, *, contract: Contract, account: Account
-) -> Iterator[StagedPlace]:
-    """Writes the monitor's stores without rows, where a file of them is missing.
-
-    A job's input may not be empty. What a store holds is kept: nothing is overwritten.
-
-    Yields:
-        each store.
-
-    Raises:
-        InputError: if the caller may not write there.
-    """
-    from sashiko_packs.monitoring.labels import create_stores
-
-    store, places = ContentStore(account), monitor_places(settings, recipe)
-    uris = {
-        name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets", "windows")
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: Path(scratch) / name for name in uris}
-        create_stores(contract, **folders)
-        for name, folder in folders.items():
-            files = {file.name: file for file in sorted(folder.iterdir())}
-            digests = {file: sha256_file(path) for file, path in files.items()}
-            yield _put(store.put_new, uris[name], files, digests)
+    return put_place(store.put_new, uri, files, digests)
 
 
 def check_seed(settings: Settings, as_of: str) -> None:
@@ -127,12 +96,23 @@ def check_seed(settings: Settings, as_of: str) -> None:
         )
 
 
-def _put(
+def put_place(
     put: Callable[..., bool],
     uri: str,
     files: Mapping[str, bytes | Path],
     digests: dict[str, str],
 ) -> StagedPlace:
+    """Uploads the files of a place that are not there.
+
+    Args:
+        put: `ContentStore.put`, or `put_new`, which keeps what is there.
+        uri: the prefix.
+        files: name -> content.
+        digests: name -> hex SHA-256.
+
+    Raises:
+        InputError: if the caller may not write there, or the place holds another content.
+    """
     uploaded = []
     for name, content in files.items():
         print(f"{uri}/{name}", file=sys.stderr)

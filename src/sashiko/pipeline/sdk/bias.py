@@ -9,11 +9,31 @@ from sashiko.account.names import SnapshotFolder, snapshots_uri
 from sashiko.base.files import canonical_json
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.contract.load import load_contract
+from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
-from sashiko_packs.bedrock.settings import BedrockSection
 
 __all__ = ["BiasEvaluator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockingStep:
+    """A step that says which texts something blocks before the model; its output is `outcomes`."""
+
+    step: ProcessingStep
+    maximum: float  # the largest difference of the shares of blocked texts of two groups
+
+
+def blocking_step(jobs: Jobs, prepare: ProcessingStep) -> BlockingStep | None:
+    """Creates the step of the pack whose service blocks texts; None where no pack has one.
+
+    Args:
+        jobs: creates steps.
+        prepare: the step with the test split.
+    """
+    makers = pack_objects("blocking_step", load_packs(jobs.settings.packs, source="settings"))
+    steps = (maker(jobs, prepare) for maker in makers)
+    return next((step for step in steps if step is not None), None)
 
 
 @dataclass(frozen=True)
@@ -55,14 +75,14 @@ class BiasEvaluator:
         evaluate: ProcessingStep,
         *,
         pre_bias: ProcessingStep,
-        guardrail: ProcessingStep | None = None,
+        blocking: BlockingStep | None = None,
     ) -> tuple[ProcessingStep, ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
         Args:
             evaluate: the step with the predictions.
             pre_bias: the step PreBias.
-            guardrail: the step Guardrail, where one stands before the model.
+            blocking: the step of what may block a text before the model, if any.
         """
         rows = self.jobs.processing(
             "BiasInput",
@@ -80,20 +100,19 @@ class BiasEvaluator:
             },
         )
         analysis = self._analysis("PostBias", "post", rows=rows)
-        maximum = self.jobs.settings.section(BedrockSection).guardrail_difference
         judgement = self.jobs.processing(
             "JudgeBias",
             role="bias-evaluator",
             module="sashiko.bias.steps.judge_bias",
             config=("contract", "bias", "reweighing", "evaluate"),
-            arguments=["--guardrail-difference", str(maximum)] if guardrail else None,
+            arguments=["--blocking-difference", str(blocking.maximum)] if blocking else None,
             inputs={
                 "pre-analysis": output_uri(pre_bias, "analysis_result"),
                 "post-analysis": output_uri(analysis, "analysis_result"),
                 "facets": output_uri(self.facets, "data"),
                 "data": output_uri(rows, "data"),
                 "data-meta": output_uri(rows, "meta"),
-                **({"guardrail": output_uri(guardrail, "outcomes")} if guardrail else {}),
+                **({"blocked": output_uri(blocking.step, "outcomes")} if blocking else {}),
             },
             outputs=("verdict", "intervals"),
         )

@@ -2,8 +2,8 @@
 
     python -m sashiko_packs.bedrock.steps.guardrail --name sashiko-dev-models
 
-Input `test` (Prepare's split); output `outcomes`: `outcomes.parquet` with key, label and whether
-the text was blocked, and `guardrail.json`, which version it was. The texts stay in the account and
+Input `test` (Prepare's split); output `outcomes`: by key whether the text was blocked, and by which
+version (`sashiko.bias.steps.blocked_texts`). The texts stay in the account and
 the Region. This step sees no facet: JudgeBias joins the outcomes with them, by key.
 """
 
@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from sashiko.base.aws_calls import Advice, job_session, translate_errors
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
-from sashiko.base.files import write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import write_table
+from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
 from sashiko.steps.entry import run_step
 from sashiko.training.examples import read_split
 
-OUTCOMES_FILE = "outcomes.parquet"
-VERSION_FILE = "guardrail.json"
+_TRY = (
+    "read texts that were blocked (their keys are in the output `outcomes` of the step Guardrail), "
+    "weaken the filter in src/sashiko_packs/bedrock/constructs/model_guardrail.py, or serve from "
+    "an endpoint"
+)
 _CONCURRENCY = 8
 _REPORT_EVERY = 500
 _ADVICE: Advice = (
@@ -46,11 +48,8 @@ def main() -> None:
     split = read_split(processing_input("test"))
     blocked = _ask_all(_client(session), guardrail, split["text"].to_pylist())
     table = split.select(["key", "label"]).append_column("blocked", pa.array(blocked, pa.int64()))
-    write_table(processing_output("outcomes") / OUTCOMES_FILE, table)
-    write_json(
-        processing_output("outcomes") / VERSION_FILE,
-        {"id": guardrail.id, "version": guardrail.version},
-    )
+    blocker = Blocker(kind="guardrail", name=str(guardrail), advice=_TRY)
+    write_outcomes(table, blocker, processing_output("outcomes"))
     print(f"{guardrail}: {sum(blocked):,} of {len(blocked):,} texts are blocked", file=sys.stderr)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko.report import svg
 from sashiko.report.views import Figure, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
 from sashiko_packs.monitoring.report.monitor_axes import plain
-from sashiko_packs.monitoring.result import SMALLEST_COUNT, Distribution, MonitorResult
+from sashiko_packs.monitoring.result import Distribution, MonitorResult
 
 _MOST_FIGURES = 8
 _MOST_CELLS = 24  # of a figure; of more, the most changed ones are drawn

@@ -1,33 +1,53 @@
-"""Whom a guardrail blocks: outcomes by key, joined with the facets that JudgeBias alone reads.
+"""Whose texts are blocked before the model: outcomes by key, joined with the facets.
 
-A guardrail that blocks one group's texts more often than the others' denies that group the service,
-whatever the model would decide.
+What blocks one group's texts more often than the others', such as a guardrail, denies that group
+the service, whatever the model would decide. The step that blocks sees no facet; JudgeBias alone
+joins the two.
 """
 
 import math
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
-from sashiko.base.files import read_json
-from sashiko.base.parquet import read_columns
+from sashiko.base.files import write_json
+from sashiko.base.parquet import read_columns, write_table
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.bias.clarify.criteria import rows_with
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.evaluation.privacy import SMALLEST_COUNT
 from sashiko.settings.bias import BiasSection
-from sashiko_packs.bedrock.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
-from sashiko_packs.monitoring.result import SMALLEST_COUNT
 
-_TRY = (
-    "read texts that were blocked (their keys are in the output `outcomes` of the step Guardrail), "
-    "weaken the filter in src/sashiko_packs/bedrock/constructs/model_guardrail.py, or serve from "
-    "an endpoint"
-)
+_TABLE: Final = "outcomes.parquet"
+_BLOCKER: Final = "blocker.json"
 
 
-def guardrail_checks(
+class Blocker(Frozen):
+    """What blocks texts."""
+
+    kind: str  # such as `guardrail`
+    name: str  # which one, with its version
+    advice: str  # what to try where it blocks a group too often
+
+
+def write_outcomes(table: pa.Table, blocker: Blocker, folder: Path) -> None:
+    """Writes what was blocked by what.
+
+    Args:
+        table: a row per text: `key`, `label`, and `blocked`, 0 or 1.
+        blocker: what was asked.
+        folder: where; it exists.
+    """
+    write_table(folder / _TABLE, table)
+    write_json(folder / _BLOCKER, blocker.model_dump())
+
+
+def blocking_checks(
     contract: Contract,
     section: BiasSection,
     *,
@@ -35,7 +55,7 @@ def guardrail_checks(
     facets_file: Path,
     maximum: float,
 ) -> list[Check]:
-    """Compares how often a guardrail blocks each facet's disadvantaged group and all other rows.
+    """Compares how often something blocks each facet's disadvantaged group and all other rows.
 
     A count from 1 to 9 of blocked texts could stand for a person: the numbers are then left out,
     and the decision counts them all the same.
@@ -43,7 +63,7 @@ def guardrail_checks(
     Args:
         contract: names the groups.
         section: the rows that a group needs.
-        outcomes: the output of the step Guardrail.
+        outcomes: a folder of `write_outcomes`.
         facets_file: the facet snapshot.
         maximum: the largest difference of the two shares, either way.
 
@@ -53,9 +73,9 @@ def guardrail_checks(
     Raises:
         InputError: if a row has no facets, or its label is another one there.
     """
-    file = outcomes / OUTCOMES_FILE
+    file = outcomes / _TABLE
     rows = read_columns(file, ("key", "label", "blocked"))
-    version = read_json(outcomes / VERSION_FILE)
+    blocker = read_record(Blocker, outcomes / _BLOCKER)
     facets = facets_of(
         rows.select(["key", "label"]), contract, source=file, facets_file=facets_file
     )
@@ -70,7 +90,7 @@ def guardrail_checks(
                 counts=((int(group.sum()), len(group)), (int(others.sum()), len(others))),
                 needed=section.minimum_group_size,
                 maximum=maximum,
-                guardrail=f"guardrail {version['id']}, version {version['version']}",
+                blocker=blocker,
             )
         )
     return checks
@@ -82,9 +102,9 @@ def _check(
     counts: tuple[tuple[int, int], tuple[int, int]],
     needed: int,
     maximum: float,
-    guardrail: str,
+    blocker: Blocker,
 ) -> Check:
-    name = f"guardrail blocks {subgroup}"
+    name = f"{blocker.kind} blocks {subgroup}"
     if min(rows for _, rows in counts) < needed:
         reason = f"fewer than {needed} rows of the group or of all others: too few to judge"
         return Check(name=name, passed=True, judged=False, reason=reason)
@@ -107,8 +127,8 @@ def _check(
         threshold=(-maximum, maximum),
         comparison="in_range",
         passed=passed,
-        reason=f"{shown} ({guardrail})",
-        try_="" if passed else _TRY,
+        reason=f"{shown} ({blocker.name})",
+        try_="" if passed else blocker.advice,
     )
 
 
