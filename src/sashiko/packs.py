@@ -8,6 +8,7 @@ what the environment happens to hold.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +21,16 @@ __all__ = ["Pack"]
 SectionKind = Literal["recipe", "environment"]
 _GROUP: Final = "packs"
 _KEY: Final = "packs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackPipeline:
+    """A pipeline of each recipe beside the one that trains."""
+
+    module: str  # of `pipelines/`; its name in an account ends with it
+    description: str  # with a placeholder `{recipe}`
+    # What it costs: `(recipe, *, run, jobs) -> sashiko.pipeline.use_cost.PipelineCosts`.
+    costs: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,7 @@ class Pack:
     # Command of `sashiko`, or of a group such as `model`, as `model deliver` -> its function or
     # Typer app.
     commands: Mapping[str, str] = field(default_factory=dict)
+    pipelines: tuple[PackPipeline, ...] = ()
     # A step that says of each text of the test split whether something in front of the model blocks
     # it: `(jobs, prepare) -> sashiko.pipeline.sdk.bias.BlockingStep | None`.
     blocking_step: str = ""
@@ -100,6 +112,13 @@ def pack_objects(kind: str, packs: Iterable[Pack] | None = None) -> tuple[Any, .
     """Imports what packs that are on name in a field of `Pack`, such as `staged`."""
     named = (getattr(pack, kind) for pack in (enabled_packs() if packs is None else packs))
     return tuple(load_object(name) for name in named if name)
+
+
+def pack_folders() -> tuple[Path, ...]:
+    """Returns the folders of the code of the packs that are on."""
+    modules = (reference(_GROUP, pack.name).partition(":")[0] for pack in enabled_packs())
+    specs = (find_spec(module) for module in modules)
+    return tuple(Path(spec.origin).parent for spec in specs if spec and spec.origin)
 
 
 def load_object(name: str) -> Any:

@@ -13,7 +13,7 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline import compiled as compiler
 from sashiko.pipeline.definition.validator.check import check_definition
-from sashiko.pipeline.project import HOME, PipelineName, source
+from sashiko.pipeline.project import HOME, source
 from sashiko.settings.environment import (
     Settings,
     deployed_environments,
@@ -105,7 +105,8 @@ def compile_pipelines(
     compiled = []
     for recipe in recipes:
         pipelines = compiler.compile_pipelines(settings, recipe, home=home)
-        for module, built in zip(get_args(PipelineName), pipelines, strict=True):
+        modules = compiler.pipeline_modules(settings)
+        for module, built in zip(modules, pipelines, strict=True):
             definition = json.loads(built.definition)
             check_definition(definition)
             compiled.append(

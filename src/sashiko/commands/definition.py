@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, Overrides, RecipeName
-from sashiko.pipeline.project import HOME, PipelineName, use_recipe
+from sashiko.pipeline.project import FINETUNE, HOME, use_recipe
 from sashiko.settings.environment import load_settings
 
 
@@ -19,8 +19,8 @@ def definition(
         typer.Option("--check", help="Validate it against SageMaker's API instead, offline."),
     ] = False,
     pipeline: Annotated[
-        PipelineName, typer.Option("--pipeline", help="Which one: a module of pipelines/.")
-    ] = "finetune",
+        str, typer.Option("--pipeline", help="Which one: a module of pipelines/.")
+    ] = FINETUNE,
     home: Home = HOME,
 ) -> None:
     """Print a pipeline's definition JSON, which SageMaker runs, and `run` or `monitor` interprets.

@@ -44,12 +44,14 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
         InputError: if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    pipeline, monitor = compile_pipelines(settings, recipe, home=home)
+    pipeline, *others = compile_pipelines(settings, recipe, home=home)
     return Plan(
         recipe=recipe,
         table=load_contract(contract_file(recipe)).table,
         definition=parse_definition(json.loads(pipeline.definition)),
-        staged=staged_inputs(settings, recipe, pipeline.channels, monitor.channels),
+        staged=staged_inputs(
+            settings, recipe, pipeline.channels, *(other.channels for other in others)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import sashiko
 from sashiko.base.deprecation import printed_deprecations
@@ -23,10 +23,11 @@ from sashiko.base.files import (
 )
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
+from sashiko.packs import load_packs, pack_folders
 from sashiko.pipeline.definition.graph import check_gates
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.dependencies import installed, source_folders
-from sashiko.pipeline.project import PipelineName, source
+from sashiko.pipeline.project import FINETUNE, source
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel
@@ -67,7 +68,7 @@ class _Entry(Frozen):
 
 
 def compile_pipeline(
-    settings: Settings, recipe: Recipe, *, home: Path, pipeline: PipelineName = "finetune"
+    settings: Settings, recipe: Recipe, *, home: Path, pipeline: str = FINETUNE
 ) -> CompiledPipeline:
     """Returns one of a recipe's pipelines; see `compile_pipelines`."""
     (compiled,) = compile_pipelines(settings, recipe, home=home, names=(pipeline,))
@@ -79,7 +80,7 @@ def compile_pipelines(
     recipe: Recipe,
     *,
     home: Path,
-    names: Sequence[PipelineName] = get_args(PipelineName),
+    names: Sequence[str] | None = None,
 ) -> tuple[CompiledPipeline, ...]:
     """Returns pipelines of a recipe, from the cache if nothing that they depend on has changed.
 
@@ -91,16 +92,21 @@ def compile_pipelines(
         settings: the environment.
         recipe: the recipe.
         home: the folder of all local state.
-        names: modules of `pipelines/`; all of them by default.
+        names: modules of `pipelines/`; by default the one that trains, then those of the packs.
 
     Raises:
-        InputError: if `pipelines/` is not here, or a pipeline cannot be built.
+        InputError: if `pipelines/` is not here, or one is unknown or cannot be built.
     """
+    known = pipeline_modules(settings)
+    names = known if names is None else names
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no pipeline `{name}`; there is: {', '.join(known)}")
     if not _PIPELINES.is_dir():
         raise InputError("pipelines/ is not here: run the command in the repository's root")
     folder = home / "cache" / "definitions" / _key(settings, recipe)
     surroundings, sources = _surroundings(), _sources(recipe)
-    compiled: dict[PipelineName, CompiledPipeline] = {}
+    compiled: dict[str, CompiledPipeline] = {}
     for name in names:
         cached, reason = _read_entry(folder / f"{name}.json", surroundings, sources)
         if cached is None:
@@ -117,6 +123,12 @@ def compile_pipelines(
             write_json(folder / f"{name}.json", entry.model_dump(mode="json"))
             compiled[name] = built
     return tuple(compiled[name] for name in names)
+
+
+def pipeline_modules(settings: Settings) -> tuple[str, ...]:
+    """Returns the modules of `pipelines/`: the one that trains, then those of the packs."""
+    packs = load_packs(settings.packs, source="settings")
+    return (FINETUNE, *(one.module for pack in packs for one in pack.pipelines))
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
@@ -136,7 +148,7 @@ def _key(settings: Settings, recipe: Recipe) -> str:
 def _sources(recipe: Recipe) -> dict[str, str]:
     """Returns the digests of the project's code, the engine's files, and the contract."""
     root = Path.cwd()
-    folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent}
+    folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent, *pack_folders()}
     files = {root / recipe.contract, *root.glob("*.py")}
     files |= {file for folder in folders for file in walk_files(folder)}
     return {
@@ -172,7 +184,7 @@ def _read_entry(
     return entry.pipeline, ""
 
 
-def _build(folder: Path, names: Sequence[PipelineName]) -> list[CompiledPipeline]:
+def _build(folder: Path, names: Sequence[str]) -> list[CompiledPipeline]:
     """Builds pipelines of the settings and the recipe in a folder."""
     command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
     command += [f"--pipeline={name}" for name in names]

@@ -4,7 +4,7 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final
 
 from sashiko.contract.load import load_contract
 from sashiko.data.draft.review import refuse_unreviewed
@@ -17,7 +17,7 @@ __all__ = ["open_recipe"]
 
 HOME = Path(".sashiko")
 CAPTURES = "capture"  # folder of the home that holds the local server's captures
-PipelineName = Literal["finetune", "monitor"]  # modules of pipelines/
+FINETUNE: Final = "finetune"  # the module of pipelines/ that trains; packs have others
 MONITOR = "monitor"  # folder of the home that holds what monitoring keeps
 LAKE = "lake"  # folder of the home that holds the local lake
 

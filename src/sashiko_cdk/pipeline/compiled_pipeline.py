@@ -10,9 +10,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from sashiko.account.deploy_time import stand_ins
-from sashiko.account.names import monitor_pipeline_name, pipeline_name
+from sashiko.account.names import pipeline_name
 from sashiko.errors import InputError
-from sashiko.pipeline.project import PipelineName
+from sashiko.packs import load_packs
+from sashiko.pipeline.project import FINETUNE
 from sashiko.settings.environment import Settings
 
 __all__ = ["CompiledPipeline"]
@@ -26,7 +27,7 @@ class Compiled:
     """One of a recipe's pipelines as the SageMaker SDK has compiled it."""
 
     recipe: str  # the recipe's name
-    module: PipelineName  # of `pipelines/`
+    module: str  # of `pipelines/`
     # The definition's JSON value, with stand-ins for values known at deploy time.
     definition: Mapping[str, Any]
     commit: str  # what it was compiled from, for the tag
@@ -34,18 +35,19 @@ class Compiled:
     @property
     def id(self) -> str:
         """Returns the id of its construct, unique in a stack."""
-        return f"{self.recipe}-monitor" if self.module == "monitor" else self.recipe
+        return self.recipe if self.module == FINETUNE else f"{self.recipe}-{self.module}"
 
     def name_in(self, settings: Settings) -> str:
         """Names the pipeline in an environment."""
-        name = monitor_pipeline_name if self.module == "monitor" else pipeline_name
-        return name(settings, self.recipe)
+        name = pipeline_name(settings, self.recipe)
+        return name if self.module == FINETUNE else f"{name}-{self.module}"
 
-    @property
-    def description(self) -> str:
+    def description_in(self, settings: Settings) -> str:
         """Says what it does."""
-        if self.module == "monitor":
-            return f"Judges what the deployed model of {self.recipe} answered; changes no model"
+        packs = load_packs(settings.packs, source="settings")
+        for one in (one for pack in packs for one in pack.pipelines):
+            if one.module == self.module:
+                return one.description.format(recipe=self.recipe)
         return f"Fine-tunes and registers {self.recipe}; every gate blocks"
 
 
@@ -73,7 +75,7 @@ class CompiledPipeline(Construct):
             self,
             "Pipeline",
             pipeline_name=compiled.name_in(settings),
-            pipeline_description=compiled.description,
+            pipeline_description=compiled.description_in(settings),
             pipeline_definition={"PipelineDefinitionBody": _body(compiled, values)},
             role_arn=settings.role_arn("pipeline"),
         )

@@ -4,20 +4,47 @@ from collections.abc import Sequence
 from typing import Final
 
 from sashiko.account.prices import total
-from sashiko.pipeline.use_cost import JobCost
+from sashiko.pipeline.use_cost import JobCost, PipelineCosts
+from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.settings import MonitorSection
 
-WINDOWS_A_MONTH: Final = 5  # Mondays
+_WINDOWS: Final = 5  # Mondays of a month
 _LONGEST_MONTH: Final = 31  # days
 
 
-def month_at_most(jobs: Sequence[JobCost], times: int) -> float | None:
+def monitoring_costs(
+    recipe: Recipe, *, run: Sequence[JobCost], jobs: Sequence[JobCost]
+) -> PipelineCosts:
+    """Returns what windows and proposed runs cost.
+
+    Args:
+        recipe: with the section `monitor`.
+        run: the jobs of a run of the training pipeline.
+        jobs: of a window.
+    """
+    retrains = _retrains_a_month(recipe.section(MonitorSection))
+    return PipelineCosts(
+        key="monitoring",
+        title="monitoring, where a version is served: one window of a week, about and at most:",
+        jobs=tuple(jobs),
+        months=(
+            ("month_at_most", f"at most a month: {_WINDOWS} windows", _month(jobs, _WINDOWS)),
+            (
+                "retraining_month_at_most",
+                f"at most a month for its alarms: {retrains} runs of the pipeline",
+                _month(run, retrains),
+            ),
+        ),
+    )
+
+
+def _month(jobs: Sequence[JobCost], times: int) -> float | None:
     """Returns US dollars for `times` executions, each job until its limit; None if unknown."""
     once = total(job.most for job in jobs)
     return None if once is None else times * once
 
 
-def retrains_a_month(settings: MonitorSection) -> int:
+def _retrains_a_month(settings: MonitorSection) -> int:
     """Returns how many runs alarms may propose within a month, whatever they say.
 
     Between two candidates is the cooldown (`sashiko_packs.monitoring.retraining`).

@@ -3,25 +3,25 @@
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sashiko.account.prices import read_prices, stale, total
+from sashiko.account.prices import Prices, read_prices, stale, total
 from sashiko.account.templates import CDK_OUT, read_templates
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.packs import load_object, load_packs
+from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
-from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
+from sashiko.pipeline.use_cost import JobCost, PipelineCosts, other_jobs, prediction_costs, run_cost
 from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.settings.tools import TOOLS, load_place
-from sashiko_packs.monitoring.cost import WINDOWS_A_MONTH, month_at_most, retrains_a_month
-from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.operations.commands.cost_text import Costs, text, used_prices
 from sashiko_packs.operations.cost.idle_cost import describe_rise, idle_cost, known_lines, lines
 
@@ -84,10 +84,12 @@ def as_json(costs: Costs) -> Mapping[str, object]:
             "typical": _rounded(total(job.typical for job in costs.run)),
             "at_most": _rounded(total(job.most for job in costs.run)),
         },
-        "monitoring": {
-            "jobs": _jobs_as_json(costs.window),
-            "month_at_most": _rounded(month_at_most(costs.window, WINDOWS_A_MONTH)),
-            "retraining_month_at_most": _rounded(month_at_most(costs.run, costs.retrains)),
+        **{
+            one.key: {
+                "jobs": _jobs_as_json(one.jobs),
+                **{key: _rounded(usd) for key, _, usd in one.months},
+            }
+            for one in costs.pipelines
         },
         "per_million_predictions": {
             item.target: {
@@ -132,20 +134,20 @@ def _costs(
     if settings.environment == TOOLS:
         return Costs(settings=settings, prices=region_prices, idle=idle, others=others)
     recipe = use_recipe(settings, None)
-    training, monitor = (
+    training, *others_of_packs = (
         parse_definition(json.loads(item.definition))
         for item in compile_pipelines(settings, recipe, home=home)
     )
     target, serving = recipe.compile.target, settings.serving
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
     device = None if settings.device_check == "off" else instance_types[target]
+    run = run_cost(training, region_prices, device=device)
     return Costs(
         settings=settings,
         prices=region_prices,
         idle=idle,
-        run=run_cost(training, region_prices, device=device),
-        window=run_cost(monitor, region_prices, device=None),
-        retrains=retrains_a_month(recipe.section(MonitorSection)),
+        run=run,
+        pipelines=tuple(_pack_costs(settings, recipe, others_of_packs, region_prices, run=run)),
         others=others,
         load=load,
         instance_types=instance_types,
@@ -161,6 +163,22 @@ def _costs(
             least=max(serving.min_instances, idle.instances),
         ),
     )
+
+
+def _pack_costs(
+    settings: Settings,
+    recipe: Recipe,
+    definitions: Sequence[Definition],
+    prices: Prices,
+    *,
+    run: tuple[JobCost, ...],
+) -> Iterator[PipelineCosts]:
+    packs = load_packs(settings.packs, source="settings")
+    pipelines = [one for pack in packs for one in pack.pipelines]
+    for one, definition in zip(pipelines, definitions, strict=True):
+        if one.costs:
+            jobs = run_cost(definition, prices, device=None)
+            yield load_object(one.costs)(recipe, run=run, jobs=jobs)
 
 
 def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:

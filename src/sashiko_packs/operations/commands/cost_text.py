@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sashiko.account.prices import Price, Prices
-from sashiko.pipeline.use_cost import JobCost, PredictionCost
+from sashiko.pipeline.use_cost import JobCost, PipelineCosts, PredictionCost
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS
-from sashiko_packs.monitoring.cost import WINDOWS_A_MONTH, month_at_most
 from sashiko_packs.operations.cost.idle_cost import IdleCost, known_lines, lines
 
 
@@ -21,8 +20,7 @@ class Costs:
     others: tuple[JobCost, ...]  # loads and builds
     # Of an environment; the tools' account runs and serves nothing.
     run: tuple[JobCost, ...] = ()  # job by job
-    window: tuple[JobCost, ...] = ()  # of monitoring, likewise
-    retrains: int = 0  # runs that monitoring may propose in a month
+    pipelines: tuple[PipelineCosts, ...] = ()  # of the packs
     load: float = 0  # predictions a second
     instance_types: Mapping[str, str] = field(default_factory=dict)  # compile target -> machine
     predictions: tuple[PredictionCost, ...] = ()  # the targets with known prices
@@ -31,7 +29,8 @@ class Costs:
 def used_prices(costs: Costs) -> list[Price]:
     """Returns each price that was used, the oldest first."""
     of_charges = [charge.price for charge in costs.idle.charges if charge.price]
-    of_jobs = [price for job in (*costs.run, *costs.window, *costs.others) for price in job.prices]
+    of_packs = [job for one in costs.pipelines for job in one.jobs]
+    of_jobs = [price for job in (*costs.run, *of_packs, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
     return sorted(used, key=lambda price: (price.read, price.source, price.usd))
 
@@ -44,7 +43,7 @@ def text(costs: Costs) -> Iterator[str]:
         "on demand"
     )
     tools = settings.environment == TOOLS
-    for part in (_idle, _delivery) if tools else (_idle, _run, _monitoring, _predictions):
+    for part in (_idle, _delivery) if tools else (_idle, _run, _pipelines, _predictions):
         yield ""
         yield from part(costs)
 
@@ -78,13 +77,12 @@ def _delivery(costs: Costs) -> Iterator[str]:
     yield "at most: each build until its own limit"
 
 
-def _monitoring(costs: Costs) -> Iterator[str]:
-    yield "monitoring, where a version is served: one window of a week, about and at most:"
-    yield from _jobs(costs.window)
-    windows = _amount(month_at_most(costs.window, WINDOWS_A_MONTH), ".2f")
-    yield f"at most a month: {WINDOWS_A_MONTH} windows, {windows}"
-    runs = _amount(month_at_most(costs.run, costs.retrains), ".2f")
-    yield f"at most a month for its alarms: {costs.retrains} runs of the pipeline, {runs}"
+def _pipelines(costs: Costs) -> Iterator[str]:
+    for one in costs.pipelines:
+        yield one.title
+        yield from _jobs(one.jobs)
+        for _, words, usd in one.months:
+            yield f"{words}, {_amount(usd, '.2f')}"
 
 
 def _jobs(jobs: Sequence[JobCost]) -> Iterator[str]:
