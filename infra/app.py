@@ -7,10 +7,7 @@ from itertools import pairwise
 
 from aws_cdk import App
 
-from infra.stacks.bedrock import Bedrock
 from infra.stacks.data_lake import DataLake
-from infra.stacks.delivery import Delivery
-from infra.stacks.github_actions import GitHubActions
 from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
@@ -19,21 +16,20 @@ from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
 from sashiko.account.endpoint_spec import served_package
-from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.pack_parts import first_pack_stacks, pack_stacks
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.bedrock.settings import BedrockSection
 
 
 def add_stacks(app: App, deployment: Deployment) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     settings = deployment.settings
     enforced = settings.lake_formation.mode == "enforced"
-    stacks: list[EnvironmentStack] = []
-    if deployment.github:
-        stacks.append(GitHubActions(app, deployment, trust=deployment.github))
-    stacks.append(Identity(app, deployment))
+    stacks: list[EnvironmentStack] = [
+        *first_pack_stacks(app, deployment),
+        Identity(app, deployment),
+    ]
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, deployment))
     network = Network(app, deployment)
@@ -43,9 +39,11 @@ def add_stacks(app: App, deployment: Deployment) -> None:
         stacks.append(Governance(app, deployment))
     platform = Platform(app, deployment)
     pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
-    stacks += [platform, pipeline]
-    if settings.section(BedrockSection).enabled:
-        stacks.append(Bedrock(app, deployment, lake=lake))
+    stacks += [
+        platform,
+        pipeline,
+        *pack_stacks(app, deployment, artifacts_key_arn=lake.key_arns["ml"]),
+    ]
     for recipe in deployment.recipes:
         if package := served_package(settings, recipe):
             stacks.append(
@@ -57,10 +55,5 @@ def add_stacks(app: App, deployment: Deployment) -> None:
         dependent.add_stack_dependency(dependency)
 
 
-def add_delivery(app: App, tools: Tools) -> None:
-    """Adds the stack of the tools' account, which `config/delivery.yaml` describes."""
-    Delivery(app, tools)
-
-
 if __name__ == "__main__":
-    run_app(add_stacks, add_delivery=add_delivery)
+    run_app(add_stacks)

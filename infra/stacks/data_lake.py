@@ -12,9 +12,9 @@ from sashiko_cdk.lake.domain_key import DomainKey, KeyDomain
 from sashiko_cdk.lake.etl_encryption import add_etl_encryption
 from sashiko_cdk.lake.etl_job import EtlJobs
 from sashiko_cdk.lake.lake_access import LakeAccess
+from sashiko_cdk.pack_parts import LakeParts, add_lake_parts
 from sashiko_cdk.serving.capture import Capture
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.monitoring.constructs.monitor_access import MonitorAccess
 
 
 class DataLake(EnvironmentStack):
@@ -60,15 +60,10 @@ class DataLake(EnvironmentStack):
             ml_key=ml,
         )
         ArtifactAccess(self, "Artifacts", settings=settings, pipelines=deployment.pipelines, key=ml)
-        MonitorAccess(
-            self,
-            "Monitor",
-            settings=settings,
-            recipes=deployment.recipes,
-            capture_key=capture.key,
-            snapshots_key=snapshots,
-            ml_key=ml,
+        parts = LakeParts(
+            deployment=deployment, capture_key=capture.key, snapshots_key=snapshots, ml_key=ml
         )
+        add_lake_parts(self, parts)
         add_catalog(
             self,
             contracts,

@@ -10,12 +10,11 @@ from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.notifications import Notifications
 from sashiko_cdk.events.triggers import Triggers
+from sashiko_cdk.pack_parts import PipelineParts, add_pipeline_parts
 from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline
 from sashiko_cdk.pipeline.deploy_values import deploy_values
 from sashiko_cdk.pipeline.gatekeeper import Gatekeeper
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.delivery.constructs.approvals import ApprovedModels
-from sashiko_packs.monitoring.constructs.monitoring import add_monitoring
 
 
 class Pipeline(EnvironmentStack):
@@ -91,22 +90,10 @@ class Pipeline(EnvironmentStack):
             tables=tables,
             recipes=recipes,
         )
-        monitoring = add_monitoring(
-            self,
-            flows=flows,
-            recipes=recipes,
-            artifacts_key_arn=lake.key_arns["ml"],
+        parts = PipelineParts(
+            deployment=deployment, flows=flows, artifacts_key_arn=lake.key_arns["ml"]
         )
-        if deployment.tools:
-            ApprovedModels(
-                self,
-                "ApprovedModels",
-                settings=settings,
-                recipes=recipes,
-                tools=deployment.tools,
-                undelivered=flows.undelivered,
-            )
-        starters = [*triggers.machines, *monitoring]
+        starters = [*triggers.machines, *add_pipeline_parts(self, parts)]
         notifications = Notifications(
             self,
             "Notifications",

@@ -60,6 +60,30 @@ class Pack:
     staged: str = ""
     # Figures of the section Fairness in a run's report: `(evidence) -> Sequence[Figure]`.
     fairness_figures: str = ""
+    # Of a synth. Constructs keep their paths whatever pack they lie in, as logical ids follow.
+    # Stacks before the core's: `(app, deployment) -> Sequence[EnvironmentStack]`.
+    first_stacks: str = ""
+    # Stacks after the pipeline's: `(app, deployment, *, artifacts_key_arn) -> Sequence[...]`.
+    stacks: str = ""
+    # The stack of the tools' account: `(app, tools) -> None`.
+    tools_stack: str = ""
+    # The boundary of its roles: `(scope, id, *, tools) -> ManagedPolicy`.
+    tools_boundary: str = ""
+    # Constructs in the stacks DataLake and Pipeline: `(stack, parts) -> None`, and the state
+    # machines that start something, of `sashiko_cdk.pack_parts`.
+    lake_parts: str = ""
+    pipeline_parts: str = ""
+    # Statements and rules of the lake's buckets: `(settings, buckets) -> None`.
+    bucket_parts: str = ""
+    # Tables beside the contracts': `(settings, recipe, contracts) -> Mapping[location, table]`.
+    lake_tables: str = ""
+    # Who reads what a job names by its arguments, in the artifacts bucket:
+    # `(settings, job) -> Iterator[tuple[role, URI]]`.
+    artifact_readers: str = ""
+    # Interface endpoints of the VPC: `(settings) -> Mapping[service, Use]`.
+    endpoints: str = ""
+    # Security rules: a sequence of `Rule`.
+    rules: str = ""
     # `sashiko run --sweep`: as `sashiko_packs.selection.commands.sweep.run_sweep`.
     sweep: str = ""
 

@@ -10,6 +10,7 @@ from aws_cdk import App
 from sashiko.account.templates import read_templates
 from sashiko.base.deprecation import show_deprecations
 from sashiko.errors import InputError
+from sashiko.packs import pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS, Tools, load_tools
 from sashiko_cdk.bootstrap.policies import write_policies
@@ -20,26 +21,24 @@ from sashiko_cdk.security_rules.plugin import add_rules
 __all__ = ["run_app"]
 
 AddStacks = Callable[[App, Deployment], None]
-AddDelivery = Callable[[App, Tools], object]
 
 
-def run_app(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None) -> None:
+def run_app(add_stacks: AddStacks) -> None:
     """Synthesizes the environment that the context key `env` names; exits with 1 on bad input.
 
     It reads files and calls nothing. A template that breaks a security rule is an error.
 
     Args:
         add_stacks: adds the project's stacks to the app, in the order in which they are deployed.
-        add_delivery: adds the stack of the tools' account, which `env=delivery` synthesizes.
     """
     show_deprecations()
     try:
-        synthesize(add_stacks, add_delivery=add_delivery)
+        synthesize(add_stacks)
     except InputError as error:
         sys.exit(f"error: {error}")
 
 
-def synthesize(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None) -> None:
+def synthesize(add_stacks: AddStacks) -> None:
     """Writes the templates, and those of the policies for their deployment.
 
     Raises:
@@ -49,7 +48,7 @@ def synthesize(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None
     name = app.node.try_get_context("env") or "dev"
     tools = load_tools() if name == TOOLS else None
     if tools:
-        settings = _add_delivery(app, tools, add_delivery)
+        settings = _add_delivery(app, tools)
     else:
         settings = cloud_settings(name)
         add_stacks(app, read_deployment(settings))
@@ -72,11 +71,12 @@ def synthesize(add_stacks: AddStacks, *, add_delivery: AddDelivery | None = None
     write_policies(settings, templates, policies, tools=tools, report=report)
 
 
-def _add_delivery(app: App, tools: Tools, add_delivery: AddDelivery | None) -> Settings:
-    if add_delivery is None:
+def _add_delivery(app: App, tools: Tools) -> Settings:
+    makers = pack_objects("tools_stack")
+    if not makers:
         raise InputError(
-            "infra/app.py adds no stack to the tools' account: give `run_app` an `add_delivery`, "
-            "as that of a new project has"
+            "config/base.yaml: key `packs`: none of them has a stack for the tools' account"
         )
-    add_delivery(app, tools)
+    for add_stack in makers:
+        add_stack(app, tools)
     return tools.settings

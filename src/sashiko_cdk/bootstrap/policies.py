@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 
 from sashiko.account.names import bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.account.templates import Templates
+from sashiko.packs import pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 from sashiko_cdk.bootstrap.execution_cap import execution_cap
@@ -16,7 +17,6 @@ from sashiko_cdk.identity.allow import Allowed, explain
 from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.security_rules.plugin import add_rules
-from sashiko_packs.delivery.constructs.limits import ToolsBoundary
 
 
 def add_policies(
@@ -61,7 +61,8 @@ def add_policies(
         statements=execution_cap(settings, trust_open=trust_open),
     )
     if tools:
-        ToolsBoundary(stack, "Boundary", tools=tools)
+        for boundary in pack_objects("tools_boundary"):
+            boundary(stack, "Boundary", tools=tools)
     else:
         Boundary(stack, "Boundary", settings=settings)
     findings = [*(f"IAM5[{element}::*]" for element in ("Action", "Resource")), *CAP_FINDINGS]

@@ -5,13 +5,12 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from sashiko.account.names import MODELS, Role, bucket_name
+from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
 from sashiko.pipeline.definition.model import Definition
 from sashiko.registry.attestation import STATEMENTS
-from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
-from sashiko_packs.bedrock.settings import BedrockSection
 
 MLFLOW_FOLDER: Final = "mlflow"
 _MODELS = f"{MODELS}/*"
@@ -124,16 +123,16 @@ def _monitored(
     The monitoring pipeline gets these URIs as parameters, so its definition does not name them.
     """
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
+    more_readers = pack_objects("artifact_readers", load_packs(settings.packs, source="settings"))
     for job in jobs:
         if job.role == settings.role_arn("registrar"):
             recorded = (job.arguments.get(name, "") for name in _COMPARED)
             for key in _keys(recorded, bucket):
                 yield "monitor", Places(reads=(_pattern(key, outputs),))
-            if settings.section(BedrockSection).enabled:
-                # `sashiko model compare-import` asks for rows of the test split again.
-                judged = predictions_uri(job.arguments.get("--reference-uri", ""))
-                for key in _keys((job.arguments.get("--test-uri", ""), judged), bucket):
-                    yield "data-scientist", Places(reads=(_pattern(key, outputs),))
+        for readers in more_readers:
+            for role, uri in readers(settings, job):
+                for key in _keys((uri,), bucket):
+                    yield role, Places(reads=(_pattern(key, outputs),))
 
 
 def _keys(uris: Iterable[str], bucket: str) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """The lake's buckets, and who reads and writes what in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast, get_args
 
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
-from sashiko.account.names import IMPORTS, MODELS, Bucket, Role, SnapshotView, registering
+from sashiko.account.names import MODELS, Bucket, Role, SnapshotView, registering
+from sashiko.packs import load_packs, pack_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED
@@ -16,15 +17,12 @@ from sashiko_cdk.lake.query_workgroup import RESULTS
 from sashiko_cdk.platform.promotion import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.bedrock.settings import BedrockSection
-from sashiko_packs.monitoring.places import DECISIONS, FOLDER
 
 __all__ = ["add_buckets"]
 
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
 _CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
-_DELETED = Duration.days(14)  # in which a store that a job has damaged can be restored
 _READ = ("s3:GetObject*",)
 # Other readers of the lake's objects go through Lake Formation, which acts as the first role.
 _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
@@ -61,13 +59,6 @@ def add_buckets(
                 for view in get_args(SnapshotView)
                 for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
             ),
-            _expires(f"{FOLDER}/{DECISIONS}/", _SCRATCH),
-            # Old versions have the keys that were deleted since. Of two rules the shorter holds
-            # ("How Amazon S3 handles conflicts in lifecycle configurations", S3 User Guide).
-            *(
-                s3.LifecycleRule(prefix=folder, noncurrent_version_expiration=_DELETED)
-                for folder in (f"{FOLDER}/", f"facets/{FOLDER}/")
-            ),
         ],
     )
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
@@ -77,11 +68,6 @@ def add_buckets(
     snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
-    # People label, by the keys of a draw, and delete keys.
-    monitoring: tuple[Role, ...] = ("monitor", "data-scientist", "privacy-officer")
-    snapshots.only(*monitoring, "deployer", actions=["s3:PutObject"], prefix="monitor/")
-    readers: tuple[Role, ...] = (*monitoring, "bias-evaluator", "break-glass")
-    snapshots.only(*readers, actions=_READ, prefix="monitor/")
     artifacts = _bucket(
         stack,
         "artifacts",
@@ -94,14 +80,14 @@ def add_buckets(
     artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
     # A registration vouches for the statements about the images that its model was made in.
     artifacts.only("image-build-starter", actions=["s3:PutObject"], prefix=f"{STATEMENTS}/")
-    if stack.settings.section(BedrockSection).enabled:
-        # A job of Bedrock's imports what lies there: its name is its content's digest.
-        artifacts.only("endpoint-deployer", actions=["s3:PutObject"], prefix=f"{IMPORTS}/")
-        artifacts.write_once(prefix=f"{IMPORTS}/")
     share_models(artifacts, ml_key, settings=stack.settings)
     for keys in STAGED:
         artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))
         artifacts.write_once(prefix=keys.removesuffix("*"))
+    buckets: Mapping[Bucket, PrivateBucket] = {"artifacts": artifacts, "snapshots": snapshots}
+    packs = load_packs(stack.settings.packs, source="settings")
+    for add_parts in pack_objects("bucket_parts", packs):
+        add_parts(stack.settings, buckets)
     _explain(stack, logs)
     return logs, raw, curated, snapshots, artifacts
 

@@ -6,9 +6,9 @@ from typing import get_args
 from constructs import Construct
 
 from sashiko.account.names import SnapshotView, exploration_workgroup_name, workgroup_name
-from sashiko.contract.glue import captured_table, glue_table
+from sashiko.contract.glue import GlueTable, glue_table
 from sashiko.contract.model import Contract
-from sashiko.pipeline.project import recipe_table
+from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.lake.closed_lake import ClosedLakeCheck, LakeProbe
 from sashiko_cdk.lake.domain_key import DomainKey
@@ -17,7 +17,6 @@ from sashiko_cdk.lake.lake_tables import LakeTables
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import QueryWorkgroup
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.monitoring.places import monitor_places
 
 __all__ = ["add_catalog", "add_workgroups"]
 
@@ -41,17 +40,17 @@ def add_catalog(
         first: the bucket that the others depend on; a refused deploy has made none.
         dependencies: what has to exist before a location is registered.
     """
+    captured: dict[str, GlueTable] = {}
+    packs = load_packs(stack.settings.packs, source="settings")
+    for tables in pack_objects("lake_tables", packs):
+        for recipe in recipes:
+            captured |= tables(stack.settings, recipe, contracts)
     lake = LakeTables(
         stack,
         "Lake",
         settings=stack.settings,
         tables=[glue_table(contract) for contract in contracts],
-        captured={
-            f"{monitor_places(stack.settings, recipe).decoded}/": captured_table(contract)
-            for recipe in recipes
-            for contract in contracts
-            if contract.table == recipe_table(recipe)
-        },
+        captured=captured,
         removal_policy=stack.removal_policy,
     )
     if stack.settings.lake_formation.mode == "enforced":

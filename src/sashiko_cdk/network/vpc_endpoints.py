@@ -13,12 +13,11 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from sashiko.account.names import Role, prefix
+from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import CONTAINERS
 from sashiko_cdk.security_rules.acknowledge import acknowledge
-from sashiko_packs.bedrock.constructs.model_access import APPLY_GUARDRAIL, LIST_GUARDRAILS
-from sashiko_packs.bedrock.settings import BedrockSection
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
@@ -124,10 +123,8 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
             callers=("device-check", *api.callers),
             actions=tuple(sorted({*api.actions, *device_actions(settings)})),
         )
-    if settings.section(BedrockSection).enabled:
-        # The step Guardrail finds the newest version, and asks it about texts.
-        for name, action in (("bedrock", LIST_GUARDRAILS), ("bedrock-runtime", APPLY_GUARDRAIL)):
-            uses[name] = Use(callers=("device-check",), actions=(action,))
+    for endpoints in pack_objects("endpoints", load_packs(settings.packs, source="settings")):
+        uses |= endpoints(settings)
     if settings.device_check == "endpoint":
         uses["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
     return dict(sorted(uses.items()))

@@ -12,11 +12,11 @@ from aws_cdk import (
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
+from sashiko.packs import pack_objects
 from sashiko_cdk.security_rules import iam, lake_formation, network, serving, stores
 from sashiko_cdk.security_rules.acknowledge import PLUGIN
 from sashiko_cdk.security_rules.rule import Finding, Rule
 from sashiko_cdk.security_rules.template import read_resources
-from sashiko_packs.bedrock.constructs import rules as bedrock
 
 RULES = (
     *iam.RULES,
@@ -24,8 +24,12 @@ RULES = (
     *lake_formation.RULES,
     *network.RULES,
     *serving.RULES,
-    *bedrock.RULES,
 )
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """Returns the core's rules and those of the packs that are on."""
+    return (*RULES, *(rule for rules in pack_objects("rules") for rule in rules))
 
 
 def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
@@ -34,7 +38,8 @@ def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
     `retains`: the environment retains its data when a stack is destroyed; `nist`: cdk-nag's NIST
     800-53 R5 pack runs too.
     """
-    rules = (*RULES, stores.RETAIN) if retains else RULES
+    rules = all_rules()
+    rules = (*rules, stores.RETAIN) if retains else rules
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))
     if nist:
         Validations.of(app).add_plugins(NIST80053R5Checks(app))

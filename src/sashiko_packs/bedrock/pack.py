@@ -9,6 +9,11 @@ PACK: Final = Pack(
     environment_sections={"bedrock": "sashiko_packs.bedrock.settings:BedrockSection"},
     blocking_step="sashiko_packs.bedrock.sdk:guardrail_outcomes",
     checks={"Bedrock": "sashiko_packs.bedrock.doctor:check_bedrock"},
+    artifact_readers="sashiko_packs.bedrock.constructs.artifacts:readers",
+    bucket_parts="sashiko_packs.bedrock.constructs.artifacts:protect_imports",
+    endpoints="sashiko_packs.bedrock.constructs.model_access:interface_endpoints",
+    rules="sashiko_packs.bedrock.constructs.rules:RULES",
+    stacks="sashiko_packs.bedrock.constructs.stack:bedrock_stacks",
     commands={
         "model compare-import": "sashiko_packs.bedrock.commands.model_compare:compare_import",
         "model delete-import": "sashiko_packs.bedrock.commands.model_import:delete_import",

@@ -6,6 +6,10 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="delivery",
+    first_stacks="sashiko_packs.delivery.constructs.github_stack:github_stacks",
+    pipeline_parts="sashiko_packs.delivery.constructs.approvals:add_approvals",
+    tools_boundary="sashiko_packs.delivery.constructs.limits:ToolsBoundary",
+    tools_stack="sashiko_packs.delivery.constructs.stack:Delivery",
     commands={
         "delivery": "sashiko_packs.delivery.commands.delivery:delivery",
         "model deliver": "sashiko_packs.delivery.commands.model_delivery:deliver",

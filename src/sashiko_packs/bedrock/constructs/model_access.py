@@ -1,6 +1,6 @@
 """Who imports, deletes and invokes models, and what Bedrock reads for an import."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from constructs import Construct
@@ -9,6 +9,7 @@ from sashiko.account.names import IMPORTS, MODELS, arn, bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.network.vpc_endpoints import Use
 from sashiko_cdk.platform.signature_conditions import by_alias
 from sashiko_packs.bedrock.settings import BedrockSection
 
@@ -18,6 +19,16 @@ APPLY_GUARDRAIL: Final = "bedrock:ApplyGuardrail"
 LIST_GUARDRAILS: Final = "bedrock:ListGuardrails"
 _BY_CONTENT = "Folders are named by their content."
 _MADE_UP = "Bedrock makes up the ids of jobs and models; the condition asks for their tags."
+
+
+def interface_endpoints(settings: Settings) -> Mapping[str, Use]:
+    """Returns what the step Guardrail calls: it finds the newest version, and asks it."""
+    if not settings.section(BedrockSection).enabled:
+        return {}
+    calls = {"bedrock": LIST_GUARDRAILS, "bedrock-runtime": APPLY_GUARDRAIL}
+    return {
+        name: Use(callers=("device-check",), actions=(action,)) for name, action in calls.items()
+    }
 
 
 class ModelAccess(Construct):

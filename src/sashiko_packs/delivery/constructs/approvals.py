@@ -11,9 +11,12 @@ from sashiko.account.names import model_package_group_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools
+from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.platform.promotion import reading_models
+from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["ApprovedModels"]
 
@@ -31,6 +34,20 @@ def approval_pattern(settings: Settings, groups: Sequence[str]) -> dict[str, obj
             "ModelApprovalStatus": ["Approved"],
         },
     }
+
+
+def add_approvals(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
+    """Adds what hands approvals over to the stack Pipeline, where a tools' account delivers."""
+    if parts.deployment.tools:
+        ApprovedModels(
+            stack,
+            "ApprovedModels",
+            settings=stack.settings,
+            recipes=parts.deployment.recipes,
+            tools=parts.deployment.tools,
+            undelivered=parts.flows.undelivered,
+        )
+    return []
 
 
 class ApprovedModels(Construct):

@@ -12,9 +12,24 @@ from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
+from sashiko_cdk.pack_parts import LakeParts
+from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
 
 __all__ = ["MonitorAccess"]
+
+
+def add_monitor_access(stack: EnvironmentStack, parts: LakeParts) -> None:
+    """Adds what monitoring reads and writes to the stack DataLake."""
+    MonitorAccess(
+        stack,
+        "Monitor",
+        settings=stack.settings,
+        recipes=parts.deployment.recipes,
+        capture_key=parts.capture_key,
+        snapshots_key=parts.snapshots_key,
+        ml_key=parts.ml_key,
+    )
 
 
 class MonitorAccess(Construct):

@@ -1,6 +1,6 @@
 """Monitoring of a served version: a window each week, its outcome as metrics, and alarms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from constructs import Construct
@@ -23,6 +23,7 @@ from sashiko_cdk.events.event_rule import EventRule
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.objects import decrypt_objects
+from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.constructs.monitor_alarms import MonitorAlarms
 from sashiko_packs.monitoring.constructs.monitor_dashboard import MonitorDashboard
@@ -41,20 +42,12 @@ _VERSIONS = "A week may have answers of the versions before the served one: thos
 _METRICS = "Metrics are no resources; the condition names the namespace."
 
 
-def add_monitoring(
-    stack: EnvironmentStack,
-    *,
-    flows: EventFlows,
-    recipes: Sequence[Recipe],
-    artifacts_key_arn: str,
-) -> list[StateMachine]:
+def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
     """Adds the monitoring of the served version to a stack, where requests are captured.
 
     Args:
         stack: the stack of the pipelines.
-        flows: the log and the queue of its rules.
-        recipes: those of the environment.
-        artifacts_key_arn: of the KMS key that outcomes are encrypted with.
+        parts: of that stack.
 
     Returns:
         Its state machines; none if nothing is served, or no request captured.
@@ -71,12 +64,12 @@ def add_monitoring(
             stack,
             f"Monitor-{recipe.name}",
             settings=settings,
-            flows=flows,
+            flows=parts.flows,
             recipe=recipe,
             package_arn=package,
-            artifacts_key_arn=artifacts_key_arn,
+            artifacts_key_arn=parts.artifacts_key_arn,
         )
-        for recipe in recipes
+        for recipe in parts.deployment.recipes
         if (package := served_package(settings, recipe))
     ]
     if monitored:

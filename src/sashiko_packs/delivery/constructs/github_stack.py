@@ -1,5 +1,6 @@
 """What GitHub Actions assumes to deploy the environment, where config/delivery.yaml says so."""
 
+from aws_cdk import App
 from constructs import Construct
 
 from sashiko.settings.delivery import GitHubTrust
@@ -21,3 +22,8 @@ class GitHubActions(EnvironmentStack):
             description="The roles of GitHub Actions",
         )
         add_github_roles(self, trust=trust)
+
+
+def github_stacks(app: App, deployment: Deployment) -> list[GitHubActions]:
+    """Adds the stack where `config/delivery.yaml` lets GitHub Actions deploy the environment."""
+    return [GitHubActions(app, deployment, trust=deployment.github)] if deployment.github else []

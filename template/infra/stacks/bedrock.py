@@ -1,1 +1,0 @@
-../../../infra/stacks/bedrock.py

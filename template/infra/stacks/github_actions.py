@@ -1,1 +1,0 @@
-../../../infra/stacks/github_actions.py
