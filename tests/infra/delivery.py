@@ -42,13 +42,13 @@ def tools_of() -> Any:
 @functools.cache
 def delivery_folder() -> Path:
     """The folder with the template of the tools' account, by all rules of synth."""
-    from infra.app import add_delivery
     from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
     from sashiko_cdk.security_rules.plugin import add_rules
+    from sashiko_packs.delivery.constructs.stack import Delivery
 
     app, tools = new_app(), tools_of()
-    add_delivery(app, tools)
+    Delivery(app, tools)
     add_rules(app, retains=False)
     folder = Path(app.synth().directory)
     templates = [read_templates(tools.settings, folder=folder)]

@@ -17,11 +17,11 @@ TOOLS = "777788889999"
 @functools.cache
 def tools_template(host: str) -> Any:
     """The template of the tools' account of a repository on a host."""
-    from infra.app import add_delivery
+    from sashiko_packs.delivery.constructs.stack import Delivery
 
     tools = tools_of()
     source = tools.delivery.source.model_copy(update={"host": host})
     app = new_app()
     delivery = tools.delivery.model_copy(update={"source": source})
-    add_delivery(app, replace(tools, delivery=delivery))
+    Delivery(app, replace(tools, delivery=delivery))
     return json.loads(Path(app.synth().directory, "Delivery.template.json").read_text())

@@ -156,8 +156,8 @@ def new_app() -> Any:
 
 def github_template(variant: str) -> dict[str, Any]:
     """The stack of GitHub Actions alone, which needs neither pipelines nor contracts."""
-    from infra.stacks.github_actions import GitHubActions
     from sashiko_cdk.deployment import Deployment
+    from sashiko_packs.delivery.constructs.github_stack import GitHubActions
 
     app, settings = new_app(), settings_of(variant)
     bare = Deployment(settings=settings, environments=(), contracts=(), recipes=(), pipelines=())

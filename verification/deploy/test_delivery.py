@@ -32,14 +32,14 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 def _synthesize(folder: Path, tools: Any) -> Path:
-    from infra.app import add_delivery
     from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
+    from sashiko_packs.delivery.constructs.stack import Delivery
 
     (folder / "config").mkdir(parents=True)
     write_stages(folder / "config")
     app = new_app()
-    add_delivery(app, tools)
+    Delivery(app, tools)
     written(app, folder)
     templates = [read_templates(tools.settings, folder=folder / "cdk.out")]
     write_policies(tools.settings, templates, folder / "cdk.out/bootstrap", tools=tools)

@@ -668,15 +668,17 @@ NO_PROMPT = "--require-approval=never"
 @pytest.fixture(scope="module")
 def bedrock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path]]:
     """An account with the stacks that `Bedrock` needs, and the assembly."""
-    from infra.stacks.bedrock import Bedrock
     from infra.stacks.data_lake import DataLake
     from infra.stacks.identity import Identity
     from infra.stacks.lake_formation_account import LakeFormationAccount
+    from sashiko_packs.bedrock.constructs.stack import Bedrock
 
     app, deployment = new_app(), deployment_of(settings_of("serving"))
     identity, account = Identity(app, deployment), LakeFormationAccount(app, deployment)
     lake = DataLake(app, deployment)
-    for needed, stack in pairwise((identity, account, lake, Bedrock(app, deployment, lake=lake))):
+    for needed, stack in pairwise(
+        (identity, account, lake, Bedrock(app, deployment, artifacts_key_arn=lake.key_arns["ml"]))
+    ):
         stack.add_stack_dependency(needed)
     folder = written(app, tmp_path_factory.mktemp("assembly"))
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:

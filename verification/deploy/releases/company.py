@@ -97,7 +97,6 @@ from pathlib import Path
 
 from aws_cdk import App, aws_cloudwatch as cloudwatch
 
-from infra.stacks.delivery import Delivery
 from sashiko.account.names import prefix
 from sashiko.settings.tools import Tools
 from sashiko_cdk.app import run_app
@@ -122,13 +121,8 @@ def add_stacks(app: App, deployment: Deployment) -> None:
         before = stack
 
 
-def add_delivery(app: App, tools: Tools) -> None:
-    """Adds the stack of the tools' account."""
-    Delivery(app, tools)
-
-
 if __name__ == "__main__":
-    run_app(add_stacks, add_delivery=add_delivery)
+    run_app(add_stacks)
 '''
 
 
