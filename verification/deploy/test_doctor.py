@@ -105,23 +105,14 @@ def _no_bootstrap(account: Governed) -> None:
     account.emulator.client("ssm").delete_parameter(Name=VERSION)
 
 
-def _old_bootstrap(account: Governed) -> None:
-    _put_version(account, "5")
-
-
 def _no_administrator(account: Governed) -> None:
     account.put_settings(DataLakeAdmins=[])
 
 
 def _deleted_administrator(account: Governed) -> None:
     delete = make_role(account, "role-to-go")
-    admins = [
-        exec_role_arn(account.environment.settings),
-        f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
-    ]
-    account.put_settings(
-        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
-    )
+    arns = (exec_role_arn(account.environment.settings), f"arn:aws:iam::{ACCOUNT}:role/role-to-go")
+    account.put_settings(DataLakeAdmins=[{"DataLakePrincipalIdentifier": arn} for arn in arns])
     delete()
 
 
@@ -136,10 +127,6 @@ def _defaults_open(account: Governed) -> None:
     account.put_settings(CreateDatabaseDefaultPermissions=[open_grant])
 
 
-def _tag_gone(account: Governed) -> None:
-    account.formation.delete_lf_tag(TagKey="sashiko-environment")
-
-
 def _value_gone(account: Governed) -> None:
     account.formation.update_lf_tag(TagKey="sashiko-sensitivity", TagValuesToDelete=["pii"])
 
@@ -148,25 +135,19 @@ def _value_gone(account: Governed) -> None:
     ("trouble", "name", "detail", "fix"),
     [
         (_no_bootstrap, "CDK bootstrap", f"no {VERSION}", "make bootstrap ENV=dev"),
-        (_old_bootstrap, "CDK bootstrap", "version 5, 6 is needed", "make bootstrap ENV=dev"),
+        (lambda account: _put_version(account, "5"),
+         "CDK bootstrap", "version 5, 6 is needed", "make bootstrap ENV=dev"),
         (_no_administrator, "CloudFormation's role", "cfn-exec-role", "put-data-lake-settings"),
-        (
-            _deleted_administrator,
-            "administrators that are gone",
-            "role/role-to-go",
-            "put-data-lake-",
-        ),
-        (
-            _deploying_role_deleted,
-            "administrators that are gone",
-            "cfn-exec-role",
-            "put-data-lake-settings",
-        ),
+        (_deleted_administrator,
+         "administrators that are gone", "role/role-to-go", "put-data-lake-"),
+        (_deploying_role_deleted,
+         "administrators that are gone", "cfn-exec-role", "put-data-lake-settings"),
         (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "put-data-lake-"),
-        (_tag_gone, "LF-Tag sashiko-environment", "lacks dev", "create-lf-tag"),
+        (lambda account: account.formation.delete_lf_tag(TagKey="sashiko-environment"),
+         "LF-Tag sashiko-environment", "lacks dev", "create-lf-tag"),
         (_value_gone, "LF-Tag sashiko-sensitivity", "lacks pii", "--tag-values-to-add pii"),
     ],
-)
+)  # fmt: skip
 def test_one_thing_that_is_wrong_fails_with_its_fix(
     account: Governed, trouble: Callable[[Governed], None], name: str, detail: str, fix: str
 ) -> None:
