@@ -8,7 +8,7 @@ LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-p
 IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
   -c requirements/run.txt
 
-.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs pictures docs-site sbom audit wheel
+.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy test-without check notebook golden lock docs pictures docs-site sbom audit wheel
 
 # torch comes last, from a file of its own, with the dependencies that its build asks for.
 define install
@@ -46,6 +46,10 @@ test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: secur
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
+
+# A copy without a pack, in an environment of its own.
+test-without: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## take a pack out of a copy, then check, test and synthesize it (PACK=selection; ARGS=--short)
+	$(IN_MEMORY) $(BIN)/python -m verification.without $(PACK) $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
