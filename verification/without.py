@@ -137,7 +137,7 @@ def run(command: str, folder: Path) -> bool:
         if name not in ("PYTHONPATH", "VIRTUAL_ENV")
     }
     completed = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment | {"PATH": path}, check=False
+        ["/bin/sh", "-c", command], cwd=folder, env=environment | {"PATH": path}, check=False
     )
     return completed.returncode == 0
 

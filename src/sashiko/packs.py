@@ -5,7 +5,7 @@ A distribution makes a pack available by an entry point of the group `sashiko.pa
 what the environment happens to hold.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
@@ -154,13 +154,44 @@ def pack_sections(packs: Iterable[Pack], kind: SectionKind) -> dict[str, str]:
     """Returns the sections that packs add to a recipe or an environment: key -> model's name.
 
     Raises:
-        ValueError: if two packs add the same one.
+        InputError: if two packs add the same one.
     """
-    sections: dict[str, str] = {}
-    for pack in packs:
-        own = pack.recipe_sections if kind == "recipe" else pack.environment_sections
-        for key, name in own.items():
-            if key in sections:
-                raise ValueError(f"two packs have the section `{key}`")
-            sections[key] = name
-    return sections
+    packs = tuple(packs)
+    own = (
+        pack.recipe_sections if kind == "recipe" else pack.environment_sections for pack in packs
+    )
+    return _merge(packs, own, what=f"{kind}'s section")
+
+
+def pack_commands(group: str) -> dict[str, str]:
+    """Returns the commands that packs which are on add to a group, such as `model`.
+
+    Args:
+        group: its name; an empty one is `sashiko` itself.
+
+    Returns:
+        Name -> `package.module:attribute`.
+
+    Raises:
+        InputError: if two packs add the same one.
+    """
+    packs = enabled_packs()
+    commands = _merge(packs, (pack.commands for pack in packs), what="command")
+    parts = ((path.rpartition(" "), target) for path, target in commands.items())
+    return {name: target for (parent, _, name), target in parts if parent == group}
+
+
+def _merge(
+    packs: Sequence[Pack], parts: Iterable[Mapping[str, str]], *, what: str
+) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for pack, part in zip(packs, parts, strict=True):
+        for key, name in part.items():
+            if key in owners:
+                raise InputError(
+                    f"the packs `{owners[key]}` and `{pack.name}` both have the {what} `{key}`: "
+                    f"keep one of them in `{_KEY}` of config/base.yaml"
+                )
+            merged[key], owners[key] = name, pack.name
+    return merged

@@ -12,10 +12,9 @@ import typer
 from sashiko.account.names import model_package_group_name
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.model_serving import invoke, replay, serve
-from sashiko.commands.on_demand import pack_commands
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.packs import load_object
+from sashiko.packs import load_object, pack_commands
 from sashiko.pipeline.champion import open_local, other_groups, refuse_ambiguous
 from sashiko.pipeline.project import HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from sashiko.packs import enabled_packs
+from sashiko.packs import pack_commands
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -77,24 +77,6 @@ class OnDemand(TyperGroup):
             rich_markup_mode=self.rich_markup_mode,
         )
         listing.format_help(ctx, formatter)
-
-
-def pack_commands(group: str) -> dict[str, str]:
-    """Returns the commands that packs which are on add to a group, such as `model`, by name.
-
-    Args:
-        group: its name; an empty one is `sashiko` itself.
-
-    Returns:
-        Name -> `package.module:attribute`.
-    """
-    commands: dict[str, str] = {}
-    for pack in enabled_packs():
-        for path, target in pack.commands.items():
-            parent, _, name = path.rpartition(" ")
-            if parent == group:
-                commands[name] = target
-    return commands
 
 
 def _help(module: str, attribute: str) -> str:

@@ -29,10 +29,16 @@ class Sectioned(Frozen):
 
 
 def with_sections(model: type[M], packs: Sequence[Pack], *, kind: SectionKind) -> type[M]:
-    """Returns the model with the sections of packs as fields."""
+    """Returns the model with the sections of packs as fields.
+
+    Raises:
+        InputError: if two packs have the same section, or a pack has one of the core's.
+    """
     sections = pack_sections(packs, kind)
     fields: dict[str, Any] = {}
     for key, name in sections.items():
+        if key in model.model_fields:
+            raise InputError(f"a pack has the {kind}'s section `{key}`, which is the core's")
         part = load_object(name)
         fields[key] = (part, part() if kind == "recipe" else ...)
     made: type[M] = create_model(
@@ -53,9 +59,10 @@ def check_sections(
     Raises:
         InputError: with the key, the pack and the fix.
     """
+    on = pack_sections(packs, kind)
     for pack in other_packs(packs):
         for key in pack_sections([pack], kind):
-            if key in value:
+            if key in value and key not in on:
                 raise InputError(
                     f"{source}: key `{key}` belongs to the pack `{pack.name}`, which is off: add "
                     "it to `packs` in config/base.yaml, or remove the key"

@@ -12,6 +12,7 @@ from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.pipeline.dependencies import installed, source_folders
 
 _ENGINE = __name__.partition(".")[0]
+_PACKS = f"{_ENGINE}_packs"
 _PLUGINS = "sashiko.base.plugins"
 
 
@@ -19,11 +20,12 @@ class CodeDigests:
     """Computes the code digests of commands; each file is read once.
 
     The digest of `python -m package.module` covers the module, its direct and indirect imports
-    from the same top-level package, the engine and the project's other packages, and the data
-    files next to these modules. A script below `/opt/ml` is an input already and adds nothing.
-    Every digest covers the Python version, and name and version of each installed distribution of
-    the run's lock. A module that imports `sashiko.base.plugins` may import any package of the
-    project, so its digest covers all of them. Other imports with a computed name are not detected.
+    from the same top-level package, the engine, its packs and the project's other packages, and
+    the data files next to these modules. A script below `/opt/ml` is an input already and adds
+    nothing. Every digest covers the Python version, and name and version of each installed
+    distribution of the run's lock. A module that imports `sashiko.base.plugins` may import any
+    package of the project, so its digest covers all of them. Other imports with a computed name are
+    not detected; no step loads what a pack names (`sashiko.packs`).
     """
 
     def __init__(self) -> None:
@@ -58,7 +60,7 @@ class CodeDigests:
         return digests
 
     def _closure(self, module: str) -> set[str]:
-        packages = {module.partition(".")[0], _ENGINE}
+        packages = {module.partition(".")[0], _ENGINE, _PACKS}
         modules: set[str] = set()
         pending = [module, f"{module}.__main__"]
         while pending:

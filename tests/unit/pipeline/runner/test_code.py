@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import sashiko
 from sashiko.pipeline import dependencies
 from sashiko.pipeline.dependencies import installed
 from sashiko.pipeline.runner.code import CodeDigests
@@ -188,3 +189,18 @@ def test_the_projects_packages_count_where_a_step_may_import_them_by_name(
     (own / "__pycache__").mkdir()
     after = [digest("-m", step) for step in steps]
     assert [one == two for one, two in zip(before, after, strict=True)] == [False, True, True]
+
+
+def test_no_step_loads_code_by_its_name() -> None:
+    """What a pack names for others to load is in no digest but by an import."""
+    source = Path(sashiko.__file__).parents[1]
+    steps = [path for path in source.glob("sashiko*/**/steps/**/*.py") if path.stem != "__init__"]
+    assert len(steps) > 20
+    digests = CodeDigests()
+    loading = {"sashiko.packs.load_object", "sashiko.packs.pack_objects", "importlib.import_module"}
+    for step in steps:
+        for name in digests._closure(".".join(step.relative_to(source).with_suffix("").parts)):
+            # A recipe's model, which steps import for its parts, is made of what packs name; steps
+            # read the parts alone.
+            if name not in ("sashiko.settings.sectioned", "sashiko.packs", "sashiko.base.plugins"):
+                assert not loading & set(digests._imports[name]), (step, name)
