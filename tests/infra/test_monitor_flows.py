@@ -10,10 +10,10 @@ from aws_cdk import aws_kms as kms
 from sashiko.account.names import bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.monitoring.capture_health import capture_checks
 from sashiko_packs.monitoring.checks import KINDS
-from sashiko_packs.monitoring.constructs.outcome import outcome_flow
-from sashiko_packs.monitoring.constructs.window import window_flow
+from sashiko_packs.monitoring.constructs.alarms import outcome_flow
+from sashiko_packs.monitoring.constructs.flow import window_flow
+from sashiko_packs.monitoring.window import capture_checks
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import account
 from tests.infra.variants import (
@@ -321,7 +321,7 @@ def _monitored(**capture):
     """The machines of a stack in an environment that serves, with other keys of `capture`."""
     from sashiko_cdk.events.event_flows import EventFlows
     from sashiko_cdk.stack import EnvironmentStack
-    from sashiko_packs.monitoring.constructs.monitoring import add_monitoring
+    from sashiko_packs.monitoring.constructs.flow import add_monitoring
 
     settings = settings_of("serving")
     section = settings.serving.capture.model_copy(update=capture)

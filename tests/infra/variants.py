@@ -157,7 +157,7 @@ def new_app() -> Any:
 def github_template(variant: str) -> dict[str, Any]:
     """The stack of GitHub Actions alone, which needs neither pipelines nor contracts."""
     from sashiko_cdk.deployment import Deployment
-    from sashiko_packs.delivery.constructs.github_stack import GitHubActions
+    from sashiko_packs.delivery.constructs.github import GitHubActions
 
     app, settings = new_app(), settings_of(variant)
     bare = Deployment(settings=settings, environments=(), contracts=(), recipes=(), pipelines=())

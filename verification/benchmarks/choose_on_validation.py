@@ -43,13 +43,17 @@ from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
-from sashiko_packs.selection.sweep.choice import keeps_margin
-from sashiko_packs.selection.sweep.points import THRESHOLDS, judge, threshold_free_quality
-from sashiko_packs.selection.sweep.validation import (
+from sashiko_packs.selection.rows import (
     LAST_STEP,
     Validation,
     read_validation,
     with_facets,
+)
+from sashiko_packs.selection.sweep.sweep import (
+    THRESHOLDS,
+    judge,
+    keeps_margin,
+    threshold_free_quality,
 )
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 

@@ -35,9 +35,8 @@ from sashiko_packs.monitoring.disparity import (
     measure_disparity_bound,
     measure_disparity_change,
 )
-from sashiko_packs.monitoring.drift import measure_drift
+from sashiko_packs.monitoring.drift import measure_drift, measure_odd_texts
 from sashiko_packs.monitoring.input_quality import measure_share
-from sashiko_packs.monitoring.odd_texts import measure_odd_texts
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.text_drift import measure_text_drift
 from sashiko_packs.monitoring.text_sample import TextSample

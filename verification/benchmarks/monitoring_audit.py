@@ -19,11 +19,19 @@ from scipy import stats
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring.audit import MEASURES, estimate_measure, right_and_wrong
-from sashiko_packs.monitoring.audited_quality import check_name, measure_quality
+from sashiko_packs.monitoring.audited import (
+    MEASURES,
+    AuditTest,
+    add_window,
+    check_name,
+    estimate_measure,
+    lowest_tolerated,
+    measure_quality,
+    right_and_wrong,
+    start_test,
+)
 from sashiko_packs.monitoring.checks import Outcome
 from sashiko_packs.monitoring.quality import AuditedPeriod, LabelSummary
-from sashiko_packs.monitoring.sequential import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko_packs.monitoring.settings import MonitorSection
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_bars import Bar, report, share_bar

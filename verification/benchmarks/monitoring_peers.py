@@ -35,7 +35,7 @@ from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.settings.shifts import ShiftKind
 from sashiko_packs.monitoring.checks import MonitorCheck
-from sashiko_packs.monitoring.label_free import label_free_accuracy
+from sashiko_packs.monitoring.window import label_free_accuracy
 from verification.benchmarks.bench import machine, options, peer_python, show, table, write_part
 from verification.benchmarks.monitoring import judge, measure_texts, measure_window
 from verification.benchmarks.monitoring_audit import AUDITED, Audit

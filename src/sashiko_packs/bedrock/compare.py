@@ -1,11 +1,14 @@
 """An imported model against the judged one: DeviceCheck's rows, comparison and bounds."""
 
 import json
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
@@ -13,37 +16,289 @@ from sashiko.account.names import Role, guardrail_name
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
 from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Check, Verdict, decide, read_verdict
 from sashiko.registry.preflight.check import Judged
 from sashiko.registry.versions import ARTIFACT_FILE, predictions_uri
-from sashiko.serving.container.answers import LARGEST_SHARE, Answered
+from sashiko.serving.container.answers import LARGEST_SHARE, SHOWN, Answered
+from sashiko.serving.container.prompt import Prompt, RowTokenizer, mark_special
 from sashiko.serving.inspection import refuse_pickles, unpack
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.device.gate import device_checks
-from sashiko.steps.device.invocation import DeviceFailedError, compare
+from sashiko.steps.device.invocation import Answer, DeviceFailedError, compare
 from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
 from sashiko_packs.bedrock.import_job import ImportedModel
-from sashiko_packs.bedrock.imported_prompt import PromptText, PromptTexts
-from sashiko_packs.bedrock.imported_scores import (
-    ScoreRange,
-    completion_body,
-    read_completion,
-    score_range,
-    worst_answer,
-)
+
+# The prompt of a row as a text, for a service that tokenizes it.
+#
+# An imported model is asked by text, as a guardrail reads no token ids. The text is that of the
+# judged row's tokens; whether a tokenizer makes the same tokens of it is known before it is asked.
+
+
+_CONFIG_FILE = "serving.json"
+
+
+_TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptText:
+    """A row's prompt."""
+
+    text: str
+    tokens: int  # of the judged row
+    # Whether the tokenizer makes the judged row's tokens of the text: not if the row spells a
+    # control token, or was cut within a character.
+    exact: bool
+
+
+class _Bucket(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    length: int
+
+
+class _Prompt(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    answers: tuple[int, int]
+    chat_template_sha256: str
+
+
+class _ServingConfig(BaseModel):
+    """The part of `serving.json` that the prompt follows from."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    truncate: bool
+    buckets: tuple[_Bucket, ...]
+    prompt: _Prompt | None = None
+
+
+class PromptTexts:
+    """Writes the prompts of an artifact's rows.
+
+    Attributes:
+        answers: the texts of the negative and the positive answer, as a service names their tokens.
+    """
+
+    def __init__(self, artifact: Path) -> None:
+        """Reads an unpacked artifact.
+
+        Raises:
+            InputError: if it is no causal LM's, or an answer's token has the text of another token:
+                an answer by text would not tell them apart.
+        """
+        from tokenizers import Tokenizer
+
+        file = artifact / _CONFIG_FILE
+        config = validate(
+            _ServingConfig, json.loads(file.read_text(encoding="utf-8")), source=str(file)
+        )
+        if config.prompt is None:
+            raise InputError(f"{file} has no prompt: the artifact is an encoder's")
+        self._prompt = Prompt(**config.prompt.model_dump())
+        content = (artifact / _TOKENIZER_FILE).read_text(encoding="utf-8")
+        self._rows = RowTokenizer(
+            content,
+            max_length=max(bucket.length for bucket in config.buckets),
+            truncate=config.truncate,
+            prompt=self._prompt,
+        )
+        self._tokenizer: Any = Tokenizer.from_str(content)
+        # Reads what spells a special or an added token as letters, as the judged row does.
+        self._letters: Any = Tokenizer.from_str(content)
+        mark_special(self._letters)
+        self._letters.encode_special_tokens = True
+        for tokenizer in (self._tokenizer, self._letters):
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+        self.answers: tuple[str, str] = _names(self._tokenizer, self._prompt.answers)
+
+    def write(self, text: str) -> PromptText:
+        """Returns the prompt of a row's text.
+
+        A tokenizer that begins each text with a token of its own, such as BOS, adds that of the
+        prompt, so the text is without it.
+        """
+        [row] = self._rows.rows([text])
+        kept = len(row) - self._prompt.size
+        offsets = self._letters.encode(text, add_special_tokens=False).offsets
+        read = text[: offsets[kept - 1][1]] if kept else ""
+        added = self._tokenizer.encode("", add_special_tokens=True).ids
+        prefix = list(self._prompt.prefix)
+        own = prefix[len(added) :] if prefix[: len(added)] == added else prefix
+        written = f"{self._decode(own)}{read}{self._decode(self._prompt.suffix)}"
+        ids = self._tokenizer.encode(written, add_special_tokens=True).ids
+        return PromptText(text=written, tokens=len(row), exact=ids == row)
+
+    def _decode(self, ids: Any) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+
+def _names(tokenizer: Any, answers: tuple[int, int]) -> tuple[str, str]:
+    """Returns the texts of the answers' tokens, each of which no other token has."""
+    texts = [
+        tokenizer.decode([token], skip_special_tokens=False)
+        for token in range(tokenizer.get_vocab_size())
+    ]
+    for token in answers:
+        if texts.count(texts[token]) > 1:
+            raise InputError(
+                f"the answer {texts[token]!r} is the text of several tokens, and an answer names "
+                "tokens by their text: choose another word in the recipe's prompt.answers"
+            )
+    negative, positive = answers
+    return texts[negative], texts[positive]
+
+
+# The score of a row from an imported model's log probabilities, or the interval that it lies in.
+#
+# The score is the judged one: the probability of the positive answer's token at the last position
+# of the prompt, over those of both answers. The model is asked in the format of OpenAI's
+# completions, which the field `max_tokens` chooses, for one token and the most probable ones in its
+# place ("Invoke your imported model" and "Advanced API features for imported models", Amazon
+# Bedrock User Guide).
+
+
+UNANSWERED = "no answer"
+
+
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRange:
+    """What is known of a score; both ends are equal where both answers are among what is shown."""
+
+    low: float
+    high: float
+
+
+class _Logprobs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    top_logprobs: tuple[Mapping[str, float], ...] = Field(min_length=1)
+
+
+class _Choice(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    logprobs: _Logprobs
+
+
+class _Usage(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt_tokens: int
+
+
+class Completion(BaseModel):
+    """An answer in the format of OpenAI's completions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    choices: tuple[_Choice, ...] = Field(min_length=1)
+    usage: _Usage
+
+    @property
+    def shown(self) -> Mapping[str, float]:
+        """Text of a token -> its log probability, of the most probable ones after the prompt."""
+        return self.choices[0].logprobs.top_logprobs[0]
+
+
+def completion_body(prompt: str) -> bytes:
+    """Returns the body of a request."""
+    return json.dumps(
+        {"prompt": prompt, "max_tokens": 1, "temperature": 0, "logprobs": SHOWN}
+    ).encode()
+
+
+def read_completion(value: Any) -> Completion | None:
+    """Reads the body of a response, a JSON value; None if the guardrail blocked one of the two.
+
+    Raises:
+        DeviceFailedError: if it has no log probabilities in the format of OpenAI's completions.
+    """
+    try:
+        # "Use your guardrail with inference operations to evaluate user input", Amazon Bedrock
+        # User Guide.
+        if value.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+            return None
+        return Completion.model_validate(value)
+    except (ValidationError, AttributeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = ".".join(str(part) for part in first["loc"]) if first else "the body"
+        raise DeviceFailedError(
+            f"an answer has no log probabilities in the format of OpenAI's completions ({where}: "
+            f"{first['msg'] if first else error}): Bedrock gives them for models that were "
+            "imported after 2025-11-11; import the version again"
+        ) from error
+
+
+def score_range(shown: Mapping[str, float], answers: tuple[str, str]) -> ScoreRange | None:
+    """Returns the score, or its bounds; None if neither answer is among what is shown.
+
+    A token that is not shown is at most as probable as the least probable one that is, and as what
+    all of those leave.
+
+    Args:
+        shown: text of a token -> its natural logarithm of a probability.
+        answers: the texts of the negative and the positive answer.
+    """
+    # A server may add the token that it chose to the most probable ones.
+    likely = sorted((math.exp(value) for value in shown.values()), reverse=True)[:SHOWN]
+    most = min(likely[-1], max(0.0, 1.0 - math.fsum(likely))) if likely else 0.0
+    negative, positive = (math.exp(shown.get(name, -math.inf)) for name in answers)
+    if not (negative or positive):
+        return None
+    if not negative:
+        return ScoreRange(low=positive / (positive + most), high=1.0)
+    if not positive:
+        return ScoreRange(low=0.0, high=most / (most + negative))
+    score = positive / (positive + negative)
+    return ScoreRange(low=score, high=score)
+
+
+def worst_answer(
+    known: ScoreRange | None, *, judged: float, threshold: float, labels: tuple[str, str]
+) -> Answer:
+    """Returns the answer that is furthest from the judged score, of those that are possible.
+
+    A score that lies on both sides of the threshold decides for no label, and a row without one is
+    not answered: neither is equal to the judged label.
+    """
+    if known is None:
+        return Answer(label=UNANSWERED, score=math.nan)
+    score = max((known.low, known.high), key=lambda end: abs(end - judged))
+    low, high = (labels[end >= threshold] for end in (known.low, known.high))
+    return Answer(label=low if low == high else UNDECIDED, score=score)
+
 
 COMPARED_BY: Final[Role] = "data-scientist"
+
+
 IMPORT_GATE: Final = "imported-model"
+
+
 _REPORT_EVERY = 50
+
+
 _LATENCY = (
     "Bedrock loads a model when it is asked, so the first answers are no measure of later ones"
 )
+
+
 _TRY = (
     "look which rows differ with the same prompt on both; a service of another precision differs "
     "in single rows, one that reads another prompt in all"
 )
+
+
 _ADVICE: Advice = (
     (("AccessDenied", "not authorized"), "use the role that compares: docs/bedrock.md"),
     (

@@ -10,6 +10,8 @@ from sashiko.account.account import Account
 from sashiko.account.endpoint_spec import served_package
 from sashiko.account.expected_version import expected_of
 from sashiko.base.custom_resource import RefusedError
+from sashiko.base.yaml_edit import set_in_section
+from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 from sashiko.registry.preflight.bounds import describe
 from sashiko.registry.preflight.check import Passed, check
@@ -17,12 +19,93 @@ from sashiko.registry.preflight.signed_files import Clients
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.delivery.repository import Branch, Repository
-from sashiko_packs.delivery.settings_change import (
-    named_version,
-    serve,
-    settings_file,
-    version_number,
-)
+
+
+def settings_file(environment: str) -> Path:
+    """Returns an environment's own file, relative to the project."""
+    return Path("config") / f"{environment}.yaml"
+
+
+def serve(text: str, arn: str, *, file: Path) -> str:
+    """Returns the file's text with the version set, and nothing else changed.
+
+    Raises:
+        InputError: if the section `serving` is written in a way that no command can change.
+    """
+    try:
+        return set_in_section(text, "serving", {"enabled": "true", "model_package_arn": arn})
+    except YamlError as error:
+        raise InputError(
+            f"{file}: key `serving`: {error}; write it as `serving: {{enabled: true, "
+            f"model_package_arn: {arn}}}` yourself"
+        ) from error
+
+
+def named_version(text: str) -> str | None:
+    """Returns the ARN that a file's text serves; None if it serves none, or is not valid."""
+    try:
+        settings: Any = parse_yaml(text)
+    except YamlError:
+        return None
+    serving = settings.get("serving") if isinstance(settings, dict) else None
+    if not isinstance(serving, dict) or serving.get("enabled") is not True:
+        return None
+    arn = serving.get("model_package_arn")
+    return arn if isinstance(arn, str) else None
+
+
+def version_number(arn: str) -> int:
+    """Returns the number at the end of a model package's ARN."""
+    return int(arn.rpartition("/")[2])
+
+
+def served_before(repository: Repository, file: Path) -> str:
+    """Returns the ARN that was served before the current one.
+
+    A return to the version before ends the one that it replaced: after 1, 2, 3 and back to 2 the
+    version before 2 is 1. Times in which nothing was served count for nothing.
+
+    Raises:
+        InputError: if nothing is served now, or no other version was.
+    """
+    current = named_version(repository.text("HEAD", file))
+    advice = f"`sashiko model deliver VERSION --env {file.stem}` serves an approved version"
+    if current is None:
+        raise InputError(f"{file}: key `serving`: nothing is served; {advice}")
+    versions: list[str] = []
+    for arn in _history(repository, file):
+        if versions[-1:] == [arn]:
+            continue
+        if versions[-2:-1] == [arn]:
+            versions.pop()
+        else:
+            versions.append(arn)
+    if len(versions) < 2:
+        raise InputError(
+            f"{file}: key `serving.model_package_arn`: no other version than {current} was served "
+            f"before; {advice}"
+        )
+    return versions[-2]
+
+
+def is_taken_back(repository: Repository, file: Path, arn: str) -> bool:
+    """Says whether a version was served once, and is not now: a person decided so.
+
+    Raises:
+        InputError: if the clone is shallow.
+    """
+    current = named_version(repository.text("HEAD", file))
+    return arn != current and arn in _history(repository, file)
+
+
+def _history(repository: Repository, file: Path) -> Iterator[str]:
+    """Yields what each commit of the file serves, oldest first; nothing for none."""
+    for commit in repository.history(file):
+        # A commit may have deleted the file.
+        known = repository.blob(commit, file) is not None
+        arn = named_version(repository.text(commit, file)) if known else None
+        if arn is not None:
+            yield arn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="delivery",
-    first_stacks="sashiko_packs.delivery.constructs.github_stack:github_stacks",
+    first_stacks="sashiko_packs.delivery.constructs.github:github_stacks",
     pipeline_parts="sashiko_packs.delivery.constructs.approvals:add_approvals",
-    tools_boundary="sashiko_packs.delivery.constructs.limits:ToolsBoundary",
+    tools_boundary="sashiko_packs.delivery.constructs.parts:ToolsBoundary",
     tools_stack="sashiko_packs.delivery.constructs.stack:Delivery",
     commands={
         "delivery": "sashiko_packs.delivery.commands.delivery:delivery",

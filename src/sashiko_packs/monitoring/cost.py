@@ -47,7 +47,7 @@ def _month(jobs: Sequence[JobCost], times: int) -> float | None:
 def _retrains_a_month(settings: MonitorSection) -> int:
     """Returns how many runs alarms may propose within a month, whatever they say.
 
-    Between two candidates is the cooldown (`sashiko_packs.monitoring.retraining`).
+    Between two candidates is the cooldown (`sashiko_packs.monitoring.result`).
     """
     if settings.retrain == "off":
         return 0

@@ -18,7 +18,7 @@ import pyarrow as pa
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import create_file_view, scratch_database, stream_query
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.audit import draw_positions
+from sashiko_packs.monitoring.audited import draw_positions
 from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.ledger import create_ledger_view
 from sashiko_packs.monitoring.times import basic_time, microseconds, time_of

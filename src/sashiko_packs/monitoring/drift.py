@@ -11,17 +11,102 @@ degrees of freedom, divided by the design effect, is compared with an F distribu
 """
 
 import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import stats
 
+from sashiko.errors import InputError
+from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko_packs.monitoring.checks import COHENS_W, Measurement
-from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts
+from sashiko.evaluation.reference import Reference
+from sashiko.evaluation.reference_columns import cells_of
+from sashiko_packs.monitoring.capture.rows import captured_columns, stream_rows
+from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement
+from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
+from sashiko_packs.monitoring.input_quality import measure_share
+from sashiko_packs.monitoring.result import (
+    SCORES_DRIFT,
+    TEXTS_DRIFT,
+    UNREAD_TEXTS,
+    Distribution,
+    Drift,
+)
+from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.text_drift import measure_text_drift
+from sashiko_packs.monitoring.text_sample import TextSample, sample_test, sample_window
+
+_MOST_DIGITS = 17  # tell any two floats apart
+
+
+def make_distribution(reference: ColumnCounts, window: Ints) -> Distribution:
+    """Returns a column's rows by cell, of the reference and of the window; it hides small ones.
+
+    Args:
+        reference: the column's.
+        window: rows by the same cells, shape (cells,).
+    """
+    return Distribution(
+        name=reference.column,
+        cells=cell_names(reference),
+        reference=reference.counts,
+        window=tuple(window.tolist()),
+    )
+
+
+def cell_names(counts: ColumnCounts) -> tuple[str, ...]:
+    """Returns a name for each cell: a value or a range, then `other` and `none`.
+
+    A range has its upper end, and not its lower one.
+    """
+    if counts.kind == "category":
+        named: Sequence[str] = counts.values
+    else:
+        named = [f"{name} letters" if counts.kind == "text" else name
+                 for name in _ranges(_numbers(counts.edges))]  # fmt: skip
+    # A value may have one of these names itself.
+    other = "other" if "other" not in named else "all other values"
+    return (*named, other, "none" if "none" not in named else "no value")
+
+
+def _ranges(edges: Sequence[str]) -> list[str]:
+    if not edges:
+        return ["all"]
+    between = [f"{low} to {high}" for low, high in pairwise(edges)]
+    return [f"up to {edges[0]}", *between, f"above {edges[-1]}"]
+
+
+def _numbers(edges: Sequence[float]) -> list[str]:
+    """Writes edges with three digits, or as many as tell them apart; whole ones in full."""
+    for digits in range(3, _MOST_DIGITS + 1):
+        texts = [_number(edge, digits) for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    return texts if edges else []
+
+
+def _number(edge: float, digits: int) -> str:
+    if edge.is_integer() and abs(edge) < 10**15:
+        return f"{int(edge):,}"
+    return np.format_float_positional(edge, precision=digits, fractional=False, trim="-")
+
 
 ROWS_NEEDED = 100
+
+
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
+
+
 _FEW_ORDERED_CELLS, _FEW_ROWS = 3, 1000  # in a window of fewer rows
+
+
 _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
 
 
@@ -138,3 +223,170 @@ def _merged_neighbours(shares: Floats, *, cells: int, minimum: float) -> Ints:
 def _chi_squared(table: Floats) -> float:
     """Returns the statistic of a table of two rows, none of whose columns is empty."""
     return float(stats.chi2_contingency(table, correction=False).statistic)
+
+
+# Texts that the version can hardly read: of damaged letters, or mostly of words it has not met.
+#
+# A classifier of all texts tells a tenth of such texts from none no better than the tolerance of
+# their drift. Counted by themselves they are a clear change.
+
+
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+
+
+# What UTF-8 becomes when it is read as Latin-1 or Windows-1252, and what stands for a lost letter.
+_DAMAGED: Final = re.compile("\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2[\u20ac\u0080]")
+
+
+_KNOWN: Final = 0.5  # of a text's words; with fewer known ones it is odd
+
+
+_CERTAIN: Final = 0.975  # that the reference has no more such texts than are allowed
+
+
+def measure_odd_texts(
+    name: str, reference: Sequence[str], window: TextSample, *, tolerance: float, note: str = ""
+) -> Measurement:
+    """Measures the share of a window's texts that are damaged or of unknown words.
+
+    Args:
+        name: of the measurement.
+        reference: texts. As many of them as are odd are allowed; a word of one is known if another
+            one has it.
+        window: texts.
+        tolerance: the share of texts that may be odd beyond that.
+        note: on the window's rows (`Measurement`).
+    """
+    words = Counter(word for text in reference for word in _words(text))
+    before = sum(_is_odd(text, words, least=2) for text in reference)
+    clusters = Clusters(2)
+    odd = np.array([_is_odd(text, words, least=1) for text in window.texts], dtype=np.int64)
+    clusters.add(odd, window.clusters, np.zeros(len(odd), dtype=np.bool_))
+    return measure_share(
+        name,
+        clusters.summarise(),
+        kind="drift",
+        effect=ODD_TEXTS,
+        allowed=float(stats.beta.ppf(_CERTAIN, before + 1, max(len(reference) - before, 1))),
+        tolerance=tolerance,
+        note=note,
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _is_odd(text: str, words: Counter[str], *, least: int) -> bool:
+    """Returns whether letters are damaged, or `least` texts know fewer than half of the words."""
+    if _DAMAGED.search(text):
+        return True
+    own = _words(text)
+    return sum(words[word] >= least for word in own) < _KNOWN * len(own)
+
+
+# Drift of a window: its columns, scores and texts against the held-out rows of the version.
+#
+# A row that came as plain text has no columns: it counts for the scores and the texts, and for no
+# column. So a client that begins to send texts instead of rows changes no column; a window of texts
+# alone has columns that are not judged.
+
+
+_NO_COLUMNS: Final = "came as plain texts, which have no columns"
+
+
+def measure_window(
+    path: Path, reference: Reference, *, test: Path, section: MonitorSection
+) -> Drift:
+    """Measures a window's columns, then its scores and its texts. Equal files give equal numbers.
+
+    Rows are streamed; of texts a sample is compared.
+
+    Args:
+        path: a file of `read_captures`, of one version's rows.
+        reference: of that version.
+        test: `data.parquet` of the test split that the reference describes.
+        section: the tolerances.
+
+    Raises:
+        InputError: if a file is damaged, or the rows were read with the columns of another
+            reference.
+    """
+    scores, columns = _count(path, reference)
+    measurements = [
+        _explained(
+            _measure(f"drift of {counts.column}", counts, window, section.column_tolerance),
+            plain=int(scores.counts.sum() - window.counts.sum()),
+        )
+        for counts, window in zip(reference.columns, columns, strict=True)
+    ]
+    # The rows' buffers are not in use any more, and NumPy cannot take them from Arrow's pool.
+    pa.default_memory_pool().release_unused()
+    counted, before = scores.summarise(), sample_test(test)
+    sample = sample_window(path, reference, counted)
+    measurements += [
+        _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
+        measure_text_drift(
+            TEXTS_DRIFT,
+            before,
+            sample.texts,
+            clusters=sample.clusters,
+            tolerance=section.text_tolerance,
+            note=counted.note,
+        ),
+        measure_odd_texts(
+            UNREAD_TEXTS, before, sample, tolerance=section.input_tolerance, note=counted.note
+        ),
+    ]
+    described = (*reference.columns, reference.scores)
+    return Drift(
+        measurements=tuple(measurements),
+        distributions=tuple(
+            make_distribution(counts, window.counts)
+            for counts, window in zip(described, (*columns, scores), strict=True)
+        ),
+        scores=tuple(scores.counts.tolist()),
+    )
+
+
+def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
+    """Counts the scores, and each column of the reference, by the reference's cells."""
+    names = tuple(counts.column for counts in reference.columns)
+    if captured_columns(path) != names:
+        raise InputError(
+            f"{path} has the columns {', '.join(captured_columns(path))}, the reference "
+            f"{', '.join(names)}: read the captures with this reference"
+        )
+    scores = Clusters(len(reference.scores.counts))
+    columns = [Clusters(len(counts.counts)) for counts in reference.columns]
+    for table in stream_rows(path, ["score", "input", "cluster", "dominates"]):
+        clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
+        scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
+        inputs = table["input"].combine_chunks()
+        present = inputs.is_valid()
+        chosen = present.to_numpy(zero_copy_only=False)
+        rows = inputs.filter(present)
+        for counts, window in zip(reference.columns, columns, strict=True):
+            values = pa.chunked_array([pc.struct_field(rows, counts.column)])
+            window.add(cells_of(counts, values), clusters[chosen], dominates[chosen])
+    return scores, columns
+
+
+def _measure(name: str, reference: ColumnCounts, window: Clusters, tolerance: float) -> Measurement:
+    return measure_drift(
+        name,
+        np.array(reference.counts),
+        window.summarise(),
+        ordered=reference.is_ordered,
+        tolerance=tolerance,
+    )
+
+
+def _explained(measured: Measurement, *, plain: int) -> Measurement:
+    """Says of a column that few rows have that the others are plain texts."""
+    if measured.is_judged or measured.reason or not plain:
+        return measured
+    reason = f"{measured.rows:,} rows, {ROWS_NEEDED} are needed; {plain:,} rows {_NO_COLUMNS}"
+    if not measured.rows:
+        reason = f"all {plain:,} rows {_NO_COLUMNS}"
+    return measured.model_copy(update={"reason": reason})

@@ -7,24 +7,298 @@ which label when. Nothing that is in the store is changed. Of facets
 the last ones count, apart from the labels, in a folder that only the bias evaluator reads.
 """
 
+import csv
 import datetime as dt
+import io
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.base.files import write_json
-from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.base.scratch import create_file_view, scratch_database, stream_query
+from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, read_columns, write_batches
+from sashiko.base.problems import shorten
+from sashiko.base.scratch import create_file_view, insert, scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
+from sashiko.contract.columns import Column
 from sashiko.contract.model import Contract
+from sashiko.data.ingest import typed_columns
+from sashiko.data.raw_files import raw_batches
+from sashiko.errors import InputError, disk_reason
 from sashiko_packs.monitoring.draws import create_draws
-from sashiko_packs.monitoring.label_file import facet_columns, load_label_file
 from sashiko_packs.monitoring.ledger import create_ledger
 from sashiko_packs.monitoring.times import microseconds
 
 if TYPE_CHECKING:
     import duckdb
+
+
+# The sheet of drawn rows that a person fills in: their keys, and an empty column for the label.
+#
+# It has no text: the labeller looks a case up by its key. A spreadsheet executes a cell that starts
+# like a formula (OWASP, CSV injection), and a key is whatever a caller sent. Such a key gets an
+# apostrophe in front, which is removed when the labels are read.
+
+
+# First characters of a formula, the full-width ones too:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA: Final = r"'*[=+\-@\t\r\n＝＋－＠]"
+
+
+_PROBABILITY: Final = "probability"
+
+
+def write_sheet(draw: Path, sheet: Path, *, contract: Contract) -> None:
+    """Writes a CSV file of mode 0600 with key, probability and an empty label, by key.
+
+    Delimiter and encoding are those in which the contract's files are read.
+
+    Args:
+        draw: a file of `draw_period`.
+        sheet: the file to write.
+        contract: names the columns.
+
+    Raises:
+        InputError: if there is another file, which may have labels, or it cannot be written.
+    """
+    rows = read_columns(draw, ["key", "probability"]).to_pylist()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=contract.ingest.delimiter, lineterminator="\n")
+    writer.writerow([contract.key, _PROBABILITY, contract.label.column])
+    is_text = _has_text_keys(contract)
+    writer.writerows(
+        [_guarded(row["key"]) if is_text else row["key"], row["probability"], ""]
+        for row in rows
+        if row["key"] is not None  # deleted since
+    )
+    encoding = contract.ingest.encoding
+    try:
+        content = text.getvalue().encode(encoding)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{sheet}: a key of {draw} has a letter that the contract's `encoding: {encoding}` "
+            "lacks; set `encoding: utf-8` under `ingest` of the contract"
+        ) from error
+    _write_private(sheet, content)
+
+
+def plain_keys(keys: pa.Array, contract: Contract) -> pa.Array:
+    """Removes the apostrophe that a sheet puts before a key that starts like a formula."""
+    if not _has_text_keys(contract):
+        return keys
+    return pc.replace_substring_regex(keys, f"^'({_FORMULA})", r"\1")
+
+
+def _guarded(key: str) -> str:
+    return f"'{key}" if re.match(_FORMULA, key) else key
+
+
+def _has_text_keys(contract: Contract) -> bool:
+    """Says whether a key can be a formula; a negative number is none."""
+    return contract.column(contract.key).logical_type == "string"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Writes a file that its owner alone can read; one that is there is never replaced."""
+    try:
+        if path.exists():
+            if path.read_bytes() == content:
+                path.chmod(0o600)
+                return
+            raise InputError(
+                f"{path} is there already and may have labels: name another file, or remove it"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
+            temporary = Path(folder) / "sheet.csv"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(content)
+            temporary.rename(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
+
+
+# Reads and checks a file of labels that a person gives: a filled sheet, or labels as they arrive.
+#
+# Rows without a label are not labelled yet. Everything else that is wrong is an error that names
+# the row, since a label that is dropped or attached to another row would judge the model.
+
+
+_ROWS_COUNT: Final = "rows count from 1, without the header"
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """What is in the file, read into the table `file_rows`.
+
+    Its columns are `place` (the row's number, from 1), `key`, `label`, and those of `facets` as
+    `f0`, `f1` and so on; all but the first are strings, and null if empty.
+    """
+
+    rows: int
+    facets: tuple[str, ...] | None  # the contract's facets and group variable; None without facets
+
+
+def load_label_file(
+    connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract
+) -> LabelFile:
+    """Reads a CSV or Parquet file as the contract's raw files are read, with bounded memory.
+
+    Args:
+        connection: of an empty database.
+        path: with the columns of the contract's key and label. If it has a facet, it needs all of
+            them; the group variable may be absent. Other columns are ignored.
+        contract: names and types the columns.
+
+    Raises:
+        InputError: if the file is empty or cannot be read, a column is missing, a label is not one
+            of the contract's two or has no key, a facet has a value that the contract does not
+            allow, or one key has two labels or two groups.
+    """
+    header = _header(path, contract)
+    _check_key(path, header, contract)
+    facets = _facets(path, header, contract)
+    group = contract.group_variable
+    available = [name for name in facets or () if name != group or _has(header, contract, name)]
+    rows = 0
+    for batch in typed_columns(path, contract, [contract.key, contract.label.column, *available]):
+        texts = dict(zip(batch.schema.names, batch.columns, strict=True))
+        insert(connection, "raw_rows", _table(texts, facets or (), contract, first=rows + 1))
+        rows += batch.num_rows
+    names = ["key", "label", *(f"f{place}" for place in range(len(facets or ())))]
+    columns = ", ".join(f"CASE WHEN trim({name}) <> '' THEN {name} END AS {name}" for name in names)
+    connection.execute(f"CREATE VIEW file_rows AS SELECT place, {columns} FROM raw_rows")  # noqa: S608 - the code's own names
+    _check_labels(connection, path, contract)
+    if facets is not None:
+        _check_facets(connection, path, contract, facets)
+    return LabelFile(rows=rows, facets=facets)
+
+
+def _header(path: Path, contract: Contract) -> list[str]:
+    rules = contract.ingest
+    first = next(raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding))
+    return list(first.schema.names)
+
+
+def _has(header: Sequence[str], contract: Contract, name: str) -> bool:
+    return name in header or contract.column(name).physical_name in header
+
+
+def _check_key(path: Path, header: Sequence[str], contract: Contract) -> None:
+    """Refuses a file without the key, which a contract may else count from the rows' places."""
+    if contract.key == contract.ingest.row_number and not _has(header, contract, contract.key):
+        raise InputError(
+            f"{path}: column `{contract.key}` is missing; a label needs the key of its row"
+        )
+
+
+def _facets(path: Path, header: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
+    names = [facet.column for facet in contract.facets]
+    missing = [name for name in names if not _has(header, contract, name)]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise InputError(
+            f"{path}: facet `{'`, `'.join(missing)}` of the contract `{contract.id}` is missing; "
+            "give all facets, or none"
+        )
+    return facet_columns(contract)
+
+
+def facet_columns(contract: Contract) -> tuple[str, ...]:
+    """Returns the names of the contract's facets, and of its group variable if it has one."""
+    group = () if contract.group_variable is None else (contract.group_variable,)
+    return (*(facet.column for facet in contract.facets), *group)
+
+
+def _table(
+    columns: dict[str, pa.Array], facets: Sequence[str], contract: Contract, *, first: int
+) -> pa.Table:
+    keys = plain_keys(columns[contract.key].cast(pa.string()), contract)
+    labels = columns[contract.label.column].cast(pa.string())
+    nulls = pa.nulls(len(keys), pa.string())
+    groups = [columns[name].cast(pa.string()) if name in columns else nulls for name in facets]
+    return pa.table(
+        [pa.array(range(first, first + len(keys)), pa.int64()), keys, labels, *groups],
+        ["place", "key", "label", *(f"f{place}" for place in range(len(facets)))],
+    )
+
+
+def _check_labels(connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract) -> None:
+    label, key = contract.label, contract.key
+    ((count, place),) = connection.execute(
+        "SELECT count(*), min(place) FROM file_rows WHERE key IS NULL AND label IS NOT NULL"
+    ).fetchall()
+    if count:
+        raise InputError(
+            f"{path}: {count:,} labels have no `{key}`, the first in row {place:,}; a label needs "
+            f"the key of its row ({_ROWS_COUNT})"
+        )
+    ((count, place, value),) = connection.execute(
+        "SELECT count(*), min(place), arg_min(label, place) FROM file_rows "
+        "WHERE label NOT IN (?, ?)",
+        [label.positive, label.negative],
+    ).fetchall()
+    if count:
+        raise InputError(
+            f"{path}: column `{label.column}` has {count:,} values that are neither "
+            f"`{label.positive}` nor `{label.negative}`: {shorten(repr(value))} in row {place:,}; "
+            f"correct them, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
+        )
+    _check_one_value(connection, path, key=key, value="label", column=label.column)
+
+
+def _check_facets(
+    connection: "duckdb.DuckDBPyConnection",
+    path: Path,
+    contract: Contract,
+    facets: Sequence[str],
+) -> None:
+    for place, name in enumerate(facets):
+        value = f"f{place}"
+        allowed = _allowed_texts(contract.column(name))
+        ((count, first),) = connection.execute(
+            "SELECT count(*), min(place) FROM file_rows "  # noqa: S608 - the code's own name
+            f"WHERE len($1) > 0 AND NOT list_contains($1::VARCHAR[], {value})",
+            [allowed],
+        ).fetchall()
+        if count:
+            raise InputError(
+                f"{path}: column `{name}` has {count:,} values that the contract does not allow, "
+                f"the first in row {first:,}; correct them ({_ROWS_COUNT})"
+            )
+        _check_one_value(connection, path, key=contract.key, value=value, column=name)
+
+
+def _allowed_texts(column: Column) -> list[str]:
+    """Returns the allowed values of a column of texts; none if any is allowed."""
+    if column.logical_type != "string":
+        return []
+    return [str(value) for value in column.allowed_values]
+
+
+def _check_one_value(
+    connection: "duckdb.DuckDBPyConnection", path: Path, *, key: str, value: str, column: str
+) -> None:
+    """Refuses a key with two values; an empty one is none."""
+    differing = connection.execute(
+        "SELECT min(first), max(first) FROM (SELECT key, min(place) AS first FROM file_rows "  # noqa: S608 - the code's own name
+        f"WHERE key IS NOT NULL AND {value} IS NOT NULL GROUP BY key, {value}) "
+        "GROUP BY key HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+    ).fetchall()
+    for first, second in differing:
+        raise InputError(
+            f"{path}: rows {first:,} and {second:,} have the same `{key}` and "
+            f"different values of `{column}`; keep the right one ({_ROWS_COUNT})"
+        )
+
 
 LABEL_SCHEMA: Final = pa.schema(
     [
@@ -36,9 +310,17 @@ LABEL_SCHEMA: Final = pa.schema(
         ("person", pa.string()),  # who corrected it
     ]
 )
+
+
 _LABELS_FILE: Final = "labels.parquet"
+
+
 _NO_WINDOW_FILE: Final = "none.json"
+
+
 _FACETS_FILE: Final = "facets.parquet"
+
+
 # A key's last correction, else its first label; `time` is that of the first one.
 _COUNTED_LABELS: Final = """
 CREATE VIEW counted_labels AS
@@ -46,6 +328,8 @@ SELECT key, coalesce(arg_max(label, time) FILTER (person IS NOT NULL),
 arg_min(label, (time, label))) AS label, min(time) AS time
 FROM labels WHERE time <= {now} GROUP BY key
 """
+
+
 # `latest` is the time of the key's last label so far: a later label has a later time, even if both
 # arrive in one second or the clock was put back.
 _FILE_LABELS: Final = """
@@ -57,10 +341,14 @@ LEFT JOIN counted_labels AS counted USING (key)
 LEFT JOIN (SELECT key, max(time) AS latest, list(label) AS labels FROM labels GROUP BY key)
 USING (key)
 """
+
+
 _COUNTS: Final = """
 SELECT count(*) FILTER (counted IS NULL), count(*) FILTER (counted = label),
 count(*) FILTER (counted <> label) FROM file_labels
 """
+
+
 _STORED: Final = """
 CREATE TABLE stored AS SELECT key, label, time, replaces, person FROM labels
 UNION ALL SELECT key, label, greatest($now, coalesce(latest + 1, $now)),

@@ -15,15 +15,19 @@ from sashiko.steps.injection import Scorer
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.converse.answer import Reading, read_answer
 from sashiko_packs.selection.converse.budget import Ledger, require_price
-from sashiko_packs.selection.converse.client import Endpoint, Recorder, bedrock_runtime, replay
-from sashiko_packs.selection.converse.recording import Line, Recording
+from sashiko_packs.selection.converse.client import (
+    Endpoint,
+    Line,
+    Recorder,
+    Recording,
+    bedrock_runtime,
+    replay,
+)
 from sashiko_packs.selection.converse.request import Example, Request, make_request
-from sashiko_packs.selection.file import BedrockCandidate, Selection
-from sashiko_packs.selection.geography import Travel, travel_of
+from sashiko_packs.selection.file import BedrockCandidate, Selection, Travel, travel_of
 from sashiko_packs.selection.local import Bench
 from sashiko_packs.selection.record import Answers, Cost, Latency
-from sashiko_packs.selection.rows import JudgedRows, refuse_classified
-from sashiko_packs.selection.scores import CandidateScores
+from sashiko_packs.selection.rows import CandidateScores, JudgedRows, refuse_classified
 
 _FIRST = 20  # requests; if no answer to them is valid, no further one is paid
 _MIDDLE = 0.5  # between a negative decision, 0, and a positive one, 1

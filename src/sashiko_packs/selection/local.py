@@ -27,9 +27,16 @@ from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
 from sashiko_packs.selection.file import Selection, VersionCandidate
-from sashiko_packs.selection.rows import JudgedRows
-from sashiko_packs.selection.runs import COMPILE, PREPARE, WEIGHTS, Runs
-from sashiko_packs.selection.scores import CandidateScores, instance_cost, time_requests
+from sashiko_packs.selection.rows import (
+    COMPILE,
+    PREPARE,
+    WEIGHTS,
+    CandidateScores,
+    JudgedRows,
+    Runs,
+    instance_cost,
+    time_requests,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from sashiko.report.views import (
 )
 from sashiko.report.words import check_view, estimate_cell
 from sashiko_packs.selection import words
-from sashiko_packs.selection.geography import geographies
+from sashiko_packs.selection.file import geographies
 from sashiko_packs.selection.plot import quality_against_cost
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rule import RULE

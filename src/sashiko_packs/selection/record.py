@@ -14,8 +14,7 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import Estimates, InjectionFigures
 from sashiko.pipeline.selected import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.selection.file import Selection
-from sashiko_packs.selection.geography import Travel
+from sashiko_packs.selection.file import Selection, Travel
 
 Outcome = Literal["chosen", "as good", "undecided", "worse", "dropped", "not measured"]
 

@@ -1,19 +1,248 @@
 """The test rows that every candidate is judged on, with their facets."""
 
-from dataclasses import dataclass
+import datetime as dt
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import pyarrow as pa
+
+from sashiko.account.prices import Price, Prices, Speed
+from sashiko.base.parquet import read_columns
+from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.contract_config import (
+    GROUP_VARIABLE,
+    LABEL,
+    PREDICTED_LABEL,
+    analysis_config,
+)
+from sashiko.bias.clarify.counting import count_groups
+from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage
+from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
+from sashiko.evaluation.record import InjectionFigures
+from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file
-from sashiko.serving.container.text import columns
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.scores import cached_scores
+from sashiko.pipeline.selected import recipe_sha256
+from sashiko.pipeline.use_cost import prediction_costs
+from sashiko.serving.container.text import columns, normalise
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.steps.champion import ARTIFACT
 from sashiko.steps.scored_splits import Split, load_split
-from sashiko_packs.selection.runs import PREPARE, Runs
-from sashiko_packs.selection.sweep.validation import Validation, with_facets
+from sashiko_packs.selection.file import STAYS, Selection, Travel
+from sashiko_packs.selection.record import Answers, Cost, Latency
+
+PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
+
+
+_ORDER = (PREPARE, WEIGHTS, COMPILE)  # each step waits for those before it
+
+
+class IncompleteRunError(Exception):
+    """A run was blocked, failed or interrupted."""
+
+    def __init__(self, record: RunRecord) -> None:
+        """Takes the run's record."""
+        super().__init__(record.reason)
+        self.record = record
+
+
+class Runs:
+    """Runs of recipes on this machine; what earlier runs did comes from the cache."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        needs: Mapping[str, tuple[Recipe, str]],
+        *,
+        home: Path,
+        command: str,
+    ) -> None:
+        """Takes what `needed_runs` returns; nothing runs yet.
+
+        Args:
+            settings: the environment.
+            needs: digest of a recipe -> the recipe, and the last step that is needed of it.
+            home: the folder of all local state.
+            command: the command line, for the runs' records.
+        """
+        self.store = Store(home / "s3")
+        self._settings, self._needs, self._home, self._command = settings, needs, home, command
+        self._records: dict[str, RunRecord] = {}
+
+    def of(self, recipe: Recipe) -> RunRecord:
+        """Runs a recipe as far as the selection needs it.
+
+        Raises:
+            IncompleteRunError: if the run was blocked, failed or interrupted.
+            InputError: if the run is refused.
+        """
+        digest = recipe_sha256(recipe)
+        if digest not in self._records:
+            record = run_pipeline(
+                self._settings,
+                recipe,
+                home=self._home,
+                from_step=None,
+                until=self._needs[digest][1],
+                command=self._command,
+            )
+            if record.status != "partial":
+                raise IncompleteRunError(record)
+            self._records[digest] = record
+        return self._records[digest]
+
+    def output(self, run: RunRecord, step: str, output: str) -> Path:
+        """Returns the folder of a step's output."""
+        return self.store.path(run.step(step).outputs[output].uri)
+
+    def refuse_seen(self, run: RunRecord, test: Split, *, name: str) -> None:
+        """Refuses a model that was trained, or whose threshold was chosen, on a test row.
+
+        A row is another one's twin if it has its key, or its text but for letter case and spaces.
+
+        Raises:
+            InputError: naming the candidate, its run and the key of a test row.
+        """
+        for split in ("train", "validation"):
+            rows = load_split(self.output(run, PREPARE, split))
+            keys, texts = set(rows.keys), set(map(normalise, rows.texts))
+            seen = [
+                key
+                for key, text in zip(test.keys, test.texts, strict=True)
+                if key in keys or normalise(text) in texts
+            ]
+            if seen:
+                raise InputError(
+                    f"candidate {name}: {len(seen)} of the selection's test rows, such as key "
+                    f"{min(seen)}, are in the {split} split of run {run.id}, by key or by text: "
+                    "its figures would be too good; compare recipes over the same contract and data"
+                )
+
+
+def needed_runs(
+    selection: Selection, recipes: Mapping[str, Recipe], rows: Recipe
+) -> dict[str, tuple[Recipe, str]]:
+    """Returns the recipes that have to run, each with the last step that is needed of it.
+
+    Args:
+        selection: the file.
+        recipes: candidate -> its recipe; those of Bedrock have none.
+        rows: the recipe whose test split is judged on.
+
+    Returns:
+        Digest of the recipe -> recipe and step.
+    """
+    needs = {recipe_sha256(rows): (rows, PREPARE)}
+    for name, recipe in recipes.items():
+        kind = selection.candidates[name].kind
+        if kind == "version":  # its run is a past one
+            continue
+        step = COMPILE if kind == "recipe" else WEIGHTS if recipe.bias.judged else PREPARE
+        digest = recipe_sha256(recipe)
+        _, other = needs.get(digest, (recipe, PREPARE))
+        needs[digest] = (recipe, max(step, other, key=_ORDER.index))
+    return needs
+
+
+# The scored validation split of one trained model, with its facets.
+#
+# It needs neither Evaluate nor the test split: the artifact's own handler scores the validation
+# rows.
+
+
+LAST_STEP = "Compile"  # creates the served artifact, which is scored here
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One model's validation rows."""
+
+    labels: Ints  # 0 or 1, shape (rows,)
+    scores: Floats  # P(positive), shape (rows,)
+    train_labels: Ints
+    contract: Contract
+    config: AnalysisConfig
+    data: Dataset  # labels and facets of the rows, without predictions
+    inputs: dict[str, str]  # `validation` and `facets` -> digest
+
+    def analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
+        """Counts facets and intersections by label and prediction, like JudgeBias."""
+        labels = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
+        column = Column(PREDICTED_LABEL, labels, self.data.label.file)
+        data = replace(self.data, predicted=column)
+        counts = count_groups(self.config, data)
+        return analyse_stage(self.contract, section, None, data=data, group_counts=counts)
+
+
+def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
+    """Reads and scores the validation split of a run that finished `LAST_STEP`.
+
+    Raises:
+        InputError: if an output is missing, a text is refused, or a row has no facet.
+    """
+    folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
+    split = load_split(folder)
+    artifact = run.step(LAST_STEP).outputs["artifact"]
+    scores = cached_scores(
+        Store(home / "s3").path(artifact.uri) / ARTIFACT,
+        split,
+        split_sha256=run.step("Prepare").outputs["validation"].sha256,
+        name="validation",
+        home=home,
+    )
+    return with_facets(run, contract, split, scores, folder=folder, home=home)
+
+
+def with_facets(
+    run: RunRecord, contract: Contract, split: Split, scores: Floats, *, folder: Path, home: Path
+) -> Validation:
+    """Joins a split and its scores with the run's facets.
+
+    Raises:
+        InputError: if an output is missing, or a row has no facet.
+    """
+    store = Store(home / "s3")
+    facets_file = store.path(run.step("SnapshotFacets").outputs["data"].uri)
+    labels = pa.chunked_array([pa.array(split.labels)])
+    rows = pa.table({"key": pa.chunked_array([pa.array(split.keys)]), "label": labels})
+    facets = facets_of(
+        rows, contract, source=folder / "data.parquet", facets_file=facets_file / "data.parquet"
+    )
+    columns = {name: Column(name, values, facets_file) for name, values in facets.items()}
+    train = store.path(run.step("Prepare").outputs["train"].uri) / "data.parquet"
+    return Validation(
+        labels=split.labels,
+        scores=scores,
+        train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
+        contract=contract,
+        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        data=Dataset(
+            label=Column(LABEL, labels.cast(pa.string()), folder),
+            predicted=None,
+            facets=tuple(columns[facet.column] for facet in contract.facets),
+            group=columns.get(GROUP_VARIABLE),
+        ),
+        inputs={
+            "validation": run.step("Prepare").outputs["validation"].sha256,
+            "facets": run.step("SnapshotFacets").outputs["data"].sha256,
+        },
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +322,129 @@ def refuse_other_text(recipe: Recipe, rows: JudgedRows, *, name: str) -> None:
                 f"candidate {name}: key `{key}` of recipe {recipe.name} is {theirs!r}, and of "
                 f"`rows.recipe` {expected!r}: the two cannot be compared on the same texts"
             )
+
+
+_WARM_UP = 10  # requests
+
+
+_ROUNDS = 5
+
+
+_ROUND = 40  # requests
+
+
+_MEASURED_TARGET = "cpu"  # this machine's processor runs no accelerator's model at its speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateScores:
+    """A candidate with its decisions on the test rows."""
+
+    name: str
+    kind: Literal["linear", "recipe", "version", "bedrock"]
+    what: str  # the model, in words
+    # Scores of the test rows and the threshold; without scores decisions as 0 and 1, at 0.5. None
+    # of a model that was not asked.
+    model: ModelScores | None
+    has_scores: bool
+    injection: InjectionFigures | None
+    latency: Latency | None
+    cost: Cost
+    licence: str | None = None  # of others' weights; None: nobody's weights
+    sha256: str | None = None  # of the artifact
+    run: str | None = None  # that made the model
+    travel: Travel = STAYS
+    answers: Answers | None = None
+
+
+def time_requests(predict: Callable[[str], object], texts: Sequence[str]) -> Latency:
+    """Times single predictions in this process, after a warm-up.
+
+    The mean is that of the fastest of several rounds, as other work on the machine slows some.
+
+    Args:
+        predict: scores one text.
+        texts: are taken in turn.
+    """
+    seconds = []
+    for number in range(_WARM_UP + _ROUNDS * _ROUND):
+        start = time.perf_counter()
+        predict(texts[number % len(texts)])
+        seconds.append(time.perf_counter() - start)
+    timed = np.array(seconds[_WARM_UP:])
+    return Latency(
+        p50=float(np.quantile(timed, 0.5)),
+        p99=float(np.quantile(timed, 0.99)),
+        mean=float(timed.reshape(_ROUNDS, _ROUND).mean(axis=1).min()),
+        requests=len(timed),
+        how=f"one text at a time in this process, without HTTP, on {_machine()}",
+    )
+
+
+def instance_cost(
+    prices: Prices, settings: Settings, *, target: str, latency: Latency, load: float
+) -> Cost:
+    """Returns the cost of a million predictions on an endpoint of our own.
+
+    The speed of an instance is taken to be that of this machine, one request after the other, if
+    the model is compiled for a CPU. For another target it is the price file's.
+
+    Args:
+        prices: of the environment's region.
+        settings: the environment, whose endpoint it would be.
+        target: what the model is compiled for.
+        latency: that was measured here.
+        load: predictions per second, all month.
+    """
+    kind = settings.serving.instance_type(target)
+    price = prices.instances.get(kind)
+    if price is None:
+        return Cost(usd=None, basis=f"unknown: {prices.no_price_of(kind)}")
+    speed = prices.speeds.get(kind)
+    if target == _MEASURED_TARGET:
+        speed = Speed(
+            per_second=1 / latency.mean,
+            what=latency.how,
+            source="measured",
+            read=dt.datetime.now(dt.UTC).date(),
+        )
+    if speed is None:
+        return Cost(
+            usd=None,
+            basis=f"unknown: this machine is no {kind}, and how fast that is is not known: give "
+            f"`speeds.{kind}` in a file of your own, as --prices FILE",
+        )
+    (cost,) = prediction_costs(
+        prices.model_copy(update={"speeds": {kind: speed}}),
+        instance_types={target: kind},
+        load=load,
+        least=settings.serving.min_instances,
+    )
+    where = "measured here" if target == _MEASURED_TARGET else "assumed, not measured"
+    return Cost(
+        usd=cost.per_million,
+        basis=f"{cost.instances} x {kind} at {load:g} predictions a second. Speed, {where}: "
+        f"{speed.per_second:,.0f} a second each ({speed.what}; {speed.source}, {speed.read}). "
+        f"Price: {priced(price)} an hour",
+    )
+
+
+def priced(price: Price) -> str:
+    """Formats a price with its source and day."""
+    weak = ", not AWS's own page" if price.weak else ""
+    return f"${price.usd:g} ({price.source}, read {price.read}{weak})"
+
+
+def _machine() -> str:
+    """Names the processor and the number of its cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {_processor()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

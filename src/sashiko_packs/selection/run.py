@@ -2,30 +2,208 @@
 
 import datetime as dt
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sashiko.account.prices import Prices
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.intersections import gate_applies
+from sashiko.bias.metrics.bias import METRICS, measure
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
+from sashiko.evaluation.gates.quality import Training, quality_checks
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.arrays import Bools, ModelScores
+from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval
+from sashiko.evaluation.record import Estimates
 from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.pipeline.runner.record import new_run_id
+from sashiko.settings.bias import BiasSection
 from sashiko.settings.environment import Settings
+from sashiko.settings.quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.settings.recipe import Recipe
+from sashiko.steps.baselines import MAJORITY
+from sashiko.steps.comparators import majority_baseline, model_lead, model_metrics
 from sashiko_packs.selection.bedrock import Responder, bedrock_candidate
-from sashiko_packs.selection.file import BedrockCandidate, Selection, VersionCandidate
-from sashiko_packs.selection.geography import check_geographies
-from sashiko_packs.selection.judge import judge
+from sashiko_packs.selection.file import (
+    BedrockCandidate,
+    Selection,
+    VersionCandidate,
+    check_geographies,
+)
 from sashiko_packs.selection.local import (
     Bench,
     linear_candidate,
     recipe_candidate,
     version_candidate,
 )
-from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
-from sashiko_packs.selection.rows import read_rows, refuse_other_text
+from sashiko_packs.selection.record import Answers, CandidateRecord, SelectionRecord
+from sashiko_packs.selection.rows import (
+    CandidateScores,
+    JudgedRows,
+    Runs,
+    Validation,
+    needed_runs,
+    read_rows,
+    refuse_other_text,
+)
 from sashiko_packs.selection.rule import choose
-from sashiko_packs.selection.runs import Runs, needed_runs
-from sashiko_packs.selection.scores import CandidateScores
+
+_OF_DECISIONS = ("accuracy", "balanced_accuracy", "f1")
+
+
+_RATIO = "DI"  # of every group, whether gated or not
+
+
+def judge(
+    scored: CandidateScores, rows: JudgedRows, selection: Selection, *, licences: tuple[str, ...]
+) -> CandidateRecord:
+    """Computes a candidate's figures; intervals of all candidates use the same resamples.
+
+    Args:
+        scored: the candidate.
+        rows: the test rows.
+        selection: the file.
+        licences: those that are allowed.
+    """
+    section = rows.recipe.evaluate
+    record = CandidateRecord(
+        name=scored.name,
+        kind=scored.kind,
+        what=scored.what,
+        sha256=scored.sha256,
+        run=scored.run,
+        licence=scored.licence,
+        travel=scored.travel,
+        answers=scored.answers,
+        cost=scored.cost,
+        musts=(_geography(scored, selection), _licence(scored, licences)),
+    )
+    model = scored.model
+    if model is None or (scored.answers and scored.answers.hand_made):
+        return record
+    metrics = model_metrics(section, rows.test.labels, model, {})
+    chance = None
+    if scored.has_scores:
+        chance = error_by_chance(
+            model.scores, replicates=section.bootstrap_replicates, seed=section.seed
+        )
+    else:
+        metrics = {name: metrics[name] for name in _OF_DECISIONS}
+    bias: tuple[BiasEstimate, ...] = ()
+    if rows.facets is not None:
+        predicted = model.scores >= model.threshold
+        bias = tuple(bias_estimates(rows.facets, rows.recipe.bias, predicted))
+    gateable = dict(metrics)
+    if scored.injection is not None:
+        gateable[INJECTION_FLIP_RATE] = scored.injection.overall.above_control
+    figures = {
+        "threshold": model.threshold if scored.has_scores else None,
+        "metrics": metrics,
+        "error_by_chance": chance,
+        "bias": bias,
+        "injection": scored.injection,
+        "latency": scored.latency,
+        "musts": (
+            *record.musts,
+            *_unanswered(scored.answers, selection),
+            *_quality(model, gateable, rows, selection),
+            *_bias(bias, rows.recipe),
+        ),
+    }
+    return record.model_copy(update=figures)
+
+
+def bias_estimates(
+    rows: Validation, section: BiasSection, predicted: Bools
+) -> Iterator[BiasEstimate]:
+    """Yields DI of every group of every facet, and the gated metrics of the gated groups.
+
+    They are those of JudgeBias, of the predictions alone.
+    """
+    groups = rows.analysed(predicted, section)
+    stages: dict[Stage, StageAnalysis] = {"post_training": groups}
+    looks = looks_of(section, stages)
+    metrics = dict.fromkeys([_RATIO, *(gate.metric for gate in section.gates)])
+    for subgroup, stratified in groups.subgroups():
+        for metric in metrics:
+            reported = metric == _RATIO and not subgroup.is_intersection
+            if reported or any(gate_applies(gate, metric, subgroup) for gate in section.gates):
+                # One stratum has the same distribution and is many times faster to resample.
+                conditional = METRICS[metric].conditional
+                cells = stratified if conditional else stratified.collapse_strata()
+                measures = {metric: measure(metric, cells)}
+                yield from subgroup_estimates(
+                    "post_training", subgroup, measures, counts=cells, looks=looks
+                )
+
+
+def _bias(bias: Sequence[BiasEstimate], recipe: Recipe) -> Iterator[Check]:
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    for check in bias_checks(recipe.bias, bias, mitigation):
+        yield check.model_copy(update={"try_": ""})  # the advice is for the recipe of the rows
+
+
+def _geography(scored: CandidateScores, selection: Selection) -> Check:
+    allowed, travel = selection.musts.geographies, scored.travel
+    passed = not travel.geography or travel.geography in allowed
+    names = ", ".join(allowed) or "none"
+    reason = travel.where if passed else f"{travel.where}; allowed geographies: {names}"
+    return Check(name="geography", passed=passed, reason=reason)
+
+
+def _licence(scored: CandidateScores, licences: tuple[str, ...]) -> Check:
+    if scored.licence is None:
+        return Check(name="licence", passed=True, reason="made of your rows alone")
+    passed = scored.licence in licences
+    reason = scored.licence if passed else f"{scored.licence} is not one of {', '.join(licences)}"
+    return Check(name="licence", passed=passed, reason=reason)
+
+
+def _unanswered(answers: Answers | None, selection: Selection) -> Iterator[Check]:
+    """Judges the share of test rows without a valid answer; a model of one's own answers all."""
+    if answers is None:
+        return
+    rows, most = answers.valid + answers.invalid + answers.refused, selection.musts.unanswered
+    share = (answers.invalid + answers.refused) / rows
+    low, high = wilson_interval(share, rows)
+    yield Check(
+        name="unanswered",
+        value=share,
+        low=low,
+        high=high,
+        threshold=most,
+        comparison="<=",
+        passed=share <= most,
+        reason=f"{answers.invalid:,} invalid and {answers.refused:,} refused of {rows:,} answers",
+    )
+
+
+def _quality(
+    model: ModelScores, gateable: Estimates, rows: JudgedRows, selection: Selection
+) -> Iterator[Check]:
+    leads: Mapping[str, Estimates] = {}
+    if any(gate.better_than for gate in selection.musts.quality):
+        majority = majority_baseline(rows.train, rows.test)
+        section = rows.recipe.evaluate
+        leads = {MAJORITY: model_lead(section, rows.test.labels, model, majority, {})}
+    recipe = rows.recipe
+    training = Training(
+        train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+    )
+    for gate in selection.musts.quality:
+        if gate.metric not in gateable:
+            yield Check(
+                name=gate.metric,
+                passed=False,
+                reason=f"no scores: {gate.metric} needs one of each row, and Converse returns none",
+            )
+            continue
+        one = QualitySection.model_construct(gates=(gate,))
+        for check in quality_checks(one, gateable, leads, training):
+            yield check.model_copy(update={"try_": ""})  # the advice is for the recipe of the rows
 
 
 def run_selection(

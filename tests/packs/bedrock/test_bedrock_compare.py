@@ -25,7 +25,7 @@ from sashiko.serving.container.adapter import base_digests, merge
 from sashiko.serving.container.answers import read_answered
 from sashiko.serving.container.prompt import Prompt, RowTokenizer, read_prompt
 from sashiko_packs.bedrock.checkpoint import write_checkpoint
-from sashiko_packs.bedrock.imported_prompt import PromptTexts
+from sashiko_packs.bedrock.compare import PromptTexts
 from tests.packs.bedrock.imported import SETTINGS, THRESHOLD, World, opened
 from tests.packs.bedrock.models import LENGTH, logits, save_artifact
 from tests.packs.bedrock.runtime import Runtime, serving

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko_packs.delivery.deliver import served_before
 from sashiko_packs.delivery.repository import Repository
-from sashiko_packs.delivery.rollback import served_before
 from tests.packs.delivery.project import ARN, DEV, Project, git
 
 FILE = Path("config/dev.yaml")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring.audit import (
+from sashiko_packs.monitoring.audited import (
     MEASURES,
     balance,
     draw_positions,

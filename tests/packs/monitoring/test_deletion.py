@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.base.files import sha256_tree, walk_files
 from sashiko.base.parquet import read_columns
-from sashiko_packs.monitoring.audited_quality import count_held_out, measure_quality
+from sashiko_packs.monitoring.audited import count_held_out, measure_quality
 from sashiko_packs.monitoring.deletion import delete_rows
 from sashiko_packs.monitoring.settings import MonitorSection
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week

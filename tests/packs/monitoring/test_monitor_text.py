@@ -6,11 +6,10 @@ from typer.testing import CliRunner
 
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.commands.monitor import app
-from sashiko_packs.monitoring.commands.monitor_output import show_labels, show_window
-from sashiko_packs.monitoring.commands.monitor_text import describe_monitor
 from sashiko_packs.monitoring.commands.monitored import version_commands
+from sashiko_packs.monitoring.commands.output import describe_monitor, show_labels, show_window
 from sashiko_packs.monitoring.labels import AddedLabels
-from sashiko_packs.monitoring.retraining import Retraining
+from sashiko_packs.monitoring.result import Retraining
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 

@@ -4,7 +4,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from sashiko_packs.monitoring.sequential import add_window, lowest_tolerated, start_test
+from sashiko_packs.monitoring.audited import add_window, lowest_tolerated, start_test
 
 ERROR, TOLERATED, REFERENCE = 0.05, 0.754, 0.774
 

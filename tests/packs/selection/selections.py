@@ -8,8 +8,7 @@ from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.file import BedrockCandidate, Selection
 from sashiko_packs.selection.record import Answers, Cost
-from sashiko_packs.selection.rows import JudgedRows
-from sashiko_packs.selection.scores import CandidateScores
+from sashiko_packs.selection.rows import CandidateScores, JudgedRows
 from tests.packs.selection.sweep.sweeps import recipe, validation
 
 MODEL = "us.amazon.nova-2-lite-v1:0"

@@ -20,11 +20,9 @@ from sashiko_packs.selection.bedrock import (
     open_responder,
 )
 from sashiko_packs.selection.file import BedrockCandidate, Selection
-from sashiko_packs.selection.judge import judge
 from sashiko_packs.selection.local import Bench
-from sashiko_packs.selection.rows import JudgedRows, refuse_classified
-from sashiko_packs.selection.runs import Runs
-from sashiko_packs.selection.scores import CandidateScores
+from sashiko_packs.selection.rows import CandidateScores, JudgedRows, Runs, refuse_classified
+from sashiko_packs.selection.run import judge
 from tests.packs.selection.converse_service import Service, answered, error, serving
 from tests.packs.selection.selections import MODEL, TOKEN_PRICE, bedrock, judged_rows, with_bedrock
 from tests.unit.contract.documents import contract_of, document

@@ -18,9 +18,13 @@ from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.local import Bench, linear_candidate
 from sashiko_packs.selection.record import Latency
-from sashiko_packs.selection.rows import refuse_other_text
-from sashiko_packs.selection.runs import Runs, needed_runs
-from sashiko_packs.selection.scores import instance_cost, time_requests
+from sashiko_packs.selection.rows import (
+    Runs,
+    instance_cost,
+    needed_runs,
+    refuse_other_text,
+    time_requests,
+)
 from tests.packs.selection.selections import judged_rows, selection
 
 KIND = "ml.m5.large"
@@ -191,7 +195,7 @@ def test_other_work_on_the_machine_does_not_change_the_speed(
     times = np.repeat(np.cumsum([0.01] * 10 + [0.1] * 160 + [0.01] * 40), 2)
     starts = np.concatenate([[0.0], times])
     monkeypatch.setattr(
-        "sashiko_packs.selection.scores.time.perf_counter", lambda: float(starts[next(clock)])
+        "sashiko_packs.selection.rows.time.perf_counter", lambda: float(starts[next(clock)])
     )
     assert time_requests(lambda _: None, ["a"]).mean == pytest.approx(0.01)
 

@@ -9,9 +9,9 @@ import pytest
 
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko_packs.selection.judge import judge
+from sashiko_packs.selection.rows import CandidateScores
 from sashiko_packs.selection.rule import RULE, Choice, choose, lead_over, rows_needed, standing_of
-from sashiko_packs.selection.scores import CandidateScores
+from sashiko_packs.selection.run import judge
 from tests.packs.selection.selections import (
     answers,
     judged_rows,

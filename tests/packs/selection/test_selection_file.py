@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from sashiko.errors import InputError
-from sashiko_packs.selection.file import load_selection
-from sashiko_packs.selection.geography import check_geographies, geographies, travel_of
+from sashiko_packs.selection.file import check_geographies, geographies, load_selection, travel_of
 from tests.packs.selection.selections import BEDROCK, PRIVACY, selection_value
 
 BUDGET = {"budget": {"tokens": 1000}}

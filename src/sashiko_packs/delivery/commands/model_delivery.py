@@ -31,7 +31,7 @@ def deliver(
     your credentials, which must be those of the role `endpoint-deployer`.
     """
     from sashiko.account.model_registry import AccountRegistry
-    from sashiko_packs.delivery.rollback import is_taken_back
+    from sashiko_packs.delivery.deliver import is_taken_back
 
     repository, target = _open(env)
     group = model_package_group_name(target.settings, target.recipe.model_package_group)
@@ -64,7 +64,7 @@ def rollback(env: DeployedEnvironment = "dev") -> None:
     The history of config/<env>.yaml names it. It is checked like any other: it must still be
     registered, approved and unchanged. `sashiko model deliver VERSION` serves another one.
     """
-    from sashiko_packs.delivery.rollback import served_before
+    from sashiko_packs.delivery.deliver import served_before
 
     repository, target = _open(env)
     _deliver(repository, target, served_before(repository, target.file), rollback=True)

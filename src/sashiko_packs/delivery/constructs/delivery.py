@@ -6,9 +6,8 @@ from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.delivery.constructs.builds import Build
 from sashiko_packs.delivery.constructs.failures import Failures
 from sashiko_packs.delivery.constructs.model_delivery import ModelDelivery
-from sashiko_packs.delivery.constructs.parts import parts_of
+from sashiko_packs.delivery.constructs.parts import Stores, parts_of
 from sashiko_packs.delivery.constructs.pipeline import DeliveryPipeline
-from sashiko_packs.delivery.constructs.stores import Stores
 
 __all__ = ["add_delivery_pipeline"]
 

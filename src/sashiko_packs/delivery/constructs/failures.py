@@ -22,7 +22,7 @@ from sashiko_cdk.identity.trust import service
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.delivery.constructs.builds import pipeline_name
 from sashiko_packs.delivery.constructs.model_build import INLINE
-from sashiko_packs.delivery.constructs.stores import Stores
+from sashiko_packs.delivery.constructs.parts import Stores
 
 # What of an event a message takes.
 _PATHS: Mapping[str, str] = {

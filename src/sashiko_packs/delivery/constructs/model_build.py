@@ -16,7 +16,7 @@ from sashiko_cdk.identity.trust import service
 from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.delivery.constructs.model_buildspec import HOSTS, model_buildspec, repository_url
-from sashiko_packs.delivery.constructs.stores import Stores
+from sashiko_packs.delivery.constructs.parts import Stores
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 _MINUTES: Final = 60

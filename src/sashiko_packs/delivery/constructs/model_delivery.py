@@ -17,7 +17,7 @@ from sashiko_cdk.identity.trust import service
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.delivery.constructs.approvals import approval_pattern
 from sashiko_packs.delivery.constructs.model_build import INLINE, ModelBuild
-from sashiko_packs.delivery.constructs.stores import Stores
+from sashiko_packs.delivery.constructs.parts import Stores
 
 _DAILY: Final = "rate(1 day)"
 

@@ -13,15 +13,14 @@ from sashiko.settings.tools import Tools
 from sashiko_cdk.identity.allow import allow, explain
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.delivery.constructs.builds import (
+    ASSEMBLY,
     artifact_objects,
     artifacts_bucket,
     pipeline_name,
     reading_repository,
     using_key,
 )
-from sashiko_packs.delivery.constructs.parts import Part, is_approved, parts_of, places_of
-from sashiko_packs.delivery.constructs.specs import ASSEMBLY
-from sashiko_packs.delivery.constructs.stores import Stores
+from sashiko_packs.delivery.constructs.parts import Part, Stores, is_approved, parts_of, places_of
 
 _SOURCE: Final = "Source"  # artifact, and namespace of the source's variables
 _SYNTH: Final = "Synth"

@@ -3,23 +3,34 @@
 import datetime as dt
 import re
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.errors import InputError, disk_reason
-from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind, VersionRows, Window
 
 # A body of 6 MiB in a JSON text takes at most six times as many bytes (`\u0000`), and BASE64 less.
 LONGEST_LINE: Final = 64 * 1024**2
+
+
 _BLOCK_BYTES: Final = 4 * 1024**2
+
+
 _BLOCK_LINES: Final = 50_000
+
+
 # SageMaker may put a record into the folder of a neighbouring hour.
 _MARGIN: Final = dt.timedelta(hours=2)
+
+
 _LAYOUT: Final = re.compile(
     r"(?:(?:.*/)?version=(?P<version>\d{1,18})/|.*/)?[^/]+/[^/]+/"
     r"(?P<hour>\d{4}/\d{2}/\d{2}/\d{2})/[^/]+\.jsonl"
@@ -152,3 +163,83 @@ def _capture_file(path: Path, name: str) -> CaptureFile:
     with suppress(ValueError):
         hour = dt.datetime.strptime(match["hour"] + "+0000", "%Y/%m/%d/%H%z")
     return CaptureFile(path, name, version=int(version) if version else None, hour=hour)
+
+
+class Problems:
+    """Counts problems, and keeps the first line of each."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._counts: Counter[ProblemKind] = Counter()
+        self._first: dict[ProblemKind, int] = {}
+
+    def add(self, kind: ProblemKind, count: int, first: int | None = None) -> None:
+        """Adds to a count; `first` is the number of the first line, if there is one."""
+        self._counts[kind] += count
+        if first is not None:
+            self._first[kind] = min(first, self._first.get(kind, first))
+
+    def records(self) -> tuple[CaptureProblem, ...]:
+        """Returns the problems that occurred, by kind."""
+        return tuple(
+            CaptureProblem(
+                kind=kind,
+                count=count,
+                first=self._places.of(self._first[kind]) if kind in self._first else "",
+            )
+            for kind, count in sorted(self._counts.items())
+            if count
+        )
+
+
+class Totals:
+    """What each version answered, by the rows that remain."""
+
+    def __init__(self) -> None:
+        self._rows: Counter[int | None] = Counter()
+        self._requests: Counter[int | None] = Counter()
+        self._times: dict[int | None, tuple[dt.datetime, dt.datetime]] = {}
+        self._hours: dict[dt.datetime, set[int | None]] = defaultdict(set)
+        self._last_number = -1
+
+    def add(self, rows: pa.Table) -> None:
+        """Counts rows, at least one, in the order of their lines: a request's are adjacent."""
+        numbers = rows["number"].to_numpy()
+        is_first = np.diff(numbers, prepend=self._last_number) != 0
+        self._last_number = numbers[-1]
+        hours = pc.floor_temporal(rows["time"], unit="hour")
+        table = pa.table(
+            {
+                "version": rows["version"],
+                "hour": hours,
+                "time": rows["time"],
+                "request": pa.array(is_first.astype(np.int64)),
+            }
+        ).group_by(["version", "hour"])
+        aggregated = table.aggregate(
+            [("request", "count"), ("request", "sum"), ("time", "min"), ("time", "max")]
+        )
+        for group in aggregated.to_pylist():
+            version = group["version"]
+            self._rows[version] += group["request_count"]
+            self._requests[version] += group["request_sum"]
+            first, last = self._times.get(version, (group["time_min"], group["time_max"]))
+            self._times[version] = min(first, group["time_min"]), max(last, group["time_max"])
+            self._hours[group["hour"]].add(version)
+
+    def shared_hours(self) -> int:
+        """Returns how many hours more than one version answered in."""
+        return sum(len(versions) > 1 for versions in self._hours.values())
+
+    def versions(self) -> tuple[VersionRows, ...]:
+        """Returns what each version answered, by version."""
+        return tuple(
+            VersionRows(
+                version=version,
+                requests=self._requests[version],
+                rows=self._rows[version],
+                first=self._times[version][0],
+                last=self._times[version][1],
+            )
+            for version in sorted(self._rows, key=lambda version: version or 0)
+        )

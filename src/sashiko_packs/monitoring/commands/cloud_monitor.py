@@ -10,7 +10,7 @@ import typer
 
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.commands.monitor_output import (
+from sashiko_packs.monitoring.commands.output import (
     sheet_file,
     show_draw,
     show_labels,
@@ -21,11 +21,10 @@ from sashiko_packs.monitoring.settings import MonitorSection
 if TYPE_CHECKING:
     from sashiko.contract.model import Contract
     from sashiko.settings.environment import Settings
-    from sashiko_packs.monitoring.account.monitored import MonitoredModel
+    from sashiko_packs.monitoring.account.window import MonitoredModel
     from sashiko_packs.monitoring.capture.record import Window
     from sashiko_packs.monitoring.deletion import DeletedRows
-    from sashiko_packs.monitoring.result import MonitorResult
-    from sashiko_packs.monitoring.retraining import Retraining
+    from sashiko_packs.monitoring.result import MonitorResult, Retraining
 
 
 def show(
@@ -98,8 +97,8 @@ def forget(settings: "Settings", recipe: str | None, *, keys: Sequence[str]) -> 
         InputError: if the caller may not do so, or a window is judged or somebody else changes the
             stores at the same time.
     """
-    from sashiko_packs.monitoring.account.deletion import DELETED_BY, delete_keys
-    from sashiko_packs.monitoring.account.files import MonitorFiles
+    from sashiko_packs.monitoring.account.window import MonitorFiles
+    from sashiko_packs.monitoring.deletion import DELETED_BY, delete_keys
 
     model = _open(settings, recipe)
     files = MonitorFiles(model.account, settings, model.recipe, DELETED_BY)
@@ -109,7 +108,7 @@ def forget(settings: "Settings", recipe: str | None, *, keys: Sequence[str]) -> 
 def _open(settings: "Settings", recipe: str | None) -> "MonitoredModel":
     from sashiko.account.account import Account
     from sashiko.pipeline.project import use_recipe
-    from sashiko_packs.monitoring.account.monitored import MonitoredModel
+    from sashiko_packs.monitoring.account.window import MonitoredModel
 
     account = Account(settings)
     account.check_identity()
@@ -142,7 +141,7 @@ def _served_version(model: "MonitoredModel") -> int:
 
 
 def _decide_retraining(model: "MonitoredModel", result: "MonitorResult") -> "Retraining":
-    from sashiko_packs.monitoring.retraining import decide_retraining
+    from sashiko_packs.monitoring.result import decide_retraining
 
     section = model.recipe.section(MonitorSection)
     return decide_retraining(section, result, model.candidates(), now=dt.datetime.now(dt.UTC))

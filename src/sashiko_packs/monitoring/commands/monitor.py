@@ -13,7 +13,6 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import load_settings
 from sashiko_packs.monitoring.commands import cloud_monitor, monitor_stores
-from sashiko_packs.monitoring.commands.monitor_output import show_window
 from sashiko_packs.monitoring.commands.monitored import (
     DEFAULT_LENGTH,
     Labels,
@@ -25,8 +24,8 @@ from sashiko_packs.monitoring.commands.monitored import (
     open_monitored,
     version_commands,
 )
-from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
+from sashiko_packs.monitoring.commands.output import show_window
+from sashiko_packs.monitoring.result import MonitorResult, Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
 
 app = typer.Typer(

@@ -14,7 +14,6 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, choose_recipe
 from sashiko.settings.environment import load_settings
 from sashiko_packs.monitoring.commands import cloud_monitor
-from sashiko_packs.monitoring.commands.monitor_output import sheet_file, show_draw
 from sashiko_packs.monitoring.commands.monitored import (
     DEFAULT_LENGTH,
     Length,
@@ -25,6 +24,7 @@ from sashiko_packs.monitoring.commands.monitored import (
     open_monitored,
     window_of,
 )
+from sashiko_packs.monitoring.commands.output import sheet_file, show_draw
 
 if TYPE_CHECKING:
     from sashiko_packs.monitoring.deletion import DeletedRows

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sashiko.report import svg
-from sashiko_packs.monitoring.check_words import GATE_SUFFIX
 from sashiko_packs.monitoring.checks import DISPARATE_IMPACT, MonitorCheck, Outcome
 from sashiko_packs.monitoring.report.monitor_axes import (
     BAD,
@@ -35,6 +34,7 @@ from sashiko_packs.monitoring.report.monitor_history import (
     worst,
 )
 from sashiko_packs.monitoring.result import Disparity, MonitorResult
+from sashiko_packs.monitoring.window import GATE_SUFFIX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,13 +13,13 @@ from sashiko.report.views import (
     Table,
     row,
 )
-from sashiko_packs.monitoring.check_words import interval, size, tolerance
 from sashiko_packs.monitoring.checks import COHENS_W, TEXT_AUC, MonitorCheck, Outcome, WindowOutcome
 from sashiko_packs.monitoring.report import monitor_plots as plots
 from sashiko_packs.monitoring.report import monitor_words as words
 from sashiko_packs.monitoring.report.monitor_accuracy import accuracy
 from sashiko_packs.monitoring.report.monitor_history import History, relative, version_rows
 from sashiko_packs.monitoring.result import Disparity, MonitorResult
+from sashiko_packs.monitoring.window import interval, size, tolerance
 
 _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "ok": "ok",

@@ -17,9 +17,9 @@ from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_referen
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
 from sashiko_packs.monitoring.capture.rows import ROWS_FILE
+from sashiko_packs.monitoring.drift import measure_window
 from sashiko_packs.monitoring.result import write_drift
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.window_drift import measure_window
 
 
 def main() -> None:

@@ -19,9 +19,14 @@ from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.audited_groups import AUDITED_FILE, write_audited_rows
 from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE
-from sashiko_packs.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
+from sashiko_packs.monitoring.joined_labels import (
+    AUDITED_FILE,
+    DECISIONS_FILE,
+    Sources,
+    join_labels,
+    write_audited_rows,
+)
 from sashiko_packs.monitoring.ledger import add_rows
 from sashiko_packs.monitoring.quality import write_labels
 from sashiko_packs.monitoring.settings import MonitorSection

@@ -13,7 +13,7 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
-from sashiko_packs.monitoring.audited_quality import count_held_out, measure_quality
+from sashiko_packs.monitoring.audited import count_held_out, measure_quality
 from sashiko_packs.monitoring.quality import LABELS_FILE, read_labels, write_quality
 from sashiko_packs.monitoring.settings import MonitorSection
 

@@ -41,8 +41,8 @@ def select(
     from sashiko_packs.selection.file import load_selection, recording_path
     from sashiko_packs.selection.page import terminal_rows, write_selection_page
     from sashiko_packs.selection.record import write_selection
+    from sashiko_packs.selection.rows import IncompleteRunError
     from sashiko_packs.selection.run import chosen_recipe, run_selection
-    from sashiko_packs.selection.runs import IncompleteRunError
     from sashiko_packs.selection.words import headline
 
     settings = load_settings(env)

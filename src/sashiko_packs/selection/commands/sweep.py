@@ -11,7 +11,7 @@ from sashiko.commands.columns import align
 from sashiko.errors import InputError
 from sashiko.pipeline.project import use_recipe
 from sashiko.settings.environment import Settings
-from sashiko_packs.selection.sweep.record import Sweep, write_sweep
+from sashiko_packs.selection.sweep.sweep import Sweep, write_sweep
 from sashiko_packs.selection.sweep.words import choice_lines, headline, outcome, shown_points
 
 
@@ -33,7 +33,7 @@ def run_sweep(
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """
     from sashiko_packs.selection.report.sweep_page import write_sweep_page
-    from sashiko_packs.selection.sweep.run import DEFAULT_STRENGTHS, IncompleteRunError, sweep
+    from sashiko_packs.selection.sweep.sweep import DEFAULT_STRENGTHS, IncompleteRunError, sweep
 
     if settings.tier != "local":
         raise InputError(

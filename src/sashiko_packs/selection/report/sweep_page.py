@@ -11,8 +11,7 @@ from sashiko_packs.selection.report.sweep_section import (
     threshold_tables,
     trade_off_figures,
 )
-from sashiko_packs.selection.sweep.choice import inner_bounds
-from sashiko_packs.selection.sweep.record import Sweep
+from sashiko_packs.selection.sweep.sweep import Sweep, inner_bounds
 from sashiko_packs.selection.sweep.words import choice_lines, headline
 
 _TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"

@@ -10,8 +10,7 @@ from sashiko.bias.metrics.bias import METRICS
 from sashiko.report import svg
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
-from sashiko_packs.selection.sweep.choice import best, bounds, inner_bounds
-from sashiko_packs.selection.sweep.record import Point, Sweep
+from sashiko_packs.selection.sweep.sweep import Point, Sweep, best, bounds, inner_bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.selection.report.sweep_plot import trade_off
-from sashiko_packs.selection.sweep.record import Curve, Point, Sweep, read_sweep, sweep_folders
+from sashiko_packs.selection.sweep.sweep import Curve, Point, Sweep, read_sweep, sweep_folders
 from sashiko_packs.selection.sweep.words import outcome, shown_points
 
 _CAPTION = (

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from sashiko_packs.selection.sweep.choice import best
-from sashiko_packs.selection.sweep.record import Curve, Point, Sweep
+from sashiko_packs.selection.sweep.sweep import Curve, Point, Sweep, best
 
 
 def headline(sweep: Sweep) -> str:

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.account.deletion import DELETED_BY, delete_keys
-from sashiko_packs.monitoring.account.files import Copy, MonitorFiles
-from sashiko_packs.monitoring.deletion import DeletedRows
+from sashiko_packs.monitoring.account.window import Copy, MonitorFiles
+from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_keys
 from sashiko_packs.monitoring.labels import add_labels
 from tests.packs.monitoring.account.monitor_bench import NOW, Bench, open_bench
 from tests.packs.monitoring.label_stores import week

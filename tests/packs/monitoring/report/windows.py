@@ -14,8 +14,6 @@ from sashiko_packs.monitoring.capture.record import (
     ProblemKind,
     VersionRows,
 )
-from sashiko_packs.monitoring.capture_health import capture_checks, version_checks
-from sashiko_packs.monitoring.check_words import describe_alarm
 from sashiko_packs.monitoring.checks import (
     AUDITED_ACCURACY,
     COHENS_W,
@@ -25,10 +23,15 @@ from sashiko_packs.monitoring.checks import (
     MonitorCheck,
     overall,
 )
-from sashiko_packs.monitoring.label_free import LabelFreeAccuracy
 from sashiko_packs.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko_packs.monitoring.result import Disparity, Distribution, MonitorResult
-from sashiko_packs.monitoring.window import summarise
+from sashiko_packs.monitoring.window import (
+    LabelFreeAccuracy,
+    capture_checks,
+    describe_alarm,
+    summarise,
+    version_checks,
+)
 
 FIRST = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)

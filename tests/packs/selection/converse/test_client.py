@@ -21,8 +21,13 @@ from sashiko_packs.selection.converse.budget import (
     Tokens,
     require_price,
 )
-from sashiko_packs.selection.converse.client import Endpoint, Recorder, bedrock_runtime, replay
-from sashiko_packs.selection.converse.recording import Recording
+from sashiko_packs.selection.converse.client import (
+    Endpoint,
+    Recorder,
+    Recording,
+    bedrock_runtime,
+    replay,
+)
 from sashiko_packs.selection.converse.request import Example, Request, make_request
 from sashiko_packs.selection.file import Budget
 from tests.packs.selection.converse_service import (

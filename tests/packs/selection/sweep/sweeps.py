@@ -14,10 +14,8 @@ from sashiko.bias.clarify.contract_config import LABEL, analysis_config
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.contract.model import Contract
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.selection.sweep.choice import choose, mark_front
-from sashiko_packs.selection.sweep.points import curve
-from sashiko_packs.selection.sweep.record import Curve, Sweep
-from sashiko_packs.selection.sweep.validation import Validation
+from sashiko_packs.selection.rows import Validation
+from sashiko_packs.selection.sweep.sweep import Curve, Sweep, choose, curve, mark_front
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.run_report import runs
 

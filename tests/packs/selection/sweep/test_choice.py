@@ -5,8 +5,14 @@ import shlex
 import pytest
 
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.selection.sweep.choice import best, choose, distance
-from sashiko_packs.selection.sweep.record import read_sweep, sweep_folders, write_sweep
+from sashiko_packs.selection.sweep.sweep import (
+    best,
+    choose,
+    distance,
+    read_sweep,
+    sweep_folders,
+    write_sweep,
+)
 from sashiko_packs.selection.sweep.words import choice_lines, headline
 from tests.packs.selection.sweep.sweeps import CHECK, curves, recipe, sweep
 

@@ -10,9 +10,8 @@ from sashiko.bias.clarify.config import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.dataset import Column
 from sashiko_packs.selection.report import sweep_section
-from sashiko_packs.selection.sweep.points import judge, threshold_free_quality
-from sashiko_packs.selection.sweep.record import Curve
-from sashiko_packs.selection.sweep.validation import Validation
+from sashiko_packs.selection.rows import Validation
+from sashiko_packs.selection.sweep.sweep import Curve, judge, threshold_free_quality
 from tests.packs.selection.sweep.sweeps import FACETS_FILE, ROWS, recipe, sweep, validation
 from tests.unit.contract.documents import contract_of, two_facets
 

@@ -17,7 +17,7 @@ from sashiko.serving.container.answers import SHOWN, Answered, read_answered
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
 from sashiko.training.loop import Loop
-from sashiko_packs.bedrock.imported_scores import score_range
+from sashiko_packs.bedrock.compare import score_range
 from tests.packs.bedrock.models import save_base
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama

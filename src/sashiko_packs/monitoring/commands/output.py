@@ -3,20 +3,70 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from sashiko.pipeline.project import MONITOR
+from sashiko_packs.monitoring.checks import MonitorCheck
+from sashiko_packs.monitoring.report import monitor_words as words
+from sashiko_packs.monitoring.result import MonitorResult, Retraining
 
 if TYPE_CHECKING:
     from sashiko.contract.model import Contract
     from sashiko_packs.monitoring.draws import Draw
     from sashiko_packs.monitoring.labels import AddedLabels
-    from sashiko_packs.monitoring.result import MonitorResult
-    from sashiko_packs.monitoring.retraining import Retraining
+    from sashiko_packs.monitoring.result import MonitorResult, Retraining
+
+
+_MOST_NAMES = 3  # of the checks that share a reason
+
+
+def describe_monitor(
+    result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
+) -> str:
+    """Describes the outcome of a window, a line each: alarms, what was not judged, what is next.
+
+    `options` of the printed commands select environment, recipe and home; else the recipe alone.
+    `others` are the commands that judge the other versions that answered in the window.
+    """
+    return "\n".join(_lines(result, options, others))
+
+
+def _lines(result: MonitorResult, options: str, others: Sequence[str]) -> Iterator[str]:
+    yield words.headline(result)
+    window = words.span(result.start, result.end)
+    ok = len(words.of_outcome(result, "ok"))
+    yield (
+        f"{result.group} version {result.version}, {window}: {ok:,} of {len(result.checks):,} "
+        "checks are ok"
+    )
+    for line in result.alarms:
+        yield f"alarm: {line}"
+    yield from _not_judged(words.of_outcome(result, "not judged"))
+    yield f"audit: {words.audit_state(result)}"
+    for command in words.commands(result, options=options, others=others):
+        yield f"next: {command}"
+
+
+def _not_judged(checks: Sequence[MonitorCheck]) -> Iterator[str]:
+    """Yields a line for each reason, with the checks that share it."""
+    for reason in dict.fromkeys(check.reason for check in checks):
+        names = [check.name for check in checks if check.reason == reason]
+        text = "; ".join(names[:_MOST_NAMES])
+        if len(names) > _MOST_NAMES:
+            text = f"{len(names)} checks, such as {names[0]}"
+        yield f"not judged: {text}: {reason}"
+
+
+def describe_retraining(retraining: Retraining, options: str) -> str:
+    """Says whether a run is proposed, with its command, or what speaks against one."""
+    reasons = "; ".join(retraining.reasons)
+    if retraining.action == "none":
+        return f"retraining: not now: {reasons}"
+    return f"retraining: proposed ({reasons}): sashiko run{options}"
 
 
 def show_window(
@@ -42,7 +92,6 @@ def show_window(
         others: returns the commands that judge the other versions that answered in a window.
         json_: whether to print JSON.
     """
-    from sashiko_packs.monitoring.commands.monitor_text import describe_monitor, describe_retraining
     from sashiko_packs.monitoring.report.monitor_page import write_monitor_page
 
     proposal = describe_retraining(retraining, options)
@@ -72,7 +121,7 @@ def sheet_file(home: Path, draw: "Draw") -> Path:
 
 def show_draw(draw: "Draw", sheet: Path, *, contract: "Contract", options: str) -> None:
     """Writes the sheet to fill in, and says how to hand it in."""
-    from sashiko_packs.monitoring.audit_sheet import write_sheet
+    from sashiko_packs.monitoring.labels import write_sheet
 
     write_sheet(draw.path, sheet, contract=contract)
     typer.echo(str(sheet))

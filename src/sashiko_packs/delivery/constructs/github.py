@@ -1,19 +1,12 @@
-"""The two roles of an environment that GitHub Actions assumes, and whom their trust lets in.
-
-Sources: "OpenID Connect reference" of GitHub's documentation (the subject of a job with and without
-an environment; ids in it); "Identity-provider controls for shared OIDC providers" of the IAM User
-Guide (IAM refuses a trust in GitHub that does not evaluate the subject); "AWS STS supports
-validation of select identity provider specific claims" (AWS, What's New, January 2026: `ref` is a
-condition key); "Obtain the thumbprint for an OpenID Connect identity provider" of the IAM User
-Guide (for GitHub IAM verifies the certificate by its own library of authorities).
-"""
+"""What GitHub Actions assumes to deploy the environment, where config/delivery.yaml says so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aws_cdk import Duration
+from aws_cdk import App, Duration
 from aws_cdk import aws_iam as iam
+from constructs import Construct
 
 from sashiko.account.names import (
     GITHUB_AUDIENCE,
@@ -25,6 +18,7 @@ from sashiko.account.names import (
     prefix,
 )
 from sashiko.settings.delivery import GitHubTrust
+from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.allow import Allowed, allow, explain
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.role_permissions import own_permissions
@@ -35,7 +29,20 @@ from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_github_roles"]
 
+
+# The two roles of an environment that GitHub Actions assumes, and whom their trust lets in.
+#
+# Sources: "OpenID Connect reference" of GitHub's documentation (the subject of a job with and
+# without an environment; ids in it); "Identity-provider controls for shared OIDC providers" of the
+# IAM User Guide (IAM refuses a trust in GitHub that does not evaluate the subject); "AWS STS
+# supports validation of select identity provider specific claims" (AWS, What's New, January 2026:
+# `ref` is a condition key); "Obtain the thumbprint for an OpenID Connect identity provider" of the
+# IAM User Guide (for GitHub IAM verifies the certificate by its own library of authorities).
+
+
 _NEVER: Final = (*LAKE, *REGISTER, *APPROVE, *JOBS, "iam:PassRole", "s3:PutObject*")
+
+
 # The first deploy builds four images, each for 50 minutes at most.
 _DEPLOY_HOURS: Final = 6
 
@@ -136,3 +143,23 @@ def _add_role(
         },
     )
     return role
+
+
+class GitHubActions(EnvironmentStack):
+    """A role that compares, one that deploys, and the account's OIDC provider if it has none."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, *, trust: GitHubTrust) -> None:
+        """Trusts the repository's workflow."""
+        super().__init__(
+            scope,
+            "GitHubActions",
+            deployment,
+            stateful=True,
+            description="The roles of GitHub Actions",
+        )
+        add_github_roles(self, trust=trust)
+
+
+def github_stacks(app: App, deployment: Deployment) -> list[GitHubActions]:
+    """Adds the stack where `config/delivery.yaml` lets GitHub Actions deploy the environment."""
+    return [GitHubActions(app, deployment, trust=deployment.github)] if deployment.github else []

@@ -1,29 +1,51 @@
-"""The flow that publishes the outcome of a window: metrics, and a message on its alarms."""
+"""The dashboard of a monitored version: a metric for each check, by kind."""
 
 from collections.abc import Sequence
 from typing import Any, Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name
 from sashiko.account.names import alerts_topic_arn, bucket_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.flows.language import call, either, expression, flow, literal, text
-from sashiko_packs.monitoring.capture_health import ROWS
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.places import monitor_places
 from sashiko_packs.monitoring.result import RESULT_FILE
+from sashiko_packs.monitoring.window import ROWS
 
 # By kind of check. Of a kind without a judged check the first is not published, so that an alarm
 # keeps its state.
 CHECKS_IN_ALARM: Final = "ChecksInAlarm"
+
+
 CHECKS_JUDGED: Final = "ChecksJudged"
+
+
 CAPTURED_ROWS: Final = "CapturedRows"  # of the group
+
+
 CHECK_VALUE: Final = "CheckValue"  # by kind and check
+
+
 GROUP: Final = "ModelPackageGroup"  # dimensions
+
+
 KIND: Final = "Kind"
+
+
 CHECK: Final = "Check"
+
+
 _OF_WINDOW: Final = ("ModelVersion", "WindowStart", "WindowEnd")
+
+
 _OUTCOME: Final = "$states.input"
+
+
 _LINE_END: Final = "\n"
 
 
@@ -182,3 +204,196 @@ def _message(settings: Settings, recipe: Recipe, *, dashboard: str) -> str:
             f"{command}\n\nThe dashboard:\n{url}\n"
         ),
     )
+
+
+# The alarms on windows of captured requests, by kind of check; and on no window at all.
+#
+# A kind of check has an alarm of its own, since an alarm that lasts tells nobody of what joins it:
+# CloudWatch acts on changes of state ("Using Amazon CloudWatch alarms", CloudWatch User Guide).
+#
+# All but the last keep their state where data are missing (`ignore`: "the current alarm state is
+# maintained", "Configuring how CloudWatch alarms treat missing data", CloudWatch User Guide). So
+# nothing is sent between two windows, and a window that could not judge a kind of checks, as after
+# the capture has died, ends no alarm of that kind.
+
+
+_DAY: Final = 24 * 3600
+
+
+# The longest that an alarm may look back (`Period` of "PutMetricAlarm", CloudWatch API Reference).
+# Where data are missing it uses older ones ("Configuring how CloudWatch alarms treat missing data",
+# CloudWatch User Guide), so a window that comes a little later than the last one is no alarm.
+_LONGEST_DAYS: Final = 7
+
+
+class MonitorAlarms(Construct):
+    """Each tells the alerts topic once when it begins, and once when it ends."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        recipe: Recipe,
+        namespace: str,
+        group: str,
+    ) -> None:
+        """Makes them on the metrics of a model package group in a namespace."""
+        super().__init__(scope, id)
+        self._settings = settings
+        self._namespace = namespace
+        self._dimensions = {GROUP: group}
+        kinds = [kind for kind in KINDS if kind != "bias" or recipe.bias.judged]
+        for kind in kinds:
+            self._alarm(
+                kind,
+                f"Checks of the last window, of its {kind}, that are in alarm; the message of the "
+                "window names them",
+                metric=CHECKS_IN_ALARM,
+                threshold=0,
+                comparison_operator="GreaterThanThreshold",
+                dimensions={KIND: kind},
+                **_OF_THE_LAST_WINDOW,
+            )
+        for kind in kinds:
+            if kind == "capture":  # always judged
+                continue
+            self._alarm(
+                f"{kind}-not-judged",
+                f"The last window had too few rows or labels to judge {kind}",
+                metric=CHECKS_JUDGED,
+                threshold=1,
+                comparison_operator="LessThanThreshold",
+                dimensions={KIND: kind},
+                **_OF_THE_LAST_WINDOW,
+            )
+        self._alarm(
+            "captured-rows",
+            "In the last window no row was captured: the capture is dead, or nobody calls",
+            metric=CAPTURED_ROWS,
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            **_OF_THE_LAST_WINDOW,
+        )
+        self._alarm(
+            "did-not-run",
+            "No window was judged for seven days; also until the first one",
+            metric=CAPTURED_ROWS,
+            statistic="SampleCount",
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            evaluation_periods=_LONGEST_DAYS,
+            datapoints_to_alarm=_LONGEST_DAYS,
+            treat_missing_data="breaching",  # without a window there is no metric
+        )
+
+    def _alarm(
+        self,
+        name: str,
+        description: str,
+        *,
+        metric: str,
+        dimensions: dict[str, str] | None = None,
+        **properties: Any,
+    ) -> None:
+        topic = alerts_topic_arn(self._settings)
+        of = self._dimensions | (dimensions or {})
+        cloudwatch.CfnAlarm(
+            self,
+            name,
+            alarm_name=f"{prefix(self._settings)}-monitor-{name}",
+            alarm_description=description,
+            namespace=self._namespace,
+            metric_name=metric,
+            dimensions=[
+                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
+                for key, value in of.items()
+            ],
+            period=_DAY,
+            alarm_actions=[topic],
+            ok_actions=[topic],
+            **properties,
+        )
+
+
+_OF_THE_LAST_WINDOW: Final[dict[str, Any]] = {
+    "statistic": "Maximum",
+    "evaluation_periods": 1,
+    "datapoints_to_alarm": 1,
+    "treat_missing_data": "ignore",
+}
+
+
+class MonitorDashboard(Construct):
+    """Rows, checks in alarm by kind, and the value of each check.
+
+    Which checks there are, depends on contract and version, so they are searched for. A search sees
+    metrics with data of the last two weeks ("CloudWatch search expression syntax", CloudWatch User
+    Guide).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        namespace: str,
+        group: str,
+        name: str,
+    ) -> None:
+        """Creates the dashboard `name` on the metrics of a model package group."""
+        super().__init__(scope, id)
+        own = {GROUP: group}
+
+        def metric(name: str, **dimensions: str) -> cloudwatch.Metric:
+            return cloudwatch.Metric(
+                namespace=namespace,
+                metric_name=name,
+                dimensions_map=own | dimensions,
+                statistic="Maximum",
+                period=Duration.days(1),
+                label=dimensions.get(KIND, name),
+                region=settings.region,
+            )
+
+        def values(kind: str) -> cloudwatch.GraphWidget:
+            schema = f'"{namespace}",{GROUP},{KIND},{CHECK}'
+            terms = f'MetricName="{CHECK_VALUE}" {GROUP}="{group}" {KIND}="{kind}"'
+            return cloudwatch.GraphWidget(
+                title=f"{kind}: value of each check",
+                width=12,
+                region=settings.region,
+                left=[
+                    cloudwatch.MathExpression(
+                        expression=f"SEARCH('{{{schema}}} {terms}', 'Maximum', 86400)",
+                        label="",
+                        using_metrics={},
+                        search_region=settings.region,
+                    )
+                ],
+            )
+
+        widgets = [
+            cloudwatch.GraphWidget(
+                title="Captured rows",
+                width=12,
+                region=settings.region,
+                left=[metric(CAPTURED_ROWS)],
+            ),
+            cloudwatch.GraphWidget(
+                title="Checks in alarm",
+                width=12,
+                region=settings.region,
+                left=[metric(CHECKS_IN_ALARM, **{KIND: kind}) for kind in KINDS],
+            ),
+            *(values(kind) for kind in KINDS),
+        ]
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=name,
+            default_interval=Duration.days(91),
+            widgets=[widgets[place : place + 2] for place in range(0, len(widgets), 2)],
+        )
