@@ -20,7 +20,7 @@ from sashiko.packs import enabled_packs
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import load_settings, settings_model
 from sashiko.settings.recipe import recipe_model
-from sashiko_packs.operations.cost.idle_cost import idle_cost, lines
+from sashiko_packs.operations.idle_cost import idle_cost, lines
 from sashiko_packs.selection.file import Selection
 
 # Neither a package's module nor on the path where this file runs as a script.

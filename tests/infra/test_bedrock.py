@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.bedrock.import_job import IMPORTED_BY
+from sashiko_packs.bedrock.model_import import IMPORTED_BY
 from tests.infra.variants import resources, some, templates_of
 
 MODEL = "arn:aws:bedrock:us-east-1:111122223333:imported-model/*"

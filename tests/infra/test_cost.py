@@ -12,7 +12,7 @@ from sashiko.account.templates import read_templates
 from sashiko.cli import app
 from sashiko_packs.monitoring.cost import retrains_a_month
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.operations.cost.idle_cost import describe_rise, idle_cost
+from sashiko_packs.operations.idle_cost import describe_rise, idle_cost
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
 from tests.project_root import IMAGES
 

@@ -17,7 +17,7 @@ from sashiko.account.access.policies import Request, Statement, denies, statemen
 from sashiko.account.access.principals import Principal
 from sashiko.account.names import GITHUB_ISSUER as ISSUER
 from sashiko.account.names import bucket_name
-from sashiko_packs.delivery.workflow import workflow
+from sashiko_packs.delivery.commands import render_workflow
 from tests.infra.both_sides import assumes, bootstrap_role, trusts
 from tests.infra.variants import (
     assembly_of,
@@ -248,7 +248,7 @@ def test_a_deploy_that_nobody_approved_leaves_the_roles_that_deliver(tmp_path: P
         'by: actions\naccount: "777788889999"\nregion: us-east-1\nstages: [dev]\nsource: {host: '
         "github, repository: acme/churn, branch: main, ids: {owner: 1, repository: 2}}\n"
     )
-    steps = yaml.safe_load(workflow(folder=tmp_path))["jobs"]["deploy-dev"]["steps"]
+    steps = yaml.safe_load(render_workflow(folder=tmp_path))["jobs"]["deploy-dev"]["steps"]
     words = shlex.split(steps[-1]["run"])
     place = {"account": "111122223333", "region": "us-east-1"}
     # Identity depends on it, and each later stack on the one before.

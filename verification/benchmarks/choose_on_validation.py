@@ -49,7 +49,7 @@ from sashiko_packs.selection.rows import (
     read_validation,
     with_facets,
 )
-from sashiko_packs.selection.sweep.sweep import (
+from sashiko_packs.selection.sweep import (
     THRESHOLDS,
     judge,
     keeps_margin,

@@ -13,8 +13,8 @@ from sashiko.account.account import Account
 from sashiko.account.names import database_name
 from sashiko.doctor.check import Check
 from sashiko.doctor.deploy import examine
-from sashiko_packs.operations.audit.difference import Difference
-from sashiko_packs.operations.audit.lake import compare_lake
+from sashiko_packs.operations.audit import Difference
+from sashiko_packs.operations.lake import compare_lake
 from tests.infra.variants import settings_of
 from tests.project_root import IMAGES
 from verification.deploy import aws_command

@@ -24,8 +24,7 @@ from sashiko.registry.model_packages.registrar import PackageRegistrar, Placemen
 from sashiko.registry.preflight.check import check
 from sashiko.registry.preflight.signed_files import Clients as SignedClients
 from sashiko.settings.environment import Settings, deployed_environments
-from sashiko_packs.operations.audit.difference import Difference
-from sashiko_packs.operations.audit.serving import serving
+from sashiko_packs.operations.audit import Difference, serving
 from tests.infra.variants import (
     SERVING,
     contracts_of,

@@ -671,7 +671,7 @@ def bedrock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator
     from infra.stacks.data_lake import DataLake
     from infra.stacks.identity import Identity
     from infra.stacks.lake_formation_account import LakeFormationAccount
-    from sashiko_packs.bedrock.constructs.stack import Bedrock
+    from sashiko_packs.bedrock.constructs import Bedrock
 
     app, deployment = new_app(), deployment_of(settings_of("serving"))
     identity, account = Identity(app, deployment), LakeFormationAccount(app, deployment)

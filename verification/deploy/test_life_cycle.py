@@ -13,8 +13,8 @@ from sashiko.account.access.live import read_live
 from sashiko.account.account import Account
 from sashiko.doctor.deploy import examine
 from sashiko_cdk.bootstrap.execution_policy import PARTS
-from sashiko_packs.operations.audit.difference import Difference
-from sashiko_packs.operations.audit.lake import compare_lake
+from sashiko_packs.operations.audit import Difference
+from sashiko_packs.operations.lake import compare_lake
 from tests.infra.variants import settings_of
 from verification.deploy import changes
 from verification.deploy.assembly import bootstrap, synthesize

@@ -4,20 +4,388 @@ A version's artifact holds a sequence classifier: the merged layers, and the ans
 the language model's head. The base model has the rest: the whole head, the tokenizer, the template.
 """
 
+import datetime as dt
+import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.base.files import read_json, sha256_file, write_json
+from pydantic import Field
+
+from sashiko.base.files import read_json, sha256_bytes, sha256_file, write_json
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 from sashiko.serving.compile_lock import CausalLock
-from sashiko_packs.bedrock.import_preflight import CONFIG_FILE
-from sashiko_packs.bedrock.tokenizer_faults import NEW_CLASS, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
-from sashiko_packs.bedrock.weight_faults import CLASSIFIER, EMBEDDINGS, HEAD
+from sashiko.serving.container.answers import Answered
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One reason, found before anything is uploaded."""
+
+    name: str  # the same each time, such as `architecture`
+    problem: str  # what is wrong, where, and how to correct it
+
+    def __str__(self) -> str:
+        """Returns it as a line."""
+        return f"{self.name}: {self.problem}"
+
+
+_FILE = Path(__file__).with_name("import_facts.yaml")
+
+
+class ImportFacts(Frozen):
+    """What the service takes, as its guide says."""
+
+    source: str
+    read: dt.date  # when the guide was read
+    regions: tuple[str, ...] = Field(min_length=1)
+    architectures: dict[str, str]  # class in `config.json` -> its family's name in the guide
+    dtypes: tuple[str, ...]  # of tensors, in the names of safetensors
+
+
+def read_import_facts() -> ImportFacts:
+    """Reads the file that ships with the engine."""
+    return validate(ImportFacts, read_yaml(_FILE), source=_FILE.name)
+
+
+TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+# Named by transformers 5 alone; older versions cannot load a tokenizer of this class.
+NEW_CLASS = "TokenizersBackend"
+
+
+def tokenizer_faults(
+    folder: Path, config: Mapping[str, Any], *, chat_template_sha256: str
+) -> Iterator[Fault]:
+    """Yields the faults of the tokenizer in a Hugging Face folder.
+
+    Args:
+        folder: the folder.
+        config: its `config.json`.
+        chat_template_sha256: of the template that the model was trained and judged with.
+    """
+    yield from _vocabulary_faults(folder / TOKENIZER_FILE, config)
+    path = folder / TOKENIZER_CONFIG_FILE
+    try:
+        values = read_json(path)
+    except InputError as error:
+        yield Fault("tokenizer-config", f"{error}: take the base model's")
+        return
+    if values.get("tokenizer_class") == NEW_CLASS:
+        yield Fault(
+            "tokenizer-class",
+            f"{path} names the class {NEW_CLASS}, which transformers before 5 does not have: "
+            "name PreTrainedTokenizerFast, which reads the same tokenizer.json",
+        )
+    yield from _template_faults(values.get("chat_template"), path, expected=chat_template_sha256)
+
+
+def _vocabulary_faults(path: Path, config: Mapping[str, Any]) -> Iterator[Fault]:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no class of its own
+        yield Fault("tokenizer", f"{path} cannot be read ({error}): take the base model's")
+        return
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    rows = config.get("vocab_size")
+    if isinstance(rows, int) and largest >= rows:
+        yield Fault(
+            "token-ids",
+            f"{path} has the token id {largest}, the model has embeddings for {rows}: it is "
+            "another model's tokenizer",
+        )
+
+
+def _template_faults(template: Any, path: Path, *, expected: str) -> Iterator[Fault]:
+    if not isinstance(template, str) or not template:
+        yield Fault(
+            "chat-template",
+            f"{path} has no chat_template: Bedrock could not render messages; choose a base model "
+            "that was trained to follow instructions",
+        )
+        return
+    digest = sha256_bytes(template.encode())
+    if digest != expected:
+        yield Fault(
+            "chat-template-digest",
+            f"{path}: the chat template has sha256 {digest}; the model was judged with {expected}",
+        )
+
+
+EMBEDDINGS = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
+CLASSIFIER = "score.weight"
+INDEX_FILE = "model.safetensors.index.json"
+_WEIGHTS = ".safetensors"
+# Weights in other formats, of which Bedrock takes none; most of them can run code when loaded.
+_OTHER_WEIGHTS = frozenset(
+    {".bin", ".ckpt", ".gguf", ".h5", ".joblib", ".msgpack", ".onnx", ".pickle", ".pkl", ".pt"}
+) | {".pth"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor's entry in a header."""
+
+    dtype: str  # as safetensors names it, such as `F32`
+    shape: tuple[int, ...]
+
+
+def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -> Iterator[Fault]:
+    """Yields the faults of the weights in a Hugging Face folder.
+
+    Args:
+        folder: the folder.
+        config: its `config.json`.
+        facts: what the service takes.
+    """
+    yield from _format_faults(folder)
+    files = sorted(folder.glob(f"*{_WEIGHTS}"))
+    if not files:
+        yield Fault("no-safetensors", f"{folder} has no {_WEIGHTS} file: export the model again")
+        return
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= read_header(file)
+        except InputError as error:
+            yield Fault("damaged-weights", str(error))
+            return
+    yield from _index_faults(folder, files)
+    yield from _dtype_faults(tensors, facts)
+    yield from _tensor_faults(tensors, config)
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
+    """Reads name -> entry of each tensor in a safetensors file.
+
+    Raises:
+        InputError: if the file is damaged or cut.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            names = opened.keys()
+            slices = [opened.get_slice(name) for name in names]
+            return {
+                name: Tensor(part.get_dtype(), tuple(part.get_shape()))
+                for name, part in zip(names, slices, strict=True)
+            }
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file} cannot be read ({error}): export the model again") from error
+
+
+def _format_faults(folder: Path) -> Iterator[Fault]:
+    others = sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS)
+    if others:
+        yield Fault(
+            "other-weights",
+            f"{folder} holds {', '.join(others)}: Bedrock imports safetensors alone, and pickled "
+            "weights can run code; delete them, or convert them to safetensors",
+        )
+    adapters = sorted(file.name for file in folder.glob("adapter_*"))
+    if adapters:
+        yield Fault(
+            "adapter",
+            f"{folder} holds {', '.join(adapters)}: Bedrock imports whole models; merge the "
+            "adapter, as Compile does",
+        )
+
+
+def _index_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
+    index = folder / INDEX_FILE
+    if not index.exists():
+        if len(files) > 1:
+            yield Fault(
+                "index", f"{folder} has {len(files)} shards and no {INDEX_FILE}: export it again"
+            )
+        return
+    names = {file.name for file in files}
+    try:
+        listed = set(read_json(index)["weight_map"].values())
+    except (InputError, AttributeError, KeyError, TypeError):
+        yield Fault("index", f"{index} is not an index of shards: export the model again")
+        return
+    problems = [f"names {name}, which is not there" for name in sorted(listed - names)]
+    problems += [f"does not name {name}" for name in sorted(names - listed)]
+    if problems:
+        yield Fault("index", f"{index} {', and '.join(problems)}: export the model again")
+
+
+def _dtype_faults(tensors: Mapping[str, Tensor], facts: ImportFacts) -> Iterator[Fault]:
+    other = sorted({item.dtype for item in tensors.values()} - set(facts.dtypes))
+    if other:
+        yield Fault(
+            "dtype",
+            f"tensors of the type {', '.join(other)}: Bedrock takes {', '.join(facts.dtypes)}; "
+            "export the model in float32",
+        )
+
+
+def _tensor_faults(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Iterator[Fault]:
+    if CLASSIFIER in tensors:
+        yield Fault(
+            "classifier",
+            f"the weights hold {CLASSIFIER}: it is a sequence classifier, and Bedrock serves "
+            "language models; export it with its language model's head",
+        )
+    tied = config.get("tie_word_embeddings", False)
+    if not tied and HEAD not in tensors:
+        yield Fault(
+            "head",
+            f"the weights lack {HEAD}, and config.json does not tie it to the embeddings: it "
+            "would be random",
+        )
+    layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
+    if len(layers) != config.get("num_hidden_layers"):
+        yield Fault(
+            "layers",
+            f"the weights have {len(layers)} layers, config.json names "
+            f"{config.get('num_hidden_layers')}: a shard is missing, or it is another model's file",
+        )
+    embeddings = tensors.get(EMBEDDINGS)
+    if embeddings is None or embeddings.shape[0] != config.get("vocab_size"):
+        rows = "none" if embeddings is None else embeddings.shape[0]
+        yield Fault(
+            "vocabulary",
+            f"{EMBEDDINGS} has {rows} rows, config.json's vocab_size is "
+            f"{config.get('vocab_size')}: it is another model's file",
+        )
+
+
+CONFIG_FILE = "config.json"
+# S3Uri and ImportedModelName, CreateModelImportJob, Amazon Bedrock API Reference; names have at
+# most 63 characters.
+_URI = re.compile(
+    r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](?:/[-!_*'().a-z0-9A-Z]+)*/?", flags=re.ASCII
+)
+_MODEL_NAME = re.compile(r"([0-9a-zA-Z][_-]?)+", flags=re.ASCII)
+_LONGEST_NAME = 63
+_LONGEST_URI = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlan:
+    """Where a model goes, and what it was judged with."""
+
+    uri: str  # S3 prefix of the folder
+    region: str
+    model_name: str  # of the imported model
+    chat_template_sha256: str
+    answered: Answered | None  # how often it answers; None in an older compile lock
+
+
+def import_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> list[Fault]:
+    """Returns every fault of a Hugging Face folder and of its place.
+
+    Args:
+        folder: what would be uploaded.
+        plan: where it would go.
+        facts: what the service takes.
+    """
+    return [
+        *_place_faults(plan, facts),
+        *_answer_faults(plan.answered),
+        *_folder_faults(folder, plan, facts),
+    ]
+
+
+def _place_faults(plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
+    if plan.region not in facts.regions:
+        yield Fault(
+            "region",
+            f"{plan.region} has no Custom Model Import (as of {facts.read}: "
+            f"{', '.join(facts.regions)}): set `region` in config/<env>.yaml",
+        )
+    if not _URI.fullmatch(plan.uri) or len(plan.uri) > _LONGEST_URI:
+        yield Fault(
+            "s3-uri",
+            f"{plan.uri} is no place that Bedrock reads: letters, digits and -!_*'(). between "
+            "slashes, none of = + @ :",
+        )
+    if not _MODEL_NAME.fullmatch(plan.model_name) or len(plan.model_name) > _LONGEST_NAME:
+        yield Fault(
+            "model-name",
+            f"{plan.model_name} ({len(plan.model_name)} characters) is no name that Bedrock takes: "
+            f"at most {_LONGEST_NAME} letters, digits and single - or _ between them; shorten the "
+            "recipe's `model_package_group`",
+        )
+
+
+def _answer_faults(answered: Answered | None) -> Iterator[Fault]:
+    problem = (
+        "the compile lock does not say how often the model answers: an older engine compiled it; "
+        "run the pipeline again, and import the new version"
+        if answered is None
+        else answered.fault()
+    )
+    if problem:
+        yield Fault("answers", problem)
+
+
+def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
+    yield from _code_faults(folder)
+    path = folder / CONFIG_FILE
+    try:
+        config = read_json(path)
+        if not isinstance(config, Mapping):
+            raise InputError(f"{path} is no JSON object")
+    except InputError as error:
+        yield Fault("config", f"{error}: export the model again")
+        config = {}
+    else:
+        yield from _config_faults(config, path, facts)
+    yield from weight_faults(folder, config, facts)
+    yield from tokenizer_faults(folder, config, chat_template_sha256=plan.chat_template_sha256)
+
+
+def _code_faults(folder: Path) -> Iterator[Fault]:
+    code = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    for name in (CONFIG_FILE, TOKENIZER_CONFIG_FILE):
+        try:
+            code += [f"auto_map in {name}"] if read_json(folder / name).get("auto_map") else []
+        except (AttributeError, InputError):
+            continue  # another check is about files that cannot be read
+    if code:
+        yield Fault(
+            "custom-code",
+            f"{folder} brings code of its own ({', '.join(code)}), which Bedrock does not run: "
+            "choose a model whose architecture transformers has",
+        )
+
+
+def _config_faults(config: Mapping[str, Any], path: Path, facts: ImportFacts) -> Iterator[Fault]:
+    named = config.get("architectures") or []
+    if len(named) != 1 or named[0] not in facts.architectures:
+        yield Fault(
+            "architecture",
+            f"{path} names {', '.join(map(str, named)) or 'no architecture'}; Bedrock imports "
+            f"{', '.join(facts.architectures)} (as of {facts.read}, {facts.source}): choose "
+            "another base model, or serve this one from an endpoint",
+        )
+    if config.get("quantization_config"):
+        yield Fault(
+            "quantization",
+            f"{path} has a quantization_config: Bedrock takes {', '.join(facts.dtypes)} weights "
+            "alone; export the model in float32",
+        )
+    rope = config.get("rope_parameters")
+    if rope is not None and config.get("rope_theta") != rope.get("rope_theta"):
+        yield Fault(
+            "rope",
+            f"{path} has the rotary base in rope_parameters alone, as transformers 5 writes it; "
+            "older versions read rope_theta, and would take their default: write both",
+        )
+
 
 EAGER = "eager"  # of an artifact: the merged classifier itself
 _TEMPLATE_FILE = "chat_template.jinja"

@@ -29,7 +29,7 @@ from sashiko.settings.recipe import Recipe
 from sashiko.steps.device.gate import device_checks
 from sashiko.steps.device.invocation import Answer, DeviceFailedError, compare
 from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
-from sashiko_packs.bedrock.import_job import ImportedModel
+from sashiko_packs.bedrock.model_import import ImportedModel
 
 # The prompt of a row as a text, for a service that tokenizes it.
 #
@@ -38,8 +38,6 @@ from sashiko_packs.bedrock.import_job import ImportedModel
 
 
 _CONFIG_FILE = "serving.json"
-
-
 _TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -166,8 +164,6 @@ def _names(tokenizer: Any, answers: tuple[int, int]) -> tuple[str, str]:
 
 
 UNANSWERED = "no answer"
-
-
 UNDECIDED = "undecided"
 
 
@@ -280,25 +276,15 @@ def worst_answer(
 
 
 COMPARED_BY: Final[Role] = "data-scientist"
-
-
 IMPORT_GATE: Final = "imported-model"
-
-
 _REPORT_EVERY = 50
-
-
 _LATENCY = (
     "Bedrock loads a model when it is asked, so the first answers are no measure of later ones"
 )
-
-
 _TRY = (
     "look which rows differ with the same prompt on both; a service of another precision differs "
     "in single rows, one that reads another prompt in all"
 )
-
-
 _ADVICE: Advice = (
     (("AccessDenied", "not authorized"), "use the role that compares: docs/bedrock.md"),
     (

@@ -7,12 +7,12 @@ from sashiko.packs import Pack
 PACK: Final = Pack(
     name="delivery",
     first_stacks="sashiko_packs.delivery.constructs.github:github_stacks",
-    pipeline_parts="sashiko_packs.delivery.constructs.approvals:add_approvals",
+    pipeline_parts="sashiko_packs.delivery.constructs.model_delivery:add_approvals",
     tools_boundary="sashiko_packs.delivery.constructs.parts:ToolsBoundary",
     tools_stack="sashiko_packs.delivery.constructs.stack:Delivery",
     commands={
-        "delivery": "sashiko_packs.delivery.commands.delivery:delivery",
-        "model deliver": "sashiko_packs.delivery.commands.model_delivery:deliver",
-        "model rollback": "sashiko_packs.delivery.commands.model_delivery:rollback",
+        "delivery": "sashiko_packs.delivery.commands:delivery",
+        "model deliver": "sashiko_packs.delivery.commands:deliver",
+        "model rollback": "sashiko_packs.delivery.commands:rollback",
     },
 )

@@ -183,11 +183,7 @@ def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple
 
 # Below the tolerated share: the falls that are bet on, and each one's part of the stake.
 _FALLS: Final = np.array([0.03, 0.06, 0.12, 0.3])
-
-
 _PARTS: Final = np.array([0.2, 0.4, 0.2, 0.2])
-
-
 _AT_DEPLOY: Final = 0.25  # of the first year's stake
 
 
@@ -195,8 +191,6 @@ _AT_DEPLOY: Final = 0.25  # of the first year's stake
 # one pass the limit at most .4 times as often as the proof allows, so half of the limit still
 # holds the rate (verification/benchmarks/monitoring_audit.py).
 _LIMIT: Final = 0.5
-
-
 _DAYS_A_YEAR: Final = 365.25
 
 

@@ -17,11 +17,10 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.account.window import Copy, MonitorFiles
+from sashiko_packs.monitoring.account import Copy, MonitorFiles
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
-from sashiko_packs.monitoring import ledger
-from sashiko_packs.monitoring.ledger import create_ledger_view
+from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 _WITHOUT: Final = """
 SELECT * FROM kept WHERE key IS NULL OR key NOT IN (SELECT key FROM requested) ORDER BY rowid
 """
-
-
 # A draw keeps its number of rows, from which its period and the chance of a row follow.
 _NAMELESS: Final = """
 SELECT CASE WHEN requested.key IS NULL THEN kept.key END, probability, kept.version, start, "end",
@@ -65,7 +62,7 @@ def delete_rows(
     now: dt.datetime,
     retention: dt.timedelta,
 ) -> DeletedRows:
-    """Deletes the rows of keys in all stores; whoever was interrupted repeats the command.
+    """Deletes the rows of keys in all stores; repeat it if it was interrupted.
 
     Args:
         keys: the primary keys.
@@ -119,20 +116,16 @@ def _rewrite(connection: "duckdb.DuckDBPyConnection", path: Path, sql: str) -> i
 
 
 DELETED_BY: Final[Role] = "privacy-officer"
-
-
 _RUNNING: Final = {"Executing", "Stopping"}
-
-
 _MOST_EXECUTIONS: Final = 100
-
-
 # S3 deletes what has expired within a day or two ("Expiring objects", Amazon S3 User Guide).
 _EXPIRY: Final = dt.timedelta(days=2)
 
 
-def delete_keys(files: MonitorFiles, keys: Sequence[str], *, now: dt.datetime) -> DeletedRows:
-    """Deletes the rows of keys in all stores; whoever was interrupted repeats the command.
+def delete_account_rows(
+    files: MonitorFiles, keys: Sequence[str], *, now: dt.datetime
+) -> DeletedRows:
+    """Deletes the rows of keys in all stores of an account; repeat it if it was interrupted.
 
     A window's job writes the ledger back as it has read it, whatever was written since. So keys are
     deleted while no window is judged, and whether one was started meanwhile is asked afterwards.

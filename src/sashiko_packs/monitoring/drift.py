@@ -40,8 +40,12 @@ from sashiko_packs.monitoring.result import (
     Drift,
 )
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.text_drift import measure_text_drift
-from sashiko_packs.monitoring.text_sample import TextSample, sample_test, sample_window
+from sashiko_packs.monitoring.text_drift import (
+    TextSample,
+    measure_text_drift,
+    sample_test,
+    sample_window,
+)
 
 _MOST_DIGITS = 17  # tell any two floats apart
 
@@ -99,14 +103,8 @@ def _number(edge: float, digits: int) -> str:
 
 
 ROWS_NEEDED = 100
-
-
 _ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
-
-
 _FEW_ORDERED_CELLS, _FEW_ROWS = 3, 1000  # in a window of fewer rows
-
-
 _LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
 
 
@@ -232,15 +230,9 @@ def _chi_squared(table: Floats) -> float:
 
 
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
-
-
 # What UTF-8 becomes when it is read as Latin-1 or Windows-1252, and what stands for a lost letter.
 _DAMAGED: Final = re.compile("\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2[\u20ac\u0080]")
-
-
 _KNOWN: Final = 0.5  # of a text's words; with fewer known ones it is odd
-
-
 _CERTAIN: Final = 0.975  # that the reference has no more such texts than are allowed
 
 

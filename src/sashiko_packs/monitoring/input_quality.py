@@ -88,8 +88,6 @@ def _castable(texts: pa.Array, kind: pa.DataType) -> npt.NDArray[np.bool_]:
 
 
 ROWS_NEEDED: Final = 100
-
-
 _ROW_METRICS: Final = ("nullValues", "missingValues", "invalidValues")
 
 

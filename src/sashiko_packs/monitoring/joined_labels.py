@@ -37,11 +37,7 @@ if TYPE_CHECKING:
 
 
 _MEMORY_MB: Final = 128
-
-
 DECISIONS_FILE: Final = "decisions.parquet"
-
-
 DECISION_SCHEMA: Final = pa.schema(
     [
         ("key", pa.string()),
@@ -51,30 +47,20 @@ DECISION_SCHEMA: Final = pa.schema(
         ("windows_ago", pa.int64()),  # 0 in the window, 1 in as long a time before it, and so on
     ]
 )
-
-
 # Earlier decisions are for groups that have few rows a window (`monitoring.bias`). With more than
 # this in later windows a group of 1 % has enough.
 _MOST_EARLIER: Final = 100_000
-
-
 _MOST_WINDOWS: Final = 26
-
-
 _ANSWERS: Final = """
 CREATE TABLE answers AS
 SELECT key, decision, epoch_us(time) AS time, cluster,
 epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
 FROM ledger WHERE version = $version
 """
-
-
 _DRAWN: Final = """
 CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM draws
 WHERE version = $version
 """
-
-
 # Of drawn rows whose key was deleted those count that were labelled; no others can be any more.
 _AUDITED: Final = """
 SELECT start, "end", answers, count(*) FILTER (time >= "end" + $wait),
@@ -90,29 +76,19 @@ FROM (
     FROM drawn WHERE key IS NULL AND label IS NOT NULL
 ) WHERE "end" <= $end GROUP BY start, "end", answers ORDER BY start
 """
-
-
 _ORDINARY: Final = """
 SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
 count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
 count(*) FILTER (counted_labels.label IS NULL)
 FROM answers LEFT JOIN drawn USING (key) LEFT JOIN counted_labels USING (key) WHERE in_window
 """
-
-
 _KNOWN: Final = "SELECT count(*) FROM counted_labels SEMI JOIN answers USING (key)"
-
-
 # Labels that do not count beside the first one of their key, and corrections.
 _FURTHER: Final = """
 SELECT count(*) FILTER (person IS NULL) - count(DISTINCT key), count(person)
 FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
 """
-
-
 _UNKNOWN: Final = "SELECT count(*) FROM counted_labels ANTI JOIN ledger USING (key)"
-
-
 _DECISIONS: Final = """
 WITH earlier AS (
     SELECT key, decision, time, cluster, ({end} - 1 - time) // {length} AS windows_ago
@@ -251,11 +227,7 @@ def _periods(
 
 
 AUDITED_FILE: Final = "audited.parquet"
-
-
 _SCHEMA: Final = pa.schema([("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())])
-
-
 _ROWS: Final = """
 CREATE TABLE audited AS
 SELECT key, counted_labels.label = $positive AS label, ledger.decision = $positive AS decision

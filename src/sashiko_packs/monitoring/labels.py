@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 # First characters of a formula, the full-width ones too:
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = r"'*[=+\-@\t\r\n＝＋－＠]"
-
-
 _PROBABILITY: Final = "probability"
 
 
@@ -310,17 +308,9 @@ LABEL_SCHEMA: Final = pa.schema(
         ("person", pa.string()),  # who corrected it
     ]
 )
-
-
 _LABELS_FILE: Final = "labels.parquet"
-
-
 _NO_WINDOW_FILE: Final = "none.json"
-
-
 _FACETS_FILE: Final = "facets.parquet"
-
-
 # A key's last correction, else its first label; `time` is that of the first one.
 _COUNTED_LABELS: Final = """
 CREATE VIEW counted_labels AS
@@ -328,8 +318,6 @@ SELECT key, coalesce(arg_max(label, time) FILTER (person IS NOT NULL),
 arg_min(label, (time, label))) AS label, min(time) AS time
 FROM labels WHERE time <= {now} GROUP BY key
 """
-
-
 # `latest` is the time of the key's last label so far: a later label has a later time, even if both
 # arrive in one second or the clock was put back.
 _FILE_LABELS: Final = """
@@ -341,14 +329,10 @@ LEFT JOIN counted_labels AS counted USING (key)
 LEFT JOIN (SELECT key, max(time) AS latest, list(label) AS labels FROM labels GROUP BY key)
 USING (key)
 """
-
-
 _COUNTS: Final = """
 SELECT count(*) FILTER (counted IS NULL), count(*) FILTER (counted = label),
 count(*) FILTER (counted <> label) FROM file_labels
 """
-
-
 _STORED: Final = """
 CREATE TABLE stored AS SELECT key, label, time, replaces, person FROM labels
 UNION ALL SELECT key, label, greatest($now, coalesce(latest + 1, $now)),

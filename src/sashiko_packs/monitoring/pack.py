@@ -18,6 +18,6 @@ PACK: Final = Pack(
     lake_parts="sashiko_packs.monitoring.constructs.access:add_monitor_access",
     lake_tables="sashiko_packs.monitoring.constructs.access:captured_tables",
     pipeline_parts="sashiko_packs.monitoring.constructs.flow:add_monitoring",
-    staged="sashiko_packs.monitoring.account.window:stage_stores",
+    staged="sashiko_packs.monitoring.account:stage_stores",
     commands={"monitor": "sashiko_packs.monitoring.commands.monitor:app"},
 )

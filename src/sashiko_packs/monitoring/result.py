@@ -9,10 +9,10 @@ decision or do not, and decisions whose facets are unknown.
 
 import datetime as dt
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, model_validator
 
@@ -20,32 +20,17 @@ from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 from sashiko.evaluation.privacy import SMALLEST_COUNT
-from sashiko.pipeline.candidates import Candidate
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko_packs.monitoring.quality import AuditedMeasure, Quality
-from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.window import LabelFreeAccuracy
 
 RESULT_FILE: Final = "monitor.json"
-
-
 DRIFT_FILE: Final = "drift.json"
-
-
 MEASUREMENTS_FILE: Final = "measurements.json"
-
-
 INPUTS_FILE: Final = "inputs.json"
-
-
 # The names of two measurements; a column's is `drift of <column>`, which has no blank.
 SCORES_DRIFT: Final = "drift of the scores"
-
-
 TEXTS_DRIFT: Final = "drift of the texts"
-
-
 UNREAD_TEXTS: Final = "texts of damaged letters or unknown words"
 
 
@@ -141,6 +126,17 @@ class Inputs(Frozen):
     measurements: tuple[Measurement, ...]  # one for each rule of a captured column
 
 
+CONDITION: Final = "if P(label | score) is unchanged"
+
+
+class LabelFreeAccuracy(Frozen):
+    """The estimate; never shown without its condition."""
+
+    value: float | None  # None if withdrawn
+    condition: str = CONDITION
+    withdrawn: str = ""  # why there is no estimate; else empty
+
+
 class MonitorResult(Frozen):
     """The outcome of a window."""
 
@@ -213,109 +209,29 @@ def write_inputs(inputs: Inputs, folder: Path) -> None:
 
 
 read_result = partial(read_record, MonitorResult)
-
-
 read_drift = partial(read_record, Drift)
-
-
 read_bias = partial(read_record, MonitorBias)
-
-
 read_inputs = partial(read_record, Inputs)
 
 
-# Whether a window's alarms are a reason to propose a new training run, here and in an account.
-#
-# Nothing starts by an alarm: a person runs the proposed command, and a person approves its version.
-
-
-_FRUITLESS: Final = 2  # candidates in a row after which nothing is proposed until an approval
-
-
-_YEAR: Final = dt.timedelta(days=365)
-
-
-Action = Literal["none", "propose"]
-
-
-class Retraining(Frozen):
-    """What is to be done about a window."""
-
-    action: Action
-    reasons: tuple[str, ...]  # the alarms, or what speaks against a run
-
-
-def decide_retraining(
-    settings: MonitorSection,
-    result: MonitorResult,
-    candidates: Sequence[Candidate],
-    *,
-    now: dt.datetime,
-) -> Retraining:
-    """Decides whether to propose a run.
+def unjudged_versions(
+    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
+) -> tuple[int, ...]:
+    """Returns the other versions whose answers in a window nothing has judged.
 
     Args:
-        settings: the mode and the limits.
-        result: of the window.
-        candidates: of the recipe, whichever version is monitored.
-        now: the time of the decision.
+        capture: of the window.
+        version: that the window was judged for.
+        history: windows that have been judged.
     """
-    alarms = [check for check in result.checks if check.outcome == "alarm"]
-    if settings.retrain == "off" or not alarms:
-        reason = "`monitor.retrain` is off" if alarms else "there is no alarm"
-        return Retraining(action="none", reasons=(reason,))
-    against = (
-        *_causes(alarms),
-        *_limits(candidates, settings, labels=result.quality.labels.known, now=now),
+    judged = {
+        result.version
+        for result in history
+        if (result.start, result.end) == (capture.start, capture.end)
+    }
+    return tuple(
+        answered.version
+        for answered in capture.versions
+        # Lines without a version are a problem of the capture instead.
+        if answered.version is not None and answered.version not in {version, *judged}
     )
-    if against:
-        return Retraining(action="none", reasons=against)
-    return Retraining(action="propose", reasons=tuple(f"alarm: {check.name}" for check in alarms))
-
-
-def _causes(alarms: Sequence[MonitorCheck]) -> Iterator[str]:
-    """Yields why alarms may have a cause that a new model would not cure, or would learn."""
-    kinds = {check.kind for check in alarms}
-    if "capture" in kinds:
-        yield "the capture is dead or damaged: mend it, and judge the window again"
-    # Audited labels show a fall whatever else is sent, so no client can hold back a new model.
-    if "inputs" in kinds and "accuracy" not in kinds:
-        yield "requests break the contract: mend what sends them, a model would learn the fault"
-    if kinds == {"bias"}:
-        yield "only bias is in alarm: bring it to whoever answers for fairness first"
-
-
-def _limits(
-    candidates: Sequence[Candidate], settings: MonitorSection, *, labels: int, now: dt.datetime
-) -> Iterator[str]:
-    """Yields which limits of the recipe speak against a run."""
-    states = [candidate.state for candidate in candidates]
-    if "running" in states:
-        yield "a candidate is being trained"
-    if "waiting" in states:
-        yield "a candidate waits for approval: approve or reject it"
-    fruitless = _fruitless_in_a_row(candidates)
-    if fruitless >= _FRUITLESS:
-        yield (
-            f"the last {fruitless} candidates were blocked, rejected or no better: find out why; "
-            "the next approved version ends this"
-        )
-    starts = [candidate.start for candidate in candidates]
-    if starts and now - max(starts) < dt.timedelta(days=settings.retrain_cooldown_days):
-        yield f"the last candidate is younger than {settings.retrain_cooldown_days} days"
-    recent = sum(now - start < _YEAR for start in starts)
-    if recent >= settings.retrain_most_per_year:
-        yield f"{recent} candidates in a year, {settings.retrain_most_per_year} are allowed"
-    if labels < settings.retrain_labels:
-        yield f"{labels:,} new labels, {settings.retrain_labels:,} are needed"
-
-
-def _fruitless_in_a_row(candidates: Sequence[Candidate]) -> int:
-    count = 0
-    for candidate in sorted(candidates, key=lambda item: item.start, reverse=True):
-        if candidate.state in ("running", "failed"):
-            continue
-        if not candidate.is_fruitless:
-            break
-        count += 1
-    return count

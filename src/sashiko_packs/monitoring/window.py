@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.reference import Reference
@@ -16,14 +15,14 @@ from sashiko_packs.monitoring.capture.record import (
     CaptureSummary,
     LineProblem,
     SourceProblem,
-    VersionRows,
 )
 from sashiko_packs.monitoring.checks import (
-    AUDITED,
-    DISPARATE_IMPACT,
     INPUTS_SHARE,
+    OTHER_VERSION,
+    ROWS,
     MonitorCheck,
     Outcome,
+    describe_alarm,
     gaps,
     judge_measurements,
     overall,
@@ -34,209 +33,18 @@ from sashiko_packs.monitoring.result import (
     SCORES_DRIFT,
     Drift,
     Inputs,
+    LabelFreeAccuracy,
     MonitorBias,
     MonitorResult,
+    unjudged_versions,
 )
 from sashiko_packs.monitoring.settings import MonitorSection
-
-# Whether a window's capture can be believed: requests were captured, and their lines are whole.
-#
-# And whether every version that answered is judged: the other checks are of one version alone.
-
-
-# Lines that no version is judged by, although somebody was answered.
-_LOST: Final[tuple[LineProblem | SourceProblem, ...]] = (
-    "cut-line", "not-a-record", "future", "unreadable", "mismatched", "without-version",
-)  # fmt: skip
-
-
-# Effects.
-ROWS: Final = "rows"  # the number of captured rows
-
-
-OTHER_VERSION: Final = "share of rows of another version"
-
-
-# Which requests are lost is not chance: those with long texts are cut first. So few may be.
-_MOST_LOST: Final = 0.01
-
-
-def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]:
-    """Judges what was captured in a window, of whatever version.
-
-    Both count all lines and estimate nothing, so there is no interval, and no part in the window's
-    error rate.
-
-    Args:
-        capture: what ReadCapture found.
-
-    Returns:
-        Whether a row was captured, and whether the lines could be read.
-    """
-    return _rows_check(capture), _lines_check(capture)
-
-
-def version_checks(
-    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
-) -> Iterator[MonitorCheck]:
-    """Yields a check for each other version that answered, such as the one before a deploy.
-
-    Args:
-        capture: what ReadCapture found.
-        version: whose answers the window's other checks judge.
-        history: windows that have been judged, those of other versions among them.
-    """
-    unjudged = unjudged_versions(capture, version=version, history=history)
-    for answered in _others(capture, version=version):
-        is_judged = answered.version not in unjudged
-        yield MonitorCheck(
-            name=f"answers of version {answered.version} are judged",
-            kind="capture",
-            outcome="ok" if is_judged else "not judged",
-            rows=answered.rows,
-            rows_needed=1,
-            effect=OTHER_VERSION,
-            value=answered.rows / capture.rows,
-            tolerance=0.0,
-            reason=f"{answered.rows:,} of {capture.rows:,} rows are of version {answered.version}, "
-            f"up to {answered.last:%Y-%m-%d %H:%M} UTC; "
-            + (
-                "they have been judged by themselves"
-                if is_judged
-                else f"the other checks are of version {version} alone"
-            ),
-        )
-
-
-def unjudged_versions(
-    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
-) -> tuple[int, ...]:
-    """Returns the other versions whose answers in a window nothing has judged.
-
-    Args:
-        capture: of the window.
-        version: that the window was judged for.
-        history: windows that have been judged.
-    """
-    judged = {
-        result.version
-        for result in history
-        if (result.start, result.end) == (capture.start, capture.end)
-    }
-    return tuple(
-        answered.version
-        for answered in _others(capture, version=version)
-        if answered.version is not None and answered.version not in judged
-    )
-
-
-def _others(capture: CaptureSummary, *, version: int) -> list[VersionRows]:
-    """Lists other versions; lines without a version are problems of the capture instead."""
-    return [item for item in capture.versions if item.version not in (None, version)]
-
-
-def _rows_check(capture: CaptureSummary) -> MonitorCheck:
-    last = max((version.last for version in capture.versions), default=None)
-    return MonitorCheck(
-        name="captured requests",
-        kind="capture",
-        outcome="ok" if capture.rows else "alarm",
-        rows=capture.rows,
-        rows_needed=1,
-        effect=ROWS,
-        value=capture.rows,
-        tolerance=1,
-        reason="no row was captured: see whether the version is called, and its capture works"
-        if last is None
-        else f"the last one at {last:%Y-%m-%d %H:%M} UTC",
-    )
-
-
-def _lines_check(capture: CaptureSummary) -> MonitorCheck:
-    lines = capture.lines - capture.count("outside-window")
-    counts = {kind: count for kind in _LOST if (count := capture.count(kind))}
-    lost = sum(counts.values())
-    outcome: Outcome = "alarm" if lost > _MOST_LOST * lines else "ok"
-    parts = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
-    reason = f"{lost:,} of {lines:,} lines could not be used" + (f": {parts}" if parts else "")
-    return MonitorCheck(
-        name="captured lines are whole",
-        kind="capture",
-        outcome=outcome if lines else "not judged",
-        rows=lines,
-        rows_needed=1,
-        effect="share of lines that could not be used",
-        value=lost / lines if lines else None,
-        tolerance=_MOST_LOST,
-        reason=reason if lines else "0 lines, 1 is needed",
-    )
-
-
-GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
-
-
-def describe_alarm(check: MonitorCheck) -> str:
-    """Describes a check in alarm: since when, how large the change is, and what is tolerated."""
-    standing = ""
-    if check.since is not None:
-        windows = f"{check.windows} windows" if check.windows > 1 else "1 window"
-        standing = f", in alarm since {check.since:%Y-%m-%d} ({windows})"
-    if check.value is None:
-        return f"{check.name}{standing}: {check.reason}"
-    ends = interval(check)
-    measured = f"{check.effect} {size(check)}{f' {ends}' if ends else ''}"
-    tolerated = tolerance(check)
-    reason = f"; {check.reason}" if check.kind in ("capture", "inputs") else ""
-    return f"{check.name}{standing}: {measured}, tolerated: {tolerated}{reason}"
-
-
-def size(check: MonitorCheck) -> str:
-    """Formats the size of a check's effect; empty if it was not measured."""
-    return "" if check.value is None else _number(check, check.value)
-
-
-def tolerance(check: MonitorCheck) -> str:
-    """Formats a check's tolerance with its direction."""
-    if check.name.endswith(GATE_SUFFIX):
-        return check.name.removesuffix(GATE_SUFFIX).rpartition(", ")[2]
-    if check.effect == DISPARATE_IMPACT and not check.tolerance:
-        return ""  # without a reference there is none
-    is_lowest = check.effect in (*AUDITED, DISPARATE_IMPACT, ROWS)
-    return f"{'at least' if is_lowest else 'at most'} {_number(check, check.tolerance)}"
-
-
-def interval(check: MonitorCheck) -> str:
-    """Formats a check's 95 % interval; empty without one."""
-    if check.low is None or check.high is None:
-        return ""
-    return f"[{_number(check, check.low)}, {_number(check, check.high)}]"
-
-
-def _number(check: MonitorCheck, value: float) -> str:
-    """Formats a number in the unit of the check's effect."""
-    if check.effect == ROWS:
-        return f"{value:,.0f}"
-    if check.effect.startswith("share of "):
-        return f"{100 * value:.1f} %"
-    return f"{round(value, 3) + 0.0:.3f}"  # never a negative zero
-
 
 # What the accuracy of a window would be if scores still meant what they meant in the reference.
 #
 # No label is needed, and nothing is learnt about a change of what the labels mean: the estimate
 # stays where it was while the accuracy falls. So it has a condition, is withdrawn when the inputs
 # drifted, raises no alarm, and has no interval, since sampling is the smallest part of its error.
-
-
-CONDITION = "if P(label | score) is unchanged"
-
-
-class LabelFreeAccuracy(Frozen):
-    """The estimate; never shown without its condition."""
-
-    value: float | None  # None if withdrawn
-    condition: str = CONDITION
-    withdrawn: str = ""  # why there is no estimate; else empty
 
 
 def label_free_accuracy(
@@ -435,4 +243,103 @@ def _estimate_accuracy(
         right=np.array(evidence.reference.right),
         window=np.array(evidence.drift.scores),
         input_checks=[*broken, *inputs],
+    )
+
+
+# Whether a window's capture can be believed: requests were captured, and their lines are whole.
+#
+# And whether every version that answered is judged: the other checks are of one version alone.
+
+
+# Lines that no version is judged by, although somebody was answered.
+_LOST: Final[tuple[LineProblem | SourceProblem, ...]] = (
+    "cut-line", "not-a-record", "future", "unreadable", "mismatched", "without-version",
+)  # fmt: skip
+# Which requests are lost is not chance: those with long texts are cut first. So few may be.
+_MOST_LOST: Final = 0.01
+
+
+def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]:
+    """Judges what was captured in a window, of whatever version.
+
+    Both count all lines and estimate nothing, so there is no interval, and no part in the window's
+    error rate.
+
+    Args:
+        capture: what ReadCapture found.
+
+    Returns:
+        Whether a row was captured, and whether the lines could be read.
+    """
+    return _rows_check(capture), _lines_check(capture)
+
+
+def version_checks(
+    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
+) -> Iterator[MonitorCheck]:
+    """Yields a check for each other version that answered, such as the one before a deploy.
+
+    Args:
+        capture: what ReadCapture found.
+        version: whose answers the window's other checks judge.
+        history: windows that have been judged, those of other versions among them.
+    """
+    unjudged = unjudged_versions(capture, version=version, history=history)
+    for answered in capture.versions:
+        if answered.version in (None, version):
+            continue
+        is_judged = answered.version not in unjudged
+        yield MonitorCheck(
+            name=f"answers of version {answered.version} are judged",
+            kind="capture",
+            outcome="ok" if is_judged else "not judged",
+            rows=answered.rows,
+            rows_needed=1,
+            effect=OTHER_VERSION,
+            value=answered.rows / capture.rows,
+            tolerance=0.0,
+            reason=f"{answered.rows:,} of {capture.rows:,} rows are of version {answered.version}, "
+            f"up to {answered.last:%Y-%m-%d %H:%M} UTC; "
+            + (
+                "they have been judged by themselves"
+                if is_judged
+                else f"the other checks are of version {version} alone"
+            ),
+        )
+
+
+def _rows_check(capture: CaptureSummary) -> MonitorCheck:
+    last = max((version.last for version in capture.versions), default=None)
+    return MonitorCheck(
+        name="captured requests",
+        kind="capture",
+        outcome="ok" if capture.rows else "alarm",
+        rows=capture.rows,
+        rows_needed=1,
+        effect=ROWS,
+        value=capture.rows,
+        tolerance=1,
+        reason="no row was captured: see whether the version is called, and its capture works"
+        if last is None
+        else f"the last one at {last:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _lines_check(capture: CaptureSummary) -> MonitorCheck:
+    lines = capture.lines - capture.count("outside-window")
+    counts = {kind: count for kind in _LOST if (count := capture.count(kind))}
+    lost = sum(counts.values())
+    outcome: Outcome = "alarm" if lost > _MOST_LOST * lines else "ok"
+    parts = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    reason = f"{lost:,} of {lines:,} lines could not be used" + (f": {parts}" if parts else "")
+    return MonitorCheck(
+        name="captured lines are whole",
+        kind="capture",
+        outcome=outcome if lines else "not judged",
+        rows=lines,
+        rows_needed=1,
+        effect="share of lines that could not be used",
+        value=lost / lines if lines else None,
+        tolerance=_MOST_LOST,
+        reason=reason if lines else "0 lines, 1 is needed",
     )

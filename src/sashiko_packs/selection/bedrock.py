@@ -13,9 +13,16 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.steps.injection import Scorer
 from sashiko.steps.scored_splits import Split
-from sashiko_packs.selection.converse.answer import Reading, read_answer
-from sashiko_packs.selection.converse.budget import Ledger, require_price
-from sashiko_packs.selection.converse.client import (
+from sashiko_packs.selection.converse import (
+    Example,
+    Ledger,
+    Reading,
+    Request,
+    make_request,
+    read_answer,
+    require_price,
+)
+from sashiko_packs.selection.converse_client import (
     Endpoint,
     Line,
     Recorder,
@@ -23,7 +30,6 @@ from sashiko_packs.selection.converse.client import (
     bedrock_runtime,
     replay,
 )
-from sashiko_packs.selection.converse.request import Example, Request, make_request
 from sashiko_packs.selection.file import BedrockCandidate, Selection, Travel, travel_of
 from sashiko_packs.selection.local import Bench
 from sashiko_packs.selection.record import Answers, Cost, Latency

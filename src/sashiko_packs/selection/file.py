@@ -84,14 +84,8 @@ def check_geographies(names: tuple[str, ...]) -> None:
 
 # Metrics of decisions alone, which a model without scores has too.
 DecisionMetric = Literal["accuracy", "balanced_accuracy", "f1"]
-
-
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
-
-
 RecipeFile = Annotated[str, Field(description="a recipe's name or file, as `--recipe` takes it")]
-
-
 _GATED = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
 
 

@@ -1,12 +1,17 @@
 """Writes a selection's page: one self-contained HTML file; its first table heads the terminal's."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from markupsafe import Markup
 
 from sashiko.base.files import write_bytes
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.report import svg
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import (
     Cell,
@@ -21,11 +26,111 @@ from sashiko.report.views import (
     row,
 )
 from sashiko.report.words import check_view, estimate_cell
-from sashiko_packs.selection import words
 from sashiko_packs.selection.file import geographies
-from sashiko_packs.selection.plot import quality_against_cost
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
-from sashiko_packs.selection.rule import RULE
+from sashiko_packs.selection.rule import RULE, undecided
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def headline(record: SelectionRecord) -> str:
+    """Returns the choice with its reason, or that there is none, and what was not judged."""
+    if record.chosen is None:
+        text = f"No candidate is chosen: {record.reason}."
+    else:
+        among = " among what was judged" if record.unjudged else ""
+        text = f"{record.chosen} is chosen{among}: {record.reason}."
+    return f"{text} Not judged: {'; '.join(record.unjudged)}." if record.unjudged else text
+
+
+def outcome(item: CandidateRecord, record: SelectionRecord) -> str:
+    """Returns a candidate's outcome, with why it is out."""
+    lead = item.lead_of_best.text if item.lead_of_best else "undefined"
+    match item.outcome:
+        case "dropped":
+            # A metric of a group keeps its name.
+            names = (check.name for check in item.failed)
+            failed = (name if "=" in name else name.replace("_", " ") for name in names)
+            return f"dropped: fails {', '.join(failed)}"
+        case "not measured":
+            return "not measured: its answers were written by hand"
+        case "worse":
+            return f"worse than {record.best} by {lead}"
+        case "undecided":
+            return f"{undecided(item)}: {record.best} leads by {lead}"
+    if item.name == record.best:
+        return f"{item.outcome}, the best" if item.outcome == "chosen" else "the best"
+    return item.outcome
+
+
+def cost(item: CandidateRecord) -> str:
+    """Formats the cost of a million predictions."""
+    if not item.measured:
+        return "not measured"
+    usd = item.cost.usd
+    return "unknown" if usd is None else f"${usd:,.2f}"
+
+
+_WIDTH, _HEIGHT = 640, 400
+_ROOM = 3.0  # beyond the lowest and the highest cost, as a factor
+_BESIDE = 1.1  # between candidates of the same cost, as a factor
+
+
+def quality_against_cost(record: SelectionRecord) -> Markup:
+    """Draws each measured candidate's metric with its interval against its cost per million.
+
+    A candidate whose cost is not known stands at the right, beyond a line.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    metric = record.selection.metric
+    name = metric.replace("_", " ")
+    items = [item for item in record.candidates if item.measured]
+    known = [item.cost.usd for item in items if item.cost.usd]
+    low, high = (min(known) / _ROOM, max(known) * _ROOM) if known else (1.0, 10.0)
+    unknown = high * math.sqrt(_ROOM)
+    with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
+        axes.set_xscale("log")
+        beside: Counter[float | None] = Counter()
+        for item in items:
+            place = beside[item.cost.usd]
+            beside[item.cost.usd] += 1
+            _point(axes, item, metric, x=(item.cost.usd or unknown) * _BESIDE**place, place=place)
+        right = high
+        if any(not item.cost.usd for item in items):
+            axes.axvline(high, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate("cost unknown", (unknown, 1.0), xycoords=("data", "axes fraction"),
+                          ha="center", va="bottom", fontsize=9)  # fmt: skip
+            right = high * _ROOM
+        axes.set_xlim(low, right)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"${value:,.10g}")
+        axes.set(xlabel="US dollars for a million predictions", ylabel=name)
+        axes.grid(True)
+        summary = "; ".join(
+            f"{item.name} {item.metrics[metric].text} at {cost(item)}, {outcome(item, record)}"
+            for item in items
+        )
+        alt = f"{name} against the cost of a million predictions: {summary}."
+        return svg.to_svg(axes, name="selection", alt=alt)
+
+
+def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place: int) -> None:
+    """Draws a candidate: a star if it is chosen, hollow if it is dropped."""
+    figure = item.metrics[metric]
+    if figure.value is None:
+        return
+    if figure.low is not None and figure.high is not None:
+        axes.vlines(x, figure.low, figure.high, color=svg.INK, linewidth=1.2)
+    chosen, dropped = item.outcome == "chosen", item.outcome == "dropped"
+    axes.plot(x, figure.value, linestyle="none", marker="*" if chosen else "o",
+              markersize=17 if chosen else 9, markeredgecolor=svg.INK, markeredgewidth=1.2,
+              markerfacecolor="#ffd24d" if chosen else "none" if dropped else svg.DARK)  # fmt: skip
+    height = -14 if place % 2 else 6
+    axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")
+
 
 _TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
 _METRICS = {
@@ -82,8 +187,8 @@ def _page(record: SelectionRecord) -> ChoicePage:
 
 
 def _outcome(record: SelectionRecord) -> Outcome:
-    details = tuple(f"{item.name}: {words.outcome(item, record)}" for item in record.candidates)
-    text = words.headline(record)
+    details = tuple(f"{item.name}: {outcome(item, record)}" for item in record.candidates)
+    text = headline(record)
     if record.chosen is None:
         return Outcome("blocked", "✕ NO CANDIDATE IS CHOSEN", text, details=details)
     if record.unjudged:
@@ -143,10 +248,10 @@ def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
             metric.replace("_", " "): _metric(metric),
             "AUC": _metric("auc"),
             **(more if behaviour else {}),
-            "$ per million": lambda item: numeric(words.cost(item)),
+            "$ per million": lambda item: numeric(cost(item)),
             "texts are processed": lambda item: item.travel.where,
             "licence": lambda item: item.licence or "none needed",
-            "outcome": lambda item: words.outcome(item, record),
+            "outcome": lambda item: outcome(item, record),
         },
         note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
         f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates.",
@@ -238,7 +343,7 @@ def _behaviour(record: SelectionRecord) -> Table:
 
 def _costs(record: SelectionRecord) -> Table:
     columns: Columns = {
-        "US dollars": lambda item: numeric(words.cost(item)),
+        "US dollars": lambda item: numeric(cost(item)),
         "how it comes about": lambda item: item.cost.basis,
     }
     return _table("Cost of a million predictions", record, columns)

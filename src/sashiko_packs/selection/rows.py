@@ -48,8 +48,6 @@ from sashiko_packs.selection.file import STAYS, Selection, Travel
 from sashiko_packs.selection.record import Answers, Cost, Latency
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
-
-
 _ORDER = (PREPARE, WEIGHTS, COMPILE)  # each step waits for those before it
 
 
@@ -325,14 +323,8 @@ def refuse_other_text(recipe: Recipe, rows: JudgedRows, *, name: str) -> None:
 
 
 _WARM_UP = 10  # requests
-
-
 _ROUNDS = 5
-
-
 _ROUND = 40  # requests
-
-
 _MEASURED_TARGET = "cpu"  # this machine's processor runs no accelerator's model at its speed
 
 

@@ -52,8 +52,6 @@ from sashiko_packs.selection.rows import (
 from sashiko_packs.selection.rule import choose
 
 _OF_DECISIONS = ("accuracy", "balanced_accuracy", "f1")
-
-
 _RATIO = "DI"  # of every group, whether gated or not
 
 

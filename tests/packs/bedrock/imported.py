@@ -21,7 +21,7 @@ from sashiko.serving.container.pack import pack
 from sashiko.settings.data import ModelSection
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.bedrock.commands import model_compare, model_import
+from sashiko_packs.bedrock import commands
 from tests.infra.variants import recipes_of, settings_of
 from tests.packs.bedrock.loopback import Bedrock, served
 from tests.packs.bedrock.models import lock_of, save_artifact, save_base
@@ -126,10 +126,9 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "compile": shipped.compile.model_copy(update={"target": "gpu"}),
         }
     )
-    monkeypatch.setattr(model_import, "load_settings", lambda _: SETTINGS)
-    for module in (model_import, model_compare):
-        monkeypatch.setattr(module, "load_deployed", lambda _: SETTINGS)
-        monkeypatch.setattr(module, "choose_recipe", lambda *_: recipe)
+    monkeypatch.setattr(commands, "load_settings", lambda _: SETTINGS)
+    monkeypatch.setattr(commands, "load_deployed", lambda _: SETTINGS)
+    monkeypatch.setattr(commands, "choose_recipe", lambda *_: recipe)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("MOTO_ACCOUNT_ID", SETTINGS.account)

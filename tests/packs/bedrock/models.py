@@ -15,7 +15,7 @@ from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import PromptSection
 from sashiko.training.model import load_tokenizer
 from sashiko.training.prompts import make_prompt
-from sashiko_packs.bedrock.import_preflight import ImportPlan
+from sashiko_packs.bedrock.checkpoint import ImportPlan
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_packs.bedrock.commands import model_import
+from sashiko_packs.bedrock import commands
 from sashiko_packs.bedrock.model_import import imported_name
 from tests.infra.variants import settings_of
 from tests.packs.bedrock.imported import SETTINGS, World, opened
@@ -114,14 +114,14 @@ def test_on_this_machine_the_checks_alone_are_made(
         download=lambda _, folder: shutil.copyfile(files / "model.tar.gz", folder / "model.tar.gz"),
         file=lambda _, name: (files / name).read_bytes(),
     )
-    monkeypatch.setattr(model_import, "open_local", lambda *_, **__: registry)
+    monkeypatch.setattr(commands, "open_local", lambda *_, **__: registry)
     local = SETTINGS.model_copy(update={"tier": "local"})
-    monkeypatch.setattr(model_import, "load_settings", lambda _: local)
+    monkeypatch.setattr(commands, "load_settings", lambda _: local)
     done = world.import_()
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("triage-llm version 1 has no fault, 0.1 MB")
     elsewhere = local.model_copy(update={"region": "eu-west-1"})
-    monkeypatch.setattr(model_import, "load_settings", lambda _: elsewhere)
+    monkeypatch.setattr(commands, "load_settings", lambda _: elsewhere)
     done = world.import_()
     assert (done.exit_code, done.stdout) == (4, "")
     assert "fault: region: eu-west-1 has no Custom Model Import" in done.stderr
@@ -131,7 +131,7 @@ def test_on_this_machine_the_checks_alone_are_made(
 def test_an_environment_without_the_stack_says_which_key_to_set(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_import, "load_settings", lambda _: settings_of("dev"))
+    monkeypatch.setattr(commands, "load_settings", lambda _: settings_of("dev"))
     refused(world, "set `bedrock: {enabled: true}` in config/dev.yaml")
 
 
@@ -143,7 +143,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
 
     world.register(tmp_path / "one")
     with monkeypatch.context() as patch:
-        patch.setattr("sashiko_packs.bedrock.import_job.ImportJobs._follow", interrupt)
+        patch.setattr("sashiko_packs.bedrock.model_import.ImportJobs._follow", interrupt)
         done = world.import_()
     assert done.exit_code == 130
     assert "the same command goes on with it" in done.stderr

@@ -9,9 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from sashiko.base.files import read_json, sha256_tree
 from sashiko.errors import InputError
-from sashiko_packs.bedrock.checkpoint import write_checkpoint
-from sashiko_packs.bedrock.import_facts import read_import_facts
-from sashiko_packs.bedrock.import_preflight import import_faults
+from sashiko_packs.bedrock.checkpoint import import_faults, read_import_facts, write_checkpoint
 from tests.packs.bedrock.models import ANSWERS, PLAN, lock_of, logits, save_artifact, save_base
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE
 

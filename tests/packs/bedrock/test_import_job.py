@@ -8,7 +8,7 @@ from botocore.config import Config
 
 from sashiko.account.account import Account, DeniedError
 from sashiko.errors import InputError
-from sashiko_packs.bedrock.import_job import ImportedModel, ImportJobs, ImportOrder
+from sashiko_packs.bedrock.model_import import ImportedModel, ImportJobs, ImportOrder
 from tests.infra.variants import settings_of
 from tests.packs.bedrock.loopback import Bedrock, RefusedError, served
 

@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from sashiko.base.files import read_json
 from sashiko.serving.container.answers import Answered
-from sashiko_packs.bedrock import import_preflight
-from sashiko_packs.bedrock.checkpoint import write_checkpoint
-from sashiko_packs.bedrock.import_facts import read_import_facts
-from sashiko_packs.bedrock.import_preflight import ImportPlan, import_faults
+from sashiko_packs.bedrock import checkpoint
+from sashiko_packs.bedrock.checkpoint import (
+    ImportPlan,
+    import_faults,
+    read_import_facts,
+    write_checkpoint,
+)
 from tests.packs.bedrock.models import PLAN, lock_of, save_artifact, save_base
 
 Change = Callable[[Path], object]
@@ -189,9 +192,9 @@ def test_the_patterns_are_those_of_the_api() -> None:
     request = get_session().get_service_model("bedrock").shape_for("CreateModelImportJobRequest")
     uri = request.members["modelDataSource"].members["s3DataSource"].members["s3Uri"].metadata
     name = request.members["importedModelName"].metadata
-    assert name["pattern"] == import_preflight._MODEL_NAME.pattern
-    assert name["max"] == import_preflight._LONGEST_NAME
-    assert uri["max"] == import_preflight._LONGEST_URI
+    assert name["pattern"] == checkpoint._MODEL_NAME.pattern
+    assert name["max"] == checkpoint._LONGEST_NAME
+    assert uri["max"] == checkpoint._LONGEST_URI
     for text in (
         "s3://bucket",
         "s3://bucket/",
@@ -200,4 +203,4 @@ def test_the_patterns_are_those_of_the_api() -> None:
         "s3://bucket/a=b",
     ):
         theirs = re.fullmatch(uri["pattern"], text)
-        assert bool(theirs) == bool(import_preflight._URI.fullmatch(text)), text
+        assert bool(theirs) == bool(checkpoint._URI.fullmatch(text)), text

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sashiko.cli import app
 from sashiko.errors import InputError
-from sashiko_packs.delivery.workflow import WorkflowName, workflow
+from sashiko_packs.delivery.commands import WorkflowName, render_workflow
 
 ROOT = Path.cwd()
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
@@ -36,7 +36,7 @@ def _config(folder: Path, *stages: str, branch: str = "main") -> Path:
 
 
 def _jobs(folder: Path, *stages: str) -> dict[str, Any]:
-    jobs: dict[str, Any] = yaml.safe_load(workflow(folder=_config(folder, *stages)))["jobs"]
+    jobs: dict[str, Any] = yaml.safe_load(render_workflow(folder=_config(folder, *stages)))["jobs"]
     return jobs
 
 
@@ -100,7 +100,7 @@ def test_a_person_approves_what_delivers_whatever_a_job_says(
     """GitHub asks the reviewers of a job's environment: its name must not be a job's output."""
     folder = _config(tmp_path, "dev", "prod")
     (folder / "dev.yaml").write_text(f'tier: {tier}\naccount: "{ACCOUNTS["dev"]}"\n')
-    jobs = yaml.safe_load(workflow(folder=folder))["jobs"]
+    jobs = yaml.safe_load(render_workflow(folder=folder))["jobs"]
     assert not [job for job in jobs.values() if "${{" in str(job.get("environment"))]
     assert f"for name in {' '.join(approved)}; do" in str(jobs["reviewers"])
     deploys = {name: str(jobs[f"deploy-{name}"]["steps"]) for name in ("dev", "prod")}
@@ -155,7 +155,7 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         "diff-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-reader",
         "deploy-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-deployer",
     }
-    assert "secrets." not in workflow(folder=tmp_path)
+    assert "secrets." not in render_workflow(folder=tmp_path)
 
 
 _COMMAND = """\
@@ -182,7 +182,7 @@ esac
 
 def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
     """By the step's own shell, with git, and stand-ins for the command and for GitHub's."""
-    text = workflow("model-delivery", folder=_config(tmp_path, "dev"))
+    text = render_workflow("model-delivery", folder=_config(tmp_path, "dev"))
     job = yaml.safe_load(text)["jobs"]["deliver-dev"]
     assert "environment" not in job  # nobody approves before there is something to look at
     step = job["steps"][-1]
@@ -249,14 +249,14 @@ def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path)
 
 
 def test_every_action_is_the_commit_of_a_release(tmp_path: Path) -> None:
-    text = workflow(folder=_config(tmp_path, "dev"))
+    text = render_workflow(folder=_config(tmp_path, "dev"))
     uses = re.findall(r"uses: (.*)", text)
     assert uses
     assert [use for use in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", use)] == []
 
 
 def test_the_workflow_is_of_the_branch_that_is_delivered(tmp_path: Path) -> None:
-    text = workflow(folder=_config(tmp_path, "dev", branch="release/2026"))
+    text = render_workflow(folder=_config(tmp_path, "dev", branch="release/2026"))
     # YAML reads `on` as true.
     assert yaml.safe_load(text)[True] == {"push": {"branches": ["release/2026"]}}
 
@@ -279,4 +279,4 @@ def test_without_actions_there_is_no_workflow(
     else:
         file.unlink()
     with pytest.raises(InputError, match=words):
-        workflow(folder=tmp_path)
+        render_workflow(folder=tmp_path)

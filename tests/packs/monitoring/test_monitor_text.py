@@ -9,7 +9,7 @@ from sashiko_packs.monitoring.commands.monitor import app
 from sashiko_packs.monitoring.commands.monitored import version_commands
 from sashiko_packs.monitoring.commands.output import describe_monitor, show_labels, show_window
 from sashiko_packs.monitoring.labels import AddedLabels
-from sashiko_packs.monitoring.result import Retraining
+from sashiko_packs.monitoring.retraining import Retraining
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 

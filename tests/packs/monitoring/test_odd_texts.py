@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sashiko_packs.monitoring.drift import measure_odd_texts
-from sashiko_packs.monitoring.text_sample import TextSample
+from sashiko_packs.monitoring.text_drift import TextSample
 
 WORDS = ("branch", "queue", "fee", "form", "letter", "clerk", "office", "delay")
 QUIET = [f"{a} {b} {c} über 12" for a in WORDS for b in WORDS for c in WORDS]

@@ -10,9 +10,9 @@ from sashiko.pipeline.candidates import Candidate, State
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Kind, MonitorCheck, Outcome
 from sashiko_packs.monitoring.quality import AuditedMeasure, LabelSummary, Quality
-from sashiko_packs.monitoring.result import MonitorResult, Retraining, decide_retraining
+from sashiko_packs.monitoring.result import LabelFreeAccuracy, MonitorResult
+from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.window import LabelFreeAccuracy
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)

@@ -6,11 +6,11 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.evaluation.column_counts import ColumnCounts
-from sashiko_packs.monitoring import text_sample
+from sashiko_packs.monitoring import text_drift
 from sashiko_packs.monitoring.capture import rows as captured_rows
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
-from sashiko_packs.monitoring.text_sample import sample_test, sample_window
+from sashiko_packs.monitoring.text_drift import sample_test, sample_window
 from tests.packs.monitoring.steps.monitor_job import make_reference
 
 COLUMNS = ("product", "age")
@@ -26,7 +26,7 @@ REFERENCE = make_reference(
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch) -> None:
     monkeypatch.setattr(captured_rows, "_STREAM_ROWS", 64)
-    monkeypatch.setattr(text_sample, "MOST_TEXTS", 100)
+    monkeypatch.setattr(text_drift, "MOST_TEXTS", 100)
 
 
 def _write(path, rows) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sashiko.account.prices import read_prices
 from sashiko.pipeline.use_cost import JobCost
 from sashiko_packs.operations.commands.cost import Costs, as_json, text
-from sashiko_packs.operations.cost.idle_cost import Charge, IdleCost
+from sashiko_packs.operations.idle_cost import Charge, IdleCost
 from tests.infra.variants import settings_of
 
 SETTINGS = settings_of("dev")

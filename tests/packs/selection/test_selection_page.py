@@ -12,11 +12,10 @@ from sashiko.pipeline.local_run import _evidence
 from sashiko.pipeline.selected import chosen_record
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
-from sashiko_packs.selection.page import terminal_rows, write_selection_page
+from sashiko_packs.selection.page import headline, terminal_rows, write_selection_page
 from sashiko_packs.selection.record import Latency, SelectionRecord, write_selection
 from sashiko_packs.selection.rule import choose
 from sashiko_packs.selection.run import judge
-from sashiko_packs.selection.words import headline
 from tests.packs.selection.selections import answers, judged_rows, scored, with_bedrock, wrong_on
 
 ROWS = judged_rows()

@@ -7,9 +7,9 @@ import yaml
 
 from sashiko.base.files import read_json, write_json
 from sashiko.run_report import write_report
-from sashiko_packs.monitoring.report.monitor_page import write_monitor_page
-from sashiko_packs.selection.report.sweep_page import write_sweep_page
-from sashiko_packs.selection.sweep.sweep import write_sweep
+from sashiko_packs.monitoring.report.page import write_monitor_page
+from sashiko_packs.selection.sweep import write_sweep
+from sashiko_packs.selection.sweep_page import write_sweep_page
 from tests.packs.monitoring.report.windows import windows
 from tests.packs.selection.sweep.sweeps import recipe, sweep
 from tests.unit.bias.report.test_intersections import CROSSED

@@ -23,7 +23,7 @@ from sashiko.training.examples import read_split
 
 _TRY = (
     "read texts that were blocked (their keys are in the output `outcomes` of the step Guardrail), "
-    "weaken the filter in src/sashiko_packs/bedrock/constructs/stack.py, or serve from "
+    "weaken the filter in src/sashiko_packs/bedrock/constructs.py, or serve from "
     "an endpoint"
 )
 _CONCURRENCY = 8

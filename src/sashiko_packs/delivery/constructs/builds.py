@@ -29,39 +29,19 @@ from sashiko_packs.delivery.constructs.parts import CACHE, Part, Stores
 
 # Names of the artifact that every environment gets, and of the variables that builds pass on.
 ASSEMBLY: Final = "ASSEMBLY"  # SHA-256 of the artifact
-
-
 _TAR = "assembly.tar"
-
-
 _LOCKS = "locks.txt"  # by whose content a cache of packages is named
-
-
 _UNPACKED = "project"
-
-
 _DIFFERENCE = "difference"
-
-
 _CLI = "cli"  # folder of the CDK's command line
-
-
 _RUNTIMES = {"python": "3.11", "nodejs": "22"}
-
-
 _CACHE = "/var/cache/packages"
-
-
 _CACHES = {
     "PIP_CACHE_DIR": f"{_CACHE}/pip",  # pip installs uv alone
     "UV_CACHE_DIR": f"{_CACHE}/uv",
     "NPM_CONFIG_CACHE": f"{_CACHE}/npm",
 }
-
-
 _OF_CHECKOUT = "requirements/*.txt package-lock.json"
-
-
 _PINS = ("package.json", "package-lock.json")  # of the CDK's command line, with its hash
 
 
@@ -237,15 +217,9 @@ def _place(part: Part) -> Settings:
 
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
-
-
 _QUEUED_MINUTES: Final = 480
-
-
 # A first deploy builds an environment's images, each for 50 minutes at most.
 _MINUTES: Final = {"test": 120, "synth": 60, "difference": 60, "deploy": 480}
-
-
 _KEY_USE = (
     "kms:Decrypt",
     "kms:DescribeKey",
@@ -254,8 +228,6 @@ _KEY_USE = (
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 )
-
-
 _LONGEST_FOLDER = 20
 
 

@@ -29,7 +29,6 @@ from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_github_roles"]
 
-
 # The two roles of an environment that GitHub Actions assumes, and whom their trust lets in.
 #
 # Sources: "OpenID Connect reference" of GitHub's documentation (the subject of a job with and
@@ -38,11 +37,7 @@ __all__ = ["add_github_roles"]
 # supports validation of select identity provider specific claims" (AWS, What's New, January 2026:
 # `ref` is a condition key); "Obtain the thumbprint for an OpenID Connect identity provider" of the
 # IAM User Guide (for GitHub IAM verifies the certificate by its own library of authorities).
-
-
 _NEVER: Final = (*LAKE, *REGISTER, *APPROVE, *JOBS, "iam:PassRole", "s3:PutObject*")
-
-
 # The first deploy builds four images, each for 50 minutes at most.
 _DEPLOY_HOURS: Final = 6
 

@@ -30,14 +30,8 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 CACHE = "cache/"  # folder of the caches, one below it for each part
-
-
 _KEPT = Duration.days(90)
-
-
 _CACHED = Duration.days(30)
-
-
 _ACCESS_LOGS = Duration.days(400)
 
 
@@ -132,8 +126,6 @@ def _explain(access: PrivateBucket) -> None:
 
 
 Kind = Literal["test", "synth", "difference", "deploy"]
-
-
 # What a part assumes in the account that it compares with or deploys to.
 ASSUMED: Mapping[Kind, tuple[BootstrapRole, ...]] = {
     "test": (),
@@ -219,8 +211,6 @@ _WORK = [
     "sns:Publish",
     "sts:*",
 ]
-
-
 _CHARACTERS = 6144  # of a managed policy: "IAM and AWS STS quotas", IAM User Guide
 
 

@@ -19,18 +19,10 @@ from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind,
 
 # A body of 6 MiB in a JSON text takes at most six times as many bytes (`\u0000`), and BASE64 less.
 LONGEST_LINE: Final = 64 * 1024**2
-
-
 _BLOCK_BYTES: Final = 4 * 1024**2
-
-
 _BLOCK_LINES: Final = 50_000
-
-
 # SageMaker may put a record into the folder of a neighbouring hour.
 _MARGIN: Final = dt.timedelta(hours=2)
-
-
 _LAYOUT: Final = re.compile(
     r"(?:(?:.*/)?version=(?P<version>\d{1,18})/|.*/)?[^/]+/[^/]+/"
     r"(?P<hour>\d{4}/\d{2}/\d{2}/\d{2})/[^/]+\.jsonl"

@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 
 FEWEST_CLIENTS: Final = 10  # fewer cannot tell how much clients differ
-
-
 # `origins` has a row for each row that is left; `-1` stands for no version.
 _CLUSTERED: Final = """
 CREATE TABLE clustered AS
@@ -69,42 +67,30 @@ SELECT ordinal, origins.version, number,
 FROM origins LEFT JOIN few USING (version)
 LEFT JOIN repeats ON repeats.version = origins.version AND repeats.content = origins.content
 """
-
-
 _CLUSTERS: Final = """
 CREATE TABLE clusters AS
 SELECT version, kind, name, count(*) AS size, min(number) AS number,
     row_number() OVER (ORDER BY min(ordinal)) - 1 AS cluster
 FROM clustered GROUP BY version, kind, name
 """
-
-
 _SIZES: Final = """
 SELECT size, count(*) AS clusters FROM clusters WHERE version = ? GROUP BY size ORDER BY size
 """
-
-
 _DOMINANT: Final = """
 SELECT kind, sum(size)::BIGINT, min(number) FROM clusters SEMI JOIN dominant
 ON clusters.version = dominant.version AND clusters.size >= dominant.size
 GROUP BY kind ORDER BY kind
 """
-
-
 _ASSIGNED: Final = """
 SELECT cluster, coalesce(clusters.size >= dominant.size, false) AS dominates
 FROM clustered JOIN clusters USING (version, kind, name) LEFT JOIN dominant USING (version)
 ORDER BY ordinal
 """
-
-
 _KINDS: Final[dict[str, ProblemKind]] = {
     "client": "dominant-client",
     "text": "dominant-text",
     "request": "dominant-request",
 }
-
-
 _SCHEMA: Final = pa.schema([("cluster", pa.int64()), ("dominates", pa.bool_())])
 
 
@@ -141,30 +127,20 @@ def stream_assigned(
 
 
 _SIDE: Final = {"data": "VARCHAR", "encoding": "VARCHAR"}
-
-
 _RECORD: Final = json.dumps(
     {
         "captureData": {"endpointInput": _SIDE, "endpointOutput": _SIDE},
         "eventMetadata": {"eventId": "VARCHAR", "inferenceTime": "VARCHAR"},
     }
 )
-
-
 _REQUEST: Final = json.dumps({"inputs": ["JSON"], "ids": ["VARCHAR"], "client": "VARCHAR"})
-
-
 _ANSWERS: Final = json.dumps([{"id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE"}])
-
-
 # A side's text; a side in another encoding, or in broken BASE64, has none.
 _SIDE_TEXT: Final = """
 CREATE MACRO side_text(side) AS CASE side.encoding
     WHEN 'JSON' THEN side.data
     WHEN 'BASE64' THEN try(decode(from_base64(side.data))) END
 """
-
-
 # `TRY` makes an error of one line a null, and parses it once. A struct's missing key is null too.
 _DECODE: Final = f"""
 CREATE OR REPLACE TEMP TABLE block AS
@@ -210,8 +186,6 @@ SELECT number, version, event_id, time, base64, request, answers,
         AS wrong_hour
 FROM bodies
 """  # noqa: S608 - the two schemas are this module's
-
-
 # `{known}` counts the row's columns that the caller asked for, `{cells}` are those columns.
 _ROWS: Final = """
 CREATE OR REPLACE TEMP TABLE block_rows AS
@@ -235,8 +209,6 @@ SELECT * EXCLUDE columns, columns IS NOT NULL AS is_row, cardinality(columns) AS
     {known} AS known, {cells}
 FROM typed
 """
-
-
 _COUNTS: Final = """
 SELECT state, count(*), min(number) FROM block WHERE state <> 'answered' GROUP BY ALL
 UNION ALL SELECT 'base64', count(*), min(number) FROM block WHERE base64
@@ -324,11 +296,7 @@ def _naive(time: dt.datetime) -> dt.datetime:
 
 
 _MEMORY_MB: Final = 128
-
-
 _STREAM_ROWS: Final = 16_384
-
-
 # Digests are 16 bytes where ids have any length; a collision in 1e7 rows has a chance below 1e-24.
 _DIGEST_TABLE: Final = """
 CREATE TABLE digests (
@@ -336,23 +304,17 @@ CREATE TABLE digests (
     content UBIGINT
 )
 """
-
-
 _ADD_DIGESTS: Final = """
 INSERT INTO digests SELECT ordinal, number, coalesce(version, -1), md5_number(event_id),
     md5_number(coalesce(version::VARCHAR, '') || '|' || key), client, content
 FROM incoming_rows
 """
-
-
 _REPLAYS: Final = """
 CREATE TABLE replays AS SELECT digests.ordinal, digests.number FROM digests
 JOIN (SELECT event, min(number) AS number FROM digests GROUP BY event
       HAVING min(number) < max(number)) AS first
 ON digests.event = first.event AND digests.number > first.number
 """
-
-
 _REPEATED_KEYS: Final = """
 CREATE TABLE repeated_keys AS WITH remaining AS (
     SELECT ordinal, number, key FROM digests
@@ -362,8 +324,6 @@ SELECT remaining.ordinal, remaining.number FROM remaining
 JOIN (SELECT key, min(ordinal) AS ordinal FROM remaining GROUP BY key HAVING count(*) > 1) AS first
 ON remaining.key = first.key AND remaining.ordinal > first.ordinal
 """
-
-
 _REPEATED: Final = """
 CREATE TABLE repeated AS SELECT ordinal FROM replays UNION ALL SELECT ordinal FROM repeated_keys
 """

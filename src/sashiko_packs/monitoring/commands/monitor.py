@@ -1,18 +1,23 @@
 """`sashiko monitor`: judge a window of captured requests; `monitor audit`: label rows of it."""
 
 import datetime as dt
+import getpass
+import json
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.pipeline.project import HOME
+from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, choose_recipe
 from sashiko.settings.environment import load_settings
-from sashiko_packs.monitoring.commands import cloud_monitor, monitor_stores
+from sashiko_packs.monitoring.commands import cloud
 from sashiko_packs.monitoring.commands.monitored import (
     DEFAULT_LENGTH,
     Labels,
@@ -23,19 +28,20 @@ from sashiko_packs.monitoring.commands.monitored import (
     add_label_file,
     open_monitored,
     version_commands,
+    window_of,
 )
-from sashiko_packs.monitoring.commands.output import show_window
-from sashiko_packs.monitoring.result import MonitorResult, Retraining, decide_retraining
+from sashiko_packs.monitoring.commands.output import sheet_file, show_draw, show_window
+from sashiko_packs.monitoring.result import MonitorResult
+from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
+
+if TYPE_CHECKING:
+    from sashiko_packs.monitoring.deletion import DeletedRows
 
 app = typer.Typer(
     help="Judge a window of captured requests: inputs, drift, audited accuracy, bias.\n\n"
     "Exit status: 0 no alarm, 4 an alarm, 1 error, 130 interrupted."
 )
-
-app.command()(monitor_stores.audit)
-app.command()(monitor_stores.case)
-app.command()(monitor_stores.forget)
 
 
 @app.callback(invoke_without_command=True)
@@ -63,7 +69,7 @@ def monitor(
                 f"--{given[0]}: an account's windows are started by its schedule; leave it out, "
                 "and the last one is shown"
             )
-        cloud_monitor.show(settings, recipe, home=home, labels=labels, json_=json_)
+        cloud.show(settings, recipe, home=home, labels=labels, json_=json_)
         return
     monitored = open_monitored(window, now, version, place=(env, recipe, home))
     folder = monitored.folder
@@ -108,3 +114,149 @@ def _decide_retraining(monitored: Monitored, result: MonitorResult) -> Retrainin
     )
     section = folder.recipe.section(MonitorSection)
     return decide_retraining(section, result, candidates, now=dt.datetime.now(dt.UTC))
+
+
+@app.command()
+def audit(
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Draw this many rows to label.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Read the labels of a filled sheet back.")
+    ] = None,
+    correct: Annotated[
+        bool,
+        typer.Option(
+            "--correct",
+            help="With --labels: labels that differ from those of the store replace them. It keeps "
+            "both, with the time and your name.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --rows: the sheet, a CSV; default: below .sashiko/."),
+    ] = None,
+    window: Length = DEFAULT_LENGTH,
+    now: Now = None,
+    version: Number = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Draw rows at random for a person to label, or read their labels back.
+
+    Rows come from the answers since the last draw, and for the first draw from the window. Only
+    labels of drawn rows judge the model; each row is in one draw at most.
+    """
+    if (rows is None) == (labels is None):
+        raise InputError("give either --rows, to draw rows to label, or --labels, to read them")
+    if correct and labels is None:
+        raise InputError("--correct: give --labels with the right labels of the rows")
+    settings = load_settings(env)
+    if settings.tier != "local":
+        period = window_of(window, now)
+        cloud.audit(
+            settings, recipe, rows=rows, labels=labels, correct=correct, out=out, window=period,
+            number=version, home=home,
+        )  # fmt: skip
+        return
+    monitored = open_monitored(window, now, version, place=(env, recipe, home))
+    if labels is not None:
+        add_label_file(monitored, labels, corrected_by=getpass.getuser() if correct else None)
+    if rows is not None:
+        _draw(monitored, rows, out)
+
+
+@app.command()
+def forget(
+    keys: Annotated[list[str], typer.Argument(help="Primary keys of the rows.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Delete what monitoring keeps of keys: answers, labels, facets, and their names in draws.
+
+    A window that is read again brings none of them back. On this machine the captured requests
+    with a row of these keys are deleted as well, whole; in an account their retention does so.
+    """
+    settings = load_settings(env)
+    requests = ""
+    if settings.tier == "local":
+        deleted, count = _forget_here(keys, place=(env, recipe, home))
+        requests = f", {count:,} captured requests"
+    else:
+        deleted = cloud.forget(settings, recipe, keys=keys)
+    typer.echo(
+        f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
+        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"
+    )
+
+
+@app.command()
+def case(
+    key: Annotated[str, typer.Argument(help="The primary key of the row.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Show the captured row of a key, with the answer, such as one that is to be labelled.
+
+    On this machine alone: in an account no person reads captured requests.
+    """
+    from sashiko_packs.monitoring.capture.requests import find_requests
+
+    settings = load_settings(env)
+    if settings.tier != "local":
+        raise InputError(
+            f"--env {env}: in an account jobs as `monitor` alone read captured requests: look the "
+            "case up by its key in the system that it comes from"
+        )
+    captured = home / CAPTURES / choose_recipe(settings, recipe).model_package_group
+    requests = list(find_requests(captured, {key}))
+    if not requests:
+        raise InputError(f"{captured}: no captured request has a row with the key {key}")
+    for request in requests:
+        place = request.ids.index(key)
+        row = {"time": request.time, "input": request.inputs[place]}
+        answers = json.loads(request.answer) if request.answer else []
+        typer.echo(json.dumps(row | ({"answer": answers[place]} if answers else {}), indent=2))
+
+
+def _forget_here(
+    keys: Sequence[str], *, place: tuple[str, str | None, Path]
+) -> tuple["DeletedRows", int]:
+    """Deletes keys from this machine's stores and captures; also returns how many requests."""
+    from sashiko.pipeline.runner.lock import run_lock
+    from sashiko_packs.monitoring.capture.requests import delete_requests
+    from sashiko_packs.monitoring.deletion import delete_rows
+
+    monitored = open_monitored("1d", None, None, place=place)
+    places = monitored.folder.places
+    names = ("ledger", "labels", "facets", "draws")
+    folders = {name: monitored.folder.path(getattr(places, name)) for name in names}
+    now = monitored.window.end
+    # Local captures have no retention, so the ledger never forgets what is to stay out.
+    retention = now - dt.datetime.fromtimestamp(0, dt.UTC)
+    captured = monitored.folder.home / CAPTURES / monitored.version.group
+    with run_lock(monitored.folder.home / MONITOR, "forget"):
+        requests = delete_requests(captured, set(keys))
+        return delete_rows(keys, **folders, now=now, retention=retention), requests
+
+
+def _draw(monitored: Monitored, rows: int, out: Path | None) -> None:
+    from sashiko_packs.monitoring.draws import draw_period
+
+    folder = monitored.folder
+    draw = draw_period(
+        folder.path(folder.places.draws),
+        folder.path(folder.places.ledger),
+        version=monitored.version.version,
+        window=monitored.window,
+        rows=rows,
+    )
+    show_draw(
+        draw,
+        out or sheet_file(folder.home, draw),
+        contract=monitored.contract,
+        options=monitored.window_options,
+    )

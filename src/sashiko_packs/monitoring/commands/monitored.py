@@ -17,10 +17,10 @@ from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import load_settings
 from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.checks import OTHER_VERSION
 from sashiko_packs.monitoring.commands.output import show_labels
 from sashiko_packs.monitoring.local_run import MonitorFolder
-from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.window import OTHER_VERSION, unjudged_versions
+from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
 
 DEFAULT_LENGTH: Final = "7d"
 Length = Annotated[

@@ -11,14 +11,21 @@ import typer
 
 from sashiko.pipeline.project import MONITOR
 from sashiko_packs.monitoring.checks import MonitorCheck
-from sashiko_packs.monitoring.report import monitor_words as words
-from sashiko_packs.monitoring.result import MonitorResult, Retraining
+from sashiko_packs.monitoring.report.words import (
+    audit_state,
+    commands,
+    headline,
+    of_outcome,
+    span,
+)
+from sashiko_packs.monitoring.result import MonitorResult
+from sashiko_packs.monitoring.retraining import Retraining
 
 if TYPE_CHECKING:
     from sashiko.contract.model import Contract
     from sashiko_packs.monitoring.draws import Draw
     from sashiko_packs.monitoring.labels import AddedLabels
-    from sashiko_packs.monitoring.result import MonitorResult, Retraining
+    from sashiko_packs.monitoring.result import MonitorResult
 
 
 _MOST_NAMES = 3  # of the checks that share a reason
@@ -36,18 +43,18 @@ def describe_monitor(
 
 
 def _lines(result: MonitorResult, options: str, others: Sequence[str]) -> Iterator[str]:
-    yield words.headline(result)
-    window = words.span(result.start, result.end)
-    ok = len(words.of_outcome(result, "ok"))
+    yield headline(result)
+    window = span(result.start, result.end)
+    ok = len(of_outcome(result, "ok"))
     yield (
         f"{result.group} version {result.version}, {window}: {ok:,} of {len(result.checks):,} "
         "checks are ok"
     )
     for line in result.alarms:
         yield f"alarm: {line}"
-    yield from _not_judged(words.of_outcome(result, "not judged"))
-    yield f"audit: {words.audit_state(result)}"
-    for command in words.commands(result, options=options, others=others):
+    yield from _not_judged(of_outcome(result, "not judged"))
+    yield f"audit: {audit_state(result)}"
+    for command in commands(result, options=options, others=others):
         yield f"next: {command}"
 
 
@@ -70,14 +77,14 @@ def describe_retraining(retraining: Retraining, options: str) -> str:
 
 
 def show_window(
-    results: Sequence["MonitorResult"],
-    result: "MonitorResult",
-    retraining: "Retraining",
+    results: Sequence[MonitorResult],
+    result: MonitorResult,
+    retraining: Retraining,
     *,
     page: Path,
     options: str,
     again: str,
-    others: Callable[["MonitorResult"], Sequence[str]],
+    others: Callable[[MonitorResult], Sequence[str]],
     json_: bool,
 ) -> None:
     """Writes the report and prints a window's outcome.
@@ -92,7 +99,7 @@ def show_window(
         others: returns the commands that judge the other versions that answered in a window.
         json_: whether to print JSON.
     """
-    from sashiko_packs.monitoring.report.monitor_page import write_monitor_page
+    from sashiko_packs.monitoring.report.page import write_monitor_page
 
     proposal = describe_retraining(retraining, options)
     last = results[-1]

@@ -164,11 +164,7 @@ class MonitorAccess(Construct):
 
 
 _SCRATCH: Final = Duration.days(7)
-
-
 _DELETED: Final = Duration.days(14)  # in which a store that a job has damaged can be restored
-
-
 # People label, by the keys of a draw, and delete keys.
 _WRITERS: Final[tuple[Role, ...]] = ("monitor", "data-scientist", "privacy-officer")
 

@@ -12,40 +12,21 @@ from sashiko.account.names import alerts_topic_arn, bucket_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.flows.language import call, either, expression, flow, literal, text
-from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.checks import KINDS, ROWS
 from sashiko_packs.monitoring.places import monitor_places
 from sashiko_packs.monitoring.result import RESULT_FILE
-from sashiko_packs.monitoring.window import ROWS
 
 # By kind of check. Of a kind without a judged check the first is not published, so that an alarm
 # keeps its state.
 CHECKS_IN_ALARM: Final = "ChecksInAlarm"
-
-
 CHECKS_JUDGED: Final = "ChecksJudged"
-
-
 CAPTURED_ROWS: Final = "CapturedRows"  # of the group
-
-
 CHECK_VALUE: Final = "CheckValue"  # by kind and check
-
-
 GROUP: Final = "ModelPackageGroup"  # dimensions
-
-
 KIND: Final = "Kind"
-
-
 CHECK: Final = "Check"
-
-
 _OF_WINDOW: Final = ("ModelVersion", "WindowStart", "WindowEnd")
-
-
 _OUTCOME: Final = "$states.input"
-
-
 _LINE_END: Final = "\n"
 
 

@@ -39,21 +39,11 @@ from sashiko_packs.monitoring.constructs.alarms import MonitorAlarms, MonitorDas
 from sashiko_packs.monitoring.places import monitor_places
 
 __all__ = ["add_monitoring"]
-
-
 _DAY_MS: Final = 24 * 3600 * 1000
-
-
 _WINDOW_MS: Final = 7 * _DAY_MS
-
-
 _TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
-
-
 # Not `version`, which each event of EventBridge has.
 _CHOSEN: Final = "$states.input.model_version"
-
-
 _METADATA: Final = "$states.result.CustomerMetadataProperties"
 
 
@@ -183,20 +173,10 @@ def _parameter(name: str, value: str) -> dict[str, str]:
 
 # Mondays: what was captured in a week's last minutes has arrived by then.
 _WEEKLY: Final = "cron(0 6 ? * MON *)"
-
-
 _DAY: Final = 24 * 3600
-
-
 _LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
-
-
 _WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
-
-
 _VERSIONS = "A week may have answers of the versions before the served one: those of one group."
-
-
 _METRICS = "Metrics are no resources; the condition names the namespace."
 
 

@@ -38,10 +38,16 @@ from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.bias import POOLED_ROWS, FacetGroup, measure_disparities
+from sashiko_packs.monitoring.bias import (
+    POOLED_ROWS,
+    FacetDecisions,
+    FacetGroup,
+    count_decisions,
+    effect_of_ratio,
+    measure_disparities,
+    smaller_side,
+)
 from sashiko_packs.monitoring.clusters import GROUPS, ClusteredCounts, summarise_totals
-from sashiko_packs.monitoring.decisions import FacetDecisions, count_decisions
-from sashiko_packs.monitoring.disparity import effect_of_ratio, smaller_side
 from sashiko_packs.monitoring.joined_labels import AUDITED_FILE, measure_groups, read_audited_rows
 from sashiko_packs.monitoring.result import AuditedGroup, MonitorBias, write_bias
 from sashiko_packs.monitoring.settings import MonitorSection

@@ -27,10 +27,8 @@ def audit(
     from sashiko.account.access.environment import read_environment
     from sashiko.account.access.live import read_live
     from sashiko.account.account import Account
-    from sashiko_packs.operations.audit.cap import cap
-    from sashiko_packs.operations.audit.imported_models import imported_models
-    from sashiko_packs.operations.audit.lake import compare_lake
-    from sashiko_packs.operations.audit.serving import serving
+    from sashiko_packs.operations.audit import cap, imported_models, serving
+    from sashiko_packs.operations.lake import compare_lake
 
     settings = load_deployed(env)
     environment = read_environment(settings, folder=templates)

@@ -30,7 +30,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.settings.tools import TOOLS, load_place
-from sashiko_packs.operations.cost.idle_cost import (
+from sashiko_packs.operations.idle_cost import (
     IdleCost,
     describe_rise,
     idle_cost,

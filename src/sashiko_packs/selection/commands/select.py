@@ -39,11 +39,10 @@ def select(
     from sashiko.account.prices import read_prices
     from sashiko_packs.selection.bedrock import open_responder
     from sashiko_packs.selection.file import load_selection, recording_path
-    from sashiko_packs.selection.page import terminal_rows, write_selection_page
+    from sashiko_packs.selection.page import headline, terminal_rows, write_selection_page
     from sashiko_packs.selection.record import write_selection
     from sashiko_packs.selection.rows import IncompleteRunError
     from sashiko_packs.selection.run import chosen_recipe, run_selection
-    from sashiko_packs.selection.words import headline
 
     settings = load_settings(env)
     if settings.tier != "local":

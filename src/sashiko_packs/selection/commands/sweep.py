@@ -11,8 +11,8 @@ from sashiko.commands.columns import align
 from sashiko.errors import InputError
 from sashiko.pipeline.project import use_recipe
 from sashiko.settings.environment import Settings
-from sashiko_packs.selection.sweep.sweep import Sweep, write_sweep
-from sashiko_packs.selection.sweep.words import choice_lines, headline, outcome, shown_points
+from sashiko_packs.selection.sweep import Sweep, write_sweep
+from sashiko_packs.selection.sweep_page import choice_lines, headline, outcome, shown_points
 
 
 def run_sweep(
@@ -32,8 +32,8 @@ def run_sweep(
     Raises:
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """
-    from sashiko_packs.selection.report.sweep_page import write_sweep_page
-    from sashiko_packs.selection.sweep.sweep import DEFAULT_STRENGTHS, IncompleteRunError, sweep
+    from sashiko_packs.selection.sweep import DEFAULT_STRENGTHS, IncompleteRunError, sweep
+    from sashiko_packs.selection.sweep_page import write_sweep_page
 
     if settings.tier != "local":
         raise InputError(

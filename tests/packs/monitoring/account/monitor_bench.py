@@ -19,7 +19,7 @@ from sashiko.contract.model import Contract
 from sashiko.pipeline.cloud.stage import stage_stores
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.monitoring.account.window import MonitoredModel
+from sashiko_packs.monitoring.account import MonitoredModel
 from tests.packs.monitoring.label_stores import DAY, Stores, week
 
 NOW = week(0).end + DAY

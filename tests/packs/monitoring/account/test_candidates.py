@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from sashiko.pipeline.candidates import Candidate
-from sashiko_packs.monitoring.account.window import recipe_candidates
+from sashiko_packs.monitoring.account import recipe_candidates
 
 PIPELINE, GROUP = "loans-dev-loans", "loans-dev"
 ARN = f"arn:aws:sagemaker:us-east-1:111122223333:pipeline/{PIPELINE}/execution"

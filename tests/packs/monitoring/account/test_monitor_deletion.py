@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.account.window import Copy, MonitorFiles
-from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_keys
+from sashiko_packs.monitoring.account import Copy, MonitorFiles
+from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_account_rows
 from sashiko_packs.monitoring.labels import add_labels
 from tests.packs.monitoring.account.monitor_bench import NOW, Bench, open_bench
 from tests.packs.monitoring.label_stores import week
@@ -54,7 +54,7 @@ def _put_facets(bench: Bench, folder: Path) -> None:
 def _delete(bench: Bench, *keys: str, now: dt.datetime = NOW) -> DeletedRows:
     model = bench.model
     files = MonitorFiles(model.account, model.settings, model.recipe, DELETED_BY)
-    return delete_keys(files, keys, now=now)
+    return delete_account_rows(files, keys, now=now)
 
 
 def _kept_out(bench: Bench, folder: Path) -> int:

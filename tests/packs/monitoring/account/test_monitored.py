@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.account.window import Copy, MonitorFiles
+from sashiko_packs.monitoring.account import Copy, MonitorFiles
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from tests.packs.monitoring.account.monitor_bench import NOW, Bench, open_bench
 from tests.packs.monitoring.label_stores import week

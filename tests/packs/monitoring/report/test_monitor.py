@@ -16,13 +16,11 @@ from matplotlib.textpath import TextPath
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind
-from sashiko_packs.monitoring.report.monitor_history import History
-from sashiko_packs.monitoring.report.monitor_page import write_monitor_page
-from sashiko_packs.monitoring.report.monitor_plots import outcomes, rows
-from sashiko_packs.monitoring.report.monitor_window import columns
-from sashiko_packs.monitoring.report.monitor_words import PROBLEMS
-from sashiko_packs.monitoring.result import Distribution
-from sashiko_packs.monitoring.window import CONDITION, LabelFreeAccuracy
+from sashiko_packs.monitoring.report.page import write_monitor_page
+from sashiko_packs.monitoring.report.plots import History, outcomes, rows
+from sashiko_packs.monitoring.report.window import columns
+from sashiko_packs.monitoring.report.words import PROBLEMS
+from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAccuracy
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows
 from tests.unit.run_report.page import HOSTILE, Page
 

@@ -21,17 +21,17 @@ from sashiko_packs.monitoring.checks import (
     TEXT_AUC,
     Kind,
     MonitorCheck,
+    describe_alarm,
     overall,
 )
 from sashiko_packs.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
-from sashiko_packs.monitoring.result import Disparity, Distribution, MonitorResult
-from sashiko_packs.monitoring.window import (
+from sashiko_packs.monitoring.result import (
+    Disparity,
+    Distribution,
     LabelFreeAccuracy,
-    capture_checks,
-    describe_alarm,
-    summarise,
-    version_checks,
+    MonitorResult,
 )
+from sashiko_packs.monitoring.window import capture_checks, summarise, version_checks
 
 FIRST = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)

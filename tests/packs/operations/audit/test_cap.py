@@ -1,7 +1,7 @@
 """The audit reads the deployed cap: one that was left open is a difference."""
 
 from sashiko.account.names import exec_role_arn
-from sashiko_packs.operations.audit.cap import cap as differences
+from sashiko_packs.operations.audit import cap as differences
 from tests.infra.variants import settings_of
 from tests.unit.account.deployed_cap import cap, roles
 from tests.unit.account.fake_account import FakeAccount

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.operations.audit.difference import Difference
-from sashiko_packs.operations.audit.imported_models import imported_models
+from sashiko_packs.operations.audit import Difference, imported_models
 from tests.unit.account.recorded_answers import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 

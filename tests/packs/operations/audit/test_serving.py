@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.operations.audit.difference import Difference
-from sashiko_packs.operations.audit.serving import serving
+from sashiko_packs.operations.audit import Difference, serving
 from tests.unit.account.recorded_answers import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 

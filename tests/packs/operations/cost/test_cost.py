@@ -12,7 +12,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko_packs.monitoring.cost import month_at_most
-from sashiko_packs.operations.cost.idle_cost import IdleCost, describe_rise, idle_cost, lines
+from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.selection.converse.answer import (
+from sashiko_packs.selection.converse import (
     STOP_REASONS,
     Response,
+    Tokens,
     read_answer,
     read_response,
 )
-from sashiko_packs.selection.converse.budget import Tokens
 from tests.packs.selection.converse_service import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,

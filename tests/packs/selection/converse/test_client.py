@@ -13,22 +13,24 @@ import pytest
 from sashiko.account.prices import TokenPrice
 from sashiko.base.bedrock_calls import ATTEMPTS
 from sashiko.errors import InputError
-from sashiko_packs.selection.converse.answer import read_answer
-from sashiko_packs.selection.converse.budget import (
+from sashiko_packs.selection.converse import (
     NOTHING,
     BudgetExceededError,
+    Example,
     Ledger,
+    Request,
     Tokens,
+    make_request,
+    read_answer,
     require_price,
 )
-from sashiko_packs.selection.converse.client import (
+from sashiko_packs.selection.converse_client import (
     Endpoint,
     Recorder,
     Recording,
     bedrock_runtime,
     replay,
 )
-from sashiko_packs.selection.converse.request import Example, Request, make_request
 from sashiko_packs.selection.file import Budget
 from tests.packs.selection.converse_service import (
     INPUT_TOKENS,

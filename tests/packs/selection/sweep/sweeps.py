@@ -15,7 +15,7 @@ from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.contract.model import Contract
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.selection.rows import Validation
-from sashiko_packs.selection.sweep.sweep import Curve, Sweep, choose, curve, mark_front
+from sashiko_packs.selection.sweep import Curve, Sweep, choose, curve, mark_front
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.run_report import runs
 

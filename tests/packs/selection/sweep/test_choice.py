@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.selection.sweep.sweep import (
+from sashiko_packs.selection.sweep import (
     best,
     choose,
     distance,
@@ -13,7 +13,7 @@ from sashiko_packs.selection.sweep.sweep import (
     sweep_folders,
     write_sweep,
 )
-from sashiko_packs.selection.sweep.words import choice_lines, headline
+from sashiko_packs.selection.sweep_page import choice_lines, headline
 from tests.packs.selection.sweep.sweeps import CHECK, curves, recipe, sweep
 
 METRIC = "balanced_accuracy"

@@ -9,9 +9,9 @@ import pyarrow as pa
 from sashiko.bias.clarify.config import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.dataset import Column
-from sashiko_packs.selection.report import sweep_section
+from sashiko_packs.selection import sweep_page
 from sashiko_packs.selection.rows import Validation
-from sashiko_packs.selection.sweep.sweep import Curve, judge, threshold_free_quality
+from sashiko_packs.selection.sweep import Curve, judge, threshold_free_quality
 from tests.packs.selection.sweep.sweeps import FACETS_FILE, ROWS, recipe, sweep, validation
 from tests.unit.contract.documents import contract_of, two_facets
 
@@ -52,7 +52,7 @@ def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: P
 def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkeypatch) -> None:
     bounds = {}
     monkeypatch.setattr(
-        sweep_section, "trade_off", lambda _, *, gate, check, metric: bounds.update({check: gate})
+        sweep_page, "trade_off", lambda _, *, gate, check, metric: bounds.update({check: gate})
     )
     rows = two(tmp_path, handicap=0.1)
     gates = [AGE | {"minimum": 0.02}, BOTH]
@@ -62,7 +62,7 @@ def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkey
     curve = Curve(strength=1.0, run="run", quality=threshold_free.quality, points=(point,))
     result = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
     changes = {"curves": (curve,), "recipe": config}
-    sweep_section.trade_off_figures(result.model_copy(update=changes))
+    sweep_page.trade_off_figures(result.model_copy(update=changes))
     assert {check: gate.minimum for check, gate in bounds.items()} == {
         "DI age=old": 0.02,
         "DI age=old & sex=f": 0.01,

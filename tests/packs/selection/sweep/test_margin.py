@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sashiko.settings.bias import BiasGate
-from sashiko_packs.selection.sweep.sweep import distance, inner_bounds, keeps_margin
+from sashiko_packs.selection.sweep import distance, inner_bounds, keeps_margin
 
 
 def gate(metric: str, **bounds: Any) -> BiasGate:

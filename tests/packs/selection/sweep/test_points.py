@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko_packs.selection.sweep.sweep import THRESHOLDS, curve, judge, threshold_free_quality
+from sashiko_packs.selection.sweep import THRESHOLDS, curve, judge, threshold_free_quality
 from tests.packs.selection.sweep.sweeps import CHECK, recipe, validation
 from tests.unit import acme
 

@@ -8,7 +8,7 @@ import yaml
 from sashiko.pipeline.runner.record import read_run
 from sashiko.run_report import write_report
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.selection.sweep.sweep import write_sweep
+from sashiko_packs.selection.sweep import write_sweep
 from tests.packs.selection.sweep.sweeps import recipe, sweep
 from tests.unit.run_report import runs
 

@@ -1,0 +1,180 @@
+"""`sashiko model compare-import`: an imported model on Amazon Bedrock against the judged one."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sashiko.base.exit_status import CHECK_FAILED, INTERRUPTED
+from sashiko.commands.confirmation import confirm
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import describe
+from sashiko.pipeline.champion import open_local
+from sashiko.pipeline.project import HOME, choose_recipe
+from sashiko.serving.compile_lock import LOCK_FILE
+from sashiko.settings.environment import Settings, load_deployed, load_settings
+from sashiko.settings.recipe import Recipe
+
+Version = Annotated[int, typer.Argument(help="The version's number.")]
+
+
+def import_(
+    version: Version,
+    to: Annotated[Literal["bedrock"], typer.Option("--to", help="The service.")],
+    env: Environment = "dev",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Import an approved causal LM into Amazon Bedrock, and print its ARN.
+
+    The signed manifest and every file are verified, the language model is written as a Hugging Face
+    folder and checked for what would fail the import or change the model, then uploaded and
+    imported. Repeat an interrupted command: it goes on with the same import. With an environment of
+    tier `local`, only the checks are made, without a call. Your credentials must be those of the
+    role `endpoint-deployer`. Exit status: 0 imported; 4 a check failed; 1 an error.
+    """
+    settings = load_settings(env)
+    recipe_config = choose_recipe(settings, recipe)
+    if settings.tier == "local":
+        _check_here(settings, recipe_config, version, name=recipe, home=home)
+        return
+    try:
+        _import(settings, recipe_config, version, home=home)
+    except KeyboardInterrupt:
+        print(
+            f"interrupted: a started import job goes on in {to}; the same command goes on with it",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def delete_import(
+    version: Version,
+    env: Environment = "dev",
+    recipe: RecipeName = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete the imported model of a version from Amazon Bedrock; the version itself stays.
+
+    The uploaded folder stays too: a later import of the version needs no upload.
+    """
+    from sashiko.account.account import Account
+    from sashiko_packs.bedrock.model_import import ImportJobs, imported_name
+
+    settings = load_deployed(env)
+    name = imported_name(settings, choose_recipe(settings, recipe), version)
+    account = Account(settings)
+    account.check_identity()
+    jobs = ImportJobs(account)
+    model = jobs.find(name)
+    if model is None:
+        raise InputError(f"Bedrock has no imported model {name} in {env}")
+    if not yes:
+        confirm(name, word=name)
+    jobs.delete(model)
+    typer.echo(f"{model.arn} is deleted; its folder is {model.uri}")
+
+
+def _import(settings: Settings, recipe: Recipe, version: int, *, home: Path) -> None:
+    from sashiko.account.account import Account
+    from sashiko_packs.bedrock.model_import import (
+        import_model,
+        importable,
+        require_enabled,
+        save_version,
+    )
+
+    require_enabled(settings)
+    account = Account(settings)
+    account.check_identity()
+    with tempfile.TemporaryDirectory(prefix="sashiko-version-") as name:
+        files = Path(name)
+        judged = save_version(account, settings, recipe, version, folder=files)
+        with importable(files, settings, recipe, version, cache=home / "cache") as model:
+            _refuse_faults(model.faults)
+            imported = import_model(account, settings, judged, model)
+    typer.echo(imported.arn)
+    print(
+        f"{imported.name} is imported as {imported.architecture}, {imported.units or 'unknown'} "
+        f"custom model units a copy; its decision threshold is {judged.threshold}",
+        file=sys.stderr,
+    )
+
+
+def _check_here(
+    settings: Settings, recipe: Recipe, version: int, *, name: str | None, home: Path
+) -> None:
+    from sashiko_packs.bedrock.model_import import importable
+
+    registry = open_local(home, recipe=name or settings.recipe)
+    registered = registry.version(recipe.model_package_group, version)
+    with tempfile.TemporaryDirectory(prefix="sashiko-version-") as scratch:
+        files = Path(scratch)
+        registry.download(registered, files)
+        (files / LOCK_FILE).write_bytes(registry.file(registered, LOCK_FILE))
+        with importable(files, settings, recipe, version, cache=home / "cache") as model:
+            _refuse_faults(model.faults)
+            size = sum(path.stat().st_size for path in model.folder.iterdir())
+    typer.echo(
+        f"{registered.group} version {version} has no fault, {size / 1e6:.1f} MB; an environment "
+        "with an account imports it: --env"
+    )
+
+
+def _refuse_faults(faults: tuple[object, ...]) -> None:
+    for fault in faults:
+        print(f"fault: {fault}", file=sys.stderr)
+    if faults:
+        print(f"not imported: {len(faults)} faults; nothing was uploaded", file=sys.stderr)
+        raise typer.Exit(CHECK_FAILED)
+
+
+def compare_import(
+    version: Version, env: Environment = "dev", recipe: RecipeName = None, json_: AsJson = False
+) -> None:
+    """Compare a version's imported model with the judged one, by DeviceCheck's rows and bounds.
+
+    The rows of the test split that DeviceCheck drew are sent to the imported model through the
+    environment's guardrail; scores come from the log probabilities of the answers. Your credentials
+    must be those of the role `data-scientist`. Exit status: 0 as judged; 4 a check failed; 1 an
+    error.
+    """
+    from sashiko.account.account import Account
+    from sashiko_packs.bedrock import compare as bedrock_compare
+    from sashiko_packs.bedrock.model_import import ImportJobs, imported_name, save_version
+
+    settings = load_deployed(env)
+    recipe_config = choose_recipe(settings, recipe)
+    name = imported_name(settings, recipe_config, version)
+    account = Account(settings)
+    account.check_identity()
+    model = ImportJobs(account).find(name, role=bedrock_compare.COMPARED_BY)
+    if model is None:
+        raise InputError(f"Bedrock has no imported model {name} in {env}: sashiko model import")
+    with tempfile.TemporaryDirectory(prefix="sashiko-compare-") as folder:
+        files, scratch = Path(folder, "files"), Path(folder, "scratch")
+        files.mkdir()
+        scratch.mkdir()
+        judged = save_version(
+            account,
+            settings,
+            recipe_config,
+            version,
+            folder=files,
+            role=bedrock_compare.COMPARED_BY,
+        )
+        verdict = bedrock_compare.compare_import(
+            account, settings, recipe_config, judged, model, files=files, scratch=scratch
+        )
+    if json_:
+        typer.echo(json.dumps(verdict.model_dump(mode="json", by_alias=True), indent=2))
+    else:
+        for check in verdict.checks:
+            typer.echo(f"{check.outcome}: {describe(check)}")
+        print(verdict.summary, file=sys.stderr)
+    if not verdict.passed:
+        raise typer.Exit(CHECK_FAILED)

@@ -1,1 +1,0 @@
-"""`sashiko model import` and `compare-import`."""

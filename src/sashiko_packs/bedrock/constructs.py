@@ -1,0 +1,481 @@
+"""What approved causal LMs need on Amazon Bedrock: a guardrail, a key, roles' rights, profiles."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from aws_cdk import App, CfnOutput, RemovalPolicy
+from aws_cdk import aws_bedrock as bedrock
+from constructs import Construct
+
+from sashiko.account.names import (
+    IMPORTS,
+    MODELS,
+    Bucket,
+    Role,
+    arn,
+    bucket_name,
+    guardrail_name,
+    prefix,
+)
+from sashiko.base.files import canonical_json, sha256_bytes
+from sashiko.pipeline.definition.job_objects import JobObjects
+from sashiko.registry.versions import predictions_uri
+from sashiko.settings.environment import Settings
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.domain_key import DomainKey
+from sashiko_cdk.lake.private_bucket import PrivateBucket
+from sashiko_cdk.network.vpc_endpoints import Use
+from sashiko_cdk.platform.signature_conditions import by_alias
+from sashiko_cdk.security_rules.rule import Finding, Rule
+from sashiko_cdk.security_rules.template import Resource, statements, text, values_at
+from sashiko_cdk.stack import EnvironmentStack
+from sashiko_packs.bedrock.settings import BedrockSection
+
+__all__ = ["ModelAccess", "ModelGuardrail", "ModelProfiles"]
+
+
+def protect_imports(settings: Settings, buckets: Mapping[Bucket, PrivateBucket]) -> None:
+    """Lets one role write what a job of Bedrock's imports, once: names are digests of content."""
+    if settings.section(BedrockSection).enabled:
+        artifacts = buckets["artifacts"]
+        artifacts.only("endpoint-deployer", actions=["s3:PutObject"], prefix=f"{IMPORTS}/")
+        artifacts.write_once(prefix=f"{IMPORTS}/")
+
+
+def readers(settings: Settings, job: JobObjects) -> Iterator[tuple[Role, str]]:
+    """Yields who reads which URI: `sashiko model compare-import` asks for test rows again."""
+    enabled = settings.section(BedrockSection).enabled
+    if enabled and job.role == settings.role_arn("registrar"):
+        yield "data-scientist", job.arguments.get("--test-uri", "")
+        yield "data-scientist", predictions_uri(job.arguments.get("--reference-uri", ""))
+
+
+APPLY_GUARDRAIL: Final = "bedrock:ApplyGuardrail"
+LIST_GUARDRAILS: Final = "bedrock:ListGuardrails"
+_BY_CONTENT = "Folders are named by their content."
+_MADE_UP = "Bedrock makes up the ids of jobs and models; the condition asks for their tags."
+
+
+def interface_endpoints(settings: Settings) -> Mapping[str, Use]:
+    """Returns what the step Guardrail calls: it finds the newest version, and asks it."""
+    if not settings.section(BedrockSection).enabled:
+        return {}
+    calls = {"bedrock": LIST_GUARDRAILS, "bedrock-runtime": APPLY_GUARDRAIL}
+    return {
+        name: Use(callers=("device-check",), actions=(action,)) for name, action in calls.items()
+    }
+
+
+class ModelAccess(Construct):
+    """The roles' policies on models."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        artifacts_key_arn: str,
+        models_key_arn: str,
+        guardrail_arn: str,
+        profile_arns: Sequence[str],
+    ) -> None:
+        """Lets the endpoint deployer import, Bedrock read, and the data scientist invoke.
+
+        Args:
+            scope: the stack.
+            id: the construct's.
+            settings: the environment.
+            artifacts_key_arn: of the key of the artifacts bucket.
+            models_key_arn: of the key that encrypts imported models.
+            guardrail_arn: without which no imported model is invoked.
+            profile_arns: of the inference profiles of foundation models.
+        """
+        super().__init__(scope, id)
+        RolePolicy(
+            self,
+            "Reads",
+            settings=settings,
+            role="bedrock-import",
+            description="Reads the folder of a model that it imports",
+            statements=_reading(settings, artifacts_key_arn),
+        )
+        RolePolicy(
+            self,
+            "Imports",
+            settings=settings,
+            role="endpoint-deployer",
+            description="Imports approved models into Bedrock, and deletes them there",
+            statements=[
+                *_taking_versions(settings, artifacts_key_arn),
+                *_importing(settings, models_key_arn),
+            ],
+        )
+        RolePolicy(
+            self,
+            "Guards",
+            settings=settings,
+            role="device-check",
+            description="Asks the guardrail about the texts of a test split",
+            statements=_guarding(guardrail_arn),
+        )
+        RolePolicy(
+            self,
+            "Invokes",
+            settings=settings,
+            role="data-scientist",
+            description="Invokes imported models through the guardrail, and named models",
+            statements=[
+                *_invoking(settings, guardrail_arn, profile_arns, models_key_arn),
+                *_comparing(settings, artifacts_key_arn),
+            ],
+        )
+
+
+def _objects(settings: Settings, folder: str) -> str:
+    return f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}/{folder}/*"
+
+
+def _listing(settings: Settings) -> Allowed:
+    return allow(
+        ["s3:ListBucket"],
+        [f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"],
+        conditions={"StringLike": {"s3:prefix": [f"{IMPORTS}/*"]}},
+    )
+
+
+def _reading(settings: Settings, key_arn: str) -> list[Allowed]:
+    """See "Create a service role for importing pre-trained models", Bedrock User Guide."""
+    return [
+        allow(["s3:GetObject"], [_objects(settings, IMPORTS)], why=_BY_CONTENT),
+        _listing(settings),
+        allow(["kms:Decrypt"], [key_arn]),
+    ]
+
+
+def _taking_versions(settings: Settings, key_arn: str) -> list[Allowed]:
+    """Lets a person read and verify signed versions, and upload what is made of them."""
+    return [
+        allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
+        allow(["s3:GetObject", "s3:PutObject"], [_objects(settings, IMPORTS)], why=_BY_CONTENT),
+        _listing(settings),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        _verifying(settings),
+    ]
+
+
+def _importing(settings: Settings, key_arn: str) -> list[Allowed]:
+    return [
+        allow(
+            ["bedrock:CreateModelImportJob", "bedrock:ListModelImportJobs"],
+            ["*"],
+            why="Bedrock has no resource for them (Service Authorization Reference); the role that "
+            "a job reads as is named below.",
+        ),
+        allow(
+            ["bedrock:TagResource"],
+            _models(settings, "imported-model", "model-import-job"),
+            conditions=_tags(settings, "aws:RequestTag"),
+            why=_MADE_UP,
+        ),
+        allow(
+            ["bedrock:DeleteImportedModel", "bedrock:GetImportedModel"],
+            _models(settings, "imported-model"),
+            conditions=_tags(settings, "aws:ResourceTag"),
+            why=_MADE_UP,
+        ),
+        allow(
+            ["bedrock:GetModelImportJob"],
+            _models(settings, "model-import-job"),
+            conditions=_tags(settings, "aws:ResourceTag"),
+            why=_MADE_UP,
+        ),
+        allow(
+            ["iam:PassRole"],
+            [settings.role_arn("bedrock-import")],
+            conditions={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
+        ),
+        # "Encryption of imported custom models", Amazon Bedrock User Guide.
+        allow(
+            ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+            [key_arn],
+            conditions=_via_bedrock(settings),
+        ),
+    ]
+
+
+def _guarding(guardrail_arn: str) -> list[Allowed]:
+    return [
+        allow(
+            [LIST_GUARDRAILS],
+            ["*"],
+            why="Bedrock lists what an account has: the guardrail's id and number are looked up by "
+            "its name.",
+        ),
+        allow([APPLY_GUARDRAIL], [guardrail_arn]),
+    ]
+
+
+def _comparing(settings: Settings, key_arn: str) -> list[Allowed]:
+    """Lets a person verify a version and ask its imported model; the rows are ArtifactAccess's."""
+    return [
+        allow(
+            ["bedrock:GetImportedModel"],
+            _models(settings, "imported-model"),
+            conditions=_tags(settings, "aws:ResourceTag"),
+            why=_MADE_UP,
+        ),
+        allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
+        allow(["kms:Decrypt"], [key_arn]),
+        _verifying(settings),
+    ]
+
+
+def _verifying(settings: Settings) -> Allowed:
+    return allow(
+        ["kms:Verify"],
+        [arn(settings, "kms", "key/*")],
+        conditions=by_alias(settings),
+        why="KMS makes up a key's id; the condition names its aliases.",
+    )
+
+
+def _invoking(
+    settings: Settings, guardrail_arn: str, profile_arns: Sequence[str], key_arn: str
+) -> list[Allowed]:
+    """Lets a person ask an imported model through the guardrail alone, and the named models."""
+    through = {"ArnLike": {"bedrock:GuardrailIdentifier": f"{guardrail_arn}:*"}}
+    invoke = ["bedrock:InvokeModel"]
+    return [
+        allow(
+            invoke,
+            _models(settings, "imported-model"),
+            conditions={**_tags(settings, "aws:ResourceTag"), **through},
+            why=_MADE_UP,
+        ),
+        *_guarding(guardrail_arn),
+        allow(["kms:Decrypt"], [key_arn], conditions=_via_bedrock(settings)),
+        *_asking(settings, profile_arns),
+    ]
+
+
+def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:
+    place = f"arn:aws:bedrock:{settings.region}::foundation-model"
+    named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
+    if not named:
+        return []
+    return [
+        allow(["bedrock:InvokeModel"], [*profile_arns, *named]),
+        allow(["bedrock:CountTokens"], named),
+    ]
+
+
+def _models(settings: Settings, *kinds: str) -> list[str]:
+    return [arn(settings, "bedrock", f"{kind}/*") for kind in kinds]
+
+
+def _tags(settings: Settings, key: str) -> dict[str, dict[str, str]]:
+    tags = {"project": settings.project, "environment": settings.environment}
+    return {"StringEquals": {f"{key}/{name}": value for name, value in tags.items()}}
+
+
+def _via_bedrock(settings: Settings) -> dict[str, dict[str, str]]:
+    return {"StringEquals": {"kms:ViaService": f"bedrock.{settings.region}.amazonaws.com"}}
+
+
+_Guardrail = bedrock.CfnGuardrail
+# Of the output, in which personal data are masked; a classifier writes its answer alone. In the
+# input they are detected and stay: a masked text is another one than the model was judged on.
+_PERSONAL: Final = (
+    "ADDRESS",
+    "CREDIT_DEBIT_CARD_NUMBER",
+    "EMAIL",
+    "INTERNATIONAL_BANK_ACCOUNT_NUMBER",
+    "NAME",
+    "PHONE",
+    "US_SOCIAL_SECURITY_NUMBER",
+)
+_STRENGTH: Final = "HIGH"  # of the filter of prompt attacks
+_BLOCKED_INPUT: Final = "The guardrail has blocked this text; a person has to read it."
+_BLOCKED_OUTPUT: Final = "The guardrail has blocked the answer; a person has to read the text."
+
+
+class ModelGuardrail(Construct):
+    """A guardrail, and a version of it that does not change.
+
+    Attributes:
+        arn: of the guardrail.
+        guardrail_id: what a request names.
+        version: the number beside it.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
+    ) -> None:
+        """Makes both; a change of the rules makes another version, and a kept one stays."""
+        super().__init__(scope, id)
+        guardrail = _Guardrail(
+            self,
+            "Guardrail",
+            name=guardrail_name(settings),
+            description="Prompt attacks in the text, personal data in the answer",
+            blocked_input_messaging=_BLOCKED_INPUT,
+            blocked_outputs_messaging=_BLOCKED_OUTPUT,
+            content_policy_config=_Guardrail.ContentPolicyConfigProperty(
+                filters_config=[
+                    # An attack is in a prompt: the API takes NONE alone for the output.
+                    _Guardrail.ContentFilterConfigProperty(
+                        type="PROMPT_ATTACK", input_strength=_STRENGTH, output_strength="NONE"
+                    )
+                ]
+            ),
+            sensitive_information_policy_config=(
+                _Guardrail.SensitiveInformationPolicyConfigProperty(
+                    pii_entities_config=[
+                        _Guardrail.PiiEntityConfigProperty(
+                            type=kind,
+                            action="ANONYMIZE",
+                            input_action="NONE",
+                            output_action="ANONYMIZE",
+                        )
+                        for kind in _PERSONAL
+                    ]
+                )
+            ),
+        )
+        # CloudFormation makes a version once: its id changes with what it is a version of.
+        rules = canonical_json([_PERSONAL, _STRENGTH, _BLOCKED_INPUT, _BLOCKED_OUTPUT])
+        version = bedrock.CfnGuardrailVersion(
+            self,
+            f"Version{sha256_bytes(rules)[:8]}",
+            guardrail_identifier=guardrail.attr_guardrail_id,
+        )
+        version.apply_removal_policy(removal_policy)
+        self.arn: str = guardrail.attr_guardrail_arn
+        self.guardrail_id: str = guardrail.attr_guardrail_id
+        self.version: str = version.attr_version
+
+
+_LONGEST_NAME = 64  # characters, CreateInferenceProfile
+
+
+class ModelProfiles(Construct):
+    """Application inference profiles of models in the environment's own region.
+
+    Attributes:
+        arns: of the profiles, in the order of `bedrock.models`; what a request names as its model.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        """Makes a profile for each model of the settings."""
+        super().__init__(scope, id)
+        place = f"arn:aws:bedrock:{settings.region}::foundation-model"
+        source = bedrock.CfnApplicationInferenceProfile.InferenceProfileModelSourceProperty
+        self.arns: Sequence[str] = [
+            bedrock.CfnApplicationInferenceProfile(
+                self,
+                model,
+                inference_profile_name=_name(settings, model),
+                description=f"{prefix(settings)}: {model}",
+                model_source=source(copy_from=f"{place}/{model}"),
+            ).attr_inference_profile_arn
+            for model in settings.section(BedrockSection).models
+        ]
+
+
+def _name(settings: Settings, model: str) -> str:
+    words = re.sub(r"[^0-9a-zA-Z]+", "-", model)
+    return f"{prefix(settings)}-{words}"[:_LONGEST_NAME].rstrip("-")
+
+
+_INVOKE = "bedrock:InvokeModel"
+_GUARDED = "bedrock:guardrailidentifier"
+
+
+def _without_guardrail(resources: Sequence[Resource]) -> Iterator[Finding]:
+    for resource in resources:
+        for where, document in _policies(resource):
+            for statement in statements(document):
+                # A wildcard over all models or actions is a finding of its own.
+                asks = any(action.startswith(_INVOKE) for action in statement.actions)
+                imported = any(":imported-model/" in arn for arn in statement.resources)
+                if statement.allows and asks and imported and _GUARDED not in statement.conditions:
+                    yield Finding(resource=resource, where=where)
+
+
+def _policies(resource: Resource) -> Iterator[tuple[str, Any]]:
+    if resource.kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy"):
+        for document in values_at(resource.properties, "PolicyDocument"):
+            yield "Properties/PolicyDocument", document
+    if resource.kind == "AWS::IAM::Role":
+        for document in values_at(resource.properties, "Policies.*.PolicyDocument"):
+            yield "Properties/Policies", document
+
+
+def _drafts(resources: Sequence[Resource]) -> Iterator[Finding]:
+    versions = [item for item in resources if item.kind == "AWS::Bedrock::GuardrailVersion"]
+    named = " ".join(text(item.properties.get("GuardrailIdentifier", "")) for item in versions)
+    for item in resources:
+        if item.kind == "AWS::Bedrock::Guardrail" and item.logical_id not in named:
+            yield Finding(resource=item, where="Properties")
+
+
+RULES = (
+    Rule(
+        name="invoked-through-guardrail",
+        description="A policy lets an imported model be asked past the guardrail.",
+        fix="Add a condition on bedrock:GuardrailIdentifier.",
+        check=_without_guardrail,
+    ),
+    Rule(
+        name="guardrail-version",
+        description="A guardrail has no version: who names its draft gets another one with each "
+        "change.",
+        fix="Add an AWS::Bedrock::GuardrailVersion of it.",
+        check=_drafts,
+    ),
+)
+
+
+class Bedrock(EnvironmentStack):
+    """The imported models themselves are `sashiko model import`'s: CloudFormation has none."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, *, artifacts_key_arn: str) -> None:
+        """Makes what an import and an invocation need."""
+        super().__init__(
+            scope,
+            "Bedrock",
+            deployment,
+            stateful=True,
+            description="Guardrail, key, inference profiles and permissions on Amazon Bedrock",
+        )
+        settings = self.settings
+        key = DomainKey(
+            self, "Key", settings=settings, domain="bedrock", removal_policy=self.removal_policy
+        )
+        guardrail = ModelGuardrail(
+            self, "Rules", settings=settings, removal_policy=self.removal_policy
+        )
+        profiles = ModelProfiles(self, "Profiles", settings=settings)
+        ModelAccess(
+            self,
+            "Access",
+            settings=settings,
+            artifacts_key_arn=artifacts_key_arn,
+            models_key_arn=key.key_arn,
+            guardrail_arn=guardrail.arn,
+            profile_arns=profiles.arns,
+        )
+        # What a request to an imported model names.
+        CfnOutput(self, "GuardrailId", value=guardrail.guardrail_id)
+        CfnOutput(self, "GuardrailVersion", value=guardrail.version)
+
+
+def bedrock_stacks(app: App, deployment: Deployment, *, artifacts_key_arn: str) -> list[Bedrock]:
+    """Adds the stack where the environment's settings turn Bedrock on."""
+    if not deployment.settings.section(BedrockSection).enabled:
+        return []
+    return [Bedrock(app, deployment, artifacts_key_arn=artifacts_key_arn)]

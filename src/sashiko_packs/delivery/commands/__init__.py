@@ -1,1 +1,0 @@
-"""`sashiko delivery`, `model deliver` and `model rollback`."""

@@ -1,0 +1,403 @@
+"""Monitoring in an account, for a person: outcomes to read, rows to draw, labels to add."""
+
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from sashiko.account.account import Account
+from sashiko.account.content_store import ContentStore, split_uri
+from sashiko.account.names import (
+    Role,
+    arn,
+    model_package_group_name,
+    pipeline_name,
+    prefix,
+    window_machine,
+)
+from sashiko.base.files import sha256_file
+from sashiko.base.yaml_models import validate
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.closed_gate import closing_summary
+from sashiko.pipeline.candidates import Candidate, State
+from sashiko.pipeline.cloud.stage import StagedPlace, put_place
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.draws import Draw, draw_period
+from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
+from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.result import (
+    RESULT_FILE,
+    MonitorResult,
+    sort_history,
+    unjudged_versions,
+)
+
+# Somebody else has written the object, or is writing it.
+_WRITTEN: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+
+@dataclass(frozen=True)
+class MonitorFiles:
+    """The objects of a recipe's stores in S3, and of its windows' outcomes."""
+
+    account: Account
+    settings: Settings
+    recipe: Recipe
+    role: Role  # that may use them, for errors
+
+    @property
+    def places(self) -> MonitorPlaces:
+        """S3 URIs of what is kept."""
+        return monitor_places(self.settings, self.recipe)
+
+    def etags(self, uri: str) -> dict[str, str]:
+        """Lists the objects below a URI: the rest of each one's URI -> its ETag.
+
+        Raises:
+            InputError: if the caller may not list them.
+        """
+        bucket, prefix = split_uri(f"{uri}/")
+        with self.account.translate_errors(f"s3:ListBucket of {uri}", role=self.role):
+            pages = self.account.client("s3").get_paginator("list_objects_v2")
+            return {
+                item["Key"].removeprefix(prefix): str(item["ETag"])
+                for page in pages.paginate(
+                    Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=self.account.number
+                )
+                for item in page.get("Contents", ())
+            }
+
+    def get(self, uri: str) -> bytes:
+        """Reads an object.
+
+        Raises:
+            InputError: if the caller may not read it.
+        """
+        return self._get(uri)[0]
+
+    @contextmanager
+    def copies(self, *uris: str) -> Iterator[tuple["Copy", ...]]:
+        """Copies stores to a folder of this machine that is removed at the end.
+
+        Raises:
+            InputError: if the caller may not read one, or there is no such store.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            yield tuple(
+                self._copy(uri, Path(scratch, str(number))) for number, uri in enumerate(uris)
+            )
+
+    def put(self, path: Path, copy: "Copy") -> str:
+        """Writes a file of a copy back, unless the object has changed; returns its new ETag.
+
+        Raises:
+            InputError: if the caller may not write it, or somebody else has done so since.
+        """
+        from botocore.exceptions import ClientError
+
+        uri = f"{copy.uri}/{path.name}"
+        bucket, key = split_uri(uri)
+        etag = copy.etags.get(path.name)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        with self.account.translate_errors(f"s3:PutObject {uri}", role=self.role):
+            try:
+                response = self.account.client("s3").put_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Body=path.read_bytes(),
+                    ExpectedBucketOwner=self.account.number,
+                    **condition,
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _WRITTEN:
+                    raise
+                raise InputError(
+                    f"{uri}: somebody else has just changed it; run the command again"
+                ) from error
+        return str(response["ETag"])
+
+    def _get(self, uri: str) -> tuple[bytes, str]:
+        bucket, key = split_uri(uri)
+        response: Any = self.account.read(
+            "s3",
+            "get_object",
+            role=self.role,
+            Bucket=bucket,
+            Key=key,
+            ExpectedBucketOwner=self.account.number,
+        )
+        return response["Body"].read(), str(response["ETag"])
+
+    def _copy(self, uri: str, folder: Path) -> "Copy":
+        folder.mkdir(mode=0o700)
+        etags = {}
+        for name in self.etags(uri):
+            content, etags[name] = self._get(f"{uri}/{name}")
+            (folder / name).write_bytes(content)
+        if not etags:
+            options = f"--env {self.settings.environment} --recipe {self.recipe.name}"
+            raise InputError(f"{uri} does not exist yet: sashiko stage {options}")
+        return Copy(uri=uri, folder=folder, etags=etags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A store as it was when it was copied."""
+
+    uri: str
+    folder: Path  # on this machine
+    etags: dict[str, str]  # file -> the object's ETag
+
+
+def stage_stores(
+    settings: Settings, recipe: Recipe, *, contract: Contract, account: Account
+) -> Iterator[StagedPlace]:
+    """Writes the monitor's stores without rows, where a file of them is missing.
+
+    A job's input may not be empty. What a store holds is kept: nothing is overwritten.
+
+    Yields:
+        each store.
+
+    Raises:
+        InputError: if the caller may not write there.
+    """
+    store, places = ContentStore(account), monitor_places(settings, recipe)
+    uris = {
+        name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets", "windows")
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {name: Path(scratch) / name for name in uris}
+        create_stores(contract, **folders)
+        for name, folder in folders.items():
+            files = {file.name: file for file in sorted(folder.iterdir())}
+            digests = {file: sha256_file(path) for file, path in files.items()}
+            yield put_place(store.put_new, uris[name], files, digests)
+
+
+_ROLE: Final[Role] = "data-scientist"
+_STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule
+
+
+@dataclass(frozen=True)
+class MonitoredModel:
+    """A recipe's monitoring in an account, as the role `data-scientist` sees it."""
+
+    account: Account
+    settings: Settings
+    recipe: Recipe
+
+    @property
+    def files(self) -> MonitorFiles:
+        """What is kept of it."""
+        return MonitorFiles(self.account, self.settings, self.recipe, _ROLE)
+
+    def results(self) -> tuple[MonitorResult, ...]:
+        """Reads the outcomes of all windows so far, by their ends.
+
+        Raises:
+            InputError: if the caller may not read them.
+        """
+        files, windows = self.files, self.files.places.windows
+        uris = [f"{windows}/{name}" for name in files.etags(windows)]
+        results, others = [], []
+        for uri in uris:
+            if not uri.endswith(f"/{RESULT_FILE}"):
+                continue
+            content = json.loads(files.get(uri))
+            try:
+                results.append(validate(MonitorResult, content, source=uri))
+            except InputError:
+                others.append(uri)
+        return sort_history(results, others=others)
+
+    def start_commands(
+        self, result: MonitorResult, *, history: Sequence[MonitorResult]
+    ) -> tuple[str, ...]:
+        """Returns the commands that start a window for other versions that answered in it.
+
+        Args:
+            result: of the window.
+            history: all windows that have been judged.
+        """
+        name = f"{prefix(self.settings)}-{window_machine(self.recipe.name)}"
+        machine = arn(self.settings, "states", f"stateMachine:{name}")
+        time = f"{result.end.astimezone(dt.UTC) + _STARTED_AFTER:%Y-%m-%dT%H:%M:%SZ}"
+        return tuple(
+            f"aws stepfunctions start-execution --state-machine-arn {machine} --input "
+            f"'{json.dumps({'time': time, 'model_version': version})}'"
+            for version in unjudged_versions(
+                result.capture, version=result.version, history=history
+            )
+        )
+
+    def candidates(self) -> list[Candidate]:
+        """Returns the recipe's candidates, the newest first.
+
+        Raises:
+            InputError: if the caller may not see them.
+        """
+        with self.account.translate_errors("sagemaker:ListPipelineExecutions", role=_ROLE):
+            return recipe_candidates(
+                self.account.client("sagemaker"),
+                pipeline=pipeline_name(self.settings, self.recipe.name),
+                group=model_package_group_name(self.settings, self.recipe.model_package_group),
+            )
+
+    @contextmanager
+    def draw(self, version: int, *, window: Window, rows: int) -> Iterator[Draw]:
+        """Draws rows to label, and keeps the draw in the account.
+
+        Args:
+            version: whose answers.
+            window: as of `draw_period`.
+            rows: how many.
+
+        Yields:
+            The draw, whose file is there until the end.
+
+        Raises:
+            InputError: as `draw_period`; if the caller may not read the ledger, or somebody else
+                draws at the same time.
+        """
+        files, places = self.files, self.files.places
+        with files.copies(places.draws, places.ledger) as (draws, ledger):
+            draw = draw_period(
+                draws.folder, ledger.folder, version=version, window=window, rows=rows
+            )
+            # A period that was drawn before gives the same rows.
+            if draw.path.name not in draws.etags:
+                files.put(draw.path, draws)
+            yield draw
+
+    def add_labels(
+        self, file: Path, contract: Contract, *, now: dt.datetime, corrected_by: str | None = None
+    ) -> AddedLabels:
+        """Adds the labels of a file.
+
+        Args:
+            file: as of `sashiko_packs.monitoring.labels.add_labels`.
+            contract: names and types its columns.
+            now: when the labels were received.
+            corrected_by: as of `sashiko_packs.monitoring.labels.add_labels`.
+
+        Raises:
+            InputError: as `add_labels`; if the file has facets, which no person writes in an
+                account, or somebody else adds labels at the same time.
+        """
+        files = self.files
+        with files.copies(files.places.labels) as (labels,), TemporaryDirectory() as scratch:
+            others = {
+                name: Path(scratch, name) for name in ("ledger", "draws", "facets", "windows")
+            }
+            create_stores(contract, labels=labels.folder, **others)
+            added = add_labels(
+                file, contract, labels=labels.folder, facets=others["facets"], now=now,
+                corrected_by=corrected_by,
+            )  # fmt: skip
+            if added.facets is not None:
+                raise InputError(
+                    f"{file}: it has facets, and in an account the bias evaluator's jobs alone "
+                    "write them: leave those columns out"
+                )
+            for path in sorted(labels.folder.iterdir()):
+                files.put(path, labels)
+        return added
+
+
+_RUNNING: Final = ("Executing", "Stopping")
+_DECIDED: Final[Mapping[str, State]] = {
+    "PendingManualApproval": "waiting",
+    "Approved": "approved",
+    "Rejected": "rejected",
+}
+_EXECUTION: Final = "execution_id"  # metadata of a package, as Register writes it
+_STANDING: Final = "standing.champion"  # likewise: how it compares with the version before
+
+
+def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Candidate]:
+    """Returns the executions of a pipeline after the one of the first approved version.
+
+    Without such an execution all of them count, as where versions are promoted from another
+    environment: the guards rather propose a run too few than one too many.
+
+    Args:
+        sagemaker: a boto3 client.
+        pipeline: the name of the pipeline that trains.
+        group: the model package group.
+    """
+    packages = list(_packages(sagemaker, group))
+    made = {_metadata(item).get(_EXECUTION, ""): item for item in packages}
+    approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
+    executions = list(_executions(sagemaker, pipeline))
+    ids = [item["PipelineExecutionArn"].rpartition("/")[2] for item in executions]
+    first = max((place for place, id_ in enumerate(ids) if id_ in approved), default=len(ids))
+    return [
+        Candidate(
+            start=item["StartTime"],
+            state=_state(sagemaker, item, made.get(id_)),
+            is_better=id_ in made and _metadata(made[id_]).get(_STANDING) == "better",
+        )
+        for id_, item in list(zip(ids, executions, strict=True))[:first]
+    ]
+
+
+def _state(
+    sagemaker: Any, execution: Mapping[str, Any], package: Mapping[str, Any] | None
+) -> State:
+    status = execution["PipelineExecutionStatus"]
+    if status in _RUNNING:
+        return "running"
+    if status == "Failed":
+        return "blocked" if _is_blocked(sagemaker, execution) else "failed"
+    if status != "Succeeded":
+        return "failed"
+    if package is None:  # the same model as an earlier version
+        return "blocked"
+    return _DECIDED[package["ModelApprovalStatus"]]
+
+
+def _is_blocked(sagemaker: Any, execution: Mapping[str, Any]) -> bool:
+    """Says whether a closed gate, and no failed job, has ended an execution."""
+    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=execution["PipelineExecutionArn"]
+    )
+    # The newest come first; of a step that was tried again the last try counts.
+    steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
+    newest = {step["StepName"]: step for step in reversed(steps)}
+    reasons = [
+        step.get("FailureReason", "") for step in newest.values() if step["StepStatus"] == "Failed"
+    ]
+    return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
+
+
+def _executions(sagemaker: Any, pipeline: str) -> Iterator[Mapping[str, Any]]:
+    """Yields a pipeline's executions, the newest first."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=pipeline,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"PageSize": 100},
+    )
+    for page in pages:
+        yield from page["PipelineExecutionSummaries"]
+
+
+def _packages(sagemaker: Any, group: str) -> Iterator[Mapping[str, Any]]:
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    for page in pages:
+        for item in page["ModelPackageSummaryList"]:
+            yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+
+
+def _metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
+    values: Mapping[str, str] = package.get("CustomerMetadataProperties") or {}
+    return values

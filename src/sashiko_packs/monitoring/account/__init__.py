@@ -1,1 +1,0 @@
-"""Windows, captures and labels in an account."""

@@ -1,0 +1,548 @@
+"""The monitor's plots over time: each returns one SVG with its text alternative.
+
+An alarm, an ok and a window that was not judged have different shapes, not different colours alone.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
+
+from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.report import svg
+from sashiko_packs.monitoring.checks import (
+    DISPARATE_IMPACT,
+    GATE_SUFFIX,
+    TEXT_AUC,
+    MonitorCheck,
+    Outcome,
+)
+from sashiko_packs.monitoring.quality import AuditedPeriod
+from sashiko_packs.monitoring.result import Disparity, MonitorResult
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+
+_DAY = 86_400.0  # seconds
+
+
+@dataclass(frozen=True)
+class History:
+    """The windows of one model package group, at least one, by their end."""
+
+    results: tuple[MonitorResult, ...]
+
+    @property
+    def latest(self) -> MonitorResult:
+        """The window that was just judged."""
+        return self.results[-1]
+
+    @property
+    def deploys(self) -> tuple[tuple[dt.datetime, int], ...]:
+        """The beginning of each further version's first window, with the version."""
+        return tuple(
+            (later.start, later.version)
+            for earlier, later in pairwise(self.results)
+            if earlier.version != later.version
+        )
+
+    @property
+    def terms(self) -> tuple[tuple[MonitorResult, ...], ...]:
+        """The windows by deploy: those between two deploys have the same reference."""
+        by_version = groupby(self.results, key=lambda result: result.version)
+        return tuple(tuple(results) for _, results in by_version)
+
+    @property
+    def periods(self) -> tuple[AuditedPeriod, ...]:
+        """The audited periods of all deploys, as they were last known."""
+        known = {
+            (term[-1].version, period.start, period.end): period
+            for term in self.terms
+            for period in term[-1].quality.periods
+        }
+        return tuple(sorted(known.values(), key=lambda period: (period.end, period.start)))
+
+    @property
+    def span(self) -> tuple[dt.datetime, dt.datetime]:
+        """The beginning of the earliest window or period, and the end of the latest one."""
+        windows = [(item.start, item.end) for item in self.results]
+        starts, ends = zip(
+            *windows, *((item.start, item.end) for item in self.periods), strict=True
+        )
+        return min(starts), max(ends)
+
+    def checks(self, name: str) -> Iterator[tuple[MonitorResult, MonitorCheck]]:
+        """Yields the windows that have a check, with it."""
+        for result in self.results:
+            for check in result.checks:
+                if check.name == name:
+                    yield result, check
+
+    def disparities(self, facet: str, group: str) -> Iterator[tuple[MonitorResult, Disparity]]:
+        """Yields the windows in which a group's disparate impact was measured, with it."""
+        for result in self.results:
+            for disparity in result.disparities or ():
+                if (disparity.facet, disparity.group) == (facet, group):
+                    yield result, disparity
+
+
+def days(time: dt.datetime) -> float:
+    """Returns a time as days, for an axis."""
+    return time.timestamp() / _DAY
+
+
+def middle(span: MonitorResult | AuditedPeriod) -> float:
+    """Returns the middle of a window or a period, in days."""
+    return (days(span.start) + days(span.end)) / 2
+
+
+def version_rows(result: MonitorResult) -> int:
+    """Returns the rows of a window that its version answered."""
+    return sum(item.rows for item in result.capture.versions if item.version == result.version)
+
+
+def worst(checks: Sequence[MonitorCheck]) -> Outcome:
+    """Returns an alarm if any check has one, else not judged if any check was not."""
+    outcomes = {check.outcome for check in checks}
+    for outcome in ("alarm", "not judged", "ok"):
+        if outcome in outcomes:
+            return outcome
+    return "not judged"
+
+
+def change_check(result: MonitorResult, disparity: Disparity) -> MonitorCheck | None:
+    """Returns the check of a facet's disparate impact against the reference, if there is one."""
+    name = f"{DISPARATE_IMPACT} of {disparity.facet}"
+    return next((check for check in result.checks if check.name == name), None)
+
+
+def gate_checks(result: MonitorResult, disparity: Disparity) -> tuple[MonitorCheck, ...]:
+    """Returns the checks of a facet's disparate impact against the bounds of the recipe's gates."""
+    name = f"{DISPARATE_IMPACT} of {disparity.facet}, "
+    return tuple(check for check in result.checks if check.name.startswith(name))
+
+
+def relative(check: MonitorCheck) -> float | None:
+    """Returns the size of a drift as a multiple of its tolerance; None if it has none."""
+    neutral = 0.5 if check.effect == TEXT_AUC else 0.0
+    if check.value is None:
+        return None
+    return max(check.value - neutral, 0.0) / (check.tolerance - neutral)
+
+
+BAD: Final = "#8c1d18"
+DASHED: Final[Any] = (0, (4, 3))
+DOTTED: Final[Any] = (0, (1, 2))
+_WIDTH = 500
+_MOST_TICKS = 3
+# Told apart by shape, not by colour alone.
+_MARKS: dict[Outcome, dict[str, Any]] = {
+    "ok": {"marker": "o", "markerfacecolor": svg.DARK, "markeredgecolor": svg.DARK},
+    "alarm": {"marker": "X", "markerfacecolor": BAD, "markeredgecolor": "white"},
+    "not judged": {"marker": "o", "markerfacecolor": "white", "markeredgecolor": svg.MUTED},
+}
+_SCALES: dict[Outcome, float] = {"ok": 0.75, "alarm": 1.4, "not judged": 0.75}
+
+
+@contextmanager
+def over_time(history: History, *, height: float) -> "Iterator[Axes]":
+    """Opens a chart over the history's time, with a line at each deploy."""
+    with svg.chart(width=_WIDTH, height=height) as axes:
+        start, end = (days(time) for time in history.span)
+        axes.set_xlim(start, end)
+        # From the latest window back, each a third of the axis before the one that follows.
+        ticks: list[MonitorResult] = []
+        for item in reversed(history.results):
+            if not ticks or middle(ticks[-1]) - middle(item) >= (end - start) / _MOST_TICKS:
+                ticks.append(item)
+        axes.set_xticks([middle(item) for item in ticks],
+                        [f"{item.end:%Y-%m-%d}" for item in ticks])  # fmt: skip
+        axes.set_xlabel("end of the window (UTC)")
+        for time, version in history.deploys:
+            at = days(time)
+            axes.axvline(at, color=svg.INK, linewidth=1)
+            axes.annotate(f"version {version}", (at, 1.0), xycoords=("data", "axes fraction"),
+                          xytext=(0, 1), textcoords="offset points", fontsize=8, va="bottom",
+                          ha="right" if at > (start + end) / 2 else "left")  # fmt: skip
+        yield axes
+
+
+def mark_size(history: History) -> float:
+    """Returns the size of a mark in points: smaller where windows are many."""
+    return min(7.0, max(3.6, 240 / len(history.results)))
+
+
+def draw_marks(
+    axes: "Axes", points: Iterable[tuple[float, float, Outcome]], *, size: float
+) -> None:
+    """Draws outcomes at their places, (x, y, outcome)."""
+    places: dict[Outcome, list[tuple[float, float]]] = {}
+    for x, y, outcome in points:
+        places.setdefault(outcome, []).append((x, y))
+    for outcome, both in places.items():
+        axes.plot(*zip(*both, strict=True), linestyle="none", clip_on=False,
+                  **_style(outcome, size))  # fmt: skip
+
+
+def legend(axes: "Axes", handles: "Sequence[Artist]", *, columns: int = 2) -> None:
+    """Writes the legend above the chart."""
+    axes.figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4,
+                       handletextpad=0.6)  # fmt: skip
+
+
+def outcome_handles() -> "list[Artist]":
+    """Returns the legend's entries of the three outcomes."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], linestyle="none", label=outcome, **_style(outcome, 6.5))
+        for outcome in _MARKS
+    ]
+
+
+def line_handle(label: str, **style: Any) -> "Artist":
+    """Returns a legend's entry of a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, linewidth=1.2, **style)
+
+
+def plain(text: str) -> str:
+    """Returns a name for a chart: short, on one line, without control characters."""
+    return svg.shorten("".join(c if c.isprintable() else " " for c in text))
+
+
+def _style(outcome: Outcome, size: float) -> dict[str, Any]:
+    return {
+        **_MARKS[outcome],
+        "markersize": size * _SCALES[outcome],
+        "markeredgewidth": 0.8,
+        "zorder": 4,
+    }
+
+
+_OUTCOMES: tuple[Outcome, ...] = ("ok", "alarm", "not judged")
+_ROW = 19  # pixels of a row of outcomes
+_STRIP = 34  # pixels of a drift's strip
+_HIGHEST_RATIO = 3.0  # of disparate impact; higher ones are drawn at the top
+_HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
+
+
+def outcomes(history: History, names: Sequence[str], others: Sequence[str]) -> Markup:
+    """Draws the outcome of checks by window, a row for each.
+
+    Args:
+        history: of the windows.
+        names: of the checks that have their own row.
+        others: of those that share the last row.
+    """
+    rows = [(name, [*history.checks(name)]) for name in names]
+    if others:
+        rows.append((f"{len(others)} other checks", _together(history, set(others))))
+    with over_time(history, height=96 + _ROW * len(rows)) as axes:
+        size = mark_size(history)
+        for index, (_, checks) in enumerate(reversed(rows)):
+            points = [(middle(result), float(index), check.outcome) for result, check in checks]
+            draw_marks(axes, points, size=size)
+        axes.set_yticks(range(len(rows)), [_short(name) for name, _ in reversed(rows)])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.spines["left"].set_visible(False)
+        axes.grid(True, axis="y")
+        legend(axes, outcome_handles(), columns=4)
+        alt = f"Outcome of {len(rows)} rows of checks in {len(history.results)} windows: " + (
+            "; ".join(_count_outcomes(name, checks) for name, checks in rows)
+        )
+        return svg.to_svg(axes, name="outcomes", alt=f"{alt}.")
+
+
+def drift(history: History, names: Sequence[str]) -> Markup:
+    """Draws the size of drifts by window, as multiples of their tolerances, a strip for each."""
+    with over_time(history, height=96 + _STRIP * len(names)) as axes:
+        size, described = mark_size(history), []
+        for index, name in enumerate(reversed(names)):
+            checks = [*history.checks(name)]
+            described.append(_strip(axes, checks, base=float(index), size=size))
+        axes.set_yticks([index + 0.2 for index in range(len(names))],
+                        [plain(name) for name in reversed(names)])  # fmt: skip
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.15, len(names))
+        axes.spines["left"].set_visible(False)
+        legend(
+            axes,
+            [*outcome_handles(), line_handle("tolerance", color=BAD, linestyle=DASHED)],
+            columns=4,
+        )
+        alt = f"Drift by window, relative to its tolerance: {'; '.join(reversed(described))}."
+        return svg.to_svg(axes, name="drift", alt=alt)
+
+
+def disparity(history: History, facet: str, group: str) -> Markup:
+    """Draws a group's disparate impact by window with its interval, against its reference."""
+    points = [*history.disparities(facet, group)]
+    with over_time(history, height=300) as axes:
+        axes.axhline(1.0, color=svg.MUTED, linewidth=0.8, linestyle=DOTTED)
+        values = [1.0]
+        for result, point in points:
+            values += _disparity_bounds(axes, result, point)
+            if point.low is not None and point.high is not None:
+                axes.vlines(middle(result), point.low, point.high, color=svg.DARK, linewidth=1.2)
+            values += [v for v in (point.window, point.low, point.high) if v is not None]
+        low, high = min(values), min(max(values), _HIGHEST_RATIO)
+        air = max((high - low) * 0.1, 0.05)
+        bottom, top = max(low - air, 0.0), high + air
+        axes.set(ylim=(bottom, top), ylabel="disparate impact")
+        draw_marks(
+            axes,
+            [
+                (middle(result), bottom if point.window is None else min(point.window, top),
+                 _disparity_outcome(result, point))
+                for result, point in points
+            ],
+            size=mark_size(history),
+        )  # fmt: skip
+        axes.grid(True, axis="y")
+        lines = [line_handle("reference", color=svg.INK),
+                 line_handle("lowest tolerated change", color=BAD, linestyle=DASHED)]  # fmt: skip
+        if any(gate_checks(result, point) for result, point in points):
+            lines.append(line_handle("bound of a gate", color=BAD, linestyle=DOTTED))
+        legend(axes, [*outcome_handles(), *lines], columns=3)
+        alt = f"Disparate impact of {facet}: {group}, by window: {_say_disparity(points)}."
+        name = f"disparity-{svg.identifier(facet)}-{svg.identifier(group)}"
+        return svg.to_svg(axes, name=name, alt=alt)
+
+
+def rows(history: History) -> Markup:
+    """Draws the rows of each window; hatched where nothing but the capture could be judged."""
+    from matplotlib.patches import Patch
+
+    with over_time(history, height=250) as axes:
+        for result in history.results:
+            width = (days(result.end) - days(result.start)) * 0.86
+            axes.bar(middle(result), version_rows(result), width=width,
+                     **_bar(is_judged=_is_judged(result)))  # fmt: skip
+        axes.set(ylabel="rows")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_ylim(0, max(*(version_rows(result) for result in history.results), 10) * 1.1)
+        axes.grid(True, axis="y")
+        legend(axes, [Patch(label="judged", **_bar(is_judged=True)),
+                      Patch(label="not judged", **_bar(is_judged=False))])  # fmt: skip
+        counts = [version_rows(result) for result in history.results]
+        alt = (
+            f"Rows by window: {counts[-1]:,} in the last one, from {min(counts):,} to "
+            f"{max(counts):,} in {len(counts)} windows."
+        )
+        return svg.to_svg(axes, name="rows", alt=alt)
+
+
+def _strip(
+    axes: "Axes",
+    checks: Sequence[tuple[MonitorResult, MonitorCheck]],
+    *,
+    base: float,
+    size: float,
+) -> str:
+    """Draws a drift's sizes above `base`, whose strip is 0.8 high, and describes the last one."""
+    height = 0.8 / _HIGHEST
+    sizes = [relative(check) for _, check in checks]
+    x = [middle(result) for result, _ in checks]
+    y = [base if s is None else base + min(s, _HIGHEST) * height for s in sizes]
+    axes.axhline(base, color=svg.RULE, linewidth=0.6)
+    axes.axhline(base + height, color=BAD, linewidth=0.8, linestyle=DASHED)
+    axes.plot(x, [math.nan if s is None else v for s, v in zip(sizes, y, strict=True)],
+              color=svg.DARK, linewidth=0.9)  # fmt: skip
+    outcomes = [check.outcome for _, check in checks]
+    draw_marks(axes, zip(x, y, outcomes, strict=True), size=size)
+    name, last = checks[-1][1].name, sizes[-1]
+    text = "–" if last is None else f"{last:.1f} ×"
+    axes.annotate(text, (1.02, base + 0.2), xycoords=("axes fraction", "data"), va="center",
+                  fontsize=9, fontweight="bold" if checks[-1][1].outcome == "alarm" else "normal"
+                  )  # fmt: skip
+    return f"{name} {text} ({checks[-1][1].outcome})"
+
+
+def _disparity_outcome(result: MonitorResult, point: Disparity) -> Outcome:
+    change = change_check(result, point)
+    return worst([*([change] if change else []), *gate_checks(result, point)])
+
+
+def _disparity_bounds(axes: "Axes", result: MonitorResult, point: Disparity) -> list[float]:
+    """Draws what a window's disparate impact is compared with, and returns it."""
+    ends, bounds = (days(result.start), days(result.end)), []
+    if point.reference is not None:
+        axes.hlines(point.reference, *ends, color=svg.INK, linewidth=1.2)
+        bounds.append(point.reference)
+    change = change_check(result, point)
+    if change and change.tolerance > 0:
+        axes.hlines(change.tolerance, *ends, color=BAD, linewidth=1.2, linestyle=DASHED)
+        bounds.append(change.tolerance)
+    for gate in gate_checks(result, point):
+        axes.hlines(gate.tolerance, *ends, color=BAD, linewidth=1.6, linestyle=DOTTED)
+        bounds.append(gate.tolerance)
+    return bounds
+
+
+def _say_disparity(points: Sequence[tuple[MonitorResult, Disparity]]) -> str:
+    last = points[-1][1]
+    if last.window is None:
+        text = "none in the last window"
+    else:
+        text = f"{last.window:.2f} in the last window"
+        if last.low is not None and last.high is not None:
+            text += f", interval {last.low:.2f} to {last.high:.2f}"
+    return text + (f"; reference {last.reference:.2f}" if last.reference is not None else "")
+
+
+def _short(name: str) -> str:
+    return plain(name.removesuffix(GATE_SUFFIX).replace(DISPARATE_IMPACT, "DI"))
+
+
+def _together(history: History, names: set[str]) -> list[tuple[MonitorResult, MonitorCheck]]:
+    """Returns one check for several: the first of those that have their overall outcome."""
+    both = []
+    for result in history.results:
+        checks = [check for check in result.checks if check.name in names]
+        both += [(result, c) for c in checks if c.outcome == worst(checks)][:1]
+    return both
+
+
+def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorCheck]]) -> str:
+    counts = [
+        f"{count} {outcome}"
+        for outcome in _OUTCOMES
+        if (count := sum(check.outcome == outcome for _, check in checks))
+    ]
+    return f"{name} {', '.join(counts)}"
+
+
+def _is_judged(result: MonitorResult) -> bool:
+    """Says whether anything of a window was judged besides its capture."""
+    return any(c.outcome != "not judged" for c in result.checks if c.kind != "capture")
+
+
+def _bar(*, is_judged: bool) -> dict[str, Any]:
+    style = {"edgecolor": svg.DARK, "linewidth": 0.7}
+    return style | (
+        {"facecolor": svg.DARK} if is_judged else {"facecolor": "white", "hatch": "////"}
+    )
+
+
+_AUDITED = "audited rows, 95 % interval"
+_BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
+
+
+def accuracy(history: History) -> Markup:
+    """Draws the accuracy of audited rows by period; ordinary labels' and the estimate apart."""
+    with over_time(history, height=400) as axes:
+        described = _audited(axes, history)
+        for term in history.terms:
+            ends = days(term[0].start), days(term[-1].end)
+            first = term[-1] is history.latest
+            axes.hlines(term[-1].reference_accuracy, *ends, color=svg.INK, linewidth=1.2,
+                        label="reference: held-out rows" if first else "")  # fmt: skip
+            axes.hlines(term[-1].quality.check.tolerance, *ends, color=BAD, linewidth=1.2,
+                        linestyle=DASHED, label="lowest tolerated" if first else "")  # fmt: skip
+        _ordinary(axes, history)
+        _estimates(axes, history)
+        _shade_audits(axes, history)
+        axes.set(ylabel="accuracy")
+        axes.set_ylim(*_accuracy_limits(history))
+        axes.grid(True, axis="y")
+        handles = axes.get_legend_handles_labels()[0]
+        # What judges the model comes first.
+        legend(axes, sorted(handles, key=lambda item: item.get_label() != _AUDITED))
+        latest = history.latest
+        alt = (
+            f"Accuracy over time. {described} The reference is {latest.reference_accuracy:.3f}, "
+            f"the lowest tolerated accuracy {latest.quality.check.tolerance:.3f}."
+        )
+        return svg.to_svg(axes, name="accuracy", alt=alt)
+
+
+def _shade_audits(axes: "Axes", history: History) -> None:
+    """Shades windows in which the audit has an alarm, and hatches those that it cannot judge."""
+    labels: set[Outcome] = set()
+    for result in history.results:
+        outcome = result.quality.check.outcome
+        if outcome == "ok":
+            continue
+        text = "audit: alarm" if outcome == "alarm" else "audit: not judged"
+        axes.axvspan(days(result.start), days(result.end), linewidth=0,
+                     facecolor=_BAD_WASH if outcome == "alarm" else _GREY_WASH,
+                     hatch="" if outcome == "alarm" else "...", edgecolor="#9aa4ae",
+                     label=text if outcome not in labels else None)  # fmt: skip
+        labels.add(outcome)
+
+
+def _audited(axes: "Axes", history: History) -> str:
+    """Draws closed periods with their intervals, and marks the others below; describes both."""
+    last, labels = "", set()
+    for period in history.periods:
+        x, labelled = middle(period), period.right + period.wrong
+        if period.state != "open" and labelled:
+            share = period.right / labelled
+            low, high = wilson_interval(share, labelled)
+            axes.vlines(x, low, high, color=svg.DARK, linewidth=1.4)
+            style: dict[str, Any] = {"marker": "o", "color": svg.DARK}
+            y, transform, text = share, axes.transData, _AUDITED
+            last = f"Audited rows last had {share:.3f}, interval {low:.3f} to {high:.3f}."
+        else:
+            style = {"marker": "x" if period.state == "overdue" else "o", "color": svg.MUTED,
+                     "markerfacecolor": "white"}  # fmt: skip
+            y, transform = 0.04, axes.get_xaxis_transform()
+            text = "closed without a label" if period.state == "overdue" else "waits for labels"
+        axes.plot(x, y, linestyle="none", markersize=5, transform=transform, zorder=4, **style,
+                  label=text if text not in labels else None)  # fmt: skip
+        labels.add(text)
+    return last or "No period has enough audited labels yet."
+
+
+def _ordinary(axes: "Axes", history: History) -> None:
+    """Draws the accuracy on labels that arrived on their own, which is not judged."""
+    points = [
+        (middle(result), result.quality.ordinary_accuracy)
+        for result in history.results
+        if result.quality.ordinary_accuracy is not None
+    ]
+    if points:
+        axes.plot(*zip(*points, strict=True), marker="s", markersize=4.5, linestyle="none",
+                  markerfacecolor="white", markeredgecolor="#a65f10",
+                  label="ordinary labels, not judged")  # fmt: skip
+
+
+def _estimates(axes: "Axes", history: History) -> None:
+    """Draws the label-free estimate, with gaps where it is withdrawn and at deploys."""
+    label = f"estimate without labels,\n{history.latest.label_free.condition}"
+    for term in history.terms:
+        values = [math.nan if r.label_free.value is None else r.label_free.value for r in term]
+        if all(math.isnan(value) for value in values):
+            continue
+        axes.plot([middle(result) for result in term], values, color=svg.MUTED, linewidth=1.1,
+                  linestyle=DOTTED, marker="d", markersize=4, markerfacecolor="white",
+                  label=label)  # fmt: skip
+        label = "_"  # named once
+
+
+def _accuracy_limits(history: History) -> tuple[float, float]:
+    values = [
+        value
+        for result in history.results
+        for value in (
+            result.reference_accuracy, result.quality.check.tolerance, result.label_free.value,
+            result.quality.ordinary_accuracy,
+        )
+        if value is not None
+    ]  # fmt: skip
+    for period in history.periods:
+        labelled = period.right + period.wrong
+        if period.state != "open" and labelled:
+            values += wilson_interval(period.right / labelled, labelled)
+    # Room below for the marks of periods without enough labels.
+    return max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02)

@@ -1,0 +1,321 @@
+"""Differences of the endpoint: its configuration, instances and data capture.
+
+SageMaker can roll an update back after the deploy has reported success.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sashiko.account.access.cap import cap_fault
+from sashiko.account.access.environment import Environment
+from sashiko.account.account import Account
+from sashiko.account.names import key_alias, prefix
+from sashiko.account.templates import Resource
+from sashiko.settings.environment import Settings
+
+Kind = Literal["missing", "extra", "differs", "note"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A resource of the account that differs from the templates."""
+
+    # Missing in the account, extra in it, or different; a note is about a resource that others in
+    # the account may have created: a person should check it.
+    kind: Kind
+    resource: str  # the resource, in words
+    detail: str  # the expected and the actual value; empty if `resource` is enough
+    fix: str  # the command or step that removes the difference
+
+
+def listed(values: Iterable[str]) -> str:
+    """Writes values in one line, in order."""
+    return ", ".join(sorted(values)) or "none"
+
+
+def cap(account: Account, settings: Settings) -> Iterator[Difference]:
+    """Yields a difference while a deploy may change who assumes a role of the project.
+
+    Raises:
+        InputError: if the account cannot be read.
+    """
+    if fault := cap_fault(account, settings):
+        yield Difference(
+            kind="differs",
+            resource="who assumes the roles: a deploy may change it",
+            detail=fault,
+            fix=f"make bootstrap ENV={settings.environment}",
+        )
+
+
+# Differences of the models that Amazon Bedrock has imported: each is an approved version.
+#
+# CloudFormation has no type for an imported model.
+
+
+_NO_MODEL = ("ResourceNotFoundException",)
+_NO_PACKAGE = ("ValidationException",)
+
+
+def imported_models(account: Account, environment: Environment) -> Iterator[Difference]:
+    """Yields what is wrong with the imported models of the environment.
+
+    Without a guardrail in the templates nothing is asked: the Region may have no Bedrock.
+
+    Raises:
+        InputError: as `Account.read` does.
+    """
+    if not any(environment.templates.of_type("AWS::Bedrock::Guardrail")):
+        return
+    ours = f"{prefix(environment.settings)}-"
+    models = account.pages("bedrock", "list_imported_models", "modelSummaries", nameContains=ours)
+    for summary in models:
+        if summary["modelName"].startswith(ours):
+            yield from _model(account, environment, str(summary["modelArn"]))
+
+
+def _model(account: Account, environment: Environment, arn: str) -> Iterator[Difference]:
+    settings = environment.settings
+    model = account.read("bedrock", "get_imported_model", absent=_NO_MODEL, modelIdentifier=arn)
+    if model is None:  # deleted in between
+        return
+    resource, remove = f"imported model {model['modelName']}", _removal(arn)
+    tags = _tags(account, arn)
+    package = account.read(
+        "sagemaker",
+        "describe_model_package",
+        absent=_NO_PACKAGE,
+        ModelPackageName=tags.get("model-package", "none"),
+    )
+    manifest = (package or {}).get("CustomerMetadataProperties", {}).get("manifest_sha256")
+    if package is None or manifest != tags.get("manifest-sha256"):
+        yield Difference(
+            kind="extra",
+            resource=resource,
+            detail="it is of no registered version: `sashiko model import` did not make it",
+            fix=remove,
+        )
+        return
+    if package["ModelApprovalStatus"] != "Approved":
+        yield Difference(
+            kind="extra",
+            resource=resource,
+            detail=f"its version is {package['ModelApprovalStatus']}, not Approved",
+            fix=remove,
+        )
+    job = account.read(
+        "bedrock", "get_model_import_job", absent=_NO_MODEL, jobIdentifier=model["jobArn"]
+    )
+    key = account.read("kms", "describe_key", KeyId=key_alias(settings, "bedrock"))
+    expected = {
+        "key": ((key or {}).get("KeyMetadata", {}).get("Arn"), model.get("modelKmsKeyArn")),
+        "role": (settings.role_arn("bedrock-import"), (job or {}).get("roleArn")),
+    }
+    for what, (meant, current) in expected.items():
+        if meant != current and (job or what == "key"):
+            yield Difference(
+                kind="differs",
+                resource=f"{what} of {resource}",
+                detail=f"expected {meant}, found {current}",
+                fix=f"{remove}, then sashiko model import",
+            )
+
+
+def _removal(arn: str) -> str:
+    return f"aws bedrock delete-imported-model --model-identifier {arn}"
+
+
+def _tags(account: Account, arn: str) -> dict[str, str]:
+    answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
+    return {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
+
+
+_NO_ENDPOINT = ("ValidationException",)
+_REDEPLOY = "deploy the Serving stack; where it says no change, destroy and deploy it"
+_CAPTURE = {
+    "EnableCapture": "EnableCapture",
+    "InitialSamplingPercentage": "CurrentSamplingPercentage",
+    "DestinationS3Uri": "DestinationS3Uri",
+    "KmsKeyId": "KmsKeyId",
+}
+
+
+def serving(account: Account, environment: Environment) -> Iterator[Difference]:
+    """Yields every difference between the templates' endpoint and the account's.
+
+    Raises:
+        InputError: as `Account.read` does.
+    """
+    expected = {
+        str(item.properties["EndpointName"]): item
+        for item in environment.templates.of_type("AWS::SageMaker::Endpoint")
+    }
+    for name, endpoint in expected.items():
+        live = account.read(
+            "sagemaker", "describe_endpoint", absent=_NO_ENDPOINT, EndpointName=name
+        )
+        if live is None:
+            yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
+            continue
+        yield from _deployed(endpoint, live, environment)
+        yield from _scaled(account, name, live, environment)
+    yield from _extra(account, environment, known=set(expected))
+
+
+def _deployed(
+    endpoint: Resource, live: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    name, status = live["EndpointName"], live["EndpointStatus"]
+    resource, expected_config = f"endpoint {name}", str(endpoint.properties["EndpointConfigName"])
+    if status != "InService":
+        yield Difference(
+            kind="differs",
+            resource=resource,
+            detail=f"expected InService, found {status}: {live.get('FailureReason', 'no reason')}",
+            fix=f"aws sagemaker describe-endpoint --endpoint-name {name}, and its log group "
+            f"/aws/sagemaker/Endpoints/{name}",
+        )
+    if live["EndpointConfigName"] != expected_config:
+        settings = environment.settings
+        yield Difference(
+            kind="differs",
+            resource=f"configuration of {resource}",
+            detail=f"expected {expected_config}, found {live['EndpointConfigName']}: SageMaker has "
+            "rolled the update back, or somebody changed it by hand",
+            fix="see which alarm it was (aws cloudwatch describe-alarm-history); then set "
+            f"`serving.model_package_arn` of config/{settings.environment}.yaml back and deploy, "
+            "or: " + _update(name, expected_config),
+        )
+        return  # the other differences follow from it
+    yield from _images(resource, live, environment)
+    yield from _captured(resource, expected_config, live, environment)
+
+
+def _images(
+    resource: str, live: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    expected = {str(item.properties["Image"]) for item in _checks(environment)}
+    images = {
+        image["SpecifiedImage"]
+        for variant in live["ProductionVariants"]
+        for image in variant.get("DeployedImages", ())
+    }
+    for image in sorted(images - expected):
+        yield Difference(
+            kind="differs",
+            resource=f"image of {resource}",
+            detail=f"expected {', '.join(sorted(expected))}, found {image}",
+            fix=_REDEPLOY,
+        )
+
+
+def _checks(environment: Environment) -> Iterator[Resource]:
+    return environment.templates.of_type("Custom::Preflight")
+
+
+def _captured(
+    resource: str, config: str, live_endpoint: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    (capture_config,) = [
+        item.properties.get("DataCaptureConfig")
+        for item in environment.templates.of_type("AWS::SageMaker::EndpointConfig")
+        if item.properties["EndpointConfigName"] == config
+    ]
+    live = live_endpoint.get("DataCaptureConfig") or {}
+    expected = {member: (capture_config or {}).get(key) for key, member in _CAPTURE.items()}
+    actual = {member: live.get(member) for member in expected}
+    if capture_config:
+        expected["CaptureStatus"], actual["CaptureStatus"] = "Started", live.get("CaptureStatus")
+    if differing := [key for key in expected if expected[key] != actual[key]]:
+        yield Difference(
+            kind="differs",
+            resource=f"capture of {resource}",
+            detail="; ".join(
+                f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing
+            ),
+            fix=_update(live_endpoint["EndpointName"], config),
+        )
+
+
+def _update(name: str, config: str) -> str:
+    excluded = shlex.quote(json.dumps([{"VariantPropertyType": "DataCaptureConfig"}]))
+    return (
+        f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config} "
+        f"--retain-all-variant-properties --exclude-retained-variant-properties {excluded}"
+    )
+
+
+def _scaled(
+    account: Account, name: str, live: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    for target in environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
+        properties = target.properties
+        scalable_target = {
+            key: str(properties[key])
+            for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")
+        }
+        _, endpoint, _, variant = scalable_target["ResourceId"].split("/")
+        if endpoint != name:
+            continue
+        least, most = int(properties["MinCapacity"]), int(properties["MaxCapacity"])
+        command = (
+            f"aws application-autoscaling register-scalable-target --service-namespace sagemaker "
+            f"--resource-id {scalable_target['ResourceId']} --scalable-dimension "
+            f"{scalable_target['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
+        )
+        yield from _limits(account, scalable_target, limits=(least, most), fix=command)
+        for item in live["ProductionVariants"]:
+            count = item.get("DesiredInstanceCount", 0)
+            one, wanted_count = {"VariantName": variant}, min(max(count, least), most)
+            if item["VariantName"] == variant and not least <= count <= most:
+                yield Difference(
+                    kind="differs",
+                    resource=f"instances of endpoint {name}",
+                    detail=f"expected {least} to {most}, found {count}",
+                    fix="aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
+                    f"{name} --desired-weights-and-capacities "
+                    + shlex.quote(json.dumps([{**one, "DesiredInstanceCount": wanted_count}])),
+                )
+
+
+def _limits(
+    account: Account, scalable_target: Mapping[str, str], *, limits: tuple[int, int], fix: str
+) -> Iterator[Difference]:
+    answer = account.read(
+        "application-autoscaling",
+        "describe_scalable_targets",
+        ServiceNamespace=scalable_target["ServiceNamespace"],
+        ResourceIds=[scalable_target["ResourceId"]],
+        ScalableDimension=scalable_target["ScalableDimension"],
+    )
+    targets = (answer or {}).get("ScalableTargets", ())
+    resource = f"scaling of {scalable_target['ResourceId']}"
+    if not targets:
+        yield Difference(kind="missing", resource=resource, detail="", fix=fix)
+    for target in targets:
+        live_limits = (target["MinCapacity"], target["MaxCapacity"])
+        if live_limits != limits:
+            yield Difference(
+                kind="differs",
+                resource=resource,
+                detail=f"expected {limits[0]} to {limits[1]}, "
+                f"found {live_limits[0]} to {live_limits[1]}",
+                fix=fix,
+            )
+
+
+def _extra(account: Account, environment: Environment, *, known: set[str]) -> Iterator[Difference]:
+    """Yields endpoints of the environment that no template has; they cost by the hour."""
+    ours = f"{prefix(environment.settings)}-"
+    for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
+        name = item["EndpointName"]
+        if name.startswith(ours) and name not in known:
+            yield Difference(
+                kind="extra",
+                resource=f"endpoint {name}",
+                detail="no template has it; it costs by the hour",
+                fix=f"aws sagemaker delete-endpoint --endpoint-name {name}",
+            )

@@ -1,1 +1,0 @@
-"""Compares an account with the templates."""

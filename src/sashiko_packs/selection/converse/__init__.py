@@ -1,1 +1,0 @@
-"""Amazon Bedrock's Converse: requests, a budget, answers that are recorded and replayed."""

@@ -1,0 +1,485 @@
+"""Trains once per strength, like `sashiko run`, and judges each model at every threshold."""
+
+import math
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.base.files import read_json, write_json
+from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
+from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.intersections import gate_applies
+from sashiko.bias.metrics.bias import METRICS, MetricValue, measure
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
+from sashiko.contract.load import load_contract
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
+from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.counted_quality import counted_quality
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import Estimates
+from sashiko.pipeline.local_run import run_pipeline
+from sashiko.pipeline.project import contract_file
+from sashiko.pipeline.runner.record import RunRecord, new_run_id
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.environment import Settings
+from sashiko.settings.quality import INJECTION_FLIP_RATE, QualityMetric, QualitySection
+from sashiko.settings.recipe import Recipe
+from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
+from sashiko.steps.comparators import decide_threshold
+from sashiko_packs.selection.rows import LAST_STEP, Validation, read_validation
+
+SWEEPS = "sweeps"
+SWEEP_FILE = "sweep.json"
+
+
+class Point(Frozen):
+    """One model at one threshold, on the validation split."""
+
+    threshold: float  # the lowest score that is predicted positive
+    by_policy: bool  # whether it is the threshold of the recipe's own policy
+    quality: Estimates  # accuracy, balanced accuracy, F1 -> estimate
+    bias: Estimates  # name of each bias gate's check, such as `DI age=old` -> estimate
+    failed: tuple[str, ...]
+    # The bias gates' checks that passed without a margin to their bounds.
+    without_margin: tuple[str, ...]
+    # Whether it is on the Pareto front of the sweep's metric and the first bias gate's metric.
+    on_front: bool = False
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The reasons against the point; empty if it is acceptable."""
+        return (*self.failed, *(f"margin of {check}" for check in self.without_margin))
+
+
+class Curve(Frozen):
+    """The model of one strength, at every threshold."""
+
+    strength: float
+    run: str
+    # Metrics without a threshold: AUC, Brier score, calibration error -> estimate.
+    quality: Estimates
+    points: tuple[Point, ...]
+
+    @property
+    def by_policy(self) -> Point:
+        """The point at the threshold of the recipe's own policy."""
+        return next(point for point in self.points if point.by_policy)
+
+
+class Recommendation(Frozen):
+    """The recommended point."""
+
+    strength: float
+    point: Point
+    overrides: tuple[str, ...]  # the recipe's keys that set it, as `--set` takes them
+    command: str
+
+
+class Sweep(Frozen):
+    """A whole sweep."""
+
+    id: str
+    recipe: Recipe
+    metric: QualityMetric  # orders the acceptable points
+    rows: int
+    # `validation` and `facets` -> digest of the split and of the facet snapshot.
+    inputs: dict[str, str]
+    curves: tuple[Curve, ...]
+    chosen: Recommendation | None
+
+    @property
+    def present(self) -> Point:
+        """The point of the current recipe."""
+        strength = self.recipe.reweighing.strength
+        return next(curve for curve in self.curves if curve.strength == strength).by_policy
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of the bias gates' checks, in the gates' order."""
+        return tuple(self.present.bias)
+
+
+def write_sweep(sweep: Sweep, home: Path) -> Path:
+    """Writes `<home>/sweeps/<id>/sweep.json` and returns the folder."""
+    folder = home / SWEEPS / sweep.id
+    write_json(folder / SWEEP_FILE, sweep.model_dump(mode="json"))
+    return folder
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Reads a sweep.
+
+    Raises:
+        InputError: if it is missing, or of another version.
+    """
+    path = folder / SWEEP_FILE
+    return validate(Sweep, read_json(path), source=str(path))
+
+
+def sweep_folders(home: Path) -> Iterator[Path]:
+    """Yields the folders of all sweeps, the newest first."""
+    folders = (path.parent for path in (home / SWEEPS).glob(f"*/{SWEEP_FILE}"))
+    yield from sorted(folders, reverse=True)
+
+
+# Selects the recommended point of a sweep, and its Pareto front.
+#
+# A point is acceptable if, on the validation split, each quality gate passes (without leads over
+# the linear baseline and the champion), each bias gate passes, and each gated bias metric keeps
+# half of the distance to its bounds as a margin for new rows (`keeps_margin`). The acceptable point
+# with the highest value of the metric of the recipe's threshold policy is recommended; of equal
+# ones, that of the lower strength, then that of the recipe's own threshold policy, then the one
+# with the threshold nearest to 0.5.
+def bounds(gate: BiasGate) -> tuple[float, float]:
+    """Returns a gate's bounds; a missing bound is infinite."""
+    return (
+        -math.inf if gate.minimum is None else gate.minimum,
+        math.inf if gate.maximum is None else gate.maximum,
+    )
+
+
+def inner_bounds(gate: BiasGate) -> tuple[float, float]:
+    """Returns a gate's bounds moved half way towards the neutral value of its metric.
+
+    For a ratio this is half of its logarithm: between 0.8 and 1 it is 0.894. A bound beyond the
+    neutral value is unchanged.
+    """
+    low, high = bounds(gate)
+    neutral = METRICS[gate.metric].neutral
+    return max(low, _half_way(low, neutral)), min(high, _half_way(high, neutral))
+
+
+def keeps_margin(value: float | None, gate: BiasGate) -> bool:
+    """Returns whether a gated metric is within the gate's inner bounds."""
+    low, high = inner_bounds(gate)
+    return value is not None and low <= value <= high
+
+
+def distance(value: float, metric: str) -> float:
+    """Returns a metric's distance from its neutral value; for a ratio, of its logarithm."""
+    neutral = METRICS[metric].neutral
+    if not neutral:
+        return abs(value)
+    return abs(math.log(value / neutral)) if value > 0 else math.inf
+
+
+def _half_way(bound: float, neutral: float) -> float:
+    if not math.isfinite(bound):
+        return bound
+    return neutral * math.sqrt(max(bound, 0.0) / neutral) if neutral else bound / 2
+
+
+_SortKey = tuple[int, float, float, bool, float, float]
+
+
+def best(curve: Curve, metric: QualityMetric) -> Point:
+    """Returns the best of the points of a curve with the fewest failed checks."""
+    return min(curve.points, key=lambda point: _sort_key(curve, point, metric))
+
+
+def choose(
+    curves: Sequence[Curve], recipe: Recipe, *, metric: QualityMetric, command: str
+) -> Recommendation | None:
+    """Returns the recommended point, or None if no point is acceptable."""
+    curve = min(curves, key=lambda curve: _sort_key(curve, best(curve, metric), metric))
+    point = best(curve, metric)
+    if point.lacking:
+        return None
+    overrides = tuple(_overrides(curve.strength, point, recipe))
+    return Recommendation(
+        strength=curve.strength,
+        point=point,
+        overrides=overrides,
+        command=" ".join([command, *(f"--set {shlex.quote(text)}" for text in overrides)]),
+    )
+
+
+def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
+    """Marks the Pareto front of all curves: a quality metric against one bias gate's check."""
+    front: set[int] = set()
+    highest = float("-inf")
+    for _, value, point in sorted(
+        _measured_points(curves, check, metric), key=lambda item: (item[0], -item[1])
+    ):
+        if value > highest:
+            highest = value
+            front.add(id(point))
+    return tuple(
+        curve.model_copy(
+            update={
+                "points": tuple(
+                    point.model_copy(update={"on_front": id(point) in front})
+                    for point in curve.points
+                )
+            }
+        )
+        for curve in curves
+    )
+
+
+def _measured_points(
+    curves: Sequence[Curve], check: str, metric: QualityMetric
+) -> Iterator[tuple[float, float, Point]]:
+    """Yields bias distance, quality and the point, for points with both values."""
+    for curve in curves:
+        for point in curve.points:
+            bias, value = point.bias[check].value, point.quality[metric].value
+            if bias is not None and value is not None:
+                yield distance(bias, check.partition(" ")[0]), value, point
+
+
+def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
+    """Returns a key that sorts the best point first."""
+    value = point.quality[metric].value
+    return (
+        len(point.lacking),
+        float("inf") if value is None else -value,
+        curve.strength,
+        not point.by_policy,
+        abs(point.threshold - 0.5),
+        point.threshold,
+    )
+
+
+def _overrides(strength: float, point: Point, recipe: Recipe) -> Iterator[str]:
+    """Yields the recipe's changes; without the threshold if the recipe's own policy gives it."""
+    if strength != recipe.reweighing.strength:
+        yield f"reweighing.strength={strength:g}"
+    if not point.by_policy:
+        yield f"evaluate.threshold={{policy: fixed, value: {point.threshold:g}}}"
+
+
+# Judges one model at many thresholds on the validation split, by the recipe's own gates.
+#
+# Leads over the linear baseline and the champion are not judged: a lead under drift is not visible
+# before the drift, and a time split puts validation before it.
+THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
+_BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class ThresholdFree:
+    """Estimates without a threshold: of the model, and of its lead over the majority."""
+
+    quality: Estimates
+    leads: Estimates
+
+
+def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
+    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
+    threshold_free = threshold_free_quality(validation, recipe)
+    policy_threshold = decide_threshold(
+        recipe.evaluate.threshold, validation.labels, validation.scores
+    ).threshold
+    points = [
+        judge(validation, recipe, policy_threshold, threshold_free=threshold_free, by_policy=True)
+    ]
+    points += [
+        judge(validation, recipe, threshold, threshold_free=threshold_free)
+        for threshold in THRESHOLDS
+        if threshold != policy_threshold
+    ]
+    points.sort(key=lambda point: point.threshold)
+    return Curve(strength=strength, run=run, quality=threshold_free.quality, points=tuple(points))
+
+
+def threshold_free_quality(validation: Validation, recipe: Recipe) -> ThresholdFree:
+    """Computes AUC, Brier score and calibration error, and their leads over the majority."""
+    labels, scores = validation.labels, validation.scores
+    replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
+    quality = evaluate_scores(
+        labels, scores, threshold=MAJORITY_THRESHOLD, replicates=replicates, seed=seed
+    )
+    leads = difference(
+        labels, scores, majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, replicates=replicates,
+        seed=seed,
+    )  # fmt: skip
+    return ThresholdFree(
+        quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
+        leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
+    )
+
+
+def judge(
+    validation: Validation,
+    recipe: Recipe,
+    threshold: float,
+    *,
+    threshold_free: ThresholdFree,
+    by_policy: bool = False,
+) -> Point:
+    """Judges a model at one threshold by the recipe's gates."""
+    predicted = validation.scores >= threshold
+    quality = counted_quality(
+        confusion(validation.labels, validation.scores, threshold=threshold),
+        always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
+        replicates=recipe.evaluate.bootstrap_replicates,
+        seed=recipe.evaluate.seed,
+    )
+    own_quality, own_leads = _own_estimates(validation, recipe, threshold)
+    gates = tuple(
+        gate
+        for gate in recipe.quality.gates
+        if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
+    )
+    checks = quality_checks(
+        QualitySection.model_construct(gates=gates),
+        {**threshold_free.quality, **quality.metrics, **own_quality},
+        {MAJORITY: {**threshold_free.leads, **quality.leads, **own_leads}},
+        Training(
+            train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+        ),
+    )
+    failed = [check.name for check in checks if not check.passed]
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    bias, near_bounds, estimates = {}, [], list(_bias(validation, recipe, predicted))
+    for gate in recipe.bias.gates:
+        section = recipe.bias.model_copy(update={"gates": (gate,)})
+        for check in bias_checks(section, estimates, mitigation):
+            bias[check.name] = Estimate(check.value, check.low, check.high)
+            if not check.passed:
+                failed.append(check.name)
+            elif not keeps_margin(check.value, gate):
+                near_bounds.append(check.name)
+    return Point(
+        threshold=threshold,
+        by_policy=by_policy,
+        quality=dict(quality.metrics),
+        bias=bias,
+        failed=tuple(failed),
+        without_margin=tuple(near_bounds),
+    )
+
+
+def _own_estimates(
+    validation: Validation, recipe: Recipe, threshold: float
+) -> tuple[Estimates, Estimates]:
+    """Estimates the project's own metrics, and the leads in them over the majority."""
+    metrics = own_metrics(recipe.quality)
+    if not metrics:
+        return {}, {}
+    labels = validation.labels
+    return own_estimates(
+        metrics, labels, validation.scores,
+        majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=threshold, other_threshold=MAJORITY_THRESHOLD,
+        replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
+    )  # fmt: skip
+
+
+def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
+    """Yields the gated metrics of each gated group, as JudgeBias computes them."""
+    groups = validation.analysed(predicted, recipe.bias)
+    stages: dict[Stage, StageAnalysis] = {"post_training": groups}
+    looks = looks_of(recipe.bias, stages)
+    for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
+        for subgroup, stratified in groups.subgroups():
+            if any(gate_applies(gate, metric, subgroup) for gate in recipe.bias.gates):
+                # One stratum has the same distribution and is many times faster to resample.
+                conditional = METRICS[metric].conditional
+                cells = stratified if conditional else stratified.collapse_strata()
+                measures: dict[str, MetricValue] = {metric: measure(metric, cells)}
+                yield from subgroup_estimates(
+                    "post_training", subgroup, measures, counts=cells, looks=looks
+                )
+
+
+DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+
+
+class IncompleteRunError(Exception):
+    """A run of the sweep was blocked, failed or interrupted."""
+
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__(record.reason)
+        self.record = record
+
+
+def sweep(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    strengths: Sequence[float],
+    home: Path,
+    from_step: str | None,
+    command: str,
+) -> Sweep:
+    """Sweeps over reweighing strengths and thresholds; nothing is registered or logged.
+
+    Steps that do not depend on the strength, and strengths of earlier runs, come from the cache.
+    The test split is neither scored nor read.
+
+    Raises:
+        IncompleteRunError: if a run was blocked, failed or interrupted.
+        InputError: if the recipe has no bias gate or no facets to reweigh by, or a run is refused.
+    """
+    _check(recipe, strengths)
+    contract = load_contract(contract_file(recipe))
+    metric = recipe.evaluate.threshold.metric
+    all_strengths = sorted({*strengths, recipe.reweighing.strength})
+    values = ",".join(f"{item:g}" for item in all_strengths)
+    curves: list[Curve] = []
+    for number, strength in enumerate(all_strengths, start=1):
+        print(f"strength {strength:g} ({number} of {len(all_strengths)})", file=sys.stderr)
+        run = run_pipeline(
+            settings,
+            with_strength(recipe, strength),
+            home=home,
+            from_step=from_step,
+            until=LAST_STEP,
+            command=f"{command} --sweep --strengths {values}",
+        )
+        if run.status != "partial":
+            raise IncompleteRunError(run)
+        validation = read_validation(run, contract, home=home)
+        print("judging every threshold", file=sys.stderr)
+        curves.append(curve(validation, recipe, strength=strength, run=run.id))
+    [check, *_] = curves[0].by_policy.bias
+    marked = mark_front(curves, check=check, metric=metric)
+    return Sweep(
+        id=new_run_id(home),
+        recipe=recipe,
+        metric=metric,
+        rows=len(validation.labels),
+        inputs=validation.inputs,
+        curves=marked,
+        chosen=choose(marked, recipe, metric=metric, command=command),
+    )
+
+
+def with_strength(recipe: Recipe, strength: float) -> Recipe:
+    """Returns the recipe with another reweighing strength.
+
+    Raises:
+        InputError: if it is outside the range that a recipe allows.
+    """
+    changed = Layer(f"--strengths {strength:g}", {"reweighing": {"strength": strength}})
+    return validate_layers(
+        type(recipe), [Layer(recipe.name, recipe.model_dump(mode="json")), changed]
+    )
+
+
+def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
+    if not recipe.bias.judged:
+        raise InputError(
+            f"recipe {recipe.name}: key `bias.judged` is false: a sweep weighs accuracy against "
+            "the bias gates, and the contract names no facet to judge by"
+        )
+    if any(strengths) and not recipe.reweighing.facets:
+        facets = ", ".join(
+            dict.fromkeys(name for gate in recipe.bias.gates for name in gate.facets)
+        )
+        raise InputError(
+            f"recipe {recipe.name}: key `reweighing.facets` is empty, so no strength changes "
+            f"anything: name what is reweighed by, such as those of the bias gates ({facets})"
+        )
+    for strength in strengths:
+        with_strength(recipe, strength)  # refuse an invalid one before the first training

@@ -1,1 +1,0 @@
-"""A sweep over reweighing strength and decision threshold, chosen on the validation split alone."""

@@ -1,0 +1,422 @@
+"""Writes a sweep's page: one self-contained HTML file."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
+
+from sashiko.base.files import write_bytes
+from sashiko.bias.metrics.bias import METRICS
+from sashiko.errors import InputError
+from sashiko.report import svg, words
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.html import REPORT_FILE, render
+from sashiko.report.views import Cell, ChoicePage, Fact, Figure, Outcome, Row, Section, Table, row
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.quality import QualityMetric
+from sashiko.settings.recipe import Recipe
+from sashiko_packs.selection.sweep import (
+    Curve,
+    Point,
+    Sweep,
+    best,
+    bounds,
+    inner_bounds,
+    read_sweep,
+    sweep_folders,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def headline(sweep: Sweep) -> str:
+    """Returns a sentence with the recommendation, or that there is none."""
+    metric, points = sweep.metric.replace("_", " "), [p for c in sweep.curves for p in c.points]
+    if sweep.chosen is None:
+        return (
+            f"None of {len(points)} points passes every gate with a margin. The best point of each "
+            "strength:"
+        )
+    point = sweep.chosen.point
+    will_do = sum(not item.lacking for item in points)
+    source = "the recipe's own threshold policy" if point.by_policy else "a fixed threshold"
+    return (
+        f"Strength {sweep.chosen.strength:g} with {source} ({point.threshold:.3g}) has the highest "
+        f"{metric} of the {will_do} of {len(points)} points that pass every gate with a margin: "
+        f"{measured(sweep, point)}."
+    )
+
+
+def choice_lines(sweep: Sweep) -> Iterator[str]:
+    """Yields the changes of the recipe; without a recommendation, each strength's shortfalls."""
+    if sweep.chosen is None:
+        for curve in sweep.curves:
+            point = best(curve, sweep.metric)
+            yield (
+                f"strength {curve.strength:g}, threshold {point.threshold:.3g}: "
+                f"{measured(sweep, point)}; {outcome(sweep, curve, point)}"
+            )
+    elif not sweep.chosen.overrides:
+        yield "the recipe has these values already: nothing to change"
+    else:
+        lines = (override.replace("=", ": ", 1) for override in sweep.chosen.overrides)
+        yield f"in the recipe: {', '.join(f'`{text}`' for text in lines)}"
+        yield "run this to judge it on the test split:"
+
+
+def shown_points(sweep: Sweep) -> Iterator[tuple[Curve, Point]]:
+    """Yields the best point of each strength, and that of the recipe's own threshold policy."""
+    for curve in sweep.curves:
+        best_point = best(curve, sweep.metric)
+        yield curve, best_point
+        if best_point != curve.by_policy:
+            yield curve, curve.by_policy
+
+
+def outcome(sweep: Sweep, curve: Curve, point: Point) -> str:
+    """Returns whether a point is recommended or acceptable, or its shortfalls."""
+    shortfalls = [("fails", point.failed), ("no margin in", point.without_margin)]
+    if point.lacking:
+        return "; ".join(f"{label} {', '.join(names)}" for label, names in shortfalls if names)
+    chosen = sweep.chosen
+    recommended = chosen and (chosen.strength, chosen.point) == (curve.strength, point)
+    return "recommended" if recommended else "will do"
+
+
+def measured(sweep: Sweep, point: Point) -> str:
+    """Formats a point's bias metrics and the sweep's metric, each with its interval."""
+    parts = {**point.bias, sweep.metric.replace("_", " "): point.quality[sweep.metric]}
+    return ", ".join(f"{name} {estimate.text}" for name, estimate in parts.items())
+
+
+_WIDTH, _HEIGHT = 480, 430
+# Told apart by mark and dash, and from light to dark: in grey as in colour.
+_LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#b5701c", "marker": "o", "linestyle": "-"},
+    {"color": "#8fb4d6", "marker": "s", "linestyle": (0, (6, 2))},
+    {"color": "#5e96c5", "marker": "D", "linestyle": (0, (3, 1.5))},
+    {"color": "#2f74ae", "marker": "^", "linestyle": (0, (6, 2, 1, 2))},
+    {"color": svg.DARK, "marker": "v", "linestyle": "-"},
+    {"color": svg.INK, "marker": "P", "linestyle": (0, (1, 1.5))},
+)
+_MARKED = tuple(round(0.1 * step, 1) for step in range(1, 10))
+
+
+def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric) -> Markup:
+    """Draws a metric against a gate's check over the thresholds, with the gate's bounds."""
+    name = metric.replace("_", " ")
+    with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
+        points = [
+            point for curve in sweep.curves for point in curve.points
+            if point.by_policy or point.on_front or point == best(curve, sweep.metric)
+        ]  # fmt: skip
+        neutral = METRICS[gate.metric].neutral
+        values = [*filter(math.isfinite, bounds(gate)), *(_x(point, check) for point in points)]
+        low, high = svg.value_axis(axes, [v for v in values if v is not None], neutral=neutral)
+        _bounds(axes, gate, limits=(low, high))
+        for index, curve in enumerate(sweep.curves):
+            _line(axes, curve.points, check, metric, label=f"{curve.strength:g}",
+                  style=_LINES[index % len(_LINES)])  # fmt: skip
+        if metric == sweep.metric:
+            _front(axes, points, check, metric)
+        _special(axes, sweep.present, check, metric, marker="s", label="recipe as it is")
+        if sweep.chosen:
+            _special(axes, sweep.chosen.point, check, metric, marker="*", label="recommended")
+        axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
+        axes.set(xlabel=f"{check} ({neutral:g}: no difference)", ylabel=name)
+        axes.grid(True)
+        axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
+                      title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
+        summary = "; ".join(_descriptions(sweep, check, metric))
+        alt = f"{name} against {check} on the validation split: {summary}."
+        return svg.to_svg(axes, name=f"sweep-{svg.identifier(check)}-{metric}", alt=alt)
+
+
+def _line(
+    axes: "Axes",
+    points: Sequence[Point],
+    check: str,
+    metric: QualityMetric,
+    *,
+    label: str,
+    style: dict[str, Any],
+) -> None:
+    """Draws a curve, with a mark at every tenth of the threshold."""
+    coordinates = [(point, _x(point, check), _y(point, metric)) for point in points]
+    defined = [(x, y) for _, x, y in coordinates if x is not None and y is not None]
+    marks = [
+        index
+        for index, (point, *_) in enumerate(item for item in coordinates if None not in item[1:])
+        if point.threshold in _MARKED
+    ]  # fmt: skip
+    if defined:
+        axes.plot(*zip(*defined, strict=True), **style, linewidth=1.5, markersize=5,
+                  markevery=marks, markeredgecolor="white", markeredgewidth=0.6,
+                  label=label)  # fmt: skip
+
+
+def _special(
+    axes: "Axes", point: Point, check: str, metric: QualityMetric, *, marker: str, label: str
+) -> None:
+    """Draws a highlighted point, with its intervals on both axes."""
+    bias, quality = point.bias[check], point.quality[metric]
+    if bias.value is None or quality.value is None:
+        return
+    if bias.low is not None and bias.high is not None:
+        axes.hlines(quality.value, bias.low, bias.high, color=svg.INK, linewidth=1.2, zorder=4)
+    if quality.low is not None and quality.high is not None:
+        axes.vlines(bias.value, quality.low, quality.high, color=svg.INK, linewidth=1.2, zorder=4)
+    axes.plot(bias.value, quality.value, marker=marker, linestyle="none", zorder=5,
+              markersize=17 if marker == "*" else 11,
+              markerfacecolor="#ffd24d" if marker == "*" else "none",
+              markeredgecolor=svg.INK, markeredgewidth=1.4, label=label)  # fmt: skip
+
+
+def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> None:
+    """Shades the gate's allowed range, and marks its inner bounds with dashed lines."""
+    outer, inner = bounds(gate), inner_bounds(gate)
+    axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=svg.ALLOWED, linewidth=0)
+    for bound in filter(math.isfinite, outer):
+        axes.axvline(bound, color=svg.INK, linewidth=1)
+    for bound in filter(math.isfinite, inner):
+        axes.axvline(bound, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+
+
+def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMetric) -> None:
+    """Rings the points of the Pareto front."""
+    coordinates = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
+    axes.plot(*zip(*coordinates, strict=True), marker="o", linestyle="none", markersize=8,
+              markerfacecolor="none", markeredgecolor=svg.MUTED, label="on the front")  # fmt: skip
+
+
+def _heights(
+    sweep: Sweep, check: str, metric: QualityMetric, *, limits: tuple[float, float]
+) -> tuple[float, float]:
+    """Returns limits around the visible points, without thresholds near 0 and 1."""
+    heights = [0.5]
+    for curve in sweep.curves:
+        for point in curve.points:
+            x, y = _x(point, check), _y(point, metric)
+            inside = x is not None and limits[0] <= x <= limits[1]
+            if inside and y is not None and (point.by_policy or 0.1 <= point.threshold <= 0.9):
+                heights.append(y)
+    low, high = min(heights[1:] or heights), max(heights[1:] or heights)
+    air = max((high - low) * 0.1, 0.02)
+    return low - air, high + air
+
+
+def _descriptions(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:
+    """Describes each strength's point of the recipe's threshold policy, and the recommendation."""
+    descriptions = [
+        f"strength {curve.strength:g} {_pair(curve.by_policy, check, metric)}"
+        for curve in sweep.curves
+    ]
+    if sweep.chosen is None:
+        return [*descriptions, "no point will do"]
+    pair = _pair(sweep.chosen.point, check, metric)
+    return [*descriptions, f"recommended: strength {sweep.chosen.strength:g}, {pair}"]
+
+
+def _pair(point: Point, check: str, metric: QualityMetric) -> str:
+    bias, quality = _x(point, check), _y(point, metric)
+    if bias is None or quality is None:
+        return f"undefined at threshold {point.threshold:.2f}"
+    return f"{quality:.3f} at {bias:.2f} (threshold {point.threshold:.2f})"
+
+
+def _x(point: Point, check: str) -> float | None:
+    return point.bias[check].value
+
+
+def _y(point: Point, metric: QualityMetric) -> float | None:
+    return point.quality[metric].value
+
+
+_CAPTION = (
+    "Validation split. A curve runs over the thresholds, with a mark at every tenth from 0.1 to "
+    "0.9. Shaded: what the gate allows; between the dashed lines the margin is kept too. Crosses: "
+    "95 % intervals."
+)
+_EACH = 5  # hundredths: of the thresholds that the folded tables show
+_NUMBERS = ("accuracy", "balanced_accuracy", "f1")
+
+
+def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
+    """Draws accuracy, and the sweep's metric, against each bias gate's metric."""
+    metrics: dict[QualityMetric, None] = {sweep.metric: None, "accuracy": None}
+    return tuple(
+        Figure(
+            title=f"{_name(metric)} against {check}",
+            svg=trade_off(sweep, gate=gate, check=check, metric=metric),
+            caption=_CAPTION,
+        )
+        for gate, check in _gates(sweep)
+        for metric in metrics
+    )
+
+
+def strengths_table(sweep: Sweep) -> Table:
+    """Shows the best threshold of each strength, and that of the recipe's own policy."""
+    return Table(
+        title="Each strength at its best threshold, and at that of the recipe's own policy",
+        columns=_columns(sweep),
+        rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
+        note="In brackets: 95 % bootstrap intervals. Best: with the fewest failed checks and "
+        f"margins, then the highest {_name(sweep.metric).lower()}.",
+    )
+
+
+def threshold_tables(sweep: Sweep) -> Iterator[Table]:
+    """Yields a folded table of thresholds per strength; `sweep.json` has all of them."""
+    for curve in sweep.curves:
+        yield Table(
+            title=f"Strength {curve.strength:g} over the thresholds",
+            columns=_columns(sweep),
+            rows=tuple(
+                _row(sweep, curve, point)
+                for point in curve.points
+                if point.by_policy or point.on_front or round(100 * point.threshold) % _EACH == 0
+            ),
+            folded=True,
+        )
+
+
+def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
+    """Yields each bias gate's check once, with its first gate."""
+    # A facet's gate is named by the beginning of what an intersection's is named by.
+    gates = sorted(sweep.recipe.bias.gates, key=lambda gate: -len(gate.facets))
+    for check in sweep.checks:
+        yield next((gate, check) for gate in gates if _is_of(gate, check))
+
+
+def _is_of(gate: BiasGate, check: str) -> bool:
+    groups = check.removeprefix(f"{gate.metric} ")
+    return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
+
+
+def _columns(sweep: Sweep) -> tuple[str, ...]:
+    metrics = (_name(name) for name in _NUMBERS)
+    return ("strength", "threshold", *sweep.checks, *metrics, "AUC", "outcome")
+
+
+def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
+    text = outcome(sweep, curve, point)
+    threshold = f"{point.threshold:.3g}"
+    return row(
+        f"{curve.strength:g}",
+        Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
+        *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
+        *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
+        words.estimate_cell(curve.quality["auc"]),
+        f"{text}{' (on the front)' if point.on_front else ''}",
+        style="ours" if text == "recommended" else "",
+    )
+
+
+def _name(metric: str) -> str:
+    text = {"auc": "AUC", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    return text[:1].upper() + text[1:]
+
+
+_INPUTS = {"validation": ("Prepare", "validation"), "facets": ("SnapshotFacets", "data")}
+
+
+def sweep_figures(evidence: Evidence) -> tuple[Figure, ...]:
+    """Draws the newest sweep that differs from the run only in strength and threshold, if any."""
+    for folder in sweep_folders(evidence.folder.parents[1]):
+        try:
+            sweep = read_sweep(folder)
+        except InputError:  # another version's; its own page still shows it
+            continue
+        if _is_of_run(sweep, evidence):
+            return tuple(
+                Figure(f"{figure.title}, sweep {sweep.id}", figure.svg, figure.caption)
+                for figure in trade_off_figures(sweep)
+            )
+    return ()
+
+
+def _is_of_run(sweep: Sweep, evidence: Evidence) -> bool:
+    if isinstance(evidence.recipe, Missing):
+        return False
+    for name, (step, output) in _INPUTS.items():
+        record = evidence.step(step)
+        output_record = record.outputs.get(output) if record else None
+        if output_record is None or output_record.sha256 != sweep.inputs.get(name):
+            return False
+    return _without_the_swept(sweep.recipe) == _without_the_swept(evidence.recipe)
+
+
+def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
+    value = recipe.model_dump(mode="json")
+    del value["reweighing"]["strength"], value["evaluate"]["threshold"]
+    return value
+
+
+_TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
+_RULE = (
+    "A point, which is a strength and a threshold, will do if each quality gate passes (but for "
+    "leads over the linear baseline and the champion), each bias gate passes, and each gated bias "
+    "metric keeps half of the distance to its bounds, as a margin for new rows.",
+    "Of the points that will do, the one with the highest {metric} is recommended; of equal ones "
+    "that of the lower strength.",
+    "All of it is measured on the validation split. No row of the test split was read or scored, "
+    "so the test split can still judge what is chosen: the run that follows does.",
+    "The best of many points looks better than it is, and another training seed gives other "
+    "points: the intervals say how much the rows alone leave open.",
+    "On the front: no other point has as high a {metric} and lies as near to no difference in "
+    "{check}, and is better in one of the two.",
+)
+
+
+def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
+    """Writes `report.html` into a sweep's folder and returns its path.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    path = folder / REPORT_FILE
+    write_bytes(path, render(_page(sweep), template=_TEMPLATE).encode())
+    return path
+
+
+def _page(sweep: Sweep) -> ChoicePage:
+    return ChoicePage(
+        title=f"Sweep: {sweep.recipe.name}",
+        source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",
+        outcome=Outcome(
+            kind="registered" if sweep.chosen else "blocked",
+            word="✓ A POINT WILL DO" if sweep.chosen else "✕ NO POINT WILL DO",
+            headline=headline(sweep),
+            details=tuple(choice_lines(sweep)),
+            commands=(sweep.chosen.command,) if sweep.chosen else (),
+        ),
+        sections=(
+            Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
+            Section("points", "Points", tables=(strengths_table(sweep), *threshold_tables(sweep))),
+            Section("rule", "How it is chosen", statements=_rule(sweep), facts=_facts(sweep)),
+        ),
+    )
+
+
+def _rule(sweep: Sweep) -> tuple[str, ...]:
+    metric = sweep.metric.replace("_", " ")
+    return tuple(text.format(metric=metric, check=sweep.checks[0]) for text in _RULE)
+
+
+def _facts(sweep: Sweep) -> tuple[Fact, ...]:
+    margins = (
+        f"{gate.metric} of {' & '.join(gate.facets)}: {low:.3g} to {high:.3g}"
+        for gate in sweep.recipe.bias.gates
+        for low, high in (inner_bounds(gate),)
+    )
+    return (
+        Fact("rows of validation", f"{sweep.rows:,}"),
+        Fact("training seed", str(sweep.recipe.train.seed)),
+        Fact("bounds with margin", "; ".join(margins)),
+        Fact("runs", "; ".join(f"{curve.strength:g}: {curve.run}" for curve in sweep.curves)),
+        *(Fact(f"{name}, sha256", digest, code=True) for name, digest in sweep.inputs.items()),
+    )
