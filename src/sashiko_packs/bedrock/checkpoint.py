@@ -1,4 +1,4 @@
-"""Writes the language model of a registered version as the folder that Bedrock imports.
+"""The folder that Bedrock imports: written from a registered version, and checked before an upload.
 
 A version's artifact holds a sequence classifier: the merged layers, and the answers' two rows of
 the language model's head. The base model has the rest: the whole head, the tokenizer, the template.

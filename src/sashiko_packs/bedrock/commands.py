@@ -1,4 +1,4 @@
-"""`sashiko model compare-import`: an imported model on Amazon Bedrock against the judged one."""
+"""`sashiko model import`, `delete-import` and `compare-import`: a version on Amazon Bedrock."""
 
 import json
 import sys

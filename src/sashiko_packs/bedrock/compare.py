@@ -1,4 +1,4 @@
-"""An imported model against the judged one: DeviceCheck's rows, comparison and bounds."""
+"""An imported model against the judged one: prompts as text, scores, DeviceCheck's bounds."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""`sashiko model deliver` and `rollback`: the commit that names the version to serve."""
+"""`sashiko delivery workflow`, and `sashiko model deliver` and `rollback`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Delivers a version: checks it as a deploy does, and makes the commit that serves it."""
+"""Delivers a version, or the one before: checks it as a deploy does, and makes the commit."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Monitoring in an account, for a person: outcomes to read, rows to draw, labels to add."""
+"""Monitoring in an account, for a person: stores and outcomes to read, draws, labels."""
 
 import datetime as dt
 import json

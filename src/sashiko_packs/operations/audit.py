@@ -1,7 +1,4 @@
-"""Differences of the endpoint: its configuration, instances and data capture.
-
-SageMaker can roll an update back after the deploy has reported success.
-"""
+"""What differs in an account from the templates: the endpoint, imported models, the cap."""
 
 import json
 import shlex
@@ -132,6 +129,9 @@ def _tags(account: Account, arn: str) -> dict[str, str]:
     answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
     return {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
 
+
+# The endpoint: its configuration, instances and data capture. SageMaker can roll an update back
+# after the deploy has reported success.
 
 _NO_ENDPOINT = ("ValidationException",)
 _REDEPLOY = "deploy the Serving stack; where it says no change, destroy and deploy it"

@@ -1,8 +1,4 @@
-"""What a response of Converse says: an answer, none that the prompt allows, or a refusal.
-
-Every stop reason of `StopReason` in botocore's model of bedrock-runtime has its meaning here; a new
-one counts as invalid, under its own name.
-"""
+"""A question to Converse and its price, and what the answer says."""
 
 import json
 import re
@@ -240,7 +236,8 @@ def require_price(budget: Budget, price: TokenPrice | None, *, model: str) -> No
 
 
 Meaning = Literal["answer", "invalid", "refused"]
-# "Converse", response field stopReason, Amazon Bedrock API Reference.
+# "Converse", response field stopReason, Amazon Bedrock API Reference: every one in botocore's model
+# of bedrock-runtime. A new one counts as invalid, under its own name.
 STOP_REASONS: Mapping[str, Meaning] = MappingProxyType(
     {
         "end_turn": "answer",

@@ -1,4 +1,4 @@
-"""Asks Amazon Bedrock through Converse, or replays what was recorded."""
+"""Asks Amazon Bedrock through Converse, records each attempt, and replays what was recorded."""
 
 import datetime as dt
 import fcntl

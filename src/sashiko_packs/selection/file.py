@@ -1,4 +1,4 @@
-"""A selection's file, `selections/<name>.yaml`, as frozen records."""
+"""A selection's file, `selections/<name>.yaml`, and the geographies of its models."""
 
 import datetime as dt
 from functools import cache

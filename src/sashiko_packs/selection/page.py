@@ -1,4 +1,4 @@
-"""Writes a selection's page: one self-contained HTML file; its first table heads the terminal's."""
+"""Writes a selection's page; its first table, outcome and headline are the terminal's too."""
 
 import math
 from collections import Counter

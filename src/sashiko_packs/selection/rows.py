@@ -1,4 +1,4 @@
-"""The test rows that every candidate is judged on, with their facets."""
+"""The rows that candidates are judged on: runs, test rows, a model's validation split, scores."""
 
 import datetime as dt
 import os

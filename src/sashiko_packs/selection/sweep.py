@@ -1,4 +1,4 @@
-"""Trains once per strength, like `sashiko run`, and judges each model at every threshold."""
+"""Trains once per strength, like `sashiko run`, judges each model at every threshold, chooses."""
 
 import math
 import shlex

@@ -1,4 +1,4 @@
-"""Writes a sweep's page: one self-contained HTML file."""
+"""Writes a sweep's page: trade-offs of each gate, points, and the choice in words."""
 
 import math
 from collections.abc import Iterator, Sequence

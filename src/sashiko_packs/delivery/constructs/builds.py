@@ -1,4 +1,4 @@
-"""The CodeBuild projects of the pipeline, each with a role of its own."""
+"""The CodeBuild projects of the pipeline: what each runs, and a role for each."""
 
 import json
 import shlex

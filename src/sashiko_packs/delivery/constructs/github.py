@@ -1,4 +1,4 @@
-"""What GitHub Actions assumes to deploy the environment, where config/delivery.yaml says so."""
+"""The two roles that GitHub Actions assumes where config/delivery.yaml says that it deploys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Model delivery in the tools' account: an approval starts the build that proposes the change."""
+"""Model delivery: an approval in an environment starts the build that proposes the change."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The parts of the pipeline: one CodeBuild project and one role each, and where each may go."""
+"""What the constructs of the delivery share: stores, parts, names, and the roles' boundary."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The pipeline in the tools' account that brings a merge to the environments."""
+"""The stack of the tools' account: the pipeline that brings a merge to the environments."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

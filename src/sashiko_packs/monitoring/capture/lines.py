@@ -1,4 +1,4 @@
-"""Finds captured files, and streams their lines in blocks of bounded size."""
+"""Finds captured files, streams their lines in bounded memory, and counts what they hold."""
 
 import datetime as dt
 import re

@@ -1,4 +1,4 @@
-"""The dashboard of a monitored version: a metric for each check, by kind."""
+"""A window's outcome as metrics, with their alarms and their dashboard."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The part of the monitor's page on the data: requests, labels, and what was wrong with them."""
+"""The parts of the monitor's page on one window: distributions, requests, labels, problems."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
