@@ -20,7 +20,7 @@ define install
 endef
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
-	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
@@ -28,7 +28,7 @@ test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	$(IN_MEMORY) $(BIN)/python -m pytest verification/glue $(ARGS)
 
 test-slow: $(BIN)/.dev node_modules/.done ## run the tests that `make test` and .ci/run leave out: a fork's own tests, memory, sweeps, lost nodes, two whole runs of a drafted data set
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/pipeline tests/infra tests/e2e $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/packs tests/pipeline tests/infra tests/e2e $(ARGS)
 
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)

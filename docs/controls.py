@@ -6,8 +6,7 @@ without a resource of its own says why; a resource of its kinds then needs a pro
 
 from dataclasses import dataclass
 
-from sashiko_cdk.security_rules.plugin import RULES
-from sashiko_cdk.security_rules.stores import RETAIN, STATEFUL
+from sashiko_cdk.security_rules.rules import RETAIN, RULES, STATEFUL
 
 _ANY = "AWS::*"
 _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
@@ -58,7 +57,7 @@ _ABSENT = {
     ),
     "AWS::Bedrock::Guardrail": (
         "Nothing runs on Bedrock as it ships (`bedrock.enabled`); where something does, "
-        "`tests/infra/test_bedrock.py` holds it."
+        "`tests/packs/bedrock/test_bedrock_stack.py` holds it."
     ),
 }
 SECURITY_HUB = (

@@ -25,7 +25,7 @@ from docs.public_api import api_page
 from sashiko.base.yaml_models import read_yaml
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step, parse_definition
-from sashiko.run_report.layout import place
+from sashiko.run_report.lineage import place
 from verification.benchmarks.inferentia import picture, tables
 
 ROOT = Path(__file__).parents[1]

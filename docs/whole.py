@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from sashiko.run_report.layout import Placed, Point, place
+from sashiko.run_report.lineage import Placed, Point, place
 
 PICTURE = Path(__file__).parent / "images/whole.svg"
 Templates = Mapping[str, Mapping[str, Any]]

@@ -23,6 +23,8 @@ from verification.guards.copies import copy_tree
 
 _ROOT = Path(__file__).parents[1]
 _SITE_PACKAGES = Path(f"lib/python3.{sys.version_info.minor}/site-packages")
+# What belongs to a pack and is in no record of it.
+_OWN = {"selection": ("schemas/selection.schema.json", "selections")}
 _SHORT = (
     "lint-imports",
     "mypy",
@@ -71,6 +73,9 @@ def remove_pack(folder: Path, pack: Pack) -> None:
     """
     shutil.rmtree(folder / "src/sashiko_packs" / pack.name)
     shutil.rmtree(folder / "tests/packs" / pack.name)
+    for name in _OWN.get(pack.name, ()):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     for pipeline in pack.pipelines:
         (folder / "pipelines" / f"{pipeline.module}.py").unlink()
     _remove(folder / "pyproject.toml", rf'^{pack.name} = "sashiko_packs\..*\n')

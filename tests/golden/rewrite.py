@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.account.access.environment import read_environment
-from sashiko.account.prices import read_prices
-from sashiko.account.templates import read_templates
 from sashiko.base.files import canonical_json
 from sashiko.commands.permissions import text
 from sashiko.packs import enabled_packs
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import load_settings, settings_model
 from sashiko.settings.recipe import recipe_model
-from sashiko_packs.operations.idle_cost import idle_cost, lines
-from sashiko_packs.selection.file import Selection
 
 # Neither a package's module nor on the path where this file runs as a script.
 _PROJECT = runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))
@@ -104,7 +100,7 @@ def stateful_ids(folder: Path) -> dict[str, dict[str, str]]:
     Args:
         folder: the environment's templates.
     """
-    from sashiko_cdk.security_rules.stores import STATEFUL
+    from sashiko_cdk.security_rules.rules import STATEFUL
 
     return {
         file.name.removesuffix(".template.json"): {
@@ -140,7 +136,6 @@ def schemas() -> dict[Path, bytes]:
     return {
         ROOT / "schemas/delivery.schema.json": canonical_json(Delivery.model_json_schema()),
         ROOT / "schemas/recipe.schema.json": canonical_json(recipe_schema()),
-        ROOT / "schemas/selection.schema.json": canonical_json(Selection.model_json_schema()),
         ROOT / "schemas/settings.schema.json": canonical_json(settings_schema()),
     }
 
@@ -186,21 +181,16 @@ def permissions() -> dict[Path, bytes]:
     }
 
 
-def idle_costs() -> dict[Path, bytes]:
-    """Path -> content of what each environment costs a month while nobody uses it."""
-    from tests.infra.variants import settings_of, synthesized
-
-    files = {}
-    for name in ("dev", "prod", "serving", "serving_prod"):
-        settings = settings_of(name)
-        templates = read_templates(settings, folder=synthesized(name))
-        idle = {"lines": lines(idle_cost(templates, read_prices(settings)))}
-        files[ROOT / f"tests/golden/idle_cost.{name}.json"] = canonical_json({"idle": idle})
+def of_packs() -> dict[Path, bytes]:
+    """Path -> content of the files of each pack, which is in the module `golden` of its tests."""
+    files: dict[Path, bytes] = {}
+    for module in sorted((REPOSITORY / "tests/packs").glob("*/golden.py")):
+        files |= runpy.run_path(str(module))["golden"]()
     return files
 
 
 if __name__ == "__main__":
-    written = schemas() | samples() | definitions() | golden_ids() | permissions() | idle_costs()
+    written = schemas() | samples() | definitions() | golden_ids() | permissions() | of_packs()
     for path, content in written.items():
         path.write_bytes(content)
         print(path.relative_to(ROOT))

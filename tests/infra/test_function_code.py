@@ -2,11 +2,11 @@
 
 import pytest
 
-from sashiko_cdk.functions import function_code
+from sashiko_cdk.functions import python_function
 
 
 def _shipped(folder, module):
-    function_code.write_code(module, folder)
+    python_function.write_code(module, folder)
     return {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
 
 
@@ -40,7 +40,7 @@ def test_what_a_module_imports_of_ours_comes_along(tmp_path, monkeypatch):
         "three": "import yaml\n",
     }.items():
         (source / f"{name}.py").write_text(text)
-    monkeypatch.setattr(function_code, "_SOURCE", tmp_path / "src")
+    monkeypatch.setattr(python_function, "_SOURCE", tmp_path / "src")
 
     assert _shipped(tmp_path / "one", "sashiko.one") == {
         "sashiko/__init__.py",
@@ -48,4 +48,4 @@ def test_what_a_module_imports_of_ours_comes_along(tmp_path, monkeypatch):
         "sashiko/two.py",
     }
     with pytest.raises(ValueError, match=r"three\.py: a Lambda function can't import `yaml`"):
-        function_code.write_code("sashiko.three", tmp_path / "three")
+        python_function.write_code("sashiko.three", tmp_path / "three")

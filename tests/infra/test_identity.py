@@ -7,8 +7,7 @@ from typing import get_args
 import pytest
 
 from sashiko.account.names import Role
-from sashiko_cdk.identity.capacity_permissions import training_plan_permissions
-from sashiko_cdk.identity.role_permissions import own_permissions
+from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
 from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 PEOPLE = {

@@ -258,7 +258,7 @@ def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant
 
 def _broken_by(name, template, folder):
     """Logical ids of what a rule of Lake Formation finds, without a synth."""
-    from sashiko_cdk.security_rules.lake_formation import RULES
+    from sashiko_cdk.security_rules.rules import RULES
     from sashiko_cdk.security_rules.template import read_resources
 
     (folder / "t.json").write_text(json.dumps({"Resources": template}))

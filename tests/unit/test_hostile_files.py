@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko.pipeline.consistency import check_recipe
+from sashiko.pipeline.project import check_recipe
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from tests.unit.contract.documents import document

@@ -18,10 +18,9 @@ import pandas as pd
 import pyarrow as pa
 
 from sashiko.base.parquet import write_batches
-from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.checkpoint import run_checks, to_check
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.contract.results import to_check
 from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import parquet_stream

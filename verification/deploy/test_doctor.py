@@ -83,7 +83,7 @@ def _put_version(account: Governed, value: str) -> None:
 
 def _put_cap(account: Governed) -> None:
     """Gives CloudFormation's role the boundary of `make bootstrap`."""
-    from sashiko_cdk.bootstrap.execution_cap import execution_cap
+    from sashiko_cdk.bootstrap.policies import execution_cap
 
     iam, settings = account.emulator.client("iam"), account.environment.settings
     cap = bootstrap_policy_arn(settings, "cap")

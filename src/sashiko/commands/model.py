@@ -3,24 +3,35 @@
 import getpass
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sashiko.account.endpoint_spec import VARIANT
 from sashiko.account.names import model_package_group_name
 from sashiko.base.exit_status import CHECK_FAILED
-from sashiko.commands.model_serving import invoke, replay, serve
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.commands.times import parse_time
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.packs import load_object, pack_commands
-from sashiko.pipeline.champion import open_local, other_groups, refuse_ambiguous
-from sashiko.pipeline.project import HOME, choose_recipe, command_options
+from sashiko.pipeline.champion import (
+    champion_artifact,
+    invoke_local,
+    open_local,
+    other_groups,
+    refuse_ambiguous,
+)
+from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
 from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.trace import Provenance
 from sashiko.registry.versions import (
     SIGNED_BY_TAG,
     ApprovalStatus,
+    Decision,
     ModelVersion,
     ReviewRegistry,
 )
@@ -28,18 +39,171 @@ from sashiko.settings.environment import load_deployed, load_settings
 
 if TYPE_CHECKING:
     from sashiko.registry.chain import Witness
+    from sashiko.serving.capture import CaptureSettings
 
+_FOR_EVER = 100 * 366 * 86_400  # seconds
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
 app = typer.Typer(
     help="Registered models: list, approve, promote, trace, serve, invoke.",
     no_args_is_help=True,
 )
-
 # Of a model package.
 _FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
-
 Version = Annotated[int, typer.Argument(help="The version's number.")]
 By = Annotated[str, typer.Option("--by", help="The reviewer.", default_factory=getpass.getuser)]
 Reason = Annotated[str, typer.Option("--reason", help="The reason, stored with the version.")]
+
+
+def lineage_text(provenance: Provenance) -> str:
+    """Returns a version and its provenance as text, one block each."""
+    version, snapshot = provenance.version, provenance.snapshot
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    blocks = {
+        f"{version.group} {version.version}{aliases}": (
+            version.status,
+            *_decisions(version, provenance.decisions),
+        ),
+        "data": (
+            f"{snapshot.rows:,} rows of {snapshot.table} as of {snapshot.as_of}",
+            f"sha256 {snapshot.sha256}",
+            f"contract {snapshot.contract.id} {snapshot.contract.version}",
+            f"contract sha256 {snapshot.contract.sha256}",
+        ),
+        "code": (
+            f"commit {version.tags['git_sha']}",
+            f"recipe {version.tags['recipe']}",
+            f"execution {version.tags['execution_id']}",
+        ),
+        "chain": tuple(f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain),
+        "gates": tuple(line for verdict in provenance.verdicts for line in _gate(verdict)),
+        "files, by their sha256": tuple(
+            f"{digest}  {name}" for name, digest in sorted(provenance.files.items())
+        ),
+        "lineage, nearest first": tuple(
+            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in provenance.edges
+        ),
+    }
+    return "\n".join(
+        line
+        for title, lines in blocks.items()
+        for line in (title, *(f"  {text}" for text in lines))
+    )
+
+
+def _decisions(version: ModelVersion, decisions: Sequence[Decision]) -> Iterator[str]:
+    """Describes each decision, oldest first, and a status that none of them set."""
+    for decision in decisions:
+        digests = ", ".join(f"{key} {value[:12]}" for key, value in decision.digests.items())
+        about = f" ({digests})" if digests else ""
+        time = decision.time or "at an unknown time"
+        yield f"{time}  {decision.status} by {decision.by}: {decision.reason}{about}"
+    last = decisions[-1].status if decisions else "PendingManualApproval"
+    if version.status != last:
+        description = version.tags.get("approval.reason", "without a description")
+        yield f"{version.status} was not set by `sashiko model`: {description}"
+    elif not decisions:
+        yield "nobody has decided yet"
+
+
+def _gate(verdict: Verdict) -> Iterator[str]:
+    if not verdict.judged:
+        yield f"{verdict.gate}: not judged: {verdict.checks[0].reason}"
+        return
+    yield f"{verdict.gate}: {verdict.outcome}"
+    for check in verdict.checks:
+        yield f"  {check.outcome}  {describe(check)}"
+
+
+def serve(
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    port: Port = 8080,
+    capture: Annotated[
+        int,
+        typer.Option(
+            "--capture",
+            min=0,
+            max=100,
+            help="The percentage of requests that are kept with their answers below "
+            "<home>/capture, as SageMaker's data capture keeps them. They are personal data.",
+        ),
+    ] = 0,
+) -> None:
+    """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
+    from sashiko.serving.server import serve_artifact
+
+    settings = load_settings(env)
+    recipe_config = choose_recipe(settings, recipe)
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        retention = settings.serving.capture.retention
+        serve_artifact(
+            artifact,
+            threshold=version.threshold,
+            port=port,
+            capture=_capture(version, percent=capture, retention=retention, home=home)
+            if capture
+            else None,
+        )
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file of the contract's rows.")],
+    since: Annotated[
+        str | None, typer.Option("--since", help="The first time in UTC, such as 2026-01-01.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="The end of the times; itself left out.")
+    ] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Answer a file's rows with the champion, at the times in the file, and capture the requests.
+
+    Monitoring then judges them as those of a served model: `sashiko monitor`.
+    """
+    from sashiko.contract.load import load_contract
+    from sashiko.serving.replay import replay_file
+
+    settings = load_settings(env)
+    recipe_config = choose_recipe(settings, recipe)
+    contract = load_contract(contract_file(recipe_config))
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        requests = replay_file(
+            artifact,
+            threshold=version.threshold,
+            contract=contract,
+            path=file,
+            # Rows of the past are not older than they were meant to become.
+            capture=_capture(version, percent=100, retention=_FOR_EVER, home=home),
+            since=None if since is None else parse_time(since, option="--since"),
+            until=None if until is None else parse_time(until, option="--until"),
+        )
+    typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
+
+
+def invoke(
+    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")],
+    port: Port = 8080,
+) -> None:
+    """Send one request to the served model and print the response."""
+    typer.echo(invoke_local(text, port=port))
+
+
+def _capture(
+    version: ModelVersion, *, percent: int, retention: int, home: Path
+) -> "CaptureSettings":
+    from sashiko.serving.capture import CaptureSettings
+
+    return CaptureSettings(
+        folder=home / CAPTURES,
+        endpoint=version.group,
+        variant=VARIANT,
+        version=version.version,
+        percent=percent,
+        retention=retention,
+    )
 
 
 @app.command("list")
@@ -153,7 +317,6 @@ def lineage(
     """
     from pydantic import TypeAdapter
 
-    from sashiko.commands.lineage_text import lineage_text
     from sashiko.registry.chain import walk_chain
     from sashiko.registry.trace import Provenance, read_provenance
 
@@ -176,7 +339,11 @@ def lineage(
 
 
 app.command()(serve)
+
+
 app.command()(replay)
+
+
 app.command()(invoke)
 
 

@@ -1,11 +1,218 @@
 """The Glue Data Quality ruleset of a contract, equivalent to its Great Expectations suite."""
 
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
-from sashiko.contract.dqdl_table import RENDERERS, NotInDqdlError, RuleArguments
+from sashiko.contract import rule_table as kinds
+from sashiko.contract.columns import Column
+from sashiko.contract.java_regex import whole_value
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations
 from sashiko.errors import InputError
+
+# Renders expectations as rules of Glue's Data Quality Definition Language (DQDL).
+#
+# The syntax follows AWS's reference, https://docs.aws.amazon.com/glue/latest/dg/dqdl-rule-types.html
+# (a page per rule type), and the grammar that AWS publishes at github.com/awslabs/dqdl. Differences
+# between the two engines and their handling:
+#
+# - Great Expectations ignores nulls; `ColumnValues` fails on them except with `not in`, and
+#   `ColumnLength` treats them as empty texts. A rule allows `NULL` or excludes nulls by `where`,
+#   also in a required column, in which only the rule against nulls should fail.
+# - `between` excludes its ends in DQDL; it is written as two comparisons.
+# - `matches` must match the whole value; Great Expectations searches for the pattern.
+# - DQDL reads a quoted date as a date, and compares times by day. Bounds of times use `CustomSql`,
+#   as do expectations without a rule type.
+# - A backslash is an escape in a list, and literal in a pattern.
+
+
+# A quoted text that DQDL's lexer reads as a date or a time.
+_MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2} [AP]M|\d{2}:\d{2})$")
+
+
+class NotInDqdlError(Exception):
+    """DQDL cannot express an expectation; the message is the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleArguments:
+    """Column and arguments of an expectation."""
+
+    column: Column | None  # the column; None for the table as a whole
+    arguments: Mapping[str, Any]  # the expectation's arguments
+
+    @property
+    def name(self) -> str:
+        """The column's name, for kinds with a column."""
+        assert self.column is not None  # noqa: S101 - the rule table gives these kinds a column
+        return self.column.name
+
+    @property
+    def type(self) -> str:
+        """The column's logical type."""
+        assert self.column is not None  # noqa: S101 - as above
+        return self.column.logical_type
+
+
+def _columns(rule: RuleArguments) -> str:
+    names = rule.arguments["column_set"]
+    rules = [f"ColumnCount = {len(names)}", *(f'ColumnExists "{name}"' for name in names)]
+    return " and ".join(f"({rule})" for rule in rules)
+
+
+def _type(_: RuleArguments) -> str:
+    raise NotInDqdlError(
+        "ColumnDataType tells what values can be cast to, never what they are: digits in a text "
+        "pass for an integer; the job writes the column with its type, or sends the row to "
+        "quarantine"
+    )
+
+
+def _in_set(rule: RuleArguments) -> str:
+    values = [_value(rule, value) for value in rule.arguments["value_set"]]
+    threshold = _threshold(rule)
+    if not threshold:
+        return f'ColumnValues "{rule.name}" in [{", ".join([*values, "NULL"])}]'
+    listed = ", ".join(values)
+    return f'ColumnValues "{rule.name}" in [{listed}]{_where_not_null(rule)}{threshold}'
+
+
+def _not_in_set(rule: RuleArguments) -> str:
+    values = [_value(rule, value) for value in rule.arguments["value_set"]]
+    return f'ColumnValues "{rule.name}" not in [{", ".join(values)}]'
+
+
+def _bounds(rule: RuleArguments) -> str:
+    ((operator, value),) = _comparisons(rule.arguments)
+    if rule.type == "timestamp":
+        inverse = {">=": "<", ">": "<=", "<=": ">", "<": ">="}[operator]
+        return _sql(f"count(*) from primary where `{rule.name}` {inverse} {_moment(value)}", "= 0")
+    bound = f'"{value.date().isoformat()}"' if rule.type == "date" else _number(value)
+    return f'ColumnValues "{rule.name}" {operator} {bound}{_where_not_null(rule)}'
+
+
+def _length(rule: RuleArguments) -> str:
+    ((operator, value),) = _comparisons(rule.arguments)
+    return f'ColumnLength "{rule.name}" {operator} {value}{_where_not_null(rule)}'
+
+
+def _regex(rule: RuleArguments) -> str:
+    pattern = whole_value(rule.arguments["regex"])
+    quoted = re.sub(r'\\.|"', lambda match: '\\"' if match[0] == '"' else match[0], pattern)
+    where = _where_not_null(rule)
+    return f'ColumnValues "{rule.name}" matches "{quoted}"{where}{_threshold(rule)}'
+
+
+def _rows(rule: RuleArguments) -> str:
+    comparisons = _comparisons(rule.arguments)
+    if len({value for _, value in comparisons}) == 1 and len(comparisons) == 2:
+        return f"RowCount = {_number(comparisons[0][1])}"
+    rules = [f"RowCount {operator} {_number(value)}" for operator, value in comparisons]
+    return rules[0] if len(rules) == 1 else " and ".join(f"({rule})" for rule in rules)
+
+
+def _completeness(rule: RuleArguments) -> str:
+    ((operator, value),) = _comparisons(rule.arguments)
+    return f'Completeness "{rule.name}" {operator} {_number(value)}'
+
+
+def _distinct_share(rule: RuleArguments) -> str:
+    """Uses SQL: DQDL's Uniqueness counts values that occur once, not distinct values."""
+    ((operator, value),) = _comparisons(rule.arguments)
+    name = rule.name
+    return _sql(
+        f"count(distinct `{name}`) / count(`{name}`) from primary", f"{operator} {_number(value)}"
+    )
+
+
+def _compound_unique(rule: RuleArguments) -> str:
+    names = " ".join(f'"{name}"' for name in rule.arguments["column_list"])
+    return f"Uniqueness {names} = 1.0"
+
+
+def _newest(rule: RuleArguments) -> str:
+    low, high = rule.arguments["min_value"], rule.arguments["max_value"]
+    newest = f"(select max(`{rule.name}`) as newest from primary)"  # noqa: S608 - no input: a column's checked name
+    return _sql(
+        f"count(*) from {newest} where newest between {_moment(low)} and {_moment(high)}", "= 1"
+    )
+
+
+RENDERERS: Mapping[str, Callable[[RuleArguments], str]] = MappingProxyType(
+    {
+        kinds.COLUMNS: _columns,
+        kinds.TYPE: _type,
+        kinds.NOT_NULL: lambda rule: f'IsComplete "{rule.name}"',
+        kinds.UNIQUE: lambda rule: f'IsUnique "{rule.name}"',
+        kinds.IN_SET: _in_set,
+        kinds.NOT_IN_SET: _not_in_set,
+        kinds.BETWEEN: _bounds,
+        kinds.LENGTH: _length,
+        kinds.REGEX: _regex,
+        kinds.NON_NULL_SHARE: _completeness,
+        kinds.UNIQUE_SHARE: _distinct_share,
+        kinds.COMPOUND_UNIQUE: _compound_unique,
+        kinds.ROWS: _rows,
+        kinds.MAXIMUM: _newest,
+    }
+)
+
+
+def _comparisons(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Returns an operator and a value per end of an interval."""
+    comparisons = []
+    if "min_value" in arguments:
+        comparisons.append((">" if arguments.get("strict_min") else ">=", arguments["min_value"]))
+    if "max_value" in arguments:
+        comparisons.append(("<" if arguments.get("strict_max") else "<=", arguments["max_value"]))
+    return comparisons
+
+
+def _value(rule: RuleArguments, value: Any) -> str:
+    """Renders an item of a list.
+
+    Raises:
+        NotInDqdlError: if DQDL would read another value.
+    """
+    if rule.type in ("boolean", "timestamp"):
+        raise NotInDqdlError(f"DQDL has no list of {rule.type} values")
+    if not isinstance(value, str):
+        return _number(value)
+    if rule.type == "string" and _MOMENT.match(value):
+        raise NotInDqdlError(f"DQDL would read the text {value!r} as a date or a time")
+    if "'" in value:
+        raise NotInDqdlError(f"DQDL does not document how to quote the apostrophe in {value!r}")
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _number(value: float) -> str:
+    """Renders a number without an exponent, which DQDL does not support."""
+    return format(Decimal(repr(value)), "f")
+
+
+def _moment(value: dt.datetime) -> str:
+    if value.tzinfo is None:
+        return f"date '{value.date().isoformat()}'"
+    utc = value.astimezone(dt.UTC).replace(tzinfo=None)
+    return f"timestamp '{utc.isoformat(sep=' ')}Z'"
+
+
+def _sql(selected: str, condition: str) -> str:
+    return f'CustomSql "select {selected}" {condition}'
+
+
+def _where_not_null(rule: RuleArguments) -> str:
+    return f' where "`{rule.name}` is not null"'
+
+
+def _threshold(rule: RuleArguments) -> str:
+    mostly = rule.arguments.get("mostly")
+    return "" if mostly is None else f" with threshold >= {_number(mostly)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +265,7 @@ def _render(contract: Contract, item: Expectation) -> str:
     if item.kind not in RENDERERS:
         raise InputError(
             f"{contract.table}: `{item.name}`: `{item.kind}` has no DQDL renderer; add one to "
-            "sashiko.contract.dqdl_table"
+            "sashiko.contract.dqdl"
         )
     name = item.arguments.get("column")
     try:

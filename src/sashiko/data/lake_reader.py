@@ -43,7 +43,7 @@ def open_lake(uri: str) -> Lake:
     Raises:
         InputError: if the URI is neither `duckdb://<folder>` nor `athena://<workgroup>/<database>`.
     """
-    from sashiko.data.athena.lake import AthenaLake
+    from sashiko.data.athena_lake import AthenaLake
     from sashiko.data.duckdb_lake import DuckDbLake
 
     scheme, _, rest = uri.partition("://")

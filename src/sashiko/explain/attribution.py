@@ -6,7 +6,7 @@ attributions are of the positive label's log-odds, because gradients of a probab
 there, and gradients that cost as much failed the deletion test (decision 12).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ import numpy as np
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.explain.record import Method
-from sashiko.explain.shapley import shapley_values
 from sashiko.explain.tokens import Row
 from sashiko.serving.container.prompt import read_prompt
 from sashiko.training.machine import best_device
@@ -25,12 +24,73 @@ from sashiko.training.model import load_tokenizer
 if TYPE_CHECKING:
     import torch
 
+_TEXTS_A_PASS = 64  # texts in one forward pass
 _ROWS = 16
 # Rows times steps in one forward pass, of a model of 6 layers and 384 dimensions. A pass keeps what
 # each layer computes for the gradients, so a larger model gets fewer in the same memory.
 _PASSES = 64
 _LAYERS_TIMES_WIDTH = 6 * 384
 _ABSENT = -1  # in the place of a removed token
+
+
+# Shapley values of a text's words: a causal LM's attributions, and a cross-check of all others.
+#
+# A word is present or replaced with all its tokens, as in the baseline of the attributions, so both
+# distribute the same difference of log-odds. The values are sampled by permutations, each with its
+# reverse, which is exact for a model with no interactions beyond pairs of words. In each
+# permutation the words sum to the whole difference.
+#
+# Sources: E. Strumbelj, I. Kononenko, Explaining prediction models and individual predictions with
+# feature contributions (KAIS 2014); R. Mitchell et al., Sampling permutations for Shapley value
+# estimation (JMLR 2022).
+
+
+def shapley_values(
+    score: "Callable[[torch.Tensor], torch.Tensor]",
+    *,
+    ids: "torch.Tensor",
+    baseline: "torch.Tensor",
+    words: Sequence[Sequence[int]],
+    pairs: int,
+    generator: np.random.Generator,
+) -> Floats:
+    """Attributes a text's score to its words, in `pairs * 2 * words + 1` evaluations.
+
+    Args:
+        score: of token ids, shape (texts, tokens): one number each.
+        ids: of the text, shape (1, tokens).
+        baseline: ids of the baseline text, same shape.
+        words: positions of each word's tokens; all others are the same in text and baseline.
+        pairs: permutations of the words, each with its reverse.
+        generator: draws the permutations.
+
+    Returns:
+        Contribution of each word to the score, float64, shape (words,).
+    """
+    import torch
+    from captum.attr import ShapleyValueSampling
+
+    owners = torch.zeros_like(ids)
+    for number, tokens in enumerate(words):
+        owners[0, tokens] = number
+    method = ShapleyValueSampling(score)
+    method.permutation_generator = lambda count, pairs: _orders(count, pairs, generator)
+    attributions = method.attribute(
+        ids,
+        baselines=baseline,
+        feature_mask=owners,
+        n_samples=pairs,
+        perturbations_per_eval=_TEXTS_A_PASS,
+    )
+    values: Floats = attributions[0, [tokens[0] for tokens in words]].double().cpu().numpy()
+    return values
+
+
+def _orders(words: int, pairs: int, generator: np.random.Generator) -> Iterator[list[int]]:
+    for _ in range(pairs):
+        order = generator.permutation(words).tolist()
+        yield order
+        yield order[::-1]
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What runs in Lambda: standard library and boto3 alone (sashiko_cdk.functions.function_code)."""
+"""What runs in Lambda: standard library and boto3 alone (sashiko_cdk.functions.python_function)."""

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,11 +12,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from sashiko.base.files import sha256_file
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.registry.card.markdown import MARKDOWN_FILE
-from sashiko.registry.version_files import holds, is_here, put_files
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
     ApprovalStatus,
@@ -29,12 +31,48 @@ from sashiko.registry.versions import (
     to_version,
 )
 
+_FILE = "file://"
 SQLITE = "sqlite:///"
 # sqlite's messages for a full disk: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
 _DECISION = "decision."  # prefix of the tags that hold one decision each
 _DESCRIPTION = 5000  # characters
+
+
+def is_here(source: str) -> bool:
+    """Returns whether a version's source URI is a local folder."""
+    return source.startswith(_FILE)
+
+
+def holds(source: str, name: str, *, sha256: str) -> bool:
+    """Returns whether a version's source has a file of that digest."""
+    path = _folder(source) / name
+    return path.is_file() and sha256_file(path) == sha256
+
+
+def put_files(files: Path, source: str) -> None:
+    """Replaces a version's source with a folder of files, atomically.
+
+    MLflow copies them one by one, so a killed job would leave a partial file.
+
+    Raises:
+        InputError: if they cannot be written.
+    """
+    folder = _folder(source)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
+            shutil.copytree(files, Path(scratch, "new"))
+            if folder.exists():
+                folder.rename(Path(scratch, "old"))
+            Path(scratch, "new").rename(folder)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
+
+
+def _folder(source: str) -> Path:
+    return Path(url2pathname(urlsplit(source).path))
 
 
 class MlflowRegistry:

@@ -2,27 +2,45 @@
 
 from collections.abc import Iterator, Sequence
 
+from markupsafe import Markup
+
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.explain.check_records import TOP, SwappedText
 from sashiko.explain.record import (
     ERRORS_FILE,
     FEWEST_ROWS,
+    SWAPS_FILE,
     WORDS_FILE,
+    ColumnImportance,
+    DeletionTest,
     ExplainedError,
     Explanations,
     FeatureAttributions,
     read_errors,
+    read_swaps,
     read_words,
 )
+from sashiko.report import svg
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.views import Fact, Figure, Part, Passage, Section, Table, numeric, row
-from sashiko.report.words import estimate_cell
-from sashiko.run_report.explanation_checks import (
-    cross_check,
-    cross_check_fact,
-    most_moved,
-    swapped_words,
-)
-from sashiko.run_report.explanation_plots import column_bars, deletion_curve
+from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Section, Table, numeric, row
+from sashiko.report.words import estimate, estimate_cell
 
+_SHAPLEY = (
+    "The same words of the same texts, each there or not in many orders, beside the attributions "
+    "above. Means over the texts with their 95 % intervals. No two methods can agree better than "
+    "the Shapley values do with themselves; by chance are attributions shuffled within each text. "
+    "What decides is the strongest words: of the others most move nothing, and in no order."
+)
+_SWAPS = (
+    "The same texts with each word of the contract's pairs in its partner's place: changes of "
+    "P(positive), with 95 % intervals over the rows. Above 0, the group's words lower the score. "
+    "Texts with words of both groups have no such direction and count in the other figures alone. "
+    "Other words that reveal a group are not covered."
+)
+_MOVED = (
+    "Rows of the test split: handle them as you handle the data. Each arrow is a word and what was "
+    "put in its place."
+)
 _METHODS = {
     "integrated_gradients": "Integrated gradients on the word embeddings: each token gets a part "
     "of the difference between the score of the text and that of a baseline that says nothing.",
@@ -35,6 +53,138 @@ _MEANING = (
     "columns, mean over the rows. They say what moves this model, not what causes the label."
 )
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
+
+
+def cross_check_fact(explanations: Explanations) -> Fact:
+    """Returns how much was cross-checked, or how to enable the check."""
+    shapley, name = explanations.shapley, "cross-check"
+    if shapley is None:
+        return Fact(name, "none by Shapley values: explain.depth: full makes it")
+    return Fact(
+        name,
+        f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and their "
+        f"reverses; they miss the score by {shapley.largest_delta:.3f} at most (log-odds)",
+    )
+
+
+def cross_check(explanations: Explanations) -> Iterator[Table]:
+    """Shows the agreement of attributions and Shapley values, if both exist."""
+    if explanations.shapley is None or not explanations.shapley.rows:
+        return
+    check = explanations.shapley
+    results = check.agreement, check.itself, check.chance
+    heads = ("", "attributions and Shapley values", "Shapley values, two halves", "by chance")
+    rows = (
+        ("rank correlation of the words", [item.rank for item in results]),
+        ("strongest word the same", [item.strongest for item in results]),
+        (f"in common of the {TOP} strongest", [item.top for item in results]),
+    )
+    yield Table(
+        "Cross-check by Shapley values",
+        heads,
+        tuple(row(name, *map(estimate_cell, items)) for name, items in rows),
+        note=_SHAPLEY,
+    )
+
+
+def swapped_words(explanations: Explanations) -> Table:
+    """Shows how far the score moves when words of a facet are swapped."""
+    title = "Words of a facet swapped"
+    if not explanations.swaps:
+        return Table(title, absent="Not judged: the contract's facets name no words (key words).")
+    moves = ("others' words minus the group's", "moved by", "at most", "decisions changed")
+    rows = [
+        row(
+            Cell(item.facet, meaning=f"group: {', '.join(item.group)}"),
+            numeric(f"{item.with_words:,} of {item.sample_size:,}"),
+            item.rows,
+            *(estimate_cell(each, "not judged") for each in (item.lead, item.size)),
+            numeric("not judged" if item.largest is None else estimate(item.largest)),
+            estimate_cell(item.flips, "not judged"),
+        )
+        for item in explanations.swaps
+    ]
+    return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=_SWAPS)
+
+
+def most_moved(evidence: Evidence) -> tuple[Passage, ...]:
+    """Shows the texts with the largest score changes, if words were swapped."""
+    swaps = evidence.read("Explain", "texts", SWAPS_FILE, read_swaps)
+    if isinstance(swaps, Missing) or not swaps:
+        return ()
+    return (Passage("Moved furthest by swapped words", note=_MOVED), *map(_moved, swaps))
+
+
+def _moved(item: SwappedText) -> Passage:
+    up = item.swapped_score > item.score
+    return Passage(
+        title=f"Words of {item.facet}",
+        note=f"Row {item.key}: P(positive) {item.score:.3f}, swapped {item.swapped_score:.3f}.",
+        parts=tuple(
+            Part(text, column=item.facet)
+            if instead is None
+            else Part(
+                f"{text} → {instead}",
+                column=item.facet,
+                side="positive" if up else "negative",
+                level=2,
+                effect=f"{item.swapped_score - item.score:+.3f}",
+            )
+            for text, instead in item.parts
+        ),
+    )
+
+
+def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
+    """Draws each column's share of the attributions, with its interval."""
+    with svg.row_chart([item.name for item in columns]) as axes:
+        for index, column in enumerate(reversed(columns)):
+            value, (low, high) = column.share.value or 0.0, _ends(column.share)
+            axes.barh(index, value, height=0.62, color=svg.LIGHT)
+            axes.hlines(index, low, high, color=svg.DARK, linewidth=1.8)
+            svg.row_figure(axes, index, f"{value:.0%}")
+        axes.set(xlim=(0, 1), xlabel="share of the effect, mean")
+        axes.grid(True, axis="x")
+        alt = "; ".join(f"{item.name} {_format(item.share)}" for item in columns)
+        return svg.to_svg(axes, name="columns", alt=f"Share of the effect by column: {alt}.")
+
+
+def deletion_curve(test: DeletionTest) -> Markup:
+    """Draws how far the predicted label's probability falls by the share of tokens removed."""
+    removed = [point.removed for point in test.points]
+    with svg.chart() as axes:
+        for kind, colour, marker, line in (
+            ("top", svg.DARK, "o", "-"),
+            ("random", svg.INK, "s", "--"),
+        ):
+            estimates: list[Estimate] = [getattr(point, kind) for point in test.points]
+            ends = [_ends(item) for item in estimates]
+            axes.vlines(removed, *zip(*ends, strict=True), color=colour, linewidth=1.4)
+            axes.plot(removed, [item.value or 0.0 for item in estimates], color=colour,
+                      marker=marker, linestyle=line, markersize=6, label=f"{kind} tokens",
+                      markerfacecolor=colour if kind == "top" else "white")  # fmt: skip
+        axes.axhline(0, color=svg.MUTED, linewidth=0.8)
+        axes.set_xticks(removed, [f"{share:.0%}" for share in removed])
+        axes.set(xlabel="tokens removed", ylabel="fall of the probability")
+        axes.grid(True, axis="y")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        alt = "; ".join(
+            f"{point.removed:.0%} removed: {_format(point.top)} for top tokens, "
+            f"{_format(point.random)} for random ones"
+            for point in test.points
+        )
+        return svg.to_svg(axes, name="deletion", alt=f"Fall of the probability. {alt}.")
+
+
+def _ends(estimate: Estimate) -> tuple[float, float]:
+    value = estimate.value or 0.0
+    low, high = estimate.low, estimate.high
+    return (value if low is None else low), (value if high is None else high)
+
+
+def _format(estimate: Estimate) -> str:
+    low, high = _ends(estimate)
+    return f"{estimate.value or 0.0:.2f}, interval {low:.2f} to {high:.2f}"
 
 
 def explanations_section(evidence: Evidence) -> Section:

@@ -2,27 +2,40 @@
 
 import operator
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from sashiko.bias.gates.bias import small_groups_reason
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import comparable, sort_worst_first
 from sashiko.bias.metrics.bias import METRICS
 from sashiko.bias.report.disparity import largest_rates
+from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
-from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import Verdicts, known
-from sashiko.report.views import Cell, Mark, Row, Table, row
+from sashiko.evaluation.metrics.quality import difference
+from sashiko.evaluation.record import Estimates, Evaluation
+from sashiko.pipeline.runner.record import read_run
+from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.gates import Verdicts, bias_notices, gate_mark, known
+from sashiko.report.predictions import Predictions
+from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, numeric, row
 from sashiko.report.words import (
     MEANINGS,
     check_view,
+    estimate,
     estimate_cell,
     is_suspicious,
     percent,
     reported_row,
 )
-from sashiko.run_report.price import price_rows
+from sashiko.run_report.quality import quality_warnings
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
+_METRICS = ("auc", "accuracy")
+_SPLITS = ("train", "validation", "test")
+# One run's model on the test split.
+_Judged = tuple[Evaluation, Predictions]
 _MOST_ROWS = 6
 _GROUP_METRICS = ("DI", "RD")  # of predicted positives, and of recall: shares of one group's rows
 _CALIBRATION = "expected_calibration_error"
@@ -30,6 +43,101 @@ _MOST_DISPARITIES = 2
 _OTHERS_MINUS_GROUP = frozenset({"DPPL", "RD", "DAR", "AD"})
 _GROUP_MINUS_OTHERS = frozenset({"SD", "DRR"})
 _PLACES = 3  # as `words.estimate` writes a value
+_SHORT_DIGEST = 12
+
+
+def price_rows(evidence: Evidence) -> Iterator[Row]:
+    """Yields the loss of AUC and accuracy by reweighing, on the same test rows.
+
+    It is held against the newest run of the same splits that trained the same model without
+    weights; where there is none, the row says how to get one. Nothing is shown of a run that did
+    not reweigh, or judged no model.
+    """
+    recipe = evidence.recipe
+    if isinstance(recipe, Missing) or not recipe.reweighing.strength:
+        return
+    ours = _judged(evidence)
+    if ours is None:
+        return
+    without = _unmitigated(evidence, recipe)
+    if without is None:
+        command = f"{evidence.run.command} --set reweighing.strength=0"
+        meaning = (
+            "no run of the same data and settings without it: "
+            f"run `{command}`, then `sashiko runs report {evidence.run.id}`"
+        )
+        yield reported_row("price of reweighing", meaning, numeric("not known"))
+        return
+    run, theirs = without
+    for metric, change in _changes(ours, theirs).items():
+        if change.value is None:
+            continue
+        before, now = (item.candidate[metric].value or 0.0 for item, _ in (theirs, ours))
+        meaning = (
+            f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the same rows"
+        )
+        name = f"price of reweighing, {METRIC_NAMES[metric]}"
+        yield reported_row(name, meaning, estimate_cell(change))
+
+
+def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
+    (evaluation, predictions), (other_evaluation, other_predictions) = ours, theirs
+    changes = difference(
+        predictions.labels,
+        predictions.scores,
+        other_predictions.scores,
+        threshold=evaluation.threshold,
+        other_threshold=other_evaluation.threshold,
+        replicates=evaluation.bootstrap_replicates,
+        seed=0,
+    )
+    return {metric: changes[metric] for metric in _METRICS}
+
+
+def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
+    """Finds the newest run that differs only in the weights, and its id."""
+    splits, home = _splits(evidence), evidence.folder.parents[1]
+    for folder in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
+        other = _same_splits(folder.parent, splits, home=home)
+        if other is None or isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
+            continue
+        if _model_settings(other.recipe) == _model_settings(recipe):
+            judged = _judged(other)
+            if judged is not None:
+                return other.run.id, judged
+    return None
+
+
+def _same_splits(folder: Path, splits: dict[str, str], *, home: Path) -> Evidence | None:
+    try:
+        # The record alone is quickly read, and rules most runs out.
+        inputs = read_run(folder).step("Evaluate").inputs
+        if {name: inputs[name].sha256 for name in _SPLITS if name in inputs} != splits:
+            return None
+        return read_evidence(folder, home)
+    except InputError:  # another version's, or of another pipeline
+        return None
+
+
+def _splits(evidence: Evidence) -> dict[str, str]:
+    inputs = evidence.run.step("Evaluate").inputs
+    return {name: inputs[name].sha256 for name in _SPLITS if name in inputs}
+
+
+def _judged(evidence: Evidence) -> _Judged | None:
+    evaluation, predictions = evidence.evaluation, evidence.predictions
+    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
+        return None
+    return evaluation, predictions
+
+
+def _model_settings(recipe: Recipe) -> dict[str, Any]:
+    """Returns the settings of a model and its threshold, besides data and weights."""
+    return recipe.model_dump(
+        mode="json",
+        include={"model": True, "text": True, "train": True, "compile": True,
+                 "evaluate": {"threshold"}},
+    )  # fmt: skip
 
 
 def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
@@ -101,9 +209,9 @@ def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
     """
     judged = _judged_names(verdicts)
     of_group: dict[str, list[BiasEstimate]] = {}
-    for estimate in _predicted(evidence):
-        if not _too_few(evidence, estimate):
-            of_group.setdefault(estimate.subgroup, []).append(estimate)
+    for figure in _predicted(evidence):
+        if not _too_few(evidence, figure):
+            of_group.setdefault(figure.subgroup, []).append(figure)
     others = [
         pair
         for subgroup, estimates in of_group.items()
@@ -116,12 +224,10 @@ def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
         )
         for pair in largest_rates(estimates, gated=gated)
     ]
-    for value, estimate in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
-        side = _side(estimate, value)
-        meaning = f"{MEANINGS[estimate.metric]}{side}; among the largest without a gate"
-        yield reported_row(
-            f"{estimate.metric} {estimate.subgroup}", meaning, estimate_cell(estimate)
-        )
+    for value, figure in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
+        side = _side(figure, value)
+        meaning = f"{MEANINGS[figure.metric]}{side}; among the largest without a gate"
+        yield reported_row(f"{figure.metric} {figure.subgroup}", meaning, estimate_cell(figure))
 
 
 def _side(estimate: BiasEstimate, value: float) -> str:
@@ -234,3 +340,109 @@ def _too_few(evidence: Evidence, estimate: BiasEstimate) -> str:
     recipe = evidence.recipe
     minimum = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
     return small_groups_reason(estimate, minimum)
+
+
+def summary(evidence: Evidence, verdicts: Verdicts) -> Summary:
+    """Builds the summary for the approval of the model."""
+    return Summary(
+        facts=(*_purpose(evidence), *_origin(evidence)),
+        figures=headline_figures(evidence, verdicts),
+        gates=_gates(verdicts),
+        unjudged=tuple(_unjudged(evidence, verdicts)),
+        spanning=tuple(_spanning(verdicts)),
+        warnings=quality_warnings(evidence),
+    )
+
+
+def _purpose(evidence: Evidence) -> Iterator[Fact]:
+    recipe, contract = evidence.recipe, evidence.contract
+    if isinstance(recipe, Missing):
+        yield Fact("meant for", f"not known: {recipe.why}")
+    else:
+        card = recipe.card
+        yield Fact("meant for", card.text("intended_uses"))
+        yield Fact("not meant for", card.text("not_intended_uses"))
+        risk = "not rated" if card.risk_rating == "Unknown" else card.risk_rating
+        yield Fact("risk", f"{risk}. {card.explanations_for_risk_rating}".strip())
+        yield Fact("who answers for it", card.text("contacts"))
+    if not isinstance(contract, Missing):
+        limits = " ".join(contract.limitations.split()) or "The contract states none."
+        yield Fact("known limits of the data", limits)
+
+
+def _origin(evidence: Evidence) -> Iterator[Fact]:
+    yield Fact("data", _data(evidence))
+    source = evidence.source
+    commit = f"not known: {source.why}" if isinstance(source, Missing) else source.git_sha[:12]
+    if not isinstance(source, Missing) and source.dirty:
+        commit += " with uncommitted changes"
+    recipe = evidence.recipe
+    base = "" if isinstance(recipe, Missing) else f", from {recipe.model.name}"
+    yield Fact("made by", f"run {evidence.run.id} of commit {commit}{base}")
+
+
+def _data(evidence: Evidence) -> str:
+    contract = evidence.contract
+    name = f"contract not known: {contract.why}" if isinstance(contract, Missing) else (
+        f"{contract.id}, version {contract.version}"
+    )  # fmt: skip
+    manifest = evidence.manifest("Snapshot")
+    if isinstance(manifest, Missing):
+        return f"{name}. {manifest.why}"
+    return (
+        f"{name}, as of {manifest.as_of[:_SHORT_DIGEST]}, {manifest.rows:,} rows, "
+        f"sha256 {manifest.sha256[:_SHORT_DIGEST]}…"
+    )
+
+
+def _gates(verdicts: Verdicts) -> Table:
+    return Table(
+        title="Gates",
+        columns=("gate", "outcome", "checks"),
+        rows=tuple(_gate(step, verdict) for step, verdict in verdicts.items()),
+        absent="" if verdicts else "No gate is known: nothing was judged.",
+    )
+
+
+def _gate(step: str, verdict: Verdict | Missing) -> Row:
+    if isinstance(verdict, Missing) or not verdict.judged:
+        name = step if isinstance(verdict, Missing) else verdict.gate
+        return row(name, Cell("", mark=Mark("unjudged")), "none")
+    judged = [check for check in verdict.checks if check.judged]
+    failed = sum(not check.passed for check in judged)
+    count = f"{failed} of {len(judged)} failed" if failed else f"{len(judged)}"
+    if verdict.waived:
+        count += f", {len(verdict.waived)} waived"
+    mark = Cell("", mark=gate_mark(verdict))
+    return row(verdict.gate, mark, count, style="" if verdict.passed else "failed")
+
+
+def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
+    """Yields the unjudged checks, so that they do not read as passed."""
+    if not verdicts:
+        yield "The model: no gate is known."
+    for step, verdict in verdicts.items():
+        if isinstance(verdict, Missing):
+            yield verdict.why if step in verdict.why else f"{step}: {verdict.why}"
+            continue
+        for check in verdict.checks:
+            if not check.judged:
+                subject = check.name if verdict.judged else "every check"
+                yield f"{verdict.gate}, {subject}: {check.reason}"
+    yield from bias_notices(evidence, verdicts)
+    names = {check.name for item in known(verdicts) for check in item.checks if not check.judged}
+    few = [name for name in small_groups(evidence) if name not in names]
+    if groups := ", ".join(filter(None, [*few, small_intersections(evidence)])):
+        yield f"Too few rows to judge: {groups}"
+
+
+def _spanning(verdicts: Verdicts) -> Iterator[str]:
+    """Yields the checks that passed by value while their interval spans the bound."""
+    for verdict in known(verdicts):
+        for check in verdict.checks:
+            if check.spans_bound:
+                view = check_view(check, gate=verdict.gate)
+                yield (
+                    f"{view.gate}, {view.name}: {view.value} {view.interval}, "
+                    f"required {view.required}"
+                )

@@ -3,18 +3,43 @@
 from pathlib import Path
 
 from sashiko.base.files import write_bytes
+from sashiko.base.yaml_models import read_record
 from sashiko.bias.report.fairness import fairness_section
+from sashiko.registry.card.content import ModelCard
+from sashiko.registry.card.markdown import MARKDOWN_FILE
+from sashiko.registry.card.model_card import CARD_FILE
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.gates import gate_views, verdicts
 from sashiko.report.html import REPORT_FILE, render
-from sashiko.report.views import Page
-from sashiko.run_report.card_section import card_section
+from sashiko.report.views import Fact, Page, Section
 from sashiko.run_report.data_section import data_section
 from sashiko.run_report.decision import outcome
 from sashiko.run_report.explanations import explanations_section
+from sashiko.run_report.headline import summary
 from sashiko.run_report.lineage import lineage_section, settings_section
 from sashiko.run_report.quality import quality_section
-from sashiko.run_report.summary import summary
+
+
+def card_section(evidence: Evidence) -> Section:
+    """Shows the card's own facts, and the whole card as text."""
+    title = "Model card"
+    card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
+    if isinstance(card, Missing):
+        return Section("card", title, absent=f"No card. {card.why}")
+    text = evidence.read("Register", "registration", MARKDOWN_FILE, Path.read_text)
+    return Section(
+        anchor="card",
+        title=title,
+        statements=(
+            "Its uses, risk, limits and contacts stand on the first screen. The same card is in "
+            "the registry, beside the model and in its description.",
+        ),
+        facts=(
+            Fact("purpose", card.intended_uses.purpose_of_model),
+            Fact("problem", card.business_details.business_problem),
+        ),
+        texts=() if isinstance(text, Missing) else (("The whole card, in Markdown", text),),
+    )
 
 
 def write_report(run_folder: Path, home: Path) -> Path:

@@ -11,7 +11,7 @@ verdict of the gate `model-quality`.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,23 @@ from sashiko.data.splits import SPLITS
 from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.calibration import (
+    error_by_chance,
+    reliability_curve,
+    without_temperature,
+)
+from sashiko.evaluation.metrics.own import OwnMetrics
+from sashiko.evaluation.metrics.quality import confusion
 from sashiko.evaluation.record import (
+    Calibration,
+    ChampionRecord,
+    Decision,
+    Estimates,
     Evaluation,
     InjectionFigures,
+    SeenTextFigures,
+    TemperatureFit,
     write_decision,
     write_evaluation,
 )
@@ -39,24 +52,165 @@ from sashiko.settings.causal import PromptSection
 from sashiko.settings.data import DataSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.train import ReweighingSection, TrainSection
-from sashiko.steps.baselines import MAJORITY
+from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED, MAJORITY, word_features
 from sashiko.steps.champion import ARTIFACT, read_champion
-from sashiko.steps.comparators import decide_threshold, linear_baselines, majority_baseline
+from sashiko.steps.comparators import (
+    decide_threshold,
+    linear_baselines,
+    majority_baseline,
+    model_metrics,
+    resample_models,
+)
 from sashiko.steps.entry import run_step
-from sashiko.steps.figures import evaluate
+from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.injection import artifact_scorer, measure_injection
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.score_parts import read_scores
 from sashiko.steps.scored_splits import Split, load_split
 from sashiko.steps.sections import read_section
-from sashiko.steps.slicing import read_slices
-from sashiko.steps.train_output import read_training
+from sashiko.steps.slicing import Slice, read_slices, slice_figures
+from sashiko.steps.train_output import TrainOutput, read_training
 from sashiko.training.examples import read_weights
 
 __all__ = ["main"]
 
+_CANDIDATE = "candidate"
+_CALIBRATION = ("expected_calibration_error", "brier_score")
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
+
+
+def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
+    """Returns for each text whether all of its words occur in train.
+
+    Returns:
+        Shape (texts,): True where each word and each pair of adjacent words, as the linear baseline
+        counts them, occurs in some train text.
+    """
+    features = word_features()
+    train_features = {feature for text in set(train_texts) for feature in features(text)}
+    return np.array([train_features.issuperset(features(text)) for text in texts], dtype=bool)
+
+
+def seen_text_figures(
+    section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
+) -> tuple[SeenTextFigures, SeenTextFigures]:
+    """Evaluates both models on the test rows whose words are all in train, and on the rest."""
+    return (
+        _figures(section, labels, seen, candidate, linear, seen=True),
+        _figures(section, labels, ~seen, candidate, linear, seen=False),
+    )
+
+
+def _figures(
+    section: EvaluateSection,
+    labels: Ints,
+    rows: Bools,
+    candidate: ModelScores,
+    linear: ModelScores,
+    *,
+    seen: bool,
+) -> SeenTextFigures:
+    selected = labels[rows]
+    figures: dict[str, Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
+    if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
+        parts = {
+            name: ModelScores(model.scores[rows], model.threshold)
+            for name, model in {"candidate": candidate, "linear": linear}.items()
+        }
+        models = resample_models(section, selected, parts, {})
+        figures = {name: model.estimates() for name, model in models.items()}
+        figures["lead"] = models["candidate"].lead(models["linear"])
+    positives = int(selected.sum())
+    return SeenTextFigures(seen=seen, rows=len(selected), positives=positives, **figures)
+
+
+def evaluate(
+    section: EvaluateSection,
+    *,
+    splits: Mapping[str, Split],
+    slices: Sequence[Slice],
+    labels: tuple[str, str],
+    decision: Decision,
+    candidate: ModelScores,
+    validation_scores: Floats,
+    others: Mapping[str, ModelScores],
+    own: OwnMetrics,
+    champion: ChampionRecord | None,
+    train_output: TrainOutput,
+    injection: InjectionFigures | None,
+) -> Evaluation:
+    """Computes all metrics; the intervals of a split use the same bootstrap resamples.
+
+    Candidate and others, the baselines and the champion, have scored the test split.
+    """
+    test, validation = splits["test"], splits["validation"]
+    models = resample_models(section, test.labels, {_CANDIDATE: candidate, **others}, own)
+    on_test = models[_CANDIDATE].estimates()
+    # A lead over a model without the candidate's mitigation would include the mitigation's cost.
+    leads = {
+        name: models[_CANDIDATE].lead(models[name], own)
+        for name in others
+        if name != LINEAR_UNMITIGATED
+    }
+    dates = train_output.dates
+    first_days = {"validation": dates.validation_from, "test": dates.test_from} if dates else {}
+    calibration = _calibration(section, test.labels, candidate, train_output.temperature)
+    slice_records = slice_figures(section, test.labels, candidate, slices)
+    seen = seen_in_train(splits["train"].texts, test.texts)
+    seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
+    return Evaluation(
+        splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
+        labels=labels,
+        threshold=candidate.threshold,
+        bootstrap_replicates=section.bootstrap_replicates,
+        candidate=on_test,
+        validation=model_metrics(
+            section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
+        ),
+        others={name: models[name].estimates() for name in others},
+        thresholds={name: other.threshold for name, other in others.items()},
+        leads=leads,
+        minimum_effect=section.minimum_effect,
+        champion=champion,
+        confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
+        calibration=calibration,
+        slices=slice_records,
+        seen_text=seen_text,
+        injection=injection,
+        learning_curve=train_output.curve,
+        notes=plain_notes(
+            leads=leads,
+            reweighed=LINEAR_UNMITIGATED in others,
+            minimum_effect=section.minimum_effect,
+            candidate=on_test,
+            calibration=calibration,
+            slices=slice_records,
+            seen_text=seen_text,
+            injection=injection,
+            decision=decision,
+            test=test.count(since=first_days.get("test")),
+            champion=champion,
+        ),
+    )
+
+
+def _calibration(
+    section: EvaluateSection, labels: Ints, candidate: ModelScores, fit: TemperatureFit | None
+) -> Calibration:
+    before: Estimates = {}
+    if fit is not None:
+        scores = without_temperature(candidate.scores, fit.temperature)
+        unscaled = model_metrics(section, labels, ModelScores(scores, candidate.threshold), {})
+        before = {name: unscaled[name] for name in _CALIBRATION}
+    return Calibration(
+        curve=tuple(reliability_curve(labels, candidate.scores)),
+        error_by_chance=error_by_chance(
+            candidate.scores, replicates=section.bootstrap_replicates, seed=section.seed
+        ),
+        temperature=fit,
+        before=before,
+    )
 
 
 def main() -> None:

@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.contract.manifest import training_snapshot, write_snapshots
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.flips import flip_rate
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.explain.check_records import FacetSwap, Rounding, ShapleyCheck
+from sashiko.explain.check_records import FacetSwap, Rounding, ShapleyCheck, SwappedText
+from sashiko.explain.counterfactual import swap_check
 from sashiko.explain.cross_check import shapley_check
 from sashiko.explain.deletion import deletion_test
 from sashiko.explain.importance import column_importance, top_words
-from sashiko.explain.notes import convergence, notes, rounding_notes, swap_notes, warnings
+from sashiko.explain.notes import NEAR, convergence, notes, rounding_notes, swap_notes, warnings
 from sashiko.explain.output import features, write_analysis
 from sashiko.explain.record import (
     ERRORS_FILE,
@@ -35,7 +40,7 @@ from sashiko.explain.record import (
     write_lines,
     write_words,
 )
-from sashiko.explain.tokens import Row, read_tokens
+from sashiko.explain.tokens import Row, read_tokens, token_ids
 from sashiko.serving.inspection import unpack
 from sashiko.settings.compile import CompileSection
 from sashiko.settings.data import TextSection
@@ -46,16 +51,102 @@ from sashiko.steps.explained_rows import (
     SEED,
     SHAPLEY_PAIRS,
     Depth,
+    Effort,
     RowSelection,
     read_pieces,
     select_rows,
 )
 from sashiko.steps.sections import read_contract, read_section
-from sashiko.steps.served_scores import check_same_model, compare_rounded
-from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
 __all__ = ["main"]
+
+# Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
+# (verification.benchmarks.quantization).
+_ROUNDED = 0.02
+
+
+def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) -> float:
+    """Returns the largest difference of a probability from Evaluate's, of the same model.
+
+    Args:
+        scores: of the trained model, in float32.
+        predictions: Evaluate's of the same rows; key, score.
+        rounded: whether the artifact is served in another type.
+
+    Raises:
+        InputError: if the scores differ from Evaluate's.
+    """
+    evaluated: Floats = predictions["score"].to_numpy()
+    # Rounding moves a few rows far, another model most of them.
+    difference = np.abs(scores - evaluated)
+    differs = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
+    if differs:
+        index = int(difference.argmax())
+        raise InputError(
+            f"the model scores the row with key {predictions['key'][index].as_py()!r} "
+            f"{difference[index]:.3f} away from its prediction, and all {len(difference)} rows "
+            f"{difference.mean():.3f} on average: it is not the model that Evaluate judged; run "
+            "the pipeline again from Train"
+        )
+    return float(difference.max())
+
+
+def compare_rounded(
+    scores: Floats, predictions: pa.Table, *, threshold: float, dtype: str
+) -> Rounding:
+    """Compares the trained model's scores with those of the rounded artifact that is served.
+
+    Args:
+        scores: of the trained model, in float32.
+        predictions: Evaluate's of the same rows; score, predicted.
+        threshold: lowest score that is predicted positive.
+        dtype: what the artifact is served in.
+    """
+    served: Floats = predictions["score"].to_numpy()
+    decided = predictions["predicted"].to_numpy() == 1
+    decides = scores >= threshold
+    difference = np.abs(scores - served)
+    return Rounding(
+        dtype=dtype,
+        rows=len(scores),
+        changed=int((decides != decided).sum()),
+        rate=flip_rate(decides, decided),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+    )
+
+
+def swap_words(
+    model: ExplainedModel,
+    selection: RowSelection,
+    contract: Contract,
+    text: TextSection,
+    *,
+    effort: Effort,
+    max_length: int,
+) -> tuple[tuple[FacetSwap, ...], tuple[SwappedText, ...]]:
+    """Swaps the words of each facet that lists words in the contract."""
+    facets = [facet for facet in contract.facets if facet.words]
+    if not facets:
+        return (), ()
+    pieces = read_pieces(selection.swap_candidates, contract, text)
+    rows = list(zip(selection.swap_candidates.to_pylist(), pieces, strict=True))
+    results = [
+        swap_check(
+            facet,
+            rows,
+            # A replacement may have more tokens than the word, so the text is truncated.
+            probabilities=lambda texts: model.probabilities(
+                token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
+            ),
+            threshold=selection.threshold,
+            most=effort.swap_rows,
+            worst=effort.errors,
+        )
+        for facet in facets
+    ]
+    return tuple(swap for swap, _ in results), tuple(row for _, rows in results for row in rows)
 
 
 def main() -> None:

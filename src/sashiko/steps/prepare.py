@@ -9,16 +9,24 @@ test rows' columns, by which Evaluate slices them) and `meta` (`split.json`, and
 """
 
 import argparse
+import datetime as dt
+import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from sashiko.base.files import write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import stream_columns, write_batches
-from sashiko.base.scratch import scratch_database
+from sashiko.base.joining import check_keys
+from sashiko.base.parquet import ROW_GROUP_ROWS, stream_columns, write_batches
+from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract, SplitDates, TextHashSplit, TimeSplit
 from sashiko.data.splits import (
@@ -31,13 +39,267 @@ from sashiko.data.splits import (
 )
 from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
+from sashiko.serving.container.text import normalise
 from sashiko.settings.data import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko.steps.split_table import SCHEMA, SplitTable
-from sashiko.steps.splitting import Splits, by_text, by_time, split_dates, text_digests
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["main"]
+
+SCHEMA = pa.schema({"key": pa.string(), "text": pa.string(), "label": pa.int64()})
+Splits = npt.NDArray[np.int8]
+_DAY = 86_400_000_000  # microseconds
+_EPOCH = dt.date(1970, 1, 1)
+_SPARSE = 0.1  # of the rows a day before the test split; fewer in it are taken for wrong dates
+
+
+@dataclass(frozen=True)
+class RetainedRows:
+    """The rows that remain in the splits."""
+
+    splits: Mapping[str, SplitSummary]  # split name -> its summary; a split without rows has none
+    # Later split -> rows removed because an earlier split has their text.
+    removed_repeats: dict[str, int]
+    removed_over_limit: int  # rows removed by the limits of the splits
+
+
+@dataclass
+class SplitTable:
+    """Rows with key, text, label, digest of the text, split, and the columns of the slices.
+
+    In SQL the slices' columns are `s0`, `s1` and so on, since a contract may use any name.
+    """
+
+    connection: "DuckDBPyConnection"  # of an empty database
+    contract: Contract
+    source: Path  # the snapshot, for errors
+    _slices: pa.Schema = field(default_factory=lambda: pa.schema([]), init=False)
+
+    def add(self, rows: pa.Table, slices: pa.Table) -> None:
+        """Appends rows (key, text, label, digest, split) and the columns that slice them."""
+        self._slices = slices.schema.remove_metadata()
+        for place, column in enumerate(slices.columns):
+            rows = rows.append_column(f"s{place}", column)
+        insert(self.connection, "rows", rows)
+
+    def check(self) -> None:
+        """Checks that keys are unique and not null, and that labels are the contract's.
+
+        Raises:
+            InputError: names the number of bad rows and examples.
+        """
+        check_keys(self.connection, "rows", column=self.contract.key, source=self.source)
+        label = self.contract.label
+        unknown = self._run(
+            "SELECT label, count(*) FROM rows WHERE label IS NULL OR label NOT IN ($1, $2) "
+            "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
+            label.negative,
+            label.positive,
+        )
+        if unknown:
+            labels = ", ".join(f"{value!r} in {count} rows" for value, count in unknown)
+            raise InputError(
+                f"{self.source}: label column `{label.column}` has {labels}; the contract's label "
+                f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
+            )
+
+    def keep(self, limits: Mapping[str, int | None]) -> RetainedRows:
+        """Decides which rows stay.
+
+        A row of a later split is removed if an earlier split has its text: a text that was used
+        for training or for the threshold cannot measure quality on new texts. The row in the
+        earlier split stays, so that later data never shrinks train.
+
+        `limits` maps a split to the number of rows that may stay, those with the lowest SHA-256 of
+        their key. A hash gives an unbiased sample that is stable when other rows are added or
+        removed; the first rows would be the oldest, or those of one branch.
+        """
+        self._run(
+            "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
+        )
+        self._run(
+            "CREATE TABLE kept AS SELECT key, digest, split, label = $1 AS positive FROM rows "
+            "SEMI JOIN owners USING (digest, split)",
+            self.contract.label.positive,
+        )
+        before, after = self._count("rows"), self._count("kept")
+        for name, most in limits.items():
+            if most is not None and after[name] > most:
+                self._remove_spare(name, most)
+        self._check_disjoint()
+        return RetainedRows(
+            splits=self._summaries(),
+            removed_repeats={name: before[name] - after[name] for name in SPLITS[1:]},
+            removed_over_limit=sum(after.values()) - sum(self._count("kept").values()),
+        )
+
+    def _remove_spare(self, name: str, most: int) -> None:
+        self._run(
+            "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE split = $1 "
+            "ORDER BY sha256($2 || key) OFFSET $3)",
+            SPLITS.index(name),
+            f"{name}_rows:",
+            most,
+        )
+
+    def rows(self, split: str) -> Iterator[pa.RecordBatch]:
+        """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
+        return self._stream("key, text, positive::BIGINT", split, SCHEMA)
+
+    def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Returns schema and rows of the slices' columns, followed by the key."""
+        schema = pa.schema([*self._slices, SCHEMA.field("key")])
+        columns = [f"s{place}" for place in range(len(self._slices))]
+        return schema, self._stream(", ".join([*columns, "key"]), split, schema)
+
+    def _stream(self, columns: str, split: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return stream_query(
+            self.connection,
+            f"SELECT {columns} FROM rows JOIN kept USING (key) "  # noqa: S608 - the code's own names
+            f"WHERE kept.split = {SPLITS.index(split)} ORDER BY key",
+            schema=schema,
+            rows=ROW_GROUP_ROWS,
+        )
+
+    def _check_disjoint(self) -> None:
+        """Asserts that no text is in two splits."""
+        shared = self._run(
+            "SELECT min(split), max(split) FROM kept GROUP BY digest "
+            "HAVING min(split) < max(split) LIMIT 1"
+        )
+        if shared:
+            first, second = (SPLITS[index] for index in shared[0])
+            raise AssertionError(f"one text is in both {first} and {second}")
+
+    def _count(self, table: str) -> dict[str, int]:
+        counts = dict(self._run(f"SELECT split, count(*) FROM {table} GROUP BY split"))  # noqa: S608 - one of two names
+        return {name: counts.get(index, 0) for index, name in enumerate(SPLITS)}
+
+    def _summaries(self) -> dict[str, SplitSummary]:
+        groups = self._run(
+            "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
+            "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
+            "FROM kept GROUP BY split, digest) GROUP BY split"
+        )
+        return {
+            SPLITS[split]: SplitSummary(
+                rows=int(rows),
+                positive_rate=int(positive) / int(rows),
+                repeated_rows=int(rows) - texts,
+                contradicting_rows=int(contradicting or 0),
+            )
+            for split, rows, positive, texts, contradicting in groups
+        }
+
+    def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
+        return rows
+
+
+# Assigns rows to splits by time or by a hash of the text, never by key.
+#
+# Where the contract counts a time split's days back from the newest row, a first pass over the
+# column finds its dates.
+
+
+def text_digests(texts: Sequence[str]) -> list[bytes]:
+    """Returns the SHA-256 of each normalised text, 32 bytes each."""
+    return [hashlib.sha256(normalise(text).encode()).digest() for text in texts]
+
+
+def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
+    """Assigns rows by their text, so that equal texts are in one split.
+
+    The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
+    train takes the lowest part, test the highest.
+    """
+    salt = split.salt.encode()
+    salted = (hashlib.sha256(salt + digest).digest()[:8] for digest in digests)
+    heads = np.frombuffer(b"".join(salted), dtype=">u8")
+    position = heads.astype(np.float64) / 2.0**64
+    bounds = [1 - split.test_share - split.validation_share, 1 - split.test_share]
+    return np.searchsorted(bounds, position, side="right").astype(np.int8)
+
+
+def by_time(times: pa.ChunkedArray, dates: SplitDates) -> Splits:
+    """Assigns rows by a date or time without nulls, UTC if it has no zone: the latest to test."""
+    bounds = [_day_number(dates.validation_from) * _DAY, _day_number(dates.test_from) * _DAY]
+    return np.searchsorted(bounds, _micros(times), side="right").astype(np.int8)
+
+
+def split_dates(source: Path, split: TimeSplit) -> SplitDates:
+    """Returns the dates of a split, which depend on the newest row where days are counted.
+
+    Memory does not grow with the rows, but with the distinct days.
+
+    Raises:
+        InputError: if the column has nulls or is of another type, or if the newest rows are so few
+            that their dates must be wrong.
+    """
+    rows_by_day = _count_days(source, split.column)
+    try:
+        newest = _EPOCH + dt.timedelta(days=max(rows_by_day))
+        dates = split.dates(newest)
+    except OverflowError as error:
+        raise InputError(
+            f"column `{split.column}`: the newest row's date, {max(rows_by_day):,} days after "
+            f"{_EPOCH}, is in no year that a split can have; correct the data"
+        ) from error
+    if split.test_days:
+        _check_density(rows_by_day, dates, newest)
+    return dates
+
+
+def _count_days(source: Path, column: str) -> Counter[int]:
+    """Counts rows by day since 1970, in UTC."""
+    rows_by_day: Counter[int] = Counter()
+    nulls = 0
+    for rows in stream_columns(source, [column]):
+        times = rows[column]
+        if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
+            raise InputError(
+                f"column `{column}` is of type {times.type}: a time split needs dates or "
+                "timestamps; correct the contract's logicalType or its split"
+            )
+        nulls += times.null_count
+        days, counts = np.unique(_micros(times.drop_null()) // _DAY, return_counts=True)
+        rows_by_day.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
+    if nulls:
+        raise InputError(
+            f"column `{column}` is null in {nulls} rows: a time split needs a time in every row; "
+            "make the column required in the contract and correct the data"
+        )
+    return rows_by_day
+
+
+def _check_density(rows_by_day: Counter[int], dates: SplitDates, newest: dt.date) -> None:
+    """Refuses a test split that a few wrong dates have moved away from the other rows.
+
+    Only days with rows are compared, so that the gap before a wrong date does not hide it.
+    """
+    test_from = _day_number(dates.test_from)
+    test = [rows for day, rows in rows_by_day.items() if day >= test_from]
+    earlier = [rows for day, rows in rows_by_day.items() if day < test_from]
+    if earlier and np.mean(test) < _SPARSE * np.mean(earlier):
+        raise InputError(
+            f"column `{dates.column}`: from {dates.test_from} to {newest}, the newest row's day, "
+            f"{sum(test):,} of {rows_by_day.total():,} rows test: {np.mean(test):,.0f} a day that "
+            f"has any, and {np.mean(earlier):,.0f} before. If dates lie in the future by mistake, "
+            "correct the data; otherwise give the contract's split dates, `validation_from` and "
+            "`test_from`"
+        )
+
+
+def _day_number(day: dt.date) -> int:
+    return (day - _EPOCH).days
+
+
+def _micros(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    zone = getattr(times.type, "tz", None)
+    return np.asarray(times.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64()))
 
 
 def main() -> None:

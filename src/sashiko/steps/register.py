@@ -4,11 +4,16 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import sashiko
+from sashiko.base.engine_files import lock_file
 from sashiko.base.files import (
+    dir_hash,
     read_json,
+    sha256_bytes,
     sha256_file,
     sha256_tree,
     walk_files,
@@ -17,7 +22,8 @@ from sashiko.base.files import (
 )
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.contract.manifest import Manifest, read_manifest, read_snapshots
+from sashiko.contract.manifest import Manifest, Snapshots, read_manifest, read_snapshots
+from sashiko.contract.model import View
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
@@ -31,11 +37,12 @@ from sashiko.evaluation.record import (
 )
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
+from sashiko.registry.attestation import Build, Resource, Statement, image_purl, read_statement
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.model_packages.registrar import Placement
-from sashiko.registry.provenance import WHEEL_FILE
+from sashiko.registry.provenance import STATEMENT_FILE, WHEEL_FILE, image_statement_file
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
     MONITORING_TAGS,
@@ -50,13 +57,204 @@ from sashiko.settings.data import ModelSection
 from sashiko.settings.train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
-from sashiko.steps.evidence_data import check_evidence
-from sashiko.steps.provenance import Surroundings, write_provenance, write_statements
 from sashiko.steps.registries import KINDS, image_statements, open_registrar
 from sashiko.steps.sections import read_contract, read_section
 
+# Gate -> input of its verdict -> the expected snapshot, and the step that read it.
+_SNAPSHOT_READERS: dict[str, dict[str, tuple[View, str]]] = {
+    "data-quality": {"data": ("training", "Validate judged")},
+    "data-quality-facets": {"data": ("facets", "ValidateFacets judged")},
+    "model-quality": {
+        "training-snapshot": ("training", "Prepare split"),
+        "facets-snapshot": ("facets", "Weights weighed"),
+    },
+    "bias": {
+        "facets-snapshot": ("facets", "JudgeBias counted"),
+        "joined-facets-snapshot": ("facets", "BiasInput joined"),
+    },
+}
+_DIGEST_LENGTH = 12  # characters of a digest
+_DIRTY = "-dirty"
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
 _BIAS_EVIDENCE = "intervals"
+
+
+# Checks that a run's evidence is of the run's own snapshots.
+#
+# Snapshots are taken in every run, but most other steps are cached by the URIs of their inputs:
+# "Default cache key attributes by pipeline step type", Amazon SageMaker AI Developer Guide. Rows
+# that are reloaded under an existing version have the same URIs, so a cached verdict, model or
+# weight may be of the earlier rows.
+
+
+def check_evidence(
+    verdicts: Sequence[Verdict],
+    *,
+    explained: Snapshots,
+    training: Manifest,
+    facets: Manifest | None,
+) -> None:
+    """Compares every data digest of the evidence with the run's snapshots.
+
+    Raises:
+        InputError: names each step that used other data, or does not name its data.
+    """
+    snapshots = {"training": training, **({"facets": facets} if facets else {})}
+    mismatches = [
+        f"{user} {digest[:_DIGEST_LENGTH] if digest else 'data that it does not name'}, the {view} "
+        f"snapshot is {snapshots[view].sha256[:_DIGEST_LENGTH]}"
+        for user, view, digest in _used_snapshots(verdicts, explained)
+        if view in snapshots and digest != snapshots[view].sha256
+    ]
+    if mismatches:
+        raise InputError(
+            f"the evidence is not of the data of this run (sha256): {'; '.join(mismatches)}. Rows "
+            f"were loaded again as version {training.as_of}, after these steps had run on the rows "
+            "before: load them as a new version, and start the pipeline with it"
+        )
+
+
+def _used_snapshots(
+    verdicts: Sequence[Verdict], explained: Snapshots
+) -> Iterator[tuple[str, View, str | None]]:
+    """Yields the reader, the snapshot's view and the digest that was read."""
+    for verdict in verdicts:
+        for name, (view, user) in _SNAPSHOT_READERS.get(verdict.gate, {}).items():
+            yield user, view, verdict.inputs.get(name)
+    yield "Explain read", "training", explained.training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a run was made in."""
+
+    execution_id: str
+    definition_sha256: str  # hex, as `sashiko.pipeline.definition.digest` computes it
+    images: Sequence[str]  # URIs; none of a run on this machine
+    image_statements: Mapping[str, bytes]  # URI -> statement, of the images that have one
+    wheel_statement: bytes | None  # of the engine, where a project has its wheel
+
+
+def write_statements(folder: Path, surroundings: Surroundings) -> None:
+    """Writes the statements about images and wheel into a version's folder, for its manifest."""
+    for image, content in surroundings.image_statements.items():
+        write_bytes(folder / image_statement_file(image), content)
+    if surroundings.wheel_statement:
+        write_bytes(folder / WHEEL_FILE, surroundings.wheel_statement)
+
+
+def write_provenance(
+    folder: Path, sources: CardSources, surroundings: Surroundings, *, facets: Manifest | None
+) -> None:
+    """Writes the statement about a version, after its manifest, which it names.
+
+    Raises:
+        InputError: if a statement about an image or the wheel is damaged.
+    """
+    names = (ARTIFACT_FILE, MANIFEST_FILE)
+    statement = Statement(
+        build="model",
+        subject=tuple(
+            Resource(name=name, digest={"sha256": sha256_file(folder / name)}) for name in names
+        ),
+        parameters={"recipe": sources.recipe},
+        dependencies=(
+            *_code(sources, surroundings),
+            *_data(sources, facets),
+            *_base_model(sources.model),
+            *_images(surroundings),
+            *_wheel(surroundings),
+        ),
+        builder=f"urn:sashiko:builder:{'sagemaker' if surroundings.images else 'local'}",
+        invocation=surroundings.execution_id,
+    )
+    write_bytes(folder / STATEMENT_FILE, statement.to_json())
+
+
+def _code(sources: CardSources, surroundings: Surroundings) -> Iterator[Resource]:
+    commit = sources.git_sha.removesuffix(_DIRTY)
+    if commit != "unknown":
+        dirty = sources.git_sha.endswith(_DIRTY)
+        yield Resource(
+            name="commit",
+            digest={"gitCommit": commit},
+            annotations={"uncommitted changes": "yes"} if dirty else {},
+        )
+    yield Resource(name="definition", digest={"sha256": surroundings.definition_sha256})
+    package = Path(sashiko.__file__).parent
+    yield Resource(
+        name="engine",
+        digest={"dirHash": package_hash(package)},
+        annotations={"version": sashiko.__version__},
+    )
+    if not surroundings.images:  # an image's statement names its own lock
+        yield Resource(
+            name="requirements/run.txt", digest={"sha256": sha256_file(lock_file("run"))}
+        )
+
+
+def package_hash(package: Path) -> str:
+    """Returns the `dirHash` of an installed package, without what Python compiled."""
+    return dir_hash(
+        {
+            file.relative_to(package).as_posix(): sha256_file(file)
+            for file in walk_files(package)
+            if "__pycache__" not in file.parts
+        }
+    )
+
+
+def _data(sources: CardSources, facets: Manifest | None) -> Iterator[Resource]:
+    for name, manifest in {"training snapshot": sources.snapshot, "facet snapshot": facets}.items():
+        if manifest:
+            yield Resource(
+                name=name,
+                digest={"sha256": manifest.sha256},
+                annotations={"table": manifest.table, "as of": manifest.as_of},
+            )
+    yield Resource(
+        name="contract",
+        digest={"sha256": sources.contract.sha256},
+        annotations={"id": sources.contract.id, "version": sources.contract.version},
+    )
+
+
+def _base_model(model: ModelSection) -> Iterator[Resource]:
+    for name, digest in model.files.items():
+        yield Resource(
+            name=f"base model/{name}",
+            digest={"sha256": digest},
+            annotations={"model": model.name, "licence": model.licence or ""},
+        )
+
+
+def _images(surroundings: Surroundings) -> Iterator[Resource]:
+    for image in surroundings.images:
+        content = surroundings.image_statements.get(image)
+        name = f"image {image.rpartition('/')[2]}"
+        if content is None:
+            _, _, digest = image.partition("@sha256:")
+            known = {"sha256": digest} if digest else {}
+            yield Resource(name=name, uri=image_purl(image), digest=known)
+            continue
+        file = image_statement_file(image)
+        (subject,) = _read(content, "image", file=file).subject
+        yield Resource(name=name, uri=image_purl(image), digest=subject.digest)
+        yield Resource(name=file, digest={"sha256": sha256_bytes(content)})
+
+
+def _wheel(surroundings: Surroundings) -> Iterator[Resource]:
+    if content := surroundings.wheel_statement:
+        wheel = _read(content, "wheel", file=WHEEL_FILE).subject[0]
+        yield Resource(name=f"wheel {wheel.name}", digest=wheel.digest)
+        yield Resource(name=WHEEL_FILE, digest={"sha256": sha256_bytes(content)})
+
+
+def _read(content: bytes, build: Build, *, file: str) -> Statement:
+    try:
+        return read_statement(content, build=build)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}; build it again") from error
 
 
 def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:

@@ -19,7 +19,6 @@ from sashiko.training.batches import epoch_batches
 from sashiko.training.checkpoint import Position
 from sashiko.training.compute import Compute
 from sashiko.training.examples import Examples
-from sashiko.training.optimiser import learning_rate, make_optimiser
 from sashiko.training.processes import Processes, Store
 from sashiko.training.scoring import outputs
 
@@ -28,6 +27,27 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_STEPS = 10
 _MAX_GRADIENT_NORM = 1.0
+
+
+def make_optimiser(model: Any, hyperparameters: Hyperparameters) -> "torch.optim.Optimizer":
+    """Makes a fused AdamW over the trainable parameters; vectors (biases, norms) don't decay."""
+    import torch
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decay = hyperparameters.weight_decay
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=hyperparameters.learning_rate, fused=True)
+
+
+def learning_rate(step: int, *, steps: int, peak: float, warmup_ratio: float) -> float:
+    """Returns the rate of a step: linear from 0 up to `peak`, then linear down to 0."""
+    warmup = round(steps * warmup_ratio)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (steps - step) / (steps - warmup)
 
 
 class Stopped(Exception):  # noqa: N818 - a requested stop is not an error

@@ -5,6 +5,8 @@ the loop, its batches and its losses are the same.
 """
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +16,189 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sashiko.base.files import sha256_file, write_json
+from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.training.checkpoint import CheckpointStore, Position
-from sashiko.training.sharded_checkpoint import ShardedStore
 
 if TYPE_CHECKING:
     import torch
 
+_MANIFEST = "checkpoint.json"
+_KEPT = 2
 _Rows = npt.NDArray[np.int64]
+
+
+class Manifest(Frozen):
+    """What makes shards a checkpoint; it is written when all of them are."""
+
+    fingerprint: str
+    position: Position
+    shards: dict[str, str]  # file name -> hex SHA-256
+
+
+class ShardedStore:
+    """The checkpoints of one training job: `<job>/step-<n>/`, by torch.distributed.checkpoint.
+
+    They can be resumed by another number of processes: tensors are put together from the shards
+    that hold parts of them. Each node writes the shards of its processes to its own disk, and
+    SageMaker copies them to one prefix of S3, and all of them to each node of the job that
+    replaces this one ("Checkpoints in Amazon SageMaker AI", Developer Guide). A checkpoint of
+    which a shard is missing, or is not the file that was written, is ignored. As nodes upload
+    independently, the last two checkpoints are kept: one of them is complete.
+    """
+
+    def __init__(
+        self, folder: Path, *, fingerprint: str, job: str, rank: int, local_rank: int
+    ) -> None:
+        """Names the job's folder; only a checkpoint of the same fingerprint is resumed."""
+        self._root = folder
+        self._folder = folder / job
+        self._fingerprint = fingerprint
+        self._rank = rank
+        self._cleans = local_rank == 0  # one process a node
+
+    def save(self, position: Position, model: Any, optimiser: "torch.optim.Optimizer") -> None:
+        """Adds a checkpoint; all processes call it.
+
+        Raises:
+            InputError: if a process cannot write its shard; the checkpoints before it stay.
+        """
+        from torch import distributed
+        from torch.distributed.checkpoint import state_dict_saver
+        from torch.distributed.checkpoint.api import CheckpointException
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+
+        folder = self._folder / f"step-{position.step:08}"
+        if self._cleans and folder.exists():  # of a process that was killed while it wrote
+            shutil.rmtree(folder)
+        distributed.barrier()
+        writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+        try:
+            state_dict_saver.save(_state(model, optimiser), storage_writer=writer)
+        except CheckpointException as error:
+            raise InputError(f"cannot write a checkpoint to {folder}: {error}") from error
+        manifest = Manifest(
+            fingerprint=self._fingerprint, position=position, shards=self._all_digests(folder)
+        )
+        if self._cleans:
+            write_json(folder / _MANIFEST, manifest.model_dump(mode="json"))
+            for old in sorted(self._folder.glob("step-*"))[:-_KEPT]:
+                shutil.rmtree(old)
+
+    def load(self, model: Any, optimiser: "torch.optim.Optimizer") -> Position:
+        """Restores model and optimiser from the newest checkpoint that each process can read.
+
+        Returns:
+            The position to resume from; step 0 without a matching checkpoint.
+        """
+        from torch.distributed.checkpoint import state_dict_loader
+        from torch.distributed.checkpoint.api import CheckpointException
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+        complete = {manifest.position.step: (manifest, path) for manifest, path in self._complete()}
+        step = _newest_common(set(complete))
+        if not step:
+            return Position()
+        manifest, folder = complete[step]
+        reader = HuggingFaceStorageReader(str(folder))
+        try:
+            state_dict_loader.load(_state(model, optimiser), storage_reader=reader)
+        except CheckpointException as error:
+            raise InputError(
+                f"{folder}: the checkpoint cannot be read: {error}; delete the folder, and "
+                "training goes on from the one before it"
+            ) from error
+        if self._rank == 0:
+            _say(f"resuming after step {step}")
+        return manifest.position
+
+    def remove(self) -> None:
+        """Removes the checkpoints of this training once it is complete."""
+        if self._cleans:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            for _, folder in self._all():
+                shutil.rmtree(folder)
+            for job in self._root.glob("*/"):
+                if not any(job.iterdir()):
+                    job.rmdir()
+
+    def _complete(self) -> Iterator[tuple[Manifest, Path]]:
+        """Yields the checkpoints of this training whose shards are all on this node.
+
+        One process of a node looks for them: a step that one process lacks, none resumes.
+        """
+        for manifest, folder in self._all():
+            if self._cleans:
+                digests = {path.name: sha256_file(path) for path in folder.glob("*.safetensors")}
+                if digests != manifest.shards:
+                    _say(f"ignoring an incomplete or damaged checkpoint ({folder})")
+                    continue
+            yield manifest, folder
+
+    def _all(self) -> Iterator[tuple[Manifest, Path]]:
+        """Yields the checkpoints of this training, with all shards or with this node's alone."""
+        for file in sorted(self._root.glob(f"*/step-*/{_MANIFEST}")):
+            try:
+                manifest = read_record(Manifest, file)
+            except InputError:
+                continue
+            if manifest.fingerprint == self._fingerprint:
+                yield manifest, file.parent
+
+    def _all_digests(self, folder: Path) -> dict[str, str]:
+        """Returns the digests of all processes' shards, also of those on other nodes' disks."""
+        import torch
+        from torch import distributed
+
+        digests = torch.zeros((distributed.get_world_size(), 32), dtype=torch.uint8)
+        file = folder / _shard_name(self._rank)
+        if file.is_file():  # a process without a part of any tensor writes none
+            digests[self._rank] = torch.tensor([*bytes.fromhex(sha256_file(file))])
+        distributed.all_reduce(digests)
+        rows = (bytes(row.tolist()).hex() for row in digests)
+        return {_shard_name(rank): digest for rank, digest in enumerate(rows) if int(digest, 16)}
+
+
+def _newest_common(own: set[int]) -> int:
+    """Returns the newest step whose checkpoint every process has on its node's disk, or 0."""
+    import torch
+    from torch import distributed
+
+    while True:
+        step = torch.tensor(max(own, default=0))
+        distributed.all_reduce(step, distributed.ReduceOp.MIN)
+        absent = torch.tensor(int(int(step) not in own | {0}))
+        distributed.all_reduce(absent, distributed.ReduceOp.MAX)
+        if not int(absent):
+            return int(step)
+        own = {other for other in own if other < int(step)}
+
+
+def _shard_name(rank: int) -> str:
+    """Returns how HuggingFaceStorageWriter calls the file of a process."""
+    return f"shard-{rank + 1:05}-model-00001-of-00001.safetensors"
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _state(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.Tensor]":
+    """Returns the trained parameters and the optimiser's state, which a load fills in place."""
+    import torch
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+    options = StateDictOptions(ignore_frozen_params=True, flatten_optimizer_state_dict=True)
+    weights, moments = get_state_dict(model, optimiser, options=options)
+    named: dict[str, dict[str, Any]] = {"model": {**weights}, "optimiser": {**moments}}
+    return {
+        f"{part}.{name}": value
+        for part, values in named.items()
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)  # not the numbers of the recipe, such as its rate
+    }
 
 
 class Store(Protocol):

@@ -6,15 +6,140 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sashiko.base.files import sha256_bytes
+from sashiko.errors import InputError
+from sashiko.serving.container.prompt import Prompt
+from sashiko.settings.causal import TEXT_PLACEHOLDER, PromptSection
+from sashiko.settings.compile import LONGEST_ROW
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import load_causal, save_adapter
 from sashiko.training.examples import Tokenize, encoder_rows, prompted_rows
 from sashiko.training.machine import attention, check_memory
 from sashiko.training.model import load_classifier, load_tokenizer, save_model
-from sashiko.training.prompts import make_prompt
 
 if TYPE_CHECKING:
     import torch
+
+# In no template and no message; letters only, so that no template changes it.
+_MARK = "SASHIKOTEXTMARK"
+# Llama's templates print the day otherwise, and the prompt would differ from one day to the next.
+_DATE = "26 Jul 2024"
+
+
+def make_prompt(
+    section: PromptSection,
+    tokenizer: Any,
+    *,
+    labels: tuple[str, str],
+    chat_template_sha256: str,
+    max_length: int,
+    source: Path,
+) -> Prompt:
+    """Renders the prompt by the tokenizer's chat template, up to where the answer begins.
+
+    Args:
+        section: of the recipe.
+        tokenizer: of `transformers`.
+        labels: the (negative, positive) label.
+        chat_template_sha256: expected of the chat template.
+        max_length: the largest number of tokens of a row.
+        source: the model's folder, for errors.
+
+    Raises:
+        InputError: if the tokenizer has another chat template or none, the template loses the
+            text, an answer is not one token after the prompt or both are the same one, a label has
+            no answer, or the prompt leaves no room for a text.
+    """
+    template = _chat_template(tokenizer, expected=chat_template_sha256, source=source)
+    before, after = _render(section, tokenizer, source=source)
+    prefix, suffix = (_ids(tokenizer, text) for text in (before, after))
+    prompt = Prompt(
+        prefix=tuple(prefix),
+        suffix=tuple(suffix),
+        answers=_answers(section, tokenizer, labels=labels, after=after),
+        chat_template_sha256=sha256_bytes(template.encode()),
+    )
+    if prompt.size >= max_length:
+        raise InputError(
+            f"recipe key prompt: system message, template and question have {prompt.size} tokens, "
+            f"and the longest compile.sequence_lengths is {max_length}: no room is left for a "
+            f"text; shorten the prompt or raise the length ({LONGEST_ROW} at most)"
+        )
+    return prompt
+
+
+def _chat_template(tokenizer: Any, *, expected: str, source: Path) -> str:
+    template = tokenizer.chat_template
+    if not isinstance(template, str):
+        raise InputError(
+            f"{source}: the tokenizer has no chat template: choose a model that was trained to "
+            "follow instructions"
+        )
+    digest = sha256_bytes(template.encode())
+    if digest != expected:
+        raise InputError(
+            f"{source}: the chat template has sha256 {digest}, and the recipe's key "
+            f"model.chat_template_sha256 is {expected}: read the template, then correct the key"
+        )
+    return template
+
+
+def _render(section: PromptSection, tokenizer: Any, *, source: Path) -> tuple[str, str]:
+    """Returns what stands before and after the text."""
+    from jinja2.exceptions import TemplateError
+
+    user = section.template.replace(TEXT_PLACEHOLDER, _MARK)
+    messages = [{"role": "system", "content": section.system}] if section.system else []
+    messages.append({"role": "user", "content": user})
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, date_string=_DATE
+        )
+    except TemplateError as error:
+        raise InputError(f"{source}: the chat template refuses the prompt: {error}") from error
+    before, mark, after = rendered.partition(_MARK)
+    if not mark or _MARK in after:
+        raise InputError(
+            f"{source}: the chat template does not show the user's message once: the model would "
+            "not read the text; choose another model"
+        )
+    return before, after
+
+
+def _answers(
+    section: PromptSection, tokenizer: Any, *, labels: tuple[str, str], after: str
+) -> tuple[int, int]:
+    """Returns the tokens of the answers to the negative and the positive label."""
+    if set(section.answers) != set(labels):
+        raise InputError(
+            f"recipe key prompt.answers is for {', '.join(section.answers)}; the contract's labels "
+            f"are {' and '.join(labels)}"
+        )
+    suffix = _ids(tokenizer, after)
+    tokens = []
+    for label in labels:
+        answer = section.answers[label]
+        ids = _ids(tokenizer, after + answer)
+        if ids[: len(suffix)] != suffix or len(ids) != len(suffix) + 1:
+            count = len(ids) - len(suffix)
+            raise InputError(
+                f"recipe key prompt.answers.{label}: `{answer}` is {count} tokens after the "
+                "prompt, and must be one: choose another word"
+            )
+        tokens.append(ids[-1])
+    negative, positive = tokens
+    if negative == positive:
+        raise InputError(
+            "recipe key prompt.answers: both answers are the same token to this model: choose "
+            "other words"
+        )
+    return negative, positive
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokenizes a part of the rendered prompt, which has its special tokens already."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 @dataclass(frozen=True)

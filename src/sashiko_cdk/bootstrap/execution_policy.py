@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sashiko.account.names import arn, prefix
+from sashiko.account.names import arn, bootstrap_policy_arn, prefix
 from sashiko.account.templates import Resource, Templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko_cdk.bootstrap.execution_scope import NAMED, assets_bucket, of_assets, with_boundary
 from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, ResourceTypes, resource_types
 from sashiko_cdk.identity.allow import Allowed, allow
 
 Conditions = Mapping[str, Mapping[str, Any]]
+NAMED: Final = "All names of the project begin with its prefix; environments are not known here."
 _NO_ARN: Final = "The services have no permissions on single resources for these calls."
 _OF_CREATION: Final = "It has no id before it is made; it must carry the project's tag."
 _BY_TAG: Final = "AWS makes up its id; the condition on the tag means the project's."
@@ -53,6 +53,23 @@ _OF_NEW_KEY: Final = frozenset(
 # Authorization Reference).
 _OF_EXISTING: Final = frozenset({"bedrock:CreateGuardrailVersion"})
 _ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"})
+
+
+def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
+    """Returns the condition that a role has the boundary, or, with `ArnNotEquals`, has not."""
+    return {operator: {"iam:PermissionsBoundary": bootstrap_policy_arn(settings, "boundary")}}
+
+
+def assets_bucket(settings: Settings) -> str:
+    """Returns the ARN of the bootstrap's bucket of templates and code."""
+    return f"arn:aws:s3:::cdk-{settings.qualifier}-assets-{settings.account}-{settings.region}"
+
+
+def of_assets(settings: Settings, operator: str) -> dict[str, dict[str, list[str]]]:
+    """Returns the condition that a decrypted object is, or (`StringNotLike`) is not, an asset."""
+    bucket = assets_bucket(settings)
+    # S3 names the bucket if it has a bucket key, else the object.
+    return {operator: {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}}
 
 
 @dataclass(frozen=True, kw_only=True)

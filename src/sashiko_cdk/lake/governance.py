@@ -2,23 +2,26 @@
 
 from collections.abc import Sequence
 
+from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.account.names import Role
+from sashiko.account.names import Role, database_name, tag_key
 from sashiko.contract.glue import captured_name
 from sashiko.contract.grants import (
     ColumnGrant,
+    FilterGrant,
     Grant,
+    TagAssignment,
     TagGrant,
     reader_grants,
     tag_assignments,
 )
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import recipe_table
+from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.lake.closed_lake import ClosedLakeCheck
-from sashiko_cdk.lake.data_filter import DataFilter
 from sashiko_cdk.lake.lake_formation_grant import (
     LakeFormationGrant,
     Resource,
@@ -29,10 +32,74 @@ from sashiko_cdk.lake.lake_formation_grant import (
     tagged,
     the_database,
 )
-from sashiko_cdk.lake.tag_association import TagAssociation
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_governance"]
+
+_Association = lf.CfnTagAssociation
+
+
+class DataFilter(lf.CfnDataCellsFilter):
+    """A filter with a content id: a change creates the new one before it deletes the old one."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, grant: FilterGrant) -> None:
+        row_filter = lf.CfnDataCellsFilter.RowFilterProperty(filter_expression=grant.filter)
+        columns = list(grant.columns)
+        content = (settings.account, database_name(settings), grant.table, columns, row_filter)
+        name = content_id(scope, f"{grant.persona}-", *content)
+        super().__init__(
+            scope,
+            f"Filter-{grant.table}-{name}",
+            table_catalog_id=settings.account,
+            database_name=database_name(settings),
+            table_name=grant.table,
+            name=name,
+            column_names=columns,
+            row_filter=row_filter,
+        )
+
+
+class TagAssociation(lf.CfnTagAssociation):
+    """One key with one value on one database, table or column."""
+
+    def __init__(
+        self, scope: Construct, word: str, *, settings: Settings, tag: TagAssignment
+    ) -> None:
+        """Assigns `tag`; `word` is the readable part of the id."""
+        pair = _Association.LFTagPairProperty(
+            catalog_id=settings.account,
+            tag_key=tag_key(settings, tag.kind),
+            tag_values=[tag.value],
+        )
+        resource = _resource(settings, tag)
+        super().__init__(
+            scope,
+            content_id(scope, word, resource, pair),
+            resource=resource,
+            lf_tags=[pair],
+        )
+
+
+def _resource(settings: Settings, tag: TagAssignment) -> lf.CfnTagAssociation.ResourceProperty:
+    catalog, database = settings.account, database_name(settings)
+    if tag.table is None:
+        return _Association.ResourceProperty(
+            database=_Association.DatabaseResourceProperty(catalog_id=catalog, name=database)
+        )
+    if tag.column is None:
+        return _Association.ResourceProperty(
+            table=_Association.TableResourceProperty(
+                catalog_id=catalog, database_name=database, name=tag.table
+            )
+        )
+    return _Association.ResourceProperty(
+        table_with_columns=_Association.TableWithColumnsResourceProperty(
+            catalog_id=catalog,
+            database_name=database,
+            name=tag.table,
+            column_names=[tag.column],
+        )
+    )
 
 
 def add_governance(

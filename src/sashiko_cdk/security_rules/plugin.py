@@ -13,18 +13,9 @@ from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
 from sashiko.packs import pack_objects
-from sashiko_cdk.security_rules import iam, lake_formation, network, serving, stores
 from sashiko_cdk.security_rules.acknowledge import PLUGIN
-from sashiko_cdk.security_rules.rule import Finding, Rule
+from sashiko_cdk.security_rules.rules import RETAIN, RULES, Finding, Rule
 from sashiko_cdk.security_rules.template import read_resources
-
-RULES = (
-    *iam.RULES,
-    *stores.RULES,
-    *lake_formation.RULES,
-    *network.RULES,
-    *serving.RULES,
-)
 
 
 def all_rules() -> tuple[Rule, ...]:
@@ -39,7 +30,7 @@ def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
     800-53 R5 pack runs too.
     """
     rules = all_rules()
-    rules = (*rules, stores.RETAIN) if retains else rules
+    rules = (*rules, RETAIN) if retains else rules
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))
     if nist:
         Validations.of(app).add_plugins(NIST80053R5Checks(app))

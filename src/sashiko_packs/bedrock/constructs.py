@@ -29,7 +29,7 @@ from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.network.vpc_endpoints import Use
 from sashiko_cdk.platform.signature_conditions import by_alias
-from sashiko_cdk.security_rules.rule import Finding, Rule
+from sashiko_cdk.security_rules.rules import Finding, Rule
 from sashiko_cdk.security_rules.template import Resource, statements, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import BedrockSection

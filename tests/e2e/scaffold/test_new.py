@@ -16,7 +16,7 @@ from sashiko.pipeline.project import source
 from sashiko.project.create import read_answers
 from sashiko.project.wheel import open_wheel
 from sashiko.registry.attestation import read_statement
-from sashiko.steps.provenance import package_hash
+from sashiko.steps.register import package_hash
 from tests.e2e.retouren import make_retouren
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY

@@ -24,10 +24,11 @@ from sashiko.settings.recipe import Recipe
 from sashiko_packs.bedrock import commands
 from tests.infra.variants import recipes_of, settings_of
 from tests.packs.bedrock.loopback import Bedrock, served
-from tests.packs.bedrock.models import lock_of, save_artifact, save_base
+from tests.packs.bedrock.models import lock_of, save_artifact
 from tests.unit.registry.model_packages.account import Account, furnished
 from tests.unit.registry.model_packages.gathered import seal
 from tests.unit.registry.preflight.registered import TAGS, write_evidence
+from tests.unit.training.tiny_llama import save_base
 
 SETTINGS: Settings = settings_of("serving")
 THRESHOLD = 0.43

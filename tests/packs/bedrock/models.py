@@ -14,10 +14,9 @@ from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.causal import PromptSection
 from sashiko.training.model import load_tokenizer
-from sashiko.training.prompts import make_prompt
+from sashiko.training.trainee import make_prompt
 from sashiko_packs.bedrock.checkpoint import ImportPlan
-from tests.unit.training.tiny_job import BAD, GOOD, PLAIN
-from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
+from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt
 
 ANSWERS = (7, 9)
 LENGTH = 96  # tokens of the longest row
@@ -28,17 +27,6 @@ PLAN = ImportPlan(
     chat_template_sha256=CHAT_TEMPLATE_SHA256,
     answered=Answered(rows=300, missed=3),
 )
-
-
-def save_base(folder: Path, **config: Any) -> Path:
-    """Writes a random causal LM with a rotary base that is nobody's default."""
-    folder.mkdir()
-    rope = {"rope_parameters": {"rope_theta": 54321.0, "rope_type": "default"}}
-    # Large enough for logits of which a few may have nearly all of the probability.
-    sizes = {"initializer_range": 0.5}
-    texts = ["a good day", "a bad night", *(" ".join(words) for words in (PLAIN, GOOD, BAD))]
-    save_llama(folder, texts, **rope | sizes | config)
-    return folder
 
 
 def prompt_of(base: Path) -> Prompt:

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from sashiko.base.files import read_json, sha256_tree
 from sashiko.errors import InputError
 from sashiko_packs.bedrock.checkpoint import import_faults, read_import_facts, write_checkpoint
-from tests.packs.bedrock.models import ANSWERS, PLAN, lock_of, logits, save_artifact, save_base
-from tests.unit.training.tiny_llama import CHAT_TEMPLATE
+from tests.packs.bedrock.models import ANSWERS, PLAN, lock_of, logits, save_artifact
+from tests.unit.training.tiny_llama import CHAT_TEMPLATE, save_base
 
 IDS = [1, 40, 41, 42, 43]
 

@@ -21,7 +21,8 @@ from sashiko_packs.bedrock.checkpoint import (
     read_import_facts,
     write_checkpoint,
 )
-from tests.packs.bedrock.models import PLAN, lock_of, save_artifact, save_base
+from tests.packs.bedrock.models import PLAN, lock_of, save_artifact
+from tests.unit.training.tiny_llama import save_base
 
 Change = Callable[[Path], object]
 

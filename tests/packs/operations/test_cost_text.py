@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
-from sashiko.account.prices import read_prices
-from sashiko.pipeline.use_cost import JobCost
+from sashiko.account.prices import read_prices, total
+from sashiko.pipeline.use_cost import JobCost, PipelineCosts
 from sashiko_packs.operations.commands.cost import Costs, as_json, text
 from sashiko_packs.operations.idle_cost import Charge, IdleCost
 from tests.infra.variants import settings_of
@@ -31,14 +31,24 @@ KEY = Charge(stack="Lake", what="KMS key", quantity=1, price=PRICES.of("kms_key_
 ENDPOINT = Charge(stack="Serving", what="endpoint", quantity=730, price=None)
 
 
+def pipeline(run: tuple[JobCost, ...]) -> PipelineCosts:
+    """Of a pack: its windows, and the runs that they lead to."""
+    once = total(job.most for job in run)
+    runs = "at most a month for its alarms: 2 runs of the pipeline"
+    months = (
+        ("month_at_most", "at most a month: 5 windows", 10.0),
+        ("runs_at_most", runs, None if once is None else 2 * once),
+    )
+    return PipelineCosts(key="watch", title="of a pack:", jobs=(PREPARE,), months=months)
+
+
 def costs(*charges: Charge, run: tuple[JobCost, ...]) -> Costs:
     return Costs(
         settings=SETTINGS,
         prices=PRICES,
         idle=IdleCost(charges=charges, instances=1, by_use={}),
         run=run,
-        window=(PREPARE,),
-        retrains=2,
+        pipelines=(pipeline(run),),
         others=(),
         load=1,
         instance_types={},
@@ -79,4 +89,4 @@ def test_in_json_an_unknown_amount_is_null_and_so_is_its_sum() -> None:
     assert values["run"]["jobs"]["Train"]["at_most"] is None
     assert values["run"]["jobs"]["Train"]["unknown"].startswith("no price of ml.p5.48xlarge")
     assert values["run"]["jobs"]["Prepare"]["typical"] == 0.2
-    assert values["monitoring"]["retraining_month_at_most"] is None
+    assert values["watch"]["runs_at_most"] is None

@@ -8,6 +8,7 @@ import yaml
 
 from sashiko.errors import InputError
 from sashiko_packs.selection.file import check_geographies, geographies, load_selection, travel_of
+from tests.packs.selection.golden import SCHEMA, golden
 from tests.packs.selection.selections import BEDROCK, PRIVACY, selection_value
 
 BUDGET = {"budget": {"tokens": 1000}}
@@ -116,3 +117,7 @@ def test_no_geography_is_taken_for_a_provider() -> None:
 def test_an_unknown_geography_is_refused() -> None:
     with pytest.raises(InputError, match="`moon` is not known; expected us"):
         check_geographies(("us", "moon"))
+
+
+def test_the_json_schema_is_current() -> None:
+    assert {SCHEMA: SCHEMA.read_bytes()} == golden(), "run `make golden` and look at the diff"

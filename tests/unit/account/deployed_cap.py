@@ -28,7 +28,7 @@ def roles(*names: str, boundary: str = "cap") -> Answer:
 
 def cap(*, trust_open: bool) -> Answer:
     """The version of the cap that `make bootstrap` deploys, or `make bootstrap TRUST=open`."""
-    from sashiko_cdk.bootstrap.execution_cap import execution_cap
+    from sashiko_cdk.bootstrap.policies import execution_cap
 
     statements = execution_cap(settings_of("dev"), trust_open=trust_open)
     document = {"Statement": [item.to_statement_json() for item in statements]}

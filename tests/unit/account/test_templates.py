@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.intrinsics import Scope, resolve
-from sashiko.account.templates import read_templates
+from sashiko.account.templates import Scope, read_templates, resolve
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
 from tests.unit.account.small_lake import SmallLake

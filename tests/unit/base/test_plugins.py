@@ -9,7 +9,7 @@ from sashiko.base.plugin_names import names, reference
 from sashiko.base.plugins import code_digest, load
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko.pipeline.consistency import check_recipe
+from sashiko.pipeline.project import check_recipe
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.serving import ServingBound
 from tests.project_root import REPOSITORY

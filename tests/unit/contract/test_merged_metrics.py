@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sashiko.contract import checkpoint, duplicates
+from sashiko.contract import checkpoint, merged_metrics
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
@@ -111,16 +111,16 @@ def _column(kind: pa.DataType, *values: Any) -> TableStream:
 
 
 def test_values_with_one_hash_are_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_HASH", "length")
+    monkeypatch.setattr(merged_metrics, "_HASH", "length")
     stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
-    counts = duplicates.find_duplicates(stream, ["x"], examples=20)
+    counts = merged_metrics.find_duplicates(stream, ["x"], examples=20)
     assert (counts.filled, counts.distinct, counts.rows) == (6, 5, 2)
     assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
 def test_what_repeats_far_apart_is_counted_and_the_first_are_shown() -> None:
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
-    counts = duplicates.find_duplicates(stream, ["x"], examples=3)
+    counts = merged_metrics.find_duplicates(stream, ["x"], examples=3)
     assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)
     assert (counts.first["x"].to_pylist(), counts.positions) == ([3, 7, 7], (3, 7, 500))
 
@@ -129,7 +129,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A validator turns any exception into a failed expectation, which would block the run."""
-    monkeypatch.setattr(duplicates, "_MEMORY_MB", 1)
+    monkeypatch.setattr(merged_metrics, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
     table = pa.concat_tables([rows(contract)] * (len(keys) // 4))
     table = table.set_column(0, "loan_id", pa.array(keys))
@@ -141,7 +141,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
 
 def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
     nan = float("nan")
-    counts = duplicates.find_duplicates(
+    counts = merged_metrics.find_duplicates(
         _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9
     )
     assert (counts.filled, counts.distinct, counts.rows, counts.positions) == (2, 1, 2, (1, 3))

@@ -6,7 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from sashiko.contract.model import Contract
-from sashiko.data.athena.catalog import check_table
+from sashiko.data.athena_lake import check_table
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.data.stubs import glue_table, stubbed

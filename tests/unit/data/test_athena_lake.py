@@ -15,9 +15,8 @@ from botocore.stub import Stubber
 
 from sashiko.base.aws_calls import Clients
 from sashiko.contract.model import Contract
-from sashiko.data.athena import lake as engine
-from sashiko.data.athena import query
-from sashiko.data.athena.lake import AthenaLake
+from sashiko.data import athena_lake
+from sashiko.data.athena_lake import AthenaLake
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document, rows
 from tests.unit.data.stubs import add_query, add_states, add_stop, glue_table, stubbed
@@ -67,11 +66,11 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Accoun
     config = tmp_path / "config" / "processingjobconfig.json"
     config.parent.mkdir()
     config.write_text(json.dumps({"ProcessingJobName": "job"}))
-    monkeypatch.setattr(query.time, "sleep", lambda _: None)
+    monkeypatch.setattr(athena_lake.time, "sleep", lambda _: None)
     with ExitStack() as stack:
         pairs = {name: stack.enter_context(stubbed(name)) for name in ("athena", "glue", "s3")}
         clients = Clients(**{name: client for name, (client, _) in pairs.items()})
-        monkeypatch.setattr(engine, "connect", lambda: clients)
+        monkeypatch.setattr(athena_lake, "connect", lambda: clients)
         yield _Account(**{name: stub for name, (_, stub) in pairs.items()})
 
 
@@ -119,7 +118,7 @@ def test_a_version_without_rows_is_an_error_and_leaves_nothing_behind(
 def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
     account: _Account, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query.time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(athena_lake.time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     account.ready()
     add_query(account.athena, "RUNNING")
     add_stop(account.athena)

@@ -7,7 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from sashiko.base.stopping import Stop, stop_on_signals
-from sashiko.data.athena import query
+from sashiko.data import athena_lake
 from sashiko.errors import InputError
 from tests.unit.data.stubs import QUERY, add_query, add_states, add_stop, stubbed
 
@@ -35,13 +35,13 @@ class _Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     clock = _Clock()
-    monkeypatch.setattr(query.time, "sleep", clock.sleep)
-    monkeypatch.setattr(query.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(athena_lake.time, "sleep", clock.sleep)
+    monkeypatch.setattr(athena_lake.time, "monotonic", lambda: clock.now)
     return clock
 
 
 def _unload(client: Any, stop: Stop | None = None) -> None:
-    query.unload(
+    athena_lake.unload(
         client,
         'SELECT "a" FROM "loans"',
         to="s3://scratch/it's/",
@@ -147,7 +147,7 @@ def test_a_query_that_never_ends_is_stopped(
     athena: tuple[Any, Stubber], clock: _Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, stub = athena
-    monkeypatch.setattr(query, "_LIMIT_SECONDS", 1)
+    monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
     add_query(stub, "QUEUED", "QUEUED", "QUEUED")
     add_stop(stub)
     add_states(stub, "CANCELLED")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from sashiko.data.athena.scratch import scratch_prefix
+from sashiko.data.athena_lake import scratch_prefix
 from sashiko.errors import InputError
 from tests.unit.data.stubs import stubbed
 

@@ -9,8 +9,7 @@ import pytest
 
 from sashiko.base.files import sha256_file, walk_files
 from sashiko.data import downloads
-from sashiko.data.gguf_model import convert_gguf
-from sashiko.data.sources import fetch_weights
+from sashiko.data.sources import convert_gguf, fetch_weights
 from sashiko.errors import InputError
 from sashiko.settings.data import ModelSection
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, END, SPECIAL

@@ -8,9 +8,9 @@ import pytest
 
 from sashiko.account.images.job_images import job_images
 from sashiko.doctor.check import Check
-from sashiko.doctor.images import check_images
 from sashiko.doctor.machines import check_quotas, check_zones
 from sashiko.doctor.needed_machines import Needed
+from sashiko.doctor.plan import check_images
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import Answer, FakeAccount
 from tests.unit.doctor.results import results

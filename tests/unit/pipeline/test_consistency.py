@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sashiko.base.yaml_models import deep_merge
 from sashiko.errors import InputError
-from sashiko.pipeline.consistency import check_recipe
+from sashiko.pipeline.project import check_recipe
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.run_report import runs
+from tests.unit.run_report.opened import tab  # noqa: F401  # a fixture
 from tests.unit.run_report.page import Page, page_of
 
 

@@ -11,13 +11,13 @@ import yaml
 
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
-from sashiko.bias.gates.advice import Mitigation, Training
+from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.contract.model import SplitDates
 from sashiko.data.splits import SplitMeta, SplitSummary
-from sashiko.evaluation.gates.quality import quality_checks
+from sashiko.evaluation.gates.quality import Training, quality_checks
 from sashiko.evaluation.gates.release import waive
 from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
 from sashiko.evaluation.metrics.arrays import ModelScores

@@ -7,39 +7,13 @@ import yaml
 
 from sashiko.base.files import read_json, write_json
 from sashiko.run_report import write_report
-from sashiko_packs.monitoring.report.page import write_monitor_page
-from sashiko_packs.selection.sweep import write_sweep
-from sashiko_packs.selection.sweep_page import write_sweep_page
-from tests.packs.monitoring.report.windows import windows
-from tests.packs.selection.sweep.sweeps import recipe, sweep
 from tests.unit.bias.report.test_intersections import CROSSED
 from tests.unit.contract.documents import document
 from tests.unit.run_report import runs
-from tests.unit.run_report.browser import browser_tab, find_browser
+from tests.unit.run_report.opened import CUT, PAPER, WIDTHS, opens_whole
 
-CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
-  .filter(table => table.scrollWidth > table.clientWidth)"""
-WIDTHS = (400, 1200)
-OUTSIDE = """[...document.querySelectorAll('figure svg text')].filter(text => {
-  const [inner, outer] = [text, text.closest('svg')].map(item => item.getBoundingClientRect());
-  return inner.left < outer.left - 4 || inner.right > outer.right + 4;
-}).map(text => text.textContent)"""
-# A4 within the style sheet's margins, in CSS pixels.
-PAPER = (int((210 - 26) / 25.4 * 96), int((297 - 28) / 25.4 * 96))
 SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
             "settings"]  # fmt: skip
-SHOWN = """[...document.querySelectorAll('main section')].filter(
-  section => section.checkVisibility() && section.getBoundingClientRect().height > 60
-).map(section => section.id)"""
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    program = find_browser()
-    if program is None:
-        pytest.skip("no browser on PATH: the page was not tried in one (apt-get install chromium)")
-    with browser_tab(program, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module", params=["registered", "waived", "blocked", "failed"])
@@ -70,76 +44,9 @@ def fill_first_screen(folder: Path) -> None:
         write_json(verdict, content)
 
 
-@pytest.fixture(scope="module", params=["a point will do", "none will do"])
-def sweep_page(request, tmp_path_factory):
-    home = tmp_path_factory.mktemp("sweep")
-    dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
-    result = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
-    return write_sweep_page(result, write_sweep(result, home))
-
-
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_opens_whole_and_asks_for_nothing(tab, page, width):
     opens_whole(tab, page, width=width, sections=SECTIONS)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, sweep_page, width):
-    opens_whole(tab, sweep_page, width=width, sections=["", "trade-off", "points", "rule"])
-    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
-    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
-    assert [name.partition(":")[0] for name in names] == [
-        f"{metric} against DI age=old on the validation split"
-        for metric in ("balanced accuracy", "accuracy")
-    ]
-    tab.print_on(width=PAPER[0])
-    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
-
-
-MONITORED = {
-    "alarm": lambda: windows(14, shifted=10, deploy=5),
-    "one window": lambda: windows(1, rows=60),
-    "a year": lambda: windows(60, deploy=30, cells=50),
-    "no bias": lambda: windows(2, disparities=None, without_facets=None),
-}
-
-
-@pytest.fixture(scope="module", params=MONITORED)
-def monitor_page(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("monitor") / "monitor.html"
-    return write_monitor_page(MONITORED[request.param](), path)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_a_monitors_page_opens_whole_and_says_its_pictures(tab, monitor_page, width):
-    opens_whole(
-        tab, monitor_page, width=width, sections=["", "checks", "history", "window", "data"]
-    )
-    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
-    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
-    assert len(names) == tab.value("document.querySelectorAll('figure svg').length")
-    assert all(names)
-    # No label of a chart is cut off.
-    assert tab.value(OUTSIDE) == []
-    tab.print_on(width=PAPER[0])
-    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
-
-
-def opens_whole(tab, page, *, width, sections):
-    """Opens a page and holds that it is all there, says nothing to the console, loads nothing."""
-    tab.open(page, width=width)
-    assert tab.value(SHOWN) == sections
-    assert tab.value("document.documentElement.scrollWidth") <= width
-    assert tab.value(f"{CUT}.length") == 0
-    console = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-    assert [event for event in tab.events if event[0] in console] == []
-    urls = [
-        event["request"]["url"] for method, event in tab.events
-        if method == "Network.requestWillBeSent"
-    ]  # fmt: skip
-    assert urls[0] == page.as_uri()
-    assert all(url.startswith("data:") for url in urls[1:])
-    assert page.stat().st_size < 2_000_000
 
 
 def test_nothing_of_the_data_runs(tab, tmp_path):

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sashiko.run_report.layout import place
+from sashiko.run_report.lineage import place
 
 
 @st.composite

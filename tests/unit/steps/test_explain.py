@@ -14,7 +14,7 @@ from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
 from sashiko.steps import explain
-from sashiko.steps.served_scores import compare_rounded
+from sashiko.steps.explain import compare_rounded
 from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import TELLING, lay_out, save_model, write
 

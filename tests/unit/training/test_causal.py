@@ -23,7 +23,7 @@ from sashiko.settings.causal import PromptSection
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import ARCHITECTURES, keep_answers, load_causal, save_adapter
 from sashiko.training.model import load_tokenizer
-from sashiko.training.prompts import make_prompt
+from sashiko.training.trainee import make_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
 from tests.unit.training.tiny_llama import (
     CHAT_TEMPLATE_SHA256,

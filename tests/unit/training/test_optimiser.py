@@ -1,6 +1,6 @@
 import pytest
 
-from sashiko.training.optimiser import learning_rate
+from sashiko.training.loop import learning_rate
 
 
 def test_the_rate_goes_up_to_the_peak_and_down_to_nothing() -> None:

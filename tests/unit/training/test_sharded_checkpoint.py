@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from sashiko.training.checkpoint import Position
-from sashiko.training.sharded_checkpoint import ShardedStore
+from sashiko.training.processes import ShardedStore
 
 
 @pytest.fixture(autouse=True)

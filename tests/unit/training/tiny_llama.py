@@ -12,8 +12,8 @@ from sashiko.settings.causal import PromptSection
 from sashiko.settings.train import Hyperparameters
 from sashiko.training.causal import keep_answers, load_causal, save_adapter
 from sashiko.training.model import load_tokenizer
-from sashiko.training.prompts import make_prompt
-from tests.unit.training.tiny_job import HYPERPARAMETERS
+from sashiko.training.trainee import make_prompt
+from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
 
 END = "<|im_end|>"  # ends each message, and pads
 SPECIAL = ("<|endoftext|>", "<|im_start|>", END)
@@ -83,6 +83,17 @@ def save_llama(folder: Path, texts: Sequence[str], *, family: str = "llama", **c
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes | config))
         model.save_pretrained(folder)
+
+
+def save_base(folder: Path, **config: Any) -> Path:
+    """Writes a random causal LM with a rotary base that is nobody's default."""
+    folder.mkdir()
+    rope = {"rope_parameters": {"rope_theta": 54321.0, "rope_type": "default"}}
+    # Large enough for logits of which a few may have nearly all of the probability.
+    sizes = {"initializer_range": 0.5}
+    texts = ["a good day", "a bad night", *(" ".join(words) for words in (PLAIN, GOOD, BAD))]
+    save_llama(folder, texts, **rope | sizes | config)
+    return folder
 
 
 def save_trained_adapter(llama: Path, folder: Path, *, labels: tuple[str, str]) -> Prompt:

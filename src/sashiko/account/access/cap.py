@@ -1,6 +1,6 @@
 """Whether deploys may change who assumes the project's roles: the deployed cap says so.
 
-`src/sashiko_cdk/bootstrap/execution_cap.py` writes the cap. `make bootstrap TRUST=open` and `make
+`src/sashiko_cdk/bootstrap/policies.py` writes the cap. `make bootstrap TRUST=open` and `make
 destroy` deploy one without the guard, for a while.
 """
 

@@ -1,17 +1,182 @@
 """Reads the columns that a bias analysis needs, and checks them."""
 
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
 from sashiko.base.files import walk_files
 from sashiko.bias.clarify.config import CSV, AnalysisConfig
-from sashiko.bias.clarify.csv_file import open_csv
-from sashiko.bias.clarify.parts import FACET, read_columns
-from sashiko.bias.clarify.tables import open_parquet_file
+from sashiko.bias.clarify.tables import Table, open_parquet_file
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
+
+_BLOCK_BYTES = 4 << 20
+_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
+FACET = "facet."
+_COUNT = "rows"
+_PENDING_ROWS = 65_536
+_EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
+
+
+def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
+    """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
+
+    As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
+    equals `headers` is a header too; one that shares some names with it is an error, because it
+    would otherwise be counted as data. Without `headers` the first row is the header.
+
+    Raises:
+        InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
+    """
+    first = _first_row(file)
+    names = tuple(first if headers is None else headers)
+    skip = 1 if headers is None else _header_rows(first, headers, file)
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for rows in _read(file, names=names, skip=skip, columns=columns):
+            if skip:
+                _check_header(rows, file)
+            yield rows
+
+    return Table(file, names, read)
+
+
+def _read(
+    file: Path, *, names: Sequence[str], skip: int, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    try:
+        batches = pa_csv.open_csv(
+            file,
+            read_options=pa_csv.ReadOptions(
+                column_names=names, skip_rows_after_names=skip, block_size=_BLOCK_BYTES
+            ),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+            ),
+        )
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowException) as error:
+        # Without the row, whose facets belong in no log.
+        reason = _ROW.sub(r"\1", " ".join(str(error).split()))
+        raise InputError(
+            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
+        ) from error
+
+
+def _first_row(file: Path) -> list[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            row = next(csv.reader(handle), None)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
+        ) from error
+    if row is None:
+        raise InputError(f"{file} is empty")
+    return row
+
+
+def _header_rows(first: Sequence[str], headers: Sequence[str], file: Path) -> int:
+    if list(first) == list(headers):
+        return 1
+    if set(first) & set(headers):
+        raise InputError(
+            f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
+            f"from `headers` {', '.join(headers)}; make them equal"
+        )
+    return 0
+
+
+def _check_header(table: pa.Table, file: Path) -> None:
+    """Rejects rows that repeat the header, and data mistaken for a header."""
+    for name in table.column_names:
+        if pc.any(pc.equal(table[name], name)).as_py():
+            raise InputError(
+                f"{file}: column `{name}` also has the value {name}; remove the second header "
+                "row or, if the first row is data, name the columns in `headers`"
+            )
+
+
+def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[pa.Table, Ints]:
+    """Reads columns of every file of a data set: key of the configuration -> the column's name.
+
+    Equal rows are merged and counted, so that memory grows only with the distinct rows.
+
+    Returns:
+        A column of strings for each of these keys, of which only a facet's has nulls; and how many
+        rows each row stands for, shape (rows,).
+
+    Raises:
+        InputError: if a column is missing, a column other than a facet has empty values, or there
+            is no row.
+    """
+    for table in tables:
+        for key, name in columns.items():
+            table.check(name, key=key)
+    rows = (part.rename_columns(list(columns)) for t in tables for part in _rows(t, columns))
+    merged, counts = _count_equal(rows)
+    if not merged.num_rows:
+        raise InputError(f"{tables[0].file} has no rows")
+    return merged, counts
+
+
+def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
+    """Reads the columns; facets without a value are null, others are refused."""
+    total = 0
+    missing: Counter[str] = Counter()
+    for batch in table.read(list(names.values())):
+        rows = batch
+        total += rows.num_rows
+        for index, (key, name) in enumerate(names.items()):
+            empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], _EMPTY))
+            count = pc.sum(empty).as_py()
+            if count and key.startswith(FACET):
+                values = pc.if_else(empty, pa.scalar(None, pa.string()), rows[name])
+                rows = rows.set_column(index, name, values)
+            elif count:
+                missing[key] += count
+        yield rows
+    for key, count in missing.items():
+        raise InputError(
+            f"{table.file}: column `{names[key]}` (`{key}`) has {count} empty values of {total}"
+            "; remove these rows or fill them in"
+        )
+
+
+def _count_equal(parts: Iterable[pa.Table]) -> tuple[pa.Table, Ints]:
+    """Returns the distinct rows in the order of first occurrence, and their counts."""
+    pending: list[pa.Table] = []
+    limit = _PENDING_ROWS
+    for part in parts:
+        pending.append(
+            _merge_equal(part.append_column(_COUNT, pa.array(np.ones(len(part), np.int64))))
+        )
+        if sum(map(len, pending)) > limit:
+            pending = [_merge_equal(pa.concat_tables(pending))]
+            # Avoids quadratic time where nearly all rows are distinct.
+            limit = max(_PENDING_ROWS, 2 * len(pending[0]))
+    if not pending:
+        return pa.table({}), np.zeros(0, dtype=np.int64)
+    merged = _merge_equal(pa.concat_tables(pending))
+    return merged.drop_columns(_COUNT), np.asarray(merged[_COUNT], dtype=np.int64)
+
+
+def _merge_equal(rows: pa.Table) -> pa.Table:
+    keys = [name for name in rows.column_names if name != _COUNT]
+    # One thread keeps the order in which rows first occur.
+    groups = rows.group_by(keys, use_threads=False).aggregate([(_COUNT, "sum")])
+    return groups.rename_columns([*keys, _COUNT])
 
 
 @dataclass(frozen=True)

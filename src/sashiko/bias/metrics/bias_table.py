@@ -5,27 +5,301 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sashiko.bias.metrics import label_bias, prediction_bias
-from sashiko.bias.metrics.groups import Comparison
-from sashiko.bias.metrics.undefined import (
-    ACCEPTED,
-    FALSE_POSITIVES,
-    GROUPS,
-    LABEL_STRATA,
-    LABELS,
-    LACKING_LABEL,
-    NEGATIVES,
-    NO_BENEFIT,
-    POSITIVES,
-    PREDICTED_STRATA,
-    PREDICTIONS,
-    REJECTED,
-    Condition,
-)
-from sashiko.evaluation.metrics.arrays import Floats
+import numpy as np
 
+from sashiko.bias.metrics.groups import Comparison, Group
+from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
+
+_STRATUM = "a value of the group variable has rows of only one outcome"
 Stage = Literal["pre_training", "post_training"]
 Side = Literal["above", "below", "either"]
+_SPLIT = "positives negatives"
+_PREDICTED = "predicted_positives predicted_negatives"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition under which a metric is undefined."""
+
+    reason: str  # in words
+    # Whether it holds for a comparison of shape (...,), shape (...,).
+    holds: Callable[[Comparison], Bools]
+
+
+def _conditions_per_group(
+    count: Callable[[Group], Floats], lack: str
+) -> tuple[Condition, Condition]:
+    """Returns a condition per group: a rate is undefined if its denominator is 0."""
+    return (
+        Condition(f"no row of the advantaged group {lack}", lambda groups: count(groups.a) == 0),
+        Condition(f"no row of the disadvantaged group {lack}", lambda groups: count(groups.d) == 0),
+    )
+
+
+def _has_single_outcome(groups: Comparison, count: Callable[[Group], Floats]) -> Bools:
+    rows = groups.a_strata.rows + groups.d_strata.rows
+    accepted = count(groups.a_strata) + count(groups.d_strata)
+    single: Bools = ((rows > 0) & ((accepted == 0) | (accepted == rows))).any(axis=-1)
+    return single
+
+
+def _positives(group: Group) -> Floats:
+    return group.positives
+
+
+def _predicted(group: Group) -> Floats:
+    return group.predicted_positives
+
+
+GROUPS = (
+    Condition("the disadvantaged group has no rows", lambda groups: groups.d.rows == 0),
+    Condition(
+        "the advantaged group has no rows: every row is of the disadvantaged",
+        lambda groups: groups.a.rows == 0,
+    ),
+)
+LABELS = (
+    *GROUPS,
+    Condition(
+        "no row has the positive label", lambda groups: groups.a.positives + groups.d.positives == 0
+    ),
+    Condition(
+        "every row has the positive label",
+        lambda groups: groups.a.negatives + groups.d.negatives == 0,
+    ),
+)
+PREDICTIONS = (
+    *GROUPS,
+    Condition(
+        "no row is predicted positive",
+        lambda groups: groups.a.predicted_positives + groups.d.predicted_positives == 0,
+    ),
+    Condition(
+        "every row is predicted positive",
+        lambda groups: groups.a.predicted_negatives + groups.d.predicted_negatives == 0,
+    ),
+)
+POSITIVES = _conditions_per_group(_positives, "has the positive label")
+NEGATIVES = _conditions_per_group(lambda group: group.negatives, "has a negative label")
+ACCEPTED = _conditions_per_group(_predicted, "is predicted positive")
+REJECTED = _conditions_per_group(lambda group: group.predicted_negatives, "is predicted negative")
+FALSE_POSITIVES = _conditions_per_group(
+    lambda group: group.false_positives, "is wrongly predicted positive"
+)
+LABEL_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _positives))
+PREDICTED_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _predicted))
+LACKING_LABEL = Condition(
+    "the disadvantaged group lacks a label that the advantaged has: KL is infinite",
+    lambda groups: ((groups.a.labels > 0) & (groups.d.labels == 0)).any(axis=-1),
+)
+NO_BENEFIT = Condition(
+    "every row is wrongly predicted negative, or there is none",
+    lambda groups: (
+        groups.a.rows + groups.d.rows == groups.a.false_negatives + groups.d.false_negatives
+    ),
+)
+
+
+# Clarify's pre-training metrics: bias of the labels.
+#
+# Source: "Pre-training Bias Metrics" in the Amazon SageMaker AI Developer Guide. The advantaged
+# group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive label, n_a(0)
+# the others, and P_a(y) is the share of label y. KL, JS, LP, TVD and KS compare the whole
+# distribution of any number of labels; they are distances without a direction.
+
+
+def class_imbalance(groups: Comparison) -> Floats:
+    """CI = (n_a - n_d) / (n_a + n_d), from -1 to 1; more than 0: d has fewer rows."""
+    return ratio(groups.a.rows - groups.d.rows, groups.a.rows + groups.d.rows)
+
+
+def label_difference(groups: Comparison) -> Floats:
+    """DPL = n_a(1) / n_a - n_d(1) / n_d, from -1 to 1; more than 0: d has the label less often."""
+    return ratio(groups.a.positives, groups.a.rows) - ratio(groups.d.positives, groups.d.rows)
+
+
+def kullback_leibler(groups: Comparison) -> Floats:
+    """KL = sum over y of P_a(y) ln(P_a(y) / P_d(y)), from 0 up, in nats; 0: equal distributions.
+
+    NaN if d lacks a label that a has, since the divergence is infinite.
+    """
+    return _divergence(groups.a.shares, groups.d.shares)
+
+
+def jensen_shannon(groups: Comparison) -> Floats:
+    """JS = (KL(P_a, P) + KL(P_d, P)) / 2, P = (P_a + P_d) / 2; from 0 to ln 2; 0: equal."""
+    a, d = groups.a.shares, groups.d.shares
+    middle = (a + d) / 2
+    return (_divergence(a, middle) + _divergence(d, middle)) / 2
+
+
+def lp_norm(groups: Comparison) -> Floats:
+    """LP = (sum over y of (P_a(y) - P_d(y))^2)^(1/2), from 0 to the root of 2; 0: equal."""
+    norm: Floats = np.sqrt(np.square(groups.a.shares - groups.d.shares).sum(axis=-1))
+    return norm
+
+
+def total_variation(groups: Comparison) -> Floats:
+    """TVD = sum over y of |P_a(y) - P_d(y)| / 2, from 0 to 1; 0: equal distributions."""
+    distance: Floats = np.abs(groups.a.shares - groups.d.shares).sum(axis=-1) / 2
+    return distance
+
+
+def kolmogorov_smirnov(groups: Comparison) -> Floats:
+    """KS = largest |P_a(y) - P_d(y)| over y, from 0 to 1; 0: equal distributions."""
+    largest: Floats = np.abs(groups.a.shares - groups.d.shares).max(axis=-1)
+    return largest
+
+
+def conditional_label_disparity(groups: Comparison) -> Floats:
+    """CDDL = sum over strata i of n_i / n (n_di(0) / n_i(0) - n_di(1) / n_i(1)), from -1 to 1.
+
+    More than 0: within the strata d makes up more of the rejected rows than of the accepted ones.
+    NaN if a stratum has no rejected or no accepted row.
+    """
+    a, d = groups.a_strata, groups.d_strata
+    return weighted_disparity(
+        rows=a.rows + d.rows,
+        rejected=(d.negatives, a.negatives + d.negatives),
+        accepted=(d.positives, a.positives + d.positives),
+    )
+
+
+def weighted_disparity(
+    *, rows: Floats, rejected: tuple[Floats, Floats], accepted: tuple[Floats, Floats]
+) -> Floats:
+    """Averages the demographic disparity of strata, each weighted by its rows.
+
+    Args:
+        rows: n_i, shape (..., strata); a stratum without rows has no weight.
+        rejected: of d and of both groups, shapes (..., strata).
+        accepted: of d and of both groups, shapes (..., strata).
+
+    Returns:
+        Shape (...,); NaN if a stratum with rows has none rejected or none accepted.
+    """
+    disparity = ratio(*rejected) - ratio(*accepted)
+    weighted = np.where(rows > 0, rows * disparity, 0.0)
+    return ratio(weighted.sum(axis=-1), rows.sum(axis=-1))
+
+
+def _divergence(p: Floats, q: Floats) -> Floats:
+    """KL(p, q) over the last axis, with 0 ln 0 = 0; NaN if q is 0 where p is not."""
+    terms = np.where(p == 0, 0.0, p * np.log(ratio(np.where(p == 0, 1.0, p), q)))
+    total: Floats = terms.sum(axis=-1)
+    return total
+
+
+# Clarify's post-training count-based metrics: bias of the predictions.
+#
+# Source: "Post-training Data and Model Bias Metrics" in the Amazon SageMaker AI Developer Guide.
+# The advantaged group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive
+# label, n'_a(1) those predicted positive, (0) the others. Of several labels all that are not
+# positive count as negative. Which side of the neutral value is worse for d is the guide's reading.
+
+
+def predicted_difference(groups: Comparison) -> Floats:
+    """DPPL = n'_a(1) / n_a - n'_d(1) / n_d, from -1 to 1; more than 0: d is predicted it less."""
+    return _acceptance(groups.a) - _acceptance(groups.d)
+
+
+def disparate_impact(groups: Comparison) -> Floats:
+    """DI = (n'_d(1) / n_d) / (n'_a(1) / n_a), from 0 up; less than 1: d is predicted it less."""
+    return ratio(_acceptance(groups.d), _acceptance(groups.a))
+
+
+def conditional_acceptance(groups: Comparison) -> Floats:
+    """DCA = n_a(1) / n'_a(1) - n_d(1) / n'_d(1), unbounded; less than 0: d is accepted too rarely.
+
+    That is, of d fewer are accepted for each row that has the label than of a.
+    """
+    a, d = groups.a, groups.d
+    return ratio(a.positives, a.predicted_positives) - ratio(d.positives, d.predicted_positives)
+
+
+def conditional_rejection(groups: Comparison) -> Floats:
+    """DCR = n_d(0) / n'_d(0) - n_a(0) / n'_a(0), unbounded; less than 0: d is rejected too often.
+
+    That is, of d more are rejected for each row that lacks the label than of a.
+    """
+    a, d = groups.a, groups.d
+    return ratio(d.negatives, d.predicted_negatives) - ratio(a.negatives, a.predicted_negatives)
+
+
+def recall_difference(groups: Comparison) -> Floats:
+    """RD = TP_a / n_a(1) - TP_d / n_d(1), from -1 to 1; more than 0: d's positives are missed."""
+    a, d = groups.a, groups.d
+    return ratio(a.true_positives, a.positives) - ratio(d.true_positives, d.positives)
+
+
+def specificity_difference(groups: Comparison) -> Floats:
+    """SD = TN_d / n_d(0) - TN_a / n_a(0), from -1 to 1; more than 0: a is favoured wrongly more."""
+    a, d = groups.a, groups.d
+    return ratio(d.true_negatives, d.negatives) - ratio(a.true_negatives, a.negatives)
+
+
+def acceptance_rates(groups: Comparison) -> Floats:
+    """DAR = TP_a / n'_a(1) - TP_d / n'_d(1), from -1 to 1; more than 0: d's acceptances err."""
+    a, d = groups.a, groups.d
+    return ratio(a.true_positives, a.predicted_positives) - ratio(
+        d.true_positives, d.predicted_positives
+    )
+
+
+def rejection_rates(groups: Comparison) -> Floats:
+    """DRR = TN_d / n'_d(0) - TN_a / n'_a(0), from -1 to 1; less than 0: d's rejections err more."""
+    a, d = groups.a, groups.d
+    return ratio(d.true_negatives, d.predicted_negatives) - ratio(
+        a.true_negatives, a.predicted_negatives
+    )
+
+
+def accuracy_difference(groups: Comparison) -> Floats:
+    """AD = (TP_a + TN_a) / n_a - (TP_d + TN_d) / n_d, from -1 to 1; more than 0: d errs more."""
+    return _accuracy(groups.a) - _accuracy(groups.d)
+
+
+def conditional_predicted_disparity(groups: Comparison) -> Floats:
+    """CDDPL: CDDL with predictions in the labels' place, from -1 to 1.
+
+    More than 0: within the strata d makes up more of the rows predicted negative than of those
+    predicted positive. NaN where a stratum has none of the one or of the other.
+    """
+    a, d = groups.a_strata, groups.d_strata
+    return weighted_disparity(
+        rows=a.rows + d.rows,
+        rejected=(d.predicted_negatives, a.predicted_negatives + d.predicted_negatives),
+        accepted=(d.predicted_positives, a.predicted_positives + d.predicted_positives),
+    )
+
+
+def treatment_equality(groups: Comparison) -> Floats:
+    """TE = FN_d / FP_d - FN_a / FP_a, unbounded; more than 0: d errs by refusals more."""
+    a, d = groups.a, groups.d
+    return ratio(d.false_negatives, d.false_positives) - ratio(a.false_negatives, a.false_positives)
+
+
+def generalized_entropy(groups: Comparison) -> Floats:
+    """GE = (mean(b^2) / mean(b)^2 - 1) / 2 over all rows, b = y' - y + 1; 0: all have one benefit.
+
+    b is 2 for a false positive, 0 for a false negative, 1 for the rest; alpha is 2. It is of the
+    rows as a whole and equal for every group. The guide gives 0 to 0.5 as its range; where false
+    negatives prevail it exceeds that, up to (n - 1) / 2.
+    """
+    rows = groups.a.rows + groups.d.rows
+    doubled = groups.a.false_positives + groups.d.false_positives
+    refused = groups.a.false_negatives + groups.d.false_negatives
+    mean = ratio(rows + doubled - refused, rows)
+    squares = ratio(rows + 3 * doubled - refused, rows)
+    return (ratio(squares, mean**2) - 1) / 2
+
+
+def _acceptance(group: Group) -> Floats:
+    return ratio(group.predicted_positives, group.rows)
+
+
+def _accuracy(group: Group) -> Floats:
+    return ratio(group.true_positives + group.true_negatives, group.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,49 +340,47 @@ def _metric(
 
 _label = partial(_metric, "pre_training")
 _prediction = partial(_metric, "post_training")
-_SPLIT = "positives negatives"
-_PREDICTED = "predicted_positives predicted_negatives"
 METRIC_LIST = (
-    _label("CI", "Class Imbalance", label_bias.class_imbalance, GROUPS),
-    _label("DPL", "Difference in Positive Proportions in Labels", label_bias.label_difference,
+    _label("CI", "Class Imbalance", class_imbalance, GROUPS),
+    _label("DPL", "Difference in Positive Proportions in Labels", label_difference,
            LABELS, kinds=_SPLIT),
-    _label("KL", "Kullback-Leibler Divergence", label_bias.kullback_leibler,
+    _label("KL", "Kullback-Leibler Divergence", kullback_leibler,
            (*LABELS, LACKING_LABEL), kinds="labels", worse="either"),
-    _label("JS", "Jensen-Shannon Divergence", label_bias.jensen_shannon, LABELS, kinds="labels",
+    _label("JS", "Jensen-Shannon Divergence", jensen_shannon, LABELS, kinds="labels",
            worse="either"),
-    _label("LP", "L-p Norm", label_bias.lp_norm, LABELS, kinds="labels", worse="either"),
-    _label("TVD", "Total Variation Distance", label_bias.total_variation, LABELS, kinds="labels",
+    _label("LP", "L-p Norm", lp_norm, LABELS, kinds="labels", worse="either"),
+    _label("TVD", "Total Variation Distance", total_variation, LABELS, kinds="labels",
            worse="either"),
-    _label("KS", "Kolmogorov-Smirnov Distance", label_bias.kolmogorov_smirnov, LABELS,
+    _label("KS", "Kolmogorov-Smirnov Distance", kolmogorov_smirnov, LABELS,
            kinds="labels", worse="either"),
     _label("CDDL", "Conditional Demographic Disparity in Labels",
-           label_bias.conditional_label_disparity, (*LABELS, LABEL_STRATA), kinds=_SPLIT,
+           conditional_label_disparity, (*LABELS, LABEL_STRATA), kinds=_SPLIT,
            conditional=True),
     _prediction("DPPL", "Difference in Positive Proportions in Predicted Labels",
-                prediction_bias.predicted_difference, PREDICTIONS, kinds=_PREDICTED),
-    _prediction("DI", "Disparate Impact", prediction_bias.disparate_impact,
+                predicted_difference, PREDICTIONS, kinds=_PREDICTED),
+    _prediction("DI", "Disparate Impact", disparate_impact,
                 (*PREDICTIONS, ACCEPTED[0]), kinds=_PREDICTED, neutral=1.0, worse="below"),
     _prediction("DCA", "Difference in Conditional Acceptance",
-                prediction_bias.conditional_acceptance, (*PREDICTIONS, *ACCEPTED),
+                conditional_acceptance, (*PREDICTIONS, *ACCEPTED),
                 kinds="true_positives false_positives false_negatives", worse="below"),
-    _prediction("DCR", "Difference in Conditional Rejection", prediction_bias.conditional_rejection,
+    _prediction("DCR", "Difference in Conditional Rejection", conditional_rejection,
                 (*PREDICTIONS, *REJECTED), kinds="true_negatives false_positives false_negatives",
                 worse="below"),
-    _prediction("RD", "Recall Difference", prediction_bias.recall_difference,
+    _prediction("RD", "Recall Difference", recall_difference,
                 (*PREDICTIONS, *POSITIVES), kinds="true_positives false_negatives"),
-    _prediction("SD", "Specificity Difference", prediction_bias.specificity_difference,
+    _prediction("SD", "Specificity Difference", specificity_difference,
                 (*PREDICTIONS, *NEGATIVES), kinds="true_negatives false_positives"),
-    _prediction("DAR", "Difference in Acceptance Rates", prediction_bias.acceptance_rates,
+    _prediction("DAR", "Difference in Acceptance Rates", acceptance_rates,
                 (*PREDICTIONS, *ACCEPTED), kinds="true_positives false_positives"),
-    _prediction("DRR", "Difference in Rejection Rates", prediction_bias.rejection_rates,
+    _prediction("DRR", "Difference in Rejection Rates", rejection_rates,
                 (*PREDICTIONS, *REJECTED), kinds="true_negatives false_negatives", worse="below"),
-    _prediction("AD", "Accuracy Difference", prediction_bias.accuracy_difference, PREDICTIONS,
+    _prediction("AD", "Accuracy Difference", accuracy_difference, PREDICTIONS,
                 kinds="right wrong"),
     _prediction("CDDPL", "Conditional Demographic Disparity in Predicted Labels",
-                prediction_bias.conditional_predicted_disparity, (*PREDICTIONS, PREDICTED_STRATA),
+                conditional_predicted_disparity, (*PREDICTIONS, PREDICTED_STRATA),
                 kinds=_PREDICTED, conditional=True),
-    _prediction("TE", "Treatment Equality", prediction_bias.treatment_equality,
+    _prediction("TE", "Treatment Equality", treatment_equality,
                 (*PREDICTIONS, *FALSE_POSITIVES), kinds="false_negatives false_positives"),
-    _prediction("GE", "Generalized Entropy", prediction_bias.generalized_entropy, (NO_BENEFIT,),
+    _prediction("GE", "Generalized Entropy", generalized_entropy, (NO_BENEFIT,),
                 worse="either", compares=False),
 )  # fmt: skip

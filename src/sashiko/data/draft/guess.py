@@ -1,23 +1,241 @@
 """Drafts contract and recipe from a raw file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.leaks import LEAK
+from sashiko.contract.leaks import FEWEST_ROWS, LEAK, SUSPICIOUS, column_auc
 from sashiko.data.draft.columns import classify, column_draft, row_number_draft
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.keys import find_key, key_like, repeated_rows
-from sashiko.data.draft.leaks import describe_suspicion, suspicious_columns
 from sashiko.data.draft.naming import IDENTIFIER, name_matches
 from sashiko.data.draft.notes import notes
-from sashiko.data.draft.profile import read_raw
-from sashiko.data.draft.records import Draft
-from sashiko.data.draft.split import split_draft
-from sashiko.data.draft.targets import facet_drafts, find_column, label_draft
-from sashiko.data.draft.text import text_draft
+from sashiko.data.draft.profile import Profile, RawTable, read_raw
+from sashiko.data.draft.records import Draft, FacetDraft, LabelDraft, SplitDraft, TextDraft
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Bools
+
+_TRAIN, _UNTIL_TEST = 0.7, 0.85
+_MOST_GROUPS = 50  # the bias steps' limit for a category
+_SHOWN = 5
+_SMALLEST_SHARE = 0.02  # of the rows: a smaller group's rate says little
+_MOST_SHORT = 12  # further columns make texts long and slow; the user may add them
+_CHARACTERS_A_TOKEN = 3.5
+_LENGTHS = (32, 64, 128, 256, 512)
+_SHORT = 32
+_BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
+
+
+def suspicious_columns(columns: Sequence[Profile], positive: Bools) -> Mapping[str, float]:
+    """Returns the columns with an AUC above `SUSPICIOUS` against the label, name -> AUC.
+
+    `positive` says per row whether it has the positive label, shape (rows,). The mapping is empty
+    if too few rows have one of the labels.
+    """
+    if min(positive.sum(), (~positive).sum()) < FEWEST_ROWS:
+        return {}
+    aucs = {column.name: column_auc(column.values, positive) for column in columns}
+    return {name: auc for name, auc in aucs.items() if auc > SUSPICIOUS}
+
+
+def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
+    """Says how well a column tells the label apart, and what to ask about it."""
+    text = f"alone it tells the label apart with an AUC of {auc:.3f}"
+    filled = np.asarray(pc.is_valid(column.values))
+    if not filled.all():
+        text += (
+            f" (filled in {100 * filled[positive].mean():.1f} % of the positive rows and "
+            f"{100 * filled[~positive].mean():.1f} % of the others)"
+        )
+    if auc > LEAK:
+        return (
+            f"{text}, as a column does that is filled in after the decision, so it is left out of "
+            "`textColumns`; if it is known when the model is asked, add it there, and the reason "
+            f"under `acceptedLeaks: [{{column: {column.name}, reason: ...}}]`"
+        )
+    return f"{text}: is it known when the model is asked?"
+
+
+def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -> SplitDraft:
+    """Returns a split by the first date whose bounds give three parts with both labels.
+
+    Args:
+        columns: all that may split: no key, label, sensitive or personal column.
+        positive: per row whether it has the positive label.
+        raw: the file, whose other columns are not used.
+    """
+    dates = [column for column in columns if column.is_date]
+    for column in dates:
+        if column.missing:
+            continue
+        days = np.asarray(column.values.cast(pa.date32()))
+        ordered = np.sort(days)
+        bounds = [ordered[int(share * len(days))] for share in (_TRAIN, _UNTIL_TEST)]
+        parts = np.searchsorted(bounds, days, side="right")
+        if all(len(np.unique(positive[parts == part])) == 2 for part in range(3)):
+            return SplitDraft(
+                column=column.name,
+                validation_from=bounds[0].item(),
+                test_from=bounds[1].item(),
+                why="rows of later days test, as a model meets them; "
+                + ", ".join(f"{100 * np.mean(parts == part):.0f} %" for part in range(3))
+                + " of the rows train, validate, test",
+            )
+    private = [column.name for column in raw.columns if column.is_date and column not in dates]
+    if not dates and private:
+        why = f"{', '.join(private)} may not be read for it, and no other column is a date"
+    elif not dates:
+        warnings = [
+            f"; {column.name}: {column.warning}" for column in raw.columns if column.warning
+        ]
+        why = f"no column is a date, so rows cannot be split by time{''.join(warnings)}"
+    else:
+        names = ", ".join(column.name for column in dates)
+        why = f"{names} has gaps, or too few days or labels, for three parts in time"
+    return SplitDraft(why=why)
+
+
+def find_column(raw: RawTable, name: str, *, option: str, path: Path) -> Profile:
+    """Returns a column by its name in the file or in the lake.
+
+    Raises:
+        InputError: if there is none, with the file's columns.
+    """
+    for column in raw.columns:
+        if name in (column.physical_name, column.name):
+            return column
+    known = ", ".join(f"`{column.physical_name}`" for column in raw.columns)
+    raise InputError(f"{path}: there is no column `{name}` for {option}; the file has {known}")
+
+
+def label_draft(column: Profile, *, path: Path) -> LabelDraft:
+    """Returns the label, whose rarer value is the positive one.
+
+    Raises:
+        InputError: if the column has gaps, or not exactly two values.
+    """
+    _refuse_gaps(column, path=path, role="label", fix="leave rows without a label out of the file")
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(column.texts).to_pylist()}
+    if len(counts) != 2:
+        values = ", ".join(repr(value) for value in sorted(counts)[:_SHOWN])
+        more = ", ..." if len(counts) > _SHOWN else ""
+        raise InputError(
+            f"{path}: label column `{column.physical_name}` has {len(counts):,} "
+            f"value{'s' if len(counts) > 1 else ''} ({values}{more}); a label has exactly two: "
+            "make a column that says yes or no"
+        )
+    positive, negative = sorted(counts, key=lambda value: (counts[value], value))
+    share = 100 * counts[positive] / len(column.texts)
+    why = (
+        f"the rarer value is taken for the positive one, {share:.1f} % of the rows; is it the one "
+        "that is good for a person? Bias is counted as if it were: if not, exchange the two"
+    )
+    return LabelDraft(column=column.name, positive=positive, negative=negative, why=why)
+
+
+def facet_drafts(
+    columns: Sequence[Profile], positive: Bools, *, label: LabelDraft, path: Path
+) -> tuple[FacetDraft, ...]:
+    """Returns the facets, whose group with the smallest share of positives is disadvantaged.
+
+    `positive` says per row whether it has the positive label, shape (rows,).
+
+    Raises:
+        InputError: if a facet is named twice, is the label, has gaps, or one value or too many.
+    """
+    names = [column.name for column in columns]
+    for column in columns:
+        if column.name == label.column:
+            raise InputError(f"--facet: `{column.physical_name}` is the label; name other columns")
+        if names.count(column.name) > 1:
+            raise InputError(f"--facet: `{column.physical_name}` is named twice; name it once")
+    return tuple(_facet(column, positive, path=path) for column in columns)
+
+
+def _facet(column: Profile, positive: Bools, *, path: Path) -> FacetDraft:
+    fix = "give rows of unknown group a value of their own, such as `unknown`"
+    _refuse_gaps(column, path=path, role="facet", fix=fix)
+    table = pa.table({"group": column.texts, "positive": positive})
+    aggregates = [("positive", "mean"), ("positive", "count")]
+    groups = table.group_by("group").aggregate(aggregates).to_pylist()
+    if not 2 <= len(groups) <= _MOST_GROUPS:
+        raise InputError(
+            f"{path}: facet column `{column.physical_name}` has {len(groups):,} different values; "
+            f"bias is judged for 2 to {_MOST_GROUPS} groups: put values into bands, such as 18-29"
+        )
+    rate, group = min(
+        (group["positive_mean"], group["group"])
+        for group in groups
+        if group["positive_count"] >= _SMALLEST_SHARE * len(positive)
+    )
+    why = (
+        f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups; if the "
+        "positive value is bad for a person, this is the group that is better off"
+    )
+    return FacetDraft(column=column.name, disadvantaged=group, why=why)
+
+
+def _refuse_gaps(column: Profile, *, path: Path, role: str, fix: str) -> None:
+    gaps = column.texts.null_count
+    if gaps:
+        raise InputError(
+            f"{path}: {role} column `{column.physical_name}` has no value in {gaps:,} of "
+            f"{len(column.texts):,} rows; {fix}"
+        )
+
+
+def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Path) -> TextDraft:
+    """Returns a template with short values first, each after its name, and sentences last.
+
+    Args:
+        columns: all that a text may use: no key, label, date, sensitive or personal column.
+        leaks: columns that tell the label apart alone, which are not among them.
+        path: the data file, for the error.
+
+    Raises:
+        InputError: if no column is left.
+    """
+    varied = [column for column in columns if column.distinct > 1]
+    if not varied:
+        raise InputError(
+            f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
+            "columns with one value, columns that sound like a person's, near keys and columns "
+            "that tell the label apart alone cannot be used"
+        )
+    prose = [column for column in varied if column.is_prose]
+    short = [column for column in varied if not column.is_prose][:_MOST_SHORT]
+    values = ", ".join(f"{c.name.replace('_', ' ')} {{{c.name}}}" for c in short)
+    sentences = " ".join(f"{{{column.name}}}" for column in prose)
+    template = ": ".join(text for text in (values, sentences) if text)
+    return TextDraft(
+        columns=tuple(column.name for column in varied),
+        template=template,
+        tokens=_tokens(template, [*short, *prose]),
+        foreign_percent=_foreign([*short, *prose]),
+        leaks=tuple(column.name for column in leaks),
+    )
+
+
+def _foreign(columns: Sequence[Profile]) -> int:
+    """Returns the percentage of rows with a letter beyond ASCII, rounded down."""
+    foreign = [
+        np.asarray(pc.fill_null(pc.match_substring_regex(c.texts, _BEYOND_ASCII), False))
+        for c in columns
+    ]
+    return int(100 * np.mean(np.any(foreign, axis=0)))
+
+
+def _tokens(template: str, columns: Sequence[Profile]) -> int:
+    lengths = [
+        np.asarray(pc.fill_null(pc.utf8_length(c.texts), 0), dtype=np.int64) for c in columns
+    ]
+    names = sum(len(column.name) + 2 for column in columns)
+    characters = float(np.quantile(np.sum(lengths, axis=0), 0.95)) + len(template) - names
+    tokens = characters / _CHARACTERS_A_TOKEN
+    return next((length for length in _LENGTHS if length >= tokens), _LENGTHS[-1])
 
 
 def make_draft(

@@ -1,24 +1,55 @@
 """Profiles a raw CSV or Parquet file: its columns' names, types and values."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
+from sashiko.contract.text_form import date_form, number_form
 from sashiko.data.draft.csv_format import CsvFormat, FormatOptions, csv_format
 from sashiko.data.draft.naming import lake_names
-from sashiko.data.draft.numbers import NumberMarks
+from sashiko.data.draft.numbers import NUMBER_LIKE, NumberMarks, is_ambiguous, number_marks
 from sashiko.data.draft.records import ColumnType
-from sashiko.data.draft.types import text_types
 from sashiko.data.raw_files import raw_batches
-from sashiko.data.values import can_cast, cast_values, missing_to_null
+from sashiko.data.values import (
+    all_match,
+    any_match,
+    can_cast,
+    cast_values,
+    default_form,
+    missing_to_null,
+)
 from sashiko.errors import InputError
 
+Order = Literal["dmy", "mdy"]
+_SHAPE = re.compile(
+    r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T])\d{1,2}:\d{2}(:\d{2})?)?", re.ASCII
+)
+_DATE_LIKE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[ T]|\z)"
+_COMPACT = r"^(?:19|20)\d{6}\z"
+_MOSTLY = 0.9
+_WIDTHS = (("dd", "MM", "HH"), ("dd", "MM", "H"), ("d", "M", "HH"), ("d", "M", "H"))
+_OTHER: Mapping[Order, Order] = {"dmy": "mdy", "mdy": "dmy"}
+_ORDERS: Mapping[str, str] = {
+    "dmy": "the day first", "mdy": "the month first", "ymd": "the year first",
+}  # fmt: skip
+_DESCRIPTIONS: Mapping[LogicalType, str] = {
+    "integer": "whole number", "number": "number", "boolean": "true or false",
+    "date": "date such as 2025-12-31", "timestamp": "date with a time",
+}  # fmt: skip
+# Digits that are a name: 007, or more of them than a whole number can have.
+_CODE = r"^[+-]?0\d+\z|^[+-]?\d{16,}\z"
+_NO_NUMBERS = (
+    "its values are digits and marks, but not numbers by the marks of the file's other columns; "
+    "write all numbers alike"
+)
+_MARKS = r"[.,' \x{00a0}\x{202f}]"
 _PROSE_CHARACTERS = 25  # on average
 _NULL_VALUES = ("?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "nan")
 _YEAR = re.compile(r"(?:19|20)\d\d")  # a name that a column of numbers may have
@@ -30,6 +61,187 @@ _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
     (pa.types.is_date, "date"),
     (pa.types.is_timestamp, "timestamp"),
 )
+
+
+def date_types(
+    columns: Mapping[str, pa.Array], *, order_option: Order | None, decimal_comma: bool
+) -> dict[str, ColumnType]:
+    """Returns the types of the columns of dates other than ISO 8601.
+
+    If a column's values fit both orders of day and month, the first of these decides: the user's
+    option; points, which only day-first dates have; the file's other columns; a decimal comma,
+    whose users write the day first.
+
+    Args:
+        columns: name -> cleaned texts; null for a missing value.
+        order_option: the user's.
+        decimal_comma: whether the file's numbers have one.
+
+    Raises:
+        InputError: if none of them decides, with the option that does.
+    """
+    patterns = {name: _matching_patterns(texts) for name, texts in columns.items()}
+    certain = {next(iter(orders)) for orders in patterns.values() if len(orders) == 1} - {"ymd"}
+    types = {}
+    for name, orders in patterns.items():
+        if not orders:
+            continue
+        order, why = next(iter(orders)), ""
+        if len(orders) > 1:
+            order, why = _choose_order(
+                name, orders, order_option, certain, decimal_comma=decimal_comma
+            )
+        elif order in _OTHER:
+            why = ", as another order would give days that no calendar has"
+        pattern = orders[order]
+        if "yyyy" not in pattern:
+            why += "; two-digit years are 2000 to 2099"
+        types[name] = ColumnType(
+            kind="timestamp" if ":" in pattern else "date",
+            why=f"every value is a date, read as {pattern}: {_ORDERS[order]}{why}",
+            form=date_form(pattern),
+            date_format=pattern,
+        )
+    return types
+
+
+def invalid_date(texts: pa.Array) -> str:
+    """Describes the first value that keeps a column of dates from being one; else empty."""
+    filled = texts.drop_null()
+    date_like = pc.fill_null(pc.match_substring_regex(texts, _DATE_LIKE), False)
+    if not len(filled) or pc.sum(date_like).as_py() < _MOSTLY * len(filled):
+        return ""
+    invalid = {pattern: _invalid(texts, pattern) for _, pattern in _patterns(filled[0].as_py())}
+    counts = {pattern: pc.sum(rows).as_py() for pattern, rows in invalid.items()}
+    pattern = min(counts, key=lambda pattern: counts[pattern], default="")
+    if not pattern or not counts[pattern]:
+        return "its values look like dates; write them as 2025-12-31 to make it a date"
+    row = pc.index(invalid[pattern], True).as_py() + 1
+    return (
+        f"most of its values are dates such as {pattern}, but row {row:,} is not one; "
+        "correct it to make the column a date"
+    )
+
+
+def _matching_patterns(texts: pa.Array) -> dict[str, str]:
+    """Returns the orders in which every value is a date -> the narrowest pattern."""
+    filled = texts.drop_null()
+    if not len(filled):
+        return {}
+    patterns = _patterns(filled[0].as_py())
+    if all_match(filled, _COMPACT):
+        patterns = iter([("ymd", "yyyyMMdd")])
+    matches: dict[str, str] = {}
+    for order, pattern in patterns:
+        if order not in matches and can_cast(
+            filled, ARROW_TYPES["timestamp"], form=date_form(pattern)
+        ):
+            matches[order] = pattern
+    return matches
+
+
+def _patterns(value: str) -> Iterator[tuple[str, str]]:
+    """Yields order and pattern of each way to read a value, the narrower patterns first."""
+    shape = _SHAPE.fullmatch(value)
+    if shape is None:
+        return
+    first, mark, _, last, blank, seconds = shape.groups()
+    for day, month, hour in _WIDTHS:
+        time = ""
+        if blank:
+            time = ("'T'" if blank == "T" else " ") + f"{hour}:mm" + (":ss" if seconds else "")
+        elif hour == "H":
+            continue
+        if len(first) == 4:
+            yield "ymd", mark.join(("yyyy", month, day)) + time
+        elif len(last) in (2, 4):
+            year = "yy" if len(last) == 2 else "yyyy"
+            yield "dmy", mark.join((day, month, year)) + time
+            yield "mdy", mark.join((month, day, year)) + time
+
+
+def _invalid(texts: pa.Array, pattern: str) -> pa.Array:
+    """Marks the values that are no date of a pattern."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("dates", pa.table({"iso": default_form(texts, date_form(pattern))}))
+        return connection.sql(
+            "SELECT iso IS NOT NULL AND try_cast(iso AS TIMESTAMP) IS NULL AS invalid FROM dates"
+        ).to_arrow_table()["invalid"]
+
+
+def _choose_order(
+    name: str,
+    patterns: Mapping[str, str],
+    option: Order | None,
+    certain: set[str],
+    *,
+    decimal_comma: bool,
+) -> tuple[Order, str]:
+    if option is not None:
+        return option, ", as --date-order says"
+    if "." in patterns["dmy"]:
+        return "dmy", ", as its points say; else start again with --date-order mdy"
+    if len(certain) == 1:
+        order: Order = "dmy" if "dmy" in certain else "mdy"
+        return order, f", as in the file's other dates; else --date-order {_OTHER[order]}"
+    if decimal_comma:
+        return "dmy", ", as the file has a decimal comma; else start again with --date-order mdy"
+    raise InputError(
+        f"column `{name}`: its dates can be read as {patterns['dmy']} and as {patterns['mdy']}, "
+        "and nothing in the file decides; add --date-order dmy or --date-order mdy"
+    )
+
+
+def text_types(
+    columns: Mapping[str, pa.Array], *, delimiter: str, options: FormatOptions
+) -> tuple[dict[str, ColumnType], NumberMarks]:
+    """Returns name -> type, the narrowest of all values; and the marks of the file's numbers.
+
+    `columns` are cleaned texts, null for a missing value.
+
+    Raises:
+        InputError: as `date_types`.
+    """
+    filled = {name: texts for name, texts in columns.items() if texts.null_count < len(texts)}
+    marks = number_marks([*filled.values()], delimiter=delimiter, decimal=options.decimal)
+    not_iso = {n: texts for n, texts in filled.items() if not can_cast(texts, ARROW_TYPES["date"])}
+    dates = date_types(not_iso, order_option=options.date_order, decimal_comma=marks.decimal == ",")
+    empty = ColumnType(kind="string", why="no row has a value, so its type is unknown")
+    types = {
+        name: dates.get(name) or (_type(texts, marks) if name in filled else empty)
+        for name, texts in columns.items()
+    }
+    return types, marks
+
+
+def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
+    if any_match(texts, _CODE):
+        why = "some values are digits that a number would not keep, such as leading zeros"
+        return ColumnType(kind="string", why=why)
+    for kind in ("integer", "number", "boolean", "date", "timestamp"):
+        form = None
+        if kind in ("integer", "number"):
+            form = number_form(
+                decimal=marks.decimal, thousands=marks.thousands, whole=kind == "integer"
+            )
+        if can_cast(texts, ARROW_TYPES[kind], form=form):
+            return ColumnType(kind=kind, why=_why(texts, kind, marks), form=form)
+    warning = invalid_date(texts) or (_NO_NUMBERS if all_match(texts, NUMBER_LIKE) else "")
+    return ColumnType(kind="string", why=warning or "its values are texts", warning=warning)
+
+
+def _why(texts: pa.Array, kind: LogicalType, marks: NumberMarks) -> str:
+    why = f"every value is a {_DESCRIPTIONS[kind]}"
+    if kind not in ("integer", "number"):
+        return why
+    if marks.ambiguity and is_ambiguous(texts):
+        return f"{why}; {marks.ambiguity}"
+    if (marks.decimal, marks.thousands) != (".", "") and any_match(texts, _MARKS):
+        between = f", `{marks.thousands}` between thousands" if marks.thousands else ""
+        return f"{why}, read with `{marks.decimal}` before decimals{between}"
+    return why
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ the period; `complaints_weeks` says what each kind of shift changes.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,38 +23,38 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sashiko.data.generators import complaints_texts as bank
-from sashiko.data.generators import complaints_writing as writing
 from sashiko.data.generators.base import BATCH_ROWS, Order
-from sashiko.data.generators.complaints_weeks import WEEK, Weeks
-from sashiko.data.generators.complaints_writing import GENDERS, Indices, Numbers, by_gender, take
 from sashiko.data.generators.counter_random import pick, pick_weighted, uniform
-from sashiko.settings.shifts import ShiftPlan
+from sashiko.errors import InputError
+from sashiko.settings.shifts import ShiftKind, ShiftPlan
 
+Rows = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
+WEEK = dt.timedelta(days=7)
+Indices = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+GENDERS = ("female", "male")
+# A hint at the gender is a first name this often, and else a phrase such as "my husband".
+NAME_SHARE = 0.15
 # The contract's `test_from` is the day from which new phrases appear.
 PERIOD_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 NEW_PHRASES_FROM = dt.datetime(2025, 12, 1, tzinfo=dt.UTC)
 PERIOD_END = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
-
 # From then on a quarter of the phrases in use is new, and this share of the complaints uses them.
 NEW_PHRASE_SHARE = 0.85
-
 SEVERITY_SHARES = np.array([0.40, 0.35, 0.25])
 # P(escalate | low, medium, high); without bias all customers have the men's curve.
 ESCALATION = {"female": (0.03, 0.15, 0.80), "male": (0.05, 0.80, 0.97)}
-
 # Where a text reveals the gender: nowhere, in the opener, in the closer, in both.
 HINT_SHARES = np.array([0.05, 0.25, 0.20, 0.50])
 _IN_OPENER = np.array([False, True, False, True])
 _IN_CLOSER = np.array([False, False, True, True])
-
 DRIFT = 10.0
 AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
 AGE_SHARES = np.array([0.22, 0.30, 0.28, 0.20])
 CHANNELS = ("app", "email", "phone", "web form", "letter")
 CHANNEL_SHARES = np.array([0.30, 0.25, 0.20, 0.20, 0.05])
-
 Draw = Callable[[str], Numbers]
-
 _SCHEMA = pa.schema(
     [
         pa.field("complaint_id", pa.string()),
@@ -69,6 +70,157 @@ _SCHEMA = pa.schema(
         pa.field("escalate", pa.string()),
     ]
 )
+
+
+# The weeks of a shift plan for the complaints: their dates, and which rows a shift concerns.
+#
+# What the kinds of `settings.shifts` are here:
+#
+# - `covariate`: complaints of other products become ones about the last product of the bank. The
+#   size is the distance in total variation between the mixes.
+# - `label`: complaints of low and medium severity become severe ones; the size likewise.
+# - `phrases`: the severity is told by a phrase that no row of the period has.
+# - `concept`: the desk decides the other way round, whatever the severity.
+# - `bias`: medium and severe complaints by women are worded as low ones. Label and truth still
+#   follow the severity.
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """The weeks that follow the period; none without a plan."""
+
+    order: Order
+
+    @property
+    def rows(self) -> int:
+        """All rows: those of the period, and those of the weeks."""
+        return self.order.rows + (self.order.plan.rows if self.order.plan else 0)
+
+    def number(self, rows: Rows) -> NDArray[np.int64]:
+        """Returns each row's week, from 1; 0 in the period."""
+        if self.order.plan is None:
+            return np.zeros(len(rows), dtype=np.int64)
+        after = rows.astype(np.int64) - self.order.rows
+        return np.maximum(after // self.order.plan.rows_per_week + 1, 0)
+
+    def elapsed(self, rows: Rows, moment: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the weeks since the period's end; `moment` is a row's share of its slot."""
+        if self.order.plan is None:
+            return np.zeros(len(rows))
+        weeks: NDArray[np.float64] = (rows - float(self.order.rows) + moment) / float(
+            self.order.plan.rows_per_week
+        )
+        return weeks
+
+    def concerned(self, rows: Rows, kind: ShiftKind, *, of: float = 1.0) -> Bools:
+        """Says which rows a kind of shift concerns, drawn by row.
+
+        Args:
+            rows: numbers of the rows.
+            kind: of the shifts.
+            of: the share of rows that can change; the plan's size is one of all rows.
+
+        Raises:
+            InputError: if the plan wants more rows to change than can.
+        """
+        plan = self.order.plan
+        if plan is None:
+            return np.zeros(len(rows), dtype=np.bool_)
+        sizes = np.array([0.0, *(plan.size(kind, week=week + 1) for week in range(plan.weeks))])
+        if sizes.max() > of + 1e-9:
+            raise InputError(
+                f"shift plan: the shifts of kind `{kind}` add up to {sizes.max():.3g}, and at most "
+                f"{of:.3g} of the complaints can change so: lower their `size`"
+            )
+        if not sizes.any():
+            return np.zeros(len(rows), dtype=np.bool_)
+        share = sizes[self.number(rows)] / of
+        concerned: Bools = uniform(self.order.seed, f"shift {kind}", rows) < share
+        return concerned
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The texts that may open, or close, a complaint."""
+
+    plain: Sequence[str]
+    relations: Mapping[str, Sequence[str]]
+    names: Sequence[str]
+
+
+OPENERS = Edge(bank.OPENERS, bank.RELATION_OPENERS, bank.NAME_OPENERS)
+CLOSERS = Edge(bank.CLOSERS, bank.RELATION_CLOSERS, bank.NAME_CLOSERS)
+
+
+def take(banks: Sequence[Sequence[str]], which: Indices | int, index: Indices) -> pa.Array:
+    """Returns `banks[which][index]` per row; all banks are of one length."""
+    texts = pa.array([text for texts in banks for text in texts])
+    return texts.take(pa.array(which * len(banks[0]) + index))
+
+
+def by_gender(texts: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
+    """Returns the banks of both genders, in the order of `GENDERS`."""
+    return [texts[gender] for gender in GENDERS]
+
+
+def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
+    """Returns a sentence on the subject of a complaint, not on its severity."""
+    sentences = [
+        [frame.format(topic) for topic in topics for frame in bank.TOPIC_FRAMES]
+        for topics in bank.TOPICS.values()
+    ]
+    frames = len(bank.TOPIC_FRAMES)
+    index = pick(topic, len(sentences[0]) // frames) * frames + pick(frame, frames)
+    return take(sentences, product, index)
+
+
+def phrases(
+    severity: Indices,
+    *,
+    is_new: NDArray[np.bool_],
+    is_unheard: NDArray[np.bool_],
+    numbers: Numbers,
+) -> pa.Array:
+    """Returns the phrase with the severity.
+
+    It is one of the bank's last quarter where `is_new`, and one that is in neither part of the bank
+    where `is_unheard`.
+    """
+    phrases = (bank.LOW, bank.MEDIUM, bank.HIGH)
+    new = len(bank.LOW) // 4
+    known = len(bank.LOW) - new
+    index = np.where(is_new, known + pick(numbers, new), pick(numbers, known))
+    usual = take(phrases, severity, index)
+    if not is_unheard.any():
+        return usual
+    unheard = take(bank.UNHEARD, severity, pick(numbers, len(bank.UNHEARD[0])))
+    return pc.if_else(pa.array(is_unheard), unheard, usual)
+
+
+def edges(
+    edge: Edge,
+    *,
+    hinted: NDArray[np.bool_],
+    gender: Indices,
+    first_name: Indices,
+    kind: Numbers,
+    numbers: Numbers,
+) -> pa.Array:
+    """Returns an opener or closer, which reveals the gender where `hinted`."""
+    plain = take([edge.plain], 0, pick(numbers, len(edge.plain)))
+    relations = by_gender(edge.relations)
+    relation = take(relations, gender, pick(numbers, len(relations[0])))
+    named = _named(edge.names, gender, first_name, numbers)
+    hint = pc.if_else(pa.array(kind < NAME_SHARE), named, relation)
+    return pc.if_else(pa.array(hinted), hint, plain)
+
+
+def _named(
+    frames: Sequence[str], gender: Indices, first_name: Indices, numbers: Numbers
+) -> pa.Array:
+    names = by_gender(bank.FIRST_NAMES)
+    banks = [[frame.format(name) for frame in frames for name in group] for group in names]
+    return take(banks, gender, pick(numbers, len(frames)) * len(names[0]) + first_name)
 
 
 class Complaints:
@@ -216,8 +368,8 @@ def _texts(
 ) -> pa.Array:
     hint = pick_weighted(draw("hint"), HINT_SHARES)
 
-    def edge(texts: writing.Edge, name: str, hinted: NDArray[np.bool_]) -> pa.Array:
-        return writing.edges(
+    def edge(texts: Edge, name: str, hinted: NDArray[np.bool_]) -> pa.Array:
+        return edges(
             texts,
             hinted=hinted,
             gender=gender,
@@ -227,15 +379,15 @@ def _texts(
         )
 
     return pc.binary_join_element_wise(
-        edge(writing.OPENERS, "opener", _IN_OPENER[hint]),
-        writing.topics(product, topic=draw("topic"), frame=draw("frame")),
-        writing.phrases(
+        edge(OPENERS, "opener", _IN_OPENER[hint]),
+        topics(product, topic=draw("topic"), frame=draw("frame")),
+        phrases(
             severity,
             is_new=late & (draw("new") < NEW_PHRASE_SHARE),
             is_unheard=unheard,
             numbers=draw("phrase"),
         ),
-        edge(writing.CLOSERS, "closer", _IN_CLOSER[hint]),
+        edge(CLOSERS, "closer", _IN_CLOSER[hint]),
         " ",
     )
 

@@ -2,22 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
-from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
+from sagemaker.core.shapes import (
+    CheckpointConfig,
+    OutputDataConfig,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingS3Input,
+    ProcessingS3Output,
+)
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow.retry import (
+    RetryPolicy,
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
 from sashiko.account.names import bucket_name
 from sashiko.account.training_machines import settings_for, uses_efa
+from sashiko.errors import InputError
 from sashiko.pipeline.sdk.account import (
     Uri,
     output_key,
@@ -27,8 +43,6 @@ from sashiko.pipeline.sdk.account import (
     vpc,
 )
 from sashiko.pipeline.sdk.offline import pipeline_session
-from sashiko.pipeline.sdk.processing_request import command, processing_input, processing_output
-from sashiko.pipeline.sdk.retries import retries
 from sashiko.settings.environment import Settings
 from sashiko.settings.jobs import ProcessingJob
 from sashiko.settings.recipe import Recipe
@@ -36,6 +50,9 @@ from sashiko.steps.sections import Channel, config_files, make_channel
 
 __all__ = ["Jobs", "join_uri", "output_uri"]
 
+_INPUT = "/opt/ml/processing/input"
+_OUTPUT = "/opt/ml/processing/output"
+_Step, _Job = StepExceptionTypeEnum, SageMakerJobExceptionTypeEnum
 _CACHE_DAYS = "P30D"
 # What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
 # torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
@@ -44,6 +61,91 @@ _EFA: Mapping[str, str] = MappingProxyType({"FI_PROVIDER": "efa", "NCCL_PROTO": 
 _CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
     {"config": "analysis_config", "data": "dataset"}
 )
+
+
+def command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
+    """Returns the entrypoint of a step; None is the image's own.
+
+    Raises:
+        InputError: if the module does not exist.
+    """
+    if script:
+        return ["python3", f"{_INPUT}/{script}"]
+    if not module:
+        return None
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:  # a parent package does not exist
+        spec = None
+    if spec is None or "." not in module:
+        raise InputError(
+            f"pipelines/: step {step}: there is no module `{module}` in a package; put the "
+            f"project's own below src/, such as src/acme/steps/{module.rpartition('.')[2]}.py"
+        )
+    return ["python3", "-m", module]
+
+
+def processing_input(name: str, uri: Uri, *, folder: str) -> ProcessingInput:
+    """Returns an input that is mounted at `/opt/ml/processing/input/<folder>`."""
+    return ProcessingInput(
+        input_name=name,
+        s3_input=ProcessingS3Input(
+            s3_uri=uri,
+            local_path=f"{_INPUT}/{folder}",
+            s3_data_type="S3Prefix",
+            s3_input_mode="File",
+            s3_data_distribution_type="FullyReplicated",
+        ),
+    )
+
+
+def processing_output(name: str, uri: Uri, *, root: bool) -> ProcessingOutput:
+    """Returns an output, `/opt/ml/processing/output/<name>`, or the folder itself with `root`."""
+    return ProcessingOutput(
+        output_name=name,
+        s3_output=ProcessingS3Output(
+            s3_uri=uri,
+            local_path=_OUTPUT if root else f"{_OUTPUT}/{name}",
+            s3_upload_mode="EndOfJob",
+        ),
+    )
+
+
+# The retry policies of a step's job.
+#
+# https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
+
+
+def retries() -> list[RetryPolicy]:
+    """Returns a job step's policies, for transient faults only.
+
+    Closed gates, failing code and missing permissions are not retried. Every step is safe to run
+    twice: outputs are written atomically, Track and Register look for the result of an earlier
+    attempt first, and DeviceCheck deletes it first.
+    """
+    return [
+        # The Create call failed or was throttled: wait seconds, then minutes.
+        StepRetryPolicy(
+            exception_types=[_Step.SERVICE_FAULT, _Step.THROTTLING],
+            interval_seconds=5,
+            backoff_rate=2.0,
+            max_attempts=6,
+        ),
+        # No instance is free, in the region or in the account's quota, until other jobs end.
+        SageMakerJobStepRetryPolicy(
+            exception_types=[_Job.CAPACITY_ERROR, _Job.RESOURCE_LIMIT],
+            interval_seconds=120,
+            backoff_rate=1.5,
+            max_attempts=8,
+        ),
+        # The instance or the service failed while the job ran.
+        SageMakerJobStepRetryPolicy(
+            failure_reason_types=[_Job.INTERNAL_ERROR],
+            interval_seconds=30,
+            backoff_rate=2.0,
+            max_attempts=2,
+        ),
+    ]
 
 
 def join_uri(*parts: Uri) -> Join:

@@ -1,24 +1,117 @@
 """Checks that a version may be served: approved, judged, signed, compiled for its endpoint."""
 
+import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from sashiko.base.custom_resource import RefusedError
+from sashiko.registry.attestation import Statement, read_statement
 from sashiko.registry.preflight.bounds import Bound, bound_problems
 from sashiko.registry.preflight.expected import Expected
-from sashiko.registry.preflight.live import check_update
-from sashiko.registry.preflight.provenance import check_provenance
 from sashiko.registry.preflight.signed_files import Clients, SignedFiles, signed_files
 
+_CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 _ARTIFACT = "model.tar.gz"
+_MANIFEST = "manifest-sha256.json"
+_STATEMENTS = "provenance/"
 _DECISION = "decision.json"
 _LOCK = "compile-lock.json"
 _VERDICT = "verdict.json"
 _THRESHOLD = "SASHIKO_THRESHOLD"
 _FOLDER = re.compile(r"[0-9a-f]{16}")
+
+
+# Checks that SageMaker can update the current endpoint to the expected one.
+#
+# Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. An
+# update that violates a rule fails during a deploy; this check refuses it earlier, with a
+# workaround.
+
+
+def check_update(sagemaker: Any, scaling: Any, expected: Expected) -> None:
+    """Compares the current endpoint, if any, with the expected one; it only reads.
+
+    Raises:
+        RefusedError: with the steps to take first, if one update does not get there.
+        ClientError: if an AWS call is refused.
+    """
+    name = expected.endpoint
+    try:
+        live = sagemaker.describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if "Could not find" not in error.response["Error"]["Message"]:
+            raise
+        return
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=live["EndpointConfigName"])
+    (variant,), (current,) = live["ProductionVariants"], config["ProductionVariants"]
+    _check_canary(name, variant, expected)
+    if current["InstanceType"] != expected.instance_type:
+        targets = scaling.describe_scalable_targets(
+            ServiceNamespace="sagemaker",
+            ResourceIds=[f"endpoint/{name}/variant/{variant['VariantName']}"],
+        )["ScalableTargets"]
+        if targets:
+            raise RefusedError(
+                f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
+                "instance type of an endpoint that scales. Deploy twice: first the current version "
+                "with `serving.max_instances` equal to `serving.min_instances`, which turns "
+                f"scaling off; then {expected.instance_type} with the final `max_instances`"
+            )
+
+
+def _check_canary(name: str, variant: Any, expected: Expected) -> None:
+    minimum, count = int(expected.min_instances), variant["DesiredInstanceCount"]
+    if minimum >= _CANARY_FROM > count:
+        counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": minimum}]
+        raise RefusedError(
+            f"{name} has {count} instance, and with `serving.min_instances: {minimum}` an update "
+            "sends a canary ahead, which SageMaker allows in a fleet of two or more. First, and "
+            "then deploy again: aws sagemaker update-endpoint-weights-and-capacities "
+            f"--endpoint-name {name} --desired-weights-and-capacities "
+            f"{shlex.quote(json.dumps(counts))} && aws sagemaker wait endpoint-in-service "
+            f"--endpoint-name {name}"
+        )
+
+
+# Checks that a version's signed provenance is about its signed files.
+#
+# What is not signed there, such as an image in the registry or a commit, is for `sashiko model
+# lineage`: a deploy is refused only for what is certain.
+
+
+def check_provenance(files: SignedFiles) -> None:
+    """Compares the statement about a version with its manifest; a version without one passes.
+
+    Raises:
+        RefusedError: if the statement is about other files.
+    """
+    if files.statement is None:
+        return
+    try:
+        statement = read_statement(files.statement, build="model")
+    except ValueError as error:
+        raise RefusedError(f"{files.uri}: its provenance: {error}; register it again") from error
+    if problems := list(_problems(statement, files)):
+        raise RefusedError(
+            f"{files.uri}: its provenance is another version's: {'; '.join(problems)}. Reject it, "
+            "find out who wrote there, and register it again"
+        )
+
+
+def _problems(statement: Statement, files: SignedFiles) -> Iterator[str]:
+    signed = {**files.digests, _MANIFEST: files.manifest_sha256}
+    for name in (_ARTIFACT, _MANIFEST):
+        if statement.subject_digest(name) != signed[name]:
+            yield f"it names another {name}"
+    for item in statement.dependencies:
+        if item.name.startswith(_STATEMENTS) and item.sha256 != signed.get(item.name):
+            yield f"it names another {item.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.prices import read_prices
+from sashiko.account.prices import read_prices, total
 from sashiko.account.templates import read_templates
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
-from sashiko_packs.monitoring.cost import month_at_most
 from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
@@ -212,9 +211,9 @@ def test_a_job_without_a_price_is_unknown_in_itself_and_in_the_sum(
     train = jobs["Train"]
     assert (train.typical, train.most, train.prices) == (None, None, ())
     assert train.unknown.startswith(reason)
-    assert month_at_most(list(jobs.values()), 2) is None
+    assert total(job.most for job in jobs.values()) is None
     known = [job for job in jobs.values() if job.name != "Train"]
-    assert month_at_most(known, 2) == pytest.approx(2 * sum(job.most or 0 for job in known))
+    assert total(job.most for job in known) == pytest.approx(sum(job.most or 0 for job in known))
 
 
 def test_the_machine_that_a_device_check_starts_is_part_of_a_run() -> None:

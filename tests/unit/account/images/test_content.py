@@ -12,7 +12,7 @@ from sashiko.account.images.job_images import image_builds, job_images
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 
-ROOT = Path(__file__).parents[5]
+ROOT = Path(__file__).parents[4]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
     update={"account": "111122223333", "region": "us-east-1", "image_digests": {}}
 )

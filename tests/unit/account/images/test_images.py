@@ -19,7 +19,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko.settings.sections import BiasSection
 from sashiko.settings.types import ImageName
 
-ROOT = Path(__file__).parents[5]
+ROOT = Path(__file__).parents[4]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
     update={
         "account": "111122223333",

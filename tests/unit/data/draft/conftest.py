@@ -14,7 +14,7 @@ from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.guess import make_draft
 from sashiko.data.draft.naming import project_name
 from sashiko.data.draft.write import source_path, write_draft
-from sashiko.pipeline.consistency import check_recipe
+from sashiko.pipeline.project import check_recipe
 from sashiko.settings.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[4]

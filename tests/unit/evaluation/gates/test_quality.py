@@ -3,8 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sashiko.bias.gates.advice import Training
-from sashiko.evaluation.gates.quality import quality_checks
+from sashiko.evaluation.gates.quality import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.quality import QualitySection

@@ -12,8 +12,7 @@ import pytest
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud import start as module
-from sashiko.pipeline.cloud.deployed import difference
-from sashiko.pipeline.cloud.start import start
+from sashiko.pipeline.cloud.start import difference, start
 from sashiko.pipeline.compiled import CompiledPipeline
 from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.recipe import load_recipe

@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_kills_at_once(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever grace there is: the step would use a minute of it, and leave a file."""
-    monkeypatch.setattr("sashiko.pipeline.runner.engine._GRACE_SECONDS", 3600.0)
+    monkeypatch.setattr("sashiko.pipeline.runner.run._GRACE_SECONDS", 3600.0)
     used = tmp_path / "used"
     code = f"""
 signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGINT))

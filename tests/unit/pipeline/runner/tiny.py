@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.functions import gatekeeper
-from sashiko.pipeline.runner.engine import Function
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.record import RunRecord, StepRecord
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.run import Function, run_definition
 from sashiko.pipeline.runner.store import Store
 
 PRELUDE = """

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.steps.seen_text import seen_in_train
+from sashiko.steps.evaluate import seen_in_train
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run
 

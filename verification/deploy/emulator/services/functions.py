@@ -1,7 +1,7 @@
 """Lambda executes: the code that moto runs in Docker runs here as a process of this Python.
 
 The process has the function's own files, boto3 pointed at this server, and everything else that
-this Python has. `sashiko_cdk/functions/function_code.py` checks that a function imports no more
+this Python has. `sashiko_cdk/functions/python_function.py` checks that a function imports no more
 than Lambda brings.
 """
 

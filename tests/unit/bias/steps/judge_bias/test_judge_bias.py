@@ -10,9 +10,9 @@ from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.metrics.bias import stage_metrics
 from sashiko.bias.steps import bias, judge_bias
+from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko_packs.bedrock.steps.guardrail import OUTCOMES_FILE, VERSION_FILE
 from tests.unit.bias.steps.bias_folders import JOINED, Job, facet_rows
 from tests.unit.bias.steps.judge_bias.judged_rows import FACETS, FAIR, FOUR_FIFTHS, UNFAIR, rows
 
@@ -44,13 +44,14 @@ def test_a_fair_model_behind_a_guardrail_that_blocks_a_group_is_blocked(
     late = [int(value == "yes") for value in FACETS["late"].to_pylist()]
     outcomes = [int(place < blocked) for place in range(len(keys))]
     table = pa.table({"key": keys[::-1], "label": late[::-1], "blocked": outcomes[::-1]})
-    job.parquet("guardrail", table, file=OUTCOMES_FILE)
-    job.text("guardrail", '{"id": "g1", "version": "3"}', file=VERSION_FILE)
-    verdict = judge(FAIR, arguments=["--guardrail-difference", "0.02"])
+    blocker = Blocker(kind="guardrail", name="g1, version 3", advice="Loosen a filter.")
+    folder = job.folder("blocked")
+    write_outcomes(table, blocker, folder)
+    verdict = judge(FAIR, arguments=["--blocking-difference", "0.02"])
     assert verdict.passed is passed
     assert [check.name for check in verdict.checks] == ["DI age=old", "guardrail blocks age=old"]
     assert verdict.checks[1].value == pytest.approx(blocked / 300)
-    assert verdict.inputs["guardrail"] == sha256_tree(job.folder("guardrail"))
+    assert verdict.inputs["blocked"] == sha256_tree(folder)
 
 
 def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(

@@ -1,0 +1,315 @@
+"""The lake of an account: Glue tables read through Athena, with Lake Formation's permissions."""
+
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from sashiko.base import aws_calls as calls
+from sashiko.base.job_folders import processing_job_name
+from sashiko.base.stopping import Stop, stop_on_signals
+from sashiko.contract.derive import select_sql
+from sashiko.contract.glue import AS_OF, GLUE_TYPES
+from sashiko.contract.model import Contract, View
+from sashiko.data.duckdb_lake import check_file, view_rows
+from sashiko.errors import InputError
+
+_COMPARE = "compare `sashiko permissions` with `sashiko audit`, and ask the lake's owner"
+_ADVICE: calls.Advice = (
+    (
+        ("static equality conditions",),
+        "the table asks for a value of another partition key than `as_of`; "
+        "deploy the DataLake stack again, which makes the table from the contract",
+    ),
+    (
+        ("COLUMN_NOT_FOUND",),
+        f"the table lacks the column, or Lake Formation does not grant it to this role; {_COMPARE}",
+    ),
+    (("Lake Formation", "LAKE_FORMATION"), f"this role lacks a grant; {_COMPARE}"),
+    (
+        ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "EntityNotFound", "is not found"),
+        "correct `LakeUri`, or deploy the DataLake and Governance stacks: a role does not see "
+        "what it is not granted",
+    ),
+    (("Bytes scanned limit",), "the workgroup allows a query fewer bytes; raise its limit"),
+    (("exhausted resources",), "Athena was short of resources; start the run again"),
+    (
+        ("HIVE_BAD_DATA", "HIVE_PARTITION_SCHEMA_MISMATCH", "Unsupported Trino column type"),
+        "the table's files do not have the types of its columns; run the ETL job again, and start "
+        "the run with its new `AsOf`",
+    ),
+)
+connect = partial(calls.connect, "the lake", "athena", "glue", "s3")
+translate_errors = partial(calls.translate_errors, advice=_ADVICE)
+with_advice = partial(calls.with_advice, advice=_ADVICE)
+# Athena ends such a query after 30 minutes; it may wait in a queue before.
+_LIMIT_SECONDS = 45 * 60
+_STOP_SECONDS = 30
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 5.0
+_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+_KEYS_A_CALL = 1000
+
+
+def check_table(glue: Any, database: str, contract: Contract, view: View) -> None:
+    """Checks the columns of a table in a Glue database before a query causes cost.
+
+    Lake Formation shows a role only the columns that it is granted, so only the view's columns are
+    required. A role may see further columns of the contract: the bias evaluator does, and every
+    role without Lake Formation; the SELECT does not name them. A column that is not in the contract
+    is an error.
+
+    Raises:
+        InputError: if the table or a column is missing or not granted, a column has another type
+            or is not in the contract, or the table has no versions.
+    """
+    name = f"{database}.{contract.table}"
+    with translate_errors(f"see table {name} in the Glue catalog"):
+        table = glue.get_table(DatabaseName=database, Name=contract.table)["Table"]
+    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
+    types = {
+        column["Name"]: column.get("Type", "")
+        for column in table.get("StorageDescriptor", {}).get("Columns", [])
+    }
+    if AS_OF not in keys:
+        raise InputError(
+            f"{name} shows this role no partition key `{AS_OF}`, the version of the data; "
+            "deploy the DataLake stack, and grant the key to the role"
+        )
+    for column in contract.view_columns(view):
+        expected = GLUE_TYPES[column.logical_type]
+        if column.name not in types:
+            raise InputError(
+                f"{name} shows this role no column `{column.name}`, which the contract "
+                f"`{contract.id}` has: deploy the DataLake stack if the table lacks it, the "
+                "Governance stack if Lake Formation does not grant it to this role"
+            )
+        if types[column.name] != expected:
+            raise InputError(
+                f"{name}: column `{column.name}` has type {types[column.name]}, the contract "
+                f"`{contract.id}` says {column.logical_type} ({expected}); deploy the DataLake "
+                "stack and run the ETL job again"
+            )
+    extra = sorted(set(types) - {column.name for column in contract.columns})
+    if extra:
+        raise InputError(
+            f"{name}: column `{extra[0]}` is not in the contract `{contract.id}`, yet this role "
+            "sees it; describe and classify it there, or take it out of the table"
+        )
+
+
+def unload(athena: Any, select: str, *, to: str, workgroup: str, database: str, stop: Stop) -> None:
+    """Writes the rows of a SELECT as Parquet files, and waits for the query.
+
+    If the wait ends early, for whatever reason, the query is stopped. `to` is the S3 URI of an
+    empty prefix, with a final slash; `stop` ends the process.
+
+    Raises:
+        InputError: if the query fails, is cancelled, takes longer than 45 minutes, or AWS refuses
+            a call, with the reason and the fix.
+    """
+    destination = to.replace("'", "''")
+    statement = (
+        f"UNLOAD ({select}) TO '{destination}' WITH (format = 'PARQUET', compression = 'SNAPPY')"
+    )
+    with translate_errors(f"start a query in workgroup `{workgroup}`"):
+        query = athena.start_query_execution(
+            QueryString=statement,
+            QueryExecutionContext={"Catalog": "AwsDataCatalog", "Database": database},
+            WorkGroup=workgroup,
+        )["QueryExecutionId"]
+    print(f"athena: query {query} in workgroup {workgroup}", file=sys.stderr)
+    try:
+        status = _wait(athena, query, stop=stop)
+    except BaseException:
+        _end(athena, query)
+        raise
+    if status["State"] != "SUCCEEDED":
+        reason = status.get("StateChangeReason", "no reason given")
+        if status.get("AthenaError", {}).get("Retryable"):
+            reason += "; Athena says that another attempt may succeed: start the run again"
+        raise InputError(with_advice(f"Athena query {query} {status['State'].lower()}: {reason}"))
+
+
+def _wait(athena: Any, query: str, *, stop: Stop) -> dict[str, Any]:
+    """Returns the status of a query that has ended."""
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    delay = _FIRST_DELAY
+    while True:
+        stop.exit_if_requested()
+        status = _status(athena, query)
+        if status["State"] in _ENDED:
+            return status
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"Athena query {query} is still {status['State'].lower()} after "
+                f"{_LIMIT_SECONDS // 60} minutes and was stopped; check in Athena's console "
+                "whether it waited for others in its workgroup, and start the run again"
+            )
+        time.sleep(delay)
+        delay = min(1.5 * delay, _LONGEST_DELAY)
+
+
+def _end(athena: Any, query: str) -> None:
+    """Stops a query and waits until it has ended, so that its files can be removed."""
+    print(f"athena: stopping query {query}", file=sys.stderr)
+    try:
+        with translate_errors(f"stop Athena query {query}"):
+            athena.stop_query_execution(QueryExecutionId=query)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while _status(athena, query)["State"] not in _ENDED and time.monotonic() < deadline:
+            time.sleep(_FIRST_DELAY)
+    except InputError as error:
+        print(f"warning: {error}", file=sys.stderr)
+
+
+def _status(athena: Any, query: str) -> dict[str, Any]:
+    with translate_errors(f"follow Athena query {query}"):
+        execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+    status: dict[str, Any] = execution["Status"]
+    return status
+
+
+@contextmanager
+def scratch_prefix(s3: Any, *, below: str, job: str) -> Iterator[str]:
+    """Yields the S3 URI of an unused prefix below another, and removes its objects on every exit.
+
+    UNLOAD refuses a prefix that has objects, and the first attempt of a job that SageMaker restarts
+    may have left some. So the prefix has the job's name, which contains the pipeline execution's
+    id, and a random part for each attempt. Neither affects the snapshot: its rows are sorted by
+    key, and no file or manifest names the prefix.
+
+    Raises:
+        InputError: if an object cannot be removed and nothing else failed.
+    """
+    uri = f"{below}/{job}-{uuid.uuid4().hex}/"
+    try:
+        yield uri
+    except BaseException:
+        try:
+            _remove(s3, uri)
+        except InputError as error:
+            print(f"warning: {error}", file=sys.stderr)
+        raise
+    _remove(s3, uri)
+
+
+def download(s3: Any, uri: str, folder: Path, *, stop: Stop) -> list[Path]:
+    """Downloads the objects below a prefix into a folder; returns the files in the keys' order.
+
+    Raises:
+        InputError: if S3 refuses a call.
+    """
+    bucket = urlsplit(uri).netloc
+    files: list[Path] = []
+    with translate_errors(f"read {uri}"):
+        for key in sorted(_keys(s3, uri)):
+            stop.exit_if_requested()
+            files.append(folder / f"{len(files):06d}.parquet")
+            s3.download_file(bucket, key, str(files[-1]))
+    stop.exit_if_requested()
+    return files
+
+
+def _remove(s3: Any, uri: str) -> None:
+    bucket = urlsplit(uri).netloc
+    with translate_errors(f"remove the scratch objects below {uri}"):
+        keys = list(_keys(s3, uri))
+        for start in range(0, len(keys), _KEYS_A_CALL):
+            objects = [{"Key": key} for key in keys[start : start + _KEYS_A_CALL]]
+            response = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            for failure in response.get("Errors", []):
+                raise InputError(
+                    f"cannot remove the scratch object s3://{bucket}/{failure['Key']}: "
+                    f"{failure.get('Code')}: {failure.get('Message')}; remove it by hand: it has "
+                    "rows of the lake"
+                )
+
+
+def _keys(s3: Any, uri: str) -> Iterator[str]:
+    parts = urlsplit(uri)
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=parts.netloc, Prefix=parts.path.lstrip("/")
+    )
+    for page in pages:
+        for item in page.get("Contents", []):
+            yield item["Key"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AthenaLake:
+    """A Glue database, and the workgroups that its tables are read through.
+
+    Each view has a workgroup of its own, `<workgroup>-<view>`, so that only the view's readers can
+    read the results of its queries.
+
+    Each load of a table is a complete extract with its own value of the partition key `as_of`. A
+    version never changes, so both snapshots of a run read the same rows.
+    """
+
+    workgroup: str
+    database: str
+
+    def query(self, contract: Contract, view: View, *, as_of: str) -> str:
+        """Returns the governed SELECT of one version of the table."""
+        return select_sql(contract, view, as_of=as_of)
+
+    @contextmanager
+    def rows(
+        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Streams a view's rows; see `Lake.rows`."""
+        select = self.query(contract, view, as_of=as_of)
+        with tempfile.TemporaryDirectory() as folder:
+            files = self._fetch(select, contract, view, Path(folder))
+            if not sum(check_file(file, contract, view, zoneless=True) for file in files):
+                raise InputError(
+                    f"{self.database}.{contract.table} has no rows as of `{as_of}` for this role: "
+                    "start the run with the `AsOf` of a load that succeeded; if it did, a row "
+                    "filter hides its rows"
+                )
+            # UNLOAD writes files in parallel: only the rows within a file are sorted by key.
+            with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
+                yield batches
+
+    def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:
+        """Downloads the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
+        aws = connect()
+        with stop_on_signals() as stop:
+            check_table(aws.glue, self.database, contract, view)
+            # A folder for each view: policies grant access by view.
+            workgroup = f"{self.workgroup}-{view}"
+            below = f"s3://{_bucket(aws.athena, workgroup)}/{view}/scratch"
+            with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
+                unload(
+                    aws.athena,
+                    select,
+                    to=uri,
+                    workgroup=workgroup,
+                    database=self.database,
+                    stop=stop,
+                )
+                return download(aws.s3, uri, folder, stop=stop)
+
+
+def _bucket(athena: Any, workgroup: str) -> str:
+    """Returns the bucket that a workgroup writes to."""
+    with translate_errors(f"read workgroup `{workgroup}`"):
+        group = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
+    results = group.get("Configuration", {}).get("ResultConfiguration", {})
+    location = urlsplit(str(results.get("OutputLocation", "")))
+    if location.scheme != "s3":
+        raise InputError(
+            f"Athena workgroup `{workgroup}` has no output location of its own; name the one that "
+            "the DataLake stack makes"
+        )
+    return location.netloc

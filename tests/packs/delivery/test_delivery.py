@@ -1,0 +1,301 @@
+"""The pipeline in the tools' account: what runs where, who decides, and whom a role can reach."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.cli import app
+from sashiko_packs.delivery.constructs.parts import is_approved
+from tests.infra.delivery import (
+    boundary_document,
+    delivery_folder,
+    delivery_template,
+    tools_of,
+    write_stages,
+)
+from tests.infra.test_lint import _findings
+from tests.infra.variants import resources, settings_of, some
+
+PLACES = {
+    "dev": "111122223333",
+    "delivery": "777788889999",
+    "staging": "222233334444",
+    "prod": "444455556666",
+}
+BOUNDARY = "arn:aws:iam::777788889999:policy/cdk-sashiko-boundary-us-east-1"
+
+
+MODELS = "sashiko-delivery-models"  # deploys nothing: tests/packs/delivery/test_model_delivery.py
+
+
+@pytest.fixture(scope="module")
+def template():
+    return delivery_template()
+
+
+@pytest.fixture(scope="module")
+def stages(template):
+    """The stages of the pipeline, by name, in their order."""
+    (pipeline,) = some(template, "AWS::CodePipeline::Pipeline").values()
+    assert pipeline["Properties"]["PipelineType"] == "V2"
+    return {stage["Name"]: stage for stage in pipeline["Properties"]["Stages"]}
+
+
+@pytest.fixture(scope="module")
+def roles(template):
+    """Name -> properties of each role."""
+    entries = some(template, "AWS::IAM::Role").values()
+    return {role["Properties"]["RoleName"]: role["Properties"] for role in entries}
+
+
+def _projects(template):
+    return {
+        project["Properties"]["Name"]: project["Properties"]
+        for project in some(template, "AWS::CodeBuild::Project").values()
+    }
+
+
+def test_a_merge_reaches_dev_and_a_person_allows_all_that_follows(stages):
+    """The pipeline's own update too, and in each execution: no output of a build decides it."""
+    after = ["difference", "approval", "deploy"]
+    approved = [f"{place}-{part}" for place in ("delivery", "staging", "prod") for part in after]
+    assert list(stages) == ["Source", "Build", "dev-difference", "dev-deploy", *approved]
+    assert {action["Name"] for action in stages["Build"]["Actions"]} == {"test", "synth"}
+    for name, stage in stages.items():
+        assert stage.keys() == {"Name", "Actions"}  # without a condition that could skip it
+        if name.endswith("-approval"):
+            (approval,) = stage["Actions"]
+            assert approval["ActionTypeId"]["Category"] == "Approval"
+            # What the person is shown is CodePipeline's, and no build's.
+            assert "#{Source.CommitId}" in approval["Configuration"]["CustomData"]
+            assert approval["Configuration"]["CustomData"].count("#{") == 1
+
+
+@pytest.mark.parametrize(("tier", "approved"), [("dev", False), ("prod", True)])
+def test_a_first_stage_of_tier_prod_is_approved_as_well(tier, approved):
+    tools = tools_of()
+    first = tools.stages[0].model_copy(update={"tier": tier})
+    assert is_approved(replace(tools, stages=(first, *tools.stages[1:])), first) is approved
+
+
+def test_one_synth_is_what_every_account_gets(stages):
+    actions = [action for stage in stages.values() for action in stage["Actions"]]
+    (synth,) = [a for a in actions if {"Name": "Synth"} in a.get("OutputArtifacts", [])]
+    assert synth["Name"] == "synth"
+    later = [a for a in actions if a["Name"].endswith(("-difference", "-deploy"))]
+    assert len(later) == 2 * len(PLACES)
+    for action in later:
+        assert action["InputArtifacts"] == [{"Name": "Synth"}]
+        (digest,) = json.loads(action["Configuration"]["EnvironmentVariables"])
+        assert (digest["name"], digest["value"]) == ("ASSEMBLY", "#{Synth.ASSEMBLY}")
+
+
+def test_synth_is_that_of_the_environments_own_command(template):
+    """So the templates are those of `make synth ENV=...`; test_synth.py compares their bytes."""
+    spec = json.loads(_projects(template)["sashiko-delivery-synth"]["Source"]["BuildSpec"])
+    commands = spec["phases"]["build"]["commands"]
+    assert [item for item in commands if item.startswith("make ")] == [
+        f'make synth ENV={name} ARGS="--output cdk.out/{name}"'
+        for name in ("delivery", "dev", "staging", "prod")
+    ]
+
+
+def test_each_role_has_the_boundary_and_reaches_the_bootstrap_of_its_own_place(roles):
+    assert {role["PermissionsBoundary"] for role in roles.values()} == {BOUNDARY}
+    for name, role in roles.items():
+        if name == MODELS:
+            continue
+        (policy,) = role["Policies"]
+        targets = [
+            arn
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Action"] == "sts:AssumeRole"
+            for arn in _many(statement["Resource"])
+        ]
+        place, _, kind = name.removeprefix("sashiko-delivery-").rpartition("-")
+        parts = {"difference": ("lookup",), "deploy": ("deploy", "file-publishing", "lookup")}
+        account = PLACES.get(place)
+        assert targets == [
+            f"arn:aws:iam::{account}:role/cdk-sashiko-{part}-role-{account}-us-east-1"
+            for part in (parts[kind] if account else ())
+        ]
+
+
+def test_the_boundary_parts_the_environments_whatever_a_policy_says():
+    """A merge may change the pipeline's policies: not whom a role can reach."""
+    boundary = statements(boundary_document())
+
+    def reaches(role, account, part="deploy"):
+        request = Request(
+            action="sts:AssumeRole",
+            resource=f"arn:aws:iam::{account}:role/cdk-sashiko-{part}-role-{account}-us-east-1",
+            context={
+                "aws:principalarn": f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}",
+                "aws:requestedregion": "us-east-1",
+            },
+            complete=True,
+        )
+        return allows(boundary, request) and not denies(boundary, request)
+
+    for place, account in PLACES.items():
+        others = set(PLACES.values()) - {account}
+        assert reaches(f"{place}-deploy", account)
+        assert not any(reaches(f"{place}-deploy", other) for other in others)
+        assert not reaches("test", account) and not reaches("synth", account)
+        assert not reaches("pipeline", account)
+        assert not reaches(f"{place}-deploy", account, part="cfn-exec")
+
+
+def _request(action, role, **context):
+    return Request(
+        action=action,
+        resource="*",
+        context={
+            "aws:principalarn": f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}",
+            "aws:requestedregion": "us-east-1",
+            **context,
+        },
+        complete=True,
+    )
+
+
+@pytest.mark.parametrize("action", ["StartBuild", "StartBuildBatch"])
+@pytest.mark.parametrize(
+    "member",
+    ["source.buildspec", "environment.image", "environment.privilegedMode", "serviceRole"],
+)
+def test_no_role_starts_a_build_with_other_commands_than_its_project_has(action, member):
+    """Such as `curl | bash` by the role that deploys prod: the boundary is not a deploy's."""
+    boundary = statements(boundary_document())
+    for role in ("pipeline", "approvals", "models"):
+        plain = _request(f"codebuild:{action}", role)
+        overridden = _request(f"codebuild:{action}", role, **{f"codebuild:{member.lower()}": "x"})
+        assert not denies(boundary, plain)
+        assert denies(boundary, overridden)
+        assert denies(boundary, _request("codebuild:RetryBuild", role))
+
+
+def test_what_reads_the_repository_cannot_push(roles):
+    boundary = statements(boundary_document())
+    for name, role in roles.items():
+        short = name.removeprefix("sashiko-delivery-")
+        writes = {"codeconnections:providerpermissionsrequired": "read_write"}
+        use = _request("codeconnections:UseConnection", short, **writes)
+        assert denies(boundary, use) is (name != MODELS)
+        reads = {"codeconnections:providerpermissionsrequired": "read_only"}
+        assert not denies(boundary, _request(use.action, short, **reads))
+        (policy,) = role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Action"] == "codeconnections:UseConnection" and name != MODELS:
+                (used,) = statement["Condition"].values()
+                assert used["codeconnections:ProviderPermissionsRequired"] == "read_only"
+
+
+def test_caches_and_artifacts_are_not_shared_upwards(template, roles):
+    """What a test of a commit caches is not what a deploy installs."""
+    projects = _projects(template)
+    bucket = "arn:aws:s3:::sashiko-delivery-artifacts-777788889999-us-east-1"
+    assert "Cache" not in projects.pop(MODELS)
+    for name, project in projects.items():
+        place = project["Cache"]["Location"]
+        assert place.endswith(f"/cache/{name.removeprefix('sashiko-delivery-')}")
+        (policy,) = roles[name]["Policies"]
+        objects = [
+            arn
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "s3:PutObject" in statement["Action"]
+            for arn in _many(statement["Resource"])
+        ]
+        own = f"{bucket}/cache/{name.removeprefix('sashiko-delivery-')}/*"
+        artifacts = [f"{bucket}/sashiko-delivery*"] * name.endswith(("-synth", "-difference"))
+        assert objects == [*artifacts, own]
+    assert len({project["Cache"]["Location"] for project in projects.values()}) == len(projects)
+
+
+def test_builds_are_unprivileged_logged_and_encrypted(template):
+    groups = {
+        group["Properties"]["LogGroupName"]: group["Properties"]
+        for group in some(template, "AWS::Logs::LogGroup").values()
+    }
+    for project in _projects(template).values():
+        assert project["Environment"]["PrivilegedMode"] is False
+        assert project["EncryptionKey"]
+    for group in groups.values():
+        assert group["RetentionInDays"] == 365 and group["KmsKeyId"]
+    assert len(groups) == len(_projects(template))
+
+
+def test_no_other_account_reads_what_the_pipeline_keeps(template):
+    for kind in ("AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::SNS::TopicPolicy"):
+        text = json.dumps(some(template, kind))
+        assert [account for account in PLACES.values() if account in text] in (
+            [],
+            ["777788889999"],
+        )
+
+
+def test_the_template_is_clean():
+    assert _findings(delivery_folder() / "Delivery.template.json") == []
+
+
+def test_the_bootstrap_of_a_stage_trusts_the_tools_account_alone():
+    from sashiko_cdk.bootstrap.policies import bootstrap_options
+
+    options = bootstrap_options(settings_of("dev"), tools=tools_of())
+    assert [option for option in options if "trust" in option] == [
+        "--trust=777788889999",
+        "--trust-for-lookup=777788889999",
+    ]
+    assert not [option for option in bootstrap_options(settings_of("dev")) if "trust" in option]
+
+
+def test_infra_app_without_the_stack_says_what_to_add(tmp_path):
+    (tmp_path / "config").mkdir()
+    write_stages(tmp_path / "config")
+    done = subprocess.run(
+        [sys.executable, "-c", "from sashiko_cdk.app import run_app; run_app(print)"],
+        cwd=tmp_path,
+        env=os.environ | {"CDK_CONTEXT_JSON": json.dumps({"env": "delivery"})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error: infra/app.py adds no stack to the tools' account" in done.stderr
+
+
+def test_resources_that_would_stay_are_none(template):
+    kept = [
+        name
+        for name, item in template["Resources"].items()
+        if item.get("DeletionPolicy", "Delete").startswith("Retain")
+    ]
+    assert kept == []
+    assert resources(template, "AWS::S3::Bucket")
+
+
+def _many(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_what_a_delivery_costs(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    write_stages(tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(
+        app, ["cost", "--env", "delivery", "--templates", str(delivery_folder()), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    costs = json.loads(done.stdout)
+    # One key, and nothing that runs while nothing is merged.
+    assert costs["idle"]["monthly"] == pytest.approx(1.0)
+    deploy = costs["loads_and_builds"]["build sashiko-delivery-dev-deploy"]
+    # 8 hours of a machine for 0.60 an hour, and 480 minutes of an action for 0.002 each.
+    assert deploy["at_most"] == pytest.approx(8 * 0.60 + 480 * 0.002)
+    assert any(price["usd"] == 0.002 for price in costs["prices"])

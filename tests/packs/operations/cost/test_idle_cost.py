@@ -1,0 +1,83 @@
+"""What the shipped environments cost unused: a change that raises it by much is to be noticed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sashiko.account.prices import read_prices
+from sashiko.account.templates import read_templates
+from sashiko.cli import app
+from sashiko_packs.operations.idle_cost import describe_rise, idle_cost
+from tests.infra.variants import ROOT, settings_of, synthesized, write_config
+from tests.packs.operations.golden import FOLDER
+from tests.project_root import IMAGES
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod", "serving", "serving_prod"])
+def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) -> None:
+    settings = settings_of(variant)
+    templates = read_templates(settings, folder=synthesized(variant))
+    golden = json.loads((FOLDER / f"idle_cost.{variant}.json").read_text())
+
+    problem = describe_rise(
+        idle_cost(templates, read_prices(settings)),
+        before=golden,
+        allowed=settings.budget.idle_rise,
+    )
+
+    assert problem is None, f"{problem}. If that is intended, run `make golden` and say why"
+
+
+def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
+    """The command in a fork's folder, on the templates of `dev`."""
+    (folder / "config").mkdir(exist_ok=True)
+    write_config(folder / "config", "dev")
+    for name in ("contracts", "pipelines", "recipes", *IMAGES):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT}/src")
+    templates = str(synthesized("dev"))
+    return CliRunner().invoke(app, ["cost", "--env", "dev", "--templates", templates, *options])
+
+
+def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = cost(tmp_path, monkeypatch, "--load", "2")
+    assert process.exit_code == 0
+    assert "sashiko-dev-Network: VPC endpoint athena, 1 zone" in process.stdout
+    assert "Train: 1 x ml.g5.xlarge" in process.stdout
+    assert "at 2 a second all month" in process.stdout
+    assert "inf2: 1 x ml.inf2.xlarge    137.50" in process.stdout
+    assert "prices are older than 180 days" in process.stderr
+
+    costs = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
+    assert costs["idle"]["monthly"] == pytest.approx(sum(costs["idle"]["lines"].values()))
+    assert costs["run"]["typical"] < costs["run"]["at_most"]
+    # 28 days between candidates: the first, and one more before a month has ended.
+    assert costs["monitoring"]["retraining_month_at_most"] == pytest.approx(
+        2 * costs["run"]["at_most"], abs=0.02
+    )
+    assert "its alarms: 2 runs of the pipeline, " in process.stdout
+    assert "JoinLabels: 1 x ml.m5.large" in process.stdout
+
+    lines = costs["idle"]["lines"]
+    del lines["sashiko-dev-Network: VPC endpoint athena, 1 zone"]
+    (tmp_path / "before.json").write_text(json.dumps(costs))
+    comparison = cost(tmp_path, monkeypatch, "--against", "before.json")
+    assert comparison.exit_code == 4
+    assert "+7.30 sashiko-dev-Network: VPC endpoint athena, 1 zone" in comparison.stderr
+
+
+def test_an_idle_cost_above_the_budget_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"usd": 100, "source": "a bill", "read": "2026-11-01"}
+    prices = {"region": "us-east-1", "prices": {"kms_key_month": own}}
+    (tmp_path / "own.yaml").write_text(json.dumps(prices))
+    process = cost(tmp_path, monkeypatch, "--prices", "own.yaml")
+    assert "more than `budget.amount` in config/ (200)" in process.stderr
