@@ -84,7 +84,7 @@ class Pack:
     endpoints: str = ""
     # Security rules: a sequence of `Rule`.
     rules: str = ""
-    # `sashiko run --sweep`: as `sashiko_packs.selection.commands.sweep.run_sweep`.
+    # `sashiko run --sweep`: see `sashiko.commands.run`, which calls it.
     sweep: str = ""
 
 

@@ -44,7 +44,7 @@ from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
 from sashiko_packs.selection.rows import (
-    LAST_STEP,
+    COMPILE,
     Validation,
     read_validation,
     with_facets,
@@ -156,7 +156,7 @@ def _scored(recipe: Recipe, linear: bool, home: Path) -> Validation:
     """Trains a recipe's model, or the linear one with its weights, and scores validation."""
     if linear:
         return linear_model(recipe, split="validation", home=home)
-    run = run_until(LAST_STEP, recipe, home=home)
+    run = run_until(COMPILE, recipe, home=home)
     return read_validation(run, load_contract(Path(recipe.contract)), home=home)
 
 

@@ -144,14 +144,14 @@ _METRICS = {
 Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
 
-def write_selection_page(record: SelectionRecord, folder: Path) -> Path:
-    """Writes `report.html` into a selection's folder and returns its path.
+def write_choice_page(page: ChoicePage, folder: Path) -> Path:
+    """Writes the page of a selection or a sweep into its folder and returns its path.
 
     Raises:
         InputError: if it cannot be written.
     """
     path = folder / REPORT_FILE
-    write_bytes(path, render(_page(record), template=_TEMPLATE).encode())
+    write_bytes(path, render(page, template=_TEMPLATE).encode())
     return path
 
 
@@ -162,7 +162,8 @@ def terminal_rows(record: SelectionRecord) -> list[list[str]]:
     return [list(table.columns), *rows]
 
 
-def _page(record: SelectionRecord) -> ChoicePage:
+def selection_view(record: SelectionRecord) -> ChoicePage:
+    """Makes the view of a selection's page."""
     warnings = tuple(
         f"The answers of {item.name} were written by hand, to try the command: no model gave them, "
         "so no figure of it is shown."

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,16 @@ from sashiko.bias.clarify.contract_config import (
 )
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
-from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.intersections import gate_applies
+from sashiko.bias.metrics.bias import METRICS, measure
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.steps.bias_estimates import (
+    StageAnalysis,
+    analyse_stage,
+    looks_of,
+    subgroup_estimates,
+)
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -48,6 +57,7 @@ from sashiko_packs.selection.file import STAYS, Selection, Travel
 from sashiko_packs.selection.record import Answers, Cost, Latency
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
+_RATIO = "DI"
 _ORDER = (PREPARE, WEIGHTS, COMPILE)  # each step waits for those before it
 
 
@@ -60,8 +70,31 @@ class IncompleteRunError(Exception):
         self.record = record
 
 
+def run_recipe(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    until: str,
+    home: Path,
+    command: str,
+    from_step: str | None = None,
+) -> RunRecord:
+    """Runs a recipe on this machine up to a step; what earlier runs did comes from the cache.
+
+    Raises:
+        IncompleteRunError: if the run was blocked, failed or interrupted.
+        InputError: if the run is refused.
+    """
+    record = run_pipeline(
+        settings, recipe, home=home, from_step=from_step, until=until, command=command
+    )
+    if record.status != "partial":
+        raise IncompleteRunError(record)
+    return record
+
+
 class Runs:
-    """Runs of recipes on this machine; what earlier runs did comes from the cache."""
+    """The runs that a selection needs, each made once."""
 
     def __init__(
         self,
@@ -92,17 +125,13 @@ class Runs:
         """
         digest = recipe_sha256(recipe)
         if digest not in self._records:
-            record = run_pipeline(
+            self._records[digest] = run_recipe(
                 self._settings,
                 recipe,
-                home=self._home,
-                from_step=None,
                 until=self._needs[digest][1],
+                home=self._home,
                 command=self._command,
             )
-            if record.status != "partial":
-                raise IncompleteRunError(record)
-            self._records[digest] = record
         return self._records[digest]
 
     def output(self, run: RunRecord, step: str, output: str) -> Path:
@@ -164,9 +193,6 @@ def needed_runs(
 # rows.
 
 
-LAST_STEP = "Compile"  # creates the served artifact, which is scored here
-
-
 @dataclass(frozen=True)
 class Validation:
     """One model's validation rows."""
@@ -179,8 +205,36 @@ class Validation:
     data: Dataset  # labels and facets of the rows, without predictions
     inputs: dict[str, str]  # `validation` and `facets` -> digest
 
-    def analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
-        """Counts facets and intersections by label and prediction, like JudgeBias."""
+    def bias_estimates(
+        self, predicted: Bools, section: BiasSection, *, every_ratio: bool = False
+    ) -> Iterator[BiasEstimate]:
+        """Yields the gated metrics of the gated groups, as JudgeBias computes them.
+
+        Args:
+            predicted: whether each row is decided positive, shape (rows,).
+            section: the recipe's gates.
+            every_ratio: whether DI of each group of a facet is estimated too, gated or not.
+        """
+        groups = self._analysed(predicted, section)
+        stages: dict[Stage, StageAnalysis] = {"post_training": groups}
+        looks = looks_of(section, stages)
+        metrics = dict.fromkeys(
+            [*([_RATIO] if every_ratio else []), *(gate.metric for gate in section.gates)]
+        )
+        for subgroup, stratified in groups.subgroups():
+            for metric in metrics:
+                reported = every_ratio and metric == _RATIO and not subgroup.is_intersection
+                if reported or any(gate_applies(gate, metric, subgroup) for gate in section.gates):
+                    # One stratum has the same distribution and is many times faster to resample.
+                    conditional = METRICS[metric].conditional
+                    cells = stratified if conditional else stratified.collapse_strata()
+                    measures = {metric: measure(metric, cells)}
+                    yield from subgroup_estimates(
+                        "post_training", subgroup, measures, counts=cells, looks=looks
+                    )
+
+    def _analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
+        """Counts facets and intersections by label and prediction."""
         labels = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
         column = Column(PREDICTED_LABEL, labels, self.data.label.file)
         data = replace(self.data, predicted=column)
@@ -189,14 +243,14 @@ class Validation:
 
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
-    """Reads and scores the validation split of a run that finished `LAST_STEP`.
+    """Reads and scores the validation split of a run that compiled its model.
 
     Raises:
         InputError: if an output is missing, a text is refused, or a row has no facet.
     """
     folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
     split = load_split(folder)
-    artifact = run.step(LAST_STEP).outputs["artifact"]
+    artifact = run.step(COMPILE).outputs["artifact"]
     scores = cached_scores(
         Store(home / "s3").path(artifact.uri) / ARTIFACT,
         split,

@@ -9,18 +9,13 @@ from sashiko.account.prices import Prices
 from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import gate_applies
-from sashiko.bias.metrics.bias import METRICS, measure
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
 from sashiko.evaluation.gates.quality import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Bools, ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval
 from sashiko.evaluation.record import Estimates
 from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.pipeline.runner.record import new_run_id
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.environment import Settings
 from sashiko.settings.quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.settings.recipe import Recipe
@@ -44,7 +39,6 @@ from sashiko_packs.selection.rows import (
     CandidateScores,
     JudgedRows,
     Runs,
-    Validation,
     needed_runs,
     read_rows,
     refuse_other_text,
@@ -52,7 +46,6 @@ from sashiko_packs.selection.rows import (
 from sashiko_packs.selection.rule import choose
 
 _OF_DECISIONS = ("accuracy", "balanced_accuracy", "f1")
-_RATIO = "DI"  # of every group, whether gated or not
 
 
 def judge(
@@ -93,7 +86,7 @@ def judge(
     bias: tuple[BiasEstimate, ...] = ()
     if rows.facets is not None:
         predicted = model.scores >= model.threshold
-        bias = tuple(bias_estimates(rows.facets, rows.recipe.bias, predicted))
+        bias = tuple(rows.facets.bias_estimates(predicted, rows.recipe.bias, every_ratio=True))
     gateable = dict(metrics)
     if scored.injection is not None:
         gateable[INJECTION_FLIP_RATE] = scored.injection.overall.above_control
@@ -112,30 +105,6 @@ def judge(
         ),
     }
     return record.model_copy(update=figures)
-
-
-def bias_estimates(
-    rows: Validation, section: BiasSection, predicted: Bools
-) -> Iterator[BiasEstimate]:
-    """Yields DI of every group of every facet, and the gated metrics of the gated groups.
-
-    They are those of JudgeBias, of the predictions alone.
-    """
-    groups = rows.analysed(predicted, section)
-    stages: dict[Stage, StageAnalysis] = {"post_training": groups}
-    looks = looks_of(section, stages)
-    metrics = dict.fromkeys([_RATIO, *(gate.metric for gate in section.gates)])
-    for subgroup, stratified in groups.subgroups():
-        for metric in metrics:
-            reported = metric == _RATIO and not subgroup.is_intersection
-            if reported or any(gate_applies(gate, metric, subgroup) for gate in section.gates):
-                # One stratum has the same distribution and is many times faster to resample.
-                conditional = METRICS[metric].conditional
-                cells = stratified if conditional else stratified.collapse_strata()
-                measures = {metric: measure(metric, cells)}
-                yield from subgroup_estimates(
-                    "post_training", subgroup, measures, counts=cells, looks=looks
-                )
 
 
 def _bias(bias: Sequence[BiasEstimate], recipe: Recipe) -> Iterator[Check]:

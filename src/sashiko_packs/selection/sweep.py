@@ -11,29 +11,23 @@ from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
 from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias import bias_checks
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import gate_applies
-from sashiko.bias.metrics.bias import METRICS, MetricValue, measure
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
+from sashiko.bias.metrics.bias import METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
-from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.counted_quality import counted_quality
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import Estimates
-from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file
-from sashiko.pipeline.runner.record import RunRecord, new_run_id
+from sashiko.pipeline.runner.record import new_run_id
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import Settings
 from sashiko.settings.quality import INJECTION_FLIP_RATE, QualityMetric, QualitySection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.comparators import decide_threshold
-from sashiko_packs.selection.rows import LAST_STEP, Validation, read_validation
+from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, run_recipe
 
 SWEEPS = "sweeps"
 SWEEP_FILE = "sweep.json"
@@ -340,7 +334,7 @@ def judge(
     )
     failed = [check.name for check in checks if not check.passed]
     mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
-    bias, near_bounds, estimates = {}, [], list(_bias(validation, recipe, predicted))
+    bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(predicted, recipe.bias))
     for gate in recipe.bias.gates:
         section = recipe.bias.model_copy(update={"gates": (gate,)})
         for check in bias_checks(section, estimates, mitigation):
@@ -375,32 +369,7 @@ def _own_estimates(
     )  # fmt: skip
 
 
-def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
-    """Yields the gated metrics of each gated group, as JudgeBias computes them."""
-    groups = validation.analysed(predicted, recipe.bias)
-    stages: dict[Stage, StageAnalysis] = {"post_training": groups}
-    looks = looks_of(recipe.bias, stages)
-    for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
-        for subgroup, stratified in groups.subgroups():
-            if any(gate_applies(gate, metric, subgroup) for gate in recipe.bias.gates):
-                # One stratum has the same distribution and is many times faster to resample.
-                conditional = METRICS[metric].conditional
-                cells = stratified if conditional else stratified.collapse_strata()
-                measures: dict[str, MetricValue] = {metric: measure(metric, cells)}
-                yield from subgroup_estimates(
-                    "post_training", subgroup, measures, counts=cells, looks=looks
-                )
-
-
 DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
-
-
-class IncompleteRunError(Exception):
-    """A run of the sweep was blocked, failed or interrupted."""
-
-    def __init__(self, record: RunRecord) -> None:
-        super().__init__(record.reason)
-        self.record = record
 
 
 def sweep(
@@ -429,16 +398,14 @@ def sweep(
     curves: list[Curve] = []
     for number, strength in enumerate(all_strengths, start=1):
         print(f"strength {strength:g} ({number} of {len(all_strengths)})", file=sys.stderr)
-        run = run_pipeline(
+        run = run_recipe(
             settings,
             with_strength(recipe, strength),
+            until=COMPILE,
             home=home,
-            from_step=from_step,
-            until=LAST_STEP,
             command=f"{command} --sweep --strengths {values}",
+            from_step=from_step,
         )
-        if run.status != "partial":
-            raise IncompleteRunError(run)
         validation = read_validation(run, contract, home=home)
         print("judging every threshold", file=sys.stderr)
         curves.append(curve(validation, recipe, strength=strength, run=run.id))

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.base.files import write_bytes
 from sashiko.bias.metrics.bias import METRICS
 from sashiko.errors import InputError
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import Cell, ChoicePage, Fact, Figure, Outcome, Row, Section, Table, row
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
@@ -356,7 +353,6 @@ def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
     return value
 
 
-_TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
 _RULE = (
     "A point, which is a strength and a threshold, will do if each quality gate passes (but for "
     "leads over the linear baseline and the champion), each bias gate passes, and each gated bias "
@@ -372,18 +368,8 @@ _RULE = (
 )
 
 
-def write_sweep_page(sweep: Sweep, folder: Path) -> Path:
-    """Writes `report.html` into a sweep's folder and returns its path.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    path = folder / REPORT_FILE
-    write_bytes(path, render(_page(sweep), template=_TEMPLATE).encode())
-    return path
-
-
-def _page(sweep: Sweep) -> ChoicePage:
+def sweep_view(sweep: Sweep) -> ChoicePage:
+    """Makes the view of a sweep's page."""
     return ChoicePage(
         title=f"Sweep: {sweep.recipe.name}",
         source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",

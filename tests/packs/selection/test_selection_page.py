@@ -12,7 +12,7 @@ from sashiko.pipeline.local_run import _evidence
 from sashiko.pipeline.selected import chosen_record
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
-from sashiko_packs.selection.page import headline, terminal_rows, write_selection_page
+from sashiko_packs.selection.page import headline, selection_view, terminal_rows, write_choice_page
 from sashiko_packs.selection.record import Latency, SelectionRecord, write_selection
 from sashiko_packs.selection.rule import choose
 from sashiko_packs.selection.run import judge
@@ -69,7 +69,7 @@ class _Text(HTMLParser):
 def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(
     record: SelectionRecord, tmp_path: Path
 ) -> None:
-    html = write_selection_page(record, tmp_path).read_text()
+    html = write_choice_page(selection_view(record), tmp_path).read_text()
     reader = _Text()
     reader.feed(html)
     text = " ".join(" ".join(reader.parts).split())
@@ -98,13 +98,13 @@ def test_what_was_not_judged_is_named_and_the_choice_is_not_green(
     text = headline(record)
     for part in ("the cost of unpriced", "perhaps: undecided", "by-hand: its answers"):
         assert part in text.partition("Not judged: ")[2]
-    html = write_selection_page(record, tmp_path).read_text()
+    html = write_choice_page(selection_view(record), tmp_path).read_text()
     assert '<div class="outcome waiting">' in html
     assert "✓ A CANDIDATE IS CHOSEN" not in html
     judged = record.model_copy(update={"unjudged": ()})
     assert "Not judged" not in headline(judged)
     assert "among what was judged" not in headline(judged)
-    html = write_selection_page(judged, tmp_path).read_text()
+    html = write_choice_page(selection_view(judged), tmp_path).read_text()
     assert '<div class="outcome registered">' in html
 
 

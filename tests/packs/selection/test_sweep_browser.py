@@ -3,7 +3,8 @@
 import pytest
 
 from sashiko_packs.selection.sweep import write_sweep
-from sashiko_packs.selection.sweep_page import write_sweep_page
+from sashiko_packs.selection.page import write_choice_page
+from sashiko_packs.selection.sweep_page import sweep_view
 from tests.packs.selection.sweep.sweeps import recipe, sweep
 from tests.unit.run_report.opened import PAPER, WIDTHS, opens_whole
 
@@ -13,7 +14,7 @@ def sweep_page(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("sweep")
     dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
     result = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
-    return write_sweep_page(result, write_sweep(result, home))
+    return write_choice_page(sweep_view(result), write_sweep(result, home))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,0 +1,181 @@
+"""`sashiko select`, and `sashiko run --sweep`: both compare models on this machine, and choose."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sashiko.base.exit_status import BLOCKED, INTERRUPTED
+from sashiko.commands.columns import align
+from sashiko.commands.options import AsJson, Environment, Home
+from sashiko.errors import InputError
+from sashiko.pipeline.project import HOME, use_recipe
+from sashiko.settings.environment import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sashiko_packs.selection.sweep import Sweep
+
+
+def select(
+    file: Annotated[Path, typer.Argument(help="A selection: a file in selections/.")],
+    prices: Annotated[
+        Path | None, typer.Option("--prices", help="A file of prices, laid over the known ones.")
+    ] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Send what is not recorded to Bedrock, within the budget."),
+    ] = False,
+    env: Environment = "local",
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Compare candidates on the same test rows, and choose the cheapest that is good enough.
+
+    A candidate is the linear baseline, a recipe, a registered version, or a model of Amazon
+    Bedrock. A recipe's model is trained unless an earlier run has it. Answers of Bedrock are
+    replayed from a file; with --record, those that it lacks are asked for with your credentials.
+    Exits with 3 if no candidate is chosen.
+    """
+    from sashiko.account.prices import read_prices
+    from sashiko_packs.selection.bedrock import open_responder
+    from sashiko_packs.selection.file import load_selection, recording_path
+    from sashiko_packs.selection.page import (
+        headline,
+        selection_view,
+        terminal_rows,
+        write_choice_page,
+    )
+    from sashiko_packs.selection.record import write_selection
+    from sashiko_packs.selection.run import chosen_recipe, run_selection
+
+    settings = load_settings(env)
+    _require_local(settings, option="select", noun="selection")
+    selection = load_selection(file)
+    known, command = read_prices(settings, own=prices), _command(file, prices, home)
+    path = recording_path(selection, file)
+    with (
+        _exit_status("selection"),
+        open_responder(selection, path, known, record=record, command=command) as responder,
+    ):
+        result = run_selection(
+            selection, settings, known, responder=responder, home=home, command=command
+        )
+    folder = write_selection(result, home, chosen=chosen_recipe(result))
+    page = write_choice_page(selection_view(result), folder)
+    if json_:
+        typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
+    else:
+        typer.echo("\n".join([*align(terminal_rows(result)), "", headline(result)]))
+        typer.echo(f"report: {page}")
+    raise typer.Exit(0 if result.chosen else BLOCKED)
+
+
+def run_sweep(
+    settings: Settings,
+    strengths: str | None,
+    *,
+    recipe: str | None,
+    from_: str | None,
+    set_: list[str] | None,
+    as_of: str | None,
+    home: Path,
+    command: str,
+    json_: bool,
+) -> None:
+    """Sweeps, writes the page, prints the table and the choice, and exits.
+
+    Raises:
+        InputError: if an option is not valid for a sweep, or the sweep fails.
+    """
+    from sashiko_packs.selection.page import write_choice_page
+    from sashiko_packs.selection.sweep import DEFAULT_STRENGTHS, sweep, write_sweep
+    from sashiko_packs.selection.sweep_page import sweep_view
+
+    _require_local(settings, option="--sweep", noun="sweep")
+    if as_of is not None:
+        raise InputError("--as-of: the local lake has one version of the data; leave it out")
+    recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    with _exit_status("sweep"):
+        result = sweep(
+            settings,
+            recipe_config,
+            strengths=DEFAULT_STRENGTHS if strengths is None else _numbers(strengths),
+            home=home,
+            from_step=from_,
+            command=command,
+        )
+    page = write_choice_page(sweep_view(result), write_sweep(result, home))
+    if json_:
+        typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
+    else:
+        typer.echo(_sweep_text(result, page))
+    raise typer.Exit(0 if result.chosen else BLOCKED)
+
+
+def _require_local(settings: Settings, *, option: str, noun: str) -> None:
+    if settings.tier != "local":
+        raise InputError(
+            f"{option} --env {settings.environment}: a {noun} runs only on this machine (--env "
+            "local): it joins scores with facets, which in an account only the bias evaluator's "
+            "jobs may read"
+        )
+
+
+@contextmanager
+def _exit_status(noun: str) -> Iterator[None]:
+    """Exits with the status of an interruption, or of the run that did not get to its end."""
+    from sashiko_packs.selection.rows import IncompleteRunError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; the same command takes up where it left off", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except IncompleteRunError as ended:
+        run = ended.record
+        print(f"no {noun}: {run.status}: run {run.id}: {run.reason}", file=sys.stderr)
+        raise typer.Exit(run.exit_code) from None
+
+
+def _command(file: Path, prices: Path | None, home: Path) -> str:
+    """Returns the command line that repeats the selection."""
+    parts = ["sashiko", "select", str(file)]
+    parts += [] if prices is None else ["--prices", str(prices)]
+    parts += [] if home == HOME else ["--home", str(home)]
+    return shlex.join(parts)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--strengths {text}: expected numbers with commas between, such as 0,1,1.5"
+        ) from error
+
+
+def _sweep_text(sweep: "Sweep", page: Path) -> str:
+    from sashiko_packs.selection.sweep_page import choice_lines, headline, outcome, shown_points
+
+    metrics = tuple(dict.fromkeys(("accuracy", sweep.metric)))
+    names = (metric.replace("_", " ") for metric in metrics)
+    rows = [("strength", "threshold", *sweep.checks, *names, "outcome")]
+    for curve, point in shown_points(sweep):
+        rows.append(
+            (
+                f"{curve.strength:g}",
+                f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
+                *(point.bias[check].text for check in sweep.checks),
+                *(point.quality[metric].text for metric in metrics),
+                outcome(sweep, curve, point),
+            )
+        )
+    lines = [*align(rows), "", headline(sweep), *choice_lines(sweep)]
+    if sweep.chosen:
+        lines.append(f"  {sweep.chosen.command}")
+    return "\n".join([*lines, f"report: {page}"])

@@ -1,1 +1,0 @@
-"""`sashiko select` and `sashiko run --sweep`."""
