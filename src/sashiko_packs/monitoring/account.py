@@ -183,22 +183,14 @@ def stage_stores(
             yield put_place(store.put_new, uris[name], files, digests)
 
 
-_ROLE: Final[Role] = "data-scientist"
 _STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule
 
 
 @dataclass(frozen=True)
-class MonitoredModel:
-    """A recipe's monitoring in an account, as the role `data-scientist` sees it."""
+class MonitoredModel(MonitorFiles):
+    """A recipe's monitoring in an account, as a data scientist sees it."""
 
-    account: Account
-    settings: Settings
-    recipe: Recipe
-
-    @property
-    def files(self) -> MonitorFiles:
-        """What is kept of it."""
-        return MonitorFiles(self.account, self.settings, self.recipe, _ROLE)
+    role: Role = "data-scientist"
 
     def results(self) -> tuple[MonitorResult, ...]:
         """Reads the outcomes of all windows so far, by their ends.
@@ -206,13 +198,13 @@ class MonitoredModel:
         Raises:
             InputError: if the caller may not read them.
         """
-        files, windows = self.files, self.files.places.windows
-        uris = [f"{windows}/{name}" for name in files.etags(windows)]
+        windows = self.places.windows
         results, others = [], []
-        for uri in uris:
+        for name in self.etags(windows):
+            uri = f"{windows}/{name}"
             if not uri.endswith(f"/{RESULT_FILE}"):
                 continue
-            content = json.loads(files.get(uri))
+            content = json.loads(self.get(uri))
             try:
                 results.append(validate(MonitorResult, content, source=uri))
             except InputError:
@@ -245,7 +237,7 @@ class MonitoredModel:
         Raises:
             InputError: if the caller may not see them.
         """
-        with self.account.translate_errors("sagemaker:ListPipelineExecutions", role=_ROLE):
+        with self.account.translate_errors("sagemaker:ListPipelineExecutions", role=self.role):
             return recipe_candidates(
                 self.account.client("sagemaker"),
                 pipeline=pipeline_name(self.settings, self.recipe.name),
@@ -268,14 +260,13 @@ class MonitoredModel:
             InputError: as `draw_period`; if the caller may not read the ledger, or somebody else
                 draws at the same time.
         """
-        files, places = self.files, self.files.places
-        with files.copies(places.draws, places.ledger) as (draws, ledger):
+        with self.copies(self.places.draws, self.places.ledger) as (draws, ledger):
             draw = draw_period(
                 draws.folder, ledger.folder, version=version, window=window, rows=rows
             )
             # A period that was drawn before gives the same rows.
             if draw.path.name not in draws.etags:
-                files.put(draw.path, draws)
+                self.put(draw.path, draws)
             yield draw
 
     def add_labels(
@@ -293,8 +284,7 @@ class MonitoredModel:
             InputError: as `add_labels`; if the file has facets, which no person writes in an
                 account, or somebody else adds labels at the same time.
         """
-        files = self.files
-        with files.copies(files.places.labels) as (labels,), TemporaryDirectory() as scratch:
+        with self.copies(self.places.labels) as (labels,), TemporaryDirectory() as scratch:
             others = {
                 name: Path(scratch, name) for name in ("ledger", "draws", "facets", "windows")
             }
@@ -309,7 +299,7 @@ class MonitoredModel:
                     "write them: leave those columns out"
                 )
             for path in sorted(labels.folder.iterdir()):
-                files.put(path, labels)
+                self.put(path, labels)
         return added
 
 

@@ -47,6 +47,16 @@ DECISION_SCHEMA: Final = pa.schema(
         ("windows_ago", pa.int64()),  # 0 in the window, 1 in as long a time before it, and so on
     ]
 )
+AUDITED_FILE: Final = "audited.parquet"
+_AUDITED_SCHEMA: Final = pa.schema(
+    [("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())]
+)
+_AUDITED_ROWS: Final = """
+CREATE TABLE audited AS
+SELECT key, counted_labels.label = $positive AS label, ledger.decision = $positive AS decision
+FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
+WHERE version = $version AND "end" <= $end ORDER BY key
+"""
 # Earlier decisions are for groups that have few rows a window (`monitoring.bias`). With more than
 # this in later windows a group of 1 % has enough.
 _MOST_EARLIER: Final = 100_000
@@ -114,7 +124,7 @@ class Sources:
 
 def join_labels(
     sources: Sources,
-    decisions: Path,
+    folder: Path,
     *,
     version: int,
     window: Window,
@@ -122,13 +132,14 @@ def join_labels(
     label_days: int,
     positive: str,
 ) -> LabelSummary:
-    """Counts a version's labels, and writes its decisions for the bias evaluator.
+    """Counts a version's labels, and writes what the bias evaluator joins with facets.
 
-    The decisions are the window's, and earlier ones while later windows have fewer than 100,000.
+    That is decisions by key, the window's and earlier ones while later windows have fewer than
+    100,000; and key, label and decision of the drawn rows that are labelled.
 
     Args:
         sources: ledger, labels and draws.
-        decisions: the file to write, of `DECISION_SCHEMA`, ordered by key.
+        folder: of the files to write: `DECISIONS_FILE`, of `DECISION_SCHEMA`, and `AUDITED_FILE`.
         version: whose answers; a label counts for every version that answered its key.
         window: of the ordinary labels and the decisions. Audited periods up to its end count.
         now: later labels are not known yet.
@@ -136,7 +147,7 @@ def join_labels(
         positive: the label whose decisions are positive.
 
     Raises:
-        InputError: if a file is missing or damaged, or `decisions` cannot be written.
+        InputError: if a file is missing or damaged, or one cannot be written.
     """
     purpose = f"join labels with {sources.ledger}"
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
@@ -149,7 +160,12 @@ def join_labels(
             _ANSWERS, {"version": version, "start": microseconds(window.start), "end": end}
         )
         connection.execute(_DRAWN, {"version": version})
-        _write_decisions(connection, decisions, window=window, positive=positive)
+        _write_decisions(connection, folder / DECISIONS_FILE, window=window, positive=positive)
+        connection.execute(_AUDITED_ROWS, {"version": version, "end": end, "positive": positive})
+        audited = stream_query(
+            connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
+        )
+        write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
         wait = dt.timedelta(days=label_days)
         periods = tuple(_periods(connection, end=end, now=now, wait=wait, positive=positive))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
@@ -221,48 +237,9 @@ def _periods(
 
 # The audit by facet group: the labelled drawn rows, joined with the facets of their keys.
 #
-# JoinLabels writes the rows with their keys; MonitorBias, which alone reads facets, joins them and
-# keeps counts. Groups are shown beside those of the test split and judged by nobody: a drawn week
-# has too few rows of a group for a test that is right once a year.
-
-
-AUDITED_FILE: Final = "audited.parquet"
-_SCHEMA: Final = pa.schema([("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())])
-_ROWS: Final = """
-CREATE TABLE audited AS
-SELECT key, counted_labels.label = $positive AS label, ledger.decision = $positive AS decision
-FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
-WHERE version = $version AND "end" <= $end ORDER BY key
-"""
-
-
-def write_audited_rows(
-    sources: Sources, path: Path, *, version: int, end: dt.datetime, now: dt.datetime, positive: str
-) -> None:
-    """Writes key, label and decision of a version's drawn rows that are labelled.
-
-    Args:
-        sources: ledger, labels and draws.
-        path: the file to write; for the bias evaluator alone.
-        version: whose answers.
-        end: of the window; later periods are left out.
-        now: later labels are not known yet.
-        positive: the positive label.
-
-    Raises:
-        InputError: if a file is missing or damaged, or `path` cannot be written.
-    """
-    with scratch_database(f"join labels with {sources.ledger}", memory_mb=128) as connection:
-        create_ledger_view(connection, sources.ledger)
-        create_labels_view(connection, sources.labels)
-        create_counted_labels_view(connection, now=now)
-        create_draws_view(connection, sources.draws)
-        options = {"version": version, "end": microseconds(end), "positive": positive}
-        connection.execute(_ROWS, options)
-        batches = stream_query(
-            connection, "FROM audited ORDER BY rowid", schema=_SCHEMA, rows=ROW_GROUP_ROWS
-        )
-        write_batches(path, batches, schema=_SCHEMA)
+# MonitorBias, which alone reads facets, joins them and keeps counts. Groups are shown beside those
+# of the test split and judged by nobody: a drawn week has too few rows of a group for a test that
+# is right once a year.
 
 
 @dataclass(frozen=True)
@@ -280,7 +257,7 @@ def read_audited_rows(
     """Joins labelled drawn rows with the facets of their keys.
 
     Args:
-        rows: the file of `write_audited_rows`.
+        rows: the file `AUDITED_FILE` of `join_labels`.
         lake: rows of the lake with `key` and `columns`; those of other keys are left out.
         facets: a Parquet file of key and `columns`, which counts for what the lake does not have.
         key: the contract's primary key.
@@ -289,7 +266,7 @@ def read_audited_rows(
     Raises:
         InputError: if a file is missing or damaged, or lacks a column.
     """
-    table = open_parquet(rows).read(_SCHEMA.names)
+    table = open_parquet(rows).read(_AUDITED_SCHEMA.names)
     known: dict[str, dict[str, str]] = {}
     stored = (
         batch.select(["key", *columns]).rename_columns([key, *columns])

@@ -11,7 +11,7 @@ from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.model import Contract
 from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import Draw, draw_period
-from sashiko_packs.monitoring.joined_labels import DECISIONS_FILE, Sources, join_labels
+from sashiko_packs.monitoring.joined_labels import Sources, join_labels
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, delete_keys
 from sashiko_packs.monitoring.quality import LabelSummary
@@ -116,7 +116,7 @@ class Stores:
     def join(self, number: int, *, now: dt.datetime, version: int = 7) -> LabelSummary:
         return join_labels(
             self.sources,
-            self.root / DECISIONS_FILE,
+            self.root,
             version=version,
             window=week(number),
             now=now,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aws_cdk import aws_codepipeline as codepipeline
@@ -46,21 +45,6 @@ _PATHS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Failure:
-    """A kind of failure.
-
-    Attributes:
-        name: of its rule.
-        categories: of the actions.
-        message: with the names of `_PATHS` in angle brackets.
-    """
-
-    name: str
-    categories: tuple[str, ...]
-    message: str
-
-
 class Failures(Construct):
     """The rules, and the role by which EventBridge publishes.
 
@@ -81,14 +65,14 @@ class Failures(Construct):
         super().__init__(scope, id)
         settings = tools.settings
         role = _failures_role(self, settings, stores, boundary)
-        for failure in _failures(settings, pipeline_name(tools)):
+        for category, message in _messages(settings, pipeline_name(tools)).items():
             transformer = events.CfnRule.InputTransformerProperty(
-                input_paths_map=dict(_PATHS), input_template=json.dumps(failure.message)
+                input_paths_map=dict(_PATHS), input_template=json.dumps(message)
             )
             events.CfnRule(
                 self,
-                failure.name.title(),
-                name=f"{prefix(settings)}-{failure.name}-failed",
+                category,
+                name=f"{prefix(settings)}-{category.lower()}-failed",
                 description="Says on the topic what failed, and how to go on",
                 event_pattern={
                     "source": ["aws.codepipeline"],
@@ -96,7 +80,7 @@ class Failures(Construct):
                     "detail": {
                         "pipeline": [pipeline_name(tools)],
                         "state": ["FAILED"],
-                        "type": {"category": list(failure.categories)},
+                        "type": {"category": [category]},
                     },
                 },
                 state="ENABLED",
@@ -111,8 +95,11 @@ class Failures(Construct):
             )
 
 
-def _failures(settings: Settings, pipeline: str) -> tuple[_Failure, ...]:
-    """Returns the kinds. An execution without its source has nothing that could be retried."""
+def _messages(settings: Settings, pipeline: str) -> dict[str, str]:
+    """Returns the category of an action -> the message, with the names of `_PATHS` in brackets.
+
+    An execution without its source has nothing that could be retried.
+    """
     place: Final = f"--region {settings.region}"
     start = f"aws codepipeline start-pipeline-execution --name {pipeline} {place}"
     retry = (
@@ -120,27 +107,15 @@ def _failures(settings: Settings, pipeline: str) -> tuple[_Failure, ...]:
         f"--pipeline-execution-id <execution> --retry-mode FAILED_ACTIONS {place}"
     )
     what = f"{pipeline}: <stage> failed: <reason>"
-    return (
-        _Failure(
-            name="source",
-            categories=("Source",),
-            message=f"{what}. No merge is delivered until the connection is available: sashiko "
-            "doctor --all says whether it is, and how to authorize it again. Then deliver the "
-            f"newest commit: {start}",
-        ),
-        _Failure(
-            name="build",
-            categories=("Build",),
-            message=f"{what}; its log: <url>. Nothing after it was deployed. Merge the repair; or, "
-            f"where nothing has to be repaired, run it again: {retry}",
-        ),
-        _Failure(
-            name="approval",
-            categories=("Approval",),
-            message=f"{what}. It was rejected, or nobody answered for seven days; nothing after it "
-            f"was deployed. Revert the merge; or ask again: {retry}",
-        ),
-    )
+    return {
+        "Source": f"{what}. No merge is delivered until the connection is available: sashiko "
+        "doctor --all says whether it is, and how to authorize it again. Then deliver the "
+        f"newest commit: {start}",
+        "Build": f"{what}; its log: <url>. Nothing after it was deployed. Merge the repair; or, "
+        f"where nothing has to be repaired, run it again: {retry}",
+        "Approval": f"{what}. It was rejected, or nobody answered for seven days; nothing after it "
+        f"was deployed. Revert the merge; or ask again: {retry}",
+    }
 
 
 def _failures_role(

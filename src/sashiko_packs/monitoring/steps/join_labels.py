@@ -21,11 +21,8 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.joined_labels import (
-    AUDITED_FILE,
-    DECISIONS_FILE,
     Sources,
     join_labels,
-    write_audited_rows,
 )
 from sashiko_packs.monitoring.ledger import add_rows
 from sashiko_packs.monitoring.quality import write_labels
@@ -47,17 +44,9 @@ def main() -> None:
     sources = Sources(
         ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
     )
-    write_audited_rows(
-        sources,
-        processing_output("decisions") / AUDITED_FILE,
-        version=arguments.version,
-        end=arguments.window.end,
-        now=arguments.now,
-        positive=reference.labels[1],
-    )
     summary = join_labels(
         sources,
-        processing_output("decisions") / DECISIONS_FILE,
+        processing_output("decisions"),
         version=arguments.version,
         window=arguments.window,
         now=arguments.now,

@@ -39,7 +39,7 @@ class Bench:
 
     @property
     def places(self) -> Any:
-        return self.model.files.places
+        return self.model.places
 
     def stage(self) -> list[str]:
         """Returns the files that were not there before."""
@@ -67,7 +67,7 @@ class Bench:
 
     def keys(self, uri: str) -> set[str]:
         """Returns the keys in all files of a store."""
-        files = self.model.files
+        files = self.model
         tables = [
             pq.read_table(io.BytesIO(files.get(f"{uri}/{name}"))) for name in files.etags(uri)
         ]
