@@ -348,7 +348,8 @@ def _is_of_run(sweep: Sweep, evidence: Evidence) -> bool:
 
 
 def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
-    value = recipe.model_dump(mode="json")
+    # A sweep's record has the core's sections alone: those of packs change no training.
+    value = recipe.model_dump(mode="json", include=set(Recipe.model_fields))
     del value["reweighing"]["strength"], value["evaluate"]["threshold"]
     return value
 

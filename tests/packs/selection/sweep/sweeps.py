@@ -73,7 +73,7 @@ def _curve(handicap: float, recipe_json: str) -> Curve:
 def curves(config: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
     """A curve per handicap, of strengths 0, 1 and so on."""
     results = [
-        _curve(handicap, config.model_dump_json()).model_copy(
+        _curve(handicap, config.model_dump_json(include=set(Recipe.model_fields))).model_copy(
             update={"strength": float(index), "run": f"run-{index}"}
         )
         for index, handicap in enumerate(handicaps)
