@@ -32,8 +32,10 @@ IN_MEMORY = @free=$$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1) || t
   fi;
 # How the engine is installed, `test` and `check`: from this checkout, or from a project's wheel.
 include engine.mk
+# What packs add.
+-include delivery.mk operations.mk
 
-.PHONY: help setup fetch deploy-tools run test check format ui serve report clean synth security-report diff deploy destroy bootstrap
+.PHONY: help setup fetch run test check format ui serve report clean synth security-report diff deploy bootstrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -41,8 +43,6 @@ help: ## list the targets
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@echo "to run without a network later: make fetch" >&2
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of the stacks; 'make run' and 'make test' do not" >&2
-
-deploy-tools: $(BIN)/.deploy ## install what a delivery's builds need of Python, each package by its hash
 
 fetch: $(BIN)/.run ## get a recipe's data and weights, so that `make run` needs no network (RECIPE=census)
 	@$(BIN)/sashiko data fetch $(CHOSEN)
@@ -81,14 +81,6 @@ diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is dep
 deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod; ENV=delivery: the pipeline that delivers, docs/delivery.md)
 	@$(if $(filter delivery,$(ENV)),,$(BIN)/sashiko preflight --env $(ENV))
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
-
-destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)
-	@$(BIN)/sashiko empty --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
-	@$(CAPS) -c trust=open $(if $(filter --force -f,$(ARGS)),--require-approval=never)
-	@close() { $(CAPS) --require-approval=never || { \
-	  echo "error: deploys may still change who assumes the roles, until: make bootstrap ENV=$(ENV)" >&2; exit 1; }; }; \
-	trap close EXIT; $(CDK) destroy --all -c env=$(ENV) $(ARGS) || { \
-	  echo "what stays is closed to writes until: sashiko empty --undo --env $(ENV)" >&2; exit 1; }
 
 clean: ## delete every run, model with its approvals, download and cached result (.sashiko); asks first (ARGS=--yes)
 	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko clean $(ARGS)

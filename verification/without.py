@@ -24,7 +24,12 @@ from verification.guards.copies import copy_tree
 _ROOT = Path(__file__).parents[1]
 _SITE_PACKAGES = Path(f"lib/python3.{sys.version_info.minor}/site-packages")
 # What belongs to a pack and is in no record of it.
-_OWN = {"selection": ("schemas/selection.schema.json", "selections")}
+_OWN = {
+    "delivery": ("delivery.mk", "template/delivery.mk"),
+    "operations": ("operations.mk", "template/operations.mk"),
+    "monitoring": ("template/pipelines/monitor.py",),
+    "selection": ("schemas/selection.schema.json", "selections"),
+}
 _SHORT = (
     "lint-imports",
     "mypy",

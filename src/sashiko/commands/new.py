@@ -33,6 +33,14 @@ def new(
     encoding: EncodingName = None,
     decimal: DecimalName = None,
     date_order: DateOrder = None,
+    packs: Annotated[
+        str | None,
+        typer.Option(
+            "--packs",
+            help="Features beside the core, as monitoring,selection; default: monitoring. An empty "
+            "text is none of them.",
+        ),
+    ] = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +70,8 @@ def new(
         if not separator:
             raise InputError(f"--answer {item}: expected KEY=VALUE, such as project=acme")
         answers[key] = value
+    if packs is not None:
+        answers["packs"] = packs
     if data is not None and label is not None:
         answers |= {"data_file": str(data.absolute()), "label": label}
         answers.setdefault("dataset", project_name(data))

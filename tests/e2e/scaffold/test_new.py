@@ -311,3 +311,48 @@ def test_a_folders_name_that_cannot_be_a_projects_is_not_changed_silently(
     assert settings["project"] == project
     assert f"project: {project}, the prefix of AWS names, as {name} cannot be one" in done.stderr
     assert "--answer project=NAME" in done.stderr
+
+
+PACK_FILES = {
+    "monitoring": "pipelines/monitor.py",
+    "delivery": "delivery.mk",
+    "operations": "operations.mk",
+}
+PACK_COMMANDS = {"monitoring": "monitor", "selection": "select", "operations": "audit"}
+ALL_PACKS = ("monitoring", "selection", "bedrock", "delivery", "operations")
+
+
+@pytest.mark.parametrize(
+    ("options", "packs"),
+    [(("--packs", ""), ()), ((), ("monitoring",)), (("--packs", ",".join(ALL_PACKS)), ALL_PACKS)],
+    ids=["none", "default", "all"],
+)
+def test_a_project_has_what_its_packs_need(
+    tmp_path: Path, wheel: Path, options: tuple[str, ...], packs: tuple[str, ...]
+) -> None:
+    done = new(tmp_path / "acme", "--defaults", *options, wheel=wheel)
+    assert done.returncode == 0, done.stderr
+    project = Project(tmp_path / "acme")
+    settings = yaml.safe_load((project.root / "config/base.yaml").read_text())
+    assert settings["packs"] == [*packs]
+    assert ("bedrock" in settings) == ("bedrock" in packs)
+    for pack, file in PACK_FILES.items():
+        assert (project.root / file).is_file() == (pack in packs)
+    helped = project.sashiko("--help").stdout
+    for command, pack in {
+        "monitor": "monitoring",
+        "select": "selection",
+        "audit": "operations",
+    }.items():
+        assert (f"│ {command} " in helped) == (pack in packs), helped
+    done = project.sashiko("definition", "--check", "--env", "dev")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pack_that_does_not_exist_is_named_and_nothing_is_left(
+    tmp_path: Path, wheel: Path
+) -> None:
+    done = new(tmp_path / "acme", "--defaults", "--packs", "monitoring,sweeps", wheel=wheel)
+    assert done.returncode == 1
+    assert "packs, with commas between them: monitoring, selection" in done.stderr
+    assert list(tmp_path.iterdir()) == []
