@@ -21,7 +21,8 @@ def upgrade(
     """Pin a later engine, and merge the changes of its template into the project's files.
 
     Conflicts are marked in the files and listed; the exit status is then 1. Files that the template
-    does not have or did not change stay as they are.
+    does not have or did not change stay as they are, but for the names of moved modules, which are
+    rewritten. Imports that the new engine does not have are listed; the exit status is then 1 too.
     """
     from sashiko.project.template import read_wheel
     from sashiko.project.upgrade import upgrade_project
@@ -39,6 +40,9 @@ def upgrade(
             "the template's: edit the marked lines, then make check test",
             file=sys.stderr,
         )
+    for line in result.unknown:
+        print(f"error: {line} is not in the new engine: see docs/api.md", file=sys.stderr)
+    if result.conflicts or result.unknown:
         raise typer.Exit(FAILED)
     print("next: read docs/changelog.md, then make check test", file=sys.stderr)
 

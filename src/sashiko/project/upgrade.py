@@ -9,6 +9,7 @@ import filecmp
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from packaging.version import Version
 from sashiko import __version__
 from sashiko.errors import InputError
 from sashiko.project.create import ANSWERS, read_answers
+from sashiko.project.moved import Rewritten, rewrite_imports
 from sashiko.project.template import extract_template, installed_template, read_wheel, run_copier
 from sashiko.project.wheel import ENGINE_PIN, Wheel, pin
 
@@ -34,6 +36,7 @@ class Upgrade:
     written: tuple[str, ...]  # added or changed
     deleted: tuple[str, ...]  # that the new template no longer has
     conflicts: tuple[str, ...]  # those of `written` with conflict markers
+    unknown: tuple[str, ...]  # imports that the new engine does not have, as `file:line: name`
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class _Release:
 
 def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
     """Merges the template's changes into a project, and pins the new engine.
+
+    Imports of modules that have moved are rewritten in all files.
 
     Raises:
         InputError: if the project was not created by `sashiko new` or has uncommitted changes, or
@@ -63,11 +68,14 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
         copy = Path(scratch) / "project"
         _copy_text_files(project, copy)
         _set_source(copy, {"_src_path": str(templates), "_commit": f"v{old.version}"})
+        # Before the merge, in which equal changes of both sides do not meet.
+        names = [path.relative_to(copy).as_posix() for path in sorted(copy.rglob("*.py"))]
+        rewritten = rewrite_imports(copy, names, engine=zipfile.Path(wheel.path))
         _commit(copy)
         tag = f"--vcs-ref=v{new.version}"
         run_copier("update", "--conflict=inline", tag, copy, answers={}, defaults=True)
         _set_source(copy, {key: answers[key] for key in _COPIER_KEYS if key in answers})
-        result = _apply(copy, project)
+        result = _apply(copy, project, rewritten)
     pin(project, wheel, vendor=answers["engine_source"] == "vendor")
     return result
 
@@ -127,12 +135,13 @@ def _set_source(project: Path, source: dict[str, str]) -> None:
     file.write_text("".join(others) + (yaml.safe_dump(source) if source else ""), encoding="utf-8")
 
 
-def _apply(copy: Path, project: Path) -> Upgrade:
-    """Applies to the project what changed in a copy since its commit."""
+def _apply(copy: Path, project: Path, rewritten: Rewritten) -> Upgrade:
+    """Applies to the project what was rewritten in a copy, and what changed since its commit."""
     changed = sorted(
         {
             name
             for name in (
+                *rewritten.files,
                 *_names(copy, "diff", "--name-only", "HEAD"),
                 *_names(copy, "ls-files", "--others", "--exclude-standard"),
             )
@@ -148,7 +157,7 @@ def _apply(copy: Path, project: Path) -> Upgrade:
     for name in deleted:
         (project / name).unlink()
     conflicts = [name for name in written if _has_conflict(project / name)]
-    return Upgrade(tuple(written), tuple(deleted), tuple(conflicts))
+    return Upgrade(tuple(written), tuple(deleted), tuple(conflicts), rewritten.unknown)
 
 
 def _differs(path: Path, other: Path) -> bool:

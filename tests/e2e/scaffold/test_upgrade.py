@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sashiko import __version__
 from sashiko.project.wheel import build_wheel
@@ -203,3 +204,67 @@ def test_a_project_without_edits_is_upgraded_to_what_the_later_engine_makes(
     assert project.files() == Project(tmp_path / "new/project").files()
     status = ["git", "-C", str(project.root), "stash", "list"]
     assert subprocess.run(status, capture_output=True, check=True).stdout == b""
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of an engine without packs."""
+    root = tmp_path_factory.mktemp("earlier") / "engine"
+    root.mkdir()
+    copy_tree(REPOSITORY, root)
+    edit(root / "src/sashiko/__init__.py", f'"{__version__}"', '"0.0.9"')
+    edit(root / "pyproject.toml", f'\nversion = "{__version__}"', '\nversion = "0.0.9"')
+    for name, pattern in {
+        "copier.yml": r"(?ms)^# A project from before this question.*?(?=^data_file:)",
+        "template/config/base.yaml.jinja": r"(?m)\n  \| regex_replace.*$",
+        "config/base.yaml": r"(?m)^packs: .*\n",
+    }.items():
+        text, count = re.subn(pattern, "", (root / name).read_text())
+        assert count, name
+        (root / name).write_text(text + (" -}}" if name.endswith(".jinja") else ""))
+    copier = root / "copier.yml"
+    copier.write_text(re.sub(r"(?m)^  - .*not in packs.*\n", "", copier.read_text()))
+    for name in ("template/delivery.mk", "template/operations.mk"):
+        (root / name).unlink()
+    return build_wheel(root, tmp_path_factory.mktemp("earlier-wheel")).path
+
+
+OWN_STEP = "from sashiko.core.job_folders import processing_input\n"
+OWN_STACK = """from sashiko.aws.resources import names
+from sashiko.core.gone import thing
+from sashiko_cdk.lake.monitor_access import MonitorAccess
+"""
+
+
+def test_a_project_from_before_the_packs_has_all_of_them_and_the_new_names(
+    tmp_path: Path, wheel: Path, earlier: Path
+) -> None:
+    done = new(tmp_path / "loan-triage", "--defaults", wheel=earlier)
+    assert done.returncode == 0, done.stderr
+    project = Project(tmp_path / "loan-triage")
+    assert "packs" not in yaml.safe_load((project.root / "config/base.yaml").read_text())
+    own = {"src/loan_triage/steps/own.py": OWN_STEP, "infra/stacks/own.py": OWN_STACK}
+    for name, text in own.items():
+        (project.root / name).write_text(text)
+    project.commit()
+
+    done = project.sashiko("upgrade", wheel)
+
+    assert done.returncode == 1
+    assert "error: infra/stacks/own.py:2: sashiko.core.gone.thing is not in the new" in done.stderr
+    assert "conflict" not in done.stdout
+    assert {f"changed   {name}" for name in own} <= set(done.stdout.splitlines())
+    step, stack = ((project.root / name).read_text() for name in own)
+    assert step == "from sashiko.base.job_folders import processing_input\n"
+    assert stack.splitlines() == [
+        "from sashiko.account import names",
+        "from sashiko.core.gone import thing",
+        "from sashiko_packs.monitoring.constructs.access import MonitorAccess",
+    ]
+    settings = yaml.safe_load((project.root / "config/base.yaml").read_text())
+    assert settings["packs"] == ["monitoring", "selection", "bedrock", "delivery", "operations"]
+    assert "bedrock" in settings
+    for name in ("pipelines/monitor.py", "operations.mk", "delivery.mk"):
+        assert (project.root / name).is_file(), name
+    done = project.sashiko("definition", "--check")
+    assert done.returncode == 0, done.stderr
