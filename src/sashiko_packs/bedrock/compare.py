@@ -52,25 +52,25 @@ class PromptText:
     exact: bool
 
 
-class _Bucket(BaseModel):
+class _Part(BaseModel):
+    """What is read of a larger JSON object."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+
+class _Bucket(_Part):
     length: int
 
 
-class _Prompt(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Prompt(_Part):
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     answers: tuple[int, int]
     chat_template_sha256: str
 
 
-class _ServingConfig(BaseModel):
+class _ServingConfig(_Part):
     """The part of `serving.json` that the prompt follows from."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     truncate: bool
     buckets: tuple[_Bucket, ...]
@@ -175,28 +175,20 @@ class ScoreRange:
     high: float
 
 
-class _Logprobs(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Logprobs(_Part):
     top_logprobs: tuple[Mapping[str, float], ...] = Field(min_length=1)
 
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Choice(_Part):
     logprobs: _Logprobs
 
 
-class _Usage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Usage(_Part):
     prompt_tokens: int
 
 
-class Completion(BaseModel):
+class Completion(_Part):
     """An answer in the format of OpenAI's completions."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     choices: tuple[_Choice, ...] = Field(min_length=1)
     usage: _Usage

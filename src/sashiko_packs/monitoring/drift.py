@@ -153,7 +153,7 @@ def measure_drift(
     if merged.max() == 0:
         return measured.model_copy(update={"reason": "nearly all rows have one value"})
     table: Floats = np.stack([np.bincount(merged, weights=counts) for counts in both])
-    statistic = _chi_squared(table)
+    statistic = float(stats.chi2_contingency(table, correction=False).statistic)
     freedom = table.shape[1] - 1
     before, now = table.sum(axis=1)
     effective = before * now / (before + now)
@@ -216,11 +216,6 @@ def _merged_neighbours(shares: Floats, *, cells: int, minimum: float) -> Ints:
     if mass < minimum:
         merged = np.minimum(merged, max(number - 1, 0))
     return merged
-
-
-def _chi_squared(table: Floats) -> float:
-    """Returns the statistic of a table of two rows, none of whose columns is empty."""
-    return float(stats.chi2_contingency(table, correction=False).statistic)
 
 
 # Texts that the version can hardly read: of damaged letters, or mostly of words it has not met.

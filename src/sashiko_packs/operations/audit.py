@@ -79,7 +79,8 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
     model = account.read("bedrock", "get_imported_model", absent=_NO_MODEL, modelIdentifier=arn)
     if model is None:  # deleted in between
         return
-    resource, remove = f"imported model {model['modelName']}", _removal(arn)
+    resource = f"imported model {model['modelName']}"
+    remove = f"aws bedrock delete-imported-model --model-identifier {arn}"
     tags = _tags(account, arn)
     package = account.read(
         "sagemaker",
@@ -119,10 +120,6 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
                 detail=f"expected {meant}, found {current}",
                 fix=f"{remove}, then sashiko model import",
             )
-
-
-def _removal(arn: str) -> str:
-    return f"aws bedrock delete-imported-model --model-identifier {arn}"
 
 
 def _tags(account: Account, arn: str) -> dict[str, str]:

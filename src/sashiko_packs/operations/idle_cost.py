@@ -166,7 +166,6 @@ def _variants(endpoint: Resource, templates: Templates) -> Iterator[Mapping[str,
         properties = config.properties
         if _is_of(config_name, config) or config_name == properties.get("EndpointConfigName"):
             yield from properties.get("ProductionVariants", ())
-            yield from properties.get("ShadowProductionVariants", ())
 
 
 def _least(templates: Templates, endpoint: str, variant: Mapping[str, Any]) -> int:
@@ -230,7 +229,7 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
         listing = ", ".join(f"{kind} ({stack})" for kind, stack in sorted(unknown.items()))
         raise InputError(
             f"no cost rule for {listing}; add a rule, or a line with the reason why it costs "
-            "nothing while it is idle, to src/sashiko_packs/operations/cost/billed/py"
+            "nothing while it is idle, to src/sashiko_packs/operations/idle_cost.py"
         )
     all_charges = sorted(charges(templates, prices), key=lambda charge: (charge.stack, charge.what))
     return IdleCost(

@@ -259,7 +259,7 @@ class Build(Construct):
         allowed = [
             *writing_logs(settings, part.log_group),
             *_using_stores(tools, part, stores),
-            *_assuming(part),
+            *([allow(["sts:AssumeRole"], part.assumes)] if part.assumes else []),
             *(reading_repository(tools) if part.place is None else ()),
         ]
         role = iam.Role(
@@ -337,7 +337,7 @@ def reading_repository(tools: Tools) -> list[Allowed]:
 
     The keys are those of "Using a connection", "Permissions reference for AWS CodeConnections",
     Developer Tools console User Guide. AWS writes them with `ForAllValues`, as not every request
-    has each; the boundary denies what says that it writes (`delivery.constructs.limits`).
+    has each; the boundary denies what says that it writes (`ToolsBoundary`).
     """
     source = tools.delivery.source
     assert source.connection is not None  # noqa: S101  checked where the settings are read
@@ -383,10 +383,6 @@ def _using_stores(tools: Tools, part: Part, stores: Stores) -> list[Allowed]:
         allow(["s3:GetBucketAcl", "s3:GetBucketLocation"], [bucket]),
         using_key(stores),
     ]
-
-
-def _assuming(part: Part) -> list[Allowed]:
-    return [allow(["sts:AssumeRole"], part.assumes)] if part.assumes else []
 
 
 def _description(part: Part) -> str:

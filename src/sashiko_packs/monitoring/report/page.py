@@ -41,7 +41,7 @@ from sashiko_packs.monitoring.report.words import (
     of_outcome,
     span,
 )
-from sashiko_packs.monitoring.result import Disparity, MonitorResult
+from sashiko_packs.monitoring.result import MonitorResult
 
 _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "ok": "ok",
@@ -180,7 +180,12 @@ def _drift_figures(history: History) -> Iterator[Figure]:
 
 
 def _disparity_figures(history: History) -> Iterator[Figure]:
-    groups = sorted(history.latest.disparities or (), key=_distance, reverse=True)
+    # Unknown ones are last.
+    groups = sorted(
+        history.latest.disparities or (),
+        key=lambda item: -1.0 if item.window is None else abs(item.window - 1),
+        reverse=True,
+    )
     for item in groups[:_MOST_GROUPS]:
         yield Figure(
             f"Disparate impact of {item.facet}: {item.group}",
@@ -188,11 +193,6 @@ def _disparity_figures(history: History) -> Iterator[Figure]:
             "Share of the group decided positive, by that of all others: 1 is no difference. "
             "With 95 % intervals.",
         )
-
-
-def _distance(item: Disparity) -> float:
-    """Returns how far a group's disparate impact is from 1; unknown ones are last."""
-    return -1.0 if item.window is None else abs(item.window - 1)
 
 
 def _history_statements(history: History) -> tuple[str, ...]:

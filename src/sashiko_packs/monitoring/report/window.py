@@ -146,7 +146,15 @@ def _all_cells(items: Sequence[ColumnShares]) -> Table:
         title="All cells of the columns that have many",
         columns=("column", "value", "reference", "window", "change"),
         rows=tuple(
-            _cell_row(item.name, share)
+            row(
+                item.name,
+                share.cell,
+                *(
+                    numeric(_HIDDEN if value is None else percent(value))
+                    for value in (share.reference, share.window)
+                ),
+                numeric("" if share.change is None else f"{_points(share.change)} points"),
+            )
             for item in items
             for share in _most_changed(item.shares, len(item.shares))
         ),
@@ -155,22 +163,9 @@ def _all_cells(items: Sequence[ColumnShares]) -> Table:
     )
 
 
-def _cell_row(name: str, share: Share) -> Row:
-    return row(
-        name,
-        share.cell,
-        *(numeric(_percent(value)) for value in (share.reference, share.window)),
-        numeric("" if share.change is None else _points(share.change)),
-    )
-
-
-def _percent(share: float | None) -> str:
-    return _HIDDEN if share is None else percent(share)
-
-
 def _points(change: float) -> str:
     """Formats a change of a share in percentage points, and never a negative zero."""
-    return f"{round(100 * change, 1) + 0.0:+.1f} points"
+    return f"{round(100 * change, 1) + 0.0:+.1f}"
 
 
 def _figure(column: ColumnShares, number: int) -> Figure:
@@ -194,7 +189,7 @@ def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
             if item.change is not None:
                 ends = [100 * (item.reference or 0), 100 * (item.window or 0)]
                 axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1)
-                axes.annotate(f"{round(100 * item.change, 1) + 0.0:+.1f}", (1.02, index),
+                axes.annotate(_points(item.change), (1.02, index),
                               xycoords=("axes fraction", "data"), va="center", fontsize=9
                               )  # fmt: skip
             for value, style in ((item.reference, _REFERENCE), (item.window, _WINDOW)):

@@ -1,1 +1,1 @@
-"""`sashiko audit`, `cost`, `empty`, `images`, `stage`, and runs of an account."""
+"""`sashiko audit`, `cost`, `empty` and `images`."""
