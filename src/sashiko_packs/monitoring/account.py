@@ -171,16 +171,13 @@ def stage_stores(
         InputError: if the caller may not write there.
     """
     store, places = ContentStore(account), monitor_places(settings, recipe)
-    uris = {
-        name: getattr(places, name) for name in ("ledger", "labels", "draws", "facets", "windows")
-    }
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: Path(scratch) / name for name in uris}
+        folders = {name: Path(scratch) / name for name in places.stores}
         create_stores(contract, **folders)
         for name, folder in folders.items():
             files = {file.name: file for file in sorted(folder.iterdir())}
             digests = {file: sha256_file(path) for file, path in files.items()}
-            yield put_place(store.put_new, uris[name], files, digests)
+            yield put_place(store.put_new, places.stores[name], files, digests)
 
 
 _STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule

@@ -36,6 +36,12 @@ class MonitorPlaces:
     windows: str
 
     @property
+    def stores(self) -> dict[str, str]:
+        """Returns the URIs of the stores, by the arguments of `labels.create_stores`."""
+        names = ("ledger", "labels", "draws", "facets", "windows")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def empty_files(self) -> tuple[str, ...]:
         """Returns the files without rows that stores begin with: a job's input has an object.
 

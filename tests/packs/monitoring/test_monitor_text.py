@@ -5,8 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.commands.monitor import app
-from sashiko_packs.monitoring.commands.monitored import version_commands
+from sashiko_packs.monitoring.commands.monitor import app, version_commands
 from sashiko_packs.monitoring.commands.output import describe_monitor, show_labels, show_window
 from sashiko_packs.monitoring.labels import AddedLabels
 from sashiko_packs.monitoring.retraining import Retraining
