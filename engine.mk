@@ -51,7 +51,7 @@ test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an env
 test-without: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## take a pack out of a copy, then check, test and synthesize it (PACK=selection; ARGS=--short)
 	$(IN_MEMORY) $(BIN)/python -m verification.without $(PACK) $(ARGS)
 
-check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
+check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture, and lines (budgets.yaml)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -59,6 +59,7 @@ check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	  --strict --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent --config-file= \
 	  $$(ls *.py | grep -v __init__)
 	$(BIN)/lint-imports
+	$(BIN)/python -m verification.budgets
 
 notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, into .sashiko/runs/explore_run.ipynb
 	$(BIN)/jupyter execute --output ../.sashiko/runs/explore_run.ipynb notebooks/explore_run.ipynb
