@@ -23,8 +23,8 @@ from docs.faults import faults_page
 from docs.public_api import PAGE as API
 from docs.public_api import api_page
 from sashiko.base.yaml_models import read_yaml
+from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.definition.model import Definition, Step, parse_definition
 from sashiko.run_report.lineage import place
 from verification.benchmarks.inferentia import picture, tables
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.base.files import canonical_json
 from sashiko.commands.permissions import text
 from sashiko.packs import enabled_packs

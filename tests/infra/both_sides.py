@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from sashiko.account.access.policies import Request, Statement, allows, denies, statements
+from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
 from sashiko.account.access.principals import Principal
 from sashiko.account.names import BootstrapRole
 

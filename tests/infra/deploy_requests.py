@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.policies import Request
+from sashiko.account.access.policy_evaluation import Request
 from sashiko.account.names import arn as arn_of
 from sashiko.account.names import database_name
 from sashiko.account.templates import Resource, Templates, read_templates

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from sashiko.account.access.duties import duties, object_access
-from sashiko.account.access.environment import Environment
-from sashiko.account.access.permissions import permission_matrix
-from sashiko.account.access.policies import statements
+from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.permission_matrix import permission_matrix
+from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.names import bucket_name
 
 # Table and column -> what the contract, and no template, says of it.

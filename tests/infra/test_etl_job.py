@@ -74,12 +74,15 @@ def test_the_spec_blocks_on_the_ruleset_that_glue_shows(lake, jobs):
 
 def test_the_package_is_the_glue_jobs_code_and_nothing_else(jobs):
     job = jobs["sashiko-dev-etl-census"]
-    assert "sashiko.contract.glue_job.load" in _asset(job["Command"]["ScriptLocation"]).read_text()
+    assert (
+        "sashiko.contract.glue_job.table_load"
+        in _asset(job["Command"]["ScriptLocation"]).read_text()
+    )
     package = _asset(job["DefaultArguments"]["--extra-py-files"])
     files = {str(file.relative_to(package)) for file in package.rglob("*") if file.is_file()}
     assert {
         "sashiko/__init__.py",
-        "sashiko/contract/glue_job/load.py",
+        "sashiko/contract/glue_job/table_load.py",
         "sashiko/contract/glue_job/transform.py",
     } < files
     parents = {"sashiko/__init__.py", "sashiko/contract/__init__.py"}

@@ -184,7 +184,7 @@ def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
 
 
 def test_the_roles_start_exactly_their_job_and_pipeline():
-    from sashiko.account.access.environment import read_environment
+    from sashiko.account.access.environment_access import read_environment
     from tests.infra.variants import synthesized
 
     environment = read_environment(settings_of("dev"), folder=synthesized("dev"))

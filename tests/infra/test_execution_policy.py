@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from sashiko.account.access.policies import Request, Statement, allows, covers, denies, statements
+from sashiko.account.access.policy_evaluation import (
+    Request,
+    Statement,
+    allows,
+    covers,
+    denies,
+    statements,
+)
 from sashiko.account.names import exec_role_arn
 from sashiko.account.templates import read_templates
 from tests.infra.delivery import delivery_template, tools_of

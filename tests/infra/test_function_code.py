@@ -20,13 +20,13 @@ def test_a_function_has_its_module_and_its_packages(tmp_path):
 
 
 def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
-    assert _shipped(tmp_path, "sashiko.functions.janitor") == {
+    assert _shipped(tmp_path, "sashiko.functions.janitor_handler") == {
         "sashiko/__init__.py",
         "sashiko/aws/__init__.py",
         "sashiko/steps/device/removal.py",
         "sashiko/base/function_input.py",
         "sashiko/functions/__init__.py",
-        "sashiko/functions/janitor.py",
+        "sashiko/functions/janitor_handler.py",
     }
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
-from sashiko.account.access.policies import Request, allows, denies
-from sashiko.account.images.content import copied_files
+from sashiko.account.access.environment_access import read_environment
+from sashiko.account.access.policy_evaluation import Request, allows, denies
+from sashiko.account.images.image_content import copied_files
 from sashiko.account.images.job_images import image_builds, job_images
 from sashiko.account.training_machines import settings_for
 from sashiko.functions.image_build import CONTEXT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.errors import InputError
 from sashiko.settings.environment import deployed_environments
 from tests.infra.variants import all_before, resources, settings_of, synthesized, write_config

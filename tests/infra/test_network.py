@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.role_table import FUNCTIONS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.policies import Request, covers, statements
+from sashiko.account.access.policy_evaluation import Request, covers, statements
 from sashiko.account.names import BootstrapRole, exec_role_arn
 from sashiko.account.templates import Resource
 from tests.infra.both_sides import bootstrap_role

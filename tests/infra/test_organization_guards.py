@@ -13,7 +13,7 @@ import pytest
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
-from sashiko.account.access.policies import Request
+from sashiko.account.access.policy_evaluation import Request
 from sashiko.account.instances import families_with_local_disk
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
 from tests.infra.delivery import tools_of

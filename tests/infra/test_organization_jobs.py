@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sashiko.steps.device.batch_transform import _running
 from sashiko.steps.device.endpoint import create
 from sashiko.steps.device.hosting import Hosting
-from sashiko.steps.device.transform import _running
 from tests.infra.job_requests import (
     NAMES,
     Context,

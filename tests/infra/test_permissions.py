@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.account.access.environment import Environment, read_environment
-from sashiko.account.access.permissions import permission_matrix
+from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.permission_matrix import permission_matrix
 from sashiko.commands.permissions import text
 from sashiko.contract.glue import captured_table
 from tests.infra import never

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment import Environment, read_environment
-from sashiko.account.access.policies import covers, statements
+from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import Bucket, bucket_name, monitor_pipeline_name
 from tests.infra.job_requests import jobs_of

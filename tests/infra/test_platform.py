@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 KEY = "AWS::KMS::Key"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.account.endpoint_spec import endpoint_spec
 from sashiko_cdk.serving.endpoint_config import EndpointConfig
 from sashiko_cdk.serving.served_model import ServedModel

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
 from tests.infra.variants import VARIANTS, new_app, resources, settings_of, templates_of
 
 Template = Mapping[str, Any]

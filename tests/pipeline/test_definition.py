@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import REPOSITORY, ROOT, definition, definitions, samples, schemas
 

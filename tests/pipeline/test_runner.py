@@ -11,9 +11,9 @@ import pytest
 
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.definition.validator.check import check_definition
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.record import RunRecord
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.definition_run import run_definition
+from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import PlainView
 

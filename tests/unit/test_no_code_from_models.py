@@ -25,9 +25,9 @@ from sashiko.pipeline.staging import serving_code
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import CompileLock
 from sashiko.serving.container.pack import pack
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps import register
-from sashiko.training.model import load_classifier, load_tokenizer
+from sashiko.training.encoder import load_classifier, load_tokenizer
 from tests.e2e.serving.tiny_artifact import SERVING, build_artifact
 from tests.unit.explain.planted import save_model
 from tests.unit.steps.evaluate_job import lay_out, run_evaluate

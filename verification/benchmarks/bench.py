@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from docs.between import between
-from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, LIGHT, axes_of, new_figure, styled, to_svg
 from sashiko.settings.recipe import Recipe, load_recipe

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from sashiko.bias.clarify.config import AnalysisConfig
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import read_dataset
-from sashiko.bias.metrics.bias import METRICS, intervals, measure
-from sashiko.bias.steps.bias import analyse
+from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure
+from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.evaluation.metrics.counts import FacetTable, tabulate
 from verification.benchmarks.bench import options, show, table, time_apart
 

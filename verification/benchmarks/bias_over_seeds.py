@@ -10,9 +10,9 @@ sharing cached steps, and shows the test split. Choose no setting by it: that is
 from collections.abc import Iterator
 
 from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import METRICS_FILE, read_evaluation
-from sashiko.settings.bias import BiasGate
+from sashiko.settings.recipe_bias import BiasGate
 from verification.benchmarks.bench import HOME, Run, machine, options, recipe_of, run, show, table
 
 

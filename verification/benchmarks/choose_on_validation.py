@@ -33,12 +33,12 @@ from statistics import fmean
 
 from sashiko.contract.load import load_contract
 from sashiko.pipeline.local_run import run_pipeline
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
-from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
-from sashiko.settings.quality import ThresholdSection
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_bias import BiasGate
+from sashiko.settings.recipe_quality import ThresholdSection
 from sashiko.steps.baselines import fit_linear
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 
 from sashiko.pipeline.runner.store import Store
-from sashiko.steps.train_output import read_training
+from sashiko.steps.evaluate import read_training
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 from verification.benchmarks.choose_on_validation import run_until
 

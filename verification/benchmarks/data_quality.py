@@ -18,11 +18,11 @@ import pandas as pd
 import pyarrow as pa
 
 from sashiko.base.parquet import write_batches
-from sashiko.contract.checkpoint import run_checks, to_check
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.contract.rules import expectations
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.suite import expectation_suite
+from sashiko.contract.suite_checks import run_checks, to_check
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.evaluation.gates.verdict import Check
 from verification.benchmarks import bench

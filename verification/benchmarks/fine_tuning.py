@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from verification.benchmarks import bench
 from verification.benchmarks.fine_tuning_job import Job
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sashiko.base.stopping import Stop
 from sashiko.data.splits import read_split_meta
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.compute import Compute
 from sashiko.training.examples import read_split, tokenise

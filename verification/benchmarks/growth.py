@@ -19,9 +19,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, new_figure, styled, to_svg
-from sashiko.settings.sources import GeneratorSource
+from sashiko.settings.recipe_sources import GeneratorSource
 from verification.benchmarks import bench
 
 # A tenth above linear is what a second measurement may differ by.

@@ -40,8 +40,8 @@ from sashiko.pipeline.project import CAPTURES, LAKE, contract_file
 from sashiko.pipeline.runner.store import Store
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.serving.artifact import JSON
-from sashiko.serving.capture import Capture, CaptureSettings
 from sashiko.serving.container.text import assemble, columns
+from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko.settings.environment import load_settings
 from sashiko.settings.shifts import ShiftPlan
 from sashiko_packs.monitoring.capture.record import Window

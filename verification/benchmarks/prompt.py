@@ -21,7 +21,7 @@ from sashiko.data.lake import generate
 from sashiko.data.sources import fetch_weights
 from sashiko.pipeline.project import contract_file
 from sashiko.serving.container.prompt import RowTokenizer
-from sashiko.training.model import load_tokenizer
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt
 from verification.benchmarks.bench import machine, options, recipe_of, show, table
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from verification.benchmarks.bench import SASHIKO, Watch, machine, options, show, table
 
 

@@ -28,7 +28,7 @@ from sashiko.data.ingest import ingest
 from sashiko.data.lake import generate
 from sashiko.data.splits import SPLITS
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.sources import GeneratorSource
+from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.score_parts import CANDIDATE, PartRecord, write_part, write_record
 from sashiko.steps.scored_splits import first_rows, load_split
@@ -204,7 +204,7 @@ def measure(recipe: Recipe, pattern: pa.Table, *, rows: int, root: Path) -> dict
 
 def _bias(bench: Bench, name: str, kind: str, data: Path) -> None:
     config = analysis_config(bench.contract, kind="pre" if kind == "pre" else "post")
-    bench.step(name, "sashiko.bias.steps.bias", inputs={"data": data},
+    bench.step(name, "sashiko.bias.steps.clarify_bias", inputs={"data": data},
                files={"analysis_config.json": canonical_json(config)})  # fmt: skip
 
 

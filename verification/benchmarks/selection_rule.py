@@ -11,7 +11,7 @@ that, where the other one loses. "As good" is what may be chosen for its price; 
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
-from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko_packs.selection.rule import lead_over, standing_of
 from verification.benchmarks.bench import options, show, table
 

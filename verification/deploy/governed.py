@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.access.live import read_live
 from sashiko.account.account import Account
 from sashiko.account.names import database_name
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine
 from sashiko_packs.operations.audit import Difference
 from sashiko_packs.operations.lake import compare_lake

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.account.account import Account
 from sashiko.account.endpoint_spec import endpoint_spec
 from sashiko.account.expected_version import expected_of
 from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.base.aws_calls import Clients
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.registry.preflight.check import check
 from sashiko.registry.preflight.signed_files import Clients as SignedClients
+from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import Settings, deployed_environments
 from sashiko_packs.operations.audit import Difference, serving
 from tests.infra.variants import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment import read_environment
+from sashiko.account.access.environment_access import read_environment
 from sashiko.account.access.live import read_live
 from sashiko.account.account import Account
 from sashiko.doctor.deploy import examine

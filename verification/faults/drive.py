@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.functions import gatekeeper
-from sashiko.pipeline.runner import record
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.functions import gatekeeper_handler
+from sashiko.pipeline.runner import run_record
+from sashiko.pipeline.runner.definition_run import run_definition
+from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.view import PlainView
 
 
@@ -29,7 +29,7 @@ class ClockSetBack(datetime):
 
 
 if sys.argv[3:] == ["back"]:
-    record.datetime = ClockSetBack
+    run_record.datetime = ClockSetBack
 home, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
 exec(arguments["dies"])  # noqa: S102 - what the steps do too
 die_at(home.with_name(f"{home.name}-runner-dies"), home)  # type: ignore[name-defined] # noqa: F821
@@ -38,10 +38,10 @@ try:
         arguments["definition"],
         home=home,
         images={"job": Image(("python3",)), "train": Image(("python3",))},
-        functions={"gate": gatekeeper.judge},
+        functions={"gate": gatekeeper_handler.judge},
         parameters={},
         pipeline="short",
-        run_id=record.new_run_id(home),
+        run_id=run_record.new_run_id(home),
         view=PlainView(sys.stderr),
         evidence={"recipe.yaml": b"name: short\n"},
         cores=2,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 from verification.faults.conftest import FULL, Ledger, Short, Undisturbed
 from verification.faults.kills import Run, at_work, python
 from verification.faults.picture import check_store

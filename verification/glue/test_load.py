@@ -14,10 +14,9 @@ from pyspark.sql import SparkSession
 
 import sashiko.contract.glue_job
 from sashiko.base.files import sha256_file
-from sashiko.contract.glue_job import load as load_module
-from sashiko.contract.glue_job.load import Places, load, main
-from sashiko.contract.glue_job.quality import Outcome
+from sashiko.contract.glue_job import table_load
 from sashiko.contract.glue_job.spec import LoadError, LoadSpec
+from sashiko.contract.glue_job.table_load import Outcome, Places, load, main
 from sashiko.contract.glue_job.transform import Parts, transform
 from tests.unit.contract.documents import column_of
 from verification.glue.contracts import HEADER, dirty_document, line, spec_of, write_csv
@@ -54,7 +53,7 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
             row_counts.append(rows.count())
             return outcomes
 
-        monkeypatch.setattr(load_module, "evaluate", evaluate)
+        monkeypatch.setattr(table_load, "evaluate", evaluate)
         return row_counts
 
     return judge
@@ -153,7 +152,7 @@ def test_a_lost_row_stops_the_load_before_anything_is_written(
         clean, quarantined = transform(raw, spec)
         return Parts(clean=clean.limit(7), quarantined=quarantined)
 
-    monkeypatch.setattr(load_module, "transform", lossy_split)
+    monkeypatch.setattr(table_load, "transform", lossy_split)
     write_csv(Path(extract(places), "loans.csv"), *LINES)
     with pytest.raises(LoadError, match=r"rows were lost or doubled: \(8, 7, 0\)"):
         load(spark, spec, places)

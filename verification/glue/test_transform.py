@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema
-from sashiko.contract.glue_job.reading import read_raw
 from sashiko.contract.glue_job.spec import LoadError, LoadSpec, parse_spec
+from sashiko.contract.glue_job.table_load import read_raw
 from sashiko.contract.glue_job.transform import REASONS, transform
 from sashiko.contract.load import load_contract
 from sashiko.contract.load_spec import load_spec

@@ -5,7 +5,7 @@ from typing import Literal
 from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko.settings.sections import Neighbour
+from sashiko.settings.environment_sections import Neighbour
 
 __all__ = ["monitor_pipeline_name", "pipeline_name", "prefix"]
 

@@ -29,13 +29,13 @@ from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import read_verdict
-from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.preflight import signed_files
-from sashiko.registry.preflight.check import Judged, judge
 from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.version_check import Judged, judge
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, figure_text
 from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.environment import Settings

@@ -4,7 +4,7 @@ from sashiko.account.instances import size_of
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
-from sashiko.settings.jobs import JobsSection
+from sashiko.settings.job_instances import JobsSection
 from sashiko.settings.recipe import Recipe
 
 _KEY = "train.distributed"

@@ -14,9 +14,9 @@ from sashiko.errors import InputError
 # By name, so that using one group does not import the code of the others.
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
-        "gates": "sashiko.evaluation.gates.own:Gate",
+        "gates": "sashiko.evaluation.gates.own_gates:Gate",
         "generators": "sashiko.data.generators.base:Generator",
-        "metrics": "sashiko.evaluation.metrics.own:Metric",
+        "metrics": "sashiko.evaluation.metrics.own_metrics:Metric",
         "sources": "sashiko.data.downloads:Source",
         "targets": "sashiko.settings.targets:Target",
     }

@@ -21,7 +21,7 @@ from sashiko.bias.clarify.contract_intersections import (
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias import bias_checks, small_groups_reason
+from sashiko.bias.gates.bias_gate import bias_checks, small_groups_reason
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import (
     REPORTED_METRICS,
@@ -29,18 +29,18 @@ from sashiko.bias.gates.intersections import (
     looks_text,
     sort_worst_first,
 )
-from sashiko.bias.metrics.bias import METRICS
 from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.steps.bias import analyse
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias
+from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.commands.bias_predictions import SEEN, Predictions, read_predictions
 from sashiko.commands.bias_rows import contract_rows
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, decide
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_bias import BiasSection
 
 _TITLES: tuple[tuple[Stage, str], ...] = (
     ("pre_training", "of the labels"),

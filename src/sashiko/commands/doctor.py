@@ -12,7 +12,7 @@ import typer
 from sashiko.account.templates import CDK_OUT
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import Settings, load_deployed
 
@@ -62,11 +62,11 @@ def _accounts() -> Iterator[Check]:
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
-    from sashiko.account.access.environment import read_environment
+    from sashiko.account.access.environment_access import read_environment
     from sashiko.account.account import Account
+    from sashiko.doctor.cdk_tool import check_tools
     from sashiko.doctor.deploy import examine
     from sashiko.doctor.plan import examine_plan, plan_of
-    from sashiko.doctor.tools import check_tools
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

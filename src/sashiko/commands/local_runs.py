@@ -9,7 +9,7 @@ from sashiko.base.files import read_json, walk_files
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.pipeline.local_run import run_pipeline
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

@@ -57,8 +57,8 @@ def new(
     """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""
     from sashiko.data.draft.naming import prefix_name, project_name
     from sashiko.data.draft.review import review_lines
+    from sashiko.project.copier_template import engine_wheel, read_wheel
     from sashiko.project.create import create_project
-    from sashiko.project.template import engine_wheel, read_wheel
 
     if (data is None) != (label is None):
         raise InputError("--data and --label go together: the file, and its column to predict")

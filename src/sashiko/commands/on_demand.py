@@ -24,17 +24,17 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "upgrade": "upgrade",
         "run": "run",
         "predict": "predict",
-        "bias": "bias",
+        "bias": "bias_command",
         "definition": "definition",
         "doctor": "doctor",
-        "preflight": "preflight",
+        "preflight": "preflight_command",
         "permissions": "permissions",
         "stage": "stage",
         "clean": "run",
         "runs": "runs",
         "data": "data",
         "contract": "contract",
-        "model": "model",
+        "model": "model_command",
     }
 )
 _APP = "app"

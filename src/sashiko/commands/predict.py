@@ -23,8 +23,8 @@ def predict(
 ) -> None:
     """Score a file with the approved model; write each row's label and score as CSV."""
     from sashiko.contract.load import load_contract
-    from sashiko.pipeline.champion import champion_artifact
-    from sashiko.serving.predict import predict_file
+    from sashiko.pipeline.local_models import champion_artifact
+    from sashiko.serving.file_prediction import predict_file
 
     recipe_config = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(recipe_config))

@@ -166,7 +166,7 @@ def clean(home: Home = HOME, yes: Yes = False) -> None:
 
     Lists what is there and asks first, as the registry holds the versions with their approvals.
     """
-    from sashiko.pipeline.runner.lock import run_lock
+    from sashiko.pipeline.runner.run_lock import run_lock
 
     if not home.is_dir():
         print(f"{home} does not exist: nothing to delete", file=sys.stderr)

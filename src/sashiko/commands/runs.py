@@ -11,7 +11,7 @@ import typer
 from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, Home, RecipeName
 from sashiko.errors import InputError
 from sashiko.pipeline.project import HOME
-from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.settings.environment import Settings, load_deployed, load_settings
 
 app = typer.Typer(
@@ -117,7 +117,7 @@ def stop(
         execution.stop()
         typer.echo(f"stopping execution {execution.id}")
         return
-    from sashiko.pipeline.runner.lock import interrupt_holder
+    from sashiko.pipeline.runner.run_lock import interrupt_holder
 
     typer.echo(f"stopping run {interrupt_holder(home, run)}")
 

@@ -24,8 +24,8 @@ def upgrade(
     does not have or did not change stay as they are, but for the names of moved modules, which are
     rewritten. Imports that the new engine does not have are listed; the exit status is then 1 too.
     """
-    from sashiko.project.template import read_wheel
-    from sashiko.project.upgrade import upgrade_project
+    from sashiko.project.copier_template import read_wheel
+    from sashiko.project.project_upgrade import upgrade_project
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(to) if to.endswith(".whl") else _download(to, Path(scratch))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from sashiko.contract.columns import Column, Facet, LogicalType
 from sashiko.contract.grants import READS, may_read
 from sashiko.contract.model import Contract, Reader, RowFilter, TimeSplit, View
-from sashiko.contract.rules import expectations
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 

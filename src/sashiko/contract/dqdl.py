@@ -12,7 +12,7 @@ from sashiko.contract import rule_table as kinds
 from sashiko.contract.columns import Column
 from sashiko.contract.java_regex import whole_value
 from sashiko.contract.model import Contract
-from sashiko.contract.rules import Expectation, expectations
+from sashiko.contract.rule_expectations import Expectation, expectations
 from sashiko.errors import InputError
 
 # Renders expectations as rules of Glue's Data Quality Definition Language (DQDL).

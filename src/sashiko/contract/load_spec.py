@@ -10,7 +10,7 @@ from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract.java_regex import java_regex
 from sashiko.contract.model import Contract
-from sashiko.contract.rules import Expectation, expectations
+from sashiko.contract.rule_expectations import Expectation, expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 

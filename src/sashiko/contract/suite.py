@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sashiko.contract.model import Contract, View
-from sashiko.contract.rules import expectations
+from sashiko.contract.rule_expectations import expectations
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite

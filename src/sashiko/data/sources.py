@@ -18,8 +18,8 @@ from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
-from sashiko.settings.data import DataSection, ModelSection
-from sashiko.settings.sources import (
+from sashiko.settings.recipe_data import DataSection, ModelSection
+from sashiko.settings.recipe_sources import (
     FileSource,
     GeneratorSource,
     HuggingFaceSource,

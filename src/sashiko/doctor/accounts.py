@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sashiko.account.access.policies import Statement, statements
+from sashiko.account.access.policy_evaluation import Statement, statements
 from sashiko.account.account import Account
 from sashiko.account.names import (
     GITHUB_AUDIENCE,
@@ -15,7 +15,7 @@ from sashiko.account.names import (
     bootstrap_role_arn,
     prefix,
 )
-from sashiko.doctor.check import Check, Status, run_check
+from sashiko.doctor.check_result import Check, Status, run_check
 from sashiko.doctor.deploy import CAP, check_bootstrap, check_cap
 from sashiko.errors import InputError
 from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages

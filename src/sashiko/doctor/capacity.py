@@ -11,7 +11,7 @@ from typing import Any
 
 from sashiko.account.account import Account
 from sashiko.account.instances import has_local_disk, size_of
-from sashiko.doctor.check import Check, Status
+from sashiko.doctor.check_result import Check, Status
 from sashiko.doctor.machines import check_quotas
 from sashiko.doctor.needed_machines import Needed
 from sashiko.settings.environment import Settings, file_of

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sashiko.account.access.cap import cap_fault
-from sashiko.account.access.environment import Environment
-from sashiko.account.access.governance import EVERYBODY, LakeSettings
+from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.lake_governance import EVERYBODY, LakeSettings
 from sashiko.account.access.live import read_settings
 from sashiko.account.access.settings_commands import (
     add_administrator,
@@ -16,7 +16,7 @@ from sashiko.account.account import Account
 from sashiko.account.emptying import closed_buckets
 from sashiko.account.leftovers import Leftover, leftovers
 from sashiko.account.names import exec_role_arn, prefix
-from sashiko.doctor.check import Check, run_check
+from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.services import check_trail
 from sashiko.settings.environment import Settings, file_of
 

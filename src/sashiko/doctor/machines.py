@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sashiko.account.account import Account
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.needed_machines import RECIPE_KEY, Needed
 from sashiko.settings.environment import Settings, file_of
 

@@ -15,14 +15,14 @@ from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.account.training_machines import settings_for
 from sashiko.contract.load import load_contract
 from sashiko.doctor.capacity import check_capacity, check_types
-from sashiko.doctor.check import Check, run_check
+from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.machines import check_quotas, check_zones
 from sashiko.doctor.needed_machines import needed_machines
 from sashiko.doctor.services import check_clarify, check_forgotten
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.loads import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
-from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sashiko.account.account import Account
 from sashiko.account.names import device_check_prefix
 from sashiko.account.prices import read_prices, total
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.explain.record import Method
+from sashiko.explain.explanation_record import Method
 from sashiko.explain.tokens import Row
 from sashiko.serving.container.prompt import read_prompt
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.machine import best_device
-from sashiko.training.model import load_tokenizer
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.explain.attribution import RowAttribution
+from sashiko.explain.explanation_record import DeletionPoint, DeletionTest
 from sashiko.explain.importance import mean_estimate
-from sashiko.explain.record import DeletionPoint, DeletionTest
 from sashiko.explain.tokens import Row
 
 SHARES = (0.1, 0.2, 0.3, 0.5)

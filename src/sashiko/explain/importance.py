@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 from sashiko.explain.attribution import RowAttribution
-from sashiko.explain.record import FEWEST_ROWS, TEMPLATE, ColumnImportance, Word, Words
+from sashiko.explain.explanation_record import FEWEST_ROWS, TEMPLATE, ColumnImportance, Word, Words
 from sashiko.explain.tokens import Row
 
 REPLICATES = 2000

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from sashiko.base.files import write_json
 from sashiko.explain.attribution import RowAttribution
-from sashiko.explain.importance import word_spans
-from sashiko.explain.record import (
+from sashiko.explain.explanation_record import (
     TEMPLATE,
     Explanations,
     FeatureAttributions,
     PartAttribution,
     PartDescription,
 )
+from sashiko.explain.importance import word_spans
 from sashiko.explain.tokens import Row
 
 ANALYSIS_FILE = "analysis.json"

@@ -8,7 +8,7 @@ import numpy as np
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.explain.record import TEMPLATE
+from sashiko.explain.explanation_record import TEMPLATE
 from sashiko.serving.container.prompt import Prompt, SpecialTokens, mark_special
 
 Piece = tuple[str | None, str]  # column, or None for the template's own words; text

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from sashiko.account.names import pipeline_name
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

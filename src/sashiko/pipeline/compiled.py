@@ -24,8 +24,8 @@ from sashiko.base.files import (
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.packs import load_packs, pack_folders
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import check_gates
-from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.dependencies import installed, source_folders
 from sashiko.pipeline.project import FINETUNE, source
 from sashiko.settings.environment import Settings

@@ -14,14 +14,14 @@ from sashiko.contract.load import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.functions import gatekeeper
+from sashiko.functions import gatekeeper_handler
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.digest import PARAMETER, definition_sha256
 from sashiko.pipeline.project import LAKE, contract_file, tracking_uri
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.lock import run_lock
-from sashiko.pipeline.runner.record import RunRecord, new_run_id
-from sashiko.pipeline.runner.run import check_step, run_definition
+from sashiko.pipeline.runner.definition_run import check_step, run_definition
+from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.run_lock import run_lock
+from sashiko.pipeline.runner.run_record import RunRecord, new_run_id
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import open_view
 from sashiko.pipeline.selected import SELECTION_FILE, chosen_record
@@ -86,7 +86,7 @@ def run_pipeline(
                 image.uri: Image(entrypoint=image.entrypoint)
                 for image in job_images(settings, recipe.compile.target).of_jobs()
             },
-            functions={function_arn(settings, "gatekeeper"): gatekeeper.judge},
+            functions={function_arn(settings, "gatekeeper"): gatekeeper_handler.judge},
             parameters={
                 "LakeUri": table.uri,
                 "AsOf": table.as_of,

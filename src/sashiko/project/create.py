@@ -11,7 +11,7 @@ import yaml
 
 from sashiko.base.problems import suggestion
 from sashiko.errors import InputError
-from sashiko.project.template import extract_template, run_copier
+from sashiko.project.copier_template import extract_template, run_copier
 from sashiko.project.wheel import Wheel, pin
 
 ANSWERS = Path(".copier-answers.yml")

@@ -16,7 +16,7 @@ from sashiko.registry.attestation import (
     read_statement,
     signature_input,
 )
-from sashiko.registry.model_packages.files import MANIFEST_FILE
+from sashiko.registry.model_packages.model_files import MANIFEST_FILE
 from sashiko.registry.provenance import (
     ENVELOPE_FILE,
     STATEMENT_FILE,

@@ -11,7 +11,7 @@ from sashiko.contract.manifest import Manifest
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.registry.chain import Link
-from sashiko.registry.model_packages.files import MANIFEST_FILE
+from sashiko.registry.model_packages.model_files import MANIFEST_FILE
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
     Decision,

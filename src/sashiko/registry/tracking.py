@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.evaluation.record import MetricLine
+from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.registry.mlflow import SQLITE, experiment_id, mlflow_client, translate_full_disk
 
 # Total limit, with MLflow's import: in an account, Track delays the gate after it.

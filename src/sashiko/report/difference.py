@@ -8,7 +8,7 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import known, verdicts
+from sashiko.report.gate_views import known, verdicts
 
 Value = str | Estimate
 

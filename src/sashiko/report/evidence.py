@@ -13,11 +13,11 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
-from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.explain.explanation_record import EXPLANATIONS_FILE, Explanations, read_explanations
+from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.runner.process import last_lines
-from sashiko.pipeline.runner.record import RunRecord, StepRecord, read_run
+from sashiko.pipeline.runner.run_record import RunRecord, StepRecord, read_run
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.settings.recipe import Recipe, load_recipe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.bias import METRICS
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.report import svg
 from sashiko.report.bar import allowed_range

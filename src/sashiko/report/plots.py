@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import MetricLine
 from sashiko.report import svg
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 

@@ -11,14 +11,14 @@ from sashiko.base.files import read_json, sha256_file
 from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
-from sashiko.pipeline.definition.model import Definition
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.runner.digests import Digests
-from sashiko.pipeline.runner.record import StepRecord
-from sashiko.pipeline.runner.replay import replay
+from sashiko.pipeline.runner.job_replay import replay
+from sashiko.pipeline.runner.run_record import StepRecord
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.trace import read_provenance
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import verdicts
+from sashiko.report.gate_views import verdicts
 
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6

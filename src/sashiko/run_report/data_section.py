@@ -5,7 +5,7 @@ from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract, TextHashSplit, TimeSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import bias_not_judged
+from sashiko.report.gate_views import bias_not_judged
 from sashiko.report.views import Cell, Fact, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.base.yaml_models import read_record
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import Verdicts, bias_notices, known
+from sashiko.report.gate_views import Verdicts, bias_notices, known
 from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view, mark
 

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.check_records import TOP, SwappedText
-from sashiko.explain.record import (
+from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     FEWEST_ROWS,
     SWAPS_FILE,

@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sashiko.bias.gates.bias import small_groups_reason
+from sashiko.bias.gates.bias_gate import small_groups_reason
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import comparable, sort_worst_first
-from sashiko.bias.metrics.bias import METRICS
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.bias.report.disparity import largest_rates
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import Estimates, Evaluation
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
 from sashiko.evaluation.metrics.quality import difference
-from sashiko.evaluation.record import Estimates, Evaluation
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.gates import Verdicts, bias_notices, gate_mark, known
+from sashiko.report.gate_views import Verdicts, bias_notices, gate_mark, known
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, numeric, row
 from sashiko.report.words import (
@@ -28,7 +28,7 @@ from sashiko.report.words import (
     percent,
     reported_row,
 )
-from sashiko.run_report.quality import quality_warnings
+from sashiko.run_report.quality_section import quality_warnings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 

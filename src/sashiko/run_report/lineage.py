@@ -10,9 +10,9 @@ from typing import Literal
 from markupsafe import Markup, escape
 
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Step
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.definition.model import Step
-from sashiko.pipeline.runner.record import StepRecord
+from sashiko.pipeline.runner.run_record import StepRecord
 from sashiko.pipeline.selected import SELECTION_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.svg import open_svg

@@ -5,11 +5,11 @@ from pathlib import Path
 from sashiko.base.files import write_bytes
 from sashiko.base.yaml_models import read_record
 from sashiko.bias.report.fairness import fairness_section
-from sashiko.registry.card.content import ModelCard
+from sashiko.registry.card.card_content import ModelCard
 from sashiko.registry.card.markdown import MARKDOWN_FILE
 from sashiko.registry.card.model_card import CARD_FILE
 from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.gates import gate_views, verdicts
+from sashiko.report.gate_views import gate_views, verdicts
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import Fact, Page, Section
 from sashiko.run_report.data_section import data_section
@@ -17,7 +17,7 @@ from sashiko.run_report.decision import outcome
 from sashiko.run_report.explanations import explanations_section
 from sashiko.run_report.headline import summary
 from sashiko.run_report.lineage import lineage_section, settings_section
-from sashiko.run_report.quality import quality_section
+from sashiko.run_report.quality_section import quality_section
 
 
 def card_section(evidence: Evidence) -> Section:

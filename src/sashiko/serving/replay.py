@@ -18,8 +18,8 @@ from sashiko.contract.model import Contract, TimeSplit
 from sashiko.data.ingest import typed_columns
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, format_scalar, open_artifact
-from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder
 from sashiko.serving.container.text import columns
+from sashiko.serving.local_capture import Capture, CaptureSettings, CapturingResponder
 
 _PROGRESS_ROWS = 500
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
-from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder, Responder
+from sashiko.serving.local_capture import Capture, CaptureSettings, CapturingResponder, Responder
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

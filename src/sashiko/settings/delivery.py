@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from sashiko.base.yaml_models import Frozen, Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
-from sashiko.settings.sections import EnvironmentName
+from sashiko.settings.environment_sections import EnvironmentName
 
 __all__ = ["GitHubTrust"]
 

@@ -13,9 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import Pack, enabled_packs
-from sashiko.settings.jobs import JobsSection
-from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
-from sashiko.settings.sections import (
+from sashiko.settings.environment_sections import (
     AlertsSection,
     BiasSection,
     BudgetSection,
@@ -26,6 +24,8 @@ from sashiko.settings.sections import (
     PromotionSection,
     TriggersSection,
 )
+from sashiko.settings.job_instances import JobsSection
+from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
 

@@ -13,14 +13,14 @@ from pydantic import Field, model_validator
 from sashiko.base.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import Pack, enabled_packs
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
-from sashiko.settings.causal import PromptSection
 from sashiko.settings.compile import CompileSection, DeviceSection
-from sashiko.settings.data import DataSection, ModelSection, TextSection
-from sashiko.settings.quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
+from sashiko.settings.recipe_bias import BiasSection
+from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_data import DataSection, ModelSection, TextSection
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
+from sashiko.settings.recipe_train import Hyperparameters, ReweighingSection, TrainSection
 from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
-from sashiko.settings.train import Hyperparameters, ReweighingSection, TrainSection
 from sashiko.settings.waiver import Waiver
 
 __all__ = ["Recipe", "load_recipe"]

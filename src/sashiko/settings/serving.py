@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from sashiko.base.plugin_names import names, plugin_name
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
-from sashiko.settings.bias import BiasMetric, FacetNames
-from sashiko.settings.quality import GATED_METRICS
+from sashiko.settings.recipe_bias import BiasMetric, FacetNames
+from sashiko.settings.recipe_quality import GATED_METRICS
 from sashiko.settings.targets import load_target
 from sashiko.settings.types import HostingInstance, TargetName, WholeDays
 

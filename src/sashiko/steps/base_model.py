@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sashiko.errors import InputError
 from sashiko.serving.compile_lock import CompileLock
-from sashiko.settings.data import ModelSection
+from sashiko.settings.recipe_data import ModelSection
 
 
 def check_licence(model: ModelSection, *, licences: Collection[str]) -> None:

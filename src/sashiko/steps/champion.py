@@ -7,7 +7,7 @@ from pathlib import Path
 from sashiko.base.files import read_json, sha256_file
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.evaluation.record import ChampionRecord
+from sashiko.evaluation.evaluation_record import ChampionRecord
 from sashiko.serving.artifact import Artifact, open_artifact
 
 ARTIFACT = "model.tar.gz"

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sashiko.evaluation.evaluation_record import Decision, Estimates
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
-from sashiko.evaluation.metrics.own import OwnMetrics
+from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.metrics.resampled import Resampled, resample
-from sashiko.evaluation.record import Decision, Estimates
-from sashiko.settings.quality import EvaluateSection, ThresholdSection
+from sashiko.settings.recipe_quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import (
     LINEAR,
     LINEAR_UNMITIGATED,

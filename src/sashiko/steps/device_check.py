@@ -16,6 +16,7 @@ from sashiko.base.files import sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.stopping import stop_on_signals
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import DECISION_FILE, read_decision
 from sashiko.evaluation.gates.release import today, waive, write_release
 from sashiko.evaluation.gates.verdict import (
     DEVICE_GATE,
@@ -25,10 +26,10 @@ from sashiko.evaluation.gates.verdict import (
     not_judged,
     write_verdict,
 )
-from sashiko.evaluation.record import DECISION_FILE, read_decision
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.compile import DeviceSection
+from sashiko.steps.device.batch_transform import Scratch, transform
 from sashiko.steps.device.endpoint import endpoint
 from sashiko.steps.device.gate import device_checks, failed_check
 from sashiko.steps.device.hosting import Hosting, connect
@@ -41,7 +42,6 @@ from sashiko.steps.device.invocation import (
     requests,
 )
 from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
-from sashiko.steps.device.transform import Scratch, transform
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers
 

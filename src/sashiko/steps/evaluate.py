@@ -12,6 +12,7 @@ verdict of the gate `model-quality`.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,25 @@ import pyarrow as pa
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
-from sashiko.data.splits import SPLITS
-from sashiko.evaluation.gates.own import ModelEvidence, own_checks
-from sashiko.evaluation.gates.quality import Training, own_metrics, quality_checks
+from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
+from sashiko.contract.model import SplitDates
+from sashiko.data.splits import META_FILE, SPLITS, SplitMeta
+from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import (
+    Calibration,
+    ChampionRecord,
+    Decision,
+    Estimates,
+    Evaluation,
+    InjectionFigures,
+    MetricLine,
+    SeenTextFigures,
+    TemperatureFit,
+    write_decision,
+    write_evaluation,
+)
+from sashiko.evaluation.gates.own_gates import ModelEvidence, own_checks
+from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.calibration import (
@@ -30,28 +47,17 @@ from sashiko.evaluation.metrics.calibration import (
     reliability_curve,
     without_temperature,
 )
-from sashiko.evaluation.metrics.own import OwnMetrics
+from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion
-from sashiko.evaluation.record import (
-    Calibration,
-    ChampionRecord,
-    Decision,
-    Estimates,
-    Evaluation,
-    InjectionFigures,
-    SeenTextFigures,
-    TemperatureFit,
-    write_decision,
-    write_evaluation,
-)
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.serving.artifact import open_artifact
+from sashiko.serving.container.tar_reader import read_files
 from sashiko.serving.container.text import columns
-from sashiko.settings.causal import PromptSection
-from sashiko.settings.data import DataSection
-from sashiko.settings.quality import EvaluateSection, QualitySection
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_data import DataSection
+from sashiko.settings.recipe_quality import EvaluateSection, QualitySection
+from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED, MAJORITY, word_features
 from sashiko.steps.champion import ARTIFACT, read_champion
 from sashiko.steps.comparators import (
@@ -69,15 +75,57 @@ from sashiko.steps.score_parts import read_scores
 from sashiko.steps.scored_splits import Split, load_split
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
-from sashiko.steps.train_output import TrainOutput, read_training
 from sashiko.training.examples import read_weights
+from sashiko.training.temperature import TEMPERATURE_FILE
 
 __all__ = ["main"]
 
+_METRICS = "metrics.jsonl"
+_LARGEST_FILE = 1 << 26  # bytes
 _CANDIDATE = "candidate"
 _CALIBRATION = ("expected_calibration_error", "brier_score")
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
+
+
+@dataclass(frozen=True)
+class TrainOutput:
+    """Train's output beside the model."""
+
+    curve: tuple[MetricLine, ...]
+    temperature: TemperatureFit | None
+    snapshots: Snapshots
+    dates: SplitDates | None  # of the split; None if rows are not split by time
+
+    def snapshot_digests(self) -> dict[str, str]:
+        """Returns the digests of the model's data as inputs of a verdict."""
+        digests = self.snapshots.model_dump()
+        return {f"{view}-snapshot": digest for view, digest in digests.items() if digest}
+
+
+def read_training(archive: Path) -> TrainOutput:
+    """Reads Train's `output.tar.gz`.
+
+    Raises:
+        InputError: if the archive is missing or damaged, or has no metrics.
+    """
+    names = (_METRICS, META_FILE, SNAPSHOTS_FILE, TEMPERATURE_FILE)
+    try:
+        files = read_files(archive, names, at_most=_LARGEST_FILE)
+        lines = files[_METRICS].decode().splitlines()
+        snapshots, meta = files[SNAPSHOTS_FILE], files[META_FILE]
+    except KeyError as error:
+        missing = error.args[0]
+        raise InputError(f"{archive} holds no readable {missing}: it has none") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{archive} holds no readable {_METRICS}: {error}") from error
+    temperature = files.get(TEMPERATURE_FILE)
+    return TrainOutput(
+        curve=tuple(MetricLine.model_validate_json(line) for line in lines),
+        temperature=TemperatureFit.model_validate_json(temperature) if temperature else None,
+        snapshots=Snapshots.model_validate_json(snapshots),
+        dates=SplitMeta.model_validate_json(meta).dates,
+    )
 
 
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sashiko.evaluation.metrics.uncertainty import Estimate, standing
-from sashiko.evaluation.record import (
+from sashiko.evaluation.evaluation_record import (
     Calibration,
     ChampionRecord,
     Decision,
@@ -13,6 +12,7 @@ from sashiko.evaluation.record import (
     Slices,
     SplitCount,
 )
+from sashiko.evaluation.metrics.uncertainty import Estimate, standing
 from sashiko.steps.baselines import LINEAR, MAJORITY
 
 _MODELS = {

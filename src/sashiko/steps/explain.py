@@ -28,10 +28,15 @@ from sashiko.explain.check_records import FacetSwap, Rounding, ShapleyCheck, Swa
 from sashiko.explain.counterfactual import swap_check
 from sashiko.explain.cross_check import shapley_check
 from sashiko.explain.deletion import deletion_test
-from sashiko.explain.importance import column_importance, top_words
-from sashiko.explain.notes import NEAR, convergence, notes, rounding_notes, swap_notes, warnings
-from sashiko.explain.output import features, write_analysis
-from sashiko.explain.record import (
+from sashiko.explain.explanation_notes import (
+    NEAR,
+    convergence,
+    notes,
+    rounding_notes,
+    swap_notes,
+    warnings,
+)
+from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     SWAPS_FILE,
     ExplainedError,
@@ -40,11 +45,13 @@ from sashiko.explain.record import (
     write_lines,
     write_words,
 )
+from sashiko.explain.importance import column_importance, top_words
+from sashiko.explain.output import features, write_analysis
 from sashiko.explain.tokens import Row, read_tokens, token_ids
 from sashiko.serving.inspection import unpack
 from sashiko.settings.compile import CompileSection
-from sashiko.settings.data import TextSection
 from sashiko.settings.recipe import ExplainSection
+from sashiko.settings.recipe_data import TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (
     EFFORT,

@@ -19,7 +19,7 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.explain.output import confident_errors
 from sashiko.explain.tokens import Piece
 from sashiko.serving.container.text import columns, text_pieces
-from sashiko.settings.data import TextSection
+from sashiko.settings.recipe_data import TextSection
 
 SEED = 0
 Depth = Literal["default", "full"]

@@ -40,7 +40,7 @@ from sashiko.data.splits import (
 from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
 from sashiko.serving.container.text import normalise
-from sashiko.settings.data import DataSection, TextSection
+from sashiko.settings.recipe_data import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 

@@ -25,22 +25,22 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.contract.manifest import Manifest, Snapshots, read_manifest, read_snapshots
 from sashiko.contract.model import View
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.release import gate_tags
-from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from sashiko.evaluation.metrics.uncertainty import standing
-from sashiko.evaluation.record import (
+from sashiko.evaluation.evaluation_record import (
     DECISION_FILE,
     METRICS_FILE,
     Evaluation,
     read_decision,
     read_evaluation,
 )
+from sashiko.evaluation.gates.release import gate_tags
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
-from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
+from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
 from sashiko.registry.attestation import Build, Resource, Statement, image_purl, read_statement
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
-from sashiko.registry.model_packages.files import MANIFEST_FILE
+from sashiko.registry.model_packages.model_files import MANIFEST_FILE
 from sashiko.registry.model_packages.registrar import Placement
 from sashiko.registry.provenance import STATEMENT_FILE, WHEEL_FILE, image_statement_file
 from sashiko.registry.versions import (
@@ -53,8 +53,8 @@ from sashiko.registry.versions import (
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
-from sashiko.settings.data import ModelSection
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_data import ModelSection
+from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, image_statements, open_registrar

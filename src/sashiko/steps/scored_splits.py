@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import SplitCount
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.record import SplitCount
 from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.training.examples import read_split
 

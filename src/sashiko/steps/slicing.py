@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from sashiko.base.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import SliceFigures, Slices
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates
-from sashiko.evaluation.record import SliceFigures, Slices
-from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection
 
 _MISSING = "missing"
 _MOST_VALUES = 30  # of a categorical column; rarer values are combined

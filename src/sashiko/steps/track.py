@@ -17,10 +17,10 @@ from sashiko.contract.manifest import (
     read_snapshots,
     write_snapshots,
 )
+from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
 from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
-from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.explain.record import (
+from sashiko.explain.explanation_record import (
     EXPLANATIONS_FILE,
     Explanations,
     read_explanations,

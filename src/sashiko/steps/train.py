@@ -42,9 +42,9 @@ from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, read_split_meta
-from sashiko.evaluation.record import MetricLine
+from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
 from sashiko.training.causal import keep_answers

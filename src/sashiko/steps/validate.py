@@ -13,10 +13,10 @@ from pathlib import Path
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet
-from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.leaks import leak_checks
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, View
+from sashiko.contract.suite_checks import run_checks
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, decide, write_verdict

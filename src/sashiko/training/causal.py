@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sashiko.base.files import canonical_json, sha256_file, walk_files, write_bytes
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, write_prompt
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.training.encoder import check_length, load_pretrained
 from sashiko.training.folders import publish
-from sashiko.training.model import check_length, load_pretrained
 
 if TYPE_CHECKING:
     import torch

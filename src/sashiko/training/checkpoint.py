@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from sashiko.base.files import sweep_half_written, write_bytes
 from sashiko.base.yaml_models import Frozen
-from sashiko.evaluation.record import MetricLine
+from sashiko.evaluation.evaluation_record import MetricLine
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from sashiko.base.stopping import Stop
 from sashiko.errors import InputError
-from sashiko.evaluation.record import MetricLine
-from sashiko.settings.train import Hyperparameters
+from sashiko.evaluation.evaluation_record import MetricLine
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.training.batches import epoch_batches
 from sashiko.training.checkpoint import Position
 from sashiko.training.compute import Compute

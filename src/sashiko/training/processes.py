@@ -305,7 +305,7 @@ class Group(Processes):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        from sashiko.training.model import layers_of
+        from sashiko.training.encoder import layers_of
 
         mesh = init_device_mesh(device.type, (self.world_size,))
         # Layer by layer, so that a device never holds more than its shards and one whole layer.

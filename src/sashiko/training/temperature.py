@@ -5,9 +5,9 @@ from typing import Any
 
 from sashiko.base.files import write_json
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import TemperatureFit
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import fit_temperature
-from sashiko.evaluation.record import TemperatureFit
 
 TEMPERATURE_FILE = "temperature.json"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sashiko.account.access.policies import covers
+from sashiko.account.access.policy_evaluation import covers
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 

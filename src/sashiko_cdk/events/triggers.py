@@ -11,7 +11,7 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.event_rule import EventRule
-from sashiko_cdk.events.flows.load import load_flow
+from sashiko_cdk.events.flows.load_flow import load_flow
 from sashiko_cdk.events.flows.training import training_flow
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow

@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.names import Role, bucket_name
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.artifact_places import Places, artifact_places

@@ -23,7 +23,7 @@ from sashiko_cdk.identity.device_permissions import device_permissions, janitor_
 from sashiko_cdk.identity.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko_cdk.platform.image_permissions import building_images, starting_builds
 from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
-from sashiko_cdk.platform.promotion import reading_source
+from sashiko_cdk.platform.promotion_policies import reading_source
 
 _IDS = (
     "SageMaker chooses the ids of a plan's reserved capacities; all belong to plans of the account."

@@ -14,7 +14,7 @@ from sashiko_cdk.identity.role_table import STAGED
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import RESULTS
-from sashiko_cdk.platform.promotion import share_models
+from sashiko_cdk.platform.promotion_policies import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 

@@ -7,8 +7,8 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.names import function_arn
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.function_reads import function_reads
-from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow
@@ -42,7 +42,7 @@ class Gatekeeper(Construct):
             "Function",
             settings=settings,
             role="gatekeeper",
-            module="sashiko.functions.gatekeeper",
+            module="sashiko.functions.gatekeeper_handler",
             description="Lets a run of the pipeline go on by its verdicts; it only reads",
             timeout=Duration.minutes(5),
             key=key,

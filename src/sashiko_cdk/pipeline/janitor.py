@@ -37,7 +37,7 @@ class Janitor(Construct):
             "Function",
             settings=settings,
             role="janitor",
-            module="sashiko.functions.janitor",
+            module="sashiko.functions.janitor_handler",
             description="Deletes what a check on a device left, and tells the alerts topic",
             timeout=Duration.minutes(5),
             key=key,

@@ -5,7 +5,7 @@ from typing import get_args
 from sashiko.account.images.image_map import OwnImage, image_map
 from sashiko.account.names import image_build_log_group, image_build_name, own_repository
 from sashiko.settings.environment import Settings
-from sashiko.settings.sections import PackageIndex
+from sashiko.settings.environment_sections import PackageIndex
 from sashiko_cdk.bootstrap.execution_policy import assets_bucket
 from sashiko_cdk.identity.allow import Allowed, allow
 

@@ -9,7 +9,7 @@ from constructs import Construct
 from sashiko.account.names import model_package_group_name
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.platform.promotion import group_policy
+from sashiko_cdk.platform.promotion_policies import group_policy
 
 __all__ = ["ModelRegistry"]
 

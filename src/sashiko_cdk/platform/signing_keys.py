@@ -11,7 +11,7 @@ from sashiko.account.names import earlier_signing_alias, key_alias, prefix, regi
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.platform.promotion import share_signatures
+from sashiko_cdk.platform.promotion_policies import share_signatures
 from sashiko_cdk.platform.signature_conditions import DIGESTS
 
 __all__ = ["SigningKeys"]

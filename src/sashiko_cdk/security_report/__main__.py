@@ -12,8 +12,7 @@ from pathlib import Path
 
 from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, synth_findings
-from sashiko_cdk.security_report.page import page
+from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, page, synth_findings
 
 _OPEN = 4  # as `sashiko audit`: apart from 1, an error
 

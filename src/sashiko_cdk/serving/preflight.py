@@ -48,7 +48,7 @@ class Preflight(Construct):
             "Function",
             settings=settings,
             role="preflight",
-            module="sashiko.functions.preflight",
+            module="sashiko.functions.preflight_handler",
             description="Checks a version before it is served; it only reads",
             timeout=_READS_FOR,
             memory=_MEMORY,

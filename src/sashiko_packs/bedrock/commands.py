@@ -13,7 +13,7 @@ from sashiko.commands.confirmation import confirm
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.pipeline.champion import open_local
+from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.project import HOME, choose_recipe
 from sashiko.serving.compile_lock import LOCK_FILE
 from sashiko.settings.environment import Settings, load_deployed, load_settings

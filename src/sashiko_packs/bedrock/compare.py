@@ -19,7 +19,7 @@ from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Check, Verdict, decide, read_verdict
-from sashiko.registry.preflight.check import Judged
+from sashiko.registry.preflight.version_check import Judged
 from sashiko.registry.versions import ARTIFACT_FILE, predictions_uri
 from sashiko.serving.container.answers import LARGEST_SHARE, SHOWN, Answered
 from sashiko.serving.container.prompt import Prompt, RowTokenizer, mark_special

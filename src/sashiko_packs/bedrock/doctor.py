@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sashiko.account.account import Account
 from sashiko.account.names import guardrail_name
-from sashiko.doctor.check import Check, Status
+from sashiko.doctor.check_result import Check, Status
 from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.checkpoint import read_import_facts
 from sashiko_packs.bedrock.settings import BedrockSection

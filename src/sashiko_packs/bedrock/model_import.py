@@ -27,7 +27,7 @@ from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError
 from sashiko.pipeline.staging import weights_uri
 from sashiko.registry.preflight import signed_files
-from sashiko.registry.preflight.check import Judged, judge
+from sashiko.registry.preflight.version_check import Judged, judge
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.compile_lock import LOCK_FILE, read_lock
 from sashiko.serving.inspection import refuse_pickles, unpack

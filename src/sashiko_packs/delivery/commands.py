@@ -111,7 +111,7 @@ def deliver(
     printed for a version that is served already, or, unless you name it, that was taken back. Uses
     your credentials, which must be those of the role `endpoint-deployer`.
     """
-    from sashiko.account.model_registry import AccountRegistry
+    from sashiko.account.account_registry import AccountRegistry
     from sashiko_packs.delivery.deliver import is_taken_back
 
     repository, target = _open(env)

@@ -14,8 +14,8 @@ from sashiko.base.yaml_edit import set_in_section
 from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 from sashiko.registry.preflight.bounds import describe
-from sashiko.registry.preflight.check import Passed, check
 from sashiko.registry.preflight.signed_files import Clients
+from sashiko.registry.preflight.version_check import Passed, check
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.delivery.repository import Branch, Repository

@@ -23,6 +23,7 @@ from scipy import stats
 from sashiko.contract.columns import Column
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import Contract, Ingest
+from sashiko.contract.rule_expectations import Expectation, expectations
 from sashiko.contract.rule_table import (
     BETWEEN,
     COLUMNS,
@@ -34,7 +35,6 @@ from sashiko.contract.rule_table import (
     REGEX,
     TYPE,
 )
-from sashiko.contract.rules import Expectation, expectations
 from sashiko.data.ingest import clean_texts
 from sashiko.data.values import can_cast, cast_values
 from sashiko.evaluation.metrics.arrays import Bools

@@ -14,10 +14,10 @@ from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, MONITOR, command_options, recipe_table
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.lock import run_lock
-from sashiko.pipeline.runner.record import RunRecord, new_run_id
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.definition_run import run_definition
+from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.run_lock import run_lock
+from sashiko.pipeline.runner.run_record import RunRecord, new_run_id
 from sashiko.pipeline.runner.store import Store, copy_files
 from sashiko.pipeline.runner.view import open_view
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion

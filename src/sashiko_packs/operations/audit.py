@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sashiko.account.access.cap import cap_fault
-from sashiko.account.access.environment import Environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.account import Account
 from sashiko.account.names import key_alias, prefix
 from sashiko.account.templates import Resource

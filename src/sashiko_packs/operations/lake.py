@@ -15,9 +15,15 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from sashiko.account.access.environment import Environment
-from sashiko.account.access.governance import EVERYBODY, Governance, Grant, LakeSettings, Location
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.governance_json import filter_json, securable_json
+from sashiko.account.access.lake_governance import (
+    EVERYBODY,
+    Governance,
+    Grant,
+    LakeSettings,
+    Location,
+)
 from sashiko.account.access.settings_commands import (
     add_administrator,
     drop_administrators,

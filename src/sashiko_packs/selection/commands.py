@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sashiko.base.exit_status import BLOCKED, INTERRUPTED
-from sashiko.commands.columns import align
 from sashiko.commands.options import AsJson, Environment, Home
+from sashiko.commands.terminal_table import align
 from sashiko.errors import InputError
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_settings

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings.causal import PromptSection
-from sashiko.settings.quality import (
+from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_quality import (
     INJECTION_FLIP_RATE,
     QUALITY_METRICS,
     QualityGate,

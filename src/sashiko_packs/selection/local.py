@@ -11,15 +11,15 @@ import numpy as np
 from sashiko.account.prices import Prices
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import InjectionFigures
 from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.evaluation.record import InjectionFigures
-from sashiko.pipeline.champion import open_local
-from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.local_models import open_local
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.scores import cached_scores
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.settings.environment import Settings
-from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.baselines import fit_linear
 from sashiko.steps.champion import ARTIFACT
 from sashiko.steps.comparators import decide_threshold

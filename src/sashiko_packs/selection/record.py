@@ -9,9 +9,9 @@ from pydantic import Field
 from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.evaluation.evaluation_record import Estimates, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import Estimates, InjectionFigures
 from sashiko.pipeline.selected import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.selection.file import Selection, Travel

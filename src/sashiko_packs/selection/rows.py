@@ -25,8 +25,8 @@ from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import gate_applies
-from sashiko.bias.metrics.bias import METRICS, measure
 from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import METRICS, measure
 from sashiko.bias.steps.bias_estimates import (
     StageAnalysis,
     analyse_stage,
@@ -38,19 +38,19 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import InjectionFigures
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
-from sashiko.evaluation.record import InjectionFigures
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.scores import cached_scores
 from sashiko.pipeline.selected import recipe_sha256
 from sashiko.pipeline.use_cost import prediction_costs
 from sashiko.serving.container.text import columns, normalise
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_bias import BiasSection
 from sashiko.steps.champion import ARTIFACT
 from sashiko.steps.scored_splits import Split, load_split
 from sashiko_packs.selection.file import STAYS, Selection, Travel

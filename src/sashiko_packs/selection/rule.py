@@ -15,7 +15,7 @@ import numpy as np
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
-from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.comparators import model_lead
 from sashiko_packs.selection.file import Selection
 from sashiko_packs.selection.record import CandidateRecord, Outcome

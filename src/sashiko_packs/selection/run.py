@@ -7,18 +7,18 @@ from pathlib import Path
 
 from sashiko.account.prices import Prices
 from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.bias_gate import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.quality import Training, quality_checks
+from sashiko.evaluation.evaluation_record import Estimates
+from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval
-from sashiko.evaluation.record import Estimates
 from sashiko.pipeline.project import find_recipe, open_recipe
-from sashiko.pipeline.runner.record import new_run_id
+from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
-from sashiko.settings.quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualitySection
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import majority_baseline, model_lead, model_metrics
 from sashiko_packs.selection.bedrock import Responder, bedrock_candidate

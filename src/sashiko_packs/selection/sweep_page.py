@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.bias.metrics.bias import METRICS
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.errors import InputError
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, ChoicePage, Fact, Figure, Outcome, Row, Section, Table, row
-from sashiko.settings.bias import BiasGate
-from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_bias import BiasGate
+from sashiko.settings.recipe_quality import QualityMetric
 from sashiko_packs.selection.sweep import (
     Curve,
     Point,

@@ -11,7 +11,7 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError
 from sashiko.registry.preflight import signed_files
-from sashiko.registry.preflight.check import check
+from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import load_settings
 from tests.e2e.changes.project import Project, assert_small
 from tests.unit.account.two_accounts import RECIPE, ROUTE, evidence, register, two_accounts

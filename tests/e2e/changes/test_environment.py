@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.settings.environment import load_settings
 from tests.e2e.changes.project import Project, assert_small
 from tests.infra.variants import ROOT

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import bias
+from sashiko.bias.steps import clarify_bias
 from sashiko.contract.load import load_contract
 from tests.e2e.changes.project import Project, assert_small
 from tests.project_root import REPOSITORY
@@ -50,7 +50,7 @@ def test_the_facet_is_read_measured_and_gated(
         "ethnicity": ["White", "Black"] * 4,
     }
     job.parquet("data", pa.table(rows))
-    job.run(bias)
+    job.run(clarify_bias)
     facets = job.json("analysis.json")["pre_training_bias_metrics"]["facets"]
     (group,) = facets["marital_status"]
     measured = {metric["name"]: metric["value"] for metric in group["metrics"]}

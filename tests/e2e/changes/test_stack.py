@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.policies import covers
+from sashiko.account.access.policy_evaluation import covers
 from tests.e2e.changes.project import Project, assert_small
 from tests.project_root import REPOSITORY
 

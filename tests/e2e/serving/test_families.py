@@ -14,10 +14,10 @@ from sashiko.errors import InputError
 from sashiko.explain.attribution import ExplainedModel
 from sashiko.explain.tokens import read_tokens
 from sashiko.serving.artifact import open_artifact
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps import train
 from sashiko.training import machine
-from sashiko.training.model import load_classifier
+from sashiko.training.encoder import load_classifier
 from tests.e2e.serving.compile_job import job
 from tests.unit.training.tiny_families import FAMILIES, save_encoder
 from tests.unit.training.tiny_job import save_job

@@ -19,7 +19,7 @@ from neuron_backend import load_graph, open_backend
 from payload import BadRequestError
 
 from sashiko.errors import InputError
-from sashiko.evaluation.record import ChampionRecord
+from sashiko.evaluation.evaluation_record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
 from sashiko.steps.champion import open_champion
 from sashiko.steps.scored_splits import Split, score_split

@@ -15,12 +15,12 @@ from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.account.names import MODELS, bucket_name, key_alias
 from sashiko.base.aws_calls import Clients
 from sashiko.base.files import read_json, sha256_file, write_json
-from sashiko.commands import model as command
+from sashiko.commands import model_command as command
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.serving.container.pack import pack
-from sashiko.settings.data import ModelSection
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_data import ModelSection
 from sashiko_packs.bedrock import commands
 from tests.infra.variants import recipes_of, settings_of
 from tests.packs.bedrock.loopback import Bedrock, served

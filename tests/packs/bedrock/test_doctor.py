@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.doctor.check import Check, run_check
+from sashiko.doctor.check_result import Check, run_check
 from sashiko_packs.bedrock.doctor import check_bedrock
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.account import model_registry
+from sashiko.account import account_registry
 from sashiko.account.account import Account as AwsAccount
-from sashiko.commands.model import app
+from sashiko.commands.model_command import app
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_packs.delivery import deliver as module
@@ -150,4 +150,4 @@ def _use(account: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
         return aws
 
     monkeypatch.setattr(module, "Account", opened)
-    monkeypatch.setattr(model_registry, "Account", opened)
+    monkeypatch.setattr(account_registry, "Account", opened)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
 from sashiko.cli import app
 from sashiko_packs.delivery.constructs.parts import is_approved
 from tests.infra.delivery import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sashiko.account.access.policies import Request, statements
+from sashiko.account.access.policy_evaluation import Request, statements
 from sashiko.settings.delivery import Delivery
 from tests.infra.both_sides import trusts
 

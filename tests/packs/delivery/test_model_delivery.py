@@ -5,8 +5,8 @@ import json
 import pytest
 from moto.events.models import EventPattern
 
-from sashiko.account.access.environment import read_environment
-from sashiko.account.access.policies import Request, allows, denies, statements
+from sashiko.account.access.environment_access import read_environment
+from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
 from sashiko.account.names import bootstrap_role_arn
 from tests.infra.delivery import boundary_document, tools_of
 from tests.infra.sample_events import package_changed

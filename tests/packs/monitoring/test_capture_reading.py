@@ -6,7 +6,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.serving.capture import Capture, CaptureSettings
+from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko_packs.monitoring.capture import lines
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.record import Window, read_summary, row_schema, write_summary

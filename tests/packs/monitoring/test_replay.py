@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.serving.capture import CaptureSettings
+from sashiko.serving.local_capture import CaptureSettings
 from sashiko.serving.replay import replay_file
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.record import Window

@@ -11,7 +11,7 @@ import pytest
 from sashiko.account.prices import Price, Prices, Speed, TypicalJob
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
+from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.pipeline.selected import recipe_sha256
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.environment import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.names import bucket_name, database_name, prefix, role_name, tag_key
 from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.account import model_registry
+from sashiko.account import account_registry
 from sashiko.account.names import model_package_group_name, role_name
-from sashiko.commands import model as command
+from sashiko.commands import model_command as command
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 from tests.unit.registry.model_packages.account import (
@@ -49,7 +49,7 @@ def act_as(account: Account, monkeypatch: pytest.MonkeyPatch) -> Any:
         known = types.SimpleNamespace(
             check_identity=lambda: arn, client=lambda service: getattr(account.clients, service)
         )
-        monkeypatch.setattr(model_registry, "Account", lambda _: known)
+        monkeypatch.setattr(account_registry, "Account", lambda _: known)
         monkeypatch.setattr(command, "model_package_group_name", lambda *_: GROUP)
         recipe = types.SimpleNamespace(model_package_group="late-loans")
         monkeypatch.setattr(command, "choose_recipe", lambda *_: recipe)
@@ -140,9 +140,9 @@ def test_a_session_that_is_called_like_the_approver_is_not_the_approver(
     approver = role_name(SETTINGS, "approver")
     arn = f"arn:aws:sts::{SETTINGS.account}:assumed-role/other/{approver}"
     known = types.SimpleNamespace(check_identity=lambda: arn, client=lambda _: None)
-    monkeypatch.setattr(model_registry, "Account", lambda _: known)
+    monkeypatch.setattr(account_registry, "Account", lambda _: known)
     with pytest.raises(InputError, match="may not decide"):
-        model_registry.AccountRegistry(SETTINGS).require_approver()
+        account_registry.AccountRegistry(SETTINGS).require_approver()
 
 
 def test_versions_are_listed_with_their_arns(account: Account, model: Path, act_as: Any) -> None:

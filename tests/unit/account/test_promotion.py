@@ -14,12 +14,12 @@ from sashiko.account import promotion
 from sashiko.account.expected_version import expected_of
 from sashiko.account.names import key_alias, key_alias_arn
 from sashiko.base.custom_resource import RefusedError
-from sashiko.commands import model as command
+from sashiko.commands import model_command as command
 from sashiko.errors import InputError
 from sashiko.registry.preflight import signed_files
 from sashiko.registry.preflight.bounds import Bound, write_bounds
-from sashiko.registry.preflight.check import check
 from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from tests.unit.account.two_accounts import (

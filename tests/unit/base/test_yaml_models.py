@@ -6,11 +6,11 @@ import pytest
 
 from sashiko.base.yaml_models import parse_override, validate
 from sashiko.errors import InputError
-from sashiko.settings.data import DataSection
 from sashiko.settings.environment import load_settings
-from sashiko.settings.jobs import ProcessingJob, TrainingJob
+from sashiko.settings.job_instances import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import load_recipe
-from sashiko.settings.train import TrainSection
+from sashiko.settings.recipe_data import DataSection
+from sashiko.settings.recipe_train import TrainSection
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))

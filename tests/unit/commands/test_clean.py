@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.commands.run import clean
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.run_lock import run_lock
 
 
 def make_home(home: Path) -> None:

@@ -50,7 +50,7 @@ def _imported(command: str) -> Iterator[str]:
     ("command", "group"),
     [
         ("preflight", "sashiko.cli"),
-        ("model_delivery", "sashiko.commands.model"),
+        ("model_delivery", "sashiko.commands.model_command"),
         ("delivery", "sashiko.cli"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.commands.local_runs import _summary
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
-from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
+from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.pipeline.runner.store import Store
 
 CHECKS = (

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sashiko.cli import app
 from sashiko.errors import InputError
-from sashiko.pipeline.champion import champion_artifact
+from sashiko.pipeline.local_models import champion_artifact
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.settings.recipe import load_recipe
 from tests.e2e.project import ROOT

@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.model import View
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE
-from sashiko.contract.rules import expectations
+from sashiko.contract.suite_checks import run_checks
 from sashiko.evaluation.gates.verdict import Check
 from tests.unit.contract.documents import (
     column_of,

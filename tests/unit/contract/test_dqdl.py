@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract import rules
+from sashiko.contract import rule_expectations
 from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.load import load_contract
 from sashiko.contract.load_spec import load_spec
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE, Row
-from sashiko.contract.rules import expectations
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, every_rule, table_of
 
@@ -187,7 +187,7 @@ def test_an_expectation_that_nobody_placed_is_an_error(
 ) -> None:
     contract = contract_of(document(), tmp_path)
     strange = Row("required", "strange", "expect_something_new", lambda _: {}, "mend it")
-    monkeypatch.setattr(rules, "RULE_TABLE", (*RULE_TABLE, strange))
+    monkeypatch.setattr(rule_expectations, "RULE_TABLE", (*RULE_TABLE, strange))
     with pytest.raises(InputError, match=r"strange.*`expect_something_new`"):
         render(contract)
 

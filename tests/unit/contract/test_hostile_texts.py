@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.suite_checks import run_checks
 from tests.unit.contract.documents import (
     column_of,
     contract_of,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sashiko.contract import checkpoint, merged_metrics
+from sashiko.contract import merged_metrics, suite_checks
 from sashiko.contract.model import Contract
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE
-from sashiko.contract.rules import expectations
 from sashiko.contract.table_stream import TableStream
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document, every_rule, rows, stream_of
@@ -62,11 +62,11 @@ def test_any_table_in_any_batches_gives_the_results_of_the_whole(
     columns = dict(zip(CELLS, zip(*lines, strict=True), strict=True)) if lines else {}
     table = rows(contract, **{name: list(columns.get(name, ())) for name in CELLS})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "BATCH_ROWS", batch)
-        for module in (checkpoint, data_quality):
+        patch.setattr(suite_checks, "BATCH_ROWS", batch)
+        for module in (suite_checks, data_quality):
             patch.setattr(module, "to_check", lambda _, result: result)
-        merged = checkpoint.run_checks(stream_of(table, batch_rows=read), contract, "all")
-        whole = data_quality.plain_checks(checkpoint._frame(table), contract)
+        merged = suite_checks.run_checks(stream_of(table, batch_rows=read), contract, "all")
+        whole = data_quality.plain_checks(suite_checks._frame(table), contract)
     assert _results(merged) == _results(whole)
 
 
@@ -74,16 +74,16 @@ def test_no_more_than_a_batch_is_in_pandas_at_once(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    frame = checkpoint._frame
+    frame = suite_checks._frame
 
     def spy(table: pa.Table) -> Any:
         sizes.append(table.num_rows)
         return frame(table)
 
-    monkeypatch.setattr(checkpoint, "BATCH_ROWS", 30)
-    monkeypatch.setattr(checkpoint, "_frame", spy)
+    monkeypatch.setattr(suite_checks, "BATCH_ROWS", 30)
+    monkeypatch.setattr(suite_checks, "_frame", spy)
     table = pa.concat_tables([rows(contract)] * 20)
-    checks = checkpoint.run_checks(stream_of(table), contract, "all")
+    checks = suite_checks.run_checks(stream_of(table), contract, "all")
     assert max(sizes) == 30
     (unique,) = (check for check in checks if check.name == "loan_id: unique")
     assert unique.reason == "80 of 80 rows fail, such as 'b', 'a', 'd'"
@@ -99,11 +99,11 @@ def test_a_rule_that_no_merge_is_known_for_is_an_error_and_not_judged_by_the_las
         else row
         for row in RULE_TABLE
     ]
-    monkeypatch.setattr("sashiko.contract.rules.RULE_TABLE", edited)
+    monkeypatch.setattr("sashiko.contract.rule_expectations.RULE_TABLE", edited)
     small = contract_of(document(), tmp_path)
     assert other in {item.kind for item in expectations(small, "all")}
     with pytest.raises(NotImplementedError, match=r"merge the metric column\.mean of two batches"):
-        checkpoint.run_checks(stream_of(rows(small)), small, "all")
+        suite_checks.run_checks(stream_of(rows(small)), small, "all")
 
 
 def _column(kind: pa.DataType, *values: Any) -> TableStream:
@@ -136,7 +136,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
     with pytest.raises(
         InputError, match=r"look for repeated values in .*: Out of Memory.*; free some"
     ):
-        checkpoint.run_checks(stream_of(table), contract, "all")
+        suite_checks.run_checks(stream_of(table), contract, "all")
 
 
 def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
@@ -161,7 +161,7 @@ def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
             raise ZeroDivisionError
         return resolve(engine, *arguments, **keywords)
 
-    monkeypatch.setattr(checkpoint, "BATCH_ROWS", 3)
+    monkeypatch.setattr(suite_checks, "BATCH_ROWS", 3)
     monkeypatch.setattr(PandasExecutionEngine, "resolve_metrics", broken)
     with pytest.raises(RuntimeError, match="gave up on a batch"):
-        checkpoint.run_checks(stream_of(rows(contract)), contract, "all")
+        suite_checks.run_checks(stream_of(rows(contract)), contract, "all")

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract.rules import expectations
+from sashiko.contract.rule_expectations import expectations
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 

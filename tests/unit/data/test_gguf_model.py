@@ -11,7 +11,7 @@ from sashiko.base.files import sha256_file, walk_files
 from sashiko.data import downloads
 from sashiko.data.sources import convert_gguf, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.data import ModelSection
+from sashiko.settings.recipe_data import ModelSection
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, END, SPECIAL
 
 _WIDTH, _KV, _INNER = 32, 16, 64

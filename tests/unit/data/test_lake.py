@@ -12,9 +12,9 @@ from sashiko.data.generators import Order
 from sashiko.data.generators.base import check_plan
 from sashiko.data.lake import LakeTable, generate, seed_lake
 from sashiko.errors import InputError
-from sashiko.settings.data import DataSection
+from sashiko.settings.recipe_data import DataSection
+from sashiko.settings.recipe_sources import FileSource
 from sashiko.settings.shifts import ShiftPlan
-from sashiko.settings.sources import FileSource
 from tests.unit.contract.documents import contract_of, document, rows
 
 SEED = {"bias": True, "drift": False}

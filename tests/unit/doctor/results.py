@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sashiko.doctor.check import Check, run_check
+from sashiko.doctor.check_result import Check, run_check
 
 
 def results(checks: Check | Iterable[Check]) -> list[Check]:

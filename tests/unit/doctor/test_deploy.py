@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment import Environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.leftovers import LOOKUPS
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of

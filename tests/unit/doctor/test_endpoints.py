@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import check_endpoints
 from sashiko.doctor.services import check_trail
 from tests.infra.variants import settings_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.plan import check_alerts, check_data, check_staged, check_tracking
 from sashiko.pipeline.staging import Staged
 from sashiko.steps.sections import Channel

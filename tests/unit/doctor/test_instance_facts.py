@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sashiko.doctor.capacity import check_types
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.needed_machines import Needed, Use
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sashiko.account.images.job_images import job_images
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.doctor.machines import check_quotas, check_zones
 from sashiko.doctor.needed_machines import Needed
 from sashiko.doctor.plan import check_images

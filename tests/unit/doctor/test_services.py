@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.doctor.check import Check, run_check
+from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.services import check_clarify, check_forgotten
 from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of

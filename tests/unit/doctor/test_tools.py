@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.doctor.check import Check
-from sashiko.doctor.tools import check_tools
+from sashiko.doctor.cdk_tool import check_tools
+from sashiko.doctor.check_result import Check
 
 OUT = "cdk.out"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.check_records import Agreement, FacetSwap, ShapleyCheck, SwappedText
-from sashiko.explain.record import (
+from sashiko.explain.explanation_record import (
     TEMPLATE,
     ColumnImportance,
     Convergence,

@@ -9,13 +9,13 @@ import pytest
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.deletion import deletion_test
-from sashiko.explain.notes import convergence
+from sashiko.explain.explanation_notes import convergence
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.adapter import merge
-from sashiko.settings.causal import PromptSection
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.training.causal import keep_answers, load_causal, save_adapter
-from sashiko.training.model import load_tokenizer
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
 from tests.unit.training.tiny_llama import (

@@ -5,7 +5,7 @@ import pytest
 
 from sashiko.contract.columns import Facet
 from sashiko.explain.counterfactual import swap, swap_check
-from sashiko.explain.notes import swap_notes
+from sashiko.explain.explanation_notes import swap_notes
 
 WORDS = (("she", "he"), ("her", "his"), ("her", "him"), ("Mrs", "Mr"), ("mother-in-law", "father"))
 FACET = Facet(column="gender", disadvantaged=("female",), words=WORDS)

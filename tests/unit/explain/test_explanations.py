@@ -5,9 +5,9 @@ import pytest
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.deletion import deletion_test
+from sashiko.explain.explanation_notes import convergence, warnings
+from sashiko.explain.explanation_record import TEMPLATE
 from sashiko.explain.importance import column_importance, mean_estimate, top_words, word_spans
-from sashiko.explain.notes import convergence, warnings
-from sashiko.explain.record import TEMPLATE
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.text import text_pieces
 from tests.unit.explain.planted import TELLING, TITLES, notes

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution, shapley_values
 from sashiko.explain.cross_check import rank_correlation, shapley_check
-from sashiko.explain.notes import notes, warnings
+from sashiko.explain.explanation_notes import notes, warnings
 from sashiko.explain.tokens import read_tokens
 from tests.unit.explain.planted import PLAIN, TELLING, make_tokenizer
 from tests.unit.explain.records import explanations

@@ -3,7 +3,7 @@
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.explain.record import TEMPLATE
+from sashiko.explain.explanation_record import TEMPLATE
 from sashiko.explain.tokens import read_tokens
 from sashiko.serving.container.text import assemble, text_pieces
 from tests.unit.explain.planted import make_tokenizer

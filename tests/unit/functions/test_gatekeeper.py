@@ -14,7 +14,7 @@ from moto import mock_aws
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.evaluation.gates.release import RELEASE_FILE, waive, write_release
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, write_verdict
-from sashiko.functions.gatekeeper import handler, judge
+from sashiko.functions.gatekeeper_handler import handler, judge
 from sashiko.settings.waiver import Waiver
 
 DAY = date(2026, 11, 27)

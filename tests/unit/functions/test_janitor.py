@@ -11,7 +11,7 @@ from moto import mock_aws
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
-from sashiko.functions.janitor import handler
+from sashiko.functions.janitor_handler import handler
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 PREFIX = "acme-devicecheck-dev-"

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.account.names import pipeline_name
 from sashiko.pipeline.candidates import Candidate, local_candidates
-from sashiko.pipeline.runner.record import RunRecord, RunStatus, write_run
+from sashiko.pipeline.runner.run_record import RunRecord, RunStatus, write_run
 from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe

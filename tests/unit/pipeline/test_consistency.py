@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from sashiko.base.yaml_models import deep_merge
 from sashiko.errors import InputError
 from sashiko.pipeline.project import check_recipe
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.recipe_bias import BiasSection
 from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
 from tests.unit.run_report.runs import recipe
 

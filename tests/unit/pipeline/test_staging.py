@@ -12,9 +12,9 @@ from sashiko.base.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import Source, contract_file
 from sashiko.pipeline.staging import run_manifest, serving_code, staged_inputs
-from sashiko.settings.data import TextSection
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
+from sashiko.settings.recipe_data import TextSection
 from sashiko.steps.sections import (
     Channel,
     config_files,

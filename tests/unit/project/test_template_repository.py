@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from sashiko.project.upgrade import _Release, _template_repository
+from sashiko.project.project_upgrade import _Release, _template_repository
 
 LONG_AGO = 1_000_000_000
 

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.base.files import sha256_bytes, write_json
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.report.evidence import Evidence, read_evidence
 from sashiko.report.verification import Finding, verify

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.base.files import sha256_tree, write_json
-from sashiko.pipeline.runner.record import (
+from sashiko.pipeline.runner.run_record import (
     DataRecord,
     RunRecord,
     RunStatus,

@@ -12,18 +12,12 @@ import yaml
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
 from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.bias_gate import bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.contract.model import SplitDates
 from sashiko.data.splits import SplitMeta, SplitSummary
-from sashiko.evaluation.gates.quality import Training, quality_checks
-from sashiko.evaluation.gates.release import waive
-from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
-from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
-from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
-from sashiko.evaluation.record import (
+from sashiko.evaluation.evaluation_record import (
     Calibration,
     Decision,
     Evaluation,
@@ -32,9 +26,20 @@ from sashiko.evaluation.record import (
     write_decision,
     write_evaluation,
 )
-from sashiko.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
-from sashiko.settings.quality import EvaluateSection
+from sashiko.evaluation.gates.quality_checks import Training, quality_checks
+from sashiko.evaluation.gates.release import waive
+from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
+from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.explain.explanation_record import (
+    ERRORS_FILE,
+    write_explanations,
+    write_lines,
+    write_words,
+)
 from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.slicing import slice_figures, slices_of
 from tests.unit.contract.documents import contract_of, document

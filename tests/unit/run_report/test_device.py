@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged
 from sashiko.report.evidence import read_evidence
-from sashiko.report.gates import gate_views, verdicts
+from sashiko.report.gate_views import gate_views, verdicts
 from sashiko.run_report.decision import outcome
 from sashiko.run_report.headline import summary
 from tests.unit.run_report.runs import registered

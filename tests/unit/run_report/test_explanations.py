@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.explain.record import ERRORS_FILE, SWAPS_FILE, write_explanations, write_lines
+from sashiko.explain.explanation_record import (
+    ERRORS_FILE,
+    SWAPS_FILE,
+    write_explanations,
+    write_lines,
+)
 from tests.unit.explain.records import UNDEFINED, explanations, shapley, swap, swapped_text
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RunFolder

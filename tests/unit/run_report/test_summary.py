@@ -5,7 +5,7 @@ import pytest
 from sashiko.base.files import read_json, write_json
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.report.evidence import read_evidence
-from sashiko.report.gates import verdicts
+from sashiko.report.gate_views import verdicts
 from sashiko.run_report.headline import headline_figures, small_groups
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RUN_ID

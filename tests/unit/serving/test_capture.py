@@ -15,7 +15,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.serving.artifact import RequestRefusedError
-from sashiko.serving.capture import Capture, CaptureSettings, CapturingResponder
+from sashiko.serving.local_capture import Capture, CaptureSettings, CapturingResponder
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.full_disk import file_size_limit
 from tests.unit.serving.test_server import call, serving
@@ -26,7 +26,7 @@ ANSWER = '[{"id": "c-1", "label": "yes", "score": 0.75}]'
 PROGRAM = """
 import sys
 from pathlib import Path
-from sashiko.serving.capture import CaptureSettings
+from sashiko.serving.local_capture import CaptureSettings
 from sashiko.serving.server import serve_artifact
 settings = CaptureSettings(folder=Path(sys.argv[2]), endpoint="desk", variant="primary", version=7,
                            percent=100, retention=86400)

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.serving.predict import predict_file
+from sashiko.serving.file_prediction import predict_file
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.contract import documents
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sashiko.settings.train import Hyperparameters, TrainSection
+from sashiko.settings.recipe_train import Hyperparameters, TrainSection
 
 SEVERAL = {"strategy": "fsdp", "nodes": 2, "processes": 8, "instance_type": "ml.p5.48xlarge"}
 

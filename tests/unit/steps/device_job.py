@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.evaluation.evaluation_record import Decision, write_decision
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
-from sashiko.evaluation.record import Decision, write_decision
 from sashiko.serving.artifact import open_artifact
 from sashiko.steps import device_check
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score

@@ -11,7 +11,7 @@ from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
 from sashiko.evaluation.reference import Reference, write_reference
-from sashiko.explain.record import write_explanations
+from sashiko.explain.explanation_record import write_explanations
 from sashiko.serving.container.pack import pack
 from tests.unit.explain.records import explanations
 from tests.unit.registry.model_packages.gathered import LOCK

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sashiko.evaluation.metrics.quality import choose_threshold
-from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, fit_linear
 from sashiko.steps.comparators import linear_baselines
 from sashiko.steps.scored_splits import Split

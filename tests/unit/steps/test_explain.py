@@ -12,7 +12,12 @@ import yaml
 from sashiko.base.files import sha256_file
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.errors import InputError
-from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
+from sashiko.explain.explanation_record import (
+    read_errors,
+    read_explanations,
+    read_swaps,
+    read_words,
+)
 from sashiko.steps import explain
 from sashiko.steps.explain import compare_rounded
 from tests.unit.contract.documents import custom

@@ -17,7 +17,7 @@ from sashiko.contract.load import load_contract
 from sashiko.data.lake import generate, seed_lake
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
-from sashiko.settings.data import DataSection
+from sashiko.settings.recipe_data import DataSection
 from sashiko.steps import prepare, snapshot
 from tests.unit.contract.documents import column_of, custom, document, rows, save
 

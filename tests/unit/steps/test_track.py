@@ -8,7 +8,7 @@ from sashiko.base.files import read_json
 from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
 from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
 from sashiko.errors import InputError
-from sashiko.evaluation.record import read_evaluation
+from sashiko.evaluation.evaluation_record import read_evaluation
 from sashiko.registry.mlflow import mlflow_client
 from sashiko.registry.tracking import track_execution
 from sashiko.steps import track

@@ -19,10 +19,10 @@ from sashiko.serving.container.adapter import AdapterError, merge, merge_differe
 from sashiko.serving.container.cast import cast_model
 from sashiko.serving.container.classifier import LastTokenClassifier, load_classifier
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
-from sashiko.settings.causal import PromptSection
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.training.causal import ARCHITECTURES, keep_answers, load_causal, save_adapter
-from sashiko.training.model import load_tokenizer
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
 from tests.unit.training.tiny_llama import (

@@ -8,8 +8,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sashiko.explain.tokens import read_tokens, token_ids
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.examples import encoder_rows
-from sashiko.training.model import load_tokenizer
 from tests.unit.training.tiny_llama import save_llama
 
 _NAMES = ("pad", "unk", "cls", "sep", "mask")

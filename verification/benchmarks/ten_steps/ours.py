@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.base.files import read_json
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.record import new_run_id
-from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.definition_run import run_definition
+from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import PlainView
 

@@ -4,7 +4,7 @@
 destroy` deploy one without the guard, for a while.
 """
 
-from sashiko.account.access.policies import Request, denies, statements
+from sashiko.account.access.policy_evaluation import Request, denies, statements
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.settings.environment import Settings

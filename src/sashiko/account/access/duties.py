@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sashiko.account.access.environment import Environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.principals import Principal
 
 _STATUS = "sagemaker:ModelApprovalStatus"

@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sashiko.account.access.governance import CellsFilter, Expression, Grant, Location, Securable
+from sashiko.account.access.lake_governance import (
+    CellsFilter,
+    Expression,
+    Grant,
+    Location,
+    Securable,
+)
 
 
 def defaults(permissions: Iterable[Mapping[str, Any]]) -> frozenset[str]:

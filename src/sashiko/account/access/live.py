@@ -7,15 +7,7 @@ and tag expressions that name another environment.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.account.access.environment import Environment
-from sashiko.account.access.governance import (
-    CellsFilter,
-    Governance,
-    Grant,
-    LakeSettings,
-    TableName,
-    Target,
-)
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.governance_json import (
     cells_filter,
     columns,
@@ -24,6 +16,14 @@ from sashiko.account.access.governance_json import (
     grants,
     location,
     other_settings,
+)
+from sashiko.account.access.lake_governance import (
+    CellsFilter,
+    Governance,
+    Grant,
+    LakeSettings,
+    TableName,
+    Target,
 )
 from sashiko.account.account import Account
 from sashiko.account.names import tag_key

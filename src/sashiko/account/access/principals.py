@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sashiko.account.access.policies import Request, Statement, allows, denies, statements
+from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
 from sashiko.account.names import prefix
 from sashiko.account.templates import Resource, Templates
 from sashiko.errors import InputError

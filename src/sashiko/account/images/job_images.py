@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sashiko import __version__
-from sashiko.account.images.content import content_tag, materials
+from sashiko.account.images.image_content import content_tag, materials
 from sashiko.account.images.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
 from sashiko.account.names import own_repository
 from sashiko.errors import InputError
@@ -24,7 +24,7 @@ from sashiko.settings.types import ImageName
 _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
     "job": ("python3",),
     "train": ("python3", "-m", "sashiko.steps.train"),
-    "bias": ("python3", "-m", "sashiko.bias.steps.bias"),
+    "bias": ("python3", "-m", "sashiko.bias.steps.clarify_bias"),
     "serving": ("python3",),
 }
 _DOCKERFILES = {"serving": "images/serving/Dockerfile"}

@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sashiko.base.files import read_json
 from sashiko.base.yaml_models import Frozen, validate
-from sashiko.bias.metrics.bias import stage_metrics
 from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
 
 CONFIG_FILE = "analysis_config.json"
 CSV: Literal["text/csv"] = "text/csv"

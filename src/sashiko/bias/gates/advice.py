@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sashiko.bias.gates.estimates import Subgroup
-from sashiko.bias.metrics.bias import METRICS
-from sashiko.settings.quality import ThresholdSection
-from sashiko.settings.train import ReweighingSection
+from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.settings.recipe_quality import ThresholdSection
+from sashiko.settings.recipe_train import ReweighingSection
 
 _STRONGEST = 4.0  # the maximum of `reweighing.strength`
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sashiko.bias.gates.estimates import BiasEstimate, Subgroup
-from sashiko.bias.metrics.bias import METRICS
 from sashiko.bias.metrics.bias_table import Stage
-from sashiko.settings.bias import BiasGate, BiasSection
+from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.settings.recipe_bias import BiasGate, BiasSection
 
 # The metrics of summaries; all others are only in `intervals.json`.
 REPORTED_METRICS: Mapping[Stage, tuple[str, ...]] = MappingProxyType(

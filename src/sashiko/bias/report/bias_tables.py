@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sashiko.bias.gates.bias import small_groups_reason
+from sashiko.bias.gates.bias_gate import small_groups_reason
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import (
     REPORTED_METRICS,
@@ -10,8 +10,8 @@ from sashiko.bias.gates.intersections import (
     looks_text,
     sort_worst_first,
 )
-from sashiko.bias.metrics.bias import METRICS
 from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.report import words
 from sashiko.report.bar import range_bar

@@ -15,7 +15,7 @@ from sashiko.packs import pack_objects
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing, attempt
 from sashiko.report.forest import forest
-from sashiko.report.gates import bias_not_judged
+from sashiko.report.gate_views import bias_not_judged
 from sashiko.report.group_plots import (
     COLUMNS,
     NOTE,

@@ -15,13 +15,19 @@ from sashiko.bias.clarify.counting import GroupCounts
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.bias.gates.estimates import BiasEstimate, Subgroup
 from sashiko.bias.gates.intersections import SimultaneousIntervals, count_bound_comparisons
-from sashiko.bias.metrics.bias import METRICS, MetricValue, intervals, measure, stage_metrics
 from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import (
+    METRICS,
+    MetricValue,
+    intervals,
+    measure,
+    stage_metrics,
+)
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
-from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe_bias import BiasSection
 
 _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 

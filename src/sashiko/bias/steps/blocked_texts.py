@@ -21,7 +21,7 @@ from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.privacy import SMALLEST_COUNT
-from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe_bias import BiasSection
 
 _TABLE: Final = "outcomes.parquet"
 _BLOCKER: Final = "blocker.json"

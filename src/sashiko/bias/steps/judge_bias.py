@@ -36,7 +36,7 @@ from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.criteria import distinct
 from sashiko.bias.clarify.dataset import Dataset, read_dataset
 from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias import bias_checks
+from sashiko.bias.gates.bias_gate import bias_checks
 from sashiko.bias.gates.estimates import (
     POST_ANALYSIS_FILE,
     PRE_ANALYSIS_FILE,
@@ -50,9 +50,9 @@ from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
-from sashiko.settings.bias import BiasSection
-from sashiko.settings.quality import EvaluateSection
-from sashiko.settings.train import ReweighingSection
+from sashiko.settings.recipe_bias import BiasSection
+from sashiko.settings.recipe_quality import EvaluateSection
+from sashiko.settings.recipe_train import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 

@@ -29,7 +29,7 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.settings.train import ReweighingSection
+from sashiko.settings.recipe_train import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 

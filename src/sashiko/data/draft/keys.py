@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.data.draft.columns import Classes
+from sashiko.data.draft.column_drafts import Classes
 from sashiko.data.draft.naming import IDENTIFIER, ROW_NAME, THING, name_matches
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import Repeats

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sashiko.base.files import write_bytes
-from sashiko.data.draft.notes import describe_repeats, example_rows
+from sashiko.data.draft.draft_notes import describe_repeats, example_rows
 from sashiko.data.draft.records import Draft
 from sashiko.errors import InputError
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from sashiko.errors import InputError
+from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
-from sashiko.settings.sources import GeneratorSource
 
 __all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
-from sashiko.evaluation.metrics.own import OwnMetrics, own_statistics
+from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
 from sashiko.evaluation.metrics.resampled import resample, resample_statistics
 from sashiko.evaluation.metrics.scored import threshold_metrics
 from sashiko.evaluation.metrics.uncertainty import Estimate

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
-from sashiko.evaluation.metrics.own import OwnMetrics, own_statistics
+from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
 from sashiko.evaluation.metrics.scored import Scored
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 

@@ -10,8 +10,15 @@ from sashiko.account.account import Account
 from sashiko.account.names import Role, pipeline_name
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
-from sashiko.pipeline.definition.model import Step, parse_definition
-from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, StepStatus, now, stamp
+from sashiko.pipeline.definition.definition_records import Step, parse_definition
+from sashiko.pipeline.runner.run_record import (
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+    now,
+    stamp,
+)
 from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from sashiko.account.account import BusyError
+from sashiko.pipeline.cloud.execution_logs import JobLogs
 from sashiko.pipeline.cloud.executions import Execution
-from sashiko.pipeline.cloud.job_logs import JobLogs
-from sashiko.pipeline.runner.record import RunRecord, StepRecord
+from sashiko.pipeline.runner.run_record import RunRecord, StepRecord
 from sashiko.pipeline.runner.view import View
 
 _SECONDS = 5.0

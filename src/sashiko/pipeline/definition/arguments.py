@@ -6,12 +6,12 @@ from typing import Any
 
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Step
 from sashiko.pipeline.definition.job_arguments import (
     ProcessingArguments,
     ProcessingOutput,
     TrainingArguments,
 )
-from sashiko.pipeline.definition.model import Step
 
 JobArguments = ProcessingArguments | TrainingArguments
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import Step
+from sashiko.pipeline.definition.definition_records import Step
 
 _DURATION = TypeAdapter(timedelta)  # a year is 365 days, a month 30: an expiry needs no calendar
 

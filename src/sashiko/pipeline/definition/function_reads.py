@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.expressions import step_references
-from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.pipeline.definition.resolution import resolved_steps
 
 

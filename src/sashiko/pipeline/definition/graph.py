@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.expressions import step_references
-from sashiko.pipeline.definition.model import Definition, Step
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from sashiko.pipeline.definition.model import Definition
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.resolution import resolved_steps
 
 _S3 = "s3://"

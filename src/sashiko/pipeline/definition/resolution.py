@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Definition, Parameter, Step
 from sashiko.pipeline.definition.expressions import Context, as_text, resolve
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.definition.model import Definition, Parameter, Step
 from sashiko.pipeline.definition.properties import describe_job
 
 UNKNOWN = "*"

@@ -6,8 +6,8 @@ from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.arguments import image_of, job_arguments, output_uris
+from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.durations import check_expiry
-from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.pipeline.definition.properties import job_name
 from sashiko.pipeline.definition.resolution import resolve_steps
 

@@ -10,8 +10,8 @@ from sashiko.base.files import canonical_json, read_json, sha256_bytes, write_js
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.durations import parse_duration
-from sashiko.pipeline.runner.jobs import Job
-from sashiko.pipeline.runner.record import DataRecord, now, stamp
+from sashiko.pipeline.runner.local_job import Job
+from sashiko.pipeline.runner.run_record import DataRecord, now, stamp
 
 
 class CacheEntry(Frozen):

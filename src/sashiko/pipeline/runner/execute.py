@@ -15,9 +15,9 @@ from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.failure import failure_reason
-from sashiko.pipeline.runner.jobs import Events, Job, Outcome, Result
+from sashiko.pipeline.runner.local_job import Events, Job, Outcome, Result
 from sashiko.pipeline.runner.process import Exit, Processes
-from sashiko.pipeline.runner.record import DataRecord
+from sashiko.pipeline.runner.run_record import DataRecord
 from sashiko.pipeline.runner.store import Store, copy_files
 from sashiko.pipeline.runner.workspace import Workspace
 

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from sashiko.pipeline.runner.jobs import Job
+from sashiko.pipeline.runner.local_job import Job
 from sashiko.pipeline.runner.process import Exit, last_lines
-from sashiko.pipeline.runner.record import StepRecord
+from sashiko.pipeline.runner.run_record import StepRecord
 from sashiko.pipeline.runner.workspace import Workspace
 
 _SHOWN_LINES = 15

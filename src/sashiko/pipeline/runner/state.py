@@ -4,7 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, now, stamp, write_run
+from sashiko.pipeline.runner.run_record import (
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    now,
+    stamp,
+    write_run,
+)
 from sashiko.pipeline.runner.view import View
 
 _REGISTER = "Register"

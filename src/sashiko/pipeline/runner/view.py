@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from sashiko.pipeline.runner.record import StepRecord, now
+from sashiko.pipeline.runner.run_record import StepRecord, now
 
 if TYPE_CHECKING:
     from rich.console import Console

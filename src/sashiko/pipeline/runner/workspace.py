@@ -12,7 +12,7 @@ from pathlib import Path
 from sashiko.base.files import write_json
 from sashiko.pipeline.dependencies import source_folders
 from sashiko.pipeline.runner.disk import translate_disk_errors
-from sashiko.pipeline.runner.jobs import Job
+from sashiko.pipeline.runner.local_job import Job
 
 _CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
 _PYTHONS = ("python", "python3")

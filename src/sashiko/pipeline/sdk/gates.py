@@ -13,8 +13,8 @@ from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import join_uri, output_uri
+from sashiko.pipeline.sdk.network_and_keys import Uri
 from sashiko.settings.environment import Settings
 
 __all__ = ["Gates"]

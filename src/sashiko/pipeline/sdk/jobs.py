@@ -34,7 +34,7 @@ from sashiko.account.images.job_images import JobImage, JobImages, job_images
 from sashiko.account.names import bucket_name
 from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
-from sashiko.pipeline.sdk.account import (
+from sashiko.pipeline.sdk.network_and_keys import (
     Uri,
     output_key,
     tags,
@@ -44,7 +44,7 @@ from sashiko.pipeline.sdk.account import (
 )
 from sashiko.pipeline.sdk.offline import pipeline_session
 from sashiko.settings.environment import Settings
-from sashiko.settings.jobs import ProcessingJob
+from sashiko.settings.job_instances import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 

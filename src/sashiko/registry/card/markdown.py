@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sashiko.registry.card.content import Evaluation, MetricGroup, ModelCard
+from sashiko.registry.card.card_content import Evaluation, MetricGroup, ModelCard
 
 MARKDOWN_FILE = "model-card.md"
 _ESCAPED = "\\`*_{}[]<>#|"

@@ -13,12 +13,12 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
+from sashiko.evaluation.evaluation_record import Estimates, SliceFigures
+from sashiko.evaluation.evaluation_record import Evaluation as Evaluated
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import Estimates, SliceFigures
-from sashiko.evaluation.record import Evaluation as Evaluated
-from sashiko.explain.record import Explanations
-from sashiko.registry.card.content import (
+from sashiko.explain.explanation_record import Explanations
+from sashiko.registry.card.card_content import (
     AdditionalInformation,
     BusinessDetails,
     Evaluation,
@@ -32,8 +32,8 @@ from sashiko.registry.card.content import (
     TrainingJobDetails,
 )
 from sashiko.settings.card import CardSection
-from sashiko.settings.data import ModelSection
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_data import ModelSection
+from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
 CARD_FILE = "model-card.json"
 _LONG = 2048

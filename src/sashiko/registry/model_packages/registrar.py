@@ -11,11 +11,11 @@ from sashiko.base.aws_calls import Clients
 from sashiko.base.files import read_json, sha256_bytes
 from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.errors import InputError
-from sashiko.evaluation.record import METRICS_FILE
+from sashiko.evaluation.evaluation_record import METRICS_FILE
 from sashiko.evaluation.reference import REFERENCE_FILE
 from sashiko.registry.card.model_card import CARD_FILE, card_text
 from sashiko.registry.model_packages.clients import translate_errors
-from sashiko.registry.model_packages.files import (
+from sashiko.registry.model_packages.model_files import (
     MANIFEST_FILE,
     SIGNATURE_FILE,
     ModelFiles,

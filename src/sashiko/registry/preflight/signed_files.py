@@ -16,7 +16,7 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.registry.attestation import read_envelope, signature_input
 from sashiko.registry.preflight.expected import Expected
 
-# As sashiko.registry.model_packages.files and sashiko.registry.provenance name them.
+# As sashiko.registry.model_packages.model_files and sashiko.registry.provenance name them.
 _MANIFEST = "manifest-sha256.json"
 _SIGNATURE = "manifest-signature.json"
 _STATEMENT = "provenance.json"

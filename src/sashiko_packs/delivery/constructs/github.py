@@ -23,7 +23,7 @@ from sashiko_cdk.identity.allow import Allowed, allow, explain
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.role_permissions import own_permissions
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, LAKE, REGISTER
-from sashiko_cdk.platform.promotion import reading_models
+from sashiko_cdk.platform.promotion_policies import reading_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 

@@ -27,7 +27,7 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.identity.trust import service
 from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.platform.image_permissions import writing_logs
-from sashiko_cdk.platform.promotion import reading_models
+from sashiko_cdk.platform.promotion_policies import reading_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.delivery.constructs.parts import Stores

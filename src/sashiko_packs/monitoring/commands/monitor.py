@@ -94,7 +94,7 @@ def open_monitored(
         InputError: if an option is not valid, or no version is approved.
     """
     from sashiko.contract.load import load_contract
-    from sashiko.pipeline.champion import open_local
+    from sashiko.pipeline.local_models import open_local
     from sashiko_packs.monitoring.labels import create_stores
 
     env, recipe, home = place
@@ -158,7 +158,7 @@ def window_of(length: str, now: str | None) -> Window:
 
 def add_label_file(monitored: Monitored, file: Path, *, corrected_by: str | None = None) -> None:
     """Adds the labels of a file to the stores, and says what it brought."""
-    from sashiko.pipeline.runner.lock import run_lock
+    from sashiko.pipeline.runner.run_lock import run_lock
     from sashiko_packs.monitoring.labels import add_labels
 
     folder, places = monitored.folder, monitored.folder.places
@@ -362,7 +362,7 @@ def _forget_here(
     keys: Sequence[str], *, place: tuple[str, str | None, Path]
 ) -> tuple["DeletedRows", int]:
     """Deletes keys from this machine's stores and captures; also returns how many requests."""
-    from sashiko.pipeline.runner.lock import run_lock
+    from sashiko.pipeline.runner.run_lock import run_lock
     from sashiko_packs.monitoring.capture.requests import delete_requests
     from sashiko_packs.monitoring.deletion import delete_rows
 

@@ -35,7 +35,7 @@ from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract
 from sashiko.data.lake_reader import open_lake
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe_bias import BiasSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring.bias import (

@@ -24,7 +24,7 @@ def audit(
     A note reports what others may have added, such as another administrator; it does not count as
     a difference. Exit status: 0 no difference, 4 differences, 1 an error.
     """
-    from sashiko.account.access.environment import read_environment
+    from sashiko.account.access.environment_access import read_environment
     from sashiko.account.access.live import read_live
     from sashiko.account.account import Account
     from sashiko_packs.operations.audit import cap, imported_models, serving

@@ -16,7 +16,7 @@ from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
 from sashiko.packs import load_object, load_packs
-from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.pipeline.use_cost import (
     JobCost,

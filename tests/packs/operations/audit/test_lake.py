@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.governance import EVERYBODY, Grant, LakeSettings, Securable
+from sashiko.account.access.lake_governance import EVERYBODY, Grant, LakeSettings, Securable
 from sashiko_packs.operations.lake import compare_lake
 from tests.infra.variants import settings_of
 from tests.unit.account.small_lake import SmallLake

@@ -9,7 +9,7 @@ import pytest
 from sashiko.account.prices import read_prices, total
 from sashiko.account.templates import read_templates
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.settings.bias import BiasGate
+from sashiko.settings.recipe_bias import BiasGate
 from sashiko_packs.selection.sweep import distance, inner_bounds, keeps_margin
 
 

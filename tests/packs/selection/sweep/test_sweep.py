@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 from sashiko.run_report import write_report
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.selection.sweep import write_sweep

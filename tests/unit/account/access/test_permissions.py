@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.permissions import Cell, permission_matrix
+from sashiko.account.access.permission_matrix import Cell, permission_matrix
 from sashiko.errors import InputError
 from tests.unit.account.small_lake import COLUMNS, ROLES, SmallLake
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.policies import Request, allows, denies, overlap, statements
+from sashiko.account.access.policy_evaluation import Request, allows, denies, overlap, statements
 
 READ = Request(
     action="s3:GetObject",

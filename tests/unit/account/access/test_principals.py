@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.policies import statements
+from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.access.principals import Principal
 
 OBJECT = "arn:aws:s3:::sashiko-dev-curated/x"

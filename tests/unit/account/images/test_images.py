@@ -15,8 +15,8 @@ from sashiko.account.regions import regions
 from sashiko.errors import InputError
 from sashiko.settings.compile import CompileSection
 from sashiko.settings.environment import load_settings
+from sashiko.settings.environment_sections import BiasSection
 from sashiko.settings.recipe import load_recipe
-from sashiko.settings.sections import BiasSection
 from sashiko.settings.types import ImageName
 
 ROOT = Path(__file__).parents[4]

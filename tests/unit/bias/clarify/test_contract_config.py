@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.metrics.bias import stage_metrics
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.contract.load import load_contract
 from tests.unit.contract.documents import contract_of, document, grouped
 

@@ -2,15 +2,15 @@ from typing import Any, get_args
 
 import pytest
 
-from sashiko.bias.gates import bias
+from sashiko.bias.gates import bias_gate
 from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.bias import stage_metrics
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.settings.bias import BiasMetric, BiasSection
-from sashiko.settings.quality import ThresholdSection
-from sashiko.settings.train import ReweighingSection
+from sashiko.settings.recipe_bias import BiasMetric, BiasSection
+from sashiko.settings.recipe_quality import ThresholdSection
+from sashiko.settings.recipe_train import ReweighingSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
 
@@ -31,7 +31,7 @@ REWEIGHED = recipe(facets=["age"], strength=1.5)
 def bias_checks(
     judged: BiasSection, estimates: list[BiasEstimate], used: Mitigation = REWEIGHED
 ) -> list[Check]:
-    return bias.bias_checks(judged, estimates, used)
+    return bias_gate.bias_checks(judged, estimates, used)
 
 
 def section(**gate: Any) -> BiasSection:

@@ -3,7 +3,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from sashiko.bias.metrics.bias import METRICS, intervals, measure, stage_metrics
+from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure, stage_metrics
 from tests.unit.evaluation.metrics.tables import binary_counts, counts, of_labels
 
 POST = stage_metrics("post_training")

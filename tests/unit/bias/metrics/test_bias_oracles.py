@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sashiko.bias.metrics.bias import measure
+from sashiko.bias.metrics.clarify_metrics import measure
 from tests.unit.evaluation.metrics.tables import binary_counts
 
 

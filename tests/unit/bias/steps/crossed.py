@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import bias, judge_bias
+from sashiko.bias.steps import clarify_bias, judge_bias
 from sashiko.contract.load import load_contract
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from tests.unit.bias.steps.bias_folders import Job, facet_rows
@@ -81,7 +81,7 @@ class CrossedJob:
         )
         step.section("analysis_config", config)
         step.parquet("data", snapshot) if kind == "pre" else step.text("data", csv)
-        step.run(bias)
+        step.run(clarify_bias)
         written = step.output("analysis.json").read_text(encoding="utf-8")
         self.job.text(f"{kind}-analysis", written, file="analysis.json")
 

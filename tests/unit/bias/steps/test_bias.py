@@ -4,7 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sashiko.bias.steps import bias
+from sashiko.bias.steps import clarify_bias
 from sashiko.errors import InputError
 from tests.unit.bias.steps.bias_folders import Job
 
@@ -35,7 +35,7 @@ def analyse(job: Job, config: dict[str, Any], text: str | None = None) -> Any:
     job.section("analysis_config", config)
     if text is not None:
         job.text("data", text)
-    job.run(bias)
+    job.run(clarify_bias)
     return job.json("analysis.json")
 
 

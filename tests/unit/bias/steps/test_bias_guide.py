@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from sashiko.bias.clarify.analysis import ANALYSIS_FILE
-from sashiko.bias.steps import bias
+from sashiko.bias.steps import clarify_bias
 from tests.unit.bias.clarify.configs import BOTH, GUIDE, NAMES, ROWS, csv_text
 from tests.unit.bias.steps.bias_folders import Job
 
@@ -79,7 +79,7 @@ def analyse(job: Job, config: dict[str, Any], **files: str) -> Any:
     job.section("analysis_config", config)
     for name, text in files.items():
         job.text("data", text, file=name.replace("_", "."))
-    job.run(bias)
+    job.run(clarify_bias)
     analysis = job.json(ANALYSIS_FILE)
     jsonschema.validate(analysis, SCHEMA)
     return analysis

@@ -15,7 +15,7 @@ from sashiko.bias.steps.blocked_texts import (
 )
 from sashiko.contract.load import load_contract
 from sashiko.evaluation.gates.verdict import Check, describe
-from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe_bias import BiasSection
 from tests.unit.bias.steps.bias_folders import facet_rows
 from tests.unit.contract.documents import document, save
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from sashiko.data.generators.counter_random import uniform
+from sashiko.data.generators.complaints import uniform
 
 
 def _rows(start: int, stop: int):

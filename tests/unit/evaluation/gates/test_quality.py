@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sashiko.evaluation.gates.quality import Training, quality_checks
+from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.quality import QualitySection
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_quality import QualitySection
+from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
 MEASURED = {
     "auc": Estimate(value=0.82, low=0.80, high=0.84),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sashiko.bias.metrics.bias import METRICS
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.counts import Counts, tabulate
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sashiko.bias.metrics.bias import METRICS, intervals, measure
+from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure
 from sashiko.evaluation.metrics.counts import Counts, FacetTable
 from sashiko.evaluation.metrics.uncertainty import percentile_interval, required_replicates
 from tests.unit.evaluation.metrics.tables import BINARY, drawn_counts

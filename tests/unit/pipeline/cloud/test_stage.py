@@ -19,11 +19,11 @@ from sashiko.account.content_store import ContentStore
 from sashiko.account.names import bucket_name
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud.stage import StagedPlace, stage_inputs, stage_seed
+from sashiko.pipeline.cloud.input_upload import StagedPlace, stage_inputs, stage_seed
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe, load_recipe
-from sashiko.settings.sources import FileSource
+from sashiko.settings.recipe_sources import FileSource
 from sashiko.steps.sections import make_channel
 
 SETTINGS = load_settings("dev")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.function_reads import FunctionRead, function_reads
-from sashiko.pipeline.definition.model import parse_definition
 
 RUN = {"Get": "Execution.PipelineExecutionId"}
 

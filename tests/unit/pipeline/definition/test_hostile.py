@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import example, given, settings
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import parse_definition
-from sashiko.pipeline.definition.parameters import parameter_values
+from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.parameter_values import parameter_values
 from sashiko.pipeline.definition.supported import check_supported
 from sashiko.pipeline.definition.validator.check import check_definition
 from tests.unit.hostile import bent, bounded

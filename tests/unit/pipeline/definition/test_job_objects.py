@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
-from sashiko.pipeline.definition.model import parse_definition
 
 RUN = {"Get": "Execution.PipelineExecutionId"}
 

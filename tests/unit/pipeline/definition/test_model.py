@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 
 JOB = {"Name": "Make", "Type": "Processing", "Arguments": {}}
 FILE = {"PropertyFileName": "F", "OutputName": "out", "FilePath": "f.json"}

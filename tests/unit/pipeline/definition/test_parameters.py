@@ -1,8 +1,8 @@
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import Parameter
-from sashiko.pipeline.definition.parameters import parameter_values
+from sashiko.pipeline.definition.definition_records import Parameter
+from sashiko.pipeline.definition.parameter_values import parameter_values
 
 
 def parameter(kind: str, default: object = None, allowed: tuple[object, ...] = ()) -> Parameter:

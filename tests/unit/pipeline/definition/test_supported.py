@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.properties import look_up
 from sashiko.pipeline.definition.supported import check_supported
 

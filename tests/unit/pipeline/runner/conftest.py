@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from tests.unit.pipeline.runner.tiny import Tiny
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sashiko.pipeline.runner.cache import StepCache
-from sashiko.pipeline.runner.record import now
+from sashiko.pipeline.runner.run_record import now
 
 COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"
 

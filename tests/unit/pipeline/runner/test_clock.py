@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.pipeline.runner.record import RunRecord, StepRecord, new_run_id, write_run
+from sashiko.pipeline.runner.run_record import RunRecord, StepRecord, new_run_id, write_run
 
 
 class Clock(datetime):
@@ -23,7 +23,7 @@ class Clock(datetime):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "calls", 0)
-    monkeypatch.setattr("sashiko.pipeline.runner.record.datetime", Clock)
+    monkeypatch.setattr("sashiko.pipeline.runner.run_record.datetime", Clock)
 
 
 @pytest.mark.usefixtures("clock")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 
 
 def is_alive(pid: int) -> bool:
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_kills_at_once(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever grace there is: the step would use a minute of it, and leave a file."""
-    monkeypatch.setattr("sashiko.pipeline.runner.run._GRACE_SECONDS", 3600.0)
+    monkeypatch.setattr("sashiko.pipeline.runner.definition_run._GRACE_SECONDS", 3600.0)
     used = tmp_path / "used"
     code = f"""
 signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGINT))

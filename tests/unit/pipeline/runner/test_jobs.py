@@ -1,8 +1,8 @@
 from typing import Any
 
 from sashiko.pipeline.definition.arguments import job_arguments
-from sashiko.pipeline.definition.model import parse_definition
-from sashiko.pipeline.runner.jobs import Image, Job, make_job
+from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.runner.local_job import Image, Job, make_job
 
 
 def job_of(step: dict[str, Any]) -> Job:

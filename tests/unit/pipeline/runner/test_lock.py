@@ -13,13 +13,13 @@ from typing import IO
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.lock import interrupt_holder, run_lock
+from sashiko.pipeline.runner.run_lock import interrupt_holder, run_lock
 
 # A shell has what it starts in the background ignore SIGINT; the tests may be started so.
 WORKS = """
 import signal, sys, time
 from pathlib import Path
-from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.run_lock import run_lock
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with run_lock(Path(sys.argv[1]), "20261125-101500-ab12"):
     print("at work", flush=True)
@@ -94,7 +94,7 @@ def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
         fcntl.flock(handle, how)
 
     monkeypatch.setattr(
-        "sashiko.pipeline.runner.lock.fcntl", SimpleNamespace(**vars(fcntl) | {"flock": flock})
+        "sashiko.pipeline.runner.run_lock.fcntl", SimpleNamespace(**vars(fcntl) | {"flock": flock})
     )
     with run_lock(home, "first"):
         assert len(opened) == 2

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import (
+from sashiko.pipeline.runner.run_record import (
     DataRecord,
     RunRecord,
     StepRecord,

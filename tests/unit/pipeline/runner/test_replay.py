@@ -8,9 +8,9 @@ import pytest
 
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import parse_definition
-from sashiko.pipeline.runner.record import RunRecord
-from sashiko.pipeline.runner.replay import replay
+from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.runner.job_replay import replay
+from sashiko.pipeline.runner.run_record import RunRecord
 from tests.unit.pipeline.runner.tiny import Tiny
 
 COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.run_record import read_run
 
 WRITE = "(OUT / 'out/result.json').write_text(json.dumps({'passed': PASSED, 'summary': 'DI 0.5'}))"
 

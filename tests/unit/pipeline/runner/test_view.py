@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from sashiko.pipeline.runner.record import StepRecord, now, stamp
+from sashiko.pipeline.runner.run_record import StepRecord, now, stamp
 from sashiko.pipeline.runner.view import LiveView, PlainView, open_view
 
 

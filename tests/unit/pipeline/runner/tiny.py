@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sashiko.functions import gatekeeper
-from sashiko.pipeline.runner.jobs import Image
-from sashiko.pipeline.runner.record import RunRecord, StepRecord
-from sashiko.pipeline.runner.run import Function, run_definition
+from sashiko.functions import gatekeeper_handler
+from sashiko.pipeline.runner.definition_run import Function, run_definition
+from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.run_record import RunRecord, StepRecord
 from sashiko.pipeline.runner.store import Store
 
 PRELUDE = """
@@ -47,7 +47,7 @@ class Tiny:
         self.store = Store(home / "s3")
         self.view = Recorder()
         self.runs = 0
-        self.functions: dict[str, Function] = {"gate": gatekeeper.judge}
+        self.functions: dict[str, Function] = {"gate": gatekeeper_handler.judge}
 
     def put(self, uri: str, text: str) -> None:
         path = self.store.path(uri)

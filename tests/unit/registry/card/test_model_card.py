@@ -10,10 +10,10 @@ import pytest
 
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import FlipCount, InjectionFigures
-from sashiko.registry.card.content import ModelOverview
+from sashiko.registry.card.card_content import ModelOverview
 from sashiko.registry.card.markdown import card_markdown
 from sashiko.registry.card.model_card import CardSources, card_text, model_card
 from sashiko.settings.waiver import Waiver

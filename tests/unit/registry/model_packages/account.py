@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from sashiko.base.aws_calls import Clients
 from sashiko.pipeline.definition.validator.api import shape
-from sashiko.pipeline.definition.validator.arguments import check_value
+from sashiko.pipeline.definition.validator.check import check_value
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.model_packages.registry import PackageRegistry
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sashiko.base.custom_resource import RefusedError
-from sashiko.registry.preflight.check import check
+from sashiko.registry.preflight.version_check import check
 from tests.unit.registry.model_packages.account import (
     BUCKET,
     GROUP,

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from sashiko.functions.preflight import handler
+from sashiko.functions.preflight_handler import handler
 from sashiko.registry.preflight.scans import ScanRule
 from tests.unit.registry.model_packages.account import REGION
 from tests.unit.registry.preflight.registered import Version

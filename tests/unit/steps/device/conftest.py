@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.steps.device import endpoint, removal, transform
+from sashiko.steps.device import batch_transform, endpoint, removal
 from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import POLL_SECONDS, DeviceJob, answering
 
@@ -28,6 +28,6 @@ def account(job: DeviceJob, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAcc
     with answering(job.archive) as respond, listening(FakeAccount(respond)) as account:
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": account.url}.items():
             monkeypatch.setenv(name, value)
-        for module in (endpoint, transform, removal):
+        for module in (endpoint, batch_transform, removal):
             monkeypatch.setattr(module, "POLL_SECONDS", POLL_SECONDS)
         yield account

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sashiko.pipeline.definition.validator.api import shape
-from sashiko.pipeline.definition.validator.arguments import check_value
+from sashiko.pipeline.definition.validator.check import check_value
 
 _MISSING = 'Could not find {kind} "{name}".'
 

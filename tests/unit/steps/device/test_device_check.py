@@ -7,7 +7,7 @@ import pytest
 from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.steps.device import transform
+from sashiko.steps.device import batch_transform
 from tests.unit.steps.device.fake_account import FakeAccount
 from tests.unit.steps.device_job import NAME, DeviceJob, answering, run
 
@@ -207,7 +207,7 @@ def test_a_batch_job_that_still_runs_is_stopped(
     def stopped(*_: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr(transform, "pause", stopped)
+    monkeypatch.setattr(batch_transform, "pause", stopped)
     with pytest.raises(SystemExit):
         run(monkeypatch, "transform")
     assert list(account.jobs.values()) == ["Stopped"]

@@ -2,8 +2,8 @@
 
 import pyarrow.parquet as pq
 
+from sashiko.evaluation.evaluation_record import read_decision, read_evaluation
 from sashiko.evaluation.gates.verdict import read_verdict
-from sashiko.evaluation.record import read_decision, read_evaluation
 from tests.unit.steps import evaluate_job
 
 

@@ -9,7 +9,7 @@ import pytest
 from sashiko.evaluation.injections.attacks import plan_attacks
 from sashiko.evaluation.injections.injection_set import injection_set
 from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.injection import Scorer, measure_injection
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit.steps import evaluate_job

@@ -7,9 +7,9 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation, write_evaluation
 from sashiko.evaluation.gates.verdict import not_judged, write_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.record import METRICS_FILE, read_evaluation, write_evaluation
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
 from tests.unit.registry.model_packages.account import GROUP, Account

@@ -16,7 +16,7 @@ import psutil
 
 from sashiko.base.files import read_json
 from sashiko.base.job_folders import hosts_file, hyperparameters_file, opt_ml
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps import train
 from sashiko.steps.entry import run_step
 from sashiko.training.launcher import is_worker, launch, read_hosts

@@ -12,9 +12,9 @@ from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.training.compute import Compute
+from sashiko.training.encoder import load_tokenizer
 from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
-from sashiko.training.model import load_tokenizer
 from sashiko.training.scoring import outputs
 from tests.unit.training.tiny_job import (
     FACETS,

@@ -1,8 +1,10 @@
 """Validates a whole definition offline, for `sashiko definition --check` and for deployments."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sashiko.account.instances import has_local_disk, size_of
@@ -10,14 +12,13 @@ from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
 from sashiko.pipeline.definition.arguments import check_names
+from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.durations import check_expiry
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.graph import awaited_steps, build_graph, check_gates, referred_step
-from sashiko.pipeline.definition.model import Definition, Step, parse_definition
-from sashiko.pipeline.definition.parameters import check_parameter, fits
-from sashiko.pipeline.definition.validator.api import job_api, shape
-from sashiko.pipeline.definition.validator.arguments import Resolve, check_value
-from sashiko.pipeline.definition.validator.limits import limit_problem
+from sashiko.pipeline.definition.parameter_values import check_parameter, fits
+from sashiko.pipeline.definition.validator.api import Shape, job_api, shape
+from sashiko.pipeline.definition.validator.limits import allowed, limit_problem
 from sashiko.pipeline.definition.validator.unknown import (
     Anything,
     describe_step,
@@ -27,6 +28,19 @@ from sashiko.pipeline.definition.validator.unknown import (
 
 __all__ = ["check_definition"]
 
+Resolve = Callable[[Any, str], Any]  # an expression and its place -> its value, or an InputError
+_TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = MappingProxyType(
+    {
+        "structure": ("an object", dict),
+        "map": ("an object", dict),
+        "list": ("a list", list),
+        "string": ("a string", str),
+        "boolean": ("a boolean", bool),
+        **dict.fromkeys(("integer", "long"), ("an integer", int)),
+        **dict.fromkeys(("float", "double"), ("a number", (int, float))),
+    }
+)
+_FIX = "; make it text with Std:Join (`.to_string()` in the SDK)"
 _DAY = 86_400  # seconds
 # APIReference/API_StoppingCondition: "The default value is 1 day. The maximum value is 28 days."
 _DEFAULT_RUNTIME, _MAX_RUNTIME = _DAY, 28 * _DAY
@@ -55,12 +69,101 @@ _MAX_ARN_LENGTH = 256
 _VERSION = "2020-12-01"
 
 
+def check_value(
+    value: Any,
+    shape: Shape,
+    *,
+    where: str,
+    resolve: Resolve,
+    optional: frozenset[str] = frozenset(),
+) -> Iterator[str | None]:
+    """Yields a problem or None for each single value at and below `value`.
+
+    Args:
+        value: JSON, with expressions.
+        shape: the expected shape.
+        where: its path, at the beginning of each problem.
+        resolve: returns the value of an expression, or a stand-in.
+        optional: required members that may be missing.
+    """
+    raw = value
+    if is_expression(value):
+        try:
+            value = resolve(value, where)
+        except InputError as error:
+            yield str(error)
+            return
+    if isinstance(value, Anything):
+        yield None
+    elif not _fits(value, shape):
+        expected, _ = _TYPES[shape.type_name]
+        fix = _FIX if shape.type_name == "string" and is_expression(raw) else ""
+        yield f"{where}: expected {expected}, got {_describe(value, raw)}{fix}"
+    elif shape.type_name == "structure":
+        yield from _members(value, shape, where=where, resolve=resolve, optional=optional)
+    else:
+        problem = limit_problem(value, shape) if is_known(value) else None
+        if problem:
+            yield f"{where}: {problem}{_origin(raw)}"
+        elif shape.type_name not in ("list", "map"):
+            yield None
+        yield from _items(value, shape, where=where, resolve=resolve)
+
+
+def _members(
+    value: Mapping[str, Any],
+    shape: Shape,
+    *,
+    where: str,
+    resolve: Resolve,
+    optional: frozenset[str],
+) -> Iterator[str | None]:
+    for name in shape.required_members:
+        if name not in value and name not in optional:
+            yield f"{where}: key `{name}` is missing"
+    for name, item in value.items():
+        if name in shape.members:
+            place = f"{where}.{name}"
+            yield from check_value(item, shape.members[name], where=place, resolve=resolve)
+        else:
+            yield f"{where}: unknown key `{name}`; {allowed(name, shape.members)}"
+
+
+def _items(value: Any, shape: Shape, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    if shape.type_name == "list":
+        for index, item in enumerate(value):
+            yield from check_value(item, shape.member, where=f"{where}[{index}]", resolve=resolve)
+    if shape.type_name == "map":
+        for key, item in value.items():
+            problem = limit_problem(key, shape.key)
+            if problem:
+                yield f"{where}, key `{key}`: {problem}"
+            yield from check_value(item, shape.value, where=f"{where}.{key}", resolve=resolve)
+
+
+def _fits(value: Any, shape: Shape) -> bool:
+    _, types = _TYPES[shape.type_name]
+    return isinstance(value, types) and (types is bool or not isinstance(value, bool))
+
+
+def _describe(value: Any, raw: Any) -> str:
+    """Describes a value's JSON type, and the expression that it comes from."""
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
+    names |= {list: "a list", dict: "an object", type(None): "null"}
+    name = next(name for kind, name in names.items() if isinstance(value, kind))
+    if is_expression(raw):
+        return f"{name}{_origin(raw)}"
+    return f"{name} ({json.dumps(value)})" if isinstance(value, str | int | float) else name
+
+
+def _origin(raw: Any) -> str:
+    return f", from {json.dumps(raw)}" if is_expression(raw) else ""
+
+
 # SageMaker's rules between a job's arguments, which its API's shapes do not contain.
 #
 # Sources are pages of the SageMaker API Reference and the Developer Guide, below
 # https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
-
-
 @dataclass(frozen=True)
 class Arguments:
     """A job's arguments, with expressions replaced by their known values."""

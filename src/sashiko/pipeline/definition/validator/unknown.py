@@ -7,7 +7,7 @@ that contains a stand-in is a stand-in too.
 from collections.abc import Mapping
 from typing import Any
 
-from sashiko.pipeline.definition.model import Step
+from sashiko.pipeline.definition.definition_records import Step
 from sashiko.pipeline.definition.validator.api import Shape, job_api
 
 _MARK = "<known when it runs>"

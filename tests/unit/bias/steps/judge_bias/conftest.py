@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import bias, judge_bias
+from sashiko.bias.steps import clarify_bias, judge_bias
 from sashiko.contract.load import load_contract
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from tests.unit.bias.steps.bias_folders import Job
@@ -35,7 +35,7 @@ def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             step.text("data", rows)
         else:
             step.parquet("data", rows)
-        step.run(bias)
+        step.run(clarify_bias)
         return step.json("analysis.json")
 
     return run

@@ -8,8 +8,8 @@ import pytest
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.metrics.bias import stage_metrics
-from sashiko.bias.steps import bias, judge_bias
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.bias.steps import clarify_bias, judge_bias
 from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
@@ -137,7 +137,7 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
         step = Job(tmp_path / kind, monkeypatch)
         step.section("analysis_config", analysis_config(contract, kind=kind))
         step.parquet("data", facets) if kind == "pre" else step.text("data", csv)
-        step.run(bias)
+        step.run(clarify_bias)
         last.text(
             f"{kind}-analysis", step.output("analysis.json").read_text(), file="analysis.json"
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.governance import Governance, LakeSettings, Target
 from sashiko.account.access.governance_json import (
     cells_filter,
     columns,
@@ -14,7 +13,15 @@ from sashiko.account.access.governance_json import (
     grants,
     location,
 )
-from sashiko.account.access.policies import Statement, allows, covers, denies, overlap, statements
+from sashiko.account.access.lake_governance import Governance, LakeSettings, Target
+from sashiko.account.access.policy_evaluation import (
+    Statement,
+    allows,
+    covers,
+    denies,
+    overlap,
+    statements,
+)
 from sashiko.account.access.principals import Principal, read_principals
 from sashiko.account.templates import CDK_OUT, Templates, read_templates
 from sashiko.errors import InputError

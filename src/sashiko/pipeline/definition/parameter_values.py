@@ -5,7 +5,7 @@ from typing import Any
 
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import Parameter
+from sashiko.pipeline.definition.definition_records import Parameter
 
 
 def parameter_values(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def _check_images(rule: "ScanRule", account: "Account") -> None:
 
 
 def _check_version(expected: "Expected | None", env: str, account: "Account") -> None:
-    from sashiko.registry.preflight.check import check
     from sashiko.registry.preflight.signed_files import Clients
+    from sashiko.registry.preflight.version_check import check
 
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")

@@ -8,7 +8,7 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.gates.intersections import gate_applies
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.settings.bias import BiasGate, BiasSection
+from sashiko.settings.recipe_bias import BiasGate, BiasSection
 
 
 def bias_checks(

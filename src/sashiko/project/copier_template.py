@@ -9,8 +9,8 @@ from pathlib import Path
 import sashiko
 from sashiko.base.engine_files import checkout, lock_file
 from sashiko.errors import InputError
-from sashiko.project.provenance import build_wheel_with_statement
 from sashiko.project.wheel import Wheel, installed_wheel, open_wheel
+from sashiko.project.wheel_provenance import build_wheel_with_statement
 
 _PREFIX = "sashiko/project/"
 _TOOLS = Path(".sashiko/tools/copier")

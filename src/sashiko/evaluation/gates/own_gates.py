@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from sashiko.base.plugins import load
 from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
-from sashiko.evaluation.record import Evaluation
-from sashiko.settings.quality import OwnGate
+from sashiko.settings.recipe_quality import OwnGate
 
 __all__ = ["Gate", "ModelEvidence"]
 

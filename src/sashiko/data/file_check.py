@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from sashiko.base.files import sha256_file
-from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.leaks import leak_checks
 from sashiko.contract.model import Contract
+from sashiko.contract.suite_checks import run_checks
 from sashiko.contract.table_stream import TableStream
 from sashiko.data.ingest import typed_batches
 from sashiko.evaluation.gates.verdict import Verdict, decide

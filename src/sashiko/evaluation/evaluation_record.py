@@ -12,7 +12,7 @@ from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.quality import Confusion, ThresholdMetric
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.quality import INJECTION_FLIP_RATE
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE
 
 METRICS_FILE = "metrics.json"
 DECISION_FILE = "decision.json"

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.settings.train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.training.folders import publish
 
 

@@ -14,9 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sashiko.account.access.environment import Environment
-from sashiko.account.access.governance import EVERYBODY, CellsFilter, Securable, TableName, Target
-from sashiko.account.access.policies import overlap, statements
+from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.lake_governance import (
+    EVERYBODY,
+    CellsFilter,
+    Securable,
+    TableName,
+    Target,
+)
+from sashiko.account.access.policy_evaluation import overlap, statements
 from sashiko.account.access.principals import Principal
 from sashiko.errors import InputError
 

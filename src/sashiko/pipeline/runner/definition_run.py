@@ -18,10 +18,10 @@ from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.definition.arguments import job_arguments
+from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.expressions import Context, resolve
 from sashiko.pipeline.definition.graph import Graph, build_graph, up_to
-from sashiko.pipeline.definition.model import Definition, Step, parse_definition
-from sashiko.pipeline.definition.parameters import parameter_values
+from sashiko.pipeline.definition.parameter_values import parameter_values
 from sashiko.pipeline.definition.properties import describe_job, job_name
 from sashiko.pipeline.definition.supported import check_supported
 from sashiko.pipeline.runner.cache import StepCache
@@ -30,10 +30,10 @@ from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.execute import Executor
 from sashiko.pipeline.runner.failure import failure_report
-from sashiko.pipeline.runner.jobs import Events, Image, Outcome, make_job
-from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.local_job import Events, Image, Outcome, make_job
 from sashiko.pipeline.runner.process import Processes, StoppedError
-from sashiko.pipeline.runner.record import (
+from sashiko.pipeline.runner.run_lock import run_lock
+from sashiko.pipeline.runner.run_record import (
     RunRecord,
     StepRecord,
     StepStatus,

@@ -7,7 +7,7 @@ import numpy as np
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.check_records import SMALLEST, FacetSwap, Rounding, ShapleyCheck
-from sashiko.explain.record import ColumnImportance, Convergence, DeletionTest
+from sashiko.explain.explanation_record import ColumnImportance, Convergence, DeletionTest
 
 # Share of the explained log-odds; a larger error makes single words unreliable.
 _COARSE = 0.1

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from sashiko.base.plugins import load
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.own import Metric
+from sashiko.evaluation.metrics.own_metrics import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.quality import (
+from sashiko.settings.recipe_quality import (
     INJECTION_FLIP_RATE,
     QUALITY_METRICS,
     QualityGate,
     QualitySection,
 )
-from sashiko.settings.train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from sashiko.commands.options import AsJson
 from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
 from sashiko.pipeline.project import find_recipe, open_recipe
-from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_bias import BiasSection
 
 _BLOCKED = 3
 

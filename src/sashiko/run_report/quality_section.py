@@ -12,10 +12,7 @@ from markupsafe import Markup
 from sashiko.base.plugins import load
 from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.evaluation.metrics.uncertainty import Estimate, Standing, standing
-from sashiko.evaluation.record import (
+from sashiko.evaluation.evaluation_record import (
     DECISION_FILE,
     Estimates,
     Evaluation,
@@ -25,13 +22,16 @@ from sashiko.evaluation.record import (
     Slices,
     read_decision,
 )
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.metrics.uncertainty import Estimate, Standing, standing
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.plots import comparison
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
-from sashiko.settings.sources import GeneratorSource
+from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 

@@ -18,7 +18,7 @@ from sashiko.commands.times import parse_time
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.packs import load_object, pack_commands
-from sashiko.pipeline.champion import (
+from sashiko.pipeline.local_models import (
     champion_artifact,
     invoke_local,
     open_local,
@@ -39,7 +39,7 @@ from sashiko.settings.environment import load_deployed, load_settings
 
 if TYPE_CHECKING:
     from sashiko.registry.chain import Witness
-    from sashiko.serving.capture import CaptureSettings
+    from sashiko.serving.local_capture import CaptureSettings
 
 _FOR_EVER = 100 * 366 * 86_400  # seconds
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
@@ -194,7 +194,7 @@ def invoke(
 def _capture(
     version: ModelVersion, *, percent: int, retention: int, home: Path
 ) -> "CaptureSettings":
-    from sashiko.serving.capture import CaptureSettings
+    from sashiko.serving.local_capture import CaptureSettings
 
     return CaptureSettings(
         folder=home / CAPTURES,
@@ -353,7 +353,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
     group = choose_recipe(settings, recipe).model_package_group
     if settings.tier == "local":
         return open_local(home, recipe=recipe or settings.recipe), group
-    from sashiko.account.model_registry import AccountRegistry
+    from sashiko.account.account_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
 

@@ -6,10 +6,10 @@ from typing import Any
 import boto3
 
 from sashiko.base.custom_resource import Answer, RefusedError, Request, respond
-from sashiko.registry.preflight.check import check
 from sashiko.registry.preflight.expected import Expected
 from sashiko.registry.preflight.scans import ScanRule, check_scans
 from sashiko.registry.preflight.signed_files import Clients
+from sashiko.registry.preflight.version_check import check
 
 _KEPT_MILLISECONDS = 30_000  # to answer in
 

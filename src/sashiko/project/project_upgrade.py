@@ -19,9 +19,14 @@ from packaging.version import Version
 
 from sashiko import __version__
 from sashiko.errors import InputError
+from sashiko.project.copier_template import (
+    extract_template,
+    installed_template,
+    read_wheel,
+    run_copier,
+)
 from sashiko.project.create import ANSWERS, read_answers
 from sashiko.project.moved import Rewritten, rewrite_imports
-from sashiko.project.template import extract_template, installed_template, read_wheel, run_copier
 from sashiko.project.wheel import ENGINE_PIN, Wheel, pin
 
 _CONFLICT = (b"<<<<<<< before updating", b">>>>>>> after updating")

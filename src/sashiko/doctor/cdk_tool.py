@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sashiko.base.files import read_json
-from sashiko.doctor.check import Check
+from sashiko.doctor.check_result import Check
 from sashiko.errors import InputError
 
 _INSTALL = "npm ci"

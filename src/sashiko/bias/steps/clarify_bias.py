@@ -1,6 +1,6 @@
 """PreBias and PostBias: a drop-in for Clarify's processing container, for bias metrics.
 
-    python -m sashiko.bias.steps.bias
+    python -m sashiko.bias.steps.clarify_bias
 
 Reads Clarify's `analysis_config.json` from input `config` and every file of input `data`; writes
 Clarify's `analysis.json` into the output folder itself. Thresholds
@@ -22,8 +22,8 @@ from sashiko.bias.clarify.analysis import (
 from sashiko.bias.clarify.config import AnalysisConfig, read_config
 from sashiko.bias.clarify.counting import GroupCounts, count_groups
 from sashiko.bias.clarify.dataset import read_dataset
-from sashiko.bias.metrics.bias import METRICS, measure
 from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import METRICS, measure
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.steps.entry import run_step
 

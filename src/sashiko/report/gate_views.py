@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from sashiko.pipeline.definition.model import Definition
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
 from sashiko.report.words import check_view, mark

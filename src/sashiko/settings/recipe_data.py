@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen
-from sashiko.settings.sources import DOWNLOADED, ModelSource, Sha256, Source
+from sashiko.settings.recipe_sources import DOWNLOADED, ModelSource, Sha256, Source
 
 
 def _row_limit(split: str) -> Any:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.arguments import image_of, job_arguments
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.graph import up_to
-from sashiko.pipeline.definition.model import Definition
 from sashiko.pipeline.definition.resolution import resolve_steps
 from sashiko.pipeline.runner.failure import failure_reason
-from sashiko.pipeline.runner.jobs import Image, Job, make_job
+from sashiko.pipeline.runner.local_job import Image, Job, make_job
 from sashiko.pipeline.runner.process import Processes
-from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store, copy_files
 from sashiko.pipeline.runner.workspace import Workspace
 

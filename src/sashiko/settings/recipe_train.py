@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen
-from sashiko.settings.causal import LoraSection, PromptSection
 from sashiko.settings.compile import LONGEST_ROW
 from sashiko.settings.distributed import DistributedSection
-from sashiko.settings.sources import Sha256
+from sashiko.settings.recipe_causal import LoraSection, PromptSection
+from sashiko.settings.recipe_sources import Sha256
 
 
 class TrainSection(Frozen):

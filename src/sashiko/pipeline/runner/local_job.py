@@ -11,7 +11,7 @@ from sashiko.pipeline.definition.arguments import (
     training_prefix,
 )
 from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
-from sashiko.pipeline.runner.record import DataRecord
+from sashiko.pipeline.runner.run_record import DataRecord
 
 _HOST = "algo-1"
 _HOSTS_FILE = "resourceconfig.json"
