@@ -3,8 +3,9 @@
 - `architecture.md`, between its markers: the pipeline's graph, drawn from the golden definition.
 - `inferentia.md`, between its markers, and its picture: costs, by the functions of `sashiko cost`.
 - `faults.md`, between its markers: what the fault harness found, from `faults.json`.
-- `cli.md`: the command's reference, by typer's own generator.
-- `api.md`: what a project may import, from the modules' `__all__`.
+- `cli.md`: the reference of the core's commands, by typer's own generator.
+- `api.md`: what a project may import of the core, from the modules' `__all__`.
+- `packs/`: the commands of each pack, and what a project may import of it.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
 - `images/whole.svg`: what starts, reads and writes what, from the templates.
 """
@@ -20,9 +21,11 @@ from pathlib import Path
 from docs.between import between
 from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
+from docs.pack_pages import core_reference, pack_pages
 from docs.public_api import PAGE as API
 from docs.public_api import api_page
 from sashiko.base.yaml_models import read_yaml
+from sashiko.packs import enabled_packs
 from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.run_report.lineage import place
@@ -46,11 +49,13 @@ _CLI_HEAD = "<!-- Written by `make docs`, from the help texts in src/sashiko/com
 def generated() -> dict[Path, str]:
     """Returns path -> content of each document that is generated without the templates."""
     architecture, inferentia = ROOT / "docs/architecture.md", ROOT / "docs/inferentia.md"
+    packs, reference = enabled_packs(folder=ROOT / "config"), cli_reference()
     return {
         architecture: between(architecture, _GRAPH, mermaid(golden_definition())),
         inferentia: between(inferentia, _COSTS, f"\n{tables()}\n"),
         ROOT / "docs/images/cost-per-million.svg": f"{picture()}\n",
-        ROOT / "docs/cli.md": _CLI_HEAD + cli_reference(),
+        ROOT / "docs/cli.md": _CLI_HEAD + core_reference(reference, packs),
+        **pack_pages(reference, packs),
         FAULTS: faults_page(),
         API: api_page(),
     }

@@ -7,13 +7,14 @@ is parsed and not imported: the SageMaker SDK and the CDK take seconds to import
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/api.md"
 _SOURCE = ROOT / "src"
+PACKS = "sashiko_packs"  # whose modules are on the packs' own pages
 # Plain files in a model's artifact, and a project's own files: neither is a module of the engine.
 _NO_MODULES = ("sashiko/serving/container",)
 _DECORATORS = frozenset({"classmethod", "dataclass", "deprecated", "property", "staticmethod"})
@@ -23,7 +24,8 @@ _HEAD = """\
 # What a project may import
 
 A project (`pipelines/`, `infra/`, `src/<package>/`, `tests/`) imports the names on this page from
-`sashiko` and `sashiko_cdk`, and no others.
+`sashiko` and `sashiko_cdk`, those on the page of each pack that it turns on (`packs/`), and no
+others.
 
 A minor version of the engine adds names and keeps those that there are. A name that goes is
 deprecated for one minor version first: its use warns, with file and line, the name to use instead
@@ -41,6 +43,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "sashiko.settings.targets",
     ),
     "Contract, recipe and settings": ("sashiko.contract", "sashiko.settings"),
+    "Packs": ("sashiko.packs",),
     "Errors, and names in AWS": ("sashiko.errors", "sashiko.account"),
     "CDK: app and stacks": ("sashiko_cdk",),
     "CDK: roles, network and lake": (
@@ -74,22 +77,28 @@ def public_names() -> Mapping[str, tuple[str, ...]]:
 
 
 def api_page() -> str:
-    """Writes the page: a stub of each public module, with the first lines of its docstrings.
+    """Writes the core's page: a stub of each public module, with the first lines of its docstrings.
 
     Raises:
         ValueError: if a public module is in no group, or a public name is not defined.
     """
-    modules = public_names()
-    stubs = dict(zip(modules, _formatted(_stub(name) for name in modules), strict=True))
+    modules = [name for name in public_names() if not name.startswith(f"{PACKS}.")]
+    stubs = module_stubs(modules)
     groups = {name: _group(name) for name in modules}
     page = [_HEAD]
     for group in _GROUPS:
         page.append(f"## {group}\n\n")
-        for name in (name for name in modules if groups[name] == group):
-            page.append(
-                f"### `{name}`\n\n{_summary(_module(name))}\n\n```python\n{stubs[name]}```\n\n"
-            )
+        page += [stubs[name] for name in modules if groups[name] == group]
     return "".join(page).rstrip() + "\n"
+
+
+def module_stubs(modules: Sequence[str]) -> dict[str, str]:
+    """Returns module -> its section: summary and stub."""
+    stubs = _formatted(_stub(name) for name in modules)
+    return {
+        name: f"### `{name}`\n\n{_summary(_module(name))}\n\n```python\n{stub}```\n\n"
+        for name, stub in zip(modules, stubs, strict=True)
+    }
 
 
 def _group(module: str) -> str:

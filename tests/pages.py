@@ -9,7 +9,8 @@ PAGES = sorted(
     path
     for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"))
     for path in path
-    if path.name not in {"CHANGELOG.md", "cli.md"}  # past releases; made from the help texts
+    # Past releases; made from the help texts.
+    if path.name not in {"CHANGELOG.md", "cli.md"} and path.parent.name != "packs"
 )
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")

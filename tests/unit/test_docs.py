@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import ROOT, generated
+from sashiko.packs import enabled_packs
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,7 @@ def current() -> dict[Path, str]:
         "faults.md",
         "inferentia.md",
         "images/cost-per-million.svg",
+        *(f"packs/{pack.name}.md" for pack in enabled_packs(folder=ROOT / "config")),
     ],
 )
 def test_generated_documents_are_current(current: dict[Path, str], name: str) -> None:

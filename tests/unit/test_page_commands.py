@@ -9,8 +9,10 @@ import pytest
 from typer.main import get_command
 
 from sashiko.cli import app
+from sashiko.packs import enabled_packs
 from tests.pages import PAGES, ROOT, commands
 
+MAKEFILES = (ROOT / "Makefile", *sorted(ROOT.glob("*.mk")))
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\(?([A-Z]+)|^([A-Z]+) \??:?=", re.MULTILINE)
 
@@ -29,17 +31,25 @@ def fault(command: str) -> str | None:
     return _fault_of_module(words[2])
 
 
+def _of_absent_packs() -> str:
+    """The titles on the pages of packs that are not installed: what is missing without them."""
+    there = {pack.name for pack in enabled_packs(folder=ROOT / "config")}
+    pages = [page for page in (ROOT / "docs/packs").glob("*.md") if page.stem not in there]
+    return "".join(line for page in pages for line in page.open(encoding="utf-8") if line[0] == "#")
+
+
 def _fault_of_sashiko(words: list[str]) -> str | None:
-    command = get_command(app)
+    command, path = get_command(app), "sashiko"
     while hasattr(command, "get_command") and words and not words[0].startswith("-"):
         if not re.fullmatch(r"[a-z-]+", words[0]):
             return None  # `sashiko ...`
         name = words.pop(0)
+        path = f"{path} {name}"
         command = command.get_command(
             command.make_context("sashiko", [], resilient_parsing=True), name
         )
         if command is None:
-            return f"no command `{name}`"
+            return None if f"`{path}`" in _of_absent_packs() else f"no command `{name}`"
     options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {
         "--help",
         "-h",
@@ -53,14 +63,15 @@ def _fault_of_sashiko(words: list[str]) -> str | None:
 
 
 def _fault_of_make(words: list[str]) -> str | None:
-    makefiles = "".join((ROOT / name).read_text() for name in ("Makefile", "engine.mk"))
+    makefiles = "".join(file.read_text() for file in MAKEFILES)
     targets = set(_TARGET.findall(makefiles))
     variables = {name for pair in _VARIABLE.findall(makefiles) for name in pair if name}
     for word in words:
         name, is_variable, _ = word.partition("=")
         if is_variable and name not in variables:
             return f"no variable `{name}`"
-        if re.fullmatch(r"[a-z][a-z-]*", word) and word not in targets:
+        is_target = word in targets or f"`make {word}`" in _of_absent_packs()
+        if re.fullmatch(r"[a-z][a-z-]*", word) and not is_target:
             return f"no target `{word}`"
     return None
 

@@ -13,7 +13,7 @@ from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
 from sashiko.pipeline.sdk.network_and_keys import Uri
 
-__all__ = ["BiasEvaluator"]
+__all__ = ["BiasEvaluator", "blocking_step"]
 
 
 @dataclass(frozen=True, kw_only=True)
