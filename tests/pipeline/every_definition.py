@@ -73,8 +73,9 @@ def main() -> None:
     weekly = sys.argv[1] == "weekly"
     sys.path.insert(0, str(ROOT))
     from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
+    from sashiko.packs import enabled_packs
     from sashiko.pipeline.sdk.offline import set_environment
-    from sashiko.settings.environment import Settings, load_settings
+    from sashiko.settings.environment import load_settings, settings_model
     from sashiko.settings.recipe import load_recipe
 
     environments = {name: load_settings(name, folder=ROOT / "config") for name in ENVIRONMENTS}
@@ -87,10 +88,11 @@ def main() -> None:
         f"{environment}, {path.stem}": (environments[environment], load_recipe(path))
         for environment, path in shipped(weekly=weekly)
     }
+    model = settings_model(enabled_packs(folder=ROOT / "config"))
     base = Layer("base", read_yaml(ROOT / "config/base.yaml"))
     account = Layer("account", {"account": "111122223333", "environment": "dev", "tier": "dev"})
     for name, (change, overrides) in () if weekly else CHOICES.items():
-        settings = validate_layers(Settings, [base, account, Layer(name, change)])
+        settings = validate_layers(model, [base, account, Layer(name, change)])
         file = Path(f"recipes/{RECIPES.get(name, 'complaints')}.yaml")
         recipe = load_recipe(file, overrides=overrides)
         requested[name] = (settings, recipe)

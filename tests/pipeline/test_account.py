@@ -283,7 +283,7 @@ def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
     assert [item["InputName"] for item in asks["ProcessingInputs"]] == ["test"]
     assert network(asks)["EnableNetworkIsolation"] is False
     assert judges["RoleArn"].endswith("-bias-evaluator")
-    (outcomes,) = [item for item in judges["ProcessingInputs"] if item["InputName"] == "guardrail"]
+    (outcomes,) = [item for item in judges["ProcessingInputs"] if item["InputName"] == "blocked"]
     assert "Steps.Guardrail." in json.dumps(outcomes)
-    assert judges["AppSpecification"]["ContainerArguments"] == ["--guardrail-difference", "0.02"]
+    assert judges["AppSpecification"]["ContainerArguments"] == ["--blocking-difference", "0.02"]
     assert "Guardrail" not in jobs(compiled["dev, complaints-llm"])

@@ -8,11 +8,12 @@ import pytest
 from sashiko.account.expected_version import expected_of
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
+from sashiko.packs import enabled_packs
 from sashiko.registry.preflight.bounds import Bound
-from sashiko.settings.environment import Settings
+from sashiko.settings.environment import Settings, settings_model
 from sashiko.settings.recipe import Recipe, load_recipe
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"
 
 
@@ -30,7 +31,7 @@ def prod(*bounds: Any) -> Settings:
             },
         ),
     ]
-    return validate_layers(Settings, layers)
+    return validate_layers(settings_model(enabled_packs()), layers)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
-from sashiko.settings.environment import Settings
+from sashiko.packs import enabled_packs
+from sashiko.settings.environment import Settings, settings_model
 from sashiko.settings.recipe import Recipe, load_recipe
 from tests.project_root import REPOSITORY
 
@@ -18,7 +19,10 @@ _PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 
 def _settings(tier: str = "dev", **training: Any) -> Settings:
     own = {"account": "111122223333", "environment": "dev", "tier": tier}
-    return validate_layers(Settings, [_BASE, Layer("dev", own | {"jobs": {"training": training}})])
+    return validate_layers(
+        settings_model(enabled_packs()),
+        [_BASE, Layer("dev", own | {"jobs": {"training": training}})],
+    )
 
 
 def _recipe(**section: Any) -> Recipe:

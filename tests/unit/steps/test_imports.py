@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = Path(__file__).parents[3] / "src/sashiko/steps"
+SOURCE = Path(__file__).parents[3] / "src"
 HEAVY = {
     "boto3", "botocore", "captum", "duckdb", "great_expectations", "matplotlib", "mlflow", "numpy",
     "onnx", "onnxruntime", "pandas", "pyarrow", "sagemaker", "scipy", "sklearn", "tokenizers",
@@ -14,41 +14,44 @@ HEAVY = {
 }  # fmt: skip
 ARRAYS = {"numpy", "pyarrow"}
 ALLOWED = {
-    "snapshot": ARRAYS,
-    "validate": ARRAYS,
-    "prepare": ARRAYS,
-    "bias": {*ARRAYS, "pandas"},  # pyarrow loads it with the first array that is made of a list
-    "weights": ARRAYS,
-    "train": ARRAYS,
-    "resolve_champion": {"numpy"},
-    "score": ARRAYS,
-    "evaluate": ARRAYS,
-    "explain": ARRAYS,
-    "bias_input": ARRAYS,
-    "guardrail": ARRAYS,
-    "judge_bias": {*ARRAYS, "pandas"},
-    "track": {"numpy"},
-    "device_check": {*ARRAYS, "botocore"},
-    "register": {"numpy"},
-    "monitor.read_capture": ARRAYS,
-    "monitor.input_quality": {*ARRAYS, "scipy"},
-    "monitor.drift": {*ARRAYS, "pandas", "scipy", "sklearn"},
-    "monitor.join_labels": ARRAYS,
-    "monitor.quality": ARRAYS,
-    "monitor.bias": {*ARRAYS, "pandas", "scipy"},
-    "monitor.judge": ARRAYS,
-    "monitor.publish": ARRAYS,
+    "sashiko.steps.snapshot": ARRAYS,
+    "sashiko.steps.validate": ARRAYS,
+    "sashiko.steps.prepare": ARRAYS,
+    "sashiko.bias.steps.bias": {
+        *ARRAYS,
+        "pandas",
+    },  # pyarrow loads it with the first array that is made of a list
+    "sashiko.bias.steps.weights": ARRAYS,
+    "sashiko.steps.train": ARRAYS,
+    "sashiko.steps.resolve_champion": {"numpy"},
+    "sashiko.steps.score": ARRAYS,
+    "sashiko.steps.evaluate": ARRAYS,
+    "sashiko.steps.explain": ARRAYS,
+    "sashiko.bias.steps.bias_input": ARRAYS,
+    "sashiko_packs.bedrock.steps.guardrail": ARRAYS,
+    "sashiko.bias.steps.judge_bias": {*ARRAYS, "pandas"},
+    "sashiko.steps.track": {"numpy"},
+    "sashiko.steps.device_check": {*ARRAYS, "botocore"},
+    "sashiko.steps.register": {"numpy"},
+    "sashiko_packs.monitoring.steps.read_capture": ARRAYS,
+    "sashiko_packs.monitoring.steps.input_quality": {*ARRAYS, "scipy"},
+    "sashiko_packs.monitoring.steps.drift": {*ARRAYS, "pandas", "scipy", "sklearn"},
+    "sashiko_packs.monitoring.steps.join_labels": ARRAYS,
+    "sashiko_packs.monitoring.steps.quality": ARRAYS,
+    "sashiko_packs.monitoring.steps.bias": {*ARRAYS, "pandas", "scipy"},
+    "sashiko_packs.monitoring.steps.judge": ARRAYS,
+    "sashiko_packs.monitoring.steps.publish": ARRAYS,
 }
 
 
 def test_every_step_stands_in_the_table() -> None:
-    steps = [file for file in STEPS.rglob("*.py") if "run_step(main)" in file.read_text()]
-    names = {".".join(file.relative_to(STEPS).with_suffix("").parts) for file in steps}
+    steps = [file for file in SOURCE.rglob("*.py") if "    run_step(main)" in file.read_text()]
+    names = {".".join(file.relative_to(SOURCE).with_suffix("").parts) for file in steps}
     assert names == set(ALLOWED)
 
 
 @pytest.mark.parametrize("step", ALLOWED)
 def test_a_step_starts_with_what_it_uses(step: str) -> None:
-    code = f"import sys, sashiko.steps.{step}\nprint(*sys.modules)"
+    code = f"import sys, {step}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (HEAVY & set(done.stdout.split())) - ALLOWED[step] == set()

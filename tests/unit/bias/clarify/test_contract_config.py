@@ -8,7 +8,7 @@ from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.contract.load import load_contract
 from tests.unit.contract.documents import contract_of, document, grouped
 
-CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
+CONTRACTS = sorted((Path(__file__).parents[4] / "contracts").glob("*.odcs.yaml"))
 
 # Clarify's schema is in the SDK, whose import takes seconds and needs a region.
 _VALIDATE = """
