@@ -3,10 +3,7 @@
 SageMaker runs the definition that this module builds; `sashiko run` interprets the same definition.
 """
 
-from collections.abc import Sequence
-
 from sagemaker.mlops.workflow import Pipeline
-from sagemaker.mlops.workflow.steps import Step
 
 from sashiko.account.names import pipeline_name
 from sashiko.pipeline.sdk.bias import BiasEvaluator, blocking_step
@@ -49,6 +46,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     if recipe.bias.judged:
         facets, validate_facets = governed.facets(snapshot)
         bias = BiasEvaluator(jobs=jobs, facets=facets)
+    # Each gate fails the execution, or lets the steps start that are created after it.
+    gates = Gates(jobs=jobs)
+    gates.on_verdicts("DataGate", [step for step in (validate, validate_facets) if step])
 
     # Training: split the rows, fine-tune, compile the artifact that is served.
     rows = output_uri(snapshot, "data")
@@ -162,11 +162,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         job=settings.jobs.scoring,
     )
     blocking = blocking_step(jobs, prepare)
-    bias_input, post_bias, judge_bias = None, None, None
+    bias_input, judge_bias = None, None
     if bias:
-        bias_input, post_bias, judge_bias = bias.post_training(
-            evaluate, pre_bias=pre_bias, blocking=blocking
-        )
+        bias_input, judge_bias = bias.post_training(evaluate, pre_bias=pre_bias, blocking=blocking)
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 
     # Registration: track the evidence, check the artifact on its device, register the version.
@@ -185,6 +183,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             **{name: output_uri(step, "verdict") for name, step in verdict_steps.items() if step},
         },
     )
+    gates.on_release("ModelGate", track)
     device = device_check(
         jobs,
         evidence={
@@ -195,6 +194,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "verdicts": output_uri(track, "verdicts"),
         },
     )
+    gates.on_release("DeviceGate", device)
     register = registration.register(
         {
             "artifact": output_uri(compile_, "artifact"),
@@ -214,45 +214,6 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         },
     )
 
-    # Gates: each one fails the execution, or lets the steps after it start.
-    gates = Gates(settings=settings, session=jobs.session)
-    validation_steps = _present(validate, validate_facets)
-    model_steps = _present(
-        prepare, pre_bias, weights, train, compile_, champion, score, evaluate, explain,
-        blocking.step if blocking else None, bias_input, post_bias, judge_bias, track,
-    )  # fmt: skip
-    data_gate = gates.on_verdicts("DataGate", validation_steps)
-    model_gate = gates.on_release("ModelGate", track)
-    device_gate = gates.on_release("DeviceGate", device)
-    _run_after(data_gate, model_steps)
-    _run_after(model_gate, [device])
-    _run_after(device_gate, [register])
-
-    return Pipeline(
-        name=pipeline_name(settings, recipe.name),
-        parameters=params.all(),
-        steps=[
-            *_present(snapshot, facets),
-            *validation_steps,
-            data_gate,
-            *model_steps,
-            model_gate,
-            device,
-            device_gate,
-            register,
-        ],
-        # MLflow tracks the runs; the pipeline role may not create SageMaker experiments.
-        pipeline_experiment_config=None,
-        sagemaker_session=jobs.session,
+    return jobs.pipeline(
+        name=pipeline_name(settings, recipe.name), parameters=params.all(), ends=[register]
     )
-
-
-def _present(*steps: Step | None) -> list[Step]:
-    """Drops the steps that the recipe turns off."""
-    return [step for step in steps if step is not None]
-
-
-def _run_after(gate: Step, steps: Sequence[Step]) -> None:
-    """Makes steps depend on a gate, in addition to the steps whose outputs they read."""
-    for step in steps:
-        step.add_depends_on([gate])

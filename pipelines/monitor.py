@@ -38,11 +38,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     )
     publication = monitoring.publish(judgement)
 
-    steps = [capture, input_quality, drift, labels, quality, bias, judgement, publication]
-    return Pipeline(
+    return jobs.pipeline(
         name=monitor_pipeline_name(jobs.settings, jobs.recipe.name),
         parameters=params.all(judges_bias=judges_bias),
-        steps=[step for step in steps if step is not None],
-        pipeline_experiment_config=None,
-        sagemaker_session=jobs.session,
+        ends=[publication],
     )

@@ -23,7 +23,6 @@ from tests.project_root import project_root as samples
 OBJECTIONS = {"C00000017", "C00000042"}
 PAGE = "docs/change.md"
 BEFORE = '    rows = output_uri(snapshot, "data")\n'
-LISTED = "        prepare, pre_bias, weights,"
 
 
 def add_step(project: Project) -> None:
@@ -33,7 +32,6 @@ def add_step(project: Project) -> None:
     project.write("src/acme/steps/objections.py", module)
     lines = "".join(f"    {line}\n" if line else "\n" for line in step.splitlines())
     project.edit("pipelines/finetune.py", there=BEFORE, put=lines)
-    project.edit("pipelines/finetune.py", there=LISTED, put=f"        objections,\n{LISTED}")
 
 
 def sashiko(project: Project, *arguments: str) -> Any:
@@ -73,6 +71,17 @@ def test_the_definition_has_the_step_and_sagemaker_takes_it(
     checked = sashiko(project, "definition", "--check")
     assert checked.returncode == 0, checked.stderr
     assert "no problem" in checked.stdout
+
+
+def test_a_step_that_nothing_waits_for_is_an_error_that_names_it(tmp_path: Path) -> None:
+    project = Project.copy(tmp_path / "project")
+    lost = '    jobs.processing("Lost", role="training", module="sashiko.steps.score", outputs=())'
+    end = "    return jobs.pipeline("
+    project.edit("pipelines/finetune.py", there=end, put=f"{lost}\n{end}")
+    built = sashiko(project, "definition")
+    assert built.returncode == 1
+    assert "nothing waits for the step Lost: let a step read one" in built.stderr
+    assert "Traceback" not in built.stderr
 
 
 def test_its_role_may_use_what_it_names_and_nobody_edits_a_policy(

@@ -76,8 +76,10 @@ class BiasEvaluator:
         *,
         pre_bias: ProcessingStep,
         blocking: BlockingStep | None = None,
-    ) -> tuple[ProcessingStep, ProcessingStep, ProcessingStep]:
+    ) -> tuple[ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
+
+        Returns BiasInput and JudgeBias.
 
         Args:
             evaluate: the step with the predictions.
@@ -116,7 +118,7 @@ class BiasEvaluator:
             },
             outputs=("verdict", "intervals"),
         )
-        return rows, analysis, judgement
+        return rows, judgement
 
     def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
         """Returns the prefix of an output that reveals a row's facets."""

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sagemaker.core.lambda_helper import Lambda
-from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.sdk.jobs import join_uri, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.network_and_keys import Uri
-from sashiko.settings.environment import Settings
 
 __all__ = ["Gates"]
 
@@ -24,11 +22,10 @@ __all__ = ["Gates"]
 class Gates:
     """Creates the gates of one environment's pipeline."""
 
-    settings: Settings
-    session: PipelineSession
+    jobs: Jobs
 
     def on_verdicts(self, name: str, judges: Sequence[ProcessingStep]) -> LambdaStep:
-        """Creates a gate that opens if every verdict passed.
+        """Creates a gate that opens if every verdict passed; later steps start after it.
 
         Args:
             name: the step's name.
@@ -37,7 +34,7 @@ class Gates:
         return self._gate(name, {step.name: _file(step, "verdict") for step in judges})
 
     def on_release(self, name: str, step: ProcessingStep) -> LambdaStep:
-        """Creates a gate that opens for a release, which includes the recipe's waivers.
+        """Creates a gate that opens for a release, waivers included; later steps start after it.
 
         Args:
             name: the step's name.
@@ -46,12 +43,16 @@ class Gates:
         return self._gate(name, {step.name: _file(step, "release")})
 
     def _gate(self, name: str, inputs: Mapping[str, Uri]) -> LambdaStep:
-        arn = function_arn(self.settings, "gatekeeper")
-        return LambdaStep(
+        arn = function_arn(self.jobs.settings, "gatekeeper")
+        step = LambdaStep(
             name=name,
-            lambda_func=Lambda(function_arn=arn, session=self.session),
+            lambda_func=Lambda(function_arn=arn, session=self.jobs.session),
             inputs=dict(inputs),
         )
+        # What it reads lies behind the gate before it.
+        self.jobs.add(step, gated=False)
+        self.jobs.continue_after(step)
+        return step
 
 
 def _file(step: ProcessingStep, output: str) -> Uri:

@@ -1,5 +1,6 @@
 """Creates processing and training steps with this project's defaults."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -19,7 +20,9 @@ from sagemaker.core.shapes import (
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.retry import (
     RetryPolicy,
     SageMakerJobExceptionTypeEnum,
@@ -27,13 +30,15 @@ from sagemaker.mlops.workflow.retry import (
     StepExceptionTypeEnum,
     StepRetryPolicy,
 )
-from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train import ModelTrainer
 
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
 from sashiko.account.names import bucket_name
 from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.sdk.network_and_keys import (
     Uri,
     output_key,
@@ -160,7 +165,7 @@ def output_uri(step: ProcessingStep, name: str) -> Uri:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Creates the steps of one environment's pipeline, and the channels that they read.
+    """Creates the steps of one environment's pipeline and keeps them, and the channels they read.
 
     Attributes:
         settings: the environment.
@@ -176,6 +181,8 @@ class Jobs:
     images: JobImages
     session: PipelineSession
     _channels: dict[str, Channel] = field(default_factory=dict)
+    _steps: list[Step] = field(default_factory=list)
+    _gates: list[Step] = field(default_factory=list)  # of which the last one is in force
 
     @classmethod
     def for_recipe(cls, settings: Settings, recipe: Recipe) -> "Jobs":
@@ -207,6 +214,52 @@ class Jobs:
     def hyperparameters(self) -> Mapping[str, str]:
         """Returns the recipe's hyperparameters as the strings that a training job takes."""
         return self.recipe.hyperparameters.as_strings()
+
+    def continue_after(self, gate: Step) -> None:
+        """Makes each step that is created from here on start after a gate."""
+        self._gates.append(gate)
+
+    def add(self, step: Step, *, gated: bool = True) -> None:
+        """Keeps a step that something else created, such as a gate.
+
+        Args:
+            step: the step.
+            gated: whether it starts after the gate that is in force.
+        """
+        if gated and self._gates:
+            step.add_depends_on([self._gates[-1]])
+        self._steps.append(step)
+
+    def pipeline(
+        self, *, name: str, parameters: Sequence[Parameter], ends: Sequence[Step]
+    ) -> Pipeline:
+        """Returns the pipeline of all steps that were created.
+
+        Args:
+            name: the pipeline's name.
+            parameters: those that its steps use.
+            ends: the steps that no other one has to wait for.
+
+        Raises:
+            InputError: names a step that nothing waits for and that is not among `ends`.
+        """
+        pipeline = Pipeline(
+            name=name,
+            parameters=list(parameters),
+            steps=list(self._steps),
+            # MLflow tracks the runs; the pipeline role may not create SageMaker experiments.
+            pipeline_experiment_config=None,
+            sagemaker_session=self.session,
+        )
+        graph = build_graph(parse_definition(json.loads(pipeline.definition())))
+        listed = {step.name for step in ends}
+        for step in self._steps:
+            if step.name not in listed and not graph.downstream(step.name) - {step.name}:
+                raise InputError(
+                    f"pipelines/: nothing waits for the step {step.name}: let a step read one of "
+                    "its outputs, list it in `ends`, or remove it"
+                )
+        return pipeline
 
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
         """Stages files for steps to read, and returns the S3 URI of their prefix.
@@ -302,7 +355,7 @@ class Jobs:
             tags=tags(settings),
             sagemaker_session=self.session,
         )
-        return ProcessingStep(
+        step = ProcessingStep(
             name=name,
             step_args=processor.run(
                 inputs=[
@@ -315,6 +368,8 @@ class Jobs:
             cache_config=_cache(cached),
             retry_policies=retries(),
         )
+        self.add(step)
+        return step
 
     def training(
         self,
@@ -379,12 +434,14 @@ class Jobs:
                 InputData(channel_name=key, data_source=uri) for key, uri in channels.items()
             ]
         )
-        return TrainingStep(
+        step = TrainingStep(
             name=name,
             step_args=arguments,
             cache_config=_cache(True),
             retry_policies=retries(),
         )
+        self.add(step)
+        return step
 
 
 def _cache(enabled: bool) -> CacheConfig:
