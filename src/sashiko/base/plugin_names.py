@@ -8,18 +8,21 @@ import re
 import sys
 from functools import cache
 from importlib.metadata import distributions
+from typing import TYPE_CHECKING
 
-from pydantic import AfterValidator
+if TYPE_CHECKING:
+    from pydantic import AfterValidator
 
 _REFERENCE = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")
 _PREFIX = "sashiko."
 
 
-def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
+def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> "AfterValidator":
     """Returns a validator that checks a plug-in's reference without importing it.
 
     `group` is a group of `core.plugins`; `known` are further allowed names.
     """
+    from pydantic import AfterValidator  # takes as long as the rest of a list of commands
 
     def check(name: str) -> str:
         if name not in known:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 Place = tuple[str | int, ...]
 _MAX_CHARACTERS = 400  # of a value
@@ -20,7 +21,7 @@ class Problem:
     text: str  # key, problem, and the allowed keys or values
 
 
-def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def problems(model: "type[BaseModel]", error: "ValidationError") -> list[Problem]:
     """Describes each problem once, without those that only follow from another."""
     items = error.errors()
     ancestors = ancestor_places(item["loc"] for item in items)
@@ -58,7 +59,7 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean `{matches[0]}`?" if matches else ""
 
 
-def _problem(model: type[BaseModel], item: Any) -> Problem:
+def _problem(model: "type[BaseModel]", item: Any) -> Problem:
     place, owner = _resolve(model, item["loc"])
     key = ".".join(str(part) for part in place) or "(top)"
     if item["type"] == "extra_forbidden":
@@ -86,7 +87,7 @@ def _quoting_hint(value: Any) -> str:
     return ""
 
 
-def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel] | None]:
+def _resolve(model: "type[BaseModel]", loc: Place) -> "tuple[Place, type[BaseModel] | None]":
     """Resolves an error's location to a place in the file and to its record.
 
     Returns:
@@ -109,13 +110,15 @@ def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel]
     return tuple(place), owner
 
 
-def _has_tag(model: type[BaseModel], tag: str) -> bool:
+def _has_tag(model: "type[BaseModel]", tag: str) -> bool:
     annotations = (field.annotation for field in model.model_fields.values())
     return any(get_origin(item) is Literal and get_args(item) == (tag,) for item in annotations)
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: Any) -> "Iterator[type[BaseModel]]":
     """Yields the models in a type such as `tuple[A | B, ...]`."""
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):

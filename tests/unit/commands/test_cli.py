@@ -3,38 +3,16 @@
 import json
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from sashiko.cli import app, main
+from sashiko.cli import app
 from sashiko.commands import runs
 from sashiko.errors import InputError
-
-ROOT = Path.cwd()  # tests/conftest.py: with the samples
-SWEEP = ("run", "--recipe", "complaints", "--sweep")  # a fork's own may reweigh nothing
-
-
-def sashiko(
-    *arguments: str | Path, cwd: Path = ROOT, **variables: str
-) -> subprocess.CompletedProcess:
-    """Runs the command line in this process: a process of its own takes seconds to start."""
-    out, err, status = StringIO(), StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", ["sashiko", *map(str, arguments)])
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code
-    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+from tests.unit.commands.in_process import sashiko
 
 
 def test_the_list_says_of_each_command_what_the_command_says_of_itself():
@@ -49,6 +27,7 @@ def test_the_list_says_of_each_command_what_the_command_says_of_itself():
 
 
 def test_the_list_of_commands_imports_none():
+    """But YAML, as config/base.yaml says which packs are on."""
     code = (
         "import sys\nfrom sashiko.cli import app\napp(standalone_mode=False)\nprint(*sys.modules)"
     )
@@ -59,7 +38,6 @@ def test_the_list_of_commands_imports_none():
     assert not loaded & {
         "pydantic",
         "numpy",
-        "yaml",
         "sashiko.commands.run",
         "sashiko.settings.environment",
     }
@@ -76,12 +54,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
-        (("run", "--sweep", "--env", "dev"), "--env local"),
         (("run", "--strengths", "0,1"), "--strengths 0,1: add --sweep"),
-        (("run", "--sweep", "--strengths", "0;1"), "--strengths 0;1: expected numbers with commas"),
-        ((*SWEEP, "--strengths", "1,9"), "--strengths 9: key `reweighing.strength`"),
-        ((*SWEEP, "--strengths", "nan"), "--strengths nan: key `reweighing.strength`"),
-        (("run", "--sweep", "--set", "reweighing.facets=[]"), "key `reweighing.facets` is empty"),
         (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
         (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
         (
@@ -116,27 +89,12 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
 
 @pytest.mark.parametrize(
     "command",
-    [
-        *("audit", "cost", "doctor", "empty", "images", "permissions", "preflight", "stage"),
-        "runs follow",
-    ],
+    ["doctor", "permissions", "preflight", "stage", "runs follow"],
 )
 def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
     refused = CliRunner().invoke(app, [*command.split(), "--env", "local"])
     assert isinstance(refused.exception, InputError)
     assert "environment `local` is this machine: it has no account" in str(refused.exception)
-
-
-def test_images_says_what_to_build_from_and_how_to_look_a_digest_up():
-    output = json.loads(sashiko("images", "--env", "dev", "--json").stdout)
-    bases = {image["uri"] for image in output["images"]}
-    builds = {build["image"]: build for build in output["builds"]}
-    assert {"job", "train", "bias"} <= set(builds)
-    for build in builds.values():
-        assert build["base"] in bases
-        assert (ROOT / build["dockerfile"]).is_file()
-    for image in output["images"]:
-        assert image["digest"] or image["look_up"].startswith("aws ecr describe-images ")
 
 
 def test_outside_a_repository_the_error_says_so(tmp_path):
@@ -213,9 +171,3 @@ def test_logs_of_two_runs_at_once_are_refused():
     done = sashiko("runs", "logs", "Train", "2026", "--run", "2025")
     assert done.returncode == 1
     assert "the run is named twice, as 2026 and as --run 2025" in done.stderr
-
-
-def test_what_an_environment_keeps_is_not_deleted():
-    done = sashiko("empty", "--env", "prod", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "prod keeps its data (`on_destroy: retain`): nothing was deleted\n"
