@@ -281,7 +281,7 @@ def write_monitor_page(
 
     Args:
         results: of one model package group by the end of their windows; the last is the one that
-            was just judged. Without any, the page says that no window was judged yet.
+            was just judged. There is one at least.
         path: of the HTML file.
         options: of the commands of the next steps, which select environment, recipe and home; the
             recipe alone if empty.
@@ -291,7 +291,7 @@ def write_monitor_page(
     Raises:
         InputError: if it cannot be written.
     """
-    page = _page(History(tuple(results)), options, others, retraining) if results else _EMPTY
+    page = _page(History(tuple(results)), options, others, retraining)
     write_bytes(
         path, render(page, template="sashiko_packs.monitoring.report/page.html.j2").encode()
     )
@@ -318,16 +318,3 @@ def _page(history: History, options: str, others: Sequence[str], retraining: str
             data_section(result),
         ),
     )
-
-
-_EMPTY: Final = MonitorPage(
-    title="Monitor",
-    window="no window",
-    outcome=views.Outcome(
-        kind="interrupted",
-        word="– NOT JUDGED",
-        headline="No window has been judged yet.",
-        commands=("sashiko monitor",),
-    ),
-    sections=(),
-)

@@ -172,12 +172,6 @@ def test_a_recipe_that_judges_no_bias_says_so_and_draws_none():
     assert "facets are unknown" not in page.text("data")
 
 
-def test_before_the_first_window_the_page_says_so():
-    page = page_of([])
-    assert "No window has been judged yet." in page.text("decision")
-    assert "sashiko monitor" in page.text("decision")
-
-
 LENGTHS = [
     [7] * 4 + [1] * 8,
     [1] * 8 + [7] * 4,
@@ -219,7 +213,7 @@ def test_a_rollback_shows_each_period_once():
 def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError):
-        write_monitor_page([], tmp_path / "file" / "monitor.html")
+        write_monitor_page(windows(1), tmp_path / "file" / "monitor.html")
 
 
 TEXTS = st.one_of(
