@@ -1,9 +1,6 @@
 """The pipeline in the tools' account: what runs where, who decides, and whom a role can reach."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -253,21 +250,6 @@ def test_the_bootstrap_of_a_stage_trusts_the_tools_account_alone():
         "--trust-for-lookup=777788889999",
     ]
     assert not [option for option in bootstrap_options(settings_of("dev")) if "trust" in option]
-
-
-def test_infra_app_without_the_stack_says_what_to_add(tmp_path):
-    (tmp_path / "config").mkdir()
-    write_stages(tmp_path / "config")
-    done = subprocess.run(
-        [sys.executable, "-c", "from sashiko_cdk.app import run_app; run_app(print)"],
-        cwd=tmp_path,
-        env=os.environ | {"CDK_CONTEXT_JSON": json.dumps({"env": "delivery"})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "error: infra/app.py adds no stack to the tools' account" in done.stderr
 
 
 def test_resources_that_would_stay_are_none(template):

@@ -138,7 +138,9 @@ def test_an_instance_without_a_price_is_unknown_and_not_nothing(tmp_path: Path) 
 
 
 def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"AWS::EC2::NatGateway \(sashiko-dev-All\).*billed\.py"):
+    with pytest.raises(
+        InputError, match=r"AWS::EC2::NatGateway \(sashiko-dev-All\).*idle_cost\.py"
+    ):
         idle(tmp_path, ("Nat", "AWS::EC2::NatGateway", {}))
 
 
