@@ -1,4 +1,4 @@
-"""Locates the repository's files: recipes, contracts, and the local state."""
+"""A project's recipes, contracts and local state; whether a recipe fits its contract."""
 
 import shlex
 import subprocess

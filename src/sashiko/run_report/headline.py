@@ -1,4 +1,4 @@
-"""The key figures: the gated ones, and the ungated ones to read with them."""
+"""The summary of a run: its key figures, gated ones and others to read with them, and its price."""
 
 import operator
 from collections.abc import Iterator, Sequence

@@ -103,6 +103,94 @@ class TrainOutput:
         return {f"{view}-snapshot": digest for view, digest in digests.items() if digest}
 
 
+def main() -> None:
+    """Scores, compares, judges, and writes the four outputs."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    section = read_section(EvaluateSection, "evaluate")
+    quality = read_section(QualitySection, "quality")
+    own = own_metrics(quality)
+    splits = {name: load_split(processing_input(name)) for name in SPLITS}
+    train, validation, test = (splits[name] for name in SPLITS)
+    slices = read_slices(processing_input("slices"), keys=test.keys)
+    train_output = read_training(processing_input("training-output") / "output.tar.gz")
+
+    digests = {
+        name: sha256_tree(processing_input(name))
+        for name in ("artifact", "champion", "slices", *SPLITS, "weights")
+        if name != "weights" or processing_input(name).exists()
+    }
+    scores = read_scores(
+        processing_input("scores"),
+        validation=validation,
+        test=test,
+        inputs={name: digests[name] for name in SCORED},
+    )
+    labels = scores.record.labels
+    decision = decide_threshold(section.threshold, validation.labels, scores.validation)
+    candidate = ModelScores(scores.test, decision.threshold)
+    archive = processing_input("artifact") / ARTIFACT
+    injection = _injection(section, archive, test, candidate, labels=labels)
+
+    print("fitting the baselines", file=sys.stderr)
+    others = {
+        MAJORITY: majority_baseline(train, test),
+        **linear_baselines(section, train, validation, test, weights=read_train_weights(train)),
+    }
+    champion = read_champion(processing_input("champion"))
+    if champion is not None:
+        # The champion may be the candidate's artifact, which is scored once.
+        champion_scores = scores.test if scores.champion is None else scores.champion
+        others["champion"] = ModelScores(champion_scores, champion.threshold)
+
+    print("computing metrics and intervals", file=sys.stderr)
+    evaluation = evaluate(
+        section,
+        splits=splits,
+        slices=slices,
+        labels=labels,
+        decision=decision,
+        candidate=candidate,
+        validation_scores=scores.validation,
+        others=others,
+        own=own,
+        champion=champion,
+        train_output=train_output,
+        injection=injection,
+    )
+    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, _training())
+    evidence = ModelEvidence(
+        archive=archive,
+        evaluation=evaluation,
+        labels=test.labels,
+        candidate=candidate,
+        champion=others.get("champion"),
+    )
+    checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
+    verdict = decide(
+        gate=_GATE,
+        checks=checks,
+        inputs=digests | train_output.snapshot_digests(),
+    )
+    write_predictions(
+        processing_output("predictions") / "predictions.parquet",
+        {"validation": (validation, scores.validation), "test": (test, scores.test)},
+        threshold=decision.threshold,
+    )
+    write_evaluation(evaluation, processing_output("metrics"))
+    reference = held_out_reference(
+        evaluation,
+        scores.test,
+        test.labels,
+        template=scores.record.template,
+        missing=scores.record.missing,
+    )
+    write_reference(reference, processing_output("metrics"))
+    write_decision(decision, processing_output("decision"))
+    write_verdict(verdict, processing_output("verdict"))
+    for line in (*evaluation.notes, verdict.summary):
+        print(line, file=sys.stderr)
+
+
 def read_training(archive: Path) -> TrainOutput:
     """Reads Train's `output.tar.gz`.
 
@@ -259,94 +347,6 @@ def _calibration(
         temperature=fit,
         before=before,
     )
-
-
-def main() -> None:
-    """Scores, compares, judges, and writes the four outputs."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    section = read_section(EvaluateSection, "evaluate")
-    quality = read_section(QualitySection, "quality")
-    own = own_metrics(quality)
-    splits = {name: load_split(processing_input(name)) for name in SPLITS}
-    train, validation, test = (splits[name] for name in SPLITS)
-    slices = read_slices(processing_input("slices"), keys=test.keys)
-    train_output = read_training(processing_input("training-output") / "output.tar.gz")
-
-    digests = {
-        name: sha256_tree(processing_input(name))
-        for name in ("artifact", "champion", "slices", *SPLITS, "weights")
-        if name != "weights" or processing_input(name).exists()
-    }
-    scores = read_scores(
-        processing_input("scores"),
-        validation=validation,
-        test=test,
-        inputs={name: digests[name] for name in SCORED},
-    )
-    labels = scores.record.labels
-    decision = decide_threshold(section.threshold, validation.labels, scores.validation)
-    candidate = ModelScores(scores.test, decision.threshold)
-    archive = processing_input("artifact") / ARTIFACT
-    injection = _injection(section, archive, test, candidate, labels=labels)
-
-    print("fitting the baselines", file=sys.stderr)
-    others = {
-        MAJORITY: majority_baseline(train, test),
-        **linear_baselines(section, train, validation, test, weights=read_train_weights(train)),
-    }
-    champion = read_champion(processing_input("champion"))
-    if champion is not None:
-        # The champion may be the candidate's artifact, which is scored once.
-        champion_scores = scores.test if scores.champion is None else scores.champion
-        others["champion"] = ModelScores(champion_scores, champion.threshold)
-
-    print("computing metrics and intervals", file=sys.stderr)
-    evaluation = evaluate(
-        section,
-        splits=splits,
-        slices=slices,
-        labels=labels,
-        decision=decision,
-        candidate=candidate,
-        validation_scores=scores.validation,
-        others=others,
-        own=own,
-        champion=champion,
-        train_output=train_output,
-        injection=injection,
-    )
-    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, _training())
-    evidence = ModelEvidence(
-        archive=archive,
-        evaluation=evaluation,
-        labels=test.labels,
-        candidate=candidate,
-        champion=others.get("champion"),
-    )
-    checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
-    verdict = decide(
-        gate=_GATE,
-        checks=checks,
-        inputs=digests | train_output.snapshot_digests(),
-    )
-    write_predictions(
-        processing_output("predictions") / "predictions.parquet",
-        {"validation": (validation, scores.validation), "test": (test, scores.test)},
-        threshold=decision.threshold,
-    )
-    write_evaluation(evaluation, processing_output("metrics"))
-    reference = held_out_reference(
-        evaluation,
-        scores.test,
-        test.labels,
-        template=scores.record.template,
-        missing=scores.record.missing,
-    )
-    write_reference(reference, processing_output("metrics"))
-    write_decision(decision, processing_output("decision"))
-    write_verdict(verdict, processing_output("verdict"))
-    for line in (*evaluation.notes, verdict.summary):
-        print(line, file=sys.stderr)
 
 
 def held_out_reference(

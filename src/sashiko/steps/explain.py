@@ -73,6 +73,77 @@ __all__ = ["main"]
 _ROUNDED = 0.02
 
 
+def main() -> None:
+    """Writes `explanations.json`, `analysis.json` and the texts of rows."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    depth = read_section(ExplainSection, "explain").depth
+    text = read_section(TextSection, "text")
+    compile_ = read_section(CompileSection, "compile")
+    contract = read_contract()
+    effort = EFFORT[depth]
+    repeatable(seed=SEED)
+
+    with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
+        model = ExplainedModel(trained_model(Path(name)))
+    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
+    pieces = read_pieces(selection.table["key"], contract, text)
+    read_rows = partial(
+        read_tokens,
+        tokenizer=model.tokenizer,
+        max_length=max(compile_.sequence_lengths),
+        truncate=text.truncate,
+        prompt=model.prompt,
+    )
+    rows = read_rows(pieces)
+    rounded = compile_.rounded
+    difference = check_same_model(
+        model.probabilities([row.ids for row in rows]),
+        selection.table,
+        rounded=rounded is not None,
+    )
+    rounding = None
+    if rounded is not None:
+        say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
+        compared = read_rows(read_pieces(selection.compared["key"], contract, text))
+        rounding = compare_rounded(
+            model.probabilities([row.ids for row in compared]),
+            selection.compared,
+            threshold=selection.threshold,
+            dtype=rounded,
+        )
+    say(f"attributing {len(rows)} rows")
+    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
+
+    say("swapping the words of facets")
+    swaps, swapped_texts = swap_words(
+        model, selection, contract, text, effort=effort, max_length=max(compile_.sequence_lengths)
+    )
+    labels = (contract.label.negative, contract.label.positive)
+    sample_rows = tuple(rows[index] for index in selection.sample)
+    sample_attributions = tuple(attributions[index] for index in selection.sample)
+    figures = explain(
+        model,
+        sample_rows,
+        sample_attributions,
+        selection,
+        swaps,
+        depth=depth,
+        labels=labels,
+        largest_difference=difference,
+        rounding=rounding,
+    )
+    write_explanations(figures, processing_output("explanations"))
+    write_analysis(figures, processing_output("explanations"))
+    snapshots = training_snapshot(processing_input("data"))
+    write_snapshots(snapshots, processing_output("explanations"))
+    write_words(top_words(sample_rows, sample_attributions), processing_output("texts"))
+    errors = explained_errors(rows, attributions, selection, labels)
+    write_lines(errors, processing_output("texts") / ERRORS_FILE)
+    write_lines(swapped_texts, processing_output("texts") / SWAPS_FILE)
+    for sentence in (*figures.warnings, *figures.notes):
+        say(sentence)
+
+
 def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) -> float:
     """Returns the largest difference of a probability from Evaluate's, of the same model.
 
@@ -154,77 +225,6 @@ def swap_words(
         for facet in facets
     ]
     return tuple(swap for swap, _ in results), tuple(row for _, rows in results for row in rows)
-
-
-def main() -> None:
-    """Writes `explanations.json`, `analysis.json` and the texts of rows."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    depth = read_section(ExplainSection, "explain").depth
-    text = read_section(TextSection, "text")
-    compile_ = read_section(CompileSection, "compile")
-    contract = read_contract()
-    effort = EFFORT[depth]
-    repeatable(seed=SEED)
-
-    with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
-        model = ExplainedModel(trained_model(Path(name)))
-    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
-    pieces = read_pieces(selection.table["key"], contract, text)
-    read_rows = partial(
-        read_tokens,
-        tokenizer=model.tokenizer,
-        max_length=max(compile_.sequence_lengths),
-        truncate=text.truncate,
-        prompt=model.prompt,
-    )
-    rows = read_rows(pieces)
-    rounded = compile_.rounded
-    difference = check_same_model(
-        model.probabilities([row.ids for row in rows]),
-        selection.table,
-        rounded=rounded is not None,
-    )
-    rounding = None
-    if rounded is not None:
-        say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
-        compared = read_rows(read_pieces(selection.compared["key"], contract, text))
-        rounding = compare_rounded(
-            model.probabilities([row.ids for row in compared]),
-            selection.compared,
-            threshold=selection.threshold,
-            dtype=rounded,
-        )
-    say(f"attributing {len(rows)} rows")
-    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
-
-    say("swapping the words of facets")
-    swaps, swapped_texts = swap_words(
-        model, selection, contract, text, effort=effort, max_length=max(compile_.sequence_lengths)
-    )
-    labels = (contract.label.negative, contract.label.positive)
-    sample_rows = tuple(rows[index] for index in selection.sample)
-    sample_attributions = tuple(attributions[index] for index in selection.sample)
-    figures = explain(
-        model,
-        sample_rows,
-        sample_attributions,
-        selection,
-        swaps,
-        depth=depth,
-        labels=labels,
-        largest_difference=difference,
-        rounding=rounding,
-    )
-    write_explanations(figures, processing_output("explanations"))
-    write_analysis(figures, processing_output("explanations"))
-    snapshots = training_snapshot(processing_input("data"))
-    write_snapshots(snapshots, processing_output("explanations"))
-    write_words(top_words(sample_rows, sample_attributions), processing_output("texts"))
-    errors = explained_errors(rows, attributions, selection, labels)
-    write_lines(errors, processing_output("texts") / ERRORS_FILE)
-    write_lines(swapped_texts, processing_output("texts") / SWAPS_FILE)
-    for sentence in (*figures.warnings, *figures.notes):
-        say(sentence)
 
 
 def trained_model(scratch: Path) -> Path:

@@ -199,6 +199,53 @@ class SplitTable:
         return rows
 
 
+def main() -> None:
+    """Splits the snapshot, assembles texts and maps labels."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    contract = read_contract()
+    data = read_section(DataSection, "data")
+    text = read_section(TextSection, "text")
+    source = processing_input("data") / "data.parquet"
+    columns = template_columns(contract, text.template)
+    with scratch_database(f"split the rows of {source}") as database:
+        table = SplitTable(database, contract, source=source)
+        split = resolve_split(source, contract)
+        for rows in stream_columns(source, needed_columns(contract, columns)):
+            table.add(
+                split_rows(rows, contract, columns=columns, text=text, split=split),
+                rows.select(slice_columns(contract)),
+            )
+        table.check()
+        retained = table.keep(
+            {
+                "train": data.train_rows,
+                "validation": data.validation_rows,
+                "test": data.test_rows,
+            }
+        )
+        check_enough(retained.splits, contract)
+        for name in SPLITS:
+            check_learnable(name, retained.splits.get(name), contract, split)
+        for name in SPLITS:
+            file = processing_output(name) / "data.parquet"
+            row_count = write_batches(file, table.rows(name), schema=SCHEMA)
+            print(f"{name}: {row_count:,} rows", file=sys.stderr)
+        schema, test_slices = table.slices("test")
+        write_batches(processing_output("slices") / "data.parquet", test_slices, schema=schema)
+
+    meta = SplitMeta(
+        kind=contract.split.kind,
+        labels=(contract.label.negative, contract.label.positive),
+        columns=columns,
+        splits=dict(retained.splits),
+        removed_repeats=retained.removed_repeats,
+        removed_over_limit=retained.removed_over_limit,
+        dates=split if isinstance(split, SplitDates) else None,
+    )
+    write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
+    write_snapshots(training_snapshot(source.parent), processing_output("meta"))
+
+
 # Assigns rows to splits by time or by a hash of the text, never by key.
 #
 # Where the contract counts a time split's days back from the newest row, a first pass over the
@@ -300,53 +347,6 @@ def _day_number(day: dt.date) -> int:
 def _micros(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     zone = getattr(times.type, "tz", None)
     return np.asarray(times.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64()))
-
-
-def main() -> None:
-    """Splits the snapshot, assembles texts and maps labels."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    contract = read_contract()
-    data = read_section(DataSection, "data")
-    text = read_section(TextSection, "text")
-    source = processing_input("data") / "data.parquet"
-    columns = template_columns(contract, text.template)
-    with scratch_database(f"split the rows of {source}") as database:
-        table = SplitTable(database, contract, source=source)
-        split = resolve_split(source, contract)
-        for rows in stream_columns(source, needed_columns(contract, columns)):
-            table.add(
-                split_rows(rows, contract, columns=columns, text=text, split=split),
-                rows.select(slice_columns(contract)),
-            )
-        table.check()
-        retained = table.keep(
-            {
-                "train": data.train_rows,
-                "validation": data.validation_rows,
-                "test": data.test_rows,
-            }
-        )
-        check_enough(retained.splits, contract)
-        for name in SPLITS:
-            check_learnable(name, retained.splits.get(name), contract, split)
-        for name in SPLITS:
-            file = processing_output(name) / "data.parquet"
-            row_count = write_batches(file, table.rows(name), schema=SCHEMA)
-            print(f"{name}: {row_count:,} rows", file=sys.stderr)
-        schema, test_slices = table.slices("test")
-        write_batches(processing_output("slices") / "data.parquet", test_slices, schema=schema)
-
-    meta = SplitMeta(
-        kind=contract.split.kind,
-        labels=(contract.label.negative, contract.label.positive),
-        columns=columns,
-        splits=dict(retained.splits),
-        removed_repeats=retained.removed_repeats,
-        removed_over_limit=retained.removed_over_limit,
-        dates=split if isinstance(split, SplitDates) else None,
-    )
-    write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
-    write_snapshots(training_snapshot(source.parent), processing_output("meta"))
 
 
 def template_columns(contract: Contract, template: str) -> tuple[str, ...]:

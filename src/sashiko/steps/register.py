@@ -79,6 +79,80 @@ _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "ve
 _BIAS_EVIDENCE = "intervals"
 
 
+def main() -> None:
+    """Writes `registration.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--registry", required=True, help=KINDS)
+    parser.add_argument("--licences", required=True, help="SPDX identifiers that are allowed")
+    parser.add_argument("--model-package-group", required=True, help="where the version belongs")
+    parser.add_argument("--execution-id", required=True, help="of the pipeline")
+    parser.add_argument("--recipe", required=True, help="the recipe's name")
+    parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
+    parser.add_argument("--data-uri", required=True, help="S3 URI of the training snapshot")
+    parser.add_argument("--models-uri", required=True, help="S3 URI that model files lie under")
+    parser.add_argument("--serving-image", required=True, help="what the artifact is served in")
+    parser.add_argument("--signing-key", required=True, help="KMS alias or ARN, signs manifests")
+    parser.add_argument("--reference-uri", required=True, help="S3 URI of reference.json's folder")
+    parser.add_argument("--test-uri", required=True, help="S3 URI of the test split")
+    parser.add_argument("--definition-sha256", required=True, help="digest of the definition")
+    parser.add_argument("--image", action="append", default=[], help="URI of a job's image")
+    parser.add_argument("--bias-rows-uri", help="S3 URI of its decisions and facets, if judged")
+    arguments = parser.parse_args()
+
+    sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
+    lock = read_lock(processing_input("lock"))
+    check_licence(sources.model, licences=arguments.licences.split(","))
+    check_base_model(sources.model, lock)
+    monitoring = {
+        name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
+    }
+    tags = version_tags(arguments.execution_id, sources, lock, monitoring)
+    tracking_folder = processing_input("tracking")
+    facets = None if arguments.bias_not_judged else read_manifest(tracking_folder)
+    check_evidence(
+        sources.verdicts,
+        explained=read_snapshots(tracking_folder),
+        training=sources.snapshot,
+        facets=facets,
+    )
+    check_artifact(lock, sources.verdicts)
+    decision = read_decision(processing_input("decision") / DECISION_FILE)
+    tracking = read_json(tracking_folder / "tracking.json")
+    placement = Placement(
+        models_uri=arguments.models_uri,
+        signing_key=arguments.signing_key,
+        serving_image=arguments.serving_image,
+        made_from=arguments.data_uri,
+    )
+    registrar = open_registrar(arguments.registry, placement)
+    wheel = processing_input("run-manifest") / Path(WHEEL_FILE).name
+    # A run on this machine has processes in the images' place.
+    images = [] if arguments.registry == "mlflow" else arguments.image
+    surroundings = Surroundings(
+        execution_id=arguments.execution_id,
+        definition_sha256=arguments.definition_sha256,
+        images=images,
+        image_statements=image_statements(images, models_uri=arguments.models_uri),
+        wheel_statement=wheel.read_bytes() if wheel.is_file() else None,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        gather(Path(folder), sources, surroundings, facets=facets)
+        version, new = registrar.register(
+            arguments.model_package_group,
+            files=Path(folder),
+            run_id=tracking["mlflow_run_id"],
+            threshold=decision.threshold,
+            tags=tags,
+        )
+        for name in (CARD_FILE, MARKDOWN_FILE):
+            shutil.copyfile(Path(folder) / name, processing_output("registration") / name)
+    write_json(
+        processing_output("registration") / "registration.json", registration(version, new=new)
+    )
+    state = "registered" if new else "is registered already"
+    print(f"{version.group} version {version.version} {state}", file=sys.stderr)
+
+
 # Checks that a run's evidence is of the run's own snapshots.
 #
 # Snapshots are taken in every run, but most other steps are cached by the URIs of their inputs:
@@ -382,80 +456,6 @@ def registration(version: ModelVersion, *, new: bool) -> dict[str, object]:
         "threshold": version.threshold,
         "new": new,
     } | ({"model_package_arn": version.arn} if version.arn else {})
-
-
-def main() -> None:
-    """Writes `registration.json`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registry", required=True, help=KINDS)
-    parser.add_argument("--licences", required=True, help="SPDX identifiers that are allowed")
-    parser.add_argument("--model-package-group", required=True, help="where the version belongs")
-    parser.add_argument("--execution-id", required=True, help="of the pipeline")
-    parser.add_argument("--recipe", required=True, help="the recipe's name")
-    parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
-    parser.add_argument("--data-uri", required=True, help="S3 URI of the training snapshot")
-    parser.add_argument("--models-uri", required=True, help="S3 URI that model files lie under")
-    parser.add_argument("--serving-image", required=True, help="what the artifact is served in")
-    parser.add_argument("--signing-key", required=True, help="KMS alias or ARN, signs manifests")
-    parser.add_argument("--reference-uri", required=True, help="S3 URI of reference.json's folder")
-    parser.add_argument("--test-uri", required=True, help="S3 URI of the test split")
-    parser.add_argument("--definition-sha256", required=True, help="digest of the definition")
-    parser.add_argument("--image", action="append", default=[], help="URI of a job's image")
-    parser.add_argument("--bias-rows-uri", help="S3 URI of its decisions and facets, if judged")
-    arguments = parser.parse_args()
-
-    sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
-    lock = read_lock(processing_input("lock"))
-    check_licence(sources.model, licences=arguments.licences.split(","))
-    check_base_model(sources.model, lock)
-    monitoring = {
-        name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
-    }
-    tags = version_tags(arguments.execution_id, sources, lock, monitoring)
-    tracking_folder = processing_input("tracking")
-    facets = None if arguments.bias_not_judged else read_manifest(tracking_folder)
-    check_evidence(
-        sources.verdicts,
-        explained=read_snapshots(tracking_folder),
-        training=sources.snapshot,
-        facets=facets,
-    )
-    check_artifact(lock, sources.verdicts)
-    decision = read_decision(processing_input("decision") / DECISION_FILE)
-    tracking = read_json(tracking_folder / "tracking.json")
-    placement = Placement(
-        models_uri=arguments.models_uri,
-        signing_key=arguments.signing_key,
-        serving_image=arguments.serving_image,
-        made_from=arguments.data_uri,
-    )
-    registrar = open_registrar(arguments.registry, placement)
-    wheel = processing_input("run-manifest") / Path(WHEEL_FILE).name
-    # A run on this machine has processes in the images' place.
-    images = [] if arguments.registry == "mlflow" else arguments.image
-    surroundings = Surroundings(
-        execution_id=arguments.execution_id,
-        definition_sha256=arguments.definition_sha256,
-        images=images,
-        image_statements=image_statements(images, models_uri=arguments.models_uri),
-        wheel_statement=wheel.read_bytes() if wheel.is_file() else None,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        gather(Path(folder), sources, surroundings, facets=facets)
-        version, new = registrar.register(
-            arguments.model_package_group,
-            files=Path(folder),
-            run_id=tracking["mlflow_run_id"],
-            threshold=decision.threshold,
-            tags=tags,
-        )
-        for name in (CARD_FILE, MARKDOWN_FILE):
-            shutil.copyfile(Path(folder) / name, processing_output("registration") / name)
-    write_json(
-        processing_output("registration") / "registration.json", registration(version, new=new)
-    )
-    state = "registered" if new else "is registered already"
-    print(f"{version.group} version {version.version} {state}", file=sys.stderr)
 
 
 if __name__ == "__main__":

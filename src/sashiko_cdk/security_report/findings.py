@@ -1,4 +1,4 @@
-"""The findings of all checks: CDK's own, cdk-nag's packs, this project's rules, and checkov's."""
+"""The findings of all checks (CDK, cdk-nag, this project's rules, checkov), and their page."""
 
 import json
 import os

@@ -63,6 +63,53 @@ _MOST_NAMED = 10  # of a facet
 GroupRows = Mapping[str, Mapping[str, int]]
 
 
+def main() -> None:
+    """Writes the bias verdict and the table of all bias metrics."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--blocking-difference",
+        type=float,
+        help="the largest difference in how often texts are blocked; reads the input `blocked`",
+    )
+    maximum = parser.parse_args().blocking_difference
+    contract = read_contract()
+    section = read_section(BiasSection, "bias")
+    check_gates(section, contract)
+
+    recipe = Mitigation(
+        reweighing=read_section(ReweighingSection, "reweighing"),
+        threshold=read_section(EvaluateSection, "evaluate").threshold,
+    )
+    bias_estimates, snapshot_rows, test_rows = read_and_estimate(contract, section)
+    write_estimates(bias_estimates, processing_output("intervals"))
+    for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
+        shutil.copyfile(
+            processing_input(name) / "analysis.json", processing_output("intervals") / file
+        )
+    checks = bias_checks(section, bias_estimates, recipe)
+    if checks:  # no checks fail the gate; unjudged groups must not prevent that
+        checks += unjudged_groups(
+            contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
+        )
+    inputs: tuple[str, ...] = _INPUTS
+    if checks and maximum is not None:
+        inputs = (*_INPUTS, _BLOCKED)
+        checks += blocking_checks(
+            contract,
+            section,
+            outcomes=processing_input(_BLOCKED),
+            facets_file=processing_input("facets") / "data.parquet",
+            maximum=maximum,
+        )
+    verdict = decide(
+        gate="bias",
+        checks=checks,
+        inputs={name: sha256_tree(processing_input(name)) for name in inputs} | _snapshot_digests(),
+    )
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
+
+
 def group_rows(data: Dataset) -> GroupRows:
     """Counts the rows of each value of each facet; rows without a value are ignored."""
     counts = {}
@@ -127,53 +174,6 @@ _INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
 
 
 _BLOCKED = "blocked"
-
-
-def main() -> None:
-    """Writes the bias verdict and the table of all bias metrics."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--blocking-difference",
-        type=float,
-        help="the largest difference in how often texts are blocked; reads the input `blocked`",
-    )
-    maximum = parser.parse_args().blocking_difference
-    contract = read_contract()
-    section = read_section(BiasSection, "bias")
-    check_gates(section, contract)
-
-    recipe = Mitigation(
-        reweighing=read_section(ReweighingSection, "reweighing"),
-        threshold=read_section(EvaluateSection, "evaluate").threshold,
-    )
-    bias_estimates, snapshot_rows, test_rows = read_and_estimate(contract, section)
-    write_estimates(bias_estimates, processing_output("intervals"))
-    for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
-        shutil.copyfile(
-            processing_input(name) / "analysis.json", processing_output("intervals") / file
-        )
-    checks = bias_checks(section, bias_estimates, recipe)
-    if checks:  # no checks fail the gate; unjudged groups must not prevent that
-        checks += unjudged_groups(
-            contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
-        )
-    inputs: tuple[str, ...] = _INPUTS
-    if checks and maximum is not None:
-        inputs = (*_INPUTS, _BLOCKED)
-        checks += blocking_checks(
-            contract,
-            section,
-            outcomes=processing_input(_BLOCKED),
-            facets_file=processing_input("facets") / "data.parquet",
-            maximum=maximum,
-        )
-    verdict = decide(
-        gate="bias",
-        checks=checks,
-        inputs={name: sha256_tree(processing_input(name)) for name in inputs} | _snapshot_digests(),
-    )
-    write_verdict(verdict, processing_output("verdict"))
-    print(verdict.summary, file=sys.stderr)
 
 
 def _snapshot_digests() -> dict[str, str]:
