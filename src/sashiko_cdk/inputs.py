@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import get_args
 
 from sashiko.account.neighbours import Side, neighbour_settings
-from sashiko.account.regions import check_region
 from sashiko.contract.glue import check_lake
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -23,6 +22,52 @@ from sashiko.settings.environment import (
 )
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
+
+# Endpoint prefix in botocore -> name of the service.
+_NEEDED = {
+    "athena": "Athena",
+    "api.ecr": "ECR",
+    "glue": "Glue",
+    "kms": "KMS",
+    "lakeformation": "Lake Formation",
+    "logs": "CloudWatch Logs",
+    "api.sagemaker": "SageMaker",
+}
+
+
+def regions() -> tuple[str, ...]:
+    """Returns the regions that have all services, in order."""
+    commercial, by_service = _endpoints()
+    return tuple(sorted(set.intersection(commercial, *by_service.values())))
+
+
+def check_region(settings: Settings) -> None:
+    """Checks that a region exists and has every service.
+
+    Raises:
+        InputError: naming the file, the key, the missing services and the regions that have all.
+    """
+    commercial, by_service = _endpoints()
+    region = settings.region
+    missing = [name for name, available in by_service.items() if region not in available]
+    if not missing:
+        return
+    known = region in commercial
+    problem = f"{region} has no {', '.join(missing)}" if known else f"AWS has no region {region}"
+    raise InputError(
+        f"{file_of('region', settings.environment)}: key `region`: {problem}; "
+        f"allowed: {', '.join(regions())}"
+    )
+
+
+def _endpoints() -> tuple[set[str], dict[str, set[str]]]:
+    """Returns the commercial regions, and the regions of each service by its name."""
+    from botocore.loaders import Loader
+
+    commercial = Loader().load_data("endpoints")["partitions"][0]
+    services = commercial["services"]
+    by_service = {name: set(services[endpoint]["endpoints"]) for endpoint, name in _NEEDED.items()}
+    return set(commercial["regions"]), by_service
 
 
 def cloud_settings(environment: str) -> Settings:

@@ -9,7 +9,7 @@ from moto.moto_api import state_manager
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko_cdk.events.flows.load_flow import load_flow
 from sashiko_cdk.events.flows.notice import notice_flow
-from sashiko_cdk.events.flows.training import training_flow
+from sashiko_cdk.events.triggers import training_flow
 from tests.infra.sample_events import (
     RUN,
     execution_ended,

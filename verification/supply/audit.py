@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sashiko.account.expected_version import Accepted, read_accepted
 from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.errors import InputError
-from sashiko.settings.accepted import Accepted, read_accepted
 from verification.supply.locks import (
     NPM_LOCK,
     PYTHON_LOCKS,

@@ -1,20 +1,46 @@
 """The properties that a version needs to be served by an environment."""
 
+import datetime as dt
 from pathlib import Path
+
+from pydantic import Field
 
 from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec, served_package
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import MODELS, bucket_name, trusted_signing_aliases
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 from sashiko.registry.preflight.bounds import Bound, write_bounds
 from sashiko.registry.preflight.expected import Expected
 from sashiko.registry.preflight.scans import AcceptedFinding, ScanRule
-from sashiko.settings.accepted import read_accepted
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.serving import ServingBound
 
 _ACCEPTED = Path("images/accepted.yaml")
+
+
+class Accepted(Frozen):
+    """An accepted vulnerability, with an expiry date."""
+
+    id: str = Field(min_length=4, description="OSV's id, or an alias such as CVE-2026-1234")
+    package: str
+    reason: str = Field(min_length=10, description="why it does no harm here")
+    owner: str = Field(min_length=2, description="who answers for it")
+    expires: dt.date = Field(description="the last day on which it holds (UTC)")
+
+
+class _AcceptedFile(Frozen):
+    accepted: tuple[Accepted, ...]
+
+
+def read_accepted(path: Path) -> tuple[Accepted, ...]:
+    """Reads the accepted vulnerabilities.
+
+    Raises:
+        InputError: if the file is missing, or an entry lacks a reason, an owner or a last day.
+    """
+    return validate(_AcceptedFile, read_yaml(path), source=str(path)).accepted
 
 
 def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:

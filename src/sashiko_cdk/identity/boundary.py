@@ -10,7 +10,6 @@ from typing import Any, Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.account.lake_actions import GOVERNING
 from sashiko.account.names import (
     BootstrapRole,
     bootstrap_policy_arn,
@@ -20,6 +19,30 @@ from sashiko.account.names import (
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
+# Grants, what grants refer to (tags, filters, locations), and who may read by IAM alone. A column
+# under another tag is open without a grant. "Actions, resources, and condition keys for AWS Lake
+# Formation" of the Service Authorization Reference lists all actions, and no resource or condition
+# key for these. Revocations are missing: they close.
+GOVERNING: Final = (
+    "lakeformation:AddLFTagsToResource",
+    "lakeformation:BatchGrantPermissions",
+    "lakeformation:CreateDataCellsFilter",
+    "lakeformation:CreateLFTag",
+    "lakeformation:CreateLFTagExpression",
+    "lakeformation:CreateLakeFormationOptIn",
+    "lakeformation:DeleteDataCellsFilter",
+    "lakeformation:DeleteLFTag",
+    "lakeformation:DeleteLFTagExpression",
+    "lakeformation:DeregisterResource",
+    "lakeformation:GrantPermissions",
+    "lakeformation:RegisterResource",
+    "lakeformation:RegisterResourceWithPrivilegedAccess",
+    "lakeformation:RemoveLFTagsFromResource",
+    "lakeformation:UpdateDataCellsFilter",
+    "lakeformation:UpdateLFTag",
+    "lakeformation:UpdateLFTagExpression",
+    "lakeformation:UpdateResource",
+)
 # The services that the roles use. A policy that allows another action has no effect without a line
 # here, and a test names it: so no later policy can start an instance or create a function or user.
 _WORK = [

@@ -44,7 +44,7 @@ def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[
     A condition of an Allow fails when the request lacks its key: so a model must state network
     isolation and its VPC, and a configuration its instance types and KMS key. The service
     authorization reference lists these condition keys for each action; a KMS key's has had another
-    name since 2026, and either one will do (`guardrails.py`).
+    name since 2026, and either one will do (`job_denials`).
     """
     if settings.device_check == "off":
         return []

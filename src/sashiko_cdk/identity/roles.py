@@ -115,7 +115,7 @@ def container_basics(settings: Settings) -> list[Allowed]:
     ]
 
 
-def guardrails(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.PolicyStatement]:
+def job_denials(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.PolicyStatement]:
     """Returns the denials for whoever creates jobs of an environment that train `recipes`.
 
     `Bool` does not match a request that lacks its key, so each has a `Null` beside it: an unset
@@ -273,7 +273,7 @@ def _denied(settings: Settings, role: Role, recipes: Sequence[Recipe]) -> list[i
             )
         )
     if role == "pipeline":
-        denied += guardrails(settings, recipes)
+        denied += job_denials(settings, recipes)
     if role == "deployer":
         denied += staging_limits(settings)
     return denied

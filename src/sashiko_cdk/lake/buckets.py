@@ -11,9 +11,9 @@ from sashiko.packs import load_packs, pack_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED
+from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.lake.query_workgroup import RESULTS
 from sashiko_cdk.platform.promotion_policies import share_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from aws_cdk import RemovalPolicy
+from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from sashiko.account.names import (
+    Bucket,
     SnapshotView,
     bucket_name,
     database_name,
@@ -24,12 +27,50 @@ from sashiko_cdk.lake.closed_lake import ClosedLakeCheck, LakeProbe
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.lake_formation_grant import table_location_arn
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.lake.query_workgroup import QueryWorkgroup
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_catalog", "add_workgroups"]
 
+# Where a workgroup's results lie, in its bucket or a folder of it; lifecycle and policies know it.
+RESULTS = "athena/"
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
+
+
+class QueryWorkgroup(athena.CfnWorkGroup):
+    """Results in one place, under one key."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        name: str,
+        description: str,
+        bucket: Bucket,
+        folder: str = "",
+        key: kms.IKey,
+    ) -> None:
+        """The results lie below `RESULTS` of `folder`, or of the bucket itself if that is empty."""
+        results = athena.CfnWorkGroup.ResultConfigurationProperty(
+            output_location=f"s3://{bucket_name(settings, bucket)}/{folder}{RESULTS}",
+            expected_bucket_owner=settings.account,
+            encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
+                encryption_option="SSE_KMS", kms_key=key.key_arn
+            ),
+        )
+        super().__init__(
+            scope,
+            id,
+            name=name,
+            description=description,
+            recursive_delete_option=settings.on_destroy == "delete",
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                result_configuration=results,
+            ),
+        )
 
 
 class GovernedLocation(Construct):

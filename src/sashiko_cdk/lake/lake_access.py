@@ -18,6 +18,7 @@ from sashiko.contract.glue import QUARANTINE
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.objects import (
     READ,
     WRITE,
@@ -26,7 +27,6 @@ from sashiko_cdk.lake.objects import (
     use_key,
     use_objects,
 )
-from sashiko_cdk.lake.query_workgroup import RESULTS
 
 __all__ = ["LakeAccess"]
 

@@ -1,14 +1,18 @@
 """The function that evaluates the pipelines' gates: it only reads the verdicts that they name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.definition.function_reads import function_reads
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
+from sashiko.pipeline.definition.expressions import step_references
+from sashiko.pipeline.definition.resolution import resolved_steps
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow
@@ -19,6 +23,50 @@ from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 __all__ = ["Gatekeeper"]
 
 _EXECUTIONS = "Executions are named when they start; each step's files that a gate reads are here."
+
+
+@dataclass(frozen=True)
+class FunctionRead:
+    """An S3 object that a Lambda step passes to its function."""
+
+    function: str
+    uri: str  # S3 URI, with `*` for values that are known at run time only
+    key: str  # KMS key of the job that writes the object, as in the definition; "" if it has none
+
+
+def function_reads(definition: Definition) -> tuple[FunctionRead, ...]:
+    """Returns the S3 objects in the arguments of Lambda steps, each once, in order.
+
+    Raises:
+        InputError: if a reference is wrong, or an argument combines the outputs of several steps.
+    """
+    steps = {step.name: step for step in definition.steps}
+    reads: list[FunctionRead] = []
+    for step, resolved in resolved_steps(definition):
+        if step.type == "Lambda":
+            reads += _reads(step, resolved, steps, where=f"step `{step.name}`, Arguments")
+    return tuple(dict.fromkeys(reads))
+
+
+def _reads(
+    step: Step, resolved: Mapping[str, Any], steps: Mapping[str, Step], *, where: str
+) -> Iterator[FunctionRead]:
+    for name, value in step.arguments.items():
+        uri = resolved[name]
+        if not (isinstance(uri, str) and uri.startswith("s3://")):
+            continue
+        writers = {step for step, _ in step_references(value, where=f"{where}.{name}")}
+        if len(writers) > 1:
+            raise InputError(f"{where}.{name}: one URI made of outputs of {', '.join(writers)}")
+        keys = [_output_key(steps[writer].arguments) for writer in writers]
+        yield FunctionRead(function=step.function, uri=uri, key=keys[0] if keys else "")
+
+
+def _output_key(arguments: Mapping[str, Any]) -> str:
+    for config in ("ProcessingOutputConfig", "OutputDataConfig"):
+        if key := arguments.get(config, {}).get("KmsKeyId"):
+            return str(key)
+    return ""
 
 
 class Gatekeeper(Construct):

@@ -1,11 +1,12 @@
 """Runs a pipeline definition: checks, locks, runs, and records the run in a folder."""
 
 import os
+import re
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from typing import Any
 from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.definition.arguments import job_arguments
+from sashiko.pipeline.definition.arguments import image_of, job_arguments, output_uris
 from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
+from sashiko.pipeline.definition.durations import check_expiry
 from sashiko.pipeline.definition.expressions import Context, resolve
 from sashiko.pipeline.definition.graph import Graph, build_graph, up_to
 from sashiko.pipeline.definition.parameter_values import parameter_values
 from sashiko.pipeline.definition.properties import describe_job, job_name
-from sashiko.pipeline.definition.supported import check_supported
+from sashiko.pipeline.definition.resolution import resolve_steps
 from sashiko.pipeline.runner.cache import StepCache
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
@@ -46,6 +48,7 @@ from sashiko.pipeline.runner.state import RunState
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.runner.view import View
 
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,63}")
 # A local Lambda function: gets the event, and a reader of objects of the local S3 by URI.
 Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], object]
 _GRACE_SECONDS = 10.0
@@ -56,6 +59,57 @@ _DONE = ("succeeded", "cached")
 _KILLED: Mapping[str, StepStatus] = MappingProxyType(
     {"running": "interrupted", "waiting": "not_run"}
 )
+
+
+def check_supported(
+    definition: Definition,
+    *,
+    parameters: Mapping[str, Any],
+    execution: Mapping[str, str],
+    images: Collection[str],
+    functions: Collection[str] = (),
+) -> None:
+    """Checks every step in the order of a run, with the images and functions known here.
+
+    Raises:
+        InputError: for the first unsupported value, naming step and path.
+    """
+
+    def name_of(step: str) -> str:
+        return job_name(execution["PipelineExecutionId"], step)
+
+    writers: dict[str, tuple[str, Step]] = {}
+    for step, resolved in resolve_steps(
+        definition, parameters=parameters, execution=execution, job_name=name_of
+    ):
+        if not _NAME.fullmatch(step.name):
+            raise InputError(f"step `{step.name}`: a name is letters, digits and single hyphens")
+        if step.is_job:
+            arguments = job_arguments(step, resolved)
+            _check_known(step, image_of(arguments), images, what="command for the image")
+            check_expiry(step)
+            for uri in output_uris(arguments, job=name_of(step.name)):
+                _check_output(uri, step, writers)
+        else:
+            _check_known(step, step.function, functions, what="function for")
+
+
+def _check_known(step: Step, value: str, known: Collection[str], *, what: str) -> None:
+    if value not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise InputError(f"step `{step.name}`: no local {what} `{value}`; known: {names}")
+
+
+def _check_output(uri: str, step: Step, writers: dict[str, tuple[str, Step]]) -> None:
+    """Refuses nested outputs: an output replaces its whole prefix."""
+    prefix = uri.rstrip("/") + "/"
+    for other_prefix, (other_uri, writer) in writers.items():
+        if prefix.startswith(other_prefix) or other_prefix.startswith(prefix):
+            raise InputError(
+                f"step `{step.name}` writes {uri} and step `{writer.name}` writes {other_uri}: "
+                "one would replace the other; give each output a prefix of its own"
+            )
+    writers[prefix] = (uri, step)
 
 
 @dataclass(kw_only=True)

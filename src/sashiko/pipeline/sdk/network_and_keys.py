@@ -1,6 +1,6 @@
 """What a job needs in an account and not on this machine: a VPC, keys, tags.
 
-The pipeline role's guardrails (sashiko_cdk.identity.roles) deny a job that lacks any of it.
+What the pipeline role is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
 """
 
 from collections.abc import Iterable, Sequence

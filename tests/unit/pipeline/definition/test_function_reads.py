@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.definition.function_reads import FunctionRead, function_reads
+from sashiko_cdk.pipeline.gatekeeper import FunctionRead, function_reads
 
 RUN = {"Get": "Execution.PipelineExecutionId"}
 
