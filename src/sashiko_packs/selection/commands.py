@@ -44,13 +44,13 @@ def select(
     from sashiko.account.prices import read_prices
     from sashiko_packs.selection.bedrock import open_responder
     from sashiko_packs.selection.file import load_selection, recording_path
-    from sashiko_packs.selection.page import (
+    from sashiko_packs.selection.record import write_selection
+    from sashiko_packs.selection.report.page import (
         headline,
         selection_view,
         terminal_rows,
         write_choice_page,
     )
-    from sashiko_packs.selection.record import write_selection
     from sashiko_packs.selection.run import chosen_recipe, run_selection
 
     settings = load_settings(env)
@@ -92,9 +92,9 @@ def run_sweep(
     Raises:
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """
-    from sashiko_packs.selection.page import write_choice_page
+    from sashiko_packs.selection.report.page import write_choice_page
+    from sashiko_packs.selection.report.sweep_page import sweep_view
     from sashiko_packs.selection.sweep import DEFAULT_STRENGTHS, sweep, write_sweep
-    from sashiko_packs.selection.sweep_page import sweep_view
 
     _require_local(settings, option="--sweep", noun="sweep")
     if as_of is not None:
@@ -160,7 +160,12 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _sweep_text(sweep: "Sweep", page: Path) -> str:
-    from sashiko_packs.selection.sweep_page import choice_lines, headline, outcome, shown_points
+    from sashiko_packs.selection.report.sweep_page import (
+        choice_lines,
+        headline,
+        outcome,
+        shown_points,
+    )
 
     metrics = tuple(dict.fromkeys(("accuracy", sweep.metric)))
     names = (metric.replace("_", " ") for metric in metrics)

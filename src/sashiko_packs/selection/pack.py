@@ -6,7 +6,7 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="selection",
-    fairness_figures="sashiko_packs.selection.sweep_page:sweep_figures",
+    fairness_figures="sashiko_packs.selection.report.sweep_page:sweep_figures",
     sweep="sashiko_packs.selection.commands:run_sweep",
     commands={"select": "sashiko_packs.selection.commands:select"},
 )

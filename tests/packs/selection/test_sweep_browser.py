@@ -2,9 +2,9 @@
 
 import pytest
 
-from sashiko_packs.selection.page import write_choice_page
+from sashiko_packs.selection.report.page import write_choice_page
+from sashiko_packs.selection.report.sweep_page import sweep_view
 from sashiko_packs.selection.sweep import write_sweep
-from sashiko_packs.selection.sweep_page import sweep_view
 from tests.packs.selection.sweep.sweeps import recipe, sweep
 from tests.unit.run_report.opened import PAPER, WIDTHS, opens_whole
 

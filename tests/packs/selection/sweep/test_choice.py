@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from sashiko.settings.recipe import load_recipe
+from sashiko_packs.selection.report.sweep_page import choice_lines, headline
 from sashiko_packs.selection.sweep import (
     best,
     choose,
@@ -13,7 +14,6 @@ from sashiko_packs.selection.sweep import (
     sweep_folders,
     write_sweep,
 )
-from sashiko_packs.selection.sweep_page import choice_lines, headline
 from tests.packs.selection.sweep.sweeps import CHECK, curves, recipe, sweep
 
 METRIC = "balanced_accuracy"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from sashiko.bias.clarify.config import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.dataset import Column
-from sashiko_packs.selection import sweep_page
+from sashiko_packs.selection.report import sweep_page
 from sashiko_packs.selection.rows import Validation
 from sashiko_packs.selection.sweep import Curve, judge, threshold_free_quality
 from tests.packs.selection.sweep.sweeps import FACETS_FILE, ROWS, recipe, sweep, validation

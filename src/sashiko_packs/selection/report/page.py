@@ -132,7 +132,7 @@ def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place:
     axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")
 
 
-_TEMPLATE: Final = "sashiko_packs.selection/choice.html.j2"
+_TEMPLATE: Final = "sashiko_packs.selection.report/choice.html.j2"
 _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
