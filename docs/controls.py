@@ -6,7 +6,8 @@ without a resource of its own says why; a resource of its kinds then needs a pro
 
 from dataclasses import dataclass
 
-from sashiko_cdk.security_rules.rules import RETAIN, RULES, STATEFUL
+from sashiko_cdk.security_rules.plugin import all_rules
+from sashiko_cdk.security_rules.rules import RETAIN, STATEFUL
 
 _ANY = "AWS::*"
 _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
@@ -183,7 +184,7 @@ _RULES = tuple(
         kinds=_LOOKS_AT[rule.name],
         absent=_ABSENT.get(_LOOKS_AT[rule.name][0], ""),
     )
-    for rule in (*RULES, RETAIN)
+    for rule in (*all_rules(), RETAIN)
 )
 # What a reviewer asks for without a number.
 _LATER = (
