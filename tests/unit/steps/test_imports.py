@@ -17,7 +17,7 @@ ALLOWED = {
     "sashiko.steps.snapshot": ARRAYS,
     "sashiko.steps.validate": ARRAYS,
     "sashiko.steps.prepare": ARRAYS,
-    "sashiko.bias.steps.bias": {
+    "sashiko.bias.steps.clarify_bias": {
         *ARRAYS,
         "pandas",
     },  # pyarrow loads it with the first array that is made of a list
