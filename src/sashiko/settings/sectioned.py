@@ -1,6 +1,7 @@
 """Settings records that packs add sections to."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, create_model
@@ -34,9 +35,13 @@ def with_sections(model: type[M], packs: Sequence[Pack], *, kind: SectionKind) -
     Raises:
         InputError: if two packs have the same section, or a pack has one of the core's.
     """
-    sections = pack_sections(packs, kind)
+    return _model(model, tuple(pack_sections(packs, kind).items()), kind)
+
+
+@cache  # settings that are read twice are equal, which takes one class
+def _model(model: type[M], sections: tuple[tuple[str, str], ...], kind: SectionKind) -> type[M]:
     fields: dict[str, Any] = {}
-    for key, name in sections.items():
+    for key, name in sections:
         if key in model.model_fields:
             raise InputError(f"a pack has the {kind}'s section `{key}`, which is the core's")
         part = load_object(name)

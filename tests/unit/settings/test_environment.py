@@ -11,12 +11,14 @@ import pytest
 from sashiko.account.names import Bucket, Role, bucket_name, role_name, trusted_signing_aliases
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
+from sashiko.packs import enabled_packs
 from sashiko.settings.environment import (
     Settings,
     deployed_environments,
     environment_names,
     load_deployed,
     load_settings,
+    settings_model,
 )
 
 
@@ -95,7 +97,7 @@ def _with_training(tier: str = "dev", **changes: Any) -> Settings:
     value = json.loads(load_settings("dev").model_dump_json())
     value["jobs"]["training"] |= {"instance_type": "ml.p5.48xlarge", "spot": None, **changes}
     value |= {"account": "111122223333", "region": "us-east-1", "tier": tier}
-    return validate(Settings, value, source="config/dev.yaml")
+    return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
 
 
 def test_a_training_plan_is_taken() -> None:
@@ -125,7 +127,7 @@ def test_a_training_plan_that_no_job_can_use_is_refused(
 def _with_spot(wait: str) -> Settings:
     value = json.loads(load_settings("dev").model_dump_json())
     value["jobs"]["training"] |= {"spot": {"max_wait": wait}, "max_runtime": "4h"}
-    return validate(Settings, value, source="config/dev.yaml")
+    return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
 
 
 def test_a_spot_job_may_not_have_to_end_before_its_run() -> None:
