@@ -13,8 +13,7 @@ def _shipped(folder, module):
 def test_a_function_has_its_module_and_its_packages(tmp_path):
     assert _shipped(tmp_path, "sashiko.base.custom_resource") == {
         "sashiko/__init__.py",
-        "sashiko/aws/__init__.py",
-        "sashiko/functions/__init__.py",
+        "sashiko/base/__init__.py",
         "sashiko/base/custom_resource.py",
     }
 
@@ -22,7 +21,9 @@ def test_a_function_has_its_module_and_its_packages(tmp_path):
 def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
     assert _shipped(tmp_path, "sashiko.functions.janitor_handler") == {
         "sashiko/__init__.py",
-        "sashiko/aws/__init__.py",
+        "sashiko/base/__init__.py",
+        "sashiko/steps/__init__.py",
+        "sashiko/steps/device/__init__.py",
         "sashiko/steps/device/removal.py",
         "sashiko/base/function_input.py",
         "sashiko/functions/__init__.py",
