@@ -15,8 +15,6 @@ from sashiko.errors import InputError
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
 )
-
-
 # Keywords of Lake Formation's conditions.
 _WORDS = frozenset(
     {
@@ -34,8 +32,6 @@ _WORDS = frozenset(
         "timestamp",
     }
 )
-
-
 _TYPES: Mapping[LogicalType, str] = MappingProxyType(
     {
         "string": "VARCHAR",
@@ -46,8 +42,6 @@ _TYPES: Mapping[LogicalType, str] = MappingProxyType(
         "timestamp": "TIMESTAMPTZ",
     }
 )
-
-
 # Both snapshots must have the same keys, so both of their roles must see the same rows.
 _VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
 

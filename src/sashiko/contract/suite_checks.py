@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 
 
 Threshold = float | tuple[float, float] | None
-
-
 _EXAMPLES = 3
-
-
 _EXAMPLE_CHARACTERS = 40
 
 
@@ -140,8 +136,6 @@ def _examples(expectation: Expectation, values: list[Any]) -> str:
 
 # Four times as many save 5 % of the time, and take 120 MB more where the rows have a text.
 BATCH_ROWS = 65_536
-
-
 _SITE = "docs"
 
 

@@ -30,8 +30,6 @@ from sashiko.evaluation.metrics.counts import Counts, tabulate
 from sashiko.settings.recipe_bias import BiasSection
 
 _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
-
-
 # A combination of groups, such as `gender=Female & age_band=60+`, and the counts of its rows and
 # of all others.
 Intersection = tuple[Subgroup, Counts]
@@ -123,11 +121,7 @@ def _one_hot(index: int, size: int) -> Bools:
 
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
-
-
 _TOLERANCE = 1e-6
-
-
 # Clarify's library ignores a label that one of the groups lacks, contrary to the definition.
 _WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
 

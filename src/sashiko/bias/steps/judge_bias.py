@@ -57,8 +57,6 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 
 _MOST_NAMED = 10  # of a facet
-
-
 # Facet -> value -> rows.
 GroupRows = Mapping[str, Mapping[str, int]]
 
@@ -168,11 +166,7 @@ def _rows_text(rows: int) -> str:
 
 
 _ROWS = {"pre": "facets", "post": "data"}
-
-
 _INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
-
-
 _BLOCKED = "blocked"
 
 

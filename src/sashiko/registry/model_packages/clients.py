@@ -24,7 +24,5 @@ _ADVICE: calls.Advice = (
         "a file was changed while it was read; run the step again",
     ),
 )
-
-
 connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
 translate_errors = partial(calls.translate_errors, advice=_ADVICE)
