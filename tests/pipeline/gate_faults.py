@@ -43,7 +43,7 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "a file for a condition": (
         set_in("Validate", "PropertyFiles", to=[_FILE]),
-        "definition, Steps[2], step `Validate`, PropertyFiles",
+        "definition, Steps[1], step `Validate`, PropertyFiles",
         "not supported; to decide by a file, make it a gate",
     ),
     "a value of a file": (

@@ -122,7 +122,7 @@ def test_nothing_has_changed(repository: Path) -> None:
             _append("src/sashiko/serving/container/text.py"), id="code that Compile ships"
         ),
         pytest.param(
-            _add("src/sashiko/serving/container/more/py"), id="a new file that Compile ships"
+            _add("src/sashiko/serving/container/more.py"), id="a new file that Compile ships"
         ),
         pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),
         pytest.param(_add("yaml.py"), id="a module that hides an installed one"),

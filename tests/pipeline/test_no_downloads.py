@@ -22,7 +22,8 @@ OUTPUT_URI = re.compile(
     r"|snapshots-\d{12}-[a-z0-9-]+/(?:facets|training|weights))\b"
 )
 COMMANDS = re.compile(
-    r"python3 (?:-m sashiko\.steps\.[a-z_]+|/opt/ml/processing/input/code/[a-z_]+\.py)"
+    r"python3 (?:-m sashiko(?:_packs)?\.(?:[a-z_]+\.)?steps\.[a-z_]+"
+    r"|/opt/ml/processing/input/code/[a-z_]+\.py)"
 )
 # The others have no network at all.
 CALL_AWS = {"DeviceCheck", "Register", "ResolveChampion", "Snapshot", "SnapshotFacets", "Track"}

@@ -155,7 +155,7 @@ def imported(path):
 
 def what_the_steps_import():
     """Follows imports from the steps, and from what compiles, to all that they may reach."""
-    folders = [ROOT / "src/sashiko" / name for name in ("steps", "serving/container")]
+    folders = [*ROOT.glob("src/**/steps"), ROOT / "src/sashiko/serving/container"]
     waiting = [path for folder in folders for path in folder.rglob("*.py")]
     visited, others = set(), set()
     while waiting:

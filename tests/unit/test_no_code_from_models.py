@@ -221,7 +221,7 @@ def test_evaluate_and_register_refuse_it(
     ],
 )
 def test_code_that_loads_a_pickle_does_not_pass_the_lint(line: str) -> None:
-    command = ["ruff", "check", "--stdin-filename", "src/sashiko/steps/new/py", "-"]
+    command = ["ruff", "check", "--stdin-filename", "src/sashiko/steps/new.py", "-"]
     checked = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=ROOT,

@@ -78,7 +78,7 @@ def captured_name(table: str) -> str:
 
 
 def captured_table(contract: Contract) -> GlueTable:
-    """Returns the Glue table of decoded requests, of `sashiko_packs.monitoring.capture.row_schema`.
+    """Returns the Glue table of decoded requests, with the columns of the contract.
 
     `input` has every column that a template of the contract may use: Parquet's are found by name,
     and one that a model does not read is null.

@@ -149,7 +149,8 @@ def _sources(recipe: Recipe) -> dict[str, str]:
     """Returns the digests of the project's code, the engine's files, and the contract."""
     root = Path.cwd()
     folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent, *pack_folders()}
-    files = {root / recipe.contract, *root.glob("*.py")}
+    # Which packs are on, and so which sections a recipe has.
+    files = {root / "config/base.yaml", root / recipe.contract, *root.glob("*.py")}
     files |= {file for folder in folders for file in walk_files(folder)}
     return {
         os.path.relpath(file): sha256_file(file)

@@ -1,5 +1,6 @@
 """What monitoring may cost a month at most."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sashiko_packs.monitoring.cost import monitoring_costs
 def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(
     changes: dict[str, Any], runs: int
 ) -> None:
-    overrides = tuple(f"monitor.{key}={value}" for key, value in changes.items())
+    overrides = tuple(f"monitor.{key}={json.dumps(value)}" for key, value in changes.items())
     recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
     costs = monitoring_costs(recipe, run=(), jobs=())
     assert f"{runs} runs of the pipeline" in costs.months[1][1]

@@ -320,6 +320,7 @@ def test_without_an_audited_accuracy_none_is_published(publish):
 def _monitored(**capture):
     """The machines of a stack in an environment that serves, with other keys of `capture`."""
     from sashiko_cdk.events.event_flows import EventFlows
+    from sashiko_cdk.pack_parts import PipelineParts
     from sashiko_cdk.stack import EnvironmentStack
     from sashiko_packs.monitoring.constructs.flow import add_monitoring
 
@@ -336,9 +337,8 @@ def _monitored(**capture):
     flows = EventFlows(
         stack, "Events", settings=stack.settings, logs_key=key, removal_policy=stack.removal_policy
     )
-    return add_monitoring(
-        stack, flows=flows, recipes=deployment.recipes, artifacts_key_arn=key.key_arn
-    )
+    parts = PipelineParts(deployment=deployment, flows=flows, artifacts_key_arn=key.key_arn)
+    return add_monitoring(stack, parts)
 
 
 def test_only_what_is_captured_is_monitored():

@@ -25,7 +25,7 @@ def checkout(tmp_path, monkeypatch):
     for name in (".dockerignore", JOB, SERVING):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    names = ("requirements/job.txt", "requirements/serving-cpu.txt", "src/sashiko/one/py")
+    names = ("requirements/job.txt", "requirements/serving-cpu.txt", "src/sashiko/one.py")
     for name in (*names, "pyproject.toml", "README.md", "LICENSE"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -43,13 +43,13 @@ def tags(base="pytorch:1"):
 @pytest.mark.parametrize(
     ("file", "changed"),
     [
-        ("src/sashiko/one/py", {"job"}),
-        ("src/sashiko/two/py", {"job"}),
+        ("src/sashiko/one.py", {"job"}),
+        ("src/sashiko/two.py", {"job"}),
         ("requirements/job.txt", {"job"}),
         ("requirements/serving-cpu.txt", {"serving"}),
         (SERVING, {"serving"}),
         # What .dockerignore keeps out, or no COPY names, is in no image.
-        ("src/sashiko/__pycache__/one/pyc", set()),
+        ("src/sashiko/__pycache__/one.pyc", set()),
         ("src/sashiko.egg-info/PKG-INFO", set()),
         ("docs/index.md", set()),
     ],

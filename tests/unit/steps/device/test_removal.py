@@ -72,9 +72,8 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
     if when == "creating":
         account.polls = 40
     code = (
-        "from sashiko.functions import device_removal\n"
-        "from sashiko.steps.device import endpoint, transform\n"
-        "for module in (endpoint, device_removal, transform):\n"
+        "from sashiko.steps.device import batch_transform, endpoint, removal\n"
+        "for module in (endpoint, removal, batch_transform):\n"
         f"    module.POLL_SECONDS = {POLL_SECONDS}\n"
         "from sashiko.steps import device_check, entry\n"
         "entry.run_step(device_check.main)\n"
