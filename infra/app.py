@@ -39,11 +39,8 @@ def add_stacks(app: App, deployment: Deployment) -> None:
         stacks.append(Governance(app, deployment))
     platform = Platform(app, deployment)
     pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
-    stacks += [
-        platform,
-        pipeline,
-        *pack_stacks(app, deployment, artifacts_key_arn=lake.key_arns["ml"]),
-    ]
+    stacks += [platform, pipeline]
+    stacks += pack_stacks(app, deployment, artifacts_key_arn=lake.key_arns["ml"])
     for recipe in deployment.recipes:
         if package := served_package(settings, recipe):
             stacks.append(
