@@ -10,12 +10,11 @@ from aws_cdk import App
 from sashiko.account.templates import read_templates
 from sashiko.base.deprecation import show_deprecations
 from sashiko.errors import InputError
-from sashiko.packs import pack_objects
-from sashiko.settings.environment import Settings
-from sashiko.settings.tools import TOOLS, Tools, load_tools
+from sashiko.settings.tools import TOOLS, load_tools
 from sashiko_cdk.bootstrap.policies import write_policies
 from sashiko_cdk.deployment import Deployment, read_deployment
 from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.pack_parts import add_tools_stack
 from sashiko_cdk.security_rules.plugin import add_rules
 
 __all__ = ["run_app"]
@@ -48,7 +47,8 @@ def synthesize(add_stacks: AddStacks) -> None:
     name = app.node.try_get_context("env") or "dev"
     tools = load_tools() if name == TOOLS else None
     if tools:
-        settings = _add_delivery(app, tools)
+        settings = tools.settings
+        add_tools_stack(app, tools)
     else:
         settings = cloud_settings(name)
         add_stacks(app, read_deployment(settings))
@@ -69,14 +69,3 @@ def synthesize(add_stacks: AddStacks) -> None:
     shutil.rmtree(policies, ignore_errors=True)
     templates = [read_templates(settings, folder=folder)]
     write_policies(settings, templates, policies, tools=tools, report=report)
-
-
-def _add_delivery(app: App, tools: Tools) -> Settings:
-    makers = pack_objects("tools_stack")
-    if not makers:
-        raise InputError(
-            "config/base.yaml: key `packs`: none of them has a stack for the tools' account"
-        )
-    for add_stack in makers:
-        add_stack(app, tools)
-    return tools.settings

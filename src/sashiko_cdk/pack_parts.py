@@ -7,8 +7,10 @@ from typing import Any
 from aws_cdk import App
 from aws_cdk import aws_kms as kms
 
+from sashiko.errors import InputError
 from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
+from sashiko.settings.tools import Tools
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.state_machine import StateMachine
@@ -19,6 +21,7 @@ __all__ = [
     "PipelineParts",
     "add_lake_parts",
     "add_pipeline_parts",
+    "add_tools_stack",
     "first_pack_stacks",
     "pack_stacks",
 ]
@@ -70,6 +73,21 @@ def pack_stacks(
         for add in of_packs("stacks", deployment.settings)
     ]
     return [stack for stacks in added for stack in stacks]
+
+
+def add_tools_stack(app: App, tools: Tools) -> None:
+    """Adds the stack of the tools' account.
+
+    Raises:
+        InputError: if no pack that is on has one.
+    """
+    makers = of_packs("tools_stack", tools.settings)
+    if not makers:
+        raise InputError(
+            "config/base.yaml: key `packs`: none of them has a stack for the tools' account"
+        )
+    for add_stack in makers:
+        add_stack(app, tools)
 
 
 def of_packs(kind: str, settings: Settings) -> tuple[Any, ...]:

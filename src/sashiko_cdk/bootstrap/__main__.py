@@ -25,6 +25,7 @@ from sashiko.settings.tools import TOOLS, Tools, load_tools, stages_tools
 from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
 from sashiko_cdk.deployment import Deployment, read_deployment
 from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.pack_parts import add_tools_stack
 from sashiko_cdk.security_rules.plugin import add_rules
 
 
@@ -84,7 +85,7 @@ def _tools_templates(tools: Tools) -> Templates:
     """Synthesizes the stack of the tools' account."""
     with tempfile.TemporaryDirectory() as folder:
         app = App(outdir=folder, analytics_reporting=False)
-        importlib.import_module("infra.app").add_delivery(app, tools)
+        add_tools_stack(app, tools)
         app.synth()
         return read_templates(tools.settings, folder=Path(folder))
 

@@ -1,6 +1,9 @@
 """The pipeline in the tools' account: what runs where, who decides, and whom a role can reach."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,6 +21,7 @@ from tests.infra.delivery import (
 )
 from tests.infra.test_lint import _findings
 from tests.infra.variants import resources, settings_of, some
+from tests.project_root import REPOSITORY
 
 PLACES = {
     "dev": "111122223333",
@@ -281,3 +285,23 @@ def test_what_a_delivery_costs(tmp_path, monkeypatch):
     # 8 hours of a machine for 0.60 an hour, and 480 minutes of an action for 0.002 each.
     assert deploy["at_most"] == pytest.approx(8 * 0.60 + 480 * 0.002)
     assert any(price["usd"] == 0.002 for price in costs["prices"])
+
+
+def test_the_bootstrap_of_the_tools_account_covers_its_stack():
+    """The policies of `make bootstrap ENV=delivery` follow from the stack that the pack adds."""
+    code = (
+        "from sashiko_cdk.bootstrap.__main__ import _tools_templates\n"
+        "from tests.infra.delivery import tools_of\n"
+        "print(*_tools_templates(tools_of()).stacks)\n"
+    )
+    context = json.loads((REPOSITORY / "cdk.json").read_text())["context"]
+    variables = {"CDK_CONTEXT_JSON": json.dumps(context), "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["sashiko-delivery-Delivery"], done.stderr
