@@ -61,7 +61,7 @@ class _Loader(yaml.SafeLoader):
         self._sizes: dict[str, int] = {}  # complete anchor -> number of values below it
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's own
         previous = self._values
         self._count(event)
         self._depth += 1
