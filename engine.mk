@@ -19,7 +19,7 @@ define install
 	@touch $@
 endef
 
-test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
+test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
 
