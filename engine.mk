@@ -102,12 +102,6 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/site.in -o requirements/site.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
-	for peer in metaflow zenml evidently nannyml; do \
-	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
-	done
-	for peer in trainer trl; do \
-	  $(LOCK) requirements/benchmarks/$$peer.in -c requirements/run.txt -o requirements/benchmarks/$$peer.txt; \
-	done
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 # A deploy has an environment's rights: a few packages, none without a hash.
@@ -142,23 +136,6 @@ $(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
 	@$(UV) pip install -q --python $(VENV)-fuzz/bin/python --require-hashes --no-deps --no-build -r requirements/fuzz.txt || { \
 	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
 	@touch $@
-
-# Whom `verification.benchmarks.orchestration` compares the runner with, and `monitoring_peers` the monitor, each in an
-# environment of its own.
-$(VENV)-metaflow/.done $(VENV)-zenml/.done $(VENV)-evidently/.done $(VENV)-nannyml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
-	@echo "installing requirements/benchmarks/$*.txt" >&2
-	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
-	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
-	@touch $@
-
-# Whom `verification.benchmarks.fine_tuning` and `fine_tuning_causal` compare Train with, with torch as `make run` has it.
-$(VENV)-trainer/.done $(VENV)-trl/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt requirements/torch.txt $(BIN)/.uv
-	@echo "installing requirements/benchmarks/$*.txt" >&2
-	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
-	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
-	@$(UV) pip install -q --python $(VENV)-$*/bin/python -r requirements/torch.txt
-	@touch $@
-
 
 $(VENV)-site/.done: requirements/site.txt $(BIN)/.uv
 	@echo "installing requirements/site.txt" >&2

@@ -188,14 +188,6 @@ def timed(module: str, contender: str, *arguments: str) -> None:
     print(json.dumps(figures))
 
 
-def peer_python(name: str) -> str:
-    """Returns the Python of a peer's environment, or ends with the command that makes it."""
-    python = Path(f".venv-{name}/bin/python").absolute()
-    if not python.is_file():
-        sys.exit(f"error: {python} is not there: run `make .venv-{name}/.done` first")
-    return str(python)
-
-
 def machine() -> str:
     """Names the machine for a table's caption."""
     system = f"{platform.system()} {platform.machine()}"
