@@ -26,7 +26,6 @@ from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, LIGHT, axes_of, new_figure, styled, to_svg
 from sashiko.settings.recipe import Recipe, load_recipe
 
-AS_INT8 = ("compile.quantization=int8", "compile.batch_sizes=[1]")  # overrides
 # Each run registers a version, so its state is not the user's `.sashiko`.
 HOME = Path("build/benchmarks")
 SASHIKO = str(Path(sys.executable).with_name("sashiko"))

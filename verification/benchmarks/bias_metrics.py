@@ -1,7 +1,7 @@
-"""How fast bias is measured: all of Clarify's count-based metrics, against fairlearn's MetricFrame.
+"""How fast bias is measured: all of Clarify's count-based metrics, with and without intervals.
 
     python -m verification.benchmarks.bias_metrics
-    python -m verification.benchmarks.bias_metrics --rows 10000000 --run ours with_intervals step
+    python -m verification.benchmarks.bias_metrics --rows 10000000
 
 Each contender is a process of its own that reads the same rows, with three facets, from one Parquet
 file. `measured` is the time from the rows in memory to the numbers; `peak` includes the rows.
@@ -31,7 +31,6 @@ _CONTENDERS = {
     "with_intervals": f"the same with intervals of {_REPLICATES:,} resamples",
     "intersections": "20 metrics of 56 combinations, with intervals",
     "step": "the bias step, from its file",
-    "fairlearn": "fairlearn's MetricFrame, 5 rates of 14 groups",
 }
 Work = Callable[[], None]
 
@@ -106,32 +105,6 @@ def step(file: str) -> Work:
 
     def work() -> None:
         analyse(config, count_groups(config, read_dataset(config, Path(file).parent)))
-
-    return work
-
-
-def fairlearn(file: str) -> Work:
-    """Prepares five rates of every group by fairlearn."""
-    from fairlearn import metrics as by_group
-    from sklearn.metrics import accuracy_score
-
-    rows = pq.read_table(file)
-
-    def work() -> None:
-        label, predicted = (np.asarray(rows[name]).astype(int) for name in ("label", "predicted"))
-        for name in _FACETS:
-            by_group.MetricFrame(
-                metrics={
-                    "rows": by_group.count,
-                    "selection rate": by_group.selection_rate,
-                    "recall": by_group.true_positive_rate,
-                    "specificity": by_group.true_negative_rate,
-                    "accuracy": accuracy_score,
-                },
-                y_true=label,
-                y_pred=predicted,
-                sensitive_features=rows[name].to_pandas(),
-            ).by_group.to_dict()
 
     return work
 

@@ -31,7 +31,10 @@ from verification.benchmarks.serving import (
 )
 
 _FLOAT32, _INT8 = "float32", "int8"
-_OVERRIDES = {_FLOAT32: ("compile.quantization=none",), _INT8: bench.AS_INT8}
+_OVERRIDES = {
+    _FLOAT32: ("compile.quantization=none",),
+    _INT8: ("compile.quantization=int8", "compile.batch_sizes=[1]"),
+}
 _REQUESTS = 320  # a round
 
 

@@ -161,11 +161,9 @@ def ask_in_turns(ports: Mapping[str, int], bodies: Sequence[bytes]) -> Rounds:
 
 
 @contextmanager
-def running_server(
-    archive: Path, command: Sequence[str] = ("-c", _SERVER)
-) -> Iterator[tuple[int, int]]:
+def running_server(archive: Path) -> Iterator[tuple[int, int]]:
     """Runs a server in a process of its own; gives its port once it listens, and process id."""
-    with Popen([sys.executable, *command, str(archive)], stderr=PIPE, text=True) as server:
+    with Popen([sys.executable, "-c", _SERVER, str(archive)], stderr=PIPE, text=True) as server:
         try:
             for line in server.stderr or ():
                 if f"{HOST}:" in line:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from sashiko.base.parquet import read_columns
 from sashiko_packs.monitoring.capture.reading import read_captures
-from verification.benchmarks.growth import Size
-from verification.benchmarks.monitoring_rows import WINDOW, capture_week, faults, size_table
+from verification.benchmarks.monitoring_rows import WINDOW, Size, capture_week, faults, size_table
 
 
 def test_a_week_has_as_many_captured_rows_as_requested(tmp_path: Path) -> None:
