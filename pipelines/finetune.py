@@ -181,7 +181,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             **({"facets-manifest": output_uri(facets, "manifest")} if facets else {}),
             "explanations": output_uri(explain, "explanations"),
             **{name: output_uri(step, "verdict") for name, step in verdict_steps.items() if step},
-        },
+        }
     )
     gates.on_release("ModelGate", track)
     device = device_check(

@@ -78,9 +78,7 @@ class Project:
         with self.running(*RUN, *more) as process:
             before = self._checkpoints()
             wait_for(
-                lambda: bool(self._checkpoints() - before),
-                process,
-                "a checkpoint of the training",
+                lambda: bool(self._checkpoints() - before), process, "a checkpoint of the training"
             )
             process.send_signal(number)
             return finish(process)

@@ -97,11 +97,7 @@ def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: 
 
 
 def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
-    project: Project,
-    run: Attempt,
-    rows: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    project: Project, run: Attempt, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A linear model, an encoder, the causal LM, its version; those of Bedrock on the loopback."""
     recipe = yaml.safe_load((project.root / "recipes/tiny.yaml").read_text())

@@ -1,13 +1,6 @@
 """Slips in a step's arguments: names, types, what is required, limits."""
 
-from tests.pipeline.faults import (
-    SNAPSHOT,
-    TRAIN,
-    Fault,
-    drop,
-    rename,
-    set_in,
-)
+from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, drop, rename, set_in
 
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 

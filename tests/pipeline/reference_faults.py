@@ -1,11 +1,6 @@
 """Slips in what ties steps together: references and parameters."""
 
-from tests.pipeline.faults import (
-    TRAIN,
-    Fault,
-    set_in,
-    set_parameter,
-)
+from tests.pipeline.faults import TRAIN, Fault, set_in, set_parameter
 
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 

@@ -24,8 +24,7 @@ def several(*faults: Fault) -> Fault:
 def spot(**stopping: int) -> Fault:
     """Lets Train run on spot capacity."""
     return several(
-        set_in(*TRAIN, "EnableManagedSpotTraining", to=True),
-        set_in(*STOPPING, to=stopping),
+        set_in(*TRAIN, "EnableManagedSpotTraining", to=True), set_in(*STOPPING, to=stopping)
     )
 
 
@@ -88,8 +87,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "a training plan and spot": (
         several(
-            planned("ml.p5.48xlarge"),
-            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+            planned("ml.p5.48xlarge"), spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600)
         ),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
         "EnableManagedSpotTraining is true: a job runs on the capacity of a plan or on spot",

@@ -16,15 +16,7 @@ from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.definition.validator.limits import limit_problem
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.every_definition import ROOT, names
-from tests.pipeline.faults import (
-    SNAPSHOT,
-    TRAIN,
-    Fault,
-    broken,
-    find,
-    set_in,
-    set_parameter,
-)
+from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, find, set_in, set_parameter
 from tests.pipeline.gate_faults import GATE_FAULTS
 from tests.pipeline.reference_faults import REFERENCE_FAULTS
 from tests.pipeline.rule_faults import RULE_FAULTS, keyed, planned, several, spot
@@ -80,12 +72,7 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
             to={"Get": "Steps.Train.HyperParameters['seed']"},
         ),
     ],
-    ids=[
-        "job name",
-        "tags",
-        "integer parameter",
-        "map",
-    ],
+    ids=["job name", "tags", "integer parameter", "map"],
 )
 def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     definition = broken(GOLDEN, harmless)

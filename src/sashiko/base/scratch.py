@@ -32,11 +32,7 @@ def scratch_database(
     with (
         tempfile.TemporaryDirectory(prefix="sashiko-scratch-") as spill,
         duckdb.connect(
-            config={
-                "threads": threads,
-                "memory_limit": f"{memory_mb}MB",
-                "temp_directory": spill,
-            }
+            config={"threads": threads, "memory_limit": f"{memory_mb}MB", "temp_directory": spill}
         ) as connection,
     ):
         try:

@@ -15,8 +15,7 @@ def definition(
     recipe: RecipeName = None,
     set_: Overrides = None,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="Validate it against SageMaker's API instead, offline."),
+        bool, typer.Option("--check", help="Validate it against SageMaker's API instead, offline.")
     ] = False,
     pipeline: Annotated[
         str, typer.Option("--pipeline", help="Which one: a module of pipelines/.")

@@ -12,16 +12,14 @@ DELIMITERS: Mapping[str, Delimiter] = {"comma": ",", "semicolon": ";", "bar": "|
 DECIMALS: Mapping[str, Literal[".", ","]] = {"point": ".", "comma": ","}
 
 Facets = Annotated[
-    list[str] | None,
-    typer.Option("--facet", help="A column by which bias is judged; repeatable."),
+    list[str] | None, typer.Option("--facet", help="A column by which bias is judged; repeatable.")
 ]
 DelimiterName = Annotated[
     Literal["comma", "semicolon", "bar", "tab"] | None,
     typer.Option("--delimiter", help="The separator of a CSV's values; default: detected."),
 ]
 EncodingName = Annotated[
-    Encoding | None,
-    typer.Option("--encoding", help="The encoding of a CSV; default: detected."),
+    Encoding | None, typer.Option("--encoding", help="The encoding of a CSV; default: detected.")
 ]
 DecimalName = Annotated[
     Literal["point", "comma"] | None,

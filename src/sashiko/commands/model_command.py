@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 _FOR_EVER = 100 * 366 * 86_400  # seconds
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
 app = typer.Typer(
-    help="Registered models: list, approve, promote, trace, serve, invoke.",
-    no_args_is_help=True,
+    help="Registered models: list, approve, promote, trace, serve, invoke.", no_args_is_help=True
 )
 # Of a model package.
 _FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
@@ -184,8 +183,7 @@ def replay(
 
 
 def invoke(
-    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")],
-    port: Port = 8080,
+    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")], port: Port = 8080
 ) -> None:
     """Send one request to the served model and print the response."""
     typer.echo(invoke_local(text, port=port))

@@ -14,8 +14,7 @@ from sashiko.errors import InputError
 
 def upgrade(
     to: Annotated[
-        str,
-        typer.Argument(help="A wheel file, or a version that pip downloads from your index."),
+        str, typer.Argument(help="A wheel file, or a version that pip downloads from your index.")
     ],
 ) -> None:
     """Pin a later engine, and merge the changes of its template into the project's files.

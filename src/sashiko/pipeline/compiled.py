@@ -76,11 +76,7 @@ def compile_pipeline(
 
 
 def compile_pipelines(
-    settings: Settings,
-    recipe: Recipe,
-    *,
-    home: Path,
-    names: Sequence[str] | None = None,
+    settings: Settings, recipe: Recipe, *, home: Path, names: Sequence[str] | None = None
 ) -> tuple[CompiledPipeline, ...]:
     """Returns pipelines of a recipe, from the cache if nothing that they depend on has changed.
 

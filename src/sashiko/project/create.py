@@ -109,11 +109,6 @@ def _draft(project: Path, answers: Mapping[str, str], *, options: Sequence[str])
     command = [sys.executable, "-c", "from sashiko.cli import main; main()", "contract", "init"]
     command += [f"data/{source.name}", f"--label={answers['label']}"]
     command += [f"--name={answers['dataset']}", *options]
-    completed = subprocess.run(
-        command,
-        cwd=project,
-        stdout=sys.stderr,
-        check=False,
-    )
+    completed = subprocess.run(command, cwd=project, stdout=sys.stderr, check=False)
     if completed.returncode:
         raise InputError("no contract could be drafted for the data file: see above")

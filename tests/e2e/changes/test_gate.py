@@ -118,9 +118,7 @@ def test_the_recipe_names_them_and_a_wrong_name_is_an_error_before_a_run(tmp_pat
     project.write("src/acme/gates.py", GATES)
     added = [line[1:] for line in DIFF.splitlines() if line.startswith("+")]
     project.edit(
-        "recipes/complaints.yaml",
-        there="quality:\n",
-        put="\n".join(["quality:", *added, ""]),
+        "recipes/complaints.yaml", there="quality:\n", put="\n".join(["quality:", *added, ""])
     )
     assert_small(project)
     command = ("-c", "from sashiko.cli import main; main()", "definition", "--check")

@@ -86,9 +86,7 @@ def test_a_conflict_is_marked_and_named_and_the_status_is_1(
     assert "threads: 3" in settings
 
 
-def test_what_did_not_meet_is_merged(
-    upgraded: tuple[Project, dict[str, bytes], Attempt],
-) -> None:
+def test_what_did_not_meet_is_merged(upgraded: tuple[Project, dict[str, bytes], Attempt]) -> None:
     project, _, done = upgraded
     assert "cidr: 10.1.0.0/16" in (project.root / "config/base.yaml").read_text()
     network = (project.root / "infra/stacks/network.py").read_text()
@@ -98,9 +96,7 @@ def test_what_did_not_meet_is_merged(
     assert (project.root / "tests/test_more.py").is_file()
 
 
-def test_nothing_of_the_teams_is_lost(
-    upgraded: tuple[Project, dict[str, bytes], Attempt],
-) -> None:
+def test_nothing_of_the_teams_is_lost(upgraded: tuple[Project, dict[str, bytes], Attempt]) -> None:
     project, before, _ = upgraded
     after = project.files()
     for name, content in before.items():

@@ -51,12 +51,7 @@ def response(content):
     reader.text()  # reason phrase
     for _ in range(reader.number()):
         reader.text(), reader.text()  # a header
-    return {
-        "code": code,
-        "message": message,
-        "content_type": content_type,
-        "body": reader.text(),
-    }
+    return {"code": code, "message": message, "content_type": content_type, "body": reader.text()}
 
 
 def main():

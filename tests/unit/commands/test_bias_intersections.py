@@ -54,9 +54,7 @@ def test_json_keeps_them_out_of_clarifys_part(cli: BiasCli) -> None:
     assert set(value["post_training_bias_metrics"]["facets"]) == {"age", "sex"}
 
 
-def test_a_value_that_the_contract_does_not_know_is_a_group_of_its_own(
-    cli: BiasCli,
-) -> None:
+def test_a_value_that_the_contract_does_not_know_is_a_group_of_its_own(cli: BiasCli) -> None:
     cli.data.write_text(cli.data.read_text().replace(",young,m,", ",ageless,m,"))
     rows = [row for row in cli.json()["intervals"] if row["metric"] == "DPL"]
     sizes = {tuple(row["group"]): row["n_disadvantaged"] for row in rows}

@@ -63,10 +63,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
         ),
         (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
         (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),
-        (
-            ("run", "--set", "compile.target=tpu"),
-            "no `tpu` among sashiko.targets; allowed: cpu, ",
-        ),
+        (("run", "--set", "compile.target=tpu"), "no `tpu` among sashiko.targets; allowed: cpu, "),
         (("run", "--set", "compile.auto_cast=all"), "key `compile.auto_cast`: target cpu"),
         (
             ("run", "--set", "compile={quantization: int8, batch_sizes: [1], target: gpu}"),
@@ -87,10 +84,7 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["doctor", "permissions", "preflight", "stage", "runs follow"],
-)
+@pytest.mark.parametrize("command", ["doctor", "permissions", "preflight", "stage", "runs follow"])
 def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
     refused = CliRunner().invoke(app, [*command.split(), "--env", "local"])
     assert isinstance(refused.exception, InputError)

@@ -78,9 +78,7 @@ def test_the_version_of_the_data_and_the_recipe_reach_the_execution(
     assert options["as_of"] == "20261101T000000Z"
 
 
-def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(
-    script: Script,
-) -> None:
+def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(script: Script) -> None:
     script(RUNNING, REGISTERED)
     done = sashiko("run")
     assert done.exit_code == 0, done.output
@@ -92,9 +90,7 @@ def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(
     assert "Train: running" in done.stderr
 
 
-def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(
-    script: Script,
-) -> None:
+def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(script: Script) -> None:
     script(RUNNING, BLOCKED)
     done = sashiko("run")
     assert done.exit_code == 3
@@ -126,9 +122,7 @@ def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(
     assert scripted.aws.requests("StopPipelineExecution") == []
 
 
-def test_credentials_that_end_meanwhile_do_not_lose_the_execution(
-    script: Script,
-) -> None:
+def test_credentials_that_end_meanwhile_do_not_lose_the_execution(script: Script) -> None:
     script(RUNNING, Refusal("ExpiredTokenException"))
     done = sashiko("run")
     assert isinstance(done.exception, InputError)
@@ -144,9 +138,7 @@ def test_following_again_comes_to_the_same_end(script: Script) -> None:
     assert "blocked" in done.stdout
 
 
-def test_executions_are_listed_and_shown_as_local_runs_are(
-    script: Script,
-) -> None:
+def test_executions_are_listed_and_shown_as_local_runs_are(script: Script) -> None:
     script(BLOCKED)
     assert sashiko("runs", "list").stdout == (
         "abc123def456  blocked      2026-11-25 10:00   720 s  sashiko-dev-loans\n"
@@ -185,9 +177,7 @@ def test_a_step_without_a_job_has_no_log(script: Script, step_: str, message: st
     assert message in str(done.exception)
 
 
-def test_an_execution_is_stopped_only_while_it_is_at_work(
-    script: Script,
-) -> None:
+def test_an_execution_is_stopped_only_while_it_is_at_work(script: Script) -> None:
     scripted = script(RUNNING)
     assert sashiko("runs", "stop").stdout == "stopping execution abc123def456\n"
     (request,) = scripted.aws.requests("StopPipelineExecution")

@@ -171,10 +171,7 @@ def test_without_a_champion_the_commands_name_recipe_and_home(
 ) -> None:
     decision("approve", 2, "--recipe", "claims")
     loans, home = load_recipe(Path("recipes/loans.yaml")), project / ".sashiko"
-    with (
-        pytest.raises(InputError) as refusal,
-        champion_artifact(loans, name=None, home=home),
-    ):
+    with pytest.raises(InputError) as refusal, champion_artifact(loans, name=None, home=home):
         pass
     message = str(refusal.value)
     assert f"`sashiko model list --recipe loans --home {home}`" in message

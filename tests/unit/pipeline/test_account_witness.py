@@ -44,10 +44,7 @@ def witness(*numbers: int, signature: bytes) -> Link:
 def test_an_earlier_keys_signature_is_verified_until_that_key_is_distrusted(kms: Any) -> None:
     alias = key_alias(SETTINGS, "signing")
     signed = kms.sign(
-        KeyId=alias,
-        Message=DIGEST,
-        MessageType="DIGEST",
-        SigningAlgorithm="ECDSA_SHA_256",
+        KeyId=alias, Message=DIGEST, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
     )
     replace_signing_key(kms, alias)
 

@@ -62,9 +62,7 @@ def test_what_the_engine_does_not_have_is_told_with_file_and_line(tmp_path: Path
     )
 
 
-def test_a_project_that_another_engine_upgraded_is_rewritten_by_the_command(
-    tmp_path: Path,
-) -> None:
+def test_a_project_that_another_engine_upgraded_is_rewritten_by_the_command(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("from sashiko.core.parquet import open_parquet\n")
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     subprocess.run(["git", "-C", tmp_path, "add", "--all"], check=True)

@@ -7,10 +7,7 @@ from sashiko.account.account import Account, BusyError
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud.executions import STARTED_BY
 
-_GROUPS = {
-    "Processing": "/aws/sagemaker/ProcessingJobs",
-    "Training": "/aws/sagemaker/TrainingJobs",
-}
+_GROUPS = {"Processing": "/aws/sagemaker/ProcessingJobs", "Training": "/aws/sagemaker/TrainingJobs"}
 
 
 class JobLogs:

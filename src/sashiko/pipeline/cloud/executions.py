@@ -106,9 +106,7 @@ class Execution:
         unknown = [name for name in records if name not in order]
         unlisted = {
             step.name: StepRecord(
-                name=step.name,
-                type=step.type,
-                status="waiting" if running else "not_run",
+                name=step.name, type=step.type, status="waiting" if running else "not_run"
             )
             for step in self._defined
         }

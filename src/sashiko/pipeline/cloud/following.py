@@ -16,11 +16,7 @@ _PATIENCE = 15  # consecutive calls without an answer: about ten minutes
 
 
 def follow(
-    execution: Execution,
-    *,
-    view: View,
-    logs: JobLogs,
-    pause: Callable[[float], None] = time.sleep,
+    execution: Execution, *, view: View, logs: JobLogs, pause: Callable[[float], None] = time.sleep
 ) -> RunRecord:
     """Shows the progress of an execution until it ends.
 

@@ -97,10 +97,7 @@ def check_seed(settings: Settings, as_of: str) -> None:
 
 
 def put_place(
-    put: Callable[..., bool],
-    uri: str,
-    files: Mapping[str, bytes | Path],
-    digests: dict[str, str],
+    put: Callable[..., bool], uri: str, files: Mapping[str, bytes | Path], digests: dict[str, str]
 ) -> StagedPlace:
     """Uploads the files of a place that are not there.
 

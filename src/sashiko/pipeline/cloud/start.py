@@ -31,11 +31,7 @@ def deployed_definition(account: Account, pipeline: str) -> Any:
         InputError: if the caller lacks the permission, or the definition is not JSON.
     """
     response = account.read(
-        "sagemaker",
-        "describe_pipeline",
-        absent=NOT_FOUND,
-        role=STARTED_BY,
-        PipelineName=pipeline,
+        "sagemaker", "describe_pipeline", absent=NOT_FOUND, role=STARTED_BY, PipelineName=pipeline
     )
     if response is None:
         return None

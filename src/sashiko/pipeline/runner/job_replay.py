@@ -18,12 +18,7 @@ from sashiko.pipeline.runner.workspace import Workspace
 
 
 def replay(
-    run: RunRecord,
-    definition: Definition,
-    step: str,
-    *,
-    store: Store,
-    folder: Path,
+    run: RunRecord, definition: Definition, step: str, *, store: Store, folder: Path
 ) -> Mapping[str, Path]:
     """Runs a step's job again in an empty folder, without writing to the run or the store.
 

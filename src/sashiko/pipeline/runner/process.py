@@ -114,12 +114,7 @@ class Processes:
         self._signal_all(signal.SIGKILL)
 
     def _start(
-        self,
-        argv: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        folder: Path,
-        output: BinaryIO,
+        self, argv: Sequence[str], *, environment: Mapping[str, str], folder: Path, output: BinaryIO
     ) -> "subprocess.Popen[bytes]":
         if shutil.which(argv[0], path=environment.get("PATH")) is None:
             raise InputError(f"the command `{argv[0]}` is not on this machine")

@@ -54,10 +54,7 @@ class BiasEvaluator:
 
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
         """Weights: a weight for each training row, so that Train and Evaluate need no facet."""
-        inputs = {
-            "facets": output_uri(self.facets, "data"),
-            "train": output_uri(prepare, "train"),
-        }
+        inputs = {"facets": output_uri(self.facets, "data"), "train": output_uri(prepare, "train")}
         # A row's weight and label together reveal its facets, so the weights have their own
         # folder. The training role reads it for Train and for the linear baseline of Evaluate.
         weights = self._uri("Weights", "weights", folder="weights")
@@ -135,10 +132,7 @@ class BiasEvaluator:
             name,
             role="bias-evaluator",
             image=self.jobs.images.bias,
-            inputs={
-                "config": self.jobs.channel("config", files),
-                "data": output_uri(rows, "data"),
-            },
+            inputs={"config": self.jobs.channel("config", files), "data": output_uri(rows, "data")},
             outputs=("analysis_result",),
             clarify=True,
         )

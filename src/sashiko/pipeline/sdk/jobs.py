@@ -435,10 +435,7 @@ class Jobs:
             ]
         )
         step = TrainingStep(
-            name=name,
-            step_args=arguments,
-            cache_config=_cache(True),
-            retry_policies=retries(),
+            name=name, step_args=arguments, cache_config=_cache(True), retry_policies=retries()
         )
         self.add(step)
         return step

@@ -133,11 +133,7 @@ def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
     ("status", "steps", "expected"),
     [
         ("Succeeded", [MADE, OPEN, TRAINED], ("registered", 0, "")),
-        (
-            "Failed",
-            [MADE, CLOSED],
-            ("blocked", 3, "step Gate: model-quality: auc 0.61 below 0.7"),
-        ),
+        ("Failed", [MADE, CLOSED], ("blocked", 3, "step Gate: model-quality: auc 0.61 below 0.7")),
         (
             "Failed",
             [MADE, step("Gate", "Failed", minutes=1, FailureReason="AccessDenied", **FUNCTION)],

@@ -26,10 +26,7 @@ NAME = get("Steps.Make.Name")
         (get("Parameters.Count"), 3),
         (get("Execution.PipelineExecutionId"), "run-1"),
         (get("Steps.Make.Outputs['x'].Uri"), "s3://b/x"),
-        (
-            {"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), NAME]}},
-            "a/t/job-1",
-        ),
+        ({"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), NAME]}}, "a/t/job-1"),
         (
             {
                 "Std:Join": {
