@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.errors import CHECK_FAILED
 from tests.command_log import Use, parse, read_log
 from tests.pages import PAGES, ROOT, commands
 

@@ -9,9 +9,8 @@ import sys
 import typer
 
 from sashiko.base.deprecation import show_deprecations
-from sashiko.base.exit_status import FAILED
 from sashiko.commands.on_demand import OnDemand
-from sashiko.errors import InputError, disk_reason, is_full
+from sashiko.errors import FAILED, InputError, disk_reason, is_full
 
 app = typer.Typer(
     cls=OnDemand,

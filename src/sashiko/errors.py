@@ -3,9 +3,15 @@
 import errno
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 __all__ = ["InputError"]
 
+
+FAILED: Final = 1  # bad input or an error
+BLOCKED: Final = 3  # by a gate
+CHECK_FAILED: Final = 4  # the command detected a problem: drift, a failed check, a higher cost
+INTERRUPTED: Final = 130
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FIXES: Mapping[int | None, str] = MappingProxyType(
     {

@@ -74,7 +74,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
     from sashiko.packs import enabled_packs
-    from sashiko.pipeline.sdk.offline import set_environment
+    from sashiko.pipeline.sdk.__main__ import set_environment
     from sashiko.settings.environment import load_settings, settings_model
     from sashiko.settings.recipe import load_recipe
 

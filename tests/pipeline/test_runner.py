@@ -14,8 +14,8 @@ from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_record import RunRecord
+from sashiko.pipeline.runner.state import PlainView
 from sashiko.pipeline.runner.store import Store
-from sashiko.pipeline.runner.view import PlainView
 
 REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 ASK = "arn:aws:lambda:us-east-1:111122223333:function:ask"

@@ -11,9 +11,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
-from sashiko.pipeline.definition.validator.api import job_api
-from sashiko.pipeline.definition.validator.check import check_definition
-from sashiko.pipeline.definition.validator.limits import limit_problem
+from sashiko.pipeline.definition.validator.check import check_definition, job_api, limit_problem
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.every_definition import ROOT, names
 from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, find, set_in, set_parameter

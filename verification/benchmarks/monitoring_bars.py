@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.errors import CHECK_FAILED
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from verification.benchmarks.bench import machine, show, table, write_part
 

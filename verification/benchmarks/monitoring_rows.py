@@ -26,7 +26,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.base.files import sha256_tree, write_bytes
 from sashiko.base.parquet import read_columns, write_batches, write_table
 from sashiko.bias.steps.bias_input import DATA_FILE, csv_pieces
@@ -34,6 +33,7 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import PERIOD_END, Complaints
+from sashiko.errors import CHECK_FAILED
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.pipeline.project import CAPTURES, LAKE, contract_file

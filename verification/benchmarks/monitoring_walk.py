@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.errors import CHECK_FAILED
 from verification.benchmarks.bench import machine, options, show, table
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from sashiko.base.files import sha256_bytes, sha256_file, sha256_tree, walk_files
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.cache import StepCache
+from sashiko.pipeline.runner.execute import StepCache
 from sashiko.pipeline.runner.run_record import read_run
 from sashiko.pipeline.runner.store import Store
 

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sashiko.account.expected_version import Accepted, read_accepted
-from sashiko.base.exit_status import CHECK_FAILED
-from sashiko.errors import InputError
+from sashiko.errors import CHECK_FAILED, InputError
 from verification.supply.locks import (
     NPM_LOCK,
     PYTHON_LOCKS,

@@ -12,6 +12,21 @@ from typing import IO, Any
 
 from sashiko.errors import InputError, disk_reason
 
+
+@contextmanager
+def translate_disk_errors(action: str) -> Iterator[None]:
+    """Turns an OSError into an InputError that names the failed action and the fix.
+
+    Raises:
+        InputError: if an OSError is raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        path = f" {error.filename}" if error.filename else ""
+        raise InputError(f"{action}:{path} {disk_reason(error)}") from error
+
+
 _HALF_WRITTEN = ".tmp-"
 
 

@@ -1,14 +1,17 @@
 """The analysis of `sashiko bias`, and its text output."""
 
+import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.base.files import sha256_tree
+from sashiko.base.files import sha256_tree, walk_files
 from sashiko.base.joining import positions, unique_keys
 from sashiko.bias.clarify.analysis import Analysis, StageResult
 from sashiko.bias.clarify.config import CSV, AnalysisConfig
@@ -19,6 +22,7 @@ from sashiko.bias.clarify.contract_intersections import (
     intersections,
 )
 from sashiko.bias.clarify.counting import count_groups
+from sashiko.bias.clarify.criteria import same
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.bias.gates.advice import Mitigation
 from sashiko.bias.gates.bias_gate import bias_checks, small_groups_reason
@@ -34,13 +38,216 @@ from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias
 from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.bias.steps.judge_bias import check_gates
-from sashiko.commands.bias_predictions import SEEN, Predictions, read_predictions
-from sashiko.commands.bias_rows import contract_rows
 from sashiko.contract.model import Contract
+from sashiko.data.ingest import typed_columns
+from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, decide
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasSection
+
+
+def contract_rows(path: Path, contract: Contract, names: Sequence[str]) -> pa.Table:
+    """Reads columns of a file, or of all files of a folder, as strings.
+
+    `names` are the contract's; the file may have these or the physical ones.
+
+    Returns:
+        The columns by these names; an empty value is null.
+
+    Raises:
+        InputError: if a file cannot be read, lacks a column, or a value is of another type.
+    """
+    files = list(walk_files(path)) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path} has no file; give CSV, Parquet or JSON Lines")
+    tables = []
+    for file in files:
+        batches = [json_batch(file)] if is_json_lines(file) else None
+        tables.append(pa.Table.from_batches(typed_columns(file, contract, names, batches=batches)))
+    rows = pa.concat_tables(tables)
+    return pa.table({name: as_text(rows[name]) for name in names})
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns a column as strings, an empty one as null."""
+    texts = column.cast(pa.string())
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def is_json_lines(file: Path) -> bool:
+    """Tells JSON Lines by the file's name."""
+    return file.suffix.lower() in (".jsonl", ".ndjson")
+
+
+def json_batch(file: Path) -> pa.RecordBatch:
+    """Reads a JSON Lines file of flat records, as strings.
+
+    Raises:
+        InputError: if a line is no record of texts and numbers, or there is none.
+    """
+    columns: dict[str, list[str | None]] = {}
+    rows = 0
+    for location, record in _records(file):
+        if not isinstance(record, dict):
+            raise InputError(f"{location}: expected a record of columns and values")
+        for name in record:
+            columns.setdefault(name, [None] * rows)
+        for name, cells in columns.items():
+            cells.append(_cell(record.get(name), location))
+        rows += 1
+    if not rows:
+        raise InputError(f"{file} is empty, so there is nothing to judge")
+    return pa.record_batch(
+        [pa.array(cells, pa.string()) for cells in columns.values()], names=list(columns)
+    )
+
+
+def _records(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yields each line's location, for errors, and its value; empty lines are skipped."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                location = f"{file}: line {number}"
+                try:
+                    if line.strip():
+                        yield location, json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise InputError(f"{location} is not JSON: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
+
+
+def _cell(value: Any, location: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise InputError(
+        f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
+    )
+
+
+SEEN = "label seen by the run"
+_DEFAULT_THRESHOLD = 0.5  # Clarify's
+_RUN_COLUMNS = {"key", "split", "label", "predicted"}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A file of predictions."""
+
+    path: Path  # CSV, Parquet or JSON Lines with the key and a prediction for each row to be judged
+    column: str | None = None  # the predictions' column; `predicted_label` or `predicted` if None
+    # Set if they are probabilities of the positive label; positive above it.
+    threshold: float | None = None
+
+
+def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
+    """Reads predictions.
+
+    A run's own file holds the labels that it saw and a column `split`; of it the rows of the test
+    split are taken.
+
+    Returns:
+        The contract's key; `predicted_label`, a label of the contract; and `SEEN`, likewise, where
+        the file is a run's.
+
+    Raises:
+        InputError: if the file cannot be read or lacks a column, or a prediction is no label and
+            no probability.
+    """
+    path, column = source.path, source.column
+    batches = [json_batch(path)] if is_json_lines(path) else raw_batches(path)
+    table = pa.Table.from_batches(batches)
+    from_a_run = set(table.column_names) >= _RUN_COLUMNS
+    if from_a_run:
+        table = table.filter(pc.equal(table["split"], "test"))
+        if not table.num_rows:
+            raise InputError(f"{path} is of a run and has no rows of split `test`")
+        print(f"{path} is of a run: its rows of split `test` are used", file=sys.stderr)
+    key = _column(table, path, [contract.key, contract.column(contract.key).physical_name, "key"])
+    name = _column(table, path, [column] if column else [PREDICTED_LABEL, "predicted"])
+    texts = as_text(table[name])
+    if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
+        raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
+    raw = Column(name, texts, path)
+    labels = _apply_threshold(raw, source.threshold)
+    coded = from_a_run or labels is not raw
+    columns = {
+        contract.key: table[key].cast(pa.string()),
+        PREDICTED_LABEL: _labels(labels, contract, coded=coded),
+    }
+    if from_a_run:
+        seen = Column("label", table["label"].cast(pa.string()), path)
+        columns[SEEN] = _labels(seen, contract, coded=True)
+    return pa.table(columns)
+
+
+def _column(table: pa.Table, path: Path, names: Sequence[str]) -> str:
+    for name in names:
+        if name in table.column_names:
+            return name
+    raise InputError(
+        f"{path} has no column `{'` or `'.join(dict.fromkeys(names))}`; it has "
+        f"{', '.join(table.column_names)}"
+    )
+
+
+def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArray:
+    """Turns predictions into the contract's labels; 1 is the positive one where they are coded."""
+    label = contract.label
+    contract_labels = (
+        {} if coded else {label.positive: label.positive, label.negative: label.negative}
+    )
+    mapping = {}
+    for text in pc.unique(column.values).to_pylist():
+        if text in contract_labels:
+            mapping[text] = contract_labels[text]
+        elif same(text, 1) or same(text, 0):
+            mapping[text] = label.positive if same(text, 1) else label.negative
+        else:
+            raise InputError(
+                f"{column.file}: column `{column.name}` has {text!r}, which is neither a label of "
+                f"the contract ({label.positive}, {label.negative}) nor 1 or 0"
+            )
+    places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
+    return pc.take(pa.array(list(mapping.values()), pa.string()), places)
+
+
+def _apply_threshold(column: Column, threshold: float | None) -> Column:
+    """Turns probabilities into labels, `1` above the threshold, else `0`.
+
+    Without a threshold, numbers with a fraction are probabilities, and other columns are returned
+    as they are.
+    """
+    try:
+        scores = np.asarray(pc.cast(column.values, pa.float64()))
+    except pa.ArrowException:
+        scores = None
+    if threshold is None:
+        if scores is None or bool((scores == np.floor(scores)).all()):
+            return column
+        threshold = _DEFAULT_THRESHOLD
+        print(
+            f"{column.file}: column `{column.name}` holds probabilities: above {threshold} "
+            "counts as 1, which --probability-threshold changes",
+            file=sys.stderr,
+        )
+    if scores is None:
+        raise InputError(
+            f"{column.file}: column `{column.name}` holds texts, not probabilities; leave "
+            "--probability-threshold out"
+        )
+    outside = int((~((scores >= 0) & (scores <= 1))).sum())
+    if outside:
+        raise InputError(
+            f"{column.file}: column `{column.name}` has {outside} values of {len(scores)} "
+            "outside 0 to 1"
+        )
+    labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
+    return replace(column, values=pa.chunked_array([labels]))
+
 
 _TITLES: tuple[tuple[Stage, str], ...] = (
     ("pre_training", "of the labels"),

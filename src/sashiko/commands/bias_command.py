@@ -62,8 +62,7 @@ def bias(
     the intervals. Exit status: 3 if a gate of --recipe blocks.
     """
     from sashiko.bias.clarify.analysis import analysis_json
-    from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
-    from sashiko.commands.bias_predictions import Predictions
+    from sashiko.commands.bias_analysis import Predictions, analyse_file, file_verdict, text
     from sashiko.contract.load import load_contract
 
     if predictions is None and (recipe or predicted_label or probability_threshold is not None):

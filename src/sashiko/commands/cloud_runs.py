@@ -10,16 +10,12 @@ from pathlib import Path
 import typer
 
 from sashiko.account.account import Account
-from sashiko.base.exit_status import INTERRUPTED
-from sashiko.errors import InputError
-from sashiko.pipeline.cloud.execution_logs import JobLogs
-from sashiko.pipeline.cloud.executions import Execution, Executions
-from sashiko.pipeline.cloud.following import follow
-from sashiko.pipeline.cloud.loads import check_as_of
-from sashiko.pipeline.cloud.start import start
+from sashiko.errors import INTERRUPTED, InputError
+from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
+from sashiko.pipeline.cloud.start import check_as_of, start
 from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
 from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.view import open_view
+from sashiko.pipeline.runner.state import open_view
 from sashiko.settings.environment import Settings
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sashiko.commands.draft_options import (
+from sashiko.commands.options import (
     DECIMALS,
     DELIMITERS,
+    AsJson,
     DateOrder,
     DecimalName,
     DelimiterName,
     EncodingName,
     Facets,
 )
-from sashiko.commands.options import AsJson
 from sashiko.data.draft.review import describe_lines, review_lines
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sashiko.base.exit_status import BLOCKED
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.errors import InputError
+from sashiko.errors import BLOCKED, InputError
 from sashiko.pipeline.project import HOME, choose_recipe, contract_file
 from sashiko.settings.environment import load_settings
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from sashiko.account.templates import CDK_OUT
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.doctor.check_result import Check
+from sashiko.errors import CHECK_FAILED
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import Settings, load_deployed
 

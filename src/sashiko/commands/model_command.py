@@ -12,10 +12,8 @@ import typer
 
 from sashiko.account.endpoint_spec import VARIANT
 from sashiko.account.names import model_package_group_name
-from sashiko.base.exit_status import CHECK_FAILED
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.commands.times import parse_time
-from sashiko.errors import InputError
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName, parse_time
+from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.packs import load_object, pack_commands
 from sashiko.pipeline.local_models import (
@@ -358,8 +356,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
 
 def _witness(env: str, recipe: str | None, *, home: Path, version: ModelVersion) -> "Witness":
     """Returns what a version's chain is verified by: this machine, or the account as well."""
-    from sashiko.pipeline.account_witness import AccountWitness
-    from sashiko.pipeline.witness import LocalWitness
+    from sashiko.pipeline.witness import AccountWitness, LocalWitness
 
     settings = load_settings(env)
     kind = LocalWitness if settings.tier == "local" else AccountWitness

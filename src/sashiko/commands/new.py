@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.draft_options import (
+from sashiko.commands.options import (
     DateOrder,
     DecimalName,
     DelimiterName,

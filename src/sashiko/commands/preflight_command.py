@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import DeployedEnvironment
+from sashiko.errors import CHECK_FAILED
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_deployed
 

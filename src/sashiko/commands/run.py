@@ -13,13 +13,10 @@ from typing import Annotated
 
 import typer
 
-from sashiko.base.exit_status import INTERRUPTED
-from sashiko.commands.confirmation import Yes, confirm
-from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
-from sashiko.errors import InputError
+from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName, Yes, confirm
+from sashiko.errors import INTERRUPTED, InputError
 from sashiko.packs import pack_objects
-from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, use_recipe
-from sashiko.pipeline.selected import SELECTIONS
+from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, SELECTIONS, use_recipe
 from sashiko.settings.environment import Settings, load_settings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from sashiko.base.exit_status import CHECK_FAILED
+from sashiko.errors import CHECK_FAILED
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry

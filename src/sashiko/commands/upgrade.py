@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.base.exit_status import FAILED
-from sashiko.errors import InputError
+from sashiko.errors import FAILED, InputError
 
 
 def upgrade(

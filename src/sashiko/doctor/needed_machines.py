@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sashiko.pipeline.definition.arguments import cluster_of
 from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.definition.job_arguments import cluster_of
 from sashiko.settings.environment import Settings
 
 RECIPE_KEY = "train.distributed.instance_type"

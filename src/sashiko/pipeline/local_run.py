@@ -16,15 +16,20 @@ from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.functions import gatekeeper_handler
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.definition.digest import PARAMETER, definition_sha256
-from sashiko.pipeline.project import LAKE, contract_file, tracking_uri
+from sashiko.pipeline.definition.definition_records import PARAMETER, definition_sha256
+from sashiko.pipeline.project import (
+    LAKE,
+    SELECTION_FILE,
+    chosen_record,
+    contract_file,
+    tracking_uri,
+)
 from sashiko.pipeline.runner.definition_run import check_step, run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import RunRecord, new_run_id
+from sashiko.pipeline.runner.state import open_view
 from sashiko.pipeline.runner.store import Store
-from sashiko.pipeline.runner.view import open_view
-from sashiko.pipeline.selected import SELECTION_FILE, chosen_record
 from sashiko.pipeline.staging import staged_inputs, weights_uri
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
+from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.base.plugin_names import is_built_in
 from sashiko.base.plugins import load
 from sashiko.bias.clarify.contract_intersections import (
@@ -25,6 +26,21 @@ from sashiko.settings.recipe_sources import GeneratorSource, OwnSource
 from sashiko.settings.targets import CompileOption, load_target
 
 __all__ = ["open_recipe"]
+
+
+SELECTIONS = "selections"  # folder of the home: one folder a selection, and `chosen/`
+SELECTION_FILE = "selection.json"
+
+
+def recipe_sha256(recipe: Recipe) -> str:
+    """Returns the digest of a recipe's content."""
+    return sha256_bytes(canonical_json(recipe.model_dump(mode="json")))
+
+
+def chosen_record(recipe: Recipe, *, home: Path) -> Path:
+    """Returns the file with the newest selection that chose a recipe as it is; it may not exist."""
+    return home / SELECTIONS / "chosen" / f"{recipe_sha256(recipe)}.json"
+
 
 HOME = Path(".sashiko")
 CAPTURES = "capture"  # folder of the home that holds the local server's captures

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from sashiko.account.instances import has_local_disk
 from sashiko.account.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.account.templates import Templates
-from sashiko.pipeline.definition.arguments import cluster_of
 from sashiko.pipeline.definition.definition_records import Definition, Step
+from sashiko.pipeline.definition.job_arguments import cluster_of
 
 _HOUR = 3600
 _MINUTE = 60

@@ -12,9 +12,9 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_esti
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.job_replay import replay
 from sashiko.pipeline.runner.run_record import StepRecord
+from sashiko.pipeline.runner.store import Digests
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.trace import read_provenance
 from sashiko.report.evidence import Evidence, Missing

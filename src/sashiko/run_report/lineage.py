@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import Step
 from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.project import SELECTION_FILE
 from sashiko.pipeline.runner.run_record import StepRecord
-from sashiko.pipeline.selected import SELECTION_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.svg import open_svg
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row

@@ -203,7 +203,7 @@ class Surroundings:
     """What a run was made in."""
 
     execution_id: str
-    definition_sha256: str  # hex, as `sashiko.pipeline.definition.digest` computes it
+    definition_sha256: str  # hex, as `sashiko.pipeline.definition.definition_records` computes it
     images: Sequence[str]  # URIs; none of a run on this machine
     image_statements: Mapping[str, bytes]  # URI -> statement, of the images that have one
     wheel_statement: bytes | None  # of the engine, where a project has its wheel

@@ -12,7 +12,7 @@ from sashiko.account.names import function_arn
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.expressions import step_references
-from sashiko.pipeline.definition.resolution import resolved_steps
+from sashiko.pipeline.definition.graph import resolved_steps
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import Allowed, allow

@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from sashiko.base.exit_status import CHECK_FAILED, INTERRUPTED
-from sashiko.commands.confirmation import confirm
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.errors import InputError
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName, confirm
+from sashiko.errors import CHECK_FAILED, INTERRUPTED, InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.project import HOME, choose_recipe

@@ -12,8 +12,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import lake_uri, model_package_group_name
-from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
-from sashiko.pipeline.sdk.network_and_keys import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
 

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sashiko.base.exit_status import BLOCKED, INTERRUPTED
-from sashiko.commands.options import AsJson, Environment, Home
-from sashiko.commands.terminal_table import align
-from sashiko.errors import InputError
+from sashiko.commands.options import AsJson, Environment, Home, align
+from sashiko.errors import BLOCKED, INTERRUPTED, InputError
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_settings
 

@@ -12,7 +12,7 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.pipeline.selected import SELECTION_FILE, SELECTIONS, chosen_record
+from sashiko.pipeline.project import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.selection.file import Selection, Travel
 

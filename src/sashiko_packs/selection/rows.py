@@ -41,11 +41,10 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import InjectionFigures
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.pipeline.local_run import run_pipeline
-from sashiko.pipeline.project import contract_file
+from sashiko.pipeline.project import contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.scores import cached_scores
-from sashiko.pipeline.selected import recipe_sha256
 from sashiko.pipeline.use_cost import prediction_costs
 from sashiko.serving.container.text import columns, normalise
 from sashiko.settings.environment import Settings

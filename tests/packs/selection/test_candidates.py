@@ -11,8 +11,8 @@ import pytest
 from sashiko.account.prices import Price, Prices, Speed, TypicalJob
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.pipeline.project import recipe_sha256
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
-from sashiko.pipeline.selected import recipe_sha256
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split

@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.pipeline.local_run import _evidence
-from sashiko.pipeline.selected import chosen_record
+from sashiko.pipeline.project import chosen_record
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
 from sashiko_packs.selection.record import Latency, SelectionRecord, write_selection

@@ -83,7 +83,7 @@ def test_the_word_alone_deletes(
     home = tmp_path / "home"
     make_home(home)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("sashiko.commands.confirmation.typer.prompt", lambda *_, **__: answer)
+    monkeypatch.setattr("sashiko.commands.options.typer.prompt", lambda *_, **__: answer)
     with suppress(InputError):
         clean(home)
     assert (home / "mlflow.db").exists() == left

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud import following
+from sashiko.pipeline.cloud.executions import follow
 from sashiko.settings.environment import load_settings
 from tests.unit.account.recorded_answers import Refusal
 from tests.unit.pipeline.cloud.test_executions import (
@@ -49,7 +49,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         }
         monkeypatch.setattr(cloud_runs, "Account", lambda _: execution.account)
         monkeypatch.setattr(cloud_runs, "start", lambda *_, **__: execution.execution)
-        monkeypatch.setattr(following.follow, "__kwdefaults__", {"pause": execution.pauses.append})
+        monkeypatch.setattr(follow, "__kwdefaults__", {"pause": execution.pauses.append})
         return execution
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from sashiko.commands.times import parse_duration, parse_time
+from sashiko.commands.options import parse_duration, parse_time
 from sashiko.errors import InputError
 
 NOON = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)

@@ -11,9 +11,9 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.cli import app
 from sashiko.doctor.accounts import check_connection, read_places
+from sashiko.errors import CHECK_FAILED
 from tests.infra.delivery import CONNECTION, write_stages
 from tests.unit.account.fake_account import FakeAccount
 

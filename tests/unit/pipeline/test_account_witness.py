@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from sashiko.account.names import key_alias
-from sashiko.pipeline.account_witness import AccountWitness
+from sashiko.pipeline.witness import AccountWitness
 from sashiko.registry.chain import Link
 from sashiko.registry.versions import to_version
 from tests.infra.variants import recipes_of, settings_of

@@ -1,12 +1,13 @@
 """Executions of a pipeline in an account, as the records that local runs have too."""
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sashiko.account.account import Account
+from sashiko.account.account import Account, BusyError
 from sashiko.account.names import Role, pipeline_name
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
@@ -19,6 +20,7 @@ from sashiko.pipeline.runner.run_record import (
     now,
     stamp,
 )
+from sashiko.pipeline.runner.state import View
 from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"
@@ -230,3 +232,140 @@ def reason_of(status: RunStatus, steps: tuple[StepRecord, ...]) -> str:
 def utc(time: datetime) -> str:
     """Formats a time of AWS as records have it."""
     return stamp(time.astimezone(UTC))
+
+
+_GROUPS = {"Processing": "/aws/sagemaker/ProcessingJobs", "Training": "/aws/sagemaker/TrainingJobs"}
+
+
+class JobLogs:
+    """The logs of SageMaker's jobs in an account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._closed = False
+
+    def lines(self, kind: str, job: str) -> Iterator[str]:
+        """Yields all that a job wrote, container by container.
+
+        `kind` is `Processing` or `Training`.
+
+        Raises:
+            InputError: if there is none (yet), or the caller may not read it.
+        """
+        streams = self._streams(kind, job)
+        if not streams:
+            raise InputError(f"job {job} has written nothing to {_GROUPS[kind]} (yet)")
+        for stream in streams:
+            yield from self._events(kind, stream)
+
+    def last_line(self, kind: str, job: str) -> str:
+        """Returns a job's newest line; "" if there is none, or the caller may not read it."""
+        if self._closed:
+            return ""
+        try:
+            streams = self._streams(kind, job)
+            if not streams:
+                return ""
+            page = self._account.read(
+                "logs",
+                "get_log_events",
+                logGroupName=_GROUPS[kind],
+                logStreamName=streams[-1],
+                limit=1,
+                startFromHead=False,
+            )
+        except BusyError:
+            return ""
+        except InputError:  # the line is optional: without the permission, do not try again
+            self._closed = True
+            return ""
+        events = (page or {}).get("events", [])
+        return str(events[-1]["message"]) if events else ""
+
+    def _streams(self, kind: str, job: str) -> list[str]:
+        response = self._account.read(
+            "logs",
+            "describe_log_streams",
+            absent=("ResourceNotFoundException",),
+            role=STARTED_BY,
+            logGroupName=_GROUPS[kind],
+            logStreamNamePrefix=f"{job}/",
+        )
+        return [item["logStreamName"] for item in (response or {}).get("logStreams", ())]
+
+    def _events(self, kind: str, stream: str) -> Iterator[str]:
+        token: dict[str, Any] = {}
+        while True:
+            page = self._account.read(
+                "logs",
+                "get_log_events",
+                role=STARTED_BY,
+                logGroupName=_GROUPS[kind],
+                logStreamName=stream,
+                startFromHead=True,
+                **token,
+            )
+            assert page is not None  # noqa: S101  # it has no `absent`
+            yield from (event["message"] for event in page["events"])
+            # At the end CloudWatch returns the token of the request.
+            if {"nextToken": page["nextForwardToken"]} == token:
+                return
+            token = {"nextToken": page["nextForwardToken"]}
+
+
+_SECONDS = 5.0
+_MOST_SECONDS = 60.0
+_SLOWER = 1.5
+_PATIENCE = 15  # consecutive calls without an answer: about ten minutes
+
+
+def follow(
+    execution: Execution, *, view: View, logs: JobLogs, pause: Callable[[float], None] = time.sleep
+) -> RunRecord:
+    """Shows the progress of an execution until it ends.
+
+    It polls every five seconds, and less often while nothing changes or AWS throttles.
+
+    Raises:
+        InputError: if AWS refuses, or does not answer for minutes.
+    """
+    previous: dict[str, StepRecord] = {}
+    seconds, unanswered = _SECONDS, 0
+    while True:
+        try:
+            record = execution.record()
+        except BusyError as error:
+            unanswered += 1
+            if unanswered == _PATIENCE:
+                raise
+            if unanswered == 1:
+                view.note(f"no answer for the moment, asking on: {error}")
+            changed = False
+        else:
+            unanswered = 0
+            changed = _show(record, previous, view=view, logs=logs)
+            if record.status != "running":
+                _report(record, view)
+                return record
+        seconds = _SECONDS if changed else min(seconds * _SLOWER, _MOST_SECONDS)
+        pause(seconds)
+
+
+def _show(record: RunRecord, previous: dict[str, StepRecord], *, view: View, logs: JobLogs) -> bool:
+    changed = False
+    for step in record.steps:
+        if previous.get(step.name) != step:
+            previous[step.name] = step
+            view.step(step)
+            changed = True
+        if view.shows_lines and step.status == "running" and step.job:
+            view.line(step.name, logs.last_line(step.type, step.job))
+    return changed
+
+
+def _report(record: RunRecord, view: View) -> None:
+    if record.status == "blocked":
+        view.note(f"blocked by {record.reason}")
+    for step in record.steps:
+        if step.status == "failed":
+            view.note(f"step {step.name} failed: {step.reason}")

@@ -15,7 +15,7 @@ from sashiko.account.names import bucket_name
 from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud.loads import check_as_of
+from sashiko.pipeline.cloud.start import check_as_of
 from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

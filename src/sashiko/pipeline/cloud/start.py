@@ -1,5 +1,6 @@
 """Starts the deployed pipeline of a recipe, after all checks pass."""
 
+import datetime as dt
 import json
 import re
 import uuid
@@ -11,17 +12,63 @@ from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore
 from sashiko.account.deploy_time import stand_ins
 from sashiko.account.images.own_images import is_built
-from sashiko.account.names import bucket_name, etl_name, pipeline_name
+from sashiko.account.names import Role, bucket_name, etl_name, pipeline_name
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud.executions import NOT_FOUND, STARTED_BY, Execution
-from sashiko.pipeline.cloud.loads import newest_load
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.definition.digest import OF_THE_COMMIT
+from sashiko.pipeline.definition.definition_records import OF_THE_COMMIT
 from sashiko.pipeline.project import contract_file
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+
+_AS_OF = re.compile(r"\d{8}T\d{6}Z")
+_FORM = "%Y%m%dT%H%M%SZ"
+
+
+def check_as_of(as_of: str, *, option: str) -> None:
+    """Checks that a text is an instant in the form of the lake's versions.
+
+    Raises:
+        InputError: naming the option, if it is not.
+    """
+    try:
+        if _AS_OF.fullmatch(as_of) is None:
+            raise ValueError
+        dt.datetime.strptime(as_of, _FORM)
+    except ValueError as error:
+        raise InputError(
+            f"{option} {as_of}: expected an instant in UTC such as 20261125T104500Z"
+        ) from error
+
+
+def newest_load(
+    account: Account, settings: Settings, table: str, *, role: Role | None = None
+) -> str | None:
+    """Returns the `--as-of` of the last successful load of a table.
+
+    Returns:
+        None if none succeeded, or there is no job that loads the table yet.
+
+    Raises:
+        InputError: if the caller lacks the permission.
+    """
+    runs = account.pages(
+        "glue",
+        "get_job_runs",
+        "JobRuns",
+        absent=("EntityNotFoundException",),
+        role=role,
+        JobName=etl_name(settings, table),
+    )
+    succeeded = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
+    newest = max(succeeded, key=lambda run: run["StartedOn"], default=None)
+    return _as_of(newest) if newest else None
+
+
+def _as_of(run: Mapping[str, Any]) -> str:
+    return str(run.get("Arguments", {}).get("--as-of", ""))
 
 
 def deployed_definition(account: Account, pipeline: str) -> Any:

@@ -1,17 +1,21 @@
 """A pipeline definition as frozen records: parameters and steps."""
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
+from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Lambda")
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
-
 _TOP_KEYS = (
     "Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps",
 )  # fmt: skip
@@ -190,3 +194,138 @@ def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], 
     for key in required:
         if key not in value:
             raise InputError(f"{where}: key `{key}` is missing")
+
+
+_DURATION = TypeAdapter(timedelta)  # a year is 365 days, a month 30: an expiry needs no calendar
+
+
+def check_expiry(step: Step) -> None:
+    """Checks the expiry of a step's cached result.
+
+    Raises:
+        InputError: if it is not a duration, naming step and path.
+    """
+    try:
+        if step.expires:
+            parse_duration(step.expires)
+    except InputError as error:
+        raise InputError(f"step `{step.name}`, CacheConfig.ExpireAfter: {error}") from error
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parses an ISO 8601 duration; like the service, it accepts one without the leading `P`.
+
+    Raises:
+        InputError: if it is not a duration.
+    """
+    try:
+        return _DURATION.validate_python(f"P{text.upper().removeprefix('P')}")
+    except ValidationError as error:
+        problem = error.errors()[0]["ctx"]["error"]
+        raise InputError(f"`{text}` is not a duration such as P30D or T12H: {problem}") from error
+
+
+def parameter_values(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Returns each parameter's typed value, parsed from its text or by default.
+
+    Raises:
+        InputError: for an unknown name, a missing value, a text that is not of the parameter's
+            type, or a value outside its EnumValues.
+    """
+    names = [parameter.name for parameter in parameters]
+    for name in texts:
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise InputError(f"the pipeline has no parameter `{name}`; it has: {known}")
+    return {item.name: _value(item, texts.get(item.name)) for item in parameters}
+
+
+def _value(parameter: Parameter, text: str | None) -> Any:
+    if text is None and parameter.default is None:
+        raise InputError(f"parameter `{parameter.name}` ({parameter.type}) has no value: give one")
+    value = parameter.default if text is None else _parse(parameter, text)
+    _check_value(parameter, value)
+    return value
+
+
+def check_parameter(parameter: Parameter) -> None:
+    """Checks that default and EnumValues have the type, and the default is one of EnumValues.
+
+    Raises:
+        InputError: naming the parameter and the allowed values.
+    """
+    for value in parameter.allowed:
+        if not fits(parameter.type, value):
+            raise InputError(
+                f"parameter `{parameter.name}`, EnumValues: "
+                f"{shorten(repr(value))} is not a {parameter.type}"
+            )
+    if parameter.default is not None:
+        _check_value(parameter, parameter.default)
+
+
+def _check_value(parameter: Parameter, value: Any) -> None:
+    if not fits(parameter.type, value):
+        raise InputError(
+            f"parameter `{parameter.name}`: "
+            f"default {shorten(repr(value))} is not a {parameter.type}"
+        )
+    if parameter.allowed and value not in parameter.allowed:
+        allowed = ", ".join(str(item) for item in parameter.allowed)
+        raise InputError(
+            f"parameter `{parameter.name}`: {shorten(repr(value))} is not one of {allowed}"
+        )
+
+
+def _parse(parameter: Parameter, text: str) -> Any:
+    try:
+        match parameter.type:
+            case "Integer":
+                return int(text)
+            case "Float":
+                return float(text)
+            case "Boolean":
+                return {"true": True, "false": False}[text.lower()]
+            case _:
+                return text
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"parameter `{parameter.name}`: {shorten(repr(text))} is not a {parameter.type}"
+        ) from error
+
+
+def fits(kind: str, value: Any) -> bool:
+    """Returns whether a JSON value has a parameter type."""
+    if kind == "Boolean":
+        return isinstance(value, bool)
+    if kind == "String":
+        return isinstance(value, str)
+    numbers = (int,) if kind == "Integer" else (int, float)
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
+PARAMETER: Final = "DefinitionSha256"
+# Parameters whose values differ for each commit, though the definition does not.
+OF_THE_COMMIT: Final = ("RunManifestUri", PARAMETER)
+_DEFAULT = "DefaultValue"
+
+
+def definition_sha256(definition: Mapping[str, Any]) -> str:
+    """Returns the hex SHA-256 of a definition without the values of the commit's parameters."""
+    value = copy.deepcopy(dict(definition))
+    for parameter in _named(value, *OF_THE_COMMIT):
+        parameter.pop(_DEFAULT, None)
+    return sha256_bytes(canonical_json(value))
+
+
+def with_digest(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a definition whose parameter has the digest, if it declares one with a default."""
+    value = copy.deepcopy(dict(definition))
+    for parameter in _named(value, PARAMETER):
+        if _DEFAULT in parameter:
+            parameter[_DEFAULT] = definition_sha256(definition)
+    return value
+
+
+def _named(definition: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+    return [item for item in definition.get("Parameters", ()) if item.get("Name") in names]

@@ -1,11 +1,18 @@
 """The dependency graph of steps: DependsOn, and references inside arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.definition_records import Definition, Step
-from sashiko.pipeline.definition.expressions import step_references
+from sashiko.pipeline.definition.definition_records import Definition, Parameter, Step
+from sashiko.pipeline.definition.expressions import (
+    Context,
+    as_text,
+    describe_job,
+    resolve,
+    step_references,
+)
 
 
 @dataclass(frozen=True)
@@ -134,3 +141,58 @@ def _cycle(remaining: Mapping[str, tuple[str, ...]]) -> str:
     while path.count(path[-1]) == 1:
         path.append(next(name for name in remaining[path[-1]] if name in remaining))
     return " -> ".join(path[path.index(path[-1]) :])
+
+
+UNKNOWN = "*"
+# These differ between executions.
+_EXECUTION = ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "CurrentDateTime")
+
+
+def resolve_steps(
+    definition: Definition,
+    *,
+    parameters: Mapping[str, Any],
+    execution: Mapping[str, str],
+    job_name: Callable[[str], str],
+) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+    """Yields each step with its arguments; a job's properties follow from its arguments.
+
+    Raises:
+        InputError: if the definition's references are wrong.
+    """
+    descriptions: dict[str, Mapping[str, Any]] = {}
+    context = Context(parameters, execution, describe=descriptions.__getitem__)
+    steps = {step.name: step for step in definition.steps}
+    for name in build_graph(definition).order:
+        step = steps[name]
+        where = f"step `{name}`, Arguments"
+        resolved = resolve(step.arguments, context, where=where)
+        if not isinstance(resolved, dict):
+            raise InputError(f"{where}: expected an object, got {type(resolved).__name__}")
+        if step.is_job:
+            descriptions[name] = describe_job(step.type, name=job_name(name), arguments=resolved)
+        yield step, resolved
+
+
+def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+    """Yields each step with its arguments as known before a run: values of a run become `*`.
+
+    Parameters have their default values, and `*` without one.
+
+    Raises:
+        InputError: if the definition's references are wrong.
+    """
+    return resolve_steps(
+        definition,
+        parameters={
+            parameter.name: _default_or_star(parameter) for parameter in definition.parameters
+        },
+        execution=dict.fromkeys(_EXECUTION, UNKNOWN),
+        job_name=lambda _step: UNKNOWN,
+    )
+
+
+def _default_or_star(parameter: Parameter) -> str:
+    if parameter.default is None:
+        return UNKNOWN
+    return as_text(parameter.default, where=f"parameter `{parameter.name}`")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.definition.resolution import resolved_steps
+from sashiko.pipeline.definition.graph import resolved_steps
 
 _S3 = "s3://"
 

@@ -15,23 +15,21 @@ from queue import Empty, SimpleQueue
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from sashiko.base.files import write_bytes, write_json
+from sashiko.base.files import translate_disk_errors, write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.definition.arguments import image_of, job_arguments, output_uris
-from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
-from sashiko.pipeline.definition.durations import check_expiry
-from sashiko.pipeline.definition.expressions import Context, resolve
-from sashiko.pipeline.definition.graph import Graph, build_graph, up_to
-from sashiko.pipeline.definition.parameter_values import parameter_values
-from sashiko.pipeline.definition.properties import describe_job, job_name
-from sashiko.pipeline.definition.resolution import resolve_steps
-from sashiko.pipeline.runner.cache import StepCache
+from sashiko.pipeline.definition.definition_records import (
+    Definition,
+    Step,
+    check_expiry,
+    parameter_values,
+    parse_definition,
+)
+from sashiko.pipeline.definition.expressions import Context, describe_job, job_name, resolve
+from sashiko.pipeline.definition.graph import Graph, build_graph, resolve_steps, up_to
+from sashiko.pipeline.definition.job_arguments import image_of, job_arguments, output_uris
 from sashiko.pipeline.runner.code import CodeDigests
-from sashiko.pipeline.runner.digests import Digests
-from sashiko.pipeline.runner.disk import translate_disk_errors
-from sashiko.pipeline.runner.execute import Executor
-from sashiko.pipeline.runner.failure import failure_report
+from sashiko.pipeline.runner.execute import Executor, StepCache, failure_report
 from sashiko.pipeline.runner.local_job import Events, Image, Outcome, make_job
 from sashiko.pipeline.runner.process import Processes, StoppedError
 from sashiko.pipeline.runner.run_lock import run_lock
@@ -44,9 +42,8 @@ from sashiko.pipeline.runner.run_record import (
     stamp,
     write_run,
 )
-from sashiko.pipeline.runner.state import RunState
-from sashiko.pipeline.runner.store import Store
-from sashiko.pipeline.runner.view import View
+from sashiko.pipeline.runner.state import RunState, View
+from sashiko.pipeline.runner.store import Digests, Store
 
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,63}")
 # A local Lambda function: gets the event, and a reader of objects of the local S3 by URI.

@@ -1,25 +1,222 @@
 """Runs one job: reuses a cached result, or stages inputs, runs and collects outputs."""
 
 import contextlib
+import os
+import re
+import shlex
 import shutil
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sashiko.base.files import lies_within, read_json, sha256_bytes, walk_files, write_json
+from sashiko.base.files import (
+    canonical_json,
+    lies_within,
+    read_json,
+    sha256_bytes,
+    translate_disk_errors,
+    walk_files,
+    write_json,
+)
+from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
+from sashiko.pipeline.definition.definition_records import parse_duration
+from sashiko.pipeline.dependencies import source_folders
 from sashiko.pipeline.runner.code import CodeDigests
-from sashiko.pipeline.runner.digests import Digests
-from sashiko.pipeline.runner.disk import translate_disk_errors
-from sashiko.pipeline.runner.failure import failure_reason
 from sashiko.pipeline.runner.local_job import Events, Job, Outcome, Result
-from sashiko.pipeline.runner.process import Exit, Processes
-from sashiko.pipeline.runner.run_record import DataRecord
-from sashiko.pipeline.runner.store import Store, copy_files
-from sashiko.pipeline.runner.workspace import Workspace
+from sashiko.pipeline.runner.process import Exit, Processes, last_lines
+from sashiko.pipeline.runner.run_record import DataRecord, StepRecord, now, stamp
+from sashiko.pipeline.runner.store import Digests, Store, copy_files
+
+_CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
+_PYTHONS = ("python", "python3")
+_INHERITED = re.compile(
+    r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_(?:CORETYPE|L2_SIZE)"
+    r"|PYTHONDONTWRITEBYTECODE|PYTHONPYCACHEPREFIX"
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one instance of a job: in `work` of the run's folder."""
+
+    root: Path
+
+    def path(self, container_path: str) -> Path:
+        """Returns the local path of a container path such as `/opt/ml/model`."""
+        return self.root / container_path.lstrip("/")
+
+    def prepare(self, job: Job, *, host: str, checkpoints: Path | None) -> None:
+        """Creates the folders and configuration files of one of the job's instances.
+
+        They replace those of an earlier attempt.
+
+        Raises:
+            InputError: if they cannot be written.
+        """
+        with translate_disk_errors(f"cannot make the workspace of step {job.step}"):
+            shutil.rmtree(self.root, ignore_errors=True)
+            for folder in (*job.folders, "/opt/ml/output", "/tmp"):  # noqa: S108  # the job's own
+                self.path(folder).mkdir(parents=True, exist_ok=True)
+            if checkpoints:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                self.path("/opt/ml/checkpoints").symlink_to(checkpoints.absolute())
+        for path, value in job.config_on(host).items():
+            write_json(self.path(path), value)
+
+    def command(self, job: Job) -> list[str]:
+        """Returns the job's command with this machine's Python and this workspace's paths."""
+        first, *rest = (self._rewrite(argument) for argument in job.command)
+        return [sys.executable if first in _PYTHONS else first, *rest]
+
+    def environment(self, job: Job) -> dict[str, str]:
+        """Returns the job's complete environment: few inherited variables, and no credentials."""
+        inherited = {
+            name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)
+        }
+        variables = {name: self._rewrite(value) for name, value in job.environment.items()}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        fixed = {
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (variables.get("PYTHONPATH"), *map(str, source_folders())))
+            ),
+            "OPT_ML": str(self.path("/opt/ml")),
+            "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
+            "PYTHONUNBUFFERED": "1",
+            # A job must not use the credentials of the user.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": os.devnull,
+        }
+        return inherited | {"PATH": path} | variables | fixed
+
+    def write_rerun(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Writes `rerun.sh`, which starts the job again in its existing folders."""
+        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        script = self.root / "rerun.sh"
+        with translate_disk_errors(f"cannot write {script}"):
+            script.write_text(
+                f"#!/bin/sh\ncd {shlex.quote(str(self.root))} || exit 1\n"
+                f"exec env -i {settings} {shlex.join(command)}\n"
+            )
+            script.chmod(0o755)
+
+    def remove(self) -> None:
+        """Removes the workspace, as far as its files can be deleted."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _rewrite(self, text: str) -> str:
+        return _CONTAINER.sub(lambda _: str(self.path("/opt/ml")), text)
+
+
+_SHOWN_LINES = 15
+_NO_MEMORY = (
+    "; the machine may have run out of memory (`dmesg` says so): close what else is at work, or "
+    "make the step's batches smaller, and run again"
+)
+_SEARCHED_LINES = 50
+
+
+def failure_reason(process_exit: Exit, job: Job, *, workspace: Workspace, log: Path) -> str:
+    """Returns why a job's process failed, from the best available source."""
+    failure_file = workspace.path("/opt/ml/output/failure")
+    if process_exit.timed_out:
+        return f"stopped after {job.max_seconds} s, the step's MaxRuntimeInSeconds"
+    if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
+        return text
+    if process_exit.status < 0:  # before the log: a killed process logs no reason
+        name = signal.Signals(-process_exit.status).name
+        return f"killed by {name}{_NO_MEMORY if name == 'SIGKILL' else ''}"
+    lines = last_lines(log, _SEARCHED_LINES)
+    for line in reversed(lines):
+        if line.startswith("error:"):
+            return line.removeprefix("error:").strip()
+    return f"exit status {process_exit.status}" + (f": {lines[-1].strip()}" if lines else "")
+
+
+def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
+    """Formats the report of a failed step: reason, last lines, log, commands.
+
+    Args:
+        step: the failed one.
+        run_folder: of its run.
+        command: the command line that runs it and all that follows again.
+    """
+    log = run_folder / step.log
+    rerun = run_folder / "work" / step.name / "rerun.sh"
+    lines = [f"step {step.name} failed: {step.reason}"]
+    if step.log and (tail := last_lines(log, _SHOWN_LINES)):
+        lines += ["", f"the last lines of {log}:", *(f"  {line.rstrip()}" for line in tail)]
+    lines += ["", "after the fix, run this step and all that follows again:"]
+    lines += [f"  {command}"]
+    if rerun.is_file():
+        lines += ["or the step alone, in its folders as they are:", f"  sh {rerun}"]
+    return "\n".join(lines)
+
+
+class CacheEntry(Frozen):
+    """A finished step."""
+
+    run: str
+    made: str  # time of the entry, UTC, ISO 8601
+    described: dict[str, Any]  # the Describe response of its job; later steps refer to it
+    outputs: dict[str, DataRecord]
+
+
+class _Stored(Frozen):
+    entry: CacheEntry
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StepCache:
+    """The folder of finished steps; it is created with the first one."""
+
+    folder: Path
+
+    def find(self, key: str, *, expires: str) -> CacheEntry | None:
+        """Returns the entry of a key, or None if there is none or it is too old.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        stored = validate(_Stored, read_json(path), source=str(path))
+        if stored.sha256 != _digest(stored.entry):
+            raise InputError(f"{path} is not what was written (its sha256 differs)")
+        entry = stored.entry
+        age = now() - datetime.fromisoformat(entry.made)
+        return None if expires and age > parse_duration(expires) else entry
+
+    def put(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
+        """Writes an entry atomically."""
+        entry = CacheEntry(run=run, made=stamp(now()), described=described, outputs=outputs)
+        stored = _Stored(entry=entry, sha256=_digest(entry))
+        write_json(self._path(key), stored.model_dump(mode="json"))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+def _digest(entry: CacheEntry) -> str:
+    return sha256_bytes(canonical_json(entry.model_dump(mode="json")))
+
+
+def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> str:
+    """Returns the cache key of a job: SageMaker's attributes, with content digests for URIs.
+
+    As in SageMaker, a step reuses the result of a step of the same name only.
+    """
+    staged = {source.name: [source.folder, inputs[source.name]] for source in job.sources}
+    fields = {"step": job.step, "type": kind, "code": code, "inputs": staged, **job.cache_fields}
+    return sha256_bytes(canonical_json(fields))
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.arguments import image_of, job_arguments
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.definition.graph import up_to
-from sashiko.pipeline.definition.resolution import resolve_steps
-from sashiko.pipeline.runner.failure import failure_reason
+from sashiko.pipeline.definition.graph import resolve_steps, up_to
+from sashiko.pipeline.definition.job_arguments import image_of, job_arguments
+from sashiko.pipeline.runner.execute import Workspace, failure_reason
 from sashiko.pipeline.runner.local_job import Image, Job, make_job
 from sashiko.pipeline.runner.process import Processes
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store, copy_files
-from sashiko.pipeline.runner.workspace import Workspace
 
 
 def replay(

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sashiko.pipeline.definition.arguments import (
+from sashiko.pipeline.definition.job_arguments import (
     JobArguments,
+    ProcessingArguments,
+    TrainingArguments,
     image_of,
     outputs_of,
     training_prefix,
 )
-from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
 from sashiko.pipeline.runner.run_record import DataRecord
 
 _HOST = "algo-1"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sashiko.base.files import translate_disk_errors
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.disk import translate_disk_errors
 
 _POLL_SECONDS = 0.1
 # On Linux the kernel kills a child when the runner dies, even by SIGKILL.

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from sashiko.base.files import sweep_half_written
+from sashiko.base.files import sweep_half_written, translate_disk_errors
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.disk import translate_disk_errors
 
 
 @contextmanager

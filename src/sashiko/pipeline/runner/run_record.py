@@ -10,10 +10,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sashiko.base.exit_status import BLOCKED, FAILED, INTERRUPTED
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, validate
-from sashiko.errors import InputError
+from sashiko.errors import BLOCKED, FAILED, INTERRUPTED, InputError
 
 RunStatus = Literal[
     "running", "registered", "succeeded", "partial", "blocked", "failed", "interrupted"
@@ -28,7 +27,6 @@ StepStatus = Literal[
     "interrupted",
     "not_run",  # the run ended before its turn
 ]
-
 _FILE_NAME = "run.json"
 _ID_TIME = "%Y%m%d-%H%M%S"
 _ID_TIME_LENGTH = len("20261125-101500")

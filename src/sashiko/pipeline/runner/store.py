@@ -7,13 +7,18 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sashiko.base.files import lies_within, walk_files
+from sashiko.base.files import (
+    lies_within,
+    sha256_bytes,
+    sha256_file,
+    translate_disk_errors,
+    walk_files,
+)
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.disk import translate_disk_errors
 
 # No bucket can have this name, so incomplete uploads never show under a prefix.
 _INCOMING = ".incoming"
@@ -188,3 +193,50 @@ def _write_archive(target: Path, files: Mapping[str, Path]) -> None:
             entry.size = files[name].stat().st_size
             with files[name].open("rb") as content:
                 archive.addfile(entry, content)
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Digests that are computed once while a file keeps its size, time and inode.
+
+    They are not kept between runs: a file that was damaged meanwhile has another digest, and the
+    step that wrote it runs again.
+    """
+
+    _known: dict[tuple[Path, int, int, int], str] = field(default_factory=dict)
+
+    def file(self, path: Path) -> str:
+        """Returns the hex digest of a file, the same as `files.sha256_file`."""
+        status = path.stat()
+        key = (path, status.st_size, status.st_mtime_ns, status.st_ino)
+        if key not in self._known:
+            self._known[key] = sha256_file(path)
+        return self._known[key]
+
+    def tree(self, files: Mapping[str, Path]) -> str:
+        """Returns the digest of named files, the same as `files.sha256_tree` of their folder."""
+        lines = [f"{self.file(files[name])}  {name}\n" for name in sorted(files)]
+        return sha256_bytes("".join(lines).encode())
+
+    def data(self, store: Store, uri: str) -> str:
+        """Returns the digest of a job's input at an S3 URI: of one object, or of a folder.
+
+        Raises:
+            InputError: if there is no object.
+        """
+        path, files = store.path(uri), store.files(uri)
+        return self.file(path) if list(files.values()) == [path] else self.tree(files)
+
+    def output(self, store: Store, uri: str) -> str:
+        """Returns the digest of a job's output at an S3 URI, without keys that share its prefix.
+
+        Raises:
+            InputError: if there is no object.
+        """
+        path = store.path(uri)
+        if path.is_dir():
+            files = {file.relative_to(path).as_posix(): file for file in walk_files(path)}
+            return self.tree(files)
+        if not path.is_file():
+            raise InputError(f"`{uri}` is no longer in the local store")
+        return self.file(path)

@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -14,14 +15,24 @@ from sashiko.base.deprecation import show_deprecations
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
 from sashiko.packs import load_packs
-from sashiko.pipeline.definition.digest import with_digest
-from sashiko.settings.environment import settings_model
+from sashiko.pipeline.definition.definition_records import with_digest
+from sashiko.settings.environment import Settings, settings_model
+
+
+def set_environment(settings: Settings) -> None:
+    """Sets the environment variables that the SDK reads; call it before importing the SDK.
+
+    By default the SDK creates boto3 clients at import (which need a region), simulates the role's
+    policy in IAM and looks for credentials on the network.
+    """
+    os.environ["AWS_DEFAULT_REGION"] = settings.region
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 def main() -> None:
     """Writes each definition as indented JSON on stdout."""
     from sashiko.pipeline.project import open_recipe
-    from sashiko.pipeline.sdk.offline import set_environment
 
     parser = argparse.ArgumentParser(description="Prints definitions of pipelines.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")

@@ -10,8 +10,7 @@ from sashiko.base.files import canonical_json
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.contract.load import load_contract
 from sashiko.packs import load_packs, pack_objects
-from sashiko.pipeline.sdk.jobs import Jobs, output_uri
-from sashiko.pipeline.sdk.network_and_keys import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, Uri, output_uri
 
 __all__ = ["BiasEvaluator", "blocking_step"]
 

@@ -12,8 +12,7 @@ from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
-from sashiko.pipeline.sdk.network_and_keys import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 
 __all__ = ["Gates"]
 

@@ -8,8 +8,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import SnapshotView, snapshots_uri
 from sashiko.base.files import sha256_file
-from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
-from sashiko.pipeline.sdk.network_and_keys import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 
 __all__ = ["GovernedData"]
 

@@ -1,12 +1,16 @@
 """Creates processing and training steps with this project's defaults."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Final, Literal
 
+import boto3
+from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import (
@@ -16,13 +20,15 @@ from sagemaker.core.shapes import (
     ProcessingOutput,
     ProcessingS3Input,
     ProcessingS3Output,
+    Tag,
 )
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
+from sagemaker.core.workflow.entities import PipelineVariable
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.mlops.workflow import Pipeline
+from sagemaker.mlops.workflow import Pipeline, steps
 from sagemaker.mlops.workflow.retry import (
     RetryPolicy,
     SageMakerJobExceptionTypeEnum,
@@ -33,27 +39,101 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train import ModelTrainer
 
+from sashiko.account import deploy_time
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
+from sashiko.account.instances import has_local_disk
 from sashiko.account.names import bucket_name
 from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.sdk.network_and_keys import (
-    Uri,
-    output_key,
-    tags,
-    traffic_encrypted,
-    volume_key,
-    vpc,
-)
-from sashiko.pipeline.sdk.offline import pipeline_session
 from sashiko.settings.environment import Settings
 from sashiko.settings.job_instances import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 
 __all__ = ["Jobs", "join_uri", "output_uri"]
+
+
+# What a job needs in an account and not on this machine: a VPC, keys, tags.
+#
+# What the pipeline role is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
+
+
+BucketOfRows = Literal["snapshots", "capture"]
+Uri = Any  # a string, or a pipeline variable that becomes one
+# Each has the name of its key's domain.
+_BUCKETS_OF_ROWS: Final[tuple[BucketOfRows, ...]] = ("snapshots", "capture")
+
+
+def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
+    """Returns a job's VPC options; several nodes are in a group that lets them talk.
+
+    SageMaker asks for it of processing too: "you must allow communication between the different
+    containers in the same processing job" ("Give SageMaker AI Processing Jobs Access to Resources
+    in Your Amazon VPC", Developer Guide).
+    """
+    if settings.tier == "local":
+        return {}
+    groups = [deploy_time.security_group_id()]
+    if nodes > 1:
+        groups.append(deploy_time.nodes_group_id())
+    return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
+
+
+def traffic_encrypted(settings: Settings) -> bool | None:
+    """Returns whether traffic between containers is encrypted; None leaves it out."""
+    return None if settings.tier == "local" else True
+
+
+def volume_key(settings: Settings, instance_type: str) -> str | None:
+    """Returns the KMS key of a job's volume; None for instances that encrypt their local disks."""
+    if settings.tier == "local" or has_local_disk(instance_type):
+        return None
+    return deploy_time.key_arn("ml")
+
+
+def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
+    """Returns the KMS key of a job's outputs: SageMaker takes one key for all of them.
+
+    A job that writes rows into the snapshots or the capture bucket encrypts all its outputs with
+    that bucket's key. Roles that read its verdict may use that key; rows under the artifacts key
+    would be readable by every role that reads artifacts.
+
+    Raises:
+        InputError: if it writes into both, since each bucket's rows are for other readers.
+    """
+    if settings.tier == "local":
+        return None
+    prefixes = [_literal_prefix(uri) for uri in uris]
+    keys = [
+        bucket
+        for bucket in _BUCKETS_OF_ROWS
+        if any(prefix.startswith(f"s3://{bucket_name(settings, bucket)}/") for prefix in prefixes)
+    ]
+    if len(keys) > 1:
+        raise InputError(
+            "pipelines/: a job writes into the buckets snapshots and capture, and SageMaker "
+            "encrypts all its outputs with one key: make two steps of it"
+        )
+    return deploy_time.key_arn(keys[0] if keys else "ml")
+
+
+def tags(settings: Settings) -> list[Tag] | None:
+    """Returns a job's tags: those that every resource of the environment has."""
+    if settings.tier == "local":
+        return None
+    values = {"project": settings.project, "environment": settings.environment}
+    return [Tag(key=key, value=value) for key, value in values.items()]
+
+
+def _literal_prefix(uri: Uri) -> str:
+    """Returns the literal beginning of a URI."""
+    if isinstance(uri, PipelineVariable):
+        [(_, join)] = uri.expr.items()
+        return f"{join['Values'][0]}/"
+    return str(uri)
+
 
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
@@ -119,8 +199,6 @@ def processing_output(name: str, uri: Uri, *, root: bool) -> ProcessingOutput:
 # The retry policies of a step's job.
 #
 # https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
-
-
 def retries() -> list[RetryPolicy]:
     """Returns a job step's policies, for transient faults only.
 
@@ -161,6 +239,29 @@ def join_uri(*parts: Uri) -> Join:
 def output_uri(step: ProcessingStep, name: str) -> Uri:
     """Returns the property that holds the S3 URI of a processing step's output."""
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
+
+
+def pipeline_session(settings: Settings) -> PipelineSession:
+    """Returns a session with a fixed bucket: it builds definitions without credentials or calls.
+
+    Two things that the SDK (3.27) repeats are done once: it validates the same configuration, and
+    the schema of it, for each of about 250 defaults that it reads (90 % of the time to build a
+    definition), and creates a local-mode client with all its clients for each processing step, to
+    read the name of one method (0.2 s a step).
+    """
+    config: dict[str, object] = {
+        "SchemaVersion": "1.0",
+        "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+    }
+    SageMakerConfig.validate_sagemaker_config(config)
+    SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _config=None: None)
+    if isinstance(steps.LocalSagemakerClient, type):
+        steps.LocalSagemakerClient = cache(steps.LocalSagemakerClient)
+    return PipelineSession(
+        boto_session=boto3.Session(region_name=settings.region),
+        default_bucket=bucket_name(settings, "artifacts"),
+        sagemaker_config=config,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 
 from sashiko.account import deploy_time
 from sashiko.account.names import lake_uri
-from sashiko.pipeline.definition.digest import PARAMETER
+from sashiko.pipeline.definition.definition_records import PARAMETER
 from sashiko.settings.environment import Settings
 
 __all__ = ["Parameters", "parameters"]

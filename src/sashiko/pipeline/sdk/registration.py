@@ -9,9 +9,8 @@ from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
-from sashiko.pipeline.definition.digest import PARAMETER
-from sashiko.pipeline.sdk.jobs import Jobs
-from sashiko.pipeline.sdk.network_and_keys import Uri
+from sashiko.pipeline.definition.definition_records import PARAMETER
+from sashiko.pipeline.sdk.jobs import Jobs, Uri
 from sashiko.steps.base_model import check_licence
 
 __all__ = ["Registration"]

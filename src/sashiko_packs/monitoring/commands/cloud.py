@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.base.exit_status import CHECK_FAILED
-from sashiko.errors import InputError
+from sashiko.errors import CHECK_FAILED, InputError
 from sashiko_packs.monitoring.commands.output import (
     sheet_file,
     show_draw,

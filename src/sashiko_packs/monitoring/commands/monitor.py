@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sashiko.base.exit_status import CHECK_FAILED
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.commands.times import parse_duration, parse_time
+from sashiko.commands.options import (
+    AsJson,
+    Environment,
+    Home,
+    RecipeName,
+    parse_duration,
+    parse_time,
+)
 from sashiko.contract.model import Contract
-from sashiko.errors import InputError
+from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.pipeline.project import (
     CAPTURES,
     HOME,

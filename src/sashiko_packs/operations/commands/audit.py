@@ -7,8 +7,8 @@ from dataclasses import asdict
 import typer
 
 from sashiko.account.templates import CDK_OUT
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
+from sashiko.errors import CHECK_FAILED
 from sashiko.settings.environment import load_deployed
 
 

@@ -12,9 +12,9 @@ import typer
 
 from sashiko.account.prices import Price, Prices, read_prices, stale, total
 from sashiko.account.templates import CDK_OUT, read_templates
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
+from sashiko.errors import CHECK_FAILED
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.project import HOME, use_recipe

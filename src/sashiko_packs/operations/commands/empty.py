@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.confirmation import Yes, confirm
-from sashiko.commands.options import Place
+from sashiko.commands.options import Place, Yes, confirm
 from sashiko.settings.tools import load_place
 
 

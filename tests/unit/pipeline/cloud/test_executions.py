@@ -11,11 +11,9 @@ import pytest
 from sashiko.account.account import BusyError
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.cloud.execution_logs import JobLogs
-from sashiko.pipeline.cloud.executions import Execution, Executions
-from sashiko.pipeline.cloud.following import follow
+from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.view import PlainView
+from sashiko.pipeline.runner.state import PlainView
 from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
 

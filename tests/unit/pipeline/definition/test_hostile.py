@@ -6,8 +6,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.definition.parameter_values import parameter_values
+from sashiko.pipeline.definition.definition_records import parameter_values, parse_definition
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.runner.definition_run import check_supported
 from tests.unit.hostile import bent, bounded

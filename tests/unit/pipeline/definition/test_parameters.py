@@ -1,8 +1,7 @@
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.definition_records import Parameter
-from sashiko.pipeline.definition.parameter_values import parameter_values
+from sashiko.pipeline.definition.definition_records import Parameter, parameter_values
 
 
 def parameter(kind: str, default: object = None, allowed: tuple[object, ...] = ()) -> Parameter:

@@ -1,6 +1,6 @@
 import pytest
 
-from sashiko.pipeline.definition.properties import describe_job, job_name, look_up
+from sashiko.pipeline.definition.expressions import describe_job, job_name, look_up
 
 DESCRIPTION = {
     "ProcessingOutputConfig": {

@@ -5,7 +5,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.definition.properties import look_up
+from sashiko.pipeline.definition.expressions import look_up
 from sashiko.pipeline.runner.definition_run import check_supported
 
 PROCESSING: dict[str, Any] = {

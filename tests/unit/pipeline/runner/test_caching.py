@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.pipeline.runner.cache import StepCache
+from sashiko.pipeline.runner.execute import StepCache
 from sashiko.pipeline.runner.run_record import now
 
 COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"
@@ -162,7 +162,7 @@ def test_a_changed_line_of_a_module_runs_its_step_alone(
 def test_results_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = StepCache(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("sashiko.pipeline.runner.cache.now", lambda: now() - timedelta(days=40))
+        patched.setattr("sashiko.pipeline.runner.execute.now", lambda: now() - timedelta(days=40))
         cache.put("key", run="run-1", described={}, outputs={})
 
     assert cache.find("key", expires="P30D") is None

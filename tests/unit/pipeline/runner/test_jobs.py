@@ -1,7 +1,7 @@
 from typing import Any
 
-from sashiko.pipeline.definition.arguments import job_arguments
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.job_arguments import job_arguments
 from sashiko.pipeline.runner.local_job import Image, Job, make_job
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from sashiko.pipeline.runner.run_record import StepRecord, now, stamp
-from sashiko.pipeline.runner.view import LiveView, PlainView, open_view
+from sashiko.pipeline.runner.state import LiveView, PlainView, open_view
 
 
 def render(view: LiveView, console: Console) -> str:

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sashiko.pipeline.definition.validator.api import shape
-from sashiko.pipeline.definition.validator.check import check_value
+from sashiko.pipeline.definition.validator.check import check_value, shape
 
 _MISSING = 'Could not find {kind} "{name}".'
 

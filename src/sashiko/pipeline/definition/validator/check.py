@@ -2,31 +2,204 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
 from typing import Any
+
+import regex
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from sashiko.account.instances import has_local_disk, size_of
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
-from sashiko.pipeline.definition.arguments import check_names
-from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
-from sashiko.pipeline.definition.durations import check_expiry
+from sashiko.pipeline.definition.definition_records import (
+    Definition,
+    Step,
+    check_expiry,
+    check_parameter,
+    fits,
+    parse_definition,
+)
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.graph import awaited_steps, build_graph, check_gates, referred_step
-from sashiko.pipeline.definition.parameter_values import check_parameter, fits
-from sashiko.pipeline.definition.validator.api import Shape, job_api, shape
-from sashiko.pipeline.definition.validator.limits import allowed, limit_problem
-from sashiko.pipeline.definition.validator.unknown import (
-    Anything,
-    describe_step,
-    is_known,
-    stand_in,
-)
+from sashiko.pipeline.definition.job_arguments import check_names
 
 __all__ = ["check_definition"]
+
+
+Shape = Any  # botocore's; it has no types
+
+
+@dataclass(frozen=True)
+class JobApi:
+    """The two calls behind a job's step."""
+
+    create: Shape  # the shape of the step's arguments
+    describe: Shape  # the shape of the step's properties
+    # The argument that Pipelines sets, with a value in the definition as prefix (the SDK's
+    # `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
+    name: str
+
+
+def shape(name: str) -> Shape:
+    """Returns a shape by its name in the API."""
+    return _model().shape_for(name)
+
+
+@cache
+def job_api(step_type: str) -> JobApi:
+    """Returns the API calls of a step type that runs a job."""
+    return JobApi(
+        create=_model().operation_model(f"Create{step_type}Job").input_shape,
+        describe=_model().operation_model(f"Describe{step_type}Job").output_shape,
+        name=f"{step_type}JobName",
+    )
+
+
+@cache
+def _model() -> ServiceModel:
+    # The bundled model only: results must not depend on a newer one in ~/.aws/models.
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")
+
+
+_FEW = 12  # the longest list of names in a message
+
+
+def limit_problem(value: Any, shape: Shape) -> str | None:
+    """Returns the limit that a known value breaks and what is allowed, or None."""
+    limits = shape.metadata
+    if isinstance(value, str):
+        return _text_problem(value, limits)
+    size = len(value) if isinstance(value, list | dict) else value
+    if _inside(size, limits):
+        return None
+    items = " items" if isinstance(value, list | dict) else ""
+    return f"{size}{items}; allowed: {_range(limits)}{items}"
+
+
+def allowed(value: str, names: Collection[str]) -> str:
+    """Lists the names that are allowed instead of `value`; of many, the similar ones."""
+    if len(names) <= _FEW:
+        return f"allowed: {', '.join(names)}"
+    matches = get_close_matches(value, names, n=_FEW, cutoff=0.7)
+    if matches:
+        return f"allowed among others: {', '.join(matches)}"
+    return f"allowed: {', '.join(list(names)[:_FEW])} and {len(names) - _FEW} more"
+
+
+def _text_problem(value: str, limits: Any) -> str | None:
+    enum = limits.get("enum")
+    if enum and value not in enum:
+        return f"`{value}` is not known; {allowed(value, enum)}"
+    if not _inside(len(value), limits):
+        return f"{len(value)} characters; allowed: {_range(limits)} characters"
+    pattern = limits.get("pattern")
+    if pattern and not _compiled(pattern).fullmatch(value):
+        return f"{shorten(repr(value))} does not match the pattern {pattern}"
+    return None
+
+
+def _inside(size: float, limits: Any) -> bool:
+    return bool(limits.get("min", size) <= size <= limits.get("max", size))
+
+
+def _range(limits: Any) -> str:
+    low, high = limits.get("min"), limits.get("max")
+    if high is None:
+        return f"{low} or more"
+    return f"up to {high}" if low in (None, 0) else f"{low} to {high}"
+
+
+@cache
+def _compiled(pattern: str) -> "regex.Pattern[str]":
+    """Compiles a pattern of the API, which is Java's: classes such as L, planes as surrogates.
+
+    The service matches whole values, whether or not a pattern has anchors.
+    """
+    python = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
+    return regex.compile(python)
+
+
+# Typed stand-ins for values that are known at run time only. `resolve` treats them as text and
+# numbers, so references and functions work as on real values; text that contains a stand-in is one
+# too.
+_MARK = "<known when it runs>"
+
+
+class Anything(str):
+    """A value of a type that rules do not check, such as a time."""
+
+    __slots__ = ()
+
+
+class UnknownInteger(int):
+    """An integer; as text, the mark."""
+
+    def __str__(self) -> str:
+        return _MARK
+
+
+class UnknownFloat(float):
+    """A number; as text, the mark."""
+
+    def __str__(self) -> str:
+        return _MARK
+
+
+def stand_in(kind: str) -> Any:
+    """Returns an unknown value of one of the API's types."""
+    match kind:
+        case "string":
+            return _MARK
+        case "integer" | "long":
+            return UnknownInteger()
+        case "float" | "double":
+            return UnknownFloat()
+        case "boolean":
+            return True  # rules check its type only
+        case _:
+            return Anything(_MARK)
+
+
+def is_known(value: Any) -> bool:
+    """Returns whether a value contains no stand-in."""
+    if isinstance(value, str):
+        return _MARK not in value
+    return not isinstance(value, UnknownInteger | UnknownFloat)
+
+
+def describe_step(step: Step) -> Mapping[str, Any]:
+    """Returns every property of the step's type.
+
+    A literal argument is its own property, and lists and maps have the items of the arguments;
+    values that are known at run time only are stand-ins.
+    """
+    api = job_api(step.type)
+    arguments = {key: value for key, value in step.arguments.items() if key != api.name}
+    return {name: _value(item, arguments.get(name)) for name, item in api.describe.members.items()}
+
+
+def _value(shape: Shape, argument: Any) -> Any:
+    match shape.type_name:
+        case "structure":
+            inside = argument if isinstance(argument, Mapping) else {}
+            return {name: _value(item, inside.get(name)) for name, item in shape.members.items()}
+        case "list":
+            items = argument if isinstance(argument, list) else [None]
+            return [_value(shape.member, item) for item in items]
+        case "map":
+            inside = argument if isinstance(argument, Mapping) else {}
+            return {key: _value(shape.value, item) for key, item in inside.items()}
+        case kind:
+            # An expression is known at run time only, too.
+            return argument if isinstance(argument, str | int | float) else stand_in(kind)
+
 
 Resolve = Callable[[Any, str], Any]  # an expression and its place -> its value, or an InputError
 _TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = MappingProxyType(
