@@ -10,7 +10,7 @@ import yaml
 
 from sashiko.base.files import sha256_file
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
-from sashiko.explain.output import ANALYSIS_FILE
+from sashiko.explain.importance import ANALYSIS_FILE
 from tests.e2e.project import RUN, Attempt, Project
 from tests.e2e.tiny import install_encoder, make_encoder, make_project
 from tests.packs.selection.converse_service import answered, serving

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure

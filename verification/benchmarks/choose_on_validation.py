@@ -39,8 +39,7 @@ from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import ThresholdSection
-from sashiko.steps.baselines import fit_linear
-from sashiko.steps.comparators import decide_threshold
+from sashiko.steps.comparators import decide_threshold, fit_linear
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
 from sashiko_packs.selection.rows import (

@@ -8,7 +8,7 @@ it.
 """
 
 from sashiko.evaluation.metrics.quality import difference
-from sashiko.steps.baselines import MAJORITY_THRESHOLD, majority_scores
+from sashiko.steps.comparators import MAJORITY_THRESHOLD, majority_scores
 from sashiko_packs.selection.sweep import judge, threshold_free_quality
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 from verification.benchmarks.bias_over_seeds import with_interval

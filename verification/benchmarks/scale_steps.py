@@ -30,8 +30,14 @@ from sashiko.data.splits import SPLITS
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.steps.score import INPUTS as SCORED
-from sashiko.steps.score_parts import CANDIDATE, PartRecord, write_part, write_record
-from sashiko.steps.scored_splits import first_rows, load_split
+from sashiko.steps.scored_splits import (
+    CANDIDATE,
+    PartRecord,
+    first_rows,
+    load_split,
+    write_part,
+    write_record,
+)
 from sashiko.steps.sections import config_files
 from verification.benchmarks.bench import HOME, run
 

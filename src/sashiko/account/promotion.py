@@ -30,8 +30,7 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation
-from sashiko.evaluation.gates.release import gate_tags
-from sashiko.evaluation.gates.verdict import read_verdict
+from sashiko.evaluation.gates.verdict import gate_tags, read_verdict
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.preflight import signed_files
 from sashiko.registry.preflight.expected import Expected

@@ -13,22 +13,21 @@ import pyarrow.compute as pc
 
 from sashiko.base.files import sha256_tree, walk_files
 from sashiko.base.joining import positions, unique_keys
-from sashiko.bias.clarify.analysis import Analysis, StageResult
-from sashiko.bias.clarify.config import CSV, AnalysisConfig
-from sashiko.bias.clarify.contract_config import PREDICTED_LABEL, analysis_config
-from sashiko.bias.clarify.contract_intersections import (
+from sashiko.bias.clarify.analysis import CSV, Analysis, AnalysisConfig, StageResult
+from sashiko.bias.clarify.contract_config import (
     MOST_COMBINATIONS,
+    PREDICTED_LABEL,
+    analysis_config,
     combination_count,
     intersections,
 )
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.criteria import same
 from sashiko.bias.clarify.dataset import Column, Dataset
-from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias_gate import bias_checks, small_groups_reason
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import (
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks, small_groups_reason
+from sashiko.bias.gates.estimates import (
     REPORTED_METRICS,
+    BiasEstimate,
     comparable,
     looks_text,
     sort_worst_first,

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.evaluation.column_counts import UNCOUNTED, ColumnCounts
 from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.reference import UNCOUNTED, ColumnCounts
 
 _LEAST_ROWS: Final = 10  # of a cell; a smaller one could stand for a person
 _MOST_BINS: Final = 20

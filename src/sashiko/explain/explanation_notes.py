@@ -6,8 +6,15 @@ import numpy as np
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import RowAttribution
-from sashiko.explain.check_records import SMALLEST, FacetSwap, Rounding, ShapleyCheck
-from sashiko.explain.explanation_record import ColumnImportance, Convergence, DeletionTest
+from sashiko.explain.explanation_record import (
+    SMALLEST,
+    ColumnImportance,
+    Convergence,
+    DeletionTest,
+    FacetSwap,
+    Rounding,
+    ShapleyCheck,
+)
 
 # Share of the explained log-odds; a larger error makes single words unreliable.
 _COARSE = 0.1
@@ -19,9 +26,7 @@ def convergence(attributions: Sequence[RowAttribution]) -> Convergence:
     deltas = [abs(attribution.delta) for attribution in attributions]
     explained = [abs(attribution.score - attribution.baseline) for attribution in attributions]
     return Convergence(
-        median=float(np.median(deltas)),
-        largest=max(deltas),
-        explained=float(np.median(explained)),
+        median=float(np.median(deltas)), largest=max(deltas), explained=float(np.median(explained))
     )
 
 

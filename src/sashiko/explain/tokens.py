@@ -100,11 +100,7 @@ def token_ids(
     """Returns the ids of texts as the model reads them, cut to `max_length` tokens."""
     options, room = _options(tokenizer, prompt), max_length - (prompt.size if prompt else 0)
     encoding = tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=room,
-        return_special_tokens_mask=True,
-        **options,
+        list(texts), truncation=True, max_length=room, return_special_tokens_mask=True, **options
     )
     special = _special(tokenizer)
     rows = map(special.of_text, encoding["input_ids"], encoding["special_tokens_mask"])

@@ -5,17 +5,18 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.explain.check_records import TOP, SwappedText
 from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     FEWEST_ROWS,
     SWAPS_FILE,
+    TOP,
     WORDS_FILE,
     ColumnImportance,
     DeletionTest,
     ExplainedError,
     Explanations,
     FeatureAttributions,
+    SwappedText,
     read_errors,
     read_swaps,
     read_words,

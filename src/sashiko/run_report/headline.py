@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.bias.gates.bias_gate import small_groups_reason
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import comparable, sort_worst_first
+from sashiko.bias.gates.estimates import BiasEstimate, comparable, sort_worst_first
 from sashiko.bias.metrics.clarify_metrics import METRICS
-from sashiko.bias.report.disparity import largest_rates
+from sashiko.bias.report.fairness import largest_rates
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates, Evaluation
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict

@@ -32,7 +32,7 @@ from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
 from sashiko.settings.recipe_sources import GeneratorSource
-from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
+from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")

@@ -17,13 +17,15 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.stopping import stop_on_signals
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import DECISION_FILE, read_decision
-from sashiko.evaluation.gates.release import today, waive, write_release
 from sashiko.evaluation.gates.verdict import (
     DEVICE_GATE,
     Check,
     Verdict,
     decide,
     not_judged,
+    today,
+    waive,
+    write_release,
     write_verdict,
 )
 from sashiko.registry.versions import ARTIFACT_FILE
@@ -31,17 +33,20 @@ from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.compile import DeviceSection
 from sashiko.steps.device.batch_transform import Scratch, transform
 from sashiko.steps.device.endpoint import endpoint
-from sashiko.steps.device.gate import device_checks, failed_check
 from sashiko.steps.device.hosting import Hosting, connect
-from sashiko.steps.device.invocation import (
+from sashiko.steps.device.measurement import (
     DeviceFailedError,
     Measurement,
+    Sample,
     compare,
+    device_checks,
+    draw_sample,
+    failed_check,
     measure,
     read_answers,
+    read_serving_config,
     requests,
 )
-from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers
 

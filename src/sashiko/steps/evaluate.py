@@ -58,21 +58,22 @@ from sashiko.settings.recipe_causal import PromptSection
 from sashiko.settings.recipe_data import DataSection
 from sashiko.settings.recipe_quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
-from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED, MAJORITY, word_features
-from sashiko.steps.champion import ARTIFACT, read_champion
 from sashiko.steps.comparators import (
+    LINEAR,
+    LINEAR_UNMITIGATED,
+    MAJORITY,
     decide_threshold,
     linear_baselines,
     majority_baseline,
     model_metrics,
     resample_models,
+    word_features,
 )
 from sashiko.steps.entry import run_step
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.injection import artifact_scorer, measure_injection
 from sashiko.steps.score import INPUTS as SCORED
-from sashiko.steps.score_parts import read_scores
-from sashiko.steps.scored_splits import Split, load_split
+from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, read_champion, read_scores
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
 from sashiko.training.examples import read_weights
@@ -166,11 +167,7 @@ def main() -> None:
         champion=others.get("champion"),
     )
     checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
-    verdict = decide(
-        gate=_GATE,
-        checks=checks,
-        inputs=digests | train_output.snapshot_digests(),
-    )
+    verdict = decide(gate=_GATE, checks=checks, inputs=digests | train_output.snapshot_digests())
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
         {"validation": (validation, scores.validation), "test": (test, scores.test)},

@@ -13,7 +13,7 @@ from sashiko.evaluation.evaluation_record import (
     SplitCount,
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate, standing
-from sashiko.steps.baselines import LINEAR, MAJORITY
+from sashiko.steps.comparators import LINEAR, MAJORITY
 
 _MODELS = {
     MAJORITY: "always answering with the more frequent label",

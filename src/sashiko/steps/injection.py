@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
-from sashiko.evaluation.injections.attacks import plan_attacks
-from sashiko.evaluation.injections.injection_set import injection_set, injection_set_sha256
+from sashiko.evaluation.injections.injection_set import (
+    injection_set,
+    injection_set_sha256,
+    plan_attacks,
+)
 from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
+from sashiko.evaluation.metrics.calibration import excess_flip_rate, flip_rate
 from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.settings.recipe_quality import EvaluateSection
 

@@ -217,11 +217,7 @@ def main() -> None:
             )
         table.check()
         retained = table.keep(
-            {
-                "train": data.train_rows,
-                "validation": data.validation_rows,
-                "test": data.test_rows,
-            }
+            {"train": data.train_rows, "validation": data.validation_rows, "test": data.test_rows}
         )
         check_enough(retained.splits, contract)
         for name in SPLITS:
@@ -448,10 +444,7 @@ def check_enough(splits: Mapping[str, SplitSummary], contract: Contract) -> None
 
 
 def check_learnable(
-    name: str,
-    summary: SplitSummary | None,
-    contract: Contract,
-    split: TextHashSplit | SplitDates,
+    name: str, summary: SplitSummary | None, contract: Contract, split: TextHashSplit | SplitDates
 ) -> None:
     """Checks that a split has rows of both labels.
 

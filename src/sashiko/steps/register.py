@@ -32,8 +32,7 @@ from sashiko.evaluation.evaluation_record import (
     read_decision,
     read_evaluation,
 )
-from sashiko.evaluation.gates.release import gate_tags
-from sashiko.evaluation.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.gates.verdict import Verdict, gate_tags, read_verdict
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations

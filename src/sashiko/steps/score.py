@@ -13,17 +13,21 @@ import argparse
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_host, processing_input, processing_output
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.champion import ARTIFACT, open_champion, read_champion
 from sashiko.steps.entry import run_step
-from sashiko.steps.score_parts import (
+from sashiko.steps.scored_splits import (
+    ARTIFACT,
     CANDIDATE,
     CHAMPION,
     PartRecord,
+    first_rows,
+    load_split,
+    open_champion,
     part_of,
+    read_champion,
+    score_texts,
     write_part,
     write_record,
 )
-from sashiko.steps.scored_splits import first_rows, load_split, score_texts
 
 __all__ = ["main"]
 

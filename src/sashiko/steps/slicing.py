@@ -12,7 +12,7 @@ from sashiko.base.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import SliceFigures, Slices
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
-from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates
+from sashiko.evaluation.metrics.quality import SliceEstimates, slice_estimates
 from sashiko.settings.recipe_quality import EvaluateSection
 
 _MISSING = "missing"

@@ -9,17 +9,23 @@ import sys
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.bias.gates.intersections import REPORTED_METRICS
-from sashiko.contract.manifest import (
-    MANIFEST_FILE,
-    read_manifest,
-    read_snapshots,
-    write_snapshots,
+from sashiko.bias.gates.estimates import (
+    INTERVALS_FILE,
+    REPORTED_METRICS,
+    BiasEstimate,
+    read_estimates,
 )
+from sashiko.contract.manifest import MANIFEST_FILE, read_manifest, read_snapshots, write_snapshots
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
-from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
+from sashiko.evaluation.gates.verdict import (
+    MODEL_GATES,
+    gate_tags,
+    read_verdict,
+    today,
+    waive,
+    write_release,
+    write_verdict,
+)
 from sashiko.explain.explanation_record import (
     EXPLANATIONS_FILE,
     Explanations,

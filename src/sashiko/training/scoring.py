@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.metrics.scored import Scored
+from sashiko.evaluation.metrics.quality import Scored
 from sashiko.serving.container.answers import SHOWN
 from sashiko.training.batches import ordered_batches
 from sashiko.training.compute import Compute

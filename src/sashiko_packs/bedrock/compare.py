@@ -26,9 +26,15 @@ from sashiko.serving.container.prompt import Prompt, RowTokenizer, mark_special
 from sashiko.serving.inspection import refuse_pickles, unpack
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.steps.device.gate import device_checks
-from sashiko.steps.device.invocation import Answer, DeviceFailedError, compare
-from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
+from sashiko.steps.device.measurement import (
+    Answer,
+    DeviceFailedError,
+    Sample,
+    compare,
+    device_checks,
+    draw_sample,
+    read_serving_config,
+)
 from sashiko_packs.bedrock.model_import import ImportedModel
 
 # The prompt of a row as a text, for a service that tokenizes it.

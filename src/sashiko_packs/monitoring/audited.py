@@ -16,8 +16,7 @@ import numpy as np
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.privacy import SMALLEST_COUNT
-from sashiko.evaluation.reference import Reference
+from sashiko.evaluation.reference import SMALLEST_COUNT, Reference
 from sashiko_packs.monitoring.checks import MonitorCheck, Outcome
 from sashiko_packs.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko_packs.monitoring.settings import MonitorSection

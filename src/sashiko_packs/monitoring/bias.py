@@ -12,12 +12,12 @@ from scipy import stats
 
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
 from sashiko.base.scratch import insert, scratch_database, stream_query
+from sashiko.bias.metrics.bias_table import compare
 from sashiko.bias.metrics.clarify_metrics import measure
-from sashiko.bias.metrics.groups import compare
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
-from sashiko.evaluation.privacy import SMALLEST_COUNT
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko_packs.monitoring.checks import DISPARATE_IMPACT, Measurement
 from sashiko_packs.monitoring.clusters import (

@@ -24,9 +24,8 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from sashiko.errors import InputError
-from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.reference import Reference
+from sashiko.evaluation.reference import ColumnCounts, Reference
 from sashiko.evaluation.reference_columns import cells_of
 from sashiko_packs.monitoring.capture.rows import captured_columns, stream_rows
 from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement

@@ -22,7 +22,7 @@ from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.privacy import SMALLEST_COUNT
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.audited import MEASURES, balance, right_and_wrong
 from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import create_draws_view

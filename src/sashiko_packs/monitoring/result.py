@@ -19,7 +19,7 @@ from pydantic import AfterValidator, model_validator
 from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
-from sashiko.evaluation.privacy import SMALLEST_COUNT
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko_packs.monitoring.quality import AuditedMeasure, Quality

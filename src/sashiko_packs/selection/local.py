@@ -20,11 +20,9 @@ from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.baselines import fit_linear
-from sashiko.steps.champion import ARTIFACT
-from sashiko.steps.comparators import decide_threshold
+from sashiko.steps.comparators import decide_threshold, fit_linear
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
-from sashiko.steps.scored_splits import load_split
+from sashiko.steps.scored_splits import ARTIFACT, load_split
 from sashiko.training.examples import read_split, read_weights
 from sashiko_packs.selection.file import Selection, VersionCandidate
 from sashiko_packs.selection.rows import (

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sashiko.account.prices import Price, Prices, Speed
 from sashiko.base.parquet import read_columns
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import (
     GROUP_VARIABLE,
     LABEL,
@@ -23,8 +23,7 @@ from sashiko.bias.clarify.contract_config import (
 )
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import gate_applies
+from sashiko.bias.gates.estimates import BiasEstimate, gate_applies
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.metrics.clarify_metrics import METRICS, measure
 from sashiko.bias.steps.bias_estimates import (
@@ -50,8 +49,7 @@ from sashiko.serving.container.text import columns, normalise
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasSection
-from sashiko.steps.champion import ARTIFACT
-from sashiko.steps.scored_splits import Split, load_split
+from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
 from sashiko_packs.selection.file import STAYS, Selection, Travel
 from sashiko_packs.selection.record import Answers, Cost, Latency
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sashiko.account.prices import Prices
-from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias_gate import bias_checks
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
@@ -19,8 +18,7 @@ from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualitySection
-from sashiko.steps.baselines import MAJORITY
-from sashiko.steps.comparators import majority_baseline, model_lead, model_metrics
+from sashiko.steps.comparators import MAJORITY, majority_baseline, model_lead, model_metrics
 from sashiko_packs.selection.bedrock import Responder, bedrock_candidate
 from sashiko_packs.selection.file import (
     BedrockCandidate,

@@ -9,15 +9,19 @@ from pathlib import Path
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
-from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias_gate import bias_checks
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quality_checks
-from sashiko.evaluation.metrics.counted_quality import counted_quality
-from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
+from sashiko.evaluation.metrics.quality import (
+    confusion,
+    counted_quality,
+    difference,
+    evaluate_scores,
+    own_estimates,
+)
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import contract_file
 from sashiko.pipeline.runner.run_record import new_run_id
@@ -25,8 +29,12 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualityMetric, QualitySection
-from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
-from sashiko.steps.comparators import decide_threshold
+from sashiko.steps.comparators import (
+    MAJORITY,
+    MAJORITY_THRESHOLD,
+    decide_threshold,
+    majority_scores,
+)
 from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, run_recipe
 
 SWEEPS = "sweeps"

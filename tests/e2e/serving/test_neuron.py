@@ -21,8 +21,7 @@ from payload import BadRequestError
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.champion import open_champion
-from sashiko.steps.scored_splits import Split, score_split
+from sashiko.steps.scored_splits import Split, open_champion, score_split
 from tests.e2e.serving import neuron_image
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
 

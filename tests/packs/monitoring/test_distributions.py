@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sashiko.evaluation.column_counts import ColumnCounts
+from sashiko.evaluation.reference import ColumnCounts
 from sashiko_packs.monitoring.drift import cell_names, make_distribution
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.base.parquet import write_table
-from sashiko.evaluation.column_counts import ColumnCounts
+from sashiko.evaluation.reference import ColumnCounts
 from sashiko_packs.monitoring import text_drift
 from sashiko_packs.monitoring.capture import rows as captured_rows
 from sashiko_packs.monitoring.capture.record import row_schema

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sashiko.evaluation.column_counts import ColumnCounts
+from sashiko.evaluation.reference import ColumnCounts
 from sashiko.evaluation.reference_columns import cells_of, count_reference, count_window
 from tests.unit.hostile import bounded
 

@@ -3,18 +3,21 @@
 from typing import Any
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.explain.check_records import Agreement, FacetSwap, ShapleyCheck, SwappedText
 from sashiko.explain.explanation_record import (
     TEMPLATE,
+    Agreement,
     ColumnImportance,
     Convergence,
     DeletionPoint,
     DeletionTest,
     ExplainedError,
     Explanations,
+    FacetSwap,
     FeatureAttributions,
     PartAttribution,
     PartDescription,
+    ShapleyCheck,
+    SwappedText,
     Word,
     Words,
 )

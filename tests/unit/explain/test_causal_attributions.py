@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.explain.deletion import deletion_test
+from sashiko.explain.explanation_checks import deletion_test
 from sashiko.explain.explanation_notes import convergence
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.adapter import merge

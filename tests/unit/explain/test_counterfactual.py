@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.contract.columns import Facet
-from sashiko.explain.counterfactual import swap, swap_check
+from sashiko.explain.explanation_checks import swap, swap_check
 from sashiko.explain.explanation_notes import swap_notes
 
 WORDS = (("she", "he"), ("her", "his"), ("her", "him"), ("Mrs", "Mr"), ("mother-in-law", "father"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.explain.deletion import deletion_test
+from sashiko.explain.explanation_checks import deletion_test
 from sashiko.explain.explanation_notes import convergence, warnings
 from sashiko.explain.explanation_record import TEMPLATE
 from sashiko.explain.importance import column_importance, mean_estimate, top_words, word_spans

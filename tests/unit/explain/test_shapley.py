@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 
 from sashiko.explain.attribution import ExplainedModel, RowAttribution, shapley_values
-from sashiko.explain.cross_check import rank_correlation, shapley_check
+from sashiko.explain.explanation_checks import rank_correlation, shapley_check
 from sashiko.explain.explanation_notes import notes, warnings
 from sashiko.explain.tokens import read_tokens
 from tests.unit.explain.planted import PLAIN, TELLING, make_tokenizer

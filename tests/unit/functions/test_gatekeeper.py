@@ -12,8 +12,15 @@ import pytest
 from moto import mock_aws
 
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.evaluation.gates.release import RELEASE_FILE, waive, write_release
-from sashiko.evaluation.gates.verdict import Check, Verdict, decide, write_verdict
+from sashiko.evaluation.gates.verdict import (
+    RELEASE_FILE,
+    Check,
+    Verdict,
+    decide,
+    waive,
+    write_release,
+    write_verdict,
+)
 from sashiko.functions.gatekeeper_handler import handler, judge
 from sashiko.settings.waiver import Waiver
 

@@ -11,8 +11,7 @@ import yaml
 
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
-from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias_gate import bias_checks
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.contract.model import SplitDates
@@ -27,8 +26,7 @@ from sashiko.evaluation.evaluation_record import (
     write_evaluation,
 )
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
-from sashiko.evaluation.gates.release import waive
-from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
+from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, waive, write_verdict
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores

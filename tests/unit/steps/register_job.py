@@ -8,9 +8,8 @@ from pathlib import Path
 from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
-from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
-from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.explain.explanation_record import write_explanations
 from sashiko.serving.container.pack import pack
 from tests.unit.explain.records import explanations

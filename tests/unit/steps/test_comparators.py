@@ -7,8 +7,7 @@ import pytest
 
 from sashiko.evaluation.metrics.quality import choose_threshold
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.baselines import LINEAR, fit_linear
-from sashiko.steps.comparators import linear_baselines
+from sashiko.steps.comparators import LINEAR, fit_linear, linear_baselines
 from sashiko.steps.scored_splits import Split
 
 WORDS = ("awful", "bad", "fine", "good")

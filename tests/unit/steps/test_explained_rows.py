@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.base.parquet import write_table
-from sashiko.steps.explained_rows import EFFORT, select_rows
+from sashiko.steps.explain import EFFORT, select_rows
 
 ROWS = 2000
 

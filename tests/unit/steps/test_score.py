@@ -12,7 +12,7 @@ from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko.serving import artifact
 from sashiko.serving.container.pack import pack
-from sashiko.steps import evaluate, score_parts
+from sashiko.steps import evaluate, scored_splits
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.steps import evaluate_job
 
@@ -35,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A job whose requests are small, and whose candidate and champion mind their batches."""
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["score"])
-    for module in (artifact, score_parts):
+    for module in (artifact, scored_splits):
         monkeypatch.setattr(module, "ROWS_PER_REQUEST", _PER_REQUEST)
     archive = uneven(tmp_path / "candidate")
     evaluate_job.lay_out(tmp_path, artifact=archive)

@@ -3,14 +3,163 @@
 Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.yaml_models import validate
+from sashiko.base.yaml_models import Frozen, validate
+from sashiko.bias.metrics.bias_table import Stage
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
+
+# Clarify's `analysis_config.json`: the part that the bias step supports.
+#
+# Unsupported keys and metrics are errors; none is ignored silently.
+# Source of the keys: "Analysis Configuration Files" in the Amazon SageMaker AI Developer Guide, and
+# `sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`.
+
+
+CONFIG_FILE = "analysis_config.json"
+
+
+CSV: Literal["text/csv"] = "text/csv"
+
+
+class MethodConfig(Frozen):
+    """The metrics of a stage: names, or `all`; the flip test needs features, which text has not."""
+
+    methods: tuple[str, ...] | str = "all"
+
+    def names(self, stage: Stage) -> tuple[str, ...]:
+        """Returns the metrics' names in alphabetical order, as Clarify lists them."""
+        requested = (self.methods,) if isinstance(self.methods, str) else self.methods
+        supported = stage_metrics(stage)
+        if requested == ("all",):
+            return supported
+        unknown = [name for name in requested if name not in supported]
+        if unknown or not requested:
+            problem = f"`{'`, `'.join(unknown)}` is not supported" if unknown else "names no metric"
+            raise ValueError(
+                f"{stage}_bias.methods: {problem}; supported: all, {', '.join(supported)}"
+            )
+        return tuple(sorted(set(requested)))
+
+
+class ReportConfig(Frozen):
+    """Clarify's notebook and PDF; accepted but not written, as each run has its own report."""
+
+    name: str
+    title: str | None = None
+
+
+class MethodsConfig(Frozen):
+    """The methods to compute."""
+
+    pre_training_bias: MethodConfig | None = None
+    post_training_bias: MethodConfig | None = None
+    report: ReportConfig | None = None
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> "MethodsConfig":
+        if self.pre_training_bias is None and self.post_training_bias is None:
+            raise ValueError("name `pre_training_bias`, `post_training_bias`, or both")
+        if self.pre_training_bias:
+            self.pre_training_bias.names("pre_training")
+        if self.post_training_bias:
+            self.post_training_bias.names("post_training")
+        return self
+
+    def names(self, stage: Stage) -> tuple[str, ...]:
+        """Returns the requested metrics of a stage; empty if the stage was not requested."""
+        config = self.pre_training_bias if stage == "pre_training" else self.post_training_bias
+        return config.names(stage) if config else ()
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a column's name; an index is not supported")
+    return value
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, str) and (isinstance(value, bool) or value not in (0, 1)):
+        raise ValueError(
+            "expected a text, or 0 or 1; a threshold or range is not supported: the step before "
+            "must group numbers into bands"
+        )
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+
+
+Value = Annotated[int | str, BeforeValidator(_value)]
+
+
+class FacetConfig(Frozen):
+    """A sensitive column and the values of its disadvantaged group.
+
+    Without values, each value of the column is compared with all other rows in turn.
+    """
+
+    name_or_index: Name
+    value_or_threshold: tuple[Value, ...] = ()
+
+
+class AnalysisConfig(Frozen):
+    """The whole configuration."""
+
+    version: Literal["1.0"] = "1.0"  # of the schema
+    dataset_type: Literal["text/csv", "application/x-parquet"]
+    # The columns' names; without them the first row of a CSV.
+    headers: tuple[str, ...] | None = None
+    label: Name
+    label_values_or_threshold: tuple[Value, ...] = Field(min_length=1)  # of the positive label
+    predicted_label: Name | None = None  # the predictions' column
+    facet: tuple[FacetConfig, ...] = Field(min_length=1)  # sensitive columns
+    group_variable: Name | None = None  # the column on which CDDL and CDDPL condition
+    # Columns of the data set that are no features of the model.
+    excluded_columns: tuple[Name, ...] = ()
+    methods: MethodsConfig  # the metrics to compute
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> "AnalysisConfig":
+        problem = next(_problems(self), None)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+
+def read_config(folder: Path) -> AnalysisConfig:
+    """Reads `analysis_config.json` from a folder.
+
+    Raises:
+        InputError: names the file, the key and the supported values.
+    """
+    path = folder / CONFIG_FILE
+    return validate(AnalysisConfig, read_json(path), source=str(path))
+
+
+def _problems(config: AnalysisConfig) -> Iterator[str]:
+    """Yields contradictions between keys."""
+    if config.methods.post_training_bias and config.predicted_label is None:
+        yield (
+            "methods.post_training_bias needs predictions; name the predictions' column in "
+            "`predicted_label`"
+        )
+    if len(set(config.headers or ())) < len(config.headers or ()):
+        yield "headers: a name occurs twice"
+    facets = [facet.name_or_index for facet in config.facet]
+    named = [config.label, config.predicted_label, config.group_variable, *facets]
+    used = [name for name in named if name is not None]
+    if len(set(used)) < len(used):
+        yield (
+            "label, predicted_label, group_variable and each facet must be different columns, but "
+            f"they are {', '.join(used)}"
+        )
+
 
 ANALYSIS_FILE = "analysis.json"
 

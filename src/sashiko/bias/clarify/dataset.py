@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from sashiko.base.files import walk_files
 from sashiko.base.parquet import open_parquet, stream_columns
-from sashiko.bias.clarify.config import CSV, AnalysisConfig
+from sashiko.bias.clarify.analysis import CSV, AnalysisConfig
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 
@@ -120,8 +120,7 @@ def _read(
             ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
+                include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
             ),
         )
         for batch in batches:

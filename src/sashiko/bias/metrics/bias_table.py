@@ -2,18 +2,113 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 
-from sashiko.bias.metrics.groups import Comparison, Group
-from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ratio
+
+
+@dataclass(frozen=True)
+class Group:
+    """Counts of a group; whole numbers as float64."""
+
+    labels: Floats  # rows per label, shape (..., labels)
+    positives: Floats  # rows with a positive label, n(1), shape (...,)
+    predicted_positives: Floats  # rows predicted positive, n'(1), shape (...,)
+    true_positives: Floats  # rows with a positive label and prediction, TP, shape (...,)
+
+    @cached_property
+    def rows(self) -> Floats:
+        """All rows, n; cached, since nearly every metric uses it."""
+        total: Floats = self.labels.sum(axis=-1)
+        return total
+
+    @property
+    def negatives(self) -> Floats:
+        """Rows with another label, n(0)."""
+        return self.rows - self.positives
+
+    @property
+    def predicted_negatives(self) -> Floats:
+        """Rows predicted another label, n'(0)."""
+        return self.rows - self.predicted_positives
+
+    @property
+    def false_positives(self) -> Floats:
+        """Rows incorrectly predicted positive, FP."""
+        return self.predicted_positives - self.true_positives
+
+    @property
+    def false_negatives(self) -> Floats:
+        """Rows incorrectly predicted negative, FN."""
+        return self.positives - self.true_positives
+
+    @property
+    def true_negatives(self) -> Floats:
+        """Rows correctly predicted negative, TN."""
+        return self.negatives - self.false_positives
+
+    @property
+    def right(self) -> Floats:
+        """Rows predicted correctly, TP + TN."""
+        return self.true_positives + self.true_negatives
+
+    @property
+    def wrong(self) -> Floats:
+        """Rows predicted incorrectly, FP + FN."""
+        return self.false_positives + self.false_negatives
+
+    @property
+    def shares(self) -> Floats:
+        """The distribution of the labels, P(y), shape (..., labels)."""
+        return ratio(self.labels, np.broadcast_to(self.rows[..., None], self.labels.shape))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An advantaged group a and a disadvantaged one d, as a whole and by stratum."""
+
+    a: Group  # the advantaged group, shapes (...,)
+    d: Group  # the disadvantaged group
+    a_strata: Group  # the advantaged group by stratum, shapes (..., strata)
+    d_strata: Group  # the disadvantaged group by stratum
+
+
+def compare(cells: Ints, positive: Bools) -> Comparison:
+    """Reads counts of shape (..., strata, 2, labels, 2), as in `counts.Counts`."""
+    whole = cells.sum(axis=-4)
+    return Comparison(
+        a=_group(whole[..., 0, :, :], positive),
+        d=_group(whole[..., 1, :, :], positive),
+        a_strata=_group(cells[..., 0, :, :], positive),
+        d_strata=_group(cells[..., 1, :, :], positive),
+    )
+
+
+def _group(cells: Ints, positive: Bools) -> Group:
+    counts = cells.astype(np.float64)
+    return Group(
+        labels=counts.sum(axis=-1),
+        positives=counts[..., positive, :].sum(axis=(-2, -1)),
+        predicted_positives=counts[..., 1].sum(axis=-1),
+        true_positives=counts[..., positive, 1].sum(axis=-1),
+    )
+
 
 _STRATUM = "a value of the group variable has rows of only one outcome"
+
+
 Stage = Literal["pre_training", "post_training"]
+
+
 Side = Literal["above", "below", "either"]
+
+
 _SPLIT = "positives negatives"
+
+
 _PREDICTED = "predicted_positives predicted_negatives"
 
 
@@ -58,6 +153,8 @@ GROUPS = (
         lambda groups: groups.a.rows == 0,
     ),
 )
+
+
 LABELS = (
     *GROUPS,
     Condition(
@@ -68,6 +165,8 @@ LABELS = (
         lambda groups: groups.a.negatives + groups.d.negatives == 0,
     ),
 )
+
+
 PREDICTIONS = (
     *GROUPS,
     Condition(
@@ -79,19 +178,37 @@ PREDICTIONS = (
         lambda groups: groups.a.predicted_negatives + groups.d.predicted_negatives == 0,
     ),
 )
+
+
 POSITIVES = _conditions_per_group(_positives, "has the positive label")
+
+
 NEGATIVES = _conditions_per_group(lambda group: group.negatives, "has a negative label")
+
+
 ACCEPTED = _conditions_per_group(_predicted, "is predicted positive")
+
+
 REJECTED = _conditions_per_group(lambda group: group.predicted_negatives, "is predicted negative")
+
+
 FALSE_POSITIVES = _conditions_per_group(
     lambda group: group.false_positives, "is wrongly predicted positive"
 )
+
+
 LABEL_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _positives))
+
+
 PREDICTED_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _predicted))
+
+
 LACKING_LABEL = Condition(
     "the disadvantaged group lacks a label that the advantaged has: KL is infinite",
     lambda groups: ((groups.a.labels > 0) & (groups.d.labels == 0)).any(axis=-1),
 )
+
+
 NO_BENEFIT = Condition(
     "every row is wrongly predicted negative, or there is none",
     lambda groups: (
@@ -106,8 +223,6 @@ NO_BENEFIT = Condition(
 # group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive label, n_a(0)
 # the others, and P_a(y) is the share of label y. KL, JS, LP, TVD and KS compare the whole
 # distribution of any number of labels; they are distances without a direction.
-
-
 def class_imbalance(groups: Comparison) -> Floats:
     """CI = (n_a - n_d) / (n_a + n_d), from -1 to 1; more than 0: d has fewer rows."""
     return ratio(groups.a.rows - groups.d.rows, groups.a.rows + groups.d.rows)
@@ -196,8 +311,6 @@ def _divergence(p: Floats, q: Floats) -> Floats:
 # The advantaged group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive
 # label, n'_a(1) those predicted positive, (0) the others. Of several labels all that are not
 # positive count as negative. Which side of the neutral value is worse for d is the guide's reading.
-
-
 def predicted_difference(groups: Comparison) -> Floats:
     """DPPL = n'_a(1) / n_a - n'_d(1) / n_d, from -1 to 1; more than 0: d is predicted it less."""
     return _acceptance(groups.a) - _acceptance(groups.d)
@@ -339,7 +452,11 @@ def _metric(
 
 
 _label = partial(_metric, "pre_training")
+
+
 _prediction = partial(_metric, "post_training")
+
+
 METRIC_LIST = (
     _label("CI", "Class Imbalance", class_imbalance, GROUPS),
     _label("DPL", "Difference in Positive Proportions in Labels", label_difference,

@@ -11,8 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sashiko.bias.metrics.bias_table import METRIC_LIST, Metric, Stage
-from sashiko.bias.metrics.groups import Comparison, compare
+from sashiko.bias.metrics.bias_table import METRIC_LIST, Comparison, Metric, Stage, compare
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.uncertainty import (

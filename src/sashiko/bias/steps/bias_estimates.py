@@ -10,11 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.bias.clarify.analysis import MetricResult, StageResult
-from sashiko.bias.clarify.contract_intersections import FacetGroup, facet_groups, intersections
+from sashiko.bias.clarify.contract_config import FacetGroup, facet_groups, intersections
 from sashiko.bias.clarify.counting import GroupCounts
 from sashiko.bias.clarify.dataset import Column, Dataset
-from sashiko.bias.gates.estimates import BiasEstimate, Subgroup
-from sashiko.bias.gates.intersections import SimultaneousIntervals, count_bound_comparisons
+from sashiko.bias.gates.estimates import (
+    BiasEstimate,
+    SimultaneousIntervals,
+    Subgroup,
+    count_bound_comparisons,
+)
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.metrics.clarify_metrics import (
     METRICS,

@@ -15,12 +15,12 @@ import pyarrow as pa
 from sashiko.base.files import write_json
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.base.yaml_models import Frozen, read_record
-from sashiko.bias.clarify.criteria import rows_with
+from sashiko.bias.clarify.counting import rows_with
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.calibration import wilson_interval
-from sashiko.evaluation.privacy import SMALLEST_COUNT
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko.settings.recipe_bias import BiasSection
 
 _TABLE: Final = "outcomes.parquet"
@@ -48,12 +48,7 @@ def write_outcomes(table: pa.Table, blocker: Blocker, folder: Path) -> None:
 
 
 def blocking_checks(
-    contract: Contract,
-    section: BiasSection,
-    *,
-    outcomes: Path,
-    facets_file: Path,
-    maximum: float,
+    contract: Contract, section: BiasSection, *, outcomes: Path, facets_file: Path, maximum: float
 ) -> list[Check]:
     """Compares how often something blocks each facet's disadvantaged group and all other rows.
 

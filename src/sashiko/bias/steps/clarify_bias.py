@@ -14,12 +14,13 @@ from sashiko.base.job_folders import opt_ml, processing_input
 from sashiko.bias.clarify.analysis import (
     ANALYSIS_FILE,
     Analysis,
+    AnalysisConfig,
     GroupResult,
     MetricResult,
     StageResult,
+    read_config,
     write_analysis,
 )
-from sashiko.bias.clarify.config import AnalysisConfig, read_config
 from sashiko.bias.clarify.counting import GroupCounts, count_groups
 from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.bias.metrics.bias_table import Stage

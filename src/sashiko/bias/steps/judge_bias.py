@@ -29,14 +29,11 @@ import pyarrow.compute as pc
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.bias.clarify.analysis import StageResult, read_analysis
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig, StageResult, read_analysis
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import count_groups
-from sashiko.bias.clarify.criteria import distinct
+from sashiko.bias.clarify.counting import count_groups, distinct
 from sashiko.bias.clarify.dataset import Dataset, read_dataset
-from sashiko.bias.gates.advice import Mitigation
-from sashiko.bias.gates.bias_gate import bias_checks
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import (
     POST_ANALYSIS_FILE,
     PRE_ANALYSIS_FILE,

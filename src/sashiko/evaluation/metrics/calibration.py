@@ -3,19 +3,30 @@
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import NDArray
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
+from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate, estimate
 
 CALIBRATION_BINS = 15
+
+
 _LEAST, _MOST = 0.05, 20.0  # range of temperatures
+
+
 _HALVINGS = 60  # of their logarithms, to the precision of float64
+
+
 _MAX_DRAWS = 2_000_000  # 16 MB of float64 per block
+
+
 _Z = 1.959964  # two-sided 95 %
 
 
@@ -164,3 +175,54 @@ def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
     # At a share of 0 or 1 the end equals that share up to rounding.
     return float(np.clip(centre - half, 0, share)), float(np.clip(centre + half, share, 1))
+
+
+Decisions = NDArray[np.bool_]  # True for positive, shape (rows,)
+
+
+def flip_rate(before: Decisions, after: Decisions) -> Estimate:
+    """Returns the share of rows whose decision changed, with Wilson's 95 % interval.
+
+    Args:
+        before: the decisions, shape (rows,).
+        after: those of the same rows that are compared with them.
+
+    Returns:
+        The estimate; undefined without rows.
+    """
+    if not len(before):
+        return Estimate(value=None, low=None, high=None)
+    share = float(np.mean(before != after))
+    low, high = wilson_interval(share, len(before))
+    return Estimate(value=share, low=low, high=high)
+
+
+def excess_flip_rate(before: Decisions, after: Decisions, control: Decisions) -> Estimate:
+    """Returns how many more rows turn under a change than under a control, as a share of the rows.
+
+    The interval is the adjusted Wald interval of a difference of paired proportions: D. G. Bonett
+    and R. M. Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
+    Based on Paired Data, Journal of Educational and Behavioral Statistics 37 (2012), 479-488.
+
+    Args:
+        before: the decisions, shape (rows,).
+        after: those of the same rows under the change.
+        control: those of the same rows under the control.
+
+    Returns:
+        The estimate, between -1 and 1; undefined without rows.
+    """
+    rows = len(before)
+    if not rows:
+        return Estimate(value=None, low=None, high=None)
+    turned, by_control = before != after, before != control
+    more = int(np.sum(turned & ~by_control))
+    fewer = int(np.sum(by_control & ~turned))
+    gained, lost = (more + 1) / (rows + 2), (fewer + 1) / (rows + 2)
+    error = math.sqrt((gained + lost - (gained - lost) ** 2) / (rows + 2))
+    reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+    return Estimate(
+        value=(more - fewer) / rows,
+        low=max(-1.0, gained - lost - reach),
+        high=min(1.0, gained - lost + reach),
+    )

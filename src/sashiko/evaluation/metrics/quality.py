@@ -7,23 +7,306 @@ Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of sh
 is predicted positive if its score >= the threshold.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores, ratio
+from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_bins
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
-from sashiko.evaluation.metrics.resampled import resample, resample_statistics
-from sashiko.evaluation.metrics.scored import threshold_metrics
-from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.uncertainty import (
+    Estimate,
+    estimate,
+    resampled_counts,
+    resampled_weights,
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Precomputed rows: the metrics of many weightings need only a few array operations."""
+
+    cells: Floats  # shape (rows, 4), 1 in the row's column of TP, FP, FN, TN
+    gaps: Floats  # shape (rows, bins), score - label in the column of the row's calibration bin
+    squares: Floats  # shape (rows,), (score - label)^2
+    order: npt.NDArray[np.intp]  # rows by ascending score
+    starts: npt.NDArray[np.intp]  # positions in `order` at which the distinct scores begin
+    positive: Floats  # labels in `order`, float64
+
+    @classmethod
+    def of(cls, labels: Ints, scores: Floats, *, threshold: float) -> "Scored":
+        """Prepares rows: labels 0 or 1, scores in [0, 1], both of shape (rows,)."""
+        predicted = scores >= threshold
+        positive = labels == 1
+        cells = [positive & predicted, ~positive & predicted, positive & ~predicted,
+                 ~positive & ~predicted]  # fmt: skip
+        gaps = np.zeros((len(labels), CALIBRATION_BINS))
+        gaps[np.arange(len(labels)), equal_mass_bins(scores)] = scores - labels
+        order = np.argsort(scores, kind="stable")
+        ascending = scores[order]
+        starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
+        return cls(
+            cells=np.stack(cells, axis=1).astype(np.float64),
+            gaps=gaps,
+            squares=(scores - labels) ** 2,
+            order=order,
+            starts=starts,
+            positive=positive[order].astype(np.float64),
+        )
+
+    def metrics(self, weights: Floats) -> dict[str, Floats]:
+        """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows)."""
+        counted = threshold_metrics(*(weights @ self.cells).T)
+        rows = weights.sum(axis=1)
+        return {
+            **counted,
+            **self._rank_metrics(weights),
+            "brier_score": ratio(weights @ self.squares, rows),
+            "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
+        }
+
+    def _rank_metrics(self, weights: Floats) -> dict[str, Floats]:
+        ascending = weights[:, self.order]
+        positives = np.add.reduceat(ascending * self.positive, self.starts, axis=1)
+        negatives = np.add.reduceat(ascending, self.starts, axis=1) - positives
+        below = np.cumsum(negatives, axis=1) - negatives
+        wins = (positives * (below + negatives / 2)).sum(axis=1)
+        all_positives = positives.sum(axis=1)
+        # Of the rows with at least each distinct score.
+        true_positives = _sum_from_the_right(positives)
+        precisions = np.nan_to_num(
+            ratio(true_positives, true_positives + _sum_from_the_right(negatives))
+        )
+        return {
+            "auc": ratio(wins, all_positives * negatives.sum(axis=1)),
+            "average_precision": ratio((positives * precisions).sum(axis=1), all_positives),
+        }
+
+
+def _sum_from_the_right(values: Floats) -> Floats:
+    result: Floats = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
+    return result
+
+
+def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Mapping[str, Floats]:
+    """Returns the metrics of confusion counts, elementwise."""
+    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
+    return MappingProxyType(
+        {
+            "accuracy": ratio(tp + tn, tp + fp + fn + tn),
+            "balanced_accuracy": (recall + specificity) / 2,
+            "precision": ratio(tp, tp + fp),
+            "recall": recall,
+            "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        }
+    )
+
+
+# Models' metrics on the same bootstrap resamples: their intervals, and paired leads.
+#
+# A metric is a function of row weights (`scored.Scored.metrics`). Each model is evaluated once on
+# every resample, which serves its own intervals and its leads over all others.
+
+
+LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
+
+
+# Biased upwards by chance; resampling adds the same bias again.
+_BIASED = "expected_calibration_error"
+
+
+_NO_METRICS: OwnMetrics = MappingProxyType({})
+
+
+Statistics = Callable[[Floats], dict[str, Floats]]  # weights -> metric -> value per weighting
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A model's metrics on the rows and on bootstrap resamples of them; NaN if undefined."""
+
+    values: dict[str, float]  # metric -> its value on the original rows
+    draws: dict[str, Floats]  # metric -> its value on each resample, shape (replicates,)
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Returns each metric with its 95 % interval: see `evaluate_scores`."""
+        estimates = _estimates(self)
+        if _BIASED in estimates:
+            estimates[_BIASED] = _clip_interval(estimates[_BIASED])
+        return estimates
+
+    def lead(self, other: "Resampled", own: OwnMetrics = _NO_METRICS) -> dict[str, Estimate]:
+        """Returns the lead over another model on the same resamples: see `difference`."""
+        lower = LOWER_IS_BETTER | {
+            name for name, metric in own.items() if not metric.higher_is_better
+        }
+        pairs = {name: (other, self) if name in lower else (self, other) for name in self.values}
+        return _estimates(
+            Resampled(
+                values={
+                    name: better.values[name] - worse.values[name]
+                    for name, (better, worse) in pairs.items()
+                },
+                draws={
+                    name: better.draws[name] - worse.draws[name]
+                    for name, (better, worse) in pairs.items()
+                },
+            )
+        )
+
+
+def resample(
+    labels: Ints,
+    models: Sequence[ModelScores],
+    *,
+    replicates: int,
+    seed: int,
+    own: OwnMetrics = _NO_METRICS,
+) -> tuple[Resampled, ...]:
+    """Evaluates each model once on the same resamples, which serve its metrics and all leads.
+
+    See `evaluate_scores` for the metrics and the other arguments.
+
+    Returns:
+        One per model, in order.
+    """
+    statistics = [_statistics(labels, model, own) for model in models]
+    return resample_statistics(statistics, rows=len(labels), replicates=replicates, seed=seed)
+
+
+def _statistics(labels: Ints, model: ModelScores, own: OwnMetrics) -> Statistics:
+    scored = Scored.of(labels, model.scores, threshold=model.threshold)
+    own_values = own_statistics(own, labels, model.scores, threshold=model.threshold)
+    return lambda weights: scored.metrics(weights) | own_values(weights)
+
+
+def resample_statistics(
+    statistics: Sequence[Statistics], *, rows: int, replicates: int, seed: int
+) -> tuple[Resampled, ...]:
+    """Evaluates statistics of weighted rows on the original rows and on bootstrap resamples."""
+    values = [compute(np.ones((1, rows))) for compute in statistics]
+    blocks = [
+        [compute(weights) for compute in statistics]
+        for weights in resampled_weights(rows, replicates=replicates, seed=seed)
+    ]
+    return tuple(
+        Resampled(
+            values={name: float(value[0]) for name, value in values[index].items()},
+            draws={
+                name: np.concatenate([block[index][name] for block in blocks])
+                for name in values[index]
+            },
+        )
+        for index in range(len(statistics))
+    )
+
+
+def _estimates(resampled: Resampled) -> dict[str, Estimate]:
+    values, draws = resampled.values, resampled.draws
+    if _BIASED in draws:
+        draws = {**draws, _BIASED: 2 * values[_BIASED] - draws[_BIASED]}
+    return {name: estimate(value, draws[name]) for name, value in values.items()}
+
+
+def _clip_interval(mirrored: Estimate) -> Estimate:
+    """Clips a mirrored interval at 0, and extends it to its value."""
+    if mirrored.value is None or mirrored.low is None or mirrored.high is None:
+        return mirrored
+    high = max(mirrored.high, mirrored.value)
+    return replace(mirrored, low=max(mirrored.low, 0.0), high=high)
+
+
+# Without the calibration error, which is mostly chance with a slice's few rows.
+SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
+
+
+@dataclass(frozen=True)
+class SliceEstimates:
+    """The estimates of a slice."""
+
+    metrics: dict[str, Estimate]  # metric -> its estimate on the slice
+    # Metric -> slice minus all rows, paired by resample; below 0 the slice is worse: the sign is
+    # inverted for `LOWER_IS_BETTER`.
+    differences: dict[str, Estimate]
+
+
+def slice_estimates(
+    labels: Ints,
+    scores: Floats,
+    slices: Sequence[Bools],
+    *,
+    threshold: float,
+    replicates: int,
+    seed: int,
+) -> list[SliceEstimates]:
+    """Computes `SLICE_METRICS` of each slice with 95 % bootstrap intervals over rows.
+
+    All rows are resampled and the slice is taken from the resample, so that a slice's size varies
+    as in another sample, and the difference includes the covariance of slice and whole.
+
+    Args:
+        labels: 0 or 1, of all rows.
+        scores: P(label = 1), of all rows.
+        slices: masks of the slices, shape (rows,), at least one row each.
+        threshold: rows with at least this score are predicted positive.
+        replicates: the number of bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        One per slice, in order. A metric that needs both labels is undefined if the slice has only
+        one.
+    """
+    whole = Scored.of(labels, scores, threshold=threshold)
+    parts = [Scored.of(labels[rows], scores[rows], threshold=threshold) for rows in slices]
+
+    def compute(weights: Floats) -> list[Mapping[str, Floats]]:
+        slice_values = [
+            part.metrics(weights[:, rows]) for part, rows in zip(parts, slices, strict=True)
+        ]
+        return [whole.metrics(weights), *slice_values]
+
+    values = compute(np.ones((1, len(labels))))
+    blocks = [
+        compute(weights)
+        for weights in resampled_weights(len(labels), replicates=replicates, seed=seed)
+    ]
+    draws = [
+        {name: np.concatenate([block[index][name] for block in blocks]) for name in SLICE_METRICS}
+        for index in range(len(values))
+    ]
+    return [
+        SliceEstimates(
+            metrics={
+                name: estimate(values[index][name][0], draws[index][name]) for name in SLICE_METRICS
+            },
+            differences={
+                name: estimate(
+                    _sign(name) * (values[index][name][0] - values[0][name][0]),
+                    _sign(name) * (draws[index][name] - draws[0][name]),
+                )
+                for name in SLICE_METRICS
+            },
+        )
+        for index in range(1, len(values))
+    ]
+
+
+def _sign(name: str) -> int:
+    return -1 if name in LOWER_IS_BETTER else 1
+
 
 METRICS = (
     "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
     "brier_score", "expected_calibration_error",
 )  # fmt: skip
+
+
 _NONE: OwnMetrics = MappingProxyType({})
+
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
@@ -174,3 +457,49 @@ def _confusion_at(labels: Ints, scores: Floats, thresholds: Floats) -> tuple[Flo
     fn = np.searchsorted(positives, thresholds, side="left").astype(np.float64)
     tn = np.searchsorted(negatives, thresholds, side="left").astype(np.float64)
     return len(positives) - fn, len(negatives) - tn, fn, tn
+
+
+@dataclass(frozen=True)
+class CountedQuality:
+    """Accuracy, balanced accuracy and F1 of the positive label."""
+
+    metrics: Mapping[str, Estimate]  # metric -> estimate
+    leads: Mapping[str, Estimate]  # metric -> estimate of the lead over a constant prediction
+
+
+def counted_quality(
+    counted: Confusion, *, always_positive: bool, replicates: int, seed: int
+) -> CountedQuality:
+    """Computes the metrics with 95 % intervals by a multinomial bootstrap of the counts.
+
+    Equivalent to resampling the rows with replacement, as in `metrics.quality`, at a cost
+    independent of their number; the lead is paired, since both models share the resamples.
+    """
+    cells = np.array(
+        [counted.true_positives, counted.false_positives, counted.false_negatives,
+         counted.true_negatives],
+        dtype=np.int64,
+    )  # fmt: skip
+    resamples = np.concatenate(list(resampled_counts(cells, replicates=replicates, seed=seed)))
+    model, constant = _metrics_of_both(cells[None], always_positive=always_positive)
+    model_draws, constant_draws = _metrics_of_both(resamples, always_positive=always_positive)
+    return CountedQuality(
+        metrics={name: estimate(model[name][0], model_draws[name]) for name in model},
+        leads={
+            name: estimate(
+                model[name][0] - constant[name][0], model_draws[name] - constant_draws[name]
+            )
+            for name in model
+        },
+    )
+
+
+def _metrics_of_both(
+    cells: Ints, *, always_positive: bool
+) -> tuple[Mapping[str, Floats], Mapping[str, Floats]]:
+    """Returns the metrics of TP, FP, FN, TN, shape (..., 4), and of the constant prediction."""
+    tp, fp, fn, tn = cells.astype(np.float64).T
+    positives, negatives, none = tp + fn, fp + tn, np.zeros_like(tp)
+    constant = (positives, negatives, none, none) if always_positive else (
+        none, none, positives, negatives)  # fmt: skip
+    return threshold_metrics(tp, fp, fn, tn), threshold_metrics(*constant)

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.base.yaml_models import validate
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
+from sashiko.bias.gates.estimates import (
+    REPORTED_METRICS,
+    BiasEstimate,
+    comparable,
+    sort_worst_first,
+)
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.evaluation.evaluation_record import Estimates, SliceFigures

@@ -10,7 +10,7 @@ from sashiko.base.aws_calls import Clients
 from sashiko.base.stopping import Stop
 from sashiko.errors import InputError
 from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, translate_errors
-from sashiko.steps.device.invocation import DeviceFailedError, Invoke
+from sashiko.steps.device.measurement import DeviceFailedError, Invoke
 from sashiko.steps.device.removal import POLL_SECONDS, remove
 
 _JSON = "application/json"

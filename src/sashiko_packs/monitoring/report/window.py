@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sashiko.evaluation.privacy import SMALLEST_COUNT
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko.report import svg
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
 from sashiko.report.words import percent

@@ -25,11 +25,10 @@ import pyarrow as pa
 
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import count_facets, count_groups
+from sashiko.bias.clarify.counting import Outcomes, count_facets, count_groups
 from sashiko.bias.clarify.dataset import Column, read_dataset
-from sashiko.bias.clarify.outcomes import Outcomes
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract

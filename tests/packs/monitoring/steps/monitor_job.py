@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
-from sashiko.evaluation.column_counts import ColumnCounts
-from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko_packs.monitoring.capture.record import row_schema
 from tests.packs.monitoring.captures import NOON
 

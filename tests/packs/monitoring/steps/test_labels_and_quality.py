@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.evaluation.column_counts import ColumnCounts
-from sashiko.evaluation.reference import REFERENCE_FILE, Reference
+from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts, Reference
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA
 from sashiko_packs.monitoring.quality import read_labels, read_quality

@@ -14,9 +14,8 @@ import pytest
 from sashiko.base.files import sha256_tree
 from sashiko.base.parquet import write_table
 from sashiko.contract.derive import arrow_schema
-from sashiko.evaluation.column_counts import ColumnCounts
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.steps.sections import read_contract
 from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
 from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement, MonitorCheck, Outcome

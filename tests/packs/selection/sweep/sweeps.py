@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import LABEL, analysis_config
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.contract.model import Contract

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.dataset import Column
 from sashiko_packs.selection.report import sweep_page

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.bias.clarify.config import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.dataset import Dataset, read_dataset
 
 # The data of the guide's examples: "Analysis Configuration Files",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sashiko.base.files import write_json
-from sashiko.bias.clarify.config import AnalysisConfig, read_config
+from sashiko.bias.clarify.analysis import AnalysisConfig, read_config
 from sashiko.errors import InputError
 from tests.unit.bias.clarify.configs import BOTH, GUIDE
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from sashiko.bias.clarify.criteria import rows_with
+from sashiko.bias.clarify.counting import rows_with
 
 CODES = ["0", "1", "2", "0"]
 

@@ -5,7 +5,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.bias.clarify.config import AnalysisConfig, FacetConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig, FacetConfig
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.errors import InputError

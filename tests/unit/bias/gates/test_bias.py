@@ -3,7 +3,7 @@ from typing import Any, get_args
 import pytest
 
 from sashiko.bias.gates import bias_gate
-from sashiko.bias.gates.advice import Mitigation
+from sashiko.bias.gates.bias_gate import Mitigation
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.errors import InputError

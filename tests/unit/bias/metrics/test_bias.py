@@ -40,10 +40,7 @@ BY_HAND = {
     "GE": ((230 / 200) / (190 / 200) ** 2 - 1) / 2,
 }
 # Two strata of 100 and 50 rows, [stratum][group a, d][label 0, 1][predicted 0, 1]
-STRATA = [
-    [[[25, 5], [5, 25]], [[24, 6], [4, 6]]],
-    [[[8, 2], [6, 4]], [[15, 5], [5, 5]]],
-]
+STRATA = [[[[25, 5], [5, 25]], [[24, 6], [4, 6]]], [[[8, 2], [6, 4]], [[15, 5], [5, 5]]]]
 
 
 def test_of_several_labels_the_distances_see_all_and_the_difference_sees_the_positive() -> None:

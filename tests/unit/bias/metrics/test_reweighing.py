@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sashiko.bias.metrics.reweighing import reweighing_weights
+from sashiko.bias.steps.weights import reweighing_weights
 
 # group 0: 8 of 10 positive; group 1: 3 of 10
 GROUPS = np.repeat([0, 1], 10)

@@ -52,12 +52,7 @@ def test_short_summaries_stay_whole_beside_a_long_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "around",
-    [
-        "{}",
-        "ClientError: {}",
-        "GateClosedError: {} (Service: AWSLambda)",
-    ],
+    "around", ["{}", "ClientError: {}", "GateClosedError: {} (Service: AWSLambda)"]
 )
 def test_the_message_is_extracted_whatever_stands_around_it(around: str) -> None:
     summary = closing_summary(around.format(GateClosedError(['a "b"\nc'])))

@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sashiko.evaluation.gates.release import RELEASE_FILE, waive, write_release
-from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
+from sashiko.evaluation.gates.verdict import (
+    RELEASE_FILE,
+    Check,
+    Verdict,
+    decide,
+    read_verdict,
+    waive,
+    write_release,
+    write_verdict,
+)
 from sashiko.settings.waiver import Waiver
 
 DAY = date(2027, 3, 31)

@@ -4,8 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from sashiko.evaluation.injections.attacks import Attack, plan_attacks
-from sashiko.evaluation.injections.injection_set import injection_set
+from sashiko.evaluation.injections.injection_set import Attack, injection_set, plan_attacks
 
 SET = injection_set()
 # Of each text two rows; the second half of them positive; the longer the later.

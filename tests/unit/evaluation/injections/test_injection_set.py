@@ -58,8 +58,7 @@ def test_an_encoded_text_can_be_decoded_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"text": "Answer yes."}, {"encoding": "hex"}, {"text": "{encoded}", "encoded": "x"}],
+    "change", [{"text": "Answer yes."}, {"encoding": "hex"}, {"text": "{encoded}", "encoded": "x"}]
 )
 def test_a_text_that_asks_for_nothing_is_refused(change: dict[str, str]) -> None:
     value = {"name": "x", "kind": "role", "text": "Answer {target}.", **change}

@@ -12,8 +12,7 @@ from sashiko.evaluation.metrics.calibration import (
     reliability_curve,
     without_temperature,
 )
-from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.evaluation.metrics.scored import Scored
+from sashiko.evaluation.metrics.quality import Scored, evaluate_scores
 
 
 def drawn(seed: int, *, rows: int = 3000, temperature: float = 1.0):

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from sashiko.evaluation.metrics.counted_quality import counted_quality
-from sashiko.evaluation.metrics.quality import Confusion, confusion, difference, evaluate_scores
+from sashiko.evaluation.metrics.quality import (
+    Confusion,
+    confusion,
+    counted_quality,
+    difference,
+    evaluate_scores,
+)
 from tests.unit.evaluation.metrics.test_quality import scored_rows
 
 SAMPLING = {"replicates": 4000, "seed": 1}

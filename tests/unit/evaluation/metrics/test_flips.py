@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko.evaluation.metrics.flips import excess_flip_rate, flip_rate
+from sashiko.evaluation.metrics.calibration import excess_flip_rate, flip_rate
 
 
 def test_a_decision_that_turns_either_way_counts_once() -> None:

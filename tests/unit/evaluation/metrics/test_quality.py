@@ -7,13 +7,13 @@ from sklearn import metrics as oracle
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import (
     METRICS,
+    Scored,
     choose_threshold,
     confusion,
     difference,
     evaluate_scores,
+    resample,
 )
-from sashiko.evaluation.metrics.resampled import resample
-from sashiko.evaluation.metrics.scored import Scored
 
 
 def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):

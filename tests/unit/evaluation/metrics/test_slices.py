@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.evaluation.metrics.slices import SLICE_METRICS, slice_estimates
+from sashiko.evaluation.metrics.quality import SLICE_METRICS, evaluate_scores, slice_estimates
 from sashiko.evaluation.metrics.uncertainty import Estimate, standing
 
 OPTIONS = {"threshold": 0.5, "replicates": 400, "seed": 0}

@@ -129,8 +129,7 @@ def test_a_model_that_others_would_serve_fails_on_the_endpoint(
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [b"[]", b"<html>", b'[{"label": "yes"}]', b'[{"label": "yes", "score": null}]'],
+    "answer", [b"[]", b"<html>", b'[{"label": "yes"}]', b'[{"label": "yes", "score": null}]']
 )
 def test_what_is_no_answer_is_blocked(
     job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, answer: bytes

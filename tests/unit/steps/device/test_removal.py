@@ -14,8 +14,7 @@ from tests.unit.steps.device_job import HOSTED, NAME, POLL_SECONDS, DeviceJob, r
 
 
 @pytest.mark.parametrize(
-    "operation",
-    ["CreateModel", "CreateEndpointConfig", "DescribeEndpointConfig", "CreateEndpoint"],
+    "operation", ["CreateModel", "CreateEndpointConfig", "DescribeEndpointConfig", "CreateEndpoint"]
 )
 def test_an_error_at_any_stage_leaves_nothing(
     job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, operation: str

@@ -4,7 +4,7 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
+from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run

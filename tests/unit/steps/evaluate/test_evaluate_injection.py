@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sashiko.evaluation.injections.attacks import plan_attacks
-from sashiko.evaluation.injections.injection_set import injection_set
+from sashiko.evaluation.injections.injection_set import injection_set, plan_attacks
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.injection import Scorer, measure_injection

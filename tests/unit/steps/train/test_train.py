@@ -149,10 +149,7 @@ def test_a_model_says_which_snapshots_it_is_of_and_how_they_were_split(
     for root in (plain, weighed):
         run(root)
     examples = [read_snapshots(root / "output" / "data") for root in (plain, weighed)]
-    assert examples == [
-        Snapshots(training=TRAINING),
-        Snapshots(training=TRAINING, facets=FACETS),
-    ]
+    assert examples == [Snapshots(training=TRAINING), Snapshots(training=TRAINING, facets=FACETS)]
     dates = read_split_meta(plain / "output" / "data").dates
     assert str(dates) == "validation from 2025-09-01, test from 2025-12-01"
 

@@ -70,11 +70,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [5, 8])
 def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
-    job: Job,
-    run: Train,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-    step: int,
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, step: int
 ) -> None:
     whole, stopped = job("whole"), job("stopped")
     run(whole)
