@@ -23,7 +23,7 @@ _ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 FACET = "facet."
 _COUNT = "rows"
 _PENDING_ROWS = 65_536
-_EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
+_EMPTY = ("", "nan", "NaN", "NAN", "-nan")
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
         rows = batch
         total += rows.num_rows
         for index, (key, name) in enumerate(names.items()):
-            empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], _EMPTY))
+            empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], pa.array(_EMPTY)))
             count = pc.sum(empty).as_py()
             if count and key.startswith(FACET):
                 values = pc.if_else(empty, pa.scalar(None, pa.string()), rows[name])
