@@ -62,10 +62,11 @@ class AccountRegistry(PackageRegistry):
         if len(reason) > _REASON:
             raise InputError(f"the reason has {len(reason)} characters; at most {_REASON} are kept")
         description = " ".join(f"{by} ({self._caller}): {reason}".split())
+        time = datetime.now(UTC).strftime("%Y%m%dt%H%M%Sx%f")
         # The record comes first: no decision of this command is in force without one.
         with translate_errors(f"record the decision on {version.arn}"):
             self._sagemaker.create_action(
-                ActionName=f"{version.group}-decision-{number}-{_compact(datetime.now(UTC))}",
+                ActionName=f"{version.group}-decision-{number}-{time}",
                 Source={"SourceUri": version.arn, "SourceType": "ModelPackage"},
                 ActionType=_KIND,
                 Status="Completed",
@@ -145,11 +146,6 @@ class AccountRegistry(PackageRegistry):
             else self._sagemaker.describe_artifact(ArtifactArn=arn)
         )
         return f"{kind} {description['Source']['SourceUri']}"
-
-
-def _compact(time: datetime) -> str:
-    """Returns a time of microseconds in the letters that an action's name may have."""
-    return time.strftime("%Y%m%dt%H%M%Sx%f")
 
 
 def _decision(action: Mapping[str, Any]) -> Decision:

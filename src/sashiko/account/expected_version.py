@@ -61,6 +61,8 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
             measures what a bound of the environment limits.
     """
     spec = endpoint_spec(settings, recipe.compile.target)
+    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
+    device = () if settings.device_check == "off" else ("device",)
     return Expected(
         model_package_arn=arn,
         model_package_group=endpoint_name(settings, recipe),
@@ -72,9 +74,14 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         min_instances=str(settings.serving.min_instances),
         cores=str(spec.cores),
         workers=str(spec.workers),
-        gates=",".join(_gates(settings, recipe)),
+        gates=",".join(("data-quality", "model-quality", *facets, *device)),
         allow_waived=str(settings.serving.allow_waived).lower(),
-        bounds=write_bounds(_bounds(settings, recipe)),
+        bounds=write_bounds(
+            [
+                _bound(settings, recipe, number, bound)
+                for number, bound in enumerate(settings.serving.bounds)
+            ]
+        ),
         scans=scan_rule(settings, recipe).write(),
     )
 
@@ -94,13 +101,6 @@ def scan_rule(settings: Settings, recipe: Recipe) -> ScanRule:
         accepted=tuple(AcceptedFinding(**item.model_dump(mode="json")) for item in accepted),
         strict=settings.tier == "prod",
     )
-
-
-def _bounds(settings: Settings, recipe: Recipe) -> list[Bound]:
-    return [
-        _bound(settings, recipe, number, bound)
-        for number, bound in enumerate(settings.serving.bounds)
-    ]
 
 
 def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound) -> Bound:
@@ -124,10 +124,3 @@ def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound)
         maximum=bound.maximum,
         judged_by=bound.judged_by,
     )
-
-
-def _gates(settings: Settings, recipe: Recipe) -> tuple[str, ...]:
-    """Returns the gates with mandatory verdicts; any other signed verdict must have passed too."""
-    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
-    device = () if settings.device_check == "off" else ("device",)
-    return ("data-quality", "model-quality", *facets, *device)

@@ -100,7 +100,13 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             metadata contradict its signed files, or AWS refuses a call.
     """
     account, expected = Account(route.target), route.expected(number)
-    _require_promoter(account.check_identity(), route.target)
+    caller = account.check_identity()
+    promoter = role_name(route.target, "promoter")
+    if f":assumed-role/{promoter}/" not in caller:
+        raise InputError(
+            f"{caller} may not promote: only the role {promoter} does; assume it (AWS_PROFILE, or "
+            "aws sts assume-role) and run the command again"
+        )
     s3, kms, sagemaker = (account.client(name) for name in ("s3", "kms", "sagemaker"))
     reading = signed_files.Clients(
         sagemaker=sagemaker,
@@ -121,8 +127,15 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             raise InputError(f"not promoted: {refusal}") from refusal
         _print(f"{len(judged.files.digests)} files are what the signed manifest names")
         tags = _tags(folder, judged, source=route.package(number))
+        target = route.target
         registrar = PackageRegistrar(
-            Clients(sagemaker=sagemaker, s3=s3, kms=kms), _placement(route, number)
+            Clients(sagemaker=sagemaker, s3=s3, kms=kms),
+            Placement(
+                models_uri=f"s3://{bucket_name(target, 'artifacts')}/{MODELS}",
+                signing_key=key_alias(target, "signing"),
+                serving_image=expected_of(target, route.recipe, route.package(number)).image,
+                made_from=route.package(number),
+            ),
         )
         return registrar.register(
             endpoint_name(route.target, route.recipe),
@@ -133,25 +146,6 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
         )
 
 
-def _require_promoter(caller: str, target: Settings) -> None:
-    promoter = role_name(target, "promoter")
-    if f":assumed-role/{promoter}/" not in caller:
-        raise InputError(
-            f"{caller} may not promote: only the role {promoter} does; assume it (AWS_PROFILE, or "
-            "aws sts assume-role) and run the command again"
-        )
-
-
-def _placement(route: Route, number: int) -> Placement:
-    target = route.target
-    return Placement(
-        models_uri=f"s3://{bucket_name(target, 'artifacts')}/{MODELS}",
-        signing_key=key_alias(target, "signing"),
-        serving_image=expected_of(target, route.recipe, route.package(number)).image,
-        made_from=route.package(number),
-    )
-
-
 def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
     """Returns the tags of the new version: those of the source, and the facts about its approval.
 
@@ -159,26 +153,11 @@ def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
         InputError: if a tag contradicts the signed files.
     """
     tags = dict(judged.package.get("CustomerMetadataProperties", {}))
-    signed = _signed(folder, judged)
-    for key, value in tags.items():
-        # A gate that the recipe does not have has no verdict.
-        signed_value = signed.get(key, "not judged" if key.startswith("gate.") else value)
-        if value != signed_value:
-            raise InputError(
-                f"not promoted: the metadata `{key}` of {source} says {value!r}, its signed files "
-                f"{signed_value!r}; reject it and find out who changed it"
-            )
-    copied = {key: value for key, value in tags.items() if key not in _OWN}
-    return {**copied, **signed, **_approval(judged, source=source)}
-
-
-def _signed(folder: Path, judged: Judged) -> dict[str, str]:
-    """Returns the tags that can be read from signed files."""
     snapshot = read_manifest(folder)
     auc = read_evaluation(folder / METRICS_FILE).candidate["auc"].value
     verdicts = [read_verdict(folder / name) for name in judged.files.digests if "verdict." in name]
     gates = gate_tags(verdicts, bias_not_judged="")
-    return {
+    signed = {
         "artifact_sha256": judged.files.digests[ARTIFACT_FILE],
         "contract": snapshot.contract.id,
         "contract_sha256": snapshot.contract.sha256,
@@ -190,10 +169,15 @@ def _signed(folder: Path, judged: Judged) -> dict[str, str]:
         **read_lock(folder).facts(),
         **{key: value for key, value in gates.items() if not key.endswith(".reason")},
     }
-
-
-def _approval(judged: Judged, *, source: str) -> dict[str, str]:
-    """Returns the facts about the source: its ARN, approval, approver, time and signature."""
+    for key, value in tags.items():
+        # A gate that the recipe does not have has no verdict.
+        signed_value = signed.get(key, "not judged" if key.startswith("gate.") else value)
+        if value != signed_value:
+            raise InputError(
+                f"not promoted: the metadata `{key}` of {source} says {value!r}, its signed files "
+                f"{signed_value!r}; reject it and find out who changed it"
+            )
+    copied = {key: value for key, value in tags.items() if key not in _OWN}
     package: Mapping[str, Any] = judged.package
     changed = package.get("LastModifiedTime")
     approver = package.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn")
@@ -206,7 +190,11 @@ def _approval(judged: Judged, *, source: str) -> dict[str, str]:
         "source.signature": judged.files.signature,
         "source.signed_by": judged.files.signed_by,
     }
-    return {key: _NOT_ALLOWED.sub(" ", str(value))[:_MOST] for key, value in facts.items() if value}
+    return {
+        **copied,
+        **signed,
+        **{key: _NOT_ALLOWED.sub(" ", str(value))[:_MOST] for key, value in facts.items() if value},
+    }
 
 
 def _print(text: str) -> None:

@@ -75,7 +75,15 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  
                 if isinstance(argument, str)
                 else (argument[0], "", argument[1])
             )
-            return _attribute(logical, attribute, scope)
+            resource = _resource(logical, scope)
+            if attribute == "Arn":
+                name = _physical_name(resource, scope)
+                if name and resource["Type"] == "AWS::IAM::Role":
+                    path = resource.get("Properties", {}).get("Path", "/")
+                    return f"arn:{scope.partition}:iam::{scope.account}:role{path}{name}"
+                if name and resource["Type"] == "AWS::S3::Bucket":
+                    return f"arn:{scope.partition}:s3:::{name}"
+            return f"<{scope.stack}.{logical}.{attribute}>"
         case "Fn::GetStackOutput":
             return f"<{argument['StackName']}.{argument['OutputName']}>"
         case "Fn::Join":
@@ -127,18 +135,6 @@ def _ref(name: str, scope: Scope) -> Any:
     if resource["Type"] == "AWS::IAM::ManagedPolicy":
         return _policy_arn(name, resource, scope)
     return _physical_name(resource, scope) or f"<{scope.stack}.{name}>"
-
-
-def _attribute(logical: str, attribute: str, scope: Scope) -> str:
-    resource = _resource(logical, scope)
-    if attribute == "Arn":
-        name = _physical_name(resource, scope)
-        if name and resource["Type"] == "AWS::IAM::Role":
-            path = resource.get("Properties", {}).get("Path", "/")
-            return f"arn:{scope.partition}:iam::{scope.account}:role{path}{name}"
-        if name and resource["Type"] == "AWS::S3::Bucket":
-            return f"arn:{scope.partition}:s3:::{name}"
-    return f"<{scope.stack}.{logical}.{attribute}>"
 
 
 def _policy_arn(logical: str, resource: Mapping[str, Any], scope: Scope) -> str:

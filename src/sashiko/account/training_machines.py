@@ -49,20 +49,16 @@ def _check_processes(settings: Settings, recipe: Recipe) -> None:
     places, kind = size.accelerators, "accelerator(s)"
     if size.cores:
         places, kind = size.cores, "NeuronCores"
-        _check_neuron(recipe, instance_type)
+        section = recipe.train.distributed
+        if section.strategy == "fsdp" or section.nodes > 1:
+            raise InputError(
+                f"recipe {recipe.name}: key `{_KEY}`: on {instance_type} each NeuronCore has the "
+                "whole model, and the processes of one instance meet: set `strategy: ddp`, "
+                "`nodes: 1`"
+            )
     if places and processes > places:
         raise InputError(
             f"recipe {recipe.name}: key `{_KEY}.processes`: {processes}, and {instance_type} has "
             f"{places} {kind}, one for each process: lower it, or choose another "
             f"`{_KEY}.instance_type`"
-        )
-
-
-def _check_neuron(recipe: Recipe, instance_type: str) -> None:
-    """Refuses what does not train on Trainium: there each process is a training of its own core."""
-    section = recipe.train.distributed
-    if section.strategy == "fsdp" or section.nodes > 1:
-        raise InputError(
-            f"recipe {recipe.name}: key `{_KEY}`: on {instance_type} each NeuronCore has the whole "
-            "model, and the processes of one instance meet: set `strategy: ddp`, `nodes: 1`"
         )

@@ -77,7 +77,16 @@ def examine_accounts(places: list[Place]) -> Iterator[Check]:
     profiles = boto3.session.Session().available_profiles
     for place in places:
         profile = place.profile if place.profile in profiles else None
-        yield _summary(place, _examine(place, Account(place.settings, profile=profile), profile))
+        every = list(_examine(place, Account(place.settings, profile=profile), profile))
+        status = min((check.status for check in every), key=_ORDER.index)
+        lines = [check for check in every if check.status != "ok"] or every
+        where = f"{place.settings.account} in {place.settings.region}"
+        yield Check(
+            name=place.settings.environment,
+            status=status,
+            detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}",
+            fix="; then ".join(check.fix for check in lines if check.fix),
+        )
 
 
 def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Check]:
@@ -101,20 +110,6 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
         yield from run_check("GitHub", lambda: _github(account, place.settings, trust))
 
 
-def _summary(place: Place, checks: Iterator[Check]) -> Check:
-    """Returns one line of the checks of an account: what is wrong, or else all of it."""
-    every = list(checks)
-    status = min((check.status for check in every), key=_ORDER.index)
-    lines = [check for check in every if check.status != "ok"] or every
-    where = f"{place.settings.account} in {place.settings.region}"
-    return Check(
-        name=place.settings.environment,
-        status=status,
-        detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}",
-        fix="; then ".join(check.fix for check in lines if check.fix),
-    )
-
-
 def _trust(account: Account, place: Place) -> Iterator[Check]:
     """Compares whom the bootstrap's roles trust with whom the configuration names."""
     settings = place.settings
@@ -123,7 +118,11 @@ def _trust(account: Account, place: Place) -> Iterator[Check]:
         trust = _role_trust(account, bootstrap_role_arn(settings, part).rpartition("/")[2])
         if trust is None:
             continue  # the check of the bootstrap says so
-        accounts = {_account(name) for item in trust for name in item.principals}
+        accounts = {
+            name.split(":")[4] if name.startswith("arn:") else name
+            for item in trust
+            for name in item.principals
+        }
         if missing := sorted(known - accounts):
             yield Check(
                 name="trust",
@@ -139,11 +138,6 @@ def _trust(account: Account, place: Place) -> Iterator[Check]:
                 "config/delivery.yaml does not name",
                 fix=f"make bootstrap ENV={settings.environment}, if unwanted",
             )
-
-
-def _account(principal: str) -> str:
-    """Returns the account of a principal, which is an ARN or the account itself."""
-    return principal.split(":")[4] if principal.startswith("arn:") else principal
 
 
 def check_connection(account: Account, connection: str) -> Check:

@@ -214,7 +214,9 @@ def _judge_plan(
     if targets and "training-job" not in targets:
         return "failed", f"{name} is for {', '.join(targets)}, not for training jobs", another
     blocks = [block for block in _blocks(plan) if block.end is None or block.end > now]
-    summary = f"{name}, {status}: {'; '.join(map(str, blocks)) or 'nothing reserved'}{_fee(plan)}"
+    summary = f"{name}, {status}: {'; '.join(map(str, blocks)) or 'nothing reserved'}"
+    if fee := plan.get("UpfrontFee"):
+        summary += f"; paid upfront: {fee} {plan.get('CurrencyCode', '')}".rstrip()
     fitting = [block for block in blocks if block.instance_type == training.instance_type]
     if max((block.count for block in fitting), default=0) < count:
         needed = f"{count} x {training.instance_type}"
@@ -264,11 +266,6 @@ def _blocks(plan: Mapping[str, Any]) -> Iterator[Block]:
 def _utc(time: dt.datetime | None) -> dt.datetime | None:
     """Converts a time: botocore gives them in the machine's time zone."""
     return time.astimezone(dt.UTC) if time else None
-
-
-def _fee(plan: Mapping[str, Any]) -> str:
-    fee, currency = plan.get("UpfrontFee"), plan.get("CurrencyCode", "")
-    return f"; paid upfront: {fee} {currency}".rstrip() if fee else ""
 
 
 def _hours(length: dt.timedelta) -> str:

@@ -125,7 +125,16 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
             "alone: what is missing below may be there",
             fix=f"to become a read-only one: {add_reader(_principal(account, caller))}",
         )
-    yield from _administrators(account, environment, settings)
+    administrators = ", ".join(sorted(settings.admins)) or "none"
+    yield Check(name="data-lake administrators", status="note", detail=administrators)
+    deleted = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
+    if deleted:
+        yield Check(
+            name="administrators that are gone",
+            status="failed",
+            detail=f"{', '.join(deleted)}: a deploy ends with `Invalid principal`",
+            fix=drop_administrators(deleted),
+        )
     yield _defaults(environment, settings)
     if not environment.settings.lake_formation.account_stack:
         yield _exec_role(environment, settings)
@@ -172,21 +181,6 @@ def check_cap(account: Account, settings: Settings) -> Check:
             fix=f"make bootstrap ENV={settings.environment}",
         )
     return Check(name=CAP, status="ok", detail="no deploy changes it")
-
-
-def _administrators(
-    account: Account, environment: Environment, settings: LakeSettings
-) -> Iterator[Check]:
-    administrators = ", ".join(sorted(settings.admins)) or "none"
-    yield Check(name="data-lake administrators", status="note", detail=administrators)
-    deleted = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
-    if deleted:
-        yield Check(
-            name="administrators that are gone",
-            status="failed",
-            detail=f"{', '.join(deleted)}: a deploy ends with `Invalid principal`",
-            fix=drop_administrators(deleted),
-        )
 
 
 def _exists(account: Account, environment: Environment, admin: str) -> bool:

@@ -48,7 +48,7 @@ def _offers(account: Account, kinds: Iterable[str]) -> Mapping[str, set[str]]:
         "describe_instance_type_offerings",
         "InstanceTypeOfferings",
         LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": [_ec2(kind) for kind in kinds]}],
+        Filters=[{"Name": "instance-type", "Values": [kind.removeprefix("ml.") for kind in kinds]}],
     ):
         offers.setdefault(f"ml.{item['InstanceType']}", set()).add(item["Location"])
     return offers
@@ -70,10 +70,6 @@ def _zones_of(
         detail=f"in none of {', '.join(names)}, {caveat}; the region has it in {everywhere}",
         fix=f"add the letter of such a zone to `network.zones` in {file}, or choose another type",
     )
-
-
-def _ec2(kind: str) -> str:
-    return kind.removeprefix("ml.")
 
 
 def check_quotas(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:

@@ -34,7 +34,12 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
     jobs: dict[tuple[str, Use], list[Step]] = {}
     for step in definition.steps:
         if step.is_job:
-            jobs.setdefault(_machine(step), []).append(step)
+            kind: Use = "processing job"
+            if step.type == "Training":
+                spot = step.arguments.get("EnableManagedSpotTraining") is True
+                kind = "spot training job" if spot else "training job"
+            machine = str(cluster_of(step)["InstanceType"])
+            jobs.setdefault((machine, kind), []).append(step)
     for (instance_type, use), steps in sorted(jobs.items()):
         # Exact if the steps have equally many instances, else the most that there can be.
         largest = max(int(cluster_of(step)["InstanceCount"]) for step in steps)
@@ -53,14 +58,6 @@ def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
         yield Needed(instance_type=kind, use="endpoint", count=count, key=key)
     if check == "transform":
         yield Needed(instance_type=kind, use="transform job", count=1, key=key)
-
-
-def _machine(step: Step) -> tuple[str, Use]:
-    kind: Use = "processing job"
-    if step.type == "Training":
-        spot = step.arguments.get("EnableManagedSpotTraining") is True
-        kind = "spot training job" if spot else "training job"
-    return str(cluster_of(step)["InstanceType"]), kind
 
 
 def _key(settings: Settings, instance_type: str, only: str) -> str:

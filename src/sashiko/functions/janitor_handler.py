@@ -39,9 +39,15 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             deleted.append(name)
     result = {"deleted": deleted, "left": remaining}
     if deleted or remaining:
+        lines = [
+            "A device check was killed before it deleted its endpoint. Look into the pipeline "
+            "execution whose id ends the name.",
+            *(f"{name}: deleted" for name in deleted),
+            *(f"{name}: NOT deleted, and costs money: {why}" for name, why in remaining.items()),
+        ]
         print(json.dumps(result))
         boto3.client("sns").publish(
-            TopicArn=sweep.topic, Subject=_SUBJECT, Message=_message(deleted, remaining)
+            TopicArn=sweep.topic, Subject=_SUBJECT, Message="\n".join(lines)
         )
     return result
 
@@ -57,17 +63,3 @@ def _leftovers(sagemaker: Any, prefix: str, before: dt.datetime) -> Iterator[str
     for name, created in newest.items():
         if name.startswith(prefix) and created < before:
             yield name
-
-
-def _message(deleted: list[str], remaining: Mapping[str, str]) -> str:
-    lines = [f"{name}: deleted" for name in deleted]
-    lines += [
-        f"{name}: NOT deleted, and costs money: {reason}" for name, reason in remaining.items()
-    ]
-    return "\n".join(
-        [
-            "A device check was killed before it deleted its endpoint. Look into the pipeline "
-            "execution whose id ends the name.",
-            *lines,
-        ]
-    )

@@ -37,7 +37,19 @@ def _work(request: Request) -> Answer:
     glue = boto3.client("glue")
     visible = [resource for resource in _resources(lake) if _is_seen(glue, resource)]
     if visible:
-        raise RefusedError(_message(lake, visible))
+        (first, *others) = visible
+        ((_, name),) = first.items()
+        suffix = f" and {len(others)} more" if others else ""
+        audit = f" (the others: sashiko audit --env {lake.environment})" if others else ""
+        raise RefusedError(
+            f"{'.'.join(name.values())}{suffix}: open to everybody with rights in Glue, past Lake "
+            "Formation. If it was there before this deploy, as an administrator of the lake: aws "
+            "lakeformation revoke-permissions --permissions ALL --principal "
+            f"DataLakePrincipalIdentifier={_EVERYBODY} --resource '{json.dumps(first)}'{audit}. If "
+            "this deploy made it, it goes with the rollback: empty the account's default "
+            f"permissions, as `sashiko doctor --env {lake.environment}` prints it. Then deploy "
+            "again."
+        )
     return answer
 
 
@@ -56,18 +68,3 @@ def _is_seen(glue: Any, resource: Resource) -> bool:
             return False
         raise
     return True
-
-
-def _message(lake: ClosedLake, visible: list[Resource]) -> str:
-    (first, *others) = visible
-    ((_, name),) = first.items()
-    suffix = f" and {len(others)} more" if others else ""
-    return (
-        f"{'.'.join(name.values())}{suffix}: open to everybody with rights in Glue, past Lake "
-        "Formation. If it was there before this deploy, as an administrator of the lake: aws "
-        "lakeformation revoke-permissions --permissions ALL --principal "
-        f"DataLakePrincipalIdentifier={_EVERYBODY} --resource '{json.dumps(first)}'"
-        f"{f' (the others: sashiko audit --env {lake.environment})' if others else ''}. If this "
-        "deploy made it, it goes with the rollback: empty the account's default permissions, as "
-        f"`sashiko doctor --env {lake.environment}` prints it. Then deploy again."
-    )

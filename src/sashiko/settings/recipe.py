@@ -6,7 +6,7 @@ a change reruns only the steps that depend on it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -121,7 +121,8 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     for file in reversed(recipe_files(path)):
         value = read_yaml(file)
         value.pop("extends", None)
-        if _names_model(value):
+        model = value.get("model")
+        if isinstance(model, Mapping) and "name" in model:
             layers = [
                 Layer(layer.source, {k: v for k, v in layer.value.items() if k != "model"})
                 for layer in layers
@@ -161,8 +162,3 @@ def _files(path: Path, *, below: tuple[Path, ...]) -> Iterator[Path]:
         if extended.resolve() in {file.resolve() for file in (*below, path)}:
             raise InputError(f"{extended}: key `extends` is circular; remove it from one file")
         yield from _files(extended, below=(*below, path))
-
-
-def _names_model(value: Mapping[str, Any]) -> bool:
-    model = value.get("model")
-    return isinstance(model, Mapping) and "name" in model

@@ -83,7 +83,21 @@ def tokenizer_faults(
             f"{path} names the class {NEW_CLASS}, which transformers before 5 does not have: "
             "name PreTrainedTokenizerFast, which reads the same tokenizer.json",
         )
-    yield from _template_faults(values.get("chat_template"), path, expected=chat_template_sha256)
+    template = values.get("chat_template")
+    if not isinstance(template, str) or not template:
+        yield Fault(
+            "chat-template",
+            f"{path} has no chat_template: Bedrock could not render messages; choose a base model "
+            "that was trained to follow instructions",
+        )
+        return
+    digest = sha256_bytes(template.encode())
+    if digest != chat_template_sha256:
+        yield Fault(
+            "chat-template-digest",
+            f"{path}: the chat template has sha256 {digest}; the model was judged with "
+            f"{chat_template_sha256}",
+        )
 
 
 def _vocabulary_faults(path: Path, config: Mapping[str, Any]) -> Iterator[Fault]:
@@ -101,22 +115,6 @@ def _vocabulary_faults(path: Path, config: Mapping[str, Any]) -> Iterator[Fault]
             "token-ids",
             f"{path} has the token id {largest}, the model has embeddings for {rows}: it is "
             "another model's tokenizer",
-        )
-
-
-def _template_faults(template: Any, path: Path, *, expected: str) -> Iterator[Fault]:
-    if not isinstance(template, str) or not template:
-        yield Fault(
-            "chat-template",
-            f"{path} has no chat_template: Bedrock could not render messages; choose a base model "
-            "that was trained to follow instructions",
-        )
-        return
-    digest = sha256_bytes(template.encode())
-    if digest != expected:
-        yield Fault(
-            "chat-template-digest",
-            f"{path}: the chat template has sha256 {digest}; the model was judged with {expected}",
         )
 
 
@@ -147,44 +145,6 @@ def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -
         config: its `config.json`.
         facts: what the service takes.
     """
-    yield from _format_faults(folder)
-    files = sorted(folder.glob(f"*{_WEIGHTS}"))
-    if not files:
-        yield Fault("no-safetensors", f"{folder} has no {_WEIGHTS} file: export the model again")
-        return
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            tensors |= read_header(file)
-        except InputError as error:
-            yield Fault("damaged-weights", str(error))
-            return
-    yield from _index_faults(folder, files)
-    yield from _dtype_faults(tensors, facts)
-    yield from _tensor_faults(tensors, config)
-
-
-def read_header(file: Path) -> dict[str, Tensor]:
-    """Reads name -> entry of each tensor in a safetensors file.
-
-    Raises:
-        InputError: if the file is damaged or cut.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), framework="pt") as opened:
-            names = opened.keys()
-            slices = [opened.get_slice(name) for name in names]
-            return {
-                name: Tensor(part.get_dtype(), tuple(part.get_shape()))
-                for name, part in zip(names, slices, strict=True)
-            }
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{file} cannot be read ({error}): export the model again") from error
-
-
-def _format_faults(folder: Path) -> Iterator[Fault]:
     others = sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS)
     if others:
         yield Fault(
@@ -199,29 +159,18 @@ def _format_faults(folder: Path) -> Iterator[Fault]:
             f"{folder} holds {', '.join(adapters)}: Bedrock imports whole models; merge the "
             "adapter, as Compile does",
         )
-
-
-def _index_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
-    index = folder / INDEX_FILE
-    if not index.exists():
-        if len(files) > 1:
-            yield Fault(
-                "index", f"{folder} has {len(files)} shards and no {INDEX_FILE}: export it again"
-            )
+    files = sorted(folder.glob(f"*{_WEIGHTS}"))
+    if not files:
+        yield Fault("no-safetensors", f"{folder} has no {_WEIGHTS} file: export the model again")
         return
-    names = {file.name for file in files}
-    try:
-        listed = set(read_json(index)["weight_map"].values())
-    except (InputError, AttributeError, KeyError, TypeError):
-        yield Fault("index", f"{index} is not an index of shards: export the model again")
-        return
-    problems = [f"names {name}, which is not there" for name in sorted(listed - names)]
-    problems += [f"does not name {name}" for name in sorted(names - listed)]
-    if problems:
-        yield Fault("index", f"{index} {', and '.join(problems)}: export the model again")
-
-
-def _dtype_faults(tensors: Mapping[str, Tensor], facts: ImportFacts) -> Iterator[Fault]:
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= read_header(file)
+        except InputError as error:
+            yield Fault("damaged-weights", str(error))
+            return
+    yield from _index_faults(folder, files)
     other = sorted({item.dtype for item in tensors.values()} - set(facts.dtypes))
     if other:
         yield Fault(
@@ -229,9 +178,6 @@ def _dtype_faults(tensors: Mapping[str, Tensor], facts: ImportFacts) -> Iterator
             f"tensors of the type {', '.join(other)}: Bedrock takes {', '.join(facts.dtypes)}; "
             "export the model in float32",
         )
-
-
-def _tensor_faults(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Iterator[Fault]:
     if CLASSIFIER in tensors:
         yield Fault(
             "classifier",
@@ -260,6 +206,46 @@ def _tensor_faults(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> 
             f"{EMBEDDINGS} has {rows} rows, config.json's vocab_size is "
             f"{config.get('vocab_size')}: it is another model's file",
         )
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
+    """Reads name -> entry of each tensor in a safetensors file.
+
+    Raises:
+        InputError: if the file is damaged or cut.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            names = opened.keys()
+            slices = [opened.get_slice(name) for name in names]
+            return {
+                name: Tensor(part.get_dtype(), tuple(part.get_shape()))
+                for name, part in zip(names, slices, strict=True)
+            }
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file} cannot be read ({error}): export the model again") from error
+
+
+def _index_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
+    index = folder / INDEX_FILE
+    if not index.exists():
+        if len(files) > 1:
+            yield Fault(
+                "index", f"{folder} has {len(files)} shards and no {INDEX_FILE}: export it again"
+            )
+        return
+    names = {file.name for file in files}
+    try:
+        listed = set(read_json(index)["weight_map"].values())
+    except (InputError, AttributeError, KeyError, TypeError):
+        yield Fault("index", f"{index} is not an index of shards: export the model again")
+        return
+    problems = [f"names {name}, which is not there" for name in sorted(listed - names)]
+    problems += [f"does not name {name}" for name in sorted(names - listed)]
+    if problems:
+        yield Fault("index", f"{index} {', and '.join(problems)}: export the model again")
 
 
 CONFIG_FILE = "config.json"
@@ -333,22 +319,6 @@ def _answer_faults(answered: Answered | None) -> Iterator[Fault]:
 
 
 def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
-    yield from _code_faults(folder)
-    path = folder / CONFIG_FILE
-    try:
-        config = read_json(path)
-        if not isinstance(config, Mapping):
-            raise InputError(f"{path} is no JSON object")
-    except InputError as error:
-        yield Fault("config", f"{error}: export the model again")
-        config = {}
-    else:
-        yield from _config_faults(config, path, facts)
-    yield from weight_faults(folder, config, facts)
-    yield from tokenizer_faults(folder, config, chat_template_sha256=plan.chat_template_sha256)
-
-
-def _code_faults(folder: Path) -> Iterator[Fault]:
     code = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
     for name in (CONFIG_FILE, TOKENIZER_CONFIG_FILE):
         try:
@@ -361,30 +331,38 @@ def _code_faults(folder: Path) -> Iterator[Fault]:
             f"{folder} brings code of its own ({', '.join(code)}), which Bedrock does not run: "
             "choose a model whose architecture transformers has",
         )
-
-
-def _config_faults(config: Mapping[str, Any], path: Path, facts: ImportFacts) -> Iterator[Fault]:
-    named = config.get("architectures") or []
-    if len(named) != 1 or named[0] not in facts.architectures:
-        yield Fault(
-            "architecture",
-            f"{path} names {', '.join(map(str, named)) or 'no architecture'}; Bedrock imports "
-            f"{', '.join(facts.architectures)} (as of {facts.read}, {facts.source}): choose "
-            "another base model, or serve this one from an endpoint",
-        )
-    if config.get("quantization_config"):
-        yield Fault(
-            "quantization",
-            f"{path} has a quantization_config: Bedrock takes {', '.join(facts.dtypes)} weights "
-            "alone; export the model in float32",
-        )
-    rope = config.get("rope_parameters")
-    if rope is not None and config.get("rope_theta") != rope.get("rope_theta"):
-        yield Fault(
-            "rope",
-            f"{path} has the rotary base in rope_parameters alone, as transformers 5 writes it; "
-            "older versions read rope_theta, and would take their default: write both",
-        )
+    path = folder / CONFIG_FILE
+    try:
+        config = read_json(path)
+        if not isinstance(config, Mapping):
+            raise InputError(f"{path} is no JSON object")
+    except InputError as error:
+        yield Fault("config", f"{error}: export the model again")
+        config = {}
+    else:
+        named = config.get("architectures") or []
+        if len(named) != 1 or named[0] not in facts.architectures:
+            yield Fault(
+                "architecture",
+                f"{path} names {', '.join(map(str, named)) or 'no architecture'}; Bedrock imports "
+                f"{', '.join(facts.architectures)} (as of {facts.read}, {facts.source}): choose "
+                "another base model, or serve this one from an endpoint",
+            )
+        if config.get("quantization_config"):
+            yield Fault(
+                "quantization",
+                f"{path} has a quantization_config: Bedrock takes {', '.join(facts.dtypes)} "
+                "weights alone; export the model in float32",
+            )
+        rope = config.get("rope_parameters")
+        if rope is not None and config.get("rope_theta") != rope.get("rope_theta"):
+            yield Fault(
+                "rope",
+                f"{path} has the rotary base in rope_parameters alone, as transformers 5 writes "
+                "it; older versions read rope_theta, and would take their default: write both",
+            )
+    yield from weight_faults(folder, config, facts)
+    yield from tokenizer_faults(folder, config, chat_template_sha256=plan.chat_template_sha256)
 
 
 EAGER = "eager"  # of an artifact: the merged classifier itself
@@ -415,8 +393,30 @@ def write_checkpoint(artifact: Path, base: Path, lock: CausalLock, folder: Path)
     tokenizer = base / TOKENIZER_FILE
     if sha256_file(tokenizer) != sha256_file(artifact / TOKENIZER_FILE):
         raise InputError(f"{tokenizer} is not the tokenizer of the artifact: take the other base")
-    _write_weights(artifact / EAGER, base, lock, folder)
-    write_json(folder / CONFIG_FILE, _config(read_json(base / CONFIG_FILE)))
+    from huggingface_hub import save_torch_state_dict
+
+    tensors = dict(sorted(_tensors(artifact / EAGER)))
+    score = tensors.pop(CLASSIFIER, None)
+    head = dict(_tensors(base, only=HEAD)).get(HEAD)
+    if head is not None:
+        tensors[HEAD] = head.float()
+    rows = tensors[EMBEDDINGS] if head is None else tensors[HEAD]
+    if score is None or not score.equal(rows[list(lock.answers)].float()):
+        raise InputError(
+            f"the artifact's {CLASSIFIER} is not the answers' rows of the base model's head: the "
+            "imported model would answer otherwise than the judged one"
+        )
+    save_torch_state_dict(tensors, str(folder), max_shard_size=_SHARD, metadata={"format": "pt"})
+    values = read_json(base / CONFIG_FILE)
+    config = {**values, "torch_dtype": "float32", "dtype": "float32"}
+    # In the words of transformers 4 too, as Bedrock does not say which version reads the folder.
+    rope = dict(values.get("rope_parameters") or {})
+    theta = rope.pop("rope_theta", None)
+    if theta is not None:
+        config["rope_theta"] = theta
+    if rope.get("rope_type", "default") != "default":
+        config["rope_scaling"] = rope
+    write_json(folder / CONFIG_FILE, config)
     write_json(folder / TOKENIZER_CONFIG_FILE, _tokenizer_config(base))
     for name in _COPIED:
         if (base / name).is_file():
@@ -432,22 +432,6 @@ def _check_base(base: Path, lock: CausalLock) -> None:
             )
 
 
-def _config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the base model's configuration, in the words of transformers 4 beside those of 5.
-
-    Bedrock does not say which version reads the folder. One that knows `rope_theta` alone would
-    take its default, and the model would be another one.
-    """
-    config = {**values, "torch_dtype": "float32", "dtype": "float32"}
-    rope = dict(values.get("rope_parameters") or {})
-    theta = rope.pop("rope_theta", None)
-    if theta is not None:
-        config["rope_theta"] = theta
-    if rope.get("rope_type", "default") != "default":
-        config["rope_scaling"] = rope
-    return config
-
-
 def _tokenizer_config(base: Path) -> dict[str, Any]:
     values: dict[str, Any] = read_json(base / TOKENIZER_CONFIG_FILE)
     if values.get("tokenizer_class") == NEW_CLASS:
@@ -457,23 +441,6 @@ def _tokenizer_config(base: Path) -> dict[str, Any]:
     if template.is_file():
         values["chat_template"] = template.read_text(encoding="utf-8")
     return values
-
-
-def _write_weights(eager: Path, base: Path, lock: CausalLock, folder: Path) -> None:
-    from huggingface_hub import save_torch_state_dict
-
-    tensors = dict(sorted(_tensors(eager)))
-    score = tensors.pop(CLASSIFIER, None)
-    head = dict(_tensors(base, only=HEAD)).get(HEAD)
-    if head is not None:
-        tensors[HEAD] = head.float()
-    rows = tensors[EMBEDDINGS] if head is None else tensors[HEAD]
-    if score is None or not score.equal(rows[list(lock.answers)].float()):
-        raise InputError(
-            f"the artifact's {CLASSIFIER} is not the answers' rows of the base model's head: the "
-            "imported model would answer otherwise than the judged one"
-        )
-    save_torch_state_dict(tensors, str(folder), max_shard_size=_SHARD, metadata={"format": "pt"})
 
 
 def _tensors(folder: Path, *, only: str | None = None) -> "Iterator[tuple[str, torch.Tensor]]":

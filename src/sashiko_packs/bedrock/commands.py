@@ -41,7 +41,30 @@ def import_(
         _check_here(settings, recipe_config, version, name=recipe, home=home)
         return
     try:
-        _import(settings, recipe_config, version, home=home)
+        from sashiko.account.account import Account
+        from sashiko_packs.bedrock.model_import import (
+            import_model,
+            importable,
+            require_enabled,
+            save_version,
+        )
+
+        require_enabled(settings)
+        account = Account(settings)
+        account.check_identity()
+        with tempfile.TemporaryDirectory(prefix="sashiko-version-") as name:
+            files = Path(name)
+            judged = save_version(account, settings, recipe_config, version, folder=files)
+            with importable(files, settings, recipe_config, version, cache=home / "cache") as model:
+                _refuse_faults(model.faults)
+                imported = import_model(account, settings, judged, model)
+        typer.echo(imported.arn)
+        print(
+            f"{imported.name} is imported as {imported.architecture}, "
+            f"{imported.units or 'unknown'} custom model units a copy; its decision threshold is "
+            f"{judged.threshold}",
+            file=sys.stderr,
+        )
     except KeyboardInterrupt:
         print(
             f"interrupted: a started import job goes on in {to}; the same command goes on with it",
@@ -75,32 +98,6 @@ def delete_import(
         confirm(name, word=name)
     jobs.delete(model)
     typer.echo(f"{model.arn} is deleted; its folder is {model.uri}")
-
-
-def _import(settings: Settings, recipe: Recipe, version: int, *, home: Path) -> None:
-    from sashiko.account.account import Account
-    from sashiko_packs.bedrock.model_import import (
-        import_model,
-        importable,
-        require_enabled,
-        save_version,
-    )
-
-    require_enabled(settings)
-    account = Account(settings)
-    account.check_identity()
-    with tempfile.TemporaryDirectory(prefix="sashiko-version-") as name:
-        files = Path(name)
-        judged = save_version(account, settings, recipe, version, folder=files)
-        with importable(files, settings, recipe, version, cache=home / "cache") as model:
-            _refuse_faults(model.faults)
-            imported = import_model(account, settings, judged, model)
-    typer.echo(imported.arn)
-    print(
-        f"{imported.name} is imported as {imported.architecture}, {imported.units or 'unknown'} "
-        f"custom model units a copy; its decision threshold is {judged.threshold}",
-        file=sys.stderr,
-    )
 
 
 def _check_here(

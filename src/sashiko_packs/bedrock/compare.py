@@ -121,7 +121,18 @@ class PromptTexts:
         for tokenizer in (self._tokenizer, self._letters):
             tokenizer.no_padding()
             tokenizer.no_truncation()
-        self.answers: tuple[str, str] = _names(self._tokenizer, self._prompt.answers)
+        texts = [
+            self._tokenizer.decode([token], skip_special_tokens=False)
+            for token in range(self._tokenizer.get_vocab_size())
+        ]
+        for token in self._prompt.answers:
+            if texts.count(texts[token]) > 1:
+                raise InputError(
+                    f"the answer {texts[token]!r} is the text of several tokens, and an answer "
+                    "names tokens by their text: choose another word in the recipe's prompt.answers"
+                )
+        negative, positive = self._prompt.answers
+        self.answers: tuple[str, str] = texts[negative], texts[positive]
 
     def write(self, text: str) -> PromptText:
         """Returns the prompt of a row's text.
@@ -142,22 +153,6 @@ class PromptTexts:
 
     def _decode(self, ids: Any) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
-
-
-def _names(tokenizer: Any, answers: tuple[int, int]) -> tuple[str, str]:
-    """Returns the texts of the answers' tokens, each of which no other token has."""
-    texts = [
-        tokenizer.decode([token], skip_special_tokens=False)
-        for token in range(tokenizer.get_vocab_size())
-    ]
-    for token in answers:
-        if texts.count(texts[token]) > 1:
-            raise InputError(
-                f"the answer {texts[token]!r} is the text of several tokens, and an answer names "
-                "tokens by their text: choose another word in the recipe's prompt.answers"
-            )
-    negative, positive = answers
-    return texts[negative], texts[positive]
 
 
 # The score of a row from an imported model's log probabilities, or the interval that it lies in.
@@ -337,7 +332,11 @@ def compare_import(
         predictions=scratch / "predictions/predictions.parquet",
         labels=labels,
     )
-    prompts = _prompts(archive, scratch / "artifact")
+    folder = scratch / "artifact"
+    folder.mkdir()
+    unpack(archive, folder)
+    refuse_pickles(folder, archive=archive)
+    prompts = PromptTexts(folder)
     with account.translate_errors("bedrock:ListGuardrails", role=COMPARED_BY):
         guardrail = newest_guardrail(account.client("bedrock"), guardrail_name(settings))
     place = Check(name="compared with", passed=True, reason=f"{model.arn}, through {guardrail}")
@@ -354,18 +353,18 @@ def compare_import(
         for row, score in zip(answers, sample.scores, strict=True)
     ]
     checks = device_checks(recipe.device, compare(sample, [worst]), latency_not_judged=_LATENCY)
-    return decide(
-        gate=IMPORT_GATE,
-        checks=[place, _prompt_check(answers), *_notes(answers), *checks],
-        inputs=inputs,
+    otherwise = sum(not row.as_judged for row in answers)
+    passed = otherwise < len(answers)
+    as_read = Check(
+        name="prompts as judged",
+        value=(len(answers) - otherwise) / len(answers),
+        passed=passed,
+        reason=f"{otherwise:,} of {len(answers):,} rows are other tokens to the service than to "
+        "the judged model: their texts spell control tokens, or its tokenizer differs",
+        try_="" if passed else _TRY,
     )
-
-
-def _prompts(archive: Path, folder: Path) -> PromptTexts:
-    folder.mkdir()
-    unpack(archive, folder)
-    refuse_pickles(folder, archive=archive)
-    return PromptTexts(folder)
+    checks = [place, as_read, *_notes(answers), *checks]
+    return decide(gate=IMPORT_GATE, checks=checks, inputs=inputs)
 
 
 def _copy_rows(account: Account, judged: Judged, files: Path, scratch: Path) -> dict[str, str]:
@@ -446,19 +445,6 @@ def _ask(
         known=score_range(completion.shown, answers),
         blocked=False,
         as_judged=prompt.exact and completion.usage.prompt_tokens == prompt.tokens,
-    )
-
-
-def _prompt_check(rows: Sequence[_Row]) -> Check:
-    otherwise = sum(not row.as_judged for row in rows)
-    passed = otherwise < len(rows)
-    return Check(
-        name="prompts as judged",
-        value=(len(rows) - otherwise) / len(rows),
-        passed=passed,
-        reason=f"{otherwise:,} of {len(rows):,} rows are other tokens to the service than to the "
-        "judged model: their texts spell control tokens, or its tokenizer differs",
-        try_="" if passed else _TRY,
     )
 
 

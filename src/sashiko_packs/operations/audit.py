@@ -81,7 +81,8 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
         return
     resource = f"imported model {model['modelName']}"
     remove = f"aws bedrock delete-imported-model --model-identifier {arn}"
-    tags = _tags(account, arn)
+    answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
+    tags = {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
     package = account.read(
         "sagemaker",
         "describe_model_package",
@@ -120,11 +121,6 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
                 detail=f"expected {meant}, found {current}",
                 fix=f"{remove}, then sashiko model import",
             )
-
-
-def _tags(account: Account, arn: str) -> dict[str, str]:
-    answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
-    return {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
 
 
 # The endpoint: its configuration, instances and data capture. SageMaker can roll an update back
@@ -187,14 +183,9 @@ def _deployed(
             "or: " + _update(name, expected_config),
         )
         return  # the other differences follow from it
-    yield from _images(resource, live, environment)
-    yield from _captured(resource, expected_config, live, environment)
-
-
-def _images(
-    resource: str, live: Mapping[str, Any], environment: Environment
-) -> Iterator[Difference]:
-    expected = {str(item.properties["Image"]) for item in _checks(environment)}
+    expected = {
+        str(item.properties["Image"]) for item in environment.templates.of_type("Custom::Preflight")
+    }
     images = {
         image["SpecifiedImage"]
         for variant in live["ProductionVariants"]
@@ -207,10 +198,7 @@ def _images(
             detail=f"expected {', '.join(sorted(expected))}, found {image}",
             fix=_REDEPLOY,
         )
-
-
-def _checks(environment: Environment) -> Iterator[Resource]:
-    return environment.templates.of_type("Custom::Preflight")
+    yield from _captured(resource, expected_config, live, environment)
 
 
 def _captured(

@@ -60,61 +60,45 @@ def _account_wide(environment: Environment, live: Governance) -> Iterator[Differ
         # If another stack owns the account's settings, the lake needs at least these.
         needed = LakeSettings(admins=frozenset({exec_role_arn(environment.settings)}))
         expected = environment.governance.settings or needed
-        yield from _administrators(environment, expected, live.settings)
-        yield from _defaults(expected, live.settings)
-        yield from _other_members(environment, expected, live.settings)
+        own_roles = {role.arn for role in environment.principals}
+        for admin in sorted(expected.admins ^ live.settings.admins):
+            resource = f"data-lake administrator {admin}"
+            if admin in live.settings.admins:
+                yield Difference(
+                    kind="extra" if admin in own_roles else "note",
+                    resource=resource,
+                    detail="may grant itself anything; no template names it",
+                    fix=drop_administrators([admin]),
+                )
+            else:
+                fix = add_administrator(admin)
+                yield Difference(kind="missing", resource=resource, detail="", fix=fix)
+        for kind, expected_principals, live_principals in (
+            ("Database", expected.database_defaults, live.settings.database_defaults),
+            ("Table", expected.table_defaults, live.settings.table_defaults),
+        ):
+            if expected_principals != live_principals:
+                yield Difference(
+                    kind="differs",
+                    resource=f"default permissions of a new {kind.lower()}",
+                    detail=f"expected {listed(expected_principals)}, "
+                    f"found {listed(live_principals)}",
+                    fix=put_defaults(kind, principals=expected_principals),
+                )
+        managed = environment.governance.settings is not None
+        for name in sorted(expected.others.keys() | live.settings.others.keys()):
+            expected_values = expected.others.get(name, frozenset())
+            live_values = live.settings.others.get(name, frozenset())
+            if expected_values == live_values:
+                continue
+            foreign = expected_values <= live_values and (name in _SHARED or not managed)
+            yield Difference(
+                kind="note" if foreign else "differs",
+                resource=f"data-lake setting {name}",
+                detail=f"expected {listed(expected_values)}, found {listed(live_values)}",
+                fix=put_member(name, expected_values),
+            )
     yield from _tags(environment.governance, live)
-
-
-def _administrators(
-    environment: Environment, expected: LakeSettings, live: LakeSettings
-) -> Iterator[Difference]:
-    """Yields each administrator that no template names: it may grant itself anything."""
-    own_roles = {role.arn for role in environment.principals}
-    for admin in sorted(expected.admins ^ live.admins):
-        resource = f"data-lake administrator {admin}"
-        if admin in live.admins:
-            yield Difference(
-                kind="extra" if admin in own_roles else "note",
-                resource=resource,
-                detail="may grant itself anything; no template names it",
-                fix=drop_administrators([admin]),
-            )
-        else:
-            fix = add_administrator(admin)
-            yield Difference(kind="missing", resource=resource, detail="", fix=fix)
-
-
-def _defaults(expected: LakeSettings, live: LakeSettings) -> Iterator[Difference]:
-    for kind, expected_principals, live_principals in (
-        ("Database", expected.database_defaults, live.database_defaults),
-        ("Table", expected.table_defaults, live.table_defaults),
-    ):
-        if expected_principals != live_principals:
-            yield Difference(
-                kind="differs",
-                resource=f"default permissions of a new {kind.lower()}",
-                detail=f"expected {listed(expected_principals)}, found {listed(live_principals)}",
-                fix=put_defaults(kind, principals=expected_principals),
-            )
-
-
-def _other_members(
-    environment: Environment, expected: LakeSettings, live: LakeSettings
-) -> Iterator[Difference]:
-    managed = environment.governance.settings is not None
-    for name in sorted(expected.others.keys() | live.others.keys()):
-        expected_values = expected.others.get(name, frozenset())
-        live_values = live.others.get(name, frozenset())
-        if expected_values == live_values:
-            continue
-        foreign = expected_values <= live_values and (name in _SHARED or not managed)
-        yield Difference(
-            kind="note" if foreign else "differs",
-            resource=f"data-lake setting {name}",
-            detail=f"expected {listed(expected_values)}, found {listed(live_values)}",
-            fix=put_member(name, expected_values),
-        )
 
 
 def _tags(expected: Governance, live: Governance) -> Iterator[Difference]:
@@ -146,13 +130,6 @@ def _tags(expected: Governance, live: Governance) -> Iterator[Difference]:
 def _catalog(environment: Environment, live: Governance) -> Iterator[Difference]:
     """Yields the differences between the account's catalog and the templates."""
     expected = environment.governance
-    yield from _databases(expected, live)
-    yield from _tables(expected, live)
-    yield from _assigned(expected, live)
-    yield from _locations(expected, live)
-
-
-def _databases(expected: Governance, live: Governance) -> Iterator[Difference]:
     for name, expected_defaults in expected.databases.items():
         if name not in live.databases:
             fix = "deploy the DataLake stack; where it says no change, destroy and deploy it"
@@ -165,6 +142,9 @@ def _databases(expected: Governance, live: Governance) -> Iterator[Difference]:
                 f"found {listed(live.databases[name] or ())}",
                 fix=f"aws glue update-database --name {name}, with the expected permissions",
             )
+    yield from _tables(expected, live)
+    yield from _assigned(expected, live)
+    yield from _locations(expected, live)
 
 
 def _tables(expected: Governance, live: Governance) -> Iterator[Difference]:

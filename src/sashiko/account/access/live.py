@@ -40,9 +40,15 @@ def read_live(account: Account, environment: Environment) -> Governance:
     expected = environment.governance
     databases = dict(_databases(account, environment))
     tables = dict(_tables(account, list(databases)))
+    items = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
+    all_grants = (grant for item in items for grant in grants(item))
     return Governance(
         settings=read_settings(account),
-        tags=_tags(account, environment),
+        tags={
+            tag["TagKey"]: frozenset(tag["TagValues"])
+            for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
+            if _is_our_tag(tag["TagKey"], environment)
+        },
         assigned=dict(_assigned(account, list(databases), tables)),
         databases=databases,
         tables=tables,
@@ -53,7 +59,7 @@ def read_live(account: Account, environment: Environment) -> Governance:
             if _is_ours(item["ResourceArn"], environment)
         },
         filters=dict(_filters(account, [name for name in tables if name in expected.tables])),
-        grants=_grants(account, environment),
+        grants=frozenset(grant for grant in all_grants if _concerns(grant, environment)),
         opt_ins=_opt_ins(account, environment),
     )
 
@@ -72,26 +78,12 @@ def read_settings(account: Account) -> LakeSettings:
     )
 
 
-def _grants(account: Account, environment: Environment) -> frozenset[Grant]:
-    items = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
-    all_grants = (grant for item in items for grant in grants(item))
-    return frozenset(grant for grant in all_grants if _concerns(grant, environment))
-
-
 def _opt_ins(account: Account, environment: Environment) -> frozenset[Grant]:
     items = account.pages(
         "lakeformation", "list_lake_formation_opt_ins", "LakeFormationOptInsInfoList"
     )
     all_opt_ins = (grant for item in items for grant in grants({**item, "Permissions": ["OPT_IN"]}))
     return frozenset(grant for grant in all_opt_ins if _concerns(grant, environment))
-
-
-def _tags(account: Account, environment: Environment) -> Mapping[str, frozenset[str]]:
-    return {
-        tag["TagKey"]: frozenset(tag["TagValues"])
-        for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
-        if _is_our_tag(tag["TagKey"], environment)
-    }
 
 
 def _databases(

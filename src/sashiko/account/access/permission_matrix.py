@@ -60,35 +60,38 @@ def permission_matrix(who: Environment, lake: Environment) -> tuple[Cell, ...]:
     Raises:
         InputError: if a grant is on a filter that no template has.
     """
-    return tuple(
-        _cell(principal, who, lake, name, column)
-        for principal in (*who.principals, *_external_principals(who))
-        for name, columns in lake.governance.tables.items()
-        for column in columns
-    )
-
-
-def _external_principals(environment: Environment) -> Iterator[Principal]:
-    """Yields the principals with a grant that are not roles of the templates.
-
-    Their IAM policies are unknown, so the matrix assumes that they can use their grants.
-    """
-    known = {principal.arn for principal in environment.principals} | {EVERYBODY}
+    known = {principal.arn for principal in who.principals} | {EVERYBODY}
+    # The IAM policies of principals that no template has are unknown: they can use their grants.
     anything = statements(
         {"Statement": {"Effect": "Allow", "Action": "*", "NotResource": "arn:*:s3:::*"}}
     )
-    granted = {grant.principal for grant in environment.governance.grants}
-    for arn in sorted(granted - known):
-        yield Principal(name=arn, arn=arn, policy=anything, boundary=None, trust=())
+    others = (
+        Principal(name=arn, arn=arn, policy=anything, boundary=None, trust=())
+        for arn in sorted({grant.principal for grant in who.governance.grants} - known)
+    )
+    return tuple(
+        _cell(principal, who, lake, name, column)
+        for principal in (*who.principals, *others)
+        for name, columns in lake.governance.tables.items()
+        for column in columns
+    )
 
 
 def _cell(
     principal: Principal, who: Environment, lake: Environment, name: TableName, column: str
 ) -> Cell:
     read_paths: set[_ReadPath] = set()
-    if _vended(lake, name) and _may_query(principal, lake, name):
+    place = lake.governance.places[name].removeprefix("s3://")
+    # Lake Formation vends credentials for the files of registered locations alone.
+    registered = [arn.partition(":::")[2] for arn in lake.governance.locations]
+    vended = any(f"{place}/".startswith(f"{path.rstrip('/')}/") for path in registered)
+    if vended and _may_query(principal, lake, name):
         read_paths |= {*_granted(principal, who, lake, name, column)}
-    if _reads_files(principal, lake, name):
+    bucket, _, path = place.partition("/")
+    keys = f"{path.rstrip('/')}/*"
+    if any(
+        overlap(pattern, keys) for pattern in lake.object_paths(principal, "s3:GetObject", bucket)
+    ):
         read_paths.add(_ReadPath(ground="files"))
     whole = any(not item.rows for item in read_paths)
     access: Access = "denied" if not read_paths else "allowed" if whole else "filtered"
@@ -101,13 +104,6 @@ def _cell(
         rows=tuple(sorted({item.rows for item in read_paths})) if access == "filtered" else (),
         grounds=tuple(sorted({item.ground for item in read_paths})),
     )
-
-
-def _vended(lake: Environment, name: TableName) -> bool:
-    """Says whether Lake Formation vends credentials for the table's files."""
-    place = lake.governance.places[name].removeprefix("s3://")
-    places = [arn.partition(":::")[2] for arn in lake.governance.locations]
-    return any(f"{place}/".startswith(f"{path.rstrip('/')}/") for path in places)
 
 
 def _may_query(principal: Principal, lake: Environment, name: TableName) -> bool:
@@ -126,7 +122,11 @@ def _may_query(principal: Principal, lake: Environment, name: TableName) -> bool
 def _granted(
     principal: Principal, who: Environment, lake: Environment, name: TableName, column: str
 ) -> Iterator[_ReadPath]:
-    if _open_to_everybody(lake, name):
+    governance = lake.governance
+    account = governance.settings.table_defaults if governance.settings else {EVERYBODY}
+    defaults = governance.databases.get(name[0])
+    # An account without settings in a template may still have AWS's default: everybody.
+    if EVERYBODY in (account if defaults is None else defaults):
         yield _ReadPath(ground="everybody")
     everybody = {EVERYBODY, f"{lake.templates.account}:IAMPrincipals"}
     for grant in who.governance.grants | lake.governance.grants:
@@ -137,22 +137,13 @@ def _granted(
             yield _ReadPath(ground="everybody") if grant.principal in everybody else read_path
 
 
-def _open_to_everybody(lake: Environment, name: TableName) -> bool:
-    """Says whether all of IAM may read a new table: the defaults of the database, or the account.
-
-    An account without settings in a template may still have AWS's default: everybody.
-    """
-    governance = lake.governance
-    account = governance.settings.table_defaults if governance.settings else {EVERYBODY}
-    defaults = governance.databases.get(name[0])
-    return EVERYBODY in (account if defaults is None else defaults)
-
-
 def _match(
     securable: Securable, who: Environment, lake: Environment, name: TableName, column: str
 ) -> _ReadPath | None:
     if securable.kind == "LFTagPolicy":
-        return _match_tags(securable, lake, name, column)
+        tags = lake.governance.tags_of(Target(database=name[0], table=name[1], column=column))
+        matches = all(tags.get(key) in values for key, values in securable.expression)
+        return _ReadPath(ground="tags") if matches and securable.resource_type == "TABLE" else None
     if securable.database != name[0] or securable.table not in {"*", name[1]}:
         return None
     if securable.kind in {"Table", "TableWithColumns"}:
@@ -170,21 +161,5 @@ def _match(
     return None
 
 
-def _match_tags(
-    securable: Securable, lake: Environment, name: TableName, column: str
-) -> _ReadPath | None:
-    tags = lake.governance.tags_of(Target(database=name[0], table=name[1], column=column))
-    matches = all(tags.get(key) in values for key, values in securable.expression)
-    return _ReadPath(ground="tags") if matches and securable.resource_type == "TABLE" else None
-
-
 def _has(column: str, source: Securable | CellsFilter) -> bool:
     return column not in source.excluded if source.columns is None else column in source.columns
-
-
-def _reads_files(principal: Principal, lake: Environment, name: TableName) -> bool:
-    bucket, _, path = lake.governance.places[name].removeprefix("s3://").partition("/")
-    keys = f"{path.rstrip('/')}/*"
-    return any(
-        overlap(pattern, keys) for pattern in lake.object_paths(principal, "s3:GetObject", bucket)
-    )

@@ -39,7 +39,12 @@ class Statement:
 
     def applies(self, request: Request) -> bool:
         """Says whether the statement applies; if unknown, an Allow applies and a Deny does not."""
-        holds = _conditions_hold(self.conditions, request)
+        results = [
+            _condition_holds(operator, key.lower(), _many(values), request)
+            for operator, pairs in self.conditions.items()
+            for key, values in pairs.items()
+        ]
+        holds = False if False in results else (None if None in results else True)
         doubt = self.effect == "Allow"
         return self._names(request) and (doubt if holds is None else holds)
 
@@ -67,7 +72,19 @@ class Statement:
 
 def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
     """Reads a policy document."""
-    return tuple(_statement(item) for item in _many(document.get("Statement", [])))
+    return tuple(
+        Statement(
+            effect="Deny" if item["Effect"] == "Deny" else "Allow",
+            actions=_many(item.get("Action", ())),
+            not_actions=_many(item.get("NotAction", ())),
+            resources=_many(item.get("Resource", ())),
+            not_resources=_many(item.get("NotResource", ())),
+            principals=_principals(item.get("Principal", ())),
+            not_principals=_principals(item.get("NotPrincipal", ())),
+            conditions=item.get("Condition", {}),
+        )
+        for item in _many(document.get("Statement", []))
+    )
 
 
 def allows(policy: Iterable[Statement], request: Request) -> bool:
@@ -94,28 +111,12 @@ def overlap(first: str, second: str) -> bool:
     )
 
 
+@functools.cache
 def covers(pattern: str, text: str) -> bool:
     """Says whether a pattern matches every text that the pattern `text` matches."""
-    return _compiled(pattern).fullmatch(text) is not None
-
-
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.S)
-
-
-def _statement(item: Mapping[str, Any]) -> Statement:
-    return Statement(
-        effect="Deny" if item["Effect"] == "Deny" else "Allow",
-        actions=_many(item.get("Action", ())),
-        not_actions=_many(item.get("NotAction", ())),
-        resources=_many(item.get("Resource", ())),
-        not_resources=_many(item.get("NotResource", ())),
-        principals=_principals(item.get("Principal", ())),
-        not_principals=_principals(item.get("NotPrincipal", ())),
-        conditions=item.get("Condition", {}),
-    )
+    regex = "".join(parts.get(letter) or re.escape(letter) for letter in pattern)
+    return re.fullmatch(regex, text, re.S) is not None
 
 
 def _principals(value: Any) -> tuple[str, ...]:
@@ -129,22 +130,13 @@ def _many(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
-def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], request: Request) -> bool | None:
-    """Says whether all conditions hold; None if that depends on an unknown key."""
-    results = [
-        _condition_holds(operator, key.lower(), _many(values), request)
-        for operator, pairs in conditions.items()
-        for key, values in pairs.items()
-    ]
-    return False if False in results else (None if None in results else True)
-
-
 def _condition_holds(
     operator: str, key: str, values: tuple[Any, ...], request: Request
 ) -> bool | None:
     if operator == "Null":
-        is_null = _is_null(key, request)
-        return None if is_null is None else is_null == (str(values[0]).lower() == "true")
+        if key not in request.context and not request.complete:
+            return None
+        return (key not in request.context) == (str(values[0]).lower() == "true")
     # Of a key with several values each has to match, and of one that is missing none does not.
     every = operator.startswith("ForAllValues:")
     operator = operator.removeprefix("ForAllValues:")
@@ -159,10 +151,3 @@ def _condition_holds(
     patterns = [str(item).lower() if kind == "Bool" else str(item) for item in values]
     exact = kind in {"StringEquals", "Bool"}
     return any(value == p if exact else covers(p, value) for p in patterns) != negated
-
-
-def _is_null(key: str, request: Request) -> bool | None:
-    """Says whether a request lacks a condition key; None if that is unknown."""
-    if key in request.context:
-        return False
-    return True if request.complete else None
