@@ -8,8 +8,7 @@ from sashiko.account.account import Account
 from sashiko.account.names import role_name
 from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import translate_errors
-from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.registry import PackageRegistry, translate_errors
 from sashiko.registry.versions import (
     ApprovalStatus,
     Decision,

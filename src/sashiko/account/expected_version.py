@@ -10,8 +10,7 @@ from sashiko.account.images.job_images import job_images
 from sashiko.account.names import MODELS, bucket_name, trusted_signing_aliases
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.registry.preflight.bounds import Bound, write_bounds
-from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.expected import Bound, Expected, write_bounds
 from sashiko.registry.preflight.scans import AcceptedFinding, ScanRule
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe

@@ -24,8 +24,8 @@ from sashiko.pipeline.local_models import (
     refuse_ambiguous,
 )
 from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
+from sashiko.registry.chain import Provenance
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.trace import Provenance
 from sashiko.registry.versions import (
     SIGNED_BY_TAG,
     ApprovalStatus,
@@ -313,8 +313,7 @@ def lineage(
     """
     from pydantic import TypeAdapter
 
-    from sashiko.registry.chain import walk_chain
-    from sashiko.registry.trace import Provenance, read_provenance
+    from sashiko.registry.chain import Provenance, read_provenance, walk_chain
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))

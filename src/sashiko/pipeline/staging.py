@@ -8,7 +8,7 @@ from sashiko.account.names import bucket_name
 from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import source
-from sashiko.registry.provenance import WHEEL_FILE
+from sashiko.registry.attestation import WHEEL_FILE
 from sashiko.serving.targets import CONTAINER, EAGER, HANDLER
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

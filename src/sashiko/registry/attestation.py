@@ -4,13 +4,16 @@ The formats are Statement v1 (github.com/in-toto/attestation, spec/v1/statement.
 v1 (slsa.dev/spec/v1.1/provenance) and DSSE 1.0 (github.com/secure-systems-lab/dsse). A function
 writes statements too, so this module imports the standard library alone. What the `buildType`s
 mean is in docs/delivery.md.
+
+A version's manifest names the statements about what the model was made in. The statement about the
+model names the manifest, so the manifest cannot name it: in an account it is signed by itself.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 Build = Literal["wheel", "image", "model"]
@@ -20,6 +23,13 @@ _PREDICATE: Final = "https://slsa.dev/provenance/v1"
 _PAYLOAD: Final = "application/vnd.in-toto+json"
 # Folder of the artifacts bucket for the statements about images.
 STATEMENTS: Final = "provenance/images"
+# Files of a version.
+MANIFEST_FILE: Final = "manifest-sha256.json"
+SIGNATURE_FILE: Final = "manifest-signature.json"
+STATEMENT_FILE: Final = "provenance.json"  # about the model, unsigned
+ENVELOPE_FILE: Final = "provenance.intoto.json"  # the same, in a signed envelope
+PROVENANCE_FOLDER: Final = "provenance/"  # of the statements about images and the engine's wheel
+WHEEL_FILE: Final = f"{PROVENANCE_FOLDER}wheel.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +68,20 @@ class Statement:
 
     def to_json(self) -> bytes:
         """Writes it in one line; equal statements give equal bytes."""
+        definition = {
+            "buildType": _build_type(self.build),
+            "externalParameters": dict(self.parameters),
+            "resolvedDependencies": _descriptors(self.dependencies),
+        }
+        run: dict[str, Any] = {"builder": {"id": self.builder}}
+        if self.invocation:
+            run["metadata"] = {"invocationId": self.invocation}
         return _json(
             {
                 "_type": _STATEMENT,
-                "subject": [_descriptor(item) for item in self.subject],
+                "subject": _descriptors(self.subject),
                 "predicateType": _PREDICATE,
-                "predicate": {
-                    "buildDefinition": {
-                        "buildType": _build_type(self.build),
-                        "externalParameters": dict(self.parameters),
-                        "resolvedDependencies": [_descriptor(item) for item in self.dependencies],
-                    },
-                    "runDetails": {
-                        "builder": {"id": self.builder},
-                        **(
-                            {"metadata": {"invocationId": self.invocation}}
-                            if self.invocation
-                            else {}
-                        ),
-                    },
-                },
+                "predicate": {"buildDefinition": definition, "runDetails": run},
             }
         )
 
@@ -102,23 +106,20 @@ def read_statement(content: bytes, *, build: Build) -> Statement:
         kinds = (value["_type"], value["predicateType"], definition["buildType"])
         if kinds != (_STATEMENT, _PREDICATE, _build_type(build)):
             raise ValueError(f"it is of the kinds {', '.join(kinds)}")
-        subject = tuple(_resource(item) for item in value["subject"])
+        subject = _resources(value["subject"])
         if not subject or not all(item.digest for item in subject):
             raise ValueError("a subject has no digest")
         return Statement(
             build=build,
             subject=subject,
             parameters=definition["externalParameters"],
-            dependencies=tuple(
-                _resource(item) for item in definition.get("resolvedDependencies") or ()
-            ),
+            dependencies=_resources(definition.get("resolvedDependencies") or ()),
             builder=run["builder"]["id"],
             invocation=(run.get("metadata") or {}).get("invocationId") or "",
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"it is no SLSA provenance v1 about a build of {build}: {error}"
-        ) from error
+        problem = f"it is no SLSA provenance v1 about a build of {build}: {error}"
+        raise ValueError(problem) from error
 
 
 def signature_input(payload: bytes) -> bytes:
@@ -162,6 +163,11 @@ def statement_key(image: str) -> str:
     return f"{STATEMENTS}/{repository}/{tag}.json"
 
 
+def image_statement_file(image: str) -> str:
+    """Names a version's file about an image; `image` is its URI by tag."""
+    return f"{PROVENANCE_FOLDER}{image.rpartition('/')[2].partition(':')[0]}.json"
+
+
 def image_purl(image: str) -> str:
     """Returns an image's package URL (`pkg:oci`) of its URI by tag or by digest."""
     path, by_digest, digest = image.partition("@")
@@ -182,22 +188,19 @@ def _build_type(build: str) -> str:
     return f"urn:sashiko:build:{build}:v1"
 
 
-def _descriptor(item: Resource) -> dict[str, Any]:
-    fields = {
-        "name": item.name,
-        "uri": item.uri,
-        "digest": dict(item.digest),
-        "annotations": dict(item.annotations),
-    }
-    return {key: value for key, value in fields.items() if value}
+def _descriptors(items: Iterable[Resource]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in asdict(item).items() if value} for item in items]
 
 
-def _resource(item: Mapping[str, Any]) -> Resource:
-    return Resource(
-        name=item.get("name") or "",
-        uri=item.get("uri") or "",
-        digest=dict(item.get("digest") or {}),
-        annotations=dict(item.get("annotations") or {}),
+def _resources(items: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
+    return tuple(
+        Resource(
+            name=item.get("name") or "",
+            uri=item.get("uri") or "",
+            digest=dict(item.get("digest") or {}),
+            annotations=dict(item.get("annotations") or {}),
+        )
+        for item in items
     )
 
 

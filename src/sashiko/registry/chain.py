@@ -1,31 +1,32 @@
-"""The chain of a version: model, definition, data, images, wheel, commit; each link verified."""
+"""Traces a registered version back to its sources, by its own signed files.
+
+Its chain is model, definition, data, images, wheel, commit; each link is verified.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from pydantic import TypeAdapter, ValidationError
 
 from sashiko.base.files import sha256_bytes
+from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.contract.manifest import Manifest
 from sashiko.errors import InputError
-from sashiko.registry.attestation import (
-    Build,
-    Resource,
-    Statement,
-    read_envelope,
-    read_statement,
-    signature_input,
+from sashiko.evaluation.gates.verdict import Verdict
+from sashiko.registry import attestation
+from sashiko.registry.attestation import MANIFEST_FILE, Build, Resource, Statement
+from sashiko.registry.versions import (
+    ARTIFACT_FILE,
+    Decision,
+    LineageEdge,
+    ModelVersion,
+    ReviewRegistry,
 )
-from sashiko.registry.model_packages.model_files import MANIFEST_FILE
-from sashiko.registry.provenance import (
-    ENVELOPE_FILE,
-    STATEMENT_FILE,
-    WHEEL_FILE,
-    image_statement_file,
-)
-from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, ReviewRegistry
 
 State = Literal["verified", "not verifiable here", "broken"]
+_VERDICT = "verdict.json"
 _IMAGE = "image "
 _WHEEL = "wheel "
 
@@ -37,6 +38,58 @@ class Link:
     subject: str  # such as `image job:0.1.0-3f9a`
     state: State
     detail: str  # what was compared, or what to do to compare it
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The sources of a version."""
+
+    version: ModelVersion
+    decisions: tuple[Decision, ...]  # oldest first
+    files: dict[str, str]  # name -> hex SHA-256 of every file registered with it, by its manifest
+    snapshot: Manifest
+    verdicts: tuple[Verdict, ...]
+    edges: tuple[LineageEdge, ...]  # what came from what, nearest first
+    chain: tuple[Link, ...] = ()  # from the model to the commit; empty if it was not walked
+
+
+def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenance:
+    """Reads a version's evidence; checks each file but the artifact against the manifest.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not the one that was registered.
+    """
+    files = _record(dict[str, str], registry.file(version, MANIFEST_FILE), name=MANIFEST_FILE)
+    contents: dict[str, bytes] = {}
+    for name, digest in files.items():
+        if name == ARTIFACT_FILE:
+            continue
+        contents[name] = registry.file(version, name)
+        if (sha256 := sha256_bytes(contents[name])) != digest:
+            raise InputError(
+                f"{version.group} version {version.version}: {name} is not the file that was "
+                f"registered: sha256 {sha256} instead of {digest}; reject this version"
+            )
+    return Provenance(
+        version=version,
+        decisions=tuple(registry.decisions(version)),
+        files=files,
+        snapshot=_record(Manifest, contents[SNAPSHOT_FILE], name=SNAPSHOT_FILE),
+        verdicts=tuple(
+            _record(Verdict, content, name=name)
+            for name, content in sorted(contents.items())
+            if name.rsplit("/", 1)[-1] == _VERDICT
+        ),
+        edges=tuple(registry.lineage(version)),
+    )
+
+
+def _record(kind: Any, content: bytes, *, name: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_json(content)
+    except ValidationError as error:
+        problem = f"{name} is not what Register writes: {error.errors()[0]['msg']}"
+        raise InputError(problem) from error
 
 
 class Witness(Protocol):
@@ -59,15 +112,6 @@ class Witness(Protocol):
 
     def wheel(self, wheel: Resource) -> Link:
         """Compares the engine's wheel with the one that this project has."""
-
-
-@dataclass(frozen=True)
-class _Version:
-    """A version with the bytes of its provenance."""
-
-    version: ModelVersion
-    files: Mapping[str, str]  # name -> hex SHA-256, by its manifest
-    read: Callable[[str], bytes]  # one of its files
 
 
 def walk_chain(
@@ -93,156 +137,133 @@ def walk_chain(
     Raises:
         InputError: if the registry does not answer.
     """
-    read = _Version(version, files, lambda name: registry.file(version, name))
-    payload, signature = _payload(read, witness)
+    payload, signature = _payload(registry, version, witness)
     if payload is None:
         return (signature,)
     try:
-        statement = read_statement(payload, build="model")
+        statement = attestation.read_statement(payload, build="model")
     except ValueError as error:
         return (signature, Link("model", "broken", str(error)))
-    commit = statement.dependency("commit")
-    return (
-        signature,
-        *_model(read, statement),
-        _definition(statement, commit, witness),
-        *_data(statement, snapshot),
-        *_images(read, statement, witness),
-        *_wheel(read, statement, witness),
-        witness.commit(commit),
-    )
+    chain = _Chain(registry, version, files, snapshot, witness, statement)
+    return (signature, *chain.links())
 
 
-def _payload(read: _Version, witness: Witness) -> tuple[bytes | None, Link]:
+def _payload(
+    registry: ReviewRegistry, version: ModelVersion, witness: Witness
+) -> tuple[bytes | None, Link]:
     """Returns the statement's bytes and the link of their signature; of an account it is signed."""
     name = "provenance"
-    if read.version.arn is None:
-        try:
-            return read.read(STATEMENT_FILE), Link(
-                name, "not verifiable here", "it is unsigned: this machine has no signing key"
-            )
-        except InputError:
-            return None, _without(name)
+    local = version.arn is None
+    file = attestation.STATEMENT_FILE if local else attestation.ENVELOPE_FILE
     try:
-        envelope = read_envelope(read.read(ENVELOPE_FILE))
+        content = registry.file(version, file)
+        if local:
+            unsigned = "it is unsigned: this machine has no signing key"
+            return content, Link(name, "not verifiable here", unsigned)
+        envelope = attestation.read_envelope(content)
     except InputError:
-        return None, _without(name)
+        missing = "this version has none: it was registered before provenance was written"
+        return None, Link(name, "not verifiable here", missing)
     except ValueError as error:
         return None, Link(name, "broken", str(error))
     if not envelope.signatures:
         return envelope.payload, Link(name, "broken", "its envelope has no signature")
-    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
+    digest = hashlib.sha256(attestation.signature_input(envelope.payload)).digest()
     return envelope.payload, witness.signature(digest, envelope.signatures[0])
 
 
-def _without(name: str) -> Link:
-    return Link(
-        name,
-        "not verifiable here",
-        "this version has none: it was registered before provenance was written",
-    )
+@dataclass(frozen=True)
+class _Chain:
+    """A version with the statement about its model."""
 
+    registry: ReviewRegistry
+    version: ModelVersion
+    files: Mapping[str, str]  # name -> hex SHA-256, by its manifest
+    snapshot: Manifest
+    witness: Witness
+    statement: Statement
 
-def _model(read: _Version, statement: Statement) -> Iterator[Link]:
-    manifest = sha256_bytes(read.read(MANIFEST_FILE))
-    actual = {ARTIFACT_FILE: read.version.artifact_sha256, MANIFEST_FILE: manifest}
-    for name, sha256 in actual.items():
-        yield _equal(name, statement.subject_digest(name), sha256)
+    def links(self) -> Iterator[Link]:
+        statement, version, snapshot = self.statement, self.version, self.snapshot
+        manifest = sha256_bytes(self.registry.file(version, MANIFEST_FILE))
+        for name, sha256 in ((ARTIFACT_FILE, version.artifact_sha256), (MANIFEST_FILE, manifest)):
+            yield _equal(name, statement.subject_digest(name), sha256)
+        commit, definition = map(statement.dependency, ("commit", "definition"))
+        if definition is None:
+            yield Link("definition", "broken", "the provenance names none")
+        else:
+            yield self.witness.definition(definition.sha256, commit=commit)
+        data = {"training snapshot": snapshot.sha256, "contract": snapshot.contract.sha256}
+        for name, sha256 in data.items():
+            item = statement.dependency(name)
+            yield _equal(name, item.sha256 if item else "", sha256)
+        for item in statement.dependencies:
+            if item.name.startswith(_IMAGE):
+                yield from self._image(item)
+        for item in statement.dependencies:
+            if item.name.startswith(_WHEEL):
+                yield from self._wheel(item)
+        yield self.witness.commit(commit)
 
-
-def _definition(statement: Statement, commit: Resource | None, witness: Witness) -> Link:
-    definition = statement.dependency("definition")
-    if definition is None:
-        return Link("definition", "broken", "the provenance names none")
-    return witness.definition(definition.sha256, commit=commit)
-
-
-def _data(statement: Statement, snapshot: Manifest) -> Iterator[Link]:
-    actual = {"training snapshot": snapshot.sha256, "contract": snapshot.contract.sha256}
-    for name, sha256 in actual.items():
-        item = statement.dependency(name)
-        yield _equal(name, item.sha256 if item else "", sha256)
-
-
-def _images(read: _Version, statement: Statement, witness: Witness) -> Iterator[Link]:
-    for item in statement.dependencies:
-        if not item.name.startswith(_IMAGE):
-            continue
-        name = item.name.removeprefix(_IMAGE)
-        file = image_statement_file(name)
-        if statement.dependency(file) is None:
+    def _image(self, image: Resource) -> Iterator[Link]:
+        name = image.name.removeprefix(_IMAGE)
+        file = attestation.image_statement_file(name)
+        if self.statement.dependency(file) is None:
             yield Link(
-                item.name,
+                image.name,
                 "not verifiable here",
                 "nobody stated how it was built: it is AWS's own, or was built before statements "
                 "were written",
             )
-            continue
-        origin = _read(read, statement, file, "image")
+            return
+        origin = self._origin(file, "image")
         if isinstance(origin, Link):
             yield origin
-            continue
-        link = _equal(item.name, origin.subject_digest(name), item.sha256)
-        yield link if link.state == "broken" else witness.image(item)
-        yield _base(item.name, origin)
-        yield witness.content(item)
-        yield from _wheel_of_image(item.name, origin, statement)
+            return
+        link = _equal(image.name, origin.subject_digest(name), image.sha256)
+        yield link if link.state == "broken" else self.witness.image(image)
+        # What it was built on is AWS's, which only the build has seen.
+        base = origin.dependency("base")
+        digest = f"sha256 {base.sha256}" if base and base.sha256 else "no digest"
+        detail = f"{origin.parameters.get('base', 'unknown')}, {digest}, as the build pulled it"
+        yield Link(f"{image.name}: base", "not verifiable here", detail)
+        yield self.witness.content(image)
+        # The wheel in it has to be the one that the model's provenance names.
+        stated = self.statement.dependencies
+        wheels = {item.sha256 for item in stated if item.name.startswith(_WHEEL)}
+        for item in origin.dependencies:
+            if not item.name.endswith(".whl"):
+                continue
+            subject, digest = f"{image.name}: wheel", f"sha256 {item.sha256}"
+            if not wheels:
+                yield Link(subject, "not verifiable here", f"{digest}; it came without a statement")
+            elif item.sha256 in wheels:
+                yield Link(subject, "verified", digest)
+            else:
+                yield Link(subject, "broken", f"{digest}, the provenance names {', '.join(wheels)}")
 
-
-def _wheel_of_image(image: str, origin: Statement, statement: Statement) -> Iterator[Link]:
-    """Yields whether the wheel in an image is the one that the model's provenance names."""
-    wheels = {item.sha256 for item in statement.dependencies if item.name.startswith(_WHEEL)}
-    for item in origin.dependencies:
-        if not item.name.endswith(".whl"):
-            continue
-        subject, digest = f"{image}: wheel", f"sha256 {item.sha256}"
-        if not wheels:
-            yield Link(subject, "not verifiable here", f"{digest}; it came without a statement")
-        elif item.sha256 in wheels:
-            yield Link(subject, "verified", digest)
-        else:
-            yield Link(subject, "broken", f"{digest}, the provenance names {', '.join(wheels)}")
-
-
-def _base(image: str, origin: Statement) -> Link:
-    """Returns what an image was built on: AWS's, which only the build has seen."""
-    base = origin.dependency("base")
-    digest = f"sha256 {base.sha256}" if base and base.sha256 else "no digest"
-    detail = f"{origin.parameters.get('base', 'unknown')}, {digest}, as the build pulled it"
-    return Link(f"{image}: base", "not verifiable here", detail)
-
-
-def _wheel(read: _Version, statement: Statement, witness: Witness) -> Iterator[Link]:
-    for item in statement.dependencies:
-        if not item.name.startswith(_WHEEL):
-            continue
-        origin = _read(read, statement, WHEEL_FILE, "wheel")
+    def _wheel(self, wheel: Resource) -> Iterator[Link]:
+        origin = self._origin(attestation.WHEEL_FILE, "wheel")
         if isinstance(origin, Link):
             yield origin
-            continue
-        name = item.name.removeprefix(_WHEEL)
-        link = _equal(item.name, origin.subject_digest(name), item.sha256)
-        yield link if link.state == "broken" else witness.wheel(item)
-        yield from _engine(statement, origin)
+            return
+        link = _equal(wheel.name, origin.subject_digest(wheel.name[len(_WHEEL) :]), wheel.sha256)
+        yield link if link.state == "broken" else self.witness.wheel(wheel)
+        # The code that registered the model has to be what the wheel installs.
+        ran = self.statement.dependency("engine")
+        package = next((item for item in origin.subject if item.digest.get("dirHash")), None)
+        if ran and package:
+            yield _equal("engine", ran.digest.get("dirHash", ""), package.digest["dirHash"])
 
-
-def _engine(statement: Statement, origin: Statement) -> Iterator[Link]:
-    """Yields whether the code that registered the model is what the wheel installs."""
-    ran = statement.dependency("engine")
-    package = next((item for item in origin.subject if item.digest.get("dirHash")), None)
-    if ran and package:
-        yield _equal("engine", ran.digest.get("dirHash", ""), package.digest["dirHash"])
-
-
-def _read(read: _Version, statement: Statement, file: str, build: Build) -> Statement | Link:
-    """Returns one of the version's statements, or the broken link to it."""
-    item = statement.dependency(file)
-    if item is None or read.files.get(file) != item.sha256:
-        return Link(file, "broken", "the manifest names another one than the provenance")
-    try:
-        return read_statement(read.read(file), build=build)
-    except ValueError as error:
-        return Link(file, "broken", str(error))
+    def _origin(self, file: str, build: Build) -> Statement | Link:
+        """Returns one of the version's statements, or the broken link to it."""
+        item = self.statement.dependency(file)
+        if item is None or self.files.get(file) != item.sha256:
+            return Link(file, "broken", "the manifest names another one than the provenance")
+        try:
+            return attestation.read_statement(self.registry.file(self.version, file), build=build)
+        except ValueError as error:
+            return Link(file, "broken", str(error))
 
 
 def _equal(subject: str, stated: str, actual: str) -> Link:

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from urllib.request import url2pathname
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError, disk_reason
-from sashiko.registry.card.markdown import MARKDOWN_FILE
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
+    MARKDOWN_FILE,
     ApprovalStatus,
     Decision,
     LineageEdge,
@@ -31,48 +31,13 @@ from sashiko.registry.versions import (
     to_version,
 )
 
-_FILE = "file://"
 SQLITE = "sqlite:///"
 # sqlite's messages for a full disk: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
+_PENDING = "PendingManualApproval"
 _DECISION = "decision."  # prefix of the tags that hold one decision each
 _DESCRIPTION = 5000  # characters
-
-
-def is_here(source: str) -> bool:
-    """Returns whether a version's source URI is a local folder."""
-    return source.startswith(_FILE)
-
-
-def holds(source: str, name: str, *, sha256: str) -> bool:
-    """Returns whether a version's source has a file of that digest."""
-    path = _folder(source) / name
-    return path.is_file() and sha256_file(path) == sha256
-
-
-def put_files(files: Path, source: str) -> None:
-    """Replaces a version's source with a folder of files, atomically.
-
-    MLflow copies them one by one, so a killed job would leave a partial file.
-
-    Raises:
-        InputError: if they cannot be written.
-    """
-    folder = _folder(source)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
-            shutil.copytree(files, Path(scratch, "new"))
-            if folder.exists():
-                folder.rename(Path(scratch, "old"))
-            Path(scratch, "new").rename(folder)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
-
-
-def _folder(source: str) -> Path:
-    return Path(url2pathname(urlsplit(source).path))
 
 
 class MlflowRegistry:
@@ -94,15 +59,20 @@ class MlflowRegistry:
         # The search returns versions without aliases; the registered model has all of them.
         aliases = self._client.get_registered_model(group).aliases
         items = self._client.search_model_versions(f"name='{group}'")
-        versions = [_to_version(group, item, aliases) for item in items]
+        versions = []
+        for item in items:
+            tags = {k: value for k, value in item.tags.items() if not k.startswith(_DECISION)}
+            names = [key for key, number in aliases.items() if str(number) == str(item.version)]
+            status, number = tags.get(_STATUS, _PENDING), int(item.version)
+            versions.append(
+                to_version(group, number, status=status, tags=tags, aliases=tuple(sorted(names)))
+            )
         return sorted(versions, key=lambda version: version.version, reverse=True)
 
     def champion(self, group: str) -> ModelVersion | None:
         """Returns the version in use, or None if no version is approved yet."""
-        for version in self.versions(group):
-            if "champion" in version.aliases:
-                return version
-        return None
+        versions = self.versions(group)
+        return next((item for item in versions if "champion" in item.aliases), None)
 
     def version(self, group: str, number: int) -> ModelVersion:
         """Returns one version.
@@ -155,7 +125,7 @@ class MlflowRegistry:
             raise InputError("MLflow could not be reached by Track, so there is no run to register")
         digest = sha256_file(files / ARTIFACT_FILE)
         tags = recorded(tags, artifact_sha256=digest, threshold=threshold)
-        tags[_STATUS] = "PendingManualApproval"
+        tags[_STATUS] = _PENDING
         if existing := already_registered(self.versions(group), tags):
             return self._repair(existing, files, digest), False
         with translate_full_disk(self._uri):
@@ -163,8 +133,10 @@ class MlflowRegistry:
                 self._client.create_registered_model(group)
             source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
             self._store(files, source, run_id=run_id)
+            card = files / MARKDOWN_FILE
+            text = card.read_text(encoding="utf-8")[:_DESCRIPTION] if card.is_file() else None
             item = self._client.create_model_version(
-                group, source, run_id=run_id, tags=tags, description=_card(files)
+                group, source, run_id=run_id, tags=tags, description=text
             )
             self._client.set_registered_model_alias(group, "candidate", item.version)
         return self.version(group, int(item.version)), True
@@ -222,7 +194,9 @@ class MlflowRegistry:
     def _repair(self, existing: ModelVersion, files: Path, digest: str) -> ModelVersion:
         """Restores files and alias of an existing version with the artifact in `files`."""
         item = self._client.get_model_version(existing.group, str(existing.version))
-        damaged = is_here(item.source) and not holds(item.source, ARTIFACT_FILE, sha256=digest)
+        folder = _local_folder(item.source)
+        stored = folder / ARTIFACT_FILE if folder else None
+        damaged = stored and not (stored.is_file() and sha256_file(stored) == digest)
         with translate_full_disk(self._uri):
             if damaged and existing.artifact_sha256 == digest:
                 self._store(files, item.source, run_id=item.run_id)
@@ -231,24 +205,33 @@ class MlflowRegistry:
         return self.version(existing.group, existing.version)
 
     def _store(self, files: Path, source: str, *, run_id: str) -> None:
-        """Writes files to a version's source; atomically on this machine."""
-        if is_here(source):
-            put_files(files, source)
-        else:
+        """Writes files to a version's source; on this machine atomically.
+
+        MLflow copies them one by one, so a killed job would leave a partial file.
+        """
+        folder = _local_folder(source)
+        if folder is None:
             self._client.log_artifacts(run_id, str(files), "model")
+            return
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
+                shutil.copytree(files, Path(scratch, "new"))
+                if folder.exists():
+                    folder.rename(Path(scratch, "old"))
+                Path(scratch, "new").rename(folder)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
 
     def _fetch(self, version: ModelVersion, name: str, folder: Path) -> Path:
         import mlflow.artifacts
 
         item = self._client.get_model_version(version.group, str(version.version))
         try:
-            return Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{item.source}/{name}",
-                    dst_path=str(folder),
-                    tracking_uri=self._uri,
-                )
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{item.source}/{name}", dst_path=str(folder), tracking_uri=self._uri
             )
+            return Path(path)
         except Exception as error:
             label = "its artifact" if name == ARTIFACT_FILE else name
             raise InputError(
@@ -258,7 +241,7 @@ class MlflowRegistry:
 
 
 def _repair_advice(version: ModelVersion) -> str:
-    """Returns the fix: a run stores the artifact again, after a damaged champion is rejected."""
+    # A run stores the artifact again, after a damaged champion is rejected.
     recipe = f" --recipe {version.tags['recipe']}" if "recipe" in version.tags else ""
     withdrawn = f"`sashiko model reject {version.version}{recipe} --reason damaged`, then "
     return (
@@ -267,10 +250,10 @@ def _repair_advice(version: ModelVersion) -> str:
     )
 
 
-def _card(files: Path) -> str | None:
-    """Returns the version's card, truncated to the length of a description."""
-    path = files / MARKDOWN_FILE
-    return path.read_text(encoding="utf-8")[:_DESCRIPTION] if path.is_file() else None
+def _local_folder(source: str) -> Path | None:
+    """Returns the folder of a version's source URI, if it is on this machine."""
+    uri = urlsplit(source)
+    return Path(url2pathname(uri.path)) if uri.scheme == "file" else None
 
 
 def mlflow_client(tracking_uri: str) -> Any:
@@ -294,25 +277,17 @@ def mlflow_client(tracking_uri: str) -> Any:
         return client
 
     try:
-        if tracking_uri.startswith(SQLITE):
-            _make_database(Path(tracking_uri.removeprefix(SQLITE)), connect)
+        database = Path(tracking_uri.removeprefix(SQLITE))
+        if tracking_uri.startswith(SQLITE) and not database.exists():
+            # Made in a temporary folder: MLflow creates its tables one by one, and refuses a
+            # database that has only some of them.
+            with tempfile.TemporaryDirectory(dir=database.parent, prefix=".tmp-") as scratch:
+                connect(f"{SQLITE}{Path(scratch, database.name)}")
+                with suppress(FileExistsError):  # another step was faster
+                    os.link(Path(scratch, database.name), database)
         return connect(tracking_uri)
     except Exception as error:
         raise InputError(f"MLflow at {tracking_uri} cannot be reached: {error}") from error
-
-
-def _make_database(path: Path, connect: Callable[[str], Any]) -> None:
-    """Creates a missing database atomically, in a temporary folder.
-
-    MLflow creates its tables one by one, and refuses a database that has only some of them.
-    """
-    if path.exists():
-        return
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as scratch:
-        database = Path(scratch, path.name)
-        connect(f"{SQLITE}{database}")
-        with suppress(FileExistsError):  # another step was faster
-            os.link(database, path)
 
 
 @contextmanager
@@ -329,10 +304,8 @@ def translate_full_disk(tracking_uri: str) -> Iterator[None]:
     except MlflowException as error:
         if not any(text in str(error) for text in _NO_ROOM):
             raise
-        raise InputError(
-            f"cannot write {tracking_uri}: its disk is full or failing; free some space and run "
-            "again"
-        ) from error
+        problem = "its disk is full or failing; free some space and run again"
+        raise InputError(f"cannot write {tracking_uri}: {problem}") from error
 
 
 def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
@@ -348,16 +321,3 @@ def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
         database = Path(tracking_uri.removeprefix(SQLITE))
         location = (database.parent / "mlartifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=location))
-
-
-def _to_version(group: str, item: Any, aliases: dict[str, str]) -> ModelVersion:
-    tags = {key: value for key, value in item.tags.items() if not key.startswith(_DECISION)}
-    return to_version(
-        group,
-        int(item.version),
-        status=tags.get(_STATUS, "PendingManualApproval"),
-        tags=tags,
-        aliases=tuple(
-            sorted(key for key, value in aliases.items() if str(value) == str(item.version))
-        ),
-    )

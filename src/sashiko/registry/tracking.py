@@ -2,10 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import MetricLine
@@ -45,42 +44,26 @@ def track_execution(
         except InputError as error:
             _say_why_not(error)
             return None
+        from mlflow.entities import Metric  # after the client, which stops MLflow's telemetry
+
+        now = int(time.time() * 1000)
+        points = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        for line in curve:
+            values = line.model_dump(exclude={"step"}, exclude_none=True)
+            points += [Metric(f"train.{k}", float(v), now, line.step) for k, v in values.items()]
         with translate_full_disk(tracking_uri):
-            return _log(
-                client,
-                id_,
-                execution_id=execution_id,
-                tags=tags,
-                points=list(_points(metrics, curve)),
-            )
+            # A run that was killed while it was logged is not FINISHED, and is logged again.
+            same = f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'"
+            if runs := client.search_runs([id_], same):
+                return str(runs[0].info.run_id)
+            all_tags = {**tags, _EXECUTION_TAG: execution_id}
+            run = client.create_run(id_, run_name=execution_id, tags=all_tags).info.run_id
+            for start in range(0, len(points), _BATCH):
+                client.log_batch(run, metrics=points[start : start + _BATCH])
+            client.set_terminated(run)
+            return str(run)
 
-    if tracking_uri.startswith(SQLITE):
-        return log()
-    return _within(SERVER_SECONDS, log, tracking_uri)
-
-
-def _log(
-    client: Any,
-    experiment: str,
-    *,
-    execution_id: str,
-    tags: Mapping[str, str],
-    points: Sequence[Any],
-) -> str:
-    # A run that was killed while it was logged is not FINISHED, and is logged again.
-    runs = client.search_runs(
-        [experiment],
-        f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
-    )
-    if runs:
-        return str(runs[0].info.run_id)
-    run = client.create_run(
-        experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
-    )
-    for start in range(0, len(points), _BATCH):
-        client.log_batch(run.info.run_id, metrics=points[start : start + _BATCH])
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)
+    return log() if tracking_uri.startswith(SQLITE) else _within(SERVER_SECONDS, log, tracking_uri)
 
 
 def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) -> str | None:
@@ -109,15 +92,3 @@ def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) ->
 
 def _say_why_not(why: object) -> None:
     print(f"not tracked: {why}", file=sys.stderr)
-
-
-def _points(metrics: Mapping[str, float], curve: Sequence[MetricLine]) -> Iterator[Any]:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    for key, value in metrics.items():
-        yield Metric(key, value, now, 0)
-    for line in curve:
-        for key, value in line.model_dump(exclude={"step"}).items():
-            if value is not None:
-                yield Metric(f"train.{key}", float(value), now, line.step)

@@ -14,6 +14,7 @@ from sashiko.errors import InputError
 
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 ARTIFACT_FILE = "model.tar.gz"
+MARKDOWN_FILE = "model-card.md"
 # How a version compared with the champion when it was made; a `Standing`.
 STANDING_TAG = "standing.champion"
 # ARN of the key that signed a version, where the registry's versions are signed.
@@ -140,15 +141,14 @@ def already_registered(
             continue
         same_run = version.tags.get(_EXECUTION) == tags[_EXECUTION]
         same_model = all(version.tags.get(key) == tags[key] for key in _SAME)
+        # A model whose check is waived differs from one that passed.
         if same_run or (same_model and _outcomes(version.tags) == _outcomes(tags)):
             return version
     return None
 
 
 def _outcomes(tags: Mapping[str, str]) -> dict[str, str]:
-    """Returns the gates' outcomes: a waived model differs from one that passed."""
-    gates = {key: value for key, value in tags.items() if key.startswith("gate.")}
-    return {key: value for key, value in gates.items() if not key.endswith(".reason")}
+    return {k: v for k, v in tags.items() if k.startswith("gate.") and not k.endswith(".reason")}
 
 
 def to_version(

@@ -15,8 +15,8 @@ from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.runner.job_replay import replay
 from sashiko.pipeline.runner.run_record import StepRecord
 from sashiko.pipeline.runner.store import Digests
+from sashiko.registry.chain import read_provenance
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.trace import read_provenance
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import verdicts
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from sashiko.base.files import write_bytes
 from sashiko.base.yaml_models import read_record
 from sashiko.bias.report.fairness import fairness_section
-from sashiko.registry.card.card_content import ModelCard
-from sashiko.registry.card.markdown import MARKDOWN_FILE
-from sashiko.registry.card.model_card import CARD_FILE
+from sashiko.registry.model_card import CARD_FILE, ModelCard
+from sashiko.registry.versions import MARKDOWN_FILE
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.gate_views import gate_views, verdicts
 from sashiko.report.html import REPORT_FILE, render

@@ -36,14 +36,22 @@ from sashiko.evaluation.gates.verdict import Verdict, gate_tags, read_verdict
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
-from sashiko.registry.attestation import Build, Resource, Statement, image_purl, read_statement
-from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
-from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
-from sashiko.registry.model_packages.model_files import MANIFEST_FILE
+from sashiko.registry.attestation import (
+    MANIFEST_FILE,
+    STATEMENT_FILE,
+    WHEEL_FILE,
+    Build,
+    Resource,
+    Statement,
+    image_purl,
+    image_statement_file,
+    read_statement,
+)
+from sashiko.registry.model_card import CARD_FILE, CardSources, card_markdown, model_card
 from sashiko.registry.model_packages.registrar import Placement
-from sashiko.registry.provenance import STATEMENT_FILE, WHEEL_FILE, image_statement_file
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
+    MARKDOWN_FILE,
     MONITORING_TAGS,
     STANDING_TAG,
     ModelVersion,

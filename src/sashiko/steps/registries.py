@@ -8,9 +8,8 @@ from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.registry.attestation import statement_key
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.model_packages.clients import connect, translate_errors
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.registry import PackageRegistry, connect, translate_errors
 from sashiko.registry.versions import Registrar, Registry
 
 KINDS = "mlflow or sagemaker"

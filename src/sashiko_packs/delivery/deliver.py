@@ -13,7 +13,7 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.base.yaml_edit import set_in_section
 from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
-from sashiko.registry.preflight.bounds import describe
+from sashiko.registry.preflight.expected import describe
 from sashiko.registry.preflight.signed_files import Clients
 from sashiko.registry.preflight.version_check import Passed, check
 from sashiko.settings.environment import Settings

@@ -17,8 +17,7 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.commands import model_command as command
 from sashiko.errors import InputError
 from sashiko.registry.preflight import signed_files
-from sashiko.registry.preflight.bounds import Bound, write_bounds
-from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.preflight.expected import Bound, Expected, write_bounds
 from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

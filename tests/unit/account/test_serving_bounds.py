@@ -9,7 +9,7 @@ from sashiko.account.expected_version import expected_of
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs
-from sashiko.registry.preflight.bounds import Bound
+from sashiko.registry.preflight.expected import Bound
 from sashiko.settings.environment import Settings, settings_model
 from sashiko.settings.recipe import Recipe, load_recipe
 

@@ -1,21 +1,44 @@
-"""A read-only registry over a model package group."""
+"""A read-only registry over a model package group, and what all calls of its services share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.base.aws_calls import Clients
+from sashiko.base import aws_calls as calls
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
+
+_ADVICE: calls.Advice = (
+    (
+        ("kms:Sign",),
+        "allow this role kms:Sign on the signing key of the Platform stack, or run the step again "
+        "if that key was replaced a moment ago",
+    ),
+    (
+        ("NotFoundException: Alias", "NotFoundException: Key"),
+        "deploy the Platform stack, which creates the signing key",
+    ),
+    (("DisabledException", "KMSInvalidStateException"), "enable the key, or give another one"),
+    (
+        ("does not exist", "Could not find"),
+        "deploy the DataLake and Platform stacks: bucket and model package group are theirs",
+    ),
+    (
+        ("BadDigest", "checksum", "Content-MD5"),
+        "a file was changed while it was read; run the step again",
+    ),
+)
+connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
+translate_errors = partial(calls.translate_errors, advice=_ADVICE)
 
 
 class PackageRegistry:
     """Reads the versions of a group."""
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: calls.Clients) -> None:
         self._clients = clients
 
     def versions(self, group: str) -> list[ModelVersion]:
@@ -25,13 +48,11 @@ class PackageRegistry:
             InputError: if there is no such group, or the role may not read it.
         """
         arns = list(self._arns(group))
-        approved = next(self._arns(group, ModelApprovalStatus="Approved"), None)
-        aliases = {
-            arn: (("candidate",) if arn == arns[0] else ())
-            + (("champion",) if arn == approved else ())
+        marks = {"candidate": next(iter(arns), None), "champion": self._champion(group)}
+        return [
+            self._version(arn, aliases=tuple(name for name, at in marks.items() if at == arn))
             for arn in arns
-        }
-        return [self._version(arn, aliases=aliases[arn]) for arn in arns]
+        ]
 
     def champion(self, group: str) -> ModelVersion | None:
         """Returns the newest approved version, or None if none was approved yet.
@@ -40,7 +61,7 @@ class PackageRegistry:
             InputError: if there is no such group, the role may not read it, or Register did not
                 create the version.
         """
-        arn = next(self._arns(group, ModelApprovalStatus="Approved"), None)
+        arn = self._champion(group)
         if arn is None:
             return None
         version = self._version(arn, aliases=("champion",))
@@ -83,12 +104,12 @@ class PackageRegistry:
             InputError: if it is missing, or the role may not read it.
         """
         uri = f"{version.tags['manifest'].rsplit('/', 1)[0]}/{name}"
-        location = urlsplit(uri)
+        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
         with translate_errors(f"read {uri} of {version.arn}"):
-            response = self._clients.s3.get_object(
-                Bucket=location.netloc, Key=location.path.lstrip("/")
-            )
-            return bytes(response["Body"].read())
+            return bytes(self._clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def _champion(self, group: str) -> str | None:
+        return next(self._arns(group, ModelApprovalStatus="Approved"), None)
 
     def _arns(self, group: str, **only: str) -> Iterator[str]:
         pages = self._clients.sagemaker.get_paginator("list_model_packages").paginate(
@@ -117,9 +138,6 @@ class PackageRegistry:
             arn=arn,
         )
 
-    def _describe(self, arn: str) -> Mapping[str, Any]:
+    def _describe(self, arn: str) -> Any:
         with translate_errors(f"read the model package {arn}"):
-            package: Mapping[str, Any] = self._clients.sagemaker.describe_model_package(
-                ModelPackageName=arn
-            )
-        return package
+            return self._clients.sagemaker.describe_model_package(ModelPackageName=arn)

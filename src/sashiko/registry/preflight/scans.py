@@ -6,7 +6,7 @@ images; those of AWS's registries are AWS's to scan.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -85,11 +85,12 @@ def check_scans(ecr: Any, rule: ScanRule) -> tuple[str, ...]:
             notes.append(f"{name} is not built yet, so it has no scan: the deploy builds it")
             continue
         for finding in findings:
-            by = _acceptance(finding, rule.accepted, today=today)
+            about = (finding.id, finding.package)
+            alike = [one for one in rule.accepted if (one.id, one.package) == about]
+            by = next((one for one in alike if today <= one.expires), None)
             if by:
-                notes.append(
-                    f"{finding.text}; accepted until {by.expires} by {by.owner}: {by.reason}"
-                )
+                until = f"accepted until {by.expires} by {by.owner}: {by.reason}"
+                notes.append(f"{finding.text}; {until}")
             elif finding.critical or rule.strict:
                 refusals.append(finding)
             else:
@@ -101,15 +102,6 @@ def check_scans(ecr: Any, rule: ScanRule) -> tuple[str, ...]:
             f"{_FILE} with reason, owner and expires, the last day: {entries}"
         )
     return tuple(notes)
-
-
-def _acceptance(
-    finding: _Finding, accepted: Sequence[AcceptedFinding], *, today: str
-) -> AcceptedFinding | None:
-    for one in accepted:
-        if (one.id, one.package) == (finding.id, finding.package) and today <= one.expires:
-            return one
-    return None
 
 
 def _findings(ecr: Any, name: str) -> Iterator[_Finding]:
@@ -127,7 +119,19 @@ def _findings(ecr: Any, name: str) -> Iterator[_Finding]:
             if status not in _RESULT:
                 yield _without_result(name, status, page["imageScanStatus"].get("description", ""))
                 return
-            yield from _critical(name, page.get("imageScanFindings", {}))
+            findings = page.get("imageScanFindings", {})
+            for item in findings.get("findings", ()):  # of a basic scan
+                if item.get("severity") == "CRITICAL":
+                    attributes = {one["key"]: one.get("value", "") for one in item["attributes"]}
+                    package = attributes.get("package_name", "")
+                    version = attributes.get("package_version", "")
+                    yield _critical(name, item["name"], package, version)
+            for item in findings.get("enhancedFindings", ()):  # of Amazon Inspector
+                if item.get("severity") == "CRITICAL" and item.get("status") != "CLOSED":
+                    details = item.get("packageVulnerabilityDetails", {})
+                    for package in details.get("vulnerablePackages", ()):
+                        version = package.get("version", "")
+                        yield _critical(name, details["vulnerabilityId"], package["name"], version)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ScanNotFoundException":
             raise
@@ -149,22 +153,7 @@ def _without_result(name: str, status: str, description: str) -> _Finding:
     )
 
 
-def _critical(name: str, findings: Mapping[str, Any]) -> Iterator[_Finding]:
-    for item in findings.get("findings", ()):  # of a basic scan
-        if item.get("severity") == "CRITICAL":
-            attributes = {entry["key"]: entry.get("value", "") for entry in item["attributes"]}
-            package, version = (attributes.get(f"package_{key}", "") for key in ("name", "version"))
-            yield _describe(name, item["name"], package, version)
-    for item in findings.get("enhancedFindings", ()):  # of Amazon Inspector
-        if item.get("severity") == "CRITICAL" and item.get("status") != "CLOSED":
-            details = item.get("packageVulnerabilityDetails", {})
-            for package in details.get("vulnerablePackages", ()):
-                yield _describe(
-                    name, details["vulnerabilityId"], package["name"], package.get("version", "")
-                )
-
-
-def _describe(name: str, vulnerability: str, package: str, version: str) -> _Finding:
+def _critical(name: str, vulnerability: str, package: str, version: str) -> _Finding:
     return _Finding(
         id=vulnerability,
         package=package,

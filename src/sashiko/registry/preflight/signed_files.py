@@ -13,14 +13,16 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from sashiko.base.custom_resource import RefusedError
-from sashiko.registry.attestation import read_envelope, signature_input
+from sashiko.registry.attestation import (
+    ENVELOPE_FILE,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    STATEMENT_FILE,
+    read_envelope,
+    signature_input,
+)
 from sashiko.registry.preflight.expected import Expected
 
-# As sashiko.registry.model_packages.model_files and sashiko.registry.provenance name them.
-_MANIFEST = "manifest-sha256.json"
-_SIGNATURE = "manifest-signature.json"
-_STATEMENT = "provenance.json"
-_ENVELOPE = "provenance.intoto.json"
 _ALGORITHM = "ECDSA_SHA_256"
 _CHUNK_BYTES = 1 << 20
 _MOST_JSON_BYTES = 16 << 20
@@ -81,12 +83,11 @@ class SignedFiles:
             with path.open("wb") as file:
                 for chunk in self._chunks(name):
                     file.write(chunk)
-        (folder / _MANIFEST).write_bytes(self.manifest)
+        (folder / MANIFEST_FILE).write_bytes(self.manifest)
         if self.statement:
-            (folder / _STATEMENT).write_bytes(self.statement)
+            (folder / STATEMENT_FILE).write_bytes(self.statement)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        """Streams a file, and compares its digest at the end."""
         digest = hashlib.sha256()
         for chunk in _chunks(self.clients, f"{self.uri}/{name}"):
             digest.update(chunk)
@@ -105,10 +106,7 @@ class SignedFiles:
         """
         if name not in self.digests:
             raise RefusedError(f"{self.uri}: no {name} was signed with it; register it again")
-        content = _read(self.clients, f"{self.uri}/{name}")
-        if hashlib.sha256(content).hexdigest() != self.digests[name]:
-            raise RefusedError(f"{self.uri}/{name} is not the file that was signed; {_ADVICE}")
-        return json.loads(content)
+        return json.loads(_whole(f"{self.uri}/{name}", self._chunks(name)))
 
 
 def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
@@ -120,8 +118,8 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
     Raises:
         RefusedError: if manifest or signature is missing, or a signature is of no expected key.
     """
-    manifest = _read(clients, f"{uri}/{_MANIFEST}")
-    signed = _read(clients, f"{uri}/{_SIGNATURE}")
+    manifest = _read(clients, f"{uri}/{MANIFEST_FILE}")
+    signed = _read(clients, f"{uri}/{SIGNATURE_FILE}")
     digest = hashlib.sha256(manifest).digest()
     try:
         signature = base64.b64decode(json.loads(signed)["signature"], validate=True)
@@ -129,7 +127,7 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
         signature = b""
     signed_by = signer(clients.kms, digest, signature, keys=expected.signing_keys.split(","))
     if signed_by is None:
-        raise _unsigned(f"{uri}/{_MANIFEST}", signed, expected)
+        raise _unsigned(f"{uri}/{MANIFEST_FILE}", signed, expected)
     return SignedFiles(
         clients=clients,
         uri=uri,
@@ -138,7 +136,7 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
         manifest=manifest,
         signature=base64.b64encode(signature).decode(),
         signed_by=signed_by,
-        statement=_statement(clients, f"{uri}/{_ENVELOPE}", expected),
+        statement=_statement(clients, f"{uri}/{ENVELOPE_FILE}", expected),
     )
 
 
@@ -207,8 +205,12 @@ def _statement(clients: Clients, uri: str, expected: Expected) -> bytes | None:
 
 
 def _read(clients: Clients, uri: str) -> bytes:
+    return _whole(uri, _chunks(clients, uri))
+
+
+def _whole(uri: str, chunks: Iterator[bytes]) -> bytes:
     content = bytearray()
-    for chunk in _chunks(clients, uri):
+    for chunk in chunks:
         content += chunk
         if len(content) > _MOST_JSON_BYTES:
             raise RefusedError(f"{uri} is larger than any file of its kind; {_ADVICE}")

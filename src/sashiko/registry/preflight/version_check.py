@@ -11,107 +11,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sashiko.base.custom_resource import RefusedError
-from sashiko.registry.attestation import Statement, read_statement
-from sashiko.registry.preflight.bounds import Bound, bound_problems
-from sashiko.registry.preflight.expected import Expected
+from sashiko.registry.attestation import MANIFEST_FILE, PROVENANCE_FOLDER, read_statement
+from sashiko.registry.preflight.expected import Bound, Expected, bound_problems
 from sashiko.registry.preflight.signed_files import Clients, SignedFiles, signed_files
 
 _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 _ARTIFACT = "model.tar.gz"
-_MANIFEST = "manifest-sha256.json"
-_STATEMENTS = "provenance/"
 _DECISION = "decision.json"
 _LOCK = "compile-lock.json"
 _VERDICT = "verdict.json"
 _THRESHOLD = "SASHIKO_THRESHOLD"
 _FOLDER = re.compile(r"[0-9a-f]{16}")
-
-
-# Checks that SageMaker can update the current endpoint to the expected one.
-#
-# Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. An
-# update that violates a rule fails during a deploy; this check refuses it earlier, with a
-# workaround.
-
-
-def check_update(sagemaker: Any, scaling: Any, expected: Expected) -> None:
-    """Compares the current endpoint, if any, with the expected one; it only reads.
-
-    Raises:
-        RefusedError: with the steps to take first, if one update does not get there.
-        ClientError: if an AWS call is refused.
-    """
-    name = expected.endpoint
-    try:
-        live = sagemaker.describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if "Could not find" not in error.response["Error"]["Message"]:
-            raise
-        return
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=live["EndpointConfigName"])
-    (variant,), (current,) = live["ProductionVariants"], config["ProductionVariants"]
-    _check_canary(name, variant, expected)
-    if current["InstanceType"] != expected.instance_type:
-        targets = scaling.describe_scalable_targets(
-            ServiceNamespace="sagemaker",
-            ResourceIds=[f"endpoint/{name}/variant/{variant['VariantName']}"],
-        )["ScalableTargets"]
-        if targets:
-            raise RefusedError(
-                f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
-                "instance type of an endpoint that scales. Deploy twice: first the current version "
-                "with `serving.max_instances` equal to `serving.min_instances`, which turns "
-                f"scaling off; then {expected.instance_type} with the final `max_instances`"
-            )
-
-
-def _check_canary(name: str, variant: Any, expected: Expected) -> None:
-    minimum, count = int(expected.min_instances), variant["DesiredInstanceCount"]
-    if minimum >= _CANARY_FROM > count:
-        counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": minimum}]
-        raise RefusedError(
-            f"{name} has {count} instance, and with `serving.min_instances: {minimum}` an update "
-            "sends a canary ahead, which SageMaker allows in a fleet of two or more. First, and "
-            "then deploy again: aws sagemaker update-endpoint-weights-and-capacities "
-            f"--endpoint-name {name} --desired-weights-and-capacities "
-            f"{shlex.quote(json.dumps(counts))} && aws sagemaker wait endpoint-in-service "
-            f"--endpoint-name {name}"
-        )
-
-
-# Checks that a version's signed provenance is about its signed files.
-#
-# What is not signed there, such as an image in the registry or a commit, is for `sashiko model
-# lineage`: a deploy is refused only for what is certain.
-
-
-def check_provenance(files: SignedFiles) -> None:
-    """Compares the statement about a version with its manifest; a version without one passes.
-
-    Raises:
-        RefusedError: if the statement is about other files.
-    """
-    if files.statement is None:
-        return
-    try:
-        statement = read_statement(files.statement, build="model")
-    except ValueError as error:
-        raise RefusedError(f"{files.uri}: its provenance: {error}; register it again") from error
-    if problems := list(_problems(statement, files)):
-        raise RefusedError(
-            f"{files.uri}: its provenance is another version's: {'; '.join(problems)}. Reject it, "
-            "find out who wrote there, and register it again"
-        )
-
-
-def _problems(statement: Statement, files: SignedFiles) -> Iterator[str]:
-    signed = {**files.digests, _MANIFEST: files.manifest_sha256}
-    for name in (_ARTIFACT, _MANIFEST):
-        if statement.subject_digest(name) != signed[name]:
-            yield f"it names another {name}"
-    for item in statement.dependencies:
-        if item.name.startswith(_STATEMENTS) and item.sha256 != signed.get(item.name):
-            yield f"it names another {item.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +57,7 @@ def check(
         ClientError: if an AWS call is refused.
     """
     judged = judge(clients, expected)
-    check_update(clients.sagemaker, clients.scaling, expected)
+    _check_update(clients, expected)
     judged.files.check(in_time=in_time)
     return Passed(
         threshold=judged.threshold,
@@ -165,22 +75,84 @@ def judge(clients: Clients, expected: Expected) -> Judged:
         RefusedError: with the reason, if the version may not be served.
         ClientError: if an AWS call is refused.
     """
-    package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
+    arn = expected.model_package_arn
+    package = clients.sagemaker.describe_model_package(ModelPackageName=arn)
     _check_package(package, expected)
     (container,) = package["InferenceSpecification"]["Containers"]
     files = signed_files(clients, _place_of(container, expected), expected)
-    _check_artifact(files, expected)
-    check_provenance(files)
+    if _ARTIFACT not in files.digests or not files.uri.endswith(f"/{files.manifest_sha256[:16]}"):
+        raise RefusedError(
+            f"{arn}: the manifest in {files.uri} is another version's; reject it and register it "
+            "again"
+        )
+    _check_provenance(files)
     _check_gates(files, expected)
-    _check_bounds(files, expected)
+    # Waivers of the recipe do not apply to the environment's bounds.
+    low = [
+        f"{problem}, and this environment asks for {bound} {bound.requirement()}"
+        for bound in Bound.read(expected.bounds)
+        for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
+    ]
+    if low:
+        raise RefusedError(
+            f"{arn}: {'; '.join(low)}. Serve a version that reaches it, or change `serving.bounds` "
+            "in this environment's configuration"
+        )
     if problems := list(_lock_problems(files, expected)):
         raise RefusedError(
-            f"{expected.model_package_arn} was compiled for another endpoint: "
-            f"{'; '.join(problems)}. Change the settings back, or run the pipeline with these"
+            f"{arn} was compiled for another endpoint: {'; '.join(problems)}. Change the settings "
+            "back, or run the pipeline with these"
         )
     threshold = repr(float(files.json(_DECISION)["threshold"]))
-    _check_container(container, expected, threshold=threshold)
+    for field, actual, required in (
+        ("image", container.get("Image"), expected.image),
+        ("environment", container.get("Environment"), {_THRESHOLD: threshold}),
+        ("additional data", container.get("AdditionalS3DataSource"), None),
+    ):
+        if actual != required:
+            raise RefusedError(f"{arn}: its {field} is {actual}, the endpoint's {required}")
     return Judged(package=package, files=files, threshold=threshold)
+
+
+def _check_update(clients: Clients, expected: Expected) -> None:
+    """Checks that SageMaker can update the current endpoint, if any, to the expected one.
+
+    Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. An
+    update that violates a rule fails during a deploy; this refuses it earlier, with a workaround.
+    """
+    name = expected.endpoint
+    try:
+        live = clients.sagemaker.describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if "Could not find" not in error.response["Error"]["Message"]:
+            raise
+        return
+    config = live["EndpointConfigName"]
+    config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    (variant,), (current,) = live["ProductionVariants"], config["ProductionVariants"]
+    minimum, count = int(expected.min_instances), variant["DesiredInstanceCount"]
+    if minimum >= _CANARY_FROM > count:
+        counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": minimum}]
+        raise RefusedError(
+            f"{name} has {count} instance, and with `serving.min_instances: {minimum}` an update "
+            "sends a canary ahead, which SageMaker allows in a fleet of two or more. First, and "
+            "then deploy again: aws sagemaker update-endpoint-weights-and-capacities "
+            f"--endpoint-name {name} --desired-weights-and-capacities "
+            f"{shlex.quote(json.dumps(counts))} && aws sagemaker wait endpoint-in-service "
+            f"--endpoint-name {name}"
+        )
+    if current["InstanceType"] != expected.instance_type:
+        resource = f"endpoint/{name}/variant/{variant['VariantName']}"
+        targets = clients.scaling.describe_scalable_targets(
+            ServiceNamespace="sagemaker", ResourceIds=[resource]
+        )
+        if targets["ScalableTargets"]:
+            raise RefusedError(
+                f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
+                "instance type of an endpoint that scales. Deploy twice: first the current version "
+                "with `serving.max_instances` equal to `serving.min_instances`, which turns "
+                f"scaling off; then {expected.instance_type} with the final `max_instances`"
+            )
 
 
 def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
@@ -216,11 +188,30 @@ def _place_of(container: Mapping[str, Any], expected: Expected) -> str:
     return f"{below}{folder}"
 
 
-def _check_artifact(files: SignedFiles, expected: Expected) -> None:
-    if _ARTIFACT not in files.digests or not files.uri.endswith(f"/{files.manifest_sha256[:16]}"):
+def _check_provenance(files: SignedFiles) -> None:
+    """Compares the statement about a version with its manifest; a version without one passes.
+
+    What is not signed there, such as an image in the registry or a commit, is for `sashiko model
+    lineage`: a deploy is refused only for what is certain.
+    """
+    if files.statement is None:
+        return
+    try:
+        statement = read_statement(files.statement, build="model")
+    except ValueError as error:
+        raise RefusedError(f"{files.uri}: its provenance: {error}; register it again") from error
+    signed = {**files.digests, MANIFEST_FILE: files.manifest_sha256}
+    stated = [(name, statement.subject_digest(name)) for name in (_ARTIFACT, MANIFEST_FILE)]
+    stated += [
+        (item.name, item.sha256)
+        for item in statement.dependencies
+        if item.name.startswith(PROVENANCE_FOLDER)
+    ]
+    others = [f"it names another {name}" for name, sha256 in stated if sha256 != signed.get(name)]
+    if others:
         raise RefusedError(
-            f"{expected.model_package_arn}: the manifest in {files.uri} is another version's; "
-            "reject it and register it again"
+            f"{files.uri}: its provenance is another version's: {'; '.join(others)}. Reject it, "
+            "find out who wrote there, and register it again"
         )
 
 
@@ -230,35 +221,16 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
     for name in sorted(required | verdicts):
         gate = name.removesuffix(f"/{_VERDICT}")
         verdict = files.json(name)
-        unjudged = name in required and verdict.get("judged") is False
-        if verdict.get("gate") == gate and _is_waived(verdict):
+        failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
+        if verdict.get("gate") == gate and failed and all(item.get("waiver") for item in failed):
             _check_waivers(verdict, expected)
             continue
+        unjudged = name in required and verdict.get("judged") is False
         if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
             raise RefusedError(
                 f"{expected.model_package_arn}: the gate {gate} did not pass: "
                 f"{verdict.get('summary') or 'its verdict says no more'}"
             )
-
-
-def _check_bounds(files: SignedFiles, expected: Expected) -> None:
-    """Compares signed values with the environment's bounds; waivers of the recipe do not apply."""
-    problems = [
-        f"{problem}, and this environment asks for {bound} {bound.requirement()}"
-        for bound in Bound.read(expected.bounds)
-        for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
-    ]
-    if problems:
-        raise RefusedError(
-            f"{expected.model_package_arn}: {'; '.join(problems)}. Serve a version that reaches "
-            "it, or change `serving.bounds` in this environment's configuration"
-        )
-
-
-def _is_waived(verdict: Mapping[str, Any]) -> bool:
-    """Says whether every failed check has a waiver."""
-    failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
-    return bool(failed) and all(check.get("waiver") for check in failed)
 
 
 def _check_waivers(verdict: Mapping[str, Any], expected: Expected) -> None:
@@ -298,17 +270,4 @@ def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
             yield (
                 f"{expected.workers} processes of it take {used or 'unknown'} cores, "
                 f"{expected.instance_type} has {expected.cores}"
-            )
-
-
-def _check_container(container: Mapping[str, Any], expected: Expected, *, threshold: str) -> None:
-    fields = {
-        "image": (container.get("Image"), expected.image),
-        "environment": (container.get("Environment"), {_THRESHOLD: threshold}),
-        "additional data": (container.get("AdditionalS3DataSource"), None),
-    }
-    for field, (actual, required) in fields.items():
-        if actual != required:
-            raise RefusedError(
-                f"{expected.model_package_arn}: its {field} is {actual}, the endpoint's {required}"
             )

@@ -9,7 +9,7 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 from sashiko.registry.attestation import Resource, Statement
-from sashiko.registry.card.model_card import CARD_FILE
+from sashiko.registry.model_card import CARD_FILE
 from sashiko.serving.compile_lock import LOCK_FILE
 
 LOCK: Mapping[str, Any] = {

@@ -8,8 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import connect
-from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.registry import PackageRegistry, connect
 from tests.unit.data.stubs import stubbed
 from tests.unit.registry.model_packages.account import GROUP, KEY, Account
 from tests.unit.registry.model_packages.test_registrar import register

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sashiko.base.custom_resource import RefusedError
-from sashiko.registry.preflight.bounds import Bound, write_bounds
+from sashiko.registry.preflight.expected import Bound, write_bounds
 from tests.unit.registry.model_packages.account import Account
 from tests.unit.registry.preflight.registered import Version, registered, write_evidence
 

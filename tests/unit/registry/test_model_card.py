@@ -13,9 +13,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.registry.card.card_content import ModelOverview
-from sashiko.registry.card.markdown import card_markdown
-from sashiko.registry.card.model_card import CardSources, card_text, model_card
+from sashiko.registry.model_card import CardSources, card_markdown, card_text, model_card
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob
@@ -153,9 +151,8 @@ def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(
 
 def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: CardSources) -> None:
     card = model_card(sources)
-    loud = card.model_copy(
-        update={"model_overview": ModelOverview(model_creator="<script>*x*</script> | y")}
-    )
+    overview = card.model_overview.model_copy(update={"model_creator": "<script>*x*</script> | y"})
+    loud = card.model_copy(update={"model_overview": overview})
     text = card_markdown(loud)
     assert "<script>" not in text.replace("\\<", "")
     metric = card.evaluation_details[0].metric_groups[0].metric_data[0]

@@ -1,1 +1,0 @@
-"""The model card for the approval of a version, as JSON and as Markdown."""
