@@ -6,8 +6,8 @@ definition.
 
 from sagemaker.mlops.workflow import Pipeline
 
-from sashiko.account.names import monitor_pipeline_name
 from sashiko.pipeline.sdk.jobs import Jobs
+from sashiko_packs.monitoring.places import monitor_pipeline_name
 from sashiko_packs.monitoring.sdk import Monitoring, monitor_parameters
 
 

@@ -60,7 +60,11 @@ class Pack:
     staged: str = ""
     # Figures of the section Fairness in a run's report: `(evidence) -> Sequence[Figure]`.
     fairness_figures: str = ""
-    # Of a synth. Constructs keep their paths whatever pack they lie in, as logical ids follow.
+    # Of a synth. The roles: a sequence of `sashiko_cdk.identity.role_table.RoleRecord`.
+    roles: str = ""
+    # Actions that its roles' policies allow and the core's do not, for the roles' boundary.
+    actions: tuple[str, ...] = ()
+    # Constructs keep their paths whatever pack they lie in, as logical ids follow.
     # Stacks before the core's: `(app, deployment) -> Sequence[EnvironmentStack]`.
     first_stacks: str = ""
     # Stacks after the pipeline's: `(app, deployment, *, artifacts_key_arn) -> Sequence[...]`.
@@ -84,6 +88,8 @@ class Pack:
     endpoints: str = ""
     # Security rules: a sequence of `Rule`.
     rules: str = ""
+    # Folder of the local home -> what it holds, for `sashiko clean`.
+    home: Mapping[str, str] = field(default_factory=dict)
     # `sashiko run --sweep`: see `sashiko.commands.run`, which calls it.
     sweep: str = ""
 

@@ -2,12 +2,11 @@
 
 import fnmatch
 import json
-from typing import get_args
 
 import pytest
 
-from sashiko.account.names import Role
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
+from sashiko_cdk.identity.role_table import role_records
 from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 PEOPLE = {
@@ -41,7 +40,7 @@ def _actions(role, effect):
 
 @pytest.mark.control("boundary")
 def test_each_role_has_its_fixed_name_and_the_boundary(roles):
-    assert set(roles) == set(get_args(Role))
+    assert set(roles) == {record.name for record in role_records(settings_of("dev"))}
     boundaries = {role["PermissionsBoundary"] for role in roles.values()}
     assert boundaries == {"arn:aws:iam::111122223333:policy/cdk-sashiko-boundary-us-east-1"}
 

@@ -5,7 +5,7 @@ import pytest
 from sashiko.account.access.environment_access import read_environment
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.identity.role_table import FUNCTIONS
+from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import ROOT, new_app, resources, settings_of, synthesized
 
@@ -171,7 +171,9 @@ def test_no_function_but_those_of_the_table(templates):
     for template in templates("prod").values():
         functions = resources(template, "AWS::Lambda::Function")
         named = {item["Properties"].get("FunctionName", "") for item in functions.values()}
-        assert {name.removeprefix("sashiko-prod-") for name in named} <= FUNCTIONS
+        assert {name.removeprefix("sashiko-prod-") for name in named} <= set(
+            roles_of(settings_of("prod"), "function")
+        )
         called = {
             str(resource["Properties"]["ServiceToken"])
             for resource in template["Resources"].values()

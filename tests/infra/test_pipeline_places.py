@@ -9,7 +9,8 @@ import pytest
 from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
-from sashiko.account.names import Bucket, bucket_name, monitor_pipeline_name
+from sashiko.account.names import Bucket, bucket_name
+from sashiko_packs.monitoring.places import monitor_pipeline_name
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 

@@ -1,19 +1,18 @@
 """The names of what an environment has in its account: all of them derived from its settings."""
 
-from typing import Literal
+from typing import Literal, NewType
 
 from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import Neighbour
 
-__all__ = ["monitor_pipeline_name", "pipeline_name", "prefix"]
+__all__ = ["pipeline_name", "prefix"]
 
-Role = Literal[
+CoreRole = Literal[
     "approver",
     "bias-evaluator",
     "break-glass",
-    "bedrock-import",
     "broker",
     "data-scientist",
     "deployer",
@@ -31,18 +30,18 @@ Role = Literal[
     "lake-probe",
     "lake-settings",
     "mlflow",
-    "monitor",
-    "monitor-publisher",
     "notifier",
     "pipeline",
     "pipeline-starter",
     "preflight",
-    "privacy-officer",
     "promoter",
     "registrar",
     "registry-reader",
     "training",
 ]
+# What a pack adds to the names of roles, keys and folders.
+PackName = NewType("PackName", str)
+Role = CoreRole | PackName
 # By whom and for whom GitHub's tokens for AWS are ("Configuring OpenID Connect in Amazon Web
 # Services" of GitHub's documentation).
 GITHUB_ISSUER = "token.actions.githubusercontent.com"
@@ -53,16 +52,15 @@ GITHUB_DEPLOYER = "github-deployer"
 BootstrapRole = Literal["cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup"]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
 SnapshotView = Literal["training", "facets"]
-SnapshotFolder = Literal["training", "facets", "weights", "monitor"]
-KeyDomain = Literal[
-    "bedrock", "lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"
+SnapshotFolder = Literal["training", "facets", "weights"] | PackName
+CoreKeyDomain = Literal[
+    "lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"
 ]
+KeyDomain = CoreKeyDomain | PackName
 
 # Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
 # elsewhere, so that none can change what a package points to.
 MODELS = "models"
-# Folder of the artifacts bucket for the models that Bedrock imports, each named by its content.
-IMPORTS = "bedrock"
 _LONGEST_GROUP = 63
 
 
@@ -74,11 +72,6 @@ def prefix(settings: Settings) -> str:
 def arn(settings: Settings, service: str, resource: str) -> str:
     """Returns the ARN of something in the environment's account and region."""
     return f"arn:aws:{service}:{settings.region}:{settings.account}:{resource}"
-
-
-def window_machine(recipe: str) -> str:
-    """Names the state machine that starts a window of monitoring, without the prefix."""
-    return f"monitor-{recipe}"
 
 
 def neighbour(settings: Settings, other: Neighbour) -> Settings:
@@ -183,14 +176,9 @@ def _workgroups(settings: Settings) -> str:
     return f"{prefix(settings)}-snapshots"
 
 
-def pipeline_name(settings: Settings, recipe: str) -> str:
-    """Names a recipe's pipeline."""
-    return f"{prefix(settings)}-{recipe}"
-
-
-def monitor_pipeline_name(settings: Settings, recipe: str) -> str:
-    """Names the pipeline that monitors a recipe's deployed model."""
-    return f"{pipeline_name(settings, recipe)}-monitor"
+def pipeline_name(settings: Settings, recipe: str, *, module: str = "") -> str:
+    """Names a recipe's pipeline: the one that trains, or a pack's, by its module."""
+    return "-".join(part for part in (prefix(settings), recipe, module) if part)
 
 
 def exploration_workgroup_name(settings: Settings) -> str:
@@ -201,11 +189,6 @@ def exploration_workgroup_name(settings: Settings) -> str:
 def etl_name(settings: Settings, table: str) -> str:
     """Names the Glue job that loads a table, and its data quality ruleset."""
     return f"{prefix(settings)}-etl-{table}"
-
-
-def guardrail_name(settings: Settings) -> str:
-    """Names the guardrail that imported models are invoked through."""
-    return f"{prefix(settings)}-models"
 
 
 def alerts_topic_name(settings: Settings) -> str:

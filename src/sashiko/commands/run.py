@@ -15,8 +15,8 @@ import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName, Yes, confirm
 from sashiko.errors import INTERRUPTED, InputError
-from sashiko.packs import pack_objects
-from sashiko.pipeline.project import CAPTURES, HOME, MONITOR, SELECTIONS, use_recipe
+from sashiko.packs import enabled_packs, other_packs, pack_objects
+from sashiko.pipeline.project import CAPTURES, HOME, SELECTIONS, use_recipe
 from sashiko.settings.environment import Settings, load_settings
 
 
@@ -168,11 +168,8 @@ def clean(home: Home = HOME, yes: Yes = False) -> None:
     if not home.is_dir():
         print(f"{home} does not exist: nothing to delete", file=sys.stderr)
         return
-    known_names = {
-        "s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock", CAPTURES, MONITOR,
-        SELECTIONS,
-    }  # fmt: skip
     names = sorted(path.name for path in home.iterdir())
+    known_names = {*_labels(), "run.lock"}
     state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
     unknown = [
         name for name in names if name not in known_names and not name.startswith(state_prefixes)
@@ -188,21 +185,25 @@ def clean(home: Home = HOME, yes: Yes = False) -> None:
     typer.echo(f"removed {home}")
 
 
-def _contents(home: Path) -> Iterator[str]:
-    """Describes what `clean` deletes, with the sizes on disk."""
-    labels = {
+def _labels() -> dict[str, str]:
+    """Returns the folders and files of a home, also of packs that are off: name -> content."""
+    on = enabled_packs()
+    return {
         "mlflow.db": "the model registry with its approvals, and MLflow's runs",
         "mlartifacts": "the registered models",
         "runs": "the runs and their reports",
         CAPTURES: "the captured requests",
-        MONITOR: "monitoring's windows, draws and labels",
         SELECTIONS: "the selections",
-        "sweeps": "the sweeps",
+        **{name: label for pack in (*on, *other_packs(on)) for name, label in pack.home.items()},
         "lake": "the local lake",
         "s3": "the outputs of steps",
         "cache": "the cache and downloads",
     }
-    for name, label in labels.items():
+
+
+def _contents(home: Path) -> Iterator[str]:
+    """Describes what `clean` deletes, with the sizes on disk."""
+    for name, label in _labels().items():
         path = home / name
         if path.exists():
             files = [path, *path.rglob("*")]

@@ -45,7 +45,6 @@ def chosen_record(recipe: Recipe, *, home: Path) -> Path:
 HOME = Path(".sashiko")
 CAPTURES = "capture"  # folder of the home that holds the local server's captures
 FINETUNE: Final = "finetune"  # the module of pipelines/ that trains; packs have others
-MONITOR = "monitor"  # folder of the home that holds what monitoring keeps
 LAKE = "lake"  # folder of the home that holds the local lake
 
 

@@ -5,16 +5,17 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.account.names import Role, prefix
+from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import role_records
 
 __all__ = ["AlertAccess"]
 
 
 class AlertAccess(Construct):
-    """Lets the environment's alarms, notifier, monitor and janitor use the topic and its key.
+    """Lets the environment's alarms, and the roles that publish, use the topic and its key.
 
     EventBridge has no access: it sends neither account nor rule when it writes to an encrypted
     topic (SNS Developer Guide, "Key management"), so a key policy cannot distinguish another
@@ -51,7 +52,7 @@ class AlertAccess(Construct):
                 conditions=own_alarms,
             )
         )
-        publishers: tuple[Role, ...] = ("janitor", "monitor-publisher", "notifier")
+        publishers = (one.name for one in role_records(settings) if one.publishes_alerts)
         for role in publishers:
             RolePolicy(
                 self,

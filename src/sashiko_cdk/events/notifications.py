@@ -9,9 +9,9 @@ from sashiko.account.names import (
     alerts_topic_arn,
     etl_name,
     model_package_group_name,
-    monitor_pipeline_name,
     pipeline_name,
 )
+from sashiko.pipeline.compiled import pipeline_modules
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
@@ -46,9 +46,9 @@ class Notifications(Construct):
         place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
         groups = [model_package_group_name(settings, item.model_package_group) for item in recipes]
         pipelines = [
-            f"{place}:pipeline/{name(settings, item.name)}"
+            f"{place}:pipeline/{pipeline_name(settings, item.name, module=module)}"
             for item in recipes
-            for name in (pipeline_name, monitor_pipeline_name)
+            for module in ("", *pipeline_modules(settings)[1:])
         ]
         self.machine = StateMachine(
             self,

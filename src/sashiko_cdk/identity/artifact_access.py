@@ -11,7 +11,7 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.artifact_places import Places, artifact_places
 from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.identity.role_table import JOB_ROLES
+from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
 __all__ = ["ArtifactAccess"]
@@ -35,6 +35,7 @@ class ArtifactAccess(Construct):
         super().__init__(scope, id)
         self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
         self._key = key
+        self._jobs = roles_of(settings, "job")
         definitions = [parse_definition(compiled.definition) for compiled in pipelines]
         for role, own in artifact_places(settings, definitions).items():
             RolePolicy(
@@ -82,10 +83,10 @@ class ArtifactAccess(Construct):
         actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
         used = places.reads or places.writes
         key_use = [allow(actions, [self._key.key_arn])] if used else []
-        if role not in (*JOB_ROLES, "pipeline"):
+        if role not in (*self._jobs, "pipeline"):
             return key_use
         # SageMaker needs it of the job's role to encrypt the job's output.
-        encrypting = ["kms:Encrypt"] if role in JOB_ROLES else []
+        encrypting = ["kms:Encrypt"] if role in self._jobs else []
         return [
             *key_use,
             allow(["kms:DescribeKey", *encrypting], [self._key.key_arn]),

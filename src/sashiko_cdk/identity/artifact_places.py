@@ -10,12 +10,11 @@ from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
+from sashiko_cdk.identity.role_table import STAGED, roles_of
 
 MLFLOW_FOLDER: Final = "mlflow"
 _MODELS = f"{MODELS}/*"
 _STATEMENTS = f"{STATEMENTS}/*"
-_COMPARED: Final = ("--reference-uri", "--test-uri")  # of `sashiko.steps.register`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +75,8 @@ def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Ma
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
     jobs = [job for definition in definitions for job in job_objects(definition)]
     outputs = sorted({key for job in jobs for key in _keys(job.writes, bucket)})
-    places: dict[Role, Places] = {role: Places() for role in JOB_ROLES}
-    for role in JOB_ROLES:
+    places: dict[Role, Places] = {}
+    for role in roles_of(settings, "job"):
         own = [job for job in jobs if job.role == settings.role_arn(role)]
         reads = {_pattern(key, outputs) for job in own for key in _keys(job.reads, bucket)}
         writes = {_pattern(key, outputs) for job in own for key in _keys(job.writes, bucket)}
@@ -87,7 +86,7 @@ def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Ma
         others["promoter"] = Places(writes=(_MODELS,))
     derived = (
         *_model_of_device_check(settings, jobs, outputs),
-        *_monitored(settings, jobs, outputs),
+        *_of_packs(settings, jobs, outputs),
     )
     for role, extra in (*others.items(), *derived):
         places[role] = places.get(role, Places()) | extra
@@ -115,20 +114,13 @@ def _model_of_device_check(
                     yield "device-check", Places(reads=(pattern,))
 
 
-def _monitored(
+def _of_packs(
     settings: Settings, jobs: Iterable[JobObjects], outputs: Sequence[str]
 ) -> Iterator[tuple[Role, Places]]:
-    """Yields what monitoring compares a version's answers with, which its registration records.
-
-    The monitoring pipeline gets these URIs as parameters, so its definition does not name them.
-    """
+    """Yields what packs read of what a job names by its arguments."""
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
     more_readers = pack_objects("artifact_readers", load_packs(settings.packs, source="settings"))
     for job in jobs:
-        if job.role == settings.role_arn("registrar"):
-            recorded = (job.arguments.get(name, "") for name in _COMPARED)
-            for key in _keys(recorded, bucket):
-                yield "monitor", Places(reads=(_pattern(key, outputs),))
         for readers in more_readers:
             for role, uri in readers(settings, job):
                 for key in _keys((uri,), bucket):

@@ -16,6 +16,7 @@ from sashiko.account.names import (
     bootstrap_policy_name,
     bootstrap_role_arn,
 )
+from sashiko.packs import load_packs
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
@@ -48,16 +49,6 @@ GOVERNING: Final = (
 _WORK = [
     "application-autoscaling:DescribeScalableTargets",
     "athena:*",
-    "bedrock:ApplyGuardrail",
-    "bedrock:CountTokens",
-    "bedrock:CreateModelImportJob",
-    "bedrock:DeleteImportedModel",
-    "bedrock:GetImportedModel",
-    "bedrock:GetModelImportJob",
-    "bedrock:InvokeModel",
-    "bedrock:ListGuardrails",
-    "bedrock:ListModelImportJobs",
-    "bedrock:TagResource",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:PutMetricData",
     "codebuild:BatchGetBuilds",
@@ -160,6 +151,8 @@ class Boundary(iam.ManagedPolicy):
     ) -> None:
         """Makes the boundary of the project's roles in an account and region."""
         account = settings.account
+        packs = load_packs(settings.packs, source="settings")
+        work = sorted({*_WORK, *(action for pack in packs for action in pack.actions)})
         parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing", "lookup")
         cdk_roles = [bootstrap_role_arn(settings, part) for part in parts]
         super().__init__(
@@ -168,7 +161,7 @@ class Boundary(iam.ManagedPolicy):
             managed_policy_name=bootstrap_policy_name(settings, "boundary"),
             description="What no role of this project may ever do; it grants nothing",
             statements=[
-                iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
+                iam.PolicyStatement(sid="CapOnly", actions=work, resources=["*"]),
                 deny(
                     "NoGrants",
                     [
@@ -198,7 +191,7 @@ class Boundary(iam.ManagedPolicy):
                 *shared_limits(settings),
             ],
         )
-        acknowledge_cap(self, _WORK)
+        acknowledge_cap(self, work)
 
 
 def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:

@@ -20,7 +20,7 @@ from sashiko.account.names import (
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.device_permissions import device_permissions, janitor_permissions
-from sashiko_cdk.identity.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
+from sashiko_cdk.identity.role_table import APPROVE, JOBS, REGISTER, roles_of
 from sashiko_cdk.platform.image_permissions import building_images, starting_builds
 from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
 from sashiko_cdk.platform.promotion_policies import reading_source
@@ -188,7 +188,7 @@ def _pipeline(settings: Settings) -> list[Allowed]:
         allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
         *training_plan_permissions(settings),
         allow(watching, jobs, why=_JOB_NAMES),
-        _pass(settings, *JOB_ROLES),
+        _pass(settings, *roles_of(settings, "job")),
         allow(["lambda:InvokeFunction"], [function_arn(settings, "gatekeeper")]),
     ]
 
@@ -273,7 +273,7 @@ def _inference(settings: Settings) -> list[Allowed]:
     ]
 
 
-def _flow(_: Settings) -> list[Allowed]:
+def flow_permissions(_: Settings) -> list[Allowed]:
     """Step Functions looks, when it makes a state machine, whether its role may send the log."""
     return [
         allow(
@@ -326,17 +326,16 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "data-scientist": _data_scientist,
     "deployer": _deployer,
     "endpoint-deployer": _endpoint_deployer,
-    "etl-starter": _flow,
+    "etl-starter": flow_permissions,
     "image-build": building_images,
     "image-build-starter": starting_builds,
     "inference": _inference,
     "janitor": janitor_permissions,
     "lake-probe": _lake_probe,
     "lake-settings": _lake_settings,
-    "monitor-publisher": _flow,
-    "notifier": _flow,
+    "notifier": flow_permissions,
     "pipeline": _pipeline,
-    "pipeline-starter": _flow,
+    "pipeline-starter": flow_permissions,
     "preflight": preflight,
     "promoter": promoter,
     "registrar": registrar,

@@ -1,129 +1,255 @@
 """The roles: what each is for, and what it must never do, which no later policy can undo."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
 
 from sashiko.account.names import Role, bucket_name
+from sashiko.errors import InputError
+from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
-
-DESCRIPTIONS: Mapping[Role, str] = {
-    "approver": "Person: approves or rejects model packages",
-    "bedrock-import": "Bedrock: reads the folder of a model that it imports",
-    "bias-evaluator": "Jobs: measure bias; read sensitive columns",
-    "break-glass": "Person: reads the lake's objects in an emergency",
-    "broker": "Jobs: take the snapshot of columns that may be trained on",
-    "data-scientist": "Person: queries what may be trained on, starts the pipeline",
-    "deployer": "Person: deploys by the CDK's roles, stages what runs read",
-    "device-check": "Jobs: ask a model on the instance that would serve it",
-    "endpoint-deployer": "Person: sees what approved models serve",
-    "etl": "Glue: turns raw files into the lake's tables",
-    "etl-starter": "Step Functions: starts the ETL job of a complete extract",
-    "event-router": "EventBridge: hands events to Step Functions",
-    "gatekeeper": "Function: reads verdicts, and ends a run that a gate stops",
-    "image-build": "CodeBuild: builds the project's own images and pushes them",
-    "image-build-starter": "Function: starts builds of images, and says how they ended",
-    "inference": "Endpoint: serves a model",
-    "janitor": "Function: deletes what a check on a device left",
-    "lake-formation": "Lake Formation: reads and writes the registered locations",
-    "lake-probe": "Function: looks whether the lake is open to everybody",
-    "lake-settings": "Function: makes CloudFormation an administrator of the lake",
-    "mlflow": "MLflow App: keeps its artifacts",
-    "monitor": "Jobs: judge captured requests, which no other role reads",
-    "monitor-publisher": "Step Functions: publishes what a window of requests showed",
-    "notifier": "Step Functions: writes the alerts",
-    "pipeline": "SageMaker Pipelines: starts the jobs",
-    "pipeline-starter": "Step Functions: starts the pipeline on what was loaded",
-    "preflight": "Function: checks a version before it is served",
-    "privacy-officer": "Person: deletes what monitoring keeps of a key",
-    "promoter": "Person: copies an approved version from another environment, as pending",
-    "registrar": "Jobs: register model packages as pending",
-    "registry-reader": "Jobs: find the champion",
-    "training": "Jobs: prepare, train, compile, evaluate",
-}
-PEOPLE: frozenset[Role] = frozenset(
-    {
-        "approver",
-        "break-glass",
-        "data-scientist",
-        "deployer",
-        "endpoint-deployer",
-        "privacy-officer",
-        "promoter",
-    }
-)
-# What the pipeline may hand to its jobs.
-JOB_ROLES: tuple[Role, ...] = (
-    "bias-evaluator",
-    "broker",
-    "device-check",
-    "monitor",
-    "registrar",
-    "registry-reader",
-    "training",
-)
-# Each runs in SageMaker's containers, inside the VPC.
-CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
-# Each is what state machines of Step Functions act as.
-FLOWS: frozenset[Role] = frozenset(
-    {"etl-starter", "monitor-publisher", "notifier", "pipeline-starter"}
-)
-# Each is the role, and the name, of one Lambda function.
-FUNCTIONS: frozenset[Role] = frozenset(
-    {
-        "gatekeeper",
-        "image-build-starter",
-        "janitor",
-        "lake-probe",
-        "lake-settings",
-        "preflight",
-    }
-)
+from sashiko_cdk.identity.allow import Allowed
 
 # Where `sashiko stage` puts what a run reads, below the artifacts bucket.
 STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
 
 LAKE: Final = ("athena:*", "glue:GetPartition*", "glue:GetTable*", "lakeformation:GetDataAccess")
-_OBJECTS = ("s3:GetObject*", "s3:PutObject*")
-JOBS = ("sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
-REGISTER = ("sagemaker:CreateModelPackage",)
-APPROVE = ("sagemaker:UpdateModelPackage",)
-NEVER: Mapping[Role, tuple[str, ...]] = {
-    "approver": (*REGISTER, *JOBS, *LAKE, "iam:PassRole"),
-    "bedrock-import": ("sagemaker:*", *LAKE, "s3:PutObject*", "iam:PassRole"),
-    "bias-evaluator": (*REGISTER, *APPROVE, *JOBS),
-    "break-glass": (*REGISTER, *APPROVE, *JOBS, "iam:PassRole"),
-    "broker": (*REGISTER, *APPROVE, *JOBS),
-    "data-scientist": (*REGISTER, *APPROVE, "iam:PassRole"),
-    "deployer": LAKE,
-    "device-check": (*REGISTER, *APPROVE, *JOBS, *LAKE),
-    "endpoint-deployer": (*REGISTER, *APPROVE, *JOBS, *LAKE),
-    "etl": ("sagemaker:*", "iam:PassRole"),
-    "etl-starter": ("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
-    "event-router": ("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
-    "gatekeeper": ("sagemaker:*", "s3:DeleteObject*", "s3:PutObject*", *LAKE, "iam:PassRole"),
-    "image-build": ("sagemaker:*", *LAKE, "iam:PassRole"),
-    "image-build-starter": ("sagemaker:*", *LAKE, "iam:PassRole"),
-    "inference": ("sagemaker:*", *LAKE),
-    "janitor": ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, "iam:PassRole"),
-    "lake-formation": ("sagemaker:*", "iam:PassRole"),
-    "lake-probe": ("sagemaker:*", "athena:*", "lakeformation:*", *_OBJECTS, "iam:PassRole"),
-    "lake-settings": ("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
-    "mlflow": ("sagemaker:*", *LAKE, "iam:PassRole"),
-    "monitor": (*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole"),
-    "monitor-publisher": (*REGISTER, *APPROVE, *JOBS, *LAKE, "s3:PutObject*", "iam:PassRole"),
-    "notifier": (*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
-    "pipeline": (*REGISTER, *APPROVE, *LAKE),
-    "pipeline-starter": (*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
-    "preflight": (*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole"),
-    "privacy-officer": (*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole"),
-    "promoter": (*APPROVE, *JOBS, *LAKE, "iam:PassRole"),
-    "registrar": (*APPROVE, *JOBS, *LAKE),
-    "registry-reader": (*REGISTER, *APPROVE, *JOBS, *LAKE),
-    "training": (*REGISTER, *APPROVE, *JOBS, *LAKE),
-}
+_OBJECTS: Final = ("s3:GetObject*", "s3:PutObject*")
+JOBS: Final = ("sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
+REGISTER: Final = ("sagemaker:CreateModelPackage",)
+APPROVE: Final = ("sagemaker:UpdateModelPackage",)
+
+Kind = Literal[
+    "person",
+    "job",  # the pipeline may pass it to its jobs, in SageMaker's containers inside the VPC
+    "endpoint",  # in such a container too
+    "flow",  # what state machines of Step Functions act as
+    "function",  # the role, and the name, of one Lambda function
+    "service",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleRecord:
+    """A role of people, jobs or services in an environment."""
+
+    name: Role
+    kind: Kind
+    description: str
+    never: tuple[str, ...]  # actions that it is denied
+    # What it may do by itself; the core's are in `role_permissions`.
+    own: Callable[[Settings], list[Allowed]] = lambda _: []
+    # Of kind `service`: which one assumes it, for which of its resources (`{prefix}`: the
+    # environment's).
+    trust: tuple[str, str] = ("sagemaker", "*")
+    reads_captures: bool = False  # and writes what is decoded of them
+    rewrites_facets: bool = False  # in the folder of the snapshots bucket
+    publishes_alerts: bool = False
+
+
+CORE: Final = (
+    RoleRecord(
+        name="approver",
+        kind="person",
+        description="Person: approves or rejects model packages",
+        never=(*REGISTER, *JOBS, *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="bias-evaluator",
+        kind="job",
+        description="Jobs: measure bias; read sensitive columns",
+        never=(*REGISTER, *APPROVE, *JOBS),
+        rewrites_facets=True,
+    ),
+    RoleRecord(
+        name="break-glass",
+        kind="person",
+        description="Person: reads the lake's objects in an emergency",
+        never=(*REGISTER, *APPROVE, *JOBS, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="broker",
+        kind="job",
+        description="Jobs: take the snapshot of columns that may be trained on",
+        never=(*REGISTER, *APPROVE, *JOBS),
+    ),
+    RoleRecord(
+        name="data-scientist",
+        kind="person",
+        description="Person: queries what may be trained on, starts the pipeline",
+        never=(*REGISTER, *APPROVE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="deployer",
+        kind="person",
+        description="Person: deploys by the CDK's roles, stages what runs read",
+        never=LAKE,
+    ),
+    RoleRecord(
+        name="device-check",
+        kind="job",
+        description="Jobs: ask a model on the instance that would serve it",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+    ),
+    RoleRecord(
+        name="endpoint-deployer",
+        kind="person",
+        description="Person: sees what approved models serve",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+    ),
+    RoleRecord(
+        name="etl",
+        kind="service",
+        description="Glue: turns raw files into the lake's tables",
+        never=("sagemaker:*", "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="etl-starter",
+        kind="flow",
+        description="Step Functions: starts the ETL job of a complete extract",
+        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="event-router",
+        kind="service",
+        description="EventBridge: hands events to Step Functions",
+        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+        trust=("events", "rule/{prefix}-*"),
+    ),
+    RoleRecord(
+        name="gatekeeper",
+        kind="function",
+        description="Function: reads verdicts, and ends a run that a gate stops",
+        never=("sagemaker:*", "s3:DeleteObject*", "s3:PutObject*", *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="image-build",
+        kind="service",
+        description="CodeBuild: builds the project's own images and pushes them",
+        never=("sagemaker:*", *LAKE, "iam:PassRole"),
+        trust=("codebuild", "project/{prefix}-image-build"),
+    ),
+    RoleRecord(
+        name="image-build-starter",
+        kind="function",
+        description="Function: starts builds of images, and says how they ended",
+        never=("sagemaker:*", *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="inference",
+        kind="endpoint",
+        description="Endpoint: serves a model",
+        never=("sagemaker:*", *LAKE),
+    ),
+    RoleRecord(
+        name="janitor",
+        kind="function",
+        description="Function: deletes what a check on a device left",
+        never=("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, "iam:PassRole"),
+        publishes_alerts=True,
+    ),
+    RoleRecord(
+        name="lake-formation",
+        kind="service",
+        description="Lake Formation: reads and writes the registered locations",
+        never=("sagemaker:*", "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="lake-probe",
+        kind="function",
+        description="Function: looks whether the lake is open to everybody",
+        never=("sagemaker:*", "athena:*", "lakeformation:*", *_OBJECTS, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="lake-settings",
+        kind="function",
+        description="Function: makes CloudFormation an administrator of the lake",
+        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="mlflow",
+        kind="service",
+        description="MLflow App: keeps its artifacts",
+        never=("sagemaker:*", *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="notifier",
+        kind="flow",
+        description="Step Functions: writes the alerts",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
+        publishes_alerts=True,
+    ),
+    RoleRecord(
+        name="pipeline",
+        kind="service",
+        description="SageMaker Pipelines: starts the jobs",
+        never=(*REGISTER, *APPROVE, *LAKE),
+    ),
+    RoleRecord(
+        name="pipeline-starter",
+        kind="flow",
+        description="Step Functions: starts the pipeline on what was loaded",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="preflight",
+        kind="function",
+        description="Function: checks a version before it is served",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="promoter",
+        kind="person",
+        description="Person: copies an approved version from another environment, as pending",
+        never=(*APPROVE, *JOBS, *LAKE, "iam:PassRole"),
+    ),
+    RoleRecord(
+        name="registrar",
+        kind="job",
+        description="Jobs: register model packages as pending",
+        never=(*APPROVE, *JOBS, *LAKE),
+    ),
+    RoleRecord(
+        name="registry-reader",
+        kind="job",
+        description="Jobs: find the champion",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+    ),
+    RoleRecord(
+        name="training",
+        kind="job",
+        description="Jobs: prepare, train, compile, evaluate",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+    ),
+)
+
 # The bucket policies of the lake let these three through, and nobody else is to try.
-_READS_OBJECTS: frozenset[Role] = frozenset({"break-glass", "etl", "lake-formation"})
-_BY_IAM: frozenset[Role] = frozenset({"bias-evaluator", "broker"})
+_READS_OBJECTS: Final = frozenset({"break-glass", "etl", "lake-formation"})
+_BY_IAM: Final = frozenset({"bias-evaluator", "broker"})
+
+
+def role_records(settings: Settings) -> tuple[RoleRecord, ...]:
+    """Returns the environment's roles, of the core and of its packs, sorted by name.
+
+    Raises:
+        InputError: if two have one name.
+    """
+    packs = load_packs(settings.packs, source="settings")
+    own = (record for records in pack_objects("roles", packs) for record in records)
+    records = sorted((*CORE, *own), key=lambda record: record.name)
+    for record, following in pairwise(records):
+        if record.name == following.name:
+            raise InputError(
+                f"config/base.yaml: key `packs`: two packs, or one and the core, have the role "
+                f"{record.name}"
+            )
+    return tuple(records)
+
+
+def roles_of(settings: Settings, *kinds: Kind) -> tuple[Role, ...]:
+    """Returns the names of the roles of these kinds, sorted."""
+    return tuple(record.name for record in role_records(settings) if record.kind in kinds)
 
 
 def closed_buckets(settings: Settings, role: Role) -> list[str]:

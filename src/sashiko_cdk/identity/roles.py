@@ -1,17 +1,15 @@
 """The roles of people and jobs in an environment, and what they are denied."""
 
 from collections.abc import Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 
 from sashiko.account.instances import families_with_local_disk
 from sashiko.account.names import (
-    Role,
     bucket_name,
     function_log_group,
-    image_build_name,
     prefix,
     role_name,
 )
@@ -23,14 +21,10 @@ from sashiko_cdk.identity.allow import Allowed, allow, explain
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.role_permissions import own_permissions
 from sashiko_cdk.identity.role_table import (
-    CONTAINERS,
-    DESCRIPTIONS,
-    FLOWS,
-    FUNCTIONS,
-    NEVER,
-    PEOPLE,
     STAGED,
+    RoleRecord,
     closed_buckets,
+    role_records,
 )
 from sashiko_cdk.identity.trust import (
     SAME_ACCOUNT,
@@ -47,7 +41,7 @@ __all__ = ["add_roles"]
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
 # The roles that trust a service without a condition: `service_of_account` says why.
-_OF_ACCOUNT: Final[frozenset[Role]] = FUNCTIONS | {"etl", "lake-formation", "mlflow"}
+_OF_ACCOUNT: Final = frozenset({"etl", "lake-formation", "mlflow"})
 
 
 def container_basics(settings: Settings) -> list[Allowed]:
@@ -206,31 +200,31 @@ def add_roles(
     is the tools' account, if a pipeline there deploys the environment.
     """
     boundary = boundary_of(stack, stack.settings)
-    for role in get_args(Role):
-        _add_role(stack, role, boundary, recipes=recipes, tools=tools)
+    for record in role_records(stack.settings):
+        _add_role(stack, record, boundary, recipes=recipes, tools=tools)
 
 
 def _add_role(
     stack: EnvironmentStack,
-    role: Role,
+    record: RoleRecord,
     boundary: iam.IManagedPolicy,
     *,
     recipes: Sequence[Recipe],
     tools: Tools | None,
 ) -> None:
-    settings = stack.settings
+    settings, role = stack.settings, record.name
     targets = [recipe.compile.target for recipe in recipes]
-    allowed = own_permissions(settings, role, targets=targets)
-    if role in CONTAINERS:
+    allowed = [*own_permissions(settings, role, targets=targets), *record.own(settings)]
+    if record.kind in ("job", "endpoint"):
         allowed += container_basics(settings)
-    if role in FUNCTIONS:
+    if record.kind == "function":
         allowed += writing_logs(settings, function_log_group(settings, role))
     iam_role = iam.Role(
         stack,
         role.title().replace("-", ""),
         role_name=role_name(settings, role),
-        description=DESCRIPTIONS[role],
-        assumed_by=_trust(settings, role, tools),
+        description=record.description,
+        assumed_by=_trust(settings, record, tools),
         permissions_boundary=boundary,
         # The first deploy builds four images, each for 50 minutes at most.
         max_session_duration=Duration.hours(6) if role == "deployer" else None,
@@ -238,14 +232,14 @@ def _add_role(
             "own": iam.PolicyDocument(
                 statements=[
                     *(item.statement for item in allowed),
-                    *_denied(settings, role, recipes),
+                    *_denied(settings, record, recipes),
                 ]
             )
         },
     )
     iam_role.apply_removal_policy(stack.removal_policy)
     explain(iam_role, allowed)
-    if role in _OF_ACCOUNT:
+    if role in _OF_ACCOUNT or record.kind == "function":
         acknowledge(iam_role, {"confused-deputy": SAME_ACCOUNT})
     acknowledge(
         iam_role,
@@ -256,11 +250,14 @@ def _add_role(
     )
 
 
-def _denied(settings: Settings, role: Role, recipes: Sequence[Recipe]) -> list[iam.PolicyStatement]:
-    """Returns the denials of `role`, which hold whatever a later stack attaches to it."""
+def _denied(
+    settings: Settings, record: RoleRecord, recipes: Sequence[Recipe]
+) -> list[iam.PolicyStatement]:
+    """Returns the denials of a role, which hold whatever a later stack attaches to it."""
+    role = record.name
     denied = [
         iam.PolicyStatement(
-            sid="Never", effect=iam.Effect.DENY, actions=list(NEVER[role]), resources=["*"]
+            sid="Never", effect=iam.Effect.DENY, actions=list(record.never), resources=["*"]
         )
     ]
     if closed := closed_buckets(settings, role):
@@ -279,29 +276,22 @@ def _denied(settings: Settings, role: Role, recipes: Sequence[Recipe]) -> list[i
     return denied
 
 
-def _trust(settings: Settings, role: Role, tools: Tools | None) -> iam.IPrincipal:
-    if role in PEOPLE:
+def _trust(settings: Settings, record: RoleRecord, tools: Tools | None) -> iam.IPrincipal:
+    role = record.name
+    if record.kind == "person":
         persons = people(settings, at_home=role == "break-glass")
         return with_build(persons, tools) if tools and role == "endpoint-deployer" else persons
-    if role in FUNCTIONS:
-        return service_of_account("lambda")
     if role == "lake-formation":
         # Both, as AWS requires of a role that locations are registered with ("Requirements for
         # roles used to register locations", AWS Lake Formation Developer Guide).
         return iam.CompositePrincipal(
             service(settings, "lakeformation"), service_of_account("glue")
         )
-    if role == "etl":
-        return service_of_account("glue")
-    if role == "mlflow":
-        # The page on the role of an MLflow App has no condition ("Set up IAM permissions for MLflow
-        # Apps"), and the one on confused deputies (`service`) does not name MLflow.
-        return service_of_account("sagemaker")
-    name_prefix = prefix(settings)
-    others: dict[Role, tuple[str, str]] = {
-        "bedrock-import": ("bedrock", "model-import-job/*"),
-        **dict.fromkeys(FLOWS, ("states", f"stateMachine:{name_prefix}-*")),
-        "event-router": ("events", f"rule/{name_prefix}-*"),
-        "image-build": ("codebuild", f"project/{image_build_name(settings)}"),
-    }
-    return service(settings, *others.get(role, ("sagemaker", "*")))
+    # The page on the role of an MLflow App has no condition ("Set up IAM permissions for MLflow
+    # Apps"), and the one on confused deputies (`service`) does not name MLflow.
+    if record.kind == "function" or role in _OF_ACCOUNT:
+        return service_of_account({"etl": "glue", "mlflow": "sagemaker"}.get(role, "lambda"))
+    name, resources = (
+        ("states", "stateMachine:{prefix}-*") if record.kind == "flow" else record.trust
+    )
+    return service(settings, name, resources.format(prefix=prefix(settings)))

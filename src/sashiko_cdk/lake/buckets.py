@@ -10,7 +10,7 @@ from sashiko.account.names import MODELS, Bucket, Role, SnapshotView, registerin
 from sashiko.packs import load_packs, pack_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.role_table import STAGED
+from sashiko_cdk.identity.role_table import STAGED, role_records
 from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
@@ -63,7 +63,7 @@ def add_buckets(
     )
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
     # The deployer's own policy allows it one file without rows, once.
-    facets: tuple[Role, ...] = ("bias-evaluator", "privacy-officer")
+    facets = [one.name for one in role_records(stack.settings) if one.rewrites_facets]
     snapshots.only(*facets, "deployer", actions=["s3:PutObject"], prefix="facets/")
     snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")

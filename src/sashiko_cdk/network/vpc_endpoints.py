@@ -16,7 +16,7 @@ from sashiko.account.names import Role, prefix
 from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
-from sashiko_cdk.identity.role_table import CONTAINERS
+from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
@@ -26,8 +26,8 @@ _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 class Use:
     """The calls of one service that leave the VPC."""
 
-    callers: tuple[Role, ...]  # the roles that call it
-    actions: tuple[str, ...]  # what they call
+    actions: tuple[str, ...]  # what is called
+    callers: tuple[Role, ...] = ()  # the roles that call it; without one: every job and endpoint
     # The endpoint service's name, with the region left open.
     service: str = "com.amazonaws.{region}.{name}"
 
@@ -43,7 +43,6 @@ _INTERFACES: Mapping[str, Use] = {
         ),
     ),
     "ecr.api": Use(
-        callers=CONTAINERS,
         actions=(
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -52,7 +51,6 @@ _INTERFACES: Mapping[str, Use] = {
         ),
     ),
     "ecr.dkr": Use(
-        callers=CONTAINERS,
         actions=(
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -71,7 +69,6 @@ _INTERFACES: Mapping[str, Use] = {
     ),
     "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
     "logs": Use(
-        callers=CONTAINERS,
         actions=(
             "logs:CreateLogGroup",
             "logs:CreateLogStream",
@@ -94,7 +91,7 @@ _INTERFACES: Mapping[str, Use] = {
             "sagemaker:ListModelPackages",
         ),
     ),
-    "sts": Use(callers=CONTAINERS, actions=("sts:GetCallerIdentity",)),
+    "sts": Use(actions=("sts:GetCallerIdentity",)),
 }
 
 
@@ -168,7 +165,6 @@ class VpcEndpoints(Construct):
         own_buckets = f"arn:aws:s3:::{prefix(settings)}-*"
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         use = Use(
-            callers=CONTAINERS,
             actions=(
                 "s3:AbortMultipartUpload",
                 "s3:DeleteObject",
@@ -209,7 +205,8 @@ class VpcEndpoints(Construct):
 def _endpoint_statement(
     settings: Settings, use: Use, *, resources: list[str] | None = None
 ) -> iam.PolicyStatement:
-    callers = [settings.role_arn(role) for role in use.callers]
+    roles = use.callers or roles_of(settings, "job", "endpoint")
+    callers = [settings.role_arn(role) for role in roles]
     return iam.PolicyStatement(
         principals=[iam.AnyPrincipal()],
         actions=list(use.actions),

@@ -39,8 +39,8 @@ class Compiled:
 
     def name_in(self, settings: Settings) -> str:
         """Names the pipeline in an environment."""
-        name = pipeline_name(settings, self.recipe)
-        return name if self.module == FINETUNE else f"{name}-{self.module}"
+        module = "" if self.module == FINETUNE else self.module
+        return pipeline_name(settings, self.recipe, module=module)
 
     def description_in(self, settings: Settings) -> str:
         """Says what it does."""

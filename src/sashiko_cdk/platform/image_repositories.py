@@ -14,6 +14,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import roles_of
 
 __all__ = ["ImageRepositories"]
 
@@ -24,16 +25,12 @@ _KEPT_IMAGES = 100
 _UNTAGGED = Duration.days(14)
 
 
-def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
+def _runs(settings: Settings, images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
     """Returns the images of each role's jobs and endpoints."""
-    return {
+    jobs: dict[Role, tuple[JobImage, ...]] = dict.fromkeys(roles_of(settings, "job"), (images.job,))
+    return jobs | {
         "bias-evaluator": (images.bias, images.job),
-        "broker": (images.job,),
-        "device-check": (images.job,),
         "inference": (images.serving,),
-        "monitor": (images.job,),
-        "registrar": (images.job,),
-        "registry-reader": (images.job,),
         "training": (images.compile, images.job, images.train),
     }
 
@@ -86,7 +83,7 @@ class ImageRepositories(Construct):
             )
             for name in own
         }
-        runs = [_runs(images) for images in sets]
+        runs = [_runs(settings, images) for images in sets]
         for role in runs[0]:
             arns = {_arn(image) for images in runs for image in images[role]}
             self._let_pull(settings, role, sorted(arns))

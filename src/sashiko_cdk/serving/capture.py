@@ -9,6 +9,7 @@ from sashiko.account.names import bucket_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import role_records
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 
@@ -16,7 +17,7 @@ __all__ = ["Capture"]
 
 
 class Capture(Construct):
-    """A bucket and a key: the endpoint writes captures, and jobs as `monitor` alone read them.
+    """A bucket and a key: the endpoint writes captures; the roles that read them are a pack's.
 
     Both outlive the endpoint. Decoded requests lie in the same bucket and expire with the captures.
     The two denies except the break-glass role, which no policy lets read.
@@ -35,6 +36,7 @@ class Capture(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
+        readers = [one.name for one in role_records(settings) if one.reads_captures]
         self.key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy
         )
@@ -50,7 +52,7 @@ class Capture(Construct):
                         "aws:PrincipalArn": [
                             settings.role_arn("break-glass"),
                             settings.role_arn("inference"),
-                            settings.role_arn("monitor"),
+                            *(settings.role_arn(role) for role in readers),
                         ]
                     }
                 },
@@ -72,8 +74,8 @@ class Capture(Construct):
                 )
             ],
         )
-        bucket.only("inference", "monitor", actions=["s3:PutObject"])
-        bucket.only("monitor", "break-glass", actions=["s3:GetObject*"])
+        bucket.only("inference", *readers, actions=["s3:PutObject"])
+        bucket.only(*readers, "break-glass", actions=["s3:GetObject*"])
         arn = f"arn:aws:s3:::{bucket_name(settings, 'capture')}"
         RolePolicy(
             self,

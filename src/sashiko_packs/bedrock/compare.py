@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
-from sashiko.account.names import Role, guardrail_name
+from sashiko.account.names import Role
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
 from sashiko.base.files import sha256_file, sha256_tree
@@ -36,6 +36,7 @@ from sashiko.steps.device.measurement import (
     read_serving_config,
 )
 from sashiko_packs.bedrock.model_import import ImportedModel
+from sashiko_packs.bedrock.settings import guardrail_name
 
 # The prompt of a row as a text, for a service that tokenizes it.
 #

@@ -8,16 +8,7 @@ from aws_cdk import App, CfnOutput, RemovalPolicy
 from aws_cdk import aws_bedrock as bedrock
 from constructs import Construct
 
-from sashiko.account.names import (
-    IMPORTS,
-    MODELS,
-    Bucket,
-    Role,
-    arn,
-    bucket_name,
-    guardrail_name,
-    prefix,
-)
+from sashiko.account.names import MODELS, Bucket, Role, arn, bucket_name, prefix
 from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.pipeline.definition.job_objects import JobObjects
 from sashiko.registry.versions import predictions_uri
@@ -25,6 +16,7 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import LAKE, RoleRecord
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.network.vpc_endpoints import Use
@@ -32,9 +24,20 @@ from sashiko_cdk.platform.signature_conditions import by_alias
 from sashiko_cdk.security_rules.rules import Finding, Rule
 from sashiko_cdk.security_rules.template import Resource, statements, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.bedrock.settings import BedrockSection
+from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
 
 __all__ = ["ModelAccess", "ModelGuardrail", "ModelProfiles"]
+
+
+ROLES: Final = (
+    RoleRecord(
+        name=IMPORT_ROLE,
+        kind="service",
+        description="Bedrock: reads the folder of a model that it imports",
+        never=("sagemaker:*", *LAKE, "s3:PutObject*", "iam:PassRole"),
+        trust=("bedrock", "model-import-job/*"),
+    ),
+)
 
 
 def protect_imports(settings: Settings, buckets: Mapping[Bucket, PrivateBucket]) -> None:
@@ -99,7 +102,7 @@ class ModelAccess(Construct):
             self,
             "Reads",
             settings=settings,
-            role="bedrock-import",
+            role=IMPORT_ROLE,
             description="Reads the folder of a model that it imports",
             statements=_reading(settings, artifacts_key_arn),
         )
@@ -195,7 +198,7 @@ def _importing(settings: Settings, key_arn: str) -> list[Allowed]:
         ),
         allow(
             ["iam:PassRole"],
-            [settings.role_arn("bedrock-import")],
+            [settings.role_arn(IMPORT_ROLE)],
             conditions={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
         ),
         # "Encryption of imported custom models", Amazon Bedrock User Guide.
@@ -454,7 +457,7 @@ class Bedrock(EnvironmentStack):
         )
         settings = self.settings
         key = DomainKey(
-            self, "Key", settings=settings, domain="bedrock", removal_policy=self.removal_policy
+            self, "Key", settings=settings, domain=KEY, removal_policy=self.removal_policy
         )
         guardrail = ModelGuardrail(
             self, "Rules", settings=settings, removal_policy=self.removal_policy

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sashiko.account.account import Account
-from sashiko.account.names import guardrail_name
 from sashiko.doctor.check_result import Check, Status
 from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.checkpoint import read_import_facts
-from sashiko_packs.bedrock.settings import BedrockSection
+from sashiko_packs.bedrock.settings import BedrockSection, guardrail_name
 
 _ABSENT = ("ResourceNotFoundException", "ValidationException")
 # "Amazon Bedrock endpoints and quotas", AWS General Reference: names of quotas of an account and

@@ -13,7 +13,6 @@ from sashiko.account.account import Account, BusyError
 from sashiko.account.content_store import ContentStore
 from sashiko.account.expected_version import expected_of
 from sashiko.account.names import (
-    IMPORTS,
     Role,
     arn,
     bucket_name,
@@ -40,7 +39,7 @@ from sashiko_packs.bedrock.checkpoint import (
     read_import_facts,
     write_checkpoint,
 )
-from sashiko_packs.bedrock.settings import BedrockSection
+from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection
 
 IMPORTED_BY: Role = "endpoint-deployer"
 _ABSENT = ("ResourceNotFoundException",)
@@ -342,8 +341,8 @@ def import_model(
         ImportOrder(
             uri=model.plan.uri,
             model_name=model.plan.model_name,
-            role_arn=settings.role_arn("bedrock-import"),
-            key_arn=key_alias_arn(settings, "bedrock"),
+            role_arn=settings.role_arn(IMPORT_ROLE),
+            key_arn=key_alias_arn(settings, KEY),
             manifest_sha256=judged.files.manifest_sha256,
             prefix=prefix(settings),
             tags={

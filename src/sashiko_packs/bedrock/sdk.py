@@ -2,10 +2,9 @@
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.account.names import guardrail_name
 from sashiko.pipeline.sdk.bias import BlockingStep
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
-from sashiko_packs.bedrock.settings import BedrockSection
+from sashiko_packs.bedrock.settings import BedrockSection, guardrail_name
 
 __all__ = ["guardrail_outcomes"]
 

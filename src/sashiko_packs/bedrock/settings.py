@@ -4,8 +4,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from sashiko.account.names import PackName, prefix
 from sashiko.base.yaml_models import Frozen
+from sashiko.settings.environment import Settings
 
+IMPORT_ROLE: Final = PackName("bedrock-import")
+KEY: Final = PackName("bedrock")
+# Folder of the artifacts bucket for the models that Bedrock imports, each named by its content.
+IMPORTS: Final = "bedrock"
 # What begins the id of a profile that answers in other regions too ("Supported Regions and models
 # for inference profiles", Amazon Bedrock User Guide).
 _GEOGRAPHIES: Final = frozenset({"apac", "au", "ca", "eu", "global", "jp", "sa", "us", "us-gov"})
@@ -49,3 +55,8 @@ class BedrockSection(Frozen):
     enabled: bool
     guardrail_difference: float = Field(gt=0, lt=1)
     models: Annotated[tuple[FoundationModel, ...], AfterValidator(_check_distinct)]
+
+
+def guardrail_name(settings: Settings) -> str:
+    """Names the guardrail that imported models are invoked through."""
+    return f"{prefix(settings)}-models"

@@ -12,14 +12,7 @@ from typing import Any, Final
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
-from sashiko.account.names import (
-    Role,
-    arn,
-    model_package_group_name,
-    pipeline_name,
-    prefix,
-    window_machine,
-)
+from sashiko.account.names import Role, arn, model_package_group_name, pipeline_name, prefix
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
@@ -32,7 +25,7 @@ from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
-from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
 from sashiko_packs.monitoring.result import (
     RESULT_FILE,
     MonitorResult,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from sashiko.account.names import Role, monitor_pipeline_name
+from sashiko.account.names import Role
 from sashiko.base.files import sha256_file
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import scratch_database, stream_query
@@ -21,6 +21,7 @@ from sashiko_packs.monitoring.account import Copy, MonitorFiles
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
+from sashiko_packs.monitoring.places import PRIVACY_OFFICER, monitor_pipeline_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -115,7 +116,7 @@ def _rewrite(connection: "duckdb.DuckDBPyConnection", path: Path, sql: str) -> i
     return int(count)
 
 
-DELETED_BY: Final[Role] = "privacy-officer"
+DELETED_BY: Final[Role] = PRIVACY_OFFICER
 _RUNNING: Final = {"Executing", "Stopping"}
 _MOST_EXECUTIONS: Final = 100
 # S3 deletes what has expired within a day or two ("Expiring objects", Amazon S3 User Guide).

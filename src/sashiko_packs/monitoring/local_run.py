@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.account.images.job_images import job_images
-from sashiko.account.names import bucket_name, monitor_pipeline_name
+from sashiko.account.names import bucket_name
 from sashiko.base.files import walk_files, write_bytes
 from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.project import CAPTURES, LAKE, MONITOR, command_options, recipe_table
+from sashiko.pipeline.project import CAPTURES, LAKE, command_options, recipe_table
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
@@ -24,7 +24,12 @@ from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.capture.record import Window
-from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.places import (
+    FOLDER,
+    MonitorPlaces,
+    monitor_pipeline_name,
+    monitor_places,
+)
 from sashiko_packs.monitoring.result import RESULT_FILE, MonitorResult, read_history, read_result
 from sashiko_packs.monitoring.times import basic_time
 
@@ -48,12 +53,12 @@ class MonitorFolder:
     @property
     def store(self) -> Store:
         """The stand-in for S3, apart from that of the runs, so both may run at once."""
-        return Store((self.home / MONITOR / "s3").resolve())
+        return Store((self.home / FOLDER / "s3").resolve())
 
     @property
     def report(self) -> Path:
         """The page over all windows."""
-        return self.home / MONITOR / f"{self.recipe.model_package_group}.html"
+        return self.home / FOLDER / f"{self.recipe.model_package_group}.html"
 
     def path(self, uri: str) -> Path:
         """Returns the folder of an S3 URI."""
@@ -88,7 +93,7 @@ def run_monitor(
             does not allow a run.
     """
     settings, recipe, places = folder.settings, folder.recipe, folder.places
-    home = folder.home / MONITOR
+    home = folder.home / FOLDER
     captured = captured_folder(folder, group=version.group)
     run_id = new_run_id(home)
     # A copy of this run's own: what another one stages or removes does not concern it.
@@ -154,7 +159,7 @@ def _remove_texts(folder: MonitorFolder) -> None:
     decoded, decisions = (
         folder.path(uri) for uri in (folder.places.decoded, folder.places.decisions)
     )
-    left = (folder.home / MONITOR / "runs").glob("*/work")
+    left = (folder.home / FOLDER / "runs").glob("*/work")
     for path in (captures, decoded, decisions, *left):
         shutil.rmtree(path, ignore_errors=True)
 

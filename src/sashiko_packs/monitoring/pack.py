@@ -19,5 +19,8 @@ PACK: Final = Pack(
     lake_tables="sashiko_packs.monitoring.constructs.access:captured_tables",
     pipeline_parts="sashiko_packs.monitoring.constructs.flow:add_monitoring",
     staged="sashiko_packs.monitoring.account:stage_stores",
+    artifact_readers="sashiko_packs.monitoring.constructs.access:readers",
+    roles="sashiko_packs.monitoring.constructs.access:ROLES",
+    home={"monitor": "monitoring's windows, draws and labels"},
     commands={"monitor": "sashiko_packs.monitoring.commands.monitor:app"},
 )

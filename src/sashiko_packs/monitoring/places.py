@@ -3,13 +3,22 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sashiko.account.names import bucket_name, model_package_group_name, snapshots_uri
+from sashiko.account.names import (
+    PackName,
+    bucket_name,
+    model_package_group_name,
+    pipeline_name,
+    snapshots_uri,
+)
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
-__all__ = ["MonitorPlaces", "monitor_places"]
+__all__ = ["MonitorPlaces", "monitor_pipeline_name", "monitor_places"]
 
-FOLDER: Final = "monitor"  # of several buckets
+JOBS_ROLE: Final = PackName("monitor")
+PUBLISHER: Final = PackName("monitor-publisher")
+PRIVACY_OFFICER: Final = PackName("privacy-officer")
+FOLDER: Final = PackName("monitor")  # of several buckets, and of the local home
 DECISIONS: Final = "decisions"  # below `monitor/` of the snapshots bucket, for all groups
 
 
@@ -54,6 +63,16 @@ class MonitorPlaces:
             f"{self.facets}/facets.parquet",
             f"{self.windows}/none.json",
         )
+
+
+def monitor_pipeline_name(settings: Settings, recipe: str) -> str:
+    """Names the pipeline that monitors a recipe's deployed model."""
+    return pipeline_name(settings, recipe, module="monitor")
+
+
+def window_machine(recipe: str) -> str:
+    """Names the state machine that starts a window of monitoring, without the prefix."""
+    return f"monitor-{recipe}"
 
 
 def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:

@@ -14,11 +14,11 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.account.names import lake_uri, model_package_group_name
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
-from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
-_ROLE = "monitor"
+_ROLE = JOBS_ROLE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sashiko.account.access.cap import cap_fault
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.account import Account
-from sashiko.account.names import key_alias, prefix
+from sashiko.account.names import PackName, key_alias, prefix
 from sashiko.account.templates import Resource
 from sashiko.settings.environment import Settings
 
@@ -108,7 +108,7 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
     job = account.read(
         "bedrock", "get_model_import_job", absent=_NO_MODEL, jobIdentifier=model["jobArn"]
     )
-    key = account.read("kms", "describe_key", KeyId=key_alias(settings, "bedrock"))
+    key = account.read("kms", "describe_key", KeyId=key_alias(settings, PackName("bedrock")))
     expected = {
         "key": ((key or {}).get("KeyMetadata", {}).get("Arn"), model.get("modelKmsKeyArn")),
         "role": (settings.role_arn("bedrock-import"), (job or {}).get("roleArn")),

@@ -16,7 +16,6 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from sashiko.account.names import guardrail_name
 from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
@@ -26,6 +25,7 @@ from sashiko.serving.container.answers import read_answered
 from sashiko.serving.container.prompt import Prompt, RowTokenizer, read_prompt
 from sashiko_packs.bedrock.checkpoint import write_checkpoint
 from sashiko_packs.bedrock.compare import PromptTexts
+from sashiko_packs.bedrock.settings import guardrail_name
 from tests.packs.bedrock.imported import SETTINGS, THRESHOLD, World, opened
 from tests.packs.bedrock.models import LENGTH, logits, save_artifact
 from tests.packs.bedrock.runtime import Runtime, serving

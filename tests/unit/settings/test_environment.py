@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from sashiko.account.names import Bucket, Role, bucket_name, role_name, trusted_signing_aliases
+from sashiko.account.names import Bucket, CoreRole, bucket_name, role_name, trusted_signing_aliases
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs
@@ -85,7 +85,7 @@ def test_project_and_environment_together_fit_in_the_longest_name(tmp_path: Path
     folder = _folder(tmp_path, staging=text, staging2=text)
     staging = load_settings("staging", folder=folder)
     assert max(len(bucket_name(staging, bucket)) for bucket in get_args(Bucket)) == 63
-    assert max(len(role_name(staging, role)) for role in get_args(Role)) <= 64
+    assert max(len(role_name(staging, role)) for role in get_args(CoreRole)) <= 64
     with pytest.raises(InputError, match=r"staging2\.yaml: .* 25 characters.*room for 24"):
         load_settings("staging2", folder=folder)
 

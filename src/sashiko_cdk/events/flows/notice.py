@@ -4,6 +4,7 @@ from typing import Any
 
 from sashiko.account.names import prefix
 from sashiko.evaluation.gates.closed_gate import MARK
+from sashiko.pipeline.compiled import pipeline_modules
 from sashiko.settings.environment import Settings
 from sashiko_cdk.events.flows.language import State, call, expression, flow, literal, text
 
@@ -141,13 +142,15 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
     )
     id_ = _LAST.format(f"{_DETAIL}.pipelineExecutionArn")
     pipeline = _LAST.format(f"{_DETAIL}.pipelineArn")
-    # `sashiko runs` shows runs that train; a monitoring pipeline's name ends so.
+    # `sashiko runs` shows runs that train; the name of a pack's pipeline ends with its module.
+    others = "|".join(f"-{module}$" for module in pipeline_modules(settings)[1:])
     by_aws = "aws sagemaker list-pipeline-execution-steps --pipeline-execution-arn "
-    each_step = (
-        f"($contains({pipeline}, /-monitor$/)"
-        f" ? {literal(by_aws)} & {_DETAIL}.pipelineExecutionArn"
-        f" : {literal('sashiko runs show ')} & {id_} & {literal(f' {env}')})"
-    )
+    each_step = f"{literal('sashiko runs show ')} & {id_} & {literal(f' {env}')}"
+    if others:
+        each_step = (
+            f"($contains({pipeline}, /{others}/)"
+            f" ? {literal(by_aws)} & {_DETAIL}.pipelineExecutionArn : {each_step})"
+        )
     state = f"$lowercase({_DETAIL}.currentPipelineExecutionStatus)"
     outcome = (
         f"($exists({gate}) ? {literal('gate ')} & {gate} & {literal(' closed')}"

@@ -26,7 +26,6 @@ from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.pipeline.project import (
     CAPTURES,
     HOME,
-    MONITOR,
     choose_recipe,
     command_options,
     contract_file,
@@ -40,6 +39,7 @@ from sashiko_packs.monitoring.checks import OTHER_VERSION
 from sashiko_packs.monitoring.commands import cloud
 from sashiko_packs.monitoring.commands.output import sheet_file, show_draw, show_labels, show_window
 from sashiko_packs.monitoring.local_run import MonitorFolder
+from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
@@ -167,7 +167,7 @@ def add_label_file(monitored: Monitored, file: Path, *, corrected_by: str | None
     from sashiko_packs.monitoring.labels import add_labels
 
     folder, places = monitored.folder, monitored.folder.places
-    with run_lock(folder.home / MONITOR, "labels"):  # of two at once one would be lost
+    with run_lock(folder.home / FOLDER, "labels"):  # of two at once one would be lost
         added = add_labels(
             file,
             monitored.contract,
@@ -379,7 +379,7 @@ def _forget_here(
     # Local captures have no retention, so the ledger never forgets what is to stay out.
     retention = now - dt.datetime.fromtimestamp(0, dt.UTC)
     captured = monitored.folder.home / CAPTURES / monitored.version.group
-    with run_lock(monitored.folder.home / MONITOR, "forget"):
+    with run_lock(monitored.folder.home / FOLDER, "forget"):
         requests = delete_requests(captured, set(keys))
         return delete_rows(keys, **folders, now=now, retention=retention), requests
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.pipeline.project import MONITOR
 from sashiko_packs.monitoring.checks import MonitorCheck
+from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.report.words import (
     audit_state,
     commands,
@@ -123,7 +123,7 @@ def sheet_file(home: Path, draw: "Draw") -> Path:
     """Returns where a draw's sheet is written if nobody names a file: below the local state."""
     from sashiko_packs.monitoring.times import basic_time
 
-    return home / MONITOR / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
+    return home / FOLDER / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
 
 
 def show_draw(draw: "Draw", sheet: Path, *, contract: "Contract", options: str) -> None:

@@ -1,6 +1,6 @@
 """Monitoring's part of the lake: who writes its stores, how long they last, and their table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from aws_cdk import Duration
@@ -8,21 +8,70 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name
-from sashiko.account.names import Bucket, Role, arn, bucket_name, monitor_pipeline_name
+from sashiko.account.names import Bucket, Role, arn, bucket_name
 from sashiko.contract.glue import GlueTable, captured_table
 from sashiko.contract.model import Contract
+from sashiko.pipeline.definition.job_objects import JobObjects
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.role_permissions import flow_permissions
 from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import APPROVE, JOBS, LAKE, REGISTER, RoleRecord
 from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.pack_parts import LakeParts
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.monitoring.places import DECISIONS, FOLDER, MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.places import (
+    DECISIONS,
+    FOLDER,
+    JOBS_ROLE,
+    PRIVACY_OFFICER,
+    PUBLISHER,
+    MonitorPlaces,
+    monitor_pipeline_name,
+    monitor_places,
+)
 
 __all__ = ["MonitorAccess"]
+
+
+_NEVER: Final = (*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole")
+ROLES: Final = (
+    RoleRecord(
+        name=JOBS_ROLE,
+        kind="job",
+        description="Jobs: judge captured requests, which no other role reads",
+        never=_NEVER,
+        reads_captures=True,
+    ),
+    RoleRecord(
+        name=PUBLISHER,
+        kind="flow",
+        description="Step Functions: publishes what a window of requests showed",
+        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, "s3:PutObject*", "iam:PassRole"),
+        own=flow_permissions,
+        publishes_alerts=True,
+    ),
+    RoleRecord(
+        name=PRIVACY_OFFICER,
+        kind="person",
+        description="Person: deletes what monitoring keeps of a key",
+        never=_NEVER,
+        rewrites_facets=True,
+    ),
+)
+# Arguments of the registrar's job that name what a version's answers are compared with. The
+# monitoring pipeline gets these URIs as parameters, so its definition does not name them.
+_COMPARED: Final = ("--reference-uri", "--test-uri")
+
+
+def readers(settings: Settings, job: JobObjects) -> Iterator[tuple[Role, str]]:
+    """Yields who reads which URI of those that a registration records."""
+    if job.role == settings.role_arn("registrar"):
+        for name in _COMPARED:
+            yield JOBS_ROLE, job.arguments.get(name, "")
 
 
 def add_monitor_access(stack: EnvironmentStack, parts: LakeParts) -> None:
@@ -60,11 +109,11 @@ class MonitorAccess(Construct):
         places = [monitor_places(settings, recipe) for recipe in recipes]
         endpoints = sorted({endpoint_name(settings, recipe) for recipe in recipes})
         policies: Sequence[tuple[Role, str, Sequence[Allowed]]] = (
-            ("monitor", "Reads captured requests, keeps ledger", self._judging(places, endpoints)),
+            (JOBS_ROLE, "Reads captured requests, keeps ledger", self._judging(places, endpoints)),
             ("bias-evaluator", "Reads the decisions of a window", self._bias(places)),
             ("data-scientist", "Reads outcomes, draws rows to label", self._labelling(places)),
             ("deployer", "Makes the empty stores of monitoring", self._staging(places)),
-            ("privacy-officer", "Deletes what is kept of a key", self._deleting(places, recipes)),
+            (PRIVACY_OFFICER, "Deletes what is kept of a key", self._deleting(places, recipes)),
         )
         for role, description, statements in policies:
             RolePolicy(
@@ -166,7 +215,7 @@ class MonitorAccess(Construct):
 _SCRATCH: Final = Duration.days(7)
 _DELETED: Final = Duration.days(14)  # in which a store that a job has damaged can be restored
 # People label, by the keys of a draw, and delete keys.
-_WRITERS: Final[tuple[Role, ...]] = ("monitor", "data-scientist", "privacy-officer")
+_WRITERS: Final[tuple[Role, ...]] = (JOBS_ROLE, "data-scientist", PRIVACY_OFFICER)
 
 
 def protect_stores(settings: Settings, buckets: Mapping[Bucket, PrivateBucket]) -> None:  # noqa: ARG001  # a hook's

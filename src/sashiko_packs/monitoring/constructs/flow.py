@@ -6,14 +6,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
-from sashiko.account.names import (
-    arn,
-    bucket_name,
-    etl_name,
-    monitor_pipeline_name,
-    prefix,
-    window_machine,
-)
+from sashiko.account.names import arn, bucket_name, etl_name, prefix
 from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
@@ -36,7 +29,12 @@ from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.constructs.alarms import MonitorAlarms, MonitorDashboard, outcome_flow
-from sashiko_packs.monitoring.places import monitor_places
+from sashiko_packs.monitoring.places import (
+    PUBLISHER,
+    monitor_pipeline_name,
+    monitor_places,
+    window_machine,
+)
 
 __all__ = ["add_monitoring"]
 _DAY_MS: Final = 24 * 3600 * 1000
@@ -318,7 +316,7 @@ class _Monitoring(Construct):
             "Publish",
             settings=settings,
             name=f"monitor-{recipe.name}-outcome",
-            role="monitor-publisher",
+            role=PUBLISHER,
             definition=outcome_flow(
                 settings, recipe, namespace=self._namespace, dashboard=self._dashboard
             ),

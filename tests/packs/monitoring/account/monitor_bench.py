@@ -14,11 +14,12 @@ from moto.sagemaker.models import sagemaker_backends
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import split_uri
-from sashiko.account.names import bucket_name, monitor_pipeline_name
+from sashiko.account.names import bucket_name
 from sashiko.contract.model import Contract
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.account import MonitoredModel, stage_stores
+from sashiko_packs.monitoring.places import monitor_pipeline_name
 from tests.packs.monitoring.label_stores import DAY, Stores, week
 
 NOW = week(0).end + DAY
