@@ -271,8 +271,7 @@ def _render(contract: Contract, item: Expectation) -> str:
     try:
         return RENDERERS[item.kind](
             RuleArguments(
-                column=None if name is None else contract.column(name),
-                arguments=item.arguments,
+                column=None if name is None else contract.column(name), arguments=item.arguments
             )
         )
     except InputError as error:

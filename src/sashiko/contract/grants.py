@@ -13,11 +13,7 @@ TagKind = Literal["sensitivity", "domain", "environment"]
 Expression = tuple[tuple[TagKind, tuple[str, ...]], ...]
 
 READS: Mapping[Reader, tuple[Classification, ...]] = MappingProxyType(
-    {
-        "bias-evaluator": ("none", "sensitive"),
-        "broker": ("none",),
-        "data-scientist": ("none",),
-    }
+    {"bias-evaluator": ("none", "sensitive"), "broker": ("none",), "data-scientist": ("none",)}
 )
 
 

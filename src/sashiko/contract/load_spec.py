@@ -29,13 +29,7 @@ _ROW_CHECKS: Mapping[str, Check] = MappingProxyType(
     }
 )
 # Expectations on the table as a whole are only in the ruleset.
-_TABLE_KINDS = (
-    kinds.COLUMNS,
-    kinds.ROWS,
-    kinds.MAXIMUM,
-    kinds.NON_NULL_SHARE,
-    kinds.UNIQUE_SHARE,
-)
+_TABLE_KINDS = (kinds.COLUMNS, kinds.ROWS, kinds.MAXIMUM, kinds.NON_NULL_SHARE, kinds.UNIQUE_SHARE)
 
 
 def load_spec(contract: Contract) -> LoadSpec:

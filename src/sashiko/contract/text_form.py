@@ -52,9 +52,7 @@ def column_form(column: Column, ingest: Ingest) -> TextForm | None:
     if column.logical_type not in ("integer", "number"):
         return None
     return number_form(
-        decimal=ingest.decimal,
-        thousands=ingest.thousands,
-        whole=column.logical_type == "integer",
+        decimal=ingest.decimal, thousands=ingest.thousands, whole=column.logical_type == "integer"
     )
 
 

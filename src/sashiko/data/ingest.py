@@ -127,11 +127,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _typed(
-    path: Path,
-    batch: pa.RecordBatch,
-    contract: Contract,
-    first_row: int,
-    places: Mapping[str, str],
+    path: Path, batch: pa.RecordBatch, contract: Contract, first_row: int, places: Mapping[str, str]
 ) -> pa.RecordBatch:
     """Types the columns of `places`: the contract's name -> the file's."""
     everything = arrow_schema(contract, "all")

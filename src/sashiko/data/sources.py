@@ -221,8 +221,7 @@ def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path
     if not exists or record.read_text() != sha256_file(path):
         if exists:
             print(
-                f"data: {path} has changed since it was written: generating again",
-                file=sys.stderr,
+                f"data: {path} has changed since it was written: generating again", file=sys.stderr
             )
         write_batches(path, generator.batches(order), schema=generator.schema)
         write_bytes(record, sha256_file(path).encode())

@@ -120,13 +120,8 @@ class Row:
 
 def row(*values: str | int | Cell, style: RowStyle = "") -> Row:
     """Returns a row of texts, whole numbers (with thousands separators) and cells."""
-    return Row(tuple(_cell(value) for value in values), style=style)
-
-
-def _cell(value: str | int | Cell) -> Cell:
-    if isinstance(value, int):
-        return numeric(f"{value:,}")
-    return Cell(value) if isinstance(value, str) else value
+    cells = [numeric(f"{value:,}") if isinstance(value, int) else value for value in values]
+    return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
 def numeric(text: str) -> Cell:
@@ -160,13 +155,16 @@ class Figure:
     absent: str = ""
 
 
+Side = Literal["positive", "negative"]
+
+
 @dataclass(frozen=True)
 class Part:
     """A word of a text, or the text between two words."""
 
     text: str
     column: str
-    side: Literal["positive", "negative"] = "positive"  # the label that it speaks for
+    side: Side = "positive"  # the label that it speaks for
     level: int = 0  # how much, from 0 (not marked) to 2
     effect: str = ""
 

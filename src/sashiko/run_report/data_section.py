@@ -1,19 +1,14 @@
 """The data: rows, contract, and splits."""
 
-from sashiko.contract.columns import Column
-from sashiko.contract.manifest import Manifest
-from sashiko.contract.model import Contract, TextHashSplit, TimeSplit
+from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import bias_not_judged
-from sashiko.report.views import Cell, Fact, Row, Section, Table, numeric, row
+from sashiko.report.views import Cell, Fact, Section, Table, numeric, row
 from sashiko.report.words import percent
 
 _FACETS = "SnapshotFacets"
-_SNAPSHOTS = {
-    "Snapshot": "what training sees",
-    _FACETS: "what judges bias, and nobody else",
-}
+_SNAPSHOTS = {"Snapshot": "what training sees", _FACETS: "what judges bias, and nobody else"}
 _USES = {
     "none": "may be trained on",
     "sensitive": "for measuring bias and making reweighing weights; no training column",
@@ -24,30 +19,32 @@ _USES = {
 def data_section(evidence: Evidence) -> Section:
     """Describes snapshots, contract, columns and splits."""
     meta = evidence.read("Prepare", "meta", META_FILE, lambda path: read_split_meta(path.parent))
+    contract, title = evidence.contract, "Columns and who may use them"
+    if isinstance(contract, Missing):
+        columns = Table(title, absent=f"The contract cannot be shown: {contract.why}")
+        return Section("data", "Data", tables=(_snapshots(evidence), _splits(meta), columns))
+    facets = {facet.column: "facet; " for facet in contract.facets}
+    own_uses = {contract.label.column: "label", contract.key: "key; joins the views"}
+    rows = []
+    for column in contract.columns:
+        kind = column.classification
+        use = own_uses.get(column.name) or facets.get(column.name, "") + _USES[kind]
+        meaning = " ".join(column.description.split())
+        rows.append(row(column.name, column.logical_type, kind, use, meaning))
+    columns = Table(title, ("column", "type", "class", "use", "meaning"), tuple(rows))
+    label = contract.label
     return Section(
         anchor="data",
         title="Data",
-        statements=_contract_texts(evidence.contract),
-        facts=_contract_facts(evidence.contract, meta),
-        tables=(_snapshots(evidence), _splits(meta), _columns(evidence)),
-    )
-
-
-def _contract_texts(contract: Contract | Missing) -> tuple[str, ...]:
-    return () if isinstance(contract, Missing) else (" ".join(contract.description.split()),)
-
-
-def _contract_facts(contract: Contract | Missing, meta: SplitMeta | Missing) -> tuple[Fact, ...]:
-    if isinstance(contract, Missing):
-        return ()
-    facets = ", ".join(facet.column for facet in contract.facets) or "none: bias is not judged"
-    label = contract.label
-    return (
-        Fact("contract", contract.title),
-        Fact("contract sha256", contract.sha256, code=True),
-        Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
-        Fact("facets judged for bias", facets),
-        Fact("split", _split_words(contract.split, meta)),
+        statements=(" ".join(contract.description.split()),),
+        facts=(
+            Fact("contract", contract.title),
+            Fact("contract sha256", contract.sha256, code=True),
+            Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
+            Fact("facets judged for bias", ", ".join(facets) or "none: bias is not judged"),
+            Fact("split", _split_words(contract.split, meta)),
+        ),
+        tables=(_snapshots(evidence), _splits(meta), columns),
     )
 
 
@@ -76,7 +73,9 @@ def _snapshots(evidence: Evidence) -> Table:
         if isinstance(manifest, Missing):
             reasons.append(manifest.why)
         else:
-            rows.append(_snapshot_row(manifest, use))
+            columns = ", ".join(column.name for column in manifest.columns)
+            sha256 = Cell(manifest.sha256, code=True)
+            rows.append(row(manifest.view, manifest.rows, columns, use, sha256))
     return Table(
         title="Snapshots",
         columns=("view", "rows", "columns", "for", "sha256 of the data"),
@@ -86,59 +85,20 @@ def _snapshots(evidence: Evidence) -> Table:
     )
 
 
-def _snapshot_row(manifest: Manifest, use: str) -> Row:
-    columns = ", ".join(column.name for column in manifest.columns)
-    return row(manifest.view, manifest.rows, columns, use, Cell(manifest.sha256, code=True))
-
-
 def _splits(meta: SplitMeta | Missing) -> Table:
-    title = "Splits"
     if isinstance(meta, Missing):
-        return Table(title=title, absent=f"No splits. {meta.why}")
-    rows = [
-        row(
-            name,
-            meta.splits[name].rows,
-            numeric(percent(meta.splits[name].positive_rate)),
-            meta.removed_repeats.get(name, 0),
-            meta.splits[name].contradicting_rows,
-        )
-        for name in SPLITS
-        if name in meta.splits
-    ]
+        return Table("Splits", absent=f"No splits. {meta.why}")
+    rows = []
+    for name in SPLITS:
+        if split := meta.splits.get(name):
+            positive, dropped = percent(split.positive_rate), meta.removed_repeats.get(name, 0)
+            contradicting = split.contradicting_rows
+            rows.append(row(name, split.rows, numeric(positive), dropped, contradicting))
     counts = (f"labelled {meta.labels[1]}", "dropped as repeats", "same text, both labels")
-    return Table(title, ("split", "rows", *counts), tuple(rows), note=_split_note(meta))
-
-
-def _split_note(meta: SplitMeta) -> str:
     note = (
         f"The text is made of: {', '.join(meta.columns)}. A row of validation or test is dropped "
         "when an earlier split has its text, so that nothing is tested on what was learned."
     )
     if meta.removed_over_limit:
         note += f" {meta.removed_over_limit:,} rows are over the recipe's limits, unused."
-    return note
-
-
-def _columns(evidence: Evidence) -> Table:
-    contract = evidence.contract
-    title = "Columns and who may use them"
-    if isinstance(contract, Missing):
-        return Table(title=title, absent=f"The contract cannot be shown: {contract.why}")
-    return Table(
-        title=title,
-        columns=("column", "type", "class", "use", "meaning"),
-        rows=tuple(_column_row(column, contract) for column in contract.columns),
-    )
-
-
-def _column_row(column: Column, contract: Contract) -> Row:
-    use = _USES[column.classification]
-    if column.name == contract.key:
-        use = "key; joins the views"
-    elif column.name == contract.label.column:
-        use = "label"
-    elif column.name in {facet.column for facet in contract.facets}:
-        use = f"facet; {use}"
-    meaning = " ".join(column.description.split())
-    return row(column.name, column.logical_type, column.classification, use, meaning)
+    return Table("Splits", ("split", "rows", *counts), tuple(rows), note=note)

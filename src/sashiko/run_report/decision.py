@@ -33,16 +33,24 @@ class Registration(BaseModel):
 
 def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     """Returns the outcome of the run, with the failed checks or the failed step."""
-    match evidence.run.status:
-        case "registered":
-            return _registered(evidence, verdicts)
-        case "blocked":
-            return _blocked(evidence, verdicts)
-        case "failed":
-            return _failed(evidence)
-        case "partial":
-            return _partial(evidence)
-    return _interrupted(evidence)
+    run = evidence.run
+    if run.status == "registered":
+        return _registered(evidence, verdicts)
+    if run.status == "blocked":
+        return _blocked(evidence, verdicts)
+    if run.status == "failed":
+        return _failed(evidence)
+    if run.status == "partial":
+        ends = f"The run was to end with {run.until}: no model was judged on the test split"
+        where = "What it was for stands in `sweeps/`, in the report of its sweep."
+        headline = f"{ends}, and nothing was registered."
+        return Outcome("interrupted", _WORDS["partial"], headline, details=(where,))
+    stopped = "The run was stopped before its end"
+    if run.status == "running":
+        stopped = "When this page was written the run had not ended, or it had been killed"
+    headline = f"{stopped}: no model was judged to the end or registered. {_sentence(run.reason)}"
+    again = "The same command goes on where this run stopped: finished steps are cached."
+    return Outcome("interrupted", _WORDS["interrupted"], headline.strip(), details=(again,))
 
 
 def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
@@ -61,6 +69,7 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     if not waived and complete and registration.status == "Approved":
         kind = "registered"
     word = _WORDS[kind] if waived or waits else f"REGISTERED, {registration.status.upper()}"
+    options = evidence.run.options("--recipe", "--home")
     return Outcome(
         kind=kind,
         word=word,
@@ -71,7 +80,11 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
             "It serves nobody until a person approves it." if waits
             else f"When it was registered its status was {registration.status}.",
         ),
-        commands=_decisions(evidence, registration),
+        commands=tuple(
+            f'sashiko model {verb} {registration.version}{options} --by "your name" --reason "why"'
+            for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
+            if registration.status != status
+        ),
         to_sign=waits,
     )  # fmt: skip
 
@@ -109,84 +122,43 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
     return f"{text}{unjudged}{suspicious}.", not left_out and not suspects
 
 
-def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:
-    """Returns the commands that change the approval of the version."""
-    options = evidence.run.options("--recipe", "--home")
-    return tuple(
-        f'sashiko model {verb} {registration.version}{options} --by "your name" --reason "why"'
-        for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
-        if registration.status != status
-    )
-
-
 def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     failed = [verdict for verdict in known(verdicts) if not verdict.passed]
     reasons = tuple(
         check_view(check, gate=verdict.gate)
-        for verdict in failed
-        for check in verdict.checks
-        if not check.passed
-    )
+        for verdict in failed for check in verdict.checks if not check.passed
+    )  # fmt: skip
     count = "One check" if len(reasons) == 1 else f"{len(reasons)} checks"
     gates = " and ".join(verdict.gate for verdict in failed)
     headline = f"{count} of the {gates} gate{'s' if len(failed) > 1 else ''} failed."
     if not reasons:
         headline = _sentence(evidence.run.reason or "a gate stopped the run")
-    return Outcome(
-        kind="blocked",
-        word=_WORDS["blocked"],
-        headline=f"{headline} Nothing was registered.",
-        reasons=reasons,
-    )
+    headline += " Nothing was registered."
+    return Outcome("blocked", _WORDS["blocked"], headline, reasons=reasons)
 
 
 def _failed(evidence: Evidence) -> Outcome:
-    broken = next((step for step in evidence.run.steps if step.status == "failed"), None)
+    run, word = evidence.run, _WORDS["failed"]
+    broken = next((step for step in run.steps if step.status == "failed"), None)
     if broken is None:
-        return Outcome(
-            "failed", _WORDS["failed"], _sentence(evidence.run.reason or "the run failed")
-        )
-    reason = broken.reason or evidence.run.reason
+        return Outcome("failed", word, _sentence(run.reason or "the run failed"))
+    reason = _sentence(broken.reason or run.reason)
+    logs = f"sashiko runs logs {broken.name} --run {run.id}{run.options('--home')}"
     return Outcome(
         kind="failed",
-        word=_WORDS["failed"],
-        headline=f"Nothing was registered: step {broken.name} failed. {_sentence(reason)}".strip(),
+        word=word,
+        headline=f"Nothing was registered: step {broken.name} failed. {reason}".strip(),
         log=evidence.log_tail(broken),
         details=(
             "This is a fault of the run, not a judgement of the model.",
-            f"The last lines of the step's log stand above; all of it: `sashiko runs logs "
-            f"{broken.name} --run {evidence.run.id}{evidence.run.options('--home')}`",
+            f"The last lines of the step's log stand above; all of it: `{logs}`",
             "When it is mended, run it again with all that follows:",
         ),
-        commands=(f"{evidence.run.command} --from {broken.name}",),
+        commands=(f"{run.command} --from {broken.name}",),
     )
 
 
 def _sentence(text: str) -> str:
-    """Returns a text as a sentence, with a capital and a full stop."""
     text = text.strip()
     sentence = text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
     return sentence[:1].upper() + sentence[1:]
-
-
-def _partial(evidence: Evidence) -> Outcome:
-    return Outcome(
-        kind="interrupted",
-        word=_WORDS["partial"],
-        headline=f"The run was to end with {evidence.run.until}: no model was judged on the test "
-        "split, and nothing was registered.",
-        details=("What it was for stands in `sweeps/`, in the report of its sweep.",),
-    )
-
-
-def _interrupted(evidence: Evidence) -> Outcome:
-    stopped = "The run was stopped before its end"
-    if evidence.run.status == "running":
-        stopped = "When this page was written the run had not ended, or it had been killed"
-    reason = _sentence(evidence.run.reason)
-    return Outcome(
-        kind="interrupted",
-        word=_WORDS["interrupted"],
-        headline=f"{stopped}: no model was judged to the end or registered. {reason}".strip(),
-        details=("The same command goes on where this run stopped: finished steps are cached.",),
-    )

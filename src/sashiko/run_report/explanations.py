@@ -5,23 +5,8 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.explain.explanation_record import (
-    ERRORS_FILE,
-    FEWEST_ROWS,
-    SWAPS_FILE,
-    TOP,
-    WORDS_FILE,
-    ColumnImportance,
-    DeletionTest,
-    ExplainedError,
-    Explanations,
-    FeatureAttributions,
-    SwappedText,
-    read_errors,
-    read_swaps,
-    read_words,
-)
-from sashiko.report import svg
+from sashiko.explain import explanation_record as record
+from sashiko.report import svg, views
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Section, Table, numeric, row
 from sashiko.report.words import estimate, estimate_cell
@@ -56,39 +41,7 @@ _MEANING = (
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
-def cross_check_fact(explanations: Explanations) -> Fact:
-    """Returns how much was cross-checked, or how to enable the check."""
-    shapley, name = explanations.shapley, "cross-check"
-    if shapley is None:
-        return Fact(name, "none by Shapley values: explain.depth: full makes it")
-    return Fact(
-        name,
-        f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and their "
-        f"reverses; they miss the score by {shapley.largest_delta:.3f} at most (log-odds)",
-    )
-
-
-def cross_check(explanations: Explanations) -> Iterator[Table]:
-    """Shows the agreement of attributions and Shapley values, if both exist."""
-    if explanations.shapley is None or not explanations.shapley.rows:
-        return
-    check = explanations.shapley
-    results = check.agreement, check.itself, check.chance
-    heads = ("", "attributions and Shapley values", "Shapley values, two halves", "by chance")
-    rows = (
-        ("rank correlation of the words", [item.rank for item in results]),
-        ("strongest word the same", [item.strongest for item in results]),
-        (f"in common of the {TOP} strongest", [item.top for item in results]),
-    )
-    yield Table(
-        "Cross-check by Shapley values",
-        heads,
-        tuple(row(name, *map(estimate_cell, items)) for name, items in rows),
-        note=_SHAPLEY,
-    )
-
-
-def swapped_words(explanations: Explanations) -> Table:
+def _swapped_words(explanations: record.Explanations) -> Table:
     """Shows how far the score moves when words of a facet are swapped."""
     title = "Words of a facet swapped"
     if not explanations.swaps:
@@ -108,35 +61,27 @@ def swapped_words(explanations: Explanations) -> Table:
     return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=_SWAPS)
 
 
-def most_moved(evidence: Evidence) -> tuple[Passage, ...]:
+def _most_moved(evidence: Evidence) -> Iterator[Passage]:
     """Shows the texts with the largest score changes, if words were swapped."""
-    swaps = evidence.read("Explain", "texts", SWAPS_FILE, read_swaps)
+    swaps = evidence.read("Explain", "texts", record.SWAPS_FILE, record.read_swaps)
     if isinstance(swaps, Missing) or not swaps:
-        return ()
-    return (Passage("Moved furthest by swapped words", note=_MOVED), *map(_moved, swaps))
+        return
+    yield Passage("Moved furthest by swapped words", note=_MOVED)
+    for item in swaps:
+        move = item.swapped_score - item.score
+        side: views.Side = "positive" if move > 0 else "negative"
+        yield Passage(
+            title=f"Words of {item.facet}",
+            note=f"Row {item.key}: P(positive) {item.score:.3f}, swapped {item.swapped_score:.3f}.",
+            parts=tuple(
+                Part(text, item.facet) if instead is None
+                else Part(f"{text} → {instead}", item.facet, side, level=2, effect=f"{move:+.3f}")
+                for text, instead in item.parts
+            ),
+        )  # fmt: skip
 
 
-def _moved(item: SwappedText) -> Passage:
-    up = item.swapped_score > item.score
-    return Passage(
-        title=f"Words of {item.facet}",
-        note=f"Row {item.key}: P(positive) {item.score:.3f}, swapped {item.swapped_score:.3f}.",
-        parts=tuple(
-            Part(text, column=item.facet)
-            if instead is None
-            else Part(
-                f"{text} → {instead}",
-                column=item.facet,
-                side="positive" if up else "negative",
-                level=2,
-                effect=f"{item.swapped_score - item.score:+.3f}",
-            )
-            for text, instead in item.parts
-        ),
-    )
-
-
-def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
+def _column_bars(columns: Sequence[record.ColumnImportance]) -> Markup:
     """Draws each column's share of the attributions, with its interval."""
     with svg.row_chart([item.name for item in columns]) as axes:
         for index, column in enumerate(reversed(columns)):
@@ -150,7 +95,7 @@ def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
         return svg.to_svg(axes, name="columns", alt=f"Share of the effect by column: {alt}.")
 
 
-def deletion_curve(test: DeletionTest) -> Markup:
+def _deletion_curve(test: record.DeletionTest) -> Markup:
     """Draws how far the predicted label's probability falls by the share of tokens removed."""
     removed = [point.removed for point in test.points]
     with svg.chart() as axes:
@@ -194,145 +139,135 @@ def explanations_section(evidence: Evidence) -> Section:
     explanations = evidence.explanations
     if isinstance(explanations, Missing):
         return Section("explanations", title, absent=f"No explanations. {explanations.why}")
-    return Section(
-        anchor="explanations",
-        title=title,
-        warnings=explanations.warnings,
-        statements=explanations.notes,
-        facts=_facts(explanations),
-        tables=(
-            _columns(explanations),
-            *cross_check(explanations),
-            swapped_words(explanations),
-            *_words(evidence, tuple(explanations.predicted)),
-        ),
-        figures=(
-            Figure("What moves the score, by column", column_bars(explanations.columns),
-                   "The line is the 95 % interval over the rows."),
-            _deletion(explanations),
-        ),
-        passages=(*_errors(evidence, tuple(explanations.predicted)), *most_moved(evidence)),
-    )  # fmt: skip
-
-
-def _facts(explanations: Explanations) -> tuple[Fact, ...]:
-    split = ", ".join(
-        f"{rows:,} predicted {label}" for label, rows in explanations.predicted.items()
-    )
-    exact = explanations.convergence
-    return (
-        Fact(
-            "explained",
-            f"{explanations.rows:,} of {explanations.test_rows:,} test rows, "
-            f"drawn alike from each label and decision: {split}",
-        ),
-        Fact("method", _method(explanations)),
-        Fact(
-            "convergence",
-            f"off by {exact.median:.3f} in the median and {exact.largest:.3f} at most, where "
-            f"{exact.explained:.2f} is explained (log-odds)",
-        ),
-        Fact("cut by the model", f"{explanations.rows_cut:,} of these rows"),
-        cross_check_fact(explanations),
-    )
-
-
-def _method(explanations: Explanations) -> str:
-    if explanations.method == "shapley_sampling":
-        return f"Shapley values, {explanations.steps} orders of the words, which are removed"
-    return f"integrated gradients, {explanations.steps} steps, baseline {explanations.baseline}"
-
-
-def _columns(explanations: Explanations) -> Table:
     labels = tuple(explanations.predicted)
-    where = (f"where predicted {label}" for label in labels)
-    heads = ("column", "share", *where, "effect (log-odds)", "rows cut")
     rows = []
     for item in explanations.columns:
         shares = (item.share, *(item.by_predicted[label] for label in labels))
         cells = [estimate_cell(share, "no such row") for share in shares]
         rows.append(row(item.name, *cells, numeric(f"{item.mean_absolute:.3f}"), item.rows_cut))
-    return Table("Importance of the columns", heads, tuple(rows),
-                 note=_METHODS[explanations.method] + _MEANING)  # fmt: skip
+    where = (f"where predicted {label}" for label in labels)
+    heads = ("column", "share", *where, "effect (log-odds)", "rows cut")
+    note = _METHODS[explanations.method] + _MEANING
+    deletion = Figure("Deletion test", absent="No row has two tokens: there is nothing to remove.")
+    if explanations.deletion.rows:
+        caption = (
+            "How far the probability of the predicted label falls when tokens are cut out: those "
+            "that speak most for it, and as many random ones "
+            f"({explanations.deletion.draws} draws a row). Bars: 95 % intervals."
+        )
+        deletion = Figure(deletion.title, _deletion_curve(explanations.deletion), caption)
+    return Section(
+        anchor="explanations",
+        title=title,
+        warnings=explanations.warnings,
+        statements=explanations.notes,
+        facts=tuple(_facts(explanations)),
+        tables=(
+            Table("Importance of the columns", heads, tuple(rows), note=note),
+            *_cross_check(explanations.shapley),
+            _swapped_words(explanations),
+            *_words(evidence, labels),
+        ),
+        figures=(
+            Figure("What moves the score, by column", _column_bars(explanations.columns),
+                   "The line is the 95 % interval over the rows."),
+            deletion,
+        ),
+        passages=(*_errors(evidence, labels), *_most_moved(evidence)),
+    )  # fmt: skip
+
+
+def _facts(explanations: record.Explanations) -> Iterator[Fact]:
+    predicted = explanations.predicted.items()
+    split = ", ".join(f"{rows:,} predicted {label}" for label, rows in predicted)
+    rows, exact, shapley = explanations.rows, explanations.convergence, explanations.shapley
+    drawn = f"{rows:,} of {explanations.test_rows:,} test rows, drawn alike from each label"
+    yield Fact("explained", f"{drawn} and decision: {split}")
+    steps = explanations.steps
+    method = f"integrated gradients, {steps} steps, baseline {explanations.baseline}"
+    if explanations.method == "shapley_sampling":
+        method = f"Shapley values, {steps} orders of the words, which are removed"
+    yield Fact("method", method)
+    off = f"off by {exact.median:.3f} in the median and {exact.largest:.3f} at most"
+    yield Fact("convergence", f"{off}, where {exact.explained:.2f} is explained (log-odds)")
+    yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
+    check = "none by Shapley values: explain.depth: full makes it"
+    if shapley is not None:
+        check = (
+            f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and "
+            f"their reverses; they miss the score by {shapley.largest_delta:.3f} at most (log-odds)"
+        )
+    yield Fact("cross-check", check)
+
+
+def _cross_check(check: record.ShapleyCheck | None) -> Iterator[Table]:
+    """Shows the agreement of attributions and Shapley values, if both exist."""
+    if check is None or not check.rows:
+        return
+    results = check.agreement, check.itself, check.chance
+    heads = ("", "attributions and Shapley values", "Shapley values, two halves", "by chance")
+    rows = (
+        ("rank correlation of the words", [item.rank for item in results]),
+        ("strongest word the same", [item.strongest for item in results]),
+        (f"in common of the {record.TOP} strongest", [item.top for item in results]),
+    )
+    cells = tuple(row(name, *map(estimate_cell, items)) for name, items in rows)
+    yield Table("Cross-check by Shapley values", heads, cells, note=_SHAPLEY)
 
 
 def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
-    influences = evidence.read("Explain", "texts", WORDS_FILE, read_words)
+    influences = evidence.read("Explain", "texts", record.WORDS_FILE, record.read_words)
+    fewest = record.FEWEST_ROWS
+    note = f"Mean effect on the log-odds; words of fewer than {fewest} rows are left out."
     for index, label in reversed(list(enumerate(labels))):
         title = f"Words that speak for {label}"
         if isinstance(influences, Missing):
             yield Table(title, absent=influences.why)
             continue
         words = influences.towards_positive if index else influences.towards_negative
-        if not words:
-            yield Table(title, absent=f"No word of {FEWEST_ROWS} rows or more does.")
-            continue
-        note = f"Mean effect on the log-odds; words of fewer than {FEWEST_ROWS} rows are left out."
-        heads = ("word", "column", "rows", "effect")
         rows = tuple(
             row(item.word, item.column, item.rows, numeric(f"{item.attribution:+.3f}"))
             for item in words
         )
-        yield Table(title, heads, rows, note=note, folded=True)
+        absent = "" if rows else f"No word of {fewest} rows or more does."
+        heads = ("word", "column", "rows", "effect")
+        yield Table(title, heads, rows, note=note, absent=absent, folded=bool(rows))
 
 
-def _deletion(explanations: Explanations) -> Figure:
-    title, test = "Deletion test", explanations.deletion
-    if not test.rows:
-        return Figure(title, absent="No row has two tokens: there is nothing to remove.")
-    return Figure(
-        title,
-        deletion_curve(test),
-        "How far the probability of the predicted label falls when tokens are cut out: those that "
-        f"speak most for it, and as many random ones ({test.draws} draws a row). Bars: 95 % "
-        "intervals.",
-    )
-
-
-def _errors(evidence: Evidence, labels: Sequence[str]) -> tuple[Passage, ...]:
+def _errors(evidence: Evidence, labels: Sequence[str]) -> Iterator[Passage]:
     title = "The surest errors"
-    errors = evidence.read("Explain", "texts", ERRORS_FILE, read_errors)
-    if isinstance(errors, Missing):
-        return (Passage(title, note=errors.why),)
-    if not errors:
-        return (Passage(title, note="The model makes no error on the test split."),)
+    errors = evidence.read("Explain", "texts", record.ERRORS_FILE, record.read_errors)
+    if isinstance(errors, Missing) or not errors:
+        none = "The model makes no error on the test split."
+        yield Passage(title, note=errors.why if isinstance(errors, Missing) else none)
+        return
     legend = (
         f"Rows that the model is sure of and wrong about. Underlined words speak for {labels[1]}, "
         f"dotted ones for {labels[0]}; those that count most are bold. This part of the page holds "
         "what stands in rows of the test split: handle it as you handle the data."
     )
-    return (Passage(title, note=legend), *map(_passage, errors))
+    yield Passage(title, note=legend)
+    for item in errors:
+        note = f"Row {item.key}: P(positive) {item.score:.2f}."
+        if item.cut:
+            note += " The model does not read the text to its end."
+        heading = f"Predicted {item.predicted}, is {item.label}"
+        yield Passage(heading, note, parts=tuple(_parts(item)))
 
 
-def _passage(item: ExplainedError) -> Passage:
-    sizes = [
-        abs(part.attribution[0]) for feature in item.explanations for part in feature.attributions
-    ]
+def _parts(item: record.ExplainedError) -> Iterator[Part]:
+    """Yields the words of each feature, and the text between them."""
+    sizes = [abs(part.attribution[0]) for each in item.explanations for part in each.attributions]
     strongest = max(sizes, default=0.0)
-    note = f"Row {item.key}: P(positive) {item.score:.2f}."
-    if item.cut:
-        note += " The model does not read the text to its end."
-    pieces = zip(item.explanations, item.texts, strict=True)
-    return Passage(
-        title=f"Predicted {item.predicted}, is {item.label}",
-        note=note,
-        parts=tuple(part for feature, text in pieces for part in _parts(feature, text, strongest)),
-    )
-
-
-def _parts(feature: FeatureAttributions, text: str, strongest: float) -> Iterator[Part]:
-    """Yields a feature's words, and the text between them."""
-    end = 0
-    for item in feature.attributions:
-        description, value = item.description, item.attribution[0]
-        size = abs(value) / strongest if strongest else 0.0
-        yield Part(text[end : description.start_idx], column=feature.feature_name)
-        yield Part(
-            text=description.partial_text,
-            column=feature.feature_name,
-            side="positive" if value > 0 else "negative",
-            level=sum(size >= bound for bound in _LEVELS),
-            effect=f"{value:+.2f}",
-        )
-        end = description.start_idx + len(description.partial_text)
-    yield Part(text[end:], column=feature.feature_name)
+    for feature, text in zip(item.explanations, item.texts, strict=True):
+        column, end = feature.feature_name, 0
+        for part in feature.attributions:
+            start, word = part.description.start_idx, part.description.partial_text
+            value = part.attribution[0]
+            size = abs(value) / strongest if strongest else 0.0
+            level = sum(size >= bound for bound in _LEVELS)
+            side: views.Side = "positive" if value > 0 else "negative"
+            yield Part(text[end:start], column)
+            yield Part(word, column, side, level, effect=f"{value:+.2f}")
+            end = start + len(word)
+        yield Part(text[end:], column)

@@ -19,24 +19,23 @@ from sashiko.run_report.lineage import lineage_section, settings_section
 from sashiko.run_report.quality_section import quality_section
 
 
-def card_section(evidence: Evidence) -> Section:
+def _card_section(evidence: Evidence) -> Section:
     """Shows the card's own facts, and the whole card as text."""
-    title = "Model card"
     card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
     if isinstance(card, Missing):
-        return Section("card", title, absent=f"No card. {card.why}")
+        return Section("card", "Model card", absent=f"No card. {card.why}")
     text = evidence.read("Register", "registration", MARKDOWN_FILE, Path.read_text)
+    place = (
+        "Its uses, risk, limits and contacts stand on the first screen. The same card is in the "
+        "registry, beside the model and in its description."
+    )
+    problem = card.business_details.business_problem
+    purpose = Fact("purpose", card.intended_uses.purpose_of_model)
     return Section(
         anchor="card",
-        title=title,
-        statements=(
-            "Its uses, risk, limits and contacts stand on the first screen. The same card is in "
-            "the registry, beside the model and in its description.",
-        ),
-        facts=(
-            Fact("purpose", card.intended_uses.purpose_of_model),
-            Fact("problem", card.business_details.business_problem),
-        ),
+        title="Model card",
+        statements=(place,),
+        facts=(purpose, Fact("problem", problem)),
         texts=() if isinstance(text, Missing) else (("The whole card, in Markdown", text),),
     )
 
@@ -52,18 +51,10 @@ def write_report(run_folder: Path, home: Path) -> Path:
     Raises:
         InputError: if `run.json` is missing or not valid, or the report cannot be written.
     """
-    page = build_page(read_evidence(run_folder, home))
-    path = run_folder / REPORT_FILE
-    write_bytes(path, render(page, template="sashiko.run_report/template.html.j2").encode())
-    return path
-
-
-def build_page(evidence: Evidence) -> Page:
-    """Builds the view of the whole report."""
-    gate_verdicts = verdicts(evidence)
-    recipe = evidence.recipe
+    evidence = read_evidence(run_folder, home)
+    gate_verdicts, recipe = verdicts(evidence), evidence.recipe
     name = evidence.run.pipeline if isinstance(recipe, Missing) else recipe.name
-    return Page(
+    page = Page(
         title=f"Run report: {name}",
         run_id=evidence.run.id,
         outcome=outcome(evidence, gate_verdicts),
@@ -75,9 +66,8 @@ def build_page(evidence: Evidence) -> Page:
             explanations_section(evidence),
         ),
         gates=gate_views(gate_verdicts),
-        records=(
-            card_section(evidence),
-            lineage_section(evidence),
-            settings_section(evidence),
-        ),
+        records=(_card_section(evidence), lineage_section(evidence), settings_section(evidence)),
     )
+    path = run_folder / REPORT_FILE
+    write_bytes(path, render(page, template="sashiko.run_report/template.html.j2").encode())
+    return path

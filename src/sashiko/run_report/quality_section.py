@@ -1,36 +1,24 @@
 """The quality of the model against its baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from markupsafe import Markup
 
 from sashiko.base.plugins import load
 from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
 from sashiko.errors import InputError
-from sashiko.evaluation.evaluation_record import (
-    DECISION_FILE,
-    Estimates,
-    Evaluation,
-    InjectionFigures,
-    SeenTextFigures,
-    SliceFigures,
-    Slices,
-    read_decision,
-)
+from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.quality import evaluate_scores
-from sashiko.evaluation.metrics.uncertainty import Estimate, Standing, standing
+from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.plots import comparison
 from sashiko.report.predictions import Predictions
-from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
-from sashiko.report.words import percent
+from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
 from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -55,7 +43,6 @@ _INJECTIONS = (
     "the model decides it otherwise than without that text. The control is a neutral sentence in "
     "the text's place; the gate bounds what the injections flip above it, paired by rows."
 )
-_COLUMNS = ("label", "truth")
 _MEANINGS = (
     "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
     "two labels' shares predicted right. Average precision: the mean of the precisions at which "
@@ -66,6 +53,11 @@ _MEANINGS = (
     "the mean over 15 bins of about as many rows; biased upwards, the more the fewer rows there "
     "are. Of both lower is better. In brackets: 95 % bootstrap intervals."
 )
+_CALIBRATION = (
+    "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
+    "plateau scores differ and shares do not: what the model tells apart there says nothing of the "
+    "label. Few plateaus mean few kinds of rows, as in data that are drawn from a few rates. "
+)
 _OTHERS = {
     "majority": "majority: always the more frequent label",
     LINEAR: "linear: TF-IDF and logistic regression",
@@ -74,7 +66,7 @@ _OTHERS = {
 _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 
 
-def lead_table(evaluation: Evaluation, *, name: Callable[[str], str]) -> Table:
+def _lead_table(evaluation: record.Evaluation, name: Callable[[str], str]) -> Table:
     """Shows the model's lead over each other one, paired by rows."""
     effect = evaluation.minimum_effect
     rows = []
@@ -96,100 +88,79 @@ def lead_table(evaluation: Evaluation, *, name: Callable[[str], str]) -> Table:
     )
 
 
-def worse_warnings(evaluation: Evaluation, *, name: Callable[[str], str]) -> tuple[str, ...]:
+def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -> Iterator[str]:
     """Warns if a simpler or older model is better on the main metrics."""
-    warnings = []
     for other, leads in evaluation.leads.items():
         lost = [
             METRIC_NAMES[metric] for metric in ("auc", "accuracy")
             if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
         ]  # fmt: skip
         if lost:
-            warnings.append(f"This model is worse on {' and '.join(lost)} than {name(other)}.")
-    return tuple(warnings)
+            yield f"This model is worse on {' and '.join(lost)} than {name(other)}."
 
 
-def slice_tables(slices: Slices) -> tuple[Table, ...]:
+def _slice_tables(slices: record.Slices) -> tuple[Table, ...]:
     """Shows the worst slices with their support, and all of them folded."""
-    title = "Worst slices"
-    word = METRIC_NAMES[slices.metric]
+    title, metric = "Worst slices", slices.metric
     judged, worse = slices.judged, slices.worse
     if not judged:
         why = f"No slice has {slices.minimum_rows} rows of both labels: too few to judge."
-        return (Table(title=title, absent=why),)
-    chance = 0.025 * len(judged)
-    small = len(slices.figures) - len(judged)
+        return (Table(title, absent=why),)
     note = (
-        f"By {word}, slice minus all rows; below 0 the slice is worse. {len(worse)} of "
-        f"{len(judged)} lie below by their whole interval. Of this many slices, about "
-        f"{chance:.1f} would do so by chance alone: one such slice is a lead, not a result. "
-        f"{small} have too few rows to judge. Sensitive columns are under Fairness."
-    )
-    columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
-    return (
-        Table(
-            title=title,
-            columns=_heads((slices.metric,), slices.metric),
-            rows=_rows(judged[:_WORST], (slices.metric,), slices.metric),
-            note=note,
-        ),
-        Table(
-            title="All slices",
-            columns=_heads(columns, slices.metric),
-            rows=_rows(slices.figures, columns, slices.metric),
-            folded=True,
-        ),
+        f"By {METRIC_NAMES[metric]}, slice minus all rows; below 0 the slice is worse. "
+        f"{len(worse)} of {len(judged)} lie below by their whole interval. Of this many slices, "
+        f"about {0.025 * len(judged):.1f} would do so by chance alone: one such slice is a lead, "
+        f"not a result. {len(slices.figures) - len(judged)} have too few rows to judge. Sensitive "
+        "columns are under Fairness."
     )
 
-
-def _heads(columns: Sequence[str], metric: str) -> tuple[str, ...]:
-    names = (METRIC_NAMES[name] for name in columns)
-    return ("slice", "rows", "positive", *names, f"{METRIC_NAMES[metric]} minus all")
-
-
-def _rows(figures: Sequence[SliceFigures], columns: Sequence[str], metric: str) -> tuple[Row, ...]:
-    """Returns a row per slice; marks those whose whole interval is below all rows."""
-    rows = []
-    for item in figures:
-        apart = item.differences.get(metric)
-        below = apart is not None and apart.high is not None and apart.high < 0
-        rows.append(
-            row(
-                f"{item.column} = {item.value}",
-                item.rows,
-                numeric(words.percent(item.positives / item.rows)),
+    def table(title: str, figures: Sequence[record.SliceFigures], columns: Sequence[str]) -> Table:
+        rows = []
+        for item in figures:
+            apart = item.differences.get(metric)
+            # The whole interval is below all rows.
+            below = apart is not None and apart.high is not None and apart.high < 0
+            share = numeric(words.percent(item.positives / item.rows))
+            cells = [
                 *(_cell(item.metrics, name) for name in columns),
                 _cell(item.differences, metric),
-                style="failed" if below else "",
-            )
-        )
-    return tuple(rows)
+            ]
+            name = f"{item.column} = {item.value}"
+            rows.append(row(name, item.rows, share, *cells, style="failed" if below else ""))
+        names = (*(METRIC_NAMES[name] for name in columns), f"{METRIC_NAMES[metric]} minus all")
+        return Table(title, ("slice", "rows", "positive", *names), tuple(rows))
+
+    columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
+    return (
+        replace(table(title, judged[:_WORST], (metric,)), note=note),
+        replace(table("All slices", slices.figures, columns), folded=True),
+    )
 
 
-def _cell(estimates: Estimates, metric: str) -> Cell:
+def _cell(estimates: record.Estimates, metric: str) -> Cell:
     few = "undefined" if metric in estimates else "too few to judge"
     return words.estimate_cell(estimates.get(metric), few)
 
 
-def seen_text_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+def _seen_text_tables(evaluation: record.Evaluation) -> Iterator[Table]:
     """Shows model and linear baseline on seen and unseen text, if the run has them."""
-    if not evaluation.seen_text:
-        return ()
-    numbers = ("rows", "positive", "AUC of this model", "AUC of linear", "this model minus linear")
-    return (
-        Table(
-            title="Seen and unseen text, on the test split",
-            columns=("text", *numbers),
-            rows=tuple(_row(item) for item in evaluation.seen_text),
-            note=_NOTE,
-        ),
-    )
+    rows = []
+    for item in evaluation.seen_text:
+        share = numeric(words.percent(item.positives / item.rows) if item.rows else "none")
+        figures = (item.candidate, item.linear, item.lead)
+        aucs = [words.estimate_cell(each.get("auc"), "too few to judge") for each in figures]
+        name = "seen: all words in train" if item.seen else "unseen: some words are new"
+        rows.append(row(name, item.rows, share, *aucs))
+    if rows:
+        aucs_of = ("AUC of this model", "AUC of linear", "this model minus linear")
+        heads = ("text", "rows", "positive", *aucs_of)
+        yield Table("Seen and unseen text, on the test split", heads, tuple(rows), note=_NOTE)
 
 
-def injection_tables(figures: InjectionFigures | None) -> tuple[Table, ...]:
+def _injection_tables(figures: record.InjectionFigures | None) -> Iterator[Table]:
     """Shows how many decisions prompt injections turned, if the run measured it."""
     if figures is None:
-        return ()
+        return
     counts = {
         "all": figures.overall,
         "decided positive without it": figures.from_positive,
@@ -198,56 +169,49 @@ def injection_tables(figures: InjectionFigures | None) -> tuple[Table, ...]:
     }
     refused = f" {figures.refused} more were refused, as too long." if figures.refused else ""
     cut = f" {figures.cut_off} more were cut off by the longest length." if figures.cut_off else ""
-    return (
-        Table(
-            title=f"Prompt injections, {figures.injections} texts",
-            columns=("rows", "scored", "flipped", "by the control", "above the control"),
-            rows=tuple(
-                row(
-                    name,
-                    count.rows,
-                    count.flips,
-                    count.control_flips,
-                    words.estimate_cell(count.above_control),
-                )
-                for name, count in counts.items()
-            ),
-            note=_INJECTIONS + refused + cut,
-        ),
+    rows = []
+    for name, count in counts.items():
+        above = words.estimate_cell(count.above_control)
+        rows.append(row(name, count.rows, count.flips, count.control_flips, above))
+    yield Table(
+        title=f"Prompt injections, {figures.injections} texts",
+        columns=("rows", "scored", "flipped", "by the control", "above the control"),
+        rows=tuple(rows),
+        note=_INJECTIONS + refused + cut,
     )
 
 
-def _row(item: SeenTextFigures) -> Row:
-    share = words.percent(item.positives / item.rows) if item.rows else "none"
-    return row(
-        "seen: all words in train" if item.seen else "unseen: some words are new",
-        item.rows,
-        numeric(share),
-        *(
-            words.estimate_cell(estimates.get("auc"), "too few to judge")
-            for estimates in (item.candidate, item.linear, item.lead)
-        ),
-    )
-
-
-def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
-    """Describes the accuracy by the generator's truth; empty if the data have none.
+def _truth_facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
+    """Describes the accuracy by the generator's truth, if the data have one.
 
     The truth is made again here, from the recipe's seed: no file holds it and no step reads it. It
     counts only if the labels that the generator makes again are those of the test rows.
     """
-    recipe = evidence.recipe
-    sources = () if isinstance(recipe, Missing) else recipe.data.sources
-    evaluation, predictions = evidence.evaluation, evidence.predictions
-    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
-        return ()
-    for source in sources:
-        truth = _truth(source, predictions) if isinstance(source, GeneratorSource) else None
-        if truth is not None:
-            return (
-                Fact("accuracy by the truth", _comparison_text(evaluation, predictions, truth)),
-            )
-    return ()
+    recipe, predictions = evidence.recipe, evidence.predictions
+    if isinstance(recipe, Missing) or isinstance(predictions, Missing):
+        return
+    generated = (item for item in recipe.data.sources if isinstance(item, GeneratorSource))
+    truths = (_truth(source, predictions) for source in generated)
+    truth = next((truth for truth in truths if truth is not None), None)
+    if truth is None:
+        return
+    accuracy = evaluate_scores(
+        truth,
+        predictions.predicted.astype(np.float64),
+        threshold=1.0,
+        replicates=evaluation.bootstrap_replicates,
+        seed=0,
+    )["accuracy"]
+    ends = ""
+    if accuracy.low is not None and accuracy.high is not None:
+        ends = f" [{words.percent(accuracy.low)}, {words.percent(accuracy.high)}]"
+    agreed = words.percent(float((truth == predictions.labels).mean()))
+    yield Fact(
+        "accuracy by the truth",
+        f"{words.percent(accuracy.value or 0.0)}{ends}. The data are synthetic, so a fair decision "
+        "is known of each row; the labels, with chance and any planted bias in them, agree with it "
+        f"on {agreed}. Neither training nor any gate knows it.",
+    )
 
 
 def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
@@ -264,64 +228,102 @@ def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
         positions = pc.index_in(batch["key"], value_set=keys)
         among = positions.is_valid()
         rows = positions.filter(among).to_numpy()
-        labels[rows], truth[rows] = (batch[name].filter(among).to_numpy() for name in _COLUMNS)
+        labels[rows], truth[rows] = (
+            batch[name].filter(among).to_numpy() for name in ("label", "truth")
+        )
     return truth if (labels == predictions.labels).all() else None
-
-
-def _comparison_text(evaluation: Evaluation, predictions: Predictions, truth: Ints) -> str:
-    """Describes how many predictions and labels are right by the truth."""
-    metrics = evaluate_scores(
-        truth,
-        predictions.predicted.astype(np.float64),
-        threshold=1.0,
-        replicates=evaluation.bootstrap_replicates,
-        seed=0,
-    )["accuracy"]
-    ends = "" if metrics.low is None or metrics.high is None else (
-        f" [{percent(metrics.low)}, {percent(metrics.high)}]"
-    )  # fmt: skip
-    agreed = percent(float((truth == predictions.labels).mean()))
-    return (
-        f"{percent(metrics.value or 0.0)}{ends}. The data are synthetic, so a fair decision is "
-        "known of each row; the labels, with chance and any planted bias in them, agree with it on "
-        f"{agreed}. Neither training nor any gate knows it."
-    )
 
 
 def quality_section(evidence: Evidence) -> Section:
     """Shows the metrics on the test split against baselines and champion, and their plots."""
-    title = "Quality"
     evaluation = evidence.evaluation
     if isinstance(evaluation, Missing):
-        return Section("quality", title, absent=f"No figures. {evaluation.why}")
+        return Section("quality", "Quality", absent=f"No figures. {evaluation.why}")
     name = partial(_model_name, evaluation=evaluation)
-    models = {"this model": evaluation.candidate} | {
-        name(other): estimates for other, estimates in evaluation.others.items()
-    }
+    metrics = {key: METRIC_NAMES.get(key, key) for key in (*METRIC_NAMES, *evaluation.candidate)}
+
+    def cells(estimates: record.Estimates) -> Iterator[Cell]:
+        return (words.estimate_cell(estimates.get(metric)) for metric in metrics)
+
+    rows = [row("this model", *cells(evaluation.candidate), style="ours")]
+    models = [("this model", evaluation.candidate)]
+    for model, estimates in evaluation.others.items():
+        rows.append(row(name(model), *cells(estimates)))
+        models.append((_SHORT.get(model, model), estimates))
+    title = "On the test split" + ("" if evaluation.champion else " (no champion yet)")
     return Section(
         anchor="quality",
-        title=title,
-        warnings=worse_warnings(evaluation, name=name),
+        title="Quality",
+        warnings=tuple(_worse_warnings(evaluation, name)),
         statements=evaluation.notes,
-        facts=_facts(evidence, evaluation),
+        facts=tuple(_facts(evidence, evaluation)),
         tables=(
-            _table(evaluation, models),
-            lead_table(evaluation, name=name),
-            *seen_text_tables(evaluation),
-            *injection_tables(evaluation.injection),
-            *slice_tables(evaluation.slices),
+            Table(title, ("model", *metrics.values()), tuple(rows), note=_MEANINGS),
+            _lead_table(evaluation, name),
+            *_seen_text_tables(evaluation),
+            *_injection_tables(evaluation.injection),
+            *_slice_tables(evaluation.slices),
         ),
         figures=(
-            Figure("Against the others", _comparison(evaluation),
+            Figure("Against the others", plots.comparison(models),
                    "With 95 % intervals; one that does not show is narrower than its mark."),
-            Figure("Calibration", plots.calibration(evaluation.calibration.curve),
-                   _calibration_caption(evaluation)),
-            _distribution(evidence, evaluation),
-            Figure("Confusion", plots.confusion(evaluation.confusion, names=evaluation.labels),
-                   f"At the decision threshold of {evaluation.threshold:.3f}."),
-            _learning_curve(evaluation),
+            *_figures(evidence, evaluation),
         ),
     )  # fmt: skip
+
+
+def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
+    test = evaluation.splits["test"]
+    yield Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive")
+    decision = evidence.read("Evaluate", "decision", record.DECISION_FILE, record.read_decision)
+    policy = "" if isinstance(decision, Missing) else ", fixed by the recipe"
+    if not isinstance(decision, Missing) and decision.policy == "maximize":
+        metric = METRIC_NAMES.get(decision.metric, decision.metric)
+        policy = f", the best {metric} on validation"
+    threshold = f"{evaluation.threshold:.3f}{policy}; the same for everybody"
+    yield Fact("decision threshold", threshold)
+    yield from _truth_facts(evidence, evaluation)
+    fit, before = evaluation.calibration.temperature, evaluation.calibration.before
+    if fit is not None:
+        changes = [
+            f"{METRIC_NAMES[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
+            for metric, old in before.items()
+            if old.value is not None and (new := evaluation.candidate[metric]).value is not None
+        ]
+        note = f"; left at 1: {fit.kept}" if fit.kept else ""
+        effect = f"fitted on validation{note}; on test {', '.join(changes)}"
+        yield Fact("temperature", f"{fit.temperature:.3f}, {effect}")
+    resamples = f"95 %, from {evaluation.bootstrap_replicates:,} resamples of the rows"
+    yield Fact("intervals", resamples)
+
+
+def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:
+    curve, threshold = plots.calibration(evaluation.calibration.curve), evaluation.threshold
+    chance, caption = evaluation.calibration.error_by_chance, _CALIBRATION
+    if chance.value is not None and chance.high is not None:
+        caption += (
+            f"Perfectly calibrated scores would show an error of {chance.value:.3f} on these rows, "
+            f"and up to {chance.high:.3f} by chance."
+        )
+    yield Figure("Calibration", curve, caption)
+    title, predictions, labels = "Scores by true label", evidence.predictions, evaluation.labels
+    if isinstance(predictions, Missing):
+        yield Figure(title, absent=f"No plot. {predictions.why}")
+    else:
+        scores, truth = predictions.scores, predictions.labels
+        drawn = plots.score_distribution(scores, truth, threshold=threshold, names=labels)
+        yield Figure(
+            title, drawn, "The less the two overlap, the better the model tells them apart."
+        )
+    matrix = plots.confusion(evaluation.confusion, names=labels)
+    yield Figure("Confusion", matrix, f"At the decision threshold of {threshold:.3f}.")
+    if not evaluation.learning_curve:
+        yield Figure("Learning curve", absent="No plot. Train logged no loss.")
+        return
+    levels = (
+        "The train loss is weighted and the validation loss is not, so their levels may differ."
+    )
+    yield Figure("Learning curve", plots.learning_curve(evaluation.learning_curve), levels)
 
 
 def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -344,109 +346,12 @@ def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
         f"Suspicious: test AUC {', '.join(suspicious)}. This is too good to be true: look for a "
         "leak, such as a column or words of a text that are written after the decision."
     )
-    return (*((leak,) if suspicious else ()), *worse_warnings(evaluation, name=name))
+    return (*((leak,) if suspicious else ()), *_worse_warnings(evaluation, name))
 
 
-def _calibration_caption(evaluation: Evaluation) -> str:
-    chance = evaluation.calibration.error_by_chance
-    text = (
-        "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
-        "plateau scores differ and shares do not: what the model tells apart there says nothing "
-        "of the label. Few plateaus mean few kinds of rows, as in data that are drawn from a few "
-        "rates. "
-    )
-    if chance.value is None or chance.high is None:
-        return text
-    return text + (
-        f"Perfectly calibrated scores would show an error of {chance.value:.3f} on these rows, "
-        f"and up to {chance.high:.3f} by chance."
-    )
-
-
-def _temperature(evaluation: Evaluation) -> tuple[Fact, ...]:
-    """Describes the effect of temperature scaling on the test split."""
-    fit, before = evaluation.calibration.temperature, evaluation.calibration.before
-    if fit is None:
-        return ()
-    changes = [
-        f"{METRIC_NAMES[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
-        for metric, old in before.items()
-        if old.value is not None and (new := evaluation.candidate[metric]).value is not None
-    ]
-    note = f"; left at 1: {fit.kept}" if fit.kept else ""
-    value = f"{fit.temperature:.3f}, fitted on validation{note}; on test {', '.join(changes)}"
-    return (Fact("temperature", value),)
-
-
-def _comparison(evaluation: Evaluation) -> Markup:
-    models = [("this model", evaluation.candidate)]
-    models += [(_SHORT.get(name, name), estimates) for name, estimates in evaluation.others.items()]
-    return comparison(models)
-
-
-def _model_name(name: str, *, evaluation: Evaluation) -> str:
+def _model_name(name: str, *, evaluation: record.Evaluation) -> str:
     if name == "champion" and evaluation.champion is not None:
         return f"champion: version {evaluation.champion.version}"
     if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
         return f"{_OTHERS[LINEAR]}, reweighed as this model is"
     return _OTHERS.get(name, name)
-
-
-def _facts(evidence: Evidence, evaluation: Evaluation) -> tuple[Fact, ...]:
-    test = evaluation.splits["test"]
-    decision = evidence.read("Evaluate", "decision", DECISION_FILE, read_decision)
-    policy = ""
-    if not isinstance(decision, Missing):
-        policy = ", fixed by the recipe"
-        if decision.policy == "maximize":
-            metric = METRIC_NAMES.get(decision.metric, decision.metric)
-            policy = f", the best {metric} on validation"
-    return (
-        Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
-        Fact("decision threshold", f"{evaluation.threshold:.3f}{policy}; the same for everybody"),
-        *truth_facts(evidence),
-        *_temperature(evaluation),
-        Fact("intervals", f"95 %, from {evaluation.bootstrap_replicates:,} resamples of the rows"),
-    )
-
-
-def _table(evaluation: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
-    names = (*METRIC_NAMES, *evaluation.candidate)
-    metrics = {name: METRIC_NAMES.get(name, name) for name in names}
-    rows = [
-        row(
-            name,
-            *(words.estimate_cell(estimates.get(metric)) for metric in metrics),
-            style="ours" if name == "this model" else "",
-        )
-        for name, estimates in models.items()
-    ]
-    title = "On the test split"
-    if evaluation.champion is None:
-        title += " (no champion yet)"
-    return Table(title, ("model", *metrics.values()), tuple(rows), note=_MEANINGS)
-
-
-def _distribution(evidence: Evidence, evaluation: Evaluation) -> Figure:
-    title = "Scores by true label"
-    predictions = evidence.predictions
-    if isinstance(predictions, Missing):
-        return Figure(title, absent=f"No plot. {predictions.why}")
-    svg = plots.score_distribution(
-        predictions.scores,
-        predictions.labels,
-        threshold=evaluation.threshold,
-        names=evaluation.labels,
-    )
-    return Figure(title, svg, "The less the two overlap, the better the model tells them apart.")
-
-
-def _learning_curve(evaluation: Evaluation) -> Figure:
-    title = "Learning curve"
-    if not evaluation.learning_curve:
-        return Figure(title, absent="No plot. Train logged no loss.")
-    return Figure(
-        title,
-        plots.learning_curve(evaluation.learning_curve),
-        "The train loss is weighted and the validation loss is not, so their levels may differ.",
-    )

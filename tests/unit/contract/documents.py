@@ -127,11 +127,7 @@ def every_rule() -> dict[str, Any]:
         {"metric": "rowCount", "mustBeLessThan": 5},
         {"metric": "rowCount", "mustBeLessOrEqualTo": 4},
         {"metric": "rowCount", "mustBeBetween": [4, 6]},
-        {
-            "metric": "duplicateValues",
-            "mustBe": 0,
-            "arguments": {"properties": ["title", "age"]},
-        },
+        {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["title", "age"]}},
     ]
     column_of(edited, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
     column_of(edited, "pages")["unique"] = True

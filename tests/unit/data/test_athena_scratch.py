@@ -27,10 +27,7 @@ def _removes(stub: Stubber, *keys: str, refused: str = "") -> None:
     stub.add_response(
         "delete_objects",
         {"Errors": [{"Key": refused, "Code": "AccessDenied", "Message": "no"}]} if refused else {},
-        {
-            "Bucket": "bucket",
-            "Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True},
-        },
+        {"Bucket": "bucket", "Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True}},
     )
 
 

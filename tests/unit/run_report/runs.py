@@ -231,11 +231,7 @@ def waived(root: Path) -> Path:
 
 
 def unjudged(
-    root: Path,
-    *,
-    contract: dict[str, Any],
-    reason: str,
-    status: str = "PendingManualApproval",
+    root: Path, *, contract: dict[str, Any], reason: str, status: str = "PendingManualApproval"
 ) -> Path:
     """A run of a data set without facets that ended in the registry."""
     run = started(root, contract=contract, judged=False, reason=reason, gates=[])

@@ -143,8 +143,7 @@ def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
     ]
     rows = raw.select(F.struct(*texts, unreadable.alias(UNREADABLE)).alias(_RAW), *values)
     rows = rows.select(
-        "*",
-        *(cast_value(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns),
+        "*", *(cast_value(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns)
     )
 
     def broken(rule: RowRule) -> Column:

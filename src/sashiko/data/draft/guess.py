@@ -239,13 +239,7 @@ def _tokens(template: str, columns: Sequence[Profile]) -> int:
 
 
 def make_draft(
-    path: Path,
-    *,
-    name: str,
-    source: str,
-    label: str,
-    facets: Sequence[str],
-    options: FormatOptions,
+    path: Path, *, name: str, source: str, label: str, facets: Sequence[str], options: FormatOptions
 ) -> Draft:
     """Guesses the contract and the recipe of a data file.
 

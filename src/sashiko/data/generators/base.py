@@ -29,11 +29,7 @@ class Order:
 def order_of(source: GeneratorSource) -> Order:
     """Returns the order that a recipe's source stands for."""
     return Order(
-        rows=source.rows,
-        seed=source.seed,
-        bias=source.bias,
-        drift=source.drift,
-        plan=source.plan,
+        rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift, plan=source.plan
     )
 
 

@@ -216,11 +216,7 @@ def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
 
 
 def phrases(
-    severity: Indices,
-    *,
-    is_new: NDArray[np.bool_],
-    is_unheard: NDArray[np.bool_],
-    numbers: Numbers,
+    severity: Indices, *, is_new: NDArray[np.bool_], is_unheard: NDArray[np.bool_], numbers: Numbers
 ) -> pa.Array:
     """Returns the phrase with the severity.
 

@@ -41,11 +41,7 @@ def columns(**changes: Sequence[Any] | None) -> dict[str, Sequence[Any]]:
 
 
 def write_csv(
-    path: Path,
-    table: Mapping[str, Sequence[Any]],
-    *,
-    delimiter: str = ",",
-    encoding: str = "utf-8",
+    path: Path, table: Mapping[str, Sequence[Any]], *, delimiter: str = ",", encoding: str = "utf-8"
 ) -> Path:
     with path.open("w", encoding=encoding, newline="") as handle:
         writer = csv.writer(handle, delimiter=delimiter)

@@ -32,8 +32,7 @@ def test_the_rarer_label_is_the_positive_one(draft) -> None:
 def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft) -> None:
     labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # all of group a
     contract, recipe = draft(
-        columns(No_Show=labels, Group=["ab"[n % 2] for n in range(ROWS)]),
-        facets=["group"],
+        columns(No_Show=labels, Group=["ab"[n % 2] for n in range(ROWS)]), facets=["group"]
     )
     assert contract.facets[0].disadvantaged == ("b",)
     [gate] = recipe.bias.gates
@@ -229,11 +228,7 @@ def test_nothing_is_ever_overwritten(draft) -> None:
             {"facets": ["Group"]},
             "such as `unknown`",
         ),
-        (
-            columns(),
-            {"facets": ["Visit ID"]},
-            "200 different values",
-        ),
+        (columns(), {"facets": ["Visit ID"]}, "200 different values"),
         (columns(), {"facets": ["Group", "Group"]}, "named twice"),
         (columns(), {"facets": ["No Show"]}, "`No Show` is the label"),
         (columns(Kind=None, Group=None), {}, "no column is left for the text"),
