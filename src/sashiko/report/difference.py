@@ -1,11 +1,10 @@
 """Compares two runs: settings, data, metrics with their intervals, gates."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import known, verdicts
@@ -42,19 +41,16 @@ def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
         "settings": _settings,
         "data": _data,
         "metrics": _metrics,
-        "intersections": _intersections,
+        "intersections": lambda run: map(_bias, _estimates(run, crossed=True)),
         "gates": _gates,
         "checks": _checks,
     }
-    return tuple(
-        Part(title, _lines(dict(read(left)), dict(read(right)))) for title, read in readers.items()
-    )
-
-
-def _lines(left: Mapping[str, Value], right: Mapping[str, Value]) -> tuple[Line, ...]:
-    return tuple(
-        Line(name, left.get(name), right.get(name)) for name in dict.fromkeys([*left, *right])
-    )
+    parts = []
+    for title, read in readers.items():
+        one, other = dict(read(left)), dict(read(right))
+        lines = (Line(name, one.get(name), other.get(name)) for name in one | other)
+        parts.append(Part(title, tuple(lines)))
+    return tuple(parts)
 
 
 def _run(evidence: Evidence) -> Iterator[tuple[str, Value]]:
@@ -76,8 +72,7 @@ def _settings(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 def _flat(value: Any, *, key: str = "") -> Iterator[tuple[str, Value]]:
     """Yields each leaf of a JSON value: `train.epochs`, `quality.gates.0.metric`."""
     if isinstance(value, Mapping | list) and value:
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for name, inner in items:
+        for name, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _flat(inner, key=f"{key}.{name}" if key else str(name))
     else:
         yield key, str(value)
@@ -107,16 +102,12 @@ def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         for other, leads in evaluation.leads.items():
             for name, lead in leads.items():
                 yield f"{name} lead over {other}", lead
-    yield from (_bias(item) for item in _estimates(evidence) if not item.is_intersection)
+    yield from map(_bias, _estimates(evidence, crossed=False))
 
 
-def _intersections(evidence: Evidence) -> Iterator[tuple[str, Value]]:
-    yield from (_bias(item) for item in _estimates(evidence) if item.is_intersection)
-
-
-def _estimates(evidence: Evidence) -> Sequence[BiasEstimate]:
-    estimates = evidence.estimates
-    return () if isinstance(estimates, Missing) else estimates
+def _estimates(evidence: Evidence, *, crossed: bool) -> Iterator[BiasEstimate]:
+    if not isinstance(evidence.estimates, Missing):
+        yield from (item for item in evidence.estimates if item.is_intersection == crossed)
 
 
 def _bias(item: BiasEstimate) -> tuple[str, Value]:
@@ -138,9 +129,5 @@ def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     for verdict in known(verdicts(evidence)):
         for check in verdict.checks:
-            yield f"{verdict.gate}: {check.name}", _format(check)
-
-
-def _format(check: Check) -> str:
-    """Formats a check's outcome with its number."""
-    return check.outcome if check.value is None else f"{check.outcome} at {check.value:.4g}"
+            number = "" if check.value is None else f" at {check.value:.4g}"
+            yield f"{verdict.gate}: {check.name}", f"{check.outcome}{number}"

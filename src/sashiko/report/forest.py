@@ -27,13 +27,24 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
         Filled marks are gated, hollow ones reported only; the allowed range is shaded.
     """
     neutral = METRICS[metric].neutral
-    with svg.row_chart([estimate.subgroup for _, estimate, _ in rows]) as axes:
-        limits = svg.value_axis(axes, [end for row in rows for end in _ends(row)], neutral=neutral)
+    ends: list[float | None] = []
+    texts = []
+    for value, figure, check in rows:
+        text = f"{figure.subgroup} {value:.2f}"
+        if figure.low is not None and figure.high is not None:
+            text += f", interval {figure.low:.2f} to {figure.high:.2f}"
+        if check is not None:
+            text += ", inside its limits" if check.passed else ", outside its limits"
+        texts.append(text)
+        ends += (value, figure.low, figure.high, *((check and allowed_range(check)) or ()))
+    finite = [end for end in ends if end is not None and math.isfinite(end)]
+    with svg.row_chart([figure.subgroup for _, figure, _ in rows]) as axes:
+        limits = svg.value_axis(axes, finite, neutral=neutral)
         axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         for index, row in enumerate(reversed(rows)):
             _draw(axes, index, row, limits=limits)
         axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
-        alt = f"{metric}: " + "; ".join(_say(row) for row in rows) + "."
+        alt = f"{metric}: {'; '.join(texts)}."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
 
 
@@ -56,20 +67,3 @@ def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, floa
               markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
     # Never a negative zero.
     svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
-
-
-def _ends(row: ForestRow) -> list[float]:
-    value, estimate, check = row
-    allowed = (allowed_range(check) if check else None) or ()
-    parts = (value, estimate.low, estimate.high, *allowed)
-    return [part for part in parts if part is not None and math.isfinite(part)]
-
-
-def _say(row: ForestRow) -> str:
-    value, estimate, check = row
-    text = f"{estimate.subgroup} {value:.2f}"
-    if estimate.low is not None and estimate.high is not None:
-        text += f", interval {estimate.low:.2f} to {estimate.high:.2f}"
-    if check is not None:
-        text += ", inside its limits" if check.passed else ", outside its limits"
-    return text

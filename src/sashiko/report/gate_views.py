@@ -1,9 +1,6 @@
 """The gates of the run: each with its checks, or why it has none."""
 
-from collections.abc import Iterator
-
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
 from sashiko.report.words import check_view, mark
@@ -23,29 +20,21 @@ def verdicts(evidence: Evidence) -> Verdicts:
     """
     if isinstance(evidence.definition, Missing):
         return {}
-    return {
-        step: _with_waivers(evidence, evidence.read(step, "verdict", "verdict.json", read_verdict))
-        for step in _judges(evidence.definition)
-    }
-
-
-def _judges(definition: Definition) -> Iterator[str]:
-    """Yields the steps with an output `verdict`."""
-    for step in definition.steps:
+    read: Verdicts = {}
+    for step in evidence.definition.steps:
         outputs = step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", ())
-        if any(output.get("OutputName") == "verdict" for output in outputs):
-            yield step.name
-
-
-def _with_waivers(evidence: Evidence, verdict: Verdict | Missing) -> Verdict | Missing:
-    if isinstance(verdict, Missing):
-        return verdict
-    for step in ("DeviceCheck", "Track"):
-        path = f"{verdict.gate}/verdict.json"
-        waived = evidence.read(step, "verdicts", path, read_verdict)
-        if isinstance(waived, Verdict):
-            return waived
-    return verdict
+        if not any(output.get("OutputName") == "verdict" for output in outputs):
+            continue
+        verdict = evidence.read(step.name, "verdict", "verdict.json", read_verdict)
+        if isinstance(verdict, Verdict):
+            file = f"{verdict.gate}/verdict.json"
+            later = (
+                evidence.read(judge, "verdicts", file, read_verdict)
+                for judge in ("DeviceCheck", "Track")
+            )
+            verdict = next((item for item in later if isinstance(item, Verdict)), verdict)
+        read[step.name] = verdict
+    return read
 
 
 def known(verdicts: Verdicts) -> list[Verdict]:
@@ -58,20 +47,16 @@ def gate_views(verdicts: Verdicts) -> tuple[GateView, ...]:
     views = []
     for step, verdict in verdicts.items():
         if isinstance(verdict, Missing):
-            view = GateView(name=step, step="", mark=None, absent=f"Not judged. {verdict.why}")
+            views.append(GateView(step, "", None, absent=f"Not judged. {verdict.why}"))
         elif not verdict.judged:
-            why = verdict.checks[0].reason
-            view = GateView(name=verdict.gate, step="", mark=None, absent=f"Not judged: {why}.")
+            why = f"Not judged: {verdict.checks[0].reason}."
+            views.append(GateView(verdict.gate, "", None, absent=why))
         else:
             ordered = sorted(verdict.checks, key=lambda check: check.passed)
-            view = GateView(
-                name=verdict.gate,
-                step=f"by step {step}",
-                mark=gate_mark(verdict),
-                checks=tuple(check_view(check, gate=verdict.gate) for check in ordered),
-                folded=verdict.passed and len(ordered) >= _FOLDED_FROM,
-            )
-        views.append(view)
+            checks = tuple(check_view(check, gate=verdict.gate) for check in ordered)
+            folded = verdict.passed and len(ordered) >= _FOLDED_FROM
+            mark = gate_mark(verdict)
+            views.append(GateView(verdict.gate, f"by step {step}", mark, checks, folded=folded))
     return tuple(views)
 
 
@@ -88,15 +73,9 @@ def bias_notices(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
         return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
         return ()
-    reasons = [
-        check.reason
-        for verdict in known(verdicts)
-        if verdict.judged and _only_reports(verdict)
-        for check in verdict.checks
-        if check.reason
-    ]
-    reason = reasons[0] if reasons else "the recipe has no bias gate"
-    return (f"Bias not judged: {reason}",)
+    reports = [item for item in known(verdicts) if item.judged and _only_reports(item)]
+    reasons = (check.reason for item in reports for check in item.checks if check.reason)
+    return (f"Bias not judged: {next(reasons, 'the recipe has no bias gate')}",)
 
 
 def _only_reports(verdict: Verdict) -> bool:

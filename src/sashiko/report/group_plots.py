@@ -42,13 +42,10 @@ def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float)
             selected = float((group.scores >= threshold).mean())
             axes.text(1.02, base + 0.32, f"{selected:.0%}", va="center", fontsize=9.5)
             descriptions.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
-        axes.text(
-            1.02, len(groups) + 0.15, "at or above", va="center", fontsize=8.5, color=svg.MUTED
-        )
-        axes.set_yticks(
-            [len(groups) - 1 - row + 0.32 for row in range(len(groups))],
-            [f"{group.name}\n{len(group.scores):,} rows" for group in groups],
-        )
+        above = len(groups) + 0.15
+        axes.text(1.02, above, "at or above", va="center", fontsize=8.5, color=svg.MUTED)
+        names = [f"{group.name}\n{len(group.scores):,} rows" for group in groups]
+        axes.set_yticks(np.arange(len(groups))[::-1] + 0.32, names)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         svg.threshold_line(axes, threshold)
@@ -74,23 +71,19 @@ def calibration_rows(
     facet: str, groups: Sequence[GroupScores], *, minimum_group_size: int
 ) -> tuple[Row, ...]:
     """Compares scores with labels, one row per group."""
-    return tuple(_row(facet, group, minimum=minimum_group_size) for group in groups)
-
-
-def _row(facet: str, group: GroupScores, *, minimum: int) -> Row:
-    rows, share = len(group.scores), float(group.labels.mean())
-    cells = (facet, group.name, rows, numeric(words.estimate(float(group.scores.mean()))))
-    if rows < minimum:
-        return row(*cells, numeric(words.estimate(share)), "too few to judge", "")
-    low, high = wilson_interval(share, rows)
-    chance = error_by_chance(group.scores, replicates=_REPLICATES, seed=0)
-    error = calibration_error(reliability_curve(group.labels, group.scores))
-    return row(
-        *cells,
-        words.estimate_cell(Estimate(share, low, high)),
-        numeric(words.estimate(error)),
-        numeric("" if chance.high is None else words.estimate(chance.high)),
-    )
+    table = []
+    for group in groups:
+        rows, share = len(group.scores), float(group.labels.mean())
+        start = (facet, group.name, rows, numeric(words.estimate(float(group.scores.mean()))))
+        if rows < minimum_group_size:
+            table.append(row(*start, numeric(words.estimate(share)), "too few to judge", ""))
+            continue
+        chance = error_by_chance(group.scores, replicates=_REPLICATES, seed=0).high
+        error = calibration_error(reliability_curve(group.labels, group.scores))
+        positive = words.estimate_cell(Estimate(share, *wilson_interval(share, rows)))
+        by_chance = numeric("" if chance is None else words.estimate(chance))
+        table.append(row(*start, positive, numeric(words.estimate(error)), by_chance))
+    return tuple(table)
 
 
 def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
@@ -100,8 +93,5 @@ def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
         f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
         for name, bins in curves.items()
     )
-    return reliability(
-        curves,
-        name=f"group-calibration-{svg.identifier(facet)}",
-        alt=f"Calibration by {facet}: share labelled positive, by score: {summary}.",
-    )
+    alt = f"Calibration by {facet}: share labelled positive, by score: {summary}."
+    return reliability(curves, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)

@@ -16,6 +16,7 @@ from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
+_ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
@@ -36,10 +37,9 @@ def reliability(curves: Mapping[str, Sequence[CalibrationBin]], *, name: str, al
             axes.vlines(mean, low, high, color=colour, linewidth=1)
             axes.plot(mean, [part.positive_rate for part in bins], color=colour, linewidth=0.8,
                       marker=marker, markersize=5, label=label, clip_on=False)  # fmt: skip
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        axes.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
-        )
+        axes.legend(**_ABOVE)
+        axes.set(xlim=(0, 1), xlabel="score of the model")
+        axes.set(ylim=(0, 1), ylabel="share that is positive")
         axes.grid(True)
         return svg.to_svg(axes, name=name, alt=alt)
 
@@ -53,23 +53,11 @@ def score_distribution(
         for value, colour, filled in ((0, svg.LIGHT, True), (1, svg.DARK, False)):
             part = scores[labels == value]
             heights = np.histogram(part, bins=edges)[0] / max(len(part), 1)
-            axes.stairs(
-                heights,
-                edges,
-                fill=filled,
-                color=colour,
-                linewidth=1.6,
-                label=f"{names[value]} ({len(part):,})",
-            )
+            label = f"{names[value]} ({len(part):,})"
+            axes.stairs(heights, edges, fill=filled, color=colour, linewidth=1.6, label=label)
         svg.threshold_line(axes, threshold)
         axes.set(xlim=(0, 1), xlabel="score of the model", ylabel="share of the label's rows")
-        axes.legend(
-            title="true label",
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-            ncols=2,
-            title_fontsize=9,
-        )
+        axes.legend(title="true label", title_fontsize=9, **_ABOVE)
         axes.grid(True, axis="y")
         above = [float((scores[labels == value] >= threshold).mean()) for value in (0, 1)]
         alt = (
@@ -125,11 +113,9 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         if scored:
             axes.plot(*zip(*scored, strict=True), color=svg.DARK, linewidth=1.4, marker="D",
                       markersize=7, label="validation")  # fmt: skip
-        axes.set(xlabel="optimiser step", ylabel="loss")
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set(xlabel="optimiser step", ylabel="loss", xlim=(0, None), ylim=(0, None))
         axes.grid(True, axis="y")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        axes.legend(**_ABOVE)
         alt = (
             f"Learning curve over {lines[-1].step} steps: train loss {lines[0].train_loss:.3f} at "
             f"first, {lines[-1].train_loss:.3f} at last"
@@ -146,24 +132,22 @@ def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
     """Draws every metric's estimates on one scale from 0 to 1, of four models at most."""
     with svg.chart(height=90 + 62 * len(METRIC_NAMES)) as axes:
         descriptions = []
-        for row, metric in enumerate(reversed(list(METRIC_NAMES))):
-            for index, (name, estimates) in enumerate(models[: len(_MARKS)]):
-                estimate = estimates[metric]
+        for row, metric in enumerate(reversed(METRIC_NAMES)):
+            marked = zip(models, _MARKS, strict=False)
+            for index, ((name, estimates), (shape, colour, size)) in enumerate(marked):
+                estimate, y = estimates[metric], row + 0.3 - 0.2 * index
                 if estimate.value is None:
                     continue
-                shape, colour, size = _MARKS[index]
-                y = row + 0.3 - 0.2 * index
                 if estimate.low is not None and estimate.high is not None:
                     axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)
                 axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
                           markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
                           label=name if row == 0 else None)  # fmt: skip
                 descriptions.append(f"{METRIC_NAMES[metric]} of {name} {estimate.value:.3f}")
-        axes.set_yticks(range(len(METRIC_NAMES)), list(METRIC_NAMES.values())[::-1])
+        axes.set_yticks(range(len(METRIC_NAMES)), [*METRIC_NAMES.values()][::-1])
         axes.tick_params(axis="y", length=0)
-        axes.hlines(
-            [row + 0.5 for row in range(len(METRIC_NAMES) - 1)], 0, 1, color=svg.RULE, linewidth=0.6
-        )
+        between = np.arange(len(METRIC_NAMES) - 1) + 0.5
+        axes.hlines(between, 0, 1, color=svg.RULE, linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(0, 1), ylim=(-0.5, len(METRIC_NAMES) - 0.5))
         axes.grid(True, axis="x")

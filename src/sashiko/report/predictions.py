@@ -55,16 +55,8 @@ def scores_by_group(
     table = read_columns(facets, [key, facet])
     keys = [str(value) for value in table[key].to_pylist()]
     group_of = dict(zip(keys, table[facet].to_pylist(), strict=True))
-    groups = np.array([_name(group_of.get(key)) for key in predictions.keys])
-    return tuple(
-        GroupScores(
-            name=str(name),
-            scores=predictions.scores[groups == name],
-            labels=predictions.labels[groups == name],
-        )
-        for name in np.unique(groups)
-    )
-
-
-def _name(value: object) -> str:
-    return "missing" if value is None else str(value)
+    values = [group_of.get(key) for key in predictions.keys]
+    groups = np.array(["missing" if value is None else str(value) for value in values])
+    masks = {str(name): groups == name for name in np.unique(groups)}
+    scores, labels = predictions.scores, predictions.labels
+    return tuple(GroupScores(name, scores[mask], labels[mask]) for name, mask in masks.items())

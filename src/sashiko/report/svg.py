@@ -169,13 +169,6 @@ def threshold_line(axes: "Axes", threshold: float) -> None:
     """Marks the decision threshold on an axis of scores from 0 to 1."""
     axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
     left = threshold > 0.6
-    axes.annotate(
-        f"threshold {threshold:.2f}",
-        (threshold, 0.98),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4 if left else 4, 0),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="top",
-        fontsize=8.5,
-    )
+    axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.98), fontsize=8.5, va="top",
+                  xycoords=("data", "axes fraction"), textcoords="offset points",
+                  xytext=(-4 if left else 4, 0), ha="right" if left else "left")  # fmt: skip

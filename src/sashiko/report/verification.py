@@ -2,8 +2,9 @@
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.runner.job_replay import replay
-from sashiko.pipeline.runner.run_record import StepRecord
+from sashiko.pipeline.runner.run_record import DataRecord
 from sashiko.pipeline.runner.store import Digests
 from sashiko.registry.chain import read_provenance
 from sashiko.registry.mlflow import MlflowRegistry
@@ -45,65 +46,59 @@ def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[F
     Raises:
         InputError: if the run's definition is missing, so that nothing can be worked out again.
     """
-    if isinstance(evidence.definition, Missing):
-        raise InputError(f"run {evidence.run.id} cannot be verified: {evidence.definition.why}")
-    yield from _hashes(evidence)
-    yield from _verdicts(evidence, evidence.definition)
+    definition, digests = evidence.definition, Digests()
+    if isinstance(definition, Missing):
+        raise InputError(f"run {evidence.run.id} cannot be verified: {definition.why}")
+    done = [step for step in evidence.run.steps if step.status in ("succeeded", "cached")]
+    for step in done:
+        if step.inputs or step.outputs:
+            count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
+            problems = [
+                *_changes("input", step.inputs, partial(digests.data, evidence.store)),
+                *_changes("output", step.outputs, partial(digests.output, evidence.store)),
+            ]
+            yield Finding(f"{step.name}: {count}", "; ".join(problems))
+    names = {step.name for step in done}
+    for name, verdict in verdicts(evidence).items():
+        if name in names:
+            yield from _judged_again(evidence, definition, name, verdict)
     if evidence.run.status == "registered":
         yield _version(evidence, registry)
 
 
-def _hashes(evidence: Evidence) -> Iterator[Finding]:
-    digests = Digests()
-    for step in evidence.run.steps:
-        if step.status in ("succeeded", "cached") and (step.inputs or step.outputs):
-            count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
-            problems = "; ".join(_changed(evidence, step, digests))
-            yield Finding(f"{step.name}: {count}", problems)
-
-
-def _changed(evidence: Evidence, step: StepRecord, digests: Digests) -> Iterator[str]:
-    ways = (("input", step.inputs, digests.data), ("output", step.outputs, digests.output))
-    for way, records, digest in ways:
-        for name, record in records.items():
-            try:
-                sha256 = digest(evidence.store, record.uri)
-            except InputError as error:
-                yield f"{way} {name} cannot be read: {error}"
-                continue
-            if sha256 != record.sha256:
-                yield (
-                    f"{way} {name} ({record.uri}) has sha256 {sha256}, on record is {record.sha256}"
-                )
-
-
-def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
-    for step, verdict in verdicts(evidence).items():
-        record = evidence.step(step)
-        if record is None or record.status not in ("succeeded", "cached"):
+def _changes(
+    way: str, records: Mapping[str, DataRecord], digest: Callable[[str], str]
+) -> Iterator[str]:
+    for name, record in records.items():
+        try:
+            sha256 = digest(record.uri)
+        except InputError as error:
+            yield f"{way} {name} cannot be read: {error}"
             continue
-        subject = f"{step}: verdict worked out again"
-        if isinstance(verdict, Missing):
-            yield Finding(subject, verdict.why)
-            continue
-        with tempfile.TemporaryDirectory(prefix="sashiko-verify-") as folder:
-            try:
-                again = replay(
-                    evidence.run,
-                    definition,
-                    step,
-                    store=evidence.store,
-                    folder=Path(folder).resolve(),
-                )
-                replayed = read_verdict(again["verdict"])
-                figures = tuple(_figures(evidence, step, again))
-            except InputError as error:
-                yield Finding(subject, str(error))
-                continue
-        yield Finding(
-            f"{subject}: {_outcome(replayed)}", "; ".join(_differences(verdict, replayed))
-        )
-        yield from figures
+        if sha256 != record.sha256:
+            found = f"{way} {name} ({record.uri}) has sha256 {sha256}"
+            yield f"{found}, on record is {record.sha256}"
+
+
+def _judged_again(
+    evidence: Evidence, definition: Definition, step: str, verdict: Verdict | Missing
+) -> Iterator[Finding]:
+    subject = f"{step}: verdict worked out again"
+    if isinstance(verdict, Missing):
+        yield Finding(subject, verdict.why)
+        return
+    with tempfile.TemporaryDirectory(prefix="sashiko-verify-") as scratch:
+        folder = Path(scratch).resolve()
+        try:
+            again = replay(evidence.run, definition, step, store=evidence.store, folder=folder)
+            replayed = read_verdict(again["verdict"])
+            figures = tuple(_figures(evidence, step, again))
+        except InputError as error:
+            yield Finding(subject, str(error))
+            return
+    differences = "; ".join(_differences(verdict, replayed))
+    yield Finding(f"{subject}: {_outcome(replayed)}", differences)
+    yield from figures
 
 
 def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:
@@ -116,25 +111,19 @@ def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterat
     if isinstance(recorded, Missing):
         yield Finding(subject, recorded.why)
         return
-    before, after = _by_name(recorded), _by_name(recomputed)
+    before, after = (
+        {f"{item.stage} {item.metric} {item.subgroup}": item for item in estimates}
+        for estimates in (recorded, recomputed)
+    )
     exact = BiasEstimate.model_fields.keys() - set(_NUMBERS)
     differing = [
         name
-        for name in dict.fromkeys([*before, *after])
-        if name not in before
-        or name not in after
-        or not _alike(before[name], after[name], exact=exact)
+        for name in before | after
+        if not (name in before and name in after and _alike(before[name], after[name], exact=exact))
     ]
     names = ", ".join(differing[:_MOST_NAMED])
     more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
     yield Finding(subject, f"{names}{more} differ from the record" if differing else "")
-
-
-def _by_name(estimates: Sequence[BiasEstimate]) -> dict[str, BiasEstimate]:
-    return {
-        f"{estimate.stage} {estimate.metric} {estimate.subgroup}": estimate
-        for estimate in estimates
-    }
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -146,7 +135,7 @@ def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
         yield "its inputs have other hashes than on record"
     before = {check.name: check for check in recorded.checks}
     after = {check.name: check for check in verdict.checks}
-    for name in dict.fromkeys([*before, *after]):
+    for name in before | after:
         if name not in before or name not in after:
             where = "on record" if name in before else "found now"
             yield f"check `{name}` is {where} only"
@@ -158,15 +147,14 @@ def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
 
 def _alike(one: T, other: T, *, exact: Iterable[str]) -> bool:
     """Whether two checks or estimates have the same words and, nearly, the same numbers."""
-    return all(getattr(one, key) == getattr(other, key) for key in exact) and all(
-        _close(getattr(one, key), getattr(other, key)) for key in _NUMBERS
-    )
-
-
-def _close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    if any(getattr(one, key) != getattr(other, key) for key in exact):
+        return False
+    numbers = [(getattr(one, key), getattr(other, key)) for key in _NUMBERS]
+    return all(
+        left is right if left is None or right is None
+        else math.isclose(left, right, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+        for left, right in numbers
+    )  # fmt: skip
 
 
 def _format(check: Check) -> str:

@@ -10,7 +10,6 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, CheckView, Mark, Row, numeric, row
-from sashiko.settings.waiver import Waiver
 
 MEANINGS = {
     "DI": "predicted positive, group ÷ others",
@@ -112,36 +111,25 @@ def is_suspicious(auc: Estimate | Check | None) -> bool:
 
 
 def check_view(check: Check, *, gate: str) -> CheckView:
-    """Returns the view of a check."""
+    """Returns the view of a check; one named by a metric, or metric and group, has a meaning."""
+    metric, _, group = check.name.partition(" ")
+    value, reason, waiver = "", check.reason, check.waiver
+    if check.value is not None:
+        value = number(check.value) if check.low is None else estimate(check.value)
+    if waiver:
+        reason += f". Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
     return CheckView(
         gate=gate,
         name=check.name,
-        meaning=_meaning(check.name),
-        value=_value(check),
+        meaning=MEANINGS.get(metric, "") if not group or "=" in group else "",
+        value=value,
         interval=interval(check.low, check.high),
         required=required(check),
         mark=mark(check),
-        reason=f"{check.reason}. {waiver_text(check.waiver)}" if check.waiver else check.reason,
+        reason=reason,
         advice=check.try_,
         bar=range_bar(check),
     )
-
-
-def waiver_text(waiver: Waiver) -> str:
-    """Formats a waiver: who answers for the failed check, until when and why."""
-    return f"Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
-
-
-def _value(check: Check) -> str:
-    if check.value is None:
-        return ""
-    return number(check.value) if check.low is None else estimate(check.value)
-
-
-def _meaning(name: str) -> str:
-    """Explains a check that is named by a metric alone, or by a metric and a group."""
-    metric, _, group = name.partition(" ")
-    return MEANINGS.get(metric, "") if not group or "=" in group else ""
 
 
 def duration(seconds: float) -> str:
