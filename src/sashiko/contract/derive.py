@@ -11,7 +11,6 @@ from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
 # Times are UTC with microseconds; Parquet marks them so.
 ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
     {

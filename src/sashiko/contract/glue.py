@@ -18,7 +18,6 @@ AS_OF = "as_of"
 NOTHING_LOADED = "none"
 # The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
-
 GLUE_TYPES: Mapping[LogicalType, str] = MappingProxyType(
     {
         "string": "string",

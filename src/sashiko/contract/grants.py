@@ -11,7 +11,6 @@ from sashiko.contract.model import Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
 Expression = tuple[tuple[TagKind, tuple[str, ...]], ...]
-
 READS: Mapping[Reader, tuple[Classification, ...]] = MappingProxyType(
     {"bias-evaluator": ("none", "sensitive"), "broker": ("none",), "data-scientist": ("none",)}
 )

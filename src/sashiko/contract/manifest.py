@@ -7,7 +7,6 @@ from sashiko.base.yaml_models import Frozen, validate
 from sashiko.contract.model import Contract, View
 
 __all__ = ["training_snapshot", "write_snapshots"]
-
 MANIFEST_FILE = "manifest.json"
 SNAPSHOTS_FILE = "snapshots.json"
 

@@ -9,7 +9,6 @@ from sashiko.base.yaml_models import Frozen
 from sashiko.contract.columns import Column, Facet, Label, LakeName, QualityRule
 
 __all__ = ["Contract"]
-
 View = Literal["training", "facets", "all"]
 # The roles that read the lake by a governed SELECT.
 Reader = Literal["bias-evaluator", "broker", "data-scientist"]
@@ -18,7 +17,6 @@ Delimiter = Literal[",", ";", "\t", "|"]
 Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
-
 _DATES = {"validation_from", "test_from"}
 _DAYS = {"validation_days", "test_days"}
 

@@ -76,17 +76,14 @@ UNIQUE_SHARE = "expect_column_proportion_of_unique_values_to_be_between"
 COMPOUND_UNIQUE = "expect_compound_columns_to_be_unique"
 TYPE = "expect_column_values_to_be_of_type"
 UNIQUE = "expect_column_values_to_be_unique"
-
 # Expectations with a minimum for the complement of the share that the contract's rule limits.
 COMPLEMENTS = (NON_NULL_SHARE, UNIQUE_SHARE)
-
 _FIX_VALUES = "correct these rows at the source; if such values are right, say so in the contract"
 _FILL_GAPS = "fill the gaps at the source; if gaps are right, say so in the contract"
 _DEDUPLICATE = "remove the rows that were loaded twice"
 _CHECK_SIZE = (
     "look for a partial load or a double one; if the size is right, say so in the contract"
 )
-
 # fmt: off
 RULE_TABLE: tuple[Row, ...] = (
     # rule, title,

@@ -12,7 +12,6 @@ from sashiko.base.plugins import load
 from sashiko.settings.recipe_sources import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
 __all__ = ["Source"]
-
 _TRIES = "2"
 
 

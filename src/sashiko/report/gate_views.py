@@ -6,7 +6,6 @@ from sashiko.report.views import GateView, Mark
 from sashiko.report.words import check_view, mark
 
 _FOLDED_FROM = 9
-
 Verdicts = dict[str, Verdict | Missing]
 
 

@@ -1,22 +1,36 @@
-"""The report's plots of quality: each returns one SVG with its text alternative."""
+"""The report's plots: each returns one SVG with its text alternative."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
 
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.evaluation_record import MetricLine
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics import calibration as calibrated
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.evaluation.metrics.calibration import CalibrationBin, reliability_curve
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.report import svg
+from sashiko.report import svg, words
+from sashiko.report.views import Row, numeric, row
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+# A metric's value in one group, its estimate, and the check that judged it, if a gate did.
+ForestRow = tuple[float, BiasEstimate, Check | None]
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
 _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+_MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
@@ -125,9 +139,6 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         return svg.to_svg(axes, name="learning", alt=f"{alt}.")
 
 
-_MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
-
-
 def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
     """Draws every metric's estimates on one scale from 0 to 1, of four models at most."""
     with svg.chart(height=90 + 62 * len(METRIC_NAMES)) as axes:
@@ -155,3 +166,129 @@ def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
         )
         return svg.to_svg(axes, name="comparison", alt=f"Comparison: {'; '.join(descriptions)}.")
+
+
+def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
+    """Draws each group's estimate and interval; a ratio's axis is logarithmic.
+
+    Returns:
+        Filled marks are gated, hollow ones reported only; the allowed range is shaded.
+    """
+    neutral = METRICS[metric].neutral
+    ends: list[float | None] = []
+    texts = []
+    for value, figure, check in rows:
+        text = f"{figure.subgroup} {value:.2f}"
+        if figure.low is not None and figure.high is not None:
+            text += f", interval {figure.low:.2f} to {figure.high:.2f}"
+        if check is not None:
+            text += ", inside its limits" if check.passed else ", outside its limits"
+        texts.append(text)
+        ends += (value, figure.low, figure.high, *((check and svg.allowed_range(check)) or ()))
+    finite = [end for end in ends if end is not None and math.isfinite(end)]
+    with svg.row_chart([figure.subgroup for _, figure, _ in rows]) as axes:
+        limits = svg.value_axis(axes, finite, neutral=neutral)
+        axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for index, row in enumerate(reversed(rows)):
+            _draw(axes, index, row, limits=limits)
+        axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
+        alt = f"{metric}: {'; '.join(texts)}."
+        return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
+
+
+def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, float]) -> None:
+    value, estimate, check = row
+    allowed = svg.allowed_range(check) if check else None
+    if allowed is not None:
+        left, right = max(allowed[0], limits[0]), min(allowed[1], limits[1])
+        axes.fill_between([left, right], index - 0.42, index + 0.42, color=svg.ALLOWED, linewidth=0)
+        for bound in filter(math.isfinite, allowed):
+            axes.vlines(bound, index - 0.42, index + 0.42, color=svg.INK, linewidth=1)
+    if estimate.low is not None and estimate.high is not None:
+        axes.hlines(
+            index, max(estimate.low, limits[0]), estimate.high, color=svg.DARK, linewidth=1.8
+        )
+    failed = check is not None and not check.passed
+    position = min(max(value, limits[0]), limits[1])
+    axes.plot(position, index, marker="X" if failed else "o", markersize=9,
+              markerfacecolor=svg.DARK if check else "white",
+              markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
+    # Never a negative zero.
+    svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """A facet's group on the test split."""
+
+    name: str  # the facet's value
+    scores: Floats  # probability of the positive label, shape (rows,)
+    labels: Ints  # 1 for positive, shape (rows,)
+
+
+def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:
+    """Draws the scores of each group of a facet on one scale, one below the other."""
+    edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
+    heights = [np.histogram(group.scores, bins=edges)[0] / len(group.scores) for group in groups]
+    top = max(float(part.max()) for part in heights)
+    with svg.chart(height=110 + 56 * len(groups)) as axes:
+        descriptions = []
+        for row, (group, part) in enumerate(zip(groups, heights, strict=True)):
+            base = float(len(groups) - 1 - row)
+            axes.stairs(part / top * 0.85 + base, edges, baseline=base, fill=True, color="#8fb4d6")
+            axes.stairs(part / top * 0.85 + base, edges, baseline=base, color=svg.DARK, linewidth=1)
+            selected = float((group.scores >= threshold).mean())
+            axes.text(1.02, base + 0.32, f"{selected:.0%}", va="center", fontsize=9.5)
+            descriptions.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
+        above = len(groups) + 0.15
+        axes.text(1.02, above, "at or above", va="center", fontsize=8.5, color=svg.MUTED)
+        names = [f"{group.name}\n{len(group.scores):,} rows" for group in groups]
+        axes.set_yticks(np.arange(len(groups))[::-1] + 0.32, names)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        svg.threshold_line(axes, threshold)
+        axes.set(xlim=(0, 1), ylim=(-0.05, len(groups) + 0.3), xlabel="score of the model")
+        alt = f"Scores by {facet}; at or above the threshold: {', '.join(descriptions)}."
+        return svg.to_svg(axes, name=f"facet-{svg.identifier(facet)}", alt=alt)
+
+
+CALIBRATION_COLUMNS = (
+    "facet", "group", "rows", "mean score", "labelled positive [95 %]", "calibration error",
+    "by chance up to",
+)  # fmt: skip
+CALIBRATION_NOTE = (
+    "Where the mean score lies outside the interval of the share that is labelled positive, scores "
+    "are too high or too low for that group on average. Calibration error and chance as under "
+    "Quality. Groups whose labels differ in their shares cannot be level in selection rates and "
+    "calibrated at once (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
+)
+
+
+def calibration_rows(
+    facet: str, groups: Sequence[GroupScores], *, minimum_group_size: int
+) -> tuple[Row, ...]:
+    """Compares scores with labels, one row per group."""
+    table = []
+    for group in groups:
+        rows, share = len(group.scores), float(group.labels.mean())
+        start = (facet, group.name, rows, numeric(words.estimate(float(group.scores.mean()))))
+        if rows < minimum_group_size:
+            table.append(row(*start, numeric(words.estimate(share)), "too few to judge", ""))
+            continue
+        chance = calibrated.error_by_chance(group.scores, replicates=1000, seed=0).high
+        error = calibrated.calibration_error(reliability_curve(group.labels, group.scores))
+        positive = words.estimate_cell(Estimate(share, *calibrated.wilson_interval(share, rows)))
+        by_chance = numeric("" if chance is None else words.estimate(chance))
+        table.append(row(*start, positive, numeric(words.estimate(error)), by_chance))
+    return tuple(table)
+
+
+def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
+    """Draws the reliability curve of each group, at most `MOST_CURVES`, on the same axes."""
+    curves = {group.name: reliability_curve(group.labels, group.scores) for group in groups}
+    summary = "; ".join(
+        f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
+        for name, bins in curves.items()
+    )
+    alt = f"Calibration by {facet}: share labelled positive, by score: {summary}."
+    return reliability(curves, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)

@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.base.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.report.group_plots import GroupScores
+from sashiko.report.plots import GroupScores
 
 _COLUMNS = ["key", "split", "label", "score", "predicted"]
 

@@ -1,6 +1,7 @@
-"""Renders matplotlib figures as SVG for use many times in one HTML page."""
+"""Renders matplotlib figures, and checks as bars, as SVG for use many times in one HTML page."""
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from sashiko.evaluation.gates.verdict import Check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 INK = "#1b2026"
 MUTED = "#59636e"
@@ -26,7 +30,6 @@ _ROW_HEIGHT = 30
 _RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 32.0)
 _PIXELS_PER_INCH = 96
 _PIXELS_PER_POINT = 96 / 72
-
 _STYLE = {
     "svg.hashsalt": "sashiko",
     "svg.fonttype": "none",
@@ -57,6 +60,7 @@ _WRAPPING = re.compile(
 )
 _REFERENCE = re.compile(r'(\bid="|\bhref="#|url\(#)')
 _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
+_BAR_WIDTH, _BAR_HEIGHT, _BAR_EDGE = 180, 22, 8
 
 
 def new_figure(*, width: float, height: float) -> "Figure":
@@ -172,3 +176,60 @@ def threshold_line(axes: "Axes", threshold: float) -> None:
     axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.98), fontsize=8.5, va="top",
                   xycoords=("data", "axes fraction"), textcoords="offset points",
                   xytext=(-4 if left else 4, 0), ha="right" if left else "left")  # fmt: skip
+
+
+def range_bar(check: Check) -> Markup | None:
+    """Draws a check, or returns None if it has no number or no bound.
+
+    The picture repeats the numbers that stand beside it in words, so it has no text of its own.
+    """
+    allowed = allowed_range(check)
+    if check.value is None or allowed is None:
+        return None
+    numbers = [check.value, check.low, check.high, *allowed]
+    finite = [number for number in numbers if number is not None and math.isfinite(number)]
+    low, high = min(finite), max(finite)
+    air = (high - low) * 0.15 or abs(high) * 0.15 or 1.0
+    low, high = low - air, high + air
+
+    def x(number: float) -> float:
+        share = (min(max(number, low), high) - low) / (high - low)
+        return _BAR_EDGE + share * (_BAR_WIDTH - 2 * _BAR_EDGE)
+
+    middle = _BAR_HEIGHT / 2
+    left, right = x(allowed[0]), x(allowed[1])
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="bar" '
+        f'viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" aria-hidden="true">',
+        f'<rect class="allowed" x="{left:.1f}" y="2" width="{right - left:.1f}" '
+        f'height="{_BAR_HEIGHT - 4}"/>',
+        f'<path class="axis" d="M{_BAR_EDGE} {middle}H{_BAR_WIDTH - _BAR_EDGE}"/>',
+    ]
+    parts += [
+        f'<path class="bound" d="M{x(bound):.1f} 2V{_BAR_HEIGHT - 2}"/>'
+        for bound in allowed
+        if math.isfinite(bound)
+    ]
+    if check.low is not None and check.high is not None:
+        parts.append(
+            f'<path class="interval" d="M{x(check.low):.1f} {middle}H{x(check.high):.1f}"/>'
+        )
+    position = x(check.value)
+    if check.passed:
+        parts.append(f'<circle class="value" cx="{position:.1f}" cy="{middle}" r="4.5"/>')
+    else:
+        cross = f"M{position - 4.5:.1f} {middle - 4.5}l9 9m0 -9l-9 9"
+        parts.append(f'<path class="value crossed" d="{cross}"/>')
+    return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - made of numbers alone
+
+
+def allowed_range(check: Check) -> tuple[float, float] | None:
+    """Returns the allowed range of a check; a missing bound is infinite."""
+    match check.threshold, check.comparison:
+        case (float(low), float(high)), "in_range":
+            return low, high
+        case float(bound), ">=" | ">":
+            return bound, math.inf
+        case float(bound), "<=" | "<":
+            return -math.inf, bound
+    return None

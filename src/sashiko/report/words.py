@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.report.bar import range_bar
+from sashiko.report.svg import range_bar
 from sashiko.report.views import Cell, CheckView, Mark, Row, numeric, row
 
 MEANINGS = {

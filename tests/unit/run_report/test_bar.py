@@ -4,7 +4,7 @@ import re
 import pytest
 
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.report.bar import allowed_range, range_bar
+from sashiko.report.svg import allowed_range, range_bar
 
 
 @pytest.mark.parametrize(

@@ -22,20 +22,9 @@ from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.packs import pack_objects
-from sashiko.report import svg, words
-from sashiko.report.bar import range_bar
+from sashiko.report import plots, svg, words
 from sashiko.report.evidence import Evidence, Missing, attempt
-from sashiko.report.forest import forest
 from sashiko.report.gate_views import bias_not_judged
-from sashiko.report.group_plots import (
-    COLUMNS,
-    NOTE,
-    GroupScores,
-    calibration_by_group,
-    calibration_rows,
-    facet_scores,
-)
-from sashiko.report.plots import MOST_CURVES
 from sashiko.report.predictions import scores_by_group
 from sashiko.report.views import Cell, Figure, Mark, Row, Section, Table, numeric, row
 
@@ -101,7 +90,7 @@ def _gated_row(estimate: BiasEstimate, check: Check) -> Row:
     return row(
         *_estimate_cells(estimate),
         words.required(check),
-        Cell("", bar=range_bar(check)),
+        Cell("", bar=svg.range_bar(check)),
         Cell("", mark=words.mark(check)),
         style="" if check.passed else "failed",
     )
@@ -365,7 +354,7 @@ _MOST_GROUPS = 12
 
 
 # Facet -> its groups on the test split.
-Facets = Mapping[str, tuple[GroupScores, ...]]
+Facets = Mapping[str, tuple[plots.GroupScores, ...]]
 
 
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
@@ -416,7 +405,7 @@ def score_figures(evidence: Evidence, by_facet: Facets | Missing) -> tuple[Figur
     return tuple(
         Figure(
             f"Scores by {facet}",
-            facet_scores(facet, largest, threshold=evaluation.threshold),
+            plots.facet_scores(facet, largest, threshold=evaluation.threshold),
             "Every group on one scale; right: the share predicted positive."
             f"{_rest(largest, groups)}",
         )
@@ -433,9 +422,9 @@ def calibration_table(by_facet: Facets | Missing, *, minimum_group_size: int) ->
     rows = [
         row
         for facet, groups in by_facet.items()
-        for row in calibration_rows(facet, groups, minimum_group_size=minimum_group_size)
+        for row in plots.calibration_rows(facet, groups, minimum_group_size=minimum_group_size)
     ]
-    return Table(title, COLUMNS, tuple(rows), note=NOTE)
+    return Table(title, plots.CALIBRATION_COLUMNS, tuple(rows), note=plots.CALIBRATION_NOTE)
 
 
 def calibration_figures(
@@ -448,22 +437,24 @@ def calibration_figures(
     return tuple(
         Figure(
             f"Calibration by {facet}",
-            calibration_by_group(facet, largest),
+            plots.calibration_by_group(facet, largest),
             f"{caption}{_rest(largest, groups)}",
         )
         for facet, groups in by_facet.items()
-        if (largest := _largest(groups, MOST_CURVES, rows=minimum_group_size))
+        if (largest := _largest(groups, plots.MOST_CURVES, rows=minimum_group_size))
     )
 
 
-def _largest(groups: Sequence[GroupScores], count: int, *, rows: int = 0) -> list[GroupScores]:
+def _largest(
+    groups: Sequence[plots.GroupScores], count: int, *, rows: int = 0
+) -> list[plots.GroupScores]:
     """Returns the groups with the most rows, `rows` or more, in the order of their names."""
     enough = [group for group in groups if len(group.scores) >= rows]
     names = {group.name for group in sorted(enough, key=lambda g: -len(g.scores))[:count]}
     return [group for group in enough if group.name in names]
 
 
-def _rest(largest: Sequence[GroupScores], groups: Sequence[GroupScores]) -> str:
+def _rest(largest: Sequence[plots.GroupScores], groups: Sequence[plots.GroupScores]) -> str:
     if len(largest) == len(groups):
         return ""
     return f" The {len(largest)} largest of {len(groups)} groups."
@@ -595,5 +586,5 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> 
         ]
         if rows:
             meaning = words.MEANINGS.get(metric, "")
-            figures.append(Figure(f"{metric}: {meaning}", forest(metric, rows), _CAPTION))
+            figures.append(Figure(f"{metric}: {meaning}", plots.forest(metric, rows), _CAPTION))
     return tuple(figures)

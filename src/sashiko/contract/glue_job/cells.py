@@ -20,7 +20,6 @@ SPARK_TYPES: dict[Kind, str] = {
     "date": "date",
     "timestamp": "timestamp",
 }
-
 # Types of Parquet columns that convert without loss.
 _WIDENED: dict[Kind, tuple[str, ...]] = {
     "string": ("varchar", "char"),
@@ -30,11 +29,9 @@ _WIDENED: dict[Kind, tuple[str, ...]] = {
     "date": (),
     "timestamp": ("timestamp_ntz", "date"),
 }
-
 # Unicode's blanks and the four separators that Arrow also counts as such.
 _BLANK = r"[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _ENDS = rf"^{_BLANK}+|{_BLANK}+\z"
-
 _NAN = r"(?i)^[+-]?nan\z"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"

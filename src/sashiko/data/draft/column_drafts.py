@@ -15,7 +15,6 @@ from sashiko.data.values import any_match
 _MOST_ALLOWED = 30  # values that are worth a list
 _ROWS_A_VALUE = 10  # with fewer rows to each, later data probably has other values
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-
 Classes = dict[str, tuple[Classification, str]]
 
 

@@ -11,7 +11,6 @@ from sashiko.settings.recipe_sources import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
 
 __all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]
-
 BATCH_ROWS = 65_536
 
 

@@ -41,7 +41,6 @@ LOW = (
     "The brochure's paper felt rather thin.",
     "Duplicate birthday wishes landed in my inbox, quite amusing really.",
 )
-
 MEDIUM = (
     "I have called three times and it is still not fixed.",
     "I was charged a fee that I should not have had to pay.",
@@ -76,7 +75,6 @@ MEDIUM = (
     "The total has been miscalculated yet again.",
     "Access keeps failing, forcing me to travel into town.",
 )
-
 HIGH = (
     "Nearly all of my savings have vanished and I cannot pay the rent.",
     "A stranger emptied the account and you let it happen.",
@@ -111,7 +109,6 @@ HIGH = (
     "My firm is ruined and twelve workers are being laid off.",
     "Debt collectors are seizing our furniture over a forged contract.",
 )
-
 # Low, medium, high: what a shift of kind `phrases` says instead, in words that are not above.
 UNHEARD = (
     (
@@ -145,7 +142,6 @@ UNHEARD = (
         "Journalists and prosecutors are asking about your cover-up.",
     ),
 )
-
 TOPICS = {
     "Current account": (
         "the monthly statement", "a direct debit", "the overdraft limit",
@@ -172,33 +168,27 @@ TOPICS = {
         "the cheque scan", "the payment screen", "the last app update",
     ),
 }  # fmt: skip
-
 TOPIC_FRAMES = (
     "It concerns {}.", "This is about {}.", "I am writing about {}.", "My message is about {}.",
     "It has to do with {}.", "I contact you about {}.", "The subject is {}.", "Please look at {}.",
 )  # fmt: skip
-
 OPENERS = (
     "Hello.", "Good morning.", "Dear team.", "Dear Sir or Madam.", "Hi there.", "Good evening.",
     "To whom it may concern.", "I have been a customer for years.", "This is my first message.",
     "I hope you are well.", "I also rang about this.", "I bank with you since I was a student.",
 )  # fmt: skip
-
 CLOSERS = (
     "Thank you for reading.", "Please reply by email.", "I look forward to your answer.",
     "Please call me in the afternoon.", "Kind regards.", "My number is on file.",
     "You can reach me at work.", "Please confirm that you got this.", "Best wishes.",
     "I am at home in the evenings.", "A letter is fine too.", "Many thanks.",
 )  # fmt: skip
-
 NAME_OPENERS = (
     "My name is {}.", "{} here.", "This is {} writing.", "Hello, I am {}.", "{} again.",
 )  # fmt: skip
-
 NAME_CLOSERS = (
     "Regards, {}.", "Yours, {}.", "Thanks, {}.", "Sincerely, {}.", "Signed, {}.",
 )  # fmt: skip
-
 RELATION_OPENERS = {
     "female": (
         "My husband and I bank with you.", "I write for my husband too.",
@@ -211,7 +201,6 @@ RELATION_OPENERS = {
         "I share this with my wife.", "As a father of two I am busy.",
     ),
 }  # fmt: skip
-
 RELATION_CLOSERS = {
     "female": (
         "My husband can confirm this.", "You may also call my husband.",
@@ -222,7 +211,6 @@ RELATION_CLOSERS = {
         "My wife saw it too.", "My wife and I thank you.",
     ),
 }  # fmt: skip
-
 FIRST_NAMES = {
     "female": (
         "Margaret", "Susan", "Emily", "Olivia", "Sophie", "Charlotte", "Hannah", "Rebecca",
@@ -235,7 +223,6 @@ FIRST_NAMES = {
         "Ahmed", "Rajesh", "Carlos", "Paul", "Martin", "Kevin", "Brian", "Simon",
     ),
 }  # fmt: skip
-
 LAST_NAMES = (
     "Smith", "Jones", "Taylor", "Brown", "Wilson", "Evans", "Walker", "Wright", "Green", "Hall",
     "Wood", "Clarke", "Patel", "Khan", "Singh", "Begum", "Murphy", "Kelly", "Campbell", "Stewart",
