@@ -14,7 +14,7 @@ from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.state import PlainView
+from sashiko.pipeline.runner.state import View
 from sashiko.pipeline.runner.store import Store
 
 REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
@@ -133,7 +133,7 @@ def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
         parameters={"Good": good},
         pipeline="demo",
         run_id=run_id,
-        view=PlainView(sys.stderr),
+        view=View(sys.stderr),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
-from sashiko.pipeline.definition.validator.check import check_definition, job_api, limit_problem
+from sashiko.pipeline.definition.validator.check import check_definition, job_shape, limit_problem
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.every_definition import ROOT, names
 from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, find, set_in, set_parameter
@@ -121,7 +121,7 @@ def test_every_pattern_of_the_api_can_be_read(kind: str) -> None:
         if "pattern" in shape.metadata:
             yield shape
 
-    strings = list(texts(job_api(kind).create))
+    strings = list(texts(job_shape("Create", kind)))
     assert len(strings) > 20
     for shape in strings:
         limit_problem("x" * shape.metadata.get("min", 0), shape)

@@ -15,7 +15,7 @@ from sashiko.functions import gatekeeper_handler
 from sashiko.pipeline.runner import run_record
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
-from sashiko.pipeline.runner.state import PlainView
+from sashiko.pipeline.runner.state import View
 
 
 class ClockSetBack(datetime):
@@ -42,7 +42,7 @@ try:
         parameters={},
         pipeline="short",
         run_id=run_record.new_run_id(home),
-        view=PlainView(sys.stderr),
+        view=View(sys.stderr),
         evidence={"recipe.yaml": b"name: short\n"},
         cores=2,
     )

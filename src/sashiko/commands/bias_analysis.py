@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,28 +44,6 @@ from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasSection
 
 
-def contract_rows(path: Path, contract: Contract, names: Sequence[str]) -> pa.Table:
-    """Reads columns of a file, or of all files of a folder, as strings.
-
-    `names` are the contract's; the file may have these or the physical ones.
-
-    Returns:
-        The columns by these names; an empty value is null.
-
-    Raises:
-        InputError: if a file cannot be read, lacks a column, or a value is of another type.
-    """
-    files = list(walk_files(path)) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path} has no file; give CSV, Parquet or JSON Lines")
-    tables = []
-    for file in files:
-        batches = [json_batch(file)] if is_json_lines(file) else None
-        tables.append(pa.Table.from_batches(typed_columns(file, contract, names, batches=batches)))
-    rows = pa.concat_tables(tables)
-    return pa.table({name: as_text(rows[name]) for name in names})
-
-
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Returns a column as strings, an empty one as null."""
     texts = column.cast(pa.string())
@@ -79,50 +56,41 @@ def is_json_lines(file: Path) -> bool:
 
 
 def json_batch(file: Path) -> pa.RecordBatch:
-    """Reads a JSON Lines file of flat records, as strings.
+    """Reads a JSON Lines file of flat records, as strings; empty lines are skipped.
 
     Raises:
         InputError: if a line is no record of texts and numbers, or there is none.
     """
     columns: dict[str, list[str | None]] = {}
     rows = 0
-    for location, record in _records(file):
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        location = f"{file}: line {number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{location} is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise InputError(f"{location}: expected a record of columns and values")
         for name in record:
             columns.setdefault(name, [None] * rows)
         for name, cells in columns.items():
-            cells.append(_cell(record.get(name), location))
+            value = record.get(name)
+            if isinstance(value, list | dict):
+                raise InputError(
+                    f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
+                )
+            cells.append(value if value is None or isinstance(value, str) else json.dumps(value))
         rows += 1
     if not rows:
         raise InputError(f"{file} is empty, so there is nothing to judge")
     return pa.record_batch(
         [pa.array(cells, pa.string()) for cells in columns.values()], names=list(columns)
-    )
-
-
-def _records(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yields each line's location, for errors, and its value; empty lines are skipped."""
-    try:
-        with file.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                location = f"{file}: line {number}"
-                try:
-                    if line.strip():
-                        yield location, json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise InputError(f"{location} is not JSON: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
-
-
-def _cell(value: Any, location: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return json.dumps(value)
-    raise InputError(
-        f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
     )
 
 
@@ -195,13 +163,10 @@ def _column(table: pa.Table, path: Path, names: Sequence[str]) -> str:
 def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArray:
     """Turns predictions into the contract's labels; 1 is the positive one where they are coded."""
     label = contract.label
-    contract_labels = (
-        {} if coded else {label.positive: label.positive, label.negative: label.negative}
-    )
     mapping = {}
     for text in pc.unique(column.values).to_pylist():
-        if text in contract_labels:
-            mapping[text] = contract_labels[text]
+        if not coded and text in (label.positive, label.negative):
+            mapping[text] = text
         elif same(text, 1) or same(text, 0):
             mapping[text] = label.positive if same(text, 1) else label.negative
         else:
@@ -253,31 +218,6 @@ _TITLES: tuple[tuple[Stage, str], ...] = (
 )
 
 
-def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:
-    """Returns the analysis of a contract's label by its facets: all metrics.
-
-    Raises:
-        InputError: if the contract has no facets.
-    """
-    if not contract.facets:
-        raise InputError(
-            f"contract `{contract.id}` has no facets, so there is no group to compare; name a "
-            "sensitive column under `facets`"
-        )
-    label_option = {"predicted_label": PREDICTED_LABEL} if predicted else {}
-    stages = ["pre_training_bias", *(["post_training_bias"] if predicted else [])]
-    return AnalysisConfig.model_validate(
-        {
-            "dataset_type": CSV,
-            "label": contract.label.column,
-            "label_values_or_threshold": [contract.label.positive],
-            "facet": analysis_config(contract, kind="post")["facet"],
-            "methods": {stage: {"methods": "all"} for stage in stages},
-            **label_option,
-        }
-    )
-
-
 def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | None) -> Dataset:
     """Reads label, facets and group variable of a file or folder, and joins the predictions.
 
@@ -288,61 +228,53 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
         InputError: if a file cannot be read or lacks a column, a label is none of the contract, a
             prediction is no label or has no row in the data, or a key occurs twice.
     """
+    label, group = contract.label, contract.group_variable
     facets = [facet.column for facet in contract.facets]
-    group = contract.group_variable
-    needed = [contract.label.column, *facets, *([] if group is None else [group])]
-    rows = contract_rows(
-        data, contract, needed if prediction_file is None else [contract.key, *needed]
-    )
-    _check_labels(rows, contract, source=data)
+    needed = [*([contract.key] if prediction_file else []), label.column, *facets]
+    needed += [] if group is None else [group]
+    files = list(walk_files(data)) if data.is_dir() else [data]
+    if not files:
+        raise InputError(f"{data} has no file; give CSV, Parquet or JSON Lines")
+    tables = []
+    for file in files:
+        batches = [json_batch(file)] if is_json_lines(file) else None
+        tables.append(pa.Table.from_batches(typed_columns(file, contract, needed, batches=batches)))
+    table = pa.concat_tables(tables)
+    rows = pa.table({name: as_text(table[name]) for name in needed})
+    labels, allowed = rows[label.column], [label.positive, label.negative]
+    invalid = labels.filter(pc.invert(pc.is_in(labels, pa.array(allowed))))
+    if len(invalid):
+        raise InputError(
+            f"{data}: column `{label.column}` has {len(invalid)} labels of {len(labels)}, such as "
+            f"{invalid[0].as_py()!r}, that are not of the contract: {' or '.join(allowed)}"
+        )
     predicted = None
     if prediction_file is not None:
+        path = prediction_file.path
         predictions = read_predictions(prediction_file, contract)
         keys = unique_keys(rows, contract.key, source=data)
-        predicted_keys = unique_keys(predictions, contract.key, source=prediction_file.path)
-        rows = rows.take(
-            positions(predicted_keys, keys, source=prediction_file.path, among_source=data)
-        )
-        _check_same(rows, predictions, contract, source=prediction_file.path, among_source=data)
-        predicted = Column(PREDICTED_LABEL, predictions[PREDICTED_LABEL], prediction_file.path)
+        predicted_keys = unique_keys(predictions, contract.key, source=path)
+        rows = rows.take(positions(predicted_keys, keys, source=path, among_source=data))
+        if SEEN in predictions.column_names:  # a run's file has the labels that it saw
+            differs = pc.not_equal(predictions[SEEN], rows[label.column])
+            if mismatches := pc.sum(differs).as_py():
+                raise InputError(
+                    f"{path}: {mismatches} labels of {len(rows)} differ from column "
+                    f"`{label.column}` of {data}; both must be of the same data"
+                )
+        predicted = Column(PREDICTED_LABEL, predictions[PREDICTED_LABEL], path)
         print(
             f"{len(predicted_keys):,} of the {len(keys):,} rows of {data} have a prediction: these "
             "are analysed",
             file=sys.stderr,
         )
     return Dataset(
-        label=Column(contract.label.column, rows[contract.label.column], data),
+        label=Column(label.column, rows[label.column], data),
         predicted=predicted,
         facets=tuple(Column(name, rows[name], data) for name in facets),
         # Rows without one are compared with each other.
         group=None if group is None else Column(group, pc.fill_null(rows[group], ""), data),
     )
-
-
-def _check_labels(rows: pa.Table, contract: Contract, *, source: Path) -> None:
-    labels = rows[contract.label.column]
-    allowed = [contract.label.positive, contract.label.negative]
-    invalid = labels.filter(pc.invert(pc.is_in(labels, pa.array(allowed))))
-    if len(invalid):
-        raise InputError(
-            f"{source}: column `{contract.label.column}` has {len(invalid)} labels of "
-            f"{len(labels)}, such as {invalid[0].as_py()!r}, that are not of the contract: "
-            f"{' or '.join(allowed)}"
-        )
-
-
-def _check_same(
-    rows: pa.Table, predictions: pa.Table, contract: Contract, *, source: Path, among_source: Path
-) -> None:
-    """Compares the labels of a run's file with those of the data."""
-    if SEEN not in predictions.column_names:
-        return
-    mismatches = pc.sum(pc.not_equal(predictions[SEEN], rows[contract.label.column])).as_py()
-    if mismatches:
-        raise InputError(
-            f"{source}: {mismatches} labels of {len(rows)} differ from column "
-            f"`{contract.label.column}` of {among_source}; both must be of the same data"
-        )
 
 
 @dataclass(frozen=True)
@@ -356,13 +288,37 @@ class FileAnalysis:
 def analyse_file(
     contract: Contract, data_file: Path, predictions: Predictions | None, *, section: BiasSection
 ) -> FileAnalysis:
-    """Analyses a file by all facets of its contract.
+    """Analyses the label of a file by all facets of its contract: all metrics.
 
     Raises:
-        InputError: as `file_dataset` does.
+        InputError: as `file_dataset` does, or if the contract has no facets.
     """
-    section = _feasible(section, contract)
-    config = file_config(contract, predicted=predictions is not None)
+    if not contract.facets:
+        raise InputError(
+            f"contract `{contract.id}` has no facets, so there is no group to compare; name a "
+            "sensitive column under `facets`"
+        )
+    gated = [gate.facets for gate in section.gates]
+    combinations = intersections(contract, depth=section.intersection_depth, gated=gated)
+    count = combination_count(contract, combinations)
+    if count > MOST_COMBINATIONS:  # a recipe with them is refused earlier
+        section = section.model_copy(update={"intersection_depth": 1})
+        print(
+            f"the facets have {count:,} combinations of groups, more than {MOST_COMBINATIONS}: "
+            "intersections are left out, but for those that a gate names",
+            file=sys.stderr,
+        )
+    kinds = ["pre_training_bias", *(["post_training_bias"] if predictions else [])]
+    config = AnalysisConfig.model_validate(
+        {
+            "dataset_type": CSV,
+            "label": contract.label.column,
+            "label_values_or_threshold": [contract.label.positive],
+            "facet": analysis_config(contract, kind="post")["facet"],
+            "methods": {kind: {"methods": "all"} for kind in kinds},
+            **({"predicted_label": PREDICTED_LABEL} if predictions else {}),
+        }
+    )
     data = file_dataset(contract, data_file, predictions)
     counts = count_groups(config, data)
     analysis = analyse(config, counts)
@@ -375,23 +331,7 @@ def analyse_file(
         for stage, result in results.items()
         if result
     }
-    bias_estimates = estimate_bias(section, stages)
-    return FileAnalysis(analysis, tuple(bias_estimates))
-
-
-def _feasible(section: BiasSection, contract: Contract) -> BiasSection:
-    """Drops intersections with too many combinations; a recipe with them is refused earlier."""
-    gated = [gate.facets for gate in section.gates]
-    combinations = intersections(contract, depth=section.intersection_depth, gated=gated)
-    count = combination_count(contract, combinations)
-    if count <= MOST_COMBINATIONS:
-        return section
-    print(
-        f"the facets have {count:,} combinations of groups, more than {MOST_COMBINATIONS}: "
-        "intersections are left out, but for those that a gate names",
-        file=sys.stderr,
-    )
-    return section.model_copy(update={"intersection_depth": 1})
+    return FileAnalysis(analysis, tuple(estimate_bias(section, stages)))
 
 
 def file_verdict(
@@ -426,10 +366,6 @@ def text(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
                 yield f"  {title}"
                 yield from (f"    {_line(item)}" for item in rows)
         yield ""
-    yield from _intersections(analysis, minimum_group_size=minimum_group_size)
-
-
-def _intersections(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
     for stage, title in _TITLES:
         for metric in REPORTED_METRICS[stage]:
             rows = sort_worst_first(analysis.estimates, metric)

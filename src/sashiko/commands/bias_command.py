@@ -10,7 +10,6 @@ from sashiko.commands.options import AsJson
 from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
 from sashiko.pipeline.project import find_recipe, open_recipe
-from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasSection
 
 _BLOCKED = 3
@@ -72,7 +71,9 @@ def bias(
         )
     data_contract = load_contract(contract)
     refuse_unreviewed([contract])
-    judging_recipe = _recipe(recipe)
+    judging_recipe = open_recipe(find_recipe(recipe)) if recipe else None
+    if judging_recipe and not judging_recipe.bias.judged:
+        raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
     section = judging_recipe.bias if judging_recipe else BiasSection()
     source = None
     if predictions:
@@ -95,13 +96,3 @@ def bias(
             typer.echo(verdict.summary)
     if verdict and not verdict.passed:
         raise typer.Exit(_BLOCKED)
-
-
-def _recipe(name: str | None) -> Recipe | None:
-    """Reads the recipe whose intervals and gates are taken; None for the default intervals."""
-    if name is None:
-        return None
-    recipe = open_recipe(find_recipe(name))
-    if not recipe.bias.judged:
-        raise InputError(f"recipe {name} says `bias: {{judged: false}}`: leave --recipe out")
-    return recipe

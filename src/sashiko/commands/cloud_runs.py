@@ -4,7 +4,6 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -14,7 +13,6 @@ from sashiko.errors import INTERRUPTED, InputError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.cloud.start import check_as_of, start
 from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
-from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.state import open_view
 from sashiko.settings.environment import Settings
 
@@ -44,12 +42,26 @@ def follow_execution(
     settings: Settings, execution: Execution, *, recipe: str | None, account: Account, json_: bool
 ) -> None:
     """Follows an execution to its end; Ctrl-C does not stop it."""
-    with _print_hint_on_exit(settings, execution, recipe), open_view() as view:
-        record = follow(execution, view=view, logs=JobLogs(account))
+    again = _command("runs follow", settings, recipe, execution.id)
+    stop = _command("runs stop", settings, recipe, execution.id)
+    hint = f"follow it again: {again}\nstop it: {stop}"
+    try:
+        with open_view() as view:
+            record = follow(execution, view=view, logs=JobLogs(account))
+    except KeyboardInterrupt:
+        print(f"execution {execution.id} goes on\n{hint}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except InputError:
+        print(f"execution {execution.id} may go on\n{hint}", file=sys.stderr)
+        raise
     if json_:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))
-    else:
-        typer.echo(_summary(record, settings, recipe))
+        raise typer.Exit(record.exit_code)
+    typer.echo(f"{record.status}: execution {record.id} of {record.pipeline}")
+    if record.status == "registered":
+        typer.echo(f"next: {_command('model list', settings, recipe)}")
+    elif record.reason:
+        typer.echo(record.reason)
     raise typer.Exit(record.exit_code)
 
 
@@ -73,33 +85,6 @@ def step_log(history: Executions, account: Account, *, step: str, run: str | Non
             f"step {step} of execution {record.id} has no log: it is {step_record.status}"
         )
     yield from JobLogs(account).lines(step_record.type, step_record.job)
-
-
-@contextmanager
-def _print_hint_on_exit(
-    settings: Settings, execution: Execution, recipe: str | None
-) -> Iterator[None]:
-    """Prints how to follow again and how to stop the execution, if following is interrupted."""
-    again = _command("runs follow", settings, recipe, execution.id)
-    stop = _command("runs stop", settings, recipe, execution.id)
-    hint = f"follow it again: {again}\nstop it: {stop}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"execution {execution.id} goes on\n{hint}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except InputError:
-        print(f"execution {execution.id} may go on\n{hint}", file=sys.stderr)
-        raise
-
-
-def _summary(record: RunRecord, settings: Settings, recipe: str | None) -> str:
-    lines = [f"{record.status}: execution {record.id} of {record.pipeline}"]
-    if record.status == "registered":
-        lines.append(f"next: {_command('model list', settings, recipe)}")
-    elif record.reason:
-        lines.append(record.reason)
-    return "\n".join(lines)
 
 
 def _command(command: str, settings: Settings, recipe: str | None, *arguments: str) -> str:

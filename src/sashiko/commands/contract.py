@@ -2,26 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import (
-    DECIMALS,
-    DELIMITERS,
-    AsJson,
-    DateOrder,
-    DecimalName,
-    DelimiterName,
-    EncodingName,
-    Facets,
-)
+from sashiko.commands import options
 from sashiko.data.draft.review import describe_lines, review_lines
-
-if TYPE_CHECKING:
-    from sashiko.contract.dqdl import Unmapped
 
 app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
 _LISTED_RULES = 3  # rules
@@ -36,15 +23,15 @@ def contracts() -> None:
 def init(
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     label: Annotated[str, typer.Option("--label", help="The column to predict, with two values.")],
-    facet: Facets = None,
+    facet: options.Facets = None,
     name: Annotated[
         str | None,
         typer.Option("--name", help="The name of contract and recipe; default: the file's."),
     ] = None,
-    delimiter: DelimiterName = None,
-    encoding: EncodingName = None,
-    decimal: DecimalName = None,
-    date_order: DateOrder = None,
+    delimiter: options.DelimiterName = None,
+    encoding: options.EncodingName = None,
+    decimal: options.DecimalName = None,
+    date_order: options.DateOrder = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the files of an earlier draft.")
     ] = False,
@@ -59,10 +46,10 @@ def init(
     check_place(draft_name)
     if not replace:
         refuse_existing(draft_name)
-    options = FormatOptions(
-        delimiter=None if delimiter is None else DELIMITERS[delimiter],
+    form = FormatOptions(
+        delimiter=None if delimiter is None else options.DELIMITERS[delimiter],
         encoding=encoding,
-        decimal=None if decimal is None else DECIMALS[decimal],
+        decimal=None if decimal is None else options.DECIMALS[decimal],
         date_order=date_order,
     )
     draft = make_draft(
@@ -71,7 +58,7 @@ def init(
         source=source_path(data),
         label=label,
         facets=tuple(facet or ()),
-        options=options,
+        options=form,
     )
     for note in draft.notes:
         print(f"{data.name}: {note}", file=sys.stderr)
@@ -87,7 +74,7 @@ def init(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: AsJson = False
+    file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: options.AsJson = False
 ) -> None:
     """Check a contract: the standard's rules, the engine's, and an expectation for each rule."""
     from sashiko.contract.dqdl import dqdl_ruleset
@@ -97,7 +84,10 @@ def check(
     contract = load_contract(file)
     suite = expectation_suite(contract, "all")
     ruleset = dqdl_ruleset(contract)
-    unreviewed = _unreviewed_lines(file)
+    # The marks of `init`, in the recipe of the same name too.
+    recipe = Path("recipes") / f"{file.name.removesuffix('.odcs.yaml')}.yaml"
+    drafts = [file, *([recipe] if recipe.is_file() else [])]
+    unreviewed = {path: lines for path in drafts if (lines := review_lines(path))}
     if json_:
         extra = {
             "dqdl": ruleset.text,
@@ -112,28 +102,13 @@ def check(
     typer.echo(
         f"  {len(suite.expectations)} expectations, {len(ruleset.rules)} of them in DQDL too"
     )
-    for line in _not_in_dqdl(ruleset.unmapped):
-        typer.echo(f"  {line}")
-    for path, lines in unreviewed.items():
-        typer.echo(describe_lines(path, lines))
-
-
-def _not_in_dqdl(unmapped: Sequence["Unmapped"]) -> Iterator[str]:
-    """Yields a line for all rules with the same reason not to be in DQDL; `--json` names each."""
     rules: dict[str, list[str]] = {}
-    for item in unmapped:
+    for item in ruleset.unmapped:  # a line a reason; `--json` names each rule
         rules.setdefault(item.reason, []).append(item.rule)
     for reason, names in rules.items():
         remaining = len(names) - _LISTED_RULES
-        listing = ", ".join(names[:_LISTED_RULES]) + (
-            f" and {remaining} more" if remaining > 0 else ""
-        )
+        listing = ", ".join(names[:_LISTED_RULES]) + f" and {remaining} more" * (remaining > 0)
         count = "1 rule" if len(names) == 1 else f"{len(names)} rules"
-        yield f"not in DQDL, {count} ({listing}): {reason}"
-
-
-def _unreviewed_lines(contract: Path) -> dict[Path, tuple[int, ...]]:
-    """Finds the marks of `init` in a contract, and in the recipe of the same name."""
-    recipe = Path("recipes") / f"{contract.name.removesuffix('.odcs.yaml')}.yaml"
-    files = [contract, *([recipe] if recipe.is_file() else [])]
-    return {path: lines for path in files if (lines := review_lines(path))}
+        typer.echo(f"  not in DQDL, {count} ({listing}): {reason}")
+    for path, lines in unreviewed.items():
+        typer.echo(describe_lines(path, lines))

@@ -40,8 +40,13 @@ def doctor(
     none. Exit status: 0 no check failed, 4 a check failed, 1 an error, such as credentials of
     another account.
     """
+    from sashiko.doctor.accounts import examine_accounts, read_places
+
     checks = []
-    results = _accounts() if all_ else _checks(load_deployed(env), templates, home)
+    if all_:
+        results = examine_accounts(read_places())
+    else:
+        results = _checks(load_deployed(env), templates, home)
     for check in results:
         checks.append(check)
         if not json_:
@@ -53,12 +58,6 @@ def doctor(
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(CHECK_FAILED)
-
-
-def _accounts() -> Iterator[Check]:
-    from sashiko.doctor.accounts import examine_accounts, read_places
-
-    yield from examine_accounts(read_places())
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.base.files import read_json, walk_files
@@ -15,73 +14,50 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """The result of a run."""
-
-    record: RunRecord  # the run, step by step
-    report: Path | None  # the HTML report; None if it could not be written
-    summary: str  # the text for stdout
-
-
 def run_locally(
     settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None, command: str
-) -> RunResult:
+) -> tuple[RunRecord, str]:
     """Runs a recipe's pipeline on this machine, end to end, and writes its report.
+
+    Returns:
+        The run, step by step, and for stdout its outcome and the next step in a few lines.
 
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """
-    record = run_pipeline(settings, recipe, home=home, from_step=from_step, command=command)
-    report = _report(home / "runs" / record.id, home)
-    summary = _summary(record, Store((home / "s3").resolve()), report)
-    return RunResult(record=record, report=report, summary=summary)
-
-
-def _report(folder: Path, home: Path) -> Path | None:
-    """Writes the report; a failure to write it does not change the outcome of the run."""
     from sashiko.run_report import write_report
 
+    record = run_pipeline(settings, recipe, home=home, from_step=from_step, command=command)
     print("writing the report", file=sys.stderr)
+    report = None  # a failure to write it does not change the outcome of the run
     try:
-        return write_report(folder, home)
+        report = write_report(home / "runs" / record.id, home)
     except InputError as error:
         print(f"no report: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("no report: interrupted; `sashiko runs report` writes it", file=sys.stderr)
-    return None
+    return record, summary(record, Store((home / "s3").resolve()), report)
 
 
-def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
-    """Returns the outcome of the run and the next step in a few lines."""
+def summary(record: RunRecord, store: Store, report: Path | None) -> str:
+    """Returns the outcome of a run and the next step in a few lines."""
+    verdicts = list(_verdicts(record, store))
     lines = [f"{record.status}: run {record.id}"]
     if record.status == "registered":
-        lines += [*_registered_waived(record, store), _registered(record, store)]
+        lines += [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
+        lines.append(_registered(record, store))
     elif record.reason:
         lines.append(record.reason)
-    lines += _caveats(record, store)
-    if report is not None:
-        lines.append(f"report: {report}")
-    return "\n".join(lines)
-
-
-def _registered_waived(record: RunRecord, store: Store) -> list[str]:
-    """Returns the failed checks that the recipe waives, which the summary lists first."""
-    verdicts = _verdicts(record, store)
-    return [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
-
-
-def _caveats(record: RunRecord, store: Store) -> Iterator[str]:
-    """Yields checks that were not judged, and passed ones whose interval spans the bound."""
-    for verdict in _verdicts(record, store):
-        for check in verdict.checks:
-            if not check.judged:
-                yield f"not judged: {verdict.gate}: {check.name}: {check.reason}"
-            if check.spans_bound:
-                yield (
-                    f"passed by its value alone, the interval spans the bound: {verdict.gate}: "
-                    f"{describe_number(check)}"
-                )
+    checks = [(verdict.gate, check) for verdict in verdicts for check in verdict.checks]
+    for gate, check in checks:
+        if not check.judged:
+            lines.append(f"not judged: {gate}: {check.name}: {check.reason}")
+        if check.spans_bound:
+            lines.append(
+                f"passed by its value alone, the interval spans the bound: {gate}: "
+                f"{describe_number(check)}"
+            )
+    return "\n".join([*lines, *([f"report: {report}"] if report else [])])
 
 
 def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:

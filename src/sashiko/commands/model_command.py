@@ -3,7 +3,6 @@
 import getpass
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from sashiko.account.endpoint_spec import VARIANT
 from sashiko.account.names import model_package_group_name
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName, parse_time
 from sashiko.errors import CHECK_FAILED, InputError
-from sashiko.evaluation.gates.verdict import Verdict, describe
+from sashiko.evaluation.gates.verdict import describe
 from sashiko.packs import load_object, pack_commands
 from sashiko.pipeline.local_models import (
     champion_artifact,
@@ -29,14 +28,12 @@ from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import (
     SIGNED_BY_TAG,
     ApprovalStatus,
-    Decision,
     ModelVersion,
     ReviewRegistry,
 )
 from sashiko.settings.environment import load_deployed, load_settings
 
 if TYPE_CHECKING:
-    from sashiko.registry.chain import Witness
     from sashiko.serving.local_capture import CaptureSettings
 
 _FOR_EVER = 100 * 366 * 86_400  # seconds
@@ -53,62 +50,50 @@ Reason = Annotated[str, typer.Option("--reason", help="The reason, stored with t
 
 def lineage_text(provenance: Provenance) -> str:
     """Returns a version and its provenance as text, one block each."""
-    version, snapshot = provenance.version, provenance.snapshot
+    version, snapshot, decisions = provenance.version, provenance.snapshot, provenance.decisions
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    blocks = {
-        f"{version.group} {version.version}{aliases}": (
-            version.status,
-            *_decisions(version, provenance.decisions),
-        ),
-        "data": (
-            f"{snapshot.rows:,} rows of {snapshot.table} as of {snapshot.as_of}",
-            f"sha256 {snapshot.sha256}",
-            f"contract {snapshot.contract.id} {snapshot.contract.version}",
-            f"contract sha256 {snapshot.contract.sha256}",
-        ),
-        "code": (
-            f"commit {version.tags['git_sha']}",
-            f"recipe {version.tags['recipe']}",
-            f"execution {version.tags['execution_id']}",
-        ),
-        "chain": tuple(f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain),
-        "gates": tuple(line for verdict in provenance.verdicts for line in _gate(verdict)),
-        "files, by their sha256": tuple(
-            f"{digest}  {name}" for name, digest in sorted(provenance.files.items())
-        ),
-        "lineage, nearest first": tuple(
-            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in provenance.edges
-        ),
-    }
-    return "\n".join(
-        line
-        for title, lines in blocks.items()
-        for line in (title, *(f"  {text}" for text in lines))
-    )
-
-
-def _decisions(version: ModelVersion, decisions: Sequence[Decision]) -> Iterator[str]:
-    """Describes each decision, oldest first, and a status that none of them set."""
+    review = []  # each decision, oldest first, and a status that none of them set
     for decision in decisions:
         digests = ", ".join(f"{key} {value[:12]}" for key, value in decision.digests.items())
         about = f" ({digests})" if digests else ""
         time = decision.time or "at an unknown time"
-        yield f"{time}  {decision.status} by {decision.by}: {decision.reason}{about}"
-    last = decisions[-1].status if decisions else "PendingManualApproval"
-    if version.status != last:
+        review.append(f"{time}  {decision.status} by {decision.by}: {decision.reason}{about}")
+    if version.status != (decisions[-1].status if decisions else "PendingManualApproval"):
         description = version.tags.get("approval.reason", "without a description")
-        yield f"{version.status} was not set by `sashiko model`: {description}"
+        review.append(f"{version.status} was not set by `sashiko model`: {description}")
     elif not decisions:
-        yield "nobody has decided yet"
-
-
-def _gate(verdict: Verdict) -> Iterator[str]:
-    if not verdict.judged:
-        yield f"{verdict.gate}: not judged: {verdict.checks[0].reason}"
-        return
-    yield f"{verdict.gate}: {verdict.outcome}"
-    for check in verdict.checks:
-        yield f"  {check.outcome}  {describe(check)}"
+        review.append("nobody has decided yet")
+    gates = []
+    for verdict in provenance.verdicts:
+        if verdict.judged:
+            gates.append(f"{verdict.gate}: {verdict.outcome}")
+            gates += [f"  {check.outcome}  {describe(check)}" for check in verdict.checks]
+        else:
+            gates.append(f"{verdict.gate}: not judged: {verdict.checks[0].reason}")
+    blocks = {
+        f"{version.group} {version.version}{aliases}": [version.status, *review],
+        "data": [
+            f"{snapshot.rows:,} rows of {snapshot.table} as of {snapshot.as_of}",
+            f"sha256 {snapshot.sha256}",
+            f"contract {snapshot.contract.id} {snapshot.contract.version}",
+            f"contract sha256 {snapshot.contract.sha256}",
+        ],
+        "code": [
+            f"commit {version.tags['git_sha']}",
+            f"recipe {version.tags['recipe']}",
+            f"execution {version.tags['execution_id']}",
+        ],
+        "chain": [f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain],
+        "gates": gates,
+        "files, by their sha256": [
+            f"{digest}  {name}" for name, digest in sorted(provenance.files.items())
+        ],
+        "lineage, nearest first": [
+            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in provenance.edges
+        ],
+    }
+    lines = ((title, *(f"  {text}" for text in texts)) for title, texts in blocks.items())
+    return "\n".join(line for block in lines for line in block)
 
 
 def serve(
@@ -133,15 +118,10 @@ def serve(
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
     with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
-        retention = settings.serving.capture.retention
-        serve_artifact(
-            artifact,
-            threshold=version.threshold,
-            port=port,
-            capture=_capture(version, percent=capture, retention=retention, home=home)
-            if capture
-            else None,
-        )
+        retention, kept = settings.serving.capture.retention, None
+        if capture:
+            kept = _capture(version, percent=capture, retention=retention, home=home)
+        serve_artifact(artifact, threshold=version.threshold, port=port, capture=kept)
 
 
 def replay(
@@ -313,19 +293,18 @@ def lineage(
     """
     from pydantic import TypeAdapter
 
+    from sashiko.pipeline.witness import AccountWitness, LocalWitness
     from sashiko.registry.chain import Provenance, read_provenance, walk_chain
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))
     item = registry.version(group, version)
     provenance = read_provenance(registry, item)
-    chain = walk_chain(
-        registry,
-        item,
-        files=provenance.files,
-        snapshot=provenance.snapshot,
-        witness=_witness(env, recipe, home=home, version=item),
-    )
+    settings = load_settings(env)
+    kind = LocalWitness if settings.tier == "local" else AccountWitness
+    witness = kind(settings, choose_recipe(settings, recipe), home=home, version=item)
+    files, snapshot = provenance.files, provenance.snapshot
+    chain = walk_chain(registry, item, files=files, snapshot=snapshot, witness=witness)
     provenance = replace(provenance, chain=chain)
     as_json = TypeAdapter(Provenance).dump_json(provenance, indent=2, by_alias=True).decode()
     typer.echo(as_json if json_ else lineage_text(provenance))
@@ -333,13 +312,8 @@ def lineage(
         raise typer.Exit(CHECK_FAILED)
 
 
-app.command()(serve)
-
-
-app.command()(replay)
-
-
-app.command()(invoke)
+for _command in (serve, replay, invoke):
+    app.command()(_command)
 
 
 def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str]:
@@ -351,15 +325,6 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
     from sashiko.account.account_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
-
-
-def _witness(env: str, recipe: str | None, *, home: Path, version: ModelVersion) -> "Witness":
-    """Returns what a version's chain is verified by: this machine, or the account as well."""
-    from sashiko.pipeline.witness import AccountWitness, LocalWitness
-
-    settings = load_settings(env)
-    kind = LocalWitness if settings.tier == "local" else AccountWitness
-    return kind(settings, choose_recipe(settings, recipe), home=home, version=version)
 
 
 def _require_one(

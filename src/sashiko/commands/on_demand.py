@@ -1,11 +1,9 @@
 """The group of all commands: a command's module is imported when the command runs."""
 
 import ast
-from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,25 +16,13 @@ if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
 # Command of the core -> module in this package with a function of that name, or with an `app`.
-_MODULES: Mapping[str, str] = MappingProxyType(
-    {
-        "new": "new",
-        "upgrade": "upgrade",
-        "run": "run",
-        "predict": "predict",
-        "bias": "bias_command",
-        "definition": "definition",
-        "doctor": "doctor",
-        "preflight": "preflight_command",
-        "permissions": "permissions",
-        "stage": "stage",
-        "clean": "run",
-        "runs": "runs",
-        "data": "data",
-        "contract": "contract",
-        "model": "model_command",
-    }
-)
+_MODULES = (
+    ("new", "new"), ("upgrade", "upgrade"), ("run", "run"), ("predict", "predict"),
+    ("bias", "bias_command"), ("definition", "definition"), ("doctor", "doctor"),
+    ("preflight", "preflight_command"), ("permissions", "permissions"), ("stage", "stage"),
+    ("clean", "run"), ("runs", "runs"), ("data", "data"), ("contract", "contract"),
+    ("model", "model_command"),
+)  # fmt: skip
 _APP = "app"
 
 
@@ -46,7 +32,7 @@ class OnDemand(TyperGroup):
     def __init__(self, **options: Any) -> None:
         """Registers the core's commands, then those of the packs that are on, by name."""
         self._objects = {
-            name: f"sashiko.commands.{module}:{name}" for name, module in _MODULES.items()
+            name: f"sashiko.commands.{module}:{name}" for name, module in _MODULES
         } | pack_commands("")
         super().__init__(**options | {"commands": [TyperCommand(name) for name in self._objects]})
 

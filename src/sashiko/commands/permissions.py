@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 import typer
@@ -76,70 +76,55 @@ def _print(environment: Environment, console: "Console") -> None:
     templates = environment.templates
     head = f"{environment.settings.environment}: account {templates.account}, {templates.region}"
     console.print(f"{head}\n", markup=False, highlight=False)
-    readers = _names(cell.principal for cell in cells if cell.access != "denied")
+    readers = sorted({cell.principal for cell in cells if cell.access != "denied"})
+    key = tag_key(environment.settings, "sensitivity")
     table_of = attrgetter("database", "table")
     for name, table_cells in groupby(sorted(cells, key=table_of), key=table_of):
-        console.print(_lake_table(environment, ".".join(name), [*table_cells], readers))
-    for line in _notes(environment, cells, readers):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print()
-    console.print(_objects_table(environment))
-    for line in _duty_lines(environment):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lake_table(
-    environment: Environment, title: str, cells: list[Cell], readers: list[str]
-) -> "Table":
-    table = _table(title, "column", "sensitivity", *readers)
-    key = tag_key(environment.settings, "sensitivity")
-    for column in dict.fromkeys(cell.column for cell in cells):
-        row = {cell.principal: cell for cell in cells if cell.column == column}
-        first_cell = next(iter(row.values()))
-        target = Target(database=first_cell.database, table=first_cell.table, column=column)
-        tag = environment.governance.tags_of(target).get(key, "-")
-        labels = [_access_label(row[reader]) for reader in readers]
-        table.add_row(column, tag, *(f"[{_STYLES[label]}]{label}[/]" for label in labels))
-    return table
-
-
-def _access_label(cell: Cell) -> str:
-    if cell.access == "denied":
-        return "-"
-    return "files" if "files" in cell.grounds else cell.access
-
-
-def _notes(environment: Environment, cells: Iterable[Cell], readers: list[str]) -> Iterable[str]:
+        table = _table(".".join(name), "column", "sensitivity", *readers)
+        rows: dict[str, dict[str, Cell]] = {}
+        for cell in table_cells:
+            rows.setdefault(cell.column, {})[cell.principal] = cell
+        for column, row in rows.items():
+            target = Target(database=name[0], table=name[1], column=column)
+            tag = environment.governance.tags_of(target).get(key, "-")
+            labels = []
+            for cell in (row[reader] for reader in readers):
+                label = "files" if "files" in cell.grounds else cell.access
+                labels.append("-" if cell.access == "denied" else label)
+            table.add_row(column, tag, *(f"[{_STYLES[label]}]{label}[/]" for label in labels))
+        console.print(table)
     filters = {
-        (cell.principal, cell.database, cell.table, " or ".join(cell.rows))
+        (cell.principal, f"{cell.database}.{cell.table}", " or ".join(cell.rows))
         for cell in cells
         if cell.access == "filtered"
     }
-    for principal, database, table, rows in sorted(filters):
-        yield f"filtered: {principal} reads of {database}.{table} the rows where {rows}"
+    filtered = sorted(filters)
+    lines = [f"filtered: {who} reads of {of} the rows where {rows}" for who, of, rows in filtered]
     if environment.settings.lake_formation.mode == "iam_only":
-        yield "iam_only: whoever reads a table's files reads all of its columns and rows"
+        lines.append("iam_only: whoever reads a table's files reads all of its columns and rows")
     non_readers = [role.name for role in environment.principals if role.name not in readers]
-    yield f"no column: {', '.join(non_readers) or 'nobody'}"
-
-
-def _objects_table(environment: Environment) -> "Table":
+    _print_lines(console, [*lines, f"no column: {', '.join(non_readers) or 'nobody'}", ""])
     table = _table("objects in S3", "bucket", "role", "reads", "writes")
     for item in object_access(environment):
         reads, writes = (", ".join(keys) or "-" for keys in (item.reads, item.writes))
         table.add_row(item.bucket, item.principal, reads, writes)
-    return table
-
-
-def _duty_lines(environment: Environment) -> Iterable[str]:
+    console.print(table)
     separation = duties(environment)
-    yield f"registers models: {', '.join(separation.registers) or 'nobody'}"
-    yield f"approves models: {', '.join(separation.approves) or 'nobody'}"
+    lines = [
+        f"registers models: {', '.join(separation.registers) or 'nobody'}",
+        f"approves models: {', '.join(separation.approves) or 'nobody'}",
+    ]
     for title, pairs in (("assumes", separation.assumes), ("starts jobs as", separation.passes)):
-        for role, role_pairs in groupby(pairs, key=lambda pair: pair[0]):
-            yield f"{role} {title}: {', '.join(other for _, other in role_pairs)}"
+        for role, role_pairs in groupby(pairs, key=itemgetter(0)):
+            lines.append(f"{role} {title}: {', '.join(other for _, other in role_pairs)}")
     admins = ", ".join(sorted(_admins(environment))) or "none in these templates"
-    yield f"data-lake administrators, who can grant themselves anything: {admins}"
+    lines.append(f"data-lake administrators, who can grant themselves anything: {admins}")
+    _print_lines(console, lines)
+
+
+def _print_lines(console: "Console", lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _admins(environment: Environment) -> frozenset[str]:
@@ -155,7 +140,3 @@ def _table(title: str, *columns: str) -> "Table":
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-def _names(names: Iterable[str]) -> list[str]:
-    return sorted(set(names))

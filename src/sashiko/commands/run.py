@@ -17,7 +17,7 @@ from sashiko.commands.options import AsJson, Environment, Home, Overrides, Recip
 from sashiko.errors import INTERRUPTED, InputError
 from sashiko.packs import enabled_packs, other_packs, pack_objects
 from sashiko.pipeline.project import CAPTURES, HOME, SELECTIONS, use_recipe
-from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.environment import load_settings
 
 
 def run(
@@ -78,43 +78,34 @@ def run(
     if settings.tier == "local":
         if as_of is not None:
             raise InputError("--as-of: the local lake has one version of the data; leave it out")
-        _run_here(settings, recipe=recipe, from_=from_, set_=set_, home=home, json_=json_)
-        return
-    _refuse_local_options(from_, set_)
+        from sashiko.commands.local_runs import run_locally
+
+        recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+        command = _command(recipe or settings.recipe, set_, home)
+        try:
+            with _stopped_by_sigterm():
+                record, summary = run_locally(
+                    settings, recipe_config, home=home, from_step=from_, command=command
+                )
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        typer.echo(json.dumps(record.model_dump(mode="json"), indent=2) if json_ else summary)
+        raise typer.Exit(record.exit_code)
+    # An account runs the deployed pipeline with all its gates.
+    if from_ is not None:
+        raise InputError(
+            f"--from {from_}: a selective execution leaves out the gates before the step; start a "
+            "whole one, which takes what has not changed from SageMaker's cache"
+        )
+    if set_:
+        raise InputError(
+            f"--set {set_[0]}: an account runs the recipe that was deployed; change the recipe "
+            "and run make deploy"
+        )
     from sashiko.commands.cloud_runs import run_in_account
 
     run_in_account(settings, recipe=recipe, as_of=as_of, home=home, json_=json_)
-
-
-def _run_here(
-    settings: Settings,
-    *,
-    recipe: str | None,
-    from_: str | None,
-    set_: list[str] | None,
-    home: Path,
-    json_: bool,
-) -> None:
-    from sashiko.commands.local_runs import run_locally
-
-    recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
-    try:
-        with _stopped_by_sigterm():
-            result = run_locally(
-                settings,
-                recipe_config,
-                home=home,
-                from_step=from_,
-                command=_command(recipe or settings.recipe, set_, home),
-            )
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    if json_:
-        typer.echo(json.dumps(result.record.model_dump(mode="json"), indent=2))
-    else:
-        typer.echo(result.summary)
-    raise typer.Exit(result.record.exit_code)
 
 
 @contextmanager
@@ -132,20 +123,6 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> None:
-    """Refuses options of local runs: an account runs the deployed pipeline with all its gates."""
-    if from_ is not None:
-        raise InputError(
-            f"--from {from_}: a selective execution leaves out the gates before the step; start a "
-            "whole one, which takes what has not changed from SageMaker's cache"
-        )
-    if overrides:
-        raise InputError(
-            f"--set {overrides[0]}: an account runs the recipe that was deployed; change the "
-            "recipe and run make deploy"
-        )
 
 
 def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
@@ -169,19 +146,33 @@ def clean(home: Home = HOME, yes: Yes = False) -> None:
         print(f"{home} does not exist: nothing to delete", file=sys.stderr)
         return
     names = sorted(path.name for path in home.iterdir())
-    known_names = {*_labels(), "run.lock"}
+    labels = _labels()
     state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
     unknown = [
-        name for name in names if name not in known_names and not name.startswith(state_prefixes)
+        name
+        for name in names
+        if name not in (*labels, "run.lock") and not name.startswith(state_prefixes)
     ]
     if unknown:
         raise InputError(f"{home} has other files ({', '.join(unknown)}): remove them by hand")
     with run_lock(home, "clean"):
-        for line in _contents(home):
-            print(line, file=sys.stderr)
+        for name, label in labels.items():
+            if (path := home / name).exists():
+                files = [path, *path.rglob("*")]
+                size = sum(file.lstat().st_size for file in files if not file.is_dir())
+                print(f"{path}: {label} ({size / 1e6:,.1f} MB)", file=sys.stderr)
         if not yes:
             confirm(f"all local state in {home}", word="clean")
-        _remove(home)
+        # The registry goes first, so that an interruption leaves no version without its artifact,
+        # and the lock last, so that no run starts in a partly removed folder.
+        order = {"mlflow.db": 0, "run.lock": 2}
+        for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        with suppress(OSError):  # a run that waited for the lock may have started already
+            home.rmdir()
     typer.echo(f"removed {home}")
 
 
@@ -199,28 +190,3 @@ def _labels() -> dict[str, str]:
         "s3": "the outputs of steps",
         "cache": "the cache and downloads",
     }
-
-
-def _contents(home: Path) -> Iterator[str]:
-    """Describes what `clean` deletes, with the sizes on disk."""
-    for name, label in _labels().items():
-        path = home / name
-        if path.exists():
-            files = [path, *path.rglob("*")]
-            size = sum(file.lstat().st_size for file in files if not file.is_dir())
-            yield f"{path}: {label} ({size / 1e6:,.1f} MB)"
-
-
-def _remove(home: Path) -> None:
-    """Removes the registry first, so that an interruption leaves no version without its artifact.
-
-    The lock is removed last, so that no run starts in a partly removed folder.
-    """
-    order = {"mlflow.db": 0, "run.lock": 2}
-    for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    with suppress(OSError):  # a run that waited for the lock may have started already
-        home.rmdir()

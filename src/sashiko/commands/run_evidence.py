@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from sashiko.errors import CHECK_FAILED
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.report.difference import Line, Part, Value, compare
+from sashiko.report.difference import Line, Value, compare
 from sashiko.report.evidence import read_evidence
-from sashiko.report.verification import Finding, verify
+from sashiko.report.verification import verify
 
 # Parts with many lines and few changes: equal lines are counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")
@@ -29,44 +28,34 @@ def diff(left: Path, right: Path, *, home: Path, json_: bool) -> None:
     """
     parts = compare(read_evidence(left, home), read_evidence(right, home))
     if json_:
-        typer.echo(json.dumps([_record(part) for part in parts], indent=2))
+        content = [
+            {
+                "part": part.title,
+                "lines": [asdict(line) | {"differs": line.differs} for line in part.lines],
+            }
+            for part in parts
+        ]
+        typer.echo(json.dumps(content, indent=2))
         return
-    typer.echo(_table(parts, left=left.name, right=right.name))
-
-
-def _record(part: Part) -> dict[str, object]:
-    lines = [asdict(line) | {"differs": line.differs} for line in part.lines]
-    return {"part": part.title, "lines": lines}
-
-
-def _table(parts: Sequence[Part], *, left: str, right: str) -> str:
-    rows = [("", left, right, "")]
+    rows = [("", left.name, right.name, "")]
     for part in parts:
         differing = sum(line.differs for line in part.lines)
         rows.append((f"{part.title}: {differing} of {len(part.lines)} differ", "", "", ""))
-        rows += [
-            _row(line) for line in part.lines if line.differs or part.title not in _ONLY_DIFFERING
-        ]
+        for line in part.lines:
+            if line.differs or part.title not in _ONLY_DIFFERING:
+                name = f" {'*' if line.differs else ' '} {line.name}"
+                rows.append((name, _text(line.left), _text(line.right), _change(line)))
     widths = [max(len(row[column]) for row in rows if row[1]) for column in range(3)]
-    return "\n".join(
-        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
-        .rstrip()
-        for row in rows
-    )  # fmt: skip
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        typer.echo("  ".join((*cells, row[3])).rstrip())
 
 
-def _row(line: Line) -> tuple[str, str, str, str]:
-    mark = "*" if line.differs else " "
-    change = ""
-    if isinstance(line.left, Estimate) and isinstance(line.right, Estimate):
-        change = _change(line.left, line.right)
-    return f" {mark} {line.name}", _text(line.left), _text(line.right), change
-
-
-def _change(left: Estimate, right: Estimate) -> str:
-    if left.value is None or right.value is None or left == right:
+def _change(line: Line) -> str:
+    left, right = line.left, line.right
+    if left == right or not isinstance(left, Estimate) or not isinstance(right, Estimate):
         return ""
-    return f"{right.value - left.value:+.3f}"
+    return "" if left.value is None or right.value is None else f"{right.value - left.value:+.3f}"
 
 
 def _text(value: Value | None) -> str:
@@ -92,16 +81,13 @@ def verify_run(folder: Path, *, home: Path, json_: bool) -> None:
     for finding in verify(evidence, registry=registry):
         findings.append(finding)
         if not json_:
-            typer.echo(_line(finding))
+            problem = finding.problem
+            typer.echo(f"{'DIFFERS     ' if problem else 'as on record'}  {finding.subject}")
+            if problem:
+                typer.echo(f"{'':14}{problem}")
     if json_:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     wrong = sum(bool(finding.problem) for finding in findings)
     print(f"{len(findings)} checked, {wrong or 'none'} not as on record", file=sys.stderr)
     if wrong:
         raise typer.Exit(CHECK_FAILED)
-
-
-def _line(finding: Finding) -> str:
-    if finding.problem:
-        return f"DIFFERS       {finding.subject}\n              {finding.problem}"
-    return f"as on record  {finding.subject}"

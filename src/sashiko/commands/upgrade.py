@@ -26,7 +26,13 @@ def upgrade(
     from sashiko.project.project_upgrade import upgrade_project
 
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(to) if to.endswith(".whl") else _download(to, Path(scratch))
+        path = Path(to)
+        if not to.endswith(".whl"):  # pip's settings name the index
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+            command += [scratch, f"sashiko=={to}"]
+            if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+                raise InputError(f"pip could not download sashiko=={to}: see above")
+            path = next(Path(scratch).glob("*.whl"))
         result = upgrade_project(Path.cwd(), wheel=read_wheel(path))
     for name in result.written:
         typer.echo(f"{'conflict' if name in result.conflicts else 'changed '}  {name}")
@@ -43,14 +49,3 @@ def upgrade(
     if result.conflicts or result.unknown:
         raise typer.Exit(FAILED)
     print("next: read docs/changelog.md, then make check test", file=sys.stderr)
-
-
-def _download(version: str, folder: Path) -> Path:
-    """Downloads the engine's wheel with pip, whose settings name the index."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-    completed = subprocess.run(
-        [*command, str(folder), f"sashiko=={version}"], stdout=sys.stderr, check=False
-    )
-    if completed.returncode:
-        raise InputError(f"pip could not download sashiko=={version}: see above")
-    return next(folder.glob("*.whl"))

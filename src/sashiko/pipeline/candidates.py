@@ -1,7 +1,7 @@
 """Candidates: the runs of a recipe after the one that made a version."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,21 +48,18 @@ def local_candidates(
 ) -> tuple[Candidate, ...]:
     """Returns a recipe's candidates by their start: its runs after the first approved version's.
 
-    Args:
-        home: the folder of all local state.
-        settings: the environment.
-        recipe: whose pipeline ran.
-        versions: all of its group.
+    `versions` are all of its group. Records of other versions of this code are left out.
     """
     pipeline = pipeline_name(settings, recipe.name)
     approved = (item for item in versions if item.status == "Approved")
     # Ids begin with their time. An imported version has none, and every run is after it.
     first = min((item.tags.get(_EXECUTION, "") for item in approved), default="")
-    records = (
-        record
-        for record in _runs(home)
-        if record.pipeline == pipeline and record.id > first and record.status != "partial"
-    )
+    records = []
+    for path in sorted((home / "runs").glob("*/run.json")):
+        with suppress(InputError):
+            record = read_run(path.parent)
+            if record.pipeline == pipeline and record.id > first and record.status != "partial":
+                records.append(record)
     return candidates_of(records, versions)
 
 
@@ -71,33 +68,18 @@ def candidates_of(
 ) -> tuple[Candidate, ...]:
     """Returns the candidates that runs stand for, in their order.
 
-    Args:
-        records: the runs.
-        versions: all of the recipe's model package group.
+    `versions` are all of the recipe's model package group.
     """
     made = {item.tags.get(_EXECUTION): item for item in versions}
-    return tuple(
-        Candidate(
-            start=dt.datetime.fromisoformat(record.start),
-            state=_state(record, made.get(record.id)),
-            is_better=record.id in made and made[record.id].tags.get(STANDING_TAG) == "better",
-        )
-        for record in records
-    )
-
-
-def _runs(home: Path) -> Iterator[RunRecord]:
-    """Yields all runs by their start; records of other versions of this code are left out."""
-    for path in sorted((home / "runs").glob("*/run.json")):
-        with suppress(InputError):
-            yield read_run(path.parent)
-
-
-def _state(record: RunRecord, version: ModelVersion | None) -> State:
-    if record.status in ("running", "blocked"):
-        return record.status
-    if record.status != "registered":
-        return "failed"
-    if version is None:  # the same model as an earlier version
-        return "blocked"
-    return _DECIDED[version.status]
+    candidates = []
+    for record in records:
+        version = made.get(record.id)
+        state: State = "failed"
+        if record.status in ("running", "blocked"):
+            state = record.status
+        elif record.status == "registered":  # without a version: the same model as an earlier one
+            state = _DECIDED[version.status] if version else "blocked"
+        better = version is not None and version.tags.get(STANDING_TAG) == "better"
+        start = dt.datetime.fromisoformat(record.start)
+        candidates.append(Candidate(start=start, state=state, is_better=better))
+    return tuple(candidates)

@@ -100,8 +100,30 @@ def compile_pipelines(
             raise InputError(f"there is no pipeline `{name}`; there is: {', '.join(known)}")
     if not _PIPELINES.is_dir():
         raise InputError("pipelines/ is not here: run the command in the repository's root")
-    folder = home / "cache" / "definitions" / _key(settings, recipe)
-    surroundings, sources = _surroundings(), _sources(recipe)
+    from sashiko.account.images.job_images import job_images
+
+    parts: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
+    }
+    if settings.tier != "local":
+        # In an account the definition names the commit's run manifest, and images by their content.
+        images = job_images(settings, recipe.compile.target).of_jobs()
+        parts |= {"source": asdict(source()), "images": [image.uri for image in images]}
+    folder = home / "cache" / "definitions" / sha256_bytes(canonical_json(parts))[:16]
+    variables = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+    around = {"python": sys.version, "installed": installed(), "variables": variables}
+    surroundings = sha256_bytes(canonical_json(around))
+    root = Path.cwd()
+    folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent, *pack_folders()}
+    # `base.yaml` says which packs are on, and so which sections a recipe has.
+    files = {root / "config/base.yaml", root / recipe.contract, *root.glob("*.py")}
+    files |= {file for code in folders for file in walk_files(code)}
+    sources = {
+        os.path.relpath(file): sha256_file(file)
+        for file in sorted(files)
+        if "__pycache__" not in file.parts and file.is_file()
+    }
     compiled: dict[str, CompiledPipeline] = {}
     for name in names:
         cached, reason = _read_entry(folder / f"{name}.json", surroundings, sources)
@@ -127,40 +149,6 @@ def pipeline_modules(settings: Settings) -> tuple[str, ...]:
     return (FINETUNE, *(one.module for pack in packs for one in pack.pipelines))
 
 
-def _key(settings: Settings, recipe: Recipe) -> str:
-    from sashiko.account.images.job_images import job_images
-
-    parts: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
-        "settings": settings.model_dump(mode="json"),
-    }
-    if settings.tier != "local":
-        # In an account the definition names the commit's run manifest, and images by their content.
-        images = job_images(settings, recipe.compile.target).of_jobs()
-        parts |= {"source": asdict(source()), "images": [image.uri for image in images]}
-    return sha256_bytes(canonical_json(parts))[:16]
-
-
-def _sources(recipe: Recipe) -> dict[str, str]:
-    """Returns the digests of the project's code, the engine's files, and the contract."""
-    root = Path.cwd()
-    folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent, *pack_folders()}
-    # Which packs are on, and so which sections a recipe has.
-    files = {root / "config/base.yaml", root / recipe.contract, *root.glob("*.py")}
-    files |= {file for folder in folders for file in walk_files(folder)}
-    return {
-        os.path.relpath(file): sha256_file(file)
-        for file in sorted(files)
-        if "__pycache__" not in file.parts and file.is_file()
-    }
-
-
-def _surroundings() -> str:
-    variables = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
-    parts = {"python": sys.version, "installed": installed(), "variables": variables}
-    return sha256_bytes(canonical_json(parts))
-
-
 def _read_entry(
     path: Path, surroundings: str, sources: Mapping[str, str]
 ) -> tuple[CompiledPipeline | None, str]:
@@ -182,12 +170,19 @@ def _read_entry(
 
 
 def _build(folder: Path, names: Sequence[str]) -> list[CompiledPipeline]:
-    """Builds pipelines of the settings and the recipe in a folder."""
     command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
     command += [f"--pipeline={name}" for name in names]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PATHS or _INHERITED.fullmatch(name)
+    }
+    paths = (Path.cwd(), *source_folders(), os.environ.get("PYTHONPATH"))
+    path = os.pathsep.join(str(item) for item in paths if item)
+    environment |= _NO_AWS_FILES | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
     completed = subprocess.run(
-        [*command, *inputs], capture_output=True, env=_environment(), check=False
+        [*command, *inputs], capture_output=True, env=environment, check=False
     )
     text = completed.stderr.decode(errors="replace")
     if completed.returncode == 0:
@@ -203,14 +198,3 @@ def _build(folder: Path, names: Sequence[str]) -> list[CompiledPipeline]:
         raise InputError(last.removeprefix("error: "))
     sys.stderr.write(text)
     raise RuntimeError(f"{' '.join(command)} failed")
-
-
-def _environment() -> Mapping[str, str]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PATHS or _INHERITED.fullmatch(name)
-    }
-    folders = (Path.cwd(), *source_folders())
-    path = os.pathsep.join(filter(None, (*map(str, folders), os.environ.get("PYTHONPATH"))))
-    return inherited | _NO_AWS_FILES | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

@@ -2,7 +2,7 @@
 
 import re
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from sashiko.base.engine_files import lock_file
@@ -10,7 +10,6 @@ from sashiko.base.engine_files import lock_file
 # What a project installs beside the engine.
 _PROJECT_LOCK = Path("requirements/project.txt")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_METADATA = ".dist-info"
 
 
 def source_folders() -> tuple[Path, ...]:
@@ -30,31 +29,30 @@ def installed() -> tuple[str, ...]:
     the environment's site-packages are searched: setuptools adds its bundled packages to
     `sys.path`.
     """
+    from importlib.metadata import Distribution
+
     distributions = {_canonical(path.name.partition("-")[0]): path for path in _distributions()}
-    return tuple(sorted(distributions[name].name for name in _locked_names(distributions)))
-
-
-def _distributions() -> Iterator[Path]:
-    for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}:
-        yield from Path(folder).glob(f"*{_METADATA}")
-
-
-def _locked_names(distributions: Mapping[str, Path]) -> set[str]:
-    """Returns the names of installed distributions in the locks, and of torch's requirements."""
     torch = lock_file("torch")
     locks = [path for path in (lock_file("run"), torch, _PROJECT_LOCK) if path.is_file()]
     pinned = {name for lock in locks for name in _names(lock.read_text(encoding="utf-8"))}
-    # torch's own requirements are in its metadata only.
+    # torch's own requirements are in its metadata only; those of extras are not installed.
     pending = list(_names(torch.read_text(encoding="utf-8")))
     names: set[str] = set()
     while pending:
         name = pending.pop()
         if name not in names and name in distributions:
-            pending += [
-                required for required in _required(distributions[name]) if required not in pinned
-            ]
+            for line in Distribution.at(distributions[name]).requires or ():
+                requirement, _, marker = line.partition(";")
+                if "extra" not in marker:
+                    pending += set(_names(requirement)) - pinned
         names.add(name)
-    return (pinned | names) & distributions.keys()
+    locked = (pinned | names) & distributions.keys()
+    return tuple(sorted(distributions[name].name for name in locked))
+
+
+def _distributions() -> Iterator[Path]:
+    for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}:
+        yield from Path(folder).glob("*.dist-info")
 
 
 def _names(text: str) -> Iterator[str]:
@@ -62,16 +60,6 @@ def _names(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if match := _NAME.match(line):
             yield _canonical(match.group())
-
-
-def _required(metadata: Path) -> Iterator[str]:
-    """Yields a distribution's requirements, without those of its extras."""
-    from importlib.metadata import Distribution
-
-    for line in Distribution.at(metadata).requires or ():
-        requirement, _, marker = line.partition(";")
-        if "extra" not in marker:
-            yield from _names(requirement)
 
 
 def _canonical(name: str) -> str:

@@ -1,7 +1,6 @@
 """A run on this machine: seeds the lake, stages the pipeline's inputs, runs the pipeline."""
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,7 +79,10 @@ def run_pipeline(
             pipeline = compilation.result()
         staged = staged_inputs(settings, recipe, pipeline.channels)
         for channel in staged.channels:
-            _write(store, channel.uri, channel.files)
+            for name, content in channel.files.items():
+                path = store.path(channel.uri) / name  # which has the content's digest in it
+                if not path.is_file() or path.read_bytes() != content:
+                    write_bytes(path, content)
 
     definition = json.loads(pipeline.definition)
     with open_view() as view:
@@ -133,14 +135,6 @@ def _make_private(home: Path) -> None:
         raise InputError(
             f"cannot make {home}: {disk_reason(error)}; --home names another folder"
         ) from error
-
-
-def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
-    """Writes staged files; their URI contains the content's digest, so they never change."""
-    for name, content in files.items():
-        path = store.path(uri) / name
-        if not path.is_file() or path.read_bytes() != content:
-            write_bytes(path, content)
 
 
 def _evidence(

@@ -28,8 +28,9 @@ from sashiko.settings.targets import CompileOption, load_target
 __all__ = ["open_recipe"]
 
 
-SELECTIONS = "selections"  # folder of the home: one folder a selection, and `chosen/`
-SELECTION_FILE = "selection.json"
+def chosen_record(recipe: Recipe, *, home: Path) -> Path:
+    """Returns the file with the newest selection that chose a recipe as it is; it may not exist."""
+    return home / SELECTIONS / "chosen" / f"{recipe_sha256(recipe)}.json"
 
 
 def recipe_sha256(recipe: Recipe) -> str:
@@ -37,12 +38,9 @@ def recipe_sha256(recipe: Recipe) -> str:
     return sha256_bytes(canonical_json(recipe.model_dump(mode="json")))
 
 
-def chosen_record(recipe: Recipe, *, home: Path) -> Path:
-    """Returns the file with the newest selection that chose a recipe as it is; it may not exist."""
-    return home / SELECTIONS / "chosen" / f"{recipe_sha256(recipe)}.json"
-
-
 HOME = Path(".sashiko")
+SELECTIONS = "selections"  # folder of the home: one folder a selection, and `chosen/`
+SELECTION_FILE = "selection.json"
 CAPTURES = "capture"  # folder of the home that holds the local server's captures
 FINETUNE: Final = "finetune"  # the module of pipelines/ that trains; packs have others
 LAKE = "lake"  # folder of the home that holds the local lake
@@ -56,19 +54,16 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
             that the recipe names.
     """
     problems = [
-        *_plugins(recipe),
-        *_target(recipe),
-        *_bias(recipe, contract),
-        *_facets(recipe, contract),
-        *_intersections(recipe, contract),
-        *_template(recipe, contract),
-        *_answers(recipe, contract),
+        *_plugin_problems(recipe),
+        *_target_problems(recipe),
+        *_bias_problems(recipe, contract),
+        *_text_problems(recipe, contract),
     ]
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
 
 
-def _plugins(recipe: Recipe) -> Iterator[str]:
+def _plugin_problems(recipe: Recipe) -> Iterator[str]:
     """Imports the plugins that the recipe names, so that an error shows before the run."""
     references = [("metrics", f"quality.gates.{index}.metric", gate.metric)
              for index, gate in enumerate(recipe.quality.gates)
@@ -77,14 +72,13 @@ def _plugins(recipe: Recipe) -> Iterator[str]:
                    for index, gate in enumerate(recipe.quality.own_gates)]  # fmt: skip
     for section in ("data", "model"):
         for index, source in enumerate(getattr(recipe, section).sources):
+            key = f"{section}.sources.{index}"
             if isinstance(source, OwnSource):
-                references.append(("sources", f"{section}.sources.{index}.source", source.source))
-            if isinstance(source, GeneratorSource) and not is_built_in(
+                references.append(("sources", f"{key}.source", source.source))
+            elif isinstance(source, GeneratorSource) and not is_built_in(
                 "generators", source.generator
             ):
-                references.append(
-                    ("generators", f"{section}.sources.{index}.generator", source.generator)
-                )
+                references.append(("generators", f"{key}.generator", source.generator))
     for group, key, name in references:
         try:
             load(group, name, key=key)
@@ -92,7 +86,63 @@ def _plugins(recipe: Recipe) -> Iterator[str]:
             yield str(error)
 
 
-def _target(recipe: Recipe) -> Iterator[str]:
+def _bias_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """Bias is judged if, and only if, the contract has facets, and these are not too many."""
+    bias, file = recipe.bias, recipe.contract
+    facets = [facet.column for facet in contract.facets]
+    if bias.judged and not facets:
+        yield (
+            f"key `bias`: {file} has no facets, so bias cannot be judged; say "
+            "`bias: {judged: false, reason: why}` here, or name facets there"
+        )
+    if bias.judged and facets and not bias.gates:
+        yield (
+            f"key `bias.gates`: no gate judges the facets of {file}; add one, such as "
+            f"{{metric: DI, facet: {facets[0]}, minimum: 0.8, reason: why}}"
+        )
+    if not bias.judged and facets:
+        yield (
+            f"key `bias.judged`: {file} has facets ({', '.join(facets)}), so bias is judged; "
+            "remove `judged: false` and its reason here, or the facets there"
+        )
+    if not bias.judged and (recipe.reweighing.facets or recipe.reweighing.strength):
+        yield "key `reweighing`: it needs facets; with `bias.judged: false` remove it"
+    references = [("bias.gates", facet) for gate in bias.gates for facet in gate.facets]
+    references += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
+    for key, facet in references:
+        if facets and facet not in facets:
+            yield f"key `{key}`: {facet} is no facet of {file}; its facets: {', '.join(facets)}"
+    gated = [gate.facets for gate in bias.gates]
+    combinations = intersections(contract, depth=bias.intersection_depth, gated=gated)
+    count = combination_count(contract, combinations)
+    if count > MOST_COMBINATIONS:
+        yield (
+            f"key `bias.intersection_depth`: the facets of {file} have {count:,} "
+            f"combinations of groups, more than {MOST_COMBINATIONS}; say `intersection_depth: 1` "
+            "and name single intersections in `bias.gates`, or join groups there under `facets`"
+        )
+
+
+def _text_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """The template has the contract's text columns alone, a prompt an answer for each label."""
+    try:
+        for column in columns(recipe.text.template):
+            if column not in contract.text_columns:
+                yield (
+                    f"key `text.template`: {{{column}}} is no text column of {recipe.contract}; "
+                    f"its text columns: {', '.join(contract.text_columns)}"
+                )
+    except ValueError as error:
+        yield f"key `text.template`: {error}"
+    labels = (contract.label.negative, contract.label.positive)
+    if recipe.prompt and set(recipe.prompt.answers) != set(labels):
+        yield (
+            f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "
+            f"{recipe.contract} are {' and '.join(labels)}"
+        )
+
+
+def _target_problems(recipe: Recipe) -> Iterator[str]:
     """Checks that the compile target exists and supports the options of the recipe."""
     name = recipe.compile.target
     try:
@@ -130,90 +180,12 @@ def _target(recipe: Recipe) -> Iterator[str]:
             )
 
 
-def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Checks that bias is judged if, and only if, the contract has facets."""
-    judged = recipe.bias.judged
-    if judged and not contract.facets:
-        yield (
-            f"key `bias`: {recipe.contract} has no facets, so bias cannot be judged; say "
-            "`bias: {judged: false, reason: why}` here, or name facets there"
-        )
-    if judged and contract.facets and not recipe.bias.gates:
-        yield (
-            f"key `bias.gates`: no gate judges the facets of {recipe.contract}; add one, such as "
-            f"{{metric: DI, facet: {contract.facets[0].column}, minimum: 0.8, reason: why}}"
-        )
-    if not judged and contract.facets:
-        facets = ", ".join(facet.column for facet in contract.facets)
-        yield (
-            f"key `bias.judged`: {recipe.contract} has facets ({facets}), so bias is judged; "
-            "remove `judged: false` and its reason here, or the facets there"
-        )
-    if not judged and (recipe.reweighing.facets or recipe.reweighing.strength):
-        yield "key `reweighing`: it needs facets; with `bias.judged: false` remove it"
-
-
-def _facets(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    facets = [facet.column for facet in contract.facets]
-    references = [("bias.gates", facet) for gate in recipe.bias.gates for facet in gate.facets]
-    references += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
-    for key, facet in references:
-        if facets and facet not in facets:
-            yield (
-                f"key `{key}`: {facet} is no facet of {recipe.contract}; "
-                f"its facets: {', '.join(facets)}"
-            )
-
-
-def _intersections(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Checks that there are not too many combinations of groups to judge."""
-    bias = recipe.bias
-    gated = [gate.facets for gate in bias.gates]
-    combinations = intersections(contract, depth=bias.intersection_depth, gated=gated)
-    count = combination_count(contract, combinations)
-    if count > MOST_COMBINATIONS:
-        yield (
-            f"key `bias.intersection_depth`: the facets of {recipe.contract} have {count:,} "
-            f"combinations of groups, more than {MOST_COMBINATIONS}; say `intersection_depth: 1` "
-            "and name single intersections in `bias.gates`, or join groups there under `facets`"
-        )
-
-
-def _template(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    try:
-        placeholders = columns(recipe.text.template)
-    except ValueError as error:
-        yield f"key `text.template`: {error}"
-        return
-    for column in placeholders:
-        if column not in contract.text_columns:
-            yield (
-                f"key `text.template`: {{{column}}} is no text column of "
-                f"{recipe.contract}; its text columns: {', '.join(contract.text_columns)}"
-            )
-
-
-def _answers(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Checks that a prompt has an answer for each of the contract's two labels."""
-    labels = (contract.label.negative, contract.label.positive)
-    if recipe.prompt and set(recipe.prompt.answers) != set(labels):
-        yield (
-            f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "
-            f"{recipe.contract} are {' and '.join(labels)}"
-        )
-
-
 @dataclass(frozen=True)
 class Source:
-    """The commit that a run was started from.
+    """The commit that a run was started from."""
 
-    Attributes:
-        git_sha: the full commit id, or `unknown` outside a git checkout.
-        dirty: whether tracked files differ from that commit.
-    """
-
-    git_sha: str
-    dirty: bool
+    git_sha: str  # the full commit id, or `unknown` outside a git checkout
+    dirty: bool  # whether tracked files differ from that commit
 
 
 def find_recipe(name: str) -> Path:
@@ -262,8 +234,6 @@ def recipe_table(recipe: Recipe) -> str:
     Raises:
         InputError: if the contract is missing or not valid.
     """
-    from sashiko.contract.load import load_contract
-
     return load_contract(contract_file(recipe)).table
 
 
@@ -305,7 +275,6 @@ def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ..
 
 
 def _recipe_path(settings: Settings, name: str | None) -> Path:
-    """Returns the file of the named recipe, or of the settings' recipe."""
     try:
         return find_recipe(name or settings.recipe)
     except InputError as error:

@@ -1,13 +1,13 @@
 """The cost of using an environment: one run of its pipeline, and a million predictions."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sashiko.account.instances import has_local_disk
 from sashiko.account.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.account.templates import Templates
-from sashiko.pipeline.definition.definition_records import Definition, Step
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.job_arguments import cluster_of
 
 _HOUR = 3600
@@ -50,56 +50,42 @@ def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> t
     Raises:
         InputError: if the price of volumes is not known.
     """
-    jobs = [_step(step, prices) for step in definition.steps if step.is_job]
+    jobs = []
+    for step in (step for step in definition.steps if step.is_job):
+        cluster = cluster_of(step)
+        kind, count = str(cluster["InstanceType"]), int(cluster["InstanceCount"])
+        limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
+        job = _other(step.name, count, kind, limit=limit, prices=prices)
+        if plan := cluster.get("TrainingPlanArn"):
+            job = replace(job, hourly=None, prices=(), unknown=f"paid upfront with the plan {plan}")
+        elif not has_local_disk(kind) and job.hourly is not None:
+            volume = prices.of("volume_gb_month")
+            hourly = count * volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+            job = replace(job, hourly=job.hourly + hourly, prices=(*job.prices, volume))
+        jobs.append(job)
     for job in [job for job in jobs if job.name == _DEVICE_CHECK and device]:
         name, limit = f"{job.name}'s machine", job.limit_seconds
         jobs.append(_other(name, 1, str(device), limit=limit, prices=prices))
     return tuple(jobs)
 
 
-def _step(step: Step, prices: Prices) -> JobCost:
-    cluster = cluster_of(step)
-    kind, count = str(cluster["InstanceType"]), int(cluster["InstanceCount"])
-    limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
-    job = _other(step.name, count, kind, limit=limit, prices=prices)
-    if plan := cluster.get("TrainingPlanArn"):
-        return replace(job, hourly=None, prices=(), unknown=f"paid upfront with the plan {plan}")
-    if has_local_disk(kind) or job.hourly is None:
-        return job
-    volume = prices.of("volume_gb_month")
-    hourly = count * volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
-    return replace(job, hourly=job.hourly + hourly, prices=(*job.prices, volume))
-
-
 def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
     """Returns the cost of the lake's loads, and of the image builds that a deploy starts."""
-    return (*_loads(templates, prices), *_builds(templates, prices))
-
-
-def _loads(templates: Templates, prices: Prices) -> Iterator[JobCost]:
-    for job in templates.of_type("AWS::Glue::Job"):
-        properties = job.properties
-        count, kind = int(properties["NumberOfWorkers"]), str(properties["WorkerType"])
-        limit = int(properties.get("Timeout", _LONGEST_LOAD)) * _MINUTE
-        yield _other(f"load {properties['Name']}", count, kind, limit=limit, prices=prices)
-
-
-def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
-    for project in templates.of_type("AWS::CodeBuild::Project"):
-        properties = project.properties
-        kind = str(properties["Environment"]["ComputeType"])
-        limit = properties.get("TimeoutInMinutes", _LONGEST_BUILD)
-        name = f"build {properties['Name']}"
-        job = _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
-        in_pipeline = properties["Source"]["Type"] == "CODEPIPELINE"
-        yield _as_action(job, prices) if in_pipeline and job.hourly is not None else job
-
-
-def _as_action(job: JobCost, prices: Prices) -> JobCost:
-    """Adds what CodePipeline takes for the minutes of its action."""
-    price = prices.of("pipeline_action_minute")
-    hourly = (job.hourly or 0) + price.usd * _HOUR / _MINUTE
-    return replace(job, hourly=hourly, prices=(*job.prices, price))
+    jobs = []
+    for load in (resource.properties for resource in templates.of_type("AWS::Glue::Job")):
+        count, kind = int(load["NumberOfWorkers"]), str(load["WorkerType"])
+        limit = int(load.get("Timeout", _LONGEST_LOAD)) * _MINUTE
+        jobs.append(_other(f"load {load['Name']}", count, kind, limit=limit, prices=prices))
+    for build in (item.properties for item in templates.of_type("AWS::CodeBuild::Project")):
+        kind = str(build["Environment"]["ComputeType"])
+        limit = int(build.get("TimeoutInMinutes", _LONGEST_BUILD)) * _MINUTE
+        job = _other(f"build {build['Name']}", 1, kind, limit=limit, prices=prices)
+        if build["Source"]["Type"] == "CODEPIPELINE" and job.hourly is not None:
+            price = prices.of("pipeline_action_minute")  # CodePipeline's, of its action
+            hourly = job.hourly + price.usd * _HOUR / _MINUTE
+            job = replace(job, hourly=hourly, prices=(*job.prices, price))
+        jobs.append(job)
+    return tuple(jobs)
 
 
 def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> JobCost:

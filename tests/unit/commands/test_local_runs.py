@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.commands.local_runs import _summary
+from sashiko.commands.local_runs import summary
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.pipeline.runner.store import Store
@@ -31,7 +31,7 @@ def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
         reason="the device gate closed",
         steps=(StepRecord(name=step, type="Processing", status="succeeded", outputs=outputs),),
     )  # fmt: skip
-    lines = _summary(record, store, None).splitlines()
+    lines = summary(record, store, None).splitlines()
     assert lines[1:] == [
         "the device gate closed",
         "passed by its value alone, the interval spans the bound: bias: DI age=old = 0.85 "

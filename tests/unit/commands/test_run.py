@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from sashiko.commands import local_runs, run
-from sashiko.settings.environment import load_settings
+from sashiko.pipeline.runner.run_record import RunRecord
 from verification.faults.kills import at_work
 
 
@@ -31,9 +31,7 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
     monkeypatch.setattr(subprocess.Popen, "communicate", stopped_while_it_waits)
     monkeypatch.setattr("sashiko.commands.local_runs.run_locally", prepare)
     with pytest.raises(typer.Exit) as ended:
-        run._run_here(
-            load_settings("local"), recipe=None, from_=None, set_=None, home=tmp_path, json_=False
-        )
+        run.run(home=tmp_path)
     assert ended.value.exit_code == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert at_work(tmp_path) == []
@@ -46,6 +44,12 @@ def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
     def interrupted(*_: Path) -> Path:
         raise KeyboardInterrupt
 
+    record = RunRecord(id="run", pipeline="loans", status="failed", start="", steps=())
+    monkeypatch.setattr(local_runs, "run_pipeline", lambda *_, **__: record)
     monkeypatch.setattr("sashiko.run_report.write_report", interrupted)
-    assert local_runs._report(tmp_path, tmp_path) is None
+    options: Any = {"from_step": None, "command": "sashiko run"}
+    assert local_runs.run_locally(None, None, home=tmp_path, **options) == (
+        record,
+        "failed: run run",
+    )
     assert "`sashiko runs report` writes it" in capsys.readouterr().err

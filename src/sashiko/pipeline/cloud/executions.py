@@ -54,7 +54,12 @@ class Execution:
         steps = self._steps(
             running=response["PipelineExecutionStatus"] in ("Executing", "Stopping")
         )
-        status = run_status(response["PipelineExecutionStatus"], steps)
+        status = _RUN_STATUS.get(response["PipelineExecutionStatus"], "failed")
+        if status == "failed" and not any(step.status == "failed" for step in steps):
+            # A closed gate fails the execution; a failed job takes precedence over it.
+            status = "blocked" if any(step.status == "blocked" for step in steps) else status
+        culprits = [step for step in steps if step.status == status and step.reason]
+        reason = f"step {culprits[0].name}: {culprits[0].reason}" if culprits else ""
         start = response["CreationTime"]
         end = now() if status == "running" else response["LastModifiedTime"]
         return RunRecord(
@@ -67,7 +72,7 @@ class Execution:
             command=self._command,
             parameters=self._parameters,
             steps=steps,
-            reason=reason_of(status, steps) or response.get("FailureReason", ""),
+            reason=reason or response.get("FailureReason", ""),
         )
 
     def stop(self) -> None:
@@ -213,22 +218,6 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
     )
 
 
-def run_status(status: str, steps: tuple[StepRecord, ...]) -> RunStatus:
-    """Returns the status of an execution from SageMaker's status and its steps."""
-    if status not in _RUN_STATUS and any(step.status == "blocked" for step in steps):
-        # A closed gate fails the execution; a failed job takes precedence over it.
-        return "failed" if any(step.status == "failed" for step in steps) else "blocked"
-    return _RUN_STATUS.get(status, "failed")
-
-
-def reason_of(status: RunStatus, steps: tuple[StepRecord, ...]) -> str:
-    """Returns the reason of the first step that decided it; "" if none gives one."""
-    for step in steps:
-        if step.status == status and step.reason:
-            return f"step {step.name}: {step.reason}"
-    return ""
-
-
 def utc(time: datetime) -> str:
     """Formats a time of AWS as records have it."""
     return stamp(time.astimezone(UTC))
@@ -256,7 +245,14 @@ class JobLogs:
         if not streams:
             raise InputError(f"job {job} has written nothing to {_GROUPS[kind]} (yet)")
         for stream in streams:
-            yield from self._events(kind, stream)
+            token, position = None, {"startFromHead": True, "role": STARTED_BY}
+            while True:
+                page = self._page(kind, stream, **position)
+                yield from (event["message"] for event in page["events"])
+                if page["nextForwardToken"] == token:  # the request's: this is the end
+                    break
+                token = page["nextForwardToken"]
+                position["nextToken"] = token
 
     def last_line(self, kind: str, job: str) -> str:
         """Returns a job's newest line; "" if there is none, or the caller may not read it."""
@@ -264,23 +260,20 @@ class JobLogs:
             return ""
         try:
             streams = self._streams(kind, job)
-            if not streams:
-                return ""
-            page = self._account.read(
-                "logs",
-                "get_log_events",
-                logGroupName=_GROUPS[kind],
-                logStreamName=streams[-1],
-                limit=1,
-                startFromHead=False,
-            )
+            page = self._page(kind, streams[-1], limit=1, startFromHead=False) if streams else {}
         except BusyError:
             return ""
         except InputError:  # the line is optional: without the permission, do not try again
             self._closed = True
             return ""
-        events = (page or {}).get("events", [])
-        return str(events[-1]["message"]) if events else ""
+        return "".join(str(event["message"]) for event in page.get("events", ())[-1:])
+
+    def _page(self, kind: str, stream: str, **options: Any) -> Mapping[str, Any]:
+        group = _GROUPS[kind]
+        page = self._account.read(
+            "logs", "get_log_events", logGroupName=group, logStreamName=stream, **options
+        )
+        return page or {}
 
     def _streams(self, kind: str, job: str) -> list[str]:
         response = self._account.read(
@@ -292,25 +285,6 @@ class JobLogs:
             logStreamNamePrefix=f"{job}/",
         )
         return [item["logStreamName"] for item in (response or {}).get("logStreams", ())]
-
-    def _events(self, kind: str, stream: str) -> Iterator[str]:
-        token: dict[str, Any] = {}
-        while True:
-            page = self._account.read(
-                "logs",
-                "get_log_events",
-                role=STARTED_BY,
-                logGroupName=_GROUPS[kind],
-                logStreamName=stream,
-                startFromHead=True,
-                **token,
-            )
-            assert page is not None  # noqa: S101  # it has no `absent`
-            yield from (event["message"] for event in page["events"])
-            # At the end CloudWatch returns the token of the request.
-            if {"nextToken": page["nextForwardToken"]} == token:
-                return
-            token = {"nextToken": page["nextForwardToken"]}
 
 
 _SECONDS = 5.0
@@ -343,29 +317,19 @@ def follow(
             changed = False
         else:
             unanswered = 0
-            changed = _show(record, previous, view=view, logs=logs)
+            changed = {step.name: step for step in record.steps} != previous
+            for step in record.steps:
+                if previous.get(step.name) != step:
+                    previous[step.name] = step
+                    view.step(step)
+                if view.shows_lines and step.status == "running" and step.job:
+                    view.line(step.name, logs.last_line(step.type, step.job))
+            if record.status == "blocked":
+                view.note(f"blocked by {record.reason}")
+            for step in record.steps if record.status != "running" else ():
+                if step.status == "failed":
+                    view.note(f"step {step.name} failed: {step.reason}")
             if record.status != "running":
-                _report(record, view)
                 return record
         seconds = _SECONDS if changed else min(seconds * _SLOWER, _MOST_SECONDS)
         pause(seconds)
-
-
-def _show(record: RunRecord, previous: dict[str, StepRecord], *, view: View, logs: JobLogs) -> bool:
-    changed = False
-    for step in record.steps:
-        if previous.get(step.name) != step:
-            previous[step.name] = step
-            view.step(step)
-            changed = True
-        if view.shows_lines and step.status == "running" and step.job:
-            view.line(step.name, logs.last_line(step.type, step.job))
-    return changed
-
-
-def _report(record: RunRecord, view: View) -> None:
-    if record.status == "blocked":
-        view.note(f"blocked by {record.reason}")
-    for step in record.steps:
-        if step.status == "failed":
-            view.note(f"step {step.name} failed: {step.reason}")

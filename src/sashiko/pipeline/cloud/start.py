@@ -54,21 +54,14 @@ def newest_load(
     Raises:
         InputError: if the caller lacks the permission.
     """
-    runs = account.pages(
-        "glue",
-        "get_job_runs",
-        "JobRuns",
-        absent=("EntityNotFoundException",),
-        role=role,
-        JobName=etl_name(settings, table),
-    )
-    succeeded = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
-    newest = max(succeeded, key=lambda run: run["StartedOn"], default=None)
-    return _as_of(newest) if newest else None
-
-
-def _as_of(run: Mapping[str, Any]) -> str:
-    return str(run.get("Arguments", {}).get("--as-of", ""))
+    absent, name = ("EntityNotFoundException",), etl_name(settings, table)
+    runs = account.pages("glue", "get_job_runs", "JobRuns", absent=absent, role=role, JobName=name)
+    loads = [
+        (run["StartedOn"], str(as_of))
+        for run in runs
+        if run["JobRunState"] == "SUCCEEDED" and (as_of := run.get("Arguments", {}).get("--as-of"))
+    ]
+    return max(loads, default=(None, None))[1]
 
 
 def deployed_definition(account: Account, pipeline: str) -> Any:
@@ -94,7 +87,15 @@ def difference(compiled: Any, deployed: Any) -> str:
     A placeholder of a value that only CloudFormation knows equals any text. The commit does not
     count: an execution runs the deployed one.
     """
-    return next(_differences(_without_commit(compiled), _without_commit(deployed), ""), "")
+    ours, theirs = (
+        definition | {"Parameters": [
+            {key: value for key, value in item.items() if key != "DefaultValue"}
+            if item["Name"] in OF_THE_COMMIT else item
+            for item in definition.get("Parameters", ())
+        ]}
+        for definition in (compiled, deployed)
+    )  # fmt: skip
+    return next(_differences(ours, theirs, ""), "")
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -107,16 +108,6 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from texts(item)
-
-
-def _without_commit(definition: Any) -> Any:
-    parameters = [
-        {key: value for key, value in item.items() if key != "DefaultValue"}
-        if item["Name"] in OF_THE_COMMIT
-        else item
-        for item in definition.get("Parameters", ())
-    ]
-    return {**definition, "Parameters": parameters}
 
 
 def _differences(compiled: Any, deployed: Any, path: str) -> Iterator[str]:
@@ -132,17 +123,14 @@ def _differences(compiled: Any, deployed: Any, path: str) -> Iterator[str]:
         for index, pair in enumerate(zip(compiled, deployed, strict=False)):
             name = pair[0].get("Name", index) if isinstance(pair[0], Mapping) else index
             yield from _differences(*pair, f"{path}[{name}]")
-    elif not _equal(compiled, deployed):
-        yield path
-
-
-def _equal(compiled: Any, deployed: Any) -> bool:
-    if isinstance(compiled, str) and isinstance(deployed, str) and (names := stand_ins(compiled)):
+    elif isinstance(compiled, str) and isinstance(deployed, str):
         pattern = re.escape(compiled)
-        for name in sorted(names, key=len, reverse=True):
+        for name in sorted(stand_ins(compiled), key=len, reverse=True):
             pattern = pattern.replace(re.escape(name), ".+")
-        return re.fullmatch(pattern, deployed) is not None
-    return bool(compiled == deployed)
+        if not re.fullmatch(pattern, deployed):
+            yield path
+    elif compiled != deployed:
+        yield path
 
 
 def start(
@@ -221,28 +209,16 @@ def missing(
             f"the deployed pipeline is not that of this checkout; they differ first in {path}: "
             f"make deploy ENV={settings.environment}, or check out what was deployed"
         )
-    yield from _unstaged(settings, recipe, staged=staged, deployed=deployed, account=account)
-    yield from _unbuilt(settings, deployed, account)
-
-
-def _unstaged(
-    settings: Settings, recipe: Recipe, *, staged: Staged, deployed: Any, account: Account
-) -> Iterator[str]:
     bucket = re.escape(bucket_name(settings, "artifacts"))
     place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
-    expected_files = staged.places
     fix = f"sashiko stage --env {settings.environment} --recipe {recipe.name}"
     store = ContentStore(account)
     for uri in sorted({match for text in texts(deployed) for match in place.findall(text)}):
         sizes = store.sizes(uri, role=STARTED_BY)
-        missing_files = sorted(set(expected_files.get(uri, ())) - set(sizes))
-        if missing_files:
+        if missing_files := sorted(set(staged.places.get(uri, ())) - set(sizes)):
             yield f"{uri} lacks {', '.join(missing_files)}: {fix}"
         elif not sizes:  # of another commit: its file names are unknown here
             yield f"{uri} is not there: {fix}, in the checkout that was deployed"
-
-
-def _unbuilt(settings: Settings, deployed: Any, account: Account) -> Iterator[str]:
     registry = rf"{settings.account}\.dkr\.ecr\.{settings.region}\.amazonaws\.com"
     image = re.compile(rf"{registry}/[^:@]+(?::[^:@]+|@sha256:[0-9a-f]{{64}})")
     for uri in sorted({text for text in texts(deployed) if image.fullmatch(text)}):

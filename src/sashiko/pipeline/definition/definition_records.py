@@ -2,9 +2,10 @@
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,18 @@ from sashiko.errors import InputError
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Lambda")
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
+PARAMETER: Final = "DefinitionSha256"
+# Parameters whose values differ for each commit, though the definition does not.
+OF_THE_COMMIT: Final = ("RunManifestUri", PARAMETER)
+_DEFAULT = "DefaultValue"
+_DURATION = TypeAdapter(timedelta)  # a year is 365 days, a month 30: an expiry needs no calendar
+_PARSERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
+    {
+        "Integer": int,
+        "Float": float,
+        "Boolean": lambda text: {"true": True, "false": False}[text.lower()],
+    }
+)
 _TOP_KEYS = (
     "Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps",
 )  # fmt: skip
@@ -23,6 +36,7 @@ _STEP_KEYS = (
     "Name", "Type", "Arguments", "DependsOn", "CacheConfig", "PropertyFiles", "DisplayName",
     "Description", "RetryPolicies",
 )  # fmt: skip
+_PARAMETER_KEYS = ("Name", "Type", "DefaultValue", "EnumValues")
 _LAMBDA_KEYS = ("FunctionArn", "OutputParameters")
 _GATE = (
     "make it a gate, a Lambda step that fails, and let the steps after it depend on that one "
@@ -88,34 +102,28 @@ def parse_definition(value: Any) -> Definition:
     """
     _check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
     _refuse_unsupported(value, ("MlflowConfig", "PipelineExperimentConfig"), where="definition")
-    parameters = tuple(
-        _parameter(item, where=f"definition, Parameters[{index}]")
-        for index, item in enumerate(_list_of(value, "Parameters", where="definition"))
-    )
+    parameters = []
+    for index, item in enumerate(_list_of(value, "Parameters", where="definition")):
+        where = f"definition, Parameters[{index}]"
+        _check_keys(item, allowed=_PARAMETER_KEYS, required=("Name", "Type"), where=where)
+        name = _text_of(item["Name"], where=f"{where}, Name")
+        _check_type(item["Type"], PARAMETER_TYPES, where=where)
+        allowed = tuple(_list_of(item, "EnumValues", where=where))
+        parameters.append(Parameter(name, item["Type"], item.get("DefaultValue"), allowed))
     steps = tuple(
-        _step(item, where=f"definition, Steps[{index}]")
+        _parse_step(item, where=f"definition, Steps[{index}]")
         for index, item in enumerate(_list_of(value, "Steps", where="definition"))
     )
-    _check_unique([item.name for item in parameters], what="parameter")
-    _check_unique([step.name for step in steps], what="step")
-    return Definition(parameters=parameters, steps=steps)
+    for what, records in (("parameter", parameters), ("step", steps)):
+        for name, times in Counter(record.name for record in records).items():
+            if times > 1:
+                raise InputError(
+                    f"definition, {what.title()}s: two {what}s are named `{name}`; rename one"
+                )
+    return Definition(parameters=tuple(parameters), steps=steps)
 
 
-def _parameter(value: Any, *, where: str) -> Parameter:
-    allowed = ("Name", "Type", "DefaultValue", "EnumValues")
-    _check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
-    _text_of(value["Name"], where=f"{where}, Name")
-    if value["Type"] not in PARAMETER_TYPES:
-        raise _unknown(where, "Type", value["Type"], PARAMETER_TYPES)
-    return Parameter(
-        name=value["Name"],
-        type=value["Type"],
-        default=value.get("DefaultValue"),
-        allowed=tuple(_list_of(value, "EnumValues", where=where)),
-    )
-
-
-def _step(value: Any, *, where: str) -> Step:
+def _parse_step(value: Any, *, where: str) -> Step:
     more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
     required = ("Name", "Type", *more[:1])
     _check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=where)
@@ -123,23 +131,27 @@ def _step(value: Any, *, where: str) -> Step:
     where = f"{where}, step `{name}`"
     if kind in ("Condition", "Fail"):
         raise InputError(f"{where}: a {kind} step is not supported: {_INSTEAD[kind]}")
-    if kind not in STEP_TYPES:
-        raise _unknown(where, "Type", kind, STEP_TYPES)
+    _check_type(kind, STEP_TYPES, where=where)
     _refuse_unsupported(value, ("PropertyFiles", "OutputParameters"), where=where)
     arguments = value.get("Arguments") or {}
     if not isinstance(arguments, Mapping):
         raise InputError(f"{where}, Arguments: expected an object, got {type(arguments).__name__}")
-    cache = value.get("CacheConfig") or {}
-    _check_keys(
-        cache, allowed=("Enabled", "ExpireAfter"), required=(), where=f"{where}, CacheConfig"
-    )
+    cache, at = value.get("CacheConfig") or {}, f"{where}, CacheConfig"
+    _check_keys(cache, allowed=("Enabled", "ExpireAfter"), required=(), where=at)
+    depends_on = _list_of(value, "DependsOn", where=where)
+    for index, item in enumerate(depends_on):
+        if not isinstance(item, str):
+            raise InputError(
+                f"{where}, DependsOn[{index}]: only a step's name is supported, "
+                f"which waits for its success; got {shorten(repr(item))}"
+            )
     return Step(
         name=name,
         type=kind,
         arguments=arguments,
-        depends_on=_depends_on(_list_of(value, "DependsOn", where=where), where=where),
+        depends_on=tuple(depends_on),
         cached=cache.get("Enabled", False) is True,
-        expires=_text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
+        expires=_text_of(cache.get("ExpireAfter") or "", where=f"{at}.ExpireAfter"),
         function=_text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
     )
 
@@ -150,26 +162,10 @@ def _refuse_unsupported(value: Mapping[str, Any], keys: Sequence[str], *, where:
             raise InputError(f"{where}, {key}: not supported; {_INSTEAD[key]}")
 
 
-def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
-    for index, value in enumerate(values):
-        if not isinstance(value, str):
-            raise InputError(
-                f"{where}, DependsOn[{index}]: only a step's name is supported, "
-                f"which waits for its success; got {shorten(repr(value))}"
-            )
-    return tuple(values)
-
-
-def _check_unique(names: Sequence[str], *, what: str) -> None:
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise InputError(
-                f"definition, {what.title()}s: two {what}s are named `{name}`; rename one"
-            )
-
-
-def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:
-    return InputError(f"{where}: unknown {key} `{shorten(str(value))}`; known: {', '.join(known)}")
+def _check_type(value: Any, known: Sequence[str], *, where: str) -> None:
+    if value not in known:
+        names = ", ".join(known)
+        raise InputError(f"{where}: unknown Type `{shorten(str(value))}`; known: {names}")
 
 
 def _list_of(value: Mapping[str, Any], key: str, *, where: str) -> list[Any]:
@@ -196,14 +192,11 @@ def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], 
             raise InputError(f"{where}: key `{key}` is missing")
 
 
-_DURATION = TypeAdapter(timedelta)  # a year is 365 days, a month 30: an expiry needs no calendar
-
-
 def check_expiry(step: Step) -> None:
-    """Checks the expiry of a step's cached result.
+    """Checks that the expiry of a step's cached result is a duration.
 
     Raises:
-        InputError: if it is not a duration, naming step and path.
+        InputError: if it is not, naming step and path.
     """
     try:
         if step.expires:
@@ -237,15 +230,20 @@ def parameter_values(parameters: Sequence[Parameter], texts: Mapping[str, str]) 
         if name not in names:
             known = ", ".join(names) or "none"
             raise InputError(f"the pipeline has no parameter `{name}`; it has: {known}")
-    return {item.name: _value(item, texts.get(item.name)) for item in parameters}
-
-
-def _value(parameter: Parameter, text: str | None) -> Any:
-    if text is None and parameter.default is None:
-        raise InputError(f"parameter `{parameter.name}` ({parameter.type}) has no value: give one")
-    value = parameter.default if text is None else _parse(parameter, text)
-    _check_value(parameter, value)
-    return value
+    values: dict[str, Any] = {}
+    for item in parameters:
+        where, text = f"parameter `{item.name}`", texts.get(item.name)
+        value = item.default
+        try:
+            if text is not None:
+                value = _PARSERS.get(item.type, str)(text)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{where}: {shorten(repr(text))} is not a {item.type}") from error
+        if value is None:
+            raise InputError(f"{where} ({item.type}) has no value: give one")
+        _check_value(item, value)
+        values[item.name] = value
+    return values
 
 
 def check_parameter(parameter: Parameter) -> None:
@@ -254,78 +252,41 @@ def check_parameter(parameter: Parameter) -> None:
     Raises:
         InputError: naming the parameter and the allowed values.
     """
-    for value in parameter.allowed:
-        if not fits(parameter.type, value):
-            raise InputError(
-                f"parameter `{parameter.name}`, EnumValues: "
-                f"{shorten(repr(value))} is not a {parameter.type}"
-            )
+    wrong = [value for value in parameter.allowed if not fits(parameter.type, value)]
+    if wrong:
+        where = f"parameter `{parameter.name}`, EnumValues"
+        raise InputError(f"{where}: {shorten(repr(wrong[0]))} is not a {parameter.type}")
     if parameter.default is not None:
         _check_value(parameter, parameter.default)
 
 
 def _check_value(parameter: Parameter, value: Any) -> None:
+    where, text = f"parameter `{parameter.name}`", shorten(repr(value))
     if not fits(parameter.type, value):
-        raise InputError(
-            f"parameter `{parameter.name}`: "
-            f"default {shorten(repr(value))} is not a {parameter.type}"
-        )
+        raise InputError(f"{where}: default {text} is not a {parameter.type}")
     if parameter.allowed and value not in parameter.allowed:
-        allowed = ", ".join(str(item) for item in parameter.allowed)
-        raise InputError(
-            f"parameter `{parameter.name}`: {shorten(repr(value))} is not one of {allowed}"
-        )
-
-
-def _parse(parameter: Parameter, text: str) -> Any:
-    try:
-        match parameter.type:
-            case "Integer":
-                return int(text)
-            case "Float":
-                return float(text)
-            case "Boolean":
-                return {"true": True, "false": False}[text.lower()]
-            case _:
-                return text
-    except (ValueError, KeyError) as error:
-        raise InputError(
-            f"parameter `{parameter.name}`: {shorten(repr(text))} is not a {parameter.type}"
-        ) from error
+        raise InputError(f"{where}: {text} is not one of {', '.join(map(str, parameter.allowed))}")
 
 
 def fits(kind: str, value: Any) -> bool:
     """Returns whether a JSON value has a parameter type."""
-    if kind == "Boolean":
-        return isinstance(value, bool)
-    if kind == "String":
-        return isinstance(value, str)
-    numbers = (int,) if kind == "Integer" else (int, float)
-    return isinstance(value, numbers) and not isinstance(value, bool)
-
-
-PARAMETER: Final = "DefinitionSha256"
-# Parameters whose values differ for each commit, though the definition does not.
-OF_THE_COMMIT: Final = ("RunManifestUri", PARAMETER)
-_DEFAULT = "DefaultValue"
+    types = {"Boolean": bool, "String": str, "Integer": int, "Float": int | float}[kind]
+    return isinstance(value, types) and (kind == "Boolean" or not isinstance(value, bool))
 
 
 def definition_sha256(definition: Mapping[str, Any]) -> str:
     """Returns the hex SHA-256 of a definition without the values of the commit's parameters."""
     value = copy.deepcopy(dict(definition))
-    for parameter in _named(value, *OF_THE_COMMIT):
-        parameter.pop(_DEFAULT, None)
+    for parameter in value.get("Parameters", ()):
+        if parameter.get("Name") in OF_THE_COMMIT:
+            parameter.pop(_DEFAULT, None)
     return sha256_bytes(canonical_json(value))
 
 
 def with_digest(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a definition whose parameter has the digest, if it declares one with a default."""
     value = copy.deepcopy(dict(definition))
-    for parameter in _named(value, PARAMETER):
-        if _DEFAULT in parameter:
+    for parameter in value.get("Parameters", ()):
+        if parameter.get("Name") == PARAMETER and _DEFAULT in parameter:
             parameter[_DEFAULT] = definition_sha256(definition)
     return value
-
-
-def _named(definition: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
-    return [item for item in definition.get("Parameters", ()) if item.get("Name") in names]

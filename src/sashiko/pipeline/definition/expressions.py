@@ -1,4 +1,4 @@
-"""Expressions inside a definition: Get and Std:Join."""
+"""Expressions inside a definition, Get and Std:Join, and the paths in them: `a['name'].b[0]`."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,30 +14,29 @@ _TOKEN = re.compile(r"\.?([^.\[\]']+)|\[(\d{1,9})\]|\['([^']*)'\]")
 _JOB_NAME_LENGTH = 63
 
 
-def _split(path: str, *, where: str) -> tuple[str | int, ...]:
-    """Splits a path into keys (str) and positions (int)."""
-    parts: list[str | int] = []
+def look_up(value: Any, path: str, *, where: str) -> Any:
+    """Follows `path` into a JSON value; `.Name` and `['Name']` find a list's item by its name.
+
+    Raises:
+        InputError: naming the missing part and the existing ones.
+    """
     position = 0
     while position < len(path):
         match = _TOKEN.match(path, position)
         if match is None:
             raise InputError(f"{where}: cannot read the path `{path}` from `{path[position:]}` on")
         key, index, name = match.groups()
-        parts.append(int(index) if index else key or name)
-        position = match.end()
-    return tuple(parts)
-
-
-def look_up(value: Any, path: str, *, where: str) -> Any:
-    """Follows `path` into a JSON value.
-
-    Raises:
-        InputError: naming the missing part and the existing ones.
-    """
-    for part in _split(path, where=where):
-        children = _children(value)
+        part, position = int(index) if index else key or name, match.end()
+        children: Mapping[Any, Any] = value if isinstance(value, Mapping) else {}
+        if isinstance(value, list):
+            named = (item for item in value if isinstance(item, Mapping))
+            names = {item[key]: item for item in named for key in _NAMES_OF_ITEMS if key in item}
+            children = dict(enumerate(value)) | names
         if part not in children:
-            raise InputError(f"{where}: `{path}` has no `{part}`; there is: {_there_is(value)}")
+            there = ", ".join(map(str, children)) or "nothing"
+            if not isinstance(value, Mapping | list):
+                there = f"a {type(value).__name__}"
+            raise InputError(f"{where}: `{path}` has no `{part}`; there is: {there}")
         value = children[part]
     return value
 
@@ -59,26 +58,6 @@ def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[
         model = f"{str(output).rstrip('/')}/{name}/output/model.tar.gz"
         description["ModelArtifacts"] = {"S3ModelArtifacts": model}
     return description
-
-
-def _children(value: Any) -> Mapping[str | int, Any]:
-    """Returns the children of a value: an object's values, or a list's by position and name."""
-    if isinstance(value, Mapping):
-        return value
-    if not isinstance(value, list):
-        return {}
-    children: dict[str | int, Any] = dict(enumerate(value))
-    for item in value:
-        for key in _NAMES_OF_ITEMS:
-            if isinstance(item, Mapping) and key in item:
-                children[item[key]] = item
-    return children
-
-
-def _there_is(value: Any) -> str:
-    if not isinstance(value, Mapping | list):
-        return f"a {type(value).__name__}"
-    return ", ".join(map(str, _children(value))) or "nothing"
 
 
 _FUNCTIONS = ("Get", "Std:Join")
@@ -131,39 +110,36 @@ def resolve(value: Any, context: Context, *, where: str) -> Any:
     if is_expression(value):
         [(function, argument)] = value.items()
         _check_function(function, where=where)
-        return (_get if function == "Get" else _join)(argument, context, where=where)
+        if function == "Get":
+            return _resolve_reference(str(argument), context, where=where)
+        keys = list(argument) if isinstance(argument, Mapping) else []
+        if not {"Values"} <= set(keys) <= {"On", "Values"}:
+            raise InputError(f"{where}: expected On and Values, got {', '.join(keys) or 'nothing'}")
+        values, place = argument["Values"], f"{where}.Std:Join.Values"
+        values = resolve(values, context, where=place)
+        if not isinstance(values, list):
+            raise InputError(f"{place}: expected a list, got {type(values).__name__}")
+        return str(argument.get("On", "")).join(as_text(item, where=where) for item in values)
     if isinstance(value, Mapping):
         return {key: resolve(item, context, where=f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):
-        return [
-            resolve(item, context, where=f"{where}[{index}]") for index, item in enumerate(value)
-        ]
+        return [resolve(item, context, where=f"{where}[{i}]") for i, item in enumerate(value)]
     return value
 
 
-def _get(target: Any, context: Context, *, where: str) -> Any:
-    scope, _, name = str(target).partition(".")
+def _resolve_reference(target: str, context: Context, *, where: str) -> Any:
+    scope, _, name = target.partition(".")
     if scope == "Parameters":
         return _lookup(context.parameters, name, what="parameter", where=where)
     if scope == "Execution":
         return _lookup(context.execution, name, what="execution variable", where=where)
-    if scope == "Steps":
-        step, path = _split_step(str(target), where=where)
-        value = look_up(context.describe(step), path, where=f"{where}, Steps.{step}")
-        if isinstance(value, Mapping | list):
-            raise InputError(f"{where}: `{target}` is not a single value")
-        return value
-    raise InputError(f"{where}: cannot Get `{target}`; known: Parameters., Execution., Steps.")
-
-
-def _join(argument: Any, context: Context, *, where: str) -> str:
-    keys = list(argument) if isinstance(argument, Mapping) else []
-    if not {"Values"} <= set(keys) <= {"On", "Values"}:
-        raise InputError(f"{where}: expected On and Values, got {', '.join(keys) or 'nothing'}")
-    values = resolve(argument["Values"], context, where=f"{where}.Std:Join.Values")
-    if not isinstance(values, list):
-        raise InputError(f"{where}.Std:Join.Values: expected a list, got {type(values).__name__}")
-    return str(argument.get("On", "")).join(as_text(value, where=where) for value in values)
+    if scope != "Steps":
+        raise InputError(f"{where}: cannot Get `{target}`; known: Parameters., Execution., Steps.")
+    step, path = _split_step(target, where=where)
+    value = look_up(context.describe(step), path, where=f"{where}, Steps.{step}")
+    if isinstance(value, Mapping | list):
+        raise InputError(f"{where}: `{target}` is not a single value")
+    return value
 
 
 def as_text(value: Any, *, where: str) -> str:
@@ -172,13 +148,10 @@ def as_text(value: Any, *, where: str) -> str:
     Raises:
         InputError: if it is null, a list or an object.
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise InputError(
-        f"{where}: cannot join {shorten(repr(value))}: not a string, number or boolean"
-    )
+    if not isinstance(value, str | int | float):
+        what = shorten(repr(value))
+        raise InputError(f"{where}: cannot join {what}: not a string, number or boolean")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _split_step(target: str, *, where: str) -> tuple[str, str]:
@@ -191,12 +164,10 @@ def _split_step(target: str, *, where: str) -> tuple[str, str]:
 
 def _lookup(values: Mapping[str, Any], name: str, *, what: str, where: str) -> Any:
     if name not in values:
-        known = ", ".join(values) or "none"
-        raise InputError(f"{where}: no {what} `{name}`; there is: {known}")
+        raise InputError(f"{where}: no {what} `{name}`; there is: {', '.join(values) or 'none'}")
     return values[name]
 
 
 def _check_function(function: str, *, where: str) -> None:
     if function not in _FUNCTIONS:
-        known = ", ".join(_FUNCTIONS)
-        raise InputError(f"{where}: unknown function `{function}`; known: {known}")
+        raise InputError(f"{where}: unknown function `{function}`; known: {', '.join(_FUNCTIONS)}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.definition_records import Definition, Parameter, Step
+from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.expressions import (
     Context,
     as_text,
@@ -62,8 +62,26 @@ def build_graph(definition: Definition) -> Graph:
         InputError: for a cycle, and for a reference to a step that does not exist or has no
             properties.
     """
-    waits_for = {step.name: _dependencies(step, definition) for step in definition.steps}
-    return Graph(waits_for=waits_for, order=_order(waits_for))
+    waits_for: dict[str, tuple[str, ...]] = {}
+    for step in definition.steps:
+        names = [target.name for target in awaited_steps(step, definition)]
+        for name, where in step_references(step.arguments, where=f"step `{step.name}`, Arguments"):
+            names.append(referred_step(name, definition, where=where).name)
+        waits_for[step.name] = tuple(dict.fromkeys(names))
+    order: list[str] = []
+    remaining = dict(waits_for)
+    while remaining:
+        ready = [name for name, needs in remaining.items() if not set(needs) & set(remaining)]
+        if not ready:
+            path = [next(iter(remaining))]
+            while path.count(path[-1]) == 1:
+                path.append(next(name for name in remaining[path[-1]] if name in remaining))
+            cycle = " -> ".join(path[path.index(path[-1]) :])
+            raise InputError(f"definition: steps wait for each other: {cycle}")
+        order += ready
+        for name in ready:
+            del remaining[name]
+    return Graph(waits_for=waits_for, order=tuple(order))
 
 
 def up_to(definition: Definition, name: str) -> Definition:
@@ -115,34 +133,6 @@ def _known_step(name: str, definition: Definition, *, where: str) -> Step:
     return target
 
 
-def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
-    names = [target.name for target in awaited_steps(step, definition)]
-    for name, where in step_references(step.arguments, where=f"step `{step.name}`, Arguments"):
-        names.append(referred_step(name, definition, where=where).name)
-    return tuple(dict.fromkeys(names))
-
-
-def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    order: list[str] = []
-    remaining = dict(waits_for)
-    while remaining:
-        ready = [name for name, needs in remaining.items() if not set(needs) & set(remaining)]
-        if not ready:
-            raise InputError(f"definition: steps wait for each other: {_cycle(remaining)}")
-        order += ready
-        for name in ready:
-            del remaining[name]
-    return tuple(order)
-
-
-def _cycle(remaining: Mapping[str, tuple[str, ...]]) -> str:
-    """Returns a cycle among the steps that cannot be ordered."""
-    path = [next(iter(remaining))]
-    while path.count(path[-1]) == 1:
-        path.append(next(name for name in remaining[path[-1]] if name in remaining))
-    return " -> ".join(path[path.index(path[-1]) :])
-
-
 UNKNOWN = "*"
 # These differ between executions.
 _EXECUTION = ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "CurrentDateTime")
@@ -185,14 +175,11 @@ def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, 
     return resolve_steps(
         definition,
         parameters={
-            parameter.name: _default_or_star(parameter) for parameter in definition.parameters
+            item.name: UNKNOWN
+            if item.default is None
+            else as_text(item.default, where=f"parameter `{item.name}`")
+            for item in definition.parameters
         },
         execution=dict.fromkeys(_EXECUTION, UNKNOWN),
         job_name=lambda _step: UNKNOWN,
     )
-
-
-def _default_or_star(parameter: Parameter) -> str:
-    if parameter.default is None:
-        return UNKNOWN
-    return as_text(parameter.default, where=f"parameter `{parameter.name}`")

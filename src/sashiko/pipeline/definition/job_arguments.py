@@ -199,21 +199,18 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
     Raises:
         InputError: for a key or value that is not supported here, naming step and path.
     """
-    source = f"step `{step.name}`, Arguments"
-    if step.type == "Training":
-        arguments: JobArguments = validate(TrainingArguments, resolved, source=source)
-    else:
-        arguments = validate(ProcessingArguments, resolved, source=source)
+    training = step.type == "Training"
+    model: type[JobArguments] = TrainingArguments if training else ProcessingArguments
+    arguments = validate(model, resolved, source=f"step `{step.name}`, Arguments")
     check_names(step, resolved)
     return arguments
 
 
 def cluster_of(step: Step) -> Mapping[str, Any]:
     """Returns the part of a job's arguments that names its instances."""
-    if step.type == "Training":
-        cluster: Mapping[str, Any] = step.arguments["ResourceConfig"]
-    else:
-        cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
+    training = step.type == "Training"
+    parts = step.arguments if training else step.arguments["ProcessingResources"]
+    cluster: Mapping[str, Any] = parts["ResourceConfig" if training else "ClusterConfig"]
     return cluster
 
 
@@ -223,7 +220,6 @@ def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
     Raises:
         InputError: for a name that is used twice, with step and path.
     """
-    where = f"step `{step.name}`, Arguments"
     config = arguments.get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
     for key, items, name in (
@@ -231,16 +227,12 @@ def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
         ("ProcessingInputs", arguments.get("ProcessingInputs"), "InputName"),
         ("InputDataConfig", arguments.get("InputDataConfig"), "ChannelName"),
     ):
-        for text, times in Counter(_names(items, name)).items():
+        records = items if isinstance(items, list) else []
+        texts = (item.get(name) for item in records if isinstance(item, Mapping))
+        for text, times in Counter(text for text in texts if isinstance(text, str)).items():
             if times > 1:
-                raise InputError(f"{where}.{key}: two of them are named `{text}`")
-
-
-def _names(items: Any, key: str) -> list[str]:
-    if not isinstance(items, list):
-        return []
-    values = [item.get(key) for item in items if isinstance(item, Mapping)]
-    return [name for name in values if isinstance(name, str)]
+                where = f"step `{step.name}`, Arguments.{key}"
+                raise InputError(f"{where}: two of them are named `{text}`")
 
 
 def outputs_of(arguments: ProcessingArguments) -> tuple[ProcessingOutput, ...]:

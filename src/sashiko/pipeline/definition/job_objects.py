@@ -8,8 +8,6 @@ from typing import Any
 from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.graph import resolved_steps
 
-_S3 = "s3://"
-
 
 @dataclass(frozen=True)
 class JobObjects:
@@ -30,50 +28,32 @@ def job_objects(definition: Definition) -> tuple[JobObjects, ...]:
     Raises:
         InputError: if the definition's references are wrong.
     """
-    return tuple(
-        JobObjects(
-            step=step.name,
-            role=str(arguments["RoleArn"]),
-            reads=tuple(_uris([*_inputs(arguments), *_checkpoints(arguments)])),
-            writes=tuple(_uris([*_outputs(arguments), *_checkpoints(arguments)])),
-            arguments=_named_uris(
-                arguments.get("AppSpecification", {}).get("ContainerArguments", ())
-            ),
+    jobs = []
+    for step, arguments in resolved_steps(definition):
+        if not step.is_job:
+            continue
+        inputs = [item.get("S3Input") for item in arguments.get("ProcessingInputs", ())]
+        channels = arguments.get("InputDataConfig", ())
+        inputs += [channel["DataSource"]["S3DataSource"] for channel in channels]
+        outputs = arguments.get("ProcessingOutputConfig", {}).get("Outputs", ())
+        model = arguments.get("OutputDataConfig", {}).get("S3OutputPath")
+        written = [*(item["S3Output"]["S3Uri"] for item in outputs), model]
+        checkpoints = arguments.get("CheckpointConfig", {}).get("S3Uri")
+        words = arguments.get("AppSpecification", {}).get("ContainerArguments", ())
+        named = {str(name): uri for name, word in pairwise(words) for uri in _uris([word])}
+        jobs.append(
+            JobObjects(
+                step=step.name,
+                role=str(arguments["RoleArn"]),
+                reads=tuple(_uris([*(item["S3Uri"] for item in inputs if item), checkpoints])),
+                writes=tuple(_uris([*written, checkpoints])),
+                arguments=named,
+            )
         )
-        for step, arguments in resolved_steps(definition)
-        if step.is_job
-    )
-
-
-def _inputs(arguments: Mapping[str, Any]) -> Iterator[str]:
-    for item in arguments.get("ProcessingInputs", ()):
-        if "S3Input" in item:
-            yield item["S3Input"]["S3Uri"]
-    for item in arguments.get("InputDataConfig", ()):
-        yield item["DataSource"]["S3DataSource"]["S3Uri"]
-
-
-def _outputs(arguments: Mapping[str, Any]) -> Iterator[str]:
-    for item in arguments.get("ProcessingOutputConfig", {}).get("Outputs", ()):
-        yield item["S3Output"]["S3Uri"]
-    if "OutputDataConfig" in arguments:
-        yield arguments["OutputDataConfig"]["S3OutputPath"]
-
-
-def _checkpoints(arguments: Mapping[str, Any]) -> Iterator[str]:
-    if "CheckpointConfig" in arguments:
-        yield arguments["CheckpointConfig"]["S3Uri"]
-
-
-def _named_uris(arguments: Sequence[Any]) -> Mapping[str, str]:
-    return {
-        str(name): value.rstrip("/")
-        for name, value in pairwise(arguments)
-        if isinstance(value, str) and value.startswith(_S3)
-    }
+    return tuple(jobs)
 
 
 def _uris(values: Sequence[Any]) -> Iterator[str]:
     for value in values:
-        if isinstance(value, str) and value.startswith(_S3):
+        if isinstance(value, str) and value.startswith("s3://"):
             yield value.rstrip("/")

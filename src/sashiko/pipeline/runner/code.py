@@ -35,10 +35,12 @@ class CodeDigests:
         self._digests: dict[Path, str] = {}
 
     def __call__(self, argv: Sequence[str]) -> str:
-        """Returns the hex digest of a command's code."""
+        """Returns the hex digest of a command's code: of its module, if it is `python ... -m`."""
         if self._installed is None:
             self._installed = installed()
-        module = _module_of(argv)
+        pairs = itertools.pairwise(argv)
+        options = itertools.takewhile(lambda pair: not pair[0].endswith(".py"), pairs)
+        module = next((following for word, following in options if word == "-m"), "")
         files = self._files(module) if module else {}
         code = {"python": sys.version, "installed": self._installed, "files": files}
         return sha256_bytes(canonical_json(code))
@@ -49,14 +51,15 @@ class CodeDigests:
         for name in closure:
             path, root = self._module_file(name), self._root(name)
             if path and root:
-                for file in [path, *filter(_is_data, path.parent.iterdir())]:
-                    digests[file.relative_to(root.parent).as_posix()] = self._digest(file)
-        if _PLUGINS in closure:
-            digests |= {
-                file.relative_to(folder).as_posix(): self._digest(file)
-                for folder in source_folders()
-                for file in _files_below(folder)
-            }
+                data = [file for file in path.parent.iterdir() if file.suffix != ".py"]
+                for file in [path, *data]:
+                    if file.is_file() and not file.name.startswith("."):
+                        digests[file.relative_to(root.parent).as_posix()] = self._digest(file)
+        for folder in source_folders() if _PLUGINS in closure else ():
+            for file in sorted(folder.glob("*/**/*")):  # without bytecode and without the engine
+                top, *parts = file.relative_to(folder).parts
+                if not top.startswith(_ENGINE) and "__pycache__" not in parts and file.is_file():
+                    digests[file.relative_to(folder).as_posix()] = self._digest(file)
         return digests
 
     def _closure(self, module: str) -> set[str]:
@@ -78,11 +81,15 @@ class CodeDigests:
         return modules
 
     def _root(self, name: str) -> Path | None:
-        """Returns the folder of a module's top-level package."""
+        """Returns the folder of a module's top-level package; the project's own come first."""
         package = name.partition(".")[0]
-        if package not in self._roots:
-            self._roots[package] = _package_folder(package)
-        return self._roots[package]
+        if package and package not in self._roots:
+            folders = [*map(str, source_folders())]
+            spec = importlib.machinery.PathFinder.find_spec(package, folders) if folders else None
+            spec = spec or importlib.util.find_spec(package)
+            places = spec.submodule_search_locations if spec else None
+            self._roots[package] = Path(next(iter(places))) if places else None
+        return self._roots.get(package)
 
     def _module_file(self, name: str) -> Path | None:
         """Finds a module without importing it."""
@@ -90,10 +97,7 @@ class CodeDigests:
         if root is None:
             return None
         base = root.joinpath(*name.split(".")[1:])
-        for candidate in (base / "__init__.py", base.with_suffix(".py")):
-            if candidate.is_file():
-                return candidate
-        return None
+        return next(filter(Path.is_file, (base / "__init__.py", base.with_suffix(".py"))), None)
 
     def _imported(self, name: str) -> Iterator[str]:
         """Yields the modules that a module may import, and its parent packages."""
@@ -117,37 +121,3 @@ class CodeDigests:
         if file not in self._digests:
             self._digests[file] = sha256_file(file)
         return self._digests[file]
-
-
-def _module_of(argv: Sequence[str]) -> str:
-    """Returns the module of `python ... -m module ...`, or "" for another command."""
-    for argument, following in itertools.pairwise(argv):
-        if argument == "-m":
-            return following
-        if argument.endswith(".py"):
-            break
-    return ""
-
-
-def _package_folder(package: str) -> Path | None:
-    """Finds a top-level package in a step's import order: the project's own come first."""
-    if not package:
-        return None
-    folders = [*map(str, source_folders())]
-    spec = importlib.machinery.PathFinder.find_spec(package, folders) if folders else None
-    spec = spec or importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yields the files of the packages in a folder, without bytecode and without the engine."""
-    for file in sorted(folder.glob("*/**/*")):
-        top, *parts = file.relative_to(folder).parts
-        if not top.startswith(_ENGINE) and "__pycache__" not in parts and file.is_file():
-            yield file
-
-
-def _is_data(file: Path) -> bool:
-    return file.is_file() and file.suffix != ".py" and not file.name.startswith(".")

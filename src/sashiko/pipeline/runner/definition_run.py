@@ -79,34 +79,28 @@ def check_supported(
     for step, resolved in resolve_steps(
         definition, parameters=parameters, execution=execution, job_name=name_of
     ):
+        where = f"step `{step.name}`"
         if not _NAME.fullmatch(step.name):
-            raise InputError(f"step `{step.name}`: a name is letters, digits and single hyphens")
+            raise InputError(f"{where}: a name is letters, digits and single hyphens")
+        used, known, what = step.function, functions, "function for"
+        uris: tuple[str, ...] = ()
         if step.is_job:
             arguments = job_arguments(step, resolved)
-            _check_known(step, image_of(arguments), images, what="command for the image")
-            check_expiry(step)
-            for uri in output_uris(arguments, job=name_of(step.name)):
-                _check_output(uri, step, writers)
-        else:
-            _check_known(step, step.function, functions, what="function for")
-
-
-def _check_known(step: Step, value: str, known: Collection[str], *, what: str) -> None:
-    if value not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise InputError(f"step `{step.name}`: no local {what} `{value}`; known: {names}")
-
-
-def _check_output(uri: str, step: Step, writers: dict[str, tuple[str, Step]]) -> None:
-    """Refuses nested outputs: an output replaces its whole prefix."""
-    prefix = uri.rstrip("/") + "/"
-    for other_prefix, (other_uri, writer) in writers.items():
-        if prefix.startswith(other_prefix) or other_prefix.startswith(prefix):
-            raise InputError(
-                f"step `{step.name}` writes {uri} and step `{writer.name}` writes {other_uri}: "
-                "one would replace the other; give each output a prefix of its own"
-            )
-    writers[prefix] = (uri, step)
+            used, known, what = image_of(arguments), images, "command for the image"
+            uris = output_uris(arguments, job=name_of(step.name))
+        if used not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise InputError(f"{where}: no local {what} `{used}`; known: {names}")
+        check_expiry(step)
+        for uri in uris:
+            prefix = uri.rstrip("/") + "/"
+            for other_prefix, (other_uri, writer) in writers.items():  # each replaces all below it
+                if prefix.startswith(other_prefix) or other_prefix.startswith(prefix):
+                    raise InputError(
+                        f"{where} writes {uri} and step `{writer.name}` writes {other_uri}: one "
+                        "would replace the other; give each output a prefix of its own"
+                    )
+            writers[prefix] = (uri, step)
 
 
 @dataclass(kw_only=True)
@@ -143,7 +137,8 @@ class Engine:
         try:
             self._advance(workers)
             while self._in_flight:
-                self._handle(self._receive())
+                message = self._receive()
+                (self._interrupt if message is None else message)()
                 self._advance(workers)
         except BaseException:
             self.executor.processes.kill()
@@ -158,35 +153,26 @@ class Engine:
                 return self._inbox.get(timeout=_POLL_SECONDS)
         return None
 
-    def _handle(self, message: Callable[[], None] | None) -> None:
-        if message is None:
-            self._interrupt()
-        else:
-            message()
-
     def _advance(self, workers: ThreadPoolExecutor) -> None:
         """Starts every step that is ready, in the graph's order: what a gate opens comes later."""
         steps = {step.name: step for step in self.definition.steps}
         for name in self.graph.order:
-            if self._is_ready(name) and not self.state.is_ending:
-                self._begin(steps[name], workers)
-
-    def _is_ready(self, name: str) -> bool:
-        if self.state.step(name).status != "waiting" or name in self._in_flight:
-            return False
-        return all(self.state.step(other).status in _DONE for other in self.graph.waits_for[name])
-
-    def _begin(self, step: Step, workers: ThreadPoolExecutor) -> None:
-        context = Context(self.parameters, self.execution, self._descriptions.__getitem__)
-        try:
-            resolved = resolve(step.arguments, context, where=f"step `{step.name}`, Arguments")
+            step, status = steps[name], self.state.step(name).status
+            awaited = (self.state.step(other).status for other in self.graph.waits_for[name])
+            ready = status == "waiting" and name not in self._in_flight
+            if not ready or self.state.is_ending or not all(item in _DONE for item in awaited):
+                continue
+            context = Context(self.parameters, self.execution, self._descriptions.__getitem__)
+            try:
+                resolved = resolve(step.arguments, context, where=f"step `{name}`, Arguments")
+            except InputError as error:
+                self._fail(name, str(error))
+                continue
             if step.is_job:
-                self._in_flight.add(step.name)
+                self._in_flight.add(name)
                 workers.submit(self._work, step, resolved)
             else:
                 self._call(step, resolved)
-        except InputError as error:
-            self._fail(step.name, str(error))
 
     def _call(self, step: Step, event: Any) -> None:
         """Calls a function in this thread: it reads a few small files only."""
@@ -204,35 +190,26 @@ class Engine:
 
     def _work(self, step: Step, resolved: Any) -> None:
         """Runs a job in a worker thread; it reports through the inbox only."""
+        name, put, view = step.name, self._inbox.put, self.state.view
+        job = job_name(self.execution["PipelineExecutionId"], name)
         result: Outcome | BaseException
         try:
-            result = self._run_job(step, resolved)
+            arguments = job_arguments(step, resolved)
+            result = self.executor.run(
+                make_job(name, arguments, name=job, images=self.images, resolved=resolved),
+                kind=step.type,
+                description=describe_job(step.type, name=job, arguments=resolved),
+                expires=step.expires if step.cached else None,
+                forced=name in self.forced,
+                events=Events(
+                    started=lambda: put(lambda: self.state.start(name)),
+                    line=lambda text: put(lambda: view.line(name, text)),
+                    note=lambda text: put(lambda: view.note(f"{name}: {text}")),
+                ),
+            )
         except BaseException as error:
             result = error
-        self._inbox.put(lambda: self._end(step.name, result))
-
-    def _run_job(self, step: Step, resolved: Any) -> Outcome:
-        name = job_name(self.execution["PipelineExecutionId"], step.name)
-        job = make_job(
-            step.name,
-            job_arguments(step, resolved),
-            name=name,
-            images=self.images,
-            resolved=resolved,
-        )
-        events = Events(
-            started=lambda: self._inbox.put(lambda: self.state.start(step.name)),
-            line=lambda text: self._inbox.put(lambda: self.state.view.line(step.name, text)),
-            note=lambda text: self._inbox.put(lambda: self.state.view.note(f"{step.name}: {text}")),
-        )
-        return self.executor.run(
-            job,
-            kind=step.type,
-            description=describe_job(step.type, name=name, arguments=resolved),
-            expires=step.expires if step.cached else None,
-            forced=step.name in self.forced,
-            events=events,
-        )
+        put(lambda: self._end(name, result))
 
     def _end(self, name: str, result: Outcome | BaseException) -> None:
         self._in_flight.discard(name)
@@ -322,13 +299,12 @@ def run_definition(
     """
     home = home.resolve()  # jobs run in folders of their own
     start = now()
+    arn = f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}"
     execution = {
         "PipelineName": pipeline,
-        "PipelineArn": f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}",
+        "PipelineArn": arn,
         "PipelineExecutionId": run_id,
-        "PipelineExecutionArn": (
-            f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}/execution/{run_id}"
-        ),
+        "PipelineExecutionArn": f"{arn}/execution/{run_id}",
         "StartDateTime": stamp(start),
         "CurrentDateTime": stamp(start),
     }
@@ -350,7 +326,9 @@ def run_definition(
         _mark_killed_runs(home)
         store = Store(home / "s3")
         store.clear_incoming()
-        folder = _new_folder(home, run_id)
+        folder = home / "runs" / run_id
+        with translate_disk_errors(f"cannot make {folder}"):
+            folder.mkdir(parents=True)
         write_json(folder / "definition.json", value)
         for name, content in (evidence or {}).items():
             write_bytes(folder / "evidence" / name, content)
@@ -365,6 +343,8 @@ def run_definition(
             steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),
         )
         state = RunState(record, folder=folder, view=view)
+        has_affinity = hasattr(os, "sched_getaffinity")
+        usable_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         executor = Executor(
             run_id=run_id,
             run_folder=folder,
@@ -373,7 +353,7 @@ def run_definition(
             code=CodeDigests(),
             cache=StepCache(home / "cache" / "steps"),
             checkpoint_keys=home / "cache" / "checkpoints",
-            processes=Processes(cores or _usable_cores()),
+            processes=Processes(cores or usable_cores),
         )
         engine = Engine(
             definition=definition,
@@ -391,7 +371,8 @@ def run_definition(
                 engine.run()
             finally:
                 record = state.finish()
-                _remove_empty(folder / "work")
+                with suppress(OSError):  # it holds what a failed step left, or was never made
+                    (folder / "work").rmdir()
         takes_results = any(step.cached for step in definition.steps)
         _report(record, folder=folder, view=view, takes_results=takes_results)
         return record
@@ -415,13 +396,6 @@ def _forced_steps(graph: Graph, from_step: str | None) -> frozenset[str]:
     return graph.downstream(from_step)
 
 
-def _new_folder(home: Path, run_id: str) -> Path:
-    folder = home / "runs" / run_id
-    with translate_disk_errors(f"cannot make {folder}"):
-        folder.mkdir(parents=True)
-    return folder
-
-
 def _mark_killed_runs(home: Path) -> None:
     """Marks killed runs as interrupted, since they could not write that themselves."""
     for folder in sorted(path.parent for path in (home / "runs").glob("*/run.json")):
@@ -436,12 +410,6 @@ def _mark_killed_runs(home: Path) -> None:
             changes = {"status": "interrupted", "reason": "killed", "steps": steps}
             write_run(folder, record.model_copy(update=changes))
             shutil.rmtree(folder / "work", ignore_errors=True)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -460,11 +428,6 @@ def _signals_to(request_stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _remove_empty(work: Path) -> None:
-    with suppress(OSError):  # it holds what a failed step left, or was never made
-        work.rmdir()
 
 
 def _report(record: RunRecord, *, folder: Path, view: View, takes_results: bool) -> None:

@@ -76,9 +76,7 @@ class Workspace:
 
     def environment(self, job: Job) -> dict[str, str]:
         """Returns the job's complete environment: few inherited variables, and no credentials."""
-        inherited = {
-            name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)
-        }
+        inherited = {key: text for key, text in os.environ.items() if _INHERITED.fullmatch(key)}
         variables = {name: self._rewrite(value) for name, value in job.environment.items()}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         fixed = {
@@ -105,10 +103,6 @@ class Workspace:
                 f"exec env -i {settings} {shlex.join(command)}\n"
             )
             script.chmod(0o755)
-
-    def remove(self) -> None:
-        """Removes the workspace, as far as its files can be deleted."""
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def _rewrite(self, text: str) -> str:
         return _CONTAINER.sub(lambda _: str(self.path("/opt/ml")), text)
@@ -170,7 +164,11 @@ class CacheEntry(Frozen):
 
 class _Stored(Frozen):
     entry: CacheEntry
-    sha256: str
+    sha256: str = ""
+
+    @property
+    def digest(self) -> str:
+        return sha256_bytes(canonical_json(self.entry.model_dump(mode="json")))
 
 
 @dataclass(frozen=True)
@@ -185,28 +183,21 @@ class StepCache:
         Raises:
             InputError: if it is damaged.
         """
-        path = self._path(key)
+        path = self.folder / f"{key}.json"
         if not path.is_file():
             return None
         stored = validate(_Stored, read_json(path), source=str(path))
-        if stored.sha256 != _digest(stored.entry):
+        if stored.sha256 != stored.digest:
             raise InputError(f"{path} is not what was written (its sha256 differs)")
-        entry = stored.entry
-        age = now() - datetime.fromisoformat(entry.made)
-        return None if expires and age > parse_duration(expires) else entry
+        age = now() - datetime.fromisoformat(stored.entry.made)
+        return None if expires and age > parse_duration(expires) else stored.entry
 
     def put(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
         """Writes an entry atomically."""
         entry = CacheEntry(run=run, made=stamp(now()), described=described, outputs=outputs)
-        stored = _Stored(entry=entry, sha256=_digest(entry))
-        write_json(self._path(key), stored.model_dump(mode="json"))
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
-
-
-def _digest(entry: CacheEntry) -> str:
-    return sha256_bytes(canonical_json(entry.model_dump(mode="json")))
+        stored = _Stored(entry=entry)
+        content = stored.model_dump(mode="json") | {"sha256": stored.digest}
+        write_json(self.folder / f"{key}.json", content)
 
 
 def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> str:
@@ -250,60 +241,36 @@ class Executor:
         """
         staged = {source.name: self.store.files(source.uri) for source in job.sources}
         inputs = {
-            source.name: DataRecord(
-                uri=source.uri, sha256=self.digests.data(self.store, source.uri)
-            )
-            for source in job.sources
+            item.name: DataRecord(uri=item.uri, sha256=self.digests.data(self.store, item.uri))
+            for item in job.sources
         }
-        key = cache_key(
-            job,
-            kind=kind,
-            inputs={name: record.sha256 for name, record in inputs.items()},
-            code=self.code(job.command),
-        )
+        digests = {name: record.sha256 for name, record in inputs.items()}
+        key = cache_key(job, kind=kind, inputs=digests, code=self.code(job.command))
         entry = None
         if expires is not None and not forced:
             entry = self._reusable(key, expires=expires, events=events)
         if entry:
-            return Outcome(
-                status="cached",
-                description=entry.described,
-                inputs=inputs,
-                outputs=entry.outputs,
-                cached_from=entry.run,
-            )
+            outputs, source = entry.outputs, entry.run
+            return Outcome("cached", entry.described, inputs, outputs, cached_from=source)
         with self.processes.cores(all_cores=job.all_cores or len(job.hosts) > 1):
             events.started()
-            workspaces = self._workspaces(job)
+            work, several = self.run_folder / "work" / job.step, len(job.hosts) > 1
+            workspaces = {host: Workspace(work / host if several else work) for host in job.hosts}
             reasons = self._run_instances(job, workspaces, staged=staged, key=key, events=events)
             if reasons:
-                return Outcome(
-                    status="failed", description=description, inputs=inputs, reason=reasons[0]
-                )
-            outputs = {
-                result.name: self._collect(result, tuple(workspaces.values()))
-                for result in job.results
-            }
+                return Outcome("failed", description, inputs, reason=reasons[0])
+            places = tuple(workspaces.values())
+            outputs = {result.name: self._collect(result, places) for result in job.results}
         if expires is not None:
             self.cache.put(key, run=self.run_id, described=description, outputs=outputs)
         if job.checkpoints:
             self._checkpoint_key(job).unlink(missing_ok=True)
-        Workspace(self._work(job)).remove()
-        return Outcome(status="succeeded", description=description, inputs=inputs, outputs=outputs)
+        shutil.rmtree(work, ignore_errors=True)
+        return Outcome("succeeded", description, inputs, outputs)
 
     def log(self, step: str) -> Path:
         """Returns the log file of a step."""
         return self.run_folder / "logs" / f"{step}.log"
-
-    def _work(self, job: Job) -> Path:
-        return self.run_folder / "work" / job.step
-
-    def _workspaces(self, job: Job) -> dict[str, Workspace]:
-        """Returns the workspace of each instance."""
-        work = self._work(job)
-        if len(job.hosts) == 1:
-            return {job.hosts[0]: Workspace(work)}
-        return {host: Workspace(work / host) for host in job.hosts}
 
     def _run_instances(
         self,
@@ -326,8 +293,18 @@ class Executor:
 
         def run(host: str) -> str:
             workspace = workspaces[host]
-            process_exit = self._start(
-                job, host, workspace, log=logs[host], staged=staged, key=key, events=events
+            workspace.prepare(job, host=host, checkpoints=self._checkpoints(job, key))
+            for source in job.sources:
+                copy_files(staged[source.name], workspace.path(source.folder))
+            command, environment = workspace.command(job), workspace.environment(job)
+            workspace.write_rerun(command, environment)
+            process_exit = self.processes.run(
+                command,
+                environment=environment,
+                folder=workspace.root,
+                log=logs[host],
+                on_line=events.line,
+                max_seconds=job.max_seconds,
             )
             if process_exit.status == 0:
                 return ""
@@ -339,38 +316,26 @@ class Executor:
                 reasons = list(instances.map(run, job.hosts))
         finally:
             if several:
-                _join_logs(logs, log)
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with translate_disk_errors(f"cannot write {log}"), log.open("wb") as joined:
+                    for host, path in logs.items():
+                        if path.is_file():
+                            joined.write(f"== {host}\n".encode())
+                            with path.open("rb") as part:
+                                shutil.copyfileobj(part, joined)
         return [reason for reason in reasons if reason]
-
-    def _start(
-        self,
-        job: Job,
-        host: str,
-        workspace: Workspace,
-        *,
-        log: Path,
-        staged: Mapping[str, Mapping[str, Path]],
-        key: str,
-        events: Events,
-    ) -> Exit:
-        workspace.prepare(job, host=host, checkpoints=self._checkpoints(job, key))
-        for source in job.sources:
-            copy_files(staged[source.name], workspace.path(source.folder))
-        command, environment = workspace.command(job), workspace.environment(job)
-        workspace.write_rerun(command, environment)
-        return self.processes.run(
-            command,
-            environment=environment,
-            folder=workspace.root,
-            log=log,
-            on_line=events.line,
-            max_seconds=job.max_seconds,
-        )
 
     def _collect(self, result: Result, workspaces: Sequence[Workspace]) -> DataRecord:
         files: dict[str, Path] = {}
         for workspace in workspaces:
-            new = _output_files(result, workspace)
+            folder = workspace.path(result.folder)
+            new = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
+            for path in (folder, *new.values()):
+                if not lies_within(path, workspace.root):
+                    raise InputError(
+                        f"output {result.name}: {path} is a link that leads out of the job's "
+                        "folder: write the file itself"
+                    )
             for name in files.keys() & new.keys():
                 raise InputError(
                     f"output {result.name}: two instances write {name}, and S3 would keep one: "
@@ -418,27 +383,3 @@ class Executor:
 
     def _checkpoint_key(self, job: Job) -> Path:
         return self.checkpoint_keys / f"{sha256_bytes(job.checkpoints.encode())[:32]}.json"
-
-
-def _output_files(result: Result, workspace: Workspace) -> dict[str, Path]:
-    folder = workspace.path(result.folder)
-    files = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
-    for path in (folder, *files.values()):
-        if not lies_within(path, workspace.root):
-            raise InputError(
-                f"output {result.name}: {path} is a link that leads out of the job's folder: "
-                "write the file itself"
-            )
-    return files
-
-
-def _join_logs(logs: Mapping[str, Path], log: Path) -> None:
-    """Writes the logs of all instances into the step's."""
-    with translate_disk_errors(f"cannot write {log}"):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as joined:
-            for host, path in logs.items():
-                if path.is_file():
-                    joined.write(f"== {host}\n".encode())
-                    with path.open("rb") as part:
-                        shutil.copyfileobj(part, joined)

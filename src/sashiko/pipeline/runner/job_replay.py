@@ -1,7 +1,6 @@
 """Runs the job of an earlier run again, from its recorded inputs, in a separate folder."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from sashiko.errors import InputError
@@ -9,7 +8,7 @@ from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.definition.graph import resolve_steps, up_to
 from sashiko.pipeline.definition.job_arguments import image_of, job_arguments
 from sashiko.pipeline.runner.execute import Workspace, failure_reason
-from sashiko.pipeline.runner.local_job import Image, Job, make_job
+from sashiko.pipeline.runner.local_job import Image, make_job
 from sashiko.pipeline.runner.process import Processes
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store, copy_files
@@ -26,11 +25,25 @@ def replay(
     Raises:
         InputError: if an input is gone, or the job does not succeed.
     """
-    job = _job(run, definition, step)
+    steps = resolve_steps(
+        up_to(definition, step),
+        parameters=run.parameters,
+        execution={
+            "PipelineName": run.pipeline,
+            "PipelineExecutionId": run.id,
+            "StartDateTime": run.start,
+        },
+        job_name=lambda step: run.step(step).job,
+    )
+    defined, values = next(pair for pair in steps if pair[0].name == step)
+    arguments, record = job_arguments(defined, values), run.step(step)
+    images = {image_of(arguments): Image(())}
+    job = make_job(step, arguments, name=record.job, images=images, resolved=values)
     workspace, log = Workspace(folder), folder / "replay.log"
     workspace.prepare(job, host=job.hosts[0], checkpoints=None)
     for source in job.sources:
-        copy_files(store.files(source.uri), workspace.path(source.folder))
+        uri = record.inputs[source.name].uri  # of a cached step, another run's
+        copy_files(store.files(uri), workspace.path(source.folder))
     process_exit = Processes(1).run(
         workspace.command(job),
         environment=workspace.environment(job),
@@ -43,29 +56,3 @@ def replay(
         reason = failure_reason(process_exit, job, workspace=workspace, log=log)
         raise InputError(f"step {step} of run {run.id} does not succeed again: {reason}")
     return {result.name: workspace.path(result.folder) for result in job.results}
-
-
-def _job(run: RunRecord, definition: Definition, name: str) -> Job:
-    """Creates the job with the recorded inputs; those of a cached step are another run's."""
-    steps = resolve_steps(
-        up_to(definition, name),
-        parameters=run.parameters,
-        execution={
-            "PipelineName": run.pipeline,
-            "PipelineExecutionId": run.id,
-            "StartDateTime": run.start,
-        },
-        job_name=lambda step: run.step(step).job,
-    )
-    step, values = next(pair for pair in steps if pair[0].name == name)
-    arguments = job_arguments(step, values)
-    record = run.step(name)
-    job = make_job(
-        name, arguments, name=record.job, images={image_of(arguments): Image(())}, resolved=values
-    )
-    return replace(
-        job,
-        sources=tuple(
-            replace(source, uri=record.inputs[source.name].uri) for source in job.sources
-        ),
-    )

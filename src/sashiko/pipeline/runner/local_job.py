@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from sashiko.pipeline.definition.job_arguments import (
     JobArguments,
-    ProcessingArguments,
     TrainingArguments,
     image_of,
     outputs_of,
@@ -101,23 +100,10 @@ def make_job(
     image = images[image_of(arguments)]
     if isinstance(arguments, TrainingArguments):
         return _training(step, arguments, name=name, image=image)
-    return _processing(step, arguments, name=name, image=image, resolved=resolved)
-
-
-def _processing(
-    step: str, arguments: ProcessingArguments, *, name: str, image: Image, resolved: Any
-) -> Job:
-    app = arguments.AppSpecification
-    limits = arguments.StoppingCondition
-    results = tuple(
-        Result(
-            name=item.OutputName,
-            uri=item.S3Output.S3Uri,
-            folder=item.S3Output.LocalPath,
-            kind="folder",
-        )
-        for item in outputs_of(arguments)
-    )
+    app, limits = arguments.AppSpecification, arguments.StoppingCondition
+    outputs = [(item.OutputName, item.S3Output) for item in outputs_of(arguments)]
+    results = tuple(Result(key, item.S3Uri, item.LocalPath, "folder") for key, item in outputs)
+    inputs = [(item.InputName, item.S3Input) for item in arguments.ProcessingInputs]
     instances = arguments.ProcessingResources.ClusterConfig.InstanceCount
     hosts = tuple(f"algo-{number + 1}" for number in range(instances))
     return Job(
@@ -126,10 +112,7 @@ def _processing(
         hosts=hosts,
         command=(*(app.ContainerEntrypoint or image.entrypoint), *(app.ContainerArguments or ())),
         environment=arguments.Environment,
-        sources=tuple(
-            Source(name=item.InputName, uri=item.S3Input.S3Uri, folder=item.S3Input.LocalPath)
-            for item in arguments.ProcessingInputs
-        ),
+        sources=tuple(Source(key, item.S3Uri, item.LocalPath) for key, item in inputs),
         results=results,
         config_files={
             "/opt/ml/config/processingjobconfig.json": {"ProcessingJobName": name, **resolved},
@@ -152,14 +135,9 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
     # SageMaker starts a training image that names no entrypoint with the argument `train`.
     entrypoint = algorithm.ContainerEntrypoint or (*image.entrypoint, "train")
     prefix = training_prefix(arguments, job=name)
-    channels = {
-        channel.ChannelName: {
-            "TrainingInputMode": channel.InputMode,
-            "S3DistributionType": channel.DataSource.S3DataSource.S3DataDistributionType,
-            "RecordWrapperType": channel.RecordWrapperType,
-        }
-        for channel in arguments.InputDataConfig
-    }
+    channels = {item.ChannelName: item for item in arguments.InputDataConfig}
+    sources = {key: item.DataSource.S3DataSource for key, item in channels.items()}
+    hosts = {"hosts": [_HOST], "network_interface_name": "eth0"}
     return Job(
         step=step,
         name=name,
@@ -167,12 +145,7 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         command=(*entrypoint, *(algorithm.ContainerArguments or ())),
         environment={"TRAINING_JOB_NAME": name, **arguments.Environment},
         sources=tuple(
-            Source(
-                name=channel.ChannelName,
-                uri=channel.DataSource.S3DataSource.S3Uri,
-                folder=f"/opt/ml/input/data/{channel.ChannelName}",
-            )
-            for channel in arguments.InputDataConfig
+            Source(key, item.S3Uri, f"/opt/ml/input/data/{key}") for key, item in sources.items()
         ),
         results=(
             Result("model", f"{prefix}/model.tar.gz", "/opt/ml/model", "archive"),
@@ -180,11 +153,15 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         ),
         config_files={
             "/opt/ml/input/config/hyperparameters.json": arguments.HyperParameters,
-            "/opt/ml/input/config/inputdataconfig.json": channels,
-            f"/opt/ml/input/config/{_HOSTS_FILE}": {
-                "hosts": [_HOST],
-                "network_interface_name": "eth0",
+            "/opt/ml/input/config/inputdataconfig.json": {
+                key: {
+                    "TrainingInputMode": item.InputMode,
+                    "S3DistributionType": sources[key].S3DataDistributionType,
+                    "RecordWrapperType": item.RecordWrapperType,
+                }
+                for key, item in channels.items()
             },
+            f"/opt/ml/input/config/{_HOSTS_FILE}": hosts,
         },
         checkpoints=checkpoints.S3Uri if checkpoints else "",
         max_seconds=limits.MaxRuntimeInSeconds if limits else None,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from sashiko.base.files import translate_disk_errors
 from sashiko.errors import InputError
@@ -90,9 +89,35 @@ class Processes:
             log.parent.mkdir(parents=True, exist_ok=True)
             output = log.open("wb")
         with output:
-            process = self._start(argv, environment=environment, folder=folder, output=output)
+            if shutil.which(argv[0], path=environment.get("PATH")) is None:
+                raise InputError(f"the command `{argv[0]}` is not on this machine")
+            guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
+            with self._lock:
+                if self._stopping:
+                    raise StoppedError
+                with translate_disk_errors(f"cannot start {argv[0]}"):
+                    process = subprocess.Popen(
+                        [*(guard if sys.platform == "linux" else ()), *argv],
+                        env=dict(environment),
+                        cwd=folder,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                self._running.add(process)
+        deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
+        size, timed_out = 0, False
         try:
-            return _wait(process, log=log, on_line=on_line, max_seconds=max_seconds)
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return Exit(status=process.wait(timeout=_POLL_SECONDS), timed_out=timed_out)
+                if log.stat().st_size != size:
+                    size = log.stat().st_size
+                    on_line("".join(last_lines(log, 1)))
+                if time.monotonic() > deadline:
+                    timed_out = True
+                    _signal(process, signal.SIGKILL)
         finally:
             _signal(process, signal.SIGKILL)  # the rest of its process group
             process.wait()
@@ -113,55 +138,11 @@ class Processes:
         """Kills every child, and starts no more."""
         self._signal_all(signal.SIGKILL)
 
-    def _start(
-        self, argv: Sequence[str], *, environment: Mapping[str, str], folder: Path, output: BinaryIO
-    ) -> "subprocess.Popen[bytes]":
-        if shutil.which(argv[0], path=environment.get("PATH")) is None:
-            raise InputError(f"the command `{argv[0]}` is not on this machine")
-        guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
-        with self._lock:
-            if self._stopping:
-                raise StoppedError
-            with translate_disk_errors(f"cannot start {argv[0]}"):
-                process = subprocess.Popen(
-                    [*(guard if sys.platform == "linux" else ()), *argv],
-                    env=dict(environment),
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._running.add(process)
-            return process
-
     def _signal_all(self, number: int) -> None:
         self.stop_launching()
         with self._lock:
             for process in self._running:
                 _signal(process, number)
-
-
-def _wait(
-    process: "subprocess.Popen[bytes]",
-    *,
-    log: Path,
-    on_line: Callable[[str], None],
-    max_seconds: float | None,
-) -> Exit:
-    deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
-    size = 0
-    timed_out = False
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return Exit(status=process.wait(timeout=_POLL_SECONDS), timed_out=timed_out)
-        if log.stat().st_size != size:
-            size = log.stat().st_size
-            lines = last_lines(log, 1)
-            on_line(lines[-1] if lines else "")
-        if time.monotonic() > deadline:
-            timed_out = True
-            _signal(process, signal.SIGKILL)
 
 
 def last_lines(log: Path, count: int) -> list[str]:

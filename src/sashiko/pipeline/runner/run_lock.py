@@ -4,10 +4,10 @@ import fcntl
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import FileIO
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from sashiko.base.files import sweep_half_written, translate_disk_errors
 from sashiko.errors import InputError
@@ -24,7 +24,19 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
         InputError: if another run holds it, naming its process and id, or it can't be written.
     """
     path = home / "run.lock"
-    with _open_locked(home, path) as handle:
+    with ExitStack() as stack:
+        stands = False
+        while not stands:  # once more if `clean` removed the file after it was opened
+            stack.close()
+            with translate_disk_errors(f"cannot write to {home} (--home names another folder)"):
+                home.mkdir(parents=True, exist_ok=True)
+                # Unbuffered: a write that fails is not retried on close.
+                handle = stack.enter_context(path.open("ab+", buffering=0))
+                handle.seek(0)
+            if not _lock(handle):
+                raise InputError(f"{home}: {_describe(_read(path))}")
+            with suppress(FileNotFoundError):
+                stands = os.path.samestat(path.stat(), os.fstat(handle.fileno()))
         if handle.read():
             sweep_half_written(home)
         with translate_disk_errors(f"cannot write {path}"):
@@ -37,29 +49,21 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
                 handle.truncate(0)
 
 
-@contextmanager
-def _open_locked(home: Path, path: Path) -> Iterator[FileIO]:
-    """Opens and locks `path`; retries if `clean` removed the file after it was opened."""
-    while True:
-        with translate_disk_errors(f"cannot write to {home} (--home names another folder)"):
-            home.mkdir(parents=True, exist_ok=True)
-            handle = path.open("ab+", buffering=0)  # a write that fails is not retried on close
-            handle.seek(0)
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"{home}: {_holder(path)}") from error
-            if _stands(path, handle):
-                yield handle
-                return
-
-
-def _stands(path: Path, handle: FileIO) -> bool:
+def _lock(handle: IO[Any]) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
-    except FileNotFoundError:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    return True
+
+
+def _describe(holder: Mapping[str, str]) -> str:
+    if not holder:
+        return "another run is at work here; wait for it to end"
+    return (
+        f"run {holder['run']} (process {holder['pid']}) is at work here; wait for it, or stop it "
+        f"with `kill {holder['pid']}`"
+    )
 
 
 def interrupt_holder(home: Path, run: str | None) -> str:
@@ -69,40 +73,25 @@ def interrupt_holder(home: Path, run: str | None) -> str:
         InputError: if no run or another one is active, or the process is another user's.
     """
     path = home / "run.lock"
+    free = True
     if path.is_file():
         with path.open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _interrupt(path, run)
-    raise InputError(f"no run is at work in {home}")
-
-
-def _interrupt(path: Path, run: str | None) -> str:
+            free = _lock(handle)
+    if free:
+        raise InputError(f"no run is at work in {home}")
     holder = _read(path)
     if not holder:  # it has the lock and has not written its id yet
-        raise InputError(f"{path.parent}: a run has just begun; run the command again")
-    if run is not None and not holder["run"].startswith(run):
-        raise InputError(f"run {run} is not at work in {path.parent}; run {holder['run']} is")
+        raise InputError(f"{home}: a run has just begun; run the command again")
+    name, process = holder["run"], holder["pid"]
+    if run is not None and not name.startswith(run):
+        raise InputError(f"run {run} is not at work in {home}; run {name} is")
     try:
-        os.kill(int(holder["pid"]), signal.SIGINT)
+        os.kill(int(process), signal.SIGINT)
     except ProcessLookupError as error:
-        raise InputError(f"run {holder['run']} has just ended") from error
+        raise InputError(f"run {name} has just ended") from error
     except PermissionError as error:
-        raise InputError(
-            f"run {holder['run']} (process {holder['pid']}) is another user's"
-        ) from error
-    return holder["run"]
-
-
-def _holder(path: Path) -> str:
-    holder = _read(path)
-    if not holder:
-        return "another run is at work here; wait for it to end"
-    return (
-        f"run {holder['run']} (process {holder['pid']}) is at work here; wait for it, or stop it "
-        f"with `kill {holder['pid']}`"
-    )
+        raise InputError(f"run {name} (process {process}) is another user's") from error
+    return name
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sashiko.pipeline.runner.run_record import (
     RunRecord,
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_REGISTER = "Register"
+_DONE = ("succeeded", "cached")
+_FINISHED = (*_DONE, "failed", "blocked", "interrupted")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 _STYLES = {
     "running": "bold cyan",
@@ -34,43 +37,34 @@ _STYLES = {
 }
 
 
-class View(Protocol):
-    """Shows the events of a run; every method is called from one thread."""
+class View:
+    """Shows the events of a run as lines, for logs and pipes; one thread calls its methods."""
 
-    shows_lines: bool  # whether it shows the log lines of steps
-
-    def step(self, record: StepRecord) -> None:
-        """A step's state has changed."""
-
-    def line(self, step: str, text: str) -> None:
-        """A step has written to its log."""
-
-    def note(self, text: str) -> None:
-        """A message for the user."""
-
-
-class PlainView:
-    """A line per event, for logs and pipes."""
-
-    shows_lines = False
+    shows_lines = False  # whether it shows the log lines of steps
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def step(self, record: StepRecord) -> None:
-        """Writes the new state."""
-        if record.status not in ("waiting", "not_run"):
-            print(_describe(record), file=self._stream, flush=True)
+        """Takes a step's new state."""
+        if record.status in ("waiting", "not_run"):
+            return
+        text = f"{record.name}: {record.status}"
+        if record.cached_from:
+            text += f", from run {record.cached_from}"
+        elif record.seconds is not None and record.type in ("Processing", "Training"):
+            text += f" in {record.seconds:.1f} s"
+        self.note(text + (f": {record.reason}" if record.reason else ""))
 
     def line(self, step: str, text: str) -> None:
-        """Writes nothing: the log has it."""
+        """Takes what a step has written to its log, which lines leave out."""
 
     def note(self, text: str) -> None:
-        """Writes the text."""
+        """Writes a message for the user."""
         print(_printable(text), file=self._stream, flush=True)
 
 
-class LiveView:
+class LiveView(View):
     """A table with a row per step, redrawn in place."""
 
     shows_lines = True
@@ -106,25 +100,21 @@ class LiveView:
             rows = [row for row in rows if row.status not in ("waiting", "not_run")]
         for row in rows[-max(1, self._console.height - 1) :]:
             style = _STYLES.get(row.status, "dim")
+            seconds, detail = row.seconds, ""
+            if row.status == "running":
+                detail = self._lines.get(row.name, "")
+                if row.start:
+                    seconds = (now() - datetime.fromisoformat(row.start)).total_seconds()
+            if row.reason or row.cached_from:
+                detail = _printable(row.reason).split("\n")[0] or f"from run {row.cached_from}"
+            digits = 0 if row.status == "running" else 1
             table.add_row(
                 Text(row.name, style=style),
                 Text(row.status.replace("_", " "), style=style),
-                Text(self._elapsed(row)),
-                Text(self._detail(row), style="dim"),
+                Text("" if seconds is None else f"{seconds:.{digits}f} s"),
+                Text(detail, style="dim"),
             )
         return table
-
-    def _elapsed(self, row: StepRecord) -> str:
-        if row.status == "running" and row.start:
-            return f"{(now() - datetime.fromisoformat(row.start)).total_seconds():.0f} s"
-        return "" if row.seconds is None else f"{row.seconds:.1f} s"
-
-    def _detail(self, row: StepRecord) -> str:
-        if row.reason:
-            return _printable(row.reason).split("\n")[0]
-        if row.cached_from:
-            return f"from run {row.cached_from}"
-        return self._lines.get(row.name, "") if row.status == "running" else ""
 
 
 @contextmanager
@@ -132,7 +122,7 @@ def open_view(stream: TextIO | None = None) -> Iterator[View]:
     """Yields a live table if `stream` (stderr by default) is a terminal, else plain lines."""
     stream = stream or sys.stderr
     if not stream.isatty():
-        yield PlainView(stream)
+        yield View(stream)
         return
     from rich.console import Console
     from rich.live import Live
@@ -143,23 +133,8 @@ def open_view(stream: TextIO | None = None) -> Iterator[View]:
         yield view
 
 
-def _describe(record: StepRecord) -> str:
-    text = f"{record.name}: {record.status}"
-    if record.cached_from:
-        text += f", from run {record.cached_from}"
-    elif record.seconds is not None and record.type in ("Processing", "Training"):
-        text += f" in {record.seconds:.1f} s"
-    return text + (f": {_printable(record.reason)}" if record.reason else "")
-
-
-def _printable(text: str) -> str:
-    """Removes terminal control sequences."""
+def _printable(text: str) -> str:  # without terminal control sequences
     return _ESCAPES.sub("", text.replace("\r", "\n"))
-
-
-_REGISTER = "Register"
-_DONE = ("succeeded", "cached")
-_FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
 
 
 class RunState:
@@ -202,7 +177,7 @@ class RunState:
             changes |= {
                 "start": step.start or end,
                 "end": end,
-                "seconds": 0.0 if start is None else _seconds_since(start),
+                "seconds": 0.0 if start is None else round(time.monotonic() - start, 3),
             }
         changed = step.model_copy(update=changes)
         steps = tuple(changed if item.name == name else item for item in self.record.steps)
@@ -214,32 +189,27 @@ class RunState:
         for step in self.record.steps:
             if step.status in ("waiting", "running"):
                 self.change(step.name, status="not_run")
-        status, reason = self._verdict()
-        self._write(
-            status=status, reason=reason, end=stamp(now()), seconds=_seconds_since(self._start)
-        )
-        return self.record
-
-    def _verdict(self) -> tuple[RunStatus, str]:
-        for status in ("failed", "blocked"):
-            for step in self.record.steps:
-                if step.status == status and not self.interrupted:
-                    return status, f"step {step.name}: {step.reason}"
+        steps = self.record.steps
+        unfinished = [step.name for step in steps if step.status not in _DONE]
+        culprits = [step for step in steps if step.status in ("failed", "blocked")]
+        culprits.sort(key=lambda step: step.status == "blocked")  # a failure counts more
+        status: RunStatus
+        reason = ""
         if self.interrupted:
-            return "interrupted", "stopped on request"
-        unfinished = [step.name for step in self.record.steps if step.status not in _DONE]
-        if unfinished:
-            return "failed", f"the run ended before {', '.join(unfinished)}"
-        if self.record.until:
-            return "partial", ""
-        registers = any(step.name == _REGISTER for step in self.record.steps)
-        return "registered" if registers else "succeeded", ""
+            status, reason = "interrupted", "stopped on request"
+        elif culprits:
+            status = "failed" if culprits[0].status == "failed" else "blocked"
+            reason = f"step {culprits[0].name}: {culprits[0].reason}"
+        elif unfinished:
+            status, reason = "failed", f"the run ended before {', '.join(unfinished)}"
+        elif self.record.until:
+            status = "partial"
+        else:
+            status = "registered" if any(step.name == _REGISTER for step in steps) else "succeeded"
+        seconds = round(time.monotonic() - self._start, 3)
+        self._write(status=status, reason=reason, end=stamp(now()), seconds=seconds)
+        return self.record
 
     def _write(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update=changes)
         write_run(self._folder, self.record)
-
-
-def _seconds_since(start: float) -> float:
-    """Returns the seconds of the monotonic clock since `start`."""
-    return round(time.monotonic() - start, 3)

@@ -96,13 +96,15 @@ class Store:
         Raises:
             InputError: if they cannot be written.
         """
-        with (
-            translate_disk_errors(f"cannot write {uri} to the local store"),
-            self._incoming() as new,
-        ):
+        with self._incoming(uri) as new:
             new.mkdir()
             for relative, file in files.items():
-                _link_or_copy(file, new / relative)
+                target = new / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if not file.is_symlink() and file.stat().st_nlink == 1:
+                    os.link(file, target)
+                else:
+                    shutil.copyfile(file, target)
             self._replace(self.path(uri), new)
 
     def put_archive(self, uri: str, files: Mapping[str, Path]) -> None:
@@ -111,11 +113,18 @@ class Store:
         Raises:
             InputError: if it cannot be written.
         """
-        with (
-            translate_disk_errors(f"cannot write {uri} to the local store"),
-            self._incoming() as new,
-        ):
-            _write_archive(new, files)
+        with self._incoming(uri) as new:
+            # Equal files give equal bytes: no times, no owners.
+            with (
+                new.open("wb") as raw,
+                gzip.GzipFile("", "wb", _LEVEL, fileobj=raw, mtime=0) as compressed,
+                tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+            ):
+                for name in sorted(files):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = files[name].stat().st_size
+                    with files[name].open("rb") as content:
+                        archive.addfile(entry, content)
             self._replace(self.path(uri), new)
 
     def clear_incoming(self) -> None:
@@ -123,12 +132,13 @@ class Store:
         shutil.rmtree(self.root / _INCOMING, ignore_errors=True)
 
     @contextmanager
-    def _incoming(self) -> Iterator[Path]:
+    def _incoming(self, uri: str) -> Iterator[Path]:
         """Yields a free temporary path, which is removed afterwards."""
         folder = self.root / _INCOMING / secrets.token_hex(8)
-        folder.mkdir(parents=True)
         try:
-            yield folder / "new"
+            with translate_disk_errors(f"cannot write {uri} to the local store"):
+                folder.mkdir(parents=True)
+                yield folder / "new"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -169,30 +179,6 @@ def copy_files(files: Mapping[str, Path], folder: Path) -> None:
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not source.is_symlink() and source.stat().st_nlink == 1:
-        os.link(source, target)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _write_archive(target: Path, files: Mapping[str, Path]) -> None:
-    """Writes files (relative POSIX path -> file) as a gzipped tar without times or owners."""
-    with (
-        target.open("wb") as raw,
-        gzip.GzipFile(
-            filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0
-        ) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for name in sorted(files):
-            entry = tarfile.TarInfo(name)
-            entry.size = files[name].stat().st_size
-            with files[name].open("rb") as content:
-                archive.addfile(entry, content)
 
 
 @dataclass(frozen=True)

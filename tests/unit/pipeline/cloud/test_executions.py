@@ -13,7 +13,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.state import PlainView
+from sashiko.pipeline.runner.state import View
 from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
 
@@ -168,7 +168,7 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
         ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)]),
     )
     stream = io.StringIO()
-    record = scripted.follow(PlainView(stream))
+    record = scripted.follow(View(stream))
     assert record.status == "registered"
     assert stream.getvalue().splitlines() == [
         "Make: succeeded in 120.0 s",
@@ -184,7 +184,7 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
 def test_a_closed_gate_is_shown_with_its_reason() -> None:
     stream = io.StringIO()
     scripted = ScriptedExecution(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
-    assert scripted.follow(PlainView(stream)).exit_code == 3
+    assert scripted.follow(View(stream)).exit_code == 3
     assert "blocked by step Gate: model-quality: auc 0.61 below 0.7" in stream.getvalue()
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from sashiko.pipeline.runner.run_record import StepRecord, now, stamp
-from sashiko.pipeline.runner.state import LiveView, PlainView, open_view
+from sashiko.pipeline.runner.state import LiveView, View, open_view
 
 
 def render(view: LiveView, console: Console) -> str:
@@ -47,7 +47,7 @@ def test_on_a_low_screen_the_steps_that_wait_give_way() -> None:
 def test_plain_text_has_a_line_per_event() -> None:
     stream = io.StringIO()
     with open_view(stream) as view:
-        assert isinstance(view, PlainView)
+        assert isinstance(view, View)
         view.step(StepRecord(name="A", type="Processing"))
         view.step(StepRecord(name="A", type="Processing", status="running"))
         view.line("A", "not shown")

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import regex
 from botocore.loaders import Loader
@@ -35,30 +35,15 @@ __all__ = ["check_definition"]
 Shape = Any  # botocore's; it has no types
 
 
-@dataclass(frozen=True)
-class JobApi:
-    """The two calls behind a job's step."""
-
-    create: Shape  # the shape of the step's arguments
-    describe: Shape  # the shape of the step's properties
-    # The argument that Pipelines sets, with a value in the definition as prefix (the SDK's
-    # `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
-    name: str
-
-
 def shape(name: str) -> Shape:
     """Returns a shape by its name in the API."""
     return _model().shape_for(name)
 
 
-@cache
-def job_api(step_type: str) -> JobApi:
-    """Returns the API calls of a step type that runs a job."""
-    return JobApi(
-        create=_model().operation_model(f"Create{step_type}Job").input_shape,
-        describe=_model().operation_model(f"Describe{step_type}Job").output_shape,
-        name=f"{step_type}JobName",
-    )
+def job_shape(call: Literal["Create", "Describe"], step_type: str) -> Shape:
+    """Returns the shape of a job's arguments (`Create`), or of its properties (`Describe`)."""
+    operation = _model().operation_model(f"{call}{step_type}Job")
+    return operation.input_shape if call == "Create" else operation.output_shape
 
 
 @cache
@@ -68,62 +53,43 @@ def _model() -> ServiceModel:
     return ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
+def _job_name(step: Step) -> str:
+    # The argument that Pipelines sets, with a value in the definition as prefix (the SDK's
+    # `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
+    return f"{step.type}JobName"
+
+
 _FEW = 12  # the longest list of names in a message
 
 
 def limit_problem(value: Any, shape: Shape) -> str | None:
     """Returns the limit that a known value breaks and what is allowed, or None."""
     limits = shape.metadata
-    if isinstance(value, str):
-        return _text_problem(value, limits)
-    size = len(value) if isinstance(value, list | dict) else value
-    if _inside(size, limits):
-        return None
-    items = " items" if isinstance(value, list | dict) else ""
-    return f"{size}{items}; allowed: {_range(limits)}{items}"
+    is_text = isinstance(value, str)
+    if is_text and value not in (limits.get("enum") or [value]):
+        return f"`{value}` is not known; {allowed(value, limits['enum'])}"
+    unit = " characters" if is_text else " items" if isinstance(value, list | dict) else ""
+    size = len(value) if unit else value
+    low, high = limits.get("min"), limits.get("max")
+    if (low is not None and size < low) or (high is not None and size > high):
+        span = f"up to {high}" if low in (None, 0) else f"{low} to {high}"
+        return f"{size}{unit}; allowed: {f'{low} or more' if high is None else span}{unit}"
+    pattern = limits.get("pattern") if is_text else None
+    # The API's patterns are Java's: classes such as L, planes as surrogates. The service matches
+    # whole values, whether or not a pattern has anchors.
+    python = (pattern or "").replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
+    if pattern and not regex.fullmatch(python, value):
+        return f"{shorten(repr(value))} does not match the pattern {pattern}"
+    return None
 
 
 def allowed(value: str, names: Collection[str]) -> str:
     """Lists the names that are allowed instead of `value`; of many, the similar ones."""
     if len(names) <= _FEW:
         return f"allowed: {', '.join(names)}"
-    matches = get_close_matches(value, names, n=_FEW, cutoff=0.7)
-    if matches:
+    if matches := get_close_matches(value, names, n=_FEW, cutoff=0.7):
         return f"allowed among others: {', '.join(matches)}"
     return f"allowed: {', '.join(list(names)[:_FEW])} and {len(names) - _FEW} more"
-
-
-def _text_problem(value: str, limits: Any) -> str | None:
-    enum = limits.get("enum")
-    if enum and value not in enum:
-        return f"`{value}` is not known; {allowed(value, enum)}"
-    if not _inside(len(value), limits):
-        return f"{len(value)} characters; allowed: {_range(limits)} characters"
-    pattern = limits.get("pattern")
-    if pattern and not _compiled(pattern).fullmatch(value):
-        return f"{shorten(repr(value))} does not match the pattern {pattern}"
-    return None
-
-
-def _inside(size: float, limits: Any) -> bool:
-    return bool(limits.get("min", size) <= size <= limits.get("max", size))
-
-
-def _range(limits: Any) -> str:
-    low, high = limits.get("min"), limits.get("max")
-    if high is None:
-        return f"{low} or more"
-    return f"up to {high}" if low in (None, 0) else f"{low} to {high}"
-
-
-@cache
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    """Compiles a pattern of the API, which is Java's: classes such as L, planes as surrogates.
-
-    The service matches whole values, whether or not a pattern has anchors.
-    """
-    python = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
-    return regex.compile(python)
 
 
 # Typed stand-ins for values that are known at run time only. `resolve` treats them as text and
@@ -138,40 +104,31 @@ class Anything(str):
     __slots__ = ()
 
 
-class UnknownInteger(int):
-    """An integer; as text, the mark."""
-
-    def __str__(self) -> str:
-        return _MARK
-
-
-class UnknownFloat(float):
+class _Unknown:
     """A number; as text, the mark."""
 
     def __str__(self) -> str:
         return _MARK
 
 
+class _UnknownInteger(_Unknown, int):
+    pass
+
+
+class _UnknownFloat(_Unknown, float):
+    pass
+
+
 def stand_in(kind: str) -> Any:
-    """Returns an unknown value of one of the API's types."""
-    match kind:
-        case "string":
-            return _MARK
-        case "integer" | "long":
-            return UnknownInteger()
-        case "float" | "double":
-            return UnknownFloat()
-        case "boolean":
-            return True  # rules check its type only
-        case _:
-            return Anything(_MARK)
+    """Returns an unknown value of one of the API's types; a boolean's is any of them."""
+    integer, number = _UnknownInteger(), _UnknownFloat()
+    known = {"string": _MARK, "integer": integer, "long": integer, "boolean": True}
+    return (known | {"float": number, "double": number}).get(kind, Anything(_MARK))
 
 
 def is_known(value: Any) -> bool:
     """Returns whether a value contains no stand-in."""
-    if isinstance(value, str):
-        return _MARK not in value
-    return not isinstance(value, UnknownInteger | UnknownFloat)
+    return _MARK not in value if isinstance(value, str) else not isinstance(value, _Unknown)
 
 
 def describe_step(step: Step) -> Mapping[str, Any]:
@@ -180,9 +137,9 @@ def describe_step(step: Step) -> Mapping[str, Any]:
     A literal argument is its own property, and lists and maps have the items of the arguments;
     values that are known at run time only are stand-ins.
     """
-    api = job_api(step.type)
-    arguments = {key: value for key, value in step.arguments.items() if key != api.name}
-    return {name: _value(item, arguments.get(name)) for name, item in api.describe.members.items()}
+    arguments = {key: value for key, value in step.arguments.items() if key != _job_name(step)}
+    members = job_shape("Describe", step.type).members
+    return {name: _value(item, arguments.get(name)) for name, item in members.items()}
 
 
 def _value(shape: Shape, argument: Any) -> Any:
@@ -202,7 +159,7 @@ def _value(shape: Shape, argument: Any) -> Any:
 
 
 Resolve = Callable[[Any, str], Any]  # an expression and its place -> its value, or an InputError
-_TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = MappingProxyType(
+_TYPES: Mapping[str, tuple[str, Any]] = MappingProxyType(
     {
         "structure": ("an object", dict),
         "map": ("an object", dict),
@@ -213,11 +170,15 @@ _TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = MappingProxyType(
         **dict.fromkeys(("float", "double"), ("a number", (int, float))),
     }
 )
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"), (int, "an integer"), (float, "a number"), (str, "a string"),
+    (list, "a list"), (dict, "an object"), (type(None), "null"),
+)  # fmt: skip
 _FIX = "; make it text with Std:Join (`.to_string()` in the SDK)"
 _DAY = 86_400  # seconds
 # APIReference/API_StoppingCondition: "The default value is 1 day. The maximum value is 28 days."
 _DEFAULT_RUNTIME, _MAX_RUNTIME = _DAY, 28 * _DAY
-_PROCESSING = "/opt/ml/processing"
+_PROCESSING, _OUTPUTS = "/opt/ml/processing", "ProcessingOutputConfig.Outputs"
 # APIReference/API_AlgorithmSpecification, `TrainingImage`: registry/repository[:tag] or
 # registry/repository[@digest]; the registry is ECR's, unless TrainingImageConfig is set.
 _PART = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
@@ -259,8 +220,9 @@ def check_value(
         resolve: returns the value of an expression, or a stand-in.
         optional: required members that may be missing.
     """
-    raw = value
+    origin = ""
     if is_expression(value):
+        origin = f", from {json.dumps(value)}"
         try:
             value = resolve(value, where)
         except InputError as error:
@@ -268,69 +230,43 @@ def check_value(
             return
     if isinstance(value, Anything):
         yield None
-    elif not _fits(value, shape):
-        expected, _ = _TYPES[shape.type_name]
-        fix = _FIX if shape.type_name == "string" and is_expression(raw) else ""
-        yield f"{where}: expected {expected}, got {_describe(value, raw)}{fix}"
+        return
+    expected, types = _TYPES[shape.type_name]
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        kind = next(name for kind, name in _KINDS if isinstance(value, kind))
+        literal = f" ({json.dumps(value)})" if isinstance(value, str | int | float) else ""
+        fix = _FIX if shape.type_name == "string" and origin else ""
+        yield f"{where}: expected {expected}, got {kind}{origin or literal}{fix}"
     elif shape.type_name == "structure":
-        yield from _members(value, shape, where=where, resolve=resolve, optional=optional)
+        for name in shape.required_members:
+            if name not in value and name not in optional:
+                yield f"{where}: key `{name}` is missing"
+        yield from _check_members(value, shape, where=where, resolve=resolve)
     else:
         problem = limit_problem(value, shape) if is_known(value) else None
         if problem:
-            yield f"{where}: {problem}{_origin(raw)}"
+            yield f"{where}: {problem}{origin}"
         elif shape.type_name not in ("list", "map"):
             yield None
-        yield from _items(value, shape, where=where, resolve=resolve)
+        yield from _check_members(value, shape, where=where, resolve=resolve)
 
 
-def _members(
-    value: Mapping[str, Any],
-    shape: Shape,
-    *,
-    where: str,
-    resolve: Resolve,
-    optional: frozenset[str],
+def _check_members(
+    value: Any, shape: Shape, *, where: str, resolve: Resolve
 ) -> Iterator[str | None]:
-    for name in shape.required_members:
-        if name not in value and name not in optional:
-            yield f"{where}: key `{name}` is missing"
-    for name, item in value.items():
-        if name in shape.members:
-            place = f"{where}.{name}"
-            yield from check_value(item, shape.members[name], where=place, resolve=resolve)
-        else:
-            yield f"{where}: unknown key `{name}`; {allowed(name, shape.members)}"
-
-
-def _items(value: Any, shape: Shape, *, where: str, resolve: Resolve) -> Iterator[str | None]:
     if shape.type_name == "list":
         for index, item in enumerate(value):
             yield from check_value(item, shape.member, where=f"{where}[{index}]", resolve=resolve)
-    if shape.type_name == "map":
+    elif isinstance(value, Mapping):
         for key, item in value.items():
-            problem = limit_problem(key, shape.key)
-            if problem:
-                yield f"{where}, key `{key}`: {problem}"
-            yield from check_value(item, shape.value, where=f"{where}.{key}", resolve=resolve)
-
-
-def _fits(value: Any, shape: Shape) -> bool:
-    _, types = _TYPES[shape.type_name]
-    return isinstance(value, types) and (types is bool or not isinstance(value, bool))
-
-
-def _describe(value: Any, raw: Any) -> str:
-    """Describes a value's JSON type, and the expression that it comes from."""
-    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
-    names |= {list: "a list", dict: "an object", type(None): "null"}
-    name = next(name for kind, name in names.items() if isinstance(value, kind))
-    if is_expression(raw):
-        return f"{name}{_origin(raw)}"
-    return f"{name} ({json.dumps(value)})" if isinstance(value, str | int | float) else name
-
-
-def _origin(raw: Any) -> str:
-    return f", from {json.dumps(raw)}" if is_expression(raw) else ""
+            if shape.type_name == "map":
+                if problem := limit_problem(key, shape.key):
+                    yield f"{where}, key `{key}`: {problem}"
+            elif key not in shape.members:
+                yield f"{where}: unknown key `{key}`; {allowed(key, shape.members)}"
+                continue
+            member = shape.value if shape.type_name == "map" else shape.members[key]
+            yield from check_value(item, member, where=f"{where}.{key}", resolve=resolve)
 
 
 # SageMaker's rules between a job's arguments, which its API's shapes do not contain.
@@ -412,14 +348,11 @@ def _check_times(arguments: Arguments) -> Iterator[str]:
 
 def _check_warm_pool(arguments: Arguments) -> Iterator[str]:
     """dg/train-warm-pools, "Considerations": none with spot instances."""
-    keep_alive = arguments.get("ResourceConfig", "KeepAlivePeriodInSeconds")
-    if (
-        _is_number(keep_alive)
-        and keep_alive > 0
-        and arguments.get("EnableManagedSpotTraining") is True
-    ):
+    seconds = arguments.get("ResourceConfig", "KeepAlivePeriodInSeconds")
+    spot = arguments.get("EnableManagedSpotTraining") is True
+    if _is_number(seconds) and seconds > 0 and spot:
         yield (
-            f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {keep_alive}, and "
+            f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {seconds}, and "
             "managed spot training has no warm pool; remove one of the two"
         )
 
@@ -439,16 +372,13 @@ def _check_training_plan(arguments: Arguments) -> Iterator[str]:
             f"{where}: is set, and EnableManagedSpotTraining is true: a job runs on the capacity "
             "of a plan or on spot capacity; remove one of the two"
         )
-    instance, reservable = arguments.get("InstanceType", start=config), _reservable()
+    instance = arguments.get("InstanceType", start=config)
+    reservable = shape("ReservedCapacityInstanceType").metadata["enum"]
     if isinstance(instance, str) and instance not in reservable:
         yield (
             f"{where}: no training plan reserves {instance}; remove the plan, or set InstanceType "
             f"to the plan's: {', '.join(reservable)}"
         )
-
-
-def _reservable() -> Sequence[str]:
-    return tuple(shape("ReservedCapacityInstanceType").metadata["enum"])
 
 
 def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
@@ -498,26 +428,21 @@ def _check_paths(arguments: Arguments) -> Iterator[str]:
     #1950.
     """
     users: dict[str, str] = {}
-    inputs = arguments.each("ProcessingInputs")
-    outputs = arguments.each("ProcessingOutputConfig", "Outputs")
     mounts = [
-        *(("ProcessingInputs", index, item, "S3Input") for index, item in enumerate(inputs)),
-        *(
-            ("ProcessingOutputConfig.Outputs", index, item, "S3Output")
-            for index, item in enumerate(outputs)
-        ),
+        (f"{path}[{index}]", arguments.get(kind, "LocalPath", start=item), kind)
+        for path, kind in (("ProcessingInputs", "S3Input"), (_OUTPUTS, "S3Output"))
+        for index, item in enumerate(arguments.each(*path.split(".")))
     ]
-    for list_, index, item, key in mounts:
-        path = arguments.get(key, "LocalPath", start=item)
+    for mount, path, kind in mounts:
         if not isinstance(path, str):
             continue
-        where = arguments.where(f"{list_}[{index}].{key}.LocalPath")
+        where = arguments.where(f"{mount}.{kind}.LocalPath")
         folder = path.rstrip("/")
         if not folder.startswith(f"{_PROCESSING}/") or ".." in folder.split("/"):
             yield f"{where}: `{path}` is not below {_PROCESSING}/, as a job's folders must be"
         elif folder in users:
             yield f"{where}: `{path}` is the folder of {users[folder]} too; give each its own"
-        users[folder] = f"{list_}[{index}]"
+        users[folder] = mount
 
 
 def _check_tags(arguments: Arguments) -> Iterator[str]:
@@ -542,21 +467,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def known_values(definition: Definition) -> expressions.Context:
-    """Returns the values of expressions before a run: defaults, and stand-ins."""
-    properties = {step.name: describe_step(step) for step in definition.steps if step.is_job}
-    return expressions.Context(
-        parameters={
-            item.name: item.default
-            if fits(item.type, item.default)
-            else stand_in(item.type.lower())
-            for item in definition.parameters
-        },
-        execution={name: stand_in("string") for name in _EXECUTION},
-        describe=properties.__getitem__,
-    )
-
-
 def check_step(
     step: Step, definition: Definition, *, context: expressions.Context
 ) -> Iterator[str | None]:
@@ -572,15 +482,26 @@ def check_step(
         yield f"{where}, Name: {problem}"
     yield from problem_of(awaited_steps, step, definition)
     yield from problem_of(check_expiry, step)
-    if step.is_job:
-        yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
-    else:
+    if not step.is_job:
         if not _FUNCTION_ARN.fullmatch(step.function) or len(step.function) > _MAX_ARN_LENGTH:
             yield (
                 f"{where}, FunctionArn: `{step.function}` is not a function ARN; expected "
                 "arn:aws:lambda:<region>:<account>:function:<name>"
             )
         yield from _check_expressions(step.arguments, where=f"{where}, Arguments", resolve=resolve)
+        return
+    yield from check_value(
+        step.arguments,
+        job_shape("Create", step.type),
+        where=f"{where}, Arguments",
+        resolve=resolve,
+        optional=frozenset({_job_name(step)}),
+    )
+    yield from problem_of(check_names, step, step.arguments)
+    yield from check_job_rules(step, resolve=resolve)
+    if "ExperimentConfig" in step.arguments:
+        where = f"{where}, Arguments.ExperimentConfig"
+        yield f"{where}: not supported; MLflow tracks the runs: remove it"
 
 
 def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> Iterator[str]:
@@ -589,18 +510,6 @@ def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> It
         check(*values, **options)
     except InputError as error:
         yield str(error)
-
-
-def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
-    api = job_api(step.type)
-    optional = frozenset({api.name})
-    yield from check_value(
-        step.arguments, api.create, where=where, resolve=resolve, optional=optional
-    )
-    yield from problem_of(check_names, step, step.arguments)
-    yield from check_job_rules(step, resolve=resolve)
-    if "ExperimentConfig" in step.arguments:
-        yield f"{where}.ExperimentConfig: not supported; MLflow tracks the runs: remove it"
 
 
 def _check_expressions(value: Any, *, where: str, resolve: Resolve) -> Iterator[str | None]:
@@ -634,35 +543,36 @@ def check_definition(value: Any) -> CheckedCounts:
             the fix. A definition that cannot be parsed has one line.
     """
     definition = parse_definition(value)
-    context = known_values(definition)
+    context = expressions.Context(  # before a run: defaults, and stand-ins
+        parameters={
+            item.name: item.default
+            if fits(item.type, item.default)
+            else stand_in(item.type.lower())
+            for item in definition.parameters
+        },
+        execution=dict.fromkeys(_EXECUTION, _MARK),
+        describe={
+            step.name: describe_step(step) for step in definition.steps if step.is_job
+        }.__getitem__,
+    )
     outcomes = [
         outcome
         for step in definition.steps
         for outcome in check_step(step, definition, context=context)
     ]
+    lines: list[str] = []
+    if "Version" not in value:
+        lines.append(f'definition: key `Version` is missing; it is "{_VERSION}"')
+    elif value["Version"] != _VERSION:
+        version = shorten(repr(value["Version"]))
+        lines.append(f'definition, Version: {version} is not known; allowed: "{_VERSION}"')
+    for parameter in definition.parameters:
+        if problem := limit_problem(parameter.name, shape("PipelineParameterName")):
+            lines.append(f"parameter `{parameter.name}`, Name: {problem}")
+        lines += problem_of(check_parameter, parameter)
+    lines += (line for line in outcomes if line is not None)
     # Of the graph, only a cycle is a new problem: the other ones are those of steps.
-    lines = [
-        *_check_version(value),
-        *_check_parameters(definition),
-        *(line for line in outcomes if line is not None),
-        *problem_of(build_graph, definition),
-        *problem_of(check_gates, definition),
-    ]
+    lines += (*problem_of(build_graph, definition), *problem_of(check_gates, definition))
     if lines:
         raise InputError("\n".join(dict.fromkeys(lines)))
     return CheckedCounts(steps=len(definition.steps), arguments=len(outcomes))
-
-
-def _check_version(value: Mapping[str, Any]) -> Iterator[str]:
-    if "Version" not in value:
-        yield f'definition: key `Version` is missing; it is "{_VERSION}"'
-    elif value["Version"] != _VERSION:
-        version = shorten(repr(value["Version"]))
-        yield f'definition, Version: {version} is not known; allowed: "{_VERSION}"'
-
-
-def _check_parameters(definition: Definition) -> Iterator[str]:
-    for parameter in definition.parameters:
-        if problem := limit_problem(parameter.name, shape("PipelineParameterName")):
-            yield f"parameter `{parameter.name}`, Name: {problem}"
-        yield from problem_of(check_parameter, parameter)
