@@ -16,6 +16,8 @@ from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.quality import Confusion
 
+REFERENCE_FILE: Final = "reference.json"
+SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
 UNCOUNTED: Final = 2  # cells after those of values or bins: any other value, and none
 
 
@@ -54,12 +56,6 @@ class ColumnCounts(Frozen):
     def named(self) -> int:
         """The number of values or bins."""
         return len(self.edges) + 1 if self.is_ordered else len(self.values)
-
-
-SMALLEST_COUNT: Final = 10  # a smaller count could stand for a person
-
-
-REFERENCE_FILE: Final = "reference.json"
 
 
 class Reference(Frozen):

@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.reference import UNCOUNTED, ColumnCounts
+from sashiko.evaluation.reference import SMALLEST_COUNT, UNCOUNTED, ColumnCounts
 
-_LEAST_ROWS: Final = 10  # of a cell; a smaller one could stand for a person
 _MOST_BINS: Final = 20
 _MOST_VALUES: Final = 50
 _LONGEST_VALUE: Final = 100  # letters
@@ -28,24 +27,36 @@ def count_reference(column: str, data: pa.ChunkedArray) -> ColumnCounts:
         column: its name.
         data: its values, of shape (rows,).
     """
-    kind = _kind(data)
+    type_, present = data.type, len(data) - data.null_count
+    values: tuple[str, ...] = ()
+    edges: list[float] = []
+    kind: Literal["category", "number", "text"] = "category"
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        kind = "number"
+    elif pa.types.is_string(type_) and pc.count_distinct(data).as_py() > max(30, present / 4):
+        kind = "text"  # as Evaluate's slices decide
     if kind == "category":
-        counted = pc.value_counts(_texts(data).drop_null()).to_pylist()
         frequent = sorted(
             (-item["counts"], item["values"])
-            for item in counted
-            if item["counts"] >= _LEAST_ROWS and len(item["values"]) <= _LONGEST_VALUE
+            for item in pc.value_counts(_texts(data).drop_null()).to_pylist()
+            if item["counts"] >= SMALLEST_COUNT and len(item["values"]) <= _LONGEST_VALUE
         )
         values = tuple(sorted(value for _, value in frequent[:_MOST_VALUES]))
-        cells = ColumnCounts(
-            column=column, kind=kind, values=values, counts=(0,) * (len(values) + UNCOUNTED)
-        )
     else:
         numbers = _numbers(kind, data)
-        edges = _edges(numbers[np.isfinite(numbers)])
-        cells = ColumnCounts(
-            column=column, kind=kind, edges=edges, counts=(0,) * (len(edges) + 1 + UNCOUNTED)
-        )
+        ascending = np.sort(numbers[np.isfinite(numbers)])
+        bins = int(np.clip(len(ascending) // SMALLEST_COUNT, 1, _MOST_BINS))
+        shares = np.linspace(0, 1, bins + 1)[1:-1]
+        quantiles = np.quantile(ascending, shares, method="lower") if len(shares) else shares
+        below = 0  # rows up to the last edge; equal numbers share a bin
+        for edge in np.unique(quantiles):
+            end = int(np.searchsorted(ascending, edge, side="right"))
+            if min(end - below, len(ascending) - end) >= SMALLEST_COUNT:
+                edges.append(float(edge))
+                below = end
+    named = len(values) if kind == "category" else len(edges) + 1
+    counts = (0,) * (named + UNCOUNTED)
+    cells = ColumnCounts(column=column, kind=kind, values=values, edges=tuple(edges), counts=counts)
     return count_window(cells, data)
 
 
@@ -72,16 +83,6 @@ def cells_of(cells: ColumnCounts, data: pa.ChunkedArray) -> Ints:
     return places
 
 
-def _kind(data: pa.ChunkedArray) -> Literal["category", "number", "text"]:
-    kind = data.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    present = len(data) - data.null_count
-    # As Evaluate's slices decide what a text is.
-    is_text = pa.types.is_string(kind) and pc.count_distinct(data).as_py() > max(30, present / 4)
-    return "text" if is_text else "category"
-
-
 def _numbers(kind: Literal["category", "number", "text"], data: pa.ChunkedArray) -> Floats:
     if kind == "text":
         values = pc.utf8_length(data)
@@ -91,23 +92,6 @@ def _numbers(kind: Literal["category", "number", "text"], data: pa.ChunkedArray)
         values = data
     numbers: Floats = values.cast(pa.float64()).fill_null(np.nan).to_numpy()
     return numbers
-
-
-def _edges(numbers: Floats) -> tuple[float, ...]:
-    """Returns edges between bins of about equal numbers of rows; equal numbers share a bin."""
-    if not len(numbers):
-        return ()
-    ascending = np.sort(numbers)
-    bins = int(np.clip(len(numbers) // _LEAST_ROWS, 1, _MOST_BINS))
-    quantiles = np.quantile(ascending, np.linspace(0, 1, bins + 1)[1:-1], method="lower")
-    edges: list[float] = []
-    below = 0  # rows up to the last edge
-    for edge in np.unique(quantiles):
-        end = int(np.searchsorted(ascending, edge, side="right"))
-        if min(end - below, len(numbers) - end) >= _LEAST_ROWS:
-            edges.append(float(edge))
-            below = end
-    return tuple(edges)
 
 
 def _texts(data: pa.ChunkedArray) -> pa.ChunkedArray:

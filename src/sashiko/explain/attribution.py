@@ -74,7 +74,14 @@ def shapley_values(
     for number, tokens in enumerate(words):
         owners[0, tokens] = number
     method = ShapleyValueSampling(score)
-    method.permutation_generator = lambda count, pairs: _orders(count, pairs, generator)
+
+    def orders(words: int, pairs: int) -> Iterator[list[int]]:
+        for _ in range(pairs):
+            order = generator.permutation(words).tolist()
+            yield order
+            yield order[::-1]
+
+    method.permutation_generator = orders
     attributions = method.attribute(
         ids,
         baselines=baseline,
@@ -84,13 +91,6 @@ def shapley_values(
     )
     values: Floats = attributions[0, [tokens[0] for tokens in words]].double().cpu().numpy()
     return values
-
-
-def _orders(words: int, pairs: int, generator: np.random.Generator) -> Iterator[list[int]]:
-    for _ in range(pairs):
-        order = generator.permutation(words).tolist()
-        yield order
-        yield order[::-1]
 
 
 @dataclass(frozen=True)
@@ -123,16 +123,13 @@ class ExplainedModel:
         Raises:
             InputError: if it cannot be loaded, or has no padding token.
         """
-        from sashiko.serving.container.classifier import (  # imports torch
-            CompileError,
-            load_classifier,
-        )
+        from sashiko.serving.container import classifier  # imports torch
 
         self.tokenizer = load_tokenizer(folder)
         self.prompt = read_prompt(folder)
         try:
-            model = load_classifier(folder).classifier
-        except (CompileError, OSError) as error:
+            model = classifier.load_classifier(folder).classifier
+        except (classifier.CompileError, OSError) as error:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
         config: Any = self._model.config
@@ -145,8 +142,9 @@ class ExplainedModel:
         if blank is None:
             raise InputError("the model's tokenizer has no padding token: batches cannot be padded")
         self.baseline: str = blank
-        pad = tokens.eos_token_id if tokens.pad_token_id is None else tokens.pad_token_id
-        self._pad_id: int = pad
+        self._pad_id: int = (
+            tokens.eos_token_id if tokens.pad_token_id is None else tokens.pad_token_id
+        )
 
     def attribute(
         self, rows: Sequence[Row], *, steps: int, pairs: int = 1, seed: int = 0
@@ -161,25 +159,21 @@ class ExplainedModel:
         """
         if self.method == "integrated_gradients":
             return self._integrated_gradients(rows, steps=steps)
-        generator = np.random.default_rng(seed)
-        return tuple(self._by_removal(row, pairs=pairs, generator=generator) for row in rows)
-
-    def _by_removal(
-        self, row: Row, *, pairs: int, generator: np.random.Generator
-    ) -> RowAttribution:
-        """Attributes a row's score by Shapley values; a word's tokens share its value equally."""
         import torch
 
-        words = row.word_tokens
-        tokens = np.zeros(len(row.ids))
-        if words:
-            values = self.shapley(row, pairs=pairs, generator=generator)
+        generator = np.random.default_rng(seed)
+        attributions = []
+        for row in rows:
+            words = row.word_tokens
+            tokens = np.zeros(len(row.ids))
+            values = self.shapley(row, generator, pairs=pairs) if words else ()
             for positions, value in zip(words, values, strict=True):
-                tokens[positions] = value / len(positions)
-        texts, _ = self._pad([row.ids, self._baseline_ids(row)])
-        with torch.inference_mode():
-            score, baseline = self._log_odds_of_present(texts).tolist()
-        return RowAttribution(tokens=tokens, score=score, baseline=baseline)
+                tokens[positions] = value / len(positions)  # a word's tokens share its value
+            texts, _ = self._pad([row.ids, self._baseline_ids(row)])
+            with torch.inference_mode():
+                score, baseline = self._log_odds_of_present(texts).tolist()
+            attributions.append(RowAttribution(tokens=tokens, score=score, baseline=baseline))
+        return tuple(attributions)
 
     def _integrated_gradients(
         self, rows: Sequence[Row], *, steps: int
@@ -189,7 +183,7 @@ class ExplainedModel:
 
         method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
         attributions: dict[int, RowAttribution] = {}
-        for batch in _batches([len(row.ids) for row in rows], min(_ROWS, self._passes)):
+        for batch in _batches([row.ids for row in rows], min(_ROWS, self._passes)):
             part = [rows[index] for index in batch]
             ids, mask = self._pad([row.ids for row in part])
             baseline_ids, _ = self._pad([self._baseline_ids(row) for row in part])
@@ -211,13 +205,10 @@ class ExplainedModel:
                 )
         return tuple(attributions[index] for index in range(len(rows)))
 
-    def shapley(self, row: Row, *, pairs: int, generator: np.random.Generator) -> Floats:
-        """Attributes a row's score to its words by their Shapley values.
+    def shapley(self, row: Row, generator: np.random.Generator, *, pairs: int) -> Floats:
+        """Attributes a row's score to its words, one at least, by their Shapley values.
 
-        Args:
-            row: with at least one word.
-            pairs: permutations, each with its reverse; `pairs * 2 * words` texts are scored.
-            generator: draws the permutations.
+        `pairs` are permutations, each with its reverse; `pairs * 2 * words` texts are scored.
 
         Returns:
             Contribution of each word to the log-odds, float64, shape (words,).
@@ -247,7 +238,7 @@ class ExplainedModel:
 
         scores = np.empty(len(texts))
         done = 0
-        for batch in _batches([len(ids) for ids in texts], self._passes):
+        for batch in _batches(texts, self._passes):
             ids, mask = self._pad([texts[index] for index in batch])
             with torch.inference_mode():
                 scores[batch] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
@@ -292,7 +283,7 @@ class ExplainedModel:
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def _batches(lengths: Sequence[int], size: int) -> list[list[int]]:
+def _batches(rows: Sequence[Ints], size: int) -> list[list[int]]:
     """Groups rows of similar length into batches, to reduce padding."""
-    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    order = sorted(range(len(rows)), key=lambda index: (len(rows[index]), index))
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,12 +1,4 @@
-"""Counterfactual check: how far the score moves when the words of a facet are swapped.
-
-A contract's facet lists word pairs that identify the groups. Each such word of a text is replaced
-by its counterpart, all at once and in both directions, and the text is scored again. Only the
-columns' values change; the template's own words are the same in every row.
-
-Source: S. Garg et al., Counterfactual Fairness in Text Classification through Robustness (AIES
-2019), whose token fairness this measures.
-"""
+"""Checks of explanations: the deletion test, Shapley values, and swapped words of facets."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +9,7 @@ import numpy as np
 
 from sashiko.contract.columns import Facet
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
-from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
@@ -33,6 +25,16 @@ from sashiko.explain.explanation_record import (
 from sashiko.explain.importance import mean_estimate
 from sashiko.explain.tokens import Piece, Row
 
+_SHARES = (0.1, 0.2, 0.3, 0.5)
+_DRAWS = 3
+_SMALLEST_LEAD = 0.005  # in probability, that counts as an effect
+_SHUFFLES = 200
+_LETTER = r"[\w\u0300-\u036f]"  # an accent may be a character of its own
+
+Pair = tuple[Floats, Floats]  # effects of one text's words by two methods
+Part = tuple[str, str | None]  # a text, and its replacement
+
+
 # The deletion test: whether removing the top tokens lowers the score more than random ones.
 #
 # Tokens are removed without replacement, so that the test does not depend on the attributions'
@@ -40,16 +42,6 @@ from sashiko.explain.tokens import Piece, Row
 # removed tokens.
 #
 # Source: comprehensiveness, J. DeYoung et al., ERASER (ACL 2020), compared with random tokens.
-
-
-SHARES = (0.1, 0.2, 0.3, 0.5)
-
-
-DRAWS = 3
-
-
-# Smallest lead, in probability, that counts as an effect.
-_SMALLEST_LEAD = 0.005
 
 
 def deletion_test(
@@ -62,70 +54,49 @@ def deletion_test(
 ) -> DeletionTest:
     """Removes the top tokens of each prediction, and as many random ones.
 
-    Args:
-        rows: the explained rows.
-        attributions: their attributions.
-        predicted: whether each is predicted positive.
-        probabilities: scores token ids; P(positive) of each.
-        seed: of the random removals.
+    `probabilities` scores token ids: P(positive) of each.
     """
     testable = [index for index, row in enumerate(rows) if len(row.content) > 1]
     generator = np.random.default_rng(seed)
     texts: list[Ints] = []
     for index in testable:
-        row = rows[index]
+        row, content = rows[index], rows[index].content
         texts.append(row.ids)
         signed = attributions[index].tokens if predicted[index] else -attributions[index].tokens
-        for share in SHARES:
-            texts += _shorten(row, signed, share=share, generator=generator)
-    if not testable:
-        return _compare(np.empty((0, len(SHARES))), np.empty((0, len(SHARES))))
-    scores = probabilities(texts).reshape(len(testable), 1 + len(SHARES) * (1 + DRAWS))
-    sign = np.where(predicted[testable], 1.0, -1.0)[:, None]
+        for share in _SHARES:
+            count = max(1, round(share * len(content)))
+            top_tokens = content[np.argsort(-signed[content], kind="stable")[:count]]
+            others = [generator.choice(content, count, replace=False) for _ in range(_DRAWS)]
+            texts += [np.delete(row.ids, removed) for removed in (top_tokens, *others)]
+    scores = probabilities(texts) if testable else np.empty(0)
+    scores = scores.reshape(len(testable), 1 + len(_SHARES) * (1 + _DRAWS))
+    sign = np.where(predicted[testable], 1.0, -1.0)[:, None] if testable else 1.0
     falls = sign * (scores[:, :1] - scores[:, 1:])
-    falls = falls.reshape(len(testable), len(SHARES), 1 + DRAWS)
-    return _compare(falls[:, :, 0], falls[:, :, 1:].mean(axis=2))
-
-
-def _shorten(
-    row: Row, signed: Floats, *, share: float, generator: np.random.Generator
-) -> list[Ints]:
-    """Returns the row without its top tokens, then without random ones, `DRAWS` times."""
-    content = row.content
-    count = max(1, round(share * len(content)))
-    top = content[np.argsort(-signed[content], kind="stable")[:count]]
-    random_tokens = [generator.choice(content, count, replace=False) for _ in range(DRAWS)]
-    return [np.delete(row.ids, removed) for removed in (top, *random_tokens)]
-
-
-def _compare(top: Floats, random: Floats) -> DeletionTest:
-    """Compares the falls in probability, both of shape (rows, shares)."""
-    points = tuple(
-        DeletionPoint(
-            removed=share, top=mean_estimate(top[:, index]), random=mean_estimate(random[:, index])
-        )
-        for index, share in enumerate(SHARES)
-    )
+    falls = falls.reshape(len(testable), len(_SHARES), 1 + _DRAWS)
+    top, random = falls[:, :, 0], falls[:, :, 1:].mean(axis=2)
     lead = mean_estimate((top - random).mean(axis=1))
     return DeletionTest(
         rows=len(top),
-        draws=DRAWS,
-        points=points,
+        draws=_DRAWS,
+        points=tuple(
+            DeletionPoint(
+                removed=share, top=mean_estimate(top[:, n]), random=mean_estimate(random[:, n])
+            )
+            for n, share in enumerate(_SHARES)
+        ),
         lead=lead,
-        faithful=lead.low is not None and lead.low > _SMALLEST_LEAD,
+        faithful=_above(lead, _SMALLEST_LEAD),
     )
 
 
-# Checks whether two attribution methods agree beyond chance.
+def _above(statistic: Estimate, bound: float) -> bool:
+    return statistic.low is not None and statistic.low > bound
+
+
+# Whether two attribution methods agree beyond chance.
 #
 # The measures are S. Krishna et al., The Disagreement Problem in Explainable Machine Learning (TMLR
 # 2024): rank correlation and feature agreement.
-
-
-_SHUFFLES = 200
-
-
-Pair = tuple[Floats, Floats]  # effects of one text's words by two methods
 
 
 def shapley_check(
@@ -141,31 +112,33 @@ def shapley_check(
     """Compares integrated gradients with Shapley values of the same words.
 
     Args:
-        rows: the explained rows.
+        rows: the explained rows; at most `most` with more than three words are compared.
         attributions: their attributions.
         values: samples a row's Shapley values with half of the permutations; shape (words,).
         pairs: permutations that two such calls use.
-        most: number of rows to compare, sampled from those with more than three words.
+        most: number of rows.
         seed: of the sample, the permutations and the shuffles.
         on_progress: called with the number of finished rows and of all rows.
     """
     generator = np.random.default_rng(seed)
     eligible = [index for index, row in enumerate(rows) if len(row.word_tokens) > TOP]
     sample = sorted(generator.permutation(eligible)[:most].tolist())
-    gradients, halves, deltas = [], [], []
+    compared, halves, deltas = [], [], []
     for done, index in enumerate(sample, start=1):
         row, attribution = rows[index], attributions[index]
-        half = values(row, generator), values(row, generator)
-        gradients.append(np.array([attribution.tokens[tokens].sum() for tokens in row.word_tokens]))
-        halves.append(half)
-        deltas.append(
-            abs(float(np.mean(half, axis=0).sum()) - (attribution.score - attribution.baseline))
-        )
+        one, other = values(row, generator), values(row, generator)
+        gradients = np.array([attribution.tokens[tokens].sum() for tokens in row.word_tokens])
+        halves.append((one, other))
+        compared.append((gradients, (one + other) / 2))
+        explained = attribution.score - attribution.baseline
+        deltas.append(abs(float(np.mean((one, other), axis=0).sum()) - explained))
         on_progress(done, len(sample))
-    shapley = [(one + other) / 2 for one, other in halves]
-    compared = list(zip(gradients, shapley, strict=True))
     agreement, itself = _agreement(compared), _agreement(halves)
     chance = _chance_agreement(compared, generator)
+    outcome: Literal["agree", "disagree", "undecided"] = "undecided"
+    if _above(itself.top, SMALLEST):
+        bounds = (SMALLEST, np.inf if chance.top.high is None else chance.top.high)
+        outcome = "agree" if _above(agreement.top, max(bounds)) else "disagree"
     return ShapleyCheck(
         rows=len(sample),
         pairs=pairs,
@@ -173,21 +146,8 @@ def shapley_check(
         agreement=agreement,
         itself=itself,
         chance=chance,
-        outcome=_outcome(agreement.top, itself=itself.top, chance=chance.top),
+        outcome=outcome,
     )
-
-
-def _outcome(
-    top: Estimate, *, itself: Estimate, chance: Estimate
-) -> Literal["agree", "disagree", "undecided"]:
-    if not _above(itself, SMALLEST):
-        return "undecided"
-    agree = _above(top, SMALLEST) and chance.high is not None and _above(top, chance.high)
-    return "agree" if agree else "disagree"
-
-
-def _above(statistic: Estimate, bound: float) -> bool:
-    return statistic.low is not None and statistic.low > bound
 
 
 def _agreement(texts: Sequence[Pair]) -> Agreement:
@@ -210,10 +170,11 @@ def _chance_agreement(texts: Sequence[Pair], generator: np.random.Generator) -> 
 
 def _measures(texts: Sequence[Pair]) -> Floats:
     """Measures each text; shape (texts, 3): rank correlation, same strongest word, same top."""
-    measures = [
-        (rank_correlation(one, other), _shared(one, other, 1), _shared(one, other, TOP))
-        for one, other in texts
-    ]
+    measures = []
+    for pair in texts:
+        orders = [np.argsort(-np.abs(each), kind="stable").tolist() for each in pair]
+        shared = [len(set(orders[0][:n]) & set(orders[1][:n])) / n for n in (1, TOP)]
+        measures.append((rank_correlation(*pair), *shared))
     return np.array(measures, dtype=np.float64).reshape(-1, 3)
 
 
@@ -223,28 +184,23 @@ def rank_correlation(one: Floats, other: Floats) -> float:
     Returns:
         -1 to 1; NaN where all values of one side are equal.
     """
-    ranks = [_ranks(one), _ranks(other)]
+    ranks = []
+    for values in (one, other):
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[inverse])
     if any(np.ptp(rank) == 0 for rank in ranks):
         return float("nan")
-    correlations: Floats = np.asarray(np.corrcoef(ranks))
-    return float(correlations[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def _ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Floats = np.cumsum(counts) - (counts - 1) / 2
-    return ranks[inverse]
-
-
-def _shared(one: Floats, other: Floats, count: int) -> float:
-    tops = [set(np.argsort(-np.abs(each), kind="stable")[:count].tolist()) for each in (one, other)]
-    return len(tops[0] & tops[1]) / count
-
-
-_LETTER = r"[\w\u0300-\u036f]"  # an accent may be a character of its own
-
-
-Part = tuple[str, str | None]  # a text, and its replacement
+# Counterfactual check: how far the score moves when the words of a facet are swapped.
+#
+# A contract's facet lists word pairs that identify the groups. Each such word of a text is replaced
+# by its counterpart, all at once and in both directions, and the text is scored again. Only the
+# columns' values change; the template's own words are the same in every row.
+#
+# Source: S. Garg et al., Counterfactual Fairness in Text Classification through Robustness (AIES
+# 2019), whose token fairness this measures.
 
 
 @dataclass(frozen=True)
@@ -278,22 +234,21 @@ def swap(pieces: Sequence[Piece], words: Sequence[tuple[str, str]]) -> TextSwap 
     for column, text in pieces:
         end = 0
         for match in pattern.finditer(text) if column is not None else ():
-            if (word := match[0].casefold()) not in partners:
+            word = match[0]
+            if word.casefold() not in partners:
                 continue  # IGNORECASE matches the dotted capital I, casefold does not
-            partner, side = partners[word]
-            parts += [(text[end : match.start()], None), (match[0], _match_case(match[0], partner))]
+            partner, side = partners[word.casefold()]
+            if len(word) > 1 and word.isupper():
+                partner = partner.upper()
+            elif word[0].isupper():
+                partner = partner[0].upper() + partner[1:]
+            parts += [(text[end : match.start()], None), (word, partner)]
             sides.add(side)
             end = match.end()
         parts.append((text[end:], None))
     if not sides:
         return None
     return TextSwap(parts=tuple(part for part in parts if part[0]), side=sum(sides))
-
-
-def _match_case(word: str, partner: str) -> str:
-    if len(word) > 1 and word.isupper():
-        return partner.upper()
-    return partner[0].upper() + partner[1:] if word[0].isupper() else partner
 
 
 def swap_check(
@@ -307,13 +262,8 @@ def swap_check(
 ) -> tuple[FacetSwap, tuple[SwappedText, ...]]:
     """Swaps a facet's words in the first rows that have any, and scores both texts.
 
-    Args:
-        facet: with words.
-        rows: key and pieces of sampled rows, in the order of the draw.
-        probabilities: scores texts; P(positive) of each.
-        threshold: lowest score that is predicted positive.
-        most: number of rows to score.
-        worst: number of rows with the largest changes to write out.
+    `rows` are key and pieces of sampled rows in the order of the draw, of which at most `most` are
+    scored, and `worst` with the largest changes written out.
     """
     candidates = [
         (key, text_swap) for key, pieces in rows if (text_swap := swap(pieces, facet.words))
@@ -334,9 +284,8 @@ def swap_check(
         lead=mean_estimate((sides * moves)[sides != 0]),
         size=mean_estimate(np.abs(moves)),
         largest=float(np.abs(moves).max()) if scored else None,
-        flips=_share(decisions[:, 0] != decisions[:, 1]),
+        flips=share_estimate(decisions[:, 0] != decisions[:, 1]),
     )
-    most_moved = np.argsort(-np.abs(moves), kind="stable")[:worst].tolist()
     return record, tuple(
         SwappedText(
             key=scored[index][0],
@@ -345,14 +294,5 @@ def swap_check(
             swapped_score=float(scores[index, 1]),
             parts=scored[index][1].parts,
         )
-        for index in most_moved
+        for index in np.argsort(-np.abs(moves), kind="stable")[:worst].tolist()
     )
-
-
-def _share(flags: Bools) -> Estimate:
-    """Returns a share with its Wilson interval, which has a width even at 0 or 1."""
-    if not len(flags):
-        return Estimate(value=None, low=None, high=None)
-    share = float(flags.mean())
-    low, high = wilson_interval(share, len(flags))
-    return Estimate(value=share, low=low, high=high)

@@ -32,30 +32,28 @@ def convergence(attributions: Sequence[RowAttribution]) -> Convergence:
 
 def warnings(
     deletion: DeletionTest, exact: Convergence, shapley: ShapleyCheck | None
-) -> tuple[str, ...]:
-    """Returns reasons not to rely on the explanations; empty if there are none."""
-    messages = []
+) -> Iterator[str]:
+    """Yields reasons not to rely on the explanations."""
     if not deletion.faithful:
-        messages.append(
+        yield (
             "The deletion test failed: removing the words that should matter most moves the score "
             "no further, beyond doubt, than removing random ones. Do not rely on these "
             "explanations."
         )
     if exact.median > _COARSE * exact.explained:
-        messages.append(
+        yield (
             f"The attributions are coarse: in half of the rows they miss the score by more than "
             f"{exact.median:.2f} of log-odds, where {exact.explained:.2f} is explained. Set "
             "explain.depth: full."
         )
     if shapley is not None and shapley.outcome == "disagree":
-        messages.append(
+        yield (
             "Shapley values contradict the attributions: of the three words that move a text most "
-            f"the two have {_points(shapley.agreement.top)} in common, over {shapley.rows:,} "
+            f"the two have {_interval(shapley.agreement.top)} in common, over {shapley.rows:,} "
             f"texts, which is not beyond doubt above {SMALLEST} and chance; two halves of the "
-            f"Shapley values have {_points(shapley.itself.top)}. Do not rely on the effects of "
+            f"Shapley values have {_interval(shapley.itself.top)}. Do not rely on the effects of "
             "single words."
         )
-    return tuple(messages)
 
 
 def notes(
@@ -65,84 +63,65 @@ def notes(
     *,
     rows: int,
     rows_cut: int,
-) -> tuple[str, ...]:
+) -> Iterator[str]:
     """Describes the main column, the deletion test, the cross-check and truncated rows."""
-    first = columns[0]
-    sentences = [
-        f"{first.name} moves the score most: {_percent(first.share)} of what all columns do."
-    ]
-    lead = deletion.lead
-    if deletion.faithful and lead.value is not None:
-        sentences.append(
+    share = _interval(columns[0].share, ".0%")
+    yield f"{columns[0].name} moves the score most: {share} of what all columns do."
+    if deletion.faithful and deletion.lead.value is not None:
+        yield (
             "The deletion test passed: without the tokens that speak most for a prediction its "
-            f"probability falls by {_points(lead)} more than without as many random ones, over "
-            f"{deletion.rows:,} rows."
+            f"probability falls by {_interval(deletion.lead)} more than without as many random "
+            f"ones, over {deletion.rows:,} rows."
         )
-    if shapley is not None and shapley.outcome != "disagree":
-        sentences.append(_shapley_note(shapley))
+    if shapley and not shapley.rows:
+        yield "No text has the four words that a cross-check by Shapley values takes."
+    elif shapley and shapley.outcome == "undecided":
+        yield (
+            "Shapley values could not be held against the attributions: of the three words that "
+            f"move a text most two halves of them have {_interval(shapley.itself.top)} in common, "
+            "so they are noise themselves."
+        )
+    elif shapley and shapley.outcome == "agree":
+        yield (
+            "Shapley values bear the attributions out: of the three words that move a text most "
+            f"the two have {_interval(shapley.agreement.top)} in common, over {shapley.rows:,} "
+            "texts."
+        )
     if rows_cut:
         cut_columns = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
-        sentences.append(
+        yield (
             f"{rows_cut:,} of {rows:,} rows are longer than the model reads: "
             f"{', '.join(cut_columns)}. What was cut off is not explained, as it moves nothing."
         )
-    return tuple(sentences)
 
 
-def rounding_notes(figures: Rounding | None) -> Iterator[str]:
+def rounding_note(figures: Rounding) -> str:
     """Describes the agreement of a served artifact with the model that is explained."""
-    if figures is not None:
-        yield (
-            "The trained model is explained, in float32; the artifact is served in "
-            f"{figures.dtype}. Of {figures.rows:,} test rows the artifact decides "
-            f"{figures.changed} otherwise ({_percent(figures.rate)}), and its probabilities are up "
-            f"to {figures.largest_difference:.3f} away, {figures.mean_difference:.4f} on average."
-        )
-
-
-def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:
-    """Describes how far each facet's words move the score."""
-    for item in swaps:
-        group = f"{item.facet}={'/'.join(item.group)}"
-        if not item.rows:
-            yield (
-                f"Counterfactual check: none of {item.sample_size:,} rows has a word of "
-                f"{item.facet} in its text: not judged."
-            )
-            continue
-        yield (
-            f"Counterfactual check: with the words of the others in place of those of {group}, "
-            f"P({positive}) changes by {_signed(item.lead)} on average over {item.one_sided:,} "
-            f"texts; {_percent(item.flips)} of the decisions of {item.rows:,} texts change."
-        )
-
-
-def _signed(estimate: Estimate) -> str:
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return "an unknown amount"
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
-
-
-def _shapley_note(check: ShapleyCheck) -> str:
-    if not check.rows:
-        return "No text has the four words that a cross-check by Shapley values takes."
-    if check.outcome == "undecided":
-        return (
-            "Shapley values could not be held against the attributions: of the three words that "
-            f"move a text most two halves of them have {_points(check.itself.top)} in common, so "
-            "they are noise themselves."
-        )
     return (
-        "Shapley values bear the attributions out: of the three words that move a text most the "
-        f"two have {_points(check.agreement.top)} in common, over {check.rows:,} texts."
+        "The trained model is explained, in float32; the artifact is served in "
+        f"{figures.dtype}. Of {figures.rows:,} test rows the artifact decides {figures.changed} "
+        f"otherwise ({_interval(figures.rate, '.0%')}), and its probabilities are up to "
+        f"{figures.largest_difference:.3f} away, {figures.mean_difference:.4f} on average."
     )
 
 
-def _percent(share: Estimate) -> str:
-    if share.value is None or share.low is None or share.high is None:
-        return "an unknown part"
-    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+def swap_note(swap: FacetSwap, *, positive: str) -> str:
+    """Describes how far a facet's words move the score."""
+    if not swap.rows:
+        return (
+            f"Counterfactual check: none of {swap.sample_size:,} rows has a word of {swap.facet} "
+            "in its text: not judged."
+        )
+    group = f"{swap.facet}={'/'.join(swap.group)}"
+    return (
+        f"Counterfactual check: with the words of the others in place of those of {group}, "
+        f"P({positive}) changes by {_interval(swap.lead, '+.3f')} on average over "
+        f"{swap.one_sided:,} texts; {_interval(swap.flips, '.0%')} of the decisions of "
+        f"{swap.rows:,} texts change."
+    )
 
 
-def _points(estimate: Estimate) -> str:
-    return "an unknown amount" if estimate.value is None or estimate.low is None else estimate.text
+def _interval(estimate: Estimate, style: str = ".3f") -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "an unknown part" if style.endswith("%") else "an unknown amount"
+    return f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"

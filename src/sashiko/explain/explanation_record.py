@@ -18,8 +18,6 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
 TOP = 3  # strongest words of a text
-
-
 # Share of them that two methods must have in common. Ranks of all words would not measure
 # agreement, because most words have no effect and their order is noise.
 SMALLEST = 0.5
@@ -89,27 +87,13 @@ class Rounding(Frozen):
 
 
 R = TypeVar("R", bound=Frozen)
-
-
 Method = Literal["integrated_gradients", "shapley_sampling"]  # the latter of causal LMs
-
-
 EXPLANATIONS_FILE = "explanations.json"
-
-
 ERRORS_FILE = "errors.jsonl"
-
-
 SWAPS_FILE = "swaps.jsonl"
-
-
 WORDS_FILE = "words.json"
-
-
 # Stands for the template's own words; not a valid column name.
 TEMPLATE = "(template)"
-
-
 # A word in fewer rows describes those rows rather than the model, and may be a person's name.
 FEWEST_ROWS = 5
 
@@ -266,6 +250,4 @@ def read_lines(model: type[R], path: Path) -> tuple[R, ...]:
 
 
 read_errors = partial(read_lines, ExplainedError)
-
-
 read_swaps = partial(read_lines, SwappedText)

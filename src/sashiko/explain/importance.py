@@ -1,4 +1,4 @@
-"""Aggregates token attributions by column and by word."""
+"""Aggregates token attributions by column and by word, also in Clarify's formats."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,9 @@ from sashiko.explain.explanation_record import (
 )
 from sashiko.explain.tokens import Row
 
+ANALYSIS_FILE = "analysis.json"
 REPLICATES = 2000
-
-
 _SEED = 0
-
-
 _WORDS = 10
 
 
@@ -59,13 +56,14 @@ def column_importance(
     Returns:
         The template's columns by descending share; `(template)` for its own words.
     """
-    names = _names(rows)
-    added = np.array(
-        [
-            _by_column(row, attribution, names)
-            for row, attribution in zip(rows, attributions, strict=True)
-        ]
-    )
+    # In the order of the template, its own words last.
+    owners = dict.fromkeys(column or TEMPLATE for column, _ in rows[0].pieces)
+    names = sorted(owners, key=lambda name: name == TEMPLATE)
+    added = np.zeros((len(rows), len(names)))
+    for number, (row, attribution) in enumerate(zip(rows, attributions, strict=True)):
+        for position in row.content:
+            column = names.index(row.column(int(row.pieces_of[position])))
+            added[number, column] += attribution.tokens[position]
     sizes = np.abs(added)
     shares = ratio(sizes, np.broadcast_to(sizes.sum(axis=1, keepdims=True), sizes.shape))
     columns = [
@@ -102,14 +100,9 @@ def top_words(rows: Sequence[Row], attributions: Sequence[RowAttribution]) -> Wo
             name = (row.text[span.start : span.end].casefold(), row.column(span.piece))
             sums[name][number] = sums[name].get(number, 0.0) + span.attribution
     words = [
-        Word(
-            word=word,
-            column=column,
-            rows=len(by_row),
-            attribution=float(np.mean(list(by_row.values()))),
-        )
-        for (word, column), by_row in sorted(sums.items())
-        if len(by_row) >= FEWEST_ROWS and any(character.isalnum() for character in word)
+        Word(word=word, column=column, rows=len(of), attribution=float(np.mean(list(of.values()))))
+        for (word, column), of in sorted(sums.items())
+        if len(of) >= FEWEST_ROWS and any(character.isalnum() for character in word)
     ]
     rising = sorted(words, key=lambda word: word.attribution)
     return Words(
@@ -129,22 +122,6 @@ def word_spans(row: Row, attribution: RowAttribution) -> Iterator[Span]:
         )
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """Names the columns in the order of the template, its own words last."""
-    names = dict.fromkeys(column or TEMPLATE for column, _ in rows[0].pieces)
-    return sorted(names, key=lambda name: name == TEMPLATE)
-
-
-def _by_column(row: Row, attribution: RowAttribution, names: Sequence[str]) -> Floats:
-    added = np.zeros(len(names))
-    for position in row.content:
-        added[names.index(row.column(int(row.pieces_of[position])))] += attribution.tokens[position]
-    return added
-
-
-ANALYSIS_FILE = "analysis.json"
-
-
 def write_analysis(explanations: Explanations, folder: Path) -> None:
     """Writes `analysis.json` in the schema that Clarify's readers know.
 
@@ -156,14 +133,9 @@ def write_analysis(explanations: Explanations, folder: Path) -> None:
     """
     values = {column.name: column.mean_absolute for column in explanations.columns}
     label = {"global_shap_values": values, "expected_value": explanations.expected_value}
-    write_json(
-        folder / ANALYSIS_FILE,
-        {
-            "version": "1.0",
-            "attribution_method": explanations.method,
-            "explanations": {"kernel_shap": {"label0": label}},
-        },
-    )
+    analysis = {"attribution_method": explanations.method, "version": "1.0"}
+    shap = {"kernel_shap": {"label0": label}}
+    write_json(folder / ANALYSIS_FILE, {**analysis, "explanations": shap})
 
 
 def features(row: Row, attribution: RowAttribution) -> tuple[FeatureAttributions, ...]:
@@ -173,30 +145,11 @@ def features(row: Row, attribution: RowAttribution) -> tuple[FeatureAttributions
         starts.append(starts[-1] + len(text))
     parts: list[list[PartAttribution]] = [[] for _ in row.pieces]
     for span in word_spans(row, attribution):
-        description = PartDescription(
-            partial_text=row.text[span.start : span.end], start_idx=span.start - starts[span.piece]
-        )
-        parts[span.piece].append(
-            PartAttribution(attribution=(span.attribution,), description=description)
-        )
+        text, start = row.text[span.start : span.end], span.start - starts[span.piece]
+        description = PartDescription(partial_text=text, start_idx=start)
+        part = PartAttribution(attribution=(span.attribution,), description=description)
+        parts[span.piece].append(part)
     return tuple(
         FeatureAttributions(feature_name=column or TEMPLATE, attributions=tuple(attributions))
         for (column, _), attributions in zip(row.pieces, parts, strict=True)
     )
-
-
-def confident_errors(
-    labels: Sequence[int], predicted: Sequence[int], scores: Sequence[float], *, most: int
-) -> tuple[int, ...]:
-    """Returns the most confident errors: false positives, then false negatives.
-
-    Args:
-        labels: 1 for positive.
-        predicted: likewise.
-        scores: probability of the positive label.
-        most: of each kind.
-    """
-    wrong = [row for row in range(len(labels)) if labels[row] != predicted[row]]
-    positives = sorted((row for row in wrong if predicted[row]), key=lambda row: -scores[row])
-    negatives = sorted((row for row in wrong if not predicted[row]), key=lambda row: scores[row])
-    return (*positives[:most], *negatives[:most])

@@ -1,7 +1,7 @@
 """Tokenised rows, with the column that each token comes from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,8 @@ class Row:
         """Positions of the tokens of each word; a word across two pieces counts as two."""
         positions: dict[tuple[int, int], list[int]] = {}
         for position in self.content.tolist():
-            positions.setdefault(
-                (int(self.words[position]), int(self.pieces_of[position])), []
-            ).append(position)
+            word = int(self.words[position]), int(self.pieces_of[position])
+            positions.setdefault(word, []).append(position)
         return list(positions.values())
 
     def column(self, piece: int) -> str:
@@ -87,9 +86,9 @@ def read_tokens(
         return_special_tokens_mask=True,
         **options,
     )
-    special = _special(tokenizer)
+    special = SpecialTokens.of(tokenizer.backend_tokenizer.to_str())
     return tuple(
-        _inside(prompt, _row(pieces, encoding, index, special, is_cut=lengths[index] > room))
+        _row(pieces, encoding, index, special, prompt, is_cut=lengths[index] > room)
         for index, pieces in enumerate(rows)
     )
 
@@ -102,7 +101,7 @@ def token_ids(
     encoding = tokenizer(
         list(texts), truncation=True, max_length=room, return_special_tokens_mask=True, **options
     )
-    special = _special(tokenizer)
+    special = SpecialTokens.of(tokenizer.backend_tokenizer.to_str())
     rows = map(special.of_text, encoding["input_ids"], encoding["special_tokens_mask"])
     return [np.array(prompt.around(row) if prompt else row, dtype=np.int64) for row in rows]
 
@@ -114,62 +113,47 @@ def _options(tokenizer: Any, prompt: Prompt | None) -> Mapping[str, bool]:
     return {"add_special_tokens": prompt is None, "split_special_tokens": True}
 
 
-def _special(tokenizer: Any) -> SpecialTokens:
-    return SpecialTokens.of(tokenizer.backend_tokenizer.to_str())
-
-
-def _inside(prompt: Prompt | None, row: Row) -> Row:
-    """Puts the prompt's tokens around a row's, as special ones without characters."""
-    if prompt is None:
-        return row
-    sizes = (len(prompt.prefix), len(prompt.suffix))
-
-    def pad(values: Ints, blank: int) -> Ints:
-        return np.pad(values, sizes, constant_values=blank)
-
-    return replace(
-        row,
-        ids=np.array(prompt.around(row.ids.tolist()), dtype=np.int64),
-        starts=pad(row.starts, 0),
-        ends=pad(row.ends, 0),
-        pieces_of=pad(row.pieces_of, -1),
-        words=pad(row.words, -1),
-    )
-
-
 def _row(
-    pieces: tuple[Piece, ...], encoding: Any, index: int, special: SpecialTokens, *, is_cut: bool
+    pieces: tuple[Piece, ...],
+    encoding: Any,
+    index: int,
+    special: SpecialTokens,
+    prompt: Prompt | None,
+    *,
+    is_cut: bool,
 ) -> Row:
-    offsets = np.array(encoding["offset_mapping"][index], dtype=np.int64).reshape(-1, 2)
+    """Returns a row; the prompt's tokens stand around its own, special and without characters."""
+    starts, ends = np.array(encoding["offset_mapping"][index], dtype=np.int64).reshape(-1, 2).T
     template = encoding["special_tokens_mask"][index]
     words = [-1 if word is None else word for word in encoding.word_ids(index)]
-    starts, ends = offsets[:, 0], offsets[:, 1]
     sizes = [len(text) for _, text in pieces]
     owners = np.repeat(np.arange(len(pieces)), sizes)
-    pieces_of = [
-        -1 if own else _owner(owners, start, end)
-        for own, start, end in zip(template, starts, ends, strict=True)
-    ]
+    pieces_of = []
+    for own, start, end in zip(template, starts, ends, strict=True):
+        if own:
+            pieces_of.append(-1)
+        elif end > start:  # the piece with most of its characters, the earlier one in a tie
+            pieces_of.append(int(np.bincount(owners[start:end]).argmax()))
+        else:  # a token without characters, which some tokenizers prepend, is of the next piece
+            pieces_of.append(int(owners[min(start, len(owners) - 1)]))
     read_end = int(ends.max(initial=0)) if is_cut else len(owners)
-    truncated = [
-        piece for piece, end in zip(pieces, np.cumsum(sizes), strict=True) if end > read_end
+    cut = [
+        column or TEMPLATE
+        for (column, text), end in zip(pieces, np.cumsum(sizes), strict=True)
+        if text and end > read_end
     ]
+    ids = special.of_text(encoding["input_ids"][index], template)
+    around = (len(prompt.prefix), len(prompt.suffix)) if prompt else (0, 0)
+
+    def pad(values: Sequence[int] | Ints, blank: int) -> Ints:
+        return np.pad(np.array(values, dtype=np.int64), around, constant_values=blank)
+
     return Row(
         pieces=pieces,
-        ids=np.array(special.of_text(encoding["input_ids"][index], template), dtype=np.int64),
-        starts=starts,
-        ends=ends,
-        pieces_of=np.array(pieces_of, dtype=np.int64),
-        words=np.array(words, dtype=np.int64),
-        cut=tuple(dict.fromkeys(column or TEMPLATE for column, text in truncated if text)),
+        ids=np.array(prompt.around(ids) if prompt else ids, dtype=np.int64),
+        starts=pad(starts, 0),
+        ends=pad(ends, 0),
+        pieces_of=pad(pieces_of, -1),
+        words=pad(words, -1),
+        cut=tuple(dict.fromkeys(cut)),
     )
-
-
-def _owner(owners: Ints, start: int, end: int) -> int:
-    """Returns the piece with most of a token's characters, the earlier one in a tie.
-
-    A token without characters, which some tokenizers prepend, belongs to the following piece.
-    """
-    if end <= start:
-        return int(owners[min(start, len(owners) - 1)])
-    return int(np.bincount(owners[start:end]).argmax())

@@ -10,12 +10,8 @@ from sashiko.settings.recipe_data import ModelSection
 def check_licence(model: ModelSection, *, licences: Collection[str]) -> None:
     """Checks that a recipe names the licence of its pre-trained model, and that it is allowed.
 
-    Args:
-        model: the recipe's section.
-        licences: the SPDX identifiers that the environment allows.
-
     Raises:
-        InputError: if it names none, or another one.
+        InputError: if it names none, or none of `licences`, the SPDX identifiers that are allowed.
     """
     if model.licence is None:
         raise InputError(

@@ -23,24 +23,14 @@ if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import Pipeline
 
-
 MAJORITY = "majority"
-
-
 LINEAR = "tfidf_logistic_regression"
-
-
 LINEAR_UNMITIGATED = "tfidf_logistic_regression_unmitigated"
-
-
 MAJORITY_THRESHOLD = 0.5
 
 
 def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
-    """Gives every row the positive rate of the train split.
-
-    At a threshold of 0.5 this predicts the more frequent label.
-    """
+    """Gives every row the train split's positive rate: at 0.5 that is the more frequent label."""
     return np.full(rows, train_labels.mean())
 
 
@@ -59,13 +49,9 @@ class LinearModel:
 def fit_linear(
     texts: Sequence[str], labels: Ints, *, weights: Floats | None = None, seed: int
 ) -> LinearModel:
-    """Fits the linear model on the texts of the train split.
+    """Fits the linear model on the texts of the train split, with labels of 0 or 1.
 
-    Args:
-        texts: of the rows.
-        labels: of the rows, 0 or 1.
-        weights: of the rows in the loss; None for 1 each.
-        seed: of the solver.
+    `weights` are those of the rows in the loss; None for 1 each.
 
     Raises:
         InputError: if the train split has one label only.
@@ -94,17 +80,12 @@ def _vectorizer() -> "TfidfVectorizer":
 
 def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
     """Chooses the decision threshold on the validation split by the recipe's policy."""
-    threshold = (
-        section.value
-        if section.value is not None
-        else choose_threshold(labels, scores, metric=section.metric)
-    )
-    at_threshold = evaluate_scores(labels, scores, threshold=threshold, replicates=1, seed=0)
+    metric, threshold = section.metric, section.value
+    if threshold is None:
+        threshold = choose_threshold(labels, scores, metric=metric)
+    value = evaluate_scores(labels, scores, threshold=threshold, replicates=1, seed=0)[metric].value
     return Decision(
-        threshold=threshold,
-        policy=section.policy,
-        metric=section.metric,
-        validation_value=at_threshold[section.metric].value,
+        threshold=threshold, policy=section.policy, metric=metric, validation_value=value
     )
 
 
@@ -127,33 +108,22 @@ def linear_baselines(
     fits = {LINEAR: weights}
     if np.ptp(weights) > 0:
         fits[LINEAR_UNMITIGATED] = np.ones_like(weights)
-    return {
-        name: _linear(section, train, validation, test, weights=row_weights)
-        for name, row_weights in fits.items()
-    }
-
-
-def _linear(
-    section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
-) -> ModelScores:
-    texts = validation.texts + test.texts
-    model = fit_linear(train.texts, train.labels, weights=weights, seed=section.seed)
-    on_validation, on_test = np.split(model.scores(texts), [len(validation.texts)])
-    decision = decide_threshold(section.threshold, validation.labels, on_validation)
-    return ModelScores(on_test, decision.threshold)
+    models = {}
+    for name, row_weights in fits.items():
+        model = fit_linear(train.texts, train.labels, weights=row_weights, seed=section.seed)
+        scores = model.scores(validation.texts + test.texts)
+        on_validation, on_test = np.split(scores, [len(validation.texts)])
+        decision = decide_threshold(section.threshold, validation.labels, on_validation)
+        models[name] = ModelScores(on_test, decision.threshold)
+    return models
 
 
 def resample_models(
     section: EvaluateSection, labels: Ints, models: Mapping[str, ModelScores], own: OwnMetrics
 ) -> dict[str, Resampled]:
     """Evaluates models on the same resamples of the rows, for their metrics and leads."""
-    resampled = resample(
-        labels,
-        list(models.values()),
-        replicates=section.bootstrap_replicates,
-        seed=section.seed,
-        own=own,
-    )
+    replicates, seed = section.bootstrap_replicates, section.seed
+    resampled = resample(labels, [*models.values()], replicates=replicates, seed=seed, own=own)
     return dict(zip(models, resampled, strict=True))
 
 

@@ -9,7 +9,6 @@ every verdict so far. Writes the verdict of the gate `device`, and all verdicts 
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from sashiko.base.files import sha256_tree
@@ -31,22 +30,11 @@ from sashiko.evaluation.gates.verdict import (
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.compile import DeviceSection
-from sashiko.steps.device.batch_transform import Scratch, transform
+from sashiko.steps.device import measurement as measuring
+from sashiko.steps.device.batch_transform import transform
 from sashiko.steps.device.endpoint import endpoint
 from sashiko.steps.device.hosting import Hosting, connect
-from sashiko.steps.device.measurement import (
-    DeviceFailedError,
-    Measurement,
-    Sample,
-    compare,
-    device_checks,
-    draw_sample,
-    failed_check,
-    measure,
-    read_answers,
-    read_serving_config,
-    requests,
-)
+from sashiko.steps.device.measurement import DeviceFailedError, Sample
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers
 
@@ -73,8 +61,8 @@ def check(options: argparse.Namespace) -> Verdict:
     """
     section = read_section(DeviceSection, "device")
     archive = processing_input("artifact") / ARTIFACT_FILE
-    serving_config = read_serving_config(archive)
-    sample = draw_sample(
+    serving_config = measuring.read_serving_config(archive)
+    sample = measuring.draw_sample(
         section,
         test=processing_input("test"),
         predictions=processing_input("predictions") / "predictions.parquet",
@@ -84,38 +72,27 @@ def check(options: argparse.Namespace) -> Verdict:
     rows = serving_config.largest_batch + 1
     threshold = read_decision(processing_input("decision") / DECISION_FILE).threshold
     try:
-        measurement = _measure(options, sample, archive=archive, threshold=threshold, rows=rows)
+        measurement = (
+            _measure_locally(sample, archive, threshold=threshold, rows=rows)
+            if options.backend == "local"
+            else _measure_remotely(options, sample, threshold=threshold, rows=rows)
+        )
     except DeviceFailedError as error:
-        checks = [failed_check(str(error))]
+        checks = [measuring.failed_check(str(error))]
     else:
         latency_reason = _LATENCY_NOT_JUDGED[options.backend]
-        checks = device_checks(section, measurement, latency_not_judged=latency_reason)
-    location = Check(
-        name="checked on",
-        passed=True,
-        reason=_describe_location(options, target=serving_config.target),
+        checks = measuring.device_checks(section, measurement, latency_not_judged=latency_reason)
+    place = _describe_location(options, target=serving_config.target)
+    return decide(
+        gate=DEVICE_GATE,
+        checks=[Check(name="checked on", passed=True, reason=place), *checks],
+        inputs={name: sha256_tree(processing_input(name)) for name in _JUDGED_INPUTS},
     )
-    inputs = {name: sha256_tree(processing_input(name)) for name in _JUDGED_INPUTS}
-    return decide(gate=DEVICE_GATE, checks=[location, *checks], inputs=inputs)
 
 
-def _measure(
-    options: argparse.Namespace, sample: Sample, *, archive: Path, threshold: float, rows: int
-) -> Measurement:
-    if options.backend == "local":
-        return _measure_locally(sample, archive, threshold=threshold, rows=rows)
-    hosting, clients = _hosting(options, threshold), connect()
-    with stop_on_signals() as stop:
-        if options.backend == "endpoint":
-            with endpoint(clients, hosting, stop=stop) as invoke:
-                return measure(invoke, sample, batch_rows=rows)
-        scratch = Scratch(uri=options.scratch, key=options.output_key)
-        bodies = list(requests(sample.texts, rows=rows))
-        answers = transform(clients, hosting, bodies, scratch=scratch, stop=stop)
-        return compare(sample, [read_answers(answers, expected=len(sample.texts))])
-
-
-def _measure_locally(sample: Sample, archive: Path, *, threshold: float, rows: int) -> Measurement:
+def _measure_locally(
+    sample: Sample, archive: Path, *, threshold: float, rows: int
+) -> measuring.Measurement:
     with open_artifact(archive, threshold=threshold, on_cpu=True) as artifact:
 
         def invoke(body: bytes) -> bytes:
@@ -124,15 +101,17 @@ def _measure_locally(sample: Sample, archive: Path, *, threshold: float, rows: i
             except RequestRefusedError as error:
                 raise DeviceFailedError(f"the handler refused a request: {error}") from error
 
-        measurement = measure(invoke, sample, batch_rows=rows)
+        measurement = measuring.measure(invoke, sample, batch_rows=rows)
     # Latency is not in the verdict, because a verdict must be reproducible.
     print(f"p50 {measurement.p50_ms:.1f} ms, p99 {measurement.p99_ms:.1f} ms here", file=sys.stderr)
     return measurement
 
 
-def _hosting(options: argparse.Namespace, threshold: float) -> Hosting:
+def _measure_remotely(
+    options: argparse.Namespace, sample: Sample, *, threshold: float, rows: int
+) -> measuring.Measurement:
     settings = dict(pair.split("=", 1) for pair in options.setting)
-    return Hosting(
+    hosting = Hosting(
         name=f"{options.name}-{options.execution_id}",
         image=options.image,
         model_data=options.model_data,
@@ -147,26 +126,32 @@ def _hosting(options: argparse.Namespace, threshold: float) -> Hosting:
         volume_key=options.volume_key or None,
         tags=dict(pair.split("=", 1) for pair in options.tag),
     )
+    clients = connect()
+    with stop_on_signals() as stop:
+        if options.backend == "endpoint":
+            with endpoint(clients, hosting, stop=stop) as invoke:
+                return measuring.measure(invoke, sample, batch_rows=rows)
+        bodies = list(measuring.requests(sample.texts, rows=rows))
+        answers = transform(
+            clients, hosting, bodies, scratch=options.scratch, key=options.output_key, stop=stop
+        )
+        read = measuring.read_answers(answers, expected=len(sample.texts))
+        return measuring.compare(sample, [read])
 
 
 def _describe_location(options: argparse.Namespace, *, target: str) -> str:
     if options.backend == "local":
-        eager_note = (
-            f", and the model that it was compiled from for {target}, as no {target} is here"
-        )
-        handler_note = "this machine's CPU: the artifact's own handler"
-        return handler_note if target == "cpu" else handler_note + eager_note
-    backend_name = {"endpoint": "an endpoint", "transform": "a batch transform job"}[
-        options.backend
-    ]
-    driver = f", {options.inference_ami}" if options.inference_ami else ""
-    ami_note = driver if options.backend == "endpoint" else ""
-    return (
-        f"{backend_name} with {options.instance_type}{ami_note}, {options.image.rpartition('/')[2]}"
-    )
+        handler = "this machine's CPU: the artifact's own handler"
+        eager = f", and the model that it was compiled from for {target}, as no {target} is here"
+        return handler if target == "cpu" else handler + eager
+    place, driver = f"a batch transform job with {options.instance_type}", ""
+    if options.backend == "endpoint":
+        place = f"an endpoint with {options.instance_type}"
+        driver = f", {options.inference_ami}" if options.inference_ami else ""
+    return f"{place}{driver}, {options.image.rpartition('/')[2]}"
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", required=True, choices=_BACKENDS, help="what answers")
     parser.add_argument("--name", help="begins the name of all that is made")
@@ -185,12 +170,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output-key", help="ARN of the key of a batch job's files")
     parser.add_argument("--scratch", help="S3 URI for a batch job's files")
     parser.add_argument("--tag", action="append", default=[], help="name=value")
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Writes `verdict`, `release` for DeviceGate, and every verdict that Register takes."""
-    options = _options(sys.argv[1:])
+    options = _options()
     verdict = (
         not_judged(gate=DEVICE_GATE, reason=_OFF) if options.backend == "off" else check(options)
     )

@@ -25,28 +25,12 @@ from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
 from sashiko.contract.model import SplitDates
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta
 from sashiko.errors import InputError
-from sashiko.evaluation.evaluation_record import (
-    Calibration,
-    ChampionRecord,
-    Decision,
-    Estimates,
-    Evaluation,
-    InjectionFigures,
-    MetricLine,
-    SeenTextFigures,
-    TemperatureFit,
-    write_decision,
-    write_evaluation,
-)
+from sashiko.evaluation import evaluation_record as records
 from sashiko.evaluation.gates.own_gates import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
+from sashiko.evaluation.metrics import calibration
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
-from sashiko.evaluation.metrics.calibration import (
-    error_by_chance,
-    reliability_curve,
-    without_temperature,
-)
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion
 from sashiko.evaluation.reference import Reference, write_reference
@@ -58,17 +42,7 @@ from sashiko.settings.recipe_causal import PromptSection
 from sashiko.settings.recipe_data import DataSection
 from sashiko.settings.recipe_quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
-from sashiko.steps.comparators import (
-    LINEAR,
-    LINEAR_UNMITIGATED,
-    MAJORITY,
-    decide_threshold,
-    linear_baselines,
-    majority_baseline,
-    model_metrics,
-    resample_models,
-    word_features,
-)
+from sashiko.steps import comparators
 from sashiko.steps.entry import run_step
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.injection import artifact_scorer, measure_injection
@@ -93,15 +67,10 @@ _GATE = "model-quality"
 class TrainOutput:
     """Train's output beside the model."""
 
-    curve: tuple[MetricLine, ...]
-    temperature: TemperatureFit | None
+    curve: tuple[records.MetricLine, ...]
+    temperature: records.TemperatureFit | None
     snapshots: Snapshots
     dates: SplitDates | None  # of the split; None if rows are not split by time
-
-    def snapshot_digests(self) -> dict[str, str]:
-        """Returns the digests of the model's data as inputs of a verdict."""
-        digests = self.snapshots.model_dump()
-        return {f"{view}-snapshot": digest for view, digest in digests.items() if digest}
 
 
 def main() -> None:
@@ -127,15 +96,18 @@ def main() -> None:
         inputs={name: digests[name] for name in SCORED},
     )
     labels = scores.record.labels
-    decision = decide_threshold(section.threshold, validation.labels, scores.validation)
+    decision = comparators.decide_threshold(section.threshold, validation.labels, scores.validation)
     candidate = ModelScores(scores.test, decision.threshold)
     archive = processing_input("artifact") / ARTIFACT
     injection = _injection(section, archive, test, candidate, labels=labels)
 
     print("fitting the baselines", file=sys.stderr)
+    # Train's weights; 1 where the recipe does not judge bias.
+    train_keys = pa.chunked_array([pa.array(train.keys, pa.string())])
+    weights = read_weights(processing_input("weights"), train_keys).astype(np.float64)
     others = {
-        MAJORITY: majority_baseline(train, test),
-        **linear_baselines(section, train, validation, test, weights=read_train_weights(train)),
+        comparators.MAJORITY: comparators.majority_baseline(train, test),
+        **comparators.linear_baselines(section, train, validation, test, weights=weights),
     }
     champion = read_champion(processing_input("champion"))
     if champion is not None:
@@ -158,7 +130,12 @@ def main() -> None:
         train_output=train_output,
         injection=injection,
     )
-    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, _training())
+    recipe = Training(
+        train=read_section(TrainSection, "train"),
+        reweighing=read_section(ReweighingSection, "reweighing"),
+        train_rows=read_section(DataSection, "data").train_rows,
+    )
+    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, recipe)
     evidence = ModelEvidence(
         archive=archive,
         evaluation=evaluation,
@@ -167,13 +144,15 @@ def main() -> None:
         champion=others.get("champion"),
     )
     checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
-    verdict = decide(gate=_GATE, checks=checks, inputs=digests | train_output.snapshot_digests())
+    snapshots = train_output.snapshots.model_dump()
+    digests |= {f"{view}-snapshot": digest for view, digest in snapshots.items() if digest}
+    verdict = decide(gate=_GATE, checks=checks, inputs=digests)
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
         {"validation": (validation, scores.validation), "test": (test, scores.test)},
         threshold=decision.threshold,
     )
-    write_evaluation(evaluation, processing_output("metrics"))
+    records.write_evaluation(evaluation, processing_output("metrics"))
     reference = held_out_reference(
         evaluation,
         scores.test,
@@ -182,7 +161,7 @@ def main() -> None:
         missing=scores.record.missing,
     )
     write_reference(reference, processing_output("metrics"))
-    write_decision(decision, processing_output("decision"))
+    records.write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
     for line in (*evaluation.notes, verdict.summary):
         print(line, file=sys.stderr)
@@ -206,8 +185,10 @@ def read_training(archive: Path) -> TrainOutput:
         raise InputError(f"{archive} holds no readable {_METRICS}: {error}") from error
     temperature = files.get(TEMPERATURE_FILE)
     return TrainOutput(
-        curve=tuple(MetricLine.model_validate_json(line) for line in lines),
-        temperature=TemperatureFit.model_validate_json(temperature) if temperature else None,
+        curve=tuple(records.MetricLine.model_validate_json(line) for line in lines),
+        temperature=records.TemperatureFit.model_validate_json(temperature)
+        if temperature
+        else None,
         snapshots=Snapshots.model_validate_json(snapshots),
         dates=SplitMeta.model_validate_json(meta).dates,
     )
@@ -220,42 +201,34 @@ def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
         Shape (texts,): True where each word and each pair of adjacent words, as the linear baseline
         counts them, occurs in some train text.
     """
-    features = word_features()
+    features = comparators.word_features()
     train_features = {feature for text in set(train_texts) for feature in features(text)}
     return np.array([train_features.issuperset(features(text)) for text in texts], dtype=bool)
 
 
 def seen_text_figures(
     section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
-) -> tuple[SeenTextFigures, SeenTextFigures]:
+) -> tuple[records.SeenTextFigures, ...]:
     """Evaluates both models on the test rows whose words are all in train, and on the rest."""
-    return (
-        _figures(section, labels, seen, candidate, linear, seen=True),
-        _figures(section, labels, ~seen, candidate, linear, seen=False),
-    )
-
-
-def _figures(
-    section: EvaluateSection,
-    labels: Ints,
-    rows: Bools,
-    candidate: ModelScores,
-    linear: ModelScores,
-    *,
-    seen: bool,
-) -> SeenTextFigures:
-    selected = labels[rows]
-    figures: dict[str, Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
-    if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
-        parts = {
-            name: ModelScores(model.scores[rows], model.threshold)
-            for name, model in {"candidate": candidate, "linear": linear}.items()
-        }
-        models = resample_models(section, selected, parts, {})
-        figures = {name: model.estimates() for name, model in models.items()}
-        figures["lead"] = models["candidate"].lead(models["linear"])
-    positives = int(selected.sum())
-    return SeenTextFigures(seen=seen, rows=len(selected), positives=positives, **figures)
+    parts = []
+    for is_seen, rows in ((True, seen), (False, ~seen)):
+        selected = labels[rows]
+        figures: dict[str, records.Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
+        if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
+            scored = {
+                name: ModelScores(model.scores[rows], model.threshold)
+                for name, model in {"candidate": candidate, "linear": linear}.items()
+            }
+            models = comparators.resample_models(section, selected, scored, {})
+            figures = {name: model.estimates() for name, model in models.items()}
+            figures["lead"] = models["candidate"].lead(models["linear"])
+        positives = int(selected.sum())
+        parts.append(
+            records.SeenTextFigures(
+                seen=is_seen, rows=len(selected), positives=positives, **figures
+            )
+        )
+    return tuple(parts)
 
 
 def evaluate(
@@ -264,99 +237,78 @@ def evaluate(
     splits: Mapping[str, Split],
     slices: Sequence[Slice],
     labels: tuple[str, str],
-    decision: Decision,
+    decision: records.Decision,
     candidate: ModelScores,
     validation_scores: Floats,
     others: Mapping[str, ModelScores],
     own: OwnMetrics,
-    champion: ChampionRecord | None,
+    champion: records.ChampionRecord | None,
     train_output: TrainOutput,
-    injection: InjectionFigures | None,
-) -> Evaluation:
+    injection: records.InjectionFigures | None,
+) -> records.Evaluation:
     """Computes all metrics; the intervals of a split use the same bootstrap resamples.
 
     Candidate and others, the baselines and the champion, have scored the test split.
     """
     test, validation = splits["test"], splits["validation"]
-    models = resample_models(section, test.labels, {_CANDIDATE: candidate, **others}, own)
-    on_test = models[_CANDIDATE].estimates()
-    # A lead over a model without the candidate's mitigation would include the mitigation's cost.
-    leads = {
-        name: models[_CANDIDATE].lead(models[name], own)
-        for name in others
-        if name != LINEAR_UNMITIGATED
-    }
+    models = comparators.resample_models(
+        section, test.labels, {_CANDIDATE: candidate, **others}, own
+    )
     dates = train_output.dates
     first_days = {"validation": dates.validation_from, "test": dates.test_from} if dates else {}
-    calibration = _calibration(section, test.labels, candidate, train_output.temperature)
-    slice_records = slice_figures(section, test.labels, candidate, slices)
+    fit = train_output.temperature
+    before: records.Estimates = {}
+    if fit is not None:
+        scores = calibration.without_temperature(candidate.scores, fit.temperature)
+        unscaled = ModelScores(scores, candidate.threshold)
+        before = comparators.model_metrics(section, test.labels, unscaled, {})
     seen = seen_in_train(splits["train"].texts, test.texts)
-    seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
-    return Evaluation(
+    evaluation = records.Evaluation(
         splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
         labels=labels,
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
-        candidate=on_test,
-        validation=model_metrics(
+        candidate=models[_CANDIDATE].estimates(),
+        validation=comparators.model_metrics(
             section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
         ),
         others={name: models[name].estimates() for name in others},
         thresholds={name: other.threshold for name, other in others.items()},
-        leads=leads,
+        # A lead over a model without the candidate's mitigation would include the mitigation's
+        # cost.
+        leads={
+            name: models[_CANDIDATE].lead(models[name], own)
+            for name in others
+            if name != comparators.LINEAR_UNMITIGATED
+        },
         minimum_effect=section.minimum_effect,
         champion=champion,
         confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
-        calibration=calibration,
-        slices=slice_records,
-        seen_text=seen_text,
+        calibration=records.Calibration(
+            curve=tuple(calibration.reliability_curve(test.labels, candidate.scores)),
+            error_by_chance=calibration.error_by_chance(
+                candidate.scores, replicates=section.bootstrap_replicates, seed=section.seed
+            ),
+            temperature=fit,
+            before={name: before[name] for name in _CALIBRATION if before},
+        ),
+        slices=slice_figures(section, test.labels, candidate, slices),
+        seen_text=seen_text_figures(
+            section, test.labels, seen, candidate, others[comparators.LINEAR]
+        ),
         injection=injection,
         learning_curve=train_output.curve,
-        notes=plain_notes(
-            leads=leads,
-            reweighed=LINEAR_UNMITIGATED in others,
-            minimum_effect=section.minimum_effect,
-            candidate=on_test,
-            calibration=calibration,
-            slices=slice_records,
-            seen_text=seen_text,
-            injection=injection,
-            decision=decision,
-            test=test.count(since=first_days.get("test")),
-            champion=champion,
-        ),
+        notes=(),
     )
-
-
-def _calibration(
-    section: EvaluateSection, labels: Ints, candidate: ModelScores, fit: TemperatureFit | None
-) -> Calibration:
-    before: Estimates = {}
-    if fit is not None:
-        scores = without_temperature(candidate.scores, fit.temperature)
-        unscaled = model_metrics(section, labels, ModelScores(scores, candidate.threshold), {})
-        before = {name: unscaled[name] for name in _CALIBRATION}
-    return Calibration(
-        curve=tuple(reliability_curve(labels, candidate.scores)),
-        error_by_chance=error_by_chance(
-            candidate.scores, replicates=section.bootstrap_replicates, seed=section.seed
-        ),
-        temperature=fit,
-        before=before,
-    )
+    return evaluation.model_copy(update={"notes": tuple(plain_notes(evaluation, decision))})
 
 
 def held_out_reference(
-    evaluation: Evaluation, scores: Floats, labels: Ints, *, template: str, missing: str
+    evaluation: records.Evaluation, scores: Floats, labels: Ints, *, template: str, missing: str
 ) -> Reference:
     """Describes the test split, with which monitoring compares captured requests.
 
-    Args:
-        evaluation: of the candidate.
-        scores: the candidate's, P(positive) of each test row.
-        labels: of the same rows, 0 or 1.
-        template: the candidate's, whose columns are described.
-        missing: what stands for a null in its text.
+    The template and what stands for a null in its text are the candidate's.
 
     Raises:
         InputError: if Prepare's slices lack a column of the template.
@@ -396,41 +348,18 @@ def _injection(
     candidate: ModelScores,
     *,
     labels: tuple[str, str],
-) -> InjectionFigures | None:
+) -> records.InjectionFigures | None:
     """Scores texts with injections in them, if the recipe asks for it."""
     if not section.injections:
         return None
+    answers = labels
+    if read_section(TrainSection, "train").lora is not None:  # a causal LM answers by its prompt
+        by_label = read_section(PromptSection, "prompt").answers
+        answers = by_label[labels[0]], by_label[labels[1]]
     with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
         return measure_injection(
-            section, artifact_scorer(artifact), test.texts, candidate, answers=_answers(labels)
+            section, artifact_scorer(artifact), test.texts, candidate, answers=answers
         )
-
-
-def _answers(labels: tuple[str, str]) -> tuple[str, str]:
-    """Returns what the model is asked to answer: a causal LM by its prompt, else the labels."""
-    if read_section(TrainSection, "train").lora is None:
-        return labels
-    negative, positive = labels
-    answers = read_section(PromptSection, "prompt").answers
-    return answers[negative], answers[positive]
-
-
-def _training() -> Training:
-    return Training(
-        train=read_section(TrainSection, "train"),
-        reweighing=read_section(ReweighingSection, "reweighing"),
-        train_rows=read_section(DataSection, "data").train_rows,
-    )
-
-
-def read_train_weights(train: Split) -> Floats:
-    """Reads Train's weight of each train row; 1 where the recipe does not judge bias.
-
-    Raises:
-        InputError: if the weights have other keys, or one is not a positive number.
-    """
-    keys = pa.chunked_array([pa.array(train.keys, pa.string())])
-    return read_weights(processing_input("weights"), keys).astype(np.float64)
 
 
 def write_predictions(

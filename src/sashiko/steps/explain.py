@@ -28,37 +28,13 @@ from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
-from sashiko.evaluation.metrics.calibration import flip_rate
+from sashiko.evaluation.metrics.calibration import share_estimate
+from sashiko.explain import explanation_notes
+from sashiko.explain import explanation_record as records
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, shapley_check, swap_check
-from sashiko.explain.explanation_notes import (
-    NEAR,
-    convergence,
-    notes,
-    rounding_notes,
-    swap_notes,
-    warnings,
-)
-from sashiko.explain.explanation_record import (
-    ERRORS_FILE,
-    SWAPS_FILE,
-    ExplainedError,
-    Explanations,
-    FacetSwap,
-    Rounding,
-    ShapleyCheck,
-    SwappedText,
-    write_explanations,
-    write_lines,
-    write_words,
-)
-from sashiko.explain.importance import (
-    column_importance,
-    confident_errors,
-    features,
-    top_words,
-    write_analysis,
-)
+from sashiko.explain.explanation_notes import NEAR
+from sashiko.explain.importance import column_importance, features, top_words, write_analysis
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.serving.inspection import unpack
@@ -71,14 +47,13 @@ from sashiko.training.machine import repeatable
 
 __all__ = ["main"]
 
-
 SEED = 0
-
-
+SHAPLEY_PAIRS = 4  # pairs of permutations of a text's words, in each of two halves
 Depth = Literal["default", "full"]
-
-
 _PREDICTIONS = ("key", "split", "label", "score", "predicted")
+# Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
+# (verification.benchmarks.quantization).
+_ROUNDED = 0.02
 
 
 @dataclass(frozen=True)
@@ -98,35 +73,12 @@ class Effort:
 
 # The default stays below 30 s on two cores, with the shipped encoder and all imports. It excludes
 # Shapley values: one complaint takes 550 evaluations, the whole deletion test 680.
-EFFORT: Mapping[Depth, Effort] = MappingProxyType(
-    {
-        "default": Effort(
-            rows=40,
-            removal_rows=16,
-            steps=20,
-            pairs=1,
-            errors=3,
-            shapley_rows=0,
-            swap_candidates=1000,
-            swap_rows=100,
-            compared_rows=500,
-        ),
-        "full": Effort(
-            rows=512,
-            removal_rows=512,
-            steps=50,
-            pairs=2,
-            errors=10,
-            shapley_rows=40,
-            swap_candidates=20_000,
-            swap_rows=2000,
-            compared_rows=2000,
-        ),
-    }
-)
-
-
-SHAPLEY_PAIRS = 4  # pairs of permutations of a text's words, in each of two halves
+EFFORT: Mapping[Depth, Effort] = MappingProxyType({
+    "default": Effort(rows=40, removal_rows=16, steps=20, pairs=1, errors=3, shapley_rows=0,
+                      swap_candidates=1000, swap_rows=100, compared_rows=500),
+    "full": Effort(rows=512, removal_rows=512, steps=50, pairs=2, errors=10, shapley_rows=40,
+                   swap_candidates=20_000, swap_rows=2000, compared_rows=2000),
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,41 +103,140 @@ class RowSelection:
         return predicted
 
 
-def select_rows(effort: Effort, *, rows: int) -> RowSelection:
-    """Samples rows of the test split, and selects the most confident errors.
+def main() -> None:
+    """Writes `explanations.json`, `analysis.json` and the texts of rows."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    depth = read_section(ExplainSection, "explain").depth
+    text = read_section(TextSection, "text")
+    compile_ = read_section(CompileSection, "compile")
+    contract = read_contract()
+    effort = EFFORT[depth]
+    repeatable(seed=SEED)
 
-    Args:
-        effort: how many errors and candidates to select.
-        rows: how many to sample.
+    with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
+        model = ExplainedModel(trained_model(Path(name)))
+    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
+    max_length = max(compile_.sequence_lengths)
+
+    def read_rows(predictions: pa.Table) -> tuple[Row, ...]:
+        return read_tokens(
+            read_pieces(predictions["key"], contract, text),
+            model.tokenizer,
+            max_length=max_length,
+            truncate=text.truncate,
+            prompt=model.prompt,
+        )
+
+    rows = read_rows(selection.table)
+    rounded = compile_.rounded
+    difference = check_same_model(
+        model.probabilities([row.ids for row in rows]), selection.table, rounded=rounded is not None
+    )
+    rounding = None
+    if rounded is not None:
+        say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
+        scores = model.probabilities([row.ids for row in read_rows(selection.compared)])
+        rounding = compare_rounded(
+            scores, selection.compared, threshold=selection.threshold, dtype=rounded
+        )
+    say(f"attributing {len(rows)} rows")
+    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
+
+    say("swapping the words of facets")
+    swaps, swapped_texts = swap_words(
+        model, selection, contract, text, effort=effort, max_length=max_length
+    )
+    labels = (contract.label.negative, contract.label.positive)
+    sample_rows = tuple(rows[index] for index in selection.sample)
+    sample_attributions = tuple(attributions[index] for index in selection.sample)
+    figures = explain(
+        model,
+        sample_rows,
+        sample_attributions,
+        selection,
+        swaps,
+        depth=depth,
+        labels=labels,
+        largest_difference=difference,
+        rounding=rounding,
+    )
+    explanations, texts = processing_output("explanations"), processing_output("texts")
+    records.write_explanations(figures, explanations)
+    write_analysis(figures, explanations)
+    write_snapshots(training_snapshot(processing_input("data")), explanations)
+    records.write_words(top_words(sample_rows, sample_attributions), texts)
+    table: list[dict[str, Any]] = selection.table.to_pylist()
+    errors = [
+        records.ExplainedError(
+            key=table[index]["key"],
+            label=labels[table[index]["label"]],
+            predicted=labels[table[index]["predicted"]],
+            score=table[index]["score"],
+            cut=bool(rows[index].cut),
+            texts=tuple(part for _, part in rows[index].pieces),
+            explanations=features(rows[index], attributions[index]),
+        )
+        for index in selection.errors
+    ]
+    records.write_lines(errors, texts / records.ERRORS_FILE)
+    records.write_lines(swapped_texts, texts / records.SWAPS_FILE)
+    for sentence in (*figures.warnings, *figures.notes):
+        say(sentence)
+
+
+def trained_model(scratch: Path) -> Path:
+    """Unpacks the model that Train wrote; an adapter is merged into its base model.
+
+    Raises:
+        InputError: if it is damaged, or the adapter is not of this base model.
+    """
+    from sashiko.serving.container.adapter import AdapterError, is_adapter, merge  # imports torch
+
+    folder = scratch / "trained"
+    unpack(processing_input("model") / "model.tar.gz", folder)
+    if not is_adapter(folder):
+        return folder
+    merged = scratch / "merged"
+    try:
+        merge(folder, processing_input("base"), merged)
+    except AdapterError as error:
+        raise InputError(str(error)) from error
+    return merged
+
+
+def select_rows(effort: Effort, *, rows: int) -> RowSelection:
+    """Samples `rows` of the test split, and selects the most confident errors.
 
     Raises:
         InputError: if the predictions are missing, damaged, or have no test row.
     """
     path = processing_input("predictions") / "predictions.parquet"
     table = read_columns(path, _PREDICTIONS)
-    threshold = _threshold(table)
+    scores, predicted = table["score"].to_numpy(), table["predicted"].to_numpy()
+    # The midpoint between the scores of the two predicted labels.
+    below, above = scores[predicted == 0].max(initial=0.0), scores[predicted == 1].min(initial=1.0)
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
     generator = np.random.default_rng(SEED)
-    outcomes = 2 * table["label"].to_numpy() + table["predicted"].to_numpy()
-    sampled = _draw_evenly(outcomes, rows, generator)
-    errors = confident_errors(
-        table["label"].to_pylist(),
-        table["predicted"].to_pylist(),
-        table["score"].to_pylist(),
-        most=effort.errors,
-    )
+    labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
+    sampled = sorted(_draw_evenly(2 * labels + predicted, rows, generator).tolist())
+    confidence = np.where(predicted == 1, 1.0, -1.0) * table["score"].to_numpy()
+    errors: list[int] = []  # false positives, then false negatives
+    for decision in (1, 0):
+        wrong = np.flatnonzero((predicted == decision) & (labels != decision))
+        order = np.argsort(-confidence[wrong], kind="stable")
+        errors += wrong[order][: effort.errors].tolist()
     candidates = generator.choice(
         table.num_rows, min(effort.swap_candidates, table.num_rows), replace=False
     )
-    indices = sorted({*sampled.tolist(), *errors})
+    indices = sorted({*sampled, *errors})
     return RowSelection(
         table=table.take(pa.array(indices, pa.int64())),
-        sample=[indices.index(row) for row in sorted(sampled.tolist())],
+        sample=[indices.index(row) for row in sampled],
         errors=[indices.index(row) for row in errors],
         test_rows=table.num_rows,
-        threshold=threshold,
+        threshold=float((below + above) / 2),
         swap_candidates=table["key"].take(pa.array(candidates)),
         compared=table.take(pa.array(candidates[: effort.compared_rows])),
     )
@@ -194,29 +245,15 @@ def select_rows(effort: Effort, *, rows: int) -> RowSelection:
 def _draw_evenly(groups: Ints, rows: int, generator: np.random.Generator) -> Ints:
     """Draws rows in equal numbers from each group; what a small group lacks comes from the others.
 
-    Without this a sample of few rows has none of a rare label or decision.
-
-    Args:
-        groups: the number of each row's group, shape (rows,).
-        rows: how many to draw; all if there are fewer.
-        generator: of the draw.
-
-    Returns:
-        Positions of the rows, without order.
+    Without this a sample of few rows has none of a rare label or decision. `groups` has the number
+    of each row's group, shape (rows,). Returns positions of the rows, without order.
     """
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    members.sort(key=len)
+    members = sorted((np.flatnonzero(groups == group) for group in np.unique(groups)), key=len)
     drawn: list[Ints] = []
     for index, rows_of_group in enumerate(members):
         share = (rows - sum(map(len, drawn))) // (len(members) - index)
         drawn.append(generator.permutation(rows_of_group)[:share])
     return np.concatenate(drawn)
-
-
-def _threshold(table: pa.Table) -> float:
-    """Infers the threshold: the midpoint between the scores of the two predicted labels."""
-    scores, positive = table["score"].to_numpy(), table["predicted"].to_numpy() == 1
-    return float((scores[~positive].max(initial=0.0) + scores[positive].min(initial=1.0)) / 2)
 
 
 def read_pieces(
@@ -249,94 +286,16 @@ def read_pieces(
     return pieces
 
 
-# Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
-# (verification.benchmarks.quantization).
-_ROUNDED = 0.02
-
-
-def main() -> None:
-    """Writes `explanations.json`, `analysis.json` and the texts of rows."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    depth = read_section(ExplainSection, "explain").depth
-    text = read_section(TextSection, "text")
-    compile_ = read_section(CompileSection, "compile")
-    contract = read_contract()
-    effort = EFFORT[depth]
-    repeatable(seed=SEED)
-
-    with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
-        model = ExplainedModel(trained_model(Path(name)))
-    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
-    pieces = read_pieces(selection.table["key"], contract, text)
-    read_rows = partial(
-        read_tokens,
-        tokenizer=model.tokenizer,
-        max_length=max(compile_.sequence_lengths),
-        truncate=text.truncate,
-        prompt=model.prompt,
-    )
-    rows = read_rows(pieces)
-    rounded = compile_.rounded
-    difference = check_same_model(
-        model.probabilities([row.ids for row in rows]), selection.table, rounded=rounded is not None
-    )
-    rounding = None
-    if rounded is not None:
-        say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
-        compared = read_rows(read_pieces(selection.compared["key"], contract, text))
-        rounding = compare_rounded(
-            model.probabilities([row.ids for row in compared]),
-            selection.compared,
-            threshold=selection.threshold,
-            dtype=rounded,
-        )
-    say(f"attributing {len(rows)} rows")
-    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
-
-    say("swapping the words of facets")
-    swaps, swapped_texts = swap_words(
-        model, selection, contract, text, effort=effort, max_length=max(compile_.sequence_lengths)
-    )
-    labels = (contract.label.negative, contract.label.positive)
-    sample_rows = tuple(rows[index] for index in selection.sample)
-    sample_attributions = tuple(attributions[index] for index in selection.sample)
-    figures = explain(
-        model,
-        sample_rows,
-        sample_attributions,
-        selection,
-        swaps,
-        depth=depth,
-        labels=labels,
-        largest_difference=difference,
-        rounding=rounding,
-    )
-    write_explanations(figures, processing_output("explanations"))
-    write_analysis(figures, processing_output("explanations"))
-    snapshots = training_snapshot(processing_input("data"))
-    write_snapshots(snapshots, processing_output("explanations"))
-    write_words(top_words(sample_rows, sample_attributions), processing_output("texts"))
-    errors = explained_errors(rows, attributions, selection, labels)
-    write_lines(errors, processing_output("texts") / ERRORS_FILE)
-    write_lines(swapped_texts, processing_output("texts") / SWAPS_FILE)
-    for sentence in (*figures.warnings, *figures.notes):
-        say(sentence)
-
-
 def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) -> float:
-    """Returns the largest difference of a probability from Evaluate's, of the same model.
+    """Returns the largest difference of a probability from Evaluate's, of the same rows.
 
-    Args:
-        scores: of the trained model, in float32.
-        predictions: Evaluate's of the same rows; key, score.
-        rounded: whether the artifact is served in another type.
+    `rounded`: whether the artifact is served in another type than the model's float32.
 
     Raises:
-        InputError: if the scores differ from Evaluate's.
+        InputError: if the scores differ so much that they are of another model.
     """
-    evaluated: Floats = predictions["score"].to_numpy()
+    difference = np.abs(scores - predictions["score"].to_numpy())
     # Rounding moves a few rows far, another model most of them.
-    difference = np.abs(scores - evaluated)
     differs = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
     if differs:
         index = int(difference.argmax())
@@ -351,24 +310,15 @@ def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) ->
 
 def compare_rounded(
     scores: Floats, predictions: pa.Table, *, threshold: float, dtype: str
-) -> Rounding:
-    """Compares the trained model's scores with those of the rounded artifact that is served.
-
-    Args:
-        scores: of the trained model, in float32.
-        predictions: Evaluate's of the same rows; score, predicted.
-        threshold: lowest score that is predicted positive.
-        dtype: what the artifact is served in.
-    """
-    served: Floats = predictions["score"].to_numpy()
-    decided = predictions["predicted"].to_numpy() == 1
-    decides = scores >= threshold
-    difference = np.abs(scores - served)
-    return Rounding(
+) -> records.Rounding:
+    """Compares scores in float32 with those of the artifact that is served in `dtype`."""
+    changed: Bools = (scores >= threshold) != (predictions["predicted"].to_numpy() == 1)
+    difference = np.abs(scores - predictions["score"].to_numpy())
+    return records.Rounding(
         dtype=dtype,
         rows=len(scores),
-        changed=int((decides != decided).sum()),
-        rate=flip_rate(decides, decided),
+        changed=int(changed.sum()),
+        rate=share_estimate(changed),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
     )
@@ -382,7 +332,7 @@ def swap_words(
     *,
     effort: Effort,
     max_length: int,
-) -> tuple[tuple[FacetSwap, ...], tuple[SwappedText, ...]]:
+) -> tuple[tuple[records.FacetSwap, ...], tuple[records.SwappedText, ...]]:
     """Swaps the words of each facet that lists words in the contract."""
     facets = [facet for facet in contract.facets if facet.words]
     if not facets:
@@ -406,118 +356,64 @@ def swap_words(
     return tuple(swap for swap, _ in results), tuple(row for _, rows in results for row in rows)
 
 
-def trained_model(scratch: Path) -> Path:
-    """Unpacks the model that Train wrote; an adapter is merged into its base model.
-
-    Raises:
-        InputError: if it is damaged, or the adapter is not of this base model.
-    """
-    from sashiko.serving.container.adapter import AdapterError, is_adapter, merge  # imports torch
-
-    folder = scratch / "trained"
-    unpack(processing_input("model") / "model.tar.gz", folder)
-    if not is_adapter(folder):
-        return folder
-    merged = scratch / "merged"
-    try:
-        merge(folder, processing_input("base"), merged)
-    except AdapterError as error:
-        raise InputError(str(error)) from error
-    return merged
-
-
 def explain(
     model: ExplainedModel,
     rows: tuple[Row, ...],
     attributions: tuple[RowAttribution, ...],
     selection: RowSelection,
-    swaps: tuple[FacetSwap, ...],
+    swaps: tuple[records.FacetSwap, ...],
     *,
     depth: Depth,
     labels: tuple[str, str],
     largest_difference: float,
-    rounding: Rounding | None,
-) -> Explanations:
+    rounding: records.Rounding | None,
+) -> records.Explanations:
     """Computes the figures over the sampled rows."""
-    predicted = selection.predicted[selection.sample]
+    effort, predicted = EFFORT[depth], selection.predicted[selection.sample]
     say("removing top and random tokens")
     deletion = deletion_test(
         rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=SEED
     )
-    shapley = cross_check(model, rows, attributions, most=EFFORT[depth].shapley_rows)
-    convergence_figures = convergence(attributions)
+    shapley = None
+    if effort.shapley_rows:
+        shapley = shapley_check(
+            rows,
+            attributions,
+            values=partial(model.shapley, pairs=SHAPLEY_PAIRS),
+            pairs=2 * SHAPLEY_PAIRS,
+            most=effort.shapley_rows,
+            seed=SEED,
+            on_progress=lambda done, total: (
+                None if done % 10 else say(f"Shapley values: {done} of {total}")
+            ),
+        )
+    convergence = explanation_notes.convergence(attributions)
     importance = column_importance(rows, attributions, predicted=predicted, labels=labels)
     cut = sum(bool(row.cut) for row in rows)
-    return Explanations(
+    notes = explanation_notes.notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut)
+    return records.Explanations(
         depth=depth,
         rows=len(rows),
         test_rows=selection.test_rows,
-        predicted={
-            label: int((predicted == bool(index)).sum()) for index, label in enumerate(labels)
-        },
+        predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(labels)},
         method=model.method,
-        steps=2 * EFFORT[depth].pairs if model.prompt else EFFORT[depth].steps,
+        steps=2 * effort.pairs if model.prompt else effort.steps,
         baseline=model.baseline,
         expected_value=float(np.mean([attribution.baseline for attribution in attributions])),
         largest_difference=largest_difference,
         rounding=rounding,
         rows_cut=cut,
-        convergence=convergence_figures,
+        convergence=convergence,
         columns=importance,
         deletion=deletion,
         shapley=shapley,
         swaps=swaps,
-        warnings=warnings(deletion, convergence_figures, shapley),
+        warnings=tuple(explanation_notes.warnings(deletion, convergence, shapley)),
         notes=(
-            *notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut),
-            *rounding_notes(rounding),
-            *swap_notes(swaps, positive=labels[1]),
+            *notes,
+            *([explanation_notes.rounding_note(rounding)] if rounding else ()),
+            *(explanation_notes.swap_note(swap, positive=labels[1]) for swap in swaps),
         ),
-    )
-
-
-def cross_check(
-    model: ExplainedModel,
-    rows: tuple[Row, ...],
-    attributions: tuple[RowAttribution, ...],
-    *,
-    most: int,
-) -> ShapleyCheck | None:
-    """Compares the attributions of `most` rows with Shapley values."""
-    if not most:
-        return None
-    return shapley_check(
-        rows,
-        attributions,
-        values=lambda row, generator: model.shapley(row, pairs=SHAPLEY_PAIRS, generator=generator),
-        pairs=2 * SHAPLEY_PAIRS,
-        most=most,
-        seed=SEED,
-        on_progress=lambda done, total: (
-            None if done % 10 else say(f"Shapley values: {done} of {total}")
-        ),
-    )
-
-
-def explained_errors(
-    rows: tuple[Row, ...],
-    attributions: tuple[RowAttribution, ...],
-    selection: RowSelection,
-    labels: tuple[str, str],
-) -> tuple[ExplainedError, ...]:
-    """Returns the most confident errors with their attributions."""
-    table: list[dict[str, Any]] = selection.table.to_pylist()
-    return tuple(
-        ExplainedError(
-            key=table[index]["key"],
-            label=labels[table[index]["label"]],
-            predicted=labels[table[index]["predicted"]],
-            score=table[index]["score"],
-            cut=bool(rows[index].cut),
-            texts=tuple(part for _, part in rows[index].pieces),
-            explanations=features(rows[index], attributions[index]),
-        )
-        for index in selection.errors
     )
 
 

@@ -17,7 +17,7 @@ from sashiko.evaluation.injections.injection_set import (
     plan_attacks,
 )
 from sashiko.evaluation.metrics.arrays import ModelScores
-from sashiko.evaluation.metrics.calibration import excess_flip_rate, flip_rate
+from sashiko.evaluation.metrics.calibration import excess_flip_rate, share_estimate
 from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.settings.recipe_quality import EvaluateSection
 
@@ -45,12 +45,8 @@ def measure_injection(
 ) -> InjectionFigures:
     """Measures how many decisions prompt injections turn, and how many a neutral sentence does.
 
-    Args:
-        section: how many rows are scored, and the seed of their draw.
-        scorer: scores texts with the candidate.
-        texts: of the test split's rows.
-        candidate: the candidate's scores of these rows without injections, and its threshold.
-        answers: what the injections ask for: the negative and the positive answer.
+    `candidate` has the scores of the test split's `texts` without injections; `answers` are what
+    the injections ask for, the negative and the positive one.
     """
     injections = injection_set()
     attacks = plan_attacks(
@@ -63,11 +59,8 @@ def measure_injection(
         seed=section.seed,
     )
     print(f"scoring {len(attacks)} texts with prompt injections, and as a control", file=sys.stderr)
-    cuts = zip(
-        scorer.cuts([attack.text for attack in attacks]),
-        scorer.cuts([attack.control for attack in attacks]),
-        strict=True,
-    )
+    parts = [attack.text for attack in attacks], [attack.control for attack in attacks]
+    cuts = zip(*map(scorer.cuts, parts), strict=True)
     whole = [attack for attack, cut in zip(attacks, cuts, strict=True) if not any(cut)]
     texts = [text for attack in whole for text in (attack.text, attack.control)]
     scores = np.array(scorer.scores(texts) if texts else (), dtype=np.float64).reshape(-1, 2)
@@ -84,7 +77,7 @@ def measure_injection(
             rows=int(rows.sum()),
             flips=int(np.sum(decisions[0] != decisions[1])),
             control_flips=int(np.sum(decisions[0] != decisions[2])),
-            rate=flip_rate(*decisions[:2]),
+            rate=share_estimate(decisions[0] != decisions[1]),
             above_control=excess_flip_rate(*decisions),
         )
 

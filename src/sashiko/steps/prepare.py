@@ -39,7 +39,6 @@ from sashiko.data.splits import (
 )
 from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
-from sashiko.serving.container.text import normalise
 from sashiko.settings.recipe_data import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
@@ -54,16 +53,6 @@ Splits = npt.NDArray[np.int8]
 _DAY = 86_400_000_000  # microseconds
 _EPOCH = dt.date(1970, 1, 1)
 _SPARSE = 0.1  # of the rows a day before the test split; fewer in it are taken for wrong dates
-
-
-@dataclass(frozen=True)
-class RetainedRows:
-    """The rows that remain in the splits."""
-
-    splits: Mapping[str, SplitSummary]  # split name -> its summary; a split without rows has none
-    # Later split -> rows removed because an earlier split has their text.
-    removed_repeats: dict[str, int]
-    removed_over_limit: int  # rows removed by the limits of the splits
 
 
 @dataclass
@@ -106,7 +95,9 @@ class SplitTable:
                 f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
             )
 
-    def keep(self, limits: Mapping[str, int | None]) -> RetainedRows:
+    def keep(
+        self, limits: Mapping[str, int | None]
+    ) -> tuple[dict[str, SplitSummary], dict[str, int], int]:
         """Decides which rows stay.
 
         A row of a later split is removed if an earlier split has its text: a text that was used
@@ -116,6 +107,10 @@ class SplitTable:
         `limits` maps a split to the number of rows that may stay, those with the lowest SHA-256 of
         their key. A hash gives an unbiased sample that is stable when other rows are added or
         removed; the first rows would be the oldest, or those of one branch.
+
+        Returns:
+            The summary of each split with rows; of each later split how many rows were removed
+            because of their text; and how many rows were removed by the limits.
         """
         self._run(
             "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
@@ -128,22 +123,36 @@ class SplitTable:
         before, after = self._count("rows"), self._count("kept")
         for name, most in limits.items():
             if most is not None and after[name] > most:
-                self._remove_spare(name, most)
-        self._check_disjoint()
-        return RetainedRows(
-            splits=self._summaries(),
-            removed_repeats={name: before[name] - after[name] for name in SPLITS[1:]},
-            removed_over_limit=sum(after.values()) - sum(self._count("kept").values()),
+                self._run(
+                    "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE split = $1 "
+                    "ORDER BY sha256($2 || key) OFFSET $3)",
+                    SPLITS.index(name),
+                    f"{name}_rows:",
+                    most,
+                )
+        shared = self._run(
+            "SELECT min(split), max(split) FROM kept GROUP BY digest "
+            "HAVING min(split) < max(split) LIMIT 1"
         )
-
-    def _remove_spare(self, name: str, most: int) -> None:
-        self._run(
-            "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE split = $1 "
-            "ORDER BY sha256($2 || key) OFFSET $3)",
-            SPLITS.index(name),
-            f"{name}_rows:",
-            most,
+        if shared:
+            first, second = (SPLITS[index] for index in shared[0])
+            raise AssertionError(f"one text is in both {first} and {second}")
+        groups = self._run(
+            "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
+            "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
+            "FROM kept GROUP BY split, digest) GROUP BY split"
         )
+        summaries = {
+            SPLITS[split]: SplitSummary(
+                rows=int(rows),
+                positive_rate=int(positive) / int(rows),
+                repeated_rows=int(rows) - texts,
+                contradicting_rows=int(contradicting or 0),
+            )
+            for split, rows, positive, texts, contradicting in groups
+        }
+        repeats = {name: before[name] - after[name] for name in SPLITS[1:]}
+        return summaries, repeats, sum(after.values()) - sum(self._count("kept").values())
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:
         """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
@@ -164,35 +173,9 @@ class SplitTable:
             rows=ROW_GROUP_ROWS,
         )
 
-    def _check_disjoint(self) -> None:
-        """Asserts that no text is in two splits."""
-        shared = self._run(
-            "SELECT min(split), max(split) FROM kept GROUP BY digest "
-            "HAVING min(split) < max(split) LIMIT 1"
-        )
-        if shared:
-            first, second = (SPLITS[index] for index in shared[0])
-            raise AssertionError(f"one text is in both {first} and {second}")
-
     def _count(self, table: str) -> dict[str, int]:
         counts = dict(self._run(f"SELECT split, count(*) FROM {table} GROUP BY split"))  # noqa: S608 - one of two names
         return {name: counts.get(index, 0) for index, name in enumerate(SPLITS)}
-
-    def _summaries(self) -> dict[str, SplitSummary]:
-        groups = self._run(
-            "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
-            "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
-            "FROM kept GROUP BY split, digest) GROUP BY split"
-        )
-        return {
-            SPLITS[split]: SplitSummary(
-                rows=int(rows),
-                positive_rate=int(positive) / int(rows),
-                repeated_rows=int(rows) - texts,
-                contradicting_rows=int(contradicting or 0),
-            )
-            for split, rows, positive, texts, contradicting in groups
-        }
 
     def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
@@ -209,19 +192,20 @@ def main() -> None:
     columns = template_columns(contract, text.template)
     with scratch_database(f"split the rows of {source}") as database:
         table = SplitTable(database, contract, source=source)
-        split = resolve_split(source, contract)
-        for rows in stream_columns(source, needed_columns(contract, columns)):
+        split = resolve_split(source, contract.split)
+        needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
+        if isinstance(split, SplitDates):
+            needed.append(split.column)
+        for rows in stream_columns(source, list(dict.fromkeys(needed))):
             table.add(
                 split_rows(rows, contract, columns=columns, text=text, split=split),
                 rows.select(slice_columns(contract)),
             )
         table.check()
-        retained = table.keep(
+        splits, repeats, over_limit = table.keep(
             {"train": data.train_rows, "validation": data.validation_rows, "test": data.test_rows}
         )
-        check_enough(retained.splits, contract)
-        for name in SPLITS:
-            check_learnable(name, retained.splits.get(name), contract, split)
+        check_splits(splits, contract, split)
         for name in SPLITS:
             file = processing_output(name) / "data.parquet"
             row_count = write_batches(file, table.rows(name), schema=SCHEMA)
@@ -233,9 +217,9 @@ def main() -> None:
         kind=contract.split.kind,
         labels=(contract.label.negative, contract.label.positive),
         columns=columns,
-        splits=dict(retained.splits),
-        removed_repeats=retained.removed_repeats,
-        removed_over_limit=retained.removed_over_limit,
+        splits=splits,
+        removed_repeats=repeats,
+        removed_over_limit=over_limit,
         dates=split if isinstance(split, SplitDates) else None,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
@@ -248,33 +232,25 @@ def main() -> None:
 # column finds its dates.
 
 
-def text_digests(texts: Sequence[str]) -> list[bytes]:
-    """Returns the SHA-256 of each normalised text, 32 bytes each."""
-    return [hashlib.sha256(normalise(text).encode()).digest() for text in texts]
+def assign(rows: pa.Table, digests: Sequence[bytes], split: TextHashSplit | SplitDates) -> Splits:
+    """Assigns rows to splits.
 
-
-def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
-    """Assigns rows by their text, so that equal texts are in one split.
-
-    The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
-    train takes the lowest part, test the highest.
+    By time, UTC if it has no zone, the latest rows test. By text, equal texts are in one split: the
+    first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1), of
+    which train takes the lowest part and test the highest.
     """
+    if isinstance(split, SplitDates):
+        days = [_day_number(day) * _DAY for day in (split.validation_from, split.test_from)]
+        return np.searchsorted(days, _micros(rows[split.column]), side="right").astype(np.int8)
     salt = split.salt.encode()
     salted = (hashlib.sha256(salt + digest).digest()[:8] for digest in digests)
-    heads = np.frombuffer(b"".join(salted), dtype=">u8")
-    position = heads.astype(np.float64) / 2.0**64
+    position = np.frombuffer(b"".join(salted), dtype=">u8").astype(np.float64) / 2.0**64
     bounds = [1 - split.test_share - split.validation_share, 1 - split.test_share]
     return np.searchsorted(bounds, position, side="right").astype(np.int8)
 
 
-def by_time(times: pa.ChunkedArray, dates: SplitDates) -> Splits:
-    """Assigns rows by a date or time without nulls, UTC if it has no zone: the latest to test."""
-    bounds = [_day_number(dates.validation_from) * _DAY, _day_number(dates.test_from) * _DAY]
-    return np.searchsorted(bounds, _micros(times), side="right").astype(np.int8)
-
-
-def split_dates(source: Path, split: TimeSplit) -> SplitDates:
-    """Returns the dates of a split, which depend on the newest row where days are counted.
+def resolve_split(source: Path, split: TextHashSplit | TimeSplit) -> TextHashSplit | SplitDates:
+    """Returns how rows are assigned: a time split's dates may depend on the newest row.
 
     Memory does not grow with the rows, but with the distinct days.
 
@@ -282,7 +258,25 @@ def split_dates(source: Path, split: TimeSplit) -> SplitDates:
         InputError: if the column has nulls or is of another type, or if the newest rows are so few
             that their dates must be wrong.
     """
-    rows_by_day = _count_days(source, split.column)
+    if isinstance(split, TextHashSplit):
+        return split
+    rows_by_day: Counter[int] = Counter()  # since 1970, in UTC
+    nulls = 0
+    for rows in stream_columns(source, [split.column]):
+        times = rows[split.column]
+        if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
+            raise InputError(
+                f"column `{split.column}` is of type {times.type}: a time split needs dates or "
+                "timestamps; correct the contract's logicalType or its split"
+            )
+        nulls += times.null_count
+        days, counts = np.unique(_micros(times.drop_null()) // _DAY, return_counts=True)
+        rows_by_day.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
+    if nulls:
+        raise InputError(
+            f"column `{split.column}` is null in {nulls} rows: a time split needs a time in every "
+            "row; make the column required in the contract and correct the data"
+        )
     try:
         newest = _EPOCH + dt.timedelta(days=max(rows_by_day))
         dates = split.dates(newest)
@@ -293,29 +287,8 @@ def split_dates(source: Path, split: TimeSplit) -> SplitDates:
         ) from error
     if split.test_days:
         _check_density(rows_by_day, dates, newest)
+    print(f"split by {dates.column}: {dates}", file=sys.stderr)
     return dates
-
-
-def _count_days(source: Path, column: str) -> Counter[int]:
-    """Counts rows by day since 1970, in UTC."""
-    rows_by_day: Counter[int] = Counter()
-    nulls = 0
-    for rows in stream_columns(source, [column]):
-        times = rows[column]
-        if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
-            raise InputError(
-                f"column `{column}` is of type {times.type}: a time split needs dates or "
-                "timestamps; correct the contract's logicalType or its split"
-            )
-        nulls += times.null_count
-        days, counts = np.unique(_micros(times.drop_null()) // _DAY, return_counts=True)
-        rows_by_day.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
-    if nulls:
-        raise InputError(
-            f"column `{column}` is null in {nulls} rows: a time split needs a time in every row; "
-            "make the column required in the contract and correct the data"
-        )
-    return rows_by_day
 
 
 def _check_density(rows_by_day: Counter[int], dates: SplitDates, newest: dt.date) -> None:
@@ -375,14 +348,6 @@ def slice_columns(contract: Contract) -> list[str]:
     return [c.name for c in view if c.name not in (contract.key, contract.label.column)]
 
 
-def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
-    """Returns the distinct columns that Prepare reads from the snapshot."""
-    needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
-    if isinstance(contract.split, TimeSplit):
-        needed.append(contract.split.column)
-    return list(dict.fromkeys(needed))
-
-
 def split_rows(
     rows: pa.Table,
     contract: Contract,
@@ -394,7 +359,7 @@ def split_rows(
     """Returns key, text, label, text digest and split of each row."""
     values = rows.select(list(columns)).to_pylist()
     texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
-    digests = text_digests(texts)
+    digests = [hashlib.sha256(texts_of.normalise(text).encode()).digest() for text in texts]
     return pa.table(
         {
             "key": rows[contract.key].cast(pa.string()),
@@ -406,34 +371,16 @@ def split_rows(
     )
 
 
-def resolve_split(source: Path, contract: Contract) -> TextHashSplit | SplitDates:
-    """Returns how rows are assigned: a time split's dates may depend on the newest row.
-
-    Raises:
-        InputError: as `split_dates`.
-    """
-    if isinstance(contract.split, TextHashSplit):
-        return contract.split
-    dates = split_dates(source, contract.split)
-    print(f"split by {dates.column}: {dates}", file=sys.stderr)
-    return dates
-
-
-def assign(table: pa.Table, digests: Sequence[bytes], split: TextHashSplit | SplitDates) -> Splits:
-    """Assigns every row to a split."""
-    if isinstance(split, TextHashSplit):
-        return by_text(digests, split)
-    return by_time(table[split.column], split)
-
-
-def check_enough(splits: Mapping[str, SplitSummary], contract: Contract) -> None:
-    """Checks that there are enough rows, and enough of each label, to train and judge a model.
+def check_splits(
+    splits: Mapping[str, SplitSummary], contract: Contract, split: TextHashSplit | SplitDates
+) -> None:
+    """Checks that there are enough rows of each label, and that each split has rows of both.
 
     Raises:
         InputError: if there are not, with the numbers.
     """
-    rows = sum(split.rows for split in splits.values())
-    positives = sum(round(split.rows * split.positive_rate) for split in splits.values())
+    rows = sum(summary.rows for summary in splits.values())
+    positives = sum(round(summary.rows * summary.positive_rate) for summary in splits.values())
     label = contract.label
     if rows < FEWEST_ROWS or min(positives, rows - positives) < FEWEST_OF_A_LABEL:
         raise InputError(
@@ -441,29 +388,19 @@ def check_enough(splits: Mapping[str, SplitSummary], contract: Contract) -> None
             f"{label.positive!r} and {rows - positives:,} with {label.negative!r}: at least "
             f"{FEWEST_ROWS} rows, and {FEWEST_OF_A_LABEL} of each label, are needed; load more data"
         )
-
-
-def check_learnable(
-    name: str, summary: SplitSummary | None, contract: Contract, split: TextHashSplit | SplitDates
-) -> None:
-    """Checks that a split has rows of both labels.
-
-    Raises:
-        InputError: if it is empty or has one label only.
-    """
-    label = contract.label
-    if summary is None:
+    for name in SPLITS:
+        summary = splits.get(name)
+        if summary and 0 < summary.positive_rate < 1:
+            continue
         problem = "is empty"
-    elif summary.positive_rate in (0, 1):
-        only = label.positive if summary.positive_rate else label.negative
-        problem = f"has {summary.rows} rows, all with label {only!r}"
-    else:
-        return
-    dates = f" ({split})" if isinstance(split, SplitDates) else ""
-    raise InputError(
-        f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
-        f"split{dates}, raise data.train_rows, or load more data"
-    )
+        if summary:
+            only = label.positive if summary.positive_rate else label.negative
+            problem = f"has {summary.rows} rows, all with label {only!r}"
+        dates = f" ({split})" if isinstance(split, SplitDates) else ""
+        raise InputError(
+            f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
+            f"split{dates}, raise data.train_rows, or load more data"
+        )
 
 
 if __name__ == "__main__":

@@ -9,17 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sashiko
+from sashiko.base import files
 from sashiko.base.engine_files import lock_file
-from sashiko.base.files import (
-    dir_hash,
-    read_json,
-    sha256_bytes,
-    sha256_file,
-    sha256_tree,
-    walk_files,
-    write_bytes,
-    write_json,
-)
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.contract.manifest import Manifest, Snapshots, read_manifest, read_snapshots
@@ -28,7 +19,6 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import (
     DECISION_FILE,
     METRICS_FILE,
-    Evaluation,
     read_decision,
     read_evaluation,
 )
@@ -36,27 +26,10 @@ from sashiko.evaluation.gates.verdict import Verdict, gate_tags, read_verdict
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
-from sashiko.registry.attestation import (
-    MANIFEST_FILE,
-    STATEMENT_FILE,
-    WHEEL_FILE,
-    Build,
-    Resource,
-    Statement,
-    image_purl,
-    image_statement_file,
-    read_statement,
-)
+from sashiko.registry import attestation, versions
+from sashiko.registry.attestation import MANIFEST_FILE, WHEEL_FILE, Resource, Statement
 from sashiko.registry.model_card import CARD_FILE, CardSources, card_markdown, model_card
 from sashiko.registry.model_packages.registrar import Placement
-from sashiko.registry.versions import (
-    ARTIFACT_FILE,
-    MARKDOWN_FILE,
-    MONITORING_TAGS,
-    STANDING_TAG,
-    ModelVersion,
-    figure_text,
-)
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
@@ -111,7 +84,9 @@ def main() -> None:
     check_licence(sources.model, licences=arguments.licences.split(","))
     check_base_model(sources.model, lock)
     monitoring = {
-        name: value for name in MONITORING_TAGS if (value := getattr(arguments, name)) is not None
+        name: value
+        for name in versions.MONITORING_TAGS
+        if (value := getattr(arguments, name)) is not None
     }
     tags = version_tags(arguments.execution_id, sources, lock, monitoring)
     tracking_folder = processing_input("tracking")
@@ -124,7 +99,7 @@ def main() -> None:
     )
     check_artifact(lock, sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
-    tracking = read_json(tracking_folder / "tracking.json")
+    tracking = files.read_json(tracking_folder / "tracking.json")
     placement = Placement(
         models_uri=arguments.models_uri,
         signing_key=arguments.signing_key,
@@ -151,11 +126,18 @@ def main() -> None:
             threshold=decision.threshold,
             tags=tags,
         )
-        for name in (CARD_FILE, MARKDOWN_FILE):
+        for name in (CARD_FILE, versions.MARKDOWN_FILE):
             shutil.copyfile(Path(folder) / name, processing_output("registration") / name)
-    write_json(
-        processing_output("registration") / "registration.json", registration(version, new=new)
-    )
+    record = {
+        "model_package_group": version.group,
+        "version": version.version,
+        "status": version.status,
+        "artifact_sha256": version.artifact_sha256,
+        "threshold": version.threshold,
+        "new": new,
+        **({"model_package_arn": version.arn} if version.arn else {}),
+    }
+    files.write_json(processing_output("registration") / "registration.json", record)
     state = "registered" if new else "is registered already"
     print(f"{version.group} version {version.version} {state}", file=sys.stderr)
 
@@ -181,10 +163,16 @@ def check_evidence(
         InputError: names each step that used other data, or does not name its data.
     """
     snapshots = {"training": training, **({"facets": facets} if facets else {})}
+    # The reader, the snapshot's view and the digest that was read.
+    used: list[tuple[str, View, str | None]] = [
+        (user, view, verdict.inputs.get(name))
+        for verdict in verdicts
+        for name, (view, user) in _SNAPSHOT_READERS.get(verdict.gate, {}).items()
+    ]
     mismatches = [
         f"{user} {digest[:_DIGEST_LENGTH] if digest else 'data that it does not name'}, the {view} "
         f"snapshot is {snapshots[view].sha256[:_DIGEST_LENGTH]}"
-        for user, view, digest in _used_snapshots(verdicts, explained)
+        for user, view, digest in (*used, ("Explain read", "training", explained.training))
         if view in snapshots and digest != snapshots[view].sha256
     ]
     if mismatches:
@@ -193,16 +181,6 @@ def check_evidence(
             f"were loaded again as version {training.as_of}, after these steps had run on the rows "
             "before: load them as a new version, and start the pipeline with it"
         )
-
-
-def _used_snapshots(
-    verdicts: Sequence[Verdict], explained: Snapshots
-) -> Iterator[tuple[str, View, str | None]]:
-    """Yields the reader, the snapshot's view and the digest that was read."""
-    for verdict in verdicts:
-        for name, (view, user) in _SNAPSHOT_READERS.get(verdict.gate, {}).items():
-            yield user, view, verdict.inputs.get(name)
-    yield "Explain read", "training", explained.training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,14 +194,6 @@ class Surroundings:
     wheel_statement: bytes | None  # of the engine, where a project has its wheel
 
 
-def write_statements(folder: Path, surroundings: Surroundings) -> None:
-    """Writes the statements about images and wheel into a version's folder, for its manifest."""
-    for image, content in surroundings.image_statements.items():
-        write_bytes(folder / image_statement_file(image), content)
-    if surroundings.wheel_statement:
-        write_bytes(folder / WHEEL_FILE, surroundings.wheel_statement)
-
-
 def write_provenance(
     folder: Path, sources: CardSources, surroundings: Surroundings, *, facets: Manifest | None
 ) -> None:
@@ -232,54 +202,44 @@ def write_provenance(
     Raises:
         InputError: if a statement about an image or the wheel is damaged.
     """
-    names = (ARTIFACT_FILE, MANIFEST_FILE)
+    subject = [
+        Resource(name=name, digest={"sha256": files.sha256_file(folder / name)})
+        for name in (versions.ARTIFACT_FILE, MANIFEST_FILE)
+    ]
     statement = Statement(
         build="model",
-        subject=tuple(
-            Resource(name=name, digest={"sha256": sha256_file(folder / name)}) for name in names
-        ),
+        subject=tuple(subject),
         parameters={"recipe": sources.recipe},
         dependencies=(
             *_code(sources, surroundings),
             *_data(sources, facets),
-            *_base_model(sources.model),
+            *_base_model_files(sources.model),
             *_images(surroundings),
-            *_wheel(surroundings),
         ),
         builder=f"urn:sashiko:builder:{'sagemaker' if surroundings.images else 'local'}",
         invocation=surroundings.execution_id,
     )
-    write_bytes(folder / STATEMENT_FILE, statement.to_json())
+    files.write_bytes(folder / attestation.STATEMENT_FILE, statement.to_json())
 
 
 def _code(sources: CardSources, surroundings: Surroundings) -> Iterator[Resource]:
     commit = sources.git_sha.removesuffix(_DIRTY)
     if commit != "unknown":
-        dirty = sources.git_sha.endswith(_DIRTY)
-        yield Resource(
-            name="commit",
-            digest={"gitCommit": commit},
-            annotations={"uncommitted changes": "yes"} if dirty else {},
-        )
-    yield Resource(name="definition", digest={"sha256": surroundings.definition_sha256})
-    package = Path(sashiko.__file__).parent
-    yield Resource(
-        name="engine",
-        digest={"dirHash": package_hash(package)},
-        annotations={"version": sashiko.__version__},
-    )
+        changes = {"uncommitted changes": "yes"} if commit != sources.git_sha else {}
+        yield Resource(name="commit", digest={"gitCommit": commit}, annotations=changes)
+    yield _file("definition", surroundings.definition_sha256)
+    package = {"dirHash": package_hash(Path(sashiko.__file__).parent)}
+    yield Resource(name="engine", digest=package, annotations={"version": sashiko.__version__})
     if not surroundings.images:  # an image's statement names its own lock
-        yield Resource(
-            name="requirements/run.txt", digest={"sha256": sha256_file(lock_file("run"))}
-        )
+        yield _file("requirements/run.txt", files.sha256_file(lock_file("run")))
 
 
 def package_hash(package: Path) -> str:
     """Returns the `dirHash` of an installed package, without what Python compiled."""
-    return dir_hash(
+    return files.dir_hash(
         {
-            file.relative_to(package).as_posix(): sha256_file(file)
-            for file in walk_files(package)
+            file.relative_to(package).as_posix(): files.sha256_file(file)
+            for file in files.walk_files(package)
             if "__pycache__" not in file.parts
         }
     )
@@ -288,52 +248,44 @@ def package_hash(package: Path) -> str:
 def _data(sources: CardSources, facets: Manifest | None) -> Iterator[Resource]:
     for name, manifest in {"training snapshot": sources.snapshot, "facet snapshot": facets}.items():
         if manifest:
-            yield Resource(
-                name=name,
-                digest={"sha256": manifest.sha256},
-                annotations={"table": manifest.table, "as of": manifest.as_of},
-            )
-    yield Resource(
-        name="contract",
-        digest={"sha256": sources.contract.sha256},
-        annotations={"id": sources.contract.id, "version": sources.contract.version},
-    )
+            table = {"table": manifest.table, "as of": manifest.as_of}
+            yield _file(name, manifest.sha256, **table)
+    contract = sources.contract
+    yield _file("contract", contract.sha256, id=contract.id, version=contract.version)
 
 
-def _base_model(model: ModelSection) -> Iterator[Resource]:
+def _base_model_files(model: ModelSection) -> Iterator[Resource]:
     for name, digest in model.files.items():
-        yield Resource(
-            name=f"base model/{name}",
-            digest={"sha256": digest},
-            annotations={"model": model.name, "licence": model.licence or ""},
-        )
+        licence = model.licence or ""
+        yield _file(f"base model/{name}", digest, model=model.name, licence=licence)
 
 
 def _images(surroundings: Surroundings) -> Iterator[Resource]:
+    """Yields the images, the engine's wheel, and the statements about them."""
     for image in surroundings.images:
         content = surroundings.image_statements.get(image)
-        name = f"image {image.rpartition('/')[2]}"
+        name, uri = f"image {image.rpartition('/')[2]}", attestation.image_purl(image)
         if content is None:
             _, _, digest = image.partition("@sha256:")
-            known = {"sha256": digest} if digest else {}
-            yield Resource(name=name, uri=image_purl(image), digest=known)
+            yield Resource(name=name, uri=uri, digest={"sha256": digest} if digest else {})
             continue
-        file = image_statement_file(image)
+        file = attestation.image_statement_file(image)
         (subject,) = _read(content, "image", file=file).subject
-        yield Resource(name=name, uri=image_purl(image), digest=subject.digest)
-        yield Resource(name=file, digest={"sha256": sha256_bytes(content)})
-
-
-def _wheel(surroundings: Surroundings) -> Iterator[Resource]:
+        yield Resource(name=name, uri=uri, digest=subject.digest)
+        yield _file(file, files.sha256_bytes(content))
     if content := surroundings.wheel_statement:
         wheel = _read(content, "wheel", file=WHEEL_FILE).subject[0]
         yield Resource(name=f"wheel {wheel.name}", digest=wheel.digest)
-        yield Resource(name=WHEEL_FILE, digest={"sha256": sha256_bytes(content)})
+        yield _file(WHEEL_FILE, files.sha256_bytes(content))
 
 
-def _read(content: bytes, build: Build, *, file: str) -> Statement:
+def _file(name: str, digest: str, **annotations: str) -> Resource:
+    return Resource(name=name, digest={"sha256": digest}, annotations=annotations)
+
+
+def _read(content: bytes, build: attestation.Build, *, file: str) -> Statement:
     try:
-        return read_statement(content, build=build)
+        return attestation.read_statement(content, build=build)
     except ValueError as error:
         raise InputError(f"{file}: {error}; build it again") from error
 
@@ -344,7 +296,7 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
     Raises:
         InputError: if a file is missing or damaged.
     """
-    source = read_json(processing_input("run-manifest") / "source.json")
+    source = files.read_json(processing_input("run-manifest") / "source.json")
     intervals = processing_input(_BIAS_EVIDENCE) / INTERVALS_FILE
     return CardSources(
         contract=read_contract(),
@@ -352,13 +304,13 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         evaluation=read_evaluation(processing_input("metrics") / METRICS_FILE),
         estimates=() if bias_not_judged else read_estimates(intervals),
         explanations=read_explanations(processing_input("tracking") / EXPLANATIONS_FILE),
-        verdicts=[read_verdict(file) for file in walk_files(processing_input("verdicts"))],
+        verdicts=[read_verdict(file) for file in files.walk_files(processing_input("verdicts"))],
         recipe=recipe,
         card=read_section(CardSection, "card"),
         train=read_section(TrainSection, "train"),
         reweighing=read_section(ReweighingSection, "reweighing"),
         model=read_section(ModelSection, "model"),
-        git_sha=source["git_sha"] + ("-dirty" if source["dirty"] else ""),
+        git_sha=source["git_sha"] + (_DIRTY if source["dirty"] else ""),
         bias_not_judged=bias_not_judged,
     )
 
@@ -370,9 +322,9 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
         InputError: if it was changed, contains a pickle, or its reference is missing or damaged.
     """
     folder = processing_input("artifact")
-    archive = folder / ARTIFACT_FILE
+    archive = folder / versions.ARTIFACT_FILE
     inspect_artifact(archive, expected=lock.artifact)
-    if sha256_file(archive) != lock.artifact_sha256:
+    if files.sha256_file(archive) != lock.artifact_sha256:
         raise InputError(
             f"{archive} is not the archive that the compile lock names (its sha256 differs): it "
             "was packed again after Compile; run the pipeline again"
@@ -383,7 +335,7 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
             f"{REFERENCE_FILE} describes another artifact (sha256 {reference.artifact_sha256}) "
             f"than this one ({lock.artifact_sha256}); run the pipeline again"
         )
-    digest = sha256_tree(folder)
+    digest = files.sha256_tree(folder)
     for verdict in verdicts:
         if verdict.inputs.get("artifact", digest) != digest:
             raise InputError(
@@ -404,13 +356,17 @@ def gather(
     for name in (*_EVIDENCE, *bias_evidence):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
     card = model_card(sources)
-    write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
-    write_bytes(folder / MARKDOWN_FILE, card_markdown(card).encode())
-    write_statements(folder, surroundings)
+    files.write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
+    files.write_bytes(folder / versions.MARKDOWN_FILE, card_markdown(card).encode())
+    for image, content in surroundings.image_statements.items():
+        files.write_bytes(folder / attestation.image_statement_file(image), content)
+    if surroundings.wheel_statement:
+        files.write_bytes(folder / WHEEL_FILE, surroundings.wheel_statement)
     digests = {
-        file.relative_to(folder).as_posix(): sha256_file(file) for file in walk_files(folder)
+        file.relative_to(folder).as_posix(): files.sha256_file(file)
+        for file in files.walk_files(folder)
     }
-    write_json(folder / MANIFEST_FILE, digests)
+    files.write_json(folder / MANIFEST_FILE, digests)
     write_provenance(folder, sources, surroundings, facets=facets)
 
 
@@ -423,7 +379,9 @@ def version_tags(
         InputError: if a gate failed and was not waived.
     """
     contract = sources.contract
-    auc = sources.evaluation.candidate["auc"].value
+    # How the model compares with the champion on the test split, if there is one.
+    lead = sources.evaluation.leads.get("champion", {}).get("auc")
+    minimum_effect = sources.evaluation.minimum_effect
     gates = gate_tags(sources.verdicts, bias_not_judged=sources.bias_not_judged)
     if not all(verdict.released for verdict in sources.verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
@@ -436,33 +394,13 @@ def version_tags(
         "contract_sha256": contract.sha256,
         "recipe": sources.recipe,
         "git_sha": sources.git_sha,
-        "metric.auc": figure_text(auc),
-        **_standing(sources.evaluation),
+        "metric.auc": versions.figure_text(sources.evaluation.candidate["auc"].value),
+        **({versions.STANDING_TAG: standing(lead, minimum_effect=minimum_effect)} if lead else {}),
         **monitoring,
         **({"test_from": str(test_from)} if test_from else {}),
         **lock.facts(),
         **gates,
     }
-
-
-def _standing(evaluation: Evaluation) -> dict[str, str]:
-    """Returns how the model compares with the champion on the test split, if there is one."""
-    lead = evaluation.leads.get("champion", {}).get("auc")
-    if lead is None:
-        return {}
-    return {STANDING_TAG: standing(lead, minimum_effect=evaluation.minimum_effect)}
-
-
-def registration(version: ModelVersion, *, new: bool) -> dict[str, object]:
-    """Returns the run's record of the registered version."""
-    return {
-        "model_package_group": version.group,
-        "version": version.version,
-        "status": version.status,
-        "artifact_sha256": version.artifact_sha256,
-        "threshold": version.threshold,
-        "new": new,
-    } | ({"model_package_arn": version.arn} if version.arn else {})
 
 
 if __name__ == "__main__":

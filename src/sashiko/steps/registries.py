@@ -1,10 +1,9 @@
 """Opens the registry that the pipeline's parameter `ModelRegistry` names."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.registry.attestation import statement_key
 from sashiko.registry.mlflow import MlflowRegistry
@@ -13,28 +12,6 @@ from sashiko.registry.model_packages.registry import PackageRegistry, connect, t
 from sashiko.registry.versions import Registrar, Registry
 
 KINDS = "mlflow or sagemaker"
-
-
-def read_image_statements(
-    clients: Clients, images: Iterable[str], *, bucket: str
-) -> dict[str, bytes]:
-    """Returns image URI -> statement, of the images that have one.
-
-    AWS's own images have none, nor has an image that was built before statements were written.
-
-    Raises:
-        InputError: if S3 refuses.
-    """
-    statements = {}
-    for image in images:
-        key = statement_key(image)
-        with translate_errors(f"read s3://{bucket}/{key}"):
-            # A missing object is a denied one to a role that may list no more than its prefix.
-            objects = clients.s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ())
-            if any(item["Key"] == key for item in objects):
-                body = clients.s3.get_object(Bucket=bucket, Key=key)["Body"]
-                statements[image] = bytes(body.read())
-    return statements
 
 
 def open_registry(kind: str) -> Registry:
@@ -66,13 +43,23 @@ def _mlflow() -> MlflowRegistry:
 
 
 def image_statements(images: Sequence[str], *, models_uri: str) -> dict[str, bytes]:
-    """Returns image URI -> the statement about it, of the images that have one.
+    """Returns image URI -> statement in the bucket of the models, of the images that have one.
 
-    They lie in the bucket of the models.
+    AWS's own images have none, nor has an image that was built before statements were written.
 
     Raises:
         InputError: if S3 refuses.
     """
+    statements: dict[str, bytes] = {}
     if not images:
-        return {}
-    return read_image_statements(connect(), images, bucket=urlsplit(models_uri).netloc)
+        return statements
+    bucket, s3 = urlsplit(models_uri).netloc, connect().s3
+    for image in images:
+        key = statement_key(image)
+        with translate_errors(f"read s3://{bucket}/{key}"):
+            # A missing object is a denied one to a role that may list no more than its prefix.
+            objects = s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ())
+            if any(item["Key"] == key for item in objects):
+                body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+                statements[image] = bytes(body.read())
+    return statements

@@ -13,21 +13,8 @@ import argparse
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_host, processing_input, processing_output
 from sashiko.serving.artifact import open_artifact
+from sashiko.steps import scored_splits as scoring
 from sashiko.steps.entry import run_step
-from sashiko.steps.scored_splits import (
-    ARTIFACT,
-    CANDIDATE,
-    CHAMPION,
-    PartRecord,
-    first_rows,
-    load_split,
-    open_champion,
-    part_of,
-    read_champion,
-    score_texts,
-    write_part,
-    write_record,
-)
 
 __all__ = ["main"]
 
@@ -39,38 +26,36 @@ def main() -> None:
     """Scores this instance's part."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     host = processing_host()
-    splits = {name: load_split(processing_input(name)) for name in ("validation", "test")}
+    splits = {name: scoring.load_split(processing_input(name)) for name in ("validation", "test")}
     folder = processing_output("scores")
-    archive = processing_input("artifact") / ARTIFACT
-    champion = read_champion(processing_input("champion"))
+    archive = processing_input("artifact") / scoring.ARTIFACT
+    champion = scoring.read_champion(processing_input("champion"))
     if champion is not None and champion.sha256 == sha256_file(archive):
         champion = None
 
     # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
     with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
         labels, template, missing = artifact.labels, artifact.template, artifact.missing
-        rows = part_of(first_rows(splits), host)
-        scores = score_texts(artifact, rows, name=CANDIDATE)
-    write_part(folder, CANDIDATE, host, rows=rows, scores=scores)
+        rows = scoring.part_of(scoring.first_rows(splits), host)
+        scores = scoring.score_texts(artifact, rows, name=scoring.CANDIDATE)
+    scoring.write_part(folder, scoring.CANDIDATE, host, rows=rows, scores=scores)
     if champion is not None:
-        with open_champion(
+        with scoring.open_champion(
             champion, processing_input("champion"), labels=labels, template=template
         ) as artifact:
-            rows = part_of(first_rows({"test": splits["test"]}), host)
-            scores = score_texts(artifact, rows, name=CHAMPION)
-        write_part(folder, CHAMPION, host, rows=rows, scores=scores)
-    write_record(
-        folder,
-        PartRecord(
-            part=host.index,
-            parts=host.count,
-            champion=champion is not None,
-            labels=labels,
-            template=template,
-            missing=missing,
-            inputs={name: sha256_tree(processing_input(name)) for name in INPUTS},
-        ),
+            rows = scoring.part_of(scoring.first_rows({"test": splits["test"]}), host)
+            scores = scoring.score_texts(artifact, rows, name=scoring.CHAMPION)
+        scoring.write_part(folder, scoring.CHAMPION, host, rows=rows, scores=scores)
+    record = scoring.PartRecord(
+        part=host.index,
+        parts=host.count,
+        champion=champion is not None,
+        labels=labels,
+        template=template,
+        missing=missing,
+        inputs={name: sha256_tree(processing_input(name)) for name in INPUTS},
     )
+    scoring.write_record(folder, record)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""Reads splits and scores their texts with an artifact."""
+"""Splits, the scores of their texts, and the champion that ResolveChampion found.
+
+A text's score depends in its last bits on the batch that it is in, so a job's instances share out
+whole requests: each request holds the same texts whatever the number of instances, and so do its
+batches.
+"""
 
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +29,9 @@ from sashiko.serving.artifact import ROWS_PER_REQUEST, Artifact, RequestRefusedE
 from sashiko.training.examples import read_split
 
 ARTIFACT = "model.tar.gz"
+CANDIDATE, CHAMPION = "candidate", "champion"
+_SCHEMA = pa.schema({"split": pa.string(), "key": pa.string(), "score": pa.float64()})
+_AGAIN = "run the pipeline again from Score"
 
 
 class _ChampionFile(Frozen):
@@ -59,7 +67,11 @@ def open_champion(
         InputError: if it has other labels or another template than the candidate.
     """
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
-        _require_labels(artifact, labels, version=champion.version)
+        if artifact.labels != labels:
+            raise InputError(
+                f"champion version {champion.version} has the labels {', '.join(artifact.labels)}, "
+                f"the candidate {', '.join(labels)}: give the recipe another `model_package_group`"
+            )
         if artifact.template != template:
             raise InputError(
                 f"champion version {champion.version} reads texts of another template, so the two "
@@ -67,15 +79,6 @@ def open_champion(
                 "`model_package_group`, or reject that champion"
             )
         yield artifact
-
-
-def _require_labels(champion: Artifact, labels: tuple[str, str], *, version: int) -> None:
-    """Checks that the champion has the candidate's labels."""
-    if champion.labels != labels:
-        raise InputError(
-            f"champion version {version} has the labels {', '.join(champion.labels)}, the "
-            f"candidate {', '.join(labels)}: give the recipe another `model_package_group`"
-        )
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,13 @@ def first_rows(splits: Mapping[str, Split]) -> dict[str, Row]:
 
 
 def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Floats:
-    """Scores texts with an artifact's own handler.
-
-    Args:
-        artifact: the model.
-        rows: each text, and the row that has it.
-        name: of the model, in messages.
+    """Scores texts with an artifact's own handler; `rows` has a row of each text.
 
     Returns:
         P(positive) of each text, float64, shape (texts,).
 
     Raises:
-        InputError: if the handler rejects a text; names the row's key.
+        InputError: if the handler rejects a text; names the model and the row's key.
     """
     texts = list(rows)
     start = time.monotonic()
@@ -155,72 +153,36 @@ def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Fl
 
 
 def score_split(artifact: Artifact, split: Split, *, name: str) -> Floats:
-    """Scores a split; each distinct text is scored once.
+    """Scores a split; each distinct text is scored once, as `score_texts` does.
 
     Returns:
         P(positive) of each row, float64, shape (rows,).
-
-    Raises:
-        InputError: if the handler rejects a text; names the row's key.
     """
     rows = first_rows({name: split})
     score_of = dict(zip(rows, score_texts(artifact, rows, name=name), strict=True))
     return np.array([score_of[text] for text in split.texts])
 
 
-# Divides the texts to score among a job's instances, and joins what they wrote.
-#
-# A text's score depends in its last bits on the batch that it is in, so the instances share out
-# whole requests: each request holds the same texts whatever the number of instances, and so do its
-# batches.
-
-
-CANDIDATE, CHAMPION = "candidate", "champion"
-
-
-_SCHEMA = pa.schema({"split": pa.string(), "key": pa.string(), "score": pa.float64()})
-
-
-_AGAIN = "run the pipeline again from Score"
-
-
 class PartRecord(Frozen):
-    """What one instance scored.
+    """What one instance scored."""
 
-    Attributes:
-        part: the instance's position, from 0.
-        parts: the number of instances.
-        champion: whether the champion was scored too; not if it is the candidate's artifact.
-        labels: the candidate's negative and positive label.
-        template: turns a row into a text of the candidate.
-        missing: stands for a null in that text.
-        inputs: name -> sha256 of the rows and models.
-    """
-
-    part: int
-    parts: int
-    champion: bool
-    labels: tuple[str, str]
-    template: str
-    missing: str
-    inputs: dict[str, str]
+    part: int  # the instance's position, from 0
+    parts: int  # the number of instances
+    champion: bool  # whether the champion was scored too; not if it is the candidate's artifact
+    labels: tuple[str, str]  # the candidate's negative and positive label
+    template: str  # turns a row into a text of the candidate
+    missing: str  # stands for a null in that text
+    inputs: dict[str, str]  # name -> sha256 of the rows and models
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all instances; P(positive) of each row, float64.
+    """The scores of all instances; P(positive) of each row, float64."""
 
-    Attributes:
-        record: what the first instance recorded; the others agree.
-        validation: the candidate's.
-        test: the candidate's.
-        champion: of the test split; None if the champion was not scored.
-    """
-
-    record: PartRecord
-    validation: Floats
-    test: Floats
-    champion: Floats | None
+    record: PartRecord  # what the first instance recorded; the others agree
+    validation: Floats  # the candidate's
+    test: Floats  # the candidate's
+    champion: Floats | None  # of the test split; None if the champion was not scored
 
 
 def part_of(rows: Mapping[str, Row], host: Host) -> dict[str, Row]:
@@ -248,27 +210,11 @@ def write_record(folder: Path, record: PartRecord) -> None:
 def read_scores(
     folder: Path, *, validation: Split, test: Split, inputs: Mapping[str, str]
 ) -> Scores:
-    """Joins the scores of all instances.
-
-    Args:
-        folder: Score's output.
-        validation: the rows.
-        test: the rows.
-        inputs: name -> sha256 of what is to be evaluated.
+    """Joins the scores of all instances; `inputs` are the digests of what is to be evaluated.
 
     Raises:
         InputError: if a part is missing, or is of other rows or models.
     """
-    record = _read_record(folder, inputs)
-    splits = {"validation": validation, "test": test}
-    by_text = _read(folder, CANDIDATE, record, first_rows(splits))
-    champion = None
-    if record.champion:
-        champion = _spread(test, _read(folder, CHAMPION, record, first_rows({"test": test})))
-    return Scores(record, _spread(validation, by_text), _spread(test, by_text), champion)
-
-
-def _read_record(folder: Path, inputs: Mapping[str, str]) -> PartRecord:
     files = sorted(folder.glob("part-*.json"))
     records = [read_record(PartRecord, file) for file in files]
     if not records or [record.part for record in records] != list(range(records[0].parts)):
@@ -276,31 +222,26 @@ def _read_record(folder: Path, inputs: Mapping[str, str]) -> PartRecord:
             f"{folder} holds the parts of {len(records)} instances of "
             f"{records[0].parts if records else 'Score'}: {_AGAIN}"
         )
-    first = records[0]
     for file, record in zip(files, records, strict=True):
-        if record != first.model_copy(update={"part": record.part}) or record.inputs != inputs:
+        if record != records[0].model_copy(update={"part": record.part}) or record.inputs != inputs:
             raise InputError(f"{file} is of other rows or models than are evaluated: {_AGAIN}")
-    return first
 
+    def read(model: str, splits: Mapping[str, Split]) -> list[Floats]:
+        """Returns the scores of each split's rows."""
+        parts = [open_parquet(_part(folder, model, part)).read() for part in range(len(files))]
+        table, rows = pa.concat_tables(parts), first_rows(splits)
+        places = zip(table["split"].to_pylist(), table["key"].to_pylist(), strict=True)
+        if list(places) != list(rows.values()):
+            raise InputError(f"{folder}: the {model}'s scores are not of these rows: {_AGAIN}")
+        by_text = dict(zip(rows, table["score"].to_pylist(), strict=True))
+        return [
+            np.array([by_text[text] for text in split.texts], dtype=np.float64)
+            for split in splits.values()
+        ]
 
-def _read(
-    folder: Path, model: str, record: PartRecord, rows: Mapping[str, Row]
-) -> dict[str, float]:
-    """Returns the score of each text."""
-    tables = [open_parquet(_part(folder, model, part)).read() for part in range(record.parts)]
-    table = pa.concat_tables(tables)
-    if list(_rows(table)) != list(rows.values()):
-        raise InputError(f"{folder}: the {model}'s scores are not of these rows: {_AGAIN}")
-    return dict(zip(rows, table["score"].to_pylist(), strict=True))
-
-
-def _rows(table: pa.Table) -> Iterator[tuple[str, str]]:
-    return zip(table["split"].to_pylist(), table["key"].to_pylist(), strict=True)
-
-
-def _spread(split: Split, by_text: Mapping[str, float]) -> Floats:
-    scores: Sequence[float] = [by_text[text] for text in split.texts]
-    return np.array(scores, dtype=np.float64)
+    of_validation, of_test = read(CANDIDATE, {"validation": validation, "test": test})
+    champion = read(CHAMPION, {"test": test})[0] if records[0].champion else None
+    return Scores(records[0], of_validation, of_test, champion)
 
 
 def _part(folder: Path, model: str, part: int) -> Path:

@@ -15,12 +15,10 @@ from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.quality import SliceEstimates, slice_estimates
 from sashiko.settings.recipe_quality import EvaluateSection
 
-_MISSING = "missing"
 _MOST_VALUES = 30  # of a categorical column; rarer values are combined
 _MOST_NUMBERS = 6  # distinct numbers that get a slice each
 _MOST_PERIODS = 12
 _BANDS = 4
-_PERIODS = ("%Y-%m", "quarter", "%Y")
 
 
 @dataclass(frozen=True)
@@ -57,34 +55,39 @@ def slices_of(table: pa.Table) -> list[Slice]:
     for name in table.column_names:
         column = table[name].combine_chunks()
         parts = [Slice(name, value, rows) for value, rows in _parts(column)]
-        if len(parts) > 1:
-            slices += parts
+        slices += parts if len(parts) > 1 else []
     return slices
 
 
 def _parts(column: pa.Array) -> Iterator[tuple[str, Bools]]:
     missing = column.is_null().to_numpy(zero_copy_only=False)
     if missing.any():
-        yield _MISSING, missing
+        yield "missing", missing
     if missing.all():
         return
     kind = column.type
-    if pa.types.is_string(kind) and _is_free_text(column):
+    is_text = pa.types.is_string(kind)
+    # Where values rarely repeat, none of them selects many rows.
+    if is_text and pc.count_distinct(column).as_py() > max(_MOST_VALUES, len(column) / 4):
         lengths = pc.utf8_length(column.fill_null("")).to_numpy().astype(np.float64)
         yield from _bands(lengths, ~missing, unit=" characters")
-    elif pa.types.is_string(kind) or pa.types.is_boolean(kind):
+    elif is_text or pa.types.is_boolean(kind):
         yield from _values(column.cast(pa.string()))
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        numbers = column.cast(pa.float64()).fill_null(np.nan)
-        yield from _numbers(numbers.to_numpy().astype(np.float64), ~missing)
+        numbers = column.cast(pa.float64()).fill_null(np.nan).to_numpy().astype(np.float64)
+        distinct = np.unique(numbers[~missing])
+        if len(distinct) > _MOST_NUMBERS:
+            yield from _bands(numbers, ~missing)
+        else:
+            yield from ((f"{value:g}", numbers == value) for value in distinct)
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        yield from _values(_periods(column))
-
-
-def _is_free_text(column: pa.Array) -> bool:
-    """Returns whether values rarely repeat, so that no value selects many rows."""
-    distinct: int = pc.count_distinct(column).as_py()
-    return distinct > max(_MOST_VALUES, len(column) / 4)
+        # As a naive UTC time, because a slim image has no time zone database.
+        times = column.cast(pa.timestamp("us"))
+        year, quarter = (part.cast(pa.string()) for part in (pc.year(times), pc.quarter(times)))
+        by_quarter = pc.binary_join_element_wise(year, quarter, " Q")
+        periods = (pc.strftime(times, format="%Y-%m"), by_quarter, year)
+        few = (item for item in periods if pc.count_distinct(item).as_py() <= _MOST_PERIODS)
+        yield from _values(next(few, year))
 
 
 def _values(column: pa.Array) -> Iterator[tuple[str, Bools]]:
@@ -102,15 +105,6 @@ def _values(column: pa.Array) -> Iterator[tuple[str, Bools]]:
         yield f"{rest} rarer values", other
 
 
-def _numbers(numbers: Floats, valid: Bools) -> Iterator[tuple[str, Bools]]:
-    distinct = np.unique(numbers[valid])
-    if len(distinct) > _MOST_NUMBERS:
-        yield from _bands(numbers, valid)
-        return
-    for value in distinct:
-        yield f"{value:g}", numbers == value
-
-
 def _bands(numbers: Floats, valid: Bools, *, unit: str = "") -> Iterator[tuple[str, Bools]]:
     """Slices at the quartiles; equal numbers stay together, so there may be fewer bands."""
     inner = np.linspace(0, 1, _BANDS + 1)[1:-1]
@@ -122,31 +116,13 @@ def _bands(numbers: Floats, valid: Bools, *, unit: str = "") -> Iterator[tuple[s
         yield (f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}") + unit, rows
 
 
-def _periods(column: pa.Array) -> pa.Array:
-    """Returns each date's month, or its quarter or year if there are too many periods."""
-    # As a naive UTC time, because a slim image has no time zone database.
-    column = column.cast(pa.timestamp("us"))
-    for period in _PERIODS:
-        if period == "quarter":
-            year = pc.year(column).cast(pa.string())
-            labels = pc.binary_join_element_wise(year, pc.quarter(column).cast(pa.string()), " Q")
-        else:
-            labels = pc.strftime(column, format=period)
-        if pc.count_distinct(labels).as_py() <= _MOST_PERIODS:
-            break
-    return labels
-
-
-_TOO_FEW = SliceEstimates(metrics={}, differences={})
-
-
 def slice_figures(
     section: EvaluateSection, labels: Ints, candidate: ModelScores, slices: Sequence[Slice]
 ) -> Slices:
     """Evaluates each slice with enough rows; returns the worst slices first."""
     metric, minimum = section.slices.metric, section.slices.minimum_rows
-    small = [item for item in slices if item.rows.sum() < minimum]
     large = [item for item in slices if item.rows.sum() >= minimum]
+    small = [item for item in slices if item.rows.sum() < minimum]
     estimates = slice_estimates(
         labels,
         candidate.scores,
@@ -155,29 +131,26 @@ def slice_figures(
         replicates=section.bootstrap_replicates,
         seed=section.seed,
     )
-    pairs = [*zip(large, estimates, strict=True), *((item, _TOO_FEW) for item in small)]
-    figures = [_figures(item, labels, estimates) for item, estimates in pairs]
+    too_few = SliceEstimates(metrics={}, differences={})
+    figures = [
+        SliceFigures(
+            column=item.column,
+            value=item.value,
+            rows=int(item.rows.sum()),
+            positives=int(labels[item.rows].sum()),
+            metrics=of.metrics,
+            differences=of.differences,
+        )
+        for item, of in zip((*large, *small), (*estimates, *(too_few for _ in small)), strict=True)
+    ]
+
+    def worst_first(figure: SliceFigures) -> tuple[bool, float, int]:
+        """Sorts by difference; slices without an interval come last, the largest first."""
+        difference = figure.differences.get(metric)
+        if difference is None or difference.value is None or difference.high is None:
+            return (True, 0.0, -figure.rows)
+        return (False, difference.value, -figure.rows)
+
     return Slices(
-        metric=metric,
-        minimum_rows=minimum,
-        figures=tuple(sorted(figures, key=lambda figure: _worst_first(figure, metric))),
+        metric=metric, minimum_rows=minimum, figures=tuple(sorted(figures, key=worst_first))
     )
-
-
-def _figures(item: Slice, labels: Ints, estimates: SliceEstimates) -> SliceFigures:
-    return SliceFigures(
-        column=item.column,
-        value=item.value,
-        rows=int(item.rows.sum()),
-        positives=int(labels[item.rows].sum()),
-        metrics=estimates.metrics,
-        differences=estimates.differences,
-    )
-
-
-def _worst_first(figure: SliceFigures, metric: str) -> tuple[bool, float, int]:
-    """Sorts by difference; slices without an interval come last, the largest first."""
-    difference = figure.differences.get(metric)
-    if difference is None or difference.value is None or difference.high is None:
-        return (True, 0.0, -figure.rows)
-    return (False, difference.value, -figure.rows)

@@ -50,7 +50,14 @@ def main() -> None:
         data_file=processing_output("data") / "data.parquet",
     )
     if arguments.view == "facets":
-        _check_same_keys(manifest, read_manifest(processing_input("training-manifest")))
+        training = read_manifest(processing_input("training-manifest"))
+        if manifest.keys_sha256 != training.keys_sha256 or manifest.as_of != training.as_of:
+            raise InputError(
+                f"the facet snapshot ({manifest.rows:,} rows, as of {manifest.as_of[:12]}) and the "
+                f"training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do not "
+                "hold the same keys: start a new run, and look for a row filter that one role "
+                "alone has"
+            )
     write_json(processing_output("manifest") / MANIFEST_FILE, manifest.model_dump(mode="json"))
     column_names = ", ".join(column.name for column in manifest.columns)
     print(f"{manifest.rows:,} rows: {column_names}", file=sys.stderr)
@@ -70,7 +77,10 @@ def take_snapshot(
 
     def hash_keys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            digest.update(_key_bytes(batch.column(contract.key)))
+            texts = batch.column(contract.key).cast(pa.string()).to_pylist()
+            # With their lengths, so that different lists never give the same bytes.
+            parts = ["-" if text is None else f"{len(text)}:{text}" for text in texts]
+            digest.update("".join(parts).encode())
             yield batch
 
     with lake.rows(contract, view, as_of=as_of) as batches:
@@ -86,21 +96,6 @@ def take_snapshot(
         as_of=as_of,
         columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in schema),
     )
-
-
-def _key_bytes(keys: pa.Array) -> bytes:
-    """Encodes keys with their lengths, so that different lists never give the same bytes."""
-    texts = keys.cast(pa.string()).to_pylist()
-    return "".join("-" if text is None else f"{len(text)}:{text}" for text in texts).encode()
-
-
-def _check_same_keys(facets: Manifest, training: Manifest) -> None:
-    if facets.keys_sha256 != training.keys_sha256 or facets.as_of != training.as_of:
-        raise InputError(
-            f"the facet snapshot ({facets.rows:,} rows, as of {facets.as_of[:12]}) and the "
-            f"training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do not hold "
-            "the same keys: start a new run, and look for a row filter that one role alone has"
-        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.gates.estimates import (
     INTERVALS_FILE,
     REPORTED_METRICS,
-    BiasEstimate,
     read_estimates,
 )
 from sashiko.contract.manifest import MANIFEST_FILE, read_manifest, read_snapshots, write_snapshots
@@ -61,12 +60,8 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     parts = {
         f"{group}.{name}{suffix}": value
         for group, estimates in groups.items()
-        for name, estimate in estimates.items()
-        for suffix, value in (
-            ("", estimate.value),
-            (".low", estimate.low),
-            (".high", estimate.high),
-        )
+        for name, item in estimates.items()
+        for suffix, value in (("", item.value), (".low", item.low), (".high", item.high))
     }
     parts["calibration_error_by_chance"] = calibration.error_by_chance.value
     parts["temperature"] = calibration.temperature.temperature if calibration.temperature else None
@@ -80,17 +75,13 @@ def bias_metrics() -> dict[str, float]:
     Intersections have only the reported metrics, as `bias.DI.<facet> and <facet>.<groups>`.
     """
     estimates = read_estimates(processing_input("intervals") / INTERVALS_FILE)
-    return {
-        _bias_name(item): item.value
-        for item in estimates
-        if item.value is not None
-        and (not item.is_intersection or item.metric in REPORTED_METRICS[item.stage])
-    }
-
-
-def _bias_name(item: BiasEstimate) -> str:
-    facets, groups = " and ".join(item.facets), _metric_name(" and ".join(item.groups))
-    return f"bias.{item.metric}.{facets}.{groups}"[:_LONGEST_NAME]
+    values = {}
+    for item in estimates:
+        reported = not item.is_intersection or item.metric in REPORTED_METRICS[item.stage]
+        if item.value is not None and reported:
+            facets, groups = " and ".join(item.facets), _metric_name(" and ".join(item.groups))
+            values[f"bias.{item.metric}.{facets}.{groups}"[:_LONGEST_NAME]] = item.value
+    return values
 
 
 def explanation_metrics(explanations: Explanations) -> dict[str, float]:
@@ -137,17 +128,17 @@ def main() -> None:
     ]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)
-    write_release(
-        [verdict for verdict in verdicts if verdict.gate in MODEL_GATES],
-        processing_output("release"),
-    )
+    gates = [verdict for verdict in verdicts if verdict.gate in MODEL_GATES]
+    write_release(gates, processing_output("release"))
+    tracking = processing_output("tracking")
     explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
-    write_explanations(explanations, processing_output("tracking"))
-    write_snapshots(read_snapshots(processing_input("explanations")), processing_output("tracking"))
+    write_explanations(explanations, tracking)
+    write_snapshots(read_snapshots(processing_input("explanations")), tracking)
+    metrics = quality_metrics(evaluation) | explanation_metrics(explanations)
     if not bias_not_judged:
         facets = read_manifest(processing_input("facets-manifest"))
-        manifest_file = processing_output("tracking") / MANIFEST_FILE
-        write_json(manifest_file, facets.model_dump(mode="json"))
+        write_json(tracking / MANIFEST_FILE, facets.model_dump(mode="json"))
+        metrics |= bias_metrics()
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),
@@ -158,12 +149,10 @@ def main() -> None:
             "git_sha": source["git_sha"],
             **gate_tags(verdicts, bias_not_judged=bias_not_judged),
         },
-        metrics=quality_metrics(evaluation)
-        | explanation_metrics(explanations)
-        | ({} if bias_not_judged else bias_metrics()),
+        metrics=metrics,
         curve=evaluation.learning_curve,
     )
-    write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})
+    write_json(tracking / "tracking.json", {"mlflow_run_id": run_id})
     print("tracked" if run_id else "not tracked", file=sys.stderr)
 
 

@@ -21,23 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sashiko.base.files import (
-    canonical_json,
-    read_json,
-    sha256_bytes,
-    sha256_file,
-    sha256_tree,
-    write_bytes,
-    write_json,
-)
-from sashiko.base.job_folders import (
-    checkpoint_dir,
-    hosts_file,
-    hyperparameters_file,
-    model_dir,
-    output_data_dir,
-    training_channel,
-)
+from sashiko.base import files, job_folders
 from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
@@ -68,7 +52,9 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=["train"], help="as SageMaker starts images")
     parser.parse_args()
     settings = validate(
-        Hyperparameters, read_json(hyperparameters_file()), source=str(hyperparameters_file())
+        Hyperparameters,
+        files.read_json(job_folders.hyperparameters_file()),
+        source=str(job_folders.hyperparameters_file()),
     )
     if settings.distributed.strategy == "none":
         train(settings, Processes())
@@ -79,7 +65,7 @@ def main() -> None:
         with joined_group(settings) as group:
             train(settings, group)
         return
-    hosts = read_hosts(hosts_file(), nodes=settings.distributed.nodes)
+    hosts = read_hosts(job_folders.hosts_file(), nodes=settings.distributed.nodes)
     launch(settings.distributed, hosts=hosts, module="sashiko.steps.train")
 
 
@@ -109,10 +95,10 @@ def joined_group(settings: Hyperparameters) -> Iterator[Group]:
 
 def train(settings: Hyperparameters, processes: Processes) -> None:
     """Reads the channels, trains, and writes the model and its metrics."""
-    meta = read_split_meta(training_channel("meta"))
-    train_rows = read_split(training_channel("train"))
-    validation_rows = read_split(training_channel("validation"))
-    weights = read_weights(training_channel("weights"), train_rows["key"])
+    meta = read_split_meta(job_folders.training_channel("meta"))
+    train_rows = read_split(job_folders.training_channel("train"))
+    validation_rows = read_split(job_folders.training_channel("validation"))
+    weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])
     snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
@@ -120,7 +106,11 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
     device = xla_device(local_rank=local_rank) if uses_xla() else best_device(local_rank=local_rank)
     bf16 = uses_bf16(settings.precision, device)
     load = partial(
-        load_trainee, training_channel("model"), settings, labels=meta.labels, device=device
+        load_trainee,
+        job_folders.training_channel("model"),
+        settings,
+        labels=meta.labels,
+        device=device,
     )
     trainee = load()
     tokenise_rows = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
@@ -132,7 +122,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
     store = processes.store(
-        checkpoint_dir(),
+        job_folders.checkpoint_dir(),
         fingerprint=fingerprint(settings, device=str(device), bf16=bf16),
         # "How Amazon SageMaker AI Provides Training Information", Developer Guide.
         job=os.environ.get("TRAINING_JOB_NAME", "checkpoint"),
@@ -170,15 +160,15 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             keep_answers(trained.model, trained.classes)
         if validation_margins is not None:
             fit = scale_to_validation(trained.model, validation.labels, validation_margins)
-            write_temperature(fit, output_data_dir())
+            write_temperature(fit, job_folders.output_data_dir())
             say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
-        trained.save(model_dir())
+        trained.save(job_folders.model_dir())
         if (missed := lines[-1].validation_missed) is not None:
             answered = Answered(rows=len(validation.labels), missed=missed)
-            write_json(model_dir() / ANSWERS_FILE, asdict(answered))
-        write_metrics(lines, output_data_dir() / "metrics.jsonl")
-        write_snapshots(snapshots, output_data_dir())
-        write_json(output_data_dir() / META_FILE, meta.model_dump(mode="json"))
+            files.write_json(job_folders.model_dir() / ANSWERS_FILE, asdict(answered))
+        write_metrics(lines, job_folders.output_data_dir() / "metrics.jsonl")
+        write_snapshots(snapshots, job_folders.output_data_dir())
+        files.write_json(job_folders.output_data_dir() / META_FILE, meta.model_dump(mode="json"))
     processes.wait()
     store.remove()
 
@@ -198,9 +188,9 @@ def used_snapshots() -> Snapshots:
     Raises:
         InputError: if a channel has no digest.
     """
-    weights = training_channel("weights")
+    weights = job_folders.training_channel("weights")
     return Snapshots(
-        training=read_snapshots(training_channel("meta")).training,
+        training=read_snapshots(job_folders.training_channel("meta")).training,
         facets=read_snapshots(weights).facets if weights.exists() else None,
     )
 
@@ -222,19 +212,21 @@ def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
             mode="json", exclude={"checkpoint_every_steps", "distributed"}
         ),
         "channels": {
-            name: sha256_tree(training_channel(name)) if training_channel(name).exists() else None
+            name: files.sha256_tree(job_folders.training_channel(name))
+            if job_folders.training_channel(name).exists()
+            else None
             for name in ("train", "validation", "weights", "model", "meta")
         },
-        "code": {path.name: sha256_file(path) for path in sorted(code.glob("*.py"))},
+        "code": {path.name: files.sha256_file(path) for path in sorted(code.glob("*.py"))},
         "libraries": [torch.__version__, transformers.__version__],
         "machine": [device, bf16, *threads],
     }
-    return sha256_bytes(canonical_json(parts))
+    return files.sha256_bytes(files.canonical_json(parts))
 
 
 def write_metrics(lines: tuple[MetricLine, ...], path: Path) -> None:
     """Writes the metric lines as JSON lines."""
-    write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
+    files.write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
 
 
 def say(message: str) -> None:

@@ -14,7 +14,7 @@ from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet
 from sashiko.contract.leaks import leak_checks
-from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
+from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
 from sashiko.contract.model import Contract, View
 from sashiko.contract.suite_checks import run_checks
 from sashiko.contract.table_stream import parquet_stream
@@ -55,7 +55,18 @@ def validate_snapshot(
         InputError: if data, manifest and contract do not belong together.
     """
     manifest = read_manifest(manifest_folder)
-    _check_snapshot(manifest, contract, view, data_file=data_file)
+    open_parquet(data_file).close()
+    if manifest.view != view:
+        raise InputError(f"{data_file}: is a {manifest.view} snapshot, not a {view} snapshot")
+    if manifest.contract.sha256 != contract.sha256:
+        raise InputError(
+            f"{data_file}: was made by another version of the contract `{contract.id}`; "
+            "take the snapshot again"
+        )
+    if manifest.sha256 != sha256_file(data_file):
+        raise InputError(
+            f"{data_file}: is not the file that its manifest describes; take the snapshot again"
+        )
     print(f"checking {manifest.rows:,} rows", file=sys.stderr)
     stream = parquet_stream(data_file)
     checks = [*run_checks(stream, contract, view, docs=docs)]
@@ -70,21 +81,6 @@ def validate_snapshot(
             "manifest": sha256_file(manifest_folder / MANIFEST_FILE),
         },
     )
-
-
-def _check_snapshot(manifest: Manifest, contract: Contract, view: View, *, data_file: Path) -> None:
-    open_parquet(data_file).close()
-    if manifest.view != view:
-        raise InputError(f"{data_file}: is a {manifest.view} snapshot, not a {view} snapshot")
-    if manifest.contract.sha256 != contract.sha256:
-        raise InputError(
-            f"{data_file}: was made by another version of the contract `{contract.id}`; "
-            "take the snapshot again"
-        )
-    if manifest.sha256 != sha256_file(data_file):
-        raise InputError(
-            f"{data_file}: is not the file that its manifest describes; take the snapshot again"
-        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,8 +22,6 @@ from sashiko.bias.metrics.clarify_metrics import stage_metrics
 
 
 CONFIG_FILE = "analysis_config.json"
-
-
 CSV: Literal["text/csv"] = "text/csv"
 
 
@@ -77,13 +75,7 @@ class MethodsConfig(Frozen):
         return config.names(stage) if config else ()
 
 
-def _name(value: Any) -> Any:
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected a column's name; an index is not supported")
-    return value
-
-
-def _value(value: Any) -> Any:
+def _check_value(value: Any) -> Any:
     if not isinstance(value, str) and (isinstance(value, bool) or value not in (0, 1)):
         raise ValueError(
             "expected a text, or 0 or 1; a threshold or range is not supported: the step before "
@@ -92,10 +84,14 @@ def _value(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, BeforeValidator(_name)]
+def _check_name(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a column's name; an index is not supported")
+    return value
 
 
-Value = Annotated[int | str, BeforeValidator(_value)]
+Name = Annotated[str, BeforeValidator(_check_name)]
+Value = Annotated[int | str, BeforeValidator(_check_value)]
 
 
 class FacetConfig(Frozen):
@@ -126,9 +122,21 @@ class AnalysisConfig(Frozen):
 
     @model_validator(mode="after")
     def _check_keys(self) -> "AnalysisConfig":
-        problem = next(_problems(self), None)
-        if problem:
-            raise ValueError(problem)
+        if self.methods.post_training_bias and self.predicted_label is None:
+            raise ValueError(
+                "methods.post_training_bias needs predictions; name the predictions' column in "
+                "`predicted_label`"
+            )
+        if len(set(self.headers or ())) < len(self.headers or ()):
+            raise ValueError("headers: a name occurs twice")
+        facets = [facet.name_or_index for facet in self.facet]
+        named = [self.label, self.predicted_label, self.group_variable, *facets]
+        used = [name for name in named if name is not None]
+        if len(set(used)) < len(used):
+            raise ValueError(
+                "label, predicted_label, group_variable and each facet must be different columns, "
+                f"but they are {', '.join(used)}"
+            )
         return self
 
 
@@ -140,25 +148,6 @@ def read_config(folder: Path) -> AnalysisConfig:
     """
     path = folder / CONFIG_FILE
     return validate(AnalysisConfig, read_json(path), source=str(path))
-
-
-def _problems(config: AnalysisConfig) -> Iterator[str]:
-    """Yields contradictions between keys."""
-    if config.methods.post_training_bias and config.predicted_label is None:
-        yield (
-            "methods.post_training_bias needs predictions; name the predictions' column in "
-            "`predicted_label`"
-        )
-    if len(set(config.headers or ())) < len(config.headers or ()):
-        yield "headers: a name occurs twice"
-    facets = [facet.name_or_index for facet in config.facet]
-    named = [config.label, config.predicted_label, config.group_variable, *facets]
-    used = [name for name in named if name is not None]
-    if len(set(used)) < len(used):
-        yield (
-            "label, predicted_label, group_variable and each facet must be different columns, but "
-            f"they are {', '.join(used)}"
-        )
 
 
 ANALYSIS_FILE = "analysis.json"

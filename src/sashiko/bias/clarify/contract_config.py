@@ -1,4 +1,4 @@
-"""Clarify's `analysis_config.json`, derived from the contract.
+"""Clarify's `analysis_config.json` and the intersections of facets, derived from the contract.
 
 Both this project's bias module and Clarify's image read it, so it has only Clarify's keys
 (`sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`; a test validates it).
@@ -12,6 +12,14 @@ from typing import Any, Literal
 
 from sashiko.contract.model import Contract
 
+LABEL = "label"
+PREDICTED_LABEL = "predicted_label"
+GROUP_VARIABLE = "group_variable"
+PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
+# Without FT: texts have no numeric features for a nearest-neighbour search.
+POST_TRAINING = (
+    "DPPL", "DI", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "CDDPL", "TE", "GE",
+)  # fmt: skip
 # Each combination is one of the simultaneous comparisons; far more would take minutes and make the
 # intervals useless.
 MOST_COMBINATIONS = 300
@@ -63,24 +71,6 @@ def combination_count(contract: Contract, facet_sets: Iterable[tuple[str, ...]])
     )
 
 
-LABEL = "label"
-
-
-PREDICTED_LABEL = "predicted_label"
-
-
-GROUP_VARIABLE = "group_variable"
-
-
-PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
-
-
-# Without FT: texts have no numeric features for a nearest-neighbour search.
-POST_TRAINING = (
-    "DPPL", "DI", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "CDDPL", "TE", "GE",
-)  # fmt: skip
-
-
 def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict[str, Any]:
     """Returns the configuration of one of the two bias steps.
 
@@ -94,8 +84,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the disadvantaged
         group, which is compared with all other rows.
     """
-    facets = [facet.column for facet in contract.facets]
-    group = [] if contract.group_variable is None else [contract.group_variable]
+    facets, group = [facet.column for facet in contract.facets], contract.group_variable
     common: dict[str, Any] = {
         "version": "1.0",
         "facet": [
@@ -104,7 +93,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         ],
     }
     if group:
-        common["group_variable"] = GROUP_VARIABLE if kind == "post" else group[0]
+        common["group_variable"] = GROUP_VARIABLE if kind == "post" else group
     if kind == "post":
         return common | {
             "dataset_type": "text/csv",
@@ -117,7 +106,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
                 "report": {"name": "report", "title": "Bias of the predictions"},
             },
         }
-    required = {contract.label.column, *facets, *group}
+    required = {contract.label.column, *facets, group}
     excluded = [c.name for c in contract.view_columns("facets") if c.name not in required]
     return common | {
         "dataset_type": "application/x-parquet",

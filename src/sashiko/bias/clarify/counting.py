@@ -1,4 +1,9 @@
-"""Counts the rows of a data set by each group of its facets, label and prediction."""
+"""Counts the rows of a data set by each group of its facets, label and prediction.
+
+A configured value is a text, or 0 or 1 as the code of a label. Clarify takes other numbers for
+values, thresholds or ranges by the share of distinct values, so one configuration can select
+another group when rows are added; they are refused.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,28 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.bias.clarify.analysis import AnalysisConfig, FacetConfig, Value, joined
+from sashiko.bias.clarify.analysis import AnalysisConfig, Value, joined
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
 
-# Interprets configured values as categories.
-#
-# A value is a text, or 0 or 1 as the code of a label. Clarify takes other numbers for values,
-# thresholds or ranges by the share of distinct values, so one configuration can select another
-# group when rows are added; they are refused.
-
-
 MOST_GROUPS = 50
+_MOST_STRATA = 1000
 
 
 def rows_with(column: pa.ChunkedArray, values: Sequence[Value]) -> Bools:
-    """Returns which rows of a column of strings have one of the values; null has none.
-
-    Returns:
-        Shape (rows,).
-    """
+    """Returns which rows of strings have one of the values, shape (rows,); null has none."""
     matches = [text for text in distinct(column) if is_one_of(text, values)]
     return np.asarray(pc.is_in(column, pa.array(matches, pa.string())), dtype=np.bool_)
 
@@ -100,7 +95,12 @@ def _predicted(
         return None
     positive_texts, unknown = [], []
     for text in _categories(column):
-        matches = [name for name in categories if _equal(name, text)]
+        number = as_number(text)
+        matches = [
+            name
+            for name in categories
+            if name == text or (number is not None and as_number(name) == number)
+        ]
         if is_one_of(text, positive) or any(is_one_of(name, positive) for name in matches):
             positive_texts.append(text)
         elif not matches:
@@ -110,13 +110,8 @@ def _predicted(
             f"{column.file}: column `{column.name}` has {', '.join(unknown)}, which column "
             f"`{data.label.name}` never has; both must use the same values"
         )
-    return np.asarray(
-        pc.is_in(column.values, pa.array(positive_texts, pa.string())), dtype=np.bool_
-    )
-
-
-def _equal(one: str, other: str) -> bool:
-    return one == other or (as_number(one) is not None and as_number(one) == as_number(other))
+    values = pa.array(positive_texts, pa.string())
+    return np.asarray(pc.is_in(column.values, values), dtype=np.bool_)
 
 
 def _categories(column: Column) -> list[str]:
@@ -127,9 +122,6 @@ def _categories(column: Column) -> list[str]:
             f"a category (at most {MOST_GROUPS}); group them into bands first"
         )
     return values
-
-
-_MOST_STRATA = 1000
 
 
 @dataclass(frozen=True)
@@ -166,14 +158,9 @@ def count_facets(
     """Counts the groups of each facet whose labels and predictions are known already.
 
     A facet's group is the one in the configuration, or else each value in turn. Rows without a
-    value belong to no group and are counted as missing.
-
-    Args:
-        config: names the groups.
-        columns: the facets, in the configuration's order.
-        row_outcomes: each row's label and prediction.
-        strata: index of each row's group-variable value, shape (rows,); None without one.
-        counts: how many rows each row stands for, shape (rows,); None for one each.
+    value belong to no group and are counted as missing. `columns` are the facets, in the
+    configuration's order; `strata` is the index of each row's group-variable value and `counts` how
+    many rows it stands for, shapes (rows,).
 
     Returns:
         Facet -> group -> counts of the group and of all other rows.
@@ -183,7 +170,14 @@ def count_facets(
     """
     facets = {}
     for facet, column in zip(config.facet, columns, strict=True):
-        codes, groups = _groups(facet, column)
+        if values := facet.value_or_threshold:
+            codes = rows_with(column.values, values).astype(np.int64)
+            codes[np.asarray(pc.is_null(column.values))] = -1
+            groups = {joined(values): np.array([False, True])}
+        else:
+            texts = distinct(column.values)
+            codes = _codes(column, most=MOST_GROUPS)
+            groups = {text: np.arange(len(texts)) == index for index, text in enumerate(texts)}
         table = tabulate(
             codes,
             row_outcomes.labels,
@@ -195,17 +189,6 @@ def count_facets(
         )
         facets[column.name] = {name: table.one_vs_rest(mask) for name, mask in groups.items()}
     return facets
-
-
-def _groups(facet: FacetConfig, column: Column) -> tuple[Ints, dict[str, Bools]]:
-    """Returns each row's value code, -1 for none, and a mask of codes per group."""
-    if values := facet.value_or_threshold:
-        codes = rows_with(column.values, values).astype(np.int64)
-        codes[np.asarray(pc.is_null(column.values))] = -1
-        return codes, {joined(values): np.array([False, True])}
-    texts = distinct(column.values)
-    groups = {text: np.arange(len(texts)) == index for index, text in enumerate(texts)}
-    return _codes(column, most=MOST_GROUPS), groups
 
 
 def _codes(column: Column, *, most: int) -> Ints:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sashiko.bias.clarify.analysis import CSV, AnalysisConfig
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK = 4 << 20  # bytes
 _ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 FACET = "facet."
 _COUNT = "rows"
@@ -96,75 +96,53 @@ def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
     Raises:
         InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
     """
-    first = _first_row(file)
-    names = tuple(first if headers is None else headers)
-    skip = 1 if headers is None else _header_rows(first, headers, file)
-
-    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
-        for rows in _read(file, names=names, skip=skip, columns=columns):
-            if skip:
-                _check_header(rows, file)
-            yield rows
-
-    return Table(file, names, read)
-
-
-def _read(
-    file: Path, *, names: Sequence[str], skip: int, columns: Sequence[str]
-) -> Iterator[pa.Table]:
-    try:
-        batches = pa_csv.open_csv(
-            file,
-            read_options=pa_csv.ReadOptions(
-                column_names=names, skip_rows_after_names=skip, block_size=_BLOCK_BYTES
-            ),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
-            ),
-        )
-        for batch in batches:
-            yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowException) as error:
-        # Without the row, whose facets belong in no log.
-        reason = _ROW.sub(r"\1", " ".join(str(error).split()))
-        raise InputError(
-            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
-        ) from error
-
-
-def _first_row(file: Path) -> list[str]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
-            row = next(csv.reader(handle), None)
+            first = next(csv.reader(handle), None)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
         ) from error
-    if row is None:
+    if first is None:
         raise InputError(f"{file} is empty")
-    return row
-
-
-def _header_rows(first: Sequence[str], headers: Sequence[str], file: Path) -> int:
-    if list(first) == list(headers):
-        return 1
-    if set(first) & set(headers):
+    names = tuple(first if headers is None else headers)
+    has_header = tuple(first) == names
+    if not has_header and set(first) & set(names):
         raise InputError(
             f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
-            f"from `headers` {', '.join(headers)}; make them equal"
+            f"from `headers` {', '.join(names)}; make them equal"
         )
-    return 0
 
-
-def _check_header(table: pa.Table, file: Path) -> None:
-    """Rejects rows that repeat the header, and data mistaken for a header."""
-    for name in table.column_names:
-        if pc.any(pc.equal(table[name], name)).as_py():
-            raise InputError(
-                f"{file}: column `{name}` also has the value {name}; remove the second header "
-                "row or, if the first row is data, name the columns in `headers`"
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        try:
+            batches = pa_csv.open_csv(
+                file,
+                read_options=pa_csv.ReadOptions(
+                    column_names=names, skip_rows_after_names=int(has_header), block_size=_BLOCK
+                ),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
+                ),
             )
+            for batch in batches:
+                # Rows that repeat the header, and data mistaken for one.
+                for name in columns if has_header else ():
+                    if pc.any(pc.equal(batch[name], name)).as_py():
+                        raise InputError(
+                            f"{file}: column `{name}` also has the value {name}; remove the second "
+                            "header row or, if the first row is data, name the columns in "
+                            "`headers`"
+                        )
+                yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            # Without the row, whose facets belong in no log.
+            reason = _ROW.sub(r"\1", " ".join(str(error).split()))
+            raise InputError(
+                f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
+            ) from error
+
+    return Table(file, names, read)
 
 
 def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[pa.Table, Ints]:
@@ -183,11 +161,21 @@ def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[p
     for table in tables:
         for key, name in columns.items():
             table.check(name, key=key)
-    rows = (part.rename_columns(list(columns)) for t in tables for part in _rows(t, columns))
-    merged, counts = _count_equal(rows)
-    if not merged.num_rows:
+    pending: list[pa.Table] = []
+    limit = _PENDING_ROWS
+    for table in tables:
+        for part in _rows(table, columns):
+            rows = part.rename_columns(list(columns))
+            ones = pa.array(np.ones(len(rows), np.int64))
+            pending.append(_merge_equal(rows.append_column(_COUNT, ones)))
+            if sum(map(len, pending)) > limit:
+                pending = [_merge_equal(pa.concat_tables(pending))]
+                # Avoids quadratic time where nearly all rows are distinct.
+                limit = max(_PENDING_ROWS, 2 * len(pending[0]))
+    merged = _merge_equal(pa.concat_tables(pending)) if pending else None
+    if not merged:
         raise InputError(f"{tables[0].file} has no rows")
-    return merged, counts
+    return merged.drop_columns(_COUNT), np.asarray(merged[_COUNT], dtype=np.int64)
 
 
 def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -211,24 +199,6 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
             f"{table.file}: column `{names[key]}` (`{key}`) has {count} empty values of {total}"
             "; remove these rows or fill them in"
         )
-
-
-def _count_equal(parts: Iterable[pa.Table]) -> tuple[pa.Table, Ints]:
-    """Returns the distinct rows in the order of first occurrence, and their counts."""
-    pending: list[pa.Table] = []
-    limit = _PENDING_ROWS
-    for part in parts:
-        pending.append(
-            _merge_equal(part.append_column(_COUNT, pa.array(np.ones(len(part), np.int64))))
-        )
-        if sum(map(len, pending)) > limit:
-            pending = [_merge_equal(pa.concat_tables(pending))]
-            # Avoids quadratic time where nearly all rows are distinct.
-            limit = max(_PENDING_ROWS, 2 * len(pending[0]))
-    if not pending:
-        return pa.table({}), np.zeros(0, dtype=np.int64)
-    merged = _merge_equal(pa.concat_tables(pending))
-    return merged.drop_columns(_COUNT), np.asarray(merged[_COUNT], dtype=np.int64)
 
 
 def _merge_equal(rows: pa.Table) -> pa.Table:

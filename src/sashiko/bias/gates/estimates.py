@@ -15,13 +15,13 @@ from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 
 INTERVALS_FILE = "intervals.json"
-
-
 # Copies of the two `analysis.json` from which the estimates are taken.
 PRE_ANALYSIS_FILE = "pre-training-analysis.json"
-
-
 POST_ANALYSIS_FILE = "post-training-analysis.json"
+# The metrics of summaries; all others are only in `intervals.json`.
+REPORTED_METRICS: Mapping[Stage, tuple[str, ...]] = MappingProxyType(
+    {"pre_training": ("DPL",), "post_training": ("DI", "RD")}
+)
 
 
 class Subgroup(Frozen):
@@ -96,12 +96,6 @@ def read_estimates(path: Path) -> tuple[BiasEstimate, ...]:
         raise InputError(f"{path.name} is not a list of bias estimates: {problem}") from error
 
 
-# The metrics of summaries; all others are only in `intervals.json`.
-REPORTED_METRICS: Mapping[Stage, tuple[str, ...]] = MappingProxyType(
-    {"pre_training": ("DPL",), "post_training": ("DI", "RD")}
-)
-
-
 def sort_worst_first(estimates: Sequence[BiasEstimate], metric: str) -> list[BiasEstimate]:
     """Sorts the combinations of groups by a metric, the most disadvantaged first.
 
@@ -109,13 +103,10 @@ def sort_worst_first(estimates: Sequence[BiasEstimate], metric: str) -> list[Bia
         The combinations with an interval; then those without, which have too few rows or are
         undefined.
     """
-    intersections = [
-        estimate for estimate in estimates if estimate.is_intersection and estimate.metric == metric
-    ]
+    intersections = [item for item in estimates if item.is_intersection and item.metric == metric]
     sign = 1 if METRICS[metric].worse == "below" else -1
     return sorted(
-        intersections,
-        key=lambda estimate: (not comparable(estimate), sign * (estimate.value or 0.0)),
+        intersections, key=lambda item: (not comparable(item), sign * (item.value or 0.0))
     )
 
 

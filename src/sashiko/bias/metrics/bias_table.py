@@ -2,63 +2,51 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ratio
 
+Stage = Literal["pre_training", "post_training"]
+Side = Literal["above", "below", "either"]
+_SPLIT = "positives negatives"
+_PREDICTED = "predicted_positives predicted_negatives"
+
 
 @dataclass(frozen=True)
 class Group:
-    """Counts of a group; whole numbers as float64."""
+    """Counts of a group, of shape (...,); whole numbers as float64."""
 
     labels: Floats  # rows per label, shape (..., labels)
-    positives: Floats  # rows with a positive label, n(1), shape (...,)
-    predicted_positives: Floats  # rows predicted positive, n'(1), shape (...,)
-    true_positives: Floats  # rows with a positive label and prediction, TP, shape (...,)
+    rows: Floats  # all rows, n
+    positives: Floats  # rows with a positive label, n(1)
+    negatives: Floats  # rows with another label, n(0)
+    predicted_positives: Floats  # rows predicted positive, n'(1)
+    predicted_negatives: Floats  # rows predicted another label, n'(0)
+    true_positives: Floats  # rows with a positive label and prediction, TP
+    true_negatives: Floats  # rows correctly predicted negative, TN
+    false_positives: Floats  # rows incorrectly predicted positive, FP
+    false_negatives: Floats  # rows incorrectly predicted negative, FN
+    right: Floats  # rows predicted correctly, TP + TN
+    wrong: Floats  # rows predicted incorrectly, FP + FN
 
-    @cached_property
-    def rows(self) -> Floats:
-        """All rows, n; cached, since nearly every metric uses it."""
-        total: Floats = self.labels.sum(axis=-1)
-        return total
-
-    @property
-    def negatives(self) -> Floats:
-        """Rows with another label, n(0)."""
-        return self.rows - self.positives
-
-    @property
-    def predicted_negatives(self) -> Floats:
-        """Rows predicted another label, n'(0)."""
-        return self.rows - self.predicted_positives
-
-    @property
-    def false_positives(self) -> Floats:
-        """Rows incorrectly predicted positive, FP."""
-        return self.predicted_positives - self.true_positives
-
-    @property
-    def false_negatives(self) -> Floats:
-        """Rows incorrectly predicted negative, FN."""
-        return self.positives - self.true_positives
-
-    @property
-    def true_negatives(self) -> Floats:
-        """Rows correctly predicted negative, TN."""
-        return self.negatives - self.false_positives
-
-    @property
-    def right(self) -> Floats:
-        """Rows predicted correctly, TP + TN."""
-        return self.true_positives + self.true_negatives
-
-    @property
-    def wrong(self) -> Floats:
-        """Rows predicted incorrectly, FP + FN."""
-        return self.false_positives + self.false_negatives
+    @classmethod
+    def of(cls, cells: Ints, positive: Bools) -> "Group":
+        """Reads counts of shape (..., labels, 2), as in `counts.Counts`."""
+        counts = cells.astype(np.float64)
+        labels = counts.sum(axis=-1)
+        rows = labels.sum(axis=-1)
+        positives = counts[..., positive, :].sum(axis=(-2, -1))
+        predicted = counts[..., 1].sum(axis=-1)
+        tp = counts[..., positive, 1].sum(axis=-1)
+        fp, fn = predicted - tp, positives - tp
+        tn = rows - positives - fp
+        return cls(
+            labels, rows, positives, rows - positives, predicted, rows - predicted, tp, tn, fp, fn,
+            right=tp + tn, wrong=fp + fn,
+        )  # fmt: skip
 
     @property
     def shares(self) -> Floats:
@@ -78,38 +66,10 @@ class Comparison:
 
 def compare(cells: Ints, positive: Bools) -> Comparison:
     """Reads counts of shape (..., strata, 2, labels, 2), as in `counts.Counts`."""
-    whole = cells.sum(axis=-4)
+    parts = (cells.sum(axis=-4), cells)
     return Comparison(
-        a=_group(whole[..., 0, :, :], positive),
-        d=_group(whole[..., 1, :, :], positive),
-        a_strata=_group(cells[..., 0, :, :], positive),
-        d_strata=_group(cells[..., 1, :, :], positive),
+        *(Group.of(part[..., side, :, :], positive) for part in parts for side in (0, 1))
     )
-
-
-def _group(cells: Ints, positive: Bools) -> Group:
-    counts = cells.astype(np.float64)
-    return Group(
-        labels=counts.sum(axis=-1),
-        positives=counts[..., positive, :].sum(axis=(-2, -1)),
-        predicted_positives=counts[..., 1].sum(axis=-1),
-        true_positives=counts[..., positive, 1].sum(axis=-1),
-    )
-
-
-_STRATUM = "a value of the group variable has rows of only one outcome"
-
-
-Stage = Literal["pre_training", "post_training"]
-
-
-Side = Literal["above", "below", "either"]
-
-
-_SPLIT = "positives negatives"
-
-
-_PREDICTED = "predicted_positives predicted_negatives"
 
 
 @dataclass(frozen=True)
@@ -121,29 +81,34 @@ class Condition:
     holds: Callable[[Comparison], Bools]
 
 
-def _conditions_per_group(
-    count: Callable[[Group], Floats], lack: str
-) -> tuple[Condition, Condition]:
-    """Returns a condition per group: a rate is undefined if its denominator is 0."""
-    return (
-        Condition(f"no row of the advantaged group {lack}", lambda groups: count(groups.a) == 0),
-        Condition(f"no row of the disadvantaged group {lack}", lambda groups: count(groups.d) == 0),
+def _nowhere(count: str, reason: str) -> Condition:
+    """Returns the condition that neither group has a row of a kind."""
+    return Condition(
+        reason, lambda groups: getattr(groups.a, count) + getattr(groups.d, count) == 0
     )
 
 
-def _has_single_outcome(groups: Comparison, count: Callable[[Group], Floats]) -> Bools:
-    rows = groups.a_strata.rows + groups.d_strata.rows
-    accepted = count(groups.a_strata) + count(groups.d_strata)
-    single: Bools = ((rows > 0) & ((accepted == 0) | (accepted == rows))).any(axis=-1)
-    return single
+def _per_group(count: str, lack: str) -> tuple[Condition, Condition]:
+    """Returns a condition per group: a rate is undefined if its denominator is 0."""
+    return (
+        Condition(
+            f"no row of the advantaged group {lack}", lambda groups: getattr(groups.a, count) == 0
+        ),
+        Condition(
+            f"no row of the disadvantaged group {lack}",
+            lambda groups: getattr(groups.d, count) == 0,
+        ),
+    )
 
 
-def _positives(group: Group) -> Floats:
-    return group.positives
+def _single_outcome(count: str) -> Condition:
+    def holds(groups: Comparison) -> Bools:
+        rows = groups.a_strata.rows + groups.d_strata.rows
+        accepted = getattr(groups.a_strata, count) + getattr(groups.d_strata, count)
+        single: Bools = ((rows > 0) & ((accepted == 0) | (accepted == rows))).any(axis=-1)
+        return single
 
-
-def _predicted(group: Group) -> Floats:
-    return group.predicted_positives
+    return Condition("a value of the group variable has rows of only one outcome", holds)
 
 
 GROUPS = (
@@ -153,62 +118,27 @@ GROUPS = (
         lambda groups: groups.a.rows == 0,
     ),
 )
-
-
 LABELS = (
     *GROUPS,
-    Condition(
-        "no row has the positive label", lambda groups: groups.a.positives + groups.d.positives == 0
-    ),
-    Condition(
-        "every row has the positive label",
-        lambda groups: groups.a.negatives + groups.d.negatives == 0,
-    ),
+    _nowhere("positives", "no row has the positive label"),
+    _nowhere("negatives", "every row has the positive label"),
 )
-
-
 PREDICTIONS = (
     *GROUPS,
-    Condition(
-        "no row is predicted positive",
-        lambda groups: groups.a.predicted_positives + groups.d.predicted_positives == 0,
-    ),
-    Condition(
-        "every row is predicted positive",
-        lambda groups: groups.a.predicted_negatives + groups.d.predicted_negatives == 0,
-    ),
+    _nowhere("predicted_positives", "no row is predicted positive"),
+    _nowhere("predicted_negatives", "every row is predicted positive"),
 )
-
-
-POSITIVES = _conditions_per_group(_positives, "has the positive label")
-
-
-NEGATIVES = _conditions_per_group(lambda group: group.negatives, "has a negative label")
-
-
-ACCEPTED = _conditions_per_group(_predicted, "is predicted positive")
-
-
-REJECTED = _conditions_per_group(lambda group: group.predicted_negatives, "is predicted negative")
-
-
-FALSE_POSITIVES = _conditions_per_group(
-    lambda group: group.false_positives, "is wrongly predicted positive"
-)
-
-
-LABEL_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _positives))
-
-
-PREDICTED_STRATA = Condition(_STRATUM, lambda groups: _has_single_outcome(groups, _predicted))
-
-
+POSITIVES = _per_group("positives", "has the positive label")
+NEGATIVES = _per_group("negatives", "has a negative label")
+ACCEPTED = _per_group("predicted_positives", "is predicted positive")
+REJECTED = _per_group("predicted_negatives", "is predicted negative")
+FALSE_POSITIVES = _per_group("false_positives", "is wrongly predicted positive")
+LABEL_STRATA = _single_outcome("positives")
+PREDICTED_STRATA = _single_outcome("predicted_positives")
 LACKING_LABEL = Condition(
     "the disadvantaged group lacks a label that the advantaged has: KL is infinite",
     lambda groups: ((groups.a.labels > 0) & (groups.d.labels == 0)).any(axis=-1),
 )
-
-
 NO_BENEFIT = Condition(
     "every row is wrongly predicted negative, or there is none",
     lambda groups: (
@@ -250,20 +180,17 @@ def jensen_shannon(groups: Comparison) -> Floats:
 
 def lp_norm(groups: Comparison) -> Floats:
     """LP = (sum over y of (P_a(y) - P_d(y))^2)^(1/2), from 0 to the root of 2; 0: equal."""
-    norm: Floats = np.sqrt(np.square(groups.a.shares - groups.d.shares).sum(axis=-1))
-    return norm
+    return np.asarray(np.sqrt(np.square(groups.a.shares - groups.d.shares).sum(axis=-1)))
 
 
 def total_variation(groups: Comparison) -> Floats:
     """TVD = sum over y of |P_a(y) - P_d(y)| / 2, from 0 to 1; 0: equal distributions."""
-    distance: Floats = np.abs(groups.a.shares - groups.d.shares).sum(axis=-1) / 2
-    return distance
+    return np.asarray(np.abs(groups.a.shares - groups.d.shares).sum(axis=-1) / 2)
 
 
 def kolmogorov_smirnov(groups: Comparison) -> Floats:
     """KS = largest |P_a(y) - P_d(y)| over y, from 0 to 1; 0: equal distributions."""
-    largest: Floats = np.abs(groups.a.shares - groups.d.shares).max(axis=-1)
-    return largest
+    return np.asarray(np.abs(groups.a.shares - groups.d.shares).max(axis=-1))
 
 
 def conditional_label_disparity(groups: Comparison) -> Floats:
@@ -273,36 +200,32 @@ def conditional_label_disparity(groups: Comparison) -> Floats:
     NaN if a stratum has no rejected or no accepted row.
     """
     a, d = groups.a_strata, groups.d_strata
-    return weighted_disparity(
-        rows=a.rows + d.rows,
-        rejected=(d.negatives, a.negatives + d.negatives),
-        accepted=(d.positives, a.positives + d.positives),
+    return _weighted_disparity(
+        a.rows + d.rows,
+        ratio(d.negatives, a.negatives + d.negatives),
+        ratio(d.positives, a.positives + d.positives),
     )
 
 
-def weighted_disparity(
-    *, rows: Floats, rejected: tuple[Floats, Floats], accepted: tuple[Floats, Floats]
-) -> Floats:
+def _weighted_disparity(rows: Floats, rejected: Floats, accepted: Floats) -> Floats:
     """Averages the demographic disparity of strata, each weighted by its rows.
 
     Args:
         rows: n_i, shape (..., strata); a stratum without rows has no weight.
-        rejected: of d and of both groups, shapes (..., strata).
-        accepted: of d and of both groups, shapes (..., strata).
+        rejected: the share of d in the rejected rows, shape (..., strata).
+        accepted: its share in the accepted rows, shape (..., strata).
 
     Returns:
         Shape (...,); NaN if a stratum with rows has none rejected or none accepted.
     """
-    disparity = ratio(*rejected) - ratio(*accepted)
-    weighted = np.where(rows > 0, rows * disparity, 0.0)
+    weighted = np.where(rows > 0, rows * (rejected - accepted), 0.0)
     return ratio(weighted.sum(axis=-1), rows.sum(axis=-1))
 
 
 def _divergence(p: Floats, q: Floats) -> Floats:
     """KL(p, q) over the last axis, with 0 ln 0 = 0; NaN if q is 0 where p is not."""
     terms = np.where(p == 0, 0.0, p * np.log(ratio(np.where(p == 0, 1.0, p), q)))
-    total: Floats = terms.sum(axis=-1)
-    return total
+    return np.asarray(terms.sum(axis=-1))
 
 
 # Clarify's post-training count-based metrics: bias of the predictions.
@@ -353,23 +276,23 @@ def specificity_difference(groups: Comparison) -> Floats:
 
 def acceptance_rates(groups: Comparison) -> Floats:
     """DAR = TP_a / n'_a(1) - TP_d / n'_d(1), from -1 to 1; more than 0: d's acceptances err."""
-    a, d = groups.a, groups.d
-    return ratio(a.true_positives, a.predicted_positives) - ratio(
-        d.true_positives, d.predicted_positives
+    of_a, of_d = (
+        ratio(group.true_positives, group.predicted_positives) for group in (groups.a, groups.d)
     )
+    return of_a - of_d
 
 
 def rejection_rates(groups: Comparison) -> Floats:
     """DRR = TN_d / n'_d(0) - TN_a / n'_a(0), from -1 to 1; less than 0: d's rejections err more."""
-    a, d = groups.a, groups.d
-    return ratio(d.true_negatives, d.predicted_negatives) - ratio(
-        a.true_negatives, a.predicted_negatives
+    of_a, of_d = (
+        ratio(group.true_negatives, group.predicted_negatives) for group in (groups.a, groups.d)
     )
+    return of_d - of_a
 
 
 def accuracy_difference(groups: Comparison) -> Floats:
     """AD = (TP_a + TN_a) / n_a - (TP_d + TN_d) / n_d, from -1 to 1; more than 0: d errs more."""
-    return _accuracy(groups.a) - _accuracy(groups.d)
+    return ratio(groups.a.right, groups.a.rows) - ratio(groups.d.right, groups.d.rows)
 
 
 def conditional_predicted_disparity(groups: Comparison) -> Floats:
@@ -379,10 +302,10 @@ def conditional_predicted_disparity(groups: Comparison) -> Floats:
     predicted positive. NaN where a stratum has none of the one or of the other.
     """
     a, d = groups.a_strata, groups.d_strata
-    return weighted_disparity(
-        rows=a.rows + d.rows,
-        rejected=(d.predicted_negatives, a.predicted_negatives + d.predicted_negatives),
-        accepted=(d.predicted_positives, a.predicted_positives + d.predicted_positives),
+    return _weighted_disparity(
+        a.rows + d.rows,
+        ratio(d.predicted_negatives, a.predicted_negatives + d.predicted_negatives),
+        ratio(d.predicted_positives, a.predicted_positives + d.predicted_positives),
     )
 
 
@@ -409,10 +332,6 @@ def generalized_entropy(groups: Comparison) -> Floats:
 
 def _acceptance(group: Group) -> Floats:
     return ratio(group.predicted_positives, group.rows)
-
-
-def _accuracy(group: Group) -> Floats:
-    return ratio(group.true_positives + group.true_negatives, group.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,11 +371,7 @@ def _metric(
 
 
 _label = partial(_metric, "pre_training")
-
-
 _prediction = partial(_metric, "post_training")
-
-
 METRIC_LIST = (
     _label("CI", "Class Imbalance", class_imbalance, GROUPS),
     _label("DPL", "Difference in Positive Proportions in Labels", label_difference,

@@ -11,15 +11,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sashiko.bias.metrics.bias_table import METRIC_LIST, Comparison, Metric, Stage, compare
+from sashiko.bias.metrics.bias_table import METRIC_LIST, Metric, Stage, compare
+from sashiko.evaluation.metrics import uncertainty
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.counts import Counts
-from sashiko.evaluation.metrics.uncertainty import (
-    Interval,
-    percentile_interval,
-    required_replicates,
-    resampled_counts,
-)
 
 # The bootstrap cannot draw rows of an unobserved kind and underestimates the variance of rare ones;
 # `python -m verification.benchmarks.interval_coverage` measures the coverage by this minimum.
@@ -48,8 +43,12 @@ def measure(name: str, counts: Counts) -> MetricValue:
         Its value, or None with the reason.
     """
     metric = METRICS[name]
-    if reason := _data_problem(metric, counts):
-        return MetricValue(None, reason)
+    if counts.missing and metric.compares:
+        rows = int(counts.cells.sum()) + counts.missing
+        missing = f"{counts.missing} of {rows} rows"
+        return MetricValue(None, f"{missing} have no value of the facet and belong to no group")
+    if metric.conditional and not counts.stratified:
+        return MetricValue(None, "there is no group variable to condition on")
     groups = compare(counts.cells, counts.positive)
     for condition in metric.undefined:
         if condition.holds(groups):
@@ -64,7 +63,7 @@ def intervals(
     replicates: int,
     seed: int,
     looks: Mapping[str, int] | None = None,
-) -> dict[str, Interval]:
+) -> dict[str, uncertainty.Interval]:
     """Returns the 95 % intervals of metrics by a multinomial bootstrap of the counts.
 
     Equivalent to resampling the rows with replacement, at a cost independent of their number.
@@ -82,48 +81,33 @@ def intervals(
         looks of the resamples, or for which a group has fewer than `MIN_COUNT` rows of a kind (for
         recall: true positives or false negatives).
     """
+    whole = compare(counts.cells, counts.positive)
+
+    def smallest_count(name: str) -> float:
+        kinds = METRICS[name].kinds
+        sides = (whole.a, whole.d)
+        counted = (getattr(group, kind).min() for kind in kinds for group in sides)
+        return float(min(counted, default=np.inf))
+
     computable = [
         name
         for name in names
-        if measure(name, counts).value is not None and _smallest_count(name, counts) >= MIN_COUNT
+        if measure(name, counts).value is not None and smallest_count(name) >= MIN_COUNT
     ]
     if not computable:
         return {}
     comparisons = {name: (looks or {}).get(name, 1) for name in computable}
-    draws = required_replicates(replicates, looks=max(comparisons.values()))
+    draws = uncertainty.required_replicates(replicates, looks=max(comparisons.values()))
     values: dict[str, list[Floats]] = {name: [] for name in computable}
-    for cells in resampled_counts(counts.cells, replicates=draws, seed=seed):
+    for cells in uncertainty.resampled_counts(counts.cells, replicates=draws, seed=seed):
         groups = compare(cells, counts.positive)
         for name in computable:
-            values[name].append(_replicate_values(METRICS[name], groups))
+            drawn = METRICS[name].formula(groups)
+            for condition in METRICS[name].undefined:
+                drawn = np.where(condition.holds(groups), np.nan, drawn)
+            values[name].append(drawn)
     results = {
-        name: percentile_interval(np.concatenate(parts), looks=comparisons[name])
+        name: uncertainty.percentile_interval(np.concatenate(parts), looks=comparisons[name])
         for name, parts in values.items()
     }
     return {name: interval for name, interval in results.items() if interval is not None}
-
-
-def _smallest_count(name: str, counts: Counts) -> float:
-    groups = compare(counts.cells, counts.positive)
-    minima = [
-        getattr(group, kind).min() for kind in METRICS[name].kinds for group in (groups.a, groups.d)
-    ]
-    return float(min(minima, default=np.inf))
-
-
-def _data_problem(metric: Metric, counts: Counts) -> str:
-    """Returns why a metric cannot be computed, apart from the counts themselves; else empty."""
-    if counts.missing and metric.compares:
-        rows = int(counts.cells.sum()) + counts.missing
-        return f"{counts.missing} of {rows} rows have no value of the facet and belong to no group"
-    if metric.conditional and not counts.stratified:
-        return "there is no group variable to condition on"
-    return ""
-
-
-def _replicate_values(metric: Metric, groups: Comparison) -> Floats:
-    """Computes a metric for each resample; NaN if undefined."""
-    values = metric.formula(groups)
-    for condition in metric.undefined:
-        values = np.where(condition.holds(groups), np.nan, values)
-    return values

@@ -1,11 +1,12 @@
 """Turns an `analysis.json` and the counts of its data into estimates with intervals."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,20 +30,17 @@ from sashiko.bias.metrics.clarify_metrics import (
 )
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
 from sashiko.settings.recipe_bias import BiasSection
 
+STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
+_TOLERANCE = 1e-6
+# Clarify's library ignores a label that one of the groups lacks, contrary to the definition.
+_WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
 _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 # A combination of groups, such as `gender=Female & age_band=60+`, and the counts of its rows and
 # of all others.
 Intersection = tuple[Subgroup, Counts]
-
-
-@dataclass(frozen=True)
-class _FacetCodes:
-    groups: tuple[FacetGroup, ...]
-    codes: Ints
 
 
 def count_intersections(
@@ -55,79 +53,52 @@ def count_intersections(
     """
     gated = [gate.facets for gate in section.gates]
     sets = intersections(contract, depth=section.intersection_depth, gated=gated)
-    used = {facet for facets in sets for facet in facets}
-    facet_codes = {
+    encoded = {
         column.name: _encode(column, facet_groups(contract, facet.column))
         for facet, column in zip(contract.facets, data.facets, strict=True)
-        if facet.column in used
+        if any(facet.column in facets for facets in sets)
     }
-    return tuple(
-        intersection
-        for facets in sets
-        for intersection in _count_combinations(
-            facets, facet_codes=facet_codes, group_counts=group_counts, counts=data.counts
+    counted: list[Intersection] = []
+    for facets in sets:
+        codes, complete = np.zeros(1, np.int64), np.ones(1, np.bool_)
+        for facet in facets:
+            groups, facet_codes = encoded[facet]
+            codes = codes * len(groups) + facet_codes
+            complete = complete & (facet_codes >= 0)
+        combinations = list(product(*(encoded[facet][0] for facet in facets)))
+        table = tabulate(
+            np.where(complete, codes, -1),
+            group_counts.outcomes.labels,
+            group_counts.outcomes.predicted,
+            values=len(combinations),
+            positive=group_counts.outcomes.positive,
+            strata=group_counts.strata,
+            counts=data.counts,
         )
-    )
+        for mask, groups in zip(np.eye(len(combinations), dtype=bool), combinations, strict=True):
+            subgroup = Subgroup(
+                facet=facets,
+                group=tuple(group.name for group in groups),
+                disadvantaged=any(group.disadvantaged for group in groups),
+            )
+            counted.append((subgroup, table.one_vs_rest(mask)))
+    return tuple(counted)
 
 
-def _encode(column: Column, groups: tuple[FacetGroup, ...]) -> _FacetCodes:
-    """Returns the index of each row's group, -1 for none."""
+def _encode(
+    column: Column, groups: tuple[FacetGroup, ...]
+) -> tuple[tuple[FacetGroup, ...], npt.NDArray[np.int8]]:
+    """Returns the groups, and the index of each row's group, -1 for none."""
     numbers = {value: place for place, group in enumerate(groups) for value in group.values}
-    values = pa.array(numbers, pa.string())
-    indices = pc.index_in(column.values, value_set=values)
+    indices = pc.index_in(column.values, value_set=pa.array(numbers, pa.string()))
     unknown = pc.and_(pc.is_null(indices), pc.is_valid(column.values))
     if pc.any(unknown).as_py():
         groups = (*groups, _UNKNOWN_GROUP)
-    group_codes = np.append(np.array(list(numbers.values()), np.int8), np.array([-1], np.int8))
-    codes = group_codes[np.asarray(pc.fill_null(indices, len(numbers)))]
-    codes[np.asarray(unknown)] = len(groups) - 1
-    return _FacetCodes(groups, codes)
-
-
-def _count_combinations(
-    facets: tuple[str, ...],
-    *,
-    facet_codes: dict[str, _FacetCodes],
-    group_counts: GroupCounts,
-    counts: Ints | None,
-) -> list[Intersection]:
-    codes, complete = np.zeros(1, np.int64), np.ones(1, np.bool_)
-    for facet in facets:
-        codes = codes * len(facet_codes[facet].groups) + facet_codes[facet].codes
-        complete = complete & (facet_codes[facet].codes >= 0)
-    combinations = list(product(*(facet_codes[facet].groups for facet in facets)))
-    table = tabulate(
-        np.where(complete, codes, -1),
-        group_counts.outcomes.labels,
-        group_counts.outcomes.predicted,
-        values=len(combinations),
-        positive=group_counts.outcomes.positive,
-        strata=group_counts.strata,
-        counts=counts,
-    )
-    return [
-        (_subgroup(facets, groups), table.one_vs_rest(_one_hot(index, len(combinations))))
-        for index, groups in enumerate(combinations)
+    codes = np.array([*numbers.values(), -1], np.int8)[
+        np.asarray(pc.fill_null(indices, len(numbers)))
     ]
-
-
-def _subgroup(facets: tuple[str, ...], groups: tuple[FacetGroup, ...]) -> Subgroup:
-    return Subgroup(
-        facet=facets,
-        group=tuple(group.name for group in groups),
-        disadvantaged=any(group.disadvantaged for group in groups),
-    )
-
-
-def _one_hot(index: int, size: int) -> Bools:
-    mask: Bools = np.arange(size) == index
-    return mask
-
-
-STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
-_TOLERANCE = 1e-6
-# Clarify's library ignores a label that one of the groups lacks, contrary to the definition.
-_WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
+    codes[np.asarray(unknown)] = len(groups) - 1
+    return groups, codes
 
 
 @dataclass(frozen=True)
@@ -171,7 +142,10 @@ def estimate_bias(
     looks = looks_of(section, stages)
     for stage, analysis in stages.items():
         yield from _by_facet(stage, analysis, looks=looks)
-        yield from _by_intersection(stage, analysis.intersections, looks=looks)
+        names = [name for name in stage_metrics(stage) if METRICS[name].compares]
+        for subgroup, counts in analysis.intersections:
+            measures = {name: measure(name, counts) for name in names}
+            yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
 
 
 def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:
@@ -191,35 +165,24 @@ def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> Sim
 def _by_facet(
     stage: Stage, analysis: StageAnalysis, *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
-    step, result = STEPS[stage], analysis.result
+    source, result = f"{STEPS[stage]}'s analysis.json", analysis.result
     if result is None:
-        raise InputError(f"{step}'s analysis.json has no {stage}_bias_metrics")
+        raise InputError(f"{source} has no {stage}_bias_metrics")
     for facet, groups in sorted(result.facets.items()):
         for group in groups:
             name = group.value_or_threshold
             counts = analysis.facets.get(facet, {}).get(name)
             if counts is None:
                 raise InputError(
-                    f"{step}'s analysis.json has group {facet}={name}, which the contract does not "
-                    "list as disadvantaged; both must come from the same run"
+                    f"{source} has group {facet}={name}, which the contract does not list as "
+                    "disadvantaged; both must come from the same run"
                 )
             measures = {
-                metric.name: _checked_measure(
-                    metric, counts, source=f"{step}'s analysis.json", of=(facet, name)
-                )
+                metric.name: _checked_measure(metric, counts, f"{source} says", f"{facet}={name}")
                 for metric in group.metrics
             }
             subgroup = Subgroup(facet=facet, group=name)
             yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
-
-
-def _by_intersection(
-    stage: Stage, intersections: Sequence[Intersection], *, looks: SimultaneousIntervals
-) -> Iterator[BiasEstimate]:
-    names = [name for name in stage_metrics(stage) if METRICS[name].compares]
-    for subgroup, counts in intersections:
-        measures = {name: measure(name, counts) for name in names}
-        yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
 
 
 def subgroup_estimates(
@@ -265,27 +228,21 @@ def _is_large_enough(counts: Counts, section: BiasSection) -> bool:
 
 
 def _checked_measure(
-    metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, str]
+    metric: MetricResult, counts: Counts, source: str, subgroup: str
 ) -> MetricValue:
     """Returns the analysis's value, checked against our own formula where there is one."""
     # Clarify writes an infinity for x / 0, which is undefined here.
     value = metric.value if isinstance(metric.value, float) else None
     if metric.name not in METRICS:
-        reason = (
-            metric.error or f"the analysis has {metric.value or 'nothing'} in place of a number"
-        )
-        return MetricValue(value, "" if value is not None else reason)
+        unknown = f"the analysis has {metric.value or 'nothing'} in place of a number"
+        return MetricValue(value, "" if value is not None else metric.error or unknown)
     own = measure(metric.name, counts)
-    if own.value is None or _differs_by_definition(metric.name, counts):
+    lacks_a_label = not counts.cells.sum(axis=(0, 3)).all()
+    if own.value is None or (lacks_a_label and metric.name in _WHOLE_DISTRIBUTION):
         return own
     if value is None or not math.isclose(value, own.value, abs_tol=_TOLERANCE):
         raise InputError(
-            f"{source} says {metric.name} {of[0]}={of[1]} is {metric.value}, "
-            f"but the data give {own.value:.6f}; both must come from the same run"
+            f"{source} {metric.name} {subgroup} is {metric.value}, but the data give "
+            f"{own.value:.6f}; both must come from the same run"
         )
     return MetricValue(value)
-
-
-def _differs_by_definition(metric: str, counts: Counts) -> bool:
-    lacks_a_label = not counts.cells.sum(axis=(0, 3)).all()
-    return metric in _WHOLE_DISTRIBUTION and lacks_a_label

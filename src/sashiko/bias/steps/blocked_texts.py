@@ -36,13 +36,7 @@ class Blocker(Frozen):
 
 
 def write_outcomes(table: pa.Table, blocker: Blocker, folder: Path) -> None:
-    """Writes what was blocked by what.
-
-    Args:
-        table: a row per text: `key`, `label`, and `blocked`, 0 or 1.
-        blocker: what was asked.
-        folder: where; it exists.
-    """
+    """Writes what was blocked by what: `key`, `label`, and `blocked`, 0 or 1, of each text."""
     write_table(folder / _TABLE, table)
     write_json(folder / _BLOCKER, blocker.model_dump())
 
@@ -53,14 +47,8 @@ def blocking_checks(
     """Compares how often something blocks each facet's disadvantaged group and all other rows.
 
     A count from 1 to 9 of blocked texts could stand for a person: the numbers are then left out,
-    and the decision counts them all the same.
-
-    Args:
-        contract: names the groups.
-        section: the rows that a group needs.
-        outcomes: a folder of `write_outcomes`.
-        facets_file: the facet snapshot.
-        maximum: the largest difference of the two shares, either way.
+    and the decision counts them all the same. `outcomes` is a folder of `write_outcomes`, and
+    `maximum` the largest difference of the two shares, either way.
 
     Returns:
         A check for each facet.
@@ -68,74 +56,51 @@ def blocking_checks(
     Raises:
         InputError: if a row has no facets, or its label is another one there.
     """
-    file = outcomes / _TABLE
+    file, needed = outcomes / _TABLE, section.minimum_group_size
     rows = read_columns(file, ("key", "label", "blocked"))
     blocker = read_record(Blocker, outcomes / _BLOCKER)
-    facets = facets_of(
-        rows.select(["key", "label"]), contract, source=file, facets_file=facets_file
-    )
+    labels = rows.select(["key", "label"])
+    facets = facets_of(labels, contract, source=file, facets_file=facets_file)
     blocked = np.asarray(rows["blocked"]).astype(bool)
     checks = []
     for facet in contract.facets:
+        name = f"{blocker.kind} blocks {facet.column}={', '.join(facet.disadvantaged)}"
         in_group = np.asarray(rows_with(facets[facet.column], list(facet.disadvantaged)))
-        group, others = blocked[in_group], blocked[~in_group]
+        sides = [(int(side.sum()), len(side)) for side in (blocked[in_group], blocked[~in_group])]
+        if min(size for _, size in sides) < needed:
+            reason = f"fewer than {needed} rows of the group or of all others: too few to judge"
+            checks.append(Check(name=name, passed=True, judged=False, reason=reason))
+            continue
+        (low, high), (group, others) = difference_interval(*sides), map(_share, sides)
+        difference = sides[0][0] / sides[0][1] - sides[1][0] / sides[1][1]
+        passed = abs(difference) <= maximum
+        shown = f"{group} of the group's texts are blocked, {others} of all others'"
+        hidden = any(0 < count < SMALLEST_COUNT for count, _ in sides)
+        if hidden:
+            shown = (
+                f"fewer than {SMALLEST_COUNT} texts of a side are blocked, so no number is shown"
+            )
         checks.append(
-            _check(
-                f"{facet.column}={', '.join(facet.disadvantaged)}",
-                counts=((int(group.sum()), len(group)), (int(others.sum()), len(others))),
-                needed=section.minimum_group_size,
-                maximum=maximum,
-                blocker=blocker,
+            Check(
+                name=name,
+                value=None if hidden else difference,
+                low=None if hidden else low,
+                high=None if hidden else high,
+                threshold=(-maximum, maximum),
+                comparison="in_range",
+                passed=passed,
+                reason=f"{shown} ({blocker.name})",
+                try_="" if passed else blocker.advice,
             )
         )
     return checks
 
 
-def _check(
-    subgroup: str,
-    *,
-    counts: tuple[tuple[int, int], tuple[int, int]],
-    needed: int,
-    maximum: float,
-    blocker: Blocker,
-) -> Check:
-    name = f"{blocker.kind} blocks {subgroup}"
-    if min(rows for _, rows in counts) < needed:
-        reason = f"fewer than {needed} rows of the group or of all others: too few to judge"
-        return Check(name=name, passed=True, judged=False, reason=reason)
-    (group, rows), (others, rest) = counts
-    difference = group / rows - others / rest
-    low, high = difference_interval(*counts)
-    passed = abs(difference) <= maximum
-    hidden = any(0 < count < SMALLEST_COUNT for count in (group, others))
-    shown = (
-        f"fewer than {SMALLEST_COUNT} texts of a side are blocked, so no number is shown"
-        if hidden
-        else f"{_share(group, rows)} of the group's texts are blocked, {_share(others, rest)} of "
-        "all others'"
-    )
-    return Check(
-        name=name,
-        value=None if hidden else difference,
-        low=None if hidden else low,
-        high=None if hidden else high,
-        threshold=(-maximum, maximum),
-        comparison="in_range",
-        passed=passed,
-        reason=f"{shown} ({blocker.name})",
-        try_="" if passed else blocker.advice,
-    )
-
-
 def difference_interval(one: tuple[int, int], other: tuple[int, int]) -> tuple[float, float]:
     """Returns the 95 % interval of a difference of two shares; it has a width without events too.
 
-    Source: R. G. Newcombe, Interval estimation for the difference between independent proportions
-    (Statistics in Medicine 17, 1998), method 10.
-
-    Args:
-        one: events and rows.
-        other: those that are subtracted.
+    Each share is given as events and rows. Source: R. G. Newcombe, Interval estimation for the
+    difference between independent proportions (Statistics in Medicine 17, 1998), method 10.
     """
     (p1, (l1, u1)), (p2, (l2, u2)) = (
         (events / rows, wilson_interval(events / rows, rows)) for events, rows in (one, other)
@@ -144,6 +109,7 @@ def difference_interval(one: tuple[int, int], other: tuple[int, int]) -> tuple[f
     return difference - math.hypot(p1 - l1, u2 - p2), difference + math.hypot(u1 - p1, p2 - l2)
 
 
-def _share(events: int, rows: int) -> str:
+def _share(side: tuple[int, int]) -> str:
+    events, rows = side
     low, high = wilson_interval(events / rows, rows)
     return f"{events:,} of {rows:,} ({events / rows:.1%} [{low:.1%}, {high:.1%}])"

@@ -11,16 +11,7 @@ import argparse
 import sys
 
 from sashiko.base.job_folders import opt_ml, processing_input
-from sashiko.bias.clarify.analysis import (
-    ANALYSIS_FILE,
-    Analysis,
-    AnalysisConfig,
-    GroupResult,
-    MetricResult,
-    StageResult,
-    read_config,
-    write_analysis,
-)
+from sashiko.bias.clarify import analysis
 from sashiko.bias.clarify.counting import GroupCounts, count_groups
 from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.bias.metrics.bias_table import Stage
@@ -32,32 +23,40 @@ from sashiko.steps.entry import run_step
 def main() -> None:
     """Analyses the bias of labels and predictions."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    config = read_config(processing_input("config"))
+    config = analysis.read_config(processing_input("config"))
     data = read_dataset(config, processing_input("data"))
     print(f"{data.rows:,} rows, {len(data.facets)} facets", file=sys.stderr)
-    write_analysis(analyse(config, count_groups(config, data)), opt_ml() / "processing" / "output")
-    print(f"wrote {ANALYSIS_FILE}", file=sys.stderr)
+    analysis.write_analysis(
+        analyse(config, count_groups(config, data)), opt_ml() / "processing" / "output"
+    )
+    print(f"wrote {analysis.ANALYSIS_FILE}", file=sys.stderr)
 
 
-def analyse(config: AnalysisConfig, group_counts: GroupCounts) -> Analysis:
+def analyse(config: analysis.AnalysisConfig, group_counts: GroupCounts) -> analysis.Analysis:
     """Computes the configured metrics.
 
     Returns:
         The content of `analysis.json`; an undefined metric has no value, and `error` says why.
     """
 
-    def result(stage: Stage) -> StageResult | None:
+    def metric_result(name: str, counts: Counts) -> analysis.MetricResult:
+        metric, description = measure(name, counts), METRICS[name].description
+        return analysis.MetricResult(
+            name=name, description=description, value=metric.value, error=metric.error or None
+        )
+
+    def result(stage: Stage) -> analysis.StageResult | None:
         names = config.methods.names(stage)
         if not names:
             return None
-        return StageResult(
+        return analysis.StageResult(
             label=group_counts.label,
             label_value_or_threshold=group_counts.outcomes.name,
             facets={
                 facet: tuple(
-                    GroupResult(
+                    analysis.GroupResult(
                         value_or_threshold=group,
-                        metrics=tuple(_metric_result(name, counts) for name in names),
+                        metrics=tuple(metric_result(name, counts) for name in names),
                     )
                     for group, counts in groups.items()
                 )
@@ -65,20 +64,10 @@ def analyse(config: AnalysisConfig, group_counts: GroupCounts) -> Analysis:
             },
         )
 
-    return Analysis(
+    return analysis.Analysis(
         version=config.version,
         pre_training_bias_metrics=result("pre_training"),
         post_training_bias_metrics=result("post_training"),
-    )
-
-
-def _metric_result(name: str, counts: Counts) -> MetricResult:
-    metric = measure(name, counts)
-    return MetricResult(
-        name=name,
-        description=METRICS[name].description,
-        value=metric.value,
-        error=metric.error or None,
     )
 
 

@@ -66,36 +66,14 @@ class FacetJoin:
             InputError: if a key is duplicated or has no facets, a facet is empty, or the labels of
                 the two sides differ.
         """
-        columns = [self.contract.key, self.contract.label.column, *self.names.values()]
-        for batch in stream_columns(self.facets_file, columns):
+        key, label = self.contract.key, self.contract.label
+        names = [f"f{place}" for place in range(len(self.names))]
+        for batch in stream_columns(self.facets_file, [key, label.column, *self.names.values()]):
             texts = [column.cast(pa.string()) for column in batch.columns]
-            insert(
-                self.connection, "facets", pa.table(texts, ["key", "label_text", *self._facets()])
-            )
+            insert(self.connection, "facets", pa.table(texts, ["key", "label_text", *names]))
         ((rows,),) = self._query("SELECT count(*) FROM rows")
-        self._check_keys(rows)
-        self._query("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
-        self._check_labels()
-        self._check_facets(rows)
-        return int(rows)
-
-    def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
-        """Yields columns of the rows, as int64, followed by the facets, as strings."""
-        columns = [*integers, *self._facets()]
-        kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
-        return stream_query(
-            self.connection,
-            f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
-            schema=pa.schema(zip(columns, kinds, strict=True)),
-            rows=ROW_GROUP_ROWS,
-        )
-
-    def _check_keys(self, rows: int) -> None:
-        for table, column, source in (
-            ("rows", "key", self.source),
-            ("facets", self.contract.key, self.facets_file),
-        ):
-            check_keys(self.connection, table, column=column, source=source)
+        check_keys(self.connection, "rows", column="key", source=self.source)
+        check_keys(self.connection, "facets", column=key, source=self.facets_file)
         ((missing, example),) = self._query(
             "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
         )
@@ -103,9 +81,7 @@ class FacetJoin:
             raise missing_keys_error(
                 missing, rows, example, source=self.source, among_source=self.facets_file
             )
-
-    def _check_labels(self) -> None:
-        label = self.contract.label
+        self._query("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
         ((mismatches, example),) = self._query(
             "SELECT count(*), min(key) FROM joined "
             "WHERE coalesce((label_text = $1) <> (label = 1), true)",
@@ -117,16 +93,23 @@ class FacetJoin:
                 f"from column `{label.column}` of {self.facets_file}; both must come from the "
                 "same snapshot"
             )
-
-    def _check_facets(self, rows: int) -> None:
-        for name, column in zip(self._facets(), self.names.values(), strict=True):
+        for name, column in zip(names, self.names.values(), strict=True):
             sql = f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''"  # noqa: S608 - the code's own name
             ((empty,),) = self._query(sql)
             if empty:
                 raise empty_facet_error(column, empty, rows, source=self.facets_file)
+        return int(rows)
 
-    def _facets(self) -> list[str]:
-        return [f"f{place}" for place in range(len(self.names))]
+    def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
+        """Yields columns of the rows, as int64, followed by the facets, as strings."""
+        columns = [*integers, *(f"f{place}" for place in range(len(self.names)))]
+        kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
+        return stream_query(
+            self.connection,
+            f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
+            schema=pa.schema(zip(columns, kinds, strict=True)),
+            rows=ROW_GROUP_ROWS,
+        )
 
     def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()

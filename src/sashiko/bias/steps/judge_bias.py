@@ -32,12 +32,11 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.clarify.analysis import AnalysisConfig, StageResult, read_analysis
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import count_groups, distinct
-from sashiko.bias.clarify.dataset import Dataset, read_dataset
+from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import (
     POST_ANALYSIS_FILE,
     PRE_ANALYSIS_FILE,
-    BiasEstimate,
     write_estimates,
 )
 from sashiko.bias.metrics.bias_table import Stage
@@ -54,6 +53,7 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 
 _MOST_NAMED = 10  # of a facet
+_INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
 # Facet -> value -> rows.
 GroupRows = Mapping[str, Mapping[str, int]]
 
@@ -70,52 +70,46 @@ def main() -> None:
     contract = read_contract()
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
-
     recipe = Mitigation(
         reweighing=read_section(ReweighingSection, "reweighing"),
         threshold=read_section(EvaluateSection, "evaluate").threshold,
     )
-    bias_estimates, snapshot_rows, test_rows = read_and_estimate(contract, section)
-    write_estimates(bias_estimates, processing_output("intervals"))
+    labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
+    predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
+    pre, snapshot_rows = _count(labels, contract, section, "facets", kind="pre")
+    post, test_rows = _count(predictions, contract, section, "data", kind="post")
+    stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
+    estimates = list(estimate_bias(section, stages))
+    write_estimates(estimates, processing_output("intervals"))
     for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
-        shutil.copyfile(
-            processing_input(name) / "analysis.json", processing_output("intervals") / file
-        )
-    checks = bias_checks(section, bias_estimates, recipe)
+        source = processing_input(name) / "analysis.json"
+        shutil.copyfile(source, processing_output("intervals") / file)
+    checks = bias_checks(section, estimates, recipe)
+    facets_file = processing_input("facets") / "data.parquet"
+    inputs: tuple[str, ...] = _INPUTS
     if checks:  # no checks fail the gate; unjudged groups must not prevent that
         checks += unjudged_groups(
             contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
         )
-    inputs: tuple[str, ...] = _INPUTS
-    if checks and maximum is not None:
-        inputs = (*_INPUTS, _BLOCKED)
-        checks += blocking_checks(
-            contract,
-            section,
-            outcomes=processing_input(_BLOCKED),
-            facets_file=processing_input("facets") / "data.parquet",
-            maximum=maximum,
-        )
-    verdict = decide(
-        gate="bias",
-        checks=checks,
-        inputs={name: sha256_tree(processing_input(name)) for name in inputs} | _snapshot_digests(),
-    )
+        if maximum is not None:
+            inputs = (*_INPUTS, "blocked")
+            checks += blocking_checks(
+                contract,
+                section,
+                outcomes=processing_input("blocked"),
+                facets_file=facets_file,
+                maximum=maximum,
+            )
+    # BiasInput's facets may be older than this step's.
+    joined = read_snapshots(processing_input("data-meta")).facets
+    snapshots = {
+        "facets-snapshot": sha256_file(facets_file),
+        "joined-facets-snapshot": joined or "none",
+    }
+    digests = {name: sha256_tree(processing_input(name)) for name in inputs}
+    verdict = decide(gate="bias", checks=checks, inputs=digests | snapshots)
     write_verdict(verdict, processing_output("verdict"))
     print(verdict.summary, file=sys.stderr)
-
-
-def group_rows(data: Dataset) -> GroupRows:
-    """Counts the rows of each value of each facet; rows without a value are ignored."""
-    counts = {}
-    for column in data.facets:
-        texts = distinct(column.values)
-        places = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
-        valid = np.asarray(pc.is_valid(places))
-        weights = None if data.counts is None else data.counts[valid]
-        rows = np.bincount(np.asarray(places.drop_null()), weights, minlength=len(texts))
-        counts[column.name] = {text: int(rows[place]) for place, text in enumerate(texts)}
-    return counts
 
 
 def unjudged_groups(
@@ -140,14 +134,14 @@ def unjudged_groups(
         for count, value in small[:_MOST_NAMED]:
             total = snapshot_rows.get(facet.column, {}).get(value, 0)
             is_joined = value in facet.disadvantaged and len(facet.disadvantaged) > 1
-            yield Check(
-                name=f"{facet.column}={value}",
-                passed=True,
-                judged=False,
-                reason=f"{_rows_text(count)} in the test split, {total:,} in all the data; "
+            reason = (
+                f"{_rows_text(count)} in the test split, {total:,} in all the data; "
                 f"at least {section.minimum_group_size} are needed to judge it"
-                + (f" but as part of {','.join(facet.disadvantaged)}" if is_joined else ""),
             )
+            if is_joined:
+                reason += f" but as part of {','.join(facet.disadvantaged)}"
+            name = f"{facet.column}={value}"
+            yield Check(name=name, passed=True, judged=False, reason=reason)
         if rest := small[_MOST_NAMED:]:
             yield Check(
                 name=f"{len(rest)} more groups of {facet.column}",
@@ -160,20 +154,6 @@ def unjudged_groups(
 
 def _rows_text(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
-
-
-_ROWS = {"pre": "facets", "post": "data"}
-_INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
-_BLOCKED = "blocked"
-
-
-def _snapshot_digests() -> dict[str, str]:
-    """Returns the digests of this step's facets and of BiasInput's, which may be older."""
-    joined = read_snapshots(processing_input("data-meta")).facets
-    return {
-        "facets-snapshot": sha256_file(processing_input("facets") / "data.parquet"),
-        "joined-facets-snapshot": joined or "none",
-    }
 
 
 def check_gates(section: BiasSection, contract: Contract) -> None:
@@ -192,39 +172,27 @@ def check_gates(section: BiasSection, contract: Contract) -> None:
                 )
 
 
-def read_and_estimate(
-    contract: Contract, section: BiasSection
-) -> tuple[list[BiasEstimate], GroupRows, GroupRows]:
-    """Reads both analyses and their rows.
-
-    Returns:
-        The metrics of the labels, then of the predictions, each by facet and then by
-        intersection; the rows of each group in the facet snapshot, and in the test split.
-
-    Raises:
-        InputError: if an analysis does not match its rows.
-    """
-    labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
-    predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
-    pre, snapshot_rows = _count(labels, contract, section, kind="pre")
-    post, test_rows = _count(predictions, contract, section, kind="post")
-    stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
-    return list(estimate_bias(section, stages)), snapshot_rows, test_rows
-
-
 def _count(
     result: StageResult | None,
     contract: Contract,
     section: BiasSection,
+    rows: str,
     *,
     kind: Literal["pre", "post"],
 ) -> tuple[StageAnalysis, GroupRows]:
-    """Counts the rows with the bias step's configuration."""
+    """Counts the rows of an input, with the bias step's configuration and by facets' values."""
     config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
-    data = read_dataset(config, processing_input(_ROWS[kind]))
+    data = read_dataset(config, processing_input(rows))
     group_counts = count_groups(config, data)
     analysis = analyse_stage(contract, section, result, data=data, group_counts=group_counts)
-    return analysis, group_rows(data)
+    groups = {}
+    for column in data.facets:  # rows without a value are ignored
+        texts = distinct(column.values)
+        places = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
+        weights = None if data.counts is None else data.counts[np.asarray(pc.is_valid(places))]
+        rows_of = np.bincount(np.asarray(places.drop_null()), weights, minlength=len(texts))
+        groups[column.name] = {text: int(rows_of[place]) for place, text in enumerate(texts)}
+    return analysis, groups
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ channel and are never logged or stored in an artifact. With strength 0 every wei
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -51,11 +50,9 @@ def reweighing_weights(groups: Ints, labels: Ints, *, strength: float) -> Floats
     counts = np.zeros((groups.max() + 1, 2))
     np.add.at(counts, (groups, labels), 1)
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / len(labels)
-    present = counts > 0
-    ratio = np.divide(expected, counts, out=np.ones_like(counts), where=present)
+    ratio = np.divide(expected, counts, out=np.ones_like(counts), where=counts > 0)
     weights: Floats = (ratio**strength)[groups, labels]
-    normalised: Floats = weights / weights.mean()
-    return normalised
+    return np.asarray(weights / weights.mean())
 
 
 def main() -> None:
@@ -72,12 +69,13 @@ def main() -> None:
     facets = rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
     facet_keys = unique_keys(facets, contract.key, source=facets_file)
     rows = positions(keys, facet_keys, source=train_file, among_source=facets_file)
-
-    train_facets = facets.take(rows)
-    groups = joint_groups(
-        [facet_values(train_facets, facet, source=facets_file) for facet in section.facets],
-        rows=len(keys),
-    )
+    facets = facets.take(rows)
+    groups = np.zeros(len(keys), dtype=np.int64)  # one for the rows whose facets are all equal
+    for facet in section.facets:
+        values = facet_values(facets, facet, source=facets_file).combine_chunks()
+        codes = np.asarray(pc.dictionary_encode(values).indices, dtype=np.int64)
+        pairs = groups * (codes.max() + 1) + codes
+        groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
     labels = np.asarray(train["label"])
     weights = reweighing_weights(groups, labels, strength=section.strength)
     write_table(
@@ -106,16 +104,6 @@ def check_facets(section: ReweighingSection, contract: Contract) -> None:
             f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
             f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
         )
-
-
-def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
-    """Returns each row's joint group; rows are in one group if all their facets are equal."""
-    groups = np.zeros(rows, dtype=np.int64)
-    for values in facets:
-        codes = np.asarray(pc.dictionary_encode(values.combine_chunks()).indices, dtype=np.int64)
-        pairs = groups * (codes.max() + 1) + codes
-        groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
-    return groups
 
 
 if __name__ == "__main__":

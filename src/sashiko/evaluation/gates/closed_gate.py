@@ -27,7 +27,18 @@ class GateClosedError(Exception):
 
     def __init__(self, summaries: Sequence[str]) -> None:
         """Takes the summary of each verdict that closes the gate."""
-        super().__init__(MARK + _join(summaries, LONGEST - len(MARK)))
+        room = LONGEST - len(MARK) - _size("\n") * (len(summaries) - 1)
+        shortened: dict[int, str] = {}  # the long ones share the room that the short ones leave
+        for index in sorted(range(len(summaries)), key=lambda index: _size(summaries[index])):
+            text, limit = summaries[index], room // (len(summaries) - len(shortened))
+            if _size(text) > limit:
+                text = text[: max(limit - len(_END), 0)]
+                while text and _size(text) > limit - len(_END):
+                    text = text[:-1]
+                text += _END
+            shortened[index] = text
+            room -= _size(text)
+        super().__init__(MARK + "\n".join(shortened[index] for index in range(len(summaries))))
         self.summary = "\n".join(summaries)
 
 
@@ -42,25 +53,6 @@ def closing_summary(reason: str) -> str | None:
             text = embedded[1]
     _, mark, summary = text.partition(MARK)
     return summary.strip() if mark else None
-
-
-def _join(summaries: Sequence[str], limit: int) -> str:
-    """Joins texts line by line; if they do not fit, the long ones share the room that is left."""
-    room = limit - _size("\n") * (len(summaries) - 1)
-    shortened: dict[int, str] = {}
-    for index in sorted(range(len(summaries)), key=lambda index: _size(summaries[index])):
-        shortened[index] = _shorten(summaries[index], room // (len(summaries) - len(shortened)))
-        room -= _size(shortened[index])
-    return "\n".join(shortened[index] for index in range(len(summaries)))
-
-
-def _shorten(text: str, limit: int) -> str:
-    if _size(text) <= limit:
-        return text
-    prefix = text[: max(limit - len(_END), 0)]
-    while prefix and _size(prefix) > limit - len(_END):
-        prefix = prefix[:-1]
-    return prefix + _END
 
 
 def _size(text: str) -> int:

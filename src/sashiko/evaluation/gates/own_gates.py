@@ -44,12 +44,9 @@ class Gate(Protocol):
 def own_checks(
     gates: Iterable[OwnGate], evidence: ModelEvidence, *, taken: Iterable[str]
 ) -> list[Check]:
-    """Judges a model by the project's own gates.
+    """Judges a model by the project's own gates, the recipe's `quality.own_gates`.
 
-    Args:
-        gates: the recipe's `quality.own_gates`.
-        evidence: what is known about the model.
-        taken: the names of the other checks. Names are distinct, since a waiver refers to a name.
+    `taken` are the names of the other checks: names are distinct, since a waiver refers to a name.
 
     Returns:
         The checks, in the recipe's order; the recipe's reason is added to their own.
@@ -60,25 +57,22 @@ def own_checks(
     checks: list[Check] = []
     names = set(taken)
     for number, gate in enumerate(gates):
-        for check in _run(gate, evidence, key=f"quality.own_gates.{number}.gate"):
+        key = f"quality.own_gates.{number}"
+        judge: Gate = load("gates", gate.gate, key=f"{key}.gate")
+        results = list(judge(evidence, **gate.options))
+        if not results or not all(isinstance(check, Check) for check in results):
+            raise InputError(
+                f"recipe key {key}.gate: {gate.gate} must return one {Check.__module__}.Check or "
+                f"more; it returned {results}"
+            )
+        for check in results:
             if check.name in names:
                 raise InputError(
-                    f"recipe key quality.own_gates.{number}: {gate.gate} returns a second check "
-                    f"`{check.name}`: give it another name"
+                    f"recipe key {key}: {gate.gate} returns a second check `{check.name}`: give "
+                    "it another name"
                 )
             names.add(check.name)
             reason = "; ".join(filter(None, (check.reason, gate.reason)))
             advice = "" if check.passed else check.try_
             checks.append(check.model_copy(update={"reason": reason, "try_": advice}))
-    return checks
-
-
-def _run(gate: OwnGate, evidence: ModelEvidence, *, key: str) -> list[Check]:
-    judge: Gate = load("gates", gate.gate, key=key)
-    checks = list(judge(evidence, **gate.options))
-    if not checks or not all(isinstance(check, Check) for check in checks):
-        raise InputError(
-            f"recipe key {key}: {gate.gate} must return one {Check.__module__}.Check or more; "
-            f"it returned {checks}"
-        )
     return checks

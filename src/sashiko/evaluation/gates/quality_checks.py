@@ -1,10 +1,10 @@
 """The model-quality gates: checks of estimates against a recipe's bounds."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from sashiko.base.plugins import load
-from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check, bound
 from sashiko.evaluation.metrics.own_metrics import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import (
@@ -40,7 +40,7 @@ def quality_checks(
     leads: Mapping[str, Mapping[str, Estimate]],
     recipe: Training,
 ) -> list[Check]:
-    """Judges the candidate by each gate of the recipe.
+    """Judges the candidate by each gate of the recipe, in the recipe's order.
 
     `minimum` and `maximum` bound the point estimate; its interval is reported. `better_than`
     requires that the whole interval of the lead, paired by rows, lies above the margin; a margin
@@ -50,13 +50,9 @@ def quality_checks(
         section: the recipe's gates.
         candidate: metric -> estimate on the test split.
         leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
-            estimate of the candidate's lead over it; above 0 the candidate is better
-            (`metrics.quality.difference`). Without the key `champion`, a gate that needs it is not
-            judged: `no champion yet`.
+            estimate of the candidate's lead over it; above 0 the candidate is better. Without the
+            key `champion`, a gate that needs it is not judged: `no champion yet`.
         recipe: the current training, for the advice.
-
-    Returns:
-        One check per gate, in the recipe's order.
 
     Raises:
         KeyError: if a gate names a baseline, other than the champion, that is not in `leads`.
@@ -70,19 +66,12 @@ def quality_checks(
 
 
 def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
-    minimum, maximum = gate.minimum, gate.maximum
-    threshold: float | tuple[float, float] | None
-    if minimum is not None and maximum is not None:
-        comparison, threshold = "in_range", (minimum, maximum)
-    elif minimum is not None:
-        comparison, threshold = ">=", minimum
-    else:
-        comparison, threshold = "<=", maximum
+    comparison, threshold = bound(gate.minimum, gate.maximum)
     value = estimate.value
     passed = (
         value is not None
-        and (minimum is None or value >= minimum)
-        and (maximum is None or value <= maximum)
+        and (gate.minimum is None or value >= gate.minimum)
+        and (gate.maximum is None or value <= gate.maximum)
     )
     undefined = ""
     if value is None:
@@ -90,9 +79,7 @@ def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
         undefined = f"undefined on the test split{why}; "
     return Check(
         name=gate.metric,
-        value=value,
-        low=estimate.low,
-        high=estimate.high,
+        **asdict(estimate),
         threshold=threshold,
         comparison=comparison,
         passed=passed,
@@ -105,69 +92,50 @@ def _lead(
     gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]], recipe: Training
 ) -> Check:
     if other == "champion" and other not in leads:
-        return Check(
-            name="no champion yet",
-            passed=True,
-            reason="no model of this group has been approved, so there is none to be better than",
-            judged=False,
-        )
+        reason = "no model of this group has been approved, so there is none to be better than"
+        return Check(name="no champion yet", passed=True, reason=reason, judged=False)
     lead = leads[other][gate.metric]
     passed = lead.low is not None and lead.low > gate.margin
+    place = "lies above" if passed else "does not lie above"
+    reason = f"the lower end of the paired difference's interval {place} the margin"
+    if lead.low is None:
+        reason = "the lead has no interval, as too many resamples leave the metric undefined"
+    advice = _advice(gate.metric, recipe)
+    if other == "tfidf_logistic_regression":
+        advice += "; if it stays closed, these rows do not need a language model"
     return Check(
         name=f"{gate.metric} lead over {other}",
-        value=lead.value,
-        low=lead.low,
-        high=lead.high,
+        **asdict(lead),
         threshold=gate.margin,
         comparison=">",
         passed=passed,
-        reason=f"{_lead_reason(lead, gate.margin)}; {gate.reason}",
-        try_="" if passed else _lead_advice(gate.metric, other, recipe),
+        reason=f"{reason}; {gate.reason}",
+        try_="" if passed else advice,
     )
-
-
-def _lead_reason(lead: Estimate, margin: float) -> str:
-    if lead.low is None:
-        return "the lead has no interval, as too many resamples leave the metric undefined"
-    place = "lies above" if lead.low > margin else "does not lie above"
-    return f"the lower end of the paired difference's interval {place} the margin"
-
-
-def _lead_advice(metric: str, other: str, recipe: Training) -> str:
-    advice = _advice(metric, recipe)
-    if other == "tfidf_logistic_regression":
-        return f"{advice}; if it stays closed, these rows do not need a language model"
-    return advice
 
 
 def _advice(metric: str, recipe: Training) -> str:
     """Returns advice for a quality metric outside its bound."""
+    train, advice = recipe.train, []
     if metric == INJECTION_FLIP_RATE:
         return (
             "look at the kinds of injection that turn decisions (`injection.by_kind` in "
             "metrics.json), train on rows with such texts, or set a bound that the use allows"
         )
     if metric == "expected_calibration_error":
-        return ", or ".join(_calibration(recipe))
-    return ", ".join(_training(recipe)) + ", or a bound that the use allows"
-
-
-def _training(recipe: Training) -> Iterator[str]:
-    train = recipe.train
+        if train.calibration == "none":
+            advice.append("scale the scores (`train.calibration: temperature`)")
+        if train.epochs > 1:
+            advice.append(f"train for fewer epochs (`train.epochs`, now {train.epochs})")
+        advice.append("train on more rows: overconfident scores come from overfitting")
+        return ", or ".join(advice)
     if recipe.train_rows is None:
-        yield "more rows in the data (all are trained on)"
+        advice.append("more rows in the data (all are trained on)")
     else:
-        yield f"more training rows (`data.train_rows`, now {recipe.train_rows:,})"
-    yield f"more epochs (`train.epochs`, now {train.epochs})"
+        advice.append(f"more training rows (`data.train_rows`, now {recipe.train_rows:,})")
+    advice.append(f"more epochs (`train.epochs`, now {train.epochs})")
     if train.frozen_layers:
-        yield f"fewer frozen layers (`train.frozen_layers`, now {train.frozen_layers})"
+        advice.append(f"fewer frozen layers (`train.frozen_layers`, now {train.frozen_layers})")
     if recipe.reweighing.strength:
-        yield f"a lower `reweighing.strength` (now {recipe.reweighing.strength:g})"
-
-
-def _calibration(recipe: Training) -> Iterator[str]:
-    if recipe.train.calibration == "none":
-        yield "scale the scores (`train.calibration: temperature`)"
-    if recipe.train.epochs > 1:
-        yield f"train for fewer epochs (`train.epochs`, now {recipe.train.epochs})"
-    yield "train on more rows: overconfident scores come from overfitting"
+        advice.append(f"a lower `reweighing.strength` (now {recipe.reweighing.strength:g})")
+    return ", ".join(advice) + ", or a bound that the use allows"

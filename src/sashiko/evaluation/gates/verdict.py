@@ -1,4 +1,4 @@
-"""The verdict of a gate: schema, writer and reader."""
+"""The verdict of a gate, waivers of its failed checks, and the release of a run."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,14 @@ from sashiko.errors import InputError
 from sashiko.settings.waiver import Waiver
 
 __all__ = ["Check"]
-
-
 DEVICE_GATE = "device"
-
-
 MODEL_GATES = ("model-quality", "bias")  # before the device
-
-
+RELEASE_FILE = "release.json"
 _FILE_NAME = "verdict.json"
-
-
 _MOST_CHARACTERS = 1400
-
-
 _MOST_NAMED = 5  # in a summary
+_METADATA_CHARACTERS = 256  # of a model package's metadata
+Threshold = float | tuple[float, float] | None
 
 
 class Check(BaseModel):
@@ -40,7 +33,7 @@ class Check(BaseModel):
     low: float | None = None  # lower end of the 95 % interval of `value`, if there is one
     high: float | None = None  # upper end of that interval
     # The bound, or the (minimum, maximum) pair for `in_range`.
-    threshold: float | tuple[float, float] | None = None
+    threshold: Threshold = None
     # The comparison of `value` with `threshold`: `>=`, `<=`, `>`, `<`, `==`, `in_range`, or `none`
     # for a value that is only reported.
     comparison: str = "none"
@@ -108,16 +101,19 @@ class Verdict(BaseModel):
         return self.passed or all(check.passed or check.waiver for check in self.checks)
 
 
+def bound(minimum: float | None, maximum: float | None) -> tuple[str, Threshold]:
+    """Returns comparison and threshold of a check with a bound on one side or on both."""
+    if minimum is not None and maximum is not None:
+        return "in_range", (minimum, maximum)
+    return ("<=", maximum) if minimum is None else (">=", minimum)
+
+
 def not_judged(*, gate: str, reason: str) -> Verdict:
     """Returns the verdict of a gate that is switched off: the run continues, and records it."""
     check = Check(name="not judged", passed=True, reason=reason, judged=False)
+    summary = f"{gate}: not judged: {reason}"
     return Verdict(
-        gate=gate,
-        passed=True,
-        checks=(check,),
-        inputs={},
-        summary=f"{gate}: not judged: {reason}",
-        judged=False,
+        gate=gate, passed=True, checks=(check,), inputs={}, summary=summary, judged=False
     )
 
 
@@ -126,35 +122,35 @@ def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> 
 
     An empty list of checks fails, since nothing was judged.
     """
-    checks_or_failure = tuple(checks) or (
+    checks = tuple(checks) or (
         Check(name="no checks", passed=False, reason="nothing was checked", try_="add a check"),
     )
-    passed = all(check.passed for check in checks_or_failure)
-    verdict = Verdict(
-        gate=gate, passed=passed, checks=checks_or_failure, inputs=dict(inputs), summary=""
-    )
-    return with_summary(verdict, checks_or_failure)
+    passed = all(check.passed for check in checks)
+    verdict = Verdict(gate=gate, passed=passed, checks=checks, inputs=dict(inputs), summary="")
+    return _with_summary(verdict, checks)
 
 
-def with_summary(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
+def _with_summary(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
     """Replaces a verdict's checks, without changing its outcome, and writes its summary."""
     failed = [check for check in checks if not check.passed]
+    summary = verdict.summary
     if failed:
-        lines = [f"{verdict.gate}: {len(failed)} of {_count(len(checks))} failed"]
-        lines += [f"- {describe(check)}" for check in failed]
-        summary = _truncate(lines)
+        summary = f"{verdict.gate}: {len(failed)} of {_count(len(checks))} failed"
+        for number, check in enumerate(failed):  # as many lines as fit on a terminal
+            line = f"- {describe(check)}"
+            if len(summary) + len(line) > _MOST_CHARACTERS:
+                summary += f"\n- and {len(failed) - number} more, in the verdict and the report"
+                break
+            summary += f"\n{line}"
     elif verdict.judged:
-        unjudged = [_with_reason(check) for check in checks if not check.judged]
+        unjudged = [check for check in checks if not check.judged]
+        names = [f"{item.name} ({item.reason})" if item.reason else item.name for item in unjudged]
         spanning = [describe_number(check) for check in checks if check.spans_bound]
-        judged = len(checks) - len(unjudged)
-        summary = f"{verdict.gate}: {_count(judged)} passed"
+        summary = f"{verdict.gate}: {_count(len(checks) - len(unjudged))} passed"
         if spanning:
-            summary += (
-                f"; by the value alone, as the interval spans the bound: {_list_first(spanning)}"
-            )
-        summary += f"; not judged: {_list_first(unjudged)}" if unjudged else ""
-    else:
-        summary = verdict.summary
+            first = _list_first(spanning)
+            summary += f"; by the value alone, as the interval spans the bound: {first}"
+        summary += f"; not judged: {_list_first(names)}" if unjudged else ""
     return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
 
 
@@ -162,25 +158,10 @@ def _count(checks: int) -> str:
     return "1 check" if checks == 1 else f"{checks} checks"
 
 
-def _with_reason(check: Check) -> str:
-    return f"{check.name} ({check.reason})" if check.reason else check.name
-
-
 def _list_first(names: Sequence[str]) -> str:
     omitted = len(names) - _MOST_NAMED
     listed = ", ".join(names[:_MOST_NAMED])
     return f"{listed} and {omitted} more" if omitted > 0 else listed
-
-
-def _truncate(lines: Sequence[str]) -> str:
-    """Truncates to as many lines as fit on a terminal."""
-    text = ""
-    for number, line in enumerate(lines):
-        if len(text) + len(line) > _MOST_CHARACTERS and number:
-            omitted = len(lines) - number
-            return f"{text}\n- and {omitted} more, in the verdict and the report"
-        text = f"{text}\n{line}" if text else line
-    return text
 
 
 def describe_number(check: Check) -> str:
@@ -230,9 +211,6 @@ def read_verdict(path: Path) -> Verdict:
         raise InputError(f"{file} is not a verdict: {error.errors()[0]['msg']}") from error
 
 
-RELEASE_FILE = "release.json"
-
-
 def today() -> date:
     """Returns the day in UTC, by which waivers expire."""
     return datetime.now(UTC).date()
@@ -247,7 +225,23 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
         The verdict, whose summary states what was waived, by whom and until when. The reason of a
         failed check states if its waiver has expired or names a similar check.
     """
-    return with_summary(verdict, [_apply_waiver(check, waivers, on=on) for check in verdict.checks])
+
+    def apply(check: Check) -> Check:
+        if check.passed:
+            return check
+        matches = [waiver for waiver in waivers if waiver.check == check.name]
+        note = ""
+        if matches:
+            waiver = max(matches, key=lambda item: item.expires)
+            if waiver.expires >= on:
+                return check.model_copy(update={"waiver": waiver})
+            note = f"the waiver of {waiver.owner} expired on {waiver.expires}"
+        elif similar := get_close_matches(check.name, [item.check for item in waivers], n=1):
+            note = f"the waiver of `{similar[0]}` is of another check"
+        reason = "; ".join(filter(None, (check.reason, note)))
+        return check.model_copy(update={"reason": reason})
+
+    return _with_summary(verdict, [apply(check) for check in verdict.checks])
 
 
 def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
@@ -260,55 +254,19 @@ def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
     write_json(folder / RELEASE_FILE, value)
 
 
-def _apply_waiver(check: Check, waivers: Sequence[Waiver], *, on: date) -> Check:
-    matches = [waiver for waiver in waivers if waiver.check == check.name]
-    if check.passed:
-        return check
-    if not matches:
-        for name in get_close_matches(check.name, [waiver.check for waiver in waivers], n=1):
-            return _add_reason(check, f"the waiver of `{name}` is of another check")
-        return check
-    waiver = max(matches, key=lambda item: item.expires)
-    if waiver.expires >= on:
-        return check.model_copy(update={"waiver": waiver})
-    return _add_reason(check, f"the waiver of {waiver.owner} expired on {waiver.expires}")
-
-
-def _add_reason(check: Check, addition: str) -> Check:
-    reason = f"{check.reason}; {addition}" if check.reason else addition
-    return check.model_copy(update={"reason": reason})
-
-
-_METADATA_CHARACTERS = 256  # of a model package's metadata
-
-
 def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
     """Returns tags `gate.<gate>` -> `passed`, `waived`, `failed` or `not judged`, with reasons."""
-    tags = {f"gate.{item.gate}": _outcome(item) for item in verdicts}
+    tags = {}
     for item in verdicts:
+        gate = f"gate.{item.gate}"
+        tags[gate] = "passed" if item.passed else "waived" if item.released else "failed"
         if item.waived and item.released:
-            tags[f"gate.{item.gate}.waived"] = _waivers(item)
+            waivers = [(check.name, check.waiver) for check in item.waived if check.waiver]
+            text = " + ".join(f"{name} by {by.owner} until {by.expires}" for name, by in waivers)
+            # The characters that a model package's metadata allow.
+            tags[f"{gate}.waived"] = re.sub(r"[^\w .:/=+@-]", "-", text)[:_METADATA_CHARACTERS]
         if not item.judged:
-            tags |= {
-                f"gate.{item.gate}": "not judged",
-                f"gate.{item.gate}.reason": item.checks[0].reason,
-            }
+            tags |= {gate: "not judged", f"{gate}.reason": item.checks[0].reason}
     if bias_not_judged:
         tags |= {"gate.bias": "not judged", "gate.bias.reason": bias_not_judged}
     return tags
-
-
-def _waivers(verdict: Verdict) -> str:
-    """Formats waivers with the characters that a model package's metadata allow."""
-    text = " + ".join(
-        f"{check.name} by {check.waiver.owner} until {check.waiver.expires}"
-        for check in verdict.waived
-        if check.waiver
-    )
-    return re.sub(r"[^\w .:/=+@-]", "-", text)[:_METADATA_CHARACTERS]
-
-
-def _outcome(verdict: Verdict) -> str:
-    if verdict.passed:
-        return "passed"
-    return "waived" if verdict.released else "failed"

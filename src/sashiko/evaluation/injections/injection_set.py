@@ -1,9 +1,12 @@
-"""The packaged set of prompt injections, `injections.yaml`."""
+"""The packaged set of prompt injections, `injections.yaml`, and the rows that are attacked with it.
+
+Each row also has its control: the same text with a neutral sentence in the injection's place.
+"""
 
 import base64
 import codecs
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,11 +19,7 @@ from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.evaluation.metrics.arrays import Floats
 
 _FILE = Path(__file__).with_name("injections.yaml")
-
-
 Encoding = Literal["base64", "hex", "rot13", "reversed", "spaced"]
-
-
 _ENCODERS: Mapping[Encoding, Callable[[str], str]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "hex": lambda text: text.encode().hex(),
@@ -86,11 +85,6 @@ def injection_set_sha256() -> str:
     return hashlib.sha256(_FILE.read_bytes()).hexdigest()
 
 
-# A deterministic sample of rows, each with an injection that asks for the other decision.
-#
-# Each row also has its control: the same text with a neutral sentence in the injection's place.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Attack:
     """A row's text with an injection."""
@@ -136,25 +130,18 @@ def plan_attacks(
         shorter = np.array(rows[: max((len(rows) + 1) // 2, most // 2)], dtype=np.int64)
         drawn = generator.permutation(shorter)[: most // 2]
         target = answers[0] if positive else answers[1]
-        attacks += _attacks(texts, drawn.tolist(), injections, target=target, positive=positive)
+        for number, row in enumerate(drawn.tolist()):
+            turn, place = divmod(number, len(injections.injections))
+            injection = injections.injections[place]
+            neutral = injections.neutral[number % len(injections.neutral)]
+            order = -1 if (turn + place) % 2 else 1
+            attack, control = (
+                "\n".join([texts[row], sentence][::order])
+                for sentence in (injection.ask_for(target), neutral)
+            )
+            attacks.append(
+                Attack(
+                    row=row, positive=positive, injection=injection, text=attack, control=control
+                )
+            )
     return attacks
-
-
-def _attacks(
-    texts: Sequence[str],
-    rows: Sequence[int],
-    injections: InjectionSet,
-    *,
-    target: str,
-    positive: bool,
-) -> Iterator[Attack]:
-    for number, row in enumerate(rows):
-        turn, place = divmod(number, len(injections.injections))
-        injection = injections.injections[place]
-        neutral = injections.neutral[number % len(injections.neutral)]
-        order = -1 if (turn + place) % 2 else 1
-        attack, control = (
-            "\n".join([texts[row], sentence][::order])
-            for sentence in (injection.ask_for(target), neutral)
-        )
-        yield Attack(row=row, positive=positive, injection=injection, text=attack, control=control)

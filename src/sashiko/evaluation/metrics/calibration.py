@@ -1,4 +1,4 @@
-"""Calibration of scores: reliability curve, expected error by chance, temperature scaling.
+"""Calibration of scores, temperature scaling, and shares of rows with their intervals.
 
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,).
 """
@@ -10,23 +10,14 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from numpy.typing import NDArray
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate, estimate
 
 CALIBRATION_BINS = 15
-
-
 _LEAST, _MOST = 0.05, 20.0  # range of temperatures
-
-
 _HALVINGS = 60  # of their logarithms, to the precision of float64
-
-
 _MAX_DRAWS = 2_000_000  # 16 MB of float64 per block
-
-
 _Z = 1.959964  # two-sided 95 %
 
 
@@ -56,10 +47,9 @@ class Temperature:
 def equal_mass_bins(scores: Floats) -> npt.NDArray[np.intp]:
     """Assigns scores to `CALIBRATION_BINS` bins of about equal numbers of rows.
 
-    Equal scores share a bin, so there may be fewer bins.
-
-    The calibration error is less biased with equal-mass bins than with equal-width bins, most of
-    which are nearly empty for concentrated scores (Roelofs et al., AISTATS 2022).
+    Equal scores share a bin, so there may be fewer bins. The calibration error is less biased with
+    equal-mass bins than with equal-width bins, most of which are nearly empty for concentrated
+    scores (Roelofs et al., AISTATS 2022).
     """
     ascending = np.sort(scores)
     first = np.searchsorted(ascending, scores, side="left")
@@ -73,14 +63,13 @@ def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
     bins = equal_mass_bins(scores)
     curve = []
     for index in np.unique(bins):
-        part, rows = scores[bins == index], int((bins == index).sum())
-        rate = float(labels[bins == index].mean())
-        low, high = wilson_interval(rate, rows)
+        part, rate = scores[bins == index], float(labels[bins == index].mean())
+        low, high = wilson_interval(rate, len(part))
         curve.append(
             CalibrationBin(
                 low=float(part.min()),
                 high=float(part.max()),
-                rows=rows,
+                rows=len(part),
                 mean_score=float(part.mean()),
                 positive_rate=rate,
                 rate_low=low,
@@ -138,19 +127,22 @@ def fit_temperature(labels: Ints, margins: Floats) -> Temperature:
     def slope(inverse: float) -> float:
         return float(np.mean(-signed * np.exp(-np.logaddexp(0, inverse * signed))))
 
-    loss_before = _loss(signed)
+    def loss(temperature: float) -> float:
+        return float(np.logaddexp(0, -signed / temperature).mean())
+
+    before = loss(1.0)
     if slope(1 / _MOST) >= 0:
         reason = "the scores do not separate the labels of the validation split"
-        return Temperature(1.0, loss_before, loss_before, reason)
+        return Temperature(1.0, before, before, reason)
     if slope(1 / _LEAST) <= 0:
         reason = "the scores separate (nearly) all labels of the validation split"
-        return Temperature(1.0, loss_before, loss_before, reason)
+        return Temperature(1.0, before, before, reason)
     low, high = np.log(1 / _MOST), np.log(1 / _LEAST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(float(np.exp(middle))) < 0 else (low, middle)
     value = float(np.exp(-(low + high) / 2))
-    return Temperature(value, loss_before, _loss(signed / value))
+    return Temperature(value, before, loss(value))
 
 
 def without_temperature(scores: Floats, temperature: float) -> Floats:
@@ -159,10 +151,6 @@ def without_temperature(scores: Floats, temperature: float) -> Floats:
         margins = np.log(scores) - np.log1p(-scores)
     original: Floats = np.exp(-np.logaddexp(0, -margins * temperature))
     return original
-
-
-def _loss(signed: Floats) -> float:
-    return float(np.logaddexp(0, -signed).mean())
 
 
 def wilson_interval(share: float, rows: int) -> tuple[float, float]:
@@ -177,37 +165,24 @@ def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     return float(np.clip(centre - half, 0, share)), float(np.clip(centre + half, share, 1))
 
 
-Decisions = NDArray[np.bool_]  # True for positive, shape (rows,)
+def share_estimate(rows: Bools) -> Estimate:
+    """Returns the share of rows that are true, shape (rows,), with Wilson's 95 % interval.
 
-
-def flip_rate(before: Decisions, after: Decisions) -> Estimate:
-    """Returns the share of rows whose decision changed, with Wilson's 95 % interval.
-
-    Args:
-        before: the decisions, shape (rows,).
-        after: those of the same rows that are compared with them.
-
-    Returns:
-        The estimate; undefined without rows.
+    Without rows it is undefined.
     """
-    if not len(before):
+    if not len(rows):
         return Estimate(value=None, low=None, high=None)
-    share = float(np.mean(before != after))
-    low, high = wilson_interval(share, len(before))
-    return Estimate(value=share, low=low, high=high)
+    share = float(rows.mean())
+    return Estimate(share, *wilson_interval(share, len(rows)))
 
 
-def excess_flip_rate(before: Decisions, after: Decisions, control: Decisions) -> Estimate:
+def excess_flip_rate(before: Bools, after: Bools, control: Bools) -> Estimate:
     """Returns how many more rows turn under a change than under a control, as a share of the rows.
 
-    The interval is the adjusted Wald interval of a difference of paired proportions: D. G. Bonett
-    and R. M. Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
-    Based on Paired Data, Journal of Educational and Behavioral Statistics 37 (2012), 479-488.
-
-    Args:
-        before: the decisions, shape (rows,).
-        after: those of the same rows under the change.
-        control: those of the same rows under the control.
+    `after` and `control` are the decisions of the same rows under either. The interval is the
+    adjusted Wald interval of a difference of paired proportions: D. G. Bonett and R. M. Price,
+    Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data,
+    Journal of Educational and Behavioral Statistics 37 (2012), 479-488.
 
     Returns:
         The estimate, between -1 and 1; undefined without rows.
@@ -216,8 +191,7 @@ def excess_flip_rate(before: Decisions, after: Decisions, control: Decisions) ->
     if not rows:
         return Estimate(value=None, low=None, high=None)
     turned, by_control = before != after, before != control
-    more = int(np.sum(turned & ~by_control))
-    fewer = int(np.sum(by_control & ~turned))
+    more, fewer = int(np.sum(turned & ~by_control)), int(np.sum(by_control & ~turned))
     gained, lost = (more + 1) / (rows + 2), (fewer + 1) / (rows + 2)
     error = math.sqrt((gained + lost - (gained - lost) ** 2) / (rows + 2))
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error

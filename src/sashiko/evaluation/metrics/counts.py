@@ -50,17 +50,9 @@ class FacetTable:
     stratified: bool  # as in `Counts`
 
     def one_vs_rest(self, disadvantaged: Bools) -> Counts:
-        """Compares some of the facet's values with all others.
-
-        `disadvantaged` is whether a value is in the disadvantaged group, shape (values,).
-        """
+        """Compares the values that `disadvantaged`, shape (values,), is true of with the others."""
         groups = [self.cells[:, mask].sum(axis=1) for mask in (~disadvantaged, disadvantaged)]
-        return Counts(
-            cells=np.stack(groups, axis=1),
-            positive=self.positive,
-            missing=self.missing,
-            stratified=self.stratified,
-        )
+        return Counts(np.stack(groups, axis=1), self.positive, self.missing, self.stratified)
 
 
 def tabulate(
@@ -96,19 +88,12 @@ def tabulate(
         if codes is not None:
             index += codes
     present = facet >= 0
-    has_missing = not present.all()
-    if has_missing:
-        index = index[present]
-    counted = np.bincount(
-        index,
-        # Floats represent whole numbers up to 2^53 exactly.
-        weights=None if counts is None else counts[present],
-        minlength=int(np.prod(shape)),
-    ).astype(np.int64)
-    rows = len(facet) if counts is None else int(counts.sum())
+    # Floats represent whole numbers up to 2^53 exactly.
+    weights = None if counts is None else counts[present]
+    cells = np.bincount(index[present], weights, int(np.prod(shape))).astype(np.int64)
     return FacetTable(
-        cells=counted.reshape(shape),
+        cells=cells.reshape(shape),
         positive=positive,
-        missing=rows - int(counted.sum()),
+        missing=(len(facet) if counts is None else int(counts.sum())) - int(cells.sum()),
         stratified=strata is not None,
     )

@@ -1,6 +1,5 @@
 """A project's own quality metrics, for which the engine computes intervals."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -39,23 +38,15 @@ def own_statistics(
 
     Returns:
         For weights of shape (weightings, rows), whole numbers: metric -> values of shape
-        (weightings,).
+        (weightings,); NaN for infinities too.
     """
 
     def values(weights: Floats) -> dict[str, Floats]:
         samples = [np.repeat(np.arange(len(labels)), counts.astype(np.int64)) for counts in weights]
-        return {
-            name: np.array(
-                [
-                    _finite(metric(labels[rows], scores[rows], threshold=threshold))
-                    for rows in samples
-                ]
-            )
+        values = {
+            name: [metric(labels[rows], scores[rows], threshold=threshold) for rows in samples]
             for name, metric in metrics.items()
         }
+        return {name: np.where(np.isfinite(each), each, np.nan) for name, each in values.items()}
 
     return values
-
-
-def _finite(value: float) -> float:
-    return float(value) if math.isfinite(value) else math.nan

@@ -1,13 +1,14 @@
 """Metrics of a binary classifier's scores, with bootstrap intervals and paired differences.
 
 Every metric is a function of row weights, so the same code computes the value (all weights 1) and
-its bootstrap replicates (weights: the number of draws of a row).
+its bootstrap replicates (weights: the number of draws of a row). Each model is evaluated once on
+every resample, which serves its own intervals and its leads over all others.
 
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,). A row
 is predicted positive if its score >= the threshold.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -25,6 +26,19 @@ from sashiko.evaluation.metrics.uncertainty import (
     resampled_weights,
 )
 
+METRICS = (
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
+    "brier_score", "expected_calibration_error",
+)  # fmt: skip
+LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
+# Without the calibration error, which is mostly chance with a slice's few rows.
+SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
+# Biased upwards by chance; resampling adds the same bias again.
+_BIASED = "expected_calibration_error"
+_NO_METRICS: OwnMetrics = MappingProxyType({})
+Statistics = Callable[[Floats], dict[str, Floats]]  # weights -> metric -> value per weighting
+ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -40,36 +54,24 @@ class Scored:
     @classmethod
     def of(cls, labels: Ints, scores: Floats, *, threshold: float) -> "Scored":
         """Prepares rows: labels 0 or 1, scores in [0, 1], both of shape (rows,)."""
-        predicted = scores >= threshold
-        positive = labels == 1
+        predicted, positive = scores >= threshold, labels == 1
         cells = [positive & predicted, ~positive & predicted, positive & ~predicted,
                  ~positive & ~predicted]  # fmt: skip
         gaps = np.zeros((len(labels), CALIBRATION_BINS))
         gaps[np.arange(len(labels)), equal_mass_bins(scores)] = scores - labels
         order = np.argsort(scores, kind="stable")
         ascending = scores[order]
-        starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
         return cls(
             cells=np.stack(cells, axis=1).astype(np.float64),
             gaps=gaps,
             squares=(scores - labels) ** 2,
             order=order,
-            starts=starts,
+            starts=np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])),
             positive=positive[order].astype(np.float64),
         )
 
     def metrics(self, weights: Floats) -> dict[str, Floats]:
         """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows)."""
-        counted = threshold_metrics(*(weights @ self.cells).T)
-        rows = weights.sum(axis=1)
-        return {
-            **counted,
-            **self._rank_metrics(weights),
-            "brier_score": ratio(weights @ self.squares, rows),
-            "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
-        }
-
-    def _rank_metrics(self, weights: Floats) -> dict[str, Floats]:
         ascending = weights[:, self.order]
         positives = np.add.reduceat(ascending * self.positive, self.starts, axis=1)
         negatives = np.add.reduceat(ascending, self.starts, axis=1) - positives
@@ -77,52 +79,28 @@ class Scored:
         wins = (positives * (below + negatives / 2)).sum(axis=1)
         all_positives = positives.sum(axis=1)
         # Of the rows with at least each distinct score.
-        true_positives = _sum_from_the_right(positives)
-        precisions = np.nan_to_num(
-            ratio(true_positives, true_positives + _sum_from_the_right(negatives))
-        )
+        tp, fp = (np.cumsum(part[:, ::-1], axis=1)[:, ::-1] for part in (positives, negatives))
+        precisions = np.nan_to_num(ratio(tp, tp + fp))
+        rows = weights.sum(axis=1)
         return {
+            **threshold_metrics(*(weights @ self.cells).T),
             "auc": ratio(wins, all_positives * negatives.sum(axis=1)),
             "average_precision": ratio((positives * precisions).sum(axis=1), all_positives),
+            "brier_score": ratio(weights @ self.squares, rows),
+            "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
         }
 
 
-def _sum_from_the_right(values: Floats) -> Floats:
-    result: Floats = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
-    return result
-
-
-def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Mapping[str, Floats]:
+def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
     """Returns the metrics of confusion counts, elementwise."""
     recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
-    return MappingProxyType(
-        {
-            "accuracy": ratio(tp + tn, tp + fp + fn + tn),
-            "balanced_accuracy": (recall + specificity) / 2,
-            "precision": ratio(tp, tp + fp),
-            "recall": recall,
-            "f1": ratio(2 * tp, 2 * tp + fp + fn),
-        }
-    )
-
-
-# Models' metrics on the same bootstrap resamples: their intervals, and paired leads.
-#
-# A metric is a function of row weights (`scored.Scored.metrics`). Each model is evaluated once on
-# every resample, which serves its own intervals and its leads over all others.
-
-
-LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
-
-
-# Biased upwards by chance; resampling adds the same bias again.
-_BIASED = "expected_calibration_error"
-
-
-_NO_METRICS: OwnMetrics = MappingProxyType({})
-
-
-Statistics = Callable[[Floats], dict[str, Floats]]  # weights -> metric -> value per weighting
+    return {
+        "accuracy": ratio(tp + tn, tp + fp + fn + tn),
+        "balanced_accuracy": (recall + specificity) / 2,
+        "precision": ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+    }
 
 
 @dataclass(frozen=True)
@@ -134,29 +112,30 @@ class Resampled:
 
     def estimates(self) -> dict[str, Estimate]:
         """Returns each metric with its 95 % interval: see `evaluate_scores`."""
-        estimates = _estimates(self)
-        if _BIASED in estimates:
-            estimates[_BIASED] = _clip_interval(estimates[_BIASED])
+        estimates = self._estimates()
+        mirrored = estimates.get(_BIASED)
+        if mirrored and mirrored.low is not None and mirrored.high is not None:
+            # A mirrored interval may begin below 0, and may leave its value out.
+            low, high = max(mirrored.low, 0.0), max(mirrored.high, self.values[_BIASED])
+            estimates[_BIASED] = replace(mirrored, low=low, high=high)
         return estimates
 
     def lead(self, other: "Resampled", own: OwnMetrics = _NO_METRICS) -> dict[str, Estimate]:
         """Returns the lead over another model on the same resamples: see `difference`."""
-        lower = LOWER_IS_BETTER | {
-            name for name, metric in own.items() if not metric.higher_is_better
-        }
-        pairs = {name: (other, self) if name in lower else (self, other) for name in self.values}
-        return _estimates(
-            Resampled(
-                values={
-                    name: better.values[name] - worse.values[name]
-                    for name, (better, worse) in pairs.items()
-                },
-                draws={
-                    name: better.draws[name] - worse.draws[name]
-                    for name, (better, worse) in pairs.items()
-                },
-            )
-        )
+        worse_own = {name for name, metric in own.items() if not metric.higher_is_better}
+        lead = Resampled({}, {})
+        for name in self.values:
+            is_reversed = name in LOWER_IS_BETTER or name in worse_own
+            better, worse = (other, self) if is_reversed else (self, other)
+            lead.values[name] = better.values[name] - worse.values[name]
+            lead.draws[name] = better.draws[name] - worse.draws[name]
+        return lead._estimates()
+
+    def _estimates(self) -> dict[str, Estimate]:
+        values, draws = self.values, self.draws
+        if _BIASED in draws:
+            draws = {**draws, _BIASED: 2 * values[_BIASED] - draws[_BIASED]}
+        return {name: estimate(value, draws[name]) for name, value in values.items()}
 
 
 def resample(
@@ -174,54 +153,122 @@ def resample(
     Returns:
         One per model, in order.
     """
-    statistics = [_statistics(labels, model, own) for model in models]
-    return resample_statistics(statistics, rows=len(labels), replicates=replicates, seed=seed)
+
+    def statistics(model: ModelScores) -> Statistics:
+        scored = Scored.of(labels, model.scores, threshold=model.threshold)
+        own_values = own_statistics(own, labels, model.scores, threshold=model.threshold)
+        return lambda weights: scored.metrics(weights) | own_values(weights)
+
+    computed = [statistics(model) for model in models]
+    return _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
 
 
-def _statistics(labels: Ints, model: ModelScores, own: OwnMetrics) -> Statistics:
-    scored = Scored.of(labels, model.scores, threshold=model.threshold)
-    own_values = own_statistics(own, labels, model.scores, threshold=model.threshold)
-    return lambda weights: scored.metrics(weights) | own_values(weights)
-
-
-def resample_statistics(
+def _resample(
     statistics: Sequence[Statistics], *, rows: int, replicates: int, seed: int
 ) -> tuple[Resampled, ...]:
     """Evaluates statistics of weighted rows on the original rows and on bootstrap resamples."""
-    values = [compute(np.ones((1, rows))) for compute in statistics]
     blocks = [
         [compute(weights) for compute in statistics]
         for weights in resampled_weights(rows, replicates=replicates, seed=seed)
     ]
     return tuple(
         Resampled(
-            values={name: float(value[0]) for name, value in values[index].items()},
-            draws={
-                name: np.concatenate([block[index][name] for block in blocks])
-                for name in values[index]
-            },
+            values={name: float(value[0]) for name, value in compute(np.ones((1, rows))).items()},
+            draws={name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         )
-        for index in range(len(statistics))
+        for compute, parts in zip(statistics, zip(*blocks, strict=True), strict=True)
     )
 
 
-def _estimates(resampled: Resampled) -> dict[str, Estimate]:
-    values, draws = resampled.values, resampled.draws
-    if _BIASED in draws:
-        draws = {**draws, _BIASED: 2 * values[_BIASED] - draws[_BIASED]}
-    return {name: estimate(value, draws[name]) for name, value in values.items()}
+def evaluate_scores(
+    labels: Ints,
+    scores: Floats,
+    *,
+    threshold: float,
+    replicates: int,
+    seed: int,
+    own: OwnMetrics = _NO_METRICS,
+) -> dict[str, Estimate]:
+    """Computes every metric of `METRICS` with its 95 % bootstrap interval over rows.
+
+    - accuracy: share of rows predicted right, 0 to 1.
+    - balanced_accuracy: mean of the true positive and the true negative rate, 0 to 1.
+    - precision: TP / (TP + FP), 0 to 1; undefined if no row is predicted positive.
+    - recall: TP / (TP + FN), 0 to 1.
+    - f1: 2 TP / (2 TP + FP + FN), 0 to 1.
+    - auc: P(a positive row's score > a negative row's) + half the ties, 0 to 1 (the Mann-Whitney
+      statistic; Hanley and McNeil, Radiology 143, 1982).
+    - average_precision: the precision at each distinct score, weighted by the share of the positive
+      rows that have it, 0 to 1 (scikit-learn, `average_precision_score`). Of scores that say
+      nothing it is about the share of positive rows.
+    - brier_score: mean of (score - label)^2, 0 to 1, lower is better (Brier, 1950).
+    - expected_calibration_error: over 15 bins with about as many rows each, the mean over rows of
+      |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,
+      AAAI 2015, on the score of the positive class). It is biased upwards by chance, the more so
+      with few rows (`calibration.error_by_chance`). Bins are those of the original rows. Its
+      interval is the basic one (Efron and Tibshirani, 13.4: percentiles mirrored at the value),
+      since each resample adds the same bias again.
+
+    Args:
+        labels: 0 or 1, at least one row.
+        scores: P(label = 1).
+        threshold: rows with at least this score are predicted positive.
+        replicates: the number of bootstrap resamples.
+        seed: of the bootstrap.
+        own: a project's metrics, which are estimated on the same resamples.
+
+    Returns:
+        Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
+        labels are equal.
+    """
+    models = [ModelScores(scores, threshold)]
+    return resample(labels, models, replicates=replicates, seed=seed, own=own)[0].estimates()
 
 
-def _clip_interval(mirrored: Estimate) -> Estimate:
-    """Clips a mirrored interval at 0, and extends it to its value."""
-    if mirrored.value is None or mirrored.low is None or mirrored.high is None:
-        return mirrored
-    high = max(mirrored.high, mirrored.value)
-    return replace(mirrored, low=max(mirrored.low, 0.0), high=high)
+def difference(
+    labels: Ints,
+    scores: Floats,
+    other: Floats,
+    *,
+    threshold: float,
+    other_threshold: float,
+    replicates: int,
+    seed: int,
+    own: OwnMetrics = _NO_METRICS,
+) -> dict[str, Estimate]:
+    """Computes the lead of `scores` over `other`, of the same rows, on the same resamples.
+
+    Differences are paired by row: two models fail on the same difficult rows, so the interval of
+    their difference is narrower than their two intervals suggest. See `evaluate_scores` for the
+    arguments.
+
+    Returns:
+        Metric name -> estimate of the lead. Above 0, `scores` is better: the sign is inverted for
+        metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
+    """
+    models = [ModelScores(scores, threshold), ModelScores(other, other_threshold)]
+    ours, theirs = resample(labels, models, replicates=replicates, seed=seed, own=own)
+    return ours.lead(theirs, own)
 
 
-# Without the calibration error, which is mostly chance with a slice's few rows.
-SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
+def own_estimates(
+    own: OwnMetrics,
+    labels: Ints,
+    scores: Floats,
+    other: Floats,
+    *,
+    threshold: float,
+    other_threshold: float,
+    replicates: int,
+    seed: int,
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Estimates only a project's metrics, and the leads in them, as `difference` does."""
+    models = [
+        own_statistics(own, labels, scores, threshold=threshold),
+        own_statistics(own, labels, other, threshold=other_threshold),
+    ]
+    ours, theirs = _resample(models, rows=len(labels), replicates=replicates, seed=seed)
+    return ours.estimates(), ours.lead(theirs, own)
 
 
 @dataclass(frozen=True)
@@ -260,55 +307,19 @@ def slice_estimates(
         One per slice, in order. A metric that needs both labels is undefined if the slice has only
         one.
     """
-    whole = Scored.of(labels, scores, threshold=threshold)
-    parts = [Scored.of(labels[rows], scores[rows], threshold=threshold) for rows in slices]
 
-    def compute(weights: Floats) -> list[Mapping[str, Floats]]:
-        slice_values = [
-            part.metrics(weights[:, rows]) for part, rows in zip(parts, slices, strict=True)
-        ]
-        return [whole.metrics(weights), *slice_values]
+    def statistics(rows: Bools | slice) -> Statistics:
+        scored = Scored.of(labels[rows], scores[rows], threshold=threshold)
 
-    values = compute(np.ones((1, len(labels))))
-    blocks = [
-        compute(weights)
-        for weights in resampled_weights(len(labels), replicates=replicates, seed=seed)
-    ]
-    draws = [
-        {name: np.concatenate([block[index][name] for block in blocks]) for name in SLICE_METRICS}
-        for index in range(len(values))
-    ]
-    return [
-        SliceEstimates(
-            metrics={
-                name: estimate(values[index][name][0], draws[index][name]) for name in SLICE_METRICS
-            },
-            differences={
-                name: estimate(
-                    _sign(name) * (values[index][name][0] - values[0][name][0]),
-                    _sign(name) * (draws[index][name] - draws[0][name]),
-                )
-                for name in SLICE_METRICS
-            },
-        )
-        for index in range(1, len(values))
-    ]
+        def compute(weights: Floats) -> dict[str, Floats]:
+            values = scored.metrics(weights[:, rows])
+            return {name: values[name] for name in SLICE_METRICS}
 
+        return compute
 
-def _sign(name: str) -> int:
-    return -1 if name in LOWER_IS_BETTER else 1
-
-
-METRICS = (
-    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
-    "brier_score", "expected_calibration_error",
-)  # fmt: skip
-
-
-_NONE: OwnMetrics = MappingProxyType({})
-
-
-ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
+    computed = [statistics(slice(None)), *map(statistics, slices)]
+    whole, *parts = _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
+    return [SliceEstimates(part.estimates(), part.lead(whole)) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -323,119 +334,13 @@ class Confusion:
 
 def confusion(labels: Ints, scores: Floats, *, threshold: float) -> Confusion:
     """Counts the rows by label and prediction."""
-    predicted = scores >= threshold
-    positive = labels == 1
+    predicted, positive = scores >= threshold, labels == 1
     return Confusion(
         true_positives=int(np.sum(positive & predicted)),
         false_positives=int(np.sum(~positive & predicted)),
         false_negatives=int(np.sum(positive & ~predicted)),
         true_negatives=int(np.sum(~positive & ~predicted)),
     )
-
-
-def evaluate_scores(
-    labels: Ints,
-    scores: Floats,
-    *,
-    threshold: float,
-    replicates: int,
-    seed: int,
-    own: OwnMetrics = _NONE,
-) -> dict[str, Estimate]:
-    """Computes every metric of `METRICS` with its 95 % bootstrap interval over rows.
-
-    - accuracy: share of rows predicted right, 0 to 1.
-    - balanced_accuracy: mean of the true positive and the true negative rate, 0 to 1.
-    - precision: TP / (TP + FP), 0 to 1; undefined if no row is predicted positive.
-    - recall: TP / (TP + FN), 0 to 1.
-    - f1: 2 TP / (2 TP + FP + FN), 0 to 1.
-    - auc: P(a positive row's score > a negative row's) + half the ties, 0 to 1 (the Mann-Whitney
-      statistic; Hanley and McNeil, Radiology 143, 1982).
-    - average_precision: the precision at each distinct score, weighted by the share of the positive
-      rows that have it, 0 to 1 (scikit-learn, `average_precision_score`). Of scores that say
-      nothing it is about the share of positive rows.
-    - brier_score: mean of (score - label)^2, 0 to 1, lower is better (Brier, 1950).
-    - expected_calibration_error: over 15 bins with about as many rows each, the mean over rows of
-      |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,
-      AAAI 2015, on the score of the positive class). It is biased upwards by chance, the more so
-      with few rows (`calibration.error_by_chance`). Bins are those of the original rows. Its
-      interval is the basic one (Efron and Tibshirani, 13.4: percentiles mirrored at the value),
-      since each resample adds the same bias again.
-
-    Args:
-        labels: 0 or 1, at least one row.
-        scores: P(label = 1).
-        threshold: rows with at least this score are predicted positive.
-        replicates: the number of bootstrap resamples.
-        seed: of the bootstrap.
-        own: a project's metrics, which are estimated on the same resamples.
-
-    Returns:
-        Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
-        labels are equal.
-    """
-    (resampled,) = resample(
-        labels, [ModelScores(scores, threshold)], replicates=replicates, seed=seed, own=own
-    )
-    return resampled.estimates()
-
-
-def difference(
-    labels: Ints,
-    scores: Floats,
-    other: Floats,
-    *,
-    threshold: float,
-    other_threshold: float,
-    replicates: int,
-    seed: int,
-    own: OwnMetrics = _NONE,
-) -> dict[str, Estimate]:
-    """Computes the lead of `scores` over `other` in every metric, on the same resamples.
-
-    Differences are paired by row: two models fail on the same difficult rows, so the interval of
-    their difference is narrower than their two intervals suggest.
-
-    Args:
-        labels: 0 or 1, at least one row.
-        scores: P(label = 1) of the model.
-        other: P(label = 1) of the model that it is compared with, on the same rows.
-        threshold: of `scores`.
-        other_threshold: of `other`.
-        replicates: the number of bootstrap resamples.
-        seed: of the bootstrap.
-        own: a project's metrics.
-
-    Returns:
-        Metric name -> estimate of the lead. Above 0, `scores` is better: the sign is inverted for
-        metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
-    """
-    models = [ModelScores(scores, threshold), ModelScores(other, other_threshold)]
-    ours, theirs = resample(labels, models, replicates=replicates, seed=seed, own=own)
-    return ours.lead(theirs, own)
-
-
-def own_estimates(
-    own: OwnMetrics,
-    labels: Ints,
-    scores: Floats,
-    other: Floats,
-    *,
-    threshold: float,
-    other_threshold: float,
-    replicates: int,
-    seed: int,
-) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Estimates only a project's metrics, and the leads in them over another model.
-
-    See `difference` for the arguments.
-    """
-    models = [
-        own_statistics(own, labels, scores, threshold=threshold),
-        own_statistics(own, labels, other, threshold=other_threshold),
-    ]
-    ours, theirs = resample_statistics(models, rows=len(labels), replicates=replicates, seed=seed)
-    return ours.estimates(), ours.lead(theirs, own)
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
@@ -446,34 +351,29 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
     """
     edges = np.unique(np.concatenate([[0.0, 1.0], scores]))
     candidates = (edges[:-1] + edges[1:]) / 2
-    quality = threshold_metrics(*_confusion_at(labels, scores, candidates))[metric]
+    positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    fn = np.searchsorted(positives, candidates, side="left").astype(np.float64)
+    tn = np.searchsorted(negatives, candidates, side="left").astype(np.float64)
+    quality = threshold_metrics(len(positives) - fn, len(negatives) - tn, fn, tn)[metric]
     best = candidates[quality >= np.nanmax(quality) - 1e-12]
     return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
-
-
-def _confusion_at(labels: Ints, scores: Floats, thresholds: Floats) -> tuple[Floats, ...]:
-    """Returns TP, FP, FN, TN per threshold, each of shape (thresholds,)."""
-    positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
-    fn = np.searchsorted(positives, thresholds, side="left").astype(np.float64)
-    tn = np.searchsorted(negatives, thresholds, side="left").astype(np.float64)
-    return len(positives) - fn, len(negatives) - tn, fn, tn
 
 
 @dataclass(frozen=True)
 class CountedQuality:
     """Accuracy, balanced accuracy and F1 of the positive label."""
 
-    metrics: Mapping[str, Estimate]  # metric -> estimate
-    leads: Mapping[str, Estimate]  # metric -> estimate of the lead over a constant prediction
+    metrics: dict[str, Estimate]  # metric -> estimate
+    leads: dict[str, Estimate]  # metric -> estimate of the lead over a constant prediction
 
 
 def counted_quality(
     counted: Confusion, *, always_positive: bool, replicates: int, seed: int
 ) -> CountedQuality:
-    """Computes the metrics with 95 % intervals by a multinomial bootstrap of the counts.
+    """Computes the metrics at one threshold by a multinomial bootstrap of the confusion counts.
 
-    Equivalent to resampling the rows with replacement, as in `metrics.quality`, at a cost
-    independent of their number; the lead is paired, since both models share the resamples.
+    Equivalent to resampling the rows with replacement, at a cost independent of their number, for
+    scans over many thresholds; the lead is paired, since both models share the resamples.
     """
     cells = np.array(
         [counted.true_positives, counted.false_positives, counted.false_negatives,
@@ -481,25 +381,13 @@ def counted_quality(
         dtype=np.int64,
     )  # fmt: skip
     resamples = np.concatenate(list(resampled_counts(cells, replicates=replicates, seed=seed)))
-    model, constant = _metrics_of_both(cells[None], always_positive=always_positive)
-    model_draws, constant_draws = _metrics_of_both(resamples, always_positive=always_positive)
-    return CountedQuality(
-        metrics={name: estimate(model[name][0], model_draws[name]) for name in model},
-        leads={
-            name: estimate(
-                model[name][0] - constant[name][0], model_draws[name] - constant_draws[name]
-            )
-            for name in model
-        },
-    )
-
-
-def _metrics_of_both(
-    cells: Ints, *, always_positive: bool
-) -> tuple[Mapping[str, Floats], Mapping[str, Floats]]:
-    """Returns the metrics of TP, FP, FN, TN, shape (..., 4), and of the constant prediction."""
-    tp, fp, fn, tn = cells.astype(np.float64).T
+    tp, fp, fn, tn = np.concatenate([cells[None], resamples]).astype(np.float64).T
     positives, negatives, none = tp + fn, fp + tn, np.zeros_like(tp)
     constant = (positives, negatives, none, none) if always_positive else (
         none, none, positives, negatives)  # fmt: skip
-    return threshold_metrics(tp, fp, fn, tn), threshold_metrics(*constant)
+    model = threshold_metrics(tp, fp, fn, tn)
+    leads = {name: model[name] - value for name, value in threshold_metrics(*constant).items()}
+    return CountedQuality(
+        metrics={name: estimate(value[0], value[1:]) for name, value in model.items()},
+        leads={name: estimate(value[0], value[1:]) for name, value in leads.items()},
+    )

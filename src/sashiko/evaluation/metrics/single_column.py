@@ -36,28 +36,20 @@ def category_auc(codes: Ints, positive: Bools) -> float:
     counts = np.bincount(codes)
     rare = len(counts)
     codes = np.where(counts[codes] < _ROWS_A_VALUE, rare, codes)
-    folds = _stratified_folds(positive)
-    rows = _count_by_fold(codes, folds, size=rare + 1)
-    positives = _count_by_fold(codes[positive], folds[positive], size=rare + 1)
-    other_rows = rows.sum(axis=0) - rows
-    other_positives = positives.sum(axis=0) - positives
-    rates = np.full(rows.shape, positive.mean())
-    np.divide(other_positives, other_rows, out=rates, where=other_rows > 0)
-    return max(_auc(rates[folds, codes], positive), 0.5)
-
-
-def _stratified_folds(positive: Bools) -> Ints:
-    """Assigns rows to folds at random, in which the labels have equal shares."""
     generator = np.random.default_rng(0)
     folds = np.empty(len(positive), dtype=np.int64)
-    for label in (False, True):
-        rows = generator.permutation(np.flatnonzero(positive == label))
-        folds[rows] = np.arange(len(rows)) % _FOLDS
-    return folds
-
-
-def _count_by_fold(codes: Ints, folds: Ints, *, size: int) -> Ints:
-    return np.bincount(folds * size + codes, minlength=_FOLDS * size).reshape(_FOLDS, size)
+    for label in (False, True):  # which have equal shares in the folds
+        members = generator.permutation(np.flatnonzero(positive == label))
+        folds[members] = np.arange(len(members)) % _FOLDS
+    cells, shape = folds * (rare + 1) + codes, (_FOLDS, rare + 1)
+    rows, positives = (
+        np.bincount(part, minlength=_FOLDS * (rare + 1)).reshape(shape)
+        for part in (cells, cells[positive])
+    )
+    other_rows = rows.sum(axis=0) - rows
+    rates = np.full(shape, positive.mean())
+    np.divide(positives.sum(axis=0) - positives, other_rows, out=rates, where=other_rows > 0)
+    return max(_auc(rates[folds, codes], positive), 0.5)
 
 
 def _auc(scores: Floats, positive: Bools) -> float:

@@ -82,9 +82,7 @@ def estimate(value: float, replicates: Floats) -> Estimate:
 
 
 def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Iterator[Ints]:
-    """Draws counts, equivalent to resampling their rows with replacement.
-
-    Resampling n rows is one multinomial draw of size n.
+    """Draws counts, equivalent to resampling their n rows: one multinomial draw of size n.
 
     Args:
         counts: rows per cell, any shape, at least one row.

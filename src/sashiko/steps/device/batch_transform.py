@@ -4,7 +4,6 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,18 +18,19 @@ _JSON = "application/json"
 _ENDED = ("Completed", "Failed", "Stopped")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scratch:
-    """The S3 location of a batch job's requests and responses."""
-
-    uri: str  # S3 prefix of this execution, without a slash at its end
-    key: str
-
-
 def transform(
-    clients: Clients, hosting: Hosting, bodies: Sequence[bytes], *, scratch: Scratch, stop: Stop
+    clients: Clients,
+    hosting: Hosting,
+    bodies: Sequence[bytes],
+    *,
+    scratch: str,
+    key: str,
+    stop: Stop,
 ) -> list[bytes]:
     """Sends requests through a batch job and returns the responses in order.
+
+    `scratch` is an S3 prefix of this execution, without a slash at its end, for both; `key` is the
+    ARN of their key.
 
     On exit the model is deleted and a running job is stopped. The bucket's lifecycle rule expires
     the files in S3 with the execution's other files.
@@ -44,17 +44,23 @@ def transform(
     job = f"{hosting.name}-{secrets.token_hex(3)}"
     leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
     if leftover:
-        raise InputError(
-            f"cannot delete the model {hosting.name} of an earlier attempt: {leftover}"
-        )
-    location = f"{scratch.uri}/{job}"
+        earlier = f"the model {hosting.name} of an earlier attempt"
+        raise InputError(f"cannot delete {earlier}: {leftover}")
+    place, s3 = urlsplit(f"{scratch}/{job}"), clients.s3
+    bucket, prefix = place.netloc, place.path.lstrip("/")
     for name, body in zip(names, bodies, strict=True):
-        _put(clients.s3, f"{location}/input/{name}", body)
+        with translate_errors(f"write {place.geturl()}/input/{name}"):
+            s3.put_object(Bucket=bucket, Key=f"{prefix}/input/{name}", Body=body)
     try:
         create_model(clients.sagemaker, hosting)
-        with _running(clients.sagemaker, hosting, job=job, location=location, key=scratch.key):
+        with _running(clients.sagemaker, hosting, job=job, location=place.geturl(), key=key):
             _wait(clients.sagemaker, job, stop)
-        return [_get(clients.s3, f"{location}/output/{name}.out") for name in names]
+        answers = []
+        for name in names:
+            with translate_errors(f"read {place.geturl()}/output/{name}.out"):
+                answer = s3.get_object(Bucket=bucket, Key=f"{prefix}/output/{name}.out")
+                answers.append(bytes(answer["Body"].read()))
+        return answers
     finally:
         leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
         if leftover:
@@ -65,11 +71,14 @@ def transform(
 def _running(
     sagemaker: Any, hosting: Hosting, *, job: str, location: str, key: str
 ) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     print(f"starting the transform job {job} on {hosting.instance_type}", file=sys.stderr)
     resources: dict[str, Any] = {"InstanceType": hosting.instance_type, "InstanceCount": 1}
     if hosting.volume_key:
         resources["VolumeKmsKeyId"] = hosting.volume_key
     source = {"S3DataType": "S3Prefix", "S3Uri": f"{location}/input/"}
+    output = {"S3OutputPath": f"{location}/output", "Accept": _JSON, "KmsKeyId": key}
     try:
         with translate_errors(f"start the transform job {job}"):
             sagemaker.create_transform_job(
@@ -82,23 +91,25 @@ def _running(
                     "ContentType": _JSON,
                     "SplitType": "None",
                 },
-                TransformOutput={
-                    "S3OutputPath": f"{location}/output",
-                    "Accept": _JSON,
-                    "KmsKeyId": key,
-                },
+                TransformOutput=output,
                 TransformResources=resources,
                 Tags=hosting.tag_list(),
             )
         yield
     finally:
-        _stop(sagemaker, job)
+        try:
+            status = sagemaker.describe_transform_job(TransformJobName=job)["TransformJobStatus"]
+            if status not in _ENDED:
+                sagemaker.stop_transform_job(TransformJobName=job)
+        except (BotoCoreError, ClientError) as error:
+            print(f"{job} was not stopped: {error}", file=sys.stderr)
 
 
 def _wait(sagemaker: Any, job: str, stop: Stop) -> None:
     reported_status = ""
     while True:
-        description = _describe(sagemaker, job)
+        with translate_errors(f"read the transform job {job}"):
+            description = sagemaker.describe_transform_job(TransformJobName=job)
         status = description["TransformJobStatus"]
         if status != reported_status:
             print(f"{job}: {status}", file=sys.stderr)
@@ -109,33 +120,3 @@ def _wait(sagemaker: Any, job: str, stop: Stop) -> None:
             reason = description.get("FailureReason", "SageMaker gives no reason")
             raise DeviceFailedError(f"the transform job ended as {status}: {reason}")
         pause(stop, POLL_SECONDS)
-
-
-def _describe(sagemaker: Any, job: str) -> Any:
-    with translate_errors(f"read the transform job {job}"):
-        return sagemaker.describe_transform_job(TransformJobName=job)
-
-
-def _stop(sagemaker: Any, job: str) -> None:
-    """Stops a job that has not ended, if it exists."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        if sagemaker.describe_transform_job(TransformJobName=job)["TransformJobStatus"] in _ENDED:
-            return
-        sagemaker.stop_transform_job(TransformJobName=job)
-    except (BotoCoreError, ClientError) as error:
-        print(f"{job} was not stopped: {error}", file=sys.stderr)
-
-
-def _put(s3: Any, uri: str, body: bytes) -> None:
-    location = urlsplit(uri)
-    with translate_errors(f"write {uri}"):
-        s3.put_object(Bucket=location.netloc, Key=location.path.lstrip("/"), Body=body)
-
-
-def _get(s3: Any, uri: str) -> bytes:
-    location = urlsplit(uri)
-    with translate_errors(f"read {uri}"):
-        response = s3.get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))
-        return bytes(response["Body"].read())

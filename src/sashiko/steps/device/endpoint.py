@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sashiko.base.aws_calls import Clients
@@ -39,7 +40,7 @@ def endpoint(clients: Clients, hosting: Hosting, *, stop: Stop) -> Iterator[Invo
     try:
         create(clients.sagemaker, hosting)
         _wait(clients.sagemaker, hosting, stop)
-        yield _invoker(clients.runtime, hosting.name, stop)
+        yield partial(_invoke, clients.runtime, hosting.name, stop)
     finally:
         print(f"deleting {hosting.name}", file=sys.stderr)
         leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
@@ -93,7 +94,13 @@ def _wait(sagemaker: Any, hosting: Hosting, stop: Stop) -> None:
             print(f"{hosting.name}: in service after {elapsed:.0f} s", file=sys.stderr)
             return
         if status == "Failed":
-            _raise_failure(str(description.get("FailureReason", "SageMaker gives no reason")))
+            reason = str(description.get("FailureReason", "SageMaker gives no reason"))
+            if any(word in reason for word in _NO_INSTANCE):
+                raise InputError(
+                    f"SageMaker had no instance for the device check: {reason}; run the pipeline "
+                    "again, or ask for a higher quota"
+                )
+            raise DeviceFailedError(f"the endpoint did not come into service: {reason}")
         if elapsed > timeout:
             raise InputError(
                 f"endpoint {hosting.name} is {status} after {elapsed / 60:.0f} minutes; look into "
@@ -105,29 +112,17 @@ def _wait(sagemaker: Any, hosting: Hosting, stop: Stop) -> None:
         pause(stop, POLL_SECONDS)
 
 
-def _raise_failure(reason: str) -> None:
-    if any(word in reason for word in _NO_INSTANCE):
-        raise InputError(
-            f"SageMaker had no instance for the device check: {reason}; run the pipeline again, or "
-            "ask for a higher quota"
-        )
-    raise DeviceFailedError(f"the endpoint did not come into service: {reason}")
-
-
-def _invoker(runtime: Any, name: str, stop: Stop) -> Invoke:
-    def invoke(body: bytes) -> bytes:
-        stop.exit_if_requested()
-        with translate_errors(f"ask the endpoint {name}"):
-            try:
-                response = runtime.invoke_endpoint(
-                    EndpointName=name, ContentType=_JSON, Accept=_JSON, Body=body
-                )
-                return bytes(response["Body"].read())
-            except runtime.exceptions.ModelError as error:
-                message = error.response.get("OriginalMessage") or str(error)
-                raise DeviceFailedError(f"the model failed at a request: {message}") from error
-
-    return invoke
+def _invoke(runtime: Any, name: str, stop: Stop, body: bytes) -> bytes:
+    stop.exit_if_requested()
+    with translate_errors(f"ask the endpoint {name}"):
+        try:
+            response = runtime.invoke_endpoint(
+                EndpointName=name, ContentType=_JSON, Accept=_JSON, Body=body
+            )
+            return bytes(response["Body"].read())
+        except runtime.exceptions.ModelError as error:
+            message = error.response.get("OriginalMessage") or str(error)
+            raise DeviceFailedError(f"the model failed at a request: {message}") from error
 
 
 def _leftover_message(name: str, reason: str) -> str:

@@ -82,10 +82,7 @@ def create_model(sagemaker: Any, hosting: Hosting) -> None:
                 "ModelDataUrl": hosting.model_data,
                 "Environment": dict(hosting.environment),
             },
-            VpcConfig={
-                "Subnets": list(hosting.subnets),
-                "SecurityGroupIds": [hosting.security_group],
-            },
+            VpcConfig={"Subnets": [*hosting.subnets], "SecurityGroupIds": [hosting.security_group]},
             EnableNetworkIsolation=True,
             Tags=hosting.tag_list(),
         )

@@ -1,4 +1,4 @@
-"""The device gate: checks of the device's measurement against the recipe's bounds."""
+"""A sample of the test split, what a device answers to it, and the checks of these answers."""
 
 import json
 import math
@@ -22,9 +22,27 @@ from sashiko.settings.compile import DeviceSection
 from sashiko.training.examples import read_split
 
 _CONFIG_FILE = "serving.json"
-
-
 _LARGEST_FILE = 1 << 20  # bytes
+_REPORT_EVERY = 100
+_CAUSES = (
+    "look into the endpoint's log group, which outlives it: a Neuron SDK that the driver of "
+    "`InferenceAmiVersion` is too old for, more workers than NeuronCores, an artifact of another "
+    "compiler than the image's, or a load longer than the start-up timeout all end like this"
+)
+
+
+_NUMBERS = (
+    "compile without casting to a smaller type, compare with `largest_difference` in the compile "
+    "lock, or allow more in the recipe's `device` section"
+)
+
+
+_SLOW = (
+    "smaller `compile.sequence_lengths`, a larger instance for serving, or a bound that the use "
+    "allows in the recipe's `device` section"
+)
+# Maps the body of a request to the body of its response.
+Invoke = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +120,6 @@ def draw_sample(
     )
 
 
-# Maps the body of a request to the body of its response.
-Invoke = Callable[[bytes], bytes]
-
-
-_REPORT_EVERY = 100
-
-
 class DeviceFailedError(Exception):
     """The device failed or gave an invalid answer; the gate fails with this message."""
 
@@ -153,9 +164,9 @@ def read_answers(bodies: Sequence[bytes], *, expected: int) -> tuple[Answer, ...
     try:
         answers = tuple(answer for body in bodies for answer in _ANSWERS.validate_json(body))
     except ValidationError as error:
-        first_error = error.errors()[0]
+        problem = error.errors()[0]["msg"]
         raise DeviceFailedError(
-            f"an answer is not a list of labels and scores: {first_error['msg']}"
+            f"an answer is not a list of labels and scores: {problem}"
         ) from error
     if len(answers) != expected:
         raise DeviceFailedError(f"{expected} rows were sent and {len(answers)} answers came back")
@@ -171,11 +182,20 @@ def measure(invoke: Invoke, sample: Sample, *, batch_rows: int) -> Measurement:
     Raises:
         DeviceFailedError: if the device fails or gives an invalid answer.
     """
-    batched, _ = _invoke_all(invoke, sample, rows=batch_rows)
-    warm_up, _ = _invoke_all(invoke, sample, rows=1)
-    single, seconds = _invoke_all(invoke, sample, rows=1)
+    passes = []
+    seconds: list[float] = []
+    for rows in (batch_rows, 1, 1):
+        bodies, seconds = [], []
+        for number, body in enumerate(requests(sample.texts, rows=rows), 1):
+            start = time.perf_counter()
+            bodies.append(invoke(body))
+            seconds.append(time.perf_counter() - start)
+            if number % _REPORT_EVERY == 0:
+                texts = "row" if rows == 1 else "rows"
+                print(f"{number:,} requests of {rows} {texts} answered", file=sys.stderr)
+        passes.append(read_answers(bodies, expected=len(sample.texts)))
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
-    return compare(sample, (batched, warm_up, single), p50_ms=float(p50), p99_ms=float(p99))
+    return compare(sample, passes, p50_ms=float(p50), p99_ms=float(p99))
 
 
 def compare(
@@ -203,38 +223,6 @@ def compare(
     )
 
 
-def _invoke_all(
-    invoke: Invoke, sample: Sample, *, rows: int
-) -> tuple[tuple[Answer, ...], list[float]]:
-    bodies, seconds = [], []
-    for number, body in enumerate(requests(sample.texts, rows=rows), 1):
-        start = time.perf_counter()
-        bodies.append(invoke(body))
-        seconds.append(time.perf_counter() - start)
-        if number % _REPORT_EVERY == 0:
-            print(f"{number:,} requests of {rows} row{'s'[: rows > 1]} answered", file=sys.stderr)
-    return read_answers(bodies, expected=len(sample.texts)), seconds
-
-
-_CAUSES = (
-    "look into the endpoint's log group, which outlives it: a Neuron SDK that the driver of "
-    "`InferenceAmiVersion` is too old for, more workers than NeuronCores, an artifact of another "
-    "compiler than the image's, or a load longer than the start-up timeout all end like this"
-)
-
-
-_NUMBERS = (
-    "compile without casting to a smaller type, compare with `largest_difference` in the compile "
-    "lock, or allow more in the recipe's `device` section"
-)
-
-
-_SLOW = (
-    "smaller `compile.sequence_lengths`, a larger instance for serving, or a bound that the use "
-    "allows in the recipe's `device` section"
-)
-
-
 def device_checks(
     section: DeviceSection, measurement: Measurement, *, latency_not_judged: str
 ) -> list[Check]:
@@ -243,17 +231,18 @@ def device_checks(
     Returns:
         Agreement, largest difference and latency, in this order.
     """
-    difference = measurement.largest_difference
+    agreement, difference = measurement.agreement, measurement.largest_difference
+    agrees = agreement >= section.minimum_agreement
     checks = [
         Check(
             name="agreement of labels",
-            value=measurement.agreement,
+            value=agreement,
             threshold=section.minimum_agreement,
             comparison=">=",
-            passed=measurement.agreement >= section.minimum_agreement,
+            passed=agrees,
             reason=f"{measurement.answers:,} answers about {measurement.rows:,} rows of the test "
             "split against those of the model that was judged",
-            try_=_NUMBERS if measurement.agreement < section.minimum_agreement else "",
+            try_="" if agrees else _NUMBERS,
         ),
         _at_most(
             "largest difference of a score",
@@ -264,18 +253,16 @@ def device_checks(
         ),
     ]
     if latency_not_judged:
-        return [
-            *checks, Check(name="latency", passed=True, reason=latency_not_judged, judged=False)
-        ]  # fmt: skip
-    reason = "requests of one row, one after the other, as a job in the VPC sees them"
+        unjudged = Check(name="latency", passed=True, reason=latency_not_judged, judged=False)
+        return [*checks, unjudged]
     bounds = (
         ("p50 latency, ms", measurement.p50_ms, section.maximum_p50_ms),
         ("p99 latency, ms", measurement.p99_ms, section.maximum_p99_ms),
     )
-    return checks + [
-        _at_most(name, value, maximum, reason=reason, advice=_SLOW)
-        for name, value, maximum in bounds
-    ]
+    for name, value, maximum in bounds:
+        reason = "requests of one row, one after the other, as a job in the VPC sees them"
+        checks.append(_at_most(name, value, maximum, reason=reason, advice=_SLOW))
+    return checks
 
 
 def failed_check(reason: str) -> Check:

@@ -59,27 +59,21 @@ def _status(sagemaker: Any, name: str) -> str:
     """Returns an endpoint's status; nothing if there is none."""
     try:
         return str(sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"])
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         return "" if _is_missing(error) else "unknown"
-    except BotoCoreError:
-        return "unknown"
 
 
 def _delete(call: Any, **parameters: str) -> str:
     """Deletes a resource, if it exists; returns the reason of a failure, or an empty text."""
     try:
         call(**parameters)
-    except ClientError as error:
-        if _is_missing(error):
-            return ""
-        return str(error)
-    except BotoCoreError as error:
-        return str(error)
+    except (ClientError, BotoCoreError) as error:
+        return "" if _is_missing(error) else str(error)
     return ""
 
 
 def _is_missing(error: Any) -> bool:
-    details = error.response.get("Error", {})
+    details = getattr(error, "response", {}).get("Error", {})
     return (
         "Could not find" in details.get("Message", "") or details.get("Code") == "ResourceNotFound"
     )
