@@ -95,9 +95,7 @@ def test_equal_numbers_share_a_bin() -> None:
         (["x" * 101] * 20 + ["y"] * 10, ("y",)),
     ],
 )
-def test_common_values_are_named_as_requests_write_them(
-    values: list[object], named: tuple[str, ...]
-) -> None:
+def test_common_values_are_named_as_requests_write_them(values, named) -> None:
     counted = count_reference("c", pa.chunked_array([pa.array(values)]))
     assert (counted.kind, counted.values) == ("category", named)
     assert sum(counted.counts) == len(values)

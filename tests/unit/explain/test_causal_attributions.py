@@ -101,17 +101,13 @@ def test_the_words_values_are_shapleys_where_an_order_and_its_reverse_are_all_th
     assert max(map(abs, values)) > 0.01
 
 
-def test_more_orders_come_nearer_to_shapleys_values(
-    model: ExplainedModel, rows: tuple[Row, ...]
-) -> None:
+def test_more_orders_come_nearer_to_shapleys_values(model, rows) -> None:
     [many] = model.attribute(rows[2:3], steps=0, pairs=30, seed=0)
     values = [many.tokens[tokens].sum() for tokens in rows[2].word_tokens]
     assert values == pytest.approx(_shapley(model, rows[2]), abs=0.02)
 
 
-def test_they_add_up_from_the_prompt_without_a_text_to_the_whole(
-    model: ExplainedModel, rows: tuple[Row, ...], attributions: tuple[RowAttribution, ...]
-) -> None:
+def test_they_add_up_from_the_prompt_without_a_text_to_the_whole(model, rows, attributions) -> None:
     assert model.prompt is not None
     empty = model.probabilities([np.array(model.prompt.around([]))])[0]
     scores = model.probabilities([row.ids for row in rows])

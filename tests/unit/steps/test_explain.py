@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from sashiko.base.files import sha256_file
+from sashiko.base.parquet import write_table
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.explain.explanation_record import (
@@ -19,7 +22,7 @@ from sashiko.explain.explanation_record import (
     read_words,
 )
 from sashiko.steps import explain
-from sashiko.steps.explain import compare_rounded
+from sashiko.steps.explain import EFFORT, compare_rounded, select_rows
 from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import TELLING, lay_out, save_model, write
 
@@ -267,3 +270,43 @@ def test_a_damaged_model_is_refused(job) -> None:
     (job / "model" / "model.tar.gz").write_bytes(b"not an archive")
     with pytest.raises(InputError, match="cannot be unpacked"):
         explain.main()
+
+
+ROWS = 2000
+
+
+def _predictions(root: Path, monkeypatch: pytest.MonkeyPatch, *, label: object) -> None:
+    """Predictions of which 1 % are positive: half of them wrong, as half of the positives are."""
+    rows = np.arange(ROWS)
+    scores = np.where(rows % 100 == 0, 0.9, 0.1)
+    table = pa.table(
+        {
+            "key": [f"k{row}" for row in rows],
+            "split": ["test"] * ROWS,
+            "label": pa.array(label, pa.int64()),
+            "score": scores,
+            "predicted": (scores >= 0.5).astype(np.int64),
+        }
+    )
+    write_table(root / "processing/input/predictions/predictions.parquet", table)
+    monkeypatch.setenv("OPT_ML", str(root))
+
+
+def test_a_rare_decision_and_a_rare_label_are_explained_too(tmp_path, monkeypatch) -> None:
+    rows = np.arange(ROWS)
+    _predictions(tmp_path, monkeypatch, label=(rows % 200 == 0) | (rows % 200 == 1))
+    selection = select_rows(EFFORT["default"], rows=40)
+    sample = selection.table.take(selection.sample).to_pylist()
+    counts = Counter((row["label"], row["predicted"]) for row in sample)
+    assert counts == {(0, 0): 10, (0, 1): 10, (1, 0): 10, (1, 1): 10}
+    assert len({row["key"] for row in sample}) == 40
+
+
+def test_what_a_small_group_lacks_comes_from_the_others(tmp_path, monkeypatch) -> None:
+    rows = np.arange(ROWS)
+    _predictions(tmp_path, monkeypatch, label=rows < 3)
+    selection = select_rows(EFFORT["default"], rows=40)
+    sample = selection.table.take(selection.sample).to_pylist()
+    counts = Counter((row["label"], row["predicted"]) for row in sample)
+    assert counts[1, 1] + counts[1, 0] == 3
+    assert (counts[0, 1], sum(counts.values())) == (18, 40)

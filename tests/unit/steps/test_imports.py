@@ -17,10 +17,7 @@ ALLOWED = {
     "sashiko.steps.snapshot": ARRAYS,
     "sashiko.steps.validate": ARRAYS,
     "sashiko.steps.prepare": ARRAYS,
-    "sashiko.bias.steps.clarify_bias": {
-        *ARRAYS,
-        "pandas",
-    },  # pyarrow loads it with the first array that is made of a list
+    "sashiko.bias.steps.clarify_bias": ARRAYS,
     "sashiko.bias.steps.weights": ARRAYS,
     "sashiko.steps.train": ARRAYS,
     "sashiko.steps.resolve_champion": {"numpy"},
@@ -29,7 +26,7 @@ ALLOWED = {
     "sashiko.steps.explain": ARRAYS,
     "sashiko.bias.steps.bias_input": ARRAYS,
     "sashiko_packs.bedrock.steps.guardrail": ARRAYS,
-    "sashiko.bias.steps.judge_bias": {*ARRAYS, "pandas"},
+    "sashiko.bias.steps.judge_bias": ARRAYS,
     "sashiko.steps.track": {"numpy"},
     "sashiko.steps.device_check": {*ARRAYS, "botocore"},
     "sashiko.steps.register": {"numpy"},

@@ -140,9 +140,7 @@ def test_dates_stay_whatever_is_loaded(lend: Job) -> None:
         (dt.datetime(2025, 3, 2, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=2))), "2025-02-10"),
     ],
 )
-def test_days_begin_at_midnight_in_utc(
-    lend: Job, monkeypatch: pytest.MonkeyPatch, newest: dt.datetime, test_from: str
-) -> None:
+def test_days_begin_at_midnight_in_utc(lend, monkeypatch, newest, test_from) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     newest = newest if newest.tzinfo else newest.replace(tzinfo=dt.UTC)
     assert _dates(lend([*_times(59), newest]))[1] == test_from
@@ -158,9 +156,7 @@ def test_a_date_is_a_day_without_a_zone(lend: Job) -> None:
     [[40], [120, 150, 190], [27_000], list(range(27_000, 27_090, 4))],
     ids=["40 days", "three", "2099", "some of 2099"],
 )
-def test_rows_in_the_future_by_mistake_stop_the_split(
-    lend: Job, tmp_path: Path, later: list[int]
-) -> None:
+def test_rows_in_the_future_by_mistake_stop_the_split(lend, tmp_path, later) -> None:
     times = _times(60, a_day=20)
     times += [times[-1] + dt.timedelta(days=days) for days in later]
     message = rf"`lent_at`: from .* of {len(times):,} rows test: 1 a day .*correct the data"

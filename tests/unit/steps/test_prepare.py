@@ -80,9 +80,7 @@ def test_it_says_which_snapshot_it_split(run: Run, tmp_path: Path) -> None:
     assert read_snapshots(output / "meta") == Snapshots(training=sha256_file(data))
 
 
-def test_rows_that_a_step_before_changed_are_of_the_snapshot_that_it_names(
-    run: Run, tmp_path: Path
-) -> None:
+def test_rows_that_a_step_before_changed_are_of_the_snapshot_that_it_names(run, tmp_path) -> None:
     named = Snapshots(training="5" * 64)
     write_snapshots(named, tmp_path / "processing" / "input" / "data")
     assert read_snapshots(run(_rows()) / "meta") == named

@@ -40,9 +40,7 @@ def _run(root: Path, monkeypatch: pytest.MonkeyPatch, *, view: str = "training")
     return read_verdict(root / "processing" / "output" / "verdict")
 
 
-def test_good_data_pass_with_a_check_for_each_rule(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_good_data_pass_with_a_check_for_each_rule(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path)
     verdict = _run(tmp_path, monkeypatch)
     assert (verdict.gate, verdict.passed) == ("data-quality", True)
@@ -50,9 +48,7 @@ def test_good_data_pass_with_a_check_for_each_rule(
     assert (tmp_path / "processing" / "output" / "docs" / "index.html").is_file()
 
 
-def test_bad_data_are_blocked_by_the_name_of_the_rule(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_data_are_blocked_by_the_name_of_the_rule(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path, loan_id=["a", "a", None, "b"], late=["yes", "no", "never", "no"])
     verdict = _run(tmp_path, monkeypatch)
     assert not verdict.passed
@@ -83,18 +79,14 @@ def test_a_column_that_tells_the_label_apart_alone_is_blocked_by_its_name(
     assert "remove `title` from `textColumns`" in verdict.summary
 
 
-def test_the_facets_have_a_gate_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_facets_have_a_gate_of_their_own(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path, view="facets", age=["young", "old", None, "old"])
     verdict = _run(tmp_path, monkeypatch, view="facets")
     assert verdict.gate == "data-quality-facets"
     assert [check.name for check in verdict.checks if not check.passed] == ["age: no nulls"]
 
 
-def test_data_that_are_not_their_manifests_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_that_are_not_their_manifests_are_refused(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path)
     inputs = tmp_path / "processing" / "input"
     contract = load_contract(inputs / "config" / "contract.odcs.yaml")
@@ -103,9 +95,7 @@ def test_data_that_are_not_their_manifests_are_refused(
         _run(tmp_path, monkeypatch)
 
 
-def test_a_snapshot_of_another_view_or_contract_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snapshot_of_another_view_or_contract_is_refused(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path)
     with pytest.raises(InputError, match="is a training snapshot, not a facets snapshot"):
         _run(tmp_path, monkeypatch, view="facets")

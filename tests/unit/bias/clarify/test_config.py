@@ -15,15 +15,31 @@ import pytest
 
 from sashiko.base.files import write_json
 from sashiko.bias.clarify.analysis import AnalysisConfig, read_config
+from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from tests.unit.bias.clarify.configs import BOTH, GUIDE
+from tests.unit.contract.documents import contract_of, document, grouped
 
 ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}
+
+
 SHAP = {"num_clusters": 1}
+
+
 PDP = {"features": ["Income"], "grid_resolution": 10}
+
+
 AGE_40 = {"name_or_index": "Age", "value_or_threshold": ["40"]}
+
+
 PARQUET = GUIDE | {"dataset_type": "application/x-parquet"}
+
+
 PREDICTED = GUIDE | {"predicted_label": "Told", "methods": BOTH}
+
+
 SUPPORTED: dict[str, dict[str, Any]] = {
     "the guide's pre-training analysis of a CSV": GUIDE,
     "version": GUIDE | {"version": "1.0"},
@@ -46,9 +62,13 @@ SUPPORTED: dict[str, dict[str, Any]] = {
     | {"predicted_label": "Told"},
 }  # fmt: skip
 
+
+CONTRACTS = sorted((Path(__file__).parents[4] / "contracts").glob("*.odcs.yaml"))
+# Clarify's schema is in the SDK, whose import takes seconds and needs a region.
 _SDK = """
-import json, sys
-from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, BiasConfig, DataConfig
+import json, re, sys
+from sagemaker.core.clarify import (
+    ANALYSIS_CONFIG_SCHEMA_V1_0, BiasConfig, DataConfig, SageMakerClarifyProcessor)
 for config in json.load(sys.stdin):
     ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
 data = DataConfig(
@@ -62,6 +82,9 @@ bias = BiasConfig(
 )
 methods = {"post_training_bias": {"methods": "all"}, "report": {"name": "r", "title": "t"}}
 print(json.dumps({**data.get_config(), **bias.get_config(), "methods": methods}))
+for stage in ("pre_training", "post_training"):
+    text = getattr(SageMakerClarifyProcessor, f"run_{stage}_bias").__doc__
+    print(stage, *re.findall(r'"`([A-Z]+) <https', text.replace('\\n', ' ')))
 """
 
 
@@ -71,18 +94,27 @@ def test_every_supported_key_is_taken(config: dict[str, Any]) -> None:
 
 
 def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() -> None:
+    """The contracts' configurations too; and the SDK names the metrics as we do."""
+    kinds = ("pre", "post")
+    ours = [analysis_config(load_contract(path), kind=kind) for path in CONTRACTS for kind in kinds]
     outcome = subprocess.run(
         [sys.executable, "-c", _SDK],
-        input=json.dumps(list(SUPPORTED.values())),
+        input=json.dumps([*SUPPORTED.values(), *ours]),
         text=True,
         capture_output=True,
         env={"AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"},
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
-    config = AnalysisConfig.model_validate_json(outcome.stdout)
+    written, *stages = outcome.stdout.splitlines()
+    config = AnalysisConfig.model_validate_json(written)
     assert [facet.value_or_threshold for facet in config.facet] == [("F",), (1,)]
     assert config.group_variable == "Region"
+    by_stage = dict(line.split(maxsplit=1) for line in stages)
+    for stage, least in (("pre_training", 6), ("post_training", 10)):
+        metrics = by_stage[stage].split()
+        assert len(metrics) >= least
+        assert set(metrics) <= {*stage_metrics(stage), "FT"}
 
 
 @pytest.mark.parametrize(
@@ -158,3 +190,32 @@ def test_a_configuration_that_is_no_json_or_not_there_is_named(tmp_path: Path) -
     write_json(tmp_path / "analysis_config.json", [])
     with pytest.raises(InputError, match=r"analysis_config\.json: "):
         read_config(tmp_path)
+
+
+def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_path: Path) -> None:
+    config = analysis_config(contract_of(document(), tmp_path), kind="pre")
+    assert config["label"] == "late"
+    assert config["label_values_or_threshold"] == ["yes"]
+    assert config["facet"] == [{"name_or_index": "age", "value_or_threshold": ["old"]}]
+    assert config["excluded_columns"] == ["loan_id"]
+    methods = config["methods"]["pre_training_bias"]["methods"]
+    assert sorted(methods) == list(stage_metrics("pre_training"))
+
+
+def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path: Path) -> None:
+    config = analysis_config(contract_of(document(), tmp_path), kind="post")
+    assert config["headers"] == ["label", "predicted_label", "age"]
+    assert config["label_values_or_threshold"] == [1]
+    methods = config["methods"]["post_training_bias"]["methods"]
+    assert sorted(methods) == list(stage_metrics("post_training"))
+
+
+def test_a_group_variable_is_read_with_the_facets_and_named_to_clarify(tmp_path: Path) -> None:
+    contract = contract_of(grouped(), tmp_path)
+    shown = [column.name for column in contract.view_columns("facets")]
+    assert shown == ["loan_id", "age", "late", "branch"]
+    pre, post = (analysis_config(contract, kind=kind) for kind in ("pre", "post"))
+    assert pre["group_variable"] == "branch"
+    assert pre["excluded_columns"] == ["loan_id"]
+    assert post["headers"] == ["label", "predicted_label", "age", "group_variable"]
+    assert post["group_variable"] == "group_variable"

@@ -5,26 +5,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sashiko.base.files import write_json
+from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.steps import clarify_bias
+from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from tests.unit.contract.documents import custom, document, grouped, save
+from tests.unit.contract.documents import custom, document, save
 
 JOINED = "e" * 64  # digest of the facets that BiasInput joined
-PREDICTIONS = pa.schema(
-    [
-        ("key", pa.string()),
-        ("split", pa.string()),
-        ("label", pa.int64()),
-        ("score", pa.float64()),
-        ("predicted", pa.int64()),
-    ]
-)
+PREDICTIONS = pa.schema({
+    "key": pa.string(), "split": pa.string(), "label": pa.int64(), "score": pa.float64(),
+    "predicted": pa.int64(),
+})  # fmt: skip
 
 
 class Job:
@@ -51,10 +49,6 @@ class Job:
             custom(value, "facets")["value"] = list(facets)
         save(value, self.folder("config"))
 
-    def grouped_contract(self) -> None:
-        """Stages that contract with its group variable `branch`."""
-        save(grouped(), self.folder("config"))
-
     def section(self, name: str, value: Any) -> None:
         write_json(self.folder("config") / f"{name}.json", value)
 
@@ -78,6 +72,23 @@ class Job:
         return json.loads(self.output(name).read_text(encoding="utf-8"))
 
 
+def analysis_of(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: str | pa.Table,
+    contract: dict[str, Any] | None = None,
+) -> Any:
+    """Runs PostBias on a CSV, or PreBias on a table, and returns its analysis.json."""
+    kind: Literal["pre", "post"] = "post" if isinstance(rows, str) else "pre"
+    step = Job(root / kind, monkeypatch)
+    step.contract(contract)
+    loaded = load_contract(step.folder("config") / "contract.odcs.yaml")
+    step.section("analysis_config", analysis_config(loaded, kind=kind))
+    step.text("data", rows) if kind == "post" else step.parquet("data", rows)
+    step.run(clarify_bias)
+    return step.json("analysis.json")
+
+
 def facet_rows(keys: Sequence[str], ages: Sequence[str | None], late: Sequence[str]) -> pa.Table:
     return pa.table({"loan_id": list(keys), "age": list(ages), "late": list(late)})
 
@@ -85,13 +96,6 @@ def facet_rows(keys: Sequence[str], ages: Sequence[str | None], late: Sequence[s
 def prediction_rows(
     keys: Sequence[str], labels: Sequence[int], predicted: Sequence[int], *, split: str = "test"
 ) -> pa.Table:
-    return pa.table(
-        {
-            "key": list(keys),
-            "split": [split] * len(keys),
-            "label": list(labels),
-            "score": [0.5] * len(keys),
-            "predicted": list(predicted),
-        },
-        schema=PREDICTIONS,
-    )
+    count = len(keys)
+    columns = [list(keys), [split] * count, list(labels), [0.5] * count, list(predicted)]
+    return pa.table(columns, schema=PREDICTIONS)

@@ -1,17 +1,16 @@
 """JudgeBias over two facets that look fair one by one, and are not together."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import clarify_bias, judge_bias
-from sashiko.contract.load import load_contract
+from sashiko.bias.steps import judge_bias
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from tests.unit.bias.steps.bias_folders import Job, facet_rows
+from tests.unit.bias.steps.bias_folders import Job, analysis_of, facet_rows
 from tests.unit.contract.documents import two_facets
 
 Cells = Mapping[tuple[str, str], tuple[int, int, int, int]]
@@ -55,8 +54,9 @@ class CrossedJob:
         snapshot = facet_rows(keys, [row[2] for row in rows], late)
         snapshot = snapshot.append_column("sex", pa.array([row[3] for row in rows]))
         value = contract or two_facets()
-        for kind in ("pre", "post"):
-            self._analyse(kind, value, snapshot=snapshot, csv=csv)
+        for kind, rows_of in (("pre", snapshot), ("post", csv)):
+            analysis = analysis_of(self._root, self._monkeypatch, rows_of, value)
+            self.job.text(f"{kind}-analysis", json.dumps(analysis), file="analysis.json")
         self.job.contract(value)
         self.job.section("bias", {"gates": list(gates), **section})
         self.job.section("reweighing", {})
@@ -66,35 +66,12 @@ class CrossedJob:
         self.job.run(judge_bias)
         return read_verdict(self.job.output("verdict"))
 
-    def _analyse(
-        self,
-        kind: Literal["pre", "post"],
-        contract: dict[str, Any],
-        *,
-        snapshot: pa.Table,
-        csv: str,
-    ) -> None:
-        step = Job(self._root / kind, self._monkeypatch)
-        step.contract(contract)
-        config = analysis_config(
-            load_contract(step.folder("config") / "contract.odcs.yaml"), kind=kind
-        )
-        step.section("analysis_config", config)
-        step.parquet("data", snapshot) if kind == "pre" else step.text("data", csv)
-        step.run(clarify_bias)
-        written = step.output("analysis.json").read_text(encoding="utf-8")
-        self.job.text(f"{kind}-analysis", written, file="analysis.json")
-
     def estimates(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Returns metric and group -> a line of `intervals.json`."""
-        return {
-            (row["metric"], _named(row["group"])): row
-            for row in self.job.json("intervals/intervals.json")
-        }
-
-
-def _named(group: str | list[str]) -> str:
-    return group if isinstance(group, str) else " & ".join(group)
+        rows = self.job.json("intervals/intervals.json")
+        groups = [row["group"] for row in rows]
+        names = [group if isinstance(group, str) else " & ".join(group) for group in groups]
+        return {(row["metric"], name): row for row, name in zip(rows, names, strict=True)}
 
 
 def gate(facet: str | list[str], **more: Any) -> dict[str, Any]:

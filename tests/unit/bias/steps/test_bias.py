@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,11 +25,6 @@ POST: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    return Job(tmp_path, monkeypatch)
-
-
 def analyse(job: Job, config: dict[str, Any], text: str | None = None) -> Any:
     job.section("analysis_config", config)
     if text is not None:
@@ -45,48 +39,28 @@ def values(analysis: Any, stage: str = "post_training", group: int = 0) -> dict[
 
 
 def test_the_output_has_clarifys_schema(job: Job) -> None:
+    metrics = (
+        ("AD", "Accuracy Difference (AD)", 0.25),
+        ("DI", "Disparate Impact (DI)", 0.5),
+        ("DPPL", "Difference in Positive Proportions in Predicted Labels (DPPL)", 0.25),
+        ("RD", "Recall Difference (RD)", 0.5),
+    )
+    keys = ("name", "description", "value")
+    shown = [dict(zip(keys, metric, strict=True)) for metric in metrics]
     assert analyse(job, POST, ROWS) == {
         "version": "1.0",
         "post_training_bias_metrics": {
             "label": "label",
             "label_value_or_threshold": "1",
-            "facets": {
-                "age": [
-                    {
-                        "value_or_threshold": "old",
-                        "metrics": [
-                            {
-                                "name": "AD",
-                                "description": "Accuracy Difference (AD)",
-                                "value": 0.25,
-                            },
-                            {"name": "DI", "description": "Disparate Impact (DI)", "value": 0.5},
-                            {
-                                "name": "DPPL",
-                                "description": "Difference in Positive Proportions in Predicted "
-                                "Labels (DPPL)",
-                                "value": 0.25,
-                            },
-                            {"name": "RD", "description": "Recall Difference (RD)", "value": 0.5},
-                        ],
-                    }
-                ]
-            },
+            "facets": {"age": [{"value_or_threshold": "old", "metrics": shown}]},
         },
     }
 
 
 def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
-    job.parquet(
-        "data",
-        pa.table(
-            {
-                "loan": [1, 2, 3, 4, 5, 6],
-                "age": ["young", "old", "old", "mid", "mid", "mid"],
-                "late": ["yes", "no", "yes", "no", "no", "yes"],
-            }
-        ),
-    )
+    ages = ["young", "old", "old", "mid", "mid", "mid"]
+    late = ["yes", "no", "yes", "no", "no", "yes"]
+    job.parquet("data", pa.table({"loan": [1, 2, 3, 4, 5, 6], "age": ages, "late": late}))
     config = {
         "dataset_type": "application/x-parquet",
         "label": "late",

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure
 https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-analysis-results.html
 """
 
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -20,59 +19,28 @@ from tests.unit.bias.steps.bias_folders import Job
 PRE = ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
 POST = ["AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"]
 
-_STAGE = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["label", "label_value_or_threshold", "facets"],
-    "properties": {
-        "label": {"type": "string"},
-        "label_value_or_threshold": {"type": "string"},
-        "facets": {
-            "type": "object",
-            "additionalProperties": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["value_or_threshold", "metrics"],
-                    "properties": {
-                        "value_or_threshold": {"type": "string"},
-                        "metrics": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "additionalProperties": False,
-                                "required": ["name", "description", "value"],
-                                "properties": {
-                                    "name": {"type": "string"},
-                                    "description": {"type": "string"},
-                                    "value": {"type": ["number", "null"]},
-                                    "error": {"type": "string", "minLength": 1},
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
-SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["version"],
-    "properties": {
-        "version": {"const": "1.0"},
-        "pre_training_bias_metrics": _STAGE,
-        "post_training_bias_metrics": _STAGE,
-    },
-}
+
+def _object(required: str, **properties: Any) -> dict[str, Any]:
+    closed = {"type": "object", "additionalProperties": False}
+    return closed | {"required": required.split(), "properties": properties}
 
 
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    return Job(tmp_path, monkeypatch)
+_TEXT = {"type": "string"}
+_METRIC = _object(
+    "name description value", name=_TEXT, description=_TEXT, value={"type": ["number", "null"]},
+    error={"type": "string", "minLength": 1},
+)  # fmt: skip
+_METRICS = {"type": "array", "items": _METRIC}
+_GROUP = _object("value_or_threshold metrics", value_or_threshold=_TEXT, metrics=_METRICS)
+_GROUPS = {"type": "array", "minItems": 1, "items": _GROUP}
+_STAGE = _object(
+    "label label_value_or_threshold facets", label=_TEXT, label_value_or_threshold=_TEXT,
+    facets={"type": "object", "additionalProperties": _GROUPS},
+)  # fmt: skip
+SCHEMA = _object(
+    "version", version={"const": "1.0"}, pre_training_bias_metrics=_STAGE,
+    post_training_bias_metrics=_STAGE,
+)  # fmt: skip
 
 
 def analyse(job: Job, config: dict[str, Any], **files: str) -> Any:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
@@ -8,15 +6,11 @@ from sashiko.bias.steps import bias_input
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
 from tests.unit.bias.steps.bias_folders import Job, facet_rows, prediction_rows
+from tests.unit.contract.documents import grouped
 
 KEYS = ["c", "a", "b"]
 FACETS = facet_rows(["a", "b", "c", "d"], ["old", "young", "old", "old"], ["yes", "no", "no", "no"])
 PREDICTIONS = prediction_rows(KEYS, [0, 1, 0], [1, 1, 0])
-
-
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    return Job(tmp_path, monkeypatch)
 
 
 def join(job: Job, *, predictions: pa.Table = PREDICTIONS, facets: pa.Table = FACETS) -> str:
@@ -57,17 +51,13 @@ def test_a_value_with_a_comma_is_quoted(job: Job) -> None:
 
 
 def test_the_group_variable_follows_the_facets(job: Job) -> None:
-    job.grouped_contract()
+    job.contract(grouped())
     job.parquet("predictions", PREDICTIONS, file="predictions.parquet")
     job.parquet("facets", FACETS.append_column("branch", [["north", "south", "north", "south"]]))
     job.run(bias_input)
     lines = (job.output("data") / "data.csv").read_text().splitlines()
-    assert lines == [
-        "label,predicted_label,age,group_variable",
-        "1,1,old,north",
-        "0,0,young,south",
-        "0,1,old,north",
-    ]
+    head = "label,predicted_label,age,group_variable"
+    assert lines == [head, "1,1,old,north", "0,0,young,south", "0,1,old,north"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Whose texts are blocked before the model: what JudgeBias makes of the outcomes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,9 +69,7 @@ def test_one_that_blocks_nobody_passes_with_an_interval(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "passed"), [((9, 300), False), ((1, 300), True)])
-def test_fewer_than_ten_texts_are_no_number_and_decide_all_the_same(
-    tmp_path: Path, old: tuple[int, int], passed: bool
-) -> None:
+def test_fewer_than_ten_texts_are_no_number_and_decide_all_the_same(tmp_path, old, passed) -> None:
     check = judged(tmp_path, old=old, young=(0, 1000))
     assert (check.passed, check.value, check.low) == (passed, None, None)
     assert not any(number in check.reason for number in ("300", "9 of", "1 of"))
@@ -92,7 +89,5 @@ def test_too_small_a_group_is_not_judged(tmp_path: Path) -> None:
         ((0, 20), (0, 10), (-0.2775, 0.1611)),
     ],
 )
-def test_the_interval_of_a_difference_is_the_published_one(
-    one: tuple[int, int], other: tuple[int, int], ends: Sequence[float]
-) -> None:
+def test_the_interval_of_a_difference_is_the_published_one(one, other, ends) -> None:
     assert difference_interval(one, other) == pytest.approx(ends, abs=1e-4)

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,11 @@ from sashiko.bias.steps import weights
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
 from tests.unit.bias.steps.bias_folders import Job, facet_rows
+from tests.unit.contract.documents import two_facets
 
 KEYS = [f"k{i}" for i in range(8)]
 AGES = ["old"] * 4 + ["young"] * 4
 LABELS = [1, 0, 0, 0, 1, 1, 1, 0]
-
-
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    return Job(tmp_path, monkeypatch)
 
 
 def weigh(
@@ -75,12 +70,16 @@ def test_strength_0_weighs_all_alike_even_without_facets(job: Job) -> None:
     assert weigh(job, strength=0)["weight"].to_pylist() == [1.0] * 8
 
 
-def test_groups_are_joint_over_the_facets() -> None:
-    one = pa.chunked_array([["a", "a", "b", "b"]])
-    two = pa.chunked_array([["x", "y", "x", "x"]])
-    numbers = weights.joint_groups([one, two], rows=4)
-    assert len(set(numbers.tolist())) == 3
-    assert numbers[2] == numbers[3]
+def test_groups_are_joint_over_the_facets(job: Job) -> None:
+    """Each pair of old and f, old and m has one label alone; young f has both."""
+    job.contract(two_facets())
+    job.section("reweighing", {"facets": ["age", "sex"], "strength": 1})
+    facets = facet_rows(KEYS[:4], ["old", "old", "young", "young"], ["yes", "no", "yes", "no"])
+    job.parquet("facets", facets.append_column("sex", [["f", "m", "f", "f"]]))
+    job.parquet("train", pa.table({"key": KEYS[:4], "label": [1, 0, 1, 0]}))
+    job.run(weights)
+    table = pq.read_table(job.output("weights") / "weights.parquet")
+    assert table["weight"].to_pylist() == pytest.approx([2 / 3, 2 / 3, 4 / 3, 4 / 3])
 
 
 @pytest.mark.parametrize(

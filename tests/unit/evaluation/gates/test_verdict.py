@@ -3,7 +3,7 @@
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
+from sashiko.evaluation.gates.verdict import Check, decide, read_verdict
 
 PASSED = Check(name="rows", value=10, threshold=5, comparison=">=", passed=True)
 FAILED = Check(
@@ -36,12 +36,6 @@ def test_what_was_not_judged_is_named_and_not_counted_as_passed():
     verdict = decide(gate="device", checks=[PASSED, latency], inputs={})
     assert verdict.passed
     assert verdict.summary == "device: 1 check passed; not judged: latency"
-
-
-def test_a_verdict_survives_the_file(tmp_path):
-    verdict = decide(gate="bias", checks=[PASSED, FAILED], inputs={"data": "0" * 64})
-    write_verdict(verdict, tmp_path)
-    assert read_verdict(tmp_path) == verdict
 
 
 def test_a_file_that_is_no_verdict_is_refused(tmp_path):

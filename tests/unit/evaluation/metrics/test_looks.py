@@ -1,14 +1,56 @@
-"""Simultaneous intervals over several looks: width and coverage."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure
+from sashiko.evaluation.metrics import uncertainty
 from sashiko.evaluation.metrics.counts import Counts, FacetTable
-from sashiko.evaluation.metrics.uncertainty import percentile_interval, required_replicates
 from tests.unit.evaluation.metrics.tables import BINARY, drawn_counts
+from verification.benchmarks.interval_coverage import bias_coverage
+
+
+def test_the_interval_holds_the_central_95_percent() -> None:
+    ends = uncertainty.percentile_interval(np.linspace(0, 1, 1001))
+    assert (ends.low, ends.high) == pytest.approx((0.025, 0.975))
+
+
+def test_a_few_undefined_resamples_are_left_out_and_many_leave_no_interval() -> None:
+    replicates = np.ones(1000)
+    replicates[:10] = np.nan
+    assert uncertainty.percentile_interval(replicates) == uncertainty.Interval(low=1, high=1)
+    replicates[:11] = np.nan
+    assert uncertainty.percentile_interval(replicates) is None
+    assert uncertainty.estimate(1.0, replicates).low is None
+    assert uncertainty.estimate(float("nan"), replicates).value is None
+
+
+def test_resampled_counts_keep_the_number_of_rows_and_the_empty_cells() -> None:
+    counts = np.array([[5, 0], [15, 80]], dtype=np.int64)
+    (drawn,) = uncertainty.resampled_counts(counts, replicates=2000, seed=1)
+    assert drawn.shape == (2000, 2, 2)
+    assert (drawn.sum(axis=(1, 2)) == 100).all()
+    assert (drawn[:, 0, 1] == 0).all()
+    assert drawn.mean(axis=0) == pytest.approx(counts, abs=0.5)
+
+
+def test_counts_do_not_depend_on_the_blocks(monkeypatch) -> None:
+    counts = np.array([3, 4, 5], dtype=np.int64)
+    (whole,) = uncertainty.resampled_counts(counts, replicates=50, seed=3)
+    monkeypatch.setattr("sashiko.evaluation.metrics.uncertainty._MAX_WEIGHTS", 21)
+    pieces = list(uncertainty.resampled_counts(counts, replicates=50, seed=3))
+    assert len(pieces) == 8
+    assert (np.concatenate(pieces) == whole).all()
+
+
+def test_weights_count_draws_and_do_not_depend_on_the_blocks(monkeypatch) -> None:
+    whole = np.concatenate(list(uncertainty.resampled_weights(7, replicates=50, seed=3)))
+    monkeypatch.setattr("sashiko.evaluation.metrics.uncertainty._MAX_WEIGHTS", 21)
+    pieces = list(uncertainty.resampled_weights(7, replicates=50, seed=3))
+    assert len(pieces) == 17
+    assert (np.concatenate(pieces) == whole).all()
+    assert (whole.sum(axis=1) == 7).all()
+
 
 REPLICATES = st.integers(0, 10_000).map(
     lambda seed: np.random.default_rng(seed).standard_t(3, size=500)
@@ -18,15 +60,15 @@ REPLICATES = st.integers(0, 10_000).map(
 @given(replicates=REPLICATES)
 def test_one_look_is_the_plain_interval(replicates) -> None:
     low, high = np.quantile(replicates, [0.025, 0.975])
-    ends = percentile_interval(replicates, looks=1)
+    ends = uncertainty.percentile_interval(replicates, looks=1)
     assert (ends.low, ends.high) == pytest.approx((low, high))
-    assert percentile_interval(replicates) == ends
+    assert uncertainty.percentile_interval(replicates) == ends
 
 
 @given(replicates=REPLICATES, looks=st.integers(1, 60), more=st.integers(1, 60))
 def test_each_look_more_widens_the_interval_to_both_sides(replicates, looks, more) -> None:
-    few = percentile_interval(replicates, looks=looks)
-    many = percentile_interval(replicates, looks=looks + more)
+    few = uncertainty.percentile_interval(replicates, looks=looks)
+    many = uncertainty.percentile_interval(replicates, looks=looks + more)
     assert many.low <= few.low <= few.high <= many.high
 
 
@@ -44,26 +86,28 @@ def test_only_the_metric_with_several_looks_is_widened(table: Counts, looks: int
 
 
 def test_the_tails_hold_exactly_their_share_of_the_error() -> None:
-    ends = percentile_interval(np.linspace(0, 1, 10_001), looks=10)
+    ends = uncertainty.percentile_interval(np.linspace(0, 1, 10_001), looks=10)
     assert (ends.low, ends.high) == pytest.approx((0.0025, 0.9975))
 
 
 def test_undefined_resamples_may_take_no_more_than_their_share_of_a_thin_tail() -> None:
     replicates = np.linspace(0, 1, 10_000)
     replicates[::500] = np.nan  # 0.2 %
-    assert percentile_interval(replicates, looks=5) is not None
-    assert percentile_interval(replicates, looks=6) is None
+    assert uncertainty.percentile_interval(replicates, looks=5) is not None
+    assert uncertainty.percentile_interval(replicates, looks=6) is None
 
 
 def test_thin_tails_get_enough_resamples() -> None:
-    assert required_replicates(20_000, looks=1) == 20_000
-    assert required_replicates(20_000, looks=100) == 20_000
-    assert required_replicates(20_000, looks=101) > 20_000
+    assert uncertainty.required_replicates(20_000, looks=1) == 20_000
+    assert uncertainty.required_replicates(20_000, looks=100) == 20_000
+    assert uncertainty.required_replicates(20_000, looks=101) > 20_000
     for looks in (7, 300):
-        assert required_replicates(1, looks=looks) * 0.025 / looks >= 5
+        assert uncertainty.required_replicates(1, looks=looks) * 0.025 / looks >= 5
 
 
 SIZES = np.array([150, 180, 220, 300, 400, 350, 250, 150])
+
+
 ACCEPTED = np.array([0.3, 0.35, 0.4, 0.45, 0.5, 0.45, 0.4, 0.35])
 
 
@@ -97,3 +141,18 @@ def test_all_groups_hold_their_true_value_at_once_as_often_as_stated() -> None:
             )
     assert coverage[len(SIZES)] / 150 > 0.9
     assert coverage[1] / 150 < 0.8
+
+
+SAMPLES = 400  # 95 % of so many, three standard errors either way, is 91.7 to 98.3 %
+
+
+@pytest.mark.parametrize("labels", ["common", "rare"])
+def test_bias_intervals_hold_the_true_value(labels: str) -> None:
+    tallies = bias_coverage(labels, samples=SAMPLES, replicates=400, seed=3, sizes=(200,))
+    covered = {
+        metric: tally.covered / tally.shown
+        for (metric, _), tally in tallies.items()
+        if tally.shown > SAMPLES / 2
+    }
+    assert {"DI", "DPPL", "AD"} <= covered.keys()
+    assert {metric: share for metric, share in covered.items() if not 0.917 <= share <= 0.99} == {}

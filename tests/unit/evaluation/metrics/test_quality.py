@@ -7,13 +7,18 @@ from sklearn import metrics as oracle
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import (
     METRICS,
+    SLICE_METRICS,
+    Confusion,
     Scored,
     choose_threshold,
     confusion,
+    counted_quality,
     difference,
     evaluate_scores,
     resample,
+    slice_estimates,
 )
+from sashiko.evaluation.metrics.uncertainty import Estimate, standing
 
 
 def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):
@@ -157,3 +162,97 @@ def test_confusion_counts_a_score_at_the_threshold_as_positive() -> None:
     counts = confusion(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.4, 0.4]), threshold=0.5)
     assert (counts.true_positives, counts.false_positives) == (1, 1)
     assert (counts.false_negatives, counts.true_negatives) == (1, 1)
+
+
+OPTIONS = {"threshold": 0.5, "replicates": 400, "seed": 0}
+
+
+def rows_with_a_bad_part(rows: int = 1200):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, rows)
+    bad = np.arange(rows) % 6 == 0
+    right = generator.random(rows) < np.where(bad, 0.55, 0.85)
+    scores = np.where((labels == 1) == right, 0.7, 0.3) + generator.uniform(-0.1, 0.1, rows)
+    return labels, scores, bad
+
+
+def test_a_slice_has_the_metrics_of_its_rows_alone() -> None:
+    labels, scores, bad = rows_with_a_bad_part()
+    (estimates,) = slice_estimates(labels, scores, [bad], **OPTIONS)
+    alone = evaluate_scores(labels[bad], scores[bad], **OPTIONS)
+    whole = evaluate_scores(labels, scores, **OPTIONS)
+    for name in SLICE_METRICS:
+        assert estimates.metrics[name].value == pytest.approx(alone[name].value)
+        apart = alone[name].value - whole[name].value
+        expected = -apart if name == "brier_score" else apart
+        assert estimates.differences[name].value == pytest.approx(expected)
+
+
+def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> None:
+    labels, scores, bad = rows_with_a_bad_part()
+    even = np.arange(1200) % 2 == 0  # holds bad rows: half of it, as many as it should by 1 in 6
+    like_all = (np.arange(1200) // 6) % 2 == 0
+    worse, _, same = slice_estimates(labels, scores, [bad, even, like_all], **OPTIONS)
+    for name in SLICE_METRICS:
+        assert worse.differences[name].high < 0, name
+        assert same.differences[name].low < 0 < same.differences[name].high, name
+
+
+def test_the_interval_of_a_difference_counts_that_the_whole_holds_the_slice() -> None:
+    labels, scores, bad = rows_with_a_bad_part()
+    most = ~bad
+    (estimates,) = slice_estimates(labels, scores, [most], **OPTIONS)
+    apart, own = estimates.differences["accuracy"], estimates.metrics["accuracy"]
+    assert apart.high - apart.low < 0.7 * (own.high - own.low)
+
+
+def test_a_slice_of_one_label_has_no_auc_and_still_an_accuracy() -> None:
+    labels, scores, _ = rows_with_a_bad_part()
+    (estimates,) = slice_estimates(labels, scores, [labels == 1], **OPTIONS)
+    assert estimates.metrics["auc"].value is None
+    assert estimates.differences["auc"].value is None
+    assert estimates.metrics["accuracy"].value is not None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "minimum", "word"),
+    [
+        (0.02, 0.04, 0.01, "better"),
+        (0.005, 0.04, 0.01, "no worse"),  # surely a lead, and not surely one that matters
+        (-0.004, 0.04, 0.01, "no worse"),
+        (-0.004, -0.001, 0.01, "no worse"),
+        (-0.02, 0.04, 0.01, "not shown to be better"),
+        (-0.02, -0.001, 0.01, "worse"),
+        (0.0, 0.0, 0.0, "not shown to be better"),
+        (None, None, 0.0, "undefined"),
+    ],
+)
+def test_a_lead_is_described_in_words_that_its_interval_bears_out(low, high, minimum, word) -> None:
+    assert standing(Estimate(value=0.01, low=low, high=high), minimum_effect=minimum) == word
+
+
+SAMPLING = {"replicates": 4000, "seed": 1}
+
+
+@pytest.mark.parametrize("always_positive", [False, True])
+def test_counts_give_what_rows_give(always_positive: bool) -> None:
+    labels, scores = scored_rows(3, rows=900)
+    quality = counted_quality(
+        confusion(labels, scores, threshold=0.5), always_positive=always_positive, **SAMPLING
+    )
+    rows = evaluate_scores(labels, scores, threshold=0.5, **SAMPLING)
+    alike = np.full(len(labels), float(always_positive))
+    leads = difference(labels, scores, alike, threshold=0.5, other_threshold=0.5, **SAMPLING)
+    for ours, theirs in ((quality.metrics, rows), (quality.leads, leads)):
+        assert set(ours) == {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
+        for name, item in ours.items():
+            assert item.value == pytest.approx(theirs[name].value, abs=1e-12)
+            assert item.low == pytest.approx(theirs[name].low, abs=0.006)
+            assert item.high == pytest.approx(theirs[name].high, abs=0.006)
+
+
+def test_what_one_label_leaves_undefined_has_no_value() -> None:
+    counted = Confusion(true_positives=0, false_positives=3, false_negatives=0, true_negatives=5)
+    quality = counted_quality(counted, always_positive=False, **SAMPLING)
+    assert quality.metrics["accuracy"].value == 5 / 8
+    assert quality.metrics["balanced_accuracy"].value is None

@@ -25,32 +25,19 @@ class RefusedError(Exception):
 
 
 class FakeAccount:
-    """What there is, and the requests.
-
-    Attributes:
-        calls: (operation, parameters), in their order.
-        models: name -> parameters.
-        configs: the same of endpoint configurations.
-        endpoints: name -> its status.
-        jobs: name -> status of a transform job.
-        objects: path -> content in S3.
-        refuse: operation -> the error that it gives.
-        polls: how often an endpoint or job is described before it is ready; -1 never.
-        failure: why an endpoint or a job fails instead; empty if it does not.
-        respond: the model behind the endpoint.
-    """
+    """What there is, and the requests."""
 
     def __init__(self, respond: Callable[[bytes], bytes]) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.models: dict[str, dict[str, Any]] = {}
-        self.configs: dict[str, dict[str, Any]] = {}
-        self.endpoints: dict[str, str] = {}
-        self.jobs: dict[str, str] = {}
-        self.objects: dict[str, bytes] = {}
-        self.refuse: dict[str, tuple[str, str]] = {}
-        self.polls = 1
-        self.failure = ""
-        self.respond = respond
+        self.calls: list[tuple[str, dict[str, Any]]] = []  # operation, parameters; in their order
+        self.models: dict[str, dict[str, Any]] = {}  # name -> parameters
+        self.configs: dict[str, dict[str, Any]] = {}  # the same of endpoint configurations
+        self.endpoints: dict[str, str] = {}  # name -> status
+        self.jobs: dict[str, str] = {}  # name -> status of a transform job
+        self.objects: dict[str, bytes] = {}  # path -> content in S3
+        self.refuse: dict[str, tuple[str, str]] = {}  # operation -> the error that it gives
+        self.polls = 1  # descriptions of an endpoint or job before it is ready; -1 never
+        self.failure = ""  # why an endpoint or a job fails instead; empty if it does not
+        self.respond = respond  # the model behind the endpoint
         self.url = ""
         self.invoked = threading.Event()
         self.described = threading.Event()
@@ -76,12 +63,8 @@ class FakeAccount:
         if operation in self.refuse:
             raise RefusedError(*self.refuse[operation])
         if operation.startswith("Create"):
-            request_shape = shape(
-                f"{operation}{'Request' if 'Transform' in operation else 'Input'}"
-            )
-            problems = check_value(
-                parameters, request_shape, where=operation, resolve=lambda v, _: v
-            )
+            request = shape(f"{operation}{'Request' if 'Transform' in operation else 'Input'}")
+            problems = check_value(parameters, request, where=operation, resolve=lambda v, _: v)
             assert [problem for problem in problems if problem] == []
         description: dict[str, Any] | None = getattr(self, f"_{operation}")(parameters)
         return description or {}
@@ -163,10 +146,8 @@ class FakeAccount:
     def _transform(self) -> None:
         request = self.request_of("CreateTransformJob")
         source = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-        start, out = (
-            f"/{uri.removeprefix('s3://')}"
-            for uri in (source, request["TransformOutput"]["S3OutputPath"])
-        )
+        uris = (source, request["TransformOutput"]["S3OutputPath"])
+        start, out = (f"/{uri.removeprefix('s3://')}" for uri in uris)
         for path in [path for path in self.objects if path.startswith(start)]:
             name = path.removeprefix(start)
             self.objects[f"{out}/{name}.out"] = self.respond(self.objects[path])

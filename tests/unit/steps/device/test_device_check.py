@@ -1,22 +1,24 @@
 """DeviceCheck: what it measures, and what it blocks."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.steps.device import batch_transform
+from sashiko.steps.device import batch_transform, measurement
 from tests.unit.steps.device.fake_account import FakeAccount
-from tests.unit.steps.device_job import NAME, DeviceJob, answering, run
+from tests.unit.steps.device_job import HOSTED, NAME, POLL_SECONDS, DeviceJob, answering, run
 
 AGREEMENT, DIFFERENCE = "agreement of labels", "largest difference of a score"
 
 
-def test_here_the_artifacts_own_handler_answers(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_here_the_artifacts_own_handler_answers(job, monkeypatch) -> None:
     run(monkeypatch, "local")
     assert job.verdict.passed
     assert (job.verdict.gate, job.check(AGREEMENT).value) == ("device", 1.0)
@@ -25,9 +27,7 @@ def test_here_the_artifacts_own_handler_answers(
     assert job.handed_on == {"data-quality": True, "model-quality": True, "device": True}
 
 
-def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(job, monkeypatch) -> None:
     job.section(maximum_p99_ms=1e-6)
     path = job.root / "processing/output/verdict/verdict.json"
     run(monkeypatch, "local")
@@ -41,9 +41,7 @@ def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(
     assert job.verdict.summary.startswith("device: 3 checks passed; not judged: latency (")
 
 
-def test_an_artifact_that_scores_differently_is_blocked(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_artifact_that_scores_differently_is_blocked(job, monkeypatch) -> None:
     job.archive.write_bytes(job.tampered(bad=2.0, awful=-3.0, fine=-1.0, good=-2.0).read_bytes())
     run(monkeypatch, "local")
     assert not job.verdict.passed
@@ -54,9 +52,7 @@ def test_an_artifact_that_scores_differently_is_blocked(
     assert job.handed_on["device"] is False
 
 
-def test_a_small_difference_without_another_label_is_blocked_too(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_difference_without_another_label_is_blocked_too(job, monkeypatch) -> None:
     changed = job.tampered(bad=2.0, awful=3.0, fine=-1.0, good=-1.7)
     job.archive.write_bytes(changed.read_bytes())
     run(monkeypatch, "local")
@@ -66,17 +62,13 @@ def test_a_small_difference_without_another_label_is_blocked_too(
     assert job.verdict.passed
 
 
-def test_rows_that_evaluate_did_not_score_are_an_error(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_evaluate_did_not_score_are_an_error(job, monkeypatch) -> None:
     job.judge(rows=60)
     with pytest.raises(InputError, match="no score of the test row with key test-00"):
         run(monkeypatch, "local")
 
 
-def test_off_lets_the_run_go_on_and_never_says_passed(
-    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_off_lets_the_run_go_on_and_never_says_passed(job, monkeypatch) -> None:
     run(monkeypatch, "off")
     assert (job.verdict.judged, job.verdict.inputs) == (False, {})
     assert job.verdict.summary.startswith("device: not judged: `device_check: off`")
@@ -110,18 +102,14 @@ def test_an_endpoint_is_made_as_the_serving_stack_makes_it_invoked_and_deleted(
     assert account.names.count("InvokeEndpoint") == 8 + 40 + 40
 
 
-def test_a_slow_endpoint_is_blocked(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_endpoint_is_blocked(job, account, monkeypatch) -> None:
     job.section(maximum_p50_ms=1e-6)
     run(monkeypatch, "endpoint")
     assert [check.name for check in job.verdict.checks if not check.passed] == ["p50 latency, ms"]
     assert "p50 latency, ms" in job.verdict.summary
 
 
-def test_a_model_that_others_would_serve_fails_on_the_endpoint(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_others_would_serve_fails_on_the_endpoint(job, account, monkeypatch) -> None:
     with answering(job.tampered(bad=-2.0, awful=-3.0, fine=1.0, good=2.0)) as account.respond:
         run(monkeypatch, "endpoint")
     assert not job.verdict.passed
@@ -131,18 +119,14 @@ def test_a_model_that_others_would_serve_fails_on_the_endpoint(
 @pytest.mark.parametrize(
     "answer", [b"[]", b"<html>", b'[{"label": "yes"}]', b'[{"label": "yes", "score": null}]']
 )
-def test_what_is_no_answer_is_blocked(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, answer: bytes
-) -> None:
+def test_what_is_no_answer_is_blocked(job, account, monkeypatch, answer) -> None:
     account.respond = lambda _: answer
     run(monkeypatch, "endpoint")
     assert not job.check("answers on the device").passed
     assert account.leftovers == []
 
 
-def test_scores_that_are_no_numbers_are_blocked(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_that_are_no_numbers_are_blocked(job, account, monkeypatch) -> None:
     good = account.respond
     account.respond = lambda body: _without_numbers(good(body))
     run(monkeypatch, "endpoint")
@@ -189,18 +173,14 @@ def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
     assert account.leftovers == []
 
 
-def test_a_batch_job_that_fails_closes_the_gate(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_job_that_fails_closes_the_gate(job, account, monkeypatch) -> None:
     account.failure = "AlgorithmError: see job logs"
     run(monkeypatch, "transform")
     assert not job.verdict.passed
     assert account.leftovers == []
 
 
-def test_a_batch_job_that_still_runs_is_stopped(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_job_that_still_runs_is_stopped(job, account, monkeypatch) -> None:
     account.polls = -1
 
     def stopped(*_: object) -> None:
@@ -211,3 +191,75 @@ def test_a_batch_job_that_still_runs_is_stopped(
         run(monkeypatch, "transform")
     assert list(account.jobs.values()) == ["Stopped"]
     assert account.leftovers == []
+
+
+@pytest.mark.parametrize(
+    "operation", ["CreateModel", "CreateEndpointConfig", "DescribeEndpointConfig", "CreateEndpoint"]
+)
+def test_an_error_at_any_stage_leaves_nothing(job, account, monkeypatch, operation) -> None:
+    account.refuse[operation] = ("AccessDeniedException", f"not authorized to {operation}")
+    with pytest.raises(InputError, match=f"not authorized to {operation}"):
+        run(monkeypatch, "endpoint")
+    assert account.leftovers == []
+
+
+def test_a_fault_while_it_is_measured_leaves_nothing(job, account, monkeypatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(measurement, "measure", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(monkeypatch, "endpoint")
+    assert account.leftovers == []
+
+
+def test_what_an_attempt_before_left_is_deleted_first(job, account, monkeypatch) -> None:
+    account.models[NAME], account.configs[NAME] = {}, {}
+    account.endpoints[NAME] = "InService"
+    run(monkeypatch, "endpoint")
+    assert job.verdict.passed
+    assert account.leftovers == []
+
+
+def test_an_endpoint_that_cannot_be_deleted_fails_the_step_and_says_what_to_do(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = account.respond
+
+    def respond(body: bytes) -> bytes:
+        account.refuse["DeleteEndpoint"] = ("AccessDeniedException", "not authorized")
+        return good(body)
+
+    account.respond = respond
+    with pytest.raises(InputError, match=f"aws sagemaker delete-endpoint --endpoint-name {NAME}"):
+        run(monkeypatch, "endpoint")
+
+
+@pytest.mark.parametrize(
+    ("when", "number"), [("creating", signal.SIGTERM), ("invoked", signal.SIGINT)]
+)
+def test_a_job_that_is_stopped_deletes_what_it_made(job, account, number, when) -> None:
+    """Another process, as SageMaker stops it; an endpoint in creation is waited for first."""
+    if when == "creating":
+        account.polls = 40
+    code = (
+        "from sashiko.steps.device import batch_transform, endpoint, removal\n"
+        "for module in (endpoint, removal, batch_transform):\n"
+        f"    module.POLL_SECONDS = {POLL_SECONDS}\n"
+        "from sashiko.steps import device_check, entry\n"
+        "entry.run_step(device_check.main)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--backend", "endpoint", *HOSTED],
+        env=os.environ | {"OPT_ML": str(job.root)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    moment = account.described if when == "creating" else account.invoked
+    assert moment.wait(300)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == 128 + number, message
+    assert account.leftovers == [], message
+    assert "Traceback" not in message
+    assert not (job.root / "processing/output/verdict/verdict.json").exists()

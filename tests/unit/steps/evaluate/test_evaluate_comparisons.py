@@ -1,10 +1,16 @@
 """What Evaluate compares the candidate with: the baselines, with its weights, and the champion."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
+from sashiko.evaluation.metrics.quality import choose_threshold
+from sashiko.settings.recipe_quality import EvaluateSection
+from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, fit_linear, linear_baselines
+from sashiko.steps.scored_splits import Split
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate.outputs import predictions, run
@@ -163,3 +169,28 @@ def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_p
     evaluate_job.champion(root, record_of(other), other)
     with pytest.raises(InputError, match="model_package_group"):
         evaluate_job.run_evaluate()
+
+
+WORDS = ("awful", "bad", "fine", "good")
+
+
+def split(rows: int, *, positive: int) -> Split:
+    """Rows of four words in turn; the first `positive` of them are the label's."""
+    return Split(
+        keys=[f"{n:04}" for n in range(rows)],
+        texts=[f"{WORDS[n % 4]} text {n}" for n in range(rows)],
+        labels=np.array([int(n % 4 < positive) for n in range(rows)]),
+    )
+
+
+@pytest.mark.parametrize("positive", [1, 3])
+def test_the_linear_baselines_threshold_comes_from_validation_alone(positive: int) -> None:
+    section, train = EvaluateSection(), split(80, positive=2)
+    validation, test = split(40, positive=positive), split(40, positive=2)
+    flipped = dataclasses.replace(test, labels=1 - test.labels)
+
+    scores = fit_linear(train.texts, train.labels, seed=section.seed).scores(validation.texts)
+    expected = choose_threshold(validation.labels, scores, metric=section.threshold.metric)
+    for of in (test, flipped):
+        baselines = linear_baselines(section, train, validation, of, weights=np.ones(80))
+        assert baselines[LINEAR].threshold == expected

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.steps.evaluate import seen_in_train
 from tests.unit.steps import evaluate_job
@@ -72,10 +71,3 @@ def test_slices_come_with_their_support_the_worst_first(root) -> None:
 
 def label_of(row: int) -> int:
     return int(row % 4 < 2) ^ int(row % 10 == 0)
-
-
-def test_the_slices_of_another_split_are_refused(root) -> None:
-    inputs = evaluate_job.lay_out(root)
-    evaluate_job.write_slices(inputs / "slices" / "data.parquet", first=1, desk=["a", "b"] * 60)
-    with pytest.raises(InputError, match="run Prepare again"):
-        evaluate_job.run_evaluate()

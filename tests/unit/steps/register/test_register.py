@@ -1,25 +1,35 @@
 """Register: what a version rests on is gathered, signed and handed to the registry."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from sashiko.base.files import sha256_file
+from sashiko.base.files import sha256_file, write_json
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation, write_evaluation
-from sashiko.evaluation.gates.verdict import not_judged, write_verdict
+from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.registry.attestation import (
+    Resource,
+    Statement,
+    read_envelope,
+    read_statement,
+    signature_input,
+    statement_key,
+)
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
-from tests.unit.registry.model_packages.account import GROUP, Account
-from tests.unit.steps.register.arguments import MONITORING, run_register
-from tests.unit.steps.register_job import RegisterJob
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account
+from tests.unit.registry.test_attestation import hold_against_the_published_schema
+from tests.unit.steps.register.arguments import DEFINITION, MONITORING, run_register
+from tests.unit.steps.register_job import FACETS, TRAINING, RegisterJob
 
 
-def test_a_run_becomes_a_package_that_waits(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_becomes_a_package_that_waits(job, account, monkeypatch) -> None:
     run_register(monkeypatch)
     record = json.loads(job.registration.read_text())
     [version] = account.registry.versions(GROUP)
@@ -55,9 +65,7 @@ def test_a_run_becomes_a_package_that_waits(
     assert again == record | {"new": False}
 
 
-def test_a_version_names_how_it_compares_with_the_champion(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_names_how_it_compares_with_the_champion(job, account, monkeypatch) -> None:
     metrics = job.input("metrics")
     evaluation = read_evaluation(metrics / METRICS_FILE)
     lead = Estimate(value=0.05, low=evaluation.minimum_effect + 0.01, high=0.08)
@@ -68,9 +76,7 @@ def test_a_version_names_how_it_compares_with_the_champion(
     assert version.tags[STANDING_TAG] == "better"
 
 
-def test_the_signed_files_are_the_runs_own(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_signed_files_are_the_runs_own(job, account, monkeypatch) -> None:
     run_register(monkeypatch)
     [version] = account.registry.versions(GROUP)
     named = json.loads(account.body(version.tags["manifest"]))
@@ -94,9 +100,7 @@ def test_the_signed_files_are_the_runs_own(
     }
 
 
-def test_mlflow_holds_the_same_files(
-    job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mlflow_holds_the_same_files(job, tmp_path, monkeypatch) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     client = mlflow_client(uri)
@@ -124,9 +128,7 @@ def test_without_mlflow_only_its_own_registry_is_closed(
         run_register(monkeypatch, registry="mlflow")
 
 
-def test_a_device_that_was_not_checked_is_recorded_as_that(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_that_was_not_checked_is_recorded_as_that(job, account, monkeypatch) -> None:
     reason = "`device_check: off` in the environment's settings"
     write_verdict(not_judged(gate="device", reason=reason), job.input("verdicts") / "device")
     run_register(monkeypatch)
@@ -140,9 +142,7 @@ def test_a_device_that_was_not_checked_is_recorded_as_that(
     assert "device/verdict.json" in signed
 
 
-def test_where_bias_is_not_judged_the_card_says_why(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_bias_is_not_judged_the_card_says_why(job, account, monkeypatch) -> None:
     for path in job.input("intervals").iterdir():
         path.unlink()
     job.input("intervals").rmdir()
@@ -153,3 +153,274 @@ def test_where_bias_is_not_judged_the_card_says_why(
     message = card["additional_information"]["ethical_considerations"]
     assert message == 'Bias not judged: no column "tells" {groups}'
     assert package["CustomerMetadataProperties"]["gate.bias"] == "not judged"
+
+
+HOST = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+JOB, TRAIN = f"{HOST}/acme-dev/job:1-abc", f"{HOST}/acme-dev/train:1-def"
+
+
+NEURON = f"763104351884.dkr.ecr.eu-west-1.amazonaws.com/neuronx@sha256:{'e' * 64}"
+
+
+def image_statement(image: str) -> bytes:
+    name = image.rpartition("/")[2]
+    return Statement(
+        build="image",
+        subject=(Resource(name=name, digest={"sha256": "1" * 64}),),
+        parameters={"base": "b"},
+        dependencies=(),
+        builder="arn:aws:codebuild:eu-west-1:111122223333:project/acme-dev-image-build",
+    ).to_json()
+
+
+def wheel_statement() -> bytes:
+    return Statement(
+        build="wheel",
+        subject=(
+            Resource(name="sashiko-0.1.0-py3-none-any.whl", digest={"sha256": "2" * 64}),
+            Resource(name="sashiko/", digest={"dirHash": "3" * 64}),
+        ),
+        parameters={"version": "0.1.0"},
+        dependencies=(),
+        builder="urn:sashiko:builder:make",
+    ).to_json()
+
+
+def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.clients.s3.put_object(Bucket=BUCKET, Key=statement_key(JOB), Body=image_statement(JOB))
+    (job.input("run-manifest") / "wheel.json").write_bytes(wheel_statement())
+    images = [word for uri in (JOB, TRAIN, NEURON) for word in ("--image", uri)]
+    run_register(monkeypatch, *images)
+    [version] = account.registry.versions(GROUP)
+
+    envelope = read_envelope(account.registry.file(version, "provenance.intoto.json"))
+    hold_against_the_published_schema(envelope.payload)
+    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
+    (signature,) = envelope.signatures
+    assert account.clients.kms.verify(
+        KeyId=KEY, Message=digest, MessageType="DIGEST", Signature=signature,
+        SigningAlgorithm="ECDSA_SHA_256",
+    )["SignatureValid"]  # fmt: skip
+
+    statement = read_statement(envelope.payload, build="model")
+    assert statement.subject_digest("model.tar.gz") == version.artifact_sha256
+    assert statement.subject_digest("manifest-sha256.json") == version.tags["manifest_sha256"]
+    source = json.loads((job.input("run-manifest") / "source.json").read_text())
+    digests = {item.name: dict(item.digest) for item in statement.dependencies}
+    assert digests["commit"] == {"gitCommit": source["git_sha"]}
+    assert digests["definition"] == {"sha256": DEFINITION}
+    assert digests["training snapshot"] == {"sha256": TRAINING}
+    assert digests["facet snapshot"] == {"sha256": FACETS}
+    assert digests["base model/model.safetensors"] == {"sha256": "a" * 64}
+    licence = statement.dependency("base model/model.safetensors")
+    assert licence and licence.annotations["licence"] == "Apache-2.0"
+    assert digests["image job:1-abc"] == {"sha256": "1" * 64}
+    assert digests["image train:1-def"] == {}  # nobody stated it
+    assert digests[f"image {NEURON.rpartition('/')[2]}"] == {"sha256": "e" * 64}
+    assert digests["wheel sashiko-0.1.0-py3-none-any.whl"] == {"sha256": "2" * 64}
+    assert len(digests["engine"]["dirHash"]) == 64
+
+    manifest = json.loads(account.registry.file(version, "manifest-sha256.json"))
+    for name in ("provenance/job.json", "provenance/wheel.json"):
+        assert manifest[name] == digests[name]["sha256"]
+    assert account.registry.file(version, "provenance/job.json") == image_statement(JOB)
+
+
+def test_on_this_machine_it_is_there_unsigned_and_names_the_lock(
+    job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = mlflow_client(uri)
+    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
+    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
+    run_register(monkeypatch, "--image", JOB, registry="mlflow")
+    [file] = tmp_path.rglob("mlartifacts/**/provenance.json")
+    statement = read_statement(file.read_bytes(), build="model")
+    manifest = file.with_name("manifest-sha256.json")
+    assert statement.subject_digest("manifest-sha256.json") == sha256_file(manifest)
+    assert statement.builder == "urn:sashiko:builder:local"
+    lock = statement.dependency("requirements/run.txt")
+    assert lock and lock.sha256 == sha256_file(Path("requirements/run.txt"))
+    assert not [item for item in statement.dependencies if item.name.startswith("image ")]
+    assert not file.with_name("provenance.intoto.json").exists()
+
+
+def test_a_damaged_statement_about_an_image_registers_nothing(job, account, monkeypatch) -> None:
+    account.clients.s3.put_object(Bucket=BUCKET, Key=statement_key(JOB), Body=b"{}")
+    with pytest.raises(InputError, match=r"provenance/job.json: .*no SLSA provenance v1"):
+        run_register(monkeypatch, "--image", JOB)
+    assert account.registry.versions(GROUP) == []
+
+
+OTHER = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("data-quality data", "Validate judged 000000000000, the training snapshot is"),
+        ("data-quality-facets data", "ValidateFacets judged 000000000000, the facets snapshot is"),
+        ("model-quality training_snapshot", "Prepare split 000000000000, the training snapshot is"),
+        ("model-quality facets_snapshot", "Weights weighed 000000000000, the facets snapshot is"),
+        ("bias facets_snapshot", "JudgeBias counted 000000000000, the facets snapshot is"),
+        ("bias joined_facets_snapshot", "BiasInput joined 000000000000, the facets snapshot is"),
+    ],
+)
+def test_evidence_of_other_data_is_not_registered(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch, place: str, message: str
+) -> None:
+    gate, name = place.split()
+    job.read(gate, **{name: OTHER})
+    with pytest.raises(InputError, match=message) as caught:
+        run_register(monkeypatch)
+    assert "load them as a new version, and start the pipeline with it" in str(caught.value)
+    job.read(gate, **{name: None})
+    with pytest.raises(InputError, match=r"data that it does not name"):
+        run_register(monkeypatch)
+    assert account.created() == []
+
+
+def test_explanations_of_other_data_are_not_registered(job, account, monkeypatch) -> None:
+    write_snapshots(Snapshots(training=OTHER), job.input("tracking"))
+    with pytest.raises(InputError, match=r"Explain read 000000000000, the training snapshot is"):
+        run_register(monkeypatch)
+    assert account.created() == []
+
+
+def test_facets_that_were_loaded_again_are_enough(job, account, monkeypatch) -> None:
+    """The training rows are the same, and every step but the snapshot came from the cache."""
+    file = job.input("tracking") / "manifest.json"
+    write_json(file, json.loads(file.read_text()) | {"sha256": OTHER})
+    with pytest.raises(InputError, match="facets snapshot is 000000000000") as caught:
+        run_register(monkeypatch)
+    assert str(caught.value).count("the facets snapshot is") == 4
+    assert "the training snapshot is" not in str(caught.value)
+    assert account.created() == []
+
+
+def test_without_bias_no_facet_is_required(job, account, monkeypatch) -> None:
+    (job.input("tracking") / "manifest.json").unlink()
+    for gate in ("data-quality-facets", "bias"):
+        shutil.rmtree(job.input("verdicts") / gate)
+    job.read("model-quality", facets_snapshot=None)
+    run_register(monkeypatch, "--bias-not-judged", "no facets")
+    assert len(account.created()) == 1
+
+
+def test_a_reference_of_another_artifact_or_none_is_refused(job, account, monkeypatch) -> None:
+    job.describe(artifact_sha256=OTHER)
+    with pytest.raises(
+        InputError, match=r"reference.json describes another artifact \(sha256 0000"
+    ):
+        run_register(monkeypatch)
+    (job.input("metrics") / "reference.json").unlink()
+    with pytest.raises(InputError, match=r"reference.json does not exist"):
+        run_register(monkeypatch)
+    assert account.created() == []
+
+
+def _refused(
+    account: Account, monkeypatch: pytest.MonkeyPatch, job: RegisterJob, expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        run_register(monkeypatch)
+    assert account.objects() == set()
+    assert account.created() == []
+    assert not job.registration.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"model.onnx": b"other"}, "model.onnx has sha256 .*, the compile lock says"),
+        ({"model.onnx": b"graph", "b.py": b""}, "b.py is not in the compile lock"),
+        ({}, "model.onnx is missing, the compile lock names it"),
+    ],
+)
+def test_an_artifact_that_compile_did_not_write_is_refused(
+    job: RegisterJob,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, bytes],
+    expected: str,
+) -> None:
+    job.pack({"model.onnx": b"graph"})
+    job.pack(files, lock=False)
+    _refused(account, monkeypatch, job, expected)
+
+
+def test_an_artifact_that_was_packed_again_is_refused(job, account, monkeypatch) -> None:
+    path = job.input("lock") / "compile-lock.json"
+    lock = json.loads(path.read_text())
+    path.write_text(json.dumps({**lock, "artifact_sha256": "0" * 64}))
+    _refused(account, monkeypatch, job, "is not the archive that the compile lock names")
+
+
+def test_an_artifact_that_the_gates_did_not_judge_is_refused(job, account, monkeypatch) -> None:
+    job.pack({"model.onnx": b"another model, with its own lock"})
+    _refused(account, monkeypatch, job, "gate model-quality judged another artifact")
+
+
+def test_a_damaged_artifact_is_refused(job, account, monkeypatch) -> None:
+    job.archive.write_bytes(job.archive.read_bytes()[:300])
+    _refused(
+        account,
+        monkeypatch,
+        job,
+        r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again",
+    )
+
+
+def test_a_failed_gate_is_refused(job, account, monkeypatch) -> None:
+    failed = decide(gate="bias", checks=[Check(name="DI", passed=False)], inputs={})
+    write_verdict(failed, job.input("verdicts") / "bias")
+    _refused(account, monkeypatch, job, "a failed gate cannot be registered")
+
+
+def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="ModelRegistry=wandb: expected mlflow or sagemaker"):
+        run_register(monkeypatch, registry="wandb")
+
+
+@pytest.mark.parametrize(
+    ("licence", "message"),
+    [
+        (None, "model.licence is missing: read the licence of tiny's weights"),
+        ("GPL-3.0-only", "GPL-3.0-only is not a licence that this environment allows .Apache-2.0"),
+    ],
+    ids=["none", "not-allowed"],
+)
+def test_weights_without_an_allowed_licence_are_refused(
+    job: RegisterJob,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    licence: str | None,
+    message: str,
+) -> None:
+    file = job.input("config") / "model.json"
+    write_json(file, json.loads(file.read_text()) | {"licence": licence})
+    with pytest.raises(InputError, match=message):
+        run_register(monkeypatch)
+    assert account.created() == []
+
+
+def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, lock = job.input("config") / "model.json", job.input("lock") / "compile-lock.json"
+    causal = {
+        "base": {"model.safetensors": OTHER}, "adapter_sha256": OTHER, "merge_difference": 0.0,
+        "answers": [1, 2], "chat_template_sha256": OTHER,
+    }  # fmt: skip
+    write_json(lock, json.loads(lock.read_text()) | {"causal": causal})
+    with pytest.raises(InputError, match=r"model\.family is encoder"):
+        run_register(monkeypatch)
+    write_json(model, json.loads(model.read_text()) | {"family": "causal"})
+    with pytest.raises(InputError, match="merged with another base model"):
+        run_register(monkeypatch)
+    assert account.created() == []

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.steps import resolve_champion
-from tests.unit.registry.model_packages.account import GROUP, Account
+from tests.unit.registry.model_packages.account import GROUP
 from tests.unit.steps.register.arguments import run_register
 from tests.unit.steps.register_job import RegisterJob
 
@@ -20,9 +20,7 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, job: RegisterJob) -> Path:
     return job.root / "processing" / "output" / "champion"
 
 
-def test_the_champion_says_from_which_day_its_test_split_was(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_champion_says_from_which_day_its_test_split_was(job, account, monkeypatch) -> None:
     path = job.input("metrics") / "metrics.json"
     metrics = json.loads(path.read_text())
     metrics["splits"]["test"]["since"] = "2025-12-01"
@@ -33,9 +31,7 @@ def test_the_champion_says_from_which_day_its_test_split_was(
     assert record["champion"]["test_from"] == "2025-12-01"
 
 
-def test_the_champion_is_what_was_approved(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
     run_register(monkeypatch)
     folder = _resolve(monkeypatch, job)
     assert json.loads((folder / "champion.json").read_text()) == {"champion": None}

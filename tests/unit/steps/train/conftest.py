@@ -2,13 +2,16 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sashiko.steps import train
+from sashiko.training.loop import Loop
 from tests.unit.training.tiny_job import Job, Train, save_encoder, save_job
+
+AtStep = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +50,28 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
     yield step
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> AtStep:
+    """Lets something happen once, right after a step's gradients are applied; by default a death.
+
+    It is as sudden as a kill: nothing of the step runs after it.
+    """
+    apply = Loop._step
+
+    def die() -> None:
+        raise MemoryError
+
+    def plan(step: int, event: Callable[[], None] = die) -> None:
+        waiting = [event]
+
+        def act(self, rows, done, optimiser):
+            loss = apply(self, rows, done, optimiser)
+            if done + 1 == step and waiting:
+                waiting.pop()()
+            return loss
+
+        monkeypatch.setattr(Loop, "_step", act)
+
+    return plan

@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-from sashiko.base.files import read_json
+from sashiko.base.files import read_json, write_json
 from sashiko.base.job_folders import hosts_file, hyperparameters_file, opt_ml
 from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps import train
@@ -23,6 +24,23 @@ from sashiko.training.launcher import is_worker, launch, read_hosts
 from sashiko.training.loop import Loop
 
 _STEP = Loop._step
+
+
+def spread(
+    root: Path,
+    strategy: str,
+    processes: int,
+    *,
+    nodes: Sequence[str] = ("algo-1",),
+    current: str = "algo-1",
+    interface: str = "eth0",
+) -> None:
+    """Lets a job train by so many processes of each node."""
+    file = root / "input" / "config" / "hyperparameters.json"
+    section = {"strategy": strategy, "nodes": len(nodes), "processes": processes}
+    write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
+    hosts = {"current_host": current, "hosts": list(nodes), "network_interface_name": interface}
+    write_json(file.with_name("resourceconfig.json"), hosts)
 
 
 def _note_listeners(rank: int) -> None:

@@ -16,12 +16,10 @@ from sashiko.serving.container.adapter import merge
 from sashiko.serving.container.answers import SHOWN, Answered, read_answered
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
-from sashiko.training.loop import Loop
 from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_base, save_llama
 
 _SETTINGS = causal_hyperparameters() | {"max_length": "64"}
-_STEP = Loop._step
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +49,7 @@ def _losses(root: Path) -> list[float | None]:
     return [line["train_loss"] for line in metric_lines(root)]
 
 
-def test_it_learns_and_the_same_seed_gives_the_same_bytes(
-    job: Job, run: Train, encoder: Path, tmp_path: Path
-) -> None:
+def test_it_learns_and_the_same_seed_gives_the_same_bytes(job, run, encoder, tmp_path) -> None:
     jobs = [
         job(name, **(_SETTINGS | {"epochs": "6", "seed": seed}))
         for name, seed in (("one", "3"), ("again", "3"), ("other", "4"))
@@ -112,42 +108,14 @@ def test_a_model_that_says_something_else_is_recorded_as_one(job: Job, run: Trai
     assert answered.missed == metric_lines(root)[-1]["validation_missed"] > 0.9 * answered.rows
 
 
-@pytest.mark.parametrize("step", [2, 8, 13])
-def test_a_killed_training_resumes_to_the_same_bytes(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    whole, killed = job("whole", **_SETTINGS), job("killed", **_SETTINGS)
-    run(whole)
-
-    def die(self, rows, done, optimiser):
-        loss = _STEP(self, rows, done, optimiser)
-        if done + 1 == step:
-            raise MemoryError
-        return loss
-
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(Loop, "_step", die)
-        run(killed)
-    run(killed)
-    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
-    assert metric_lines(killed) == metric_lines(whole)
-
-
 def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+    job, run, at_step
 ) -> None:
     settings = _SETTINGS | {"accumulation_steps": "2", "checkpoint_every_steps": "100"}
     whole, stopped = job("whole", **settings), job("stopped", **settings)
     run(whole)
-
-    def signal_at_six(self, rows, done, optimiser):
-        loss = _STEP(self, rows, done, optimiser)
-        if done + 1 == 6:
-            signal.raise_signal(signal.SIGTERM)
-        return loss
-
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit_:
-        patch.setattr(Loop, "_step", signal_at_six)
+    at_step(6, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as exit_:
         run(stopped)
     assert exit_.value.code == 128 + signal.SIGTERM
     assert not (stopped / "model").exists()
@@ -158,16 +126,10 @@ def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(
 
 
 def test_a_checkpoint_holds_the_adapter_and_none_of_the_base_models_weights(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+    job, run, at_step
 ) -> None:
     root = job(**_SETTINGS)
-
-    def die(self, rows, done, optimiser):
-        if done == 6:
-            raise MemoryError
-        return _STEP(self, rows, done, optimiser)
-
-    monkeypatch.setattr(Loop, "_step", die)
+    at_step(6)
     with pytest.raises(MemoryError):
         run(root)
     with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:

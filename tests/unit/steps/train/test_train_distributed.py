@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from sashiko.base.files import write_json
 from tests.project_root import REPOSITORY
+from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
     BAD,
     GOOD,
@@ -42,24 +42,6 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     else:
         save_encoder(folder)
     return folder
-
-
-def _several(root: Path, strategy: str, processes: int) -> None:
-    """Lets a job train by several processes of one node."""
-    file = root / "input" / "config" / "hyperparameters.json"
-    section = {"strategy": strategy, "nodes": 1, "processes": processes}
-    write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
-    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
-    write_json(file.with_name("resourceconfig.json"), hosts)
-
-
-def _node_of_two(root: Path, current: str) -> None:
-    """Lets a job train on two nodes of a process each: two folders, as nodes share no disk."""
-    file = root / "input" / "config" / "hyperparameters.json"
-    section = {"strategy": "fsdp", "nodes": 2, "processes": 1}
-    write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
-    hosts = {"current_host": current, "hosts": _NODES, "network_interface_name": "lo"}
-    write_json(file.with_name("resourceconfig.json"), hosts)
 
 
 def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:
@@ -108,11 +90,9 @@ def _shards(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["llama"], indirect=True)
-def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learns(
-    job: Job, run: Train
-) -> None:
+def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learns(job, run) -> None:
     one, several = _jobs(job, run, **causal_hyperparameters(), max_length="64")
-    _several(several, "fsdp", 2)
+    spread(several, "fsdp", 2)
     ((status, output),) = _start(several, command=(_FAULTY, "10", _KILL))
     assert status == 0, output
     assert "a process was killed by signal 9" in output
@@ -124,17 +104,15 @@ def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["bert"], indirect=True)
-def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(
-    job: Job, run: Train
-) -> None:
+def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(job, run) -> None:
     one, several = _jobs(job, run, calibration="temperature")
-    _several(several, "ddp", 2)
+    spread(several, "ddp", 2)
     ((status, output),) = _start(several, command=(_FAULTY, "6", str(int(signal.SIGTERM))))
     assert status == 128 + signal.SIGTERM, output
     saved = re.search(r"stopped after step (\d+)/16", output)
     assert saved, output
     assert not (several / "model").exists()
-    _several(several, "fsdp", 3)
+    spread(several, "fsdp", 3)
     ((status, output),) = _start(several, command=(_TRAIN,))
     assert status == 0, output
     assert f"resuming after step {saved[1]}\n" in output
@@ -143,14 +121,12 @@ def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["bert"], indirect=True)
-def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(
-    job: Job, run: Train
-) -> None:
+def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(job, run) -> None:
     one, first = _jobs(job, run)
     second = job("second", **_SETTINGS)
     save_weights(second / "input" / "data" / "weights", [0.5, 1.5] * (TRAIN_ROWS // 2))
     for root, name in zip((first, second), _NODES, strict=True):
-        _node_of_two(root, name)
+        spread(root, "fsdp", 1, nodes=_NODES, current=name, interface="lo")
     lost = _start(first, second, command=(_FAULTY, "10", _KILL))
     assert all(status for status, _ in lost), lost
     checkpoints = [root / "checkpoints" for root in (first, second)]
@@ -170,7 +146,7 @@ def test_a_job_that_lost_a_node_is_replaced_by_one_that_gets_the_shards_of_both(
 @pytest.mark.parametrize("encoder", ["bert"], indirect=True)
 def test_bad_input_ends_all_processes_with_its_message_and_starts_none_again(job: Job) -> None:
     root = job(frozen_layers="3")
-    _several(root, "ddp", 2)
+    spread(root, "ddp", 2)
     ((status, output),) = _start(root, command=(_TRAIN,))
     message = "train.frozen_layers is 3, model type `bert` has 2 layers: set it to at most 2"
     assert status == 1, output

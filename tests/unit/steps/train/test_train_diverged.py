@@ -1,29 +1,19 @@
 """The Train step when training diverges: it ends with one error, and writes no model."""
 
-import json
 import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from sashiko.base.files import sha256_tree, write_json
+from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.training.compute import Compute
+from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import Job, Train
-
-
-def _spread(root: Path, strategy: str) -> None:
-    """Lets a job train by two processes of one node."""
-    file = root / "input/config/hyperparameters.json"
-    section = {"strategy": strategy, "nodes": 1, "processes": 2}
-    write_json(file, json.loads(file.read_text()) | {"distributed": json.dumps(section)})
-    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
-    write_json(file.with_name("resourceconfig.json"), hosts)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +24,10 @@ def _spread(root: Path, strategy: str) -> None:
         pytest.param("fsdp", 2, marks=pytest.mark.slow),
     ],
 )
-def test_a_loss_that_is_not_a_number_ends_the_training(
-    job: Job, strategy: str, processes: int
-) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_training(job, strategy, processes) -> None:
     root = job(learning_rate="1e30", checkpoint_every_steps="1")
     if processes > 1:
-        _spread(root, strategy)
+        spread(root, strategy, processes)
     done = subprocess.run(
         [sys.executable, "-m", "sashiko.steps.train"],
         env=os.environ | {"OPT_ML": str(root), "OMP_NUM_THREADS": "1"},

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,8 @@ import pytest
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.training.checkpoint import Position
-from sashiko.training.loop import Loop
 from tests.full_disk import file_size_limit
 from tests.unit.training.tiny_job import Job, Train, metric_lines
-
-_STEP = Loop._step
 
 
 def _weights(root: Path) -> str:
@@ -30,34 +26,11 @@ def _position(root: Path) -> Position:
         return Position.model_validate_json(file.metadata()["position"])
 
 
-def _at_step(monkeypatch: pytest.MonkeyPatch, step: int, event: Callable[[], None]) -> None:
-    """Lets something happen once, right after a step's gradients are applied."""
-    waiting = [event]
-
-    def act(self, rows, done, optimiser):
-        loss = _STEP(self, rows, done, optimiser)
-        if done + 1 == step and waiting:
-            waiting.pop()()
-        return loss
-
-    monkeypatch.setattr(Loop, "_step", act)
-
-
-def _die() -> None:
-    raise MemoryError("as sudden as a kill: nothing of the step runs after it")
-
-
 @pytest.mark.parametrize("step", [2, 6, 8, 13])
-def test_a_killed_training_resumes_to_the_same_bytes(
-    job: Job,
-    run: Train,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    step: int,
-) -> None:
+def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, step) -> None:
     whole, killed = job("whole"), job("killed")
     run(whole)
-    _at_step(monkeypatch, step, _die)
+    at_step(step)
     with pytest.raises(MemoryError):
         run(killed)
     run(killed)
@@ -70,11 +43,11 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [5, 8])
 def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, step: int
+    job, run, at_step, number, step
 ) -> None:
     whole, stopped = job("whole"), job("stopped")
     run(whole)
-    _at_step(monkeypatch, step, lambda: signal.raise_signal(number))
+    at_step(step, lambda: signal.raise_signal(number))
     with pytest.raises(SystemExit) as left:
         run(stopped)
     assert left.value.code == 128 + number
@@ -86,11 +59,11 @@ def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    job, run, at_step, capsys
 ) -> None:
     whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
     run(whole)
-    _at_step(monkeypatch, 6, _die)
+    at_step(6)
     with pytest.raises(MemoryError):
         run(other)
     checkpoint = other / "checkpoints" / "checkpoint.safetensors"
@@ -106,25 +79,21 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
     assert _weights(damaged) == _weights(whole)
 
 
-def _two_at_step_six_and_ten(
-    root: Path, run: Train, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, Path]:
+def _two_at_step_six_and_ten(root: Path, run: Train, monkeypatch, at_step) -> tuple[Path, Path]:
     """Kills two jobs on the same rows, one further than the other."""
     for name, step in (("one", 6), ("two", 10)):
         monkeypatch.setenv("TRAINING_JOB_NAME", name)
-        _at_step(monkeypatch, step, _die)
+        at_step(step)
         with pytest.raises(MemoryError):
             run(root)
     folder = root / "checkpoints"
     return folder / "one.safetensors", folder / "two.safetensors"
 
 
-def test_two_jobs_at_once_keep_a_checkpoint_each(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_jobs_at_once_keep_a_checkpoint_each(job, run, monkeypatch, at_step, capsys) -> None:
     whole, shared = job("whole"), job("shared")
     run(whole)
-    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch)
+    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step)
     assert first.is_file()
     assert second.is_file()
     capsys.readouterr()
@@ -136,10 +105,10 @@ def test_two_jobs_at_once_keep_a_checkpoint_each(
 
 
 def test_the_furthest_checkpoint_that_can_be_read_is_taken(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    job, run, monkeypatch, at_step, capsys
 ) -> None:
     shared = job("shared")
-    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch)
+    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step)
     second.write_bytes(second.read_bytes()[:-50])
     other = second.with_name("other.safetensors")
     other.write_bytes(b"of nobody that is known here")
@@ -152,9 +121,7 @@ def test_the_furthest_checkpoint_that_can_be_read_is_taken(
     assert set((shared / "checkpoints").iterdir()) == {second, other}
 
 
-def test_a_full_disk_leaves_one_message_and_nothing_half_written(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_one_message_and_nothing_half_written(job, run, monkeypatch) -> None:
     root = job()
     with file_size_limit(20_000):
         with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):

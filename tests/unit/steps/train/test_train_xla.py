@@ -9,7 +9,6 @@ each test run. The library itself, which has a CPU device too, is tried where `.
     .venv-xla/bin/pip install psutil
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -21,10 +20,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sashiko.base.files import write_json
 from sashiko.training import xla
 from sashiko.training.batches import collate
 from tests.project_root import REPOSITORY
+from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
     BAD,
     GOOD,
@@ -151,9 +150,7 @@ def _start(root: Path, *command: str) -> str:
 
 @needs_xla
 @pytest.mark.slow
-def test_torch_xla_itself_compiles_one_graph_to_train_and_one_to_score(
-    trained: tuple[Path, Path],
-) -> None:
+def test_torch_xla_itself_compiles_one_graph_to_train_and_one_to_score(trained) -> None:
     one, other = trained
     output = _start(other, "-m", "sashiko.steps.train")
     inputs = [line.split()[-1] for line in output.splitlines() if "Number of Graph Inputs" in line]
@@ -163,15 +160,9 @@ def test_torch_xla_itself_compiles_one_graph_to_train_and_one_to_score(
 
 @needs_xla
 @pytest.mark.slow
-def test_two_processes_of_torch_xla_of_which_one_is_killed_learn_the_same(
-    trained: tuple[Path, Path],
-) -> None:
+def test_two_processes_of_torch_xla_of_which_one_is_killed_learn_the_same(trained) -> None:
     one, other = trained
-    file = other / "input" / "config" / "hyperparameters.json"
-    section = json.dumps({"strategy": "ddp", "nodes": 1, "processes": 2})
-    write_json(file, json.loads(file.read_text()) | {"distributed": section})
-    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
-    write_json(file.with_name("resourceconfig.json"), hosts)
+    spread(other, "ddp", 2)
     faulty = "tests.unit.steps.train.faulty_processes"
     output = _start(other, "-m", faulty, "10", str(int(signal.SIGKILL)))
     assert "resuming after step 8" in output

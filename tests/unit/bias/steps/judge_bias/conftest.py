@@ -1,18 +1,17 @@
 """A JudgeBias job, and the jobs whose analyses it judges."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import clarify_bias, judge_bias
-from sashiko.contract.load import load_contract
+from sashiko.bias.steps import judge_bias
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from tests.unit.bias.steps.bias_folders import Job
+from tests.unit.bias.steps.bias_folders import Job, analysis_of
 from tests.unit.bias.steps.judge_bias.judged_rows import FACETS, FOUR_FIFTHS
 
 
@@ -22,23 +21,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 @pytest.fixture
-def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | pa.Table], Any]:
     """Runs PostBias on a CSV, or PreBias on a table, and returns its analysis.json."""
-
-    def run(rows: str | pa.Table) -> Any:
-        kind: Literal["pre", "post"] = "post" if isinstance(rows, str) else "pre"
-        step = Job(tmp_path / kind, monkeypatch)
-        step.contract()
-        contract = load_contract(step.folder("config") / "contract.odcs.yaml")
-        step.section("analysis_config", analysis_config(contract, kind=kind))
-        if isinstance(rows, str):
-            step.text("data", rows)
-        else:
-            step.parquet("data", rows)
-        step.run(clarify_bias)
-        return step.json("analysis.json")
-
-    return run
+    return partial(analysis_of, tmp_path, monkeypatch)
 
 
 @pytest.fixture

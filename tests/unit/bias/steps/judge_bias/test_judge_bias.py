@@ -1,5 +1,7 @@
 """JudgeBias: its verdict on a model, and the interval of each metric."""
 
+import copy
+import json
 from itertools import product
 from pathlib import Path
 
@@ -7,14 +9,13 @@ import pyarrow as pa
 import pytest
 
 from sashiko.base.files import sha256_file, sha256_tree
-from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.metrics.clarify_metrics import stage_metrics
-from sashiko.bias.steps import clarify_bias, judge_bias
+from sashiko.bias.steps import judge_bias
 from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
-from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from tests.unit.bias.steps.bias_folders import JOINED, Job, facet_rows
+from tests.unit.bias.steps.bias_folders import JOINED, Job, analysis_of, facet_rows
 from tests.unit.bias.steps.judge_bias.judged_rows import FACETS, FAIR, FOUR_FIFTHS, UNFAIR, rows
+from tests.unit.contract.documents import column_of, document, grouped
 
 
 def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, judge) -> None:
@@ -63,13 +64,6 @@ def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(
         assert part in verdict.summary
 
 
-def test_a_model_that_says_no_to_all_is_blocked(job: Job, analyse, judge) -> None:
-    nobody = rows(old=(0, 0), young=(0, 0))
-    verdict = judge(nobody)
-    assert not verdict.passed
-    assert "no row is predicted positive" in verdict.checks[0].reason
-
-
 def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, judge) -> None:
     judge(FAIR)
     rows_by_metric = {
@@ -84,10 +78,8 @@ def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, judge) -> N
     for name in ("pre", "post"):
         stored = (folder / f"{name}-training-analysis.json").read_bytes()
         assert stored == (job.folder(f"{name}-analysis") / "analysis.json").read_bytes()
-    of_predictions, of_labels = (
-        rows_by_metric["post_training", "RD"],
-        rows_by_metric["pre_training", "DPL"],
-    )
+    of_predictions = rows_by_metric["post_training", "RD"]
+    of_labels = rows_by_metric["pre_training", "DPL"]
     assert (of_predictions["n_disadvantaged"], of_predictions["n_advantaged"]) == (200, 200)
     assert (of_labels["n_disadvantaged"], of_labels["n_advantaged"]) == (300, 500)
     assert of_labels["value"] == pytest.approx(150 / 500 - 60 / 300)
@@ -102,10 +94,6 @@ def test_a_gate_on_no_facet_of_the_contract_is_refused(job: Job, analyse, judge)
     gate = FOUR_FIFTHS | {"facet": "shoe_size"}
     with pytest.raises(InputError, match=r"bias\.gates\.1\.facet: `shoe_size` .* age"):
         judge(FAIR, gates=[FOUR_FIFTHS, gate])
-
-
-def test_without_a_gate_nothing_was_judged_and_nothing_passes(job: Job, analyse, judge) -> None:
-    assert not judge(FAIR, gates=[]).passed
 
 
 def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monkeypatch) -> None:
@@ -129,18 +117,12 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
     facets = facets.append_column("branch", [branches])
 
     last = Job(tmp_path / "judge", monkeypatch)
-    last.grouped_contract()
+    last.contract(grouped())
     last.section("reweighing", {})
     last.section("evaluate", {})
-    contract = load_contract(last.folder("config") / "contract.odcs.yaml")
-    for kind in ("pre", "post"):
-        step = Job(tmp_path / kind, monkeypatch)
-        step.section("analysis_config", analysis_config(contract, kind=kind))
-        step.parquet("data", facets) if kind == "pre" else step.text("data", csv)
-        step.run(clarify_bias)
-        last.text(
-            f"{kind}-analysis", step.output("analysis.json").read_text(), file="analysis.json"
-        )
+    for kind, data in (("pre", facets), ("post", csv)):
+        analysis = analysis_of(tmp_path, monkeypatch, data, grouped())
+        last.text(f"{kind}-analysis", json.dumps(analysis), file="analysis.json")
     last.section("bias", {"gates": [FOUR_FIFTHS], "minimum_group_size": 70})
     last.parquet("facets", facets)
     last.text("data", csv)
@@ -148,8 +130,123 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
     rows_by_metric = {row["metric"]: row for row in last.json("intervals/intervals.json")}
     assert rows_by_metric["CDDL"]["value"] == pytest.approx((100 * 0.25 + 50 / 6) / 150)
     for name in ("CDDL", "CDDPL"):
-        assert (
-            rows_by_metric[name]["low"]
-            < rows_by_metric[name]["value"]
-            < rows_by_metric[name]["high"]
+        row = rows_by_metric[name]
+        assert row["low"] < row["value"] < row["high"]
+
+
+def test_clarifys_own_output_is_judged_alike(job: Job, analyse, judge) -> None:
+    # Clarify writes an error beside a null, infinities as words, and keys and metrics of its own
+    nobody = rows(old=(30, 0), young=(0, 0))
+    ours = analyse(nobody)
+    theirs = copy.deepcopy(ours)
+    stage = theirs["post_training_bias_metrics"]
+    metrics = stage["facets"]["age"][0]["metrics"]
+    next(item for item in metrics if item["name"] == "DI").update(value="Infinity", error=None)
+    metrics.append({"name": "FT", "description": "Flip Test (FT)", "value": -0.5})
+    stage["label_headers"] = ["late"]
+    theirs["explanations"] = {}
+    verdict = judge(nobody, theirs)
+    assert verdict.checks == judge(nobody, ours).checks
+    assert "no row of the advantaged group is predicted positive" in verdict.checks[0].reason
+    judge(nobody, theirs)
+    (extra,) = [row for row in job.json("intervals/intervals.json") if row["metric"] == "FT"]
+    assert (extra["value"], extra["low"]) == (-0.5, None)
+
+
+def test_an_analysis_of_other_data_is_refused(job: Job, analyse, judge) -> None:
+    other = facet_rows(["a", "b", "c", "d"], ["old", "old", "young", "young"], ["yes", "no"] * 2)
+    with pytest.raises(InputError, match=r"PreBias's .* says .* age=old is .* but the data give"):
+        judge(FAIR, pre=analyse(other))
+    with pytest.raises(InputError, match=r"PostBias's .* says .* age=old is .* but the data give"):
+        judge(UNFAIR, analyse(FAIR))
+    assert not job.output("verdict").exists() or not list(job.output("verdict").iterdir())
+
+
+def test_an_analysis_of_another_group_than_the_contracts_is_refused(job, analyse, judge) -> None:
+    post = analyse(FAIR)
+    post["post_training_bias_metrics"]["facets"]["age"][0]["value_or_threshold"] = "young"
+    with pytest.raises(InputError, match="age=young, which the contract does not list"):
+        judge(FAIR, post)
+
+
+def test_swapped_analyses_are_named(analyse, judge) -> None:
+    with pytest.raises(InputError, match=r"PreBias.*pre_training_bias_metrics"):
+        judge(FAIR, pre=analyse(FAIR))
+    with pytest.raises(InputError, match=r"PostBias.*post_training_bias_metrics"):
+        judge(FAIR, analyse(FACETS))
+
+
+def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(
+    job: Job, analyse, judge
+) -> None:
+    # of old nobody is late, of young half is; Clarify compares what both groups have, the noes
+    labels = facet_rows(list("abcd"), ["old", "old", "young", "young"], ["no", "no", "no", "yes"])
+    theirs = analyse(labels)
+    for metric in theirs["pre_training_bias_metrics"]["facets"]["age"][0]["metrics"]:
+        metric["value"] = {"JS": 0.1, "KL": -0.35, "LP": 0.5, "TVD": 0.25, "KS": 0.5}.get(
+            metric["name"], metric["value"]
         )
+    judge(FAIR, labels=labels, pre=theirs)
+    rows_by_metric = {row["metric"]: row for row in job.json("intervals/intervals.json")}
+    assert rows_by_metric["LP"]["value"] == pytest.approx(0.5**0.5)
+    assert rows_by_metric["TVD"]["value"] == pytest.approx(0.5)
+    assert rows_by_metric["KL"]["value"] is None
+    assert "KL is infinite" in rows_by_metric["KL"]["error"]
+
+
+def test_a_group_of_few_rows_is_blocked_however_equal(judge) -> None:
+    verdict = judge(rows(old=(30, 5), young=(30, 5), count=80))
+    assert not verdict.passed
+    assert "too few to judge: 80 rows of age=old and 80 rows of all others" in verdict.summary
+
+
+def _more(csv: str, group: str, count: int) -> str:
+    return csv + "".join(f"{index % 2},{index % 2},{group}\n" for index in range(count))
+
+
+def _with(group: str, count: int) -> pa.Table:
+    more = facet_rows([f"M{index}" for index in range(count)], [group] * count, ["no"] * count)
+    return pa.concat_tables([FACETS, more])
+
+
+@pytest.mark.parametrize(("tested", "message"), [(0, "0 rows"), (1, "1 row"), (99, "99 rows")])
+def test_a_group_with_few_rows_in_the_test_split_is_named_as_not_judged(
+    judge, tested: int, message: str
+) -> None:
+    verdict = judge(_more(FAIR, "unborn", tested), labels=_with("unborn", 120))
+    gated, group = verdict.checks
+    assert (gated.name, verdict.passed) == ("DI age=old", True)
+    assert (group.name, group.passed, group.judged) == ("age=unborn", True, False)
+    assert group.reason == (
+        f"{message} in the test split, 120 in all the data; at least 100 are needed to judge it"
+    )
+    assert "not judged: age=unborn" in verdict.summary
+
+
+def test_a_group_with_enough_rows_in_the_test_split_is_not_named(judge) -> None:
+    verdict = judge(_more(FAIR, "unborn", 100), labels=_with("unborn", 120))
+    assert [check.name for check in verdict.checks] == ["DI age=old"]
+
+
+def test_a_group_that_the_contract_allows_and_no_row_has_is_named(job, judge, monkeypatch) -> None:
+    value = document()
+    column_of(value, "age")["enum"].append({"value": "unborn"})
+    monkeypatch.setattr(job, "contract", lambda: Job.contract(job, value))
+    [group] = [check for check in judge(FAIR).checks if not check.judged]
+    assert group.name == "age=unborn"
+    assert group.reason.startswith("0 rows in the test split, 0 in all the data")
+
+
+def test_of_many_small_groups_some_are_named_and_the_rest_counted(judge) -> None:
+    labels = pa.concat_tables([FACETS, *(_with(f"g{index:02}", 1)[-1:] for index in range(13))])
+    keys = [f"L{index}" for index in range(labels.num_rows)]
+    labels = labels.set_column(0, "loan_id", pa.array(keys))
+    unjudged = [check for check in judge(FAIR, labels=labels).checks if not check.judged]
+    assert len(unjudged) == 11
+    assert unjudged[-1].name == "3 more groups of age"
+
+
+def test_without_a_gate_a_group_that_is_not_judged_makes_no_pass(judge) -> None:
+    verdict = judge(FAIR, labels=_with("unborn", 120), gates=())
+    assert not verdict.passed
+    assert [check.name for check in verdict.checks] == ["no checks"]
