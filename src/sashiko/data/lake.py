@@ -40,21 +40,34 @@ def seed_lake(recipe: Recipe, contract: Contract, *, lake: Path, cache: Path) ->
         InputError: if no source works, the raw data do not fit the contract, or the table's folder
             has other files.
     """
-    raw = fetch_data(recipe.data, cache=cache)
-    folder = lake / contract.table
-    _refuse_other_files(folder)
+    raw, folder = fetch_data(recipe.data, cache=cache), lake / contract.table
+    table = folder / _FILE
+    for path in walk_files(folder):
+        if path != table:
+            raise InputError(
+                f"{path} does not belong in the lake: it would be read as part of the table; "
+                "move it, and name it as a `file` source of the recipe"
+            )
     record = lake / f"{contract.table}.source.json"
     source = {
         "source_sha256": sha256_file(raw),
         "contract_sha256": contract.sha256,
         "code_sha256": folder_digest(Path(__file__).parent),
     }
-    loaded = (folder / _FILE).is_file() and record.is_file()
+    loaded = table.is_file() and record.is_file()
     as_of = sha256_tree(folder) if loaded else ""
     if not loaded or record.read_bytes() != canonical_json(source | {"as_of": as_of}):
         if loaded:
             print(f"lake: {folder} has other data: loading", file=sys.stderr)
-        _load(raw, contract, folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Beside the table's folder: a killed load leaves nothing in it.
+            with tempfile.TemporaryDirectory(dir=lake, prefix=".tmp-") as scratch:
+                rows = ingest(raw, contract, Path(scratch, _FILE))
+                Path(scratch, _FILE).replace(table)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
+        print(f"lake: table `{contract.table}` loaded, {rows:,} rows", file=sys.stderr)
         as_of = sha256_tree(folder)
         write_json(record, source | {"as_of": as_of})
     return LakeTable(path=folder, as_of=as_of, uri=f"duckdb://{lake.resolve()}")
@@ -89,25 +102,3 @@ def generate(
     write_batches(path, chosen.batches(order), schema=chosen.schema)
     if isinstance(chosen, ShiftingGenerator) and shifts is not None:
         write_json(path.with_suffix(".planted.json"), chosen.planted(order))
-
-
-def _refuse_other_files(folder: Path) -> None:
-    others = [path for path in walk_files(folder) if path != folder / _FILE]
-    if others:
-        raise InputError(
-            f"{others[0]} does not belong in the lake: it would be read as part of the table; "
-            "move it, and name it as a `file` source of the recipe"
-        )
-
-
-def _load(raw: Path, contract: Contract, folder: Path) -> None:
-    """Loads beside the table's folder: a killed load leaves nothing in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
-            loaded = Path(scratch, _FILE)
-            rows = ingest(raw, contract, loaded)
-            loaded.replace(folder / _FILE)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
-    print(f"lake: table `{contract.table}` loaded, {rows:,} rows", file=sys.stderr)

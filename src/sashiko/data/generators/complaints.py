@@ -9,13 +9,14 @@ equal ones to a mix in which the last product of the bank has eleven times the s
 nothing else changes.
 A row depends on its number and the seed only, except for `received_at` and what follows from it:
 the rows are spread evenly over the period, whatever their number. The weeks of a shift plan follow
-the period; `complaints_weeks` says what each kind of shift changes.
+the period; the comment above `Weeks` says what each kind of shift changes.
 """
 
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import BATCH_ROWS, Order
 from sashiko.errors import InputError
-from sashiko.settings.shifts import ShiftKind, ShiftPlan
+from sashiko.settings.shifts import ShiftKind
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -57,31 +58,19 @@ AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
 AGE_SHARES = np.array([0.22, 0.30, 0.28, 0.20])
 CHANNELS = ("app", "email", "phone", "web form", "letter")
 CHANNEL_SHARES = np.array([0.30, 0.25, 0.20, 0.20, 0.05])
-Draw = Callable[[str], Numbers]
-_SCHEMA = pa.schema(
-    [
-        pa.field("complaint_id", pa.string()),
-        pa.field("received_at", pa.timestamp("us", tz="UTC")),
-        pa.field("product", pa.string()),
-        pa.field("channel", pa.string()),
-        pa.field("complaint_text", pa.string()),
-        pa.field("customer_name", pa.string()),
-        pa.field("customer_email", pa.string()),
-        pa.field("customer_phone", pa.string()),
-        pa.field("customer_gender", pa.string()),
-        pa.field("age_band", pa.string()),
-        pa.field("escalate", pa.string()),
-    ]
+_TEXTS = (
+    "product channel complaint_text customer_name customer_email customer_phone customer_gender "
+    "age_band escalate"
 )
+_SCHEMA = pa.schema([
+    ("complaint_id", pa.string()),
+    ("received_at", pa.timestamp("us", tz="UTC")),
+    *((name, pa.string()) for name in _TEXTS.split()),
+])  # fmt: skip
 
 
-# Random numbers that depend only on the seed, a stream's name and the row's number.
-#
-# A row has the same values for each batch size, machine and version of numpy.
-
-
-def uniform(seed: int, stream: str, row_numbers: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Returns one number in [0, 1) per row.
+def uniform(seed: int, stream: str, row_numbers: Rows) -> Numbers:
+    """Returns one number in [0, 1) per row: the same for each batch size, machine and numpy.
 
     The numbers are those of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom
     number generators"), started at a digest of seed and stream, at position `row + 1`.
@@ -103,12 +92,12 @@ def uniform(seed: int, stream: str, row_numbers: NDArray[np.uint64]) -> NDArray[
     return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def pick(numbers: NDArray[np.float64], count: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turns numbers in [0, 1) into equally likely indices below `count` (one, or one per row)."""
+def pick(numbers: Numbers, count: int) -> Indices:
+    """Turns numbers in [0, 1) into equally likely indices below `count`."""
     return (numbers * count).astype(np.int64)
 
 
-def pick_weighted(numbers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
+def pick_weighted(numbers: Numbers, weights: Numbers) -> Indices:
     """Turns numbers in [0, 1) into indices of `weights`, each as likely as its share of the sum."""
     bounds = np.cumsum(weights)
     indices = np.searchsorted(bounds / bounds[-1], numbers, side="right")
@@ -137,21 +126,19 @@ class Weeks:
         """All rows: those of the period, and those of the weeks."""
         return self.order.rows + (self.order.plan.rows if self.order.plan else 0)
 
-    def number(self, rows: Rows) -> NDArray[np.int64]:
+    def number(self, rows: Rows) -> Indices:
         """Returns each row's week, from 1; 0 in the period."""
         if self.order.plan is None:
             return np.zeros(len(rows), dtype=np.int64)
         after = rows.astype(np.int64) - self.order.rows
         return np.maximum(after // self.order.plan.rows_per_week + 1, 0)
 
-    def elapsed(self, rows: Rows, moment: NDArray[np.float64]) -> NDArray[np.float64]:
+    def elapsed(self, rows: Rows, moment: Numbers) -> Numbers:
         """Returns the weeks since the period's end; `moment` is a row's share of its slot."""
         if self.order.plan is None:
             return np.zeros(len(rows))
-        weeks: NDArray[np.float64] = (rows - float(self.order.rows) + moment) / float(
-            self.order.plan.rows_per_week
-        )
-        return weeks
+        after: Numbers = rows - float(self.order.rows) + moment
+        return after / float(self.order.plan.rows_per_week)
 
     def concerned(self, rows: Rows, kind: ShiftKind, *, of: float = 1.0) -> Bools:
         """Says which rows a kind of shift concerns, drawn by row.
@@ -165,9 +152,8 @@ class Weeks:
             InputError: if the plan wants more rows to change than can.
         """
         plan = self.order.plan
-        if plan is None:
-            return np.zeros(len(rows), dtype=np.bool_)
-        sizes = np.array([0.0, *(plan.size(kind, week=week + 1) for week in range(plan.weeks))])
+        weeks = range(1, plan.weeks + 1) if plan else ()
+        sizes = np.array([0.0, *(plan.size(kind, week=week) for week in weeks if plan)])
         if sizes.max() > of + 1e-9:
             raise InputError(
                 f"shift plan: the shifts of kind `{kind}` add up to {sizes.max():.3g}, and at most "
@@ -204,62 +190,6 @@ def by_gender(texts: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
     return [texts[gender] for gender in GENDERS]
 
 
-def topics(product: Indices, *, topic: Numbers, frame: Numbers) -> pa.Array:
-    """Returns a sentence on the subject of a complaint, not on its severity."""
-    sentences = [
-        [frame.format(topic) for topic in topics for frame in bank.TOPIC_FRAMES]
-        for topics in bank.TOPICS.values()
-    ]
-    frames = len(bank.TOPIC_FRAMES)
-    index = pick(topic, len(sentences[0]) // frames) * frames + pick(frame, frames)
-    return take(sentences, product, index)
-
-
-def phrases(
-    severity: Indices, *, is_new: NDArray[np.bool_], is_unheard: NDArray[np.bool_], numbers: Numbers
-) -> pa.Array:
-    """Returns the phrase with the severity.
-
-    It is one of the bank's last quarter where `is_new`, and one that is in neither part of the bank
-    where `is_unheard`.
-    """
-    phrases = (bank.LOW, bank.MEDIUM, bank.HIGH)
-    new = len(bank.LOW) // 4
-    known = len(bank.LOW) - new
-    index = np.where(is_new, known + pick(numbers, new), pick(numbers, known))
-    usual = take(phrases, severity, index)
-    if not is_unheard.any():
-        return usual
-    unheard = take(bank.UNHEARD, severity, pick(numbers, len(bank.UNHEARD[0])))
-    return pc.if_else(pa.array(is_unheard), unheard, usual)
-
-
-def edges(
-    edge: Edge,
-    *,
-    hinted: NDArray[np.bool_],
-    gender: Indices,
-    first_name: Indices,
-    kind: Numbers,
-    numbers: Numbers,
-) -> pa.Array:
-    """Returns an opener or closer, which reveals the gender where `hinted`."""
-    plain = take([edge.plain], 0, pick(numbers, len(edge.plain)))
-    relations = by_gender(edge.relations)
-    relation = take(relations, gender, pick(numbers, len(relations[0])))
-    named = _named(edge.names, gender, first_name, numbers)
-    hint = pc.if_else(pa.array(kind < NAME_SHARE), named, relation)
-    return pc.if_else(pa.array(hinted), hint, plain)
-
-
-def _named(
-    frames: Sequence[str], gender: Indices, first_name: Indices, numbers: Numbers
-) -> pa.Array:
-    names = by_gender(bank.FIRST_NAMES)
-    banks = [[frame.format(name) for frame in frames for name in group] for group in names]
-    return take(banks, gender, pick(numbers, len(frames)) * len(names[0]) + first_name)
-
-
 class Complaints:
     """The generator; the module's docstring describes the planted bias."""
 
@@ -279,9 +209,9 @@ class Complaints:
         The truth is 1 where P(escalate) without the planted bias is above one half, by severity.
         """
         for rows in _batches(order, batch_rows):
-            severity, gender = _severity(order, rows), _gender(order, rows)
+            severity = _severity(order, rows)
             fair = np.array(ESCALATION["male"])[severity] > 0.5
-            label = _labels(order, rows, severity, gender)
+            label = _labels(order, rows, severity, pick(uniform(order.seed, "gender", rows), 2))
             columns = {
                 "key": _numbered("C", rows + np.uint64(1), digits=8),
                 "label": pc.equal(label, "yes").cast(pa.int64()),
@@ -291,30 +221,27 @@ class Complaints:
 
     def planted(self, order: Order) -> Sequence[dict[str, Any]]:
         """Returns per week of the plan its first day, rows and distributions."""
-        if order.plan is None:
-            return []
-        weeks = range(1, order.plan.weeks + 1)
-        return [_planted(order, week, order.plan) for week in weeks]
+        plan, records = order.plan, list[dict[str, Any]]()
+        if plan is None:
+            return records
+        for week in range(1, plan.weeks + 1):
+            size = partial(plan.size, week=week)
+            products = _more_of_the_last(_product_shares(order), size("covariate"))
+            severities = _more_of_the_last(SEVERITY_SHARES, size("label"))
+            records.append({
+                "week": week,
+                "starts": (PERIOD_END + (week - 1) * WEEK).date().isoformat(),
+                "rows": plan.rows_per_week,
+                "product": dict(zip(bank.TOPICS, products, strict=True)),
+                "severity": dict(zip(("low", "medium", "high"), severities, strict=True)),
+                "unheard_phrases": size("phrases"),
+                "reversed_labels": size("concept"),
+                "womens_complaints_worded_low": size("bias"),
+            })  # fmt: skip
+        return records
 
 
-def _planted(order: Order, week: int, plan: ShiftPlan) -> dict[str, Any]:
-    products = _shares_with_more_of_the_last(
-        _product_shares(order), plan.size("covariate", week=week)
-    )
-    severities = _shares_with_more_of_the_last(SEVERITY_SHARES, plan.size("label", week=week))
-    return {
-        "week": week,
-        "starts": (PERIOD_END + (week - 1) * WEEK).date().isoformat(),
-        "rows": plan.rows_per_week,
-        "product": dict(zip(bank.TOPICS, products, strict=True)),
-        "severity": dict(zip(("low", "medium", "high"), severities, strict=True)),
-        "unheard_phrases": plan.size("phrases", week=week),
-        "reversed_labels": plan.size("concept", week=week),
-        "womens_complaints_worded_low": plan.size("bias", week=week),
-    }
-
-
-def _shares_with_more_of_the_last(shares: Numbers, more: float) -> list[float]:
+def _more_of_the_last(shares: Numbers, more: float) -> list[float]:
     """Moves a share of all rows to the last value, from each other one in proportion."""
     moved = shares / shares.sum()
     moved *= 1 - more / (1 - moved[-1])
@@ -329,46 +256,42 @@ def _product_shares(order: Order) -> Numbers:
     return shares
 
 
-def _batches(order: Order, batch_rows: int) -> Iterator[NDArray[np.uint64]]:
+def _batches(order: Order, batch_rows: int) -> Iterator[Rows]:
     """Yields the numbers of the rows, batch by batch."""
     end = Weeks(order).rows
     for start in range(0, end, batch_rows):
         yield np.arange(start, min(start + batch_rows, end), dtype=np.uint64)
 
 
-def _severity(order: Order, rows: NDArray[np.uint64]) -> Indices:
+def _severity(order: Order, rows: Rows) -> Indices:
     severity = pick_weighted(uniform(order.seed, "severity", rows), SEVERITY_SHARES)
     high = len(SEVERITY_SHARES) - 1
     others = 1 - SEVERITY_SHARES[high] / SEVERITY_SHARES.sum()
     return np.where(Weeks(order).concerned(rows, "label", of=others), high, severity)
 
 
-def _gender(order: Order, rows: NDArray[np.uint64]) -> Indices:
-    return pick(uniform(order.seed, "gender", rows), len(GENDERS))
-
-
-def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
-    def draw(stream: str) -> Numbers:
-        return uniform(order.seed, stream, rows)
-
+def _batch(order: Order, rows: Rows) -> pa.RecordBatch:
+    draw = partial(uniform, order.seed, row_numbers=rows)
     weeks = Weeks(order)
     elapsed = (rows + draw("moment")) / order.rows
+    period = (PERIOD_END - PERIOD_START).total_seconds()
     received = np.where(
         weeks.number(rows) > 0,
-        _week_moments(weeks.elapsed(rows, draw("moment"))),
-        _moments(elapsed),
+        _moments(PERIOD_END, weeks.elapsed(rows, draw("moment")) * WEEK.total_seconds()),
+        _moments(PERIOD_START, elapsed * period),
     )
-    gender, severity = _gender(order, rows), _severity(order, rows)
-    product = _products(
-        draw("product"), np.minimum(elapsed, 1.0) if order.drift else np.zeros(len(rows))
-    )
+    gender, severity = pick(draw("gender"), len(GENDERS)), _severity(order, rows)
+    drifted = np.minimum(elapsed, 1.0) if order.drift else np.zeros(len(rows))
     others = 1 - _product_shares(order)[-1]
-    product = np.where(weeks.concerned(rows, "covariate", of=others), len(bank.TOPICS) - 1, product)
+    moved = weeks.concerned(rows, "covariate", of=others)
+    product = np.where(moved, len(bank.TOPICS) - 1, _products(draw("product"), drifted))
     understated = weeks.concerned(rows, "bias") & (gender == GENDERS.index("female"))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
-    late = received >= _microseconds(NEW_PHRASES_FROM)
     first = take(by_gender(bank.FIRST_NAMES), gender, first_name)
     last = take([bank.LAST_NAMES], 0, pick(draw("last name"), len(bank.LAST_NAMES)))
+    account = _numbered("", rows % np.uint64(1000), digits=1)
+    local = pc.binary_join_element_wise(pc.utf8_lower(first), pc.utf8_lower(last), account, ".")
+    phone = pick(draw("phone"), 1000).astype(np.uint64)
     columns = [
         _numbered("C", rows + np.uint64(1), digits=8),
         pa.array(received, pa.timestamp("us", tz="UTC")),
@@ -380,12 +303,13 @@ def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
             product=product,
             gender=gender,
             first_name=first_name,
-            late=late,
+            late=received >= int(NEW_PHRASES_FROM.timestamp()) * 1_000_000,
             unheard=weeks.concerned(rows, "phrases"),
         ),
         pc.binary_join_element_wise(first, last, " "),
-        _emails(first, last, rows),
-        _phones(draw("phone")),
+        # Reserved: the domain by RFC 2606, the numbers by Ofcom for drama.
+        pc.binary_join_element_wise(local, pa.scalar("example.com"), "@"),
+        _numbered("+44 7700 900", phone, digits=3),
         take([GENDERS], 0, gender),
         take([AGE_BANDS], 0, pick_weighted(draw("age"), AGE_SHARES)),
         _labels(order, rows, severity, gender),
@@ -394,56 +318,55 @@ def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
 
 
 def _texts(
-    draw: Draw,
+    draw: Callable[[str], Numbers],
     *,
     severity: Indices,
     product: Indices,
     gender: Indices,
     first_name: Indices,
-    late: NDArray[np.bool_],
-    unheard: NDArray[np.bool_],
+    late: Bools,
+    unheard: Bools,
 ) -> pa.Array:
+    names = by_gender(bank.FIRST_NAMES)
+
+    def edge(texts: Edge, stream: str, hinted: Bools) -> pa.Array:
+        """Returns openers or closers, which reveal the gender where `hinted`."""
+        numbers = draw(stream)
+        plain = take([texts.plain], 0, pick(numbers, len(texts.plain)))
+        relations = by_gender(texts.relations)
+        relation = take(relations, gender, pick(numbers, len(relations[0])))
+        banks = [[frame.format(name) for frame in texts.names for name in group] for group in names]
+        frame = pick(numbers, len(texts.names))
+        named = take(banks, gender, frame * len(names[0]) + first_name)
+        hint = pc.if_else(pa.array(draw(f"{stream} kind") < NAME_SHARE), named, relation)
+        return pc.if_else(pa.array(hinted), hint, plain)
+
+    # Sentences on the subject, not on the severity.
+    frames = len(bank.TOPIC_FRAMES)
+    subjects = [
+        [frame.format(topic) for topic in topics for frame in bank.TOPIC_FRAMES]
+        for topics in bank.TOPICS.values()
+    ]
+    subject = pick(draw("topic"), len(subjects[0]) // frames) * frames + pick(draw("frame"), frames)
+    # The last quarter of the phrases is new; those that are unheard are in neither part.
+    numbers, new = draw("phrase"), len(bank.LOW) // 4
+    known = len(bank.LOW) - new
+    is_new = late & (draw("new") < NEW_PHRASE_SHARE)
+    index = np.where(is_new, known + pick(numbers, new), pick(numbers, known))
+    phrases = take((bank.LOW, bank.MEDIUM, bank.HIGH), severity, index)
+    if unheard.any():
+        others = take(bank.UNHEARD, severity, pick(numbers, len(bank.UNHEARD[0])))
+        phrases = pc.if_else(pa.array(unheard), others, phrases)
     hint = pick_weighted(draw("hint"), HINT_SHARES)
-
-    def edge(texts: Edge, name: str, hinted: NDArray[np.bool_]) -> pa.Array:
-        return edges(
-            texts,
-            hinted=hinted,
-            gender=gender,
-            first_name=first_name,
-            kind=draw(f"{name} kind"),
-            numbers=draw(name),
-        )
-
-    return pc.binary_join_element_wise(
-        edge(OPENERS, "opener", _IN_OPENER[hint]),
-        topics(product, topic=draw("topic"), frame=draw("frame")),
-        phrases(
-            severity,
-            is_new=late & (draw("new") < NEW_PHRASE_SHARE),
-            is_unheard=unheard,
-            numbers=draw("phrase"),
-        ),
-        edge(CLOSERS, "closer", _IN_CLOSER[hint]),
-        " ",
-    )
+    opener = edge(OPENERS, "opener", _IN_OPENER[hint])
+    closer = edge(CLOSERS, "closer", _IN_CLOSER[hint])
+    subjects_of_rows = take(subjects, product, subject)
+    return pc.binary_join_element_wise(opener, subjects_of_rows, phrases, closer, " ")
 
 
-def _microseconds(moment: dt.datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000
-
-
-def _moments(elapsed: Numbers) -> NDArray[np.int64]:
-    """Turns shares of the period, in [0, 1), into UTC microseconds, cut to whole seconds."""
-    period_seconds = int((PERIOD_END - PERIOD_START).total_seconds())
-    seconds = (elapsed * period_seconds).astype(np.int64)
-    return _microseconds(PERIOD_START) + seconds * 1_000_000
-
-
-def _week_moments(weeks: Numbers) -> NDArray[np.int64]:
-    """Turns weeks since the period's end into UTC microseconds, cut to whole seconds."""
-    seconds = (weeks * WEEK.total_seconds()).astype(np.int64)
-    return _microseconds(PERIOD_END) + seconds * 1_000_000
+def _moments(start: dt.datetime, seconds: Numbers) -> Indices:
+    """Turns seconds since a start into UTC microseconds, cut to whole seconds."""
+    return (int(start.timestamp()) + seconds.astype(np.int64)) * 1_000_000
 
 
 def _products(numbers: Numbers, drifted: Numbers) -> Indices:
@@ -454,29 +377,13 @@ def _products(numbers: Numbers, drifted: Numbers) -> Indices:
     return np.asarray(passed.sum(axis=1), dtype=np.int64)
 
 
-def _labels(order: Order, rows: NDArray[np.uint64], severity: Indices, gender: Indices) -> pa.Array:
+def _labels(order: Order, rows: Rows, severity: Indices, gender: Indices) -> pa.Array:
     curves = np.array([ESCALATION[gender if order.bias else "male"] for gender in GENDERS])
     escalated = uniform(order.seed, "label", rows) < curves[gender, severity]
     decided = escalated ^ Weeks(order).concerned(rows, "concept")
     return take([("no", "yes")], 0, decided.astype(np.int64))
 
 
-def _numbered(prefix: str, numbers: NDArray[np.uint64], *, digits: int) -> pa.Array:
+def _numbered(prefix: str, numbers: Rows, *, digits: int) -> pa.Array:
     padded = pc.utf8_lpad(pc.cast(pa.array(numbers), pa.string()), digits, "0")
     return pc.binary_join_element_wise(pa.scalar(prefix), padded, "")
-
-
-def _emails(first: pa.Array, last: pa.Array, rows: NDArray[np.uint64]) -> pa.Array:
-    """Returns addresses at example.com, which RFC 2606 reserves."""
-    local = pc.binary_join_element_wise(
-        pc.utf8_lower(first),
-        pc.utf8_lower(last),
-        _numbered("", rows % np.uint64(1000), digits=1),
-        ".",
-    )
-    return pc.binary_join_element_wise(local, pa.scalar("example.com"), "@")
-
-
-def _phones(numbers: Numbers) -> pa.Array:
-    """Returns numbers of the range that Ofcom reserves for drama."""
-    return _numbered("+44 7700 900", pick(numbers, 1000).astype(np.uint64), digits=3)

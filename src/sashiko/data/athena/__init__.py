@@ -1,1 +1,0 @@
-"""The governed lake of an account, read through Athena."""
