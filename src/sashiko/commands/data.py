@@ -61,7 +61,7 @@ def check(
 ) -> None:
     """Check a file against a data contract; exit status 3 if it fails."""
     from sashiko.contract.load import load_contract
-    from sashiko.data.file_check import check_file
+    from sashiko.data.ingest import check_file
     from sashiko.evaluation.gates.verdict import describe
 
     if not file.is_file():

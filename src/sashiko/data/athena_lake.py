@@ -20,7 +20,7 @@ from sashiko.base.stopping import Stop, stop_on_signals
 from sashiko.contract.derive import select_sql
 from sashiko.contract.glue import AS_OF, GLUE_TYPES
 from sashiko.contract.model import Contract, View
-from sashiko.data.duckdb_lake import check_file, view_rows
+from sashiko.data.lake_reader import check_file, view_rows
 from sashiko.errors import InputError
 
 _COMPARE = "compare `sashiko permissions` with `sashiko audit`, and ask the lake's owner"

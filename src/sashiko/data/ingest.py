@@ -10,15 +10,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.files import sha256_file
 from sashiko.base.parquet import write_batches
 from sashiko.base.problems import shorten
 from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
+from sashiko.contract.leaks import leak_checks
 from sashiko.contract.model import Contract, Ingest
+from sashiko.contract.suite_checks import run_checks
+from sashiko.contract.table_stream import TableStream
 from sashiko.contract.text_form import column_form
 from sashiko.data.raw_files import other_delimiter, raw_batches
 from sashiko.data.values import can_cast, cast_values, missing_to_null
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Verdict, decide
 
 
 def ingest(source: Path, contract: Contract, destination: Path) -> int:
@@ -174,3 +179,24 @@ def _format(column: Column, contract: Contract) -> str:
         return ""
     between = f" and {rules.thousands!r} between thousands" if rules.thousands else ""
     return f", written with {rules.decimal!r} before decimals{between}"
+
+
+def check_file(path: Path, contract: Contract) -> Verdict:
+    """Returns the verdict of the gate `data-quality` on a CSV or Parquet file.
+
+    The file is cleaned first as the lake's data are. All columns are checked; the verdict contains
+    no value of a sensitive or personal one.
+
+    Raises:
+        InputError: as `typed_batches`.
+    """
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return (batch.select(list(names)) for batch in typed_batches(path, contract))
+
+    stream = TableStream(schema=arrow_schema(contract, "all"), read=read)
+    return decide(
+        gate="data-quality",
+        checks=[*run_checks(stream, contract, "all"), *leak_checks(stream, contract)],
+        inputs={"contract": contract.sha256, "data": sha256_file(path)},
+    )

@@ -1,13 +1,19 @@
 """The lake that the snapshot steps read, local or in an account."""
 
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
+from sashiko.base.files import sha256_tree
+from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
+from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
+from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
 
@@ -37,6 +43,97 @@ class Lake(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class DuckDbLake:
+    """The local lake: a folder of Parquet files per table; a table's version is their digest."""
+
+    folder: Path
+
+    def version(self, table: str) -> str:
+        """Returns the version of a table; `NOTHING_LOADED` if it has none yet."""
+        folder = self.folder / table
+        return sha256_tree(folder) if any(folder.glob("*.parquet")) else NOTHING_LOADED
+
+    def query(self, contract: Contract, view: View, *, as_of: str) -> str:  # noqa: ARG002 - the files are the version
+        """Returns the governed SELECT."""
+        return select_sql(contract, view)
+
+    @contextmanager
+    def rows(
+        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Streams a view's rows; see `Lake.rows`."""
+        folder = self.folder / contract.table
+        files = sorted(folder.glob("*.parquet"))
+        if not files:
+            raise InputError(
+                f"{folder}: no Parquet files; load table `{contract.table}` into the lake first"
+            )
+        if not sum(check_file(file, contract, "all") for file in files):
+            raise InputError(f"{folder}: the table has no rows; load the data into the lake again")
+        version = self.version(contract.table)
+        if version != as_of:
+            raise InputError(
+                f"{folder}: the lake has version {version[:12]} and the run was started for "
+                f"{as_of[:12]}; start a new run, and load no data during a run"
+            )
+        with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
+            yield batches
+
+
+@contextmanager
+def view_rows(
+    files: Sequence[Path], contract: Contract, view: View, *, is_sorted: bool
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Runs a view's governed SELECT over Parquet files and streams its rows, sorted by key or not.
+
+    The record batches have the contract's Arrow types. DuckDB sorts in a temporary folder, so
+    memory does not grow with the rows. The files may have other columns too.
+
+    Raises:
+        InputError: if the disk is full.
+    """
+    with scratch_database(f"read {files[0].parent}") as connection:
+        connection.read_parquet([str(file) for file in files]).create_view(contract.table)
+        yield stream_query(
+            connection,
+            select_sql(contract, view, is_sorted=is_sorted),
+            schema=arrow_schema(contract, view),
+            rows=ROW_GROUP_ROWS,
+        )
+
+
+def check_file(file: Path, contract: Contract, view: View, *, zoneless: bool = False) -> int:
+    """Checks that a Parquet file has a view's columns only, in the contract's types; counts rows.
+
+    With `zoneless`, times have any unit and no zone, and mean UTC.
+
+    Raises:
+        InputError: if the file is cut off, or a column is missing, unknown or of another type.
+    """
+    with open_parquet(file) as parquet:
+        types = {field.name: field.type for field in parquet.schema_arrow}
+        rows = int(parquet.metadata.num_rows)
+    expected = {field.name: field.type for field in arrow_schema(contract, view)}
+    for name, kind in expected.items():
+        if name not in types:
+            raise InputError(
+                f"{file}: column `{name}` is missing; the contract `{contract.id}` asks for it"
+            )
+        time = zoneless and pa.types.is_timestamp(types[name])
+        if (ARROW_TYPES["timestamp"] if time else types[name]) != kind:
+            raise InputError(
+                f"{file}: column `{name}` has type {types[name]}, the contract `{contract.id}` "
+                f"says {contract.column(name).logical_type} ({kind}); load it again as that"
+            )
+    for extra in sorted(types.keys() - expected.keys()):
+        raise InputError(
+            f"{file}: column `{extra}` is not in the contract `{contract.id}`; "
+            "describe and classify it there, or leave it out of the table"
+        )
+    return rows
+
+
 def open_lake(uri: str) -> Lake:
     """Returns the lake of a `LakeUri` without reading it.
 
@@ -44,7 +141,6 @@ def open_lake(uri: str) -> Lake:
         InputError: if the URI is neither `duckdb://<folder>` nor `athena://<workgroup>/<database>`.
     """
     from sashiko.data.athena_lake import AthenaLake
-    from sashiko.data.duckdb_lake import DuckDbLake
 
     scheme, _, rest = uri.partition("://")
     if scheme == "duckdb" and rest:

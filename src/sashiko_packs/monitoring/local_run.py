@@ -10,7 +10,7 @@ from pathlib import Path
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import bucket_name
 from sashiko.base.files import walk_files, write_bytes
-from sashiko.data.duckdb_lake import DuckDbLake
+from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, command_options, recipe_table

@@ -5,7 +5,7 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.contract.model import Contract
-from sashiko.data.file_check import check_file
+from sashiko.data.ingest import check_file
 from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
-from sashiko.data.duckdb_lake import DuckDbLake
+from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.steps import validate

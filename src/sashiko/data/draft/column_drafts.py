@@ -22,19 +22,19 @@ def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Cl
     """Returns column -> a guess of its classification, and the reason."""
     classes: Classes = {}
     for column in raw.columns:
-        classes[column.name] = classify_name(column.physical_name)
-        if column.is_prose and classes[column.name][0] == "none":
-            why = "sentences may name people"
-            if counts := describe_personal(column.texts):
-                why = f"of the texts {counts}"
-            why += ": read some, and call it pii if so, or remove this at the source"
-            classes[column.name] = ("none", why)
+        guess = classify_name(column.physical_name)
         if column is target:
-            classes[column.name] = ("none", "the label, which a model is trained on")
+            guess = ("none", "the label, which a model is trained on")
         elif column in facets:
-            classes[column.name] = ("sensitive", "a facet: for judging bias only")
+            guess = ("sensitive", "a facet: for judging bias only")
         elif any_match(column.texts, _EMAIL):
-            classes[column.name] = ("pii", "some values are e-mail addresses, so no step reads it")
+            guess = ("pii", "some values are e-mail addresses, so no step reads it")
+        elif column.is_prose and guess[0] == "none":
+            counts = describe_personal(column.texts)
+            why = f"of the texts {counts}" if counts else "sentences may name people"
+            why += ": read some, and call it pii if so, or remove this at the source"
+            guess = ("none", why)
+        classes[column.name] = guess
     return classes
 
 
@@ -63,13 +63,25 @@ def column_draft(
         key: whether it is the primary key.
         category: whether it is label or facet, whose values are texts and all listed.
     """
-    kind = "string" if category else column.logical_type
-    why = "label and facets are compared as texts" if category else column.why
-    public = classification[0] != "pii"
-    allowed = _allowed(column, every=category) if kind == "string" and public else ()
+    kind, why = column.logical_type, column.why
+    if category:
+        kind, why = "string", "label and facets are compared as texts"
+    public, rows = classification[0] != "pii", len(column.texts)
+    allowed: Sequence[str] = ()
+    few = column.distinct <= min(_MOST_ALLOWED, rows // _ROWS_A_VALUE)
+    if kind == "string" and public and (category or few):
+        allowed = sorted(pc.unique(column.texts.drop_null()).to_pylist())
     if kind == "string" and column.distinct and not allowed and not key:
         why += f"; {column.distinct:,} different ones, which are not listed"
-    low, high = _range(column) if public and not category else (None, None)
+    low: int | float | str | None = None
+    high: int | float | None = None
+    ordered = kind in ("integer", "number", "date", "timestamp")
+    if ordered and public and column.distinct:
+        ends = pc.min_max(column.values).as_py()
+        if column.is_date:
+            low = f"{ends['min']:%Y-%m-%d}"
+        elif math.isfinite(ends["min"]) and math.isfinite(ends["max"]):
+            low, high = ends["min"], ends["max"]
     return ColumnDraft(
         name=column.name,
         physical_name=column.physical_name,
@@ -78,28 +90,9 @@ def column_draft(
         classification=classification[0],
         class_why=classification[1],
         key_why="no two rows have the same value, and none is missing" if key else "",
-        missing_percent=math.ceil(100 * column.missing / len(column.texts)),
-        allowed=allowed,
+        missing_percent=math.ceil(100 * column.missing / rows),
+        allowed=tuple(allowed),
         minimum=low,
         maximum=high,
         date_format=column.date_format,
     )
-
-
-def _allowed(column: Profile, *, every: bool) -> tuple[str, ...]:
-    few = column.distinct <= min(_MOST_ALLOWED, len(column.texts) // _ROWS_A_VALUE)
-    if not every and not few:
-        return ()
-    return tuple(sorted(pc.unique(column.texts.drop_null()).to_pylist()))
-
-
-def _range(column: Profile) -> tuple[int | float | str | None, int | float | str | None]:
-    """Returns the smallest and the largest value; for dates only the smallest."""
-    if column.logical_type not in ("integer", "number", "date", "timestamp") or not column.distinct:
-        return None, None
-    ends = pc.min_max(column.values).as_py()
-    if column.logical_type in ("date", "timestamp"):
-        return f"{ends['min']:%Y-%m-%d}", None
-    if not math.isfinite(ends["min"]) or not math.isfinite(ends["max"]):
-        return None, None
-    return ends["min"], ends["max"]

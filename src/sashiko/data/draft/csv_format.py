@@ -45,11 +45,21 @@ def csv_format(path: Path, options: FormatOptions) -> CsvFormat:
     if path.suffix.lower() != ".csv" or not path.is_file() or not path.stat().st_size:
         return CsvFormat()
     encoding, encoding_why = _encoding(path, options.encoding)
-    if options.delimiter is not None:
-        delimiter, why = options.delimiter, "--delimiter says so"
-    else:
-        # The one that gives every row as many values as the header, and the most of them.
-        delimiter = max(DELIMITERS, key=lambda mark: _width(path, encoding, mark))
+
+    def width(delimiter: Delimiter) -> tuple[bool, int]:
+        """Says whether all rows have the header's length, beyond one value; and that length."""
+        with path.open(encoding=python_encoding(encoding), newline="") as handle:
+            try:
+                rows = [*islice(csv.reader(handle, delimiter=delimiter), _ROWS)]
+            except (csv.Error, UnicodeDecodeError):
+                return False, 0
+        header = len(rows[0]) if rows else 0
+        return {len(row) for row in rows if row} == {header} and header > 1, header
+
+    # The one that gives every row as many values as the header, and the most of them.
+    delimiter, why = options.delimiter, "--delimiter says so"
+    if delimiter is None:
+        delimiter = max(DELIMITERS, key=width)
         mark = describe_delimiter(delimiter)
         why = f"{mark} parts every row of the file's beginning as it does the header"
     return CsvFormat(
@@ -82,15 +92,3 @@ def _encoding(path: Path, option: Encoding | None) -> tuple[Encoding, str]:
         ) from error
     examples = " ".join(sorted(letters)[:_LETTERS])
     return _FALLBACK, f"the file is not UTF-8; check that it contains these letters: {examples}"
-
-
-def _width(path: Path, encoding: Encoding, delimiter: str) -> tuple[bool, int]:
-    """Returns whether all rows have the header's length, beyond one value; and that length."""
-    with path.open(encoding=python_encoding(encoding), newline="") as handle:
-        try:
-            rows = [*islice(csv.reader(handle, delimiter=delimiter), _ROWS)]
-        except (csv.Error, UnicodeDecodeError):
-            return False, 0
-    lengths = {len(row) for row in rows if row}
-    header = len(rows[0]) if rows else 0
-    return len(lengths) == 1 and header > 1, header

@@ -26,9 +26,19 @@ def notes(
     rows of the positive label.
     """
     rows = len(raw.columns[0].texts)
-    yield from _format(raw)
-    yield from _few(rows, positives)
-    yield from _repetition(raw, repeats)
+    yield from _format_notes(raw)
+    # As `steps.prepare` does.
+    if rows < FEWEST_ROWS or positives < FEWEST_OF_A_LABEL:
+        yield (
+            f"{rows:,} rows, {positives:,} of them positive: `sashiko run` will refuse this, as it "
+            f"needs at least {FEWEST_ROWS} rows and {FEWEST_OF_A_LABEL} of each label to train on"
+        )
+    if repeats.rows:
+        fix = "remove at the source what was loaded twice, and start again"
+        if repeats.excluded:
+            fix = "check whether these are one case under two numbers"
+        yield f"{describe_repeats(repeats)}, such as {example_rows(repeats.examples)}: {fix}"
+    yield from _near_key_notes(raw)
     if keys:
         names = ", ".join(column.name for column in keys)
         yield f"kept from training and from data scientists, as a key or nearly one: {names}"
@@ -45,15 +55,6 @@ def notes(
         yield f"split: by a hash of the text, not by time: {split.why}"
 
 
-def _few(rows: int, positives: int) -> Iterator[str]:
-    """Warns of a file that is too small to train on: see `steps.prepare`."""
-    if rows < FEWEST_ROWS or positives < FEWEST_OF_A_LABEL:
-        yield (
-            f"{rows:,} rows, {positives:,} of them positive: `sashiko run` will refuse this, as it "
-            f"needs at least {FEWEST_ROWS} rows and {FEWEST_OF_A_LABEL} of each label to train on"
-        )
-
-
 def describe_repeats(repeats: Repeats) -> str:
     """Returns how many rows repeat an earlier one."""
     excluded = f" but {', '.join(repeats.excluded)}" if repeats.excluded else ""
@@ -66,35 +67,26 @@ def example_rows(rows: Sequence[int]) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {', '.join(f'{row:,}' for row in rows)}"
 
 
-def _format(raw: RawTable) -> Iterator[str]:
-    parts: list[str] = []
-    if raw.csv.encoding != "utf-8":
-        parts.append(raw.csv.encoding)
-    if raw.csv.delimiter != ",":
-        parts.append(f"{describe_delimiter(raw.csv.delimiter)} between values")
-    if (raw.marks.decimal, raw.marks.thousands) != (".", ""):
-        parts.append(f"`{raw.marks.decimal}` before decimals")
-    if raw.marks.thousands:
-        parts.append(f"`{raw.marks.thousands}` between thousands")
-    if parts:
-        yield f"read with {', '.join(parts)}; the contract says so under `ingest`"
-    if raw.marks.ambiguity:
-        yield raw.marks.ambiguity
+def _format_notes(raw: RawTable) -> Iterator[str]:
+    csv, marks = raw.csv, raw.marks
+    parts = (
+        (csv.encoding != "utf-8", csv.encoding),
+        (csv.delimiter != ",", f"{describe_delimiter(csv.delimiter)} between values"),
+        ((marks.decimal, marks.thousands) != (".", ""), f"`{marks.decimal}` before decimals"),
+        (marks.thousands, f"`{marks.thousands}` between thousands"),
+    )
+    if unusual := [part for is_unusual, part in parts if is_unusual]:
+        yield f"read with {', '.join(unusual)}; the contract says so under `ingest`"
+    if marks.ambiguity:
+        yield marks.ambiguity
     for column in raw.columns:
         if column.is_prose and (counts := describe_personal(column.texts)):
             yield f"{column.name}: of the texts {counts}"
-        if column.date_format:
-            yield f"{column.name}: {column.why}"
-        elif column.warning:
-            yield f"{column.name}: {column.warning}"
+        if column.date_format or column.warning:
+            yield f"{column.name}: {column.why if column.date_format else column.warning}"
 
 
-def _repetition(raw: RawTable, repeats: Repeats) -> Iterator[str]:
-    if repeats.rows:
-        fix = "remove at the source what was loaded twice, and start again"
-        if repeats.excluded:
-            fix = "check whether these are one case under two numbers"
-        yield f"{describe_repeats(repeats)}, such as {example_rows(repeats.examples)}: {fix}"
+def _near_key_notes(raw: RawTable) -> Iterator[str]:
     for column in raw.columns:
         if column.logical_type not in ("string", "integer") or column.is_prose:
             continue

@@ -25,7 +25,6 @@ _SMALLEST_SHARE = 0.02  # of the rows: a smaller group's rate says little
 _MOST_SHORT = 12  # further columns make texts long and slow; the user may add them
 _CHARACTERS_A_TOKEN = 3.5
 _LENGTHS = (32, 64, 128, 256, 512)
-_SHORT = 32
 _BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
@@ -152,35 +151,32 @@ def facet_drafts(
             raise InputError(f"--facet: `{column.physical_name}` is the label; name other columns")
         if names.count(column.name) > 1:
             raise InputError(f"--facet: `{column.physical_name}` is named twice; name it once")
-    return tuple(_facet(column, positive, path=path) for column in columns)
-
-
-def _facet(column: Profile, positive: Bools, *, path: Path) -> FacetDraft:
-    fix = "give rows of unknown group a value of their own, such as `unknown`"
-    _refuse_gaps(column, path=path, role="facet", fix=fix)
-    table = pa.table({"group": column.texts, "positive": positive})
-    aggregates = [("positive", "mean"), ("positive", "count")]
-    groups = table.group_by("group").aggregate(aggregates).to_pylist()
-    if not 2 <= len(groups) <= _MOST_GROUPS:
-        raise InputError(
-            f"{path}: facet column `{column.physical_name}` has {len(groups):,} different values; "
-            f"bias is judged for 2 to {_MOST_GROUPS} groups: put values into bands, such as 18-29"
+    drafts = []
+    for column in columns:
+        fix = "give rows of unknown group a value of their own, such as `unknown`"
+        _refuse_gaps(column, path=path, role="facet", fix=fix)
+        table = pa.table({"group": column.texts, "positive": positive})
+        aggregates = [("positive", "mean"), ("positive", "count")]
+        groups = table.group_by("group").aggregate(aggregates).to_pylist()
+        if not 2 <= len(groups) <= _MOST_GROUPS:
+            raise InputError(
+                f"{path}: facet column `{column.physical_name}` has {len(groups):,} different "
+                f"values; bias is judged for 2 to {_MOST_GROUPS} groups: put values into bands, "
+                "such as 18-29"
+            )
+        fewest = _SMALLEST_SHARE * len(positive)
+        enough = [item for item in groups if item["positive_count"] >= fewest]
+        rate, group = min((item["positive_mean"], item["group"]) for item in enough)
+        why = (
+            f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups; if "
+            "the positive value is bad for a person, this is the group that is better off"
         )
-    rate, group = min(
-        (group["positive_mean"], group["group"])
-        for group in groups
-        if group["positive_count"] >= _SMALLEST_SHARE * len(positive)
-    )
-    why = (
-        f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups; if the "
-        "positive value is bad for a person, this is the group that is better off"
-    )
-    return FacetDraft(column=column.name, disadvantaged=group, why=why)
+        drafts.append(FacetDraft(column=column.name, disadvantaged=group, why=why))
+    return tuple(drafts)
 
 
 def _refuse_gaps(column: Profile, *, path: Path, role: str, fix: str) -> None:
-    gaps = column.texts.null_count
-    if gaps:
+    if gaps := column.texts.null_count:
         raise InputError(
             f"{path}: {role} column `{column.physical_name}` has no value in {gaps:,} of "
             f"{len(column.texts):,} rows; {fix}"
@@ -210,32 +206,20 @@ def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Pa
     values = ", ".join(f"{c.name.replace('_', ' ')} {{{c.name}}}" for c in short)
     sentences = " ".join(f"{{{column.name}}}" for column in prose)
     template = ": ".join(text for text in (values, sentences) if text)
+    used = [*short, *prose]
+    lengths = [pc.fill_null(pc.utf8_length(column.texts), 0).to_numpy() for column in used]
+    names = sum(len(column.name) + 2 for column in used)
+    characters = float(np.quantile(np.sum(lengths, axis=0), 0.95)) + len(template) - names
+    tokens = characters / _CHARACTERS_A_TOKEN
+    beyond_ascii = [pc.match_substring_regex(column.texts, _BEYOND_ASCII) for column in used]
+    foreign = np.any([pc.fill_null(matches, False) for matches in beyond_ascii], axis=0)
     return TextDraft(
         columns=tuple(column.name for column in varied),
         template=template,
-        tokens=_tokens(template, [*short, *prose]),
-        foreign_percent=_foreign([*short, *prose]),
+        tokens=next((length for length in _LENGTHS if length >= tokens), _LENGTHS[-1]),
+        foreign_percent=int(100 * np.mean(foreign)),
         leaks=tuple(column.name for column in leaks),
     )
-
-
-def _foreign(columns: Sequence[Profile]) -> int:
-    """Returns the percentage of rows with a letter beyond ASCII, rounded down."""
-    foreign = [
-        np.asarray(pc.fill_null(pc.match_substring_regex(c.texts, _BEYOND_ASCII), False))
-        for c in columns
-    ]
-    return int(100 * np.mean(np.any(foreign, axis=0)))
-
-
-def _tokens(template: str, columns: Sequence[Profile]) -> int:
-    lengths = [
-        np.asarray(pc.fill_null(pc.utf8_length(c.texts), 0), dtype=np.int64) for c in columns
-    ]
-    names = sum(len(column.name) + 2 for column in columns)
-    characters = float(np.quantile(np.sum(lengths, axis=0), 0.95)) + len(template) - names
-    tokens = characters / _CHARACTERS_A_TOKEN
-    return next((length for length in _LENGTHS if length >= tokens), _LENGTHS[-1])
 
 
 def make_draft(
@@ -270,11 +254,8 @@ def make_draft(
     for column in keys:
         if classes[column.name][0] == "none":
             classes[column.name] = ("pii", key_like(column))
-    free = [
-        column
-        for column in raw.columns
-        if classes[column.name][0] == "none" and column not in (target, key)
-    ]
+    public = [column for column in raw.columns if classes[column.name][0] == "none"]
+    free = [column for column in public if column not in (target, key)]
     aucs = suspicious_columns(free, positive)
     for column in free:
         if column.name in aucs:
@@ -282,15 +263,11 @@ def make_draft(
             classes[column.name] = ("none", why)
     usable = [column for column in free if aucs.get(column.name, 0) <= LEAK]
     leaks = [column for column in free if column not in usable]
-    drafts = [
-        column_draft(
-            column,
-            classification=classes[column.name],
-            key=column is key,
-            category=column in (target, *groups),
-        )
-        for column in raw.columns
-    ]
+    drafts = []
+    for column in raw.columns:
+        kind, category = classes[column.name], column in (target, *groups)
+        is_key = column is key
+        drafts.append(column_draft(column, classification=kind, key=is_key, category=category))
     row_number = ""
     if key is None:
         row_number = "row_number"
@@ -308,6 +285,8 @@ def make_draft(
         if not column.is_date
         and not (column.is_unique and name_matches(IDENTIFIER, column.physical_name))
     ]
+    positives = int(positive.sum())
+    said = notes(raw, repeats=repeats, keys=keys, aucs=aucs, split=split, positives=positives)
     return Draft(
         name=name,
         table=name.replace("-", "_"),
@@ -326,14 +305,5 @@ def make_draft(
         csv=raw.csv,
         marks=raw.marks,
         repeats=repeats,
-        notes=tuple(
-            notes(
-                raw,
-                repeats=repeats,
-                keys=keys,
-                aucs=aucs,
-                split=split,
-                positives=int(positive.sum()),
-            )
-        ),
+        notes=tuple(said),
     )

@@ -26,17 +26,18 @@ _RUN_OF_ASCII = r"^[!-~]+\z"
 
 
 def find_key(raw: RawTable, classes: Classes, *, target: Profile) -> Profile | None:
-    """Returns a unique column: one with the name of a key, or else the file's first."""
-    if raw.numbered:
-        return None
-    unique = [
-        column
-        for column in raw.columns
-        if column is not target
-        and classes[column.name][0] == "none"
-        and column.is_unique
-        and _is_short(column)
-    ]
+    """Returns a unique column: one with the name of a key, or else the file's first.
+
+    Its values are whole numbers or single words.
+    """
+    unique = []
+    for column in raw.columns if not raw.numbered else ():
+        if column is target or classes[column.name][0] != "none" or not column.is_unique:
+            continue
+        short = column.logical_type == "string" and not any_match(column.texts, r"\s")
+        short = short and pc.max(pc.utf8_length(column.texts)).as_py() <= _LONGEST_KEY
+        if short or column.logical_type == "integer":
+            unique.append(column)
     named = [column for column in unique if name_matches(IDENTIFIER, column.physical_name)]
     first = [column for column in unique if column is raw.columns[0]]
     return next(iter([*named, *first]), None)
@@ -47,19 +48,17 @@ def key_like(column: Profile) -> str:
 
     `column` is not the label and not a facet.
     """
-    rows = len(column.texts)
+    kind, rows = column.logical_type, len(column.texts)
+    # A warning is of dates or numbers in several forms.
+    if kind not in ("string", "integer") or column.distinct <= _FEW or column.warning:
+        return ""
     filled = rows - column.missing
-    if column.logical_type not in ("string", "integer") or column.distinct <= _FEW:
-        return ""
-    if column.warning:  # dates or numbers in several forms
-        return ""
     share = column.distinct / filled
     nearly = share >= _NEARLY
     name = column.physical_name
-    identifier = name_matches(IDENTIFIER, name)
-    thing = name_matches(THING, name)
+    identifier, thing = name_matches(IDENTIFIER, name), name_matches(THING, name)
     if not (
-        (nearly and (name_matches(ROW_NAME, name) or _is_number(column) or _is_name(column)))
+        (nearly and (name_matches(ROW_NAME, name) or _is_code(column)))
         or (identifier and share >= _MANY)
         or (identifier and not thing and column.distinct > rows / _ROWS_A_VALUE)
     ):
@@ -71,6 +70,24 @@ def key_like(column: Profile) -> str:
     )
 
 
+def _is_code(column: Profile) -> bool:
+    """Says whether whole numbers are no amounts, or texts are codes or names of one to three words.
+
+    Such numbers are consecutive, or all have many digits.
+    """
+    if column.logical_type == "integer":
+        ends = pc.min_max(column.values).as_py()
+        if column.distinct >= _RUNNING * (ends["max"] - ends["min"] + 1):
+            return True
+        low, high = (10 ** (_DIGITS - 1), 10 ** len(str(ends["min"])))
+        return bool(low <= ends["min"] and ends["max"] < high)
+    texts = column.texts.drop_null()
+    if column.is_prose:
+        # A text of another script may have no blanks.
+        return all_match(texts, _RUN_OF_ASCII)
+    return bool(pc.mean(pc.count_substring_regex(texts, r"\S+")).as_py() <= _WORDS)
+
+
 def near_key_repeats(column: Profile) -> Repeats:
     """Returns the rows that repeat an earlier value of a column that is nearly a key.
 
@@ -79,53 +96,25 @@ def near_key_repeats(column: Profile) -> Repeats:
     filled = len(column.texts) - column.missing
     if column.distinct <= _FEW or column.distinct < _NEARLY * filled:
         return Repeats(rows=0, examples=())
-    return _repeats([column], rows=np.flatnonzero(column.values.is_valid()))
+    return repeated_rows([column], rows=np.flatnonzero(column.values.is_valid()))
 
 
-def repeated_rows(columns: Sequence[Profile], *, without: Sequence[Profile] = ()) -> Repeats:
-    """Returns the rows that are equal to an earlier one in all columns but those of `without`."""
+def repeated_rows(
+    columns: Sequence[Profile], *, without: Sequence[Profile] = (), rows: Ints | None = None
+) -> Repeats:
+    """Returns the rows that are equal to an earlier one in all columns but those of `without`.
+
+    `rows` are the positions of those to compare; None for all.
+    """
     excluded = tuple(column.name for column in without)
     compared = [column for column in columns if column.name not in excluded]
-    return _repeats(compared, rows=np.arange(len(columns[0].texts)), excluded=excluded)
-
-
-def _repeats(columns: Sequence[Profile], *, rows: Ints, excluded: tuple[str, ...] = ()) -> Repeats:
-    if not columns:
+    if not compared:
         return Repeats(rows=0, examples=(), excluded=excluded)
-    names = [str(index) for index, _ in enumerate(columns)]
-    arrays = [*(column.values.take(pa.array(rows)) for column in columns), pa.array(rows + 1)]
+    if rows is None:
+        rows = np.arange(len(columns[0].texts))
+    names = [str(index) for index, _ in enumerate(compared)]
+    arrays = [*(column.values.take(pa.array(rows)) for column in compared), pa.array(rows + 1)]
     table = pa.Table.from_arrays(arrays, [*names, "row"])
     first = table.group_by(names).aggregate([("row", "min")])["row_min"]
     repeats = np.setdiff1d(rows + 1, first.to_numpy()).tolist()
     return Repeats(rows=len(repeats), examples=tuple(repeats[:_EXAMPLES]), excluded=excluded)
-
-
-def _is_short(column: Profile) -> bool:
-    """Returns whether the values are whole numbers or single words, as a key's are."""
-    if column.logical_type == "integer":
-        return True
-    spaced = any_match(column.texts, r"\s")
-    longest = pc.max(pc.utf8_length(column.texts)).as_py()
-    return bool(column.logical_type == "string" and not spaced and longest <= _LONGEST_KEY)
-
-
-def _is_number(column: Profile) -> bool:
-    """Returns whether whole numbers are consecutive or all have many digits, unlike amounts."""
-    if column.logical_type != "integer":
-        return False
-    ends = pc.min_max(column.values).as_py()
-    if column.distinct >= _RUNNING * (ends["max"] - ends["min"] + 1):
-        return True
-    low, high = (10 ** (_DIGITS - 1), 10 ** len(str(ends["min"])))
-    return bool(low <= ends["min"] and ends["max"] < high)
-
-
-def _is_name(column: Profile) -> bool:
-    """Returns whether values are codes, or names of one to three words, and not texts."""
-    if column.logical_type != "string":
-        return False
-    texts = column.texts.drop_null()
-    if column.is_prose:
-        # A text of another script may have no blanks.
-        return all_match(texts, _RUN_OF_ASCII)
-    return bool(pc.mean(pc.count_substring_regex(texts, r"\S+")).as_py() <= _WORDS)

@@ -62,30 +62,24 @@ def number_marks(
     if ambiguous and decimal is None and grouped in equal:
         best = grouped
     others = [marks for marks in equal if marks[0] != best[0] and ambiguous & numeric[marks]]
+    if decimal:
+        return NumberMarks(decimal=best[0], thousands=best[1], why="--decimal says so")
+    ambiguity = ""
+    if others:
+        mark = best[1] or best[0]
+        value, other = ("1234", "1.234") if best[1] else ("1.234", "1234")
+        option = "point" if (mark == ".") == bool(best[1]) else "comma"
+        ambiguity = (
+            f"`1{mark}234` is read as {value} and could be {other}, and nothing in the file "
+            f"decides: if so, start again with --decimal {option}"
+        )
     count = len(numeric[best])
-    why = (
-        f"read so, {count:,} column{' is' if count == 1 else 's are'} of numbers, the most of all "
-        "ways to read the file"
-    )
-    return NumberMarks(
-        decimal=best[0],
-        thousands=best[1],
-        why="--decimal says so" if decimal else why,
-        ambiguity=_ambiguity(best) if others and decimal is None else "",
-    )
+    are = " is" if count == 1 else "s are"
+    why = f"read so, {count:,} column{are} of numbers, the most of all ways to read the file"
+    return NumberMarks(decimal=best[0], thousands=best[1], why=why, ambiguity=ambiguity)
 
 
 def is_ambiguous(texts: pa.Array) -> bool:
     """Returns whether all marked numbers of a column have one mark and three digits after it."""
     marked = texts.filter(pc.match_substring_regex(texts, "[.,]"))
     return len(marked) > 0 and all_match(marked, _AMBIGUOUS)
-
-
-def _ambiguity(marks: tuple[Decimal, Thousands]) -> str:
-    mark = marks[1] or marks[0]
-    value, other = ("1234", "1.234") if marks[1] else ("1.234", "1234")
-    option = "point" if (mark == ".") == bool(marks[1]) else "comma"
-    return (
-        f"`1{mark}234` is read as {value} and could be {other}, and nothing in the file decides: "
-        f"if so, start again with --decimal {option}"
-    )

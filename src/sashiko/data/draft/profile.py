@@ -35,7 +35,6 @@ _DATE_LIKE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[ T]|\z)"
 _COMPACT = r"^(?:19|20)\d{6}\z"
 _MOSTLY = 0.9
 _WIDTHS = (("dd", "MM", "HH"), ("dd", "MM", "H"), ("d", "M", "HH"), ("d", "M", "H"))
-_OTHER: Mapping[Order, Order] = {"dmy": "mdy", "mdy": "dmy"}
 _ORDERS: Mapping[str, str] = {
     "dmy": "the day first", "mdy": "the month first", "ymd": "the year first",
 }  # fmt: skip
@@ -63,7 +62,7 @@ _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
 )
 
 
-def date_types(
+def _date_types(
     columns: Mapping[str, pa.Array], *, order_option: Order | None, decimal_comma: bool
 ) -> dict[str, ColumnType]:
     """Returns the types of the columns of dates other than ISO 8601.
@@ -87,12 +86,25 @@ def date_types(
         if not orders:
             continue
         order, why = next(iter(orders)), ""
-        if len(orders) > 1:
-            order, why = _choose_order(
-                name, orders, order_option, certain, decimal_comma=decimal_comma
+        if len(orders) == 1:
+            if order != "ymd":
+                why = ", as another order would give days that no calendar has"
+        elif order_option is not None:
+            order, why = order_option, ", as --date-order says"
+        elif "." in orders["dmy"]:
+            order, why = "dmy", ", as its points say; else start again with --date-order mdy"
+        elif len(certain) == 1:
+            order, other = ("dmy", "mdy") if "dmy" in certain else ("mdy", "dmy")
+            why = f", as in the file's other dates; else --date-order {other}"
+        elif decimal_comma:
+            order = "dmy"
+            why = ", as the file has a decimal comma; else start again with --date-order mdy"
+        else:
+            raise InputError(
+                f"column `{name}`: its dates can be read as {orders['dmy']} and as "
+                f"{orders['mdy']}, and nothing in the file decides; add --date-order dmy or "
+                "--date-order mdy"
             )
-        elif order in _OTHER:
-            why = ", as another order would give days that no calendar has"
         pattern = orders[order]
         if "yyyy" not in pattern:
             why += "; two-digit years are 2000 to 2099"
@@ -105,13 +117,22 @@ def date_types(
     return types
 
 
-def invalid_date(texts: pa.Array) -> str:
+def _invalid_date(texts: pa.Array) -> str:
     """Describes the first value that keeps a column of dates from being one; else empty."""
+    import duckdb
+
     filled = texts.drop_null()
     date_like = pc.fill_null(pc.match_substring_regex(texts, _DATE_LIKE), False)
     if not len(filled) or pc.sum(date_like).as_py() < _MOSTLY * len(filled):
         return ""
-    invalid = {pattern: _invalid(texts, pattern) for _, pattern in _patterns(filled[0].as_py())}
+    invalid = {}
+    with duckdb.connect() as connection:
+        for _, pattern in _patterns(filled[0].as_py()):
+            iso = default_form(texts, date_form(pattern))
+            connection.register("dates", pa.table({"iso": iso}))
+            invalid[pattern] = connection.sql(
+                "SELECT iso IS NOT NULL AND try_cast(iso AS TIMESTAMP) IS NULL AS bad FROM dates"
+            ).to_arrow_table()["bad"]
     counts = {pattern: pc.sum(rows).as_py() for pattern, rows in invalid.items()}
     pattern = min(counts, key=lambda pattern: counts[pattern], default="")
     if not pattern or not counts[pattern]:
@@ -132,10 +153,9 @@ def _matching_patterns(texts: pa.Array) -> dict[str, str]:
     if all_match(filled, _COMPACT):
         patterns = iter([("ymd", "yyyyMMdd")])
     matches: dict[str, str] = {}
+    time = ARROW_TYPES["timestamp"]
     for order, pattern in patterns:
-        if order not in matches and can_cast(
-            filled, ARROW_TYPES["timestamp"], form=date_form(pattern)
-        ):
+        if order not in matches and can_cast(filled, time, form=date_form(pattern)):
             matches[order] = pattern
     return matches
 
@@ -160,88 +180,24 @@ def _patterns(value: str) -> Iterator[tuple[str, str]]:
             yield "mdy", mark.join((month, day, year)) + time
 
 
-def _invalid(texts: pa.Array, pattern: str) -> pa.Array:
-    """Marks the values that are no date of a pattern."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.register("dates", pa.table({"iso": default_form(texts, date_form(pattern))}))
-        return connection.sql(
-            "SELECT iso IS NOT NULL AND try_cast(iso AS TIMESTAMP) IS NULL AS invalid FROM dates"
-        ).to_arrow_table()["invalid"]
-
-
-def _choose_order(
-    name: str,
-    patterns: Mapping[str, str],
-    option: Order | None,
-    certain: set[str],
-    *,
-    decimal_comma: bool,
-) -> tuple[Order, str]:
-    if option is not None:
-        return option, ", as --date-order says"
-    if "." in patterns["dmy"]:
-        return "dmy", ", as its points say; else start again with --date-order mdy"
-    if len(certain) == 1:
-        order: Order = "dmy" if "dmy" in certain else "mdy"
-        return order, f", as in the file's other dates; else --date-order {_OTHER[order]}"
-    if decimal_comma:
-        return "dmy", ", as the file has a decimal comma; else start again with --date-order mdy"
-    raise InputError(
-        f"column `{name}`: its dates can be read as {patterns['dmy']} and as {patterns['mdy']}, "
-        "and nothing in the file decides; add --date-order dmy or --date-order mdy"
-    )
-
-
-def text_types(
-    columns: Mapping[str, pa.Array], *, delimiter: str, options: FormatOptions
-) -> tuple[dict[str, ColumnType], NumberMarks]:
-    """Returns name -> type, the narrowest of all values; and the marks of the file's numbers.
-
-    `columns` are cleaned texts, null for a missing value.
-
-    Raises:
-        InputError: as `date_types`.
-    """
-    filled = {name: texts for name, texts in columns.items() if texts.null_count < len(texts)}
-    marks = number_marks([*filled.values()], delimiter=delimiter, decimal=options.decimal)
-    not_iso = {n: texts for n, texts in filled.items() if not can_cast(texts, ARROW_TYPES["date"])}
-    dates = date_types(not_iso, order_option=options.date_order, decimal_comma=marks.decimal == ",")
-    empty = ColumnType(kind="string", why="no row has a value, so its type is unknown")
-    types = {
-        name: dates.get(name) or (_type(texts, marks) if name in filled else empty)
-        for name, texts in columns.items()
-    }
-    return types, marks
-
-
 def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
     if any_match(texts, _CODE):
         why = "some values are digits that a number would not keep, such as leading zeros"
         return ColumnType(kind="string", why=why)
-    for kind in ("integer", "number", "boolean", "date", "timestamp"):
-        form = None
+    point, between = marks.decimal, marks.thousands
+    for kind in _DESCRIPTIONS:
+        form, why = None, f"every value is a {_DESCRIPTIONS[kind]}"
         if kind in ("integer", "number"):
-            form = number_form(
-                decimal=marks.decimal, thousands=marks.thousands, whole=kind == "integer"
-            )
+            form = number_form(decimal=point, thousands=between, whole=kind == "integer")
+            if marks.ambiguity and is_ambiguous(texts):
+                why += f"; {marks.ambiguity}"
+            elif (point, between) != (".", "") and any_match(texts, _MARKS):
+                why += f", read with `{point}` before decimals"
+                why += f", `{between}` between thousands" if between else ""
         if can_cast(texts, ARROW_TYPES[kind], form=form):
-            return ColumnType(kind=kind, why=_why(texts, kind, marks), form=form)
-    warning = invalid_date(texts) or (_NO_NUMBERS if all_match(texts, NUMBER_LIKE) else "")
+            return ColumnType(kind=kind, why=why, form=form)
+    warning = _invalid_date(texts) or (_NO_NUMBERS if all_match(texts, NUMBER_LIKE) else "")
     return ColumnType(kind="string", why=warning or "its values are texts", warning=warning)
-
-
-def _why(texts: pa.Array, kind: LogicalType, marks: NumberMarks) -> str:
-    why = f"every value is a {_DESCRIPTIONS[kind]}"
-    if kind not in ("integer", "number"):
-        return why
-    if marks.ambiguity and is_ambiguous(texts):
-        return f"{why}; {marks.ambiguity}"
-    if (marks.decimal, marks.thousands) != (".", "") and any_match(texts, _MARKS):
-        between = f", `{marks.thousands}` between thousands" if marks.thousands else ""
-        return f"{why}, read with `{marks.decimal}` before decimals{between}"
-    return why
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +257,8 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
 
     Raises:
         InputError: if the file cannot be read (see `raw_batches`), its format cannot be detected,
-            or a column has no name or a type that contracts do not have.
+            nothing decides on the order of its dates, or a column has no name or a type that
+            contracts do not have.
     """
     csv = csv_format(path, options)
     batches = raw_batches(path, delimiter=csv.delimiter, encoding=csv.encoding)
@@ -314,11 +271,30 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
     raw = {name: _plain(path, name, table[name]) for name in table.column_names}
     texts = {name: column for name, column in raw.items() if pa.types.is_string(column.type)}
     trimmed = {name: pc.utf8_trim_whitespace(column) for name, column in texts.items()}
-    cleaned = {
-        name: missing_to_null(column, ("", *_NULL_VALUES)) for name, column in trimmed.items()
-    }
-    types, marks = text_types(cleaned, delimiter=csv.delimiter, options=options)
-    _refuse_missing_header(path, types)
+    missing = ("", *_NULL_VALUES)
+    cleaned = {name: missing_to_null(column, missing) for name, column in trimmed.items()}
+
+    filled = {name: column for name, column in cleaned.items() if len(column.drop_null())}
+    marks = number_marks([*filled.values()], delimiter=csv.delimiter, decimal=options.decimal)
+    day = ARROW_TYPES["date"]
+    not_iso = {name: column for name, column in filled.items() if not can_cast(column, day)}
+    comma = marks.decimal == ","
+    types = _date_types(not_iso, order_option=options.date_order, decimal_comma=comma)
+    for name, column in cleaned.items():
+        if name not in filled:
+            why = "no row has a value, so its type is unknown"
+            types[name] = ColumnType(kind="string", why=why)
+        elif name not in types:
+            types[name] = _type(column, marks)
+    for name, column_type in types.items():
+        kind = column_type.kind
+        if kind == "string" or _YEAR.fullmatch(name):
+            continue
+        if can_cast(pa.array([name]), ARROW_TYPES[kind], form=column_type.form):
+            raise InputError(
+                f"{path}: the first line seems to be a row and not the header: `{name}` stands "
+                f"above a column of type {kind}; write the columns' names into the first line"
+            )
     return RawTable(
         columns=tuple(
             _profile(path, name, place, cleaned.get(place, raw[place]), types.get(place))
@@ -327,28 +303,12 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
         numbered=numbered,
         trim=any(not texts[name].equals(trimmed[name]) for name in texts),
         null_values=tuple(
-            sorted(
-                text
-                for text in _NULL_VALUES
-                if any(pc.index(column, text).as_py() >= 0 for column in trimmed.values())
-            )
+            text for text in sorted(_NULL_VALUES)
+            if any(pc.index(column, text).as_py() >= 0 for column in trimmed.values())
         ),
         csv=csv,
         marks=marks,
-    )
-
-
-def _refuse_missing_header(path: Path, types: Mapping[str, ColumnType]) -> None:
-    """Refuses a file whose first line is a row: a column's name is a value of its own type."""
-    for name, detected in types.items():
-        if detected.kind == "string" or _YEAR.fullmatch(name):
-            continue
-        if can_cast(pa.array([name]), ARROW_TYPES[detected.kind], form=detected.form):
-            raise InputError(
-                f"{path}: the first line seems to be a row and not the header: `{name}` stands "
-                f"above a column of type {detected.kind}; write the columns' names into the first "
-                "line"
-            )
+    )  # fmt: skip
 
 
 def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
@@ -368,22 +328,22 @@ def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
 
 
 def _profile(
-    path: Path, name: str, physical_name: str, raw: pa.Array, detected: ColumnType | None
+    path: Path, name: str, physical_name: str, raw: pa.Array, column_type: ColumnType | None
 ) -> Profile:
-    if detected is None:
+    if column_type is None:
         kind = next(kind for is_kind, kind in _NATIVE if is_kind(raw.type))
-        detected = ColumnType(kind=kind, why=f"the file's own type is {raw.type}")
-    kind = detected.kind
+        column_type = ColumnType(kind=kind, why=f"the file's own type is {raw.type}")
+    kind = column_type.kind
     try:
         return Profile(
             name=name,
             physical_name=physical_name,
             logical_type=kind,
-            why=detected.why,
+            why=column_type.why,
             texts=cast_values(raw, pa.string()),
-            values=cast_values(raw, ARROW_TYPES[kind], form=detected.form),
-            date_format=detected.date_format,
-            warning=detected.warning,
+            values=cast_values(raw, ARROW_TYPES[kind], form=column_type.form),
+            date_format=column_type.date_format,
+            warning=column_type.warning,
         )
     except pa.ArrowException as error:
         raise InputError(

@@ -24,18 +24,15 @@ def review_lines(path: Path) -> tuple[int, ...]:
 
 def describe_lines(path: Path, lines: Sequence[int]) -> str:
     """Formats a file's marked lines: `recipes/x.yaml: 4 guesses to review, lines 4, 9-11`."""
-    count = "1 guess" if len(lines) == 1 else f"{len(lines)} guesses"
-    return f"{path}: {count} to review, line{'s' if len(lines) > 1 else ''} {_ranges(lines)}"
-
-
-def _ranges(lines: Sequence[int]) -> str:
     runs: list[list[int]] = []
     for line in lines:
         if runs and line == runs[-1][-1] + 1:
             runs[-1].append(line)
         else:
             runs.append([line])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+    ranges = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+    count = "1 guess" if len(lines) == 1 else f"{len(lines)} guesses"
+    return f"{path}: {count} to review, line{'s' if len(lines) > 1 else ''} {ranges}"
 
 
 def refuse_unreviewed(files: Sequence[Path]) -> None:

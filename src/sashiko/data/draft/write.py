@@ -67,8 +67,16 @@ def write_draft(draft: Draft, *, replace: bool = False) -> tuple[Path, Path]:
     if not replace:
         refuse_existing(draft.name)
     contract, recipe = _files(draft.name)
-    lengths = sorted({_SHORTEST, draft.text.tokens})
-    values = {"draft": draft, "model": _MODEL, "most_rows": _MOST_ROWS, "lengths": lengths}
+    # The columns that could be facets, as the end of a reason.
+    groups = ", ".join(draft.groups)
+    restart = "may tell groups: then start again with --replace --facet"
+    values = {
+        "draft": draft,
+        "model": _MODEL,
+        "most_rows": _MOST_ROWS,
+        "lengths": sorted({_SHORTEST, draft.text.tokens}),
+        "candidates": f"; {groups} {restart}" if groups else "",
+    }
     try:
         write_bytes(contract, _render("contract.yaml.j2", values).encode())
         write_bytes(recipe, _render("recipe.yaml.j2", values).encode())
@@ -95,7 +103,7 @@ def _render(template: str, values: Mapping[str, Any]) -> str:
     environment.filters |= {
         "yaml": _scalar, "quoted": json.dumps, "one_line": lambda text: " ".join(text.split()),
         "words": lambda name: name.replace("_", " ").replace("-", " ").capitalize(),
-        "candidates": _candidates, "repeats": describe_repeats, "rows": example_rows,
+        "repeats": describe_repeats, "rows": example_rows,
     }  # fmt: skip
     text: str = environment.get_template(template).render(values)
     return text.lstrip()
@@ -108,10 +116,3 @@ def _scalar(value: str | float) -> str:
     if "\n" in text:
         text = str(dump(default_flow_style=True, default_style='"')).strip()
     return text[1:-1]
-
-
-def _candidates(draft: Draft) -> str:
-    """Names the columns that could be facets, as the end of a reason."""
-    if not draft.groups:
-        return ""
-    return f"; {', '.join(draft.groups)} may tell groups: then start again with --replace --facet"

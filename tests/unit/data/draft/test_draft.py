@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.draft.review import review_lines
-from sashiko.data.file_check import check_file
+from sashiko.data.ingest import check_file
 from sashiko.errors import InputError
 from tests.unit.data.draft.conftest import ROWS, columns
 

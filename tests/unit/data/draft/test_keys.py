@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.data.file_check import check_file
+from sashiko.data.ingest import check_file
 from tests.unit.data.draft.conftest import ROWS, columns
 
 FEW = ["a", "b"] * (ROWS // 2)

@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 from sashiko.commands.contract import app
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import TextHashSplit, TimeSplit
-from sashiko.data.file_check import check_file
-from sashiko.data.ingest import typed_batches
+from sashiko.data.ingest import check_file, typed_batches
 from sashiko.errors import InputError
 from tests.unit.data.draft.conftest import ROWS, columns, write_csv
 
