@@ -46,7 +46,7 @@ def csv_format(path: Path, options: FormatOptions) -> CsvFormat:
         return CsvFormat()
     encoding, encoding_why = _encoding(path, options.encoding)
 
-    def width(delimiter: Delimiter) -> tuple[bool, int]:
+    def width(delimiter: str) -> tuple[bool, int]:
         """Says whether all rows have the header's length, beyond one value; and that length."""
         with path.open(encoding=python_encoding(encoding), newline="") as handle:
             try:
@@ -57,11 +57,11 @@ def csv_format(path: Path, options: FormatOptions) -> CsvFormat:
         return {len(row) for row in rows if row} == {header} and header > 1, header
 
     # The one that gives every row as many values as the header, and the most of them.
-    delimiter, why = options.delimiter, "--delimiter says so"
-    if delimiter is None:
-        delimiter = max(DELIMITERS, key=width)
-        mark = describe_delimiter(delimiter)
-        why = f"{mark} parts every row of the file's beginning as it does the header"
+    delimiter: Delimiter = options.delimiter or max(DELIMITERS, key=width)
+    mark = describe_delimiter(delimiter)
+    why = f"{mark} parts every row of the file's beginning as it does the header"
+    if options.delimiter is not None:
+        why = "--delimiter says so"
     return CsvFormat(
         delimiter=delimiter, delimiter_why=why, encoding=encoding, encoding_why=encoding_why
     )

@@ -17,7 +17,7 @@ _LONGEST_KEY = 64
 _FEW = 30  # distinct values, which are groups and not a key
 _NEARLY = 0.95  # distinct values per row that has one
 _MANY = 0.5  # the same, in a column with the name of a key
-_ROWS_A_VALUE = 10
+_ROWS_A_KEY = 10
 _RUNNING = 0.95  # of a range of whole numbers is used
 _DIGITS = 7  # in every value: a number that identifies something, not an amount
 _WORDS = 2.5  # on average; more are a text
@@ -60,7 +60,7 @@ def key_like(column: Profile) -> str:
     if not (
         (nearly and (name_matches(ROW_NAME, name) or _is_code(column)))
         or (identifier and share >= _MANY)
-        or (identifier and not thing and column.distinct > rows / _ROWS_A_VALUE)
+        or (identifier and not thing and column.distinct > rows / _ROWS_A_KEY)
     ):
         return ""
     what = "a key" if share == 1 else "nearly a key" if nearly else "called as a key is"
