@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sashiko.contract.leaks import LEAK
-from sashiko.data.draft.keys import near_key_repeats
-from sashiko.data.draft.personal import describe_personal
+from sashiko.data.draft.column_drafts import describe_personal, near_key_repeats
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import Repeats, SplitDraft
 from sashiko.data.raw_files import describe_delimiter

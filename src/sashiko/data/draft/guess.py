@@ -8,10 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.leaks import FEWEST_ROWS, LEAK, SUSPICIOUS, column_auc
-from sashiko.data.draft.column_drafts import classify, column_draft, row_number_draft
+from sashiko.data.draft.column_drafts import (
+    classify,
+    column_draft,
+    find_key,
+    key_like,
+    repeated_rows,
+    row_number_draft,
+)
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.draft_notes import notes
-from sashiko.data.draft.keys import find_key, key_like, repeated_rows
 from sashiko.data.draft.naming import IDENTIFIER, name_matches
 from sashiko.data.draft.profile import Profile, RawTable, read_raw
 from sashiko.data.draft.records import Draft, FacetDraft, LabelDraft, SplitDraft, TextDraft

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sashiko.data.draft.personal import describe_personal
+from sashiko.data.draft.column_drafts import describe_personal
 from tests.unit.data.draft.conftest import ROWS, columns
 
 
