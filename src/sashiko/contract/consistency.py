@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from sashiko.contract.columns import Column, Facet, LogicalType
+from sashiko.contract.columns import Column, LogicalType
 from sashiko.contract.grants import READS, may_read
-from sashiko.contract.model import Contract, Reader, RowFilter, TimeSplit, View
+from sashiko.contract.model import Contract, Reader, TimeSplit, View
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
@@ -16,22 +16,9 @@ _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
 )
 # Keywords of Lake Formation's conditions.
-_WORDS = frozenset(
-    {
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "null",
-        "like",
-        "between",
-        "true",
-        "false",
-        "date",
-        "timestamp",
-    }
-)
+_WORDS = frozenset({
+    "and", "or", "not", "in", "is", "null", "like", "between", "true", "false", "date", "timestamp",
+})  # fmt: skip
 _TYPES: Mapping[LogicalType, str] = MappingProxyType(
     {
         "string": "VARCHAR",
@@ -46,8 +33,9 @@ _TYPES: Mapping[LogicalType, str] = MappingProxyType(
 _VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
 
 
-def row_filter_problems(contract: Contract) -> Iterator[str]:
+def _row_filter_problems(contract: Contract) -> Iterator[str]:
     """Yields the problems of the row filters, with key and what to do."""
+    known = {column.name: column for column in contract.columns}
     counts = Counter(item.persona for item in contract.row_filters)
     for persona, count in counts.items():
         if count > 1:
@@ -60,71 +48,59 @@ def row_filter_problems(contract: Contract) -> Iterator[str]:
         )
     for item in contract.row_filters:
         place = f"key `rowFilters`: persona {item.persona}:"
-        yield from (f"{place} {problem}" for problem in _column_problems(contract, item))
-        problems = list(_syntax_problems(contract, item))
-        yield from (
-            f"{place} {problem}" for problem in problems or _binding_problems(contract, item)
-        )
+        for name in item.columns:
+            if name not in known:
+                yield f"{place} no column `{name}`; the columns are {', '.join(known)}"
+            elif not may_read(item.persona, known[name]):
+                allowed = " or ".join(READS[item.persona])
+                yield (
+                    f"{place} column `{name}` is {known[name].classification}; it may read "
+                    f"{allowed}, so remove it from `columns`"
+                )
+        if item.persona in _VIEWS:
+            needed = [column.name for column in contract.view_columns(_VIEWS[item.persona])]
+            if missing := [name for name in needed if name not in item.columns]:
+                yield f"{place} its snapshot needs {', '.join(missing)} as well; add to `columns`"
+        problems = [*_syntax_problems(item.filter.strip(), known)]
+        if not problems:
+            problems = [*_binding_problems(item.filter, known)]
+        yield from (f"{place} key `filter`: {problem}" for problem in problems)
 
 
-def _column_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
-    known = {column.name: column for column in contract.columns}
-    for name in item.columns:
-        if name not in known:
-            yield f"no column `{name}`; the columns are {', '.join(known)}"
-        elif not may_read(item.persona, known[name]):
-            allowed = " or ".join(READS[item.persona])
-            yield (
-                f"column `{name}` is {known[name].classification}; it may read {allowed}, "
-                "so remove it from `columns`"
-            )
-    if item.persona in _VIEWS:
-        view = contract.view_columns(_VIEWS[item.persona])
-        missing = [column.name for column in view if column.name not in item.columns]
-        if missing:
-            yield f"its snapshot needs {', '.join(missing)} as well; add to `columns`"
-
-
-def _syntax_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
+def _syntax_problems(text: str, known: Mapping[str, Column]) -> Iterator[str]:
     """Checks the condition's tokens; Lake Formation would report errors only at deployment."""
-    known = {column.name: column for column in contract.columns}
-    position, text = 0, item.filter.strip()
+    position = 0
     while position < len(text):
         token = _TOKEN.match(text, position)
         if token is None:
-            rest = text[position:].strip()
-            yield f"key `filter`: cannot read {rest!r}; compare columns with values"
+            yield f"cannot read {text[position:].strip()!r}; compare columns with values"
             return
         position = token.end()
         name = token["word"]
         if name is None or name.lower() in _WORDS:
             continue
         if name not in known:
-            yield f"key `filter`: no column `{name}`; the columns are {', '.join(known)}"
+            yield f"no column `{name}`; the columns are {', '.join(known)}"
         elif known[name].classification == "pii":
-            yield (
-                f"key `filter`: column `{name}` is pii, and the visible rows would reveal it; "
-                "use another column"
-            )
+            why = "is pii, and the visible rows would reveal it; use another column"
+            yield f"column `{name}` {why}"
 
 
-def _binding_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
+def _binding_problems(condition: str, known: Mapping[str, Column]) -> Iterator[str]:
     """Lets DuckDB bind the condition to the columns' types, which finds semantic errors."""
     import duckdb
 
-    columns = ", ".join(
-        f"{column.name} {_TYPES[column.logical_type]}" for column in contract.columns
-    )
+    columns = ", ".join(f"{name} {_TYPES[item.logical_type]}" for name, item in known.items())
     # A column may have the name of a function, even one that reads files.
     with duckdb.connect(config={"enable_external_access": "false"}) as engine:
         engine.execute(f"CREATE TABLE rows ({columns}); INSERT INTO rows DEFAULT VALUES")
         try:
             engine.execute(
-                f"SELECT 1 FROM rows WHERE {item.filter}"  # noqa: S608 - `_syntax_problems` allows only columns, values and comparisons
+                f"SELECT 1 FROM rows WHERE {condition}"  # noqa: S608 - `_syntax_problems` allows only columns, values and comparisons
             )
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
-            yield f"key `filter`: {item.filter!r} is not a valid condition: {first}"
+            yield f"{condition!r} is not a valid condition: {first}"
 
 
 def contradictions(contract: Contract) -> list[str]:
@@ -132,14 +108,15 @@ def contradictions(contract: Contract) -> list[str]:
     structural = [*_names(contract), *_unknown_columns(contract)]
     if structural:
         return structural
-    problems = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
-    problems += _formats(contract)
-    for facet in contract.facets:
-        problems += _facet(contract.column(facet.column), facet)
-        problems += _facet_words(facet)
-    if contract.group_variable is not None:
-        problems += _group_variable(contract, contract.column(contract.group_variable))
-    problems += row_filter_problems(contract)
+    problems = [
+        *_key_and_label(contract),
+        *_split_and_text(contract),
+        *_ingest(contract),
+        *_formats(contract),
+        *_facets(contract),
+        *_group_variable(contract),
+        *_row_filter_problems(contract),
+    ]
     try:
         expectations(contract, "all")
     except InputError as error:
@@ -196,51 +173,48 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
     if column.logical_type != "string" or not column.required:
         yield f"column `{column.name}`: the label must have `logicalType: string, required: true`"
     if set(column.allowed_values) != {label.positive, label.negative}:
+        hint = ""
+        if others := [value for value in column.allowed_values if not isinstance(value, str)]:
+            texts = ", ".join(str(value).lower() for value in others)
+            hint = f"; YAML read {texts} there as no text: put quotes around it, such as "
+            hint += "'yes' or '1'"
         yield (
             f"column `{column.name}`: `enum` must hold exactly the label's two values, "
-            f"{label.positive!r} and {label.negative!r}{_quoting_hint(column)}"
+            f"{label.positive!r} and {label.negative!r}{hint}"
         )
 
 
-def _quoting_hint(column: Column) -> str:
-    """Explains how to quote an `enum` value that YAML did not read as text."""
-    values = [value for value in column.allowed_values if not isinstance(value, str)]
-    if not values:
-        return ""
-    texts = ", ".join(str(value).lower() for value in values)
-    return f"; YAML read {texts} there as no text: put quotes around it, such as 'yes' or '1'"
+def _facets(contract: Contract) -> Iterator[str]:
+    for facet in contract.facets:
+        column = contract.column(facet.column)
+        key = f"key `facets`: column `{column.name}`"
+        if column.classification != "sensitive":
+            yield (
+                f"column `{column.name}`: key `classification`: a facet must be `sensitive`, not "
+                f"`{column.classification}`: use another column, or change its classification"
+            )
+        missing = [value for value in facet.disadvantaged if value not in column.allowed_values]
+        if column.logical_type != "string" or not column.required or not column.allowed_values:
+            yield (
+                f"column `{column.name}`: a facet needs `logicalType: string`, `required: true` "
+                "and an `enum`; give rows of unknown group a value of their own"
+            )
+        elif missing:
+            yield f"{key} has no value {', '.join(missing)} in its `enum`"
+        elif len(set(facet.disadvantaged)) == len(column.allowed_values):
+            yield f"{key} leaves no group to compare with"
+        ours, theirs = ({pair[side].casefold() for pair in facet.words} for side in (0, 1))
+        for word in sorted(ours & theirs):
+            yield (
+                f"{key}: `words` says {word!r} of both groups; of each pair the first word is of "
+                f"{', '.join(facet.disadvantaged)}, the second of the others"
+            )
 
 
-def _facet(column: Column, facet: Facet) -> Iterator[str]:
-    if column.classification != "sensitive":
-        yield (
-            f"column `{column.name}`: key `classification`: a facet must be `sensitive`, not "
-            f"`{column.classification}`: use another column, or change its classification"
-        )
-    if column.logical_type != "string" or not column.required or not column.allowed_values:
-        yield (
-            f"column `{column.name}`: a facet needs `logicalType: string`, `required: true` and "
-            "an `enum`; give rows of unknown group a value of their own"
-        )
+def _group_variable(contract: Contract) -> Iterator[str]:
+    if contract.group_variable is None:
         return
-    missing = [value for value in facet.disadvantaged if value not in column.allowed_values]
-    if missing:
-        names = ", ".join(missing)
-        yield f"key `facets`: column `{column.name}` has no value {names} in its `enum`"
-    elif len(set(facet.disadvantaged)) == len(column.allowed_values):
-        yield f"key `facets`: column `{column.name}` leaves no group to compare with"
-
-
-def _facet_words(facet: Facet) -> Iterator[str]:
-    ours, theirs = ({pair[side].casefold() for pair in facet.words} for side in (0, 1))
-    for word in sorted(ours & theirs):
-        yield (
-            f"key `facets`: column `{facet.column}`: `words` says {word!r} of both groups; of each "
-            f"pair the first word is of {', '.join(facet.disadvantaged)}, the second of the others"
-        )
-
-
-def _group_variable(contract: Contract, column: Column) -> Iterator[str]:
+    column = contract.column(contract.group_variable)
     facets = [facet.column for facet in contract.facets]
     if column.name in (contract.key, contract.label.column, *facets):
         yield (

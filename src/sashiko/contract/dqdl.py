@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -12,11 +12,9 @@ from sashiko.contract import rule_table as kinds
 from sashiko.contract.columns import Column
 from sashiko.contract.java_regex import whole_value
 from sashiko.contract.model import Contract
-from sashiko.contract.rule_expectations import Expectation, expectations
+from sashiko.contract.rule_expectations import expectations
 from sashiko.errors import InputError
 
-# Renders expectations as rules of Glue's Data Quality Definition Language (DQDL).
-#
 # The syntax follows AWS's reference, https://docs.aws.amazon.com/glue/latest/dg/dqdl-rule-types.html
 # (a page per rule type), and the grammar that AWS publishes at github.com/awslabs/dqdl. Differences
 # between the two engines and their handling:
@@ -61,8 +59,7 @@ class RuleArguments:
 
 def _columns(rule: RuleArguments) -> str:
     names = rule.arguments["column_set"]
-    rules = [f"ColumnCount = {len(names)}", *(f'ColumnExists "{name}"' for name in names)]
-    return " and ".join(f"({rule})" for rule in rules)
+    return _all([f"ColumnCount = {len(names)}", *(f'ColumnExists "{name}"' for name in names)])
 
 
 def _type(_: RuleArguments) -> str:
@@ -74,12 +71,10 @@ def _type(_: RuleArguments) -> str:
 
 
 def _in_set(rule: RuleArguments) -> str:
-    values = [_value(rule, value) for value in rule.arguments["value_set"]]
-    threshold = _threshold(rule)
-    if not threshold:
-        return f'ColumnValues "{rule.name}" in [{", ".join([*values, "NULL"])}]'
-    listed = ", ".join(values)
-    return f'ColumnValues "{rule.name}" in [{listed}]{_where_not_null(rule)}{threshold}'
+    listed = ", ".join(_value(rule, value) for value in rule.arguments["value_set"])
+    if threshold := _threshold(rule):
+        return f'ColumnValues "{rule.name}" in [{listed}]{_where_not_null(rule)}{threshold}'
+    return f'ColumnValues "{rule.name}" in [{listed}, NULL]'
 
 
 def _not_in_set(rule: RuleArguments) -> str:
@@ -112,7 +107,10 @@ def _rows(rule: RuleArguments) -> str:
     comparisons = _comparisons(rule.arguments)
     if len({value for _, value in comparisons}) == 1 and len(comparisons) == 2:
         return f"RowCount = {_number(comparisons[0][1])}"
-    rules = [f"RowCount {operator} {_number(value)}" for operator, value in comparisons]
+    return _all([f"RowCount {operator} {_number(value)}" for operator, value in comparisons])
+
+
+def _all(rules: Sequence[str]) -> str:
     return rules[0] if len(rules) == 1 else " and ".join(f"({rule})" for rule in rules)
 
 
@@ -124,10 +122,8 @@ def _completeness(rule: RuleArguments) -> str:
 def _distinct_share(rule: RuleArguments) -> str:
     """Uses SQL: DQDL's Uniqueness counts values that occur once, not distinct values."""
     ((operator, value),) = _comparisons(rule.arguments)
-    name = rule.name
-    return _sql(
-        f"count(distinct `{name}`) / count(`{name}`) from primary", f"{operator} {_number(value)}"
-    )
+    share = f"count(distinct `{rule.name}`) / count(`{rule.name}`)"
+    return _sql(f"{share} from primary", f"{operator} {_number(value)}")
 
 
 def _compound_unique(rule: RuleArguments) -> str:
@@ -241,7 +237,9 @@ class Ruleset:
     @property
     def text(self) -> str:
         """The document for Glue, with the check's name as a comment above each rule."""
-        body = ",\n".join(f"    # {_one_line(rule.name)}\n    {rule.text}" for rule in self.rules)
+        body = ",\n".join(
+            f"    # {' '.join(rule.name.split())}\n    {rule.text}" for rule in self.rules
+        )
         return f"Rules = [\n{body}\n]\n"
 
 
@@ -254,29 +252,17 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
     """
     rules, unmapped = [], []
     for item in expectations(contract, "all"):
+        place, name = f"{contract.table}: `{item.name}`", item.arguments.get("column")
+        if item.kind not in RENDERERS:
+            raise InputError(
+                f"{place}: `{item.kind}` has no DQDL renderer; add one to sashiko.contract.dqdl"
+            )
+        column = None if name is None else contract.column(name)
         try:
-            rules.append(DqdlRule(name=item.name, text=_render(contract, item)))
+            text = RENDERERS[item.kind](RuleArguments(column=column, arguments=item.arguments))
+            rules.append(DqdlRule(name=item.name, text=text))
         except NotInDqdlError as error:
             unmapped.append(Unmapped(rule=item.name, reason=str(error)))
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from error
     return Ruleset(rules=tuple(rules), unmapped=tuple(unmapped))
-
-
-def _render(contract: Contract, item: Expectation) -> str:
-    if item.kind not in RENDERERS:
-        raise InputError(
-            f"{contract.table}: `{item.name}`: `{item.kind}` has no DQDL renderer; add one to "
-            "sashiko.contract.dqdl"
-        )
-    name = item.arguments.get("column")
-    try:
-        return RENDERERS[item.kind](
-            RuleArguments(
-                column=None if name is None else contract.column(name), arguments=item.arguments
-            )
-        )
-    except InputError as error:
-        raise InputError(f"{contract.table}: `{item.name}`: {error}") from error
-
-
-def _one_line(name: str) -> str:
-    return " ".join(name.split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -62,10 +63,9 @@ def tag_values(
     contracts: Sequence[Contract], *, environments: tuple[str, ...]
 ) -> Mapping[TagKind, tuple[str, ...]]:
     """Returns the allowed values of each LF-Tag, without tags that have none."""
-    domains = tuple(sorted({c.domain for c in contracts if c.domain is not None}))
     values: dict[TagKind, tuple[str, ...]] = {
         "sensitivity": get_args(Classification),
-        "domain": domains,
+        "domain": tuple(sorted({c.domain for c in contracts if c.domain is not None})),
         "environment": environments,
     }
     return {kind: allowed for kind, allowed in values.items() if allowed}
@@ -95,13 +95,12 @@ def tag_assignments(
         assignments += _tags_of_table(contract, table, environment=environment)
         if table in captured:
             assignments += _tags_of_table(contract, captured_name(table), environment=environment)
-        columns = [
-            (c.name, c.classification) for c in contract.columns if c.classification != "pii"
+        columns = {c.name: c.classification for c in contract.columns} | {AS_OF: "none"}
+        assignments += [
+            TagAssignment(kind="sensitivity", value=value, table=table, column=column)
+            for column, value in columns.items()
+            if value != "pii"
         ]
-        for column, value in [*columns, (AS_OF, "none")]:
-            assignments.append(
-                TagAssignment(kind="sensitivity", value=value, table=table, column=column)
-            )
     return assignments
 
 
@@ -122,27 +121,16 @@ def reader_grants(contracts: Sequence[Contract], *, environment: str) -> list[Gr
     environment_tag: Expression = (("environment", (environment,)),)
     grants: list[Grant] = []
     for persona, classifications in READS.items():
+        tags = partial(TagGrant, persona=persona)
+        expression: Expression = (("sensitivity", classifications), *environment_tag)
         grants.append(
-            TagGrant(
-                persona=persona,
-                permission="DESCRIBE",
-                resource_type="DATABASE",
-                expression=environment_tag,
-            )
+            tags(permission="DESCRIBE", resource_type="DATABASE", expression=environment_tag)
         )
         if any(f.persona == persona for contract in contracts for f in contract.row_filters):
             for contract in contracts:
                 grants += _named_grants(contract, persona)
         else:
-            expression: Expression = (("sensitivity", classifications), *environment_tag)
-            grants.append(
-                TagGrant(
-                    persona=persona,
-                    permission="SELECT",
-                    resource_type="TABLE",
-                    expression=expression,
-                )
-            )
+            grants.append(tags(permission="SELECT", resource_type="TABLE", expression=expression))
     return grants
 
 
@@ -152,21 +140,13 @@ def _named_grants(contract: Contract, persona: Reader) -> list[Grant]:
     CloudFormation creates a replacement before it revokes the old grant: columns in both would be
     lost.
     """
+    place = {"persona": persona, "table": contract.table}
     for row_filter in contract.row_filters:
         if row_filter.persona == persona:
-            return [
-                FilterGrant(
-                    persona=persona,
-                    table=contract.table,
-                    filter=row_filter.filter.strip(),
-                    columns=(*row_filter.columns, AS_OF),
-                )
-            ]
-    columns = [column.name for column in contract.columns if may_read(persona, column)]
-    return [
-        ColumnGrant(persona=persona, table=contract.table, column=name)
-        for name in (*columns, AS_OF)
-    ]
+            columns, condition = (*row_filter.columns, AS_OF), row_filter.filter.strip()
+            return [FilterGrant(**place, filter=condition, columns=columns)]
+    names = [column.name for column in contract.columns if may_read(persona, column)]
+    return [ColumnGrant(**place, column=name) for name in (*names, AS_OF)]
 
 
 def may_read(persona: Reader, column: Column) -> bool:

@@ -6,6 +6,7 @@ is only compared as present or missing.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -68,25 +69,19 @@ def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
 
 def _check(column: str, auc: float, *, accepted: str) -> Check:
     name = f"{column}: AUC alone against the label"
-    if auc > LEAK and not accepted:
-        return Check(
-            name=name,
-            value=auc,
-            threshold=LEAK,
-            comparison="<=",
+    if auc > LEAK and accepted:
+        reason = f"accepted by the contract: {accepted}"
+        return Check(name=name, value=auc, passed=True, reason=reason)
+    judged = partial(Check, name=name, value=auc, threshold=LEAK, comparison="<=")
+    if auc > LEAK:
+        return judged(
             passed=False,
             reason="the column alone tells the label apart, as one does that is filled in later",
             try_=f"remove `{column}` from `textColumns`; if it is known when the model is asked, "
             f"say why in the contract under `acceptedLeaks: [{{column: {column}, reason: ...}}]`",
         )
-    if auc > LEAK:
-        return Check(
-            name=name, value=auc, passed=True, reason=f"accepted by the contract: {accepted}"
-        )
     question = "is the column known when the model is asked?" if auc > SUSPICIOUS else ""
-    return Check(
-        name=name, value=auc, threshold=LEAK, comparison="<=", passed=True, reason=question
-    )
+    return judged(passed=True, reason=question)
 
 
 def _sample(stream: TableStream, names: tuple[str, ...]) -> pa.Table:
@@ -95,14 +90,14 @@ def _sample(stream: TableStream, names: tuple[str, ...]) -> pa.Table:
     table, step, start = schema.empty_table(), 1, 0
     for batch in stream.read(names):
         rows = np.arange(-start % step, batch.num_rows, step)
-        columns = [_shorten(column) for column in batch.take(pa.array(rows)).columns]
+        columns = [
+            pc.utf8_slice_codeunits(column, 0, _CHARACTERS)
+            if pa.types.is_string(column.type)
+            else column
+            for column in batch.take(pa.array(rows)).columns
+        ]
         table = pa.concat_tables([table, pa.Table.from_arrays(columns, schema=schema)])
         start += batch.num_rows
         while table.num_rows > _SAMPLE_ROWS:
             table, step = table.take(pa.array(np.arange(0, table.num_rows, 2))), 2 * step
     return table
-
-
-def _shorten(column: pa.Array) -> pa.Array:
-    is_text = pa.types.is_string(column.type)
-    return pc.utf8_slice_codeunits(column, 0, _CHARACTERS) if is_text else column

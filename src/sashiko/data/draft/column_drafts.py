@@ -1,4 +1,4 @@
-"""Drafts the contract's columns: type, classification, missing values, allowed values, range."""
+"""Drafts the contract's columns, and finds keys, repeated rows and personal data."""
 
 import math
 import re
@@ -16,24 +16,33 @@ from sashiko.data.draft.records import ColumnDraft, Repeats
 from sashiko.data.values import all_match, any_match
 from sashiko.evaluation.metrics.arrays import Ints
 
-# Counts texts with personal data that has a form: phone numbers, e-mail addresses, card numbers.
-#
-# Names and addresses have none, so a text without a match may still name a person.
-
-
 # RE2's syntax. A phone number begins with 0 or +, so that amounts and dates are none.
 _PATTERNS: Mapping[str, str] = {
     "a phone number": r"(?:^|[^\d+.,])(?:\+\d|\(?0[1-9])[\d /()-]{5,16}\d",
     "an e-mail address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
     "an IBAN": r"\b[A-Z]{2}\d{2}(?: ?[A-Z\d]{4}){3,7}",
 }
-
-
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+_MOST_ALLOWED = 30  # values that are worth a list
+_ROWS_A_VALUE = 10  # with fewer rows to each, later data probably has other values
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+Classes = dict[str, tuple[Classification, str]]
+_LONGEST_KEY = 64
+_FEW = 30  # distinct values, which are groups and not a key
+_NEARLY = 0.95  # distinct values per row that has one
+_MANY = 0.5  # the same, in a column with the name of a key
+_ROWS_A_KEY = 10
+_RUNNING = 0.95  # of a range of whole numbers is used
+_DIGITS = 7  # in every value: a number that identifies something, not an amount
+_WORDS = 2.5  # on average; more are a text
+_EXAMPLES = 3
+_RUN_OF_ASCII = r"^[!-~]+\z"
 
 
 def describe_personal(texts: pa.Array) -> str:
     """Says which share of the texts has which personal data; empty if none has any.
+
+    Names and addresses have no form, so a text without a match may still name a person.
 
     Args:
         texts: null for a missing one.
@@ -59,18 +68,6 @@ def _luhn(number: str) -> bool:
     digits = zip(reversed(number), cycle((1, 2)), strict=False)
     doubled = [int(digit) * factor for digit, factor in digits]
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
-
-
-_MOST_ALLOWED = 30  # values that are worth a list
-
-
-_ROWS_A_VALUE = 10  # with fewer rows to each, later data probably has other values
-
-
-_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-
-
-Classes = dict[str, tuple[Classification, str]]
 
 
 def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Classes:
@@ -151,36 +148,6 @@ def column_draft(
         maximum=high,
         date_format=column.date_format,
     )
-
-
-_LONGEST_KEY = 64
-
-
-_FEW = 30  # distinct values, which are groups and not a key
-
-
-_NEARLY = 0.95  # distinct values per row that has one
-
-
-_MANY = 0.5  # the same, in a column with the name of a key
-
-
-_ROWS_A_KEY = 10
-
-
-_RUNNING = 0.95  # of a range of whole numbers is used
-
-
-_DIGITS = 7  # in every value: a number that identifies something, not an amount
-
-
-_WORDS = 2.5  # on average; more are a text
-
-
-_EXAMPLES = 3
-
-
-_RUN_OF_ASCII = r"^[!-~]+\z"
 
 
 def find_key(raw: RawTable, classes: Classes, *, target: Profile) -> Profile | None:

@@ -12,9 +12,16 @@ import pyarrow.compute as pc
 from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.text_form import date_form, number_form
-from sashiko.data.draft.csv_format import CsvFormat, FormatOptions, csv_format
+from sashiko.data.draft.csv_format import (
+    NUMBER_LIKE,
+    CsvFormat,
+    FormatOptions,
+    NumberMarks,
+    csv_format,
+    is_ambiguous,
+    number_marks,
+)
 from sashiko.data.draft.naming import lake_names
-from sashiko.data.draft.numbers import NUMBER_LIKE, NumberMarks, is_ambiguous, number_marks
 from sashiko.data.draft.records import ColumnType
 from sashiko.data.raw_files import raw_batches
 from sashiko.data.values import (

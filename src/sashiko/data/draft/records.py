@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from sashiko.contract.columns import Classification, LogicalType
 from sashiko.contract.glue_job.spec import TextForm
-from sashiko.data.draft.csv_format import CsvFormat
-from sashiko.data.draft.numbers import NumberMarks
+from sashiko.data.draft.csv_format import CsvFormat, NumberMarks
 
 
 @dataclass(frozen=True, kw_only=True)
