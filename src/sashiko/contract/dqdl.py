@@ -237,9 +237,8 @@ class Ruleset:
     @property
     def text(self) -> str:
         """The document for Glue, with the check's name as a comment above each rule."""
-        body = ",\n".join(
-            f"    # {' '.join(rule.name.split())}\n    {rule.text}" for rule in self.rules
-        )
+        named = [(" ".join(rule.name.split()), rule.text) for rule in self.rules]
+        body = ",\n".join(f"    # {name}\n    {text}" for name, text in named)
         return f"Rules = [\n{body}\n]\n"
 
 

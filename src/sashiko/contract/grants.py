@@ -140,13 +140,13 @@ def _named_grants(contract: Contract, persona: Reader) -> list[Grant]:
     CloudFormation creates a replacement before it revokes the old grant: columns in both would be
     lost.
     """
-    place = {"persona": persona, "table": contract.table}
+    table = contract.table
     for row_filter in contract.row_filters:
         if row_filter.persona == persona:
             columns, condition = (*row_filter.columns, AS_OF), row_filter.filter.strip()
-            return [FilterGrant(**place, filter=condition, columns=columns)]
+            return [FilterGrant(persona=persona, table=table, filter=condition, columns=columns)]
     names = [column.name for column in contract.columns if may_read(persona, column)]
-    return [ColumnGrant(**place, column=name) for name in (*names, AS_OF)]
+    return [ColumnGrant(persona=persona, table=table, column=n) for n in (*names, AS_OF)]
 
 
 def may_read(persona: Reader, column: Column) -> bool:

