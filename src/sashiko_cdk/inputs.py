@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from sashiko.account.neighbours import Side, neighbour_settings
 from sashiko.contract.glue import check_lake
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -15,10 +14,12 @@ from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.project import HOME, source
 from sashiko.settings.environment import (
     Settings,
+    Side,
     deployed_environments,
     file_of,
     load_deployed,
     load_settings,
+    neighbour_settings,
 )
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled

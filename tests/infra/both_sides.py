@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
-from sashiko.account.access.principals import Principal
 from sashiko.account.names import BootstrapRole
 
 _TEMPLATE = Path.cwd() / "node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"

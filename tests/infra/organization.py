@@ -10,9 +10,8 @@ from typing import Any
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import Request, Statement, covers, statements
-from sashiko.account.access.principals import Principal
 from sashiko.account.names import prefix
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_requests import DELIVERY

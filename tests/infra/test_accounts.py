@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
+from sashiko.account.access.environment_access import Principal, read_principals
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, statements
-from sashiko.account.access.principals import Principal, read_principals
 from sashiko.account.names import BootstrapRole, arn, bucket_name
 from sashiko.account.templates import read_templates
 from sashiko_cdk.bootstrap.policies import bootstrap_options

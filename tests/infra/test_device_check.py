@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
+from sashiko.account.access.environment_access import Principal, read_environment
 from sashiko.account.access.policy_evaluation import covers
-from sashiko.account.access.principals import Principal
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.artifact_places import Places, artifact_places

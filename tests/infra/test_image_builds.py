@@ -10,9 +10,8 @@ import pytest
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.account.access.policy_evaluation import Request, allows, denies
-from sashiko.account.images.image_content import copied_files
-from sashiko.account.images.job_images import image_builds, job_images
-from sashiko.account.training_machines import settings_for
+from sashiko.account.images.job_images import copied_files, image_builds, job_images
+from sashiko.account.instances import settings_for
 from sashiko.functions.image_build import CONTEXT
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.platform.image_builds import recipe_builds

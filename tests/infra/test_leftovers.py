@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.account.leftovers import LOOKUPS
+from sashiko.doctor.deploy import lookups
 from tests.infra.variants import resources
 
 # Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its
@@ -41,9 +41,9 @@ def test_the_doctor_looks_for_each_kind_that_is_kept_or_named(templates, variant
         for resource in template["Resources"].values()
         if resource.get("DeletionPolicy", "").startswith("Retain") or _is_named(resource)
     }
-    assert kinds - HARMLESS - WITHIN_VPC <= LOOKUPS.keys()
+    assert kinds - HARMLESS - WITHIN_VPC <= lookups().keys()
 
 
 def test_each_kind_that_the_doctor_looks_for_is_in_the_templates(templates):
-    for kind in LOOKUPS.keys() - {"AWS::LakeFormation::DataCellsFilter"}:
+    for kind in lookups().keys() - {"AWS::LakeFormation::DataCellsFilter"}:
         assert any(resources(template, kind) for template in templates("dev").values()), kind

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
-from sashiko.account.access.principals import Principal
 from sashiko.account.names import bucket_name
 from tests.infra.variants import resources, settings_of, synthesized, templates_of
 

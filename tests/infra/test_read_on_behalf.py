@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import covers
-from sashiko.account.access.principals import Principal
 from tests.infra.job_requests import Json, jobs_of
 from tests.infra.test_pipeline_places import ARTIFACTS, place, repository
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized

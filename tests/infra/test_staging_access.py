@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
-from sashiko.account.access.principals import Principal
 from sashiko.account.names import bucket_name
 from tests.infra.variants import settings_of, synthesized
 

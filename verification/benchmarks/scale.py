@@ -27,7 +27,7 @@ from botocore.loaders import Loader
 from sashiko.account.prices import PRICE_FILE, Prices
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.settings.environment import load_settings
-from sashiko.settings.job_instances import ProcessingJob
+from sashiko.settings.environment_sections import ProcessingJob
 from verification.benchmarks.bench import machine, options, recipe_of, show, table, write_part
 from verification.benchmarks.scale_steps import (
     PATTERN_ROWS,

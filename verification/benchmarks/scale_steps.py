@@ -28,7 +28,7 @@ from sashiko.data.ingest import ingest
 from sashiko.data.lake import generate
 from sashiko.data.splits import SPLITS
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.recipe_sources import GeneratorSource
+from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.scored_splits import (
     CANDIDATE,

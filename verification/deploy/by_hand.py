@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sashiko.account.access.governance_json import securable_json
+from sashiko.account.access.lake_governance import securable_json
 from verification.deploy.governed import Governed, Undo
 
 ACCOUNT = "111122223333"

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.account.expected_version import Accepted, read_accepted
+from sashiko.account.endpoint_spec import Accepted, read_accepted
 from sashiko.errors import CHECK_FAILED, InputError
 from verification.supply.locks import (
     NPM_LOCK,

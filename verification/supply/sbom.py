@@ -29,11 +29,12 @@ from sashiko import __version__
 from sashiko.base.files import sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
-from sashiko.settings.recipe_data import DataSection, ModelSection
-from sashiko.settings.recipe_sources import (
+from sashiko.settings.recipe_data import (
+    DataSection,
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
+    ModelSection,
     PypiSource,
     Source,
 )

@@ -82,16 +82,10 @@ class Account:
         role: Role | None = None,
         **parameters: Any,
     ) -> Mapping[str, Any] | None:
-        """Calls an operation that reads.
+        """Calls an operation that reads, and returns the response; None if nothing is there.
 
         `absent` are error codes that mean that the resource does not exist; errors name `role`,
-        which may make the call.
-
-        Returns:
-            the response, or None if the resource does not exist.
-
-        Raises:
-            InputError: without credentials, without the permission, or without a connection.
+        which may make the call. InputError without credentials, permission or connection.
         """
         from botocore.exceptions import ClientError
 
@@ -121,7 +115,9 @@ class Account:
         except NoCredentialsError as error:
             raise NoAnswerError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
-            kind = _kind(error.response["Error"]["Code"])
+            code = error.response["Error"]["Code"]
+            kind = NoBucketError if code == "NoSuchBucket" else NoAnswerError
+            kind = BusyError if code in _BUSY else DeniedError if code in _DENIED else kind
             raise kind(self._reason(error, call, role)) from error
         except BotoCoreError as error:
             raise BusyError(
@@ -150,11 +146,7 @@ class Account:
             token = {names[0]: page[names[0]]}
 
     def check_identity(self) -> str:
-        """Returns the ARN of the caller.
-
-        Raises:
-            InputError: if the credentials are of another account than the environment's.
-        """
+        """Returns the ARN of the caller; InputError if the credentials are of another account."""
         caller = self.read("sts", "get_caller_identity") or {}
         if caller.get("Account") != self._settings.account:
             raise InputError(
@@ -177,14 +169,6 @@ class Account:
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
         return f"{call} failed in {self._name}: {code}: {message}"
-
-
-def _kind(code: str) -> type[NoAnswerError]:
-    if code in _BUSY:
-        return BusyError
-    if code in _DENIED:
-        return DeniedError
-    return NoBucketError if code == "NoSuchBucket" else NoAnswerError
 
 
 _LOGIN = "log in to that account (aws sso login, or set AWS_PROFILE) and run the command again"

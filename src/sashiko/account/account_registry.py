@@ -30,11 +30,7 @@ class AccountRegistry(PackageRegistry):
     """The model packages of an environment's account."""
 
     def __init__(self, settings: Settings) -> None:
-        """Looks up the caller.
-
-        Raises:
-            InputError: without credentials of that account.
-        """
+        """Looks up the caller; InputError without credentials of that account."""
         account = Account(settings)
         self._caller = account.check_identity()
         self._approver = role_name(settings, "approver")
@@ -50,11 +46,8 @@ class AccountRegistry(PackageRegistry):
 
         ApprovalDescription holds the last decision alone, so each one is an action of SageMaker's
         lineage as well. The name of an action is unique in an account's region, and the approver
-        may neither update nor delete one.
-
-        Raises:
-            InputError: if the caller is not the approver, there is no such version, the reason is
-                too long, or SageMaker refuses.
+        may neither update nor delete one. InputError if the caller is not the approver, there is no
+        such version, the reason is too long, or SageMaker refuses.
         """
         self.require_approver()
         version = self.version(group, number)
@@ -81,29 +74,20 @@ class AccountRegistry(PackageRegistry):
         return self.version(group, number)
 
     def decisions(self, version: ModelVersion) -> list[Decision]:
-        """Returns the decisions on a version, oldest first.
+        """Returns the decisions on a version, oldest first; InputError if SageMaker refuses.
 
         Time and caller are SageMaker's own record of who created the action.
-
-        Raises:
-            InputError: if SageMaker refuses.
         """
+        order = {"SortBy": "CreationTime", "SortOrder": "Ascending"}
         with translate_errors(f"read the decisions on {version.arn}"):
             pages = self._sagemaker.get_paginator("list_actions").paginate(
-                SourceUri=version.arn,
-                ActionType=_KIND,
-                SortBy="CreationTime",
-                SortOrder="Ascending",
+                SourceUri=version.arn, ActionType=_KIND, **order
             )
             names = [item["ActionName"] for page in pages for item in page["ActionSummaries"]]
             return [_decision(self._sagemaker.describe_action(ActionName=name)) for name in names]
 
     def require_approver(self) -> None:
-        """Checks that the caller has the approver role; IAM denies the call to other roles as well.
-
-        Raises:
-            InputError: if the caller has another role.
-        """
+        """Refuses a caller without the approver's role; IAM denies other roles the call as well."""
         if f":assumed-role/{self._approver}/" not in self._caller:
             raise InputError(
                 f"{self._caller} may not decide: only the role {self._approver} does; assume it "
@@ -111,11 +95,7 @@ class AccountRegistry(PackageRegistry):
             )
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
-        """Returns the lineage of a version, nearest first.
-
-        Raises:
-            InputError: if SageMaker refuses, or nothing is recorded.
-        """
+        """Returns the lineage of a version, nearest first; InputError if none is recorded."""
         with translate_errors(f"read the lineage of {version.arn}"):
             artifacts = self._sagemaker.list_artifacts(
                 SourceUri=version.arn, ArtifactType="ModelPackage"

@@ -1,7 +1,7 @@
-"""Content-addressed objects in S3: written once, verified by S3, never changed."""
+"""Objects in S3 and images in ECR that their content names: written once, never changed."""
 
 import base64
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +47,18 @@ class ContentStore:
         bucket, key = split_uri(uri)
         prefix = f"{key}/"
         with self._account.translate_errors(f"s3:ListBucket of {uri}", role=role):
+            place = {"Bucket": bucket, "ExpectedBucketOwner": self._account.number}
             pages = self._account.client("s3").get_paginator("list_objects_v2")
             return {
                 item["Key"].removeprefix(prefix): item["Size"]
-                for page in pages.paginate(
-                    Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=self._account.number
-                )
+                for page in pages.paginate(Prefix=prefix, **place)
                 for item in page.get("Contents", ())
             }
 
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
-        """Writes an object unless it exists.
+        """Writes an object unless it exists, and returns whether it was written now.
 
         `sha256` is the hex digest of the content; S3 refuses any other.
-
-        Returns:
-            Whether it was written now.
 
         Raises:
             InputError: if the key has other content, the file is larger than one PUT may be, or the
@@ -86,19 +82,11 @@ class ContentStore:
                 f"{uri}: the file has {size:,} bytes; S3 takes {LARGEST_FILE:,} in one piece, and "
                 "knows no sha256 of more: split the weights into shards"
             )
-        bucket, key = split_uri(uri)
-        with (
-            ExitStack() as files,
-            self._account.translate_errors(f"s3:PutObject {uri}", role=self._role),
-        ):
-            body: Any = content
-            if isinstance(content, Path):
-                body = files.enter_context(content.open("rb"))
+        opened = content.open("rb") if isinstance(content, Path) else nullcontext(content)
+        with opened as body, self._account.translate_errors(f"s3:PutObject {uri}", role=self._role):
             try:
                 self._account.client("s3").put_object(
-                    Bucket=bucket,
-                    Key=key,
-                    ExpectedBucketOwner=self._account.number,
+                    **self._object(uri),
                     Body=body,
                     IfNoneMatch="*",
                     ChecksumAlgorithm="SHA256",
@@ -110,17 +98,14 @@ class ContentStore:
                 raise
         return True
 
-    def _exists(self, uri: str, sha256: str) -> bool:
+    def _object(self, uri: str) -> dict[str, str]:
         bucket, key = split_uri(uri)
+        return {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": self._account.number}
+
+    def _exists(self, uri: str, sha256: str) -> bool:
+        request = {**self._object(uri), "ChecksumMode": "ENABLED"}
         response = self._account.read(
-            "s3",
-            "head_object",
-            absent=_ABSENT,
-            role=self._role,
-            Bucket=bucket,
-            Key=key,
-            ExpectedBucketOwner=self._account.number,
-            ChecksumMode="ENABLED",
+            "s3", "head_object", absent=_ABSENT, role=self._role, **request
         )
         if response is None:
             return False
@@ -136,3 +121,33 @@ class ContentStore:
 
 def _encoded(sha256: str) -> str:
     return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+NO_REPOSITORY = ("RepositoryNotFoundException",)
+
+
+def image_request(uri: str) -> dict[str, Any]:
+    """Returns the parameters of an ECR request: registry, repository, tag or digest."""
+    host, _, path = uri.partition("/")
+    repository, by_digest, digest = path.partition("@")
+    image_id = {"imageDigest": digest}
+    if not by_digest:
+        repository, _, tag = path.rpartition(":")
+        image_id = {"imageTag": tag}
+    account = host.partition(".")[0]
+    return {"registryId": account, "repositoryName": repository, "imageIds": [image_id]}
+
+
+def is_built(account: Account, uri: str, *, role: Role | None = None) -> bool:
+    """Checks that an image exists in the account's own registry; errors name `role`, which may."""
+    absent = ("ImageNotFoundException", *NO_REPOSITORY)
+    request = image_request(uri)
+    return account.read("ecr", "describe_images", absent=absent, role=role, **request) is not None
+
+
+def has_repository(account: Account, uri: str) -> bool:
+    """Checks that the repository of an own image exists. Errors as `is_built`."""
+    request = image_request(uri)
+    del request["imageIds"]
+    response = account.read("ecr", "describe_images", absent=NO_REPOSITORY, maxResults=1, **request)
+    return response is not None

@@ -1,8 +1,12 @@
-"""Empties an environment before its destroy: AWS deletes only empty buckets and model groups."""
+"""Empties an environment before its destroy: AWS deletes only empty buckets and model groups.
+
+Each function raises InputError if the account refuses a call.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, get_args
 
@@ -27,35 +31,40 @@ class Contents:
 
 
 def contents(settings: Settings, account: Account) -> tuple[Contents, ...]:
-    """Counts the objects in the environment's buckets, without buckets that do not exist.
-
-    Raises:
-        InputError: if the account refuses a call.
-    """
+    """Counts the objects in the environment's buckets, without buckets that do not exist."""
     buckets = (account.read("s3", "list_buckets") or {}).get("Buckets", [])
     existing = {item["Name"] for item in buckets}
-    names = [bucket_name(settings, bucket) for bucket in get_args(Bucket)]
-    return tuple(_count(name, account) for name in names if name in existing)
-
-
-def _count(bucket: str, account: Account) -> Contents:
-    sizes = [int(version.get("Size", 0)) for version in _versions(account, bucket)]
-    return Contents(bucket=bucket, objects=len(sizes), size=sum(sizes))
+    counted = []
+    for bucket in get_args(Bucket):
+        if (name := bucket_name(settings, bucket)) in existing:
+            sizes = [int(version.get("Size", 0)) for version in _versions(account, name)]
+            counted.append(Contents(bucket=name, objects=len(sizes), size=sum(sizes)))
+    return tuple(counted)
 
 
 def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
-    """Permanently deletes every version of every object of a bucket.
+    """Permanently deletes every version of every object of a bucket; yields how many a call did.
 
     It first turns access logging off and denies writes.
-
-    Yields:
-        the number of deleted objects of each call.
-
-    Raises:
-        InputError: if S3 refuses to list or to delete.
     """
-    _close(bucket, account)
-    s3, versions = account.client("s3"), _versions(account, bucket)
+    s3, versions, policy = (
+        account.client("s3"),
+        _versions(account, bucket),
+        _policy(account, bucket),
+    )
+    with account.translate_errors(f"s3:PutBucketLogging of {bucket}"):
+        s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    if not _is_closed(policy):
+        deny = {
+            "Sid": _CLOSED,
+            "Effect": "Deny",
+            "Principal": {"AWS": "*", "Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{bucket}/*",
+        }
+        policy["Statement"] = [*policy.get("Statement", []), deny]
+        with account.translate_errors(f"s3:PutBucketPolicy of {bucket}"):
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     while batch := list(islice(versions, _KEYS_A_CALL)):
         keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in batch]
         with account.translate_errors(f"s3:DeleteObjectVersion in {bucket}"):
@@ -69,23 +78,15 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
 
 
 def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
-    """Lists the environment's buckets that were closed for a destroy and still exist.
-
-    Raises:
-        InputError: if the account refuses a call.
-    """
+    """Lists the environment's buckets that were closed for a destroy and still exist."""
     names = (bucket_name(settings, bucket) for bucket in get_args(Bucket))
     return tuple(name for name in names if _is_closed(_policy(account, name)))
 
 
 def reopen(settings: Settings, account: Account) -> Iterator[str]:
-    """Reopens the environment's buckets after an aborted destroy; deleted data is not restored.
+    """Reopens the environment's buckets after an aborted destroy, and yields their names.
 
-    Yields:
-        the name of each bucket that accepts writes and logs accesses again.
-
-    Raises:
-        InputError: if the account refuses a call.
+    Deleted data is not restored.
     """
     logs = bucket_name(settings, "logs")
     for bucket in get_args(Bucket):
@@ -105,34 +106,22 @@ def reopen(settings: Settings, account: Account) -> Iterator[str]:
 
 
 def packages(settings: Settings, account: Account) -> tuple[str, ...]:
-    """Lists the ARNs of the model packages in the environment's groups; errors as `contents`."""
-    name_prefix = f"{prefix(settings)}-"
-    groups = account.pages(
-        "sagemaker",
-        "list_model_package_groups",
-        "ModelPackageGroupSummaryList",
-        NameContains=name_prefix,
-    )
+    """Lists the ARNs of the model packages in the environment's groups."""
+    own, list_all = f"{prefix(settings)}-", partial(account.pages, "sagemaker")
+    groups = list_all("list_model_package_groups", "ModelPackageGroupSummaryList", NameContains=own)
     names = [group["ModelPackageGroupName"] for group in groups]
     return tuple(
         package["ModelPackageArn"]
         for name in names
-        if name.startswith(name_prefix)
-        for package in account.pages(
-            "sagemaker",
-            "list_model_packages",
-            "ModelPackageSummaryList",
-            ModelPackageGroupName=name,
+        if name.startswith(own)
+        for package in list_all(
+            "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name
         )
     )
 
 
 def unregister(package: str, account: Account) -> None:
-    """Deletes a model package, an ARN.
-
-    Raises:
-        InputError: if SageMaker refuses it.
-    """
+    """Deletes a model package, an ARN."""
     with account.translate_errors(f"sagemaker:DeleteModelPackage of {package}"):
         account.client("sagemaker").delete_model_package(ModelPackageName=package)
 
@@ -142,25 +131,6 @@ def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
     with account.translate_errors(f"s3:ListBucketVersions of {bucket}"):
         for page in pages:
             yield from (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-
-
-def _close(bucket: str, account: Account) -> None:
-    """Turns access logging off and denies writes."""
-    with account.translate_errors(f"s3:PutBucketLogging of {bucket}"):
-        account.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
-    policy = _policy(account, bucket)
-    if _is_closed(policy):
-        return
-    deny = {
-        "Sid": _CLOSED,
-        "Effect": "Deny",
-        "Principal": {"AWS": "*", "Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject",
-        "Resource": f"arn:aws:s3:::{bucket}/*",
-    }
-    policy["Statement"] = [*policy.get("Statement", []), deny]
-    with account.translate_errors(f"s3:PutBucketPolicy of {bucket}"):
-        account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
 def _policy(account: Account, bucket: str) -> dict[str, Any]:

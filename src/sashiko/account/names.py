@@ -6,6 +6,7 @@ from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import Neighbour
+from sashiko.settings.tools import Tools
 
 __all__ = ["pipeline_name", "prefix"]
 
@@ -77,7 +78,7 @@ def arn(settings: Settings, service: str, resource: str) -> str:
 def neighbour(settings: Settings, other: Neighbour) -> Settings:
     """Returns settings that the names of another environment follow from, and nothing else does.
 
-    Both are of one project and one region: `sashiko.account.neighbours` holds them to that.
+    Both are of one project and one region: `sashiko.settings.environment` holds them to that.
     """
     return settings.model_copy(update={"environment": other.environment, "account": other.account})
 
@@ -249,3 +250,23 @@ def exec_role_arn(settings: Settings) -> str:
 def tag_key(settings: Settings, kind: TagKind) -> str:
     """Names an LF-Tag; it belongs to the account, so it carries the project and no environment."""
     return f"{settings.project}-{kind}"
+
+
+def model_build_name(tools: Tools) -> str:
+    """Names the CodeBuild project that delivers approved models, and its role."""
+    return f"{prefix(tools.settings)}-models"
+
+
+def model_build_role_arn(tools: Tools) -> str:
+    """Returns the role of that build, which each environment's `endpoint-deployer` trusts."""
+    return f"arn:aws:iam::{tools.settings.account}:role/{model_build_name(tools)}"
+
+
+def approvals_bus_name(tools: Tools) -> str:
+    """Names the event bus that approvals of all environments arrive at."""
+    return f"{prefix(tools.settings)}-approvals"
+
+
+def approvals_bus_arn(tools: Tools) -> str:
+    """Returns the ARN of that bus."""
+    return arn(tools.settings, "events", f"event-bus/{approvals_bus_name(tools)}")

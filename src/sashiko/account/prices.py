@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from sashiko.settings.environment import Settings
 PRICE_FILE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730  # as AWS's own calculator counts
 _STALE_DAYS = 180
+_KEYS = f"its keys are those of src/sashiko/account/{PRICE_FILE.name}"
+_OWN_FILE = f"a file of your own and pass that as --prices FILE ({_KEYS})"
 
 PriceName = Literal[
     "alarm_metric_month",
@@ -77,12 +79,14 @@ class Prices(Frozen):
     speeds: dict[str, Speed] = Field(default_factory=dict)
 
     def of(self, name: PriceName) -> Price:
-        """Returns a price.
-
-        Raises:
-            InputError: if the file has none.
-        """
-        return self.prices.get(name) or self._raise_missing(f"prices.{name}")
+        """Returns a price; InputError if the file has none."""
+        if name not in self.prices:
+            key = f"prices.{name}"
+            raise InputError(
+                f"no price is known for `{key}` in {self.region}: give `{key}` its usd, source and "
+                f"read in {_OWN_FILE}; unknown prices are never counted as zero"
+            )
+        return self.prices[name]
 
     def of_tokens(self, model: str, *, region: str) -> TokenPrice | None:
         """Returns the price of a model's tokens in the Region that is called; None if unknown."""
@@ -94,14 +98,6 @@ class Prices(Frozen):
         return (
             f"no price of {kind} is known in {self.region}: give `instances.{kind}` in a file of "
             "your own, as --prices FILE"
-        )
-
-    def _raise_missing(self, key: str) -> NoReturn:
-        raise InputError(
-            f"no price is known for `{key}` in {self.region}: give `{key}` its usd, source and "
-            "read in a file of your own and pass that as --prices FILE (its keys are those of "
-            f"src/sashiko_packs/operations/cost/{PRICE_FILE.name}); unknown prices are never "
-            "counted as zero"
         )
 
 
@@ -123,8 +119,7 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
         raise InputError(
             f"the prices are {override.region}'s, and {settings.environment} is in "
             f"{settings.region}: pass a file with `region: {settings.region}` and the prices there "
-            "as --prices FILE (its keys are those of "
-            f"src/sashiko_packs/operations/cost/{PRICE_FILE.name})"
+            f"as --prices FILE ({_KEYS})"
         )
     merged: dict[str, object] = {"speeds": default.speeds | override.speeds}
     if override.region == default.region:

@@ -15,8 +15,7 @@ from typing import Any
 import regex
 
 from sashiko.account.account import Account
-from sashiko.account.endpoint_spec import endpoint_name
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import endpoint_name, expected_of
 from sashiko.account.names import (
     MODELS,
     arn,
@@ -62,9 +61,7 @@ class Route:
     def expected(self, number: int) -> Expected:
         """Returns the properties that the source's version needs to be served by the target.
 
-        Raises:
-            InputError: if there is no image for the recipe's target, or the two environments
-                use different ones.
+        InputError if there is no image for the recipe's target, or the two have different ones.
         """
         package = self.package(number)
         source, target = (expected_of(s, self.recipe, package) for s in (self.source, self.target))
@@ -107,20 +104,15 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             f"{caller} may not promote: only the role {promoter} does; assume it (AWS_PROFILE, or "
             "aws sts assume-role) and run the command again"
         )
-    s3, kms, sagemaker = (account.client(name) for name in ("s3", "kms", "sagemaker"))
-    reading = signed_files.Clients(
-        sagemaker=sagemaker,
-        s3=s3,
-        kms=kms,
-        scaling=account.client("application-autoscaling"),
-    )
+    clients = {name: account.client(name) for name in ("s3", "kms", "sagemaker")}
+    scaling = account.client("application-autoscaling")
     with (
         tempfile.TemporaryDirectory() as name,
         account.translate_errors(f"promoting {route.package(number)}"),
     ):
         folder = Path(name)
         try:
-            judged = judge(reading, expected)
+            judged = judge(signed_files.Clients(**clients, scaling=scaling), expected)
             _print(f"{route.package(number)}: approved, judged, signed by {judged.files.signed_by}")
             judged.files.save(folder)
         except RefusedError as refusal:
@@ -128,16 +120,13 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
         _print(f"{len(judged.files.digests)} files are what the signed manifest names")
         tags = _tags(folder, judged, source=route.package(number))
         target = route.target
-        registrar = PackageRegistrar(
-            Clients(sagemaker=sagemaker, s3=s3, kms=kms),
-            Placement(
-                models_uri=f"s3://{bucket_name(target, 'artifacts')}/{MODELS}",
-                signing_key=key_alias(target, "signing"),
-                serving_image=expected_of(target, route.recipe, route.package(number)).image,
-                made_from=route.package(number),
-            ),
+        placement = Placement(
+            models_uri=f"s3://{bucket_name(target, 'artifacts')}/{MODELS}",
+            signing_key=key_alias(target, "signing"),
+            serving_image=expected_of(target, route.recipe, route.package(number)).image,
+            made_from=route.package(number),
         )
-        return registrar.register(
+        return PackageRegistrar(Clients(**clients), placement).register(
             endpoint_name(route.target, route.recipe),
             files=folder,
             run_id=None,
@@ -147,10 +136,9 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
 
 
 def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
-    """Returns the tags of the new version: those of the source, and the facts about its approval.
+    """Returns the new version's tags: those of the source, and the facts about its approval.
 
-    Raises:
-        InputError: if a tag contradicts the signed files.
+    InputError if a tag contradicts the signed files.
     """
     tags = dict(judged.package.get("CustomerMetadataProperties", {}))
     snapshot = read_manifest(folder)

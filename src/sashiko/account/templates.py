@@ -24,12 +24,6 @@ _NO_VALUE = object()
 CDK_OUT = Path("cdk.out")
 
 
-# Resolves CloudFormation's intrinsic functions for one account and region.
-#
-# A value that AWS chooses at deploy time, such as a KMS key's id, becomes a unique placeholder:
-# `<DataLake.LakeKey.Arn>`. An unknown function is an error.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """The context of a stack's template."""
@@ -50,8 +44,8 @@ class Scope:
 def resolve(value: Any, scope: Scope) -> Any:
     """Returns `value` with each intrinsic function in it resolved.
 
-    Raises:
-        InputError: if a function is not known, or refers to something that is not in the template.
+    A value that AWS chooses at deploy time, such as a KMS key's id, becomes a unique placeholder:
+    `<DataLake.LakeKey.Arn>`. InputError if a function is not known, or refers to nothing.
     """
     if isinstance(value, list):
         resolved = [resolve(item, scope) for item in value]
@@ -70,33 +64,19 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  
         case "Ref":
             return _ref(argument, scope)
         case "Fn::GetAtt":
-            logical, _, attribute = (
-                argument.partition(".")
-                if isinstance(argument, str)
-                else (argument[0], "", argument[1])
-            )
-            resource = _resource(logical, scope)
-            if attribute == "Arn":
-                name = _physical_name(resource, scope)
-                if name and resource["Type"] == "AWS::IAM::Role":
-                    path = resource.get("Properties", {}).get("Path", "/")
-                    return f"arn:{scope.partition}:iam::{scope.account}:role{path}{name}"
-                if name and resource["Type"] == "AWS::S3::Bucket":
-                    return f"arn:{scope.partition}:s3:::{name}"
-            return f"<{scope.stack}.{logical}.{attribute}>"
+            parts = argument.split(".", 1) if isinstance(argument, str) else argument
+            return _attribute(parts[0], parts[1], scope)
         case "Fn::GetStackOutput":
             return f"<{argument['StackName']}.{argument['OutputName']}>"
         case "Fn::Join":
-            separator, parts = argument
-            return separator.join(str(part) for part in resolve(parts, scope))
+            return argument[0].join(str(part) for part in resolve(argument[1], scope))
         case "Fn::Sub":
-            return _sub(argument, scope)
+            text, variables = (argument, {}) if isinstance(argument, str) else argument
+            return _VARIABLE.sub(lambda match: _variable(match[1], variables, scope), text)
         case "Fn::Split":
-            separator, text = argument
-            return str(resolve(text, scope)).split(separator)
+            return str(resolve(argument[1], scope)).split(argument[0])
         case "Fn::Select":
-            index, items = argument
-            return resolve(items, scope)[int(index)]
+            return resolve(argument[1], scope)[int(argument[0])]
     known = "Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::Join, Fn::Sub, Fn::Split, Fn::Select"
     raise InputError(
         f"{scope.file}: {function} is not understood here; known are {known}. Write the value out, "
@@ -104,18 +84,12 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  
     )
 
 
-def _sub(argument: Any, scope: Scope) -> str:
-    text, variables = (argument, {}) if isinstance(argument, str) else argument
-
-    def replace(match: re.Match[str]) -> str:
-        name = match[1]
-        if name.startswith("!"):
-            return f"${{{name[1:]}}}"
-        if name in variables:
-            return str(resolve(variables[name], scope))
-        return str(_call("Fn::GetAtt" if "." in name else "Ref", name, scope))
-
-    return _VARIABLE.sub(replace, text)
+def _variable(name: str, variables: Mapping[str, Any], scope: Scope) -> str:
+    if name.startswith("!"):
+        return f"${{{name[1:]}}}"
+    if name in variables:
+        return str(resolve(variables[name], scope))
+    return str(_call("Fn::GetAtt" if "." in name else "Ref", name, scope))
 
 
 def _ref(name: str, scope: Scope) -> Any:
@@ -132,16 +106,24 @@ def _ref(name: str, scope: Scope) -> Any:
     if name in scope.template.get("Parameters", {}):
         return f"<{scope.stack}.{name}>"
     resource = _resource(name, scope)
+    stand_in = f"<{scope.stack}.{name}>"
     if resource["Type"] == "AWS::IAM::ManagedPolicy":
-        return _policy_arn(name, resource, scope)
-    return _physical_name(resource, scope) or f"<{scope.stack}.{name}>"
+        properties = resource.get("Properties", {})
+        own = resolve(properties.get("ManagedPolicyName"), scope) or stand_in
+        path = properties.get("Path", "/")
+        return f"arn:{scope.partition}:iam::{scope.account}:policy{path}{own}"
+    return _physical_name(resource, scope) or stand_in
 
 
-def _policy_arn(logical: str, resource: Mapping[str, Any], scope: Scope) -> str:
-    properties = resource.get("Properties", {})
-    name = resolve(properties.get("ManagedPolicyName"), scope) or f"<{scope.stack}.{logical}>"
-    path = properties.get("Path", "/")
-    return f"arn:{scope.partition}:iam::{scope.account}:policy{path}{name}"
+def _attribute(logical: str, attribute: str, scope: Scope) -> str:
+    resource = _resource(logical, scope)
+    name = _physical_name(resource, scope) if attribute == "Arn" else ""
+    if name and resource["Type"] == "AWS::IAM::Role":
+        path = resource.get("Properties", {}).get("Path", "/")
+        return f"arn:{scope.partition}:iam::{scope.account}:role{path}{name}"
+    if name and resource["Type"] == "AWS::S3::Bucket":
+        return f"arn:{scope.partition}:s3:::{name}"
+    return f"<{scope.stack}.{logical}.{attribute}>"
 
 
 def _physical_name(resource: Mapping[str, Any], scope: Scope) -> str:
@@ -182,8 +164,7 @@ class Templates:
     def of_type(self, kind: str) -> Iterator[Resource]:
         """Yields the resources of a type, such as `AWS::Glue::Table`.
 
-        Raises:
-            InputError: if one of them has a condition, or uses an unknown function.
+        InputError if one of them has a condition, or uses an unknown function.
         """
         return _of_type(self.stacks, kind)
 
@@ -203,8 +184,7 @@ class Templates:
 def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
     """Reads the stacks of an environment from the output of `cdk synth`.
 
-    Raises:
-        InputError: if there is none, it is not readable, or it is of another environment.
+    InputError if there is none, it is not readable, or it is of another environment.
     """
     fix = f"run `make synth ENV={settings.environment}`"
     file = folder / "manifest.json"
@@ -214,16 +194,15 @@ def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
     if not stacks:
         raise InputError(f"{folder} holds no stack: {fix}")
     scope = next(iter(stacks.values()))
-    before = folder / "bootstrap"
-    policies = before / "manifest.json"
+    before, bootstrap = folder / "bootstrap", {}
+    if (policies := before / "manifest.json").is_file():
+        bootstrap = dict(_stacks(_read(policies, fix), before, settings, fix))
     return Templates(
         account=scope.account,
         region=scope.region,
         partition=scope.partition,
         stacks=stacks,
-        bootstrap=dict(_stacks(_read(policies, fix), before, settings, fix))
-        if policies.is_file()
-        else {},
+        bootstrap=bootstrap,
     )
 
 
@@ -262,16 +241,8 @@ def _stacks(
                 f"{settings.environment} ({prefix(settings)}, {expected}): {fix}"
             )
         file = folder / properties["templateFile"]
-        yield (
-            name,
-            Scope(
-                stack=name,
-                file=str(file),
-                account=settings.account,
-                region=settings.region,
-                template=_read(file, fix),
-            ),
-        )
+        place = {"account": settings.account, "region": settings.region}
+        yield name, Scope(stack=name, file=str(file), template=_read(file, fix), **place)
 
 
 def _read(file: Path, fix: str) -> Mapping[str, Any]:

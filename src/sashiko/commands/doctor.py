@@ -63,9 +63,9 @@ def doctor(
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.account import Account
-    from sashiko.doctor.cdk_tool import check_tools
     from sashiko.doctor.deploy import examine
     from sashiko.doctor.plan import examine_plan, plan_of
+    from sashiko.doctor.services import check_tools
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

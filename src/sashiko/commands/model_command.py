@@ -246,9 +246,9 @@ def promote(
     image and the instance of <to>. Prints the new version's ARN, or that of the existing copy. Uses
     your credentials, which must be those of the role `promoter` of <to>.
     """
-    from sashiko.account.neighbours import neighbour_settings
     from sashiko.account.promotion import Route
     from sashiko.account.promotion import promote as copy
+    from sashiko.settings.environment import neighbour_settings
 
     target = load_deployed(to)
     source = neighbour_settings(target, "source")

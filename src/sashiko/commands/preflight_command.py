@@ -29,7 +29,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     error.
     """
     from sashiko.account.account import Account, DeniedError
-    from sashiko.account.expected_version import expected_version, scan_rule
+    from sashiko.account.endpoint_spec import expected_version, scan_rule
     from sashiko.base.custom_resource import RefusedError
 
     settings = load_deployed(env)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from sashiko.base.plugins import load
-from sashiko.settings.recipe_sources import FileSource, HuggingFaceSource, OwnSource, PypiSource
+from sashiko.settings.recipe_data import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
 __all__ = ["Source"]
 _TRIES = "2"

@@ -18,7 +18,7 @@ from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator
 from sashiko.data.generators.base import check_plan, order_of
 from sashiko.errors import InputError, disk_reason
-from sashiko.settings import recipe_sources as kinds
+from sashiko.settings import recipe_data as kinds
 from sashiko.settings.recipe_data import DataSection, ModelSection
 
 # Of the library that converts, of the path that it reads, of the file's own number format.

@@ -42,11 +42,7 @@ class Place:
 
 
 def read_places(*, folder: Path = Path("config")) -> list[Place]:
-    """Returns the tools' account and those of all environments, the delivery's stages in order.
-
-    Raises:
-        InputError: if a settings file is not valid.
-    """
+    """Returns the tools' account and those of all environments, the delivery's stages in order."""
     delivery = load_delivery(folder=folder)
     stages = load_stages(delivery, folder=folder) if delivery else ()
     tools = load_tools(folder=folder) if delivery and delivery.by == "codepipeline" else None
@@ -81,12 +77,9 @@ def examine_accounts(places: list[Place]) -> Iterator[Check]:
         status = min((check.status for check in every), key=_ORDER.index)
         lines = [check for check in every if check.status != "ok"] or every
         where = f"{place.settings.account} in {place.settings.region}"
-        yield Check(
-            name=place.settings.environment,
-            status=status,
-            detail=f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}",
-            fix="; then ".join(check.fix for check in lines if check.fix),
-        )
+        detail = f"{where}: {'; '.join(f'{check.name}: {check.detail}' for check in lines)}"
+        fix = "; then ".join(check.fix for check in lines if check.fix)
+        yield Check(place.settings.environment, status, detail, fix=fix)
 
 
 def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Check]:
@@ -98,9 +91,9 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
             if profile
             else f"add a profile {place.profile} to ~/.aws/config (docs/delivery.md, Accounts)"
         )
-        yield Check(name="credentials", status="failed", detail=str(error), fix=fix)
+        yield Check("credentials", "failed", str(error), fix=fix)
         return
-    yield Check(name="credentials", status="ok", detail=f"as {caller}")
+    yield Check("credentials", "ok", f"as {caller}")
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, place.settings))
     yield from run_check(CAP, lambda: check_cap(account, place.settings))
     yield from run_check("trust", lambda: _trust(account, place))
@@ -118,22 +111,15 @@ def _trust(account: Account, place: Place) -> Iterator[Check]:
         trust = _role_trust(account, bootstrap_role_arn(settings, part).rpartition("/")[2])
         if trust is None:
             continue  # the check of the bootstrap says so
-        accounts = {
-            name.split(":")[4] if name.startswith("arn:") else name
-            for item in trust
-            for name in item.principals
-        }
+        names = [name for item in trust for name in item.principals]
+        accounts = {name.split(":")[4] if name.startswith("arn:") else name for name in names}
         if missing := sorted(known - accounts):
-            yield Check(
-                name="trust",
-                status="failed",
-                detail=f"the bootstrap's role {part} does not trust {', '.join(missing)}",
-                fix=f"make bootstrap ENV={settings.environment}",
-            )
+            detail = f"the bootstrap's role {part} does not trust {', '.join(missing)}"
+            yield Check("trust", "failed", detail, fix=f"make bootstrap ENV={settings.environment}")
         if others := sorted(accounts - known):
             yield Check(
-                name="trust",
-                status="note",
+                "trust",
+                "note",
                 detail=f"the bootstrap's role {part} trusts {', '.join(others)}, which "
                 "config/delivery.yaml does not name",
                 fix=f"make bootstrap ENV={settings.environment}, if unwanted",
@@ -141,21 +127,14 @@ def _trust(account: Account, place: Place) -> Iterator[Check]:
 
 
 def check_connection(account: Account, connection: str) -> Check:
-    """Checks that the connection to the repository's host was accepted there.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
+    """Checks that the connection to the repository's host was accepted there."""
     response = account.read("codeconnections", "get_connection", ConnectionArn=connection) or {}
     status = response["Connection"]["ConnectionStatus"]
     if status == "AVAILABLE":
-        return Check(name="connection", status="ok", detail="available")
-    return Check(
-        name="connection",
-        status="failed",
-        detail=f"{connection} is {status}: no merge starts the pipeline",
-        fix="Developer Tools, Settings, Connections in the console: Update pending connection",
-    )
+        return Check("connection", "ok", "available")
+    detail = f"{connection} is {status}: no merge starts the pipeline"
+    fix = "Developer Tools, Settings, Connections in the console: Update pending connection"
+    return Check("connection", "failed", detail, fix=fix)
 
 
 def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterator[Check]:
@@ -171,29 +150,26 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
     deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
     if not existing and not (trust.makes_provider and role is None):
         yield Check(
-            name="GitHub's provider",
-            status="failed",
-            detail=f"no {provider}, which config/delivery.yaml expects, or the deployed role",
+            "GitHub's provider",
+            "failed",
+            f"no {provider}, which config/delivery.yaml expects, or the deployed role",
             fix=f"take {env} out of existing_providers, deploy the account's first stage before "
             "this one, or destroy the stack GitHubActions and deploy it again",
         )
     elif existing and trust.makes_provider and role is None:
-        yield Check(
-            name="GitHub's provider",
-            status="failed",
-            detail=f"{provider} exists, and the stack GitHubActions would make it",
-            fix=f"config/delivery.yaml: existing_providers: [{env}]",
-        )
+        detail = f"{provider} exists, and the stack GitHubActions would make it"
+        fix = f"config/delivery.yaml: existing_providers: [{env}]"
+        yield Check("GitHub's provider", "failed", detail, fix=fix)
     elif existing and GITHUB_AUDIENCE not in existing["ClientIDList"]:
         yield Check(
-            name="GitHub's provider",
-            status="failed",
-            detail=f"{provider} has no audience {GITHUB_AUDIENCE}",
+            "GitHub's provider",
+            "failed",
+            f"{provider} has no audience {GITHUB_AUDIENCE}",
             fix="aws iam add-client-id-to-open-id-connect-provider "
             f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}",
         )
     elif role is None:
-        yield Check(name="GitHub's role", status="later", detail="not deployed yet", fix=deploy)
+        yield Check("GitHub's role", "later", "not deployed yet", fix=deploy)
     else:
         yield _subject(settings, trust, role)
 
@@ -209,10 +185,10 @@ def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]
     subject = claims.get(f"{GITHUB_ISSUER}:sub")
     own = trust.source.subject_in(settings.environment)
     if subject == own and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
-        return Check(name="GitHub's role", status="ok", detail=f"trusts {subject}")
+        return Check("GitHub's role", "ok", f"trusts {subject}")
     return Check(
-        name="GitHub's role",
-        status="failed",
+        "GitHub's role",
+        "failed",
         detail=f"trusts {subject} on {claims.get(f'{GITHUB_ISSUER}:ref')}; config/delivery.yaml "
         f"says {own} on {trust.source.ref}",
         fix=f"make bootstrap ENV={settings.environment} TRUST=open, npx --no-install cdk deploy "

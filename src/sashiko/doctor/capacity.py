@@ -12,8 +12,7 @@ from typing import Any
 from sashiko.account.account import Account
 from sashiko.account.instances import has_local_disk, size_of
 from sashiko.doctor.check_result import Check, Status
-from sashiko.doctor.machines import check_quotas
-from sashiko.doctor.needed_machines import Needed
+from sashiko.doctor.machines import Needed, check_quotas
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.types import instance_types
 
@@ -67,18 +66,14 @@ def check_types(account: Account, settings: Settings, needed: Sequence[Needed]) 
 
 
 def _described(item: Mapping[str, Any]) -> Described:
-    groups = (
-        item.get("GpuInfo", {}).get("Gpus", ()),
-        item.get("NeuronInfo", {}).get("NeuronDevices", ()),
-    )
-    accelerators = {
-        f"{device.get('Manufacturer', 'AWS')} {device['Name']}": int(device["Count"])
-        for group in groups
-        for device in group
-    }
+    gpus = item.get("GpuInfo", {}).get("Gpus", ())
+    neuron = item.get("NeuronInfo", {}).get("NeuronDevices", ())
     return Described(
         vcpus=int(item["VCpuInfo"]["DefaultVCpus"]),
-        accelerators=accelerators,
+        accelerators={
+            f"{device.get('Manufacturer', 'AWS')} {device['Name']}": int(device["Count"])
+            for device in (*gpus, *neuron)
+        },
         local_disk=bool(item["InstanceStorageSupported"]),
         efa=bool(item["NetworkInfo"]["EfaSupported"]),
         spot="spot" in item["SupportedUsageClasses"],
@@ -90,48 +85,37 @@ def _check(
 ) -> Check:
     if described is None:
         detail = f"unknown: EC2 describes no {kind.removeprefix('ml.')} in {settings.region}"
-        return Check(name=kind, status="unknown", detail=detail)
+        return Check(kind, "unknown", detail)
     detail = str(described)
     jobs = [item for item in items if item.use in ("processing job", "training job")]
     spot = [item for item in items if item.use == "spot training job"]
     if (jobs or spot) and described.local_disk != has_local_disk(kind):
         return Check(
-            name=kind,
-            status="failed",
+            kind,
+            "failed",
             detail=f"{detail}; {_FACTS_FILE} has the opposite of its local disk, which decides "
             "whether SageMaker takes a volume key",
             fix=f"correct `local_disk` of {kind.split('.')[1]} in {_FACTS_FILE}",
         )
     if spot and not described.spot:
-        return Check(
-            name=kind,
-            status="failed",
-            detail=f"{detail}; EC2 offers no spot capacity of it in {settings.region}",
-            fix=f"jobs: {{training: {{spot: null}}}} in {file_of('jobs', settings.environment)}",
-        )
+        detail = f"{detail}; EC2 offers no spot capacity of it in {settings.region}"
+        fix = f"jobs: {{training: {{spot: null}}}} in {file_of('jobs', settings.environment)}"
+        return Check(kind, "failed", detail, fix=fix)
     if (jobs or spot) and settings.threads > described.vcpus:
-        return Check(
-            name=kind,
-            status="note",
-            detail=f"{detail}; `threads` is {settings.threads}, more than it has",
-            fix=f"threads: {described.vcpus} in {file_of('threads', settings.environment)}",
-        )
-    if changes := _changes(kind, described):
-        detail = f"{detail}; {_FACTS_FILE} differs: {', '.join(changes)}"
-        return Check(name=kind, status="note", detail=detail, fix=f"correct {_FACTS_FILE}")
-    return Check(name=kind, status="ok", detail=detail)
-
-
-def _changes(kind: str, described: Described) -> list[str]:
-    recorded = size_of(kind)
-    if recorded is None:
-        return []
-    pairs = {
-        "vcpus": (recorded.vcpus, described.vcpus),
-        "accelerators": (recorded.accelerators, sum(described.accelerators.values())),
-        "efa": (recorded.efa, described.efa),
-    }
-    return [f"{name}: {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+        detail = f"{detail}; `threads` is {settings.threads}, more than it has"
+        fix = f"threads: {described.vcpus} in {file_of('threads', settings.environment)}"
+        return Check(kind, "note", detail, fix=fix)
+    if recorded := size_of(kind):
+        pairs = {
+            "vcpus": (recorded.vcpus, described.vcpus),
+            "accelerators": (recorded.accelerators, sum(described.accelerators.values())),
+            "efa": (recorded.efa, described.efa),
+        }
+        changes = [f"{name}: {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+        if changes:
+            detail = f"{detail}; {_FACTS_FILE} differs: {', '.join(changes)}"
+            return Check(kind, "note", detail, fix=f"correct {_FACTS_FILE}")
+    return Check(kind, "ok", detail)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +151,7 @@ def check_capacity(
         TrainingPlanName=training.training_plan,
     )
     status, detail, fix = _judge_plan(plan, settings, count=count, now=now)
-    yield Check(name=name, status=status, detail=detail, fix=fix)
+    yield Check(name, status, detail, fix=fix)
     reserved = int((plan or {}).get("TotalInstanceCount", 0))
     if reserved > count:
         # "For Flexible Training Plans, your service quota must be equal to or greater than the
@@ -182,14 +166,14 @@ def _unreserved(settings: Settings, *, name: str, count: int) -> Check:
     training = settings.jobs.training
     if training.spot:
         detail = "spot: may be interrupted, and Train goes on from its checkpoint"
-        return Check(name=name, status="ok", detail=detail)
+        return Check(name, "ok", detail)
     detail = "on demand: what is free in the zones when the job starts"
     if training.instance_type not in instance_types("ReservedCapacityInstanceType"):
-        return Check(name=name, status="ok", detail=detail)
+        return Check(name, "ok", detail)
     return Check(
-        name=name,
-        status="note",
-        detail=f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
+        name,
+        "note",
+        f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
         fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
         f"--instance-type {training.instance_type} --instance-count {count} "
         f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
@@ -213,7 +197,18 @@ def _judge_plan(
     targets = plan.get("TargetResources")
     if targets and "training-job" not in targets:
         return "failed", f"{name} is for {', '.join(targets)}, not for training jobs", another
-    blocks = [block for block in _blocks(plan) if block.end is None or block.end > now]
+    reserved = [
+        Block(
+            instance_type=item["InstanceType"],
+            count=item["TotalInstanceCount"],
+            zone=item.get("AvailabilityZone"),
+            start=_utc(item.get("StartTime")),
+            end=_utc(item.get("EndTime")),
+        )
+        for item in plan.get("ReservedCapacitySummaries", ())
+        if item["Status"] in _USABLE
+    ]
+    blocks = [block for block in reserved if block.end is None or block.end > now]
     summary = f"{name}, {status}: {'; '.join(map(str, blocks)) or 'nothing reserved'}"
     if fee := plan.get("UpfrontFee"):
         summary += f"; paid upfront: {fee} {plan.get('CurrencyCode', '')}".rstrip()
@@ -249,18 +244,6 @@ def _judge_place_and_time(
             f"{settings.jobs.training.training_plan} lists extensions",
         )
     return "ok", summary, ""
-
-
-def _blocks(plan: Mapping[str, Any]) -> Iterator[Block]:
-    for item in plan.get("ReservedCapacitySummaries", ()):
-        if item["Status"] in _USABLE:
-            yield Block(
-                instance_type=item["InstanceType"],
-                count=item["TotalInstanceCount"],
-                zone=item.get("AvailabilityZone"),
-                start=_utc(item.get("StartTime")),
-                end=_utc(item.get("EndTime")),
-            )
 
 
 def _utc(time: dt.datetime | None) -> dt.datetime | None:

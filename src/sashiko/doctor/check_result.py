@@ -11,7 +11,7 @@ from sashiko.account.account import NoAnswerError
 Status = Literal["ok", "failed", "later", "note", "unknown"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Check:
     """The result of one check."""
 

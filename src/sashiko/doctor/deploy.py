@@ -1,34 +1,103 @@
 """Checks of an account before a deploy; each one only reads, and names a fix."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from sashiko.account.access.cap import cap_fault
+from pydantic import TypeAdapter
+
+from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.lake_governance import EVERYBODY, LakeSettings
-from sashiko.account.access.live import read_settings
-from sashiko.account.access.settings_commands import (
-    add_administrator,
-    add_reader,
-    drop_administrators,
-    put_defaults,
-)
+from sashiko.account.access.live import cap_fault, read_settings
 from sashiko.account.account import Account
 from sashiko.account.emptying import closed_buckets
-from sashiko.account.leftovers import Leftover, leftovers
 from sashiko.account.names import exec_role_arn, prefix
+from sashiko.account.templates import Templates
+from sashiko.base.yaml_models import Frozen, read_yaml
 from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.services import check_trail
+from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 
+CAP = "who assumes the roles"
+_BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
+# Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
+_BY_ID = {"AWS::KMS::Alias"}
+# Statuses of resources that a stack lists but does not own.
+_NOT_OWNED = {"CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED"}
 
-def _without(unknown: Sequence[str], settings: Settings) -> str:
-    mlflow = (settings.network.mlflow_service or "").replace("{region}", settings.region)
-    if list(unknown) == [mlflow]:
-        return (
-            f"network: {{mlflow_service: null}} in {file_of('network', settings.environment)}: "
-            "runs are then not tracked, and go on"
+
+class Leftover(NamedTuple):
+    """A resource with a name from the templates that belongs to none of their stacks.
+
+    An earlier deploy retained it, or another team created it: the next deploy fails on it.
+    """
+
+    type: str  # its CloudFormation type
+    stack: str  # the name of the stack that would create it
+    name: str
+    foreign: bool  # whether it belongs to another account, or is hidden from the caller
+
+
+class Lookup(Frozen):
+    """How to look a resource up, as `leftovers.yaml` has it."""
+
+    call: tuple[str, str]  # service and operation
+    parameters: Mapping[str, str]  # parameter -> dotted path in a template's properties
+    absent: tuple[str, ...] = ("EntityNotFoundException",)  # error codes of a missing resource
+    answer: str = ""  # the member of the response that is empty if the resource does not exist
+
+
+def lookups() -> dict[str, Lookup]:
+    """Reads how to look up a resource of each type."""
+    values = read_yaml(Path(__file__).with_name("leftovers.yaml"))
+    return TypeAdapter(dict[str, Lookup]).validate_python(values)
+
+
+def leftovers(account: Account, templates: Templates) -> Iterator[Leftover]:
+    """Yields the resources that conflict with the templates, by type and in their order."""
+    owned = {
+        (stack, item.get(key))
+        for stack in templates.stacks
+        for item in account.pages(
+            "cloudformation",
+            "list_stack_resources",
+            "StackResourceSummaries",
+            absent=("ValidationError",),
+            StackName=stack,
         )
-    return "leave it out of src/sashiko_cdk/network/vpc_endpoints.py, with the steps that call it"
+        if item.get("ResourceStatus") not in _NOT_OWNED
+        for key in ("LogicalResourceId", "PhysicalResourceId")
+    }
+    for kind, lookup in lookups().items():
+        for resource in templates.of_type(kind):
+            parameters: dict[str, Any] = {
+                name: _text_at(resource.properties, path)
+                for name, path in lookup.parameters.items()
+            }
+            # Without a fixed name AWS chooses a free one; `<...>` stands for it.
+            if not all(parameters.values()) or any("<" in value for value in parameters.values()):
+                continue
+            name = ".".join(parameters.values())
+            if {(resource.stack, resource.logical_id), (resource.stack, name)} & owned:
+                continue
+            try:
+                answer = account.read(*lookup.call, absent=lookup.absent, **parameters)
+            except InputError as error:
+                code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+                # A bucket's name is taken in the whole world, and others' buckets are closed.
+                if kind != "AWS::S3::Bucket" or code != "403":
+                    raise
+                yield Leftover(kind, resource.stack, name, foreign=True)
+                continue
+            if answer is not None and (not lookup.answer or answer.get(lookup.answer)):
+                yield Leftover(kind, resource.stack, name, foreign=False)
+
+
+def _text_at(properties: Any, path: str) -> str:
+    for key in path.split("."):
+        properties = properties.get(key) if isinstance(properties, Mapping) else None
+    return properties if isinstance(properties, str) else ""
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:
@@ -38,7 +107,8 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
     ("Availability Zone IDs for your AWS resources" of the AWS RAM User Guide;
     DescribeVpcEndpointServices).
     """
-    settings = environment.settings
+    settings, title = environment.settings, "endpoint services"
+    network, region = settings.network, settings.region
     file = file_of("network", settings.environment)
     services = sorted(
         {
@@ -48,139 +118,106 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
         }
     )
     details = account.pages("ec2", "describe_vpc_endpoint_services", "ServiceDetails")
-    available_zones = {item["ServiceName"]: set(item["AvailabilityZones"]) for item in details}
-    if unknown := [name for name in services if name not in available_zones]:
-        yield Check(
-            name="endpoint services",
-            status="failed",
-            detail=f"EC2 lists no {', '.join(unknown)} in {settings.region}: the Network stack "
-            "would fail",
-            fix=_without(unknown, settings),
+    available = {item["ServiceName"]: set(item["AvailabilityZones"]) for item in details}
+    if unknown := [name for name in services if name not in available]:
+        fix = (
+            "leave it out of src/sashiko_cdk/network/vpc_endpoints.py, with the steps that call it"
         )
+        if unknown == [(network.mlflow_service or "").replace("{region}", region)]:
+            fix = (
+                f"network: {{mlflow_service: null}} in {file}: runs are then not tracked, and go on"
+            )
+        detail = f"EC2 lists no {', '.join(unknown)} in {region}: the Network stack would fail"
+        yield Check(title, "failed", detail, fix=fix)
         return
-    zones = {f"{settings.region}{letter}" for letter in settings.network.zones}
-    missing = {
-        name: absent for name in services if (absent := sorted(zones - available_zones[name]))
-    }
+    zones = {f"{region}{letter}" for letter in network.zones}
+    missing = {name: gone for name in services if (gone := sorted(zones - available[name]))}
     if not missing:
-        detail = f"all {len(services)} in {', '.join(sorted(zones))}"
-        yield Check(name="endpoint services", status="ok", detail=detail)
+        yield Check(title, "ok", f"all {len(services)} in {', '.join(sorted(zones))}")
         return
-    common = set.intersection(*(available_zones[name] for name in services))
-    letters = ", ".join(sorted(zone.removeprefix(settings.region) for zone in common))
-    summary = "; ".join(f"{name} is not in {', '.join(absent)}" for name, absent in missing.items())
+    common = set.intersection(*(available[name] for name in services))
+    letters = ", ".join(sorted(zone.removeprefix(region) for zone in common))
     yield Check(
-        name="endpoint services",
-        status="failed",
-        detail=summary,
+        title,
+        "failed",
+        "; ".join(f"{name} is not in {', '.join(gone)}" for name, gone in missing.items()),
         fix=f"choose zones that have all of them as `network.zones` in {file}: "
         f"{letters or 'none has; leave one service out'}",
     )
 
 
-CAP = "who assumes the roles"
-_BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
-# Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
-_BY_ID = {"AWS::KMS::Alias"}
-
-
 def examine(account: Account, environment: Environment) -> Iterator[Check]:
     """Yields the result of each check; the first one checks the account of the credentials.
 
-    Raises:
-        InputError: if the account cannot be read, or is another one.
+    InputError if the account cannot be read, or is another one.
     """
-    caller = account.check_identity()
-    yield Check(name="credentials", status="ok", detail=caller)
-    yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, environment.settings))
-    yield from run_check(CAP, lambda: check_cap(account, environment.settings))
-    if environment.settings.lake_formation.mode == "enforced":
+    settings, caller = environment.settings, account.check_identity()
+    yield Check("credentials", "ok", caller)
+    yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, settings))
+    yield from run_check(CAP, lambda: check_cap(account, settings))
+    if settings.lake_formation.mode == "enforced":
         yield from run_check(
             "Lake Formation", lambda: _lake_formation(account, environment, caller)
         )
     yield from run_check("endpoint services", lambda: check_endpoints(account, environment))
-    yield from run_check("CloudTrail", lambda: check_trail(account, environment.settings))
-    yield from run_check("closed buckets", lambda: _closed(account, environment))
+    yield from run_check("CloudTrail", lambda: check_trail(account, settings))
+    yield from run_check("closed buckets", lambda: _closed(account, settings))
     yield from run_check("names", lambda: _names(account, environment))
 
 
-def _closed(account: Account, environment: Environment) -> Iterator[Check]:
+def _closed(account: Account, settings: Settings) -> Iterator[Check]:
     """Yields a failure for buckets that an aborted destroy left closed for writes."""
-    if closed := closed_buckets(environment.settings, account):
-        yield Check(
-            name="closed buckets",
-            status="failed",
-            detail=f"{', '.join(closed)}: emptied for a destroy that did not come, and closed",
-            fix=f"sashiko empty --undo --env {environment.settings.environment}",
-        )
+    if closed := closed_buckets(settings, account):
+        detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
+        fix = f"sashiko empty --undo --env {settings.environment}"
+        yield Check("closed buckets", "failed", detail, fix=fix)
 
 
 def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:
     settings = read_settings(account)
     if not settings.lists_all_to(caller):
+        _, session, rest = caller.partition(":assumed-role/")
+        principal = caller
+        if session:  # the ARN of a session lacks its role's path
+            role = account.read("iam", "get_role", RoleName=rest.partition("/")[0]) or {}
+            principal = role["Role"]["Arn"]
         yield Check(
-            name="what Lake Formation shows",
-            status="note",
+            "what Lake Formation shows",
+            "note",
             detail="to who is no administrator, nor a read-only one, what they were granted "
             "alone: what is missing below may be there",
-            fix=f"to become a read-only one: {add_reader(_principal(account, caller))}",
+            fix=f"to become a read-only one: {lake.add_reader(principal)}",
         )
     administrators = ", ".join(sorted(settings.admins)) or "none"
-    yield Check(name="data-lake administrators", status="note", detail=administrators)
-    deleted = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
-    if deleted:
-        yield Check(
-            name="administrators that are gone",
-            status="failed",
-            detail=f"{', '.join(deleted)}: a deploy ends with `Invalid principal`",
-            fix=drop_administrators(deleted),
-        )
+    yield Check("data-lake administrators", "note", administrators)
+    gone = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
+    if gone:
+        detail = f"{', '.join(gone)}: a deploy ends with `Invalid principal`"
+        fix = lake.drop_administrators(gone)
+        yield Check("administrators that are gone", "failed", detail, fix=fix)
     yield _defaults(environment, settings)
     if not environment.settings.lake_formation.account_stack:
         yield _exec_role(environment, settings)
         yield from _tags(account, environment)
 
 
-def _principal(account: Account, caller: str) -> str:
-    """Returns the user or role behind a caller; the ARN of a session lacks its role's path."""
-    _, session, rest = caller.partition(":assumed-role/")
-    if not session:
-        return caller
-    role = account.read("iam", "get_role", RoleName=rest.partition("/")[0]) or {}
-    return str(role["Role"]["Arn"])
-
-
 def check_bootstrap(account: Account, settings: Settings) -> Check:
-    """Checks that the account is prepared for the CDK.
-
-    Raises:
-        InputError: if the account cannot be read.
-    """
-    qualifier = settings.qualifier
-    name = f"/cdk-bootstrap/{qualifier}/version"
+    """Checks that the account is prepared for the CDK; InputError if the account cannot be read."""
+    title, name = "CDK bootstrap", f"/cdk-bootstrap/{settings.qualifier}/version"
     response = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
     version = int(response["Parameter"]["Value"]) if response else 0
-    fix = f"make bootstrap ENV={settings.environment}"
     if version >= _BOOTSTRAP_VERSION:
-        return Check(name="CDK bootstrap", status="ok", detail=f"{qualifier}, version {version}")
+        return Check(title, "ok", f"{settings.qualifier}, version {version}")
     detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if response else f"no {name}"
-    return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
+    return Check(title, "failed", detail, fix=f"make bootstrap ENV={settings.environment}")
 
 
 def check_cap(account: Account, settings: Settings) -> Check:
-    """Checks that no deploy may change who assumes the project's roles.
-
-    Raises:
-        InputError: if the account cannot be read.
-    """
+    """Checks that no deploy may change who assumes the project's roles; errors as above."""
     if fault := cap_fault(account, settings):
-        return Check(
-            name=CAP,
-            status="failed",
-            detail=f"a deploy may change it: {fault}",
-            fix=f"make bootstrap ENV={settings.environment}",
-        )
-    return Check(name=CAP, status="ok", detail="no deploy changes it")
+        fix = f"make bootstrap ENV={settings.environment}"
+        return Check(CAP, "failed", f"a deploy may change it: {fault}", fix=fix)
+    return Check(CAP, "ok", "no deploy changes it")
 
 
 def _exists(account: Account, environment: Environment, admin: str) -> bool:
@@ -194,97 +231,65 @@ def _exists(account: Account, environment: Environment, admin: str) -> bool:
     return account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name) is not None
 
 
-def _defaults(environment: Environment, settings: LakeSettings) -> Check:
-    name = "default permissions"
-    if EVERYBODY not in settings.database_defaults | settings.table_defaults:
-        return Check(name=name, status="ok", detail=f"{EVERYBODY} gets nothing")
-    detail = f"{EVERYBODY} gets all on what is new"
+def _defaults(environment: Environment, settings: lake.LakeSettings) -> Check:
+    title, everybody = "default permissions", lake.EVERYBODY
+    if everybody not in settings.database_defaults | settings.table_defaults:
+        return Check(title, "ok", f"{everybody} gets nothing")
+    detail = f"{everybody} gets all on what is new"
     if environment.settings.lake_formation.account_stack:
-        detail += "; the LakeFormationAccount stack takes it away"
-        return Check(name=name, status="note", detail=detail)
-    return Check(
-        name=name,
-        status="failed",
-        detail=detail,
-        fix=put_defaults("Database", "Table"),
-    )
+        return Check(title, "note", f"{detail}; the LakeFormationAccount stack takes it away")
+    return Check(title, "failed", detail, fix=lake.put_defaults("Database", "Table"))
 
 
-def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
+def _exec_role(environment: Environment, settings: lake.LakeSettings) -> Check:
     role = exec_role_arn(environment.settings)
-    name = "CloudFormation's role is an administrator"
+    title = "CloudFormation's role is an administrator"
     if role in settings.admins:
-        return Check(name=name, status="ok", detail=role)
-    return Check(
-        name=name,
-        status="failed",
-        detail=f"{role} is none: it may neither make the database nor grant on it",
-        fix=add_administrator(role),
-    )
+        return Check(title, "ok", role)
+    detail = f"{role} is none: it may neither make the database nor grant on it"
+    return Check(title, "failed", detail, fix=lake.add_administrator(role))
 
 
 def _tags(account: Account, environment: Environment) -> Iterator[Check]:
     """Checks the LF-Tags that another environment's stack, or a person, has to create."""
-    existing = {
-        tag["TagKey"]: frozenset(tag["TagValues"])
-        for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
-    }
-    for key, values in sorted(_needed(environment).items()):
-        missing = sorted(values - existing.get(key, frozenset()))
-        name = f"LF-Tag {key}"
-        if not missing:
-            yield Check(name=name, status="ok", detail=", ".join(sorted(values)))
-            continue
-        values_text = " ".join(missing)
-        call = (
-            f"update-lf-tag --tag-key {key} --tag-values-to-add {values_text}"
-            if key in existing
-            else f"create-lf-tag --tag-key {key} --tag-values {values_text}"
-        )
-        yield Check(
-            name=name,
-            status="failed",
-            detail=f"lacks {', '.join(missing)}",
-            fix=f"aws lakeformation {call}",
-        )
-
-
-def _needed(environment: Environment) -> Mapping[str, set[str]]:
+    existing = lake.tag_values(account.pages("lakeformation", "list_lf_tags", "LFTags"))
     needed: dict[str, set[str]] = {}
-    for tags in environment.governance.assigned.values():
-        for key, value in tags.items():
+    for assigned in environment.governance.assigned.values():
+        for key, value in assigned.items():
             needed.setdefault(key, set()).add(value)
     for grant in environment.governance.grants:
-        for key, values in grant.securable.expression:
-            needed.setdefault(key, set()).update(values)
-    return needed
+        for key, of_grant in grant.securable.expression:
+            needed.setdefault(key, set()).update(of_grant)
+    for key, values in sorted(needed.items()):
+        missing = sorted(values - existing.get(key, frozenset()))
+        if not missing:
+            yield Check(f"LF-Tag {key}", "ok", ", ".join(sorted(values)))
+            continue
+        call, option = (
+            ("update", "tag-values-to-add") if key in existing else ("create", "tag-values")
+        )
+        fix = f"aws lakeformation {call}-lf-tag --tag-key {key} --{option} {' '.join(missing)}"
+        yield Check(f"LF-Tag {key}", "failed", f"lacks {', '.join(missing)}", fix=fix)
 
 
 def _names(account: Account, environment: Environment) -> Iterator[Check]:
     """Checks for names of the templates that retained resources already have."""
-    all_leftovers = list(leftovers(account, environment.templates))
-    foreign = [item.name for item in all_leftovers if item.foreign]
-    adoptable = [item for item in all_leftovers if not item.foreign]
+    every, name = list(leftovers(account, environment.templates)), environment.settings.environment
+    foreign = [item.name for item in every if item.foreign]
+    adoptable = [item for item in every if not item.foreign]
     if foreign:
-        yield Check(
-            name="bucket names",
-            status="failed",
-            detail=f"{', '.join(foreign)}: another account's, or closed to you",
-            fix=f"choose another `project` in config/{environment.settings.environment}.yaml",
-        )
+        detail = f"{', '.join(foreign)}: another account's, or closed to you"
+        fix = f"choose another `project` in config/{name}.yaml"
+        yield Check("bucket names", "failed", detail, fix=fix)
     if adoptable:
-        detail = (
-            f"{', '.join(item.name for item in adoptable)} exist and belong to no stack of these"
-        )
-        yield Check(
-            name="names", status="failed", detail=detail, fix=_adoption(environment, adoptable)
-        )
+        taken = ", ".join(item.name for item in adoptable)
+        detail = f"{taken} exist and belong to no stack of these"
+        yield Check("names", "failed", detail, fix=_adoption(environment.settings, adoptable))
     elif not foreign:
-        yield Check(name="names", status="ok", detail="none is taken by what no stack owns")
+        yield Check("names", "ok", "none is taken by what no stack owns")
 
 
-def _adoption(environment: Environment, adoptable: list[Leftover]) -> str:
-    settings = environment.settings
+def _adoption(settings: Settings, adoptable: list[Leftover]) -> str:
     deploy = f"make deploy ENV={settings.environment} ARGS=--import-existing-resources"
     stacks = sorted({item.stack for item in adoptable if item.type in _BY_ID})
     if not stacks:

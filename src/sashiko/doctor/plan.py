@@ -8,16 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from sashiko.account.account import Account, NoBucketError
-from sashiko.account.content_store import ContentStore
+from sashiko.account.content_store import (
+    NO_REPOSITORY,
+    ContentStore,
+    has_repository,
+    image_request,
+    is_built,
+)
 from sashiko.account.images.job_images import job_images
-from sashiko.account.images.own_images import NO_REPOSITORY, has_repository, image_request, is_built
+from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
-from sashiko.account.training_machines import settings_for
 from sashiko.contract.load import load_contract
 from sashiko.doctor.capacity import check_capacity, check_types
 from sashiko.doctor.check_result import Check, run_check
-from sashiko.doctor.machines import check_quotas, check_zones
-from sashiko.doctor.needed_machines import needed_machines
+from sashiko.doctor.machines import check_quotas, check_zones, needed_machines
 from sashiko.doctor.services import check_clarify, check_forgotten
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.start import newest_load
@@ -46,12 +50,12 @@ def check_images(account: Account, settings: Settings, *, target: str) -> Iterat
 def _check_own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
     if is_built(account, uri):
         detail = f"in the registry of {settings.account}"
-        return Check(name=name, status="ok", detail=detail)
+        return Check(name, "ok", detail)
     deploy = f"make deploy ENV={settings.environment}"
     if not has_repository(account, uri):
-        return Check(name=name, status="later", detail="the deploy builds it", fix=deploy)
+        return Check(name, "later", "the deploy builds it", fix=deploy)
     detail = "its repository is there, and not the image: it was not built, or removed"
-    return Check(name=name, status="failed", detail=detail, fix=deploy)
+    return Check(name, "failed", detail, fix=deploy)
 
 
 def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
@@ -59,15 +63,15 @@ def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> 
     registry = request["registryId"]
     response = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **request)
     if response and response.get("images"):
-        return Check(name=name, status="ok", detail=f"in the registry of {registry}")
+        return Check(name, "ok", f"in the registry of {registry}")
     advice = f"sashiko images --env {settings.environment}"
     if response is None:
         detail = f"AWS's registry {registry} shows no such repository to you"
-        return Check(name=name, status="unknown", detail=detail, fix=advice)
+        return Check(name, "unknown", detail, fix=advice)
     return Check(
-        name=name,
-        status="failed",
-        detail=f"AWS's registry {registry} has the repository, and not this image",
+        name,
+        "failed",
+        f"AWS's registry {registry} has the repository, and not this image",
         fix=f"{advice}, then pin another tag in src/sashiko/account/images/images.yaml or "
         "another digest "
         f"as `image_digests` in config/{settings.environment}.yaml",
@@ -89,44 +93,35 @@ def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterat
                 for file in sorted(set(places[uri]) - set(store.sizes(uri)))
             ]
         except NoBucketError:
-            yield Check(
-                name=name,
-                status="later",
-                detail=f"no bucket {bucket_name(settings, 'artifacts')} yet",
-                fix=f"make deploy ENV={settings.environment}, then {fix}",
-            )
+            detail = f"no bucket {bucket_name(settings, 'artifacts')} yet"
+            fix = f"make deploy ENV={settings.environment}, then {fix}"
+            yield Check(name, "later", detail, fix=fix)
             return
         if missing:
             more = f" and {len(missing) - 1} more" if missing[1:] else ""
             detail = f"{missing[0]}{more} not there"
-            yield Check(name=name, status="later", detail=detail, fix=fix)
+            yield Check(name, "later", detail, fix=fix)
         else:
-            yield Check(name=name, status="ok", detail=f"all staged, {len(uris)} prefixes")
+            yield Check(name, "ok", f"all staged, {len(uris)} prefixes")
 
 
 def check_data(account: Account, settings: Settings, *, table: str) -> Check:
     """Checks for a successful load of the table; a run starts with its `--as-of`."""
     name, job = f"data of {table}", etl_name(settings, table)
     if version := newest_load(account, settings, table):
-        return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
+        return Check(name, "ok", f"newest load that succeeded: {version}")
     response = account.read(
         "glue", "get_job_runs", absent=("EntityNotFoundException",), JobName=job, MaxResults=50
     )
     load = "load an extract (docs/first-deploy.md)"
     if response is None:
-        return Check(
-            name=name,
-            status="later",
-            detail=f"no job {job} yet",
-            fix=f"make deploy ENV={settings.environment}, then {load}",
-        )
+        fix = f"make deploy ENV={settings.environment}, then {load}"
+        return Check(name, "later", f"no job {job} yet", fix=fix)
     newest = max(response.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
     if newest and newest["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
         reason = newest.get("ErrorMessage", newest["JobRunState"])
-        return Check(
-            name=name, status="failed", detail=f"the newest load failed: {reason}", fix=load
-        )
-    return Check(name=name, status="later", detail=f"no load of {job} succeeded yet", fix=load)
+        return Check(name, "failed", f"the newest load failed: {reason}", fix=load)
+    return Check(name, "later", f"no load of {job} succeeded yet", fix=load)
 
 
 def check_tracking(account: Account, settings: Settings) -> Check:
@@ -138,23 +133,20 @@ def check_tracking(account: Account, settings: Settings) -> Check:
     status = environment_apps[0]["Status"] if environment_apps else ""
     if status in _APP_READY:
         detail = f"{status}; whether jobs in the VPC reach it the first run's Track shows"
-        return Check(name=name, status="ok", detail=detail)
+        return Check(name, "ok", detail)
     if not environment_apps or status in _APP_BUSY:
-        return Check(name=name, status="later", detail=status or "none yet", fix=deploy)
-    return Check(name=name, status="failed", detail=status, fix=f"delete it by hand, then {deploy}")
+        return Check(name, "later", status or "none yet", fix=deploy)
+    return Check(name, "failed", status, fix=f"delete it by hand, then {deploy}")
 
 
 def check_alerts(settings: Settings) -> Check:
     """Checks that alerts of the budget and of failures have a recipient."""
     emails = settings.alerts.emails
     if emails:
-        return Check(name="alerts", status="ok", detail=f"to {', '.join(emails)}, once confirmed")
-    return Check(
-        name="alerts",
-        status="note",
-        detail="alerts of the budget and of failures have no recipient",
-        fix=f"alerts: {{emails: [you@example.com]}} in config/{settings.environment}.yaml",
-    )
+        return Check("alerts", "ok", f"to {', '.join(emails)}, once confirmed")
+    detail = "alerts of the budget and of failures have no recipient"
+    fix = f"alerts: {{emails: [you@example.com]}} in config/{settings.environment}.yaml"
+    return Check("alerts", "note", detail, fix=fix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +162,7 @@ class Plan:
 def plan_of(settings: Settings, *, home: Path) -> Plan:
     """Returns the recipe, definition and inputs of the environment's pipeline.
 
-    Raises:
-        InputError: if recipe or contract are wrong, or the definition cannot be built.
+    InputError if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
     pipeline, *others = compile_pipelines(settings, recipe, home=home)

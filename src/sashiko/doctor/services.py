@@ -1,13 +1,42 @@
 """Checks of optional services, and of endpoints that a killed device check left."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from sashiko.account.account import Account
 from sashiko.account.names import device_check_prefix
 from sashiko.account.prices import read_prices, total
+from sashiko.base.files import read_json
 from sashiko.doctor.check_result import Check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
+
+
+def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
+    """Compares the CDK command line with package.json and with the library."""
+    name = "CDK command line"
+    try:
+        pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])
+        installed = str(read_json(root / "node_modules/aws-cdk/package.json")["version"])
+        if installed != pinned:
+            raise InputError(f"{installed} is installed, package.json pins {pinned}")
+    except InputError as error:
+        yield Check(name, "failed", str(error), fix="npm ci")
+        return
+    yield Check(name, "ok", f"{installed}, as package.json pins it")
+    manifest, name = read_json(templates / "manifest.json"), "CDK library and command line"
+    minimum = str(manifest.get("minimumCliVersion", "0"))
+    schema = f"cloud assembly {manifest.get('version')}"
+    if _numbers(installed) < _numbers(minimum):
+        detail = f"the library writes {schema}, which command line {minimum} or newer reads; "
+        fix = f"npm install --save-dev --save-exact aws-cdk@{minimum}"
+        yield Check(name, "failed", f"{detail}{installed} is pinned", fix=fix)
+    else:
+        yield Check(name, "ok", f"agree: {schema}, read from command line {minimum} on")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
 
 
 def check_clarify(account: Account, settings: Settings) -> Check:
@@ -16,16 +45,16 @@ def check_clarify(account: Account, settings: Settings) -> Check:
     The checks of the images include its image.
     """
     if settings.bias.backend == "own":
-        return Check(name="Clarify", status="ok", detail="not used: `bias.backend` is own")
+        return Check("Clarify", "ok", "not used: `bias.backend` is own")
     monitors = account.read(
         "sagemaker", "list_monitoring_schedules", MonitoringTypeEquals="ModelBias", MaxResults=1
     )
     if monitors and monitors.get("MonitoringScheduleSummaries"):
         detail = "the account has a bias monitor already, so AWS knows it as a customer of Clarify"
-        return Check(name="Clarify", status="ok", detail=detail)
+        return Check("Clarify", "ok", detail)
     return Check(
-        name="Clarify",
-        status="unknown",
+        "Clarify",
+        "unknown",
         detail="closed to new AWS customers, and no API tells whether an account is an old one: "
         "the bias steps of the first run do",
         fix=f"bias: {{backend: own}} in config/{settings.environment}.yaml computes the same "
@@ -43,11 +72,11 @@ def check_trail(account: Account, settings: Settings) -> Check:
     for trail in response.get("trailList", ()):
         status = account.read("cloudtrail", "get_trail_status", Name=trail["TrailARN"]) or {}
         if status.get("IsLogging"):
-            return Check(name=name, status="ok", detail=f"{trail['Name']} is logging")
+            return Check(name, "ok", f"{trail['Name']} is logging")
     return Check(
-        name=name,
-        status="note",
-        detail=f"no trail is logging in {settings.region}: a use of break-glass raises no alert",
+        name,
+        "note",
+        f"no trail is logging in {settings.region}: a use of break-glass raises no alert",
         fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
         "trail: docs/first-deploy.md",
     )
@@ -59,13 +88,13 @@ def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
     endpoints = account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=name_prefix)
     remaining = [item for item in endpoints if item["EndpointName"].startswith(name_prefix)]
     if not remaining:
-        yield Check(name="device checks", status="ok", detail="none left an endpoint")
+        yield Check("device checks", "ok", "none left an endpoint")
     for item in remaining:
         name = item["EndpointName"]
         created = item["CreationTime"].strftime("%Y-%m-%d %H:%M")
         yield Check(
-            name=f"endpoint {name}",
-            status="note",
+            f"endpoint {name}",
+            "note",
             detail=f"{item['EndpointStatus']} since {created}, "
             f"{_cost(account, settings, name)}: of a device check that is running, or was killed",
             fix="the janitor deletes what is old enough each hour; unless a run is at DeviceCheck: "
@@ -89,6 +118,5 @@ def _cost(account: Account, settings: Settings, endpoint: str) -> str:
     except InputError:  # another region's: the check is not about prices
         prices = {}
     usd = total(prices[kind].usd if kind in prices else None for kind in kinds)
-    if usd is None:
-        return f"{', '.join(kinds)}, billed by the hour"
-    return f"{', '.join(kinds)}, {usd:.2f} dollars an hour"
+    price = "billed by the hour" if usd is None else f"{usd:.2f} dollars an hour"
+    return f"{', '.join(kinds)}, {price}"

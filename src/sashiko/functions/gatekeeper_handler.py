@@ -39,16 +39,11 @@ def handler(event: Mapping[str, str], _context: Any) -> dict[str, Any]:
 
 
 def judge(event: Mapping[str, str], read: Callable[[str], bytes]) -> dict[str, Any]:
-    """Lets a run go on only if each verdict or release does.
+    """Lets a run go on only if each verdict or release does, else raises GateClosedError.
 
-    Args:
-        event: step -> S3 URI of its `verdict.json`, or of the `release.json` that counts waivers.
-        read: returns an object's content by its URI.
-
-    Raises:
-        GateClosedError: with the summaries of those that do not.
-        KeyError: if a file is neither.
-        ValueError: if there is nothing to judge by.
+    `event` has step -> S3 URI of its `verdict.json`, or of the `release.json` that counts waivers;
+    `read` returns an object's content by its URI. KeyError if a file is neither, ValueError if
+    there is nothing to judge by.
     """
     if not event:
         raise ValueError("no verdict to judge by: the step has no arguments")

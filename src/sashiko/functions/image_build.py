@@ -82,8 +82,18 @@ def _finish(build_id: str) -> None:
     request = _decrypt(variables[REQUEST], project=build["projectName"])
     tag = ImageTag.from_properties(request.properties)
     digest = _digest(tag)
+    failure: str | None
     if digest is None:
-        failure: str | None = _failure(tag, build)
+        messages = [
+            context["message"]
+            for phase in build.get("phases", ())
+            if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"
+            for context in phase.get("contexts", ())
+            if context.get("message")
+        ]
+        ended = f"{tag.image} is not there: its build ended as {build['buildStatus']}"
+        log = f"its log: {build.get('logs', {}).get('deepLink', build['id'])}"
+        failure = "; ".join([ended, *messages[:1], log])
     elif build["buildStatus"] == "SUCCEEDED":
         failure = _write_statement(tag, digest, build)
     else:
@@ -142,12 +152,9 @@ def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> st
 
     An event may come twice: the same build gives the same bytes.
     """
+    place = {"Bucket": tag.bucket, "Key": statement_key(tag.image)}
     try:
-        boto3.client("s3").put_object(
-            Bucket=tag.bucket,
-            Key=statement_key(tag.image),
-            Body=_statement(tag, digest, build).to_json(),
-        )
+        boto3.client("s3").put_object(**place, Body=_statement(tag, digest, build).to_json())
     except ClientError as error:
         return (
             f"{tag.image} was built, and the statement of its provenance cannot be written: "
@@ -158,27 +165,22 @@ def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> st
 
 def _statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> Statement:
     request = _values(build["environment"]["environmentVariables"])
-    base_digest, source_hash = (
-        _values(build.get("exportedEnvironmentVariables", ())).get(name, "") for name in EXPORTED
-    )
+    exported = _values(build.get("exportedEnvironmentVariables", ()))
+    base_digest, source_hash = (exported.get(name, "") for name in EXPORTED)
+    source = [Resource(name="source", digest={"dirHash": source_hash})] if source_hash else []
     materials = (item.partition("=") for item in request["MATERIALS"].split())
+
+    def image(name: str, uri: str, digest: str) -> Resource:
+        hashed = {"sha256": digest.removeprefix("sha256:")} if digest else {}
+        return Resource(name=name, uri=image_purl(uri), digest=hashed)
+
     return Statement(
         build="image",
-        subject=(
-            Resource(
-                name=tag.image.rpartition("/")[2],
-                uri=image_purl(tag.image),
-                digest={"sha256": digest.removeprefix("sha256:")},
-            ),
-        ),
+        subject=(image(tag.image.rpartition("/")[2], tag.image, digest),),
         parameters={name.lower(): request[name] for name in ("BASE", "DOCKERFILE", "TARGET")},
         dependencies=(
-            Resource(
-                name="base",
-                uri=image_purl(request["BASE"]),
-                digest={"sha256": base_digest.removeprefix("sha256:")} if base_digest else {},
-            ),
-            *([Resource(name="source", digest={"dirHash": source_hash})] if source_hash else []),
+            image("base", request["BASE"], base_digest),
+            *source,
             *(Resource(name=name, digest={"sha256": value}) for name, _, value in materials),
         ),
         builder=str(build["arn"]).rpartition(":build/")[0] + f":project/{build['projectName']}",
@@ -190,22 +192,6 @@ def _values(variables: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {item["name"]: item["value"] for item in variables}
 
 
-def _failure(tag: ImageTag, build: Mapping[str, Any]) -> str:
-    messages = [
-        context["message"]
-        for phase in build.get("phases", ())
-        if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"
-        for context in phase.get("contexts", ())
-        if context.get("message")
-    ]
-    parts = [
-        f"{tag.image} is not there: its build ended as {build['buildStatus']}",
-        *messages[:1],
-        f"its log: {build.get('logs', {}).get('deepLink', build['id'])}",
-    ]
-    return "; ".join(parts)
-
-
 def _encrypt(request: Request, image: WantedImage) -> str:
     """Encrypts a request for `_decrypt`.
 
@@ -214,14 +200,20 @@ def _encrypt(request: Request, image: WantedImage) -> str:
     may take longer to apply it ("Troubleshoot IAM: changes that I make are not always immediately
     visible", IAM User Guide), so a denial is tried again.
     """
+    event = {
+        "RequestType": request.kind,
+        "ResponseURL": request.url,
+        "StackId": request.stack,
+        "RequestId": request.id,
+        "LogicalResourceId": request.resource,
+        "PhysicalResourceId": request.physical_id,
+        "ResourceProperties": ImageTag.from_properties(request.properties).properties(),
+    }
+    text, context = json.dumps(event).encode(), {CONTEXT: image.project}
     kms = boto3.client("kms")
     for wait in (*_WAITS, None):
         try:
-            response = kms.encrypt(
-                KeyId=image.key,
-                Plaintext=json.dumps(_event(request)).encode(),
-                EncryptionContext={CONTEXT: image.project},
-            )
+            response = kms.encrypt(KeyId=image.key, Plaintext=text, EncryptionContext=context)
         except ClientError as error:
             if wait is None or error.response["Error"]["Code"] != "AccessDeniedException":
                 raise
@@ -237,16 +229,3 @@ def _decrypt(ciphertext: str, *, project: str) -> Request:
         CiphertextBlob=base64.b64decode(ciphertext), EncryptionContext={CONTEXT: project}
     )
     return read_request(json.loads(response["Plaintext"]))
-
-
-def _event(request: Request) -> dict[str, Any]:
-    """Writes a request as the event that it was read from, with what `_finish` needs of it."""
-    return {
-        "RequestType": request.kind,
-        "ResponseURL": request.url,
-        "StackId": request.stack,
-        "RequestId": request.id,
-        "LogicalResourceId": request.resource,
-        "PhysicalResourceId": request.physical_id,
-        "ResourceProperties": ImageTag.from_properties(request.properties).properties(),
-    }

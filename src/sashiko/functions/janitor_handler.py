@@ -24,8 +24,7 @@ _KINDS = {
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Deletes leftovers that are older than any running check, and notifies the topic.
 
-    Returns:
-        `deleted`: names; `left`: name -> why it could not be deleted.
+    The answer has `deleted`: names; `left`: name -> why it could not be deleted.
     """
     sweep, sagemaker = Sweep(**event), boto3.client("sagemaker")
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=sweep.older_than)

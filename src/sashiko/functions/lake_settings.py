@@ -31,21 +31,18 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 def _work(request: Request) -> Answer:
     formation = boto3.client("lakeformation")
     if request.kind == "Delete":
-        return _remove(formation, str(request.physical_id))
+        # Only the administrator that this resource added; the defaults stay empty.
+        physical_id = str(request.physical_id)
+        arn = physical_id.removesuffix(_ADDED)
+        if arn != physical_id:
+            _change(formation, lambda settings: _without_administrator(settings, arn))
+        return Answer(physical_id=physical_id)
     arn = LakeAdministrator.from_properties(request.properties).administrator
     was_there = arn in _admins(_read(formation))
     _change(formation, lambda settings: _with_administrator(settings, arn))
     if request.physical_id and request.physical_id.removesuffix(_ADDED) == arn:
         return Answer(physical_id=request.physical_id)
     return Answer(physical_id=arn if was_there else f"{arn}{_ADDED}")
-
-
-def _remove(formation: Any, physical_id: str) -> Answer:
-    """Removes only the administrator that this resource added; the defaults stay empty."""
-    arn = physical_id.removesuffix(_ADDED)
-    if arn != physical_id:
-        _change(formation, lambda settings: _without_administrator(settings, arn))
-    return Answer(physical_id=physical_id)
 
 
 def _with_administrator(settings: Settings, arn: str) -> Settings:

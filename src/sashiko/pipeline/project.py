@@ -22,7 +22,7 @@ from sashiko.errors import InputError
 from sashiko.serving.container.text import columns
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
-from sashiko.settings.recipe_sources import GeneratorSource, OwnSource
+from sashiko.settings.recipe_data import GeneratorSource, OwnSource
 from sashiko.settings.targets import CompileOption, load_target
 
 __all__ = ["open_recipe"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from sashiko.account.account import Account, DeniedError
+from sashiko.account.content_store import NO_REPOSITORY, image_request
 from sashiko.account.images.job_images import image_builds
-from sashiko.account.images.own_images import NO_REPOSITORY, image_request
 from sashiko.account.names import trusted_signing_aliases
 from sashiko.base.files import read_json, sha256_file
 from sashiko.pipeline.compiled import compile_pipeline

@@ -28,7 +28,7 @@ from sashiko.evaluation.evaluation_record import Estimates, Evaluation
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.explanation_record import Explanations
-from sashiko.settings.card import CardSection, RiskRating
+from sashiko.settings.recipe import CardSection, RiskRating
 from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 

@@ -19,7 +19,7 @@ from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
-from sashiko.settings.recipe_sources import GeneratorSource
+from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 

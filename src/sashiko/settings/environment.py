@@ -18,18 +18,19 @@ from sashiko.settings.environment_sections import (
     BiasSection,
     BudgetSection,
     EnvironmentName,
+    JobsSection,
     LakeFormationSection,
     NetworkSection,
     PackageIndex,
     PromotionSection,
     TriggersSection,
 )
-from sashiko.settings.job_instances import JobsSection
 from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
 
 __all__ = ["Settings", "load_settings"]
+
 
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
 # The longest bucket name, `<project>-<environment>-snapshots-<account>-ap-southeast-1`, has 39
@@ -284,3 +285,50 @@ def _read_environment_file(environment: str, *, folder: Path) -> dict[str, Any]:
             f"allowed: {', '.join(get_args(Tier))}"
         )
     return own
+
+
+Side = Literal["source", "target"]
+
+
+def neighbour_settings(
+    settings: Settings, side: Side, *, folder: Path = Path("config")
+) -> Settings | None:
+    """Reads the settings of the environment that `promotion` names; None where it names none.
+
+    A grant to another account requires that both files name each other.
+
+    Raises:
+        InputError: if the two files contradict each other.
+    """
+    neighbour = getattr(settings.promotion, side)
+    if neighbour is None:
+        return None
+    location = f"{file_of('promotion', settings.environment, folder=folder)}: key `promotion.{side}"
+    try:
+        other = load_deployed(neighbour.environment, folder=folder)
+    except InputError as error:
+        raise InputError(f"{location}.environment`: {error}") from error
+    other_file = file_of("account", other.environment, folder=folder)
+    if neighbour.account != other.account:
+        raise InputError(
+            f"{location}.account`: {neighbour.account}, but {other_file} has {other.account}; set "
+            "the same account in both files"
+        )
+    for key in ("project", "region"):
+        own_value, other_value = getattr(settings, key), getattr(other, key)
+        if own_value != other_value:
+            raise InputError(
+                f"{location}`: {other.environment} has {key} {other_value}, "
+                f"{settings.environment} has {own_value}; versions are promoted within one project "
+                "and one region"
+            )
+    opposite: Side = "target" if side == "source" else "source"
+    counterpart = getattr(other.promotion, opposite)
+    names = (settings.environment, settings.account)
+    if counterpart is None or (counterpart.environment, counterpart.account) != names:
+        raise InputError(
+            f"{location}`: {folder / other.environment}.yaml does not name "
+            f"{settings.environment} in turn; set `promotion: {{{opposite}: {{environment: "
+            f'{settings.environment}, account: "{settings.account}"}}}}` there, or remove it here'
+        )
+    return other

@@ -13,17 +13,44 @@ from pydantic import Field, model_validator
 from sashiko.base.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import Pack, enabled_packs
-from sashiko.settings.card import CardSection
-from sashiko.settings.compile import CompileSection, DeviceSection
 from sashiko.settings.recipe_bias import BiasSection
-from sashiko.settings.recipe_causal import PromptSection
 from sashiko.settings.recipe_data import DataSection, ModelSection, TextSection
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
-from sashiko.settings.recipe_train import Hyperparameters, ReweighingSection, TrainSection
+from sashiko.settings.recipe_train import (
+    CompileSection,
+    DeviceSection,
+    Hyperparameters,
+    PromptSection,
+    ReweighingSection,
+    TrainSection,
+)
 from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.waiver import Waiver
 
 __all__ = ["Recipe", "load_recipe"]
+
+
+_UNSTATED = "Not stated: key `card.{key}` of the recipe."
+RiskRating = Literal["High", "Medium", "Low", "Unknown"]
+
+
+class CardSection(Frozen):
+    """Texts that are copied into the model card; keys follow SageMaker where it has them."""
+
+    intended_uses: str = Field("", max_length=900, description="what the model may be used for")
+    not_intended_uses: str = Field("", max_length=900, description="what it must not be used for")
+    business_problem: str = Field("", max_length=2000, description="the problem that it solves")
+    contacts: str = Field(
+        "", max_length=900, description="the people responsible for it, and how to reach them"
+    )
+    risk_rating: RiskRating = Field("Unknown", description="by your organisation's rules")
+    explanations_for_risk_rating: str = Field(
+        "", max_length=2000, description="the reason for that rating"
+    )
+
+    def text(self, key: str) -> str:
+        """Returns the recipe's text for a key, or that it is not stated."""
+        return str(getattr(self, key)).strip() or _UNSTATED.format(key=key)
 
 
 class ExplainSection(Frozen):

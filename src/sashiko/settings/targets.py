@@ -19,46 +19,37 @@ class Target:
 
     The files run in images that contain neither the engine nor the project: they import each other
     and the engine's files in `serving/container/` as siblings, and must parse as Python 3.10.
-
-    Attributes:
-        exporter: the file that Compile runs. It defines `export(model, folder, settings)`, which
-            writes the compiled model into the artifact's folder (`container/export.py`).
-        backend: the file that serves. It defines `open_backend(folder, bundle, machine)`, which
-            returns a `Backend` (`container/backend.py`); it becomes a part of the artifact.
-        modules: further files of the artifact, which `backend` imports.
-        image: the serving image, by its name in `account/images/images.yaml`.
-        compiled_in: the image of Compile: the job image, or the serving image if the artifact
-            depends on the versions in it.
-        families: the instance families that the image runs on, such as `c7i`.
-        instance_type: serves the model unless `serving.instance_types` names another type.
-        accelerated: whether it needs a device that jobs and laptops lack. The artifact then also
-            contains the trained model, which Score runs on a CPU; DeviceCheck bounds the
-            difference on the device.
-        encoders_only: whether it cannot serve causal LMs.
-        causal_only: whether it serves nothing else.
-        dtypes: the values of the recipe's `compile.dtype` that it serves.
-        options: the target-specific keys of the recipe's `compile` section that it supports.
-        ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
-        cores: instance type -> accelerator cores, each with a worker process; one worker on others.
-        environment: further variables of the serving container.
-        utilization: CloudWatch metrics of the instances, for the endpoint's dashboard.
     """
 
+    # The file that Compile runs. It defines `export(model, folder, settings)`, which writes the
+    # compiled model into the artifact's folder (`container/export.py`).
     exporter: Path
+    # The file that serves. It defines `open_backend(folder, bundle, machine)`, which returns a
+    # `Backend` (`container/backend.py`); it becomes a part of the artifact.
     backend: Path
-    modules: tuple[Path, ...] = ()
-    image: ImageName
+    modules: tuple[Path, ...] = ()  # further files of the artifact, which `backend` imports
+    image: ImageName  # the serving image, by its name in `account/images/images.yaml`
+    # The image of Compile: the job image, or the serving image if the artifact depends on the
+    # versions in it.
     compiled_in: Literal["job", "serving"] = "job"
-    families: tuple[str, ...]
-    instance_type: str
+    families: tuple[str, ...]  # the instance families that the image runs on, such as `c7i`
+    instance_type: str  # serves the model unless `serving.instance_types` names another type
+    # Whether it needs a device that jobs and laptops lack. The artifact then also contains the
+    # trained model, which Score runs on a CPU; DeviceCheck bounds the difference on the device.
     accelerated: bool = False
-    encoders_only: bool = False
-    causal_only: bool = False
+    encoders_only: bool = False  # whether it cannot serve causal LMs
+    causal_only: bool = False  # whether it serves nothing else
+    # The values of the recipe's `compile.dtype` that it serves.
     dtypes: tuple[Dtype, ...] = ("float32",)
+    # The target-specific keys of the recipe's `compile` section that it supports.
     options: tuple[CompileOption, ...] = ()
+    # `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
     ami: str | None = None
+    # Instance type -> accelerator cores, each with a worker process; one worker on others.
     cores: Mapping[str, int] = field(default_factory=dict)
+    # Further variables of the serving container.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # CloudWatch metrics of the instances, for the endpoint's dashboard
     utilization: tuple[str, ...] = ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
 
     def serves_on(self, instance_type: str) -> bool:

@@ -16,19 +16,14 @@ TOOLS: Final = "delivery"
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """The tools' account, and what is delivered from it.
+    """The tools' account, and what is delivered from it."""
 
-    Attributes:
-        settings: those of the last stage, with the tools' account, region and name in place of an
-            environment's: what names and policies follow from, and nothing else does. The stack
-            holds no data, so nothing outlives it.
-        delivery: `config/delivery.yaml`.
-        stages: the settings of its stages, in their order.
-    """
-
+    # Those of the last stage, with the tools' account, region and name in place of an
+    # environment's: what names and policies follow from, and nothing else does. The stack holds no
+    # data, so nothing outlives it.
     settings: Settings
-    delivery: Delivery
-    stages: tuple[Settings, ...]
+    delivery: Delivery  # `config/delivery.yaml`
+    stages: tuple[Settings, ...]  # the settings of its stages, in their order
 
 
 def load_tools(*, folder: Path = Path("config")) -> Tools:

@@ -29,7 +29,7 @@ from sashiko.evaluation.gates.verdict import (
 )
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
-from sashiko.settings.compile import DeviceSection
+from sashiko.settings.recipe_train import DeviceSection
 from sashiko.steps.device import measurement as measuring
 from sashiko.steps.device.batch_transform import transform
 from sashiko.steps.device.endpoint import endpoint

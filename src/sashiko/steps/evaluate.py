@@ -38,10 +38,9 @@ from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.tar_reader import read_files
 from sashiko.serving.container.text import columns
-from sashiko.settings.recipe_causal import PromptSection
 from sashiko.settings.recipe_data import DataSection
 from sashiko.settings.recipe_quality import EvaluateSection, QualitySection
-from sashiko.settings.recipe_train import ReweighingSection, TrainSection
+from sashiko.settings.recipe_train import PromptSection, ReweighingSection, TrainSection
 from sashiko.steps import comparators
 from sashiko.steps.entry import run_step
 from sashiko.steps.evaluation_notes import plain_notes

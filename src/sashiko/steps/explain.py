@@ -38,9 +38,9 @@ from sashiko.explain.importance import column_importance, features, top_words, w
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.serving.inspection import unpack
-from sashiko.settings.compile import CompileSection
 from sashiko.settings.recipe import ExplainSection
 from sashiko.settings.recipe_data import TextSection
+from sashiko.settings.recipe_train import CompileSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.training.machine import repeatable

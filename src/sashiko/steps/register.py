@@ -32,7 +32,7 @@ from sashiko.registry.model_card import CARD_FILE, CardSources, card_markdown, m
 from sashiko.registry.model_packages.registrar import Placement
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
-from sashiko.settings.card import CardSection
+from sashiko.settings.recipe import CardSection
 from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sashiko.base.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
-from sashiko.settings.compile import LONGEST_ROW
+from sashiko.settings.recipe_train import LONGEST_ROW
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 

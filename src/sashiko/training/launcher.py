@@ -22,7 +22,7 @@ from torch.distributed.elastic.rendezvous import (
 
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
-from sashiko.settings.distributed import DistributedSection
+from sashiko.settings.recipe_train import DistributedSection
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.agent.server.api import RunResult

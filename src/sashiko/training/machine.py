@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sashiko.errors import InputError
-from sashiko.settings.distributed import DistributedSection
+from sashiko.settings.recipe_train import DistributedSection
 
 if TYPE_CHECKING:
     import torch

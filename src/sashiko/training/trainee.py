@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt
-from sashiko.settings.compile import LONGEST_ROW
-from sashiko.settings.recipe_causal import TEXT_PLACEHOLDER, PromptSection
-from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.settings.recipe_train import (
+    LONGEST_ROW,
+    TEXT_PLACEHOLDER,
+    Hyperparameters,
+    PromptSection,
+)
 from sashiko.training.causal import load_causal, save_adapter
 from sashiko.training.encoder import load_classifier, load_tokenizer, save_model
 from sashiko.training.examples import Tokenize, encoder_rows, prompted_rows

@@ -6,14 +6,13 @@ from typing import Any, Final
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 
-from sashiko.account.instances import families_with_local_disk
+from sashiko.account.instances import families_with_local_disk, settings_for
 from sashiko.account.names import (
     bucket_name,
     function_log_group,
     prefix,
     role_name,
 )
-from sashiko.account.training_machines import settings_for
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools

@@ -4,7 +4,7 @@ from typing import Final
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.account.delivery_names import model_build_role_arn
+from sashiko.account.names import model_build_role_arn
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 

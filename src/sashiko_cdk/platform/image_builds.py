@@ -13,10 +13,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from sashiko.account.images.image_content import ignore_rules
-from sashiko.account.images.job_images import ImageBuild, image_builds
+from sashiko.account.images.job_images import ImageBuild, ignore_rules, image_builds
+from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, image_build_log_group, image_build_name
-from sashiko.account.training_machines import settings_for
 from sashiko.base.files import dir_hash, sha256_file
 from sashiko.base.function_input import EXPORTED, WantedImage
 from sashiko.settings.environment import Settings

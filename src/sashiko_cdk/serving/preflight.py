@@ -4,7 +4,7 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id

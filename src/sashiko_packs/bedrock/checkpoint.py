@@ -63,12 +63,9 @@ NEW_CLASS = "TokenizersBackend"
 def tokenizer_faults(
     folder: Path, config: Mapping[str, Any], *, chat_template_sha256: str
 ) -> Iterator[Fault]:
-    """Yields the faults of the tokenizer in a Hugging Face folder.
+    """Yields the faults of the tokenizer in a Hugging Face folder with a `config.json`.
 
-    Args:
-        folder: the folder.
-        config: its `config.json`.
-        chat_template_sha256: of the template that the model was trained and judged with.
+    `chat_template_sha256` is of the template that the model was trained and judged with.
     """
     yield from _vocabulary_faults(folder / TOKENIZER_FILE, config)
     path = folder / TOKENIZER_CONFIG_FILE
@@ -138,13 +135,7 @@ class Tensor:
 
 
 def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -> Iterator[Fault]:
-    """Yields the faults of the weights in a Hugging Face folder.
-
-    Args:
-        folder: the folder.
-        config: its `config.json`.
-        facts: what the service takes.
-    """
+    """Yields the faults of the weights in a Hugging Face folder with a `config.json`."""
     others = sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS)
     if others:
         yield Fault(
@@ -209,11 +200,7 @@ def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -
 
 
 def read_header(file: Path) -> dict[str, Tensor]:
-    """Reads name -> entry of each tensor in a safetensors file.
-
-    Raises:
-        InputError: if the file is damaged or cut.
-    """
+    """Reads name -> entry of each tensor in a safetensors file; InputError if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -271,13 +258,7 @@ class ImportPlan:
 
 
 def import_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> list[Fault]:
-    """Returns every fault of a Hugging Face folder and of its place.
-
-    Args:
-        folder: what would be uploaded.
-        plan: where it would go.
-        facts: what the service takes.
-    """
+    """Returns every fault of a Hugging Face folder that would be uploaded, and of its place."""
     return [
         *_place_faults(plan, facts),
         *_answer_faults(plan.answered),
@@ -374,15 +355,9 @@ _SHARD = "4GB"  # S3 takes 5 GiB in one piece, with a checksum of the whole
 def write_checkpoint(artifact: Path, base: Path, lock: CausalLock, folder: Path) -> None:
     """Writes a Hugging Face folder of a causal LM; equal inputs give equal bytes.
 
-    Args:
-        artifact: the unpacked artifact of a version.
-        base: the base model's folder.
-        lock: what the version was merged of.
-        folder: where the files go; it is empty.
-
-    Raises:
-        InputError: if the artifact holds no model but a compiled graph, the base model is another
-            one, or the artifact's head is not that of the base model.
+    `artifact` is the unpacked one of a version, `base` the base model's folder, `folder` an empty
+    one. InputError if the artifact holds no model but a compiled graph, the base model is another
+    one, or the artifact's head is not that of the base model.
     """
     if not (artifact / EAGER / CONFIG_FILE).is_file():
         raise InputError(

@@ -15,21 +15,19 @@ from sashiko.account.content_store import ContentStore, split_uri
 from sashiko.account.names import Role
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
-from sashiko.base.files import sha256_file, sha256_tree
-from sashiko.base.yaml_models import validate
+from sashiko.base.files import read_json, sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Check, Verdict, decide, read_verdict
 from sashiko.registry.preflight.version_check import Judged
 from sashiko.registry.versions import ARTIFACT_FILE, predictions_uri
 from sashiko.serving.container.answers import LARGEST_SHARE, SHOWN, Answered
-from sashiko.serving.container.prompt import Prompt, RowTokenizer, mark_special
+from sashiko.serving.container.prompt import RowTokenizer, mark_special, parse_prompt
 from sashiko.serving.inspection import refuse_pickles, unpack
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.device.measurement import (
     Answer,
     DeviceFailedError,
-    Sample,
     compare,
     device_checks,
     draw_sample,
@@ -38,14 +36,8 @@ from sashiko.steps.device.measurement import (
 from sashiko_packs.bedrock.model_import import ImportedModel
 from sashiko_packs.bedrock.settings import guardrail_name
 
-# The prompt of a row as a text, for a service that tokenizes it.
-#
 # An imported model is asked by text, as a guardrail reads no token ids. The text is that of the
 # judged row's tokens; whether a tokenizer makes the same tokens of it is known before it is asked.
-
-
-_CONFIG_FILE = "serving.json"
-_TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,54 +57,29 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Bucket(_Part):
-    length: int
-
-
-class _Prompt(_Part):
-    prefix: tuple[int, ...]
-    suffix: tuple[int, ...]
-    answers: tuple[int, int]
-    chat_template_sha256: str
-
-
-class _ServingConfig(_Part):
-    """The part of `serving.json` that the prompt follows from."""
-
-    truncate: bool
-    buckets: tuple[_Bucket, ...]
-    prompt: _Prompt | None = None
-
-
 class PromptTexts:
-    """Writes the prompts of an artifact's rows.
+    """Writes the prompts of an artifact's rows."""
 
-    Attributes:
-        answers: the texts of the negative and the positive answer, as a service names their tokens.
-    """
+    # The texts of the negative and the positive answer, as a service names their tokens.
+    answers: tuple[str, str]
 
     def __init__(self, artifact: Path) -> None:
         """Reads an unpacked artifact.
 
-        Raises:
-            InputError: if it is no causal LM's, or an answer's token has the text of another token:
-                an answer by text would not tell them apart.
+        InputError if it is no causal LM's, or an answer's token has the text of another token: an
+        answer by text would not tell them apart.
         """
         from tokenizers import Tokenizer
 
-        file = artifact / _CONFIG_FILE
-        config = validate(
-            _ServingConfig, json.loads(file.read_text(encoding="utf-8")), source=str(file)
-        )
-        if config.prompt is None:
+        file = artifact / "serving.json"
+        config = read_json(file)
+        if not config.get("prompt"):
             raise InputError(f"{file} has no prompt: the artifact is an encoder's")
-        self._prompt = Prompt(**config.prompt.model_dump())
-        content = (artifact / _TOKENIZER_FILE).read_text(encoding="utf-8")
+        self._prompt = parse_prompt(config["prompt"])
+        content = (artifact / "tokenizer.json").read_text(encoding="utf-8")
+        longest = max(bucket["length"] for bucket in config["buckets"])
         self._rows = RowTokenizer(
-            content,
-            max_length=max(bucket.length for bucket in config.buckets),
-            truncate=config.truncate,
-            prompt=self._prompt,
+            content, max_length=longest, truncate=config["truncate"], prompt=self._prompt
         )
         self._tokenizer: Any = Tokenizer.from_str(content)
         # Reads what spells a special or an added token as letters, as the judged row does.
@@ -133,7 +100,7 @@ class PromptTexts:
                     "names tokens by their text: choose another word in the recipe's prompt.answers"
                 )
         negative, positive = self._prompt.answers
-        self.answers: tuple[str, str] = texts[negative], texts[positive]
+        self.answers = texts[negative], texts[positive]
 
     def write(self, text: str) -> PromptText:
         """Returns the prompt of a row's text.
@@ -203,16 +170,14 @@ class Completion(_Part):
 
 def completion_body(prompt: str) -> bytes:
     """Returns the body of a request."""
-    return json.dumps(
-        {"prompt": prompt, "max_tokens": 1, "temperature": 0, "logprobs": SHOWN}
-    ).encode()
+    body = {"prompt": prompt, "max_tokens": 1, "temperature": 0, "logprobs": SHOWN}
+    return json.dumps(body).encode()
 
 
 def read_completion(value: Any) -> Completion | None:
     """Reads the body of a response, a JSON value; None if the guardrail blocked one of the two.
 
-    Raises:
-        DeviceFailedError: if it has no log probabilities in the format of OpenAI's completions.
+    DeviceFailedError if it has no log probabilities in the format of OpenAI's completions.
     """
     try:
         # "Use your guardrail with inference operations to evaluate user input", Amazon Bedrock
@@ -234,11 +199,8 @@ def score_range(shown: Mapping[str, float], answers: tuple[str, str]) -> ScoreRa
     """Returns the score, or its bounds; None if neither answer is among what is shown.
 
     A token that is not shown is at most as probable as the least probable one that is, and as what
-    all of those leave.
-
-    Args:
-        shown: text of a token -> its natural logarithm of a probability.
-        answers: the texts of the negative and the positive answer.
+    all of those leave. `shown` has text of a token -> natural logarithm of its probability,
+    `answers` the texts of the negative and the positive answer.
     """
     # A server may add the token that it chose to the most probable ones.
     likely = sorted((math.exp(value) for value in shown.values()), reverse=True)[:SHOWN]
@@ -309,19 +271,10 @@ def compare_import(
 ) -> Verdict:
     """Asks an imported model for rows of the test split, and judges as DeviceCheck does.
 
-    The rows go to a model in the environment's own account and region, through its guardrail.
-
-    Args:
-        account: the environment's.
-        settings: the environment.
-        recipe: of the version: `device` draws the rows and sets the bounds.
-        judged: the version.
-        model: what was imported of it.
-        files: the version's files, as they were signed.
-        scratch: an empty folder.
-
-    Raises:
-        InputError: if the rows are not those that DeviceCheck judged, or AWS refuses a call.
+    The rows go to a model in the environment's own account and region, through its guardrail. The
+    recipe's `device` draws them and sets the bounds; `files` has the version's files, as they were
+    signed; `scratch` is an empty folder. InputError if the rows are not those that DeviceCheck
+    judged, or AWS refuses a call.
     """
     archive = files / ARTIFACT_FILE
     rows = _copy_rows(account, judged, files, scratch)
@@ -341,12 +294,16 @@ def compare_import(
     with account.translate_errors("bedrock:ListGuardrails", role=COMPARED_BY):
         guardrail = newest_guardrail(account.client("bedrock"), guardrail_name(settings))
     place = Check(name="compared with", passed=True, reason=f"{model.arn}, through {guardrail}")
+    client, answers = account.client("bedrock-runtime"), []
     try:
-        answers = list(_ask_all(account, model, guardrail, sample, prompts))
+        for number, text in enumerate(sample.texts, 1):
+            prompt = prompts.write(text)
+            answers.append(_ask(client, model, guardrail, prompt, prompts.answers))
+            if number % _REPORT_EVERY == 0 or number == len(sample.texts):
+                print(f"{number:,} of {len(sample.texts):,} rows are answered", file=sys.stderr)
     except DeviceFailedError as error:
-        failed = Check(
-            name="answers of the imported model", passed=False, reason=str(error), try_=_TRY
-        )
+        name = "answers of the imported model"
+        failed = Check(name=name, passed=False, reason=str(error), try_=_TRY)
         return decide(gate=IMPORT_GATE, checks=[place, failed], inputs=inputs)
     threshold = float(judged.threshold)
     worst = [
@@ -371,8 +328,7 @@ def compare_import(
 def _copy_rows(account: Account, judged: Judged, files: Path, scratch: Path) -> dict[str, str]:
     """Copies test split and predictions, and returns their digests: those that DeviceCheck judged.
 
-    Raises:
-        InputError: if DeviceCheck judged other rows or none, or the caller may not read them.
+    InputError if DeviceCheck judged other rows or none, or the caller may not read them.
     """
     tags = judged.package.get("CustomerMetadataProperties", {})
     if not {"test_uri", "reference_uri"} <= tags.keys():
@@ -405,20 +361,6 @@ def _copy(account: Account, uri: str, folder: Path) -> None:
                 Bucket=bucket, Key=f"{key}/{name}", ExpectedBucketOwner=account.number
             )["Body"]
             path.write_bytes(body.read())
-
-
-def _ask_all(
-    account: Account,
-    model: ImportedModel,
-    guardrail: GuardrailVersion,
-    sample: Sample,
-    prompts: PromptTexts,
-) -> Iterator[_Row]:
-    client = account.client("bedrock-runtime")
-    for number, text in enumerate(sample.texts, 1):
-        yield _ask(client, model, guardrail, prompts.write(text), prompts.answers)
-        if number % _REPORT_EVERY == 0 or number == len(sample.texts):
-            print(f"{number:,} of {len(sample.texts):,} rows are answered", file=sys.stderr)
 
 
 def _ask(

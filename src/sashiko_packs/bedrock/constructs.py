@@ -58,6 +58,8 @@ def readers(settings: Settings, job: JobObjects) -> Iterator[tuple[Role, str]]:
 
 APPLY_GUARDRAIL: Final = "bedrock:ApplyGuardrail"
 LIST_GUARDRAILS: Final = "bedrock:ListGuardrails"
+_INVOKE: Final = "bedrock:InvokeModel"
+_KINDS: Final = ("model-import-job", "imported-model")
 _BY_CONTENT = "Folders are named by their content."
 _MADE_UP = "Bedrock makes up the ids of jobs and models; the condition asks for their tags."
 
@@ -98,171 +100,121 @@ class ModelAccess(Construct):
             profile_arns: of the inference profiles of foundation models.
         """
         super().__init__(scope, id)
-        RolePolicy(
-            self,
-            "Reads",
-            settings=settings,
-            role=IMPORT_ROLE,
-            description="Reads the folder of a model that it imports",
-            statements=_reading(settings, artifacts_key_arn),
-        )
-        RolePolicy(
-            self,
-            "Imports",
-            settings=settings,
-            role="endpoint-deployer",
-            description="Imports approved models into Bedrock, and deletes them there",
-            statements=[
-                *_taking_versions(settings, artifacts_key_arn),
-                *_importing(settings, models_key_arn),
-            ],
-        )
-        RolePolicy(
-            self,
-            "Guards",
-            settings=settings,
-            role="device-check",
-            description="Asks the guardrail about the texts of a test split",
-            statements=_guarding(guardrail_arn),
-        )
-        RolePolicy(
-            self,
-            "Invokes",
-            settings=settings,
-            role="data-scientist",
-            description="Invokes imported models through the guardrail, and named models",
-            statements=[
-                *_invoking(settings, guardrail_arn, profile_arns, models_key_arn),
-                *_comparing(settings, artifacts_key_arn),
-            ],
-        )
+        artifacts = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
+        imports, models = ([f"{artifacts}/{folder}/*"] for folder in (IMPORTS, MODELS))
+        of_jobs, imported = ([arn(settings, "bedrock", f"{kind}/*")] for kind in _KINDS)
+        own = _tags(settings, "aws:ResourceTag")
+        through = {"ArnLike": {"bedrock:GuardrailIdentifier": f"{guardrail_arn}:*"}}
+        via = {"StringEquals": {"kms:ViaService": f"bedrock.{settings.region}.amazonaws.com"}}
 
+        def listing() -> Allowed:
+            below = {"StringLike": {"s3:prefix": [f"{IMPORTS}/*"]}}
+            return allow(["s3:ListBucket"], [artifacts], conditions=below)
 
-def _objects(settings: Settings, folder: str) -> str:
-    return f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}/{folder}/*"
+        def verifying() -> Allowed:
+            why = "KMS makes up a key's id; the condition names its aliases."
+            keys = [arn(settings, "kms", "key/*")]
+            return allow(["kms:Verify"], keys, conditions=by_alias(settings), why=why)
 
+        def guarding() -> list[Allowed]:
+            why = (
+                "Bedrock lists what an account has: the guardrail's id and number are looked up by "
+                "its name."
+            )
+            return [
+                allow([LIST_GUARDRAILS], ["*"], why=why),
+                allow([APPLY_GUARDRAIL], [guardrail_arn]),
+            ]
 
-def _listing(settings: Settings) -> Allowed:
-    return allow(
-        ["s3:ListBucket"],
-        [f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"],
-        conditions={"StringLike": {"s3:prefix": [f"{IMPORTS}/*"]}},
-    )
-
-
-def _reading(settings: Settings, key_arn: str) -> list[Allowed]:
-    """See "Create a service role for importing pre-trained models", Bedrock User Guide."""
-    return [
-        allow(["s3:GetObject"], [_objects(settings, IMPORTS)], why=_BY_CONTENT),
-        _listing(settings),
-        allow(["kms:Decrypt"], [key_arn]),
-    ]
-
-
-def _taking_versions(settings: Settings, key_arn: str) -> list[Allowed]:
-    """Lets a person read and verify signed versions, and upload what is made of them."""
-    return [
-        allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
-        allow(["s3:GetObject", "s3:PutObject"], [_objects(settings, IMPORTS)], why=_BY_CONTENT),
-        _listing(settings),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        _verifying(settings),
-    ]
-
-
-def _importing(settings: Settings, key_arn: str) -> list[Allowed]:
-    return [
-        allow(
-            ["bedrock:CreateModelImportJob", "bedrock:ListModelImportJobs"],
-            ["*"],
-            why="Bedrock has no resource for them (Service Authorization Reference); the role that "
-            "a job reads as is named below.",
-        ),
-        allow(
-            ["bedrock:TagResource"],
-            _models(settings, "imported-model", "model-import-job"),
-            conditions=_tags(settings, "aws:RequestTag"),
-            why=_MADE_UP,
-        ),
-        allow(
-            ["bedrock:DeleteImportedModel", "bedrock:GetImportedModel"],
-            _models(settings, "imported-model"),
-            conditions=_tags(settings, "aws:ResourceTag"),
-            why=_MADE_UP,
-        ),
-        allow(
-            ["bedrock:GetModelImportJob"],
-            _models(settings, "model-import-job"),
-            conditions=_tags(settings, "aws:ResourceTag"),
-            why=_MADE_UP,
-        ),
-        allow(
-            ["iam:PassRole"],
-            [settings.role_arn(IMPORT_ROLE)],
-            conditions={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
-        ),
-        # "Encryption of imported custom models", Amazon Bedrock User Guide.
-        allow(
-            ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
-            [key_arn],
-            conditions=_via_bedrock(settings),
-        ),
-    ]
-
-
-def _guarding(guardrail_arn: str) -> list[Allowed]:
-    return [
-        allow(
-            [LIST_GUARDRAILS],
-            ["*"],
-            why="Bedrock lists what an account has: the guardrail's id and number are looked up by "
-            "its name.",
-        ),
-        allow([APPLY_GUARDRAIL], [guardrail_arn]),
-    ]
-
-
-def _comparing(settings: Settings, key_arn: str) -> list[Allowed]:
-    """Lets a person verify a version and ask its imported model; the rows are ArtifactAccess's."""
-    return [
-        allow(
-            ["bedrock:GetImportedModel"],
-            _models(settings, "imported-model"),
-            conditions=_tags(settings, "aws:ResourceTag"),
-            why=_MADE_UP,
-        ),
-        allow(["s3:GetObject"], [_objects(settings, MODELS)], why=_BY_CONTENT),
-        allow(["kms:Decrypt"], [key_arn]),
-        _verifying(settings),
-    ]
-
-
-def _verifying(settings: Settings) -> Allowed:
-    return allow(
-        ["kms:Verify"],
-        [arn(settings, "kms", "key/*")],
-        conditions=by_alias(settings),
-        why="KMS makes up a key's id; the condition names its aliases.",
-    )
-
-
-def _invoking(
-    settings: Settings, guardrail_arn: str, profile_arns: Sequence[str], key_arn: str
-) -> list[Allowed]:
-    """Lets a person ask an imported model through the guardrail alone, and the named models."""
-    through = {"ArnLike": {"bedrock:GuardrailIdentifier": f"{guardrail_arn}:*"}}
-    invoke = ["bedrock:InvokeModel"]
-    return [
-        allow(
-            invoke,
-            _models(settings, "imported-model"),
-            conditions={**_tags(settings, "aws:ResourceTag"), **through},
-            why=_MADE_UP,
-        ),
-        *_guarding(guardrail_arn),
-        allow(["kms:Decrypt"], [key_arn], conditions=_via_bedrock(settings)),
-        *_asking(settings, profile_arns),
-    ]
+        policies: dict[str, tuple[Role, str, list[Allowed]]] = {
+            # "Create a service role for importing pre-trained models", Bedrock User Guide.
+            "Reads": (
+                IMPORT_ROLE,
+                "Reads the folder of a model that it imports",
+                [
+                    allow(["s3:GetObject"], imports, why=_BY_CONTENT),
+                    listing(),
+                    allow(["kms:Decrypt"], [artifacts_key_arn]),
+                ],
+            ),
+            "Imports": (
+                "endpoint-deployer",
+                "Imports approved models into Bedrock, and deletes them there",
+                [
+                    allow(["s3:GetObject"], models, why=_BY_CONTENT),
+                    allow(["s3:GetObject", "s3:PutObject"], imports, why=_BY_CONTENT),
+                    listing(),
+                    allow(["kms:Decrypt", "kms:GenerateDataKey"], [artifacts_key_arn]),
+                    verifying(),
+                    allow(
+                        ["bedrock:CreateModelImportJob", "bedrock:ListModelImportJobs"],
+                        ["*"],
+                        why="Bedrock has no resource for them (Service Authorization Reference); "
+                        "the role that a job reads as is named below.",
+                    ),
+                    allow(
+                        ["bedrock:TagResource"],
+                        [*imported, *of_jobs],
+                        conditions=_tags(settings, "aws:RequestTag"),
+                        why=_MADE_UP,
+                    ),
+                    allow(
+                        ["bedrock:DeleteImportedModel", "bedrock:GetImportedModel"],
+                        imported,
+                        conditions=own,
+                        why=_MADE_UP,
+                    ),
+                    allow(["bedrock:GetModelImportJob"], of_jobs, conditions=own, why=_MADE_UP),
+                    allow(
+                        ["iam:PassRole"],
+                        [settings.role_arn(IMPORT_ROLE)],
+                        conditions={
+                            "StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}
+                        },
+                    ),
+                    # "Encryption of imported custom models", Amazon Bedrock User Guide.
+                    allow(
+                        [
+                            "kms:CreateGrant",
+                            "kms:Decrypt",
+                            "kms:DescribeKey",
+                            "kms:GenerateDataKey",
+                        ],
+                        [models_key_arn],
+                        conditions=via,
+                    ),
+                ],
+            ),
+            "Guards": (
+                "device-check",
+                "Asks the guardrail about the texts of a test split",
+                guarding(),
+            ),
+            "Invokes": (
+                "data-scientist",
+                "Invokes imported models through the guardrail, and named models",
+                [
+                    allow([_INVOKE], imported, conditions={**own, **through}, why=_MADE_UP),
+                    *guarding(),
+                    allow(["kms:Decrypt"], [models_key_arn], conditions=via),
+                    *_asking(settings, profile_arns),
+                    # To compare an imported model; ArtifactAccess lets the rows be read.
+                    allow(["bedrock:GetImportedModel"], imported, conditions=own, why=_MADE_UP),
+                    allow(["s3:GetObject"], models, why=_BY_CONTENT),
+                    allow(["kms:Decrypt"], [artifacts_key_arn]),
+                    verifying(),
+                ],
+            ),
+        }
+        for name, (role, description, allowed) in policies.items():
+            RolePolicy(
+                self,
+                name,
+                settings=settings,
+                role=role,
+                description=description,
+                statements=allowed,
+            )
 
 
 def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:
@@ -270,23 +222,12 @@ def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:
     named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
     if not named:
         return []
-    return [
-        allow(["bedrock:InvokeModel"], [*profile_arns, *named]),
-        allow(["bedrock:CountTokens"], named),
-    ]
-
-
-def _models(settings: Settings, *kinds: str) -> list[str]:
-    return [arn(settings, "bedrock", f"{kind}/*") for kind in kinds]
+    return [allow([_INVOKE], [*profile_arns, *named]), allow(["bedrock:CountTokens"], named)]
 
 
 def _tags(settings: Settings, key: str) -> dict[str, dict[str, str]]:
     tags = {"project": settings.project, "environment": settings.environment}
     return {"StringEquals": {f"{key}/{name}": value for name, value in tags.items()}}
-
-
-def _via_bedrock(settings: Settings) -> dict[str, dict[str, str]]:
-    return {"StringEquals": {"kms:ViaService": f"bedrock.{settings.region}.amazonaws.com"}}
 
 
 _Guardrail = bedrock.CfnGuardrail
@@ -376,12 +317,17 @@ class ModelProfiles(Construct):
         """Makes a profile for each model of the settings."""
         super().__init__(scope, id)
         place = f"arn:aws:bedrock:{settings.region}::foundation-model"
+
+        def name(model: str) -> str:
+            words = re.sub(r"[^0-9a-zA-Z]+", "-", model)
+            return f"{prefix(settings)}-{words}"[:_LONGEST_NAME].rstrip("-")
+
         source = bedrock.CfnApplicationInferenceProfile.InferenceProfileModelSourceProperty
         self.arns: Sequence[str] = [
             bedrock.CfnApplicationInferenceProfile(
                 self,
                 model,
-                inference_profile_name=_name(settings, model),
+                inference_profile_name=name(model),
                 description=f"{prefix(settings)}: {model}",
                 model_source=source(copy_from=f"{place}/{model}"),
             ).attr_inference_profile_arn
@@ -389,33 +335,21 @@ class ModelProfiles(Construct):
         ]
 
 
-def _name(settings: Settings, model: str) -> str:
-    words = re.sub(r"[^0-9a-zA-Z]+", "-", model)
-    return f"{prefix(settings)}-{words}"[:_LONGEST_NAME].rstrip("-")
-
-
-_INVOKE = "bedrock:InvokeModel"
 _GUARDED = "bedrock:guardrailidentifier"
 
 
 def _without_guardrail(resources: Sequence[Resource]) -> Iterator[Finding]:
+    policies = dict.fromkeys(("ManagedPolicy", "Policy", "RolePolicy"), "PolicyDocument")
     for resource in resources:
-        for where, document in _policies(resource):
+        kind = resource.kind.removeprefix("AWS::IAM::")
+        path = "Policies.*.PolicyDocument" if kind == "Role" else policies.get(kind, "")
+        for document in values_at(resource.properties, path) if path else ():
             for statement in statements(document):
                 # A wildcard over all models or actions is a finding of its own.
                 asks = any(action.startswith(_INVOKE) for action in statement.actions)
                 imported = any(":imported-model/" in arn for arn in statement.resources)
                 if statement.allows and asks and imported and _GUARDED not in statement.conditions:
-                    yield Finding(resource=resource, where=where)
-
-
-def _policies(resource: Resource) -> Iterator[tuple[str, Any]]:
-    if resource.kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy"):
-        for document in values_at(resource.properties, "PolicyDocument"):
-            yield "Properties/PolicyDocument", document
-    if resource.kind == "AWS::IAM::Role":
-        for document in values_at(resource.properties, "Policies.*.PolicyDocument"):
-            yield "Properties/Policies", document
+                    yield Finding(resource=resource, where=f"Properties/{path.split('.')[0]}")
 
 
 def _drafts(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -456,12 +390,9 @@ class Bedrock(EnvironmentStack):
             description="Guardrail, key, inference profiles and permissions on Amazon Bedrock",
         )
         settings = self.settings
-        key = DomainKey(
-            self, "Key", settings=settings, domain=KEY, removal_policy=self.removal_policy
-        )
-        guardrail = ModelGuardrail(
-            self, "Rules", settings=settings, removal_policy=self.removal_policy
-        )
+        kept: Any = {"settings": settings, "removal_policy": self.removal_policy}
+        key = DomainKey(self, "Key", domain=KEY, **kept)
+        guardrail = ModelGuardrail(self, "Rules", **kept)
         profiles = ModelProfiles(self, "Profiles", settings=settings)
         ModelAccess(
             self,

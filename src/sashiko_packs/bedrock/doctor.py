@@ -25,7 +25,7 @@ _AVAILABLE = {
 def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     """Yields what an environment with `bedrock.enabled` needs; one result where it is off."""
     if not settings.section(BedrockSection).enabled:
-        yield Check(name="Bedrock", status="ok", detail="not used: `bedrock.enabled` is false")
+        yield Check("Bedrock", "ok", "not used: `bedrock.enabled` is false")
         return
     yield _region(settings)
     for model in settings.section(BedrockSection).models:
@@ -43,7 +43,7 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     ]
     own = guardrail_name(settings)
     if own in guardrails:
-        yield Check(name=_quota_name(_GUARDRAILS), status="ok", detail=f"{own} is there")
+        yield Check(_quota_name(_GUARDRAILS), "ok", f"{own} is there")
     else:
         yield _quota(settings, _GUARDRAILS, quotas, used=len(guardrails), stops="failed")
     models = sum(1 for _ in account.pages("bedrock", "list_imported_models", "modelSummaries"))
@@ -54,11 +54,11 @@ def _region(settings: Settings) -> Check:
     facts, name = read_import_facts(), "Custom Model Import"
     known = f"{', '.join(facts.regions)} as of {facts.read}"
     if settings.region in facts.regions:
-        return Check(name=name, status="ok", detail=f"{settings.region} has it: {known}")
+        return Check(name, "ok", f"{settings.region} has it: {known}")
     return Check(
-        name=name,
-        status="failed",
-        detail=f"{settings.region} has none: {known}",
+        name,
+        "failed",
+        f"{settings.region} has none: {known}",
         fix="choose one of these as `region`, or turn `bedrock.enabled` off in "
         f"{file_of('bedrock', settings.environment)}",
     )
@@ -70,22 +70,18 @@ def _access(account: Account, settings: Settings, model: str) -> Check:
         "bedrock", "get_foundation_model_availability", absent=_ABSENT, modelId=model
     )
     if answer is None:
-        return Check(
-            name=name,
-            status="failed",
-            detail=f"Bedrock in {settings.region} knows no such model",
-            fix=f"correct `bedrock.models` in {file_of('bedrock', settings.environment)}",
-        )
+        fix = f"correct `bedrock.models` in {file_of('bedrock', settings.environment)}"
+        return Check(name, "failed", f"Bedrock in {settings.region} knows no such model", fix=fix)
     agreement = answer["agreementAvailability"]
     problems = [f"{key} {answer[key]}" for key, good in _AVAILABLE.items() if answer[key] != good]
     if agreement["status"] != "AVAILABLE":
         problems.append(f"agreement {agreement['status']} {agreement.get('errorMessage', '')}")
     if not problems:
-        return Check(name=name, status="ok", detail="agreed to, authorized, in the Region")
+        return Check(name, "ok", "agreed to, authorized, in the Region")
     return Check(
-        name=name,
-        status="failed",
-        detail=", ".join(problem.rstrip() for problem in problems),
+        name,
+        "failed",
+        ", ".join(problem.rstrip() for problem in problems),
         fix="agree to the model's terms in Bedrock's console (Model catalog), or leave it out of "
         f"`bedrock.models` in {file_of('bedrock', settings.environment)}",
     )
@@ -105,10 +101,10 @@ def _logging(account: Account, settings: Settings) -> Check:
         *([f"the bucket {logging['s3Config']['bucketName']}"] if "s3Config" in logging else []),
     ]  # fmt: skip
     if not places or logging.get("textDataDeliveryEnabled") is False:
-        return Check(name=_LOGGING, status="ok", detail="no text is copied to a log")
+        return Check(_LOGGING, "ok", "no text is copied to a log")
     return Check(
-        name=_LOGGING,
-        status="failed",
+        _LOGGING,
+        "failed",
         detail=f"each text that Bedrock is asked about is copied to {' and '.join(places)}, by no "
         "retention and no reader of this project's",
         fix="aws bedrock delete-model-invocation-logging-configuration --region "
@@ -127,19 +123,16 @@ def _quota(
     """Compares what is there, and one more, with a quota; of status `stops` if it does not fit."""
     name, quota = _quota_name(quota_name), quotas.get(quota_name)
     if quota is None:
-        return Check(
-            name=name,
-            status="unknown",
-            detail=f"Service Quotas lists none in {settings.region}; {used} are there",
-        )
+        detail = f"Service Quotas lists none in {settings.region}; {used} are there"
+        return Check(name, "unknown", detail)
     value = float(quota["Value"])
     detail = f"{value:g}, {used} are there"
     if used + 1 <= value:
-        return Check(name=name, status="ok", detail=detail)
+        return Check(name, "ok", detail)
     return Check(
-        name=name,
-        status=stops,
-        detail=f"{detail}: another one is refused",
+        name,
+        stops,
+        f"{detail}: another one is refused",
         fix="delete one (sashiko model delete-import, aws bedrock delete-guardrail), or aws "
         "service-quotas request-service-quota-increase --service-code bedrock --quota-code "
         f"{quota['QuotaCode']} --desired-value {used + 1} --region {settings.region}",

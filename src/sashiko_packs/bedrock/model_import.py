@@ -11,7 +11,7 @@ from typing import Any
 
 from sashiko.account.account import Account, BusyError
 from sashiko.account.content_store import ContentStore
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of
 from sashiko.account.names import (
     Role,
     arn,
@@ -89,10 +89,7 @@ class ImportJobs:
 
         The client token is the manifest's digest and the attempt's number. So a repeated command
         finds its job, and two at once start one. A new attempt follows a job that failed, or whose
-        model was deleted.
-
-        Raises:
-            InputError: if the import fails, in Bedrock's words, or AWS refuses a call.
+        model was deleted. InputError if the import fails, in Bedrock's words, or AWS refuses.
         """
         earlier = self._jobs(order)
         newest = earlier[0] if earlier else None
@@ -115,13 +112,8 @@ class ImportJobs:
 
         Errors name `role`, which may see it.
         """
-        answer = self._account.read(
-            "bedrock",
-            "get_imported_model",
-            absent=_ABSENT,
-            role=role,
-            modelIdentifier=model,
-        )
+        call = ("bedrock", "get_imported_model")
+        answer = self._account.read(*call, absent=_ABSENT, role=role, modelIdentifier=model)
         if answer is None:
             return None
         return ImportedModel(
@@ -133,25 +125,19 @@ class ImportJobs:
         )
 
     def delete(self, model: ImportedModel) -> None:
-        """Deletes an imported model; what invokes it is refused from then on.
-
-        Raises:
-            InputError: if AWS refuses.
-        """
+        """Deletes an imported model; what invokes it is refused from then on."""
         with self._account.translate_errors("bedrock:DeleteImportedModel", role=IMPORTED_BY):
             self._account.client("bedrock").delete_imported_model(modelIdentifier=model.arn)
 
     def _jobs(self, order: ImportOrder) -> list[Mapping[str, Any]]:
         """Returns the manifest's jobs, newest first."""
+        newest_first = {"sortBy": "CreationTime", "sortOrder": "Descending"}
         with self._account.translate_errors("bedrock:ListModelImportJobs", role=IMPORTED_BY):
             pages = self._account.client("bedrock").get_paginator("list_model_import_jobs")
+            name = order.job_prefix.removesuffix("-")
             return [
                 job
-                for page in pages.paginate(
-                    nameContains=order.job_prefix.removesuffix("-"),
-                    sortBy="CreationTime",
-                    sortOrder="Descending",
-                )
+                for page in pages.paginate(nameContains=name, **newest_first)
                 for job in page.get("modelImportJobSummaries", ())
                 if job["jobName"].startswith(order.job_prefix)
             ]
@@ -188,29 +174,21 @@ class ImportJobs:
             else:
                 _progress(f"import job {name}: {job['status']} after {waited / 60:.1f} min")
                 if job["status"] == "Failed":
-                    raise InputError(
-                        f"import job {arn} failed: "
-                        f"{job.get('failureMessage', 'Bedrock gives no reason')}"
-                    )
+                    why = job.get("failureMessage", "Bedrock gives no reason")
+                    raise InputError(f"import job {arn} failed: {why}")
                 if job["status"] == "Completed":
-                    return self._imported(job)
+                    if model := self.find(job["importedModelArn"]):
+                        return model
+                    raise InputError(
+                        f"import job {job['jobArn']} is complete, and its model "
+                        f"{job['importedModelArn']} is gone: somebody has deleted it"
+                    )
             self._pause(_SECONDS)
             waited += _SECONDS
 
-    def _imported(self, job: Mapping[str, Any]) -> ImportedModel:
-        model = self.find(job["importedModelArn"])
-        if model is None:
-            raise InputError(
-                f"import job {job['jobArn']} is complete, and its model {job['importedModelArn']} "
-                "is gone: somebody has deleted it"
-            )
-        return model
-
     def _describe(self, arn: str) -> Mapping[str, Any]:
-        described = self._account.read(
-            "bedrock", "get_model_import_job", role=IMPORTED_BY, jobIdentifier=arn
-        )
-        return described or {}
+        call = ("bedrock", "get_model_import_job")
+        return self._account.read(*call, role=IMPORTED_BY, jobIdentifier=arn) or {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,11 +206,7 @@ def imported_name(settings: Settings, recipe: Recipe, number: int) -> str:
 
 
 def require_enabled(settings: Settings) -> None:
-    """Refuses an environment without the stack that an import needs.
-
-    Raises:
-        InputError: with the key to set.
-    """
+    """Refuses an environment without the stack that an import needs."""
     if not settings.section(BedrockSection).enabled:
         raise InputError(
             f"{settings.environment} has no stack Bedrock: set `bedrock: {{enabled: true}}` in "
@@ -247,16 +221,9 @@ def importable(
 ) -> Iterator[Importable]:
     """Writes a version's language model into a folder that lives as long as the context.
 
-    Args:
-        files: holds the version's artifact and compile lock.
-        settings: the environment that it would be imported in.
-        recipe: of the version: names the base model.
-        number: the version's.
-        cache: where base models are kept.
-
-    Raises:
-        InputError: if the version is no causal LM, was changed, keeps no model but a compiled
-            graph, or its base model cannot be had.
+    `files` holds the version's artifact and compile lock, `cache` the base models. InputError if
+    the version is no causal LM, was changed, keeps no model but a compiled graph, or its base model
+    cannot be had.
     """
     lock = read_lock(files)
     if lock.causal is None:
@@ -299,21 +266,15 @@ def save_version(
 ) -> Judged:
     """Checks that a version may be served, and writes its files, each as it was signed.
 
-    Errors name `role`, which may read them.
-
-    Raises:
-        InputError: if it is not approved, a gate did not pass, its manifest is not signed by this
-            environment's key, a file was changed, or AWS refuses a call.
+    InputError, with `role`, which may read them, if it is not approved, a gate did not pass, its
+    manifest is not signed by this environment's key, a file was changed, or AWS refuses a call.
     """
     group = model_package_group_name(settings, recipe.model_package_group)
     # SageMaker writes a version's ARN in lower case.
     package = arn(settings, "sagemaker", f"model-package/{group.lower()}/{number}")
-    clients = signed_files.Clients(
-        sagemaker=account.client("sagemaker"),
-        s3=account.client("s3"),
-        kms=account.client("kms"),
-        scaling=None,  # asked about an endpoint's update alone
-    )
+    used = {name: account.client(name) for name in ("sagemaker", "s3", "kms")}
+    # Scaling is asked about an endpoint's update alone.
+    clients = signed_files.Clients(**used, scaling=None)
     with account.translate_errors(f"reading {package}", role=role):
         try:
             judged = judge(clients, expected_of(settings, recipe, package))
@@ -327,11 +288,7 @@ def save_version(
 def import_model(
     account: Account, settings: Settings, judged: Judged, model: Importable
 ) -> ImportedModel:
-    """Uploads a folder without faults, and imports it; repeated, it goes on where it was.
-
-    Raises:
-        InputError: if the import fails, in Bedrock's words, or AWS refuses a call.
-    """
+    """Uploads a folder without faults, and imports it; repeated, it goes on where it was."""
     store = ContentStore(account, role=IMPORTED_BY)
     for path in walk_files(model.folder):
         uri = f"{model.plan.uri}/{path.relative_to(model.folder).as_posix()}"

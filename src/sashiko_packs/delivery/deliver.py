@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.account.account import Account
-from sashiko.account.endpoint_spec import served_package
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of, served_package
 from sashiko.base.custom_resource import RefusedError
 from sashiko.base.yaml_edit import set_in_section
 from sashiko.base.yaml_text import YamlError, parse_yaml

@@ -3,11 +3,11 @@
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sashiko.account.access.cap import cap_fault
 from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.live import cap_fault
 from sashiko.account.account import Account
 from sashiko.account.names import PackName, key_alias, prefix
 from sashiko.account.templates import Resource
@@ -16,7 +16,7 @@ from sashiko.settings.environment import Settings
 Kind = Literal["missing", "extra", "differs", "note"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Difference:
     """A resource of the account that differs from the templates."""
 
@@ -24,8 +24,15 @@ class Difference:
     # the account may have created: a person should check it.
     kind: Kind
     resource: str  # the resource, in words
-    detail: str  # the expected and the actual value; empty if `resource` is enough
-    fix: str  # the command or step that removes the difference
+    detail: str = ""  # the expected and the actual value; empty if `resource` is enough
+    fix: str = field(kw_only=True)  # the command or step that removes the difference
+
+
+def differs(
+    resource: str, want: object, have: object, *, fix: str, kind: Kind = "differs"
+) -> Difference:
+    """Returns a difference between an expected and an actual value."""
+    return Difference(kind, resource, f"expected {want}, found {have}", fix=fix)
 
 
 def listed(values: Iterable[str]) -> str:
@@ -34,23 +41,11 @@ def listed(values: Iterable[str]) -> str:
 
 
 def cap(account: Account, settings: Settings) -> Iterator[Difference]:
-    """Yields a difference while a deploy may change who assumes a role of the project.
-
-    Raises:
-        InputError: if the account cannot be read.
-    """
+    """Yields a difference while a deploy may change who assumes a role of the project."""
     if fault := cap_fault(account, settings):
-        yield Difference(
-            kind="differs",
-            resource="who assumes the roles: a deploy may change it",
-            detail=fault,
-            fix=f"make bootstrap ENV={settings.environment}",
-        )
-
-
-# Differences of the models that Amazon Bedrock has imported: each is an approved version.
-#
-# CloudFormation has no type for an imported model.
+        resource = "who assumes the roles: a deploy may change it"
+        fix = f"make bootstrap ENV={settings.environment}"
+        yield Difference("differs", resource, fault, fix=fix)
 
 
 _NO_MODEL = ("ResourceNotFoundException",)
@@ -58,12 +53,9 @@ _NO_PACKAGE = ("ValidationException",)
 
 
 def imported_models(account: Account, environment: Environment) -> Iterator[Difference]:
-    """Yields what is wrong with the imported models of the environment.
+    """Yields what is wrong with the imported models: CloudFormation has no type for one.
 
     Without a guardrail in the templates nothing is asked: the Region may have no Bedrock.
-
-    Raises:
-        InputError: as `Account.read` does.
     """
     if not any(environment.templates.of_type("AWS::Bedrock::Guardrail")):
         return
@@ -83,44 +75,27 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
     remove = f"aws bedrock delete-imported-model --model-identifier {arn}"
     answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
     tags = {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
-    package = account.read(
-        "sagemaker",
-        "describe_model_package",
-        absent=_NO_PACKAGE,
-        ModelPackageName=tags.get("model-package", "none"),
-    )
+    name, call = tags.get("model-package", "none"), ("sagemaker", "describe_model_package")
+    package = account.read(*call, absent=_NO_PACKAGE, ModelPackageName=name)
     manifest = (package or {}).get("CustomerMetadataProperties", {}).get("manifest_sha256")
     if package is None or manifest != tags.get("manifest-sha256"):
-        yield Difference(
-            kind="extra",
-            resource=resource,
-            detail="it is of no registered version: `sashiko model import` did not make it",
-            fix=remove,
-        )
+        detail = "it is of no registered version: `sashiko model import` did not make it"
+        yield Difference("extra", resource, detail, fix=remove)
         return
     if package["ModelApprovalStatus"] != "Approved":
-        yield Difference(
-            kind="extra",
-            resource=resource,
-            detail=f"its version is {package['ModelApprovalStatus']}, not Approved",
-            fix=remove,
-        )
-    job = account.read(
-        "bedrock", "get_model_import_job", absent=_NO_MODEL, jobIdentifier=model["jobArn"]
-    )
+        detail = f"its version is {package['ModelApprovalStatus']}, not Approved"
+        yield Difference("extra", resource, detail, fix=remove)
+    call = ("bedrock", "get_model_import_job")
+    job = account.read(*call, absent=_NO_MODEL, jobIdentifier=model["jobArn"])
     key = account.read("kms", "describe_key", KeyId=key_alias(settings, PackName("bedrock")))
     expected = {
         "key": ((key or {}).get("KeyMetadata", {}).get("Arn"), model.get("modelKmsKeyArn")),
         "role": (settings.role_arn("bedrock-import"), (job or {}).get("roleArn")),
     }
-    for what, (meant, current) in expected.items():
-        if meant != current and (job or what == "key"):
-            yield Difference(
-                kind="differs",
-                resource=f"{what} of {resource}",
-                detail=f"expected {meant}, found {current}",
-                fix=f"{remove}, then sashiko model import",
-            )
+    for what, (want, have) in expected.items():
+        if want != have and (job or what == "key"):
+            fix = f"{remove}, then sashiko model import"
+            yield differs(f"{what} of {resource}", want, have, fix=fix)
 
 
 # The endpoint: its configuration, instances and data capture. SageMaker can roll an update back
@@ -137,21 +112,16 @@ _CAPTURE = {
 
 
 def serving(account: Account, environment: Environment) -> Iterator[Difference]:
-    """Yields every difference between the templates' endpoint and the account's.
-
-    Raises:
-        InputError: as `Account.read` does.
-    """
+    """Yields every difference between the templates' endpoint and the account's."""
     expected = {
         str(item.properties["EndpointName"]): item
         for item in environment.templates.of_type("AWS::SageMaker::Endpoint")
     }
     for name, endpoint in expected.items():
-        live = account.read(
-            "sagemaker", "describe_endpoint", absent=_NO_ENDPOINT, EndpointName=name
-        )
+        call = ("sagemaker", "describe_endpoint")
+        live = account.read(*call, absent=_NO_ENDPOINT, EndpointName=name)
         if live is None:
-            yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
+            yield Difference("missing", f"endpoint {name}", fix=_REDEPLOY)
             continue
         yield from _deployed(endpoint, live, environment)
         yield from _scaled(account, name, live, environment)
@@ -164,20 +134,18 @@ def _deployed(
     name, status = live["EndpointName"], live["EndpointStatus"]
     resource, expected_config = f"endpoint {name}", str(endpoint.properties["EndpointConfigName"])
     if status != "InService":
-        yield Difference(
-            kind="differs",
-            resource=resource,
-            detail=f"expected InService, found {status}: {live.get('FailureReason', 'no reason')}",
-            fix=f"aws sagemaker describe-endpoint --endpoint-name {name}, and its log group "
-            f"/aws/sagemaker/Endpoints/{name}",
+        log = f"its log group /aws/sagemaker/Endpoints/{name}"
+        fix = f"aws sagemaker describe-endpoint --endpoint-name {name}, and {log}"
+        yield differs(
+            resource, "InService", f"{status}: {live.get('FailureReason', 'no reason')}", fix=fix
         )
     if live["EndpointConfigName"] != expected_config:
         settings = environment.settings
-        yield Difference(
-            kind="differs",
-            resource=f"configuration of {resource}",
-            detail=f"expected {expected_config}, found {live['EndpointConfigName']}: SageMaker has "
-            "rolled the update back, or somebody changed it by hand",
+        yield differs(
+            f"configuration of {resource}",
+            expected_config,
+            f"{live['EndpointConfigName']}: SageMaker has rolled the update back, or somebody "
+            "changed it by hand",
             fix="see which alarm it was (aws cloudwatch describe-alarm-history); then set "
             f"`serving.model_package_arn` of config/{settings.environment}.yaml back and deploy, "
             "or: " + _update(name, expected_config),
@@ -192,12 +160,7 @@ def _deployed(
         for image in variant.get("DeployedImages", ())
     }
     for image in sorted(images - expected):
-        yield Difference(
-            kind="differs",
-            resource=f"image of {resource}",
-            detail=f"expected {', '.join(sorted(expected))}, found {image}",
-            fix=_REDEPLOY,
-        )
+        yield differs(f"image of {resource}", ", ".join(sorted(expected)), image, fix=_REDEPLOY)
     yield from _captured(resource, expected_config, live, environment)
 
 
@@ -215,14 +178,9 @@ def _captured(
     if capture_config:
         expected["CaptureStatus"], actual["CaptureStatus"] = "Started", live.get("CaptureStatus")
     if differing := [key for key in expected if expected[key] != actual[key]]:
-        yield Difference(
-            kind="differs",
-            resource=f"capture of {resource}",
-            detail="; ".join(
-                f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing
-            ),
-            fix=_update(live_endpoint["EndpointName"], config),
-        )
+        detail = [f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing]
+        fix = _update(live_endpoint["EndpointName"], config)
+        yield Difference("differs", f"capture of {resource}", "; ".join(detail), fix=fix)
 
 
 def _update(name: str, config: str) -> str:
@@ -251,45 +209,32 @@ def _scaled(
             f"--resource-id {scalable_target['ResourceId']} --scalable-dimension "
             f"{scalable_target['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
         )
-        yield from _limits(account, scalable_target, limits=(least, most), fix=command)
+        answer = account.read(
+            "application-autoscaling",
+            "describe_scalable_targets",
+            ServiceNamespace=scalable_target["ServiceNamespace"],
+            ResourceIds=[scalable_target["ResourceId"]],
+            ScalableDimension=scalable_target["ScalableDimension"],
+        )
+        targets = (answer or {}).get("ScalableTargets", ())
+        resource = f"scaling of {scalable_target['ResourceId']}"
+        if not targets:
+            yield Difference("missing", resource, fix=command)
+        for live_target in targets:
+            limits = (live_target["MinCapacity"], live_target["MaxCapacity"])
+            if limits != (least, most):
+                have = f"{limits[0]} to {limits[1]}"
+                yield differs(resource, f"{least} to {most}", have, fix=command)
         for item in live["ProductionVariants"]:
             count = item.get("DesiredInstanceCount", 0)
             one, wanted_count = {"VariantName": variant}, min(max(count, least), most)
             if item["VariantName"] == variant and not least <= count <= most:
-                yield Difference(
-                    kind="differs",
-                    resource=f"instances of endpoint {name}",
-                    detail=f"expected {least} to {most}, found {count}",
-                    fix="aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
-                    f"{name} --desired-weights-and-capacities "
-                    + shlex.quote(json.dumps([{**one, "DesiredInstanceCount": wanted_count}])),
+                weights = shlex.quote(json.dumps([{**one, "DesiredInstanceCount": wanted_count}]))
+                fix = (
+                    "aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
+                    f"{name} --desired-weights-and-capacities {weights}"
                 )
-
-
-def _limits(
-    account: Account, scalable_target: Mapping[str, str], *, limits: tuple[int, int], fix: str
-) -> Iterator[Difference]:
-    answer = account.read(
-        "application-autoscaling",
-        "describe_scalable_targets",
-        ServiceNamespace=scalable_target["ServiceNamespace"],
-        ResourceIds=[scalable_target["ResourceId"]],
-        ScalableDimension=scalable_target["ScalableDimension"],
-    )
-    targets = (answer or {}).get("ScalableTargets", ())
-    resource = f"scaling of {scalable_target['ResourceId']}"
-    if not targets:
-        yield Difference(kind="missing", resource=resource, detail="", fix=fix)
-    for target in targets:
-        live_limits = (target["MinCapacity"], target["MaxCapacity"])
-        if live_limits != limits:
-            yield Difference(
-                kind="differs",
-                resource=resource,
-                detail=f"expected {limits[0]} to {limits[1]}, "
-                f"found {live_limits[0]} to {live_limits[1]}",
-                fix=fix,
-            )
+                yield differs(f"instances of endpoint {name}", f"{least} to {most}", count, fix=fix)
 
 
 def _extra(account: Account, environment: Environment, *, known: set[str]) -> Iterator[Difference]:
@@ -298,9 +243,6 @@ def _extra(account: Account, environment: Environment, *, known: set[str]) -> It
     for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
         name = item["EndpointName"]
         if name.startswith(ours) and name not in known:
-            yield Difference(
-                kind="extra",
-                resource=f"endpoint {name}",
-                detail="no template has it; it costs by the hour",
-                fix=f"aws sagemaker delete-endpoint --endpoint-name {name}",
-            )
+            detail = "no template has it; it costs by the hour"
+            fix = f"aws sagemaker delete-endpoint --endpoint-name {name}"
+            yield Difference("extra", f"endpoint {name}", detail, fix=fix)

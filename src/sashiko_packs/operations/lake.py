@@ -16,26 +16,26 @@ from dataclasses import replace
 from typing import Any
 
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.governance_json import filter_json, securable_json
 from sashiko.account.access.lake_governance import (
     EVERYBODY,
     Governance,
     Grant,
     LakeSettings,
     Location,
-)
-from sashiko.account.access.settings_commands import (
     add_administrator,
     drop_administrators,
+    filter_json,
     put_defaults,
     put_member,
+    securable_json,
 )
 from sashiko.account.names import exec_role_arn
-from sashiko_packs.operations.audit import Difference, Kind, listed
+from sashiko_packs.operations.audit import Difference, Kind, differs, listed
 
 # Other teams add values here, and the templates only append. Any other enabled setting, such as
 # access by engines outside of AWS, opens the lake.
 _SHARED = {"Parameters", "ReadOnlyAdmins", "TrustedResourceOwners"}
+_DEPLOY = "deploy the DataLake stack; where it says no change, destroy and deploy it"
 # Permissions that Lake Formation grants to the creator of a resource, with grant option.
 _CREATORS = {
     "Database": {"ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"},
@@ -47,163 +47,131 @@ _CREATORS = {
 
 def compare_lake(environment: Environment, live: Governance) -> tuple[Difference, ...]:
     """Returns every difference between the templates and the account."""
+    expected = environment.governance
     return (
-        *_account_wide(environment, live),
-        *_catalog(environment, live),
-        *_access(environment, live),
+        *_settings(environment, live),
+        *(_tags(expected, live) if expected.tags else ()),  # else another environment makes them
+        *_databases(expected, live),
+        *_tables(expected, live),
+        *_assigned(expected, live),
+        *_locations(expected, live),
+        *_filters(environment, live),
+        *_grants(environment, live),
+        *(
+            Difference(
+                "extra",
+                f"opt-in of {grant.principal} on {grant.securable}",
+                "hybrid mode: others are let in by IAM alone",
+                fix=_call("delete-lake-formation-opt-in", grant, environment),
+            )
+            for grant in _sorted(live.opt_ins - expected.opt_ins)
+        ),
     )
 
 
-def _account_wide(environment: Environment, live: Governance) -> Iterator[Difference]:
+def _differing(expected: Mapping[Any, Any], live: Mapping[Any, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yields key, expected and live value of what differs, in order; None of what is not there."""
+    for key in sorted(expected.keys() | live.keys()):
+        if expected.get(key) != live.get(key):
+            yield key, expected.get(key), live.get(key)
+
+
+def _settings(environment: Environment, live: Governance) -> Iterator[Difference]:
     """Yields the differences from the templates, or from what the environment needs."""
-    if environment.settings.lake_formation.mode == "enforced" and live.settings:
-        # If another stack owns the account's settings, the lake needs at least these.
-        needed = LakeSettings(admins=frozenset({exec_role_arn(environment.settings)}))
-        expected = environment.governance.settings or needed
-        own_roles = {role.arn for role in environment.principals}
-        for admin in sorted(expected.admins ^ live.settings.admins):
-            resource = f"data-lake administrator {admin}"
-            if admin in live.settings.admins:
-                yield Difference(
-                    kind="extra" if admin in own_roles else "note",
-                    resource=resource,
-                    detail="may grant itself anything; no template names it",
-                    fix=drop_administrators([admin]),
-                )
-            else:
-                fix = add_administrator(admin)
-                yield Difference(kind="missing", resource=resource, detail="", fix=fix)
-        for kind, expected_principals, live_principals in (
-            ("Database", expected.database_defaults, live.settings.database_defaults),
-            ("Table", expected.table_defaults, live.settings.table_defaults),
-        ):
-            if expected_principals != live_principals:
-                yield Difference(
-                    kind="differs",
-                    resource=f"default permissions of a new {kind.lower()}",
-                    detail=f"expected {listed(expected_principals)}, "
-                    f"found {listed(live_principals)}",
-                    fix=put_defaults(kind, principals=expected_principals),
-                )
-        managed = environment.governance.settings is not None
-        for name in sorted(expected.others.keys() | live.settings.others.keys()):
-            expected_values = expected.others.get(name, frozenset())
-            live_values = live.settings.others.get(name, frozenset())
-            if expected_values == live_values:
-                continue
-            foreign = expected_values <= live_values and (name in _SHARED or not managed)
-            yield Difference(
-                kind="note" if foreign else "differs",
-                resource=f"data-lake setting {name}",
-                detail=f"expected {listed(expected_values)}, found {listed(live_values)}",
-                fix=put_member(name, expected_values),
-            )
-    yield from _tags(environment.governance, live)
+    current, managed = live.settings, environment.governance.settings
+    if environment.settings.lake_formation.mode != "enforced" or not current:
+        return
+    # If another stack owns the account's settings, the lake needs at least these.
+    needed = LakeSettings(admins=frozenset({exec_role_arn(environment.settings)}))
+    expected = managed or needed
+    own_roles = {role.arn for role in environment.principals}
+    for admin in sorted(expected.admins ^ current.admins):
+        resource = f"data-lake administrator {admin}"
+        if admin in current.admins:
+            kind: Kind = "extra" if admin in own_roles else "note"
+            detail = "may grant itself anything; no template names it"
+            yield Difference(kind, resource, detail, fix=drop_administrators([admin]))
+        else:
+            yield Difference("missing", resource, fix=add_administrator(admin))
+    for kind_of, want, have in (
+        ("Database", expected.database_defaults, current.database_defaults),
+        ("Table", expected.table_defaults, current.table_defaults),
+    ):
+        if want != have:
+            resource = f"default permissions of a new {kind_of.lower()}"
+            fix = put_defaults(kind_of, principals=want)
+            yield differs(resource, listed(want), listed(have), fix=fix)
+    for name, *values in _differing(expected.others, current.others):
+        want, have = (value or frozenset() for value in values)
+        foreign = want <= have and (name in _SHARED or not managed)
+        kind = "note" if foreign else "differs"
+        resource, fix = f"data-lake setting {name}", put_member(name, want)
+        yield differs(resource, listed(want), listed(have), fix=fix, kind=kind)
 
 
 def _tags(expected: Governance, live: Governance) -> Iterator[Difference]:
-    if not expected.tags:  # another environment of the account makes them
-        return
-    for key in sorted(expected.tags.keys() | live.tags.keys()):
-        expected_values = expected.tags.get(key, frozenset())
-        live_values = live.tags.get(key, frozenset())
-        call = f"aws lakeformation update-lf-tag --tag-key {key}"
-        if not live_values:
-            values = " ".join(sorted(expected_values))
-            fix = f"aws lakeformation create-lf-tag --tag-key {key} --tag-values {values}"
-            yield Difference(kind="missing", resource=f"LF-Tag {key}", detail="", fix=fix)
-        elif not expected_values:
-            fix = f"aws lakeformation delete-lf-tag --tag-key {key}"
-            yield Difference(kind="extra", resource=f"LF-Tag {key}", detail="", fix=fix)
-        elif expected_values != live_values:
-            add, drop = sorted(expected_values - live_values), sorted(live_values - expected_values)
-            yield Difference(
-                kind="differs",
-                resource=f"LF-Tag {key}",
-                detail=f"expected {listed(expected_values)}, found {listed(live_values)}",
-                fix=call
-                + (f" --tag-values-to-add {' '.join(add)}" if add else "")
-                + (f" --tag-values-to-delete {' '.join(drop)}" if drop else ""),
-            )
+    for key, want, have in _differing(expected.tags, live.tags):
+        resource, call = f"LF-Tag {key}", "aws lakeformation {}-lf-tag --tag-key " + key
+        if not have:
+            fix = f"{call.format('create')} --tag-values {' '.join(sorted(want))}"
+            yield Difference("missing", resource, fix=fix)
+        elif not want:
+            yield Difference("extra", resource, fix=call.format("delete"))
+        else:
+            fix, add, drop = call.format("update"), sorted(want - have), sorted(have - want)
+            fix += f" --tag-values-to-add {' '.join(add)}" if add else ""
+            fix += f" --tag-values-to-delete {' '.join(drop)}" if drop else ""
+            yield differs(resource, listed(want), listed(have), fix=fix)
 
 
-def _catalog(environment: Environment, live: Governance) -> Iterator[Difference]:
-    """Yields the differences between the account's catalog and the templates."""
-    expected = environment.governance
-    for name, expected_defaults in expected.databases.items():
+def _databases(expected: Governance, live: Governance) -> Iterator[Difference]:
+    for name, want in expected.databases.items():
         if name not in live.databases:
-            fix = "deploy the DataLake stack; where it says no change, destroy and deploy it"
-            yield Difference(kind="missing", resource=f"database {name}", detail="", fix=fix)
-        elif expected_defaults is not None and expected_defaults != live.databases[name]:
-            yield Difference(
-                kind="differs",
-                resource=f"default permissions of new tables in {name}",
-                detail=f"expected {listed(expected_defaults)}, "
-                f"found {listed(live.databases[name] or ())}",
-                fix=f"aws glue update-database --name {name}, with the expected permissions",
-            )
-    yield from _tables(expected, live)
-    yield from _assigned(expected, live)
-    yield from _locations(expected, live)
+            yield Difference("missing", f"database {name}", fix=_DEPLOY)
+        elif want is not None and want != live.databases[name]:
+            resource = f"default permissions of new tables in {name}"
+            fix = f"aws glue update-database --name {name}, with the expected permissions"
+            yield differs(resource, listed(want), listed(live.databases[name] or ()), fix=fix)
 
 
 def _tables(expected: Governance, live: Governance) -> Iterator[Difference]:
-    for name in sorted(expected.tables.keys() | live.tables.keys()):
+    for name, want, have in _differing(expected.tables, live.tables):
         title = ".".join(name)
-        if name not in live.tables:
-            fix = "deploy the DataLake stack; where it says no change, destroy and deploy it"
-            yield Difference(kind="missing", resource=f"table {title}", detail="", fix=fix)
-        elif name not in expected.tables:
-            fix = "write a contract for it, or: aws glue delete-table --database-name "
-            fix += f"{name[0]} --name {name[1]}"
-            yield Difference(kind="extra", resource=f"table {title}", detail="", fix=fix)
+        if have is None:
+            yield Difference("missing", f"table {title}", fix=_DEPLOY)
+        elif want is None:
+            call = f"aws glue delete-table --database-name {name[0]} --name {name[1]}"
+            fix = f"write a contract for it, or: {call}"
+            yield Difference("extra", f"table {title}", fix=fix)
         else:
-            yield from _columns(title, expected.tables[name], live.tables[name])
-
-
-def _columns(
-    table: str, expected: Mapping[str, str], live: Mapping[str, str]
-) -> Iterator[Difference]:
-    fix = f"aws glue update-table of {table}, or change the contract and deploy"
-    for column in dict.fromkeys([*expected, *live]):
-        resource = f"column {table}.{column}"
-        expected_type, live_type = expected.get(column), live.get(column)
-        if live_type is None:
-            yield Difference(kind="missing", resource=resource, detail=expected_type or "", fix=fix)
-        elif expected_type is None:
-            yield Difference(kind="extra", resource=resource, detail=live_type, fix=fix)
-        elif expected_type != live_type:
-            detail = f"expected {expected_type}, found {live_type}"
-            yield Difference(kind="differs", resource=resource, detail=detail, fix=fix)
+            fix = f"aws glue update-table of {title}, or change the contract and deploy"
+            for column in dict.fromkeys([*want, *have]):
+                resource = f"column {title}.{column}"
+                if column not in have:
+                    yield Difference("missing", resource, want[column], fix=fix)
+                elif column not in want:
+                    yield Difference("extra", resource, have[column], fix=fix)
+                elif want[column] != have[column]:
+                    yield differs(resource, want[column], have[column], fix=fix)
 
 
 def _locations(expected: Governance, live: Governance) -> Iterator[Difference]:
-    for arn in sorted(expected.locations.keys() | live.locations.keys()):
-        expected_location, live_location = expected.locations.get(arn), live.locations.get(arn)
-        if expected_location == live_location:
+    for arn, want, have in _differing(expected.locations, live.locations):
+        resource, call = f"registered location {arn}", "aws lakeformation"
+        drop = f"{call} deregister-resource --resource-arn {arn}"
+        if want is None:
+            yield Difference("extra", resource, fix=drop)
             continue
-        kind: Kind = "differs"
-        if expected_location is None:
-            kind, call = "extra", f"deregister-resource --resource-arn {arn}"
-        elif live_location is None:
-            kind, call = "missing", f"register-resource {_registration(arn, expected_location)}"
-        else:
-            call = f"update-resource {_registration(arn, expected_location)}"
-            if "WithPrivilegedAccess" in live_location.modes:  # which an update cannot take away
-                call = f"deregister-resource --resource-arn {arn} && aws lakeformation "
-                call += f"register-resource {_registration(arn, expected_location)}"
-        yield Difference(
-            kind=kind,
-            resource=f"registered location {arn}",
-            detail=f"expected {_describe(expected_location)}, found {_describe(live_location)}"
-            if expected_location and live_location
-            else "",
-            fix=f"aws lakeformation {call}",
-        )
-
-
-def _describe(location: Location) -> str:
-    return f"the role {location.role} with {listed(location.modes)}"
+        place = _registration(arn, want)
+        register = f"{call} register-resource {place}"
+        if have is None:
+            yield Difference("missing", resource, fix=register)
+            continue
+        fix = f"{call} update-resource {place}"
+        if "WithPrivilegedAccess" in have.modes:  # which an update cannot take away
+            fix = f"{drop} && {register}"
+        roles = [f"the role {item.role} with {listed(item.modes)}" for item in (want, have)]
+        yield differs(resource, *roles, fix=fix)
 
 
 def _registration(arn: str, location: Location) -> str:
@@ -215,76 +183,44 @@ def _registration(arn: str, location: Location) -> str:
 
 
 def _assigned(expected: Governance, live: Governance) -> Iterator[Difference]:
-    for target in sorted(expected.assigned.keys() | live.assigned.keys()):
-        expected_tags, live_tags = expected.assigned.get(target, {}), live.assigned.get(target, {})
-        place = shlex.quote(json.dumps(_target_json(target)))
-        for key in sorted(expected_tags.keys() | live_tags.keys()):
-            if expected_tags.get(key) == live_tags.get(key):
-                continue
-            tag = [{"TagKey": key, "TagValues": [expected_tags.get(key) or live_tags[key]]}]
-            tags = shlex.quote(json.dumps(tag))
-            kind: Kind = "differs" if key in live_tags else "missing"
-            call = "add-lf-tags-to-resource"
-            if key not in expected_tags:
-                kind, call = "extra", "remove-lf-tags-from-resource"
-            yield Difference(
-                kind=kind,
-                resource=f"LF-Tag {key} on {target}",
-                detail=f"expected {expected_tags.get(key, 'none')}, "
-                f"found {live_tags.get(key, 'none')}",
-                fix=f"aws lakeformation {call} --resource {place} --lf-tags {tags}",
-            )
-
-
-def _target_json(target: Any) -> Mapping[str, Any]:
-    if not target.table:
-        return {"Database": {"Name": target.database}}
-    place = {"DatabaseName": target.database, "Name": target.table}
-    if not target.column:
-        return {"Table": place}
-    return {"TableWithColumns": place | {"ColumnNames": [target.column]}}
-
-
-def _access(environment: Environment, live: Governance) -> Iterator[Difference]:
-    """Yields the differences that widen or narrow read access."""
-    yield from _filters(environment, live)
-    yield from _grants(environment, live)
-    for grant in _sorted(live.opt_ins - environment.governance.opt_ins):
-        yield Difference(
-            kind="extra",
-            resource=f"opt-in of {grant.principal} on {grant.securable}",
-            detail="hybrid mode: others are let in by IAM alone",
-            fix=_call("delete-lake-formation-opt-in", grant, environment),
-        )
+    for target, of_template, of_account in _differing(expected.assigned, live.assigned):
+        place: dict[str, Any] = {"DatabaseName": target.database, "Name": target.table}
+        if target.column:
+            place = {"TableWithColumns": place | {"ColumnNames": [target.column]}}
+        elif target.table:
+            place = {"Table": place}
+        else:
+            place = {"Database": {"Name": target.database}}
+        for key, want, have in _differing(of_template or {}, of_account or {}):
+            kind: Kind = "extra" if want is None else "missing" if have is None else "differs"
+            call = "add-lf-tags-to-resource" if want else "remove-lf-tags-from-resource"
+            tag = json.dumps([{"TagKey": key, "TagValues": [want or have]}])
+            options = f"--resource {_quoted(place)} --lf-tags {shlex.quote(tag)}"
+            resource, fix = f"LF-Tag {key} on {target}", f"aws lakeformation {call} {options}"
+            yield differs(resource, want or "none", have or "none", fix=fix, kind=kind)
 
 
 def _filters(environment: Environment, live: Governance) -> Iterator[Difference]:
-    expected, account = environment.governance, environment.templates.account
-    for key in sorted(expected.filters.keys() | live.filters.keys()):
-        expected_filter, live_filter = expected.filters.get(key), live.filters.get(key)
-        if expected_filter == live_filter:
-            continue
+    account = environment.templates.account
+    for key, want, have in _differing(environment.governance.filters, live.filters):
         resource = f"data-cells filter {'.'.join(key)}"
-        if expected_filter is None:
+        if want is None:
             name = f"--table-catalog-id {account} --database-name {key[0]} --table-name {key[1]}"
             fix = f"aws lakeformation delete-data-cells-filter {name} --name {key[2]}"
-            yield Difference(kind="extra", resource=resource, detail="", fix=fix)
+            yield Difference("extra", resource, fix=fix)
             continue
-        data = shlex.quote(json.dumps(filter_json(key, expected_filter, account=account)))
-        call = "create" if live_filter is None else "update"
-        yield Difference(
-            kind="missing" if live_filter is None else "differs",
-            resource=resource,
-            detail=f"expected {expected_filter}, found {live_filter or 'none'}",
-            fix=f"aws lakeformation {call}-data-cells-filter --table-data {data}",
-        )
+        kind: Kind = "differs" if have else "missing"
+        data = _quoted(filter_json(key, want, account=account))
+        call = "update" if have else "create"
+        fix = f"aws lakeformation {call}-data-cells-filter --table-data {data}"
+        yield differs(resource, want, have or "none", fix=fix, kind=kind)
 
 
 def _grants(environment: Environment, live: Governance) -> Iterator[Difference]:
     expected = environment.governance.grants
     for grant in _sorted(expected - live.grants):
         fix = _call("grant-permissions", grant, environment)
-        yield Difference(kind="missing", resource=_title(grant), detail="", fix=fix)
+        yield Difference("missing", _title(grant), fix=fix)
     extra = {
         grant for grant in live.grants - expected if not _is_implicit(grant, environment, live)
     }
@@ -296,7 +232,7 @@ def _grants(environment: Environment, live: Governance) -> Iterator[Difference]:
         plain = replace(grant, grantable=False)
         if plain in expected:
             fix += f" && {_call('grant-permissions', plain, environment)}"
-        yield Difference(kind="extra", resource=_title(grant), detail="", fix=fix)
+        yield Difference("extra", _title(grant), fix=fix)
 
 
 def _is_implicit(grant: Grant, environment: Environment, live: Governance) -> bool:
@@ -328,15 +264,19 @@ def _title(grant: Grant) -> str:
 
 
 def _call(operation: str, grant: Grant, environment: Environment) -> str:
-    resource = json.dumps(securable_json(grant.securable, account=environment.templates.account))
+    resource = securable_json(grant.securable, account=environment.templates.account)
     options = f"--principal DataLakePrincipalIdentifier={grant.principal}"
     if operation != "delete-lake-formation-opt-in":
         options += f" --permissions {grant.permission}"
     if grant.grantable:
         options += f" --permissions-with-grant-option {grant.permission}"
     if grant.condition:
-        options += f" --condition {shlex.quote(json.dumps({'Expression': grant.condition}))}"
-    return f"aws lakeformation {operation} {options} --resource {shlex.quote(resource)}"
+        options += f" --condition {_quoted({'Expression': grant.condition})}"
+    return f"aws lakeformation {operation} {options} --resource {_quoted(resource)}"
+
+
+def _quoted(value: Mapping[str, Any]) -> str:
+    return shlex.quote(json.dumps(value))
 
 
 def _sorted(grants: Set[Grant]) -> list[Grant]:

@@ -7,9 +7,9 @@ from sashiko.packs import Pack
 PACK: Final = Pack(
     name="operations",
     commands={
-        "audit": "sashiko_packs.operations.commands.audit:audit",
+        "audit": "sashiko_packs.operations.commands.account:audit",
         "cost": "sashiko_packs.operations.commands.cost:cost",
-        "empty": "sashiko_packs.operations.commands.empty:empty",
-        "images": "sashiko_packs.operations.commands.images:images",
+        "empty": "sashiko_packs.operations.commands.account:empty",
+        "images": "sashiko_packs.operations.commands.account:images",
     },
 )

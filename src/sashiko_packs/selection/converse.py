@@ -15,7 +15,7 @@ from sashiko.account.prices import TokenPrice
 from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
-from sashiko.settings.recipe_causal import TEXT_PLACEHOLDER
+from sashiko.settings.recipe_train import TEXT_PLACEHOLDER
 from sashiko_packs.selection.file import BedrockCandidate, Budget
 
 # A request to Converse: the prompt around a row's text, as one JSON body.

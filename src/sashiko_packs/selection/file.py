@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings.recipe_causal import PromptSection
 from sashiko.settings.recipe_quality import (
     INJECTION_FLIP_RATE,
     QUALITY_METRICS,
     QualityGate,
 )
+from sashiko.settings.recipe_train import PromptSection
 
 _FILE = Path(__file__).with_name("geographies.yaml")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.account import promotion
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of
 from sashiko.base.custom_resource import RefusedError
 from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError

@@ -160,7 +160,7 @@ def test_the_change_passes_the_lint(project: Project) -> None:
 
 
 def test_the_job_image_installs_the_step(project: Project) -> None:
-    code = "from sashiko.account.images.image_content import copied_files as c; print(*c({!r}))"
+    code = "from sashiko.account.images.job_images import copied_files as c; print(*c({!r}))"
     copied = project.run("-c", code.format("images/job/Dockerfile"))
     assert "src/acme/steps/objections.py" in copied.stdout.split(), copied.stderr
     installed = read_configuration(project.root / "pyproject.toml")["tool"]["setuptools"]

@@ -129,7 +129,7 @@ def test_the_definition_has_the_projects_own_step(made: Project) -> None:
 
 @pytest.mark.parametrize("image", ["job", "serving"])
 def test_an_images_tag_covers_the_engine_and_the_package(made: Project, image: str) -> None:
-    code = "from sashiko.account.images.image_content import copied_files as c; print(*c({!r}))"
+    code = "from sashiko.account.images.job_images import copied_files as c; print(*c({!r}))"
     copied = made.python("-c", code.format(f"images/{image}/Dockerfile"))
     files = set(copied.stdout.split())
     wheels = {name for name in files if re.fullmatch(r"vendor/sashiko-.*\.whl", name)}

@@ -12,7 +12,7 @@ from sashiko.base.files import read_json, sha256_file, walk_files, write_json
 from sashiko.serving.compile_lock import CausalLock
 from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.prompt import Prompt
-from sashiko.settings.recipe_causal import PromptSection
+from sashiko.settings.recipe_train import PromptSection
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt
 from sashiko_packs.bedrock.checkpoint import ImportPlan

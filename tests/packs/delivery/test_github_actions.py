@@ -12,9 +12,8 @@ import pytest
 import yaml
 from aws_cdk import App, CfnOutput, Stack
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import Request, Statement, denies, statements
-from sashiko.account.access.principals import Principal
 from sashiko.account.names import GITHUB_ISSUER as ISSUER
 from sashiko.account.names import bucket_name
 from sashiko_packs.delivery.commands import render_workflow

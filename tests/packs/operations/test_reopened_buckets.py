@@ -9,11 +9,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+import sashiko_packs.operations.commands.account as command
 from sashiko.account.account import Account
 from sashiko.account.emptying import closed_buckets, empty_bucket, reopen
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
-from sashiko_packs.operations.commands import empty
 from tests.infra.variants import settings_of
 
 DEV = settings_of("dev")
@@ -53,7 +53,7 @@ def test_what_was_closed_is_opened_and_logged_as_before(
     list(empty_bucket(RAW, account))
     assert closed_buckets(DEV, account) == (RAW,)
 
-    monkeypatch.setattr(empty, "load_place", lambda _: DEV)
+    monkeypatch.setattr(command, "load_place", lambda _: DEV)
     monkeypatch.setattr(Account, "check_identity", lambda _: None)  # moto's account is another
     run = CliRunner().invoke(app, ["empty", "--undo", "--env", "dev"], catch_exceptions=False)
     assert run.stdout == f"open again: {RAW}\n"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.expected_version import expected_version
+from sashiko.account.endpoint_spec import expected_version
 from sashiko.registry.preflight.expected import Expected
 from sashiko.registry.preflight.scans import ScanRule
 from tests.infra.variants import recipes_of, settings_of

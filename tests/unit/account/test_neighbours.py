@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.neighbours import neighbour_settings
 from sashiko.errors import InputError
-from sashiko.settings.environment import load_settings
+from sashiko.settings.environment import load_settings, neighbour_settings
 from tests.infra.variants import FROM_DEV, ROOT, TO_PROD
 
 DEV = 'tier: dev\naccount: "111122223333"\n'

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sashiko.account import promotion
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of
 from sashiko.account.names import key_alias, key_alias_arn
 from sashiko.base.custom_resource import RefusedError
 from sashiko.commands import model_command as command
@@ -319,7 +319,9 @@ def test_the_command_prints_the_arn_and_what_comes_next(
     approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "load_deployed", lambda _: PROD)
-    monkeypatch.setattr("sashiko.account.neighbours.neighbour_settings", lambda settings, side: DEV)
+    monkeypatch.setattr(
+        "sashiko.settings.environment.neighbour_settings", lambda settings, side: DEV
+    )
     done = _sashiko("promote", "1", "--to", "prod")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{approved.prod.registry.version(GROUP, 1).arn}\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import expected_of
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.training_machines import settings_for, uses_efa
+from sashiko.account.instances import settings_for, uses_efa
 from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs

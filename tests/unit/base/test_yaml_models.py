@@ -7,7 +7,7 @@ import pytest
 from sashiko.base.yaml_models import parse_override, validate
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
-from sashiko.settings.job_instances import ProcessingJob, TrainingJob
+from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.recipe_data import DataSection
 from sashiko.settings.recipe_train import TrainSection

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sashiko.account.account import Account
-from sashiko.account.expected_version import scan_rule
+from sashiko.account.endpoint_spec import scan_rule
 from sashiko.cli import app
 from sashiko.errors import InputError
 from sashiko.registry.preflight.expected import Expected
@@ -58,9 +58,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
             scripted = ScriptedAws({"DescribeModelPackage": denied})
             clients["sagemaker"] = scripted.account().client("sagemaker")
         expected: Expected | None = version.expected() if serves else None
-        monkeypatch.setattr(
-            "sashiko.account.expected_version.expected_version", lambda *_: expected
-        )
+        monkeypatch.setattr("sashiko.account.endpoint_spec.expected_version", lambda *_: expected)
         monkeypatch.setattr(Account, "client", lambda _, service: clients[service])
         return CliRunner().invoke(app, ["preflight", "--env", "dev"])
 
@@ -121,7 +119,7 @@ def test_a_finding_is_accepted_in_the_projects_file_alone_with_reason_owner_and_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "accepted.yaml"
-    monkeypatch.setattr("sashiko.account.expected_version._ACCEPTED", file)
+    monkeypatch.setattr("sashiko.account.endpoint_spec._ACCEPTED", file)
     dev = settings_of("dev")
     (recipe,) = recipes_of(dev)
     assert scan_rule(dev, recipe).accepted == ()

@@ -5,7 +5,7 @@ import huggingface_hub
 import pytest
 
 from sashiko.data.downloads import SourceUnavailable, download, is_inside, unpack
-from sashiko.settings.recipe_sources import HuggingFaceSource, PypiSource
+from sashiko.settings.recipe_data import HuggingFaceSource, PypiSource
 
 PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/data")
 HUB = HuggingFaceSource(kind="huggingface", repository="someone/model", revision="a" * 40)

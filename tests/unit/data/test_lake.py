@@ -12,8 +12,7 @@ from sashiko.data.generators import Order
 from sashiko.data.generators.base import check_plan
 from sashiko.data.lake import LakeTable, generate, seed_lake
 from sashiko.errors import InputError
-from sashiko.settings.recipe_data import DataSection
-from sashiko.settings.recipe_sources import FileSource
+from sashiko.settings.recipe_data import DataSection, FileSource
 from sashiko.settings.shifts import ShiftPlan
 from tests.unit.contract.documents import contract_of, document, rows
 

@@ -9,11 +9,12 @@ from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe_data import DataSection, ModelSection
-from sashiko.settings.recipe_sources import (
+from sashiko.settings.recipe_data import (
+    DataSection,
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
+    ModelSection,
     OwnSource,
     PypiSource,
     Source,

@@ -14,11 +14,12 @@ from sashiko.base.files import sha256_bytes, walk_files
 from sashiko.base.plugin_names import names
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe_data import DataSection, ModelSection
-from sashiko.settings.recipe_sources import (
+from sashiko.settings.recipe_data import (
+    DataSection,
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
+    ModelSection,
     PypiSource,
     Source,
 )

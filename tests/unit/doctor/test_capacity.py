@@ -7,9 +7,9 @@ import pytest
 
 from sashiko.doctor.capacity import check_capacity
 from sashiko.doctor.check_result import Check
-from sashiko.doctor.needed_machines import Needed
+from sashiko.doctor.machines import Needed
 from sashiko.settings.environment import Settings
-from sashiko.settings.job_instances import SpotSection
+from sashiko.settings.environment_sections import SpotSection
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount
 from tests.unit.doctor.results import results

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.leftovers import LOOKUPS
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.doctor.check_result import Check
-from sashiko.doctor.deploy import examine
+from sashiko.doctor.deploy import examine, lookups
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
 from tests.unit.account.deployed_cap import ROLE, cap, roles
@@ -53,7 +52,7 @@ def doctor(tmp_path: Path) -> Doctor:
         settings = settings_of(variant)
         exec_role = exec_role_arn(settings).rpartition("/")[2]
         environment: Environment = SmallLake(settings).read(tmp_path / variant)
-        answers: Answers = {lookup.call: lookup.absent[0] for lookup in LOOKUPS.values()} | {
+        answers: Answers = {lookup.call: lookup.absent[0] for lookup in lookups().values()} | {
             ("sts", "get_caller_identity"): {"Account": ACCOUNT, "Arn": CALLER, "UserId": "A"},
             ("ssm", "get_parameter"): {"Parameter": {"Value": "30"}},
             ("lakeformation", "get_data_lake_settings"): lake(),

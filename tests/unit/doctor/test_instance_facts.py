@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.doctor.capacity import check_types
 from sashiko.doctor.check_result import Check
-from sashiko.doctor.needed_machines import Needed, Use
+from sashiko.doctor.machines import Needed, Use
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount
 from tests.unit.doctor.results import results

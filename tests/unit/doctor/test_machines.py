@@ -8,8 +8,7 @@ import pytest
 
 from sashiko.account.images.job_images import job_images
 from sashiko.doctor.check_result import Check
-from sashiko.doctor.machines import check_quotas, check_zones
-from sashiko.doctor.needed_machines import Needed
+from sashiko.doctor.machines import Needed, check_quotas, check_zones
 from sashiko.doctor.plan import check_images
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import Answer, FakeAccount

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.doctor.needed_machines import most_at_once, needed_machines
+from sashiko.doctor.machines import most_at_once, needed_machines
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from tests.infra.variants import ROOT, settings_of
 

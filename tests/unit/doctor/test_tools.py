@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.doctor.cdk_tool import check_tools
 from sashiko.doctor.check_result import Check
+from sashiko.doctor.services import check_tools
 
 OUT = "cdk.out"
 

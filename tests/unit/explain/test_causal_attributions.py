@@ -12,8 +12,7 @@ from sashiko.explain.explanation_checks import deletion_test
 from sashiko.explain.explanation_notes import convergence
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.adapter import merge
-from sashiko.settings.recipe_causal import PromptSection
-from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters, PromptSection
 from sashiko.training.causal import keep_answers, load_causal, save_adapter
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt

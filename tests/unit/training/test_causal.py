@@ -19,8 +19,7 @@ from sashiko.serving.container.adapter import AdapterError, merge, merge_differe
 from sashiko.serving.container.cast import cast_model
 from sashiko.serving.container.classifier import LastTokenClassifier, load_classifier
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
-from sashiko.settings.recipe_causal import PromptSection
-from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters, PromptSection
 from sashiko.training.causal import ARCHITECTURES, keep_answers, load_causal, save_adapter
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sashiko.errors import InputError
-from sashiko.settings.distributed import DistributedSection
+from sashiko.settings.recipe_train import DistributedSection
 from sashiko.training.machine import attention, check_memory, uses_bf16
 
 _CPU = torch.device("cpu")

@@ -8,8 +8,7 @@ from typing import Any
 from sashiko.base.files import sha256_bytes, write_json
 from sashiko.serving.container.answers import ANSWERS_FILE
 from sashiko.serving.container.prompt import Prompt
-from sashiko.settings.recipe_causal import PromptSection
-from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.settings.recipe_train import Hyperparameters, PromptSection
 from sashiko.training.causal import keep_answers, load_causal, save_adapter
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.trainee import make_prompt

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
-from sashiko.account.access.principals import Principal
 from tests.infra.both_sides import trusts
 from verification.deploy.accounts.sessions import ServiceError, Session, Wire
 from verification.deploy.process import REGION, Emulator

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sashiko.account.access.principals import Principal
+from sashiko.account.access.environment_access import Principal
 from verification.deploy.accounts.policies import may_assume
 from verification.deploy.accounts.sessions import (
     HOUR,

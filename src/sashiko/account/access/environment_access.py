@@ -1,20 +1,14 @@
 """An environment as its templates describe it: roles, governance, bucket policies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.access.governance_json import (
-    cells_filter,
-    columns,
-    defaults,
-    filter_key,
-    grants,
-    location,
-)
-from sashiko.account.access.lake_governance import Governance, LakeSettings, Target
+from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.policy_evaluation import (
+    Request,
     Statement,
     allows,
     covers,
@@ -22,97 +16,163 @@ from sashiko.account.access.policy_evaluation import (
     overlap,
     statements,
 )
-from sashiko.account.access.principals import Principal, read_principals
-from sashiko.account.templates import CDK_OUT, Templates, read_templates
+from sashiko.account.names import prefix
+from sashiko.account.templates import CDK_OUT, Resource, Templates, read_templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
 
-def read_governance(templates: Templates) -> Governance:
-    """Reads how the lake of the templates is governed.
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """A role."""
 
-    Raises:
-        InputError: if a template grants by the older type, which this does not evaluate.
-    """
+    name: str  # the role's name without the environment's prefix, such as `broker`
+    arn: str
+    policy: tuple[Statement, ...]  # every statement of its identity policies
+    # Its permissions boundary; None if the templates do not contain it, such as that of the
+    # bootstrap: it then counts as allowing everything.
+    boundary: tuple[Statement, ...] | None
+    trust: tuple[Statement, ...]  # who may assume it
+
+    def may(self, action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+        """Says whether IAM allows an action by the role's own policies."""
+        request = self.request(action, resource, context)
+        return self.within(request) and allows(self.policy, request)
+
+    def within(self, request: Request) -> bool:
+        """Says whether no policy of the role denies a request, and its boundary allows it."""
+        bounded = self.boundary is None or (
+            allows(self.boundary, request) and not denies(self.boundary, request)
+        )
+        return bounded and not denies(self.policy, request)
+
+    def request(
+        self, action: str, resource: str, context: Mapping[str, str] | None = None
+    ) -> Request:
+        """Returns the request that the role would make, over TLS."""
+        account = self.arn.split(":")[4]
+        defaults = {
+            "aws:principalarn": self.arn,
+            "aws:principalaccount": account,
+            "aws:resourceaccount": account,
+            "aws:principalisawsservice": "false",
+            "aws:viaawsservice": "false",
+            "aws:securetransport": "true",
+        }
+        overrides = {key.lower(): value for key, value in (context or {}).items()}
+        return Request(action=action, resource=resource, context=defaults | overrides)
+
+
+def read_principals(templates: Templates, settings: Settings) -> tuple[Principal, ...]:
+    """Reads the roles, by name; InputError if one has a policy that is not in the templates."""
+    managed = {
+        resource.ref: statements(resource.properties["PolicyDocument"])
+        for part in (templates.of_type, templates.of_bootstrap)
+        for resource in part("AWS::IAM::ManagedPolicy")
+    }
+    attached = [
+        (name, statements(resource.properties.get("PolicyDocument", {})))
+        for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy")
+        for resource in templates.of_type(kind)
+        for name in resource.properties.get("Roles", [resource.properties.get("RoleName")])
+    ]
+    principals = []
+    for role in templates.of_type("AWS::IAM::Role"):
+        properties = role.properties
+        arns = properties.get("ManagedPolicyArns", ())
+        for arn in arns:
+            if arn not in managed:
+                raise InputError(
+                    f"{role.stack}: the role {role.ref} has the policy {arn}, whose text is in no "
+                    "template, so its permissions are unknown; write its statements out instead"
+                )
+        inline = [statements(policy["PolicyDocument"]) for policy in properties.get("Policies", ())]
+        by_name = [policy for name, policy in attached if name == role.ref]
+        principal = Principal(
+            name=role.ref.removeprefix(f"{prefix(settings)}-"),
+            arn=role_arn(role, templates),
+            policy=tuple(chain(*inline, *(managed[arn] for arn in arns), *by_name)),
+            boundary=managed.get(properties.get("PermissionsBoundary", "")),
+            trust=statements(properties["AssumeRolePolicyDocument"]),
+        )
+        principals.append(principal)
+    return tuple(sorted(principals, key=lambda principal: principal.name))
+
+
+def role_arn(role: Resource, templates: Templates) -> str:
+    """Returns the ARN of a role's resource."""
+    path = role.properties.get("Path", "/")
+    return f"arn:{templates.partition}:iam::{templates.account}:role{path}{role.ref}"
+
+
+def read_governance(templates: Templates) -> lake.Governance:
+    """Reads how the lake of the templates is governed; InputError for grants of the older type."""
     for old in templates.of_type("AWS::LakeFormation::Permissions"):
         raise InputError(
             f"{old.stack}: {old.logical_id} is an AWS::LakeFormation::Permissions; use "
             "AWS::LakeFormation::PrincipalPermissions, which is what audit and permissions read"
         )
-    tables = [item.properties for item in templates.of_type("AWS::Glue::Table")]
-    databases = [
-        item.properties["DatabaseInput"] for item in templates.of_type("AWS::Glue::Database")
-    ]
-    return Governance(
-        settings=_settings(templates),
-        tags={
-            item.properties["TagKey"]: frozenset(item.properties["TagValues"])
-            for item in templates.of_type("AWS::LakeFormation::Tag")
-        },
-        assigned=_assigned(templates),
+
+    def of(kind: str) -> Iterator[Mapping[str, Any]]:
+        return (item.properties for item in templates.of_type(f"AWS::{kind}"))
+
+    tables = {
+        (item["DatabaseName"], item["TableInput"]["Name"]): item["TableInput"]
+        for item in of("Glue::Table")
+    }
+    databases = [item["DatabaseInput"] for item in of("Glue::Database")]
+    settings = templates.of_type("Custom::DataLakeSettings")
+    admins = frozenset(item.properties["Administrator"] for item in settings)
+    return lake.Governance(
+        # What the function of the settings is to put: it empties what everybody gets.
+        settings=lake.LakeSettings(admins=admins) if admins else None,
+        tags=lake.tag_values(of("LakeFormation::Tag")),
+        assigned=_assigned(of("LakeFormation::TagAssociation")),
         databases={
             item["Name"]: (
-                defaults(item["CreateTableDefaultPermissions"])
+                lake.defaults(item["CreateTableDefaultPermissions"])
                 if "CreateTableDefaultPermissions" in item
                 else None
             )
             for item in databases
         },
-        tables={
-            (item["DatabaseName"], item["TableInput"]["Name"]): columns(item["TableInput"])
-            for item in tables
-        },
+        tables={name: lake.columns(table) for name, table in tables.items()},
         places={
-            (item["DatabaseName"], item["TableInput"]["Name"]): item["TableInput"]
-            .get("StorageDescriptor", {})
-            .get("Location", "")
-            for item in tables
+            name: table.get("StorageDescriptor", {}).get("Location", "")
+            for name, table in tables.items()
         },
         locations={
-            item.properties["ResourceArn"]: location(item.properties)
-            for item in templates.of_type("AWS::LakeFormation::Resource")
+            item["ResourceArn"]: lake.location(item) for item in of("LakeFormation::Resource")
         },
         filters={
-            filter_key(item.properties): cells_filter(item.properties)
-            for item in templates.of_type("AWS::LakeFormation::DataCellsFilter")
+            lake.filter_key(item): lake.cells_filter(item)
+            for item in of("LakeFormation::DataCellsFilter")
         },
         grants=frozenset(
             grant
-            for item in templates.of_type("AWS::LakeFormation::PrincipalPermissions")
-            for grant in grants(item.properties)
+            for item in of("LakeFormation::PrincipalPermissions")
+            for grant in lake.grants(item)
         ),
     )
 
 
-def _settings(templates: Templates) -> LakeSettings | None:
-    """Reads what the function of the settings is to put: it empties what everybody gets."""
-    admins = frozenset(
-        item.properties["Administrator"] for item in templates.of_type("Custom::DataLakeSettings")
-    )
-    if not admins:
-        return None
-    return LakeSettings(
-        admins=admins, database_defaults=frozenset(), table_defaults=frozenset(), others={}
-    )
-
-
-def _assigned(templates: Templates) -> Mapping[Target, Mapping[str, str]]:
-    assigned: dict[Target, dict[str, str]] = {}
-    for item in templates.of_type("AWS::LakeFormation::TagAssociation"):
-        for target in _targets(item.properties["Resource"]):
-            for tag in item.properties["LFTags"]:
+def _assigned(associations: Iterable[Mapping[str, Any]]) -> dict[lake.Target, dict[str, str]]:
+    assigned: dict[lake.Target, dict[str, str]] = {}
+    for item in associations:
+        ((kind, place),) = item["Resource"].items()
+        database, table = place.get("DatabaseName", place["Name"]), place["Name"]
+        targets = {
+            "Database": [lake.Target(database=database)],
+            "Table": [lake.Target(database=database, table=table)],
+            "TableWithColumns": [
+                lake.Target(database=database, table=table, column=column)
+                for column in place.get("ColumnNames", ())
+            ],
+        }
+        for target in targets[kind]:
+            for tag in item["LFTags"]:
                 assigned.setdefault(target, {})[tag["TagKey"]] = tag["TagValues"][0]
     return assigned
-
-
-def _targets(resource: Mapping[str, Any]) -> Iterator[Target]:
-    if database := resource.get("Database"):
-        yield Target(database=database["Name"])
-    if table := resource.get("Table"):
-        yield Target(database=table["DatabaseName"], table=table["Name"])
-    if table := resource.get("TableWithColumns"):
-        for column in table["ColumnNames"]:
-            yield Target(database=table["DatabaseName"], table=table["Name"], column=column)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +182,7 @@ class Environment:
     settings: Settings  # the environment
     templates: Templates
     principals: tuple[Principal, ...]  # its roles, by name
-    governance: Governance  # its lake
+    governance: lake.Governance  # its lake
     buckets: Mapping[str, tuple[Statement, ...]]  # bucket -> the statements of its policy
 
     def arn(self, service: str, resource: str) -> str:
@@ -133,11 +193,9 @@ class Environment:
     def object_paths(self, principal: Principal, action: str, bucket: str) -> tuple[str, ...]:
         """Returns the objects of a bucket that a role may access with an action.
 
+        They are patterns of keys, such as `training/*`, none of which covers another; `*` for all.
         The bucket's policy counts. The permission for the bucket's KMS key is not evaluated: it can
         only reduce access.
-
-        Returns:
-            patterns of keys, such as `training/*`, none of which covers another; `*` for all.
         """
         all_objects = f"arn:{self.templates.partition}:s3:::{bucket}/*"
         policy = [item for item in self.buckets.get(bucket, ()) if item.is_for(principal.arn)]
@@ -154,16 +212,12 @@ class Environment:
                     and not denies(policy, request)
                 ):
                     paths.add(resource.removeprefix(all_objects[:-1]))
-        wider = (any(other != key and covers(other, key) for other in paths) for key in paths)
-        return tuple(sorted(key for key, within in zip(paths, wider, strict=True) if not within))
+        within = {key for key in paths if any(o != key and covers(o, key) for o in paths)}
+        return tuple(sorted(paths - within))
 
 
 def read_environment(settings: Settings, *, folder: Path = CDK_OUT) -> Environment:
-    """Reads an environment from the output of `cdk synth`.
-
-    Raises:
-        InputError: if the templates are missing, invalid, or of another environment.
-    """
+    """Reads an environment from the output of `cdk synth`; errors as `read_templates`."""
     templates = read_templates(settings, folder=folder)
     buckets: dict[str, tuple[Statement, ...]] = {
         bucket.ref: () for bucket in templates.of_type("AWS::S3::Bucket")

@@ -1,170 +1,157 @@
-"""Reads the governance of an environment's lake from its account.
+"""What an account has: the governance of an environment's lake, and the cap of its deploys.
 
 Resources of others in the same account are left out: other databases, buckets, roles and LF-Tags,
-and tag expressions that name another environment.
+and tag expressions that name another environment. Errors are those of `Account.read`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.governance_json import (
-    cells_filter,
-    columns,
-    defaults,
-    filter_key,
-    grants,
-    location,
-    other_settings,
-)
-from sashiko.account.access.lake_governance import (
-    CellsFilter,
-    Governance,
-    Grant,
-    LakeSettings,
-    TableName,
-    Target,
-)
+from sashiko.account.access.policy_evaluation import Request, denies, statements
 from sashiko.account.account import Account
-from sashiko.account.names import tag_key
+from sashiko.account.names import bootstrap_policy_arn, exec_role_arn, tag_key
+from sashiko.settings.environment import Settings
 
+_CHANGES = ("iam:DeleteRole", "iam:UpdateAssumeRolePolicy")
 _ABSENT = ("EntityNotFoundException",)
 
 
-def read_live(account: Account, environment: Environment) -> Governance:
-    """Reads the governance of an environment's lake from its account.
+def cap_fault(account: Account, settings: Settings) -> str | None:
+    """Returns why a deploy may change who assumes a role of the project; None if none may.
 
-    Raises:
-        InputError: as `Account.read` does.
+    None also where the account has no bootstrap: nothing is deployed there. The cap is written by
+    `src/sashiko_cdk/bootstrap/policies.py`; `make bootstrap TRUST=open` and `make destroy` deploy
+    one without the guard, for a while.
     """
-    expected = environment.governance
-    databases = dict(_databases(account, environment))
-    tables = dict(_tables(account, list(databases)))
-    items = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
-    all_grants = (grant for item in items for grant in grants(item))
-    return Governance(
+    name = exec_role_arn(settings).rpartition("/")[2]
+    role = account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name)
+    if role is None:
+        return None
+    arn = bootstrap_policy_arn(settings, "cap")
+    boundary = role["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    if boundary != arn:
+        return f"CloudFormation's role has the boundary {boundary}, not {arn}"
+    policy = account.read("iam", "get_policy", PolicyArn=arn) or {}
+    newest = {"PolicyArn": arn, "VersionId": policy["Policy"]["DefaultVersionId"]}
+    version = account.read("iam", "get_policy_version", **newest) or {}
+    cap = statements(version["PolicyVersion"]["Document"])
+    roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
+    allowed = [
+        action for action in _CHANGES if not denies(cap, Request(action=action, resource=roles))
+    ]
+    if not allowed:
+        return None
+    return f"{arn} does not deny {' and '.join(allowed)} on {roles}: it was left open, or is older"
+
+
+def read_live(account: Account, environment: Environment) -> lake.Governance:
+    """Reads the governance of an environment's lake from its account."""
+    expected, listed = environment.governance, partial(account.pages, "lakeformation")
+    databases = {}
+    for name in expected.databases:
+        if answer := account.read("glue", "get_database", absent=_ABSENT, Name=name):
+            permissions = answer["Database"].get("CreateTableDefaultPermissions", ())
+            databases[name] = lake.defaults(permissions)
+    tables = {
+        (database, table["Name"]): lake.columns(table)
+        for database in databases
+        for table in account.pages("glue", "get_tables", "TableList", DatabaseName=database)
+    }
+    opt_ins = listed("list_lake_formation_opt_ins", "LakeFormationOptInsInfoList")
+    as_grants = ({**item, "Permissions": ["OPT_IN"]} for item in opt_ins)
+    return lake.Governance(
         settings=read_settings(account),
         tags={
-            tag["TagKey"]: frozenset(tag["TagValues"])
-            for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
-            if _is_our_tag(tag["TagKey"], environment)
+            key: values
+            for key, values in lake.tag_values(listed("list_lf_tags", "LFTags")).items()
+            if _is_our_tag(key, environment)
         },
         assigned=dict(_assigned(account, list(databases), tables)),
         databases=databases,
         tables=tables,
         places={},
         locations={
-            item["ResourceArn"]: location(item)
-            for item in account.pages("lakeformation", "list_resources", "ResourceInfoList")
+            item["ResourceArn"]: lake.location(item)
+            for item in listed("list_resources", "ResourceInfoList")
             if _is_ours(item["ResourceArn"], environment)
         },
-        filters=dict(_filters(account, [name for name in tables if name in expected.tables])),
-        grants=frozenset(grant for grant in all_grants if _concerns(grant, environment)),
-        opt_ins=_opt_ins(account, environment),
+        filters={
+            lake.filter_key(item): lake.cells_filter(item)
+            for database, name in tables.keys() & expected.tables.keys()
+            for item in listed(
+                "list_data_cells_filter",
+                "DataCellsFilters",
+                Table={"DatabaseName": database, "Name": name},
+            )
+        },
+        grants=_concerning(listed("list_permissions", "PrincipalResourcePermissions"), environment),
+        opt_ins=_concerning(as_grants, environment),
     )
 
 
-def read_settings(account: Account) -> LakeSettings:
-    """Reads the account's data-lake settings; errors as `Account.read`."""
+def read_settings(account: Account) -> lake.LakeSettings:
+    """Reads the account's data-lake settings."""
     response = account.read("lakeformation", "get_data_lake_settings") or {}
     settings = response["DataLakeSettings"]
-    return LakeSettings(
+    return lake.LakeSettings(
         admins=frozenset(
             admin["DataLakePrincipalIdentifier"] for admin in settings.get("DataLakeAdmins", ())
         ),
-        database_defaults=defaults(settings.get("CreateDatabaseDefaultPermissions", ())),
-        table_defaults=defaults(settings.get("CreateTableDefaultPermissions", ())),
-        others=other_settings(settings),
+        database_defaults=lake.defaults(settings.get("CreateDatabaseDefaultPermissions", ())),
+        table_defaults=lake.defaults(settings.get("CreateTableDefaultPermissions", ())),
+        others=lake.other_settings(settings),
     )
-
-
-def _opt_ins(account: Account, environment: Environment) -> frozenset[Grant]:
-    items = account.pages(
-        "lakeformation", "list_lake_formation_opt_ins", "LakeFormationOptInsInfoList"
-    )
-    all_opt_ins = (grant for item in items for grant in grants({**item, "Permissions": ["OPT_IN"]}))
-    return frozenset(grant for grant in all_opt_ins if _concerns(grant, environment))
-
-
-def _databases(
-    account: Account, environment: Environment
-) -> Iterator[tuple[str, frozenset[str] | None]]:
-    for name in environment.governance.databases:
-        response = account.read("glue", "get_database", absent=_ABSENT, Name=name)
-        if response:
-            yield name, defaults(response["Database"].get("CreateTableDefaultPermissions", ()))
-
-
-def _tables(
-    account: Account, databases: list[str]
-) -> Iterator[tuple[TableName, Mapping[str, str]]]:
-    for database in databases:
-        for table in account.pages("glue", "get_tables", "TableList", DatabaseName=database):
-            yield (database, table["Name"]), columns(table)
 
 
 def _assigned(
-    account: Account, databases: list[str], tables: Mapping[TableName, Mapping[str, str]]
-) -> Iterator[tuple[Target, Mapping[str, str]]]:
+    account: Account, databases: list[str], tables: Mapping[lake.TableName, Mapping[str, str]]
+) -> Iterator[tuple[lake.Target, Mapping[str, str]]]:
     """Yields the tags that are assigned directly, without inherited ones."""
+
+    def tags_of(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+        request: dict[str, Any] = {"Resource": resource, "ShowAssignedLFTags": True}
+        call = ("lakeformation", "get_resource_lf_tags")
+        return account.read(*call, absent=_ABSENT, **request) or {}
+
+    def pairs(tags: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
+        return {tag["TagKey"]: tag["TagValues"][0] for tag in tags}
+
     for database in databases:
-        response = _tags_of(account, {"Database": {"Name": database}})
-        yield Target(database=database), _pairs(response.get("LFTagOnDatabase", ()))
+        response = tags_of({"Database": {"Name": database}})
+        yield lake.Target(database=database), pairs(response.get("LFTagOnDatabase", ()))
     for (database, table), names in tables.items():
         place = {"DatabaseName": database, "Name": table}
-        response = _tags_of(account, {"Table": place})
-        yield Target(database=database, table=table), _pairs(response.get("LFTagsOnTable", ()))
-        response = _tags_of(account, {"TableWithColumns": place | {"ColumnNames": list(names)}})
+        response = tags_of({"Table": place})
+        yield lake.Target(database=database, table=table), pairs(response.get("LFTagsOnTable", ()))
+        response = tags_of({"TableWithColumns": place | {"ColumnNames": list(names)}})
         for column in response.get("LFTagsOnColumns", ()):
-            target = Target(database=database, table=table, column=column["Name"])
-            yield target, _pairs(column["LFTags"])
+            target = lake.Target(database=database, table=table, column=column["Name"])
+            yield target, pairs(column["LFTags"])
 
 
-def _tags_of(account: Account, resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (
-        account.read(
-            "lakeformation",
-            "get_resource_lf_tags",
-            absent=_ABSENT,
-            Resource=resource,
-            ShowAssignedLFTags=True,
-        )
-        or {}
+def _concerning(
+    items: Iterable[Mapping[str, Any]], environment: Environment
+) -> frozenset[lake.Grant]:
+    """Returns the grants on a resource of the environment, or to one of its roles."""
+    all_grants = (grant for item in items for grant in lake.grants(item))
+    return frozenset(grant for grant in all_grants if _concerns(grant, environment))
+
+
+def _concerns(grant: lake.Grant, environment: Environment) -> bool:
+    on, own, expression = grant.securable, environment.settings, dict(grant.securable.expression)
+    environments = expression.get(tag_key(own, "environment"), {own.environment})
+    named = own.environment in environments and any(
+        _is_our_tag(key, environment) for key in expression
     )
-
-
-def _pairs(tags: Any) -> Mapping[str, str]:
-    return {tag["TagKey"]: tag["TagValues"][0] for tag in tags}
-
-
-def _filters(
-    account: Account, tables: list[TableName]
-) -> Iterator[tuple[tuple[str, str, str], CellsFilter]]:
-    for database, name in tables:
-        table = {"DatabaseName": database, "Name": name}
-        for item in account.pages(
-            "lakeformation", "list_data_cells_filter", "DataCellsFilters", Table=table
-        ):
-            yield filter_key(item), cells_filter(item)
-
-
-def _concerns(grant: Grant, environment: Environment) -> bool:
-    """Says whether a grant is on a resource of the environment, or to one of its roles."""
-    on = grant.securable
     return (
         grant.principal in {role.arn for role in environment.principals}
         or on.database in environment.governance.databases
         or (on.kind == "DataLocation" and _is_ours(on.name, environment))
         or (on.kind == "LFTag" and _is_our_tag(on.name, environment))
-        or (on.kind == "LFTagPolicy" and _matches_ours(dict(on.expression), environment))
-    )
-
-
-def _matches_ours(expression: Mapping[str, frozenset[str]], environment: Environment) -> bool:
-    settings = environment.settings
-    names_project_tag = any(_is_our_tag(key, environment) for key in expression)
-    return names_project_tag and settings.environment in expression.get(
-        tag_key(settings, "environment"), {settings.environment}
+        or (on.kind == "LFTagPolicy" and named)
     )
 
 
@@ -173,5 +160,4 @@ def _is_our_tag(key: str, environment: Environment) -> bool:
 
 
 def _is_ours(arn: str, environment: Environment) -> bool:
-    bucket = arn.partition(":::")[2].partition("/")[0]
-    return bucket in environment.buckets
+    return arn.partition(":::")[2].partition("/")[0] in environment.buckets

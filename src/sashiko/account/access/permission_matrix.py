@@ -12,9 +12,10 @@ Lake Formation and IAM are evaluated as AWS does, only from the templates:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
-from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.environment_access import Environment, Principal
 from sashiko.account.access.lake_governance import (
     EVERYBODY,
     CellsFilter,
@@ -23,8 +24,73 @@ from sashiko.account.access.lake_governance import (
     Target,
 )
 from sashiko.account.access.policy_evaluation import overlap, statements
-from sashiko.account.access.principals import Principal
 from sashiko.errors import InputError
+
+_STATUS = "sagemaker:ModelApprovalStatus"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """Which objects of a bucket a role reads and writes, as patterns of keys."""
+
+    principal: str
+    bucket: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duties:
+    """The roles that register and approve models, and the roles that can act as others."""
+
+    registers: tuple[str, ...]  # the roles that can create a model package
+    # The roles that can approve one, or create one that is approved already.
+    approves: tuple[str, ...]
+    assumes: tuple[tuple[str, str], ...]  # pairs of a role and another one that it can assume
+    # Pairs of a role and another one that it can pass to a service's job.
+    passes: tuple[tuple[str, str], ...]
+
+
+def object_access(environment: Environment) -> tuple[Objects, ...]:
+    """Returns which roles read and write objects in the environment's buckets."""
+    objects = (
+        Objects(
+            principal=principal.name,
+            bucket=bucket,
+            reads=environment.object_paths(principal, "s3:GetObject", bucket),
+            writes=environment.object_paths(principal, "s3:PutObject", bucket),
+        )
+        for bucket in sorted(environment.buckets)
+        for principal in environment.principals
+    )
+    return tuple(item for item in objects if item.reads or item.writes)
+
+
+def duties(environment: Environment) -> Duties:
+    """Returns the roles that register and approve, and those that can act as others."""
+    packages, approved = environment.arn("sagemaker", "model-package*"), {_STATUS: "Approved"}
+    create, update = "sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"
+    root = f"arn:{environment.templates.partition}:iam::{environment.templates.account}:root"
+    roles = environment.principals
+    pairs = list(permutations(roles, 2))
+    return Duties(
+        registers=tuple(role.name for role in roles if role.may(create, packages)),
+        approves=tuple(
+            role.name
+            for role in roles
+            if role.may(create, packages, approved) or role.may(update, packages, approved)
+        ),
+        assumes=tuple((a.name, b.name) for a, b in pairs if _may_assume(a, b, root)),
+        passes=tuple((a.name, b.name) for a, b in pairs if a.may("iam:PassRole", b.arn)),
+    )
+
+
+def _may_assume(role: Principal, other: Principal, root: str) -> bool:
+    trust = [item for item in other.trust if item.effect == "Allow"]
+    delegated = any(item.is_for(root) for item in trust)
+    trusted = any(item.is_for(role.arn) for item in trust)
+    return trusted or (delegated and role.may("sts:AssumeRole", other.arn))
+
 
 Access = Literal["allowed", "filtered", "denied"]
 Ground = Literal["tags", "name", "filter", "everybody", "files"]
@@ -55,10 +121,7 @@ def permission_matrix(who: Environment, lake: Environment) -> tuple[Cell, ...]:
     """Returns the access of each role of `who` to each column of `lake`.
 
     `lake` is the same environment or another in the account, whose tables a tag expression could
-    match.
-
-    Raises:
-        InputError: if a grant is on a filter that no template has.
+    match. InputError if a grant is on a filter that no template has.
     """
     known = {principal.arn for principal in who.principals} | {EVERYBODY}
     # The IAM policies of principals that no template has are unknown: they can use their grants.

@@ -49,19 +49,17 @@ class Statement:
         return self._names(request) and (doubt if holds is None else holds)
 
     def _names(self, request: Request) -> bool:
-        action = request.action.lower()
-        if self.not_actions:
-            action_matches = not any(covers(p.lower(), action) for p in self.not_actions)
-        else:
-            action_matches = any(covers(p.lower(), action) for p in self.actions)
+        action, resource = request.action.lower(), request.resource
+        patterns = self.not_actions or self.actions
+        matches = any(covers(pattern.lower(), action) for pattern in patterns)
         # A request for `bucket/*` stands for some object: an Allow on any object grants it, a Deny
         # denies it only if it covers all objects.
         inside, outside = (overlap, covers) if self.effect == "Allow" else (covers, overlap)
         if self.not_resources:
-            return action_matches and not any(
-                outside(p, request.resource) for p in self.not_resources
-            )
-        return action_matches and any(inside(p, request.resource) for p in self.resources)
+            named = not any(outside(pattern, resource) for pattern in self.not_resources)
+        else:
+            named = any(inside(pattern, resource) for pattern in self.resources)
+        return named and matches != bool(self.not_actions)
 
     def is_for(self, arn: str) -> bool:
         """Says whether a resource policy's principals include this one, by name or as everybody."""

@@ -17,63 +17,39 @@ _Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 
 
 class Registry(Frozen):
-    """The accounts that hold a group of images.
+    """The accounts that hold a group of images."""
 
-    Attributes:
-        source: the page that lists the accounts.
-        checked: the day on which they were read there.
-        accounts: region -> account.
-    """
-
-    source: str
-    checked: dt.date
-    accounts: dict[str, _Account]
+    source: str  # the page that lists the accounts
+    checked: dt.date  # the day on which they were read there
+    accounts: dict[str, _Account]  # region -> account
 
 
 class Neuron(Frozen):
-    """The versions that a compiled Neuron artifact depends on.
+    """The versions that a compiled Neuron artifact depends on."""
 
-    Attributes:
-        sdk: version of the Neuron SDK.
-        compiler: version of neuronx-cc.
-    """
-
-    sdk: str
-    compiler: str
+    sdk: str  # version of the Neuron SDK
+    compiler: str  # version of neuronx-cc
 
 
 class PinnedImage(Frozen):
-    """One of AWS's images.
+    """One of AWS's images."""
 
-    Attributes:
-        builds: the project's images that are built from it; none if jobs run it unchanged.
-        not_on: families of instance types that it does not run on.
-        only_on: the families that it runs on; None: all that `not_on` does not name.
-        registry: the name of its registry.
-        regions: its regions; those of its registry if None.
-        repository: its repository.
-        tag: its tag.
-        digest: of its manifest, where a public source states it.
-        python: its Python, where the source states it.
-        packages: package -> version, for packages that code or locks of this repository need.
-        neuron: the Neuron SDK in it, if any.
-        sources: the pages that state the above.
-        checked: the day on which it was read there.
-    """
-
+    # The project's images that are built from it; none if jobs run it unchanged.
     builds: tuple[OwnImage, ...]
-    not_on: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()  # families of instance types that it does not run on
+    # The families that it runs on; None: all that `not_on` does not name.
     only_on: tuple[str, ...] | None = None
-    registry: str
-    regions: tuple[str, ...] | None = None
-    repository: str
-    tag: str
-    digest: ImageDigest | None
-    python: str | None = None
+    registry: str  # the name of its registry
+    regions: tuple[str, ...] | None = None  # its regions; those of its registry if None
+    repository: str  # its repository
+    tag: str  # its tag
+    digest: ImageDigest | None  # of its manifest, where a public source states it
+    python: str | None = None  # its Python, where the source states it
+    # Package -> version, for packages that code or locks of this repository need.
     packages: dict[str, str] = Field(default_factory=dict)
-    neuron: Neuron | None = None
-    sources: tuple[str, ...] = Field(min_length=1)
-    checked: dt.date
+    neuron: Neuron | None = None  # the Neuron SDK in it, if any
+    sources: tuple[str, ...] = Field(min_length=1)  # the pages that state the above
+    checked: dt.date  # the day on which it was read there
 
     def runs_on(self, instance_type: str) -> bool:
         """Returns whether it runs on an instance type, such as `ml.g5.xlarge`."""
@@ -82,17 +58,11 @@ class PinnedImage(Frozen):
 
 
 class ImageMap(Frozen):
-    """All of AWS's images that the project uses.
+    """All of AWS's images that the project uses."""
 
-    Attributes:
-        no_digest: the message for an image without a digest.
-        registries: name -> registry.
-        images: name -> image.
-    """
-
-    no_digest: str
-    registries: dict[str, Registry]
-    images: dict[ImageName, PinnedImage]
+    no_digest: str  # the message for an image without a digest
+    registries: dict[str, Registry]  # name -> registry
+    images: dict[ImageName, PinnedImage]  # name -> image
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -124,20 +94,12 @@ def image_map() -> ImageMap:
 
 
 def read_image_map(path: Path) -> ImageMap:
-    """Reads a map of images.
-
-    Raises:
-        InputError: naming file, key and problem.
-    """
+    """Reads a map of images; InputError naming file, key and problem."""
     return validate(ImageMap, read_yaml(path), source=str(path))
 
 
 def pinned(name: str) -> tuple[ImageName, PinnedImage]:
-    """Finds an image by name.
-
-    Raises:
-        InputError: naming the file and the known images.
-    """
+    """Finds an image by name; InputError naming the file and the known images."""
     for image_name, image in image_map().images.items():
         if image_name == name:
             return image_name, image

@@ -9,17 +9,105 @@ In an account the tags are computed from the content (`images.content`), so that
 compile lock and a stack refer to the same image. This machine builds none, and uses the version.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
 
 from sashiko import __version__
-from sashiko.account.images.image_content import content_tag, materials
-from sashiko.account.images.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
+from sashiko.account.images.image_map import (
+    MAP_FILE,
+    Neuron,
+    OwnImage,
+    PinnedImage,
+    image_map,
+    pinned,
+)
 from sashiko.account.names import own_repository
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.targets import load_target
 from sashiko.settings.types import ImageName
+
+# A tag is computed from the content, so it is known before the image is built and stacks can refer
+# to it.
+
+
+_IGNORED = "**/"
+_COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
+
+
+def content_tag(*, dockerfile: str, target: str, base: str) -> str:
+    """Returns the version and twelve digits of a hash of an image's content.
+
+    Only paths and bytes of files count, not times, modes or order: each checkout of a commit gives
+    the same tag. `dockerfile` is relative to the project's root, `target` the stage that is built,
+    `base` AWS's image by name and tag or digest. InputError if the Dockerfile, or a file that it
+    copies, does not exist.
+    """
+    files = {
+        path.as_posix(): _sha256(path) for path in (_file(dockerfile), *copied_files(dockerfile))
+    }
+    content = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
+    return f"{__version__}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def copied_files(dockerfile: str) -> list[Path]:
+    """Returns the files that a Dockerfile copies, without those that .dockerignore excludes."""
+    text = _file(dockerfile).read_text()
+    sources = [source for line in _COPY.finditer(text) for source in line["sources"].split()]
+    return sorted({path for source in sources for path in _files(dockerfile, source)})
+
+
+def materials(dockerfile: str) -> dict[str, str]:
+    """Returns the locks and wheels that a Dockerfile copies: path -> hex SHA-256."""
+    return {
+        path.as_posix(): _sha256(path)
+        for path in copied_files(dockerfile)
+        if path.match("requirements/*.txt") or path.suffix == ".whl"
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def ignore_rules() -> list[str]:
+    """Returns the lines of .dockerignore."""
+    lines = _file(".dockerignore").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _file(name: str) -> Path:
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(
+            f"{name} is not in {Path.cwd()}: the images of an environment with an account are "
+            "named by what they are built from; run this in the project's root"
+        )
+    return path
+
+
+def _files(dockerfile: str, source: str) -> Iterator[Path]:
+    path = Path(source)
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        rules = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
+        ignored = re.compile("|".join(map(translate, rules)) or r"\Z.").match
+        for folder, folders, files in os.walk(path):
+            folders[:] = [name for name in folders if not ignored(name)]
+            kept = (Path(folder, name) for name in files if not ignored(name))
+            yield from (file for file in kept if file.is_file())
+    else:
+        raise InputError(
+            f"{dockerfile}: COPY {source}: there is no such file or folder in {Path.cwd()}"
+        )
+
 
 _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
     "job": ("python3",),
@@ -34,20 +122,11 @@ _TRAINING_BASES: tuple[ImageName, ...] = ("job-gpu", "job-neuron")
 
 @dataclass(frozen=True)
 class JobImage:
-    """An image's URI and what it runs when a job names no entrypoint.
+    """An image's URI and what it runs when a job names no entrypoint."""
 
-    Attributes:
-        uri: the URI in a job request.
-        entrypoint: the command.
-        reference: the URI without account, region and environment.
-        neuron_sdk: the Neuron SDK in it, if any.
-        compiler: the version of its Neuron compiler, if any.
-    """
-
-    uri: str
-    entrypoint: tuple[str, ...]
-    neuron_sdk: str | None = None
-    compiler: str | None = None
+    uri: str  # the URI in a job request
+    entrypoint: tuple[str, ...]  # the command
+    neuron: Neuron | None = None  # the Neuron SDK in it, if any
 
     @property
     def reference(self) -> str:
@@ -56,28 +135,21 @@ class JobImage:
 
     def lock_environment(self) -> dict[str, str]:
         """Returns the variables for the compile lock: a job cannot read its own image's name."""
-        neuron = {"NEURON_SDK": self.neuron_sdk, "NEURON_COMPILER": self.compiler}
-        versions = {name: version for name, version in neuron.items() if version}
+        if self.neuron is None:
+            return {"SERVING_IMAGE": self.reference}
+        versions = {"NEURON_SDK": self.neuron.sdk, "NEURON_COMPILER": self.neuron.compiler}
         return {"SERVING_IMAGE": self.reference, **versions}
 
 
 @dataclass(frozen=True)
 class JobImages:
-    """The pipeline's images by purpose.
+    """The pipeline's images by purpose."""
 
-    Attributes:
-        job: most steps.
-        train: Train.
-        bias: the bias steps; Clarify's own image where the settings say so.
-        compile: Compile: the job image or the serving image, as the compile target says.
-        serving: the endpoint, not a job; the compile lock records it.
-    """
-
-    job: JobImage
-    train: JobImage
-    bias: JobImage
-    compile: JobImage
-    serving: JobImage
+    job: JobImage  # most steps
+    train: JobImage  # Train
+    bias: JobImage  # the bias steps; Clarify's own image where the settings say so
+    compile: JobImage  # Compile: the job image or the serving image, as the compile target says
+    serving: JobImage  # the endpoint, not a job; the compile lock records it
 
     def of_jobs(self) -> tuple[JobImage, ...]:
         """Returns every image that a job runs in."""
@@ -86,42 +158,25 @@ class JobImages:
 
 @dataclass(frozen=True)
 class AwsImage:
-    """One of AWS's images in the region of an environment.
+    """One of AWS's images in the region of an environment."""
 
-    Attributes:
-        name: its name in the map.
-        uri: by digest where one is pinned, else by tag.
-        account: AWS's account that holds it in the region.
-        digest: the pinned digest, if any.
-        pin: its entry in the map.
-    """
-
-    name: ImageName
-    uri: str
-    account: str
-    digest: str | None
-    pin: PinnedImage
+    name: ImageName  # its name in the map
+    uri: str  # by digest where one is pinned, else by tag
+    account: str  # AWS's account that holds it in the region
+    digest: str | None  # the pinned digest, if any
+    pin: PinnedImage  # its entry in the map
 
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """How one of the project's images is built: `docker build` in the repository's root.
+    """How one of the project's images is built: `docker build` in the repository's root."""
 
-    Attributes:
-        image: the image.
-        uri: the URI that it is pushed to.
-        dockerfile: relative to the root.
-        target: the stage of it.
-        base: AWS's image, for the build argument `BASE`.
-        materials: the locks and wheels in it: path -> hex SHA-256.
-    """
-
-    image: OwnImage
-    uri: str
-    dockerfile: str
-    target: str
-    base: AwsImage
-    materials: Mapping[str, str]
+    image: OwnImage  # the image
+    uri: str  # the URI that it is pushed to
+    dockerfile: str  # relative to the root
+    target: str  # the stage of it
+    base: AwsImage  # AWS's image, for the build argument `BASE`
+    materials: Mapping[str, str]  # the locks and wheels in it: path -> hex SHA-256
 
     @property
     def repository(self) -> str:
@@ -135,33 +190,32 @@ class ImageBuild:
 
 
 def job_images(settings: Settings, target: str) -> JobImages:
-    """Returns the images that an environment's jobs run in.
+    """Returns the images that an environment's jobs run in; `target` is the `compile.target`.
 
-    Args:
-        settings: the environment.
-        target: the recipe's `compile.target`.
-
-    Raises:
-        InputError: if there is no such target, or no image for it in the region, if no training
-            image runs on the instance type that the settings name, or if Clarify's image is to run
-            on this machine.
+    InputError if there is no such target, or no image for it in the region, if no training image
+    runs on the instance type that the settings name, or if Clarify's is to run on this machine.
     """
     job, serving = _own_image(settings, "job", "job-cpu"), serving_image(settings, target)
+    if settings.bias.backend == "own":
+        bias = _own_image(settings, "bias", "job-cpu")
+    elif settings.tier == "local":
+        raise InputError(
+            f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
+            "of AWS, which this machine does not run; set `own`"
+        )
+    else:
+        bias = JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
     return JobImages(
         job=job,
         train=_own_image(settings, "train", training_base(settings)),
-        bias=_bias(settings),
+        bias=bias,
         compile=job if load_target(target).compiled_in == "job" else serving,
         serving=serving,
     )
 
 
 def aws_image(settings: Settings, name: str) -> AwsImage:
-    """Returns one of AWS's images in an environment's region.
-
-    Raises:
-        InputError: if the map lacks the image, or the image the region.
-    """
+    """Returns one of AWS's images in a region; InputError if the map or the region lacks it."""
     image_name, pin = pinned(name)
     accounts = image_map().regions(image_name)
     account = accounts.get(settings.region)
@@ -182,22 +236,10 @@ def aws_image(settings: Settings, name: str) -> AwsImage:
 
 
 def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
-    """Returns the builds of the project's images that a recipe needs.
-
-    Args:
-        settings: the environment.
-        target: the recipe's `compile.target`.
-
-    Raises:
-        InputError: if a base image is not available in the environment's region.
-    """
+    """Returns the builds of the project's images that a recipe with the `compile.target` needs."""
     images = job_images(settings, target)
     needed = {image.uri for image in (*images.of_jobs(), images.serving)}
-    names: tuple[ImageName, ...] = (
-        "job-cpu",
-        training_base(settings),
-        load_target(target).image,
-    )
+    names = ("job-cpu", training_base(settings), load_target(target).image)
     bases = [aws_image(settings, name) for name in names]
     builds = [build for base in bases for build in builds_from(settings, base)]
     return tuple(build for build in builds if build.uri in needed)
@@ -226,8 +268,7 @@ def _build(settings: Settings, image: OwnImage, base: AwsImage) -> ImageBuild:
 def training_base(settings: Settings) -> ImageName:
     """Returns AWS's image that the training image is built from: CUDA's, or Neuron's for Trainium.
 
-    Raises:
-        InputError: if none runs on the instance type that the settings name.
+    InputError if none runs on the instance type that the settings name.
     """
     instance, images = settings.jobs.training.instance_type, image_map().images
     for name in _TRAINING_BASES:
@@ -240,32 +281,13 @@ def training_base(settings: Settings) -> ImageName:
     )
 
 
-def _bias(settings: Settings) -> JobImage:
-    if settings.bias.backend == "own":
-        return _own_image(settings, "bias", "job-cpu")
-    if settings.tier == "local":
-        raise InputError(
-            f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
-            "of AWS, which this machine does not run; set `own`"
-        )
-    return JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
-
-
 def serving_image(settings: Settings, target: str) -> JobImage:
-    """Returns the image that serves what is compiled for a target.
-
-    Raises:
-        InputError: if there is no such target, or no image for it in the region.
-    """
+    """Returns the image that serves what is compiled for a target; errors as `aws_image`."""
     name, pin = pinned(load_target(target).image)
     if pin.builds:
         return _own_image(settings, "serving", name)
-    return JobImage(
-        uri=aws_image(settings, name).uri,
-        entrypoint=_ENTRYPOINTS["serving"],
-        neuron_sdk=pin.neuron.sdk if pin.neuron else None,
-        compiler=pin.neuron.compiler if pin.neuron else None,
-    )
+    uri, entrypoint = aws_image(settings, name).uri, _ENTRYPOINTS["serving"]
+    return JobImage(uri=uri, entrypoint=entrypoint, neuron=pin.neuron)
 
 
 def _own_image(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from sashiko.errors import InputError
-from sashiko.settings.recipe_sources import GeneratorSource
+from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
 
 __all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]

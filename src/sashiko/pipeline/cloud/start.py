@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.account.account import Account
-from sashiko.account.content_store import ContentStore
+from sashiko.account.content_store import ContentStore, is_built
 from sashiko.account.deploy_time import stand_ins
-from sashiko.account.images.own_images import is_built
 from sashiko.account.names import Role, bucket_name, etl_name, pipeline_name
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError

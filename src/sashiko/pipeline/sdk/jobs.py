@@ -41,14 +41,13 @@ from sagemaker.train import ModelTrainer
 
 from sashiko.account import deploy_time
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
-from sashiko.account.instances import has_local_disk
+from sashiko.account.instances import has_local_disk, settings_for, uses_efa
 from sashiko.account.names import bucket_name
-from sashiko.account.training_machines import settings_for, uses_efa
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.settings.environment import Settings
-from sashiko.settings.job_instances import ProcessingJob
+from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 

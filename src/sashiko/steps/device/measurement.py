@@ -18,7 +18,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.container.tar_reader import read_files
-from sashiko.settings.compile import DeviceSection
+from sashiko.settings.recipe_train import DeviceSection
 from sashiko.training.examples import read_split
 
 _CONFIG_FILE = "serving.json"

@@ -14,8 +14,15 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from sashiko.account.delivery_names import approvals_bus_arn, approvals_bus_name, model_build_name
-from sashiko.account.names import alerts_topic_arn, arn, model_package_group_name, prefix
+from sashiko.account.names import (
+    alerts_topic_arn,
+    approvals_bus_arn,
+    approvals_bus_name,
+    arn,
+    model_build_name,
+    model_package_group_name,
+    prefix,
+)
 from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import Settings

@@ -11,13 +11,13 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.account.delivery_names import model_build_role_arn
 from sashiko.account.names import (
     BootstrapRole,
     alerts_topic_name,
     arn,
     bootstrap_policy_name,
     bootstrap_role_arn,
+    model_build_role_arn,
     prefix,
 )
 from sashiko.errors import InputError

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import statements
-from sashiko.account.access.principals import Principal
 
 OBJECT = "arn:aws:s3:::sashiko-dev-curated/x"
 ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}

@@ -7,7 +7,7 @@ from typing import Any
 import jmespath
 import pytest
 
-from sashiko.account.access.settings_commands import add_reader
+from sashiko.account.access.lake_governance import add_reader
 
 ARN = "arn:aws:iam::111122223333:role/auditor"
 ME = {"DataLakePrincipalIdentifier": ARN}

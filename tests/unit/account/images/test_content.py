@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sashiko import __version__
-from sashiko.account.images.image_content import content_tag, copied_files
-from sashiko.account.images.job_images import image_builds, job_images
+from sashiko.account.images.job_images import content_tag, copied_files, image_builds, job_images
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 
@@ -89,7 +88,7 @@ def test_a_checkout_that_lacks_a_file_is_an_error_that_names_it(checkout):
 
 
 def test_the_code_that_runs_is_in_the_job_image():
-    assert Path("src/sashiko/account/images/image_content.py") in copied_files(JOB)
+    assert Path("src/sashiko/account/images/job_images.py") in copied_files(JOB)
 
 
 def test_one_content_has_one_tag_in_each_region_and_project():

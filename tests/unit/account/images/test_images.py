@@ -12,10 +12,10 @@ import pytest
 from sashiko.account.images.image_map import MAP_FILE, image_map, read_image_map
 from sashiko.account.images.job_images import aws_image, image_builds, job_images
 from sashiko.errors import InputError
-from sashiko.settings.compile import CompileSection
 from sashiko.settings.environment import load_settings
 from sashiko.settings.environment_sections import BiasSection
 from sashiko.settings.recipe import load_recipe
+from sashiko.settings.recipe_train import CompileSection
 from sashiko.settings.types import ImageName
 from sashiko_cdk.inputs import regions
 

@@ -23,7 +23,7 @@ from sashiko.pipeline.cloud.input_upload import StagedPlace, stage_inputs, stage
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe, load_recipe
-from sashiko.settings.recipe_sources import FileSource
+from sashiko.settings.recipe_data import FileSource
 from sashiko.steps.sections import make_channel
 
 SETTINGS = load_settings("dev")

@@ -1,0 +1,198 @@
+"""`sashiko audit`, `empty` and `images`: the account against the templates, and what it holds."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from sashiko.account.images.image_map import image_map
+from sashiko.account.images.job_images import AwsImage, aws_image, builds_from
+from sashiko.account.templates import CDK_OUT
+from sashiko.commands.options import (
+    AsJson,
+    DeployedEnvironment,
+    Place,
+    TemplatesFolder,
+    Yes,
+    confirm,
+)
+from sashiko.errors import CHECK_FAILED, InputError
+from sashiko.settings.environment import Settings, load_deployed
+from sashiko.settings.tools import load_place
+
+
+def audit(
+    env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
+) -> None:
+    """Compare the account with the templates where CloudFormation detects no drift. Read-only.
+
+    It reads Lake Formation's settings, LF-Tags, filters, grants and locations, the catalog's
+    tables, the live endpoint, imported models, and whether deploys may change who assumes the
+    roles (TRUST=open). docs/audit.md says how to detect the drift of everything else.
+
+    A note reports what others may have added, such as another administrator; it does not count as
+    a difference. Exit status: 0 no difference, 4 differences, 1 an error.
+    """
+    from sashiko.account.access.environment_access import read_environment
+    from sashiko.account.access.live import read_live
+    from sashiko.account.account import Account
+    from sashiko_packs.operations.audit import cap, imported_models, serving
+    from sashiko_packs.operations.lake import compare_lake
+
+    settings = load_deployed(env)
+    environment = read_environment(settings, folder=templates)
+    account = Account(settings)
+    caller = account.check_identity()
+    print(f"reading {settings.account} in {settings.region} as {caller}", file=sys.stderr)
+    live = read_live(account, environment)
+    if live.settings and not live.settings.lists_all_to(caller):
+        print(
+            "warning: the caller is not a data-lake administrator, not even a read-only one, and "
+            "Lake Formation lists to others only what they were granted: what is missing below may "
+            "exist",
+            file=sys.stderr,
+        )
+    differences = [
+        *cap(account, settings),
+        *compare_lake(environment, live),
+        *serving(account, environment),
+        *imported_models(account, environment),
+    ]
+    drift = [item for item in differences if item.kind != "note"]
+    notes = len(differences) - len(drift)
+    if json_:
+        typer.echo(json.dumps([asdict(item) for item in differences], indent=2))
+    else:
+        for item in differences:
+            typer.echo(f"{item.kind:<8} {item.resource}")
+            if item.detail:
+                typer.echo(f"         {item.detail}")
+            typer.echo(f"         {'if unwanted' if item.kind == 'note' else 'fix'}: {item.fix}")
+        summary = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
+        typer.echo(summary + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
+    if drift:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def empty(
+    env: Place = "dev",
+    yes: Yes = False,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo",
+            help="Delete nothing; reopen the buckets that an interrupted destroy closed.",
+        ),
+    ] = False,
+) -> None:
+    """Delete an environment's data and registered models, so that its stacks can be destroyed.
+
+    Delete every version of every object in its buckets, and every version in its model package
+    groups. Do nothing if `on_destroy` is `retain`: then they outlive the stacks.
+    """
+    from sashiko.account.account import Account
+    from sashiko.account.emptying import contents, empty_bucket, packages, reopen, unregister
+
+    settings = load_place(env)
+    if settings.on_destroy == "retain":
+        typer.echo(f"{env} keeps its data (`on_destroy: retain`): nothing was deleted")
+        return
+    account = Account(settings)
+    account.check_identity()
+    if undo:
+        opened = list(reopen(settings, account))
+        typer.echo(f"open again: {', '.join(opened) or 'none was closed'}")
+        return
+    buckets, models = contents(settings, account), packages(settings, account)
+    for item in buckets:
+        print(f"{item.bucket}: {item.objects} objects, {item.size / 1e6:.1f} MB", file=sys.stderr)
+    print(f"{len(models)} registered models", file=sys.stderr)
+    if (models or any(item.objects for item in buckets)) and not yes:
+        confirm(f"all data of {env}", word=env)
+    deleted = 0
+    for item in buckets:
+        for count in empty_bucket(item.bucket, account):
+            deleted += count
+            print(f"{item.bucket}: {deleted} deleted", file=sys.stderr)
+    for arn in models:
+        unregister(arn, account)
+        print(f"{arn}: deleted", file=sys.stderr)
+    typer.echo(
+        f"{deleted} objects and versions deleted from {len(buckets)} buckets of {env}, and "
+        f"{len(models)} registered models"
+    )
+
+
+def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
+    """Print AWS's images in the environment's region, and how to pin those without a digest.
+
+    Reads only the pinned map. An image that AWS does not have in the region is listed with the
+    regions that have it.
+    """
+    settings = load_deployed(env)
+    available, unavailable = _find_images(settings)
+    if json_:
+        typer.echo(json.dumps(_as_json(settings, available, unavailable), indent=2))
+        return
+    for image in available:
+        builds = ", ".join(build.uri.rpartition("/")[2] for build in builds_from(settings, image))
+        typer.echo(f"{image.name}: {image.uri}")
+        typer.echo(f"  {f'builds {builds}' if builds else 'used as it is'}")
+        typer.echo(f"  source: {image.pin.sources[0]}, {image.pin.checked}")
+        if image.digest is None:
+            typer.echo(f"  no digest; look it up: {digest_command(settings, image)}")
+    for problem in unavailable:
+        typer.echo(f"not here: {problem}")
+    if any(image.digest is None for image in available):
+        typer.echo(f"\n{image_map().no_digest}")
+
+
+def digest_command(settings: Settings, image: AwsImage) -> str:
+    """Returns the command that looks an image's digest up; it needs an account's credentials."""
+    return (
+        f"aws ecr describe-images --registry-id {image.account} --region {settings.region} "
+        f"--repository-name {image.pin.repository} --image-ids imageTag={image.pin.tag} "
+        "--query 'imageDetails[0].imageDigest' --output text"
+    )
+
+
+def _find_images(settings: Settings) -> tuple[list[AwsImage], list[str]]:
+    available, unavailable = [], []
+    for name in image_map().images:
+        try:
+            available.append(aws_image(settings, name))
+        except InputError as error:
+            unavailable.append(str(error))
+    return available, unavailable
+
+
+def _as_json(
+    settings: Settings, available: list[AwsImage], unavailable: list[str]
+) -> Mapping[str, object]:
+    return {
+        "images": [
+            {
+                "name": image.name,
+                "uri": image.uri,
+                "digest": image.digest,
+                "look_up": None if image.digest else digest_command(settings, image),
+                **image.pin.model_dump(mode="json", include={"sources", "checked"}),
+            }
+            for image in available
+        ],
+        "builds": [
+            {
+                "image": build.image,
+                "uri": build.uri,
+                "dockerfile": build.dockerfile,
+                "target": build.target,
+                "base": build.base.uri,
+            }
+            for image in available
+            for build in builds_from(settings, image)
+        ],
+        "lacking": unavailable,
+    }
