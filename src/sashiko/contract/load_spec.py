@@ -1,7 +1,7 @@
 """The Glue job's specification, a plain record derived from a contract."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract.java_regex import java_regex
 from sashiko.contract.model import Contract
-from sashiko.contract.rule_expectations import Expectation, expectations
+from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 
@@ -38,7 +38,6 @@ def load_spec(contract: Contract) -> LoadSpec:
     Raises:
         InputError: if the kind of an expectation is unknown, or as `dqdl_ruleset`.
     """
-    rules = (_row_rule(contract, item) for item in expectations(contract, "all"))
     ingest = contract.ingest
     return LoadSpec(
         contract=f"{contract.id} {contract.version}",
@@ -61,42 +60,33 @@ def load_spec(contract: Contract) -> LoadSpec:
         trim=ingest.trim,
         null_values=ingest.null_values,
         row_number=ingest.row_number,
-        rules=tuple(rule for rule in rules if rule is not None),
+        rules=tuple(_row_rules(contract)),
         ruleset=dqdl_ruleset(contract).text,
     )
 
 
-def _row_rule(contract: Contract, item: Expectation) -> RowRule | None:
-    """Returns the rule that a row keeps or breaks; None where the table as a whole is judged."""
-    if item.kind in _TABLE_KINDS or "mostly" in item.arguments:
-        return None
-    if item.kind not in _ROW_CHECKS:
-        raise InputError(
-            f"{contract.table}: `{item.name}`: `{item.kind}` is neither a row check nor a table "
-            "check; add it to sashiko.contract.load_spec"
-        )
-    columns = item.arguments.get("column_list") or [item.arguments["column"]]
-    return RowRule(
-        name=item.name,
-        check=_ROW_CHECKS[item.kind],
-        columns=tuple(columns),
-        arguments=_arguments(item),
-    )
-
-
-def _arguments(item: Expectation) -> dict[str, Any]:
-    arguments = item.arguments
-    if "value_set" in arguments:
-        return {"values": arguments["value_set"]}
-    if "regex" in arguments:
-        return {"pattern": java_regex(arguments["regex"])}
-    if item.kind in (kinds.BETWEEN, kinds.LENGTH):
-        return {
-            "low": _plain(arguments.get("min_value")),
-            "high": _plain(arguments.get("max_value")),
-            "strict": arguments.get("strict_min", arguments.get("strict_max", False)),
-        }
-    return {}
+def _row_rules(contract: Contract) -> Iterator[RowRule]:
+    """Yields the rules that a row keeps or breaks; of the others the table as a whole is judged."""
+    for item in expectations(contract, "all"):
+        given, arguments = item.arguments, dict[str, Any]()
+        if item.kind in _TABLE_KINDS or "mostly" in given:
+            continue
+        if item.kind not in _ROW_CHECKS:
+            raise InputError(
+                f"{contract.table}: `{item.name}`: `{item.kind}` is neither a row check nor a "
+                "table check; add it to sashiko.contract.load_spec"
+            )
+        if "value_set" in given:
+            arguments["values"] = given["value_set"]
+        elif "regex" in given:
+            arguments["pattern"] = java_regex(given["regex"])
+        elif item.kind in (kinds.BETWEEN, kinds.LENGTH):
+            arguments["low"] = _plain(given.get("min_value"))
+            arguments["high"] = _plain(given.get("max_value"))
+            arguments["strict"] = given.get("strict_min", given.get("strict_max", False))
+        columns = tuple(given.get("column_list") or [given["column"]])
+        check = _ROW_CHECKS[item.kind]
+        yield RowRule(name=item.name, check=check, columns=columns, arguments=arguments)
 
 
 def _plain(end: Any) -> Any:

@@ -11,7 +11,8 @@ This module imports Great Expectations, which takes seconds: import it lazily.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,6 @@ from great_expectations.validator.validation_graph import ValidationGraph
 
 from sashiko.base.scratch import scratch_database
 from sashiko.contract.table_stream import TableStream
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 _MEMORY_MB = 512
 _HASH = "hash"
@@ -70,98 +68,67 @@ def find_duplicates(stream: TableStream, columns: Sequence[str], *, examples: in
     Raises:
         InputError: if the disk is full.
     """
+    result = pa.schema([stream.schema.field(name) for name in columns]).remove_metadata()
+    names = [f"c{number}" for number in range(len(columns))]  # in SQL
+    values = ", ".join(names)
+    schema = pa.schema([(_POSITION, pa.int64()), *zip(names, result.types, strict=True)])
+    filled = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal filled
+        start = filled = 0
+        for batch in stream.read(list(columns)):
+            arrays = [_nan_to_null(column) for column in batch.columns]
+            positions = pa.array(np.arange(start, start + batch.num_rows))
+            start += batch.num_rows
+            output = pa.RecordBatch.from_arrays([positions, *arrays], schema=schema)
+            if all(column.null_count for column in arrays):
+                output = output.filter(reduce(pc.or_, [column.is_valid() for column in arrays]))
+            filled += output.num_rows
+            yield output
+
     purpose = f"look for repeated values in {', '.join(columns)}"
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
-        return _Search(stream, columns, connection).run(examples)
 
+        def pass_over_rows(sql: str) -> pa.Table:
+            reader = pa.RecordBatchReader.from_batches(schema, batches())
+            connection.register("stream", reader)
+            return connection.execute(sql).to_arrow_table()
 
-class _Search:
-    """One search; the columns are c0, c1, ... in SQL."""
-
-    def __init__(
-        self, stream: TableStream, columns: Sequence[str], connection: "DuckDBPyConnection"
-    ) -> None:
-        self._stream = stream
-        self._columns = list(columns)
-        self._connection = connection
-        self._names = [f"c{number}" for number in range(len(columns))]
-        self._types = [stream.schema.field(name).type for name in columns]
-        self._filled = 0
-
-    def run(self, examples: int) -> Duplicates:
-        values = ", ".join(self._names)
-        self._create(
+        pass_over_rows(
             f"CREATE TEMP TABLE suspects AS SELECT {_HASH}({values}) AS h, count(*) AS n "  # noqa: S608 - names of our own
             "FROM stream GROUP BY h HAVING n > 1"
         )
-        filled = self._filled
-        (suspected_rows,) = self._fetch_counts("SELECT coalesce(sum(n), 0) FROM suspects")
+        all_filled = filled
+        suspected = "SELECT coalesce(sum(n), 0) FROM suspects"
+        ((suspected_rows,),) = connection.execute(suspected).fetchall()
         if not suspected_rows:
-            return self._result(filled, distinct=filled, rows=0, first=None)
-        self._create(
+            first = result.empty_table()
+            return Duplicates(
+                filled=all_filled, distinct=all_filled, rows=0, first=first, positions=()
+            )
+        pass_over_rows(
             f"CREATE TEMP TABLE counted AS SELECT {values}, count(*) AS n FROM stream "  # noqa: S608 - names of our own
             f"SEMI JOIN suspects ON {_HASH}({values}) = suspects.h GROUP BY ALL"
         )
-        distinct_suspects, rows = self._fetch_counts(
+        ((distinct, rows),) = connection.execute(
             "SELECT count(*), coalesce(sum(n) FILTER (n > 1), 0) FROM counted"
-        )
-        condition = " AND ".join(
-            f"stream.{n} IS NOT DISTINCT FROM counted.{n}" for n in self._names
-        )
-        self._register()
-        first = self._connection.sql(
-            f"SELECT {_POSITION}, {values} FROM stream SEMI JOIN counted ON {condition} AND "  # noqa: S608 - names of our own
+        ).fetchall()
+        same = " AND ".join(f"stream.{name} IS NOT DISTINCT FROM counted.{name}" for name in names)
+        table = pass_over_rows(
+            f"SELECT {_POSITION}, {values} FROM stream SEMI JOIN counted ON {same} AND "  # noqa: S608 - names of our own
             f"counted.n > 1 ORDER BY {_POSITION} LIMIT {examples}"
-        ).to_arrow_table()
-        return self._result(
-            filled, distinct=filled - suspected_rows + distinct_suspects, rows=rows, first=first
         )
-
-    def _result(
-        self, filled: int, *, distinct: int, rows: int, first: pa.Table | None
-    ) -> Duplicates:
-        schema = pa.schema(zip(self._columns, self._types, strict=True))
-        table = first.drop_columns([_POSITION]).rename_columns(self._columns) if first else None
         return Duplicates(
-            filled=filled,
-            distinct=distinct,
-            rows=rows,
-            first=table.cast(schema) if table else schema.empty_table(),
-            positions=tuple(first[_POSITION].to_pylist()) if first else (),
+            filled=all_filled,
+            distinct=all_filled - int(suspected_rows) + int(distinct),
+            rows=int(rows),
+            first=table.drop_columns([_POSITION]).rename_columns(list(columns)).cast(result),
+            positions=tuple(table[_POSITION].to_pylist()),
         )
 
-    def _create(self, sql: str) -> None:
-        """Creates a table from a new pass over the rows."""
-        self._register()
-        self._connection.execute(sql).fetchall()
 
-    def _register(self) -> None:
-        fields = [pa.field(_POSITION, pa.int64()), *map(pa.field, self._names, self._types)]
-        schema = pa.schema(fields)
-        reader = pa.RecordBatchReader.from_batches(schema, self._batches(schema))
-        self._connection.register("stream", reader)
-
-    def _fetch_counts(self, sql: str) -> tuple[int, ...]:
-        (row,) = self._connection.execute(sql).fetchall()
-        return tuple(int(value) for value in row)
-
-    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        start = self._filled = 0
-        for batch in self._stream.read(self._columns):
-            columns = [_without_nan(column) for column in batch.columns]
-            positions = pa.array(np.arange(start, start + batch.num_rows))
-            start += batch.num_rows
-            output = pa.RecordBatch.from_arrays([positions, *columns], schema=schema)
-            if all(column.null_count for column in columns):
-                filled = columns[0].is_valid()
-                for column in columns[1:]:
-                    filled = pc.or_(filled, column.is_valid())
-                output = output.filter(filled)
-            self._filled += output.num_rows
-            yield output
-
-
-def _without_nan(column: pa.Array) -> pa.Array:
+def _nan_to_null(column: pa.Array) -> pa.Array:
     if not pa.types.is_floating(column.type):
         return column
     return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
@@ -297,14 +264,16 @@ class _RequestedMetrics:
         while count != len(unavailable):
             count = len(unavailable)
             unavailable |= {
-                edge.left.id for edge in self.edges_by_batch if _right_id(edge) in unavailable
+                edge.left.id
+                for edge in self.edges_by_batch
+                if edge.right is not None and edge.right.id in unavailable
             }
         missing = {edge.left.id for edge in self.edges_by_batch} - metrics.keys() - unavailable
         if missing:
-            names = ", ".join(
-                sorted({self.metrics[metric_id].metric_name for metric_id in missing})
+            names = sorted({self.metrics[metric_id].metric_name for metric_id in missing})
+            raise RuntimeError(
+                f"Great Expectations gave up on a batch, without: {', '.join(names)}"
             )
-            raise RuntimeError(f"Great Expectations gave up on a batch, without: {names}")
 
     def _is_batch_metric(self, metric: MetricConfiguration) -> bool:
         name = metric.metric_name
@@ -313,10 +282,6 @@ class _RequestedMetrics:
         # Great Expectations reports a missing column itself, at the first batch.
         present = self._columns.issuperset(_columns_of(metric))
         return not present or not (name.startswith(_REPEATED) or name in _SHARES)
-
-
-def _right_id(edge: Any) -> Any:
-    return edge.right.id if edge.right is not None else None
 
 
 def _merge(metric: MetricConfiguration, previous: Any, value: Any) -> Any:

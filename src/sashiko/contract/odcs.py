@@ -2,13 +2,11 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping, Set
-from functools import partial
+from collections.abc import Iterator, Mapping, Set
 from importlib.resources import files
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from open_data_contract_standard.model import (
-    CustomProperty,
     DataQuality,
     OpenDataContractStandard,
     SchemaObject,
@@ -59,7 +57,6 @@ _RULE_KEYS = _DESCRIBING | {
     "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
     "mustBeBetween", "mustNotBeBetween",
 }  # fmt: skip
-T = TypeVar("T")
 # Names of fields in errors -> the standard's terms.
 _STANDARD_TERMS = {
     "`logical_type`": "`logicalType`",
@@ -89,9 +86,16 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
     """
     from jsonschema import Draft201909Validator
 
-    missing_types = [*_missing_types(document)]
-    if missing_types:
-        return missing_types
+    # Of a column without a type the standard's schema reports a vector's keys.
+    untyped = [
+        f"column `{prop.get('name')}`: key `logicalType` is missing; "
+        f"allowed: {', '.join(get_args(LogicalType))}"
+        for table in _mappings(document.get("schema"))
+        for prop in _mappings(table.get("properties"))
+        if "logicalType" not in prop
+    ]
+    if untyped:
+        return untyped
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_bytes())
     errors = list(Draft201909Validator(schema).iter_errors(document))
     ancestors = ancestor_places(tuple(error.absolute_path) for error in errors)
@@ -101,15 +105,11 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
         # An invalid key also makes its parent "unevaluated": report only the innermost error.
         if error.validator == "unevaluatedProperties" and path in ancestors:
             continue
-        if _is_custom_property(path):
+        if len(path) > 1 and path[-2] == "customProperties" and isinstance(path[-1], int):
             problems += _custom_property(document, path, error)
         else:
             problems.append(f"{_where(document, path)}{shorten(error.message)}")
     return list(dict.fromkeys(problems))
-
-
-def _is_custom_property(path: tuple[str | int, ...]) -> bool:
-    return len(path) > 1 and path[-2] == "customProperties" and isinstance(path[-1], int)
 
 
 def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> list[str]:
@@ -133,36 +133,38 @@ def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> 
     ]
 
 
-def is_supported(prop: CustomProperty) -> bool:
-    """Returns whether this project reads a table's custom property."""
-    return prop.property in PROPERTY_FIELDS and prop.vendor in (None, "sashiko")
-
-
 def unsupported(odcs: OpenDataContractStandard, table: SchemaObject) -> list[str]:
     """Finds parts of the standard that are not supported here.
 
     Returns:
         A line per problem, with column, key and what to do.
     """
-    problems = [*_unsupported_properties(odcs, table)]
-    problems += _extra_keys(f"table `{table.name}`", table.model_fields_set, _TABLE_KEYS)
-    problems += _rule_problems(f"table `{table.name}`", table.quality or [])
-    for prop in table.properties or []:
-        place = f"column `{prop.name}`"
-        problems += _extra_keys(place, prop.model_fields_set, _COLUMN_KEYS)
-        problems += _rule_problems(place, prop.quality or [])
+    place, ours, problems = f"table `{table.name}`", (None, "sashiko"), []
+    columns = [(f"column `{prop.name}`", prop) for prop in table.properties or []]
+    # Custom properties that would be ignored, such as misspelt ones.
+    for custom in table.customProperties or []:
+        name = custom.property
+        if custom.vendor in ours and name not in PROPERTY_FIELDS:
+            problems.append(
+                f"{place}: unknown custom property `{name}`; allowed: "
+                f"{', '.join(PROPERTY_FIELDS)}{suggestion(name, PROPERTY_FIELDS)}; set `vendor` "
+                "for another tool's property"
+            )
+    elsewhere = [("the contract", odcs.customProperties)]
+    elsewhere += [(where, prop.customProperties) for where, prop in columns]
+    problems += [
+        f"{where}: custom property `{custom.property}` is not read here; move it to the table, or "
+        "set `vendor` for another tool's property"
+        for where, properties in elsewhere
+        for custom in properties or []
+        if custom.vendor in ours
+    ]
+    problems += _extra_keys(place, table.model_fields_set, _TABLE_KEYS)
+    problems += _rule_problems(place, table.quality or [])
+    for where, prop in columns:
+        problems += _extra_keys(where, prop.model_fields_set, _COLUMN_KEYS)
+        problems += _rule_problems(where, prop.quality or [])
     return problems
-
-
-def _missing_types(document: Mapping[str, Any]) -> Iterator[str]:
-    """Finds columns without a type, for which the standard's schema reports a vector's keys."""
-    for table in _mappings(document.get("schema")):
-        for prop in _mappings(table.get("properties")):
-            if "logicalType" not in prop:
-                yield (
-                    f"column `{prop.get('name')}`: key `logicalType` is missing; "
-                    f"allowed: {', '.join(get_args(LogicalType))}"
-                )
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
@@ -180,26 +182,6 @@ def _where(document: Any, path: tuple[str | int, ...]) -> str:
         path = path[4:]
     key = ".".join(str(part) for part in path)
     return f"{column}key `{key}`: " if key else column
-
-
-def _unsupported_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> Iterator[str]:
-    """Finds custom properties that would be ignored, such as misspelt ones."""
-    for prop in table.customProperties or []:
-        if not is_supported(prop) and prop.vendor in (None, "sashiko"):
-            yield (
-                f"table `{table.name}`: unknown custom property `{prop.property}`; allowed: "
-                f"{', '.join(PROPERTY_FIELDS)}{suggestion(prop.property, PROPERTY_FIELDS)}; set "
-                "`vendor` for another tool's property"
-            )
-    places = [("the contract", odcs.customProperties)]
-    places += [(f"column `{p.name}`", p.customProperties) for p in table.properties or []]
-    for place, properties in places:
-        for prop in properties or []:
-            if prop.vendor in (None, "sashiko"):
-                yield (
-                    f"{place}: custom property `{prop.property}` is not read here; move it to the "
-                    "table, or set `vendor` for another tool's property"
-                )
 
 
 def _extra_keys(place: str, keys: Set[str], supported: Set[str]) -> list[str]:
@@ -232,51 +214,43 @@ def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> 
     _raise_problems(schema_errors(plain), source=source)
     odcs = OpenDataContractStandard.model_validate(plain)
     if odcs.apiVersion < "v3.1.0":
-        _raise_problems(
-            [f"key `apiVersion`: {odcs.apiVersion}; use v3.1.0 or newer"], source=source
-        )
+        problem = f"key `apiVersion`: {odcs.apiVersion}; use v3.1.0 or newer"
+        _raise_problems([problem], source=source)
     tables = odcs.schema_ or []
     if len(tables) != 1:
         problem = f"key `schema`: expected one table, found {len(tables)}; one file per table"
         _raise_problems([problem], source=source)
-    table = tables[0]
-
+    table, problems, columns = tables[0], list[str](), []
     _raise_problems(unsupported(odcs, table), source=source)
-    problems: list[str] = []
-    columns = [
-        _collect_problems(problems, partial(_column, prop, source=source))
-        for prop in table.properties or []
-    ]
+    for prop in table.properties or []:
+        try:
+            columns.append(_column(prop, source=source))
+        except InputError as error:  # so that all are reported at once
+            problems += str(error).splitlines()
     _raise_problems(problems, source=source)
-    value = _contract_values(odcs, table, source=source) | {"columns": columns, "sha256": sha256}
-    try:
-        contract = validate(Contract, value, source=f"{source}: table `{table.name}`")
-    except InputError as error:
-        raise InputError(_use_standard_terms(str(error))) from error
-    _raise_problems(contradictions(contract), source=source)
-    return contract
-
-
-def _contract_values(
-    odcs: OpenDataContractStandard, table: SchemaObject, *, source: str
-) -> dict[str, Any]:
     description = odcs.description
-    return {
+    values = {
         "id": odcs.id,
         "version": odcs.version,
+        "sha256": sha256,
         "table": table.physicalName or table.name,
         "title": odcs.name or table.name,
         "description": _join_paragraphs(description and description.purpose, table.description),
         "limitations": _join_paragraphs(description and description.limitations),
+        "columns": columns,
         "freshness": _freshness(odcs, table, source=source),
         "quality": [_rule(rule) for rule in table.quality or []],
         "domain": odcs.domain,
-        **{
-            PROPERTY_FIELDS[prop.property]: prop.value
-            for prop in table.customProperties or []
-            if is_supported(prop)
-        },
     }
+    for custom in table.customProperties or []:
+        if custom.property in PROPERTY_FIELDS and custom.vendor in (None, "sashiko"):
+            values[PROPERTY_FIELDS[custom.property]] = custom.value
+    try:
+        contract = validate(Contract, values, source=f"{source}: table `{table.name}`")
+    except InputError as error:
+        raise InputError(_use_standard_terms(str(error))) from error
+    _raise_problems(contradictions(contract), source=source)
+    return contract
 
 
 def _column(prop: SchemaProperty, *, source: str) -> Column:
@@ -299,18 +273,14 @@ def _column(prop: SchemaProperty, *, source: str) -> Column:
 
 def _rule(rule: DataQuality) -> dict[str, Any]:
     operator = next(key for key in sorted(rule.model_fields_set) if key.startswith("must"))
-    arguments = rule.arguments or {}
+    arguments = (rule.arguments or {}).items()
     return {
         "metric": rule.metric,
         "operator": operator,
         "value": getattr(rule, operator),
         "percent": rule.unit == "percent",
         "description": rule.description or "",
-        **{
-            ARGUMENT_FIELDS[key]: value
-            for key, value in arguments.items()
-            if key in ARGUMENT_FIELDS
-        },
+        **{ARGUMENT_FIELDS[key]: value for key, value in arguments if key in ARGUMENT_FIELDS},
     }
 
 
@@ -341,15 +311,6 @@ def _freshness(
 
 def _join_paragraphs(*texts: str | None) -> str:
     return " ".join(" ".join(text.split()) for text in texts if text)
-
-
-def _collect_problems(problems: list[str], build: Callable[[], T]) -> T | None:
-    """Runs `build` and adds its error to `problems`, so that all are reported at once."""
-    try:
-        return build()
-    except InputError as error:
-        problems.extend(str(error).splitlines())
-        return None
 
 
 def _raise_problems(problems: list[str], *, source: str) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sashiko.contract.columns import Column, QualityRule
-from sashiko.contract.model import Contract, Freshness, View
-from sashiko.contract.rule_table import COMPOUND_UNIQUE, RULE_TABLE, Row
+from sashiko.contract.model import Contract, View
+from sashiko.contract.rule_table import COMPOUND_UNIQUE, RULE_TABLE
 from sashiko.errors import InputError
 
 
@@ -43,63 +43,56 @@ def expectations(contract: Contract, view: View) -> tuple[Expectation, ...]:
     Raises:
         InputError: if a rule has no row in the rule table, with column and rule.
     """
+    columns = contract.view_columns(view)
+    names = tuple(column.name for column in columns)
+    rules = [_Rule("columns", names)]
+    for rule in contract.quality:
+        if set(names).issuperset(rule.properties):
+            rules += _quality(rule, None)
+    for column in columns:
+        rules += _column_rules(column)
+    if (freshness := contract.freshness) and freshness.column in names:
+        column = contract.column(freshness.column)
+        zone = dt.UTC if column.logical_type == "timestamp" else None
+        until = dt.datetime.combine(freshness.as_of, dt.time.max, zone)
+        first_day = freshness.as_of - dt.timedelta(days=freshness.days)
+        oldest = dt.datetime.combine(first_day, dt.time.min, zone)
+        rules.append(_Rule("latency", (oldest, until), column))
     by_name: dict[str, Expectation] = {}
-    for rule in _rules(contract, view):
-        for expectation in _look_up(rule):
+    for item in rules:
+        for expectation in _expectations_of(item):
             by_name.setdefault(expectation.name, expectation)
     return tuple(by_name.values())
 
 
-def _look_up(rule: _Rule) -> Iterator[Expectation]:
+def _expectations_of(rule: _Rule) -> Iterator[Expectation]:
     rows = [row for row in RULE_TABLE if row.rule == rule.key]
-    place = f"column `{rule.column.name}`: " if rule.column else "table: "
+    column, value = rule.column, rule.value
     if not rows:
+        place = f"column `{column.name}`" if column else "table"
         metric = rule.key.split()[0].split("(")[0]
-        known = [row.rule for row in RULE_TABLE if row.rule.startswith(metric)]
+        known = ", ".join(row.rule for row in RULE_TABLE if row.rule.startswith(metric))
         raise InputError(
-            f"{place}the rule `{rule.key}` is not supported; write it as one of: {', '.join(known)}"
+            f"{place}: the rule `{rule.key}` is not supported; write it as one of: {known}"
         )
     for row in rows:
-        arguments = row.arguments(rule.value)
-        if rule.column:
-            arguments = {"column": rule.column.name} | arguments
+        title = row.title.format(" + ".join(value) if row.kind == COMPOUND_UNIQUE else value)
+        own = {"column": column.name} if column else {}
         yield Expectation(
-            name=f"{rule.column.name if rule.column else 'table'}: {_title(row, rule.value)}",
+            name=f"{column.name if column else 'table'}: {title}",
             kind=row.kind,
-            arguments=arguments,
+            arguments=own | row.arguments(value),
             advice=row.advice,
-            confidential=rule.column is not None and rule.column.classification != "none",
+            confidential=column is not None and column.classification != "none",
         )
-
-
-def _title(row: Row, value: Any) -> str:
-    return row.title.format(" + ".join(value) if row.kind == COMPOUND_UNIQUE else value)
-
-
-def _rules(contract: Contract, view: View) -> Iterator[_Rule]:
-    columns = contract.view_columns(view)
-    names = {column.name for column in columns}
-    yield _Rule("columns", tuple(column.name for column in columns))
-    for rule in contract.quality:
-        if names.issuperset(rule.properties):
-            yield from _quality(rule, None)
-    for column in columns:
-        yield from _column_rules(column)
-    if contract.freshness and contract.freshness.column in names:
-        yield _latency(contract.freshness, contract.column(contract.freshness.column))
 
 
 def _column_rules(column: Column) -> Iterator[_Rule]:
     yield _Rule("logicalType", column.logical_type, column)
-    for key, value in (
-        ("primaryKey", column.primary_key),
-        ("required", column.required),
-        ("unique", column.unique),
-    ):
+    flags = ("primaryKey", column.primary_key), ("required", column.required)
+    for key, value in (*flags, ("unique", column.unique), ("enum", column.allowed_values)):
         if value:
             yield _Rule(key, value, column)
-    if column.allowed_values:
-        yield _Rule("enum", column.allowed_values, column)
     bounds = column.options.model_dump(exclude_none=True, exclude={"format"})
     for key, bound in bounds.items():
         yield _Rule(key, _bound(column, key, bound), column)
@@ -108,11 +101,10 @@ def _column_rules(column: Column) -> Iterator[_Rule]:
 
 
 def _quality(rule: QualityRule, column: Column | None) -> Iterator[_Rule]:
-    operator, unit = rule.operator, " percent" if rule.percent else ""
+    operator, unit, metric = rule.operator, " percent" if rule.percent else "", rule.metric
     if rule.value == 0 and operator in ("mustBe", "mustBeLessOrEqualTo"):
         operator, unit = "mustBe", " 0"  # zero rows and zero percent are the same
     comparison = f"{operator}{unit}"
-    metric = rule.metric
     if rule.properties:
         yield _Rule(f"{metric}(properties) {comparison}", rule.properties, column)
     elif rule.missing_values:
@@ -123,23 +115,11 @@ def _quality(rule: QualityRule, column: Column | None) -> Iterator[_Rule]:
             yield _Rule(f"{metric}(values) {comparison}", values, column)
     elif rule.valid_values or rule.pattern:
         kind = "validValues" if rule.valid_values else "pattern"
-        argument = rule.valid_values or rule.pattern
-        yield _Rule(
-            f"{metric}({kind}) {comparison}",
-            (argument, rule.value) if unit == " percent" else argument,
-            column,
-        )
+        argument: Any = rule.valid_values or rule.pattern
+        value = (argument, rule.value) if unit == " percent" else argument
+        yield _Rule(f"{metric}({kind}) {comparison}", value, column)
     else:
         yield _Rule(f"{metric} {comparison}", _as_integers(rule.value), column)
-
-
-def _latency(freshness: Freshness, column: Column) -> _Rule:
-    zone = dt.UTC if column.logical_type == "timestamp" else None
-    until = dt.datetime.combine(freshness.as_of, dt.time.max, zone)
-    oldest = dt.datetime.combine(
-        freshness.as_of - dt.timedelta(days=freshness.days), dt.time.min, zone
-    )
-    return _Rule("latency", (oldest, until), column)
 
 
 def _bound(column: Column, key: str, value: Any) -> Any:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
         ExpectationValidationResult,
     )
     from great_expectations.data_context import EphemeralDataContext
-    from great_expectations.validator.validator import Validator
-
-    from sashiko.contract.merged_metrics import MergedMetrics
 
 
 Threshold = float | tuple[float, float] | None
@@ -49,28 +46,22 @@ def to_check(expectation: Expectation, result: Any) -> Check:
             reason=exception,
             try_="check the data for a missing column or a wrong type, then check the rule",
         )
-    details: Mapping[str, Any] = result.result
     passed = bool(result.success)
-    value, threshold, comparison = _numbers(expectation, details)
+    value, threshold, comparison = _numbers(expectation, result.result)
     return Check(
         name=expectation.name,
         value=value,
         threshold=threshold,
         comparison=comparison,
         passed=passed,
-        reason="" if passed else _reason(expectation, details),
+        reason="" if passed else _reason(expectation, result.result),
         try_="" if passed else expectation.advice,
     )
 
 
 def exception_message(info: Mapping[str, Any]) -> str | None:
-    """Finds an exception's message, at the top level or below a metric's id.
-
-    Args:
-        info: a result's `exception_info`.
-    """
-    entries = [info] if "raised_exception" in info else list(info.values())
-    for entry in entries:
+    """Finds an exception's message in a result's `exception_info`, or below a metric's id in it."""
+    for entry in [info] if "raised_exception" in info else info.values():
         if entry.get("raised_exception"):
             return " ".join(str(entry.get("exception_message")).split())
     return None
@@ -80,29 +71,23 @@ def _numbers(
     expectation: Expectation, details: Mapping[str, Any]
 ) -> tuple[float | None, Threshold, str]:
     """Returns value, threshold and comparison; None and `none` if they are not numbers."""
-    observed = details.get("observed_value")
+    arguments, observed = expectation.arguments, details.get("observed_value")
     if "unexpected_count" in details:
-        if "mostly" in expectation.arguments:
-            allowed = _percent(expectation.arguments["mostly"])
-            return float(details["unexpected_percent"]), allowed, "<="
+        if "mostly" in arguments:
+            return float(details["unexpected_percent"]), _percent(arguments["mostly"]), "<="
         return float(details["unexpected_count"]), 0.0, "<="
-    if isinstance(observed, Real):
-        return _bounded(expectation, float(observed))
-    return None, None, "none"
-
-
-def _bounded(expectation: Expectation, observed: float) -> tuple[float, Threshold, str]:
-    arguments = expectation.arguments
+    if not isinstance(observed, Real):
+        return None, None, "none"
+    value = float(observed)
     or_equal = "" if {"strict_min", "strict_max"} & set(arguments) else "="
     if expectation.kind in COMPLEMENTS:
         # The rule limits missing or repeated values, the expectation the remaining ones.
-        return _percent(observed), _percent(arguments["min_value"]), f"<{or_equal}"
-    if {"min_value", "max_value"} <= set(arguments):
-        bounds = float(arguments["min_value"]), float(arguments["max_value"])
-        return observed, bounds, "in_range"
-    if "min_value" in arguments:
-        return observed, float(arguments["min_value"]), f">{or_equal}"
-    return observed, float(arguments["max_value"]), f"<{or_equal}"
+        return _percent(value), _percent(arguments["min_value"]), f"<{or_equal}"
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    if low is not None and high is not None:
+        return value, (float(low), float(high)), "in_range"
+    end, sign = (low, ">") if high is None else (high, "<")
+    return value, float(end), f"{sign}{or_equal}"
 
 
 def _percent(remaining: float) -> float:
@@ -110,28 +95,23 @@ def _percent(remaining: float) -> float:
 
 
 def _reason(expectation: Expectation, details: Mapping[str, Any]) -> str:
-    mismatched = details.get("details", {}).get("mismatched")
-    if mismatched:
-        parts = [f"{word}: {', '.join(names)}" for word, names in sorted(mismatched.items())]
-        return "; ".join(parts)
+    if mismatched := details.get("details", {}).get("mismatched"):
+        words = sorted(mismatched.items())
+        return "; ".join(f"{word}: {', '.join(names)}" for word, names in words)
     if "unexpected_count" in details:
         reason = f"{details['unexpected_count']:,} of {details['element_count']:,} rows fail"
-        return reason + _examples(expectation, details.get("partial_unexpected_list", []))
+        # No value that is sensitive, personal, or a long free text.
+        if expectation.confidential or expectation.kind in (LENGTH, NOT_NULL):
+            return reason
+        texts = dict.fromkeys(str(value) for value in details.get("partial_unexpected_list", []))
+        examples = [repr(text[:_EXAMPLE_CHARACTERS]) for text in texts][:_EXAMPLES]
+        return f"{reason}, such as {', '.join(examples)}" if examples else reason
     observed = details.get("observed_value")
     if isinstance(observed, dt.datetime):
         return f"the newest is {observed.isoformat()}"
     if observed is None:
         return "the column has no values"
     return f"found {observed}" if isinstance(observed, str) else ""
-
-
-def _examples(expectation: Expectation, values: list[Any]) -> str:
-    """Shows some failing values, unless they are sensitive, personal, or long free text."""
-    if expectation.confidential or expectation.kind in (LENGTH, NOT_NULL):
-        return ""
-    texts = [str(value) for value in values]
-    examples = [repr(text[:_EXAMPLE_CHARACTERS]) for text in dict.fromkeys(texts)][:_EXAMPLES]
-    return f", such as {', '.join(examples)}" if examples else ""
 
 
 # Four times as many save 5 % of the time, and take 120 MB more where the rows have a text.
@@ -168,6 +148,8 @@ def run_suite(
     Raises:
         InputError: if the disk is full while duplicates are counted.
     """
+    from sashiko.contract.merged_metrics import MergedMetrics
+
     context = _context(docs)
     frames = context.data_sources.add_pandas("pandas")
     asset = frames.add_dataframe_asset(contract.table)
@@ -176,19 +158,6 @@ def run_suite(
     )
     suite = context.suites.add(expectation_suite(contract, view))
     validator = context.get_validator(batch_request=batch, expectation_suite=suite)
-    metrics = _count_by_batch(validator, stream)
-    outcome = validator.validate(suite, result_format=_result_format(contract, view, docs))
-    if metrics.fault is not None:
-        raise metrics.fault
-    if docs is not None:
-        _build_docs(context, outcome)
-    results = {item.expectation_config.meta["name"]: item for item in outcome.results}
-    return tuple((item, results[item.name]) for item in expectations(contract, view))
-
-
-def _count_by_batch(validator: "Validator", stream: TableStream) -> "MergedMetrics":
-    from sashiko.contract.merged_metrics import MergedMetrics
-
     metrics = MergedMetrics(
         validator.execution_engine,
         batch_id=validator.active_batch_id,
@@ -198,29 +167,35 @@ def _count_by_batch(validator: "Validator", stream: TableStream) -> "MergedMetri
     )
     # There is no public API: a validator creates its calculator itself.
     validator._metrics_calculator = metrics
-    return metrics
+    # Sensitive and personal values stay out of the Data Docs. Great Expectations has one setting
+    # for all columns, so a view with any such column has no failing values in its results.
+    form: dict[str, Any] = {"result_format": "SUMMARY"}
+    if docs and any(item.classification != "none" for item in contract.view_columns(view)):
+        form["partial_unexpected_count"] = 0
+    outcome = validator.validate(suite, result_format=form)
+    if metrics.fault is not None:
+        raise metrics.fault
+    if docs is not None:
+        _build_docs(context, outcome)
+    results = {item.expectation_config.meta["name"]: item for item in outcome.results}
+    return tuple((item, results[item.name]) for item in expectations(contract, view))
 
 
 def _build_docs(
     context: "EphemeralDataContext", outcome: "ExpectationSuiteValidationResult"
 ) -> None:
-    from great_expectations.data_context.types.resource_identifiers import (
-        ExpectationSuiteIdentifier,
-        ValidationResultIdentifier,
-    )
+    from great_expectations.data_context.types import resource_identifiers as identifiers
 
     # It is the fingerprint of the empty frame that represents the table.
     outcome.meta["batch_markers"].pop("pandas_data_fingerprint", None)
-    suite = ExpectationSuiteIdentifier(name=outcome.suite_name)
+    suite = identifiers.ExpectationSuiteIdentifier(name=outcome.suite_name)
     escaped = copy.deepcopy(outcome)
     for item in escaped.results:
-        item.result, item.exception_info = (
-            _escape_html(item.result),
-            _escape_html(item.exception_info),
-        )
+        item.result = _escape_html(item.result)
+        item.exception_info = _escape_html(item.exception_info)
     context.validation_results_store.store_validation_results(
         suite_validation_result=escaped,
-        suite_validation_result_identifier=ValidationResultIdentifier(
+        suite_validation_result_identifier=identifiers.ValidationResultIdentifier(
             batch_identifier=outcome.batch_id,
             expectation_suite_identifier=suite,
             run_id=outcome.meta["run_id"],
@@ -239,41 +214,24 @@ def _escape_html(value: Any) -> Any:
     return [_escape_html(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _result_format(contract: Contract, view: View, docs: Path | None) -> dict[str, Any]:
-    """Keeps sensitive and personal values out of the Data Docs.
-
-    Great Expectations has one setting for all columns, so a view with any such column has no
-    failing values in its results.
-    """
-    confidential = any(column.classification != "none" for column in contract.view_columns(view))
-    hidden = {"partial_unexpected_count": 0} if docs is not None and confidential else {}
-    return {"result_format": "SUMMARY", **hidden}
-
-
 def _context(docs: Path | None) -> "EphemeralDataContext":
     import great_expectations as gx
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
+    from great_expectations.data_context.types import base
 
-    sites: dict[str, Any] = {}
-    if docs is not None:
-        sites[_SITE] = {
-            "class_name": "SiteBuilder",
-            "show_how_to_buttons": False,
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {
-                "class_name": "TupleFilesystemStoreBackend",
-                "base_directory": str(docs.absolute()),
-            },
-        }
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(),
-        data_docs_sites=sites,
+    site = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "store_backend": {
+            "class_name": "TupleFilesystemStoreBackend",
+            "base_directory": str(docs and docs.absolute()),
+        },
+    }
+    config = base.DataContextConfig(
+        store_backend_defaults=base.InMemoryStoreBackendDefaults(),
+        data_docs_sites={_SITE: site} if docs else {},
         analytics_enabled=False,
-        progress_bars=ProgressBarsConfig(globally=False),
+        progress_bars=base.ProgressBarsConfig(globally=False),
     )
     return gx.get_context(mode="ephemeral", project_config=config)
 
