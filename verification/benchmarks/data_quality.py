@@ -21,8 +21,7 @@ from sashiko.base.parquet import write_batches
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
-from sashiko.contract.suite import expectation_suite
-from sashiko.contract.suite_checks import run_checks, to_check
+from sashiko.contract.suite_checks import expectation_suite, run_checks, to_check
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.evaluation.gates.verdict import Check
 from verification.benchmarks import bench

@@ -79,7 +79,7 @@ def check(
     """Check a contract: the standard's rules, the engine's, and an expectation for each rule."""
     from sashiko.contract.dqdl import dqdl_ruleset
     from sashiko.contract.load import load_contract
-    from sashiko.contract.suite import expectation_suite
+    from sashiko.contract.suite_checks import expectation_suite
 
     contract = load_contract(file)
     suite = expectation_suite(contract, "all")
