@@ -10,10 +10,38 @@ from typing import Any
 
 from sashiko.contract import rule_table as kinds
 from sashiko.contract.columns import Column
-from sashiko.contract.java_regex import whole_value
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.errors import InputError
+
+# Python's classes match Unicode; Java's match only ASCII without this flag.
+_CLASSES = re.compile(r"(?<!\\)(?:\\\\)*\\[dDwWsSbB]")
+
+
+_UNICODE = "(?U)"
+
+
+def java_regex(pattern: str) -> str:
+    """Returns the Java equivalent of a Python pattern.
+
+    Raises:
+        InputError: if it uses a named group, whose syntax differs in Java.
+    """
+    if "(?P" in pattern:
+        raise InputError(
+            f"pattern {pattern!r}: the Glue job's engine does not support `(?P...)`; "
+            "write the group without a name"
+        )
+    return f"{_UNICODE}{pattern}" if _CLASSES.search(pattern) else pattern
+
+
+def whole_value(pattern: str) -> str:
+    """Returns a Java pattern for a full match that is equivalent to a search for `pattern`.
+
+    `^...$` is wrapped too, since `$` also matches before a final line break.
+    """
+    return f"(?s).*(?:{java_regex(pattern)}).*"
+
 
 # The syntax follows AWS's reference, https://docs.aws.amazon.com/glue/latest/dg/dqdl-rule-types.html
 # (a page per rule type), and the grammar that AWS publishes at github.com/awslabs/dqdl. Differences

@@ -6,9 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from sashiko.contract import rule_table as kinds
-from sashiko.contract.dqdl import dqdl_ruleset
+from sashiko.contract.dqdl import dqdl_ruleset, java_regex
 from sashiko.contract.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
-from sashiko.contract.java_regex import java_regex
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
