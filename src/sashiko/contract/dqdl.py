@@ -16,9 +16,9 @@ from sashiko.errors import InputError
 
 # Python's classes match Unicode; Java's match only ASCII without this flag.
 _CLASSES = re.compile(r"(?<!\\)(?:\\\\)*\\[dDwWsSbB]")
-
-
 _UNICODE = "(?U)"
+# A quoted text that DQDL's lexer reads as a date or a time.
+_MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2} [AP]M|\d{2}:\d{2})$")
 
 
 def java_regex(pattern: str) -> str:
@@ -55,10 +55,6 @@ def whole_value(pattern: str) -> str:
 # - DQDL reads a quoted date as a date, and compares times by day. Bounds of times use `CustomSql`,
 #   as do expectations without a rule type.
 # - A backslash is an escape in a list, and literal in a pattern.
-
-
-# A quoted text that DQDL's lexer reads as a date or a time.
-_MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2} [AP]M|\d{2}:\d{2})$")
 
 
 class NotInDqdlError(Exception):

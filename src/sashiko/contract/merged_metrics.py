@@ -90,15 +90,16 @@ def find_duplicates(stream: TableStream, columns: Sequence[str], *, examples: in
     purpose = f"look for repeated values in {', '.join(columns)}"
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
 
-        def pass_over_rows(sql: str) -> pa.Table:
+        def register() -> None:
+            """Makes `stream` a new pass over the rows."""
             reader = pa.RecordBatchReader.from_batches(schema, batches())
             connection.register("stream", reader)
-            return connection.execute(sql).to_arrow_table()
 
-        pass_over_rows(
+        register()
+        connection.execute(
             f"CREATE TEMP TABLE suspects AS SELECT {_HASH}({values}) AS h, count(*) AS n "  # noqa: S608 - names of our own
             "FROM stream GROUP BY h HAVING n > 1"
-        )
+        ).fetchall()
         all_filled = filled
         suspected = "SELECT coalesce(sum(n), 0) FROM suspects"
         ((suspected_rows,),) = connection.execute(suspected).fetchall()
@@ -107,18 +108,20 @@ def find_duplicates(stream: TableStream, columns: Sequence[str], *, examples: in
             return Duplicates(
                 filled=all_filled, distinct=all_filled, rows=0, first=first, positions=()
             )
-        pass_over_rows(
+        register()
+        connection.execute(
             f"CREATE TEMP TABLE counted AS SELECT {values}, count(*) AS n FROM stream "  # noqa: S608 - names of our own
             f"SEMI JOIN suspects ON {_HASH}({values}) = suspects.h GROUP BY ALL"
-        )
+        ).fetchall()
         ((distinct, rows),) = connection.execute(
             "SELECT count(*), coalesce(sum(n) FILTER (n > 1), 0) FROM counted"
         ).fetchall()
         same = " AND ".join(f"stream.{name} IS NOT DISTINCT FROM counted.{name}" for name in names)
-        table = pass_over_rows(
+        register()
+        table = connection.sql(
             f"SELECT {_POSITION}, {values} FROM stream SEMI JOIN counted ON {same} AND "  # noqa: S608 - names of our own
             f"counted.n > 1 ORDER BY {_POSITION} LIMIT {examples}"
-        )
+        ).to_arrow_table()
         return Duplicates(
             filled=all_filled,
             distinct=all_filled - int(suspected_rows) + int(distinct),
@@ -271,9 +274,8 @@ class _RequestedMetrics:
         missing = {edge.left.id for edge in self.edges_by_batch} - metrics.keys() - unavailable
         if missing:
             names = sorted({self.metrics[metric_id].metric_name for metric_id in missing})
-            raise RuntimeError(
-                f"Great Expectations gave up on a batch, without: {', '.join(names)}"
-            )
+            gave_up = "Great Expectations gave up on a batch"
+            raise RuntimeError(f"{gave_up}, without: {', '.join(names)}")
 
     def _is_batch_metric(self, metric: MetricConfiguration) -> bool:
         name = metric.metric_name
