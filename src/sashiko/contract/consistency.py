@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from sashiko.contract.columns import Column, LogicalType
 from sashiko.contract.grants import READS, may_read
-from sashiko.contract.model import Contract, Reader, TimeSplit, View
+from sashiko.contract.model import Column, Contract, LogicalType, Reader, TimeSplit, View
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sashiko.contract import rule_table as kinds
-from sashiko.contract.columns import Column
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Column, Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.errors import InputError
 

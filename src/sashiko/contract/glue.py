@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sashiko.contract.columns import LogicalType
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Contract, LogicalType
 from sashiko.errors import InputError
 
 # Each load of a table is a full extract with its own value of this partition key; the values name

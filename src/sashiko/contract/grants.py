@@ -6,9 +6,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from sashiko.contract.columns import Classification, Column
 from sashiko.contract.glue import AS_OF, captured_name
-from sashiko.contract.model import Contract, Reader
+from sashiko.contract.model import Classification, Column, Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
 Expression = tuple[tuple[TagKind, tuple[str, ...]], ...]

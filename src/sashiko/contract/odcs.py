@@ -15,9 +15,8 @@ from open_data_contract_standard.model import (
 
 from sashiko.base.problems import ancestor_places, join_problems, shorten, suggestion
 from sashiko.base.yaml_models import validate
-from sashiko.contract.columns import Column, LogicalType
 from sashiko.contract.consistency import contradictions
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Column, Contract, LogicalType
 from sashiko.errors import InputError
 
 # Supported custom properties of the table -> fields of `Contract`.

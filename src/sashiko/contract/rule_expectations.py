@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.contract.columns import Column, QualityRule
-from sashiko.contract.model import Contract, View
+from sashiko.contract.model import Column, Contract, QualityRule, View
 from sashiko.contract.rule_table import COMPOUND_UNIQUE, RULE_TABLE
 from sashiko.errors import InputError
 

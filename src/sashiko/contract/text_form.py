@@ -13,9 +13,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sashiko.contract.columns import Column
 from sashiko.contract.glue_job.spec import TextForm
-from sashiko.contract.model import Ingest
+from sashiko.contract.model import Column, Ingest
 
 # A pattern's letters -> their regular expression, and their field in ISO 8601.
 _FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from sashiko.base.files import sha256_file
 from sashiko.base.parquet import write_batches
 from sashiko.base.problems import shorten
-from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.leaks import leak_checks
-from sashiko.contract.model import Contract, Ingest
+from sashiko.contract.model import Column, Contract, Ingest
 from sashiko.contract.suite_checks import run_checks
 from sashiko.contract.table_stream import TableStream
 from sashiko.contract.text_form import column_form

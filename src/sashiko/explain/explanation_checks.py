@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from sashiko.contract.columns import Facet
+from sashiko.contract.model import Facet
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate

@@ -20,9 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from sashiko.contract.columns import Column
 from sashiko.contract.derive import ARROW_TYPES
-from sashiko.contract.model import Contract, Ingest
+from sashiko.contract.model import Column, Contract, Ingest
 from sashiko.contract.rule_expectations import Expectation, expectations
 from sashiko.contract.rule_table import (
     BETWEEN,

@@ -26,8 +26,7 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, read_columns, wri
 from sashiko.base.problems import shorten
 from sashiko.base.scratch import create_file_view, insert, scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
-from sashiko.contract.columns import Column
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Column, Contract
 from sashiko.data.ingest import typed_columns
 from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError, disk_reason

@@ -3,8 +3,8 @@ from typing import get_args
 
 import pytest
 
-from sashiko.contract.columns import LogicalType
 from sashiko.contract.glue import check_lake, glue_table
+from sashiko.contract.model import LogicalType
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 

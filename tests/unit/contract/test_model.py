@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract.columns import Classification
 from sashiko.contract.load import load_contract
-from sashiko.contract.model import TextHashSplit, TimeSplit
+from sashiko.contract.model import Classification, TextHashSplit, TimeSplit
 from sashiko.errors import InputError
 from tests.unit.contract.documents import (
     column_of,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko.contract.columns import Facet
+from sashiko.contract.model import Facet
 from sashiko.explain.explanation_checks import swap, swap_check
 from sashiko.explain.explanation_notes import swap_note
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.columns import Classification
+from sashiko.contract.model import Classification
 from sashiko.data.draft.naming import IDENTIFIER, ROW_NAME, THING, classify_name, name_matches
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import ColumnDraft, Repeats

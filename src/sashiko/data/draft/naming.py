@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.contract.columns import Classification
+from sashiko.contract.model import Classification
 
 _LONGEST_PROJECT = 41
 _LONGEST_PREFIX = 19  # as `project` in the settings

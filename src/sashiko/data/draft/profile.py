@@ -9,8 +9,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
+from sashiko.contract.model import LogicalType
 from sashiko.contract.text_form import date_form, number_form
 from sashiko.data.draft.csv_format import (
     NUMBER_LIKE,

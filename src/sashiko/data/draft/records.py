@@ -3,8 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sashiko.contract.columns import Classification, LogicalType
 from sashiko.contract.glue_job.spec import TextForm
+from sashiko.contract.model import Classification, LogicalType
 from sashiko.data.draft.csv_format import CsvFormat, NumberMarks
 
 
