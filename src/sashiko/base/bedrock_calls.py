@@ -67,14 +67,22 @@ def read_failure(error: Exception) -> Failure:
 
     match error:
         case ClientError():
-            return _answered(error.response)
+            details = error.response.get("Error", {})
+            code = details.get("Code", "")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            status = status if isinstance(status, int) else _SERVER
+            reason = f"{code}: {details.get('Message', 'no message')}"
+            not_run = code in _NOT_RUN or status == _THROTTLED
+            may_have_run = not not_run and (code in _MAY_HAVE_RUN or status >= _SERVER)
+            final, loading = not (not_run or may_have_run), not_run and code == _NOT_READY
+            return Failure(reason, may_be_billed=may_have_run, final=final, loading=loading)
         case ConnectionError():  # nothing was sent
             return Failure(str(error), may_be_billed=False, final=False)
         case HTTPClientError() | ResponseParserError():  # a timeout, a connection that was cut
             return Failure(str(error), may_be_billed=True, final=False)
         case KeyError() | TypeError():
-            reason = f"the response lacks a member: {error}"
-            return Failure(reason, may_be_billed=True, final=False)
+            text = f"the response lacks a member: {error}"
+            return Failure(text, may_be_billed=True, final=False)
         case json.JSONDecodeError():
             return Failure(f"the response is cut: {error}", may_be_billed=True, final=False)
         case BotoCoreError():  # no credentials, a parameter that botocore refuses
@@ -123,17 +131,12 @@ def newest_guardrail(bedrock: Any, name: str) -> GuardrailVersion:
         ClientError: if AWS refuses the call.
     """
     pages = bedrock.get_paginator("list_guardrails")
-    identifiers = [
-        item["id"]
-        for page in pages.paginate()
-        for item in page["guardrails"]
-        if item["name"] == name
-    ]
+    every = pages.paginate().search("guardrails[]")
+    identifiers = [item["id"] for item in every if item["name"] == name]
     numbers = [
         int(item["version"])
         for identifier in identifiers
-        for page in pages.paginate(guardrailIdentifier=identifier)
-        for item in page["guardrails"]
+        for item in pages.paginate(guardrailIdentifier=identifier).search("guardrails[]")
         if item["version"].isdecimal()  # not the draft
     ]
     if not numbers:
@@ -141,16 +144,3 @@ def newest_guardrail(bedrock: Any, name: str) -> GuardrailVersion:
             f"Bedrock has no guardrail {name} with a numbered version: deploy the stack Bedrock"
         )
     return GuardrailVersion(id=identifiers[0], version=str(max(numbers)))
-
-
-def _answered(response: dict[str, dict[str, object]]) -> Failure:
-    """Reads an error of the service."""
-    error = response.get("Error", {})
-    code, status = error.get("Code", ""), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    status = status if isinstance(status, int) else _SERVER
-    reason = f"{code}: {error.get('Message', 'no message')}"
-    if code in _NOT_RUN or status == _THROTTLED:
-        return Failure(reason, may_be_billed=False, final=False, loading=code == _NOT_READY)
-    if code in _MAY_HAVE_RUN or status >= _SERVER:
-        return Failure(reason, may_be_billed=True, final=False)
-    return Failure(reason, may_be_billed=False, final=True)

@@ -88,6 +88,12 @@ def sweep_half_written(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> Path:
+    """Creates a folder and returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as canonical JSON, atomically."""
     write_bytes(path, canonical_json(value))

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.base.files import read_json
+from sashiko.base.files import make_folder, read_json
 from sashiko.errors import InputError
 
 __all__ = ["Host", "processing_host", "processing_input", "processing_output"]
@@ -12,15 +12,10 @@ __all__ = ["Host", "processing_host", "processing_input", "processing_output"]
 
 @dataclass(frozen=True)
 class Host:
-    """One of a job's instances.
+    """One of a job's instances."""
 
-    Attributes:
-        index: its position among all, from 0.
-        count: of the instances.
-    """
-
-    index: int
-    count: int
+    index: int  # its position among all, from 0
+    count: int  # of the instances
 
 
 def opt_ml() -> Path:
@@ -35,7 +30,7 @@ def processing_input(name: str) -> Path:
 
 def processing_output(name: str) -> Path:
     """Creates and returns the folder that becomes a processing job's output `name`."""
-    return _create(opt_ml() / "processing" / "output" / name)
+    return make_folder(opt_ml() / "processing" / "output" / name)
 
 
 def processing_job_name() -> str:
@@ -88,19 +83,14 @@ def hosts_file() -> Path:
 
 def model_dir() -> Path:
     """Creates and returns the folder whose content becomes `model.tar.gz`."""
-    return _create(opt_ml() / "model")
+    return make_folder(opt_ml() / "model")
 
 
 def output_data_dir() -> Path:
     """Creates and returns the folder whose content becomes `output.tar.gz`."""
-    return _create(opt_ml() / "output" / "data")
+    return make_folder(opt_ml() / "output" / "data")
 
 
 def checkpoint_dir() -> Path:
     """Creates and returns the folder that SageMaker syncs to S3 while the job runs."""
-    return _create(opt_ml() / "checkpoints")
-
-
-def _create(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return make_folder(opt_ml() / "checkpoints")

@@ -13,6 +13,11 @@ from sashiko.errors import InputError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_DUPLICATES = (
+    "{}: key column `{}` has {} values more than once, such as {!r}; every row needs a key of its "
+    "own"
+)
+
 
 def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArray:
     """Returns a key column as strings.
@@ -26,9 +31,8 @@ def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArra
     counts = pc.value_counts(keys.combine_chunks())
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
-        raise _duplicate_keys_error(
-            source, column, len(repeated), repeated.field("values")[0].as_py()
-        )
+        example = repeated.field("values")[0].as_py()
+        raise InputError(_DUPLICATES.format(source, column, len(repeated), example))
     return keys
 
 
@@ -49,7 +53,7 @@ def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, sou
     if nulls:
         raise InputError(f"{source}: key column `{column}` has {nulls} nulls")
     if duplicates:
-        raise _duplicate_keys_error(source, column, duplicates, example)
+        raise InputError(_DUPLICATES.format(source, column, duplicates, example))
 
 
 def rows_of(keys: pa.ChunkedArray, source: Path, columns: Sequence[str], *, key: str) -> pa.Table:
@@ -82,12 +86,9 @@ def positions(
     indices = pc.index_in(keys, value_set=among.combine_chunks())
     if indices.null_count:
         missing = keys.filter(pc.is_null(indices))
+        count, example = indices.null_count, missing[0].as_py()
         raise missing_keys_error(
-            indices.null_count,
-            len(keys),
-            missing[0].as_py(),
-            source=source,
-            among_source=among_source,
+            count, len(keys), example, source=source, among_source=among_source
         )
     return indices
 
@@ -120,11 +121,4 @@ def empty_facet_error(column: str, missing: int, rows: int, *, source: Path) -> 
     return InputError(
         f"{source}: facet `{column}` has {missing} empty values of {rows}, which belong to no "
         "group; remove these rows or give them a value of their own, such as `unknown`"
-    )
-
-
-def _duplicate_keys_error(source: Path, column: str, count: int, example: str) -> InputError:
-    return InputError(
-        f"{source}: key column `{column}` has {count} values more than once, such as {example!r}; "
-        "every row needs a key of its own"
     )

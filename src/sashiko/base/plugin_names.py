@@ -64,9 +64,8 @@ def _entry_points(group: str) -> dict[str, str]:
     return _read_entry_points(_PREFIX + group, tuple(sys.path))
 
 
-@cache
+@cache  # as settings name many plug-ins
 def _read_entry_points(group: str, path: tuple[str, ...]) -> dict[str, str]:
-    """Reads what is installed on `sys.path`; cached, as settings name many plug-ins."""
     points: dict[str, str] = {}
     for distribution in distributions(path=[*path]):
         for point in distribution.entry_points.select(group=group):

@@ -52,9 +52,10 @@ def load(group: str, name: str, *, key: str) -> Any:
             f"key `{key}`: {name}: {error}: name an attribute of the module after the colon"
         ) from error
     plugin = target() if isinstance(target, type) else target
-    missing = [
-        item for item in _members(_import_object(PROTOCOLS[group])) if not hasattr(plugin, item)
-    ]
+    protocol = vars(_import_object(PROTOCOLS[group]))
+    members = sorted({*protocol, *protocol.get("__annotations__", {})})
+    public = [name for name in members if name == "__call__" or not name.startswith("_")]
+    missing = [name for name in public if not hasattr(plugin, name)]
     if missing:
         raise InputError(
             f"key `{key}`: {name} has no {' and no '.join(missing)}, which {PROTOCOLS[group]} "
@@ -82,23 +83,13 @@ def code_digest(group: str, name: str) -> str:
 def folder_digest(folder: Path) -> str:
     """Digests the files of a package and its subpackages, or a single module."""
     files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
-    return sha256_bytes(
-        canonical_json(
-            {
-                file.relative_to(folder.parent).as_posix(): sha256_file(file)
-                for file in files
-                if file.is_file() and file.parent.name != "__pycache__"
-            }
-        )
-    )
+    digests = {
+        file.relative_to(folder.parent).as_posix(): sha256_file(file)
+        for file in files
+        if file.is_file() and file.parent.name != "__pycache__"
+    }
+    return sha256_bytes(canonical_json(digests))
 
 
 def _import_object(path: str) -> Any:
     return EntryPoint(name="", value=path, group="").load()
-
-
-def _members(protocol: type) -> list[str]:
-    """Returns the names of a protocol's public members."""
-    attributes = {*vars(protocol), *vars(protocol).get("__annotations__", {})}
-    call = ["__call__"] if "__call__" in attributes else []
-    return [*call, *sorted(name for name in attributes if not name.startswith("_"))]

@@ -60,7 +60,23 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
 
 
 def _problem(model: "type[BaseModel]", item: Any) -> Problem:
-    place, owner = _resolve(model, item["loc"])
+    # The place in the file is the error's location without pydantic's tags of union members. The
+    # owner is the record of its last part, None if `model` does not describe it.
+    parts: list[str | int] = []
+    owner: type[BaseModel] | None = model
+    members: tuple[type[BaseModel], ...] = (model,)
+    for part in item["loc"]:
+        tagged = [member for member in members if len(members) > 1 and part in _tags(member)]
+        if isinstance(part, int):
+            parts.append(part)
+        elif tagged:
+            members = (tagged[0],)
+        else:
+            parts.append(part)
+            owner = members[0] if len(members) == 1 else None
+            field = owner.model_fields.get(part) if owner else None
+            members = tuple(_models(field.annotation)) if field else ()
+    place, value = tuple(parts), item["input"]
     key = ".".join(str(part) for part in place) or "(top)"
     if item["type"] == "extra_forbidden":
         names = sorted(owner.model_fields) if owner else []
@@ -69,50 +85,20 @@ def _problem(model: "type[BaseModel]", item: Any) -> Problem:
         return Problem(place, f"unknown key `{key}`{allowed}")
     if item["type"] == "missing":
         return Problem(place, f"key `{key}` is missing")
-    message = str(item["msg"]).removeprefix("Value error, ")
-    hint = _quoting_hint(item["input"]) if item["type"] == "string_type" else ""
-    return Problem(place, f"key `{key}`: {message} (got {shorten(repr(item['input']))}){hint}")
+    message, hint = str(item["msg"]).removeprefix("Value error, "), ""
+    if item["type"] == "string_type" and isinstance(value, int | float):  # a bare word of YAML's
+        hint = f"; YAML reads it as a number: put quotes around it, '{value}'"
+        if isinstance(value, bool):
+            words, example = ("yes, on or true", "yes") if value else ("no, off or false", "no")
+            reading = f"a bare {words} as a truth value"
+            hint = f"; YAML reads {reading}: put quotes around it, such as '{example}'"
+    return Problem(place, f"key `{key}`: {message} (got {shorten(repr(value))}){hint}")
 
 
-def _quoting_hint(value: Any) -> str:
-    """Explains how to quote a bare word that YAML did not read as text."""
-    if isinstance(value, bool):
-        words = "yes, on or true" if value else "no, off or false"
-        example = "'yes'" if value else "'no'"
-        return (
-            f"; YAML reads a bare {words} as a truth value: put quotes around it, such as {example}"
-        )
-    if isinstance(value, int | float):
-        return f"; YAML reads it as a number: put quotes around it, '{value}'"
-    return ""
-
-
-def _resolve(model: "type[BaseModel]", loc: Place) -> "tuple[Place, type[BaseModel] | None]":
-    """Resolves an error's location to a place in the file and to its record.
-
-    Returns:
-        The location without pydantic's tags of union members, which are not in the file; and the
-        record of its last part, None if `model` does not describe it.
-    """
-    place: list[str | int] = []
-    owner: type[BaseModel] | None = model
-    members: tuple[type[BaseModel], ...] = (model,)
-    for part in loc:
-        if isinstance(part, int):
-            place.append(part)
-        elif len(members) > 1 and (tagged := [item for item in members if _has_tag(item, part)]):
-            members = (tagged[0],)
-        else:
-            place.append(part)
-            owner = members[0] if len(members) == 1 else None
-            field = owner.model_fields.get(part) if owner else None
-            members = tuple(_models(field.annotation)) if field else ()
-    return tuple(place), owner
-
-
-def _has_tag(model: "type[BaseModel]", tag: str) -> bool:
+def _tags(model: "type[BaseModel]") -> set[Any]:
     annotations = (field.annotation for field in model.model_fields.values())
-    return any(get_origin(item) is Literal and get_args(item) == (tag,) for item in annotations)
+    literals = (get_args(item) for item in annotations if get_origin(item) is Literal)
+    return {values[0] for values in literals if len(values) == 1}
 
 
 def _models(annotation: Any) -> "Iterator[type[BaseModel]]":

@@ -1,21 +1,11 @@
 """Changes values in a YAML text and leaves every other character as it is."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import yaml
 
 from sashiko.base.yaml_models import deep_merge
 from sashiko.base.yaml_text import YamlError, parse_yaml
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Edit:
-    """A replacement of the characters from `start` to `end`."""
-
-    start: int
-    end: int
-    text: str
 
 
 def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
@@ -43,7 +33,23 @@ def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     node = next((value for key, value in root.value if key.value == section), None)
     if isinstance(node, yaml.MappingNode):
-        new = _replace(text, _edits(node, values, newline))
+        new = text
+        present = {key.value: value for key, value in node.value}
+        missing = [f"{key}: {value}" for key, value in values.items() if key not in present]
+        edits = []  # start, end, and what replaces the characters between
+        for key in values.keys() & present.keys():
+            start, end = present[key].start_mark.index, present[key].end_mark.index
+            # A key without a value ends at its colon.
+            edits.append((start, end, values[key] if end > start else f" {values[key]}"))
+        if missing and node.flow_style:
+            last = node.value[-1][1].end_mark.index if node.value else node.end_mark.index - 1
+            edits.append((last, last, (", " if node.value else "") + ", ".join(missing)))
+        elif missing:
+            first = node.value[0][0].start_mark
+            indent = newline + " " * first.column
+            edits.append((first.index, first.index, indent.join([*missing, ""])))
+        for start, end, value in sorted(edits, reverse=True):
+            new = new[:start] + value + new[end:]
     else:
         pairs = ", ".join(f"{key}: {value}" for key, value in values.items())
         gap = "" if not text or text.endswith("\n") else newline
@@ -58,28 +64,3 @@ def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
             "an alias?)"
         )
     return new
-
-
-def _edits(node: yaml.MappingNode, values: Mapping[str, str], newline: str) -> Iterator[_Edit]:
-    present = {key.value: value for key, value in node.value}
-    for key in values.keys() & present.keys():
-        start, end = present[key].start_mark.index, present[key].end_mark.index
-        # A key without a value ends at its colon.
-        yield _Edit(start=start, end=end, text=values[key] if end > start else f" {values[key]}")
-    missing = [f"{key}: {value}" for key, value in values.items() if key not in present]
-    if not missing:
-        return
-    if node.flow_style:
-        last = node.value[-1][1].end_mark.index if node.value else node.end_mark.index - 1
-        added = ", ".join(missing)
-        yield _Edit(start=last, end=last, text=f", {added}" if node.value else added)
-    else:
-        first = node.value[0][0].start_mark
-        indent = newline + " " * first.column
-        yield _Edit(start=first.index, end=first.index, text=indent.join([*missing, ""]))
-
-
-def _replace(text: str, edits: Iterator[_Edit]) -> str:
-    for edit in sorted(edits, key=lambda item: item.start, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text

@@ -119,14 +119,12 @@ def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
     try:
         return model.model_validate(merged)
     except ValidationError as error:
-        lines = [f"{_source(layers, item.place)}: {item.text}" for item in problems(model, error)]
+        lines = []
+        for item in problems(model, error):
+            sources = [layer.source for layer in layers if _contains(layer.value, item.place)]
+            source = sources[-1] if sources else " + ".join(layer.source for layer in layers)
+            lines.append(f"{source}: {item.text}")
         raise InputError(join_problems(lines)) from error
-
-
-def _source(layers: Sequence[Layer], place: Place) -> str:
-    """Returns the source of the last layer that contains `place`, or all sources if none does."""
-    matches = [layer for layer in layers if _contains(layer.value, place)]
-    return matches[-1].source if matches else " + ".join(layer.source for layer in layers)
 
 
 def _contains(value: Any, place: Place) -> bool:

@@ -38,17 +38,14 @@ def parse_yaml(text: str) -> Any:
     try:
         return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
-        raise YamlError(_format_error(error)) from error
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        text = ": ".join(part for part in (error.context, error.problem) if part)
+        raise YamlError(place + text) from error
     except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from error
     except (OverflowError, ValueError) as error:  # from PyYAML's scanner, without a position
         raise YamlError(f"it has an escape beyond Unicode: {error}") from error
-
-
-def _format_error(error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return place + ": ".join(part for part in (error.context, error.problem) if part)
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,8 +59,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's own
-        previous = self._values
-        self._count(event)
+        previous, size = self._values, 1
+        if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
+            if event.anchor not in self._sizes:
+                raise _error_at(f"`*{event.anchor}` contains itself", event)
+            size = self._sizes[event.anchor]
+        self._values += size
+        if self._values > _MAX_VALUES:
+            raise _error_at(f"more than {_MAX_VALUES:,} values", event)
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise _error_at(f"nested deeper than {_MAX_DEPTH} levels", event)
@@ -72,17 +75,6 @@ class _Loader(yaml.SafeLoader):
         if event.anchor is not None and not isinstance(event, yaml.AliasEvent):
             self._sizes[event.anchor] = self._values - previous
         return node
-
-    def _count(self, event: Any) -> None:
-        """Counts a value, or all values of an alias."""
-        size = 1
-        if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
-            if event.anchor not in self._sizes:
-                raise _error_at(f"`*{event.anchor}` contains itself", event)
-            size = self._sizes[event.anchor]
-        self._values += size
-        if self._values > _MAX_VALUES:
-            raise _error_at(f"more than {_MAX_VALUES:,} values", event)
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
@@ -111,5 +103,4 @@ class _Loader(yaml.SafeLoader):
 
 
 def _error_at(problem: str, node: Any) -> ConstructorError:
-    """Returns the error at an event or a node."""
     return ConstructorError(None, None, problem, node.start_mark)

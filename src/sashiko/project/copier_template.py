@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -28,49 +28,35 @@ def build_wheel_with_statement(checkout: Path, folder: Path) -> Wheel:
         RuntimeError: if pip fails, with its last lines.
         InputError: if the statement cannot be written.
     """
-    wheel = build_wheel(checkout, folder)
-    write_bytes(wheel.statement, _statement(checkout, wheel).to_json())
-    return wheel
-
-
-def _statement(checkout: Path, wheel: Wheel) -> Statement:
-    return Statement(
+    wheel, commit = build_wheel(checkout, folder), source(checkout)
+    with zipfile.ZipFile(wheel.path) as archive:
+        names = [name for name in archive.namelist() if name.startswith(_PACKAGE)]
+        digests = {name.removeprefix(_PACKAGE): sha256_bytes(archive.read(name)) for name in names}
+    dependencies = []
+    if commit.git_sha != "unknown":
+        dirty = {"uncommitted changes": "yes"} if commit.dirty else {}
+        digest = {"gitCommit": commit.git_sha}
+        dependencies.append(Resource(name="commit", digest=digest, annotations=dirty))
+    for lock in sorted((checkout / "requirements").glob("*.txt")):
+        name, digest = lock.relative_to(checkout).as_posix(), {"sha256": sha256_file(lock)}
+        dependencies.append(Resource(name=name, digest=digest))
+    with suppress(PackageNotFoundError):  # pip then builds with one of an index
+        uri = f"pkg:pypi/setuptools@{distribution('setuptools').version}"
+        dependencies.append(Resource(name="setuptools", uri=uri))
+    statement = Statement(
         build="wheel",
         subject=(
             Resource(name=wheel.path.name, digest={"sha256": wheel.sha256}),
             # What is installed, which a job measures.
-            Resource(name=_PACKAGE, digest={"dirHash": _package_hash(wheel.path)}),
+            Resource(name=_PACKAGE, digest={"dirHash": dir_hash(digests)}),
         ),
         parameters={"version": wheel.version},
-        dependencies=(*_dependencies(checkout),),
+        dependencies=tuple(dependencies),
         # Whoever runs `make wheel`: nobody vouches for that machine.
         builder="urn:sashiko:builder:make",
     )
-
-
-def _package_hash(wheel: Path) -> str:
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.startswith(_PACKAGE)]
-        return dir_hash(
-            {name.removeprefix(_PACKAGE): sha256_bytes(archive.read(name)) for name in names}
-        )
-
-
-def _dependencies(checkout: Path) -> Iterator[Resource]:
-    commit = source(checkout)
-    if commit.git_sha != "unknown":
-        yield Resource(
-            name="commit",
-            digest={"gitCommit": commit.git_sha},
-            annotations={"uncommitted changes": "yes"} if commit.dirty else {},
-        )
-    for lock in sorted((checkout / "requirements").glob("*.txt")):
-        yield Resource(
-            name=lock.relative_to(checkout).as_posix(), digest={"sha256": sha256_file(lock)}
-        )
-    with suppress(PackageNotFoundError):  # pip then builds with one of an index
-        version = distribution("setuptools").version
-        yield Resource(name="setuptools", uri=f"pkg:pypi/setuptools@{version}")
+    write_bytes(wheel.statement, statement.to_json())
+    return wheel
 
 
 _PREFIX = "sashiko/project/"
@@ -137,15 +123,23 @@ def run_copier(
     """Runs copier's command `copy` or `update`.
 
     copier runs in an environment of its own, as one of its libraries is licensed under the GPL. Its
-    lock is `locks/copier.txt`. With `defaults`, it asks no questions.
+    lock is `locks/copier.txt`; it is installed on first use. With `defaults`, it asks no questions.
 
     Raises:
         InputError: if copier fails, with its reason.
     """
+    program = Path(sys.executable).with_name("copier")
+    if not program.is_file():
+        program = _TOOLS.absolute() / "bin" / "copier"
+    if not program.is_file():
+        print("installing copier", file=sys.stderr)
+        lock, python = str(lock_file("copier")), str(_TOOLS / "bin" / "python")
+        _uv("venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS))
+        _uv("pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock)
     data = [f"--data={key}={value}" for key, value in answers.items()]
     options = ["--trust", "--quiet", "--skip-tasks", *(["--defaults"] if defaults else [])]
     completed = subprocess.run(
-        [_copier(), command, *options, *data, *map(str, arguments)],
+        [str(program), command, *options, *data, *map(str, arguments)],
         stdout=sys.stderr,
         stderr=subprocess.PIPE,
         text=True,
@@ -155,20 +149,6 @@ def run_copier(
         # For an invalid answer, copier raises an exception, whose last line has the reason.
         reason = (completed.stderr.strip() or "it was interrupted").splitlines()[-1]
         raise InputError(f"copier {command}: {reason.removeprefix('ValueError: ')}")
-
-
-def _copier() -> str:
-    """Returns the path of the program, which is installed on first use."""
-    sibling = Path(sys.executable).with_name("copier")
-    if sibling.is_file():
-        return str(sibling)
-    program = _TOOLS.absolute() / "bin" / "copier"
-    if not program.is_file():
-        print("installing copier", file=sys.stderr)
-        _uv("venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS))
-        options = ["-q", "--python", str(_TOOLS / "bin" / "python"), "--require-hashes"]
-        _uv("pip", "install", *options, "-r", str(lock_file("copier")))
-    return str(program)
 
 
 def _uv(*arguments: str) -> None:

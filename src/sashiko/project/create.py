@@ -47,7 +47,13 @@ def create_project(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         template = extract_template(wheel, Path(scratch))
-        _refuse_unknown(answers, template)
+        questions = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
+        known = [name for name in questions if not name.startswith("_")]
+        for name in (name for name in answers if name not in known):  # copier would ignore it
+            raise InputError(
+                f"--answer {name}=...: there is no such question; known: {', '.join(known)}"
+                f"{suggestion(name, known)}"
+            )
         # The folder's name is the default of the project's name.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sashiko-new-") as temporary:
             project = Path(temporary) / folder.name
@@ -60,18 +66,6 @@ def create_project(
                 folder.rmdir()
             project.rename(folder)
     return replies
-
-
-def _refuse_unknown(answers: Mapping[str, str], template: Path) -> None:
-    """Refuses an answer to no question of the template, which copier would ignore."""
-    questions = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
-    known = [name for name in questions if not name.startswith("_")]
-    for name in answers:
-        if name not in known:
-            raise InputError(
-                f"--answer {name}=...: there is no such question; known: {', '.join(known)}"
-                f"{suggestion(name, known)}"
-            )
 
 
 def read_answers(project: Path) -> dict[str, str]:
@@ -96,19 +90,16 @@ def _draft(project: Path, answers: Mapping[str, str], *, options: Sequence[str])
     source = Path(answers["data_file"]).expanduser()
     if not source.is_file():
         raise InputError(f"data_file: {source} does not exist")
-    copy = project / "data" / source.name
-    copy.parent.mkdir()
-    shutil.copyfile(source, copy)
+    (project / "data").mkdir()
+    data = shutil.copyfile(source, project / "data" / source.name).relative_to(project)
     file = project / ANSWERS
+    text = file.read_text(encoding="utf-8")
     # The path is relative to the project, which others clone elsewhere.
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    content["data_file"] = f"data/{source.name}"
-    comment = file.read_text(encoding="utf-8").partition("\n")[0]
-    text = yaml.safe_dump(content, allow_unicode=True)
-    file.write_text(f"{comment}\n{text}", encoding="utf-8")
+    content = yaml.safe_load(text) | {"data_file": data.as_posix()}
+    new = yaml.safe_dump(content, allow_unicode=True)
+    file.write_text(f"{text.splitlines()[0]}\n{new}", encoding="utf-8")
     command = [sys.executable, "-c", "from sashiko.cli import main; main()", "contract", "init"]
-    command += [f"data/{source.name}", f"--label={answers['label']}"]
-    command += [f"--name={answers['dataset']}", *options]
-    completed = subprocess.run(command, cwd=project, stdout=sys.stderr, check=False)
+    command += [data.as_posix(), f"--label={answers['label']}", f"--name={answers['dataset']}"]
+    completed = subprocess.run([*command, *options], cwd=project, stdout=sys.stderr, check=False)
     if completed.returncode:
         raise InputError("no contract could be drafted for the data file: see above")

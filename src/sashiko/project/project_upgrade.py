@@ -18,6 +18,7 @@ import yaml
 from packaging.version import Version
 
 from sashiko import __version__
+from sashiko.base.files import make_folder
 from sashiko.errors import InputError
 from sashiko.project.copier_template import (
     extract_template,
@@ -26,7 +27,7 @@ from sashiko.project.copier_template import (
     run_copier,
 )
 from sashiko.project.create import ANSWERS, read_answers
-from sashiko.project.moved import Rewritten, rewrite_imports
+from sashiko.project.moved import rewrite_imports
 from sashiko.project.wheel import ENGINE_PIN, Wheel, pin
 
 _CONFLICT = (b"<<<<<<< before updating", b">>>>>>> after updating")
@@ -71,7 +72,11 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
         new = _Release(wheel.version, extract_template(wheel, Path(scratch) / "new"))
         templates = _template_repository(Path(scratch) / "templates", old, new)
         copy = Path(scratch) / "project"
-        _copy_text_files(project, copy)
+        for name in _names(project, "ls-files"):
+            # copier cannot apply differences to binary files.
+            if (project / name).is_file() and b"\0" not in (project / name).read_bytes():
+                make_folder((copy / name).parent)
+                shutil.copy(project / name, copy / name)
         _set_source(copy, {"_src_path": str(templates), "_commit": f"v{old.version}"})
         # Before the merge, in which equal changes of both sides do not meet.
         names = [path.relative_to(copy).as_posix() for path in sorted(copy.rglob("*.py"))]
@@ -80,9 +85,23 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
         tag = f"--vcs-ref=v{new.version}"
         run_copier("update", "--conflict=inline", tag, copy, answers={}, defaults=True)
         _set_source(copy, {key: answers[key] for key in _COPIER_KEYS if key in answers})
-        result = _apply(copy, project, rewritten)
+        changes = {*rewritten.files, *_names(copy, "diff", "--name-only", "HEAD")}
+        changes |= {*_names(copy, "ls-files", "--others", "--exclude-standard")}
+        written, deleted, conflicts = [], [], []
+        for name in sorted(changes):
+            new_file, file = copy / name, project / name
+            if not new_file.is_file():
+                if file.is_file():
+                    file.unlink()
+                    deleted.append(name)
+            elif not file.is_file() or not filecmp.cmp(new_file, file, shallow=False):
+                make_folder(file.parent)
+                shutil.copy(new_file, file)
+                written.append(name)
+                if any(line.rstrip() in _CONFLICT for line in file.read_bytes().splitlines()):
+                    conflicts.append(name)
     pin(project, wheel, vendor=answers["engine_source"] == "vendor")
-    return result
+    return Upgrade(tuple(written), tuple(deleted), tuple(conflicts), rewritten.unknown)
 
 
 def _pinned_release(project: Path, scratch: Path) -> _Release:
@@ -122,57 +141,12 @@ def _template_repository(folder: Path, *releases: _Release) -> Path:
     return folder
 
 
-def _copy_text_files(project: Path, copy: Path) -> None:
-    """Copies the tracked files, except binary ones, to which copier cannot apply differences."""
-    for name in _names(project, "ls-files"):
-        source = project / name
-        if source.is_file() and b"\0" not in source.read_bytes():
-            target = copy / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-
-
 def _set_source(project: Path, source: dict[str, str]) -> None:
     """Writes the template's source into a project's answers, under copier's keys."""
     file = project / ANSWERS
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     others = [line for line in lines if not line.startswith(_COPIER_KEYS)]
     file.write_text("".join(others) + (yaml.safe_dump(source) if source else ""), encoding="utf-8")
-
-
-def _apply(copy: Path, project: Path, rewritten: Rewritten) -> Upgrade:
-    """Applies to the project what was rewritten in a copy, and what changed since its commit."""
-    changed = sorted(
-        {
-            name
-            for name in (
-                *rewritten.files,
-                *_names(copy, "diff", "--name-only", "HEAD"),
-                *_names(copy, "ls-files", "--others", "--exclude-standard"),
-            )
-            if _differs(copy / name, project / name)
-        }
-    )
-    written = [name for name in changed if (copy / name).is_file()]
-    deleted = [name for name in changed if not (copy / name).is_file()]
-    for name in written:
-        target = project / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(copy / name, target)
-    for name in deleted:
-        (project / name).unlink()
-    conflicts = [name for name in written if _has_conflict(project / name)]
-    return Upgrade(tuple(written), tuple(deleted), tuple(conflicts), rewritten.unknown)
-
-
-def _differs(path: Path, other: Path) -> bool:
-    if path.is_file() and other.is_file():
-        return not filecmp.cmp(path, other, shallow=False)
-    return path.is_file() or other.is_file()
-
-
-def _has_conflict(file: Path) -> bool:
-    return any(line.rstrip() in _CONFLICT for line in file.read_bytes().splitlines())
 
 
 def _commit(folder: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -64,8 +65,9 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
         config = Path(scratch) / "build.cfg"
         config.write_text(f"[build]\nbuild_base={scratch}/build\n[egg_info]\negg_base={scratch}\n")
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-        if _has_setuptools():
-            command.append("--no-build-isolation")
+        with suppress(PackageNotFoundError):
+            if int(distribution("setuptools").version.partition(".")[0]) >= _SETUPTOOLS:
+                command.append("--no-build-isolation")
         target = Path(scratch) / "wheel"
         completed = subprocess.run(
             [*command, "--no-deps", "--wheel-dir", str(target), str(checkout)],
@@ -81,14 +83,6 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / built.name).write_bytes(built.read_bytes())
         return open_wheel(folder / built.name)
-
-
-def _has_setuptools() -> bool:
-    """Returns whether the version that pyproject.toml requires is installed."""
-    try:
-        return int(distribution("setuptools").version.partition(".")[0]) >= _SETUPTOOLS
-    except PackageNotFoundError:
-        return False
 
 
 def installed_wheel() -> Path | None:
