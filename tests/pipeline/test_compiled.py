@@ -111,29 +111,20 @@ def test_nothing_has_changed(repository: Path) -> None:
     assert json.loads(_definition())["Steps"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
-        pytest.param(_append("src/sashiko/pipeline/sdk/jobs.py"), id="a module of the pipelines"),
-        pytest.param(_append("src/sashiko/account/names.py"), id="a module of the package"),
-        pytest.param(_append("src/sashiko/account/images/images.yaml"), id="a data file"),
-        pytest.param(
-            _append("src/sashiko/serving/container/text.py"), id="code that Compile ships"
-        ),
-        pytest.param(
-            _add("src/sashiko/serving/container/more.py"), id="a new file that Compile ships"
-        ),
-        pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),
-        pytest.param(_add("yaml.py"), id="a module that hides an installed one"),
-        pytest.param(_append("contracts/complaints.odcs.yaml"), id="the contract"),
-        pytest.param(_rename_project, id="a setting"),
-        pytest.param(
-            lambda root: (root / "src/sashiko/pipeline/sdk/device.py").unlink(),
-            id="a module is gone",
-        ),
-    ],
-)
+@pytest.mark.parametrize("change", [
+    pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
+    pytest.param(_append("src/sashiko/pipeline/sdk/jobs.py"), id="a module of the pipelines"),
+    pytest.param(_append("src/sashiko/account/names.py"), id="a module of the package"),
+    pytest.param(_append("src/sashiko/account/images/images.yaml"), id="a data file"),
+    pytest.param(_append("src/sashiko/serving/container/text.py"), id="code that Compile ships"),
+    pytest.param(_add("src/sashiko/serving/container/more.py"), id="a new file that Compile ships"),
+    pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),
+    pytest.param(_add("yaml.py"), id="a module that hides an installed one"),
+    pytest.param(_append("contracts/complaints.odcs.yaml"), id="the contract"),
+    pytest.param(_rename_project, id="a setting"),
+    pytest.param(lambda root: (root / "src/sashiko/pipeline/sdk/device.py").unlink(),
+     id="a module is gone"),
+])  # fmt: skip
 def test_what_has_changed_is_built_anew(repository: Path, change: Callable[[Path], None]) -> None:
     change(repository)
     with pytest.raises(RebuiltError):

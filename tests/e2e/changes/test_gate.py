@@ -96,15 +96,12 @@ def test_labels_that_flip_against_the_champion_are_counted(
 CHECKS = "from sashiko.evaluation.gates.verdict import Check\ndef gate(evidence):\n    return "
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        (CHECKS + "[]", r"quality.own_gates.0.gate: acme.gates:gate must return one .*Check or"),
-        (CHECKS + "[True]", "must return one .*Check or more; it returned .True."),
-        (CHECKS + "[Check(name='auc', passed=True)]", "a second check `auc`: give it another"),
-        ("gates = 1", "acme.gates:gate.*has no attribute 'gate'"),
-    ],
-)
+@pytest.mark.parametrize(("code", "message"), [
+    (CHECKS + "[]", r"quality.own_gates.0.gate: acme.gates:gate must return one .*Check or"),
+    (CHECKS + "[True]", "must return one .*Check or more; it returned .True."),
+    (CHECKS + "[Check(name='auc', passed=True)]", "a second check `auc`: give it another"),
+    ("gates = 1", "acme.gates:gate.*has no attribute 'gate'"),
+])  # fmt: skip
 def test_a_gate_that_judges_nothing_or_twice_is_an_error(
     judge: Judge, code: str, message: str
 ) -> None:

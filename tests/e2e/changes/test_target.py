@@ -137,13 +137,10 @@ def test_an_instance_that_its_image_does_not_run_on_is_refused(project: Project)
         assert part in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("there", "put", "message"),
-    [
-        ("portable_backend.py", "gone.py", "src/acme/gone.py does not exist"),
-        ("portable_backend.py", "scorer.py", "src/acme/scorer.py has the name of a file of"),
-    ],
-)
+@pytest.mark.parametrize(("there", "put", "message"), [
+    ("portable_backend.py", "gone.py", "src/acme/gone.py does not exist"),
+    ("portable_backend.py", "scorer.py", "src/acme/scorer.py has the name of a file of"),
+])  # fmt: skip
 def test_a_wrong_file_is_named_before_anything_is_staged(
     project: Project, monkeypatch: pytest.MonkeyPatch, there: str, put: str, message: str
 ) -> None:

@@ -37,22 +37,16 @@ def test_a_class_is_made_and_an_entry_point_is_loaded_by_its_name(installed: Non
     assert reference("metrics", "cost") == "acme.metrics:Cost"
 
 
-@pytest.mark.parametrize(
-    ("group", "name", "message"),
-    [
-        ("metrics", "costs", "no `costs` among sashiko.metrics; allowed: cost, or an object"),
-        ("generators", "other", "no `other` among sashiko.generators; allowed: complaints, or"),
-        ("metrics", "acme.nothing:Cost", "acme.nothing:Cost cannot be imported (No module named"),
-        ("metrics", "acme.metrics:Nothing", "has no attribute 'Nothing'"),
-        (
-            "metrics",
-            "acme.metrics:no_metric",
-            "has no higher_is_better, which sashiko.evaluation.metrics",
-        ),
-        ("generators", "acme.metrics:Cost", "has no batches and no schema, which sashiko.data"),
-        ("sources", "acme.invoices:Invoices", "has no fetch"),
-    ],
-)
+@pytest.mark.parametrize(("group", "name", "message"), [
+    ("metrics", "costs", "no `costs` among sashiko.metrics; allowed: cost, or an object"),
+    ("generators", "other", "no `other` among sashiko.generators; allowed: complaints, or"),
+    ("metrics", "acme.nothing:Cost", "acme.nothing:Cost cannot be imported (No module named"),
+    ("metrics", "acme.metrics:Nothing", "has no attribute 'Nothing'"),
+    ("metrics", "acme.metrics:no_metric",
+     "has no higher_is_better, which sashiko.evaluation.metrics"),
+    ("generators", "acme.metrics:Cost", "has no batches and no schema, which sashiko.data"),
+    ("sources", "acme.invoices:Invoices", "has no fetch"),
+])  # fmt: skip
 def test_what_does_not_do_is_refused_with_key_and_fix(
     installed: None, group: str, name: str, message: str
 ) -> None:

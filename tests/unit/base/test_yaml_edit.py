@@ -11,39 +11,24 @@ ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/acme-dev-loans/3"
 VALUES = {"enabled": "true", "arn": ARN}
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("a: 1\n", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
-        ("a: 1", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
-        ("a: 1\r\n", "a: 1\r\nserving: {enabled: true, arn: ARN}\r\n"),
-        ("serving: {}  # c\n", "serving: {enabled: true, arn: ARN}  # c\n"),
-        ("serving: {n:  2}  # c\n", "serving: {n:  2, enabled: true, arn: ARN}  # c\n"),
-        ("serving: {n: 2,}\n", "serving: {n: 2, enabled: true, arn: ARN,}\n"),
-        ("{a: 1, serving: {n: 2}}", "{a: 1, serving: {n: 2, enabled: true, arn: ARN}}"),
-        (
-            "serving: {enabled: no, arn: null}\nb: 'x'\n",
-            "serving: {enabled: true, arn: ARN}\nb: 'x'\n",
-        ),
-        (
-            "serving:\n  # why\n  n: 2 # two\n\n  m:   4\nb: [a,  c]\n",
-            "serving:\n  # why\n  enabled: true\n  arn: ARN\n"
-            "  n: 2 # two\n\n  m:   4\nb: [a,  c]\n",
-        ),
-        (
-            "serving:\r\n    enabled: false\r\n    arn:   # none yet\r\n",
-            "serving:\r\n    enabled: true\r\n    arn: ARN   # none yet\r\n",
-        ),
-        (
-            '\ufeff# a mark\nserving: {enabled: true, arn: "old"}\n',
-            "\ufeff# a mark\nserving: {enabled: true, arn: ARN}\n",
-        ),
-        (
-            "x: &m {n: 1}\nserving:\n  <<: *m\n  k: 2\n",
-            "x: &m {n: 1}\nserving:\n  enabled: true\n  arn: ARN\n  <<: *m\n  k: 2\n",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("before", "after"), [
+    ("a: 1\n", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
+    ("a: 1", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
+    ("a: 1\r\n", "a: 1\r\nserving: {enabled: true, arn: ARN}\r\n"),
+    ("serving: {}  # c\n", "serving: {enabled: true, arn: ARN}  # c\n"),
+    ("serving: {n:  2}  # c\n", "serving: {n:  2, enabled: true, arn: ARN}  # c\n"),
+    ("serving: {n: 2,}\n", "serving: {n: 2, enabled: true, arn: ARN,}\n"),
+    ("{a: 1, serving: {n: 2}}", "{a: 1, serving: {n: 2, enabled: true, arn: ARN}}"),
+    ("serving: {enabled: no, arn: null}\nb: 'x'\n", "serving: {enabled: true, arn: ARN}\nb: 'x'\n"),
+    ("serving:\n  # why\n  n: 2 # two\n\n  m:   4\nb: [a,  c]\n",
+     "serving:\n  # why\n  enabled: true\n  arn: ARN\n" "  n: 2 # two\n\n  m:   4\nb: [a,  c]\n"),
+    ("serving:\r\n    enabled: false\r\n    arn:   # none yet\r\n",
+     "serving:\r\n    enabled: true\r\n    arn: ARN   # none yet\r\n"),
+    ('\ufeff# a mark\nserving: {enabled: true, arn: "old"}\n',
+     "\ufeff# a mark\nserving: {enabled: true, arn: ARN}\n"),
+    ("x: &m {n: 1}\nserving:\n  <<: *m\n  k: 2\n",
+     "x: &m {n: 1}\nserving:\n  enabled: true\n  arn: ARN\n  <<: *m\n  k: 2\n"),
+])  # fmt: skip
 def test_only_the_values_change(before: str, after: str) -> None:
     assert set_in_section(before, "serving", VALUES) == after.replace("ARN", ARN)
 

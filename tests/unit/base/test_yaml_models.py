@@ -76,16 +76,13 @@ def test_a_bad_unit_says_which_units_there_are():
     assert "30m, 2h" in text
 
 
-@pytest.mark.parametrize(
-    ("kind", "known", "unknown"),
-    [
-        (ProcessingJob, "ml.m5.large", "ml.inf2.xlarge"),
-        (ProcessingJob, "ml.p5.4xlarge", "ml.trn1.2xlarge"),
-        (ProcessingJob, "ml.c5.xlarge", "ml.c5n.xlarge"),
-        (TrainingJob, "ml.trn1.2xlarge", "ml.inf2.xlarge"),
-        (TrainingJob, "ml.g5.xlarge", "ml.g5.xxlarge"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "known", "unknown"), [
+    (ProcessingJob, "ml.m5.large", "ml.inf2.xlarge"),
+    (ProcessingJob, "ml.p5.4xlarge", "ml.trn1.2xlarge"),
+    (ProcessingJob, "ml.c5.xlarge", "ml.c5n.xlarge"),
+    (TrainingJob, "ml.trn1.2xlarge", "ml.inf2.xlarge"),
+    (TrainingJob, "ml.g5.xlarge", "ml.g5.xxlarge"),
+])  # fmt: skip
 def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, unknown):
     job = {"instance_type": known, "volume_size": "30GB", "max_runtime": "1h"}
     if kind is TrainingJob:
@@ -141,15 +138,12 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path):
     assert "`extends` is circular" in error_of(lambda: load_recipe(tmp_path / "a.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", "expected a mapping"),
-        (b"- 1\n", "expected a mapping"),
-        (b"a: [1\n", "not valid YAML"),
-        (b"name: caf\xe9\n", "UTF-8"),
-    ],
-)
+@pytest.mark.parametrize(("content", "expected"), [
+    (b"", "expected a mapping"),
+    (b"- 1\n", "expected a mapping"),
+    (b"a: [1\n", "not valid YAML"),
+    (b"name: caf\xe9\n", "UTF-8"),
+])  # fmt: skip
 def test_a_file_that_is_no_yaml_mapping_is_named(tmp_path, content, expected):
     path = tmp_path / "r.yaml"
     path.write_bytes(content)

@@ -85,17 +85,12 @@ def test_a_file_of_any_kind_says_the_same(cli: BiasCli) -> None:
     assert cli.json(*in_lines, data=cli.folder / "data.jsonl") == expected
 
 
-@pytest.mark.parametrize(
-    ("codes", "options"),
-    [
-        pytest.param({"yes": 1, "no": 0}, (), id="coded"),
-        pytest.param({"yes": 1.0, "no": 0.0}, (), id="coded as floats"),
-        pytest.param({"yes": 0.51, "no": 0.5}, (), id="probabilities, by default above 0.5"),
-        pytest.param(
-            {"yes": 0.31, "no": 0.3}, ("--probability-threshold", 0.3), id="probabilities"
-        ),
-    ],
-)
+@pytest.mark.parametrize(("codes", "options"), [
+    pytest.param({"yes": 1, "no": 0}, (), id="coded"),
+    pytest.param({"yes": 1.0, "no": 0.0}, (), id="coded as floats"),
+    pytest.param({"yes": 0.51, "no": 0.5}, (), id="probabilities, by default above 0.5"),
+    pytest.param({"yes": 0.31, "no": 0.3}, ("--probability-threshold", 0.3), id="probabilities"),
+])  # fmt: skip
 def test_predictions_may_be_codes_or_probabilities(cli: BiasCli, codes, options) -> None:
     rows = [(key, codes[text]) for key, text in PREDICTED]
     predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))

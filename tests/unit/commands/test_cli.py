@@ -49,33 +49,26 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     assert "Did you mean 'run', 'runs'?" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
-        (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
-        (("run", "--strengths", "0,1"), "--strengths 0,1: add --sweep"),
-        (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
-        (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
-        (
-            ("run", "--env", "moon"),
-            "unknown environment `moon`: those in config/ are dev.yaml, local.yaml, prod.yaml",
-        ),
-        (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
-        (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),
-        (("run", "--set", "compile.target=tpu"), "no `tpu` among sashiko.targets; allowed: cpu, "),
-        (("run", "--set", "compile.auto_cast=all"), "key `compile.auto_cast`: target cpu"),
-        (
-            ("run", "--set", "compile={quantization: int8, batch_sizes: [1], target: gpu}"),
-            "key `compile.quantization`: target gpu",
-        ),
-        (("run", "--set", "compile.quantization=int8"), "takes `batch_sizes: [1]`"),
-        (("run", "--set", "compile.quantization=int4"), "Input should be 'none' or 'int8'"),
-        (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accum"),
-        (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
-        (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
+    (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
+    (("run", "--strengths", "0,1"), "--strengths 0,1: add --sweep"),
+    (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
+    (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
+    (("run", "--env", "moon"),
+     "unknown environment `moon`: those in config/ are dev.yaml, local.yaml, prod.yaml"),
+    (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
+    (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),
+    (("run", "--set", "compile.target=tpu"), "no `tpu` among sashiko.targets; allowed: cpu, "),
+    (("run", "--set", "compile.auto_cast=all"), "key `compile.auto_cast`: target cpu"),
+    (("run", "--set", "compile={quantization: int8, batch_sizes: [1], target: gpu}"),
+     "key `compile.quantization`: target gpu"),
+    (("run", "--set", "compile.quantization=int8"), "takes `batch_sizes: [1]`"),
+    (("run", "--set", "compile.quantization=int4"), "Input should be 'none' or 'int8'"),
+    (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accum"),
+    (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
+    (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
+])  # fmt: skip
 def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     done = sashiko(*arguments)
     assert done.returncode == 1

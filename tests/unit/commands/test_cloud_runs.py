@@ -189,14 +189,11 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(script: Script) -> Non
     assert scripted.aws.requests("StopPipelineExecution") == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--from", "Train"), "--from Train: a selective execution leaves out the gates"),
-        (("--set", "train.epochs=2"), "--set train.epochs=2: an account runs the recipe"),
-        (("--as-of", "yesterday"), "--as-of yesterday: expected an instant in UTC"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--from", "Train"), "--from Train: a selective execution leaves out the gates"),
+    (("--set", "train.epochs=2"), "--set train.epochs=2: an account runs the recipe"),
+    (("--as-of", "yesterday"), "--as-of yesterday: expected an instant in UTC"),
+])  # fmt: skip
 def test_what_an_account_cannot_do_is_refused_before_any_call(
     script: Script, arguments: tuple[str, ...], message: str
 ) -> None:

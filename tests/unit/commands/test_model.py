@@ -83,14 +83,11 @@ def statuses(registry: MlflowRegistry) -> dict[tuple[str, int], str]:
     }
 
 
-@pytest.mark.parametrize(
-    "act",
-    [
-        pytest.param(lambda: decision("approve", 1), id="approve"),
-        pytest.param(lambda: decision("reject", 1), id="reject"),
-        pytest.param(lambda: sashiko("model", "lineage", "1"), id="lineage"),
-    ],
-)
+@pytest.mark.parametrize("act", [
+    pytest.param(lambda: decision("approve", 1), id="approve"),
+    pytest.param(lambda: decision("reject", 1), id="reject"),
+    pytest.param(lambda: sashiko("model", "lineage", "1"), id="lineage"),
+])  # fmt: skip
 def test_a_number_that_two_groups_have_is_refused_with_the_choices(
     registry: MlflowRegistry, act: Callable[[], Result]
 ) -> None:

@@ -8,15 +8,12 @@ from sashiko.errors import InputError
 NOON = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2026-03-09T12:00", NOON),
-        ("2026-03-09T13:00+01:00", NOON),
-        ("20260309T120000Z", NOON),
-        ("2026-03-09", NOON.replace(hour=0)),
-    ],
-)
+@pytest.mark.parametrize(("text", "time"), [
+    ("2026-03-09T12:00", NOON),
+    ("2026-03-09T13:00+01:00", NOON),
+    ("20260309T120000Z", NOON),
+    ("2026-03-09", NOON.replace(hour=0)),
+])  # fmt: skip
 def test_a_time_is_in_utc_unless_it_names_a_zone(text: str, time: dt.datetime) -> None:
     assert parse_time(text, option="--now") == time
 

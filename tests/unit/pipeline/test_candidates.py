@@ -53,15 +53,12 @@ def test_only_later_runs_of_the_recipe_count(candidates) -> None:
     assert candidates(later, pipeline="another") == ()
 
 
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [
-        ("running", "running"),
-        ("blocked", "blocked"),
-        ("failed", "failed"),
-        ("interrupted", "failed"),
-    ],
-)
+@pytest.mark.parametrize(("status", "state"), [
+    ("running", "running"),
+    ("blocked", "blocked"),
+    ("failed", "failed"),
+    ("interrupted", "failed"),
+])  # fmt: skip
 def test_the_state_of_a_run_without_a_version(candidates, status, state) -> None:
     [candidate] = candidates(("20260401-000000-aaaa", status))
     assert candidate.state == state

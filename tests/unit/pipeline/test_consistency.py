@@ -74,16 +74,13 @@ def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str
 INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
-        ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
-        ({"facet": ["age", 7]}, "expected a facet, or a list of two different ones"),
-        ({"facet": 7}, "expected a facet, or a list of two different ones"),
-        ({"metric": "GE"}, "GE is of all rows, whatever their group"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
+    ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
+    ({"facet": ["age", 7]}, "expected a facet, or a list of two different ones"),
+    ({"facet": 7}, "expected a facet, or a list of two different ones"),
+    ({"metric": "GE"}, "GE is of all rows, whatever their group"),
+])  # fmt: skip
 def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:
     values = recipe().model_dump(mode="json")
     values["bias"]["gates"] = [INTERSECTION | changes]
@@ -124,13 +121,10 @@ def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
     assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
 
 
-@pytest.mark.parametrize(
-    ("family", "compile_", "message"),
-    [
-        ("causal", {"target": "cpu", "dtype": "bfloat16"}, "target cpu does not serve bfloat16"),
-        ("encoder", {"target": "gpu", "dtype": "bfloat16"}, "bfloat16 is for causal LMs"),
-    ],
-)
+@pytest.mark.parametrize(("family", "compile_", "message"), [
+    ("causal", {"target": "cpu", "dtype": "bfloat16"}, "target cpu does not serve bfloat16"),
+    ("encoder", {"target": "gpu", "dtype": "bfloat16"}, "bfloat16 is for causal LMs"),
+])  # fmt: skip
 def test_a_type_that_a_target_does_not_serve_is_named(
     tmp_path: Path, family: str, compile_: dict[str, str], message: str
 ) -> None:

@@ -87,14 +87,11 @@ def test_a_section_that_no_recipe_has_is_refused() -> None:
     assert all(word in message for word in ("step Redact", "`redaction`", "contract", "waivers"))
 
 
-@pytest.mark.parametrize(
-    ("read", "section"),
-    [
-        (lambda: read_section(TextSection, "text"), "text"),
-        (read_waivers, "waivers"),
-        (read_contract, "contract"),
-    ],
-)
+@pytest.mark.parametrize(("read", "section"), [
+    (lambda: read_section(TextSection, "text"), "text"),
+    (read_waivers, "waivers"),
+    (read_contract, "contract"),
+])  # fmt: skip
 def test_what_the_line_leaves_out_says_which_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read, section: str
 ) -> None:

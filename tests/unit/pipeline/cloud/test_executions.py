@@ -127,26 +127,17 @@ def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
     assert (cached_step.status, cached_step.cached_from) == ("cached", "old")
 
 
-@pytest.mark.parametrize(
-    ("status", "steps", "expected"),
-    [
-        ("Succeeded", [MADE, OPEN, TRAINED], ("registered", 0, "")),
-        ("Failed", [MADE, CLOSED], ("blocked", 3, "step Gate: model-quality: auc 0.61 below 0.7")),
-        (
-            "Failed",
-            [MADE, step("Gate", "Failed", minutes=1, FailureReason="AccessDenied", **FUNCTION)],
-            ("failed", 1, "step Gate: AccessDenied"),
-        ),
-        (
-            "Failed",
-            [step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")],
-            ("failed", 1, "step Make: ClientError: no such image"),
-        ),
-        ("Failed", [], ("failed", 1, "Step failure")),
-        ("Stopped", [step("Make", "Stopped", minutes=1)], ("interrupted", 130, "")),
-        ("CompletedWithFailures", [MADE], ("failed", 1, "")),
-    ],
-)
+@pytest.mark.parametrize(("status", "steps", "expected"), [
+    ("Succeeded", [MADE, OPEN, TRAINED], ("registered", 0, "")),
+    ("Failed", [MADE, CLOSED], ("blocked", 3, "step Gate: model-quality: auc 0.61 below 0.7")),
+    ("Failed", [MADE, step("Gate", "Failed", minutes=1, FailureReason="AccessDenied", **FUNCTION)],
+     ("failed", 1, "step Gate: AccessDenied")),
+    ("Failed", [step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")],
+     ("failed", 1, "step Make: ClientError: no such image")),
+    ("Failed", [], ("failed", 1, "Step failure")),
+    ("Stopped", [step("Make", "Stopped", minutes=1)], ("interrupted", 130, "")),
+    ("CompletedWithFailures", [MADE], ("failed", 1, "")),
+])  # fmt: skip
 def test_how_it_ended_is_the_exit_status(status: str, steps: Any, expected: Any) -> None:
     record = ScriptedExecution((status, steps)).execution.record()
     assert (record.status, record.exit_code, record.reason) == expected

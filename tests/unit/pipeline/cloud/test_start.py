@@ -232,15 +232,12 @@ def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
     assert difference(compiled(), other) == ""
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        (("Steps", 0, "Key"), "", ".Steps[Make].Key"),
-        (("Steps", 0, "Image"), "other", ".Steps[Make].Image"),
-        (("Steps", 2), {"Name": "Compile"}, ".Steps[Compile].Code"),
-        (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
-    ],
-)
+@pytest.mark.parametrize(("path", "value", "message"), [
+    (("Steps", 0, "Key"), "", ".Steps[Make].Key"),
+    (("Steps", 0, "Image"), "other", ".Steps[Make].Image"),
+    (("Steps", 2), {"Name": "Compile"}, ".Steps[Compile].Code"),
+    (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
+])  # fmt: skip
 def test_the_place_where_two_definitions_differ_is_named(
     path: Any, value: Any, message: str
 ) -> None:

@@ -20,40 +20,27 @@ def get(target: str) -> dict[str, Any]:
 NAME = get("Steps.Make.Name")
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (get("Parameters.Count"), 3),
-        (get("Execution.PipelineExecutionId"), "run-1"),
-        (get("Steps.Make.Outputs['x'].Uri"), "s3://b/x"),
-        ({"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), NAME]}}, "a/t/job-1"),
-        (
-            {
-                "Std:Join": {
-                    "On": ",",
-                    "Values": [get(f"Parameters.{n}") for n in ("Flag", "Share")],
-                }
-            },
-            "true,0.5",
-        ),
-        ({"Std:Join": {"Values": ["a", {"Std:Join": {"Values": ["b", "c"]}}]}}, "abc"),
-        ({"list": [get("Parameters.Flag"), None]}, {"list": [True, None]}),
-        ({"Get": "Parameters.Text", "Other": 1}, {"Get": "Parameters.Text", "Other": 1}),
-    ],
-)
+@pytest.mark.parametrize(("value", "expected"), [
+    (get("Parameters.Count"), 3),
+    (get("Execution.PipelineExecutionId"), "run-1"),
+    (get("Steps.Make.Outputs['x'].Uri"), "s3://b/x"),
+    ({"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), NAME]}}, "a/t/job-1"),
+    ({"Std:Join": {"On": ",", "Values": [get(f"Parameters.{n}") for n in ("Flag", "Share")]}},
+     "true,0.5"),
+    ({"Std:Join": {"Values": ["a", {"Std:Join": {"Values": ["b", "c"]}}]}}, "abc"),
+    ({"list": [get("Parameters.Flag"), None]}, {"list": [True, None]}),
+    ({"Get": "Parameters.Text", "Other": 1}, {"Get": "Parameters.Text", "Other": 1}),
+])  # fmt: skip
 def test_expressions_stand_for_values(value: object, expected: object) -> None:
     assert resolve(value, CONTEXT, where="here") == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (get("Secrets.x"), "cannot Get `Secrets.x`"),
-        (get("Steps.Make"), "expected Steps.<step>.<property>"),
-        ({"Std:Join": {"On": "/"}}, "expected On and Values"),
-        ({"Std:Join": {"Values": [None]}}, "cannot join None"),
-    ],
-)
+@pytest.mark.parametrize(("value", "message"), [
+    (get("Secrets.x"), "cannot Get `Secrets.x`"),
+    (get("Steps.Make"), "expected Steps.<step>.<property>"),
+    ({"Std:Join": {"On": "/"}}, "expected On and Values"),
+    ({"Std:Join": {"Values": [None]}}, "cannot join None"),
+])  # fmt: skip
 def test_wrong_expressions_name_their_path(value: object, message: str) -> None:
     with pytest.raises(InputError) as caught:
         resolve(value, CONTEXT, where="here")

@@ -29,30 +29,23 @@ def test_a_lambda_step_names_its_function() -> None:
         parse_definition({"Steps": [{**JOB, "FunctionArn": "arn"}]})
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ([], "definition: expected an object"),
-        ({}, "key `Steps` is missing"),
-        ({"Steps": [], "Surprise": 1}, "unknown key `Surprise`"),
-        ({"Steps": {}}, "definition, Steps: expected a list"),
-        ({"Steps": [JOB, JOB]}, "two steps are named `Make`"),
-        ({"Steps": [{**JOB, "Type": "Tuning"}]}, "step `Make`: unknown Type `Tuning`"),
-        ({"Steps": [{**JOB, "Retry": 1}]}, "Steps[0]: unknown key `Retry`"),
-        ({"Steps": [{**JOB, "CacheConfig": {"On": 1}}]}, "CacheConfig: unknown key `On`"),
-        ({"Steps": [{**JOB, "PropertyFiles": [FILE]}]}, "step `Make`, PropertyFiles: not supp"),
-        (
-            {"Steps": [{**JOB, "DependsOn": [{"Step": "A", "Trigger": "JOBED"}]}]},
-            "step `Make`, DependsOn[0]: only a step's name",
-        ),
-        ({"Steps": [], "MlflowConfig": {"Arn": "x"}}, "MlflowConfig: not supported"),
-        (
-            {"Steps": [], "PipelineExperimentConfig": {"ExperimentName": "x"}},
-            "pass pipeline_experiment_config=None",
-        ),
-        ({"Steps": [], "Parameters": [{"Name": "P", "Type": "Date"}]}, "unknown Type `Date`"),
-    ],
-)
+@pytest.mark.parametrize(("value", "message"), [
+    ([], "definition: expected an object"),
+    ({}, "key `Steps` is missing"),
+    ({"Steps": [], "Surprise": 1}, "unknown key `Surprise`"),
+    ({"Steps": {}}, "definition, Steps: expected a list"),
+    ({"Steps": [JOB, JOB]}, "two steps are named `Make`"),
+    ({"Steps": [{**JOB, "Type": "Tuning"}]}, "step `Make`: unknown Type `Tuning`"),
+    ({"Steps": [{**JOB, "Retry": 1}]}, "Steps[0]: unknown key `Retry`"),
+    ({"Steps": [{**JOB, "CacheConfig": {"On": 1}}]}, "CacheConfig: unknown key `On`"),
+    ({"Steps": [{**JOB, "PropertyFiles": [FILE]}]}, "step `Make`, PropertyFiles: not supp"),
+    ({"Steps": [{**JOB, "DependsOn": [{"Step": "A", "Trigger": "JOBED"}]}]},
+     "step `Make`, DependsOn[0]: only a step's name"),
+    ({"Steps": [], "MlflowConfig": {"Arn": "x"}}, "MlflowConfig: not supported"),
+    ({"Steps": [], "PipelineExperimentConfig": {"ExperimentName": "x"}},
+     "pass pipeline_experiment_config=None"),
+    ({"Steps": [], "Parameters": [{"Name": "P", "Type": "Date"}]}, "unknown Type `Date`"),
+])  # fmt: skip
 def test_what_is_not_known_is_refused(value: object, message: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_definition(value)

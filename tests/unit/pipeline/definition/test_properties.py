@@ -13,15 +13,12 @@ DESCRIPTION = {
 }
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("ProcessingOutputConfig.Outputs['a.b'].S3Output.S3Uri", "s3://x/a"),
-        ("ProcessingOutputConfig.Outputs[1].S3Output.S3Uri", "s3://x/c"),
-        ("metrics.list[1].v", 2),
-        ("metrics['list'][0]['v']", 1),
-    ],
-)
+@pytest.mark.parametrize(("path", "value"), [
+    ("ProcessingOutputConfig.Outputs['a.b'].S3Output.S3Uri", "s3://x/a"),
+    ("ProcessingOutputConfig.Outputs[1].S3Output.S3Uri", "s3://x/c"),
+    ("metrics.list[1].v", 2),
+    ("metrics['list'][0]['v']", 1),
+])  # fmt: skip
 def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
     assert look_up(DESCRIPTION, path, where="here") == value
 

@@ -87,55 +87,35 @@ def test_what_we_know_is_accepted() -> None:
 IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Output"
 
 
-@pytest.mark.parametrize(
-    ("step", "path", "value", "message"),
-    [
-        (PROCESSING, "Surprise", 1, "step `Make`, Arguments: unknown key `Surprise`"),
-        (PROCESSING, f"{IN}.S3Surprise", 1, "unknown key `ProcessingInputs.0.S3Input.S3Surprise`"),
-        (PROCESSING, f"{IN}.S3DataType", "ManifestFile", f"key `{IN}.S3DataType`"),
-        (PROCESSING, f"{IN}.S3InputMode", "Pipe", f"key `{IN}.S3InputMode`"),
-        (PROCESSING, f"{IN}.S3CompressionType", "Gzip", f"key `{IN}.S3CompressionType`"),
-        (PROCESSING, f"{IN}.LocalPath", "/etc", "must lie below /opt/ml/processing"),
-        (PROCESSING, f"{IN}.LocalPath", "/opt/ml/processing/../..", "must lie below"),
-        (PROCESSING, f"{IN}.S3Uri", "https://b/x", f"key `{IN}.S3Uri`"),
-        (PROCESSING, "ProcessingInputs.0.InputName", "../x", "InputName"),
-        (PROCESSING, f"{OUT}.S3UploadMode", "Continuous", f"key `{OUT}.S3UploadMode`"),
-        (PROCESSING, "ProcessingResources.ClusterConfig.InstanceCount", 0, "InstanceCount"),
-        (PROCESSING, f"{IN}.S3DataDistributionType", "ShardedByS3Key", "S3DataDistributionType"),
-        (
-            PROCESSING,
-            "AppSpecification.ImageUri",
-            "other",
-            "no local command for the image `other`",
-        ),
-        (PROCESSING, "AppSpecification.ImageUri", {"Std:Nope": 1}, "unknown function `Std:Nope`"),
-        (
-            PROCESSING,
-            "AppSpecification.ContainerArguments",
-            ["--n", {"Get": "Parameters.N"}],
-            "key `AppSpecification.ContainerArguments.1`: Input should be a valid string (got 3)",
-        ),
-        (PROCESSING, "Environment.N", {"Get": "Parameters.N"}, "key `Environment.N`"),
-        (TRAINING, "HyperParameters.n", {"Get": "Parameters.N"}, "key `HyperParameters.n`"),
-        (TRAINING, "AlgorithmSpecification.AlgorithmName", "x", "AlgorithmName"),
-        (TRAINING, "AlgorithmSpecification.TrainingInputMode", "Pipe", "TrainingInputMode"),
-        (TRAINING, "OutputDataConfig.CompressionType", "NONE", "CompressionType"),
-        (TRAINING, "CheckpointConfig", {"S3Uri": "s3://b/c", "LocalPath": "/x"}, "LocalPath"),
-        (
-            TRAINING,
-            "InputDataConfig.0.DataSource.S3DataSource.S3Uri",
-            {"Get": "Steps.Make.ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri"},
-            "`ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri` has no `lost`",
-        ),
-        (TRAINING, "Environment.U", {"Get": "Steps.Make.ExitMessage"}, "no `ExitMessage`"),
-        (
-            TRAINING,
-            "OutputDataConfig.S3OutputPath",
-            "s3://b/text/in",
-            "one would replace the other",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("step", "path", "value", "message"), [
+    (PROCESSING, "Surprise", 1, "step `Make`, Arguments: unknown key `Surprise`"),
+    (PROCESSING, f"{IN}.S3Surprise", 1, "unknown key `ProcessingInputs.0.S3Input.S3Surprise`"),
+    (PROCESSING, f"{IN}.S3DataType", "ManifestFile", f"key `{IN}.S3DataType`"),
+    (PROCESSING, f"{IN}.S3InputMode", "Pipe", f"key `{IN}.S3InputMode`"),
+    (PROCESSING, f"{IN}.S3CompressionType", "Gzip", f"key `{IN}.S3CompressionType`"),
+    (PROCESSING, f"{IN}.LocalPath", "/etc", "must lie below /opt/ml/processing"),
+    (PROCESSING, f"{IN}.LocalPath", "/opt/ml/processing/../..", "must lie below"),
+    (PROCESSING, f"{IN}.S3Uri", "https://b/x", f"key `{IN}.S3Uri`"),
+    (PROCESSING, "ProcessingInputs.0.InputName", "../x", "InputName"),
+    (PROCESSING, f"{OUT}.S3UploadMode", "Continuous", f"key `{OUT}.S3UploadMode`"),
+    (PROCESSING, "ProcessingResources.ClusterConfig.InstanceCount", 0, "InstanceCount"),
+    (PROCESSING, f"{IN}.S3DataDistributionType", "ShardedByS3Key", "S3DataDistributionType"),
+    (PROCESSING, "AppSpecification.ImageUri", "other", "no local command for the image `other`"),
+    (PROCESSING, "AppSpecification.ImageUri", {"Std:Nope": 1}, "unknown function `Std:Nope`"),
+    (PROCESSING, "AppSpecification.ContainerArguments", ["--n", {"Get": "Parameters.N"}],
+     "key `AppSpecification.ContainerArguments.1`: Input should be a valid string (got 3)"),
+    (PROCESSING, "Environment.N", {"Get": "Parameters.N"}, "key `Environment.N`"),
+    (TRAINING, "HyperParameters.n", {"Get": "Parameters.N"}, "key `HyperParameters.n`"),
+    (TRAINING, "AlgorithmSpecification.AlgorithmName", "x", "AlgorithmName"),
+    (TRAINING, "AlgorithmSpecification.TrainingInputMode", "Pipe", "TrainingInputMode"),
+    (TRAINING, "OutputDataConfig.CompressionType", "NONE", "CompressionType"),
+    (TRAINING, "CheckpointConfig", {"S3Uri": "s3://b/c", "LocalPath": "/x"}, "LocalPath"),
+    (TRAINING, "InputDataConfig.0.DataSource.S3DataSource.S3Uri",
+     {"Get": "Steps.Make.ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri"},
+     "`ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri` has no `lost`"),
+    (TRAINING, "Environment.U", {"Get": "Steps.Make.ExitMessage"}, "no `ExitMessage`"),
+    (TRAINING, "OutputDataConfig.S3OutputPath", "s3://b/text/in", "one would replace the other"),
+])  # fmt: skip
 def test_what_we_would_get_wrong_is_refused(
     step: dict[str, Any], path: str, value: object, message: str
 ) -> None:
@@ -146,14 +126,11 @@ def test_what_we_would_get_wrong_is_refused(
     assert f"step `{step['Name']}`" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("step", "path"),
-    [
-        (PROCESSING, "ProcessingInputs"),
-        (PROCESSING, "ProcessingOutputConfig.Outputs"),
-        (TRAINING, "InputDataConfig"),
-    ],
-)
+@pytest.mark.parametrize(("step", "path"), [
+    (PROCESSING, "ProcessingInputs"),
+    (PROCESSING, "ProcessingOutputConfig.Outputs"),
+    (TRAINING, "InputDataConfig"),
+])  # fmt: skip
 def test_names_are_used_once(step: dict[str, Any], path: str) -> None:
     twice = changed(step, path, look_up(step["Arguments"], path, where="") * 2)
     with pytest.raises(InputError, match="two of them are named"):

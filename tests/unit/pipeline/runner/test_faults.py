@@ -52,13 +52,10 @@ def test_a_failure_says_why_and_what_to_do(tiny: Any, status_of: Any) -> None:
     assert (again.returncode, again.stdout) == (1, "step 1\n")
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "os.symlink('/etc/hostname', OUT / 'out/x')",
-        "(OUT / 'out').rmdir(); os.symlink('/etc', OUT / 'out')",
-    ],
-)
+@pytest.mark.parametrize("code", [
+    "os.symlink('/etc/hostname', OUT / 'out/x')",
+    "(OUT / 'out').rmdir(); os.symlink('/etc', OUT / 'out')",
+])  # fmt: skip
 def test_an_output_that_leads_out_of_the_job_is_not_taken(tiny: Any, code: str) -> None:
     step = tiny.run(tiny.job("A", code)).step("A")
     assert step.status == "failed"
@@ -71,14 +68,11 @@ def test_the_failure_file_comes_first(tiny: Any) -> None:
     assert tiny.run(tiny.job("A", code)).step("A").reason == "bad key"
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("raise ValueError('x is 3')", "exit status 1: ValueError: x is 3"),
-        ("sys.exit(7)", "exit status 7"),
-        ("os.kill(os.getpid(), signal.SIGTERM)", "killed by SIGTERM"),
-    ],
-)
+@pytest.mark.parametrize(("code", "reason"), [
+    ("raise ValueError('x is 3')", "exit status 1: ValueError: x is 3"),
+    ("sys.exit(7)", "exit status 7"),
+    ("os.kill(os.getpid(), signal.SIGTERM)", "killed by SIGTERM"),
+])  # fmt: skip
 def test_other_failures_have_a_reason_too(tiny: Any, code: str, reason: str) -> None:
     assert tiny.run(tiny.job("A", code)).step("A").reason == reason
 

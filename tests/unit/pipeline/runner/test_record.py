@@ -33,18 +33,15 @@ def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
     assert read.parameters["Text"] == "3"
 
 
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        ("registered", 0),
-        ("succeeded", 0),
-        ("partial", 0),
-        ("blocked", 3),
-        ("failed", 1),
-        ("running", 1),
-        ("interrupted", 130),
-    ],
-)
+@pytest.mark.parametrize(("status", "code"), [
+    ("registered", 0),
+    ("succeeded", 0),
+    ("partial", 0),
+    ("blocked", 3),
+    ("failed", 1),
+    ("running", 1),
+    ("interrupted", 130),
+])  # fmt: skip
 def test_exit_codes(status: str, code: int) -> None:
     assert RECORD.model_copy(update={"status": status}).exit_code == code
 

@@ -66,13 +66,10 @@ def test_the_open_gate_lets_through_and_is_called_each_time(tiny: Any, status_of
     assert uri == f"{record.step('Judge').outputs['out'].uri}/result.json"
 
 
-@pytest.mark.parametrize(
-    ("write", "reason"),
-    [
-        ("", "cannot read s3://.*/Judge/out/result.json: No such file"),
-        ("(OUT / 'out/result.json').write_text('{}')", "KeyError: 'passed'"),
-    ],
-)
+@pytest.mark.parametrize(("write", "reason"), [
+    ("", "cannot read s3://.*/Judge/out/result.json: No such file"),
+    ("(OUT / 'out/result.json').write_text('{}')", "KeyError: 'passed'"),
+])  # fmt: skip
 def test_a_gate_that_cannot_judge_fails_and_does_not_block(
     tiny: Any, write: str, reason: str
 ) -> None:
@@ -235,13 +232,10 @@ def test_a_job_without_entrypoint_runs_the_images(tiny: Any) -> None:
     assert tiny.run(step).status == "succeeded"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"Type": "Tuning"}, "step `A`: unknown Type `Tuning`"),
-        ({"DependsOn": ["Lost"]}, "no step is named `Lost`"),
-    ],
-)
+@pytest.mark.parametrize(("change", "message"), [
+    ({"Type": "Tuning"}, "step `A`: unknown Type `Tuning`"),
+    ({"DependsOn": ["Lost"]}, "no step is named `Lost`"),
+])  # fmt: skip
 def test_nothing_runs_if_something_is_unknown(
     tiny: Any, change: dict[str, Any], message: str, tmp_path: Any
 ) -> None:

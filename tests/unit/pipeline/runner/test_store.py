@@ -15,16 +15,13 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("uri", "names"),
-    [
-        ("s3://b/run/train/", ["sub/y.csv", "x.csv"]),
-        ("s3://b/run/train2", ["z.csv"]),
-        ("s3://b/run/model.tar.gz", ["model.tar.gz"]),
-        ("s3://b/run/model", ["model.tar.gz"]),
-        ("s3://b/run/tr", ["train/sub/y.csv", "train/x.csv", "train2/z.csv"]),
-    ],
-)
+@pytest.mark.parametrize(("uri", "names"), [
+    ("s3://b/run/train/", ["sub/y.csv", "x.csv"]),
+    ("s3://b/run/train2", ["z.csv"]),
+    ("s3://b/run/model.tar.gz", ["model.tar.gz"]),
+    ("s3://b/run/model", ["model.tar.gz"]),
+    ("s3://b/run/tr", ["train/sub/y.csv", "train/x.csv", "train2/z.csv"]),
+])  # fmt: skip
 def test_a_prefix_is_a_string(store: Store, uri: str, names: list[str]) -> None:
     assert list(store.files(uri)) == names
 
