@@ -172,11 +172,7 @@ def pack_sections(packs: Iterable[Pack], kind: SectionKind) -> dict[str, str]:
 def pack_commands(group: str) -> dict[str, str]:
     """Returns the commands that packs which are on add to a group, such as `model`.
 
-    Args:
-        group: its name; an empty one is `sashiko` itself.
-
-    Returns:
-        Name -> `package.module:attribute`.
+    An empty group is `sashiko` itself. A command's name -> `package.module:attribute`.
 
     Raises:
         InputError: if two packs add the same one.

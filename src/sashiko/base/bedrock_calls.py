@@ -93,10 +93,7 @@ def read_failure(error: Exception) -> Failure:
 def ask(call: Callable[[], Answer], action: str, *, advice: Advice = ()) -> Answer:
     """Makes a call until it is answered; throttling, timeouts and a loading model are waited out.
 
-    Args:
-        call: what is asked.
-        action: follows "cannot" in an error.
-        advice: fixes of the service's own errors.
+    `action` follows "cannot" in an error; `advice` has fixes of the service's own errors.
 
     Raises:
         InputError: if the service refuses for good, or does not answer after several attempts.
@@ -120,11 +117,7 @@ def ask(call: Callable[[], Answer], action: str, *, advice: Advice = ()) -> Answ
 
 
 def newest_guardrail(bedrock: Any, name: str) -> GuardrailVersion:
-    """Finds the newest numbered version of a guardrail by the guardrail's name.
-
-    Args:
-        bedrock: a client of `bedrock`.
-        name: of the guardrail.
+    """Finds the newest numbered version of a guardrail by its name, with a client of `bedrock`.
 
     Raises:
         InputError: if there is none.

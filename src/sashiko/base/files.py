@@ -127,8 +127,7 @@ def sha256_file(path: Path) -> str:
 def dir_hash(files: Mapping[str, str]) -> str:
     """Digests a folder as in-toto's `dirHash` does (in-toto/attestation, spec/v1/digest_set.md).
 
-    Args:
-        files: path below the folder -> hex SHA-256.
+    `files` has path below the folder -> hex SHA-256.
     """
     lines = [f"{files[name]}  {name}\n" for name in sorted(files, key=str.encode)]
     return sha256_bytes("".join(lines).encode())

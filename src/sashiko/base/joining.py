@@ -57,13 +57,9 @@ def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, sou
 
 
 def rows_of(keys: pa.ChunkedArray, source: Path, columns: Sequence[str], *, key: str) -> pa.Table:
-    """Reads the rows of some keys from a Parquet file; memory holds these rows alone.
+    """Reads the rows of some keys, strings, from a Parquet file; memory holds these rows alone.
 
-    Args:
-        keys: strings.
-        source: the file.
-        columns: of the file, the key's too.
-        key: the key's column.
+    `columns` have the key's column `key` too.
 
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.

@@ -9,7 +9,7 @@ from sashiko.base.yaml_text import YamlError, parse_yaml
 
 
 def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
-    """Sets keys of one top-level section of a YAML mapping.
+    """Returns a YAML text with keys of one top-level section set.
 
     The parser says where the values stand; only those characters are replaced. Keys that the
     section lacks are added to it, and a missing section is added at the end.
@@ -18,9 +18,6 @@ def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
         text: the YAML.
         section: the top-level key.
         values: key -> the value as YAML, such as `true`.
-
-    Returns:
-        The new text.
 
     Raises:
         YamlError: if the text is not valid YAML, or the section is written in a way that cannot be

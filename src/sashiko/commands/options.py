@@ -37,11 +37,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 
 
 def confirm(subject: str, *, word: str) -> None:
-    """Asks at the terminal whether `subject` may be deleted.
-
-    Args:
-        subject: what is deleted, as a noun phrase.
-        word: what the user must type to agree.
+    """Asks at the terminal whether `subject`, a noun phrase, may be deleted; `word` agrees.
 
     Raises:
         InputError: without a terminal to ask at, or if the answer is another one.
@@ -60,12 +56,8 @@ _HOURS: Final = {"h": 1, "d": 24}
 def parse_time(text: str, *, option: str) -> dt.datetime:
     """Reads a day or a time in ISO 8601, which is UTC if it names no zone.
 
-    Args:
-        text: such as `2026-03-09` or `2026-03-09T12:00:00+01:00`.
-        option: its name, for the error.
-
     Raises:
-        InputError: if it is something else.
+        InputError: naming the option, if it is something else.
     """
     try:
         time = dt.datetime.fromisoformat(text)
@@ -81,7 +73,7 @@ def parse_duration(text: str, *, option: str) -> dt.timedelta:
     """Reads a number of days or hours, such as `7d` or `24h`.
 
     Raises:
-        InputError: if it is something else.
+        InputError: naming the option, if it is something else.
     """
     match = _DURATION.fullmatch(text)
     if match is None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,13 @@ def list_(
         history, _ = executions(settings, recipe)
         _print_list([execution.record() for execution in history.newest(_LISTED_EXECUTIONS)], json_)
         return
-    _print_list(list(_readable(home)), json_)
+    records = []
+    for folder in _folders(home):
+        try:
+            records.append(read_run(folder))
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    _print_list(records, json_)
 
 
 @app.command()
@@ -58,7 +64,13 @@ def show(
     if json_:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))
         return
-    typer.echo(_text(record))
+    typer.echo(f"{record.id}  {record.status}  {record.pipeline}")
+    for step in record.steps:
+        seconds = f"{step.seconds:.1f} s" if step.seconds is not None else ""
+        line = f"  {step.name:<16} {step.status:<11} {seconds:>8}  {step.reason}"
+        typer.echo(line.rstrip())
+    if record.reason:
+        typer.echo(record.reason)
 
 
 @app.command()
@@ -83,9 +95,7 @@ def logs(
         raise InputError(
             f"the run is named twice, as {run_argument} and as --run {run}; name it once"
         )
-    if (
-        run_argument is not None and run_argument[:1].isupper() and not step[:1].isupper()
-    ):  # as all steps' names are
+    if run_argument and run_argument[0].isupper() and not step[:1].isupper():  # as steps' names are
         step, run_argument = run_argument, step
     run = run_argument if run is None else run
     if settings := _account(env):
@@ -185,24 +195,6 @@ def _print_list(records: Sequence[RunRecord], json_: bool) -> None:
         typer.echo(f"{record.id}  {record.status:<11}  {started}  {seconds:>6}  {record.pipeline}")
 
 
-def _text(record: RunRecord) -> str:
-    lines = [f"{record.id}  {record.status}  {record.pipeline}"]
-    for step in record.steps:
-        seconds = f"{step.seconds:.1f} s" if step.seconds is not None else ""
-        lines.append(f"  {step.name:<16} {step.status:<11} {seconds:>8}  {step.reason}".rstrip())
-    if record.reason:
-        lines.append(record.reason)
-    return "\n".join(lines)
-
-
-def _readable(home: Path) -> Iterator[RunRecord]:
-    for folder in _folders(home):
-        try:
-            yield read_run(folder)
-        except InputError as error:
-            print(f"left out: {error}", file=sys.stderr)
-
-
 def _folders(home: Path) -> list[Path]:
     return sorted((path.parent for path in (home / "runs").glob("*/run.json")), reverse=True)
 
@@ -212,20 +204,15 @@ def _find(home: Path, run: str | None) -> Path:
     if not folders:
         raise InputError(f"no run below {home} yet: sashiko run --recipe NAME")
     if run is None:
-        matches = [folder for folder in folders if _is_complete(folder)]
-        if not matches:
-            raise InputError(f"no complete run below {home}: name one of `sashiko runs list`")
-        return matches[0]
+        for folder in folders:
+            try:
+                if not read_run(folder).until:  # the runs of a sweep end early
+                    return folder
+            except InputError:  # reading it later reports the error
+                return folder
+        raise InputError(f"no complete run below {home}: name one of `sashiko runs list`")
     matches = [folder for folder in folders if folder.name.startswith(run)]
     if not matches:
         newest = ", ".join(folder.name for folder in folders[:5])
         raise InputError(f"no run {run}; the newest are {newest}")
     return matches[0]
-
-
-def _is_complete(folder: Path) -> bool:
-    """Returns whether a run covers all steps; the runs of a sweep end early."""
-    try:
-        return not read_run(folder).until
-    except InputError:  # reading it later reports the error
-        return True

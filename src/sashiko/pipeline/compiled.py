@@ -84,11 +84,8 @@ def compile_pipelines(
     pipeline is taken from the cache if the settings, the recipe, the contract, the code of project
     and engine, Python and the installed packages of the run's lock are unchanged.
 
-    Args:
-        settings: the environment.
-        recipe: the recipe.
-        home: the folder of all local state.
-        names: modules of `pipelines/`; by default the one that trains, then those of the packs.
+    `home` is the folder of all local state; `names` are modules of `pipelines/`, by default the one
+    that trains, then those of the packs.
 
     Raises:
         InputError: if `pipelines/` is not here, or one is unknown or cannot be built.

@@ -287,12 +287,7 @@ def _recipe_path(settings: Settings, name: str | None) -> Path:
 
 
 def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> str:
-    """Formats the options that select the same model in a printed command.
-
-    Args:
-        recipe: a recipe's name or file, as `--recipe` takes it.
-        env: the environment; the default `local` is left out.
-        home: the folder of all local state; the default is left out.
+    """Formats the options that select the same model in a printed command, without the defaults.
 
     Returns:
         Such as ` --env dev --recipe loans`: with a space before it, quoted for a shell.

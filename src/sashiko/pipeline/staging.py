@@ -41,10 +41,7 @@ class Staged:
 def staged_inputs(settings: Settings, recipe: Recipe, *pipelines: Sequence[Channel]) -> Staged:
     """Returns the staged inputs of a recipe in an environment, for this checkout's commit.
 
-    Args:
-        settings: the environment.
-        recipe: the recipe.
-        pipelines: the channels of each of its pipelines, which may share some.
+    `pipelines` are the channels of each of its pipelines, which may share some.
     """
     manifest = run_manifest(settings)
     channels = {channel.uri: channel for channels in pipelines for channel in channels}
@@ -74,10 +71,7 @@ def weights_uri(settings: Settings, recipe: Recipe) -> str:
 
 
 def serving_code(target: str) -> dict[str, bytes]:
-    """Returns the code that Compile runs and ships.
-
-    Args:
-        target: the recipe's `compile.target`.
+    """Returns the code that Compile runs and ships for a recipe's `compile.target`.
 
     Returns:
         File name -> content: the engine's files, those of the target, and `target.json`, which

@@ -99,13 +99,9 @@ def check_seed(settings: Settings, as_of: str) -> None:
 def put_place(
     put: Callable[..., bool], uri: str, files: Mapping[str, bytes | Path], digests: dict[str, str]
 ) -> StagedPlace:
-    """Uploads the files of a place that are not there.
+    """Uploads the files of a place (name -> content) that are not there.
 
-    Args:
-        put: `ContentStore.put`, or `put_new`, which keeps what is there.
-        uri: the prefix.
-        files: name -> content.
-        digests: name -> hex SHA-256.
+    `put` is `ContentStore.put`, or `put_new`, which keeps what is there; `digests` are hex SHA-256.
 
     Raises:
         InputError: if the caller may not write there, or the place holds another content.

@@ -45,10 +45,7 @@ def check_as_of(as_of: str, *, option: str) -> None:
 def newest_load(
     account: Account, settings: Settings, table: str, *, role: Role | None = None
 ) -> str | None:
-    """Returns the `--as-of` of the last successful load of a table.
-
-    Returns:
-        None if none succeeded, or there is no job that loads the table yet.
+    """Returns the `--as-of` of the last successful load of a table; None if there is none yet.
 
     Raises:
         InputError: if the caller lacks the permission.

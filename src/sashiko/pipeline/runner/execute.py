@@ -136,10 +136,7 @@ def failure_reason(process_exit: Exit, job: Job, *, workspace: Workspace, log: P
 def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
     """Formats the report of a failed step: reason, last lines, log, commands.
 
-    Args:
-        step: the failed one.
-        run_folder: of its run.
-        command: the command line that runs it and all that follows again.
+    `command` is the command line that runs it and all that follows again.
     """
     log = run_folder / step.log
     rerun = run_folder / "work" / step.name / "rerun.sh"

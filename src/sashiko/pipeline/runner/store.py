@@ -86,12 +86,10 @@ class Store:
             raise InputError(f"`{uri}`: a link leads out of the local store: {path}")
 
     def put(self, uri: str, files: Mapping[str, Path]) -> None:
-        """Replaces the content of a prefix with files, atomically.
+        """Replaces the content of a prefix with files (relative POSIX path -> file), atomically.
 
-        Args:
-            uri: the prefix.
-            files: relative POSIX path -> file. A file with a single link is hard-linked instead of
-                copied, so it must not be changed afterwards.
+        A file with a single link is hard-linked instead of copied, so it must not be changed
+        afterwards.
 
         Raises:
             InputError: if they cannot be written.

@@ -26,9 +26,7 @@ class BlockingStep:
 def blocking_step(jobs: Jobs, prepare: ProcessingStep) -> BlockingStep | None:
     """Creates the step of the pack whose service blocks texts; None where no pack has one.
 
-    Args:
-        jobs: creates steps.
-        prepare: the step with the test split.
+    `prepare` is the step with the test split.
     """
     makers = pack_objects("blocking_step", load_packs(jobs.settings.packs, source="settings"))
     steps = (maker(jobs, prepare) for maker in makers)
@@ -37,15 +35,10 @@ def blocking_step(jobs: Jobs, prepare: ProcessingStep) -> BlockingStep | None:
 
 @dataclass(frozen=True)
 class BiasEvaluator:
-    """Creates the steps of a pipeline whose recipe has `bias.judged: true`.
-
-    Attributes:
-        jobs: creates steps.
-        facets: the step SnapshotFacets.
-    """
+    """Creates the steps of a pipeline whose recipe has `bias.judged: true`."""
 
     jobs: Jobs
-    facets: ProcessingStep
+    facets: ProcessingStep  # SnapshotFacets
 
     def pre_training(self) -> ProcessingStep:
         """PreBias: the bias of the labels."""
@@ -54,16 +47,15 @@ class BiasEvaluator:
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
         """Weights: a weight for each training row, so that Train and Evaluate need no facet."""
         inputs = {"facets": output_uri(self.facets, "data"), "train": output_uri(prepare, "train")}
-        # A row's weight and label together reveal its facets, so the weights have their own
-        # folder. The training role reads it for Train and for the linear baseline of Evaluate.
-        weights = self._uri("Weights", "weights", folder="weights")
         return self.jobs.processing(
             "Weights",
             role="bias-evaluator",
             module="sashiko.bias.steps.weights",
             config=("contract", "reweighing"),
             inputs=inputs,
-            outputs={"weights": weights},
+            # A row's weight and label together reveal its facets, so the weights have their own
+            # folder. The training role reads it for Train and for the linear baseline of Evaluate.
+            outputs={"weights": self._uri("Weights", "weights", folder="weights")},
         )
 
     def post_training(
@@ -75,12 +67,8 @@ class BiasEvaluator:
     ) -> tuple[ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
-        Returns BiasInput and JudgeBias.
-
-        Args:
-            evaluate: the step with the predictions.
-            pre_bias: the step PreBias.
-            blocking: the step of what may block a text before the model, if any.
+        `evaluate` has the predictions; `blocking` is the step of what may block a text before the
+        model, if any. Returns BiasInput and JudgeBias.
         """
         rows = self.jobs.processing(
             "BiasInput",
@@ -117,7 +105,7 @@ class BiasEvaluator:
         return rows, judgement
 
     def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
-        """Returns the prefix of an output that reveals a row's facets."""
+        # Of an output that reveals a row's facets.
         prefix = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
         return self.jobs.execution_uri(step, output, prefix=prefix)
 

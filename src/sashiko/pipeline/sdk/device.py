@@ -18,9 +18,7 @@ _NAME = "DeviceCheck"
 def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
     """Creates the step for the environment's `device_check`; `local` uses this machine.
 
-    Args:
-        jobs: creates steps.
-        evidence: input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
+    `evidence` has input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
     """
     settings = jobs.settings
     local = settings.tier == "local"
@@ -66,12 +64,9 @@ def _hosted(jobs: Jobs, *, artifact: Uri) -> Sequence[Uri]:
         "--security-group", deploy_time.security_group_id(),
         *(["--volume-key", volume] if volume else []),
         *_each("--tag", [f"project={settings.project}", f"environment={settings.environment}"]),
-        *(_batch(jobs, key=key) if batch else []),
+        *(["--output-key", key] if batch else []),
+        *(["--scratch", jobs.execution_uri(_NAME, "transform")] if batch else []),
     ]  # fmt: skip
-
-
-def _batch(jobs: Jobs, *, key: str) -> Sequence[Uri]:
-    return ["--output-key", key, "--scratch", jobs.execution_uri(_NAME, "transform")]
 
 
 def _each(flag: str, values: Sequence[str]) -> Sequence[str]:

@@ -4,7 +4,7 @@ SageMaker supports no nested Condition steps, and no step may depend on one; eac
 depends on it (docs/decisions/0020-gates.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sagemaker.core.lambda_helper import Lambda
@@ -12,7 +12,7 @@ from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 
 __all__ = ["Gates"]
 
@@ -26,33 +26,27 @@ class Gates:
     def on_verdicts(self, name: str, judges: Sequence[ProcessingStep]) -> LambdaStep:
         """Creates a gate that opens if every verdict passed; later steps start after it.
 
-        Args:
-            name: the step's name.
-            judges: the steps whose output `verdict` holds a `verdict.json`.
+        The judges' outputs `verdict` hold a `verdict.json`.
         """
-        return self._gate(name, {step.name: _file(step, "verdict") for step in judges})
+        return self._gate(name, judges, "verdict")
 
     def on_release(self, name: str, step: ProcessingStep) -> LambdaStep:
         """Creates a gate that opens for a release, waivers included; later steps start after it.
 
-        Args:
-            name: the step's name.
-            step: the step whose output `release` holds a `release.json`.
+        The step's output `release` holds a `release.json`.
         """
-        return self._gate(name, {step.name: _file(step, "release")})
+        return self._gate(name, [step], "release")
 
-    def _gate(self, name: str, inputs: Mapping[str, Uri]) -> LambdaStep:
+    def _gate(self, name: str, judges: Sequence[ProcessingStep], output: str) -> LambdaStep:
         arn = function_arn(self.jobs.settings, "gatekeeper")
         step = LambdaStep(
             name=name,
             lambda_func=Lambda(function_arn=arn, session=self.jobs.session),
-            inputs=dict(inputs),
+            inputs={
+                item.name: join_uri(output_uri(item, output), f"{output}.json") for item in judges
+            },
         )
         # What it reads lies behind the gate before it.
         self.jobs.add(step, gated=False)
         self.jobs.continue_after(step)
         return step
-
-
-def _file(step: ProcessingStep, output: str) -> Uri:
-    return join_uri(output_uri(step, output), f"{output}.json")

@@ -15,17 +15,11 @@ __all__ = ["GovernedData"]
 
 @dataclass(frozen=True)
 class GovernedData:
-    """Creates the steps between the lake and every step that reads its rows.
-
-    Attributes:
-        jobs: creates steps.
-        lake_uri: location of the lake.
-        as_of: the day of the snapshot.
-    """
+    """Creates the steps between the lake and every step that reads its rows."""
 
     jobs: Jobs
-    lake_uri: Uri
-    as_of: Uri
+    lake_uri: Uri  # location of the lake
+    as_of: Uri  # the day of the snapshot
 
     def training(self) -> tuple[ProcessingStep, ProcessingStep]:
         """Snapshot and Validate: the columns that a model may learn from."""
@@ -33,11 +27,7 @@ class GovernedData:
         return rows, self._validate("Validate", role="broker", view="training", snapshot=rows)
 
     def facets(self, training: ProcessingStep) -> tuple[ProcessingStep, ProcessingStep]:
-        """SnapshotFacets and ValidateFacets: the facets of the same rows.
-
-        Args:
-            training: Snapshot.
-        """
+        """SnapshotFacets and ValidateFacets: the facets of the same rows as Snapshot's."""
         role, same_rows = "bias-evaluator", {"training-manifest": output_uri(training, "manifest")}
         rows = self._snapshot("SnapshotFacets", role=role, view="facets", inputs=same_rows)
         return rows, self._validate("ValidateFacets", role=role, view="facets", snapshot=rows)
@@ -50,6 +40,8 @@ class GovernedData:
         view: SnapshotView,
         inputs: Mapping[str, Uri] = MappingProxyType({}),
     ) -> ProcessingStep:
+        folder = snapshots_uri(self.jobs.settings, view)
+        contract_version = sha256_file(self.jobs.contract_file)[:16]
         return self.jobs.processing(
             name,
             role=role,
@@ -62,7 +54,7 @@ class GovernedData:
             inputs=inputs,
             outputs={
                 # Each version of the contract has its own snapshots.
-                "data": join_uri(self._folder(view), "data", self._contract_version(), self.as_of),
+                "data": join_uri(folder, "data", contract_version, self.as_of),
                 # One per execution: the manifest is evidence, so no later execution replaces it,
                 # and a step that reads it has no cache hit for other rows.
                 "manifest": self.jobs.execution_uri(name, "manifest"),
@@ -74,25 +66,17 @@ class GovernedData:
     def _validate(
         self, name: str, *, role: str, view: SnapshotView, snapshot: ProcessingStep
     ) -> ProcessingStep:
+        runs = f"{snapshots_uri(self.jobs.settings, view)}/runs"
         return self.jobs.processing(
             name,
             role=role,
             module="sashiko.steps.validate",
             config=("contract",),
             arguments=["--view", view],
-            inputs={
-                "data": output_uri(snapshot, "data"),
-                "manifest": output_uri(snapshot, "manifest"),
-            },
+            inputs={key: output_uri(snapshot, key) for key in ("data", "manifest")},
             outputs={
                 "verdict": self.jobs.execution_uri(name, "verdict"),
                 # Data Docs quote values that broke a rule, so they are stored with the rows.
-                "docs": self.jobs.execution_uri(name, "docs", prefix=f"{self._folder(view)}/runs"),
+                "docs": self.jobs.execution_uri(name, "docs", prefix=runs),
             },
         )
-
-    def _contract_version(self) -> str:
-        return sha256_file(self.jobs.contract_file)[:16]
-
-    def _folder(self, view: SnapshotView) -> str:
-        return snapshots_uri(self.jobs.settings, view)

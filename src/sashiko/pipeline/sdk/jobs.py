@@ -54,17 +54,24 @@ from sashiko.steps.sections import Channel, config_files, make_channel
 __all__ = ["Jobs", "join_uri", "output_uri"]
 
 
-# What a job needs in an account and not on this machine: a VPC, keys, tags.
-#
-# What the pipeline role is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
-
-
-BucketOfRows = Literal["snapshots", "capture"]
 Uri = Any  # a string, or a pipeline variable that becomes one
 # Each has the name of its key's domain.
-_BUCKETS_OF_ROWS: Final[tuple[BucketOfRows, ...]] = ("snapshots", "capture")
+_BUCKETS_OF_ROWS: Final[tuple[Literal["snapshots", "capture"], ...]] = ("snapshots", "capture")
+_INPUT = "/opt/ml/processing/input"
+_OUTPUT = "/opt/ml/processing/output"
+_Step, _Job = StepExceptionTypeEnum, SageMakerJobExceptionTypeEnum
+_CACHED = CacheConfig(enable_caching=True, expire_after="P30D")
+# What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
+# torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
+_EFA: Mapping[str, str] = MappingProxyType({"FI_PROVIDER": "efa", "NCCL_PROTO": "simple"})
+# "Configure a SageMaker Clarify Processing Job", Amazon SageMaker AI Developer Guide.
+_CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
+    {"config": "analysis_config", "data": "dataset"}
+)
 
 
+# What a job needs in an account and not on this machine: a VPC, keys, tags. What the pipeline role
+# is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
 def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
     """Returns a job's VPC options; several nodes are in a group that lets them talk.
 
@@ -78,11 +85,6 @@ def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
     if nodes > 1:
         groups.append(deploy_time.nodes_group_id())
     return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
-
-
-def traffic_encrypted(settings: Settings) -> bool | None:
-    """Returns whether traffic between containers is encrypted; None leaves it out."""
-    return None if settings.tier == "local" else True
 
 
 def volume_key(settings: Settings, instance_type: str) -> str | None:
@@ -104,7 +106,11 @@ def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
     """
     if settings.tier == "local":
         return None
-    prefixes = [_literal_prefix(uri) for uri in uris]
+    # The literal beginning of each: those of a run are joined when it runs.
+    prefixes = [
+        f"{uri.expr['Std:Join']['Values'][0]}/" if isinstance(uri, PipelineVariable) else str(uri)
+        for uri in uris
+    ]
     keys = [
         bucket
         for bucket in _BUCKETS_OF_ROWS
@@ -124,27 +130,6 @@ def tags(settings: Settings) -> list[Tag] | None:
         return None
     values = {"project": settings.project, "environment": settings.environment}
     return [Tag(key=key, value=value) for key, value in values.items()]
-
-
-def _literal_prefix(uri: Uri) -> str:
-    """Returns the literal beginning of a URI."""
-    if isinstance(uri, PipelineVariable):
-        [(_, join)] = uri.expr.items()
-        return f"{join['Values'][0]}/"
-    return str(uri)
-
-
-_INPUT = "/opt/ml/processing/input"
-_OUTPUT = "/opt/ml/processing/output"
-_Step, _Job = StepExceptionTypeEnum, SageMakerJobExceptionTypeEnum
-_CACHE_DAYS = "P30D"
-# What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
-# torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
-_EFA: Mapping[str, str] = MappingProxyType({"FI_PROVIDER": "efa", "NCCL_PROTO": "simple"})
-# "Configure a SageMaker Clarify Processing Job", Amazon SageMaker AI Developer Guide.
-_CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
-    {"config": "analysis_config", "data": "dataset"}
-)
 
 
 def command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
@@ -169,37 +154,10 @@ def command(step: str, *, module: str | None, script: str | None) -> list[str] |
     return ["python3", "-m", module]
 
 
-def processing_input(name: str, uri: Uri, *, folder: str) -> ProcessingInput:
-    """Returns an input that is mounted at `/opt/ml/processing/input/<folder>`."""
-    return ProcessingInput(
-        input_name=name,
-        s3_input=ProcessingS3Input(
-            s3_uri=uri,
-            local_path=f"{_INPUT}/{folder}",
-            s3_data_type="S3Prefix",
-            s3_input_mode="File",
-            s3_data_distribution_type="FullyReplicated",
-        ),
-    )
-
-
-def processing_output(name: str, uri: Uri, *, root: bool) -> ProcessingOutput:
-    """Returns an output, `/opt/ml/processing/output/<name>`, or the folder itself with `root`."""
-    return ProcessingOutput(
-        output_name=name,
-        s3_output=ProcessingS3Output(
-            s3_uri=uri,
-            local_path=_OUTPUT if root else f"{_OUTPUT}/{name}",
-            s3_upload_mode="EndOfJob",
-        ),
-    )
-
-
-# The retry policies of a step's job.
-#
-# https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
 def retries() -> list[RetryPolicy]:
-    """Returns a job step's policies, for transient faults only.
+    """Returns a job step's retry policies, for transient faults only.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
 
     Closed gates, failing code and missing permissions are not retried. Every step is safe to run
     twice: outputs are written atomically, Track and Register look for the result of an earlier
@@ -265,21 +223,13 @@ def pipeline_session(settings: Settings) -> PipelineSession:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Creates the steps of one environment's pipeline and keeps them, and the channels they read.
-
-    Attributes:
-        settings: the environment.
-        recipe: what to fine-tune and how.
-        contract_file: the recipe's data contract.
-        images: the container images of the jobs.
-        session: builds definitions without a cloud call.
-    """
+    """Creates the steps of one environment's pipeline; keeps them, and the channels they read."""
 
     settings: Settings
-    recipe: Recipe
-    contract_file: Path
-    images: JobImages
-    session: PipelineSession
+    recipe: Recipe  # what to fine-tune and how
+    contract_file: Path  # the recipe's data contract
+    images: JobImages  # the container images of the jobs
+    session: PipelineSession  # builds definitions without a cloud call
     _channels: dict[str, Channel] = field(default_factory=dict)
     _steps: list[Step] = field(default_factory=list)
     _gates: list[Step] = field(default_factory=list)  # of which the last one is in force
@@ -320,12 +270,7 @@ class Jobs:
         self._gates.append(gate)
 
     def add(self, step: Step, *, gated: bool = True) -> None:
-        """Keeps a step that something else created, such as a gate.
-
-        Args:
-            step: the step.
-            gated: whether it starts after the gate that is in force.
-        """
+        """Keeps a step that something else created; `gated`, it starts after the gate in force."""
         if gated and self._gates:
             step.add_depends_on([self._gates[-1]])
         self._steps.append(step)
@@ -335,10 +280,7 @@ class Jobs:
     ) -> Pipeline:
         """Returns the pipeline of all steps that were created.
 
-        Args:
-            name: the pipeline's name.
-            parameters: those that its steps use.
-            ends: the steps that no other one has to wait for.
+        `parameters` are those that its steps use; no other step has to wait for those in `ends`.
 
         Raises:
             InputError: names a step that nothing waits for and that is not among `ends`.
@@ -362,11 +304,9 @@ class Jobs:
         return pipeline
 
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
-        """Stages files for steps to read, and returns the S3 URI of their prefix.
+        """Stages files (name -> content) for steps to read, and returns the S3 URI of their prefix.
 
-        Args:
-            folder: of the artifacts bucket: `config` or `code`.
-            files: name -> content.
+        `folder` is one of the artifacts bucket: `config` or `code`.
         """
         channel = make_channel(bucket_name(self.settings, "artifacts"), folder, files)
         self._channels[channel.uri] = channel
@@ -375,10 +315,7 @@ class Jobs:
     def execution_uri(self, step: str, output: str, *, prefix: str = "") -> Join:
         """Returns the prefix of an output: one per execution, step and output.
 
-        Args:
-            step: the step's name.
-            output: the output's name.
-            prefix: S3 URI above it; `runs` of the artifacts bucket if empty.
+        `prefix` is the S3 URI above it; `runs` of the artifacts bucket if empty.
         """
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
         return join_uri(prefix or f"{self.artifacts_uri}/runs", execution, step, output)
@@ -449,7 +386,7 @@ class Jobs:
             env={"OMP_NUM_THREADS": str(settings.threads), **(environment or {})},
             network_config=NetworkConfig(
                 enable_network_isolation=isolated,
-                encrypt_inter_container_traffic=traffic_encrypted(settings),
+                encrypt_inter_container_traffic=None if settings.tier == "local" else True,
                 **vpc(settings, nodes=instances),
             ),
             tags=tags(settings),
@@ -459,13 +396,32 @@ class Jobs:
             name=name,
             step_args=processor.run(
                 inputs=[
-                    processing_input(_CLARIFY_NAMES[key] if clarify else key, uri, folder=key)
+                    ProcessingInput(
+                        input_name=_CLARIFY_NAMES[key] if clarify else key,
+                        s3_input=ProcessingS3Input(
+                            s3_uri=uri,
+                            local_path=f"{_INPUT}/{key}",
+                            s3_data_type="S3Prefix",
+                            s3_input_mode="File",
+                            s3_data_distribution_type="FullyReplicated",
+                        ),
+                    )
                     for key, uri in inputs.items()
                 ],
-                outputs=[processing_output(key, uri, root=clarify) for key, uri in outputs.items()],
+                outputs=[
+                    ProcessingOutput(
+                        output_name=key,
+                        s3_output=ProcessingS3Output(
+                            s3_uri=uri,
+                            local_path=_OUTPUT if clarify else f"{_OUTPUT}/{key}",
+                            s3_upload_mode="EndOfJob",
+                        ),
+                    )
+                    for key, uri in outputs.items()
+                ],
                 arguments=list(arguments) if arguments else None,
             ),
-            cache_config=_cache(cached),
+            cache_config=_CACHED if cached else CacheConfig(enable_caching=False),
             retry_policies=retries(),
         )
         self.add(step)
@@ -495,6 +451,7 @@ class Jobs:
         """
         settings, job = self.settings, self.settings.jobs.training
         nodes = self.recipe.train.distributed.nodes
+        encrypted = None if settings.tier == "local" else True
         efa = _EFA if uses_efa(settings, self.recipe) else {}
         output = self.execution_uri(name, "output")
         trainer = ModelTrainer(
@@ -511,7 +468,7 @@ class Jobs:
             ),
             networking=Networking(
                 enable_network_isolation=True,
-                enable_inter_container_traffic_encryption=traffic_encrypted(settings),
+                enable_inter_container_traffic_encryption=encrypted,
                 **vpc(settings, nodes=nodes),
             ),
             stopping_condition=StoppingCondition(
@@ -535,11 +492,7 @@ class Jobs:
             ]
         )
         step = TrainingStep(
-            name=name, step_args=arguments, cache_config=_cache(True), retry_policies=retries()
+            name=name, step_args=arguments, cache_config=_CACHED, retry_policies=retries()
         )
         self.add(step)
         return step
-
-
-def _cache(enabled: bool) -> CacheConfig:
-    return CacheConfig(enable_caching=enabled, expire_after=_CACHE_DAYS if enabled else None)

@@ -14,38 +14,25 @@ __all__ = ["Parameters", "parameters"]
 
 @dataclass(frozen=True)
 class Parameters:
-    """The pipeline's parameters.
+    """The pipeline's parameters."""
 
-    Attributes:
-        lake_uri: location of the lake; its scheme selects the engine.
-        as_of: the version of the table's data.
-        registry: which kind of registry.
-        tracking_uri: of MLflow.
-        run_manifest_uri: S3 URI of the run manifest, which names the commit.
-        definition_sha256: digest of the definition, for the model's provenance.
-    """
-
-    lake_uri: ParameterString
-    as_of: ParameterString
-    registry: ParameterString
-    tracking_uri: ParameterString
-    run_manifest_uri: ParameterString
-    definition_sha256: ParameterString
+    lake_uri: ParameterString  # location of the lake; its scheme selects the engine
+    as_of: ParameterString  # the version of the table's data
+    registry: ParameterString  # which kind of registry
+    tracking_uri: ParameterString  # of MLflow
+    run_manifest_uri: ParameterString  # S3 URI of the run manifest, which names the commit
+    definition_sha256: ParameterString  # digest of the definition, for the model's provenance
 
     def all(self) -> list[ParameterString]:
         """Returns them in the order of the definition."""
-        return [
-            self.lake_uri, self.as_of, self.registry, self.tracking_uri, self.run_manifest_uri,
-            self.definition_sha256,
-        ]  # fmt: skip
+        return list(vars(self).values())
 
 
 def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
     """Declares the parameters of an environment.
 
-    Args:
-        settings: the environment. `local` has no defaults: `sashiko run` passes every value.
-        run_manifest_uri: where `sashiko stage` puts the current commit's run manifest.
+    `local` has no defaults: `sashiko run` passes every value. `run_manifest_uri` is where
+    `sashiko stage` puts the current commit's run manifest.
     """
     local = settings.tier == "local"
 

@@ -18,19 +18,12 @@ __all__ = ["Registration"]
 
 @dataclass(frozen=True)
 class Registration:
-    """Creates the steps that call the registry; none of them reads a row.
-
-    Attributes:
-        jobs: creates steps.
-        registry: which kind of registry.
-        tracking_uri: of MLflow.
-        run_manifest: S3 URI of the run manifest.
-    """
+    """Creates the steps that call the registry; none of them reads a row."""
 
     jobs: Jobs
-    registry: Uri
-    tracking_uri: Uri
-    run_manifest: Uri
+    registry: Uri  # which kind of registry
+    tracking_uri: Uri  # of MLflow
+    run_manifest: Uri  # S3 URI of the run manifest
 
     def champion(self) -> ProcessingStep:
         """ResolveChampion: the version in use, for the comparison in Evaluate."""
@@ -46,8 +39,7 @@ class Registration:
     def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
         """Track: logs metrics and verdicts, also of a blocked run, and applies the waivers.
 
-        Args:
-            evidence: input name -> S3 URI.
+        `evidence` has input name -> S3 URI.
         """
         return self._step(
             "Track",

@@ -211,14 +211,10 @@ def check_value(
     resolve: Resolve,
     optional: frozenset[str] = frozenset(),
 ) -> Iterator[str | None]:
-    """Yields a problem or None for each single value at and below `value`.
+    """Yields a problem or None for each single value at and below `value`, JSON with expressions.
 
-    Args:
-        value: JSON, with expressions.
-        shape: the expected shape.
-        where: its path, at the beginning of each problem.
-        resolve: returns the value of an expression, or a stand-in.
-        optional: required members that may be missing.
+    `where` begins each problem; `resolve` returns the value of an expression, or a stand-in;
+    `optional` are required members that may be missing.
     """
     origin = ""
     if is_expression(value):
