@@ -21,11 +21,6 @@ import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.settings.shifts import ShiftKind
-from sashiko_packs.monitoring.bias import (
-    effect_of_ratio,
-    measure_disparity_bound,
-    measure_disparity_change,
-)
 from sashiko_packs.monitoring.checks import (
     BROKEN_RULE,
     INPUTS_SHARE,
@@ -35,9 +30,14 @@ from sashiko_packs.monitoring.checks import (
     judge_measurements,
 )
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters, effect_of_shares
-from sashiko_packs.monitoring.drift import measure_drift, measure_odd_texts
-from sashiko_packs.monitoring.input_quality import measure_share
 from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.steps.bias import (
+    effect_of_ratio,
+    measure_disparity_bound,
+    measure_disparity_change,
+)
+from sashiko_packs.monitoring.steps.drift import measure_drift, measure_odd_texts
+from sashiko_packs.monitoring.steps.input_quality import measure_share
 from sashiko_packs.monitoring.text_drift import TextSample, measure_text_drift
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, Audit

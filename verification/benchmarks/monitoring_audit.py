@@ -21,7 +21,9 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko_packs.monitoring.audited import (
     MEASURES,
+    AuditedPeriod,
     AuditTest,
+    LabelSummary,
     add_window,
     check_name,
     estimate_measure,
@@ -31,7 +33,6 @@ from sashiko_packs.monitoring.audited import (
     start_test,
 )
 from sashiko_packs.monitoring.checks import Outcome
-from sashiko_packs.monitoring.quality import AuditedPeriod, LabelSummary
 from sashiko_packs.monitoring.settings import MonitorSection
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_bars import Bar, report, share_bar

@@ -30,7 +30,7 @@ from sashiko.contract.manifest import Manifest, read_manifest
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.steps import snapshot
-from sashiko_packs.monitoring.result import read_bias
+from sashiko_packs.monitoring.result import MonitorBias
 from tests.packs.monitoring.steps.window_job import make_job
 from tests.unit.contract.documents import document, rows, save
 
@@ -208,7 +208,7 @@ def test_a_window_reads_the_facets_of_a_load(
     job.facets([], age=[])
     for as_of, rows_ in (("load-1", 4), ("load-2", 2)):
         job.measure_bias(account, as_of)
-        measured = read_bias(job.output("bias") / "measurements.json")
+        measured = MonitorBias.read(job.output("bias"))
         assert (measured.rows, measured.without_facets) == (rows_, 5 - rows_)
     assert _left_over() == []
 

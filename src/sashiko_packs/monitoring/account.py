@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,13 @@ from typing import Any, Final
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
-from sashiko.account.names import Role, arn, model_package_group_name, pipeline_name, prefix
+from sashiko.account.names import (
+    Role,
+    arn,
+    model_package_group_name,
+    pipeline_name,
+    prefix,
+)
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
@@ -22,16 +27,11 @@ from sashiko.pipeline.candidates import Candidate, State
 from sashiko.pipeline.cloud.input_upload import StagedPlace, put_place
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
-from sashiko_packs.monitoring.result import (
-    RESULT_FILE,
-    MonitorResult,
-    sort_history,
-    unjudged_versions,
-)
+from sashiko_packs.monitoring.result import MonitorResult, sort_history, unjudged_versions
+from sashiko_packs.monitoring.window import Window
 
 # Somebody else has written the object, or is writing it.
 _WRITTEN: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
@@ -68,13 +68,22 @@ class MonitorFiles:
                 for item in page.get("Contents", ())
             }
 
-    def get(self, uri: str) -> bytes:
-        """Reads an object.
+    def read(self, uri: str) -> tuple[bytes, str]:
+        """Reads an object, and its ETag.
 
         Raises:
             InputError: if the caller may not read it.
         """
-        return self._get(uri)[0]
+        bucket, key = split_uri(uri)
+        response: Any = self.account.read(
+            "s3",
+            "get_object",
+            role=self.role,
+            Bucket=bucket,
+            Key=key,
+            ExpectedBucketOwner=self.account.number,
+        )
+        return response["Body"].read(), str(response["ETag"])
 
     @contextmanager
     def copies(self, *uris: str) -> Iterator[tuple["Copy", ...]]:
@@ -83,7 +92,7 @@ class MonitorFiles:
         Raises:
             InputError: if the caller may not read one, or there is no such store.
         """
-        with tempfile.TemporaryDirectory() as scratch:
+        with TemporaryDirectory() as scratch:
             yield tuple(
                 self._copy(uri, Path(scratch, str(number))) for number, uri in enumerate(uris)
             )
@@ -117,23 +126,11 @@ class MonitorFiles:
                 ) from error
         return str(response["ETag"])
 
-    def _get(self, uri: str) -> tuple[bytes, str]:
-        bucket, key = split_uri(uri)
-        response: Any = self.account.read(
-            "s3",
-            "get_object",
-            role=self.role,
-            Bucket=bucket,
-            Key=key,
-            ExpectedBucketOwner=self.account.number,
-        )
-        return response["Body"].read(), str(response["ETag"])
-
     def _copy(self, uri: str, folder: Path) -> "Copy":
         folder.mkdir(mode=0o700)
         etags = {}
         for name in self.etags(uri):
-            content, etags[name] = self._get(f"{uri}/{name}")
+            content, etags[name] = self.read(f"{uri}/{name}")
             (folder / name).write_bytes(content)
         if not etags:
             options = f"--env {self.settings.environment} --recipe {self.recipe.name}"
@@ -164,7 +161,7 @@ def stage_stores(
         InputError: if the caller may not write there.
     """
     store, places = ContentStore(account), monitor_places(settings, recipe)
-    with tempfile.TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch:
         folders = {name: Path(scratch) / name for name in places.stores}
         create_stores(contract, **folders)
         for name, folder in folders.items():
@@ -192,9 +189,9 @@ class MonitoredModel(MonitorFiles):
         results, others = [], []
         for name in self.etags(windows):
             uri = f"{windows}/{name}"
-            if not uri.endswith(f"/{RESULT_FILE}"):
+            if not uri.endswith(f"/{MonitorResult.FILE}"):
                 continue
-            content = json.loads(self.get(uri))
+            content = json.loads(self.read(uri)[0])
             try:
                 results.append(validate(MonitorResult, content, source=uri))
             except InputError:
@@ -204,21 +201,15 @@ class MonitoredModel(MonitorFiles):
     def start_commands(
         self, result: MonitorResult, *, history: Sequence[MonitorResult]
     ) -> tuple[str, ...]:
-        """Returns the commands that start a window for other versions that answered in it.
-
-        Args:
-            result: of the window.
-            history: all windows that have been judged.
-        """
+        """Returns the commands that start a window for other versions that answered in it."""
         name = f"{prefix(self.settings)}-{window_machine(self.recipe.name)}"
         machine = arn(self.settings, "states", f"stateMachine:{name}")
         time = f"{result.end.astimezone(dt.UTC) + _STARTED_AFTER:%Y-%m-%dT%H:%M:%SZ}"
+        others = unjudged_versions(result.capture, version=result.version, history=history)
         return tuple(
             f"aws stepfunctions start-execution --state-machine-arn {machine} --input "
             f"'{json.dumps({'time': time, 'model_version': version})}'"
-            for version in unjudged_versions(
-                result.capture, version=result.version, history=history
-            )
+            for version in others
         )
 
     def candidates(self) -> list[Candidate]:
@@ -237,11 +228,6 @@ class MonitoredModel(MonitorFiles):
     @contextmanager
     def draw(self, version: int, *, window: Window, rows: int) -> Iterator[Draw]:
         """Draws rows to label, and keeps the draw in the account.
-
-        Args:
-            version: whose answers.
-            window: as of `draw_period`.
-            rows: how many.
 
         Yields:
             The draw, whose file is there until the end.
@@ -262,27 +248,24 @@ class MonitoredModel(MonitorFiles):
     def add_labels(
         self, file: Path, contract: Contract, *, now: dt.datetime, corrected_by: str | None = None
     ) -> AddedLabels:
-        """Adds the labels of a file.
-
-        Args:
-            file: as of `sashiko_packs.monitoring.labels.add_labels`.
-            contract: names and types its columns.
-            now: when the labels were received.
-            corrected_by: as of `sashiko_packs.monitoring.labels.add_labels`.
+        """Adds the labels of a file, as `sashiko_packs.monitoring.labels.add_labels`.
 
         Raises:
             InputError: as `add_labels`; if the file has facets, which no person writes in an
                 account, or somebody else adds labels at the same time.
         """
         with self.copies(self.places.labels) as (labels,), TemporaryDirectory() as scratch:
-            others = {
-                name: Path(scratch, name) for name in ("ledger", "draws", "facets", "windows")
-            }
-            create_stores(contract, labels=labels.folder, **others)
+            stores = {name: Path(scratch, name) for name in self.places.stores}
+            stores["labels"] = labels.folder
+            create_stores(contract, **stores)
             added = add_labels(
-                file, contract, labels=labels.folder, facets=others["facets"], now=now,
+                file,
+                contract,
+                labels=labels.folder,
+                facets=stores["facets"],
+                now=now,
                 corrected_by=corrected_by,
-            )  # fmt: skip
+            )
             if added.facets is not None:
                 raise InputError(
                     f"{file}: it has facets, and in an account the bias evaluator's jobs alone "
@@ -308,74 +291,63 @@ def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Cand
 
     Without such an execution all of them count, as where versions are promoted from another
     environment: the guards rather propose a run too few than one too many.
-
-    Args:
-        sagemaker: a boto3 client.
-        pipeline: the name of the pipeline that trains.
-        group: the model package group.
     """
-    packages = list(_packages(sagemaker, group))
+
+    def items(operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
+        for page in sagemaker.get_paginator(operation).paginate(**request):
+            yield from page[key]
+
+    def is_blocked(execution: Mapping[str, Any]) -> bool:
+        """Says whether a closed gate, and no failed job, has ended an execution."""
+        name = execution["PipelineExecutionArn"]
+        # The newest come first; of a step that was tried again the last try counts.
+        steps = items(
+            "list_pipeline_execution_steps", "PipelineExecutionSteps", PipelineExecutionArn=name
+        )
+        newest = {step["StepName"]: step for step in reversed([*steps])}
+        failed = (step for step in newest.values() if step["StepStatus"] == "Failed")
+        reasons = [step.get("FailureReason", "") for step in failed]
+        return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
+
+    def state(execution: Mapping[str, Any], package: Mapping[str, Any] | None) -> State:
+        status = execution["PipelineExecutionStatus"]
+        if status in _RUNNING:
+            return "running"
+        if status == "Failed" and is_blocked(execution):
+            return "blocked"
+        if status != "Succeeded":
+            return "failed"
+        # Without a package it is the same model as an earlier version.
+        return "blocked" if package is None else _DECIDED[package["ModelApprovalStatus"]]
+
+    packages = (
+        sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+        for item in items(
+            "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group
+        )
+    )
     made = {_metadata(item).get(_EXECUTION, ""): item for item in packages}
     approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
-    executions = list(_executions(sagemaker, pipeline))
+    executions = [
+        *items(
+            "list_pipeline_executions",
+            "PipelineExecutionSummaries",
+            PipelineName=pipeline,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            PaginationConfig={"PageSize": 100},
+        )
+    ]
     ids = [item["PipelineExecutionArn"].rpartition("/")[2] for item in executions]
     first = max((place for place, id_ in enumerate(ids) if id_ in approved), default=len(ids))
     return [
         Candidate(
             start=item["StartTime"],
-            state=_state(sagemaker, item, made.get(id_)),
+            state=state(item, made.get(id_)),
             is_better=id_ in made and _metadata(made[id_]).get(_STANDING) == "better",
         )
         for id_, item in list(zip(ids, executions, strict=True))[:first]
     ]
-
-
-def _state(
-    sagemaker: Any, execution: Mapping[str, Any], package: Mapping[str, Any] | None
-) -> State:
-    status = execution["PipelineExecutionStatus"]
-    if status in _RUNNING:
-        return "running"
-    if status == "Failed":
-        return "blocked" if _is_blocked(sagemaker, execution) else "failed"
-    if status != "Succeeded":
-        return "failed"
-    if package is None:  # the same model as an earlier version
-        return "blocked"
-    return _DECIDED[package["ModelApprovalStatus"]]
-
-
-def _is_blocked(sagemaker: Any, execution: Mapping[str, Any]) -> bool:
-    """Says whether a closed gate, and no failed job, has ended an execution."""
-    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
-        PipelineExecutionArn=execution["PipelineExecutionArn"]
-    )
-    # The newest come first; of a step that was tried again the last try counts.
-    steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
-    newest = {step["StepName"]: step for step in reversed(steps)}
-    reasons = [
-        step.get("FailureReason", "") for step in newest.values() if step["StepStatus"] == "Failed"
-    ]
-    return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
-
-
-def _executions(sagemaker: Any, pipeline: str) -> Iterator[Mapping[str, Any]]:
-    """Yields a pipeline's executions, the newest first."""
-    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
-        PipelineName=pipeline,
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        PaginationConfig={"PageSize": 100},
-    )
-    for page in pages:
-        yield from page["PipelineExecutionSummaries"]
-
-
-def _packages(sagemaker: Any, group: str) -> Iterator[Mapping[str, Any]]:
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-    for page in pages:
-        for item in page["ModelPackageSummaryList"]:
-            yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
 
 
 def _metadata(package: Mapping[str, Any]) -> Mapping[str, str]:

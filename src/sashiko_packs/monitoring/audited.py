@@ -9,17 +9,117 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
+from sashiko.base.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import SMALLEST_COUNT, Reference
 from sashiko_packs.monitoring.checks import MonitorCheck, Outcome
-from sashiko_packs.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.window import WindowRecord
+
+
+class AuditedPeriod(Frozen):
+    """The rows that were drawn from a period for a person to label, and the labels so far."""
+
+    start: dt.datetime
+    end: dt.datetime
+    answers: int  # rows of the period that the rows were drawn from
+    labelled: Confusion  # drawn rows with a label
+    unlabelled_positive: int  # drawn rows without one that were decided positive
+    unlabelled_negative: int  # and negative
+    late: int  # of the labels, those that came after the deadline
+    # `complete` has all of its labels; `open` waits for some; `overdue` is closed without some.
+    state: Literal["complete", "open", "overdue"]
+    # When the last label came, or the deadline passed without it; None while it is open.
+    closed: dt.datetime | None
+
+    @property
+    def right(self) -> int:
+        """Labels that agree with the decision."""
+        return self.labelled.true_positives + self.labelled.true_negatives
+
+    @property
+    def wrong(self) -> int:
+        """Labels that do not."""
+        return self.labelled.false_positives + self.labelled.false_negatives
+
+    @property
+    def unlabelled(self) -> int:
+        """Drawn rows without a label."""
+        return self.unlabelled_positive + self.unlabelled_negative
+
+    @property
+    def drawn(self) -> int:
+        """Rows that were drawn."""
+        return self.right + self.wrong + self.unlabelled
+
+    def filled(self, *, right: bool) -> Confusion:
+        """Counts the drawn rows as if all unlabelled ones were decided right, or all wrong."""
+        ends = (
+            ("true_positives", "true_negatives")
+            if right
+            else ("false_positives", "false_negatives")
+        )
+        more = dict(zip(ends, (self.unlabelled_positive, self.unlabelled_negative), strict=True))
+        counts = {name: getattr(self.labelled, name) + count for name, count in more.items()}
+        return replace(self.labelled, **counts)
+
+
+class LabelSummary(WindowRecord):
+    """The labels of one version's answers."""
+
+    FILE: ClassVar[str] = "labels.json"
+
+    version: int
+    periods: tuple[AuditedPeriod, ...]  # by time; they do not overlap
+    ordinary_right: int  # labels of rows that were not drawn, of the window, that agree
+    ordinary_wrong: int  # those that do not
+    waiting: int  # rows of the window without a label
+    known: int  # labels of all of this version's answers, drawn or not, whenever they were given
+    duplicated: int  # labels of answered rows that differ from an earlier one, which counts
+    corrected: int  # labels of answered rows that a person replaced, with a trace
+    unknown: int  # keys with a label that no version ever answered
+
+
+class AuditedMeasure(Frozen):
+    """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
+
+    name: str  # accuracy, recall, specificity, precision or balanced accuracy
+    rows: int  # labelled rows that it is a share of
+    value: float | None = None  # None of too few rows
+    low: float | None = None  # lower end of its 95 % interval
+    high: float | None = None  # upper end
+    # The value if all unlabelled rows were decided wrong, and right; None as for `value`.
+    worst: float | None = None
+    best: float | None = None
+    # Of the version's test split; None if undefined there, or unknown.
+    reference: float | None = None
+
+
+class Quality(WindowRecord):
+    """A version's quality since its deploy, by audited labels; and by the ordinary ones."""
+
+    FILE: ClassVar[str] = "quality.json"
+
+    # The audit's, valid at every look: accuracy, recall, specificity and precision.
+    checks: tuple[MonitorCheck, ...]
+    periods: tuple[AuditedPeriod, ...]
+    since_deploy: AuditedMeasure  # accuracy
+    measures: tuple[AuditedMeasure, ...]  # the others
+    ordinary_rows: int  # labels of other rows of the window
+    ordinary_accuracy: float | None  # on those; never judged. None of fewer than 10 rows
+    labels: LabelSummary
+
+    @property
+    def check(self) -> MonitorCheck:
+        """The accuracy's."""
+        return self.checks[0]
+
 
 # The audit: rows drawn at random for a person to label, and what they say of all answers.
 #
@@ -31,11 +131,6 @@ from sashiko_packs.monitoring.settings import MonitorSection
 # decided positive are a binomial count with the true recall, and the test needs no weights. Drawing
 # more of the positive decisions would find more wrong ones among them, and fewer of the cases that
 # were missed, which are decided negative.
-
-
-BALANCED_ACCURACY: Final = "balanced accuracy"
-
-
 @dataclass(frozen=True)
 class Measure:
     """A share of rows that the audit tests."""
@@ -58,16 +153,10 @@ MEASURES: Final[Mapping[str, Measure]] = {
 def draw_positions(count: int, *, rows: int, seed: int) -> Ints:
     """Draws the rows of a window that are to be labelled, all with the same probability.
 
-    Args:
-        count: rows of the window, in an order that does not depend on how they were read.
-        rows: to draw; of a smaller window all are taken.
-        seed: of the draw; equal counts and seeds give equal rows.
-
     Returns:
         Positions from 0 to count - 1, sorted, shape (min(rows, count),).
     """
-    chosen = np.random.default_rng(seed).choice(count, min(rows, count), replace=False)
-    return np.sort(chosen)
+    return np.sort(np.random.default_rng(seed).choice(count, min(rows, count), replace=False))
 
 
 def right_and_wrong(measure: str, counts: Confusion) -> tuple[int, int]:
@@ -92,23 +181,14 @@ def estimate_measure(
     the effective number of rows (L. Kish, Survey sampling, 1965, 11.7). Of rows without a label it
     knows nothing: `worst` and `best` are the value if all of them were decided wrong, and right.
 
-    Args:
-        measure: a key of `MEASURES`.
-        periods: closed ones.
-        held_out: rows of the version's test split that the measure is a share of: those decided
-            right, and wrong; None if unknown.
-
-    Returns:
-        The estimate; without a value of fewer labelled rows than the measure needs.
+    Of fewer labelled rows than the measure needs there is no value. Periods are closed ones;
+    `held_out` are the rows of the version's test split decided right, and wrong; None if unknown.
     """
     counts = [right_and_wrong(measure, period.labelled) for period in periods]
     rows = sum(right + wrong for right, wrong in counts)
     known = held_out[0] / sum(held_out) if held_out and sum(held_out) else None
     if rows < MEASURES[measure].rows_needed:
-        return AuditedMeasure(
-            name=measure, rows=rows, value=None, low=None, high=None, worst=None, best=None,
-            reference=known,
-        )  # fmt: skip
+        return AuditedMeasure(name=measure, rows=rows, reference=known)
     weights = np.array([period.answers / period.drawn for period in periods])
     value, effective = _weighted_share(counts, weights)
     low, high = wilson_interval(value, round(effective))
@@ -130,29 +210,22 @@ def balance(recall: AuditedMeasure, specificity: AuditedMeasure) -> AuditedMeasu
     Its interval adds the squares of theirs, which are of different rows (G. Y. Zou and A. Donner,
     Construction of confidence limits about effect measures, Statistics in Medicine 27, 2008).
     """
-    value, low, high = _mean(recall.value, specificity.value), None, None
-    if value is not None:
-        sides = [
-            (part.value - part.low, part.high - part.value)
-            for part in (recall, specificity)
-            if part.value is not None and part.low is not None and part.high is not None
-        ]
-        below, above = (math.hypot(*ends) / 2 for ends in zip(*sides, strict=True))
-        low, high = value - below, value + above
-    return AuditedMeasure(
-        name=BALANCED_ACCURACY,
-        rows=recall.rows + specificity.rows,
-        value=value,
-        low=low,
-        high=high,
-        worst=_mean(recall.worst, specificity.worst),
-        best=_mean(recall.best, specificity.best),
-        reference=_mean(recall.reference, specificity.reference),
-    )
 
+    def mean(name: str) -> float | None:
+        one, other = getattr(recall, name), getattr(specificity, name)
+        return None if one is None or other is None else (one + other) / 2
 
-def _mean(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else (one + other) / 2
+    means = {name: mean(name) for name in ("value", "worst", "best", "reference")}
+    sides = [
+        (part.value, part.value - part.low, part.high - part.value)
+        for part in (recall, specificity)
+        if part.value is not None and part.low is not None and part.high is not None
+    ]
+    if len(sides) == 2:
+        values, below, above = zip(*sides, strict=True)
+        means["low"] = (sum(values) - math.hypot(*below)) / 2
+        means["high"] = (sum(values) + math.hypot(*above)) / 2
+    return AuditedMeasure(name="balanced accuracy", rows=recall.rows + specificity.rows, **means)
 
 
 def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple[float, float]:
@@ -184,8 +257,6 @@ def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple
 _FALLS: Final = np.array([0.03, 0.06, 0.12, 0.3])
 _PARTS: Final = np.array([0.2, 0.4, 0.2, 0.2])
 _AT_DEPLOY: Final = 0.25  # of the first year's stake
-
-
 # A stake jumps over the limit where the proof lets it touch it. Simulated shares at the tolerated
 # one pass the limit at most .4 times as often as the proof allows, so half of the limit still
 # holds the rate (verification/benchmarks/monitoring_audit.py).
@@ -220,12 +291,8 @@ def lowest_tolerated(*, right: int, rows: int, tolerance: float) -> float:
     """Returns the lowest share that is no alarm: an alarm needs a fall that is neither.
 
     It is below the reference by the tolerance, and no higher than the lower end of the reference's
-    own 95 % interval (Wilson): of few held-out rows the reference is not known better.
-
-    Args:
-        right: held-out rows that were decided as labelled.
-        rows: held-out rows, at least 1.
-        tolerance: how far below the reference the share may be.
+    own 95 % interval (Wilson): of few held-out rows the reference is not known better. At least one
+    row is held out.
     """
     share = right / rows
     lowest = min(share - tolerance, wilson_interval(share, rows)[0])
@@ -239,14 +306,7 @@ def start_test(*, tolerated: float) -> AuditTest:
 
 
 def add_window(test: AuditTest, *, right: int, wrong: int, days: float) -> AuditTest:
-    """Adds a period's audited labels; each period once, in the order of time.
-
-    Args:
-        test: the state before.
-        right: labels of drawn rows that agree with the decision.
-        wrong: those that do not.
-        days: the length of the period.
-    """
+    """Adds a period's audited labels; each period once, in the order of time."""
     falls = np.maximum(test.tolerated - _FALLS, test.tolerated / 2)
     gains = right * np.log(falls / test.tolerated) + wrong * np.log(
         (1 - falls) / (1 - test.tolerated)
@@ -282,13 +342,7 @@ def count_held_out(reference: Reference) -> HeldOut:
 def measure_quality(
     summary: LabelSummary, *, held_out: HeldOut, settings: MonitorSection
 ) -> Quality:
-    """Judges the audited labels since the deploy.
-
-    Args:
-        summary: the labels of the version.
-        held_out: counts of the version's test split; a measure without them is not judged.
-        settings: the tolerance, and the false alarms of a year.
-    """
+    """Judges the audited labels since the deploy; a measure without held-out rows is not judged."""
     closed = [period for period in summary.periods if period.state != "open"]
     accuracy, recall, specificity, precision = (
         estimate_measure(name, closed, held_out=held_out.get(name)) for name in MEASURES
@@ -303,9 +357,7 @@ def measure_quality(
         since_deploy=accuracy,
         measures=(recall, specificity, precision, balance(recall, specificity)),
         ordinary_rows=ordinary,
-        ordinary_accuracy=(
-            summary.ordinary_right / ordinary if ordinary >= SMALLEST_COUNT else None
-        ),
+        ordinary_accuracy=summary.ordinary_right / ordinary if ordinary >= SMALLEST_COUNT else None,
         labels=summary,
     )
 
@@ -313,11 +365,6 @@ def measure_quality(
 def check_name(measure: str) -> str:
     """Returns the name of a measure's check."""
     return f"{measure} of audited rows"
-
-
-def last_verdict(periods: Sequence[AuditedPeriod]) -> dt.datetime | None:
-    """Returns when labels last closed a period; None before the first time."""
-    return max((period.closed for period in periods if period.closed), default=None)
 
 
 def _check(
@@ -344,21 +391,16 @@ def _check(
         "low": recent.low,
         "high": recent.high,
     }
+    reason = ""
     if held_out is None:
-        return MonitorCheck(
-            **known,
-            outcome="not judged",
-            tolerance=0.0,
-            reason=f"the version was registered by an earlier engine, whose reference has no "
-            f"{measure}: run the pipeline again and approve the new version",
+        reason = (
+            "the version was registered by an earlier engine, whose reference has no "
+            f"{measure}: run the pipeline again and approve the new version"
         )
-    if not sum(held_out):
-        return MonitorCheck(
-            **known,
-            outcome="not judged",
-            tolerance=0.0,
-            reason=f"the version's test split has no {rule.rows.removeprefix('audited ')}",
-        )
+    elif not sum(held_out):
+        reason = f"the version's test split has no {rule.rows.removeprefix('audited ')}"
+    if held_out is None or reason:
+        return MonitorCheck(**known, outcome="not judged", tolerance=0.0, reason=reason)
     tolerated = lowest_tolerated(
         right=held_out[0], rows=sum(held_out), tolerance=settings.accuracy_tolerance
     )
@@ -375,10 +417,13 @@ def _check(
         outcome = "not judged"
         reason = f"{rows:,} {rule.rows}, {rule.rows_needed:,} are needed{advice}"
     elif if_wrong.p_now <= false_alarms:
-        outcome = "not judged"
+        outcome, bounds = "not judged", "unknown"
+        if recent.worst is not None and recent.best is not None:
+            bounds = f"{recent.worst:.3f} if all of them were decided wrong, and {recent.best:.3f} "
+            bounds += "if all right"
         reason = (
             f"rows without a label could hide a fall below {tolerated:.3f}: {measure} of the "
-            f"newest labelled rows is {_bounds(recent.worst, recent.best)}{advice}"
+            f"newest labelled rows is {bounds}{advice}"
         )
     return MonitorCheck(
         **known,
@@ -409,12 +454,6 @@ def _newest(measure: str, closed: Sequence[AuditedPeriod], *, rows: int) -> Sequ
         if total >= rows:
             return closed[place:]
     return closed
-
-
-def _bounds(worst: float | None, best: float | None) -> str:
-    if worst is None or best is None:
-        return "unknown"
-    return f"{worst:.3f} if all of them were decided wrong, and {best:.3f} if all right"
 
 
 def _overdue(periods: Sequence[AuditedPeriod]) -> str:

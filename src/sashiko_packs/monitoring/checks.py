@@ -23,7 +23,6 @@ WindowOutcome = Literal["ok", "partly judged", "alarm"]
 # alarm of one does not hide a new one of another.
 Kind = Literal["capture", "inputs", "drift", "bias", "accuracy"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
 # Effects that a reader of the checks explains.
 COHENS_W: Final = "Cohen's w"
 TEXT_AUC: Final = "AUC of telling the window from the reference"
@@ -36,7 +35,6 @@ ROWS: Final = "rows"  # the number of captured rows
 OTHER_VERSION: Final = "share of rows of another version"
 ODD_TEXTS: Final = "share of texts of damaged letters or mostly of unknown words"
 GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
-
 # The share of the error rate that a window spends on rules of its inputs; the other checks have the
 # rest, so that a contract of many rules does not make them blind.
 INPUTS_SHARE: Final = 0.2

@@ -17,7 +17,7 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.account import Copy, MonitorFiles
+from sashiko_packs.monitoring.account import MonitorFiles
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
@@ -65,14 +65,7 @@ def delete_rows(
 ) -> DeletedRows:
     """Deletes the rows of keys in all stores; repeat it if it was interrupted.
 
-    Args:
-        keys: the primary keys.
-        ledger: the folder of the answers, which keeps the keys out while a capture may hold them.
-        labels: the folder of the labels.
-        facets: the folder of the facets.
-        draws: the folder of the draws.
-        now: the time of the deletion.
-        retention: how long captured requests are kept.
+    The ledger keeps the keys out while a capture may hold them, for the time of the retention.
 
     Raises:
         InputError: if a file is damaged or cannot be written.
@@ -130,11 +123,7 @@ def delete_account_rows(
 
     A window's job writes the ledger back as it has read it, whatever was written since. So keys are
     deleted while no window is judged, and whether one was started meanwhile is asked afterwards.
-
-    Args:
-        files: of the recipe, as `DELETED_BY`.
-        keys: the primary keys.
-        now: the time of the deletion.
+    Files are those of the recipe, as `DELETED_BY`.
 
     Raises:
         InputError: if the caller may not do so, a window is judged, or somebody else changes the
@@ -150,7 +139,7 @@ def delete_account_rows(
     # In the order of `delete_rows`: draws take over what was judged before the labels go.
     with files.copies(places.draws, places.labels, places.facets, places.ledger) as copies:
         draws, labels, facets, ledger = copies
-        before = {path: sha256_file(path) for copy in copies for path in _paths(copy)}
+        before = {path: sha256_file(path) for copy in copies for path in copy.folder.iterdir()}
         deleted = delete_rows(
             keys,
             ledger=ledger.folder,
@@ -160,15 +149,12 @@ def delete_account_rows(
             now=now,
             retention=dt.timedelta(seconds=files.settings.serving.capture.retention) + _EXPIRY,
         )
-        etags = {
-            copy.uri: copy.etags
-            | {
-                path.name: files.put(path, copy)
-                for path in _paths(copy)
-                if sha256_file(path) != before.get(path)
-            }
-            for copy in copies
-        }
+        etags = {copy.uri: dict(copy.etags) for copy in copies}
+        for copy in copies:
+            # Of the ledger the list of deletions comes first, before its days.
+            for path in sorted(copy.folder.iterdir(), reverse=True):
+                if sha256_file(path) != before.get(path):
+                    etags[copy.uri][path.name] = files.put(path, copy)
     after = _executions(files)
     if after.keys() - known.keys() or _RUNNING.intersection(after.values()):
         raise InputError(
@@ -182,11 +168,6 @@ def delete_account_rows(
             "run the command again"
         )
     return deleted
-
-
-def _paths(copy: Copy) -> list[Path]:
-    """Returns a copy's files; of the ledger the list of deletions comes first, before its days."""
-    return sorted(copy.folder.iterdir(), reverse=True)
 
 
 def _executions(files: MonitorFiles) -> Mapping[str, str]:

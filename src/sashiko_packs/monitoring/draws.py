@@ -7,8 +7,6 @@ decision and label, so that what was judged stays as it was.
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,9 +17,8 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import create_file_view, scratch_database, stream_query
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.audited import draw_positions
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.ledger import create_ledger_view
-from sashiko_packs.monitoring.times import basic_time, microseconds, time_of
+from sashiko_packs.monitoring.window import Window, basic_time, microseconds, time_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,7 +37,7 @@ DRAW_SCHEMA: Final = pa.schema(
         ("label", pa.string()),
     ]
 )
-_NONE_FILE: Final = "none.parquet"
+NONE_FILE: Final = "none.parquet"
 _DRAWS: Final = """
 CREATE VIEW draws AS
 SELECT key, version, epoch_us(start) AS start, epoch_us("end") AS "end", answers, decision, label
@@ -62,29 +59,12 @@ class Draw:
     drawn: int  # rows
 
 
-def create_draws(folder: Path) -> None:
-    """Writes a file without rows where there is none, since a job's input may not be empty.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    path = folder / _NONE_FILE
-    if not path.exists():
-        write_batches(path, [], schema=DRAW_SCHEMA)
-        folder.chmod(0o700)
-
-
 def draw_period(folder: Path, ledger: Path, *, version: int, window: Window, rows: int) -> Draw:
     """Draws rows of the answers that no draw of the version has covered so far.
 
-    Args:
-        folder: the draws', as `create_draws` makes it.
-        ledger: the folder of the answers.
-        version: whose answers.
-        window: the period starts where the version's last one ended, and only for the first one at
-            the window's start; it ends with the window. A window without answers is refused: a
-            wrong end would make one period of all that is left, and no draw can be undone.
-        rows: to draw; of fewer answers all are taken.
+    The period starts where the version's last one ended, and only for the first one at the window's
+    start; it ends with the window. A window without answers is refused: a wrong end would make one
+    period of all that is left, and no draw can be undone. Of fewer answers than rows all are taken.
 
     Returns:
         The draw; that of an earlier call if this period was drawn already.
@@ -95,14 +75,39 @@ def draw_period(folder: Path, ledger: Path, *, version: int, window: Window, row
     """
     if rows < 1:
         raise InputError(f"rows to draw: expected at least 1, got {rows}")
-    with _database(folder) as connection:
+    with scratch_database(f"draw rows into {folder}") as connection:
+        create_draws_view(connection, folder)
         last = _last_draw(connection, folder, version=version)
         if last is not None and window.end <= last.period.end:
-            return _same_draw(last, version=version, window=window, rows=rows)
+            if window.end == last.period.end and last.drawn == min(rows, last.answers):
+                return last
+            raise InputError(
+                f"{last.path}: {last.drawn:,} of the {last.answers:,} answers of version {version} "
+                f"up to {basic_time(last.period.end)} are drawn already; label those, or draw from "
+                "a window that ends later"
+            )
         period = Window(window.start if last is None else last.period.end, window.end)
         create_ledger_view(connection, ledger)
         _check_window(connection, version=version, window=window)
-        return _draw(connection, folder, version=version, period=period, rows=rows)
+        start, end = microseconds(period.start), microseconds(period.end)
+        connection.execute(_ANSWERS, {"version": version, "start": start, "end": end})
+        ((answers,),) = connection.execute("SELECT count(*) FROM answers").fetchall()
+        name = f"{version} {basic_time(period.start)} {basic_time(period.end)}"
+        positions = draw_positions(
+            answers, rows=rows, seed=int.from_bytes(hashlib.sha256(name.encode()).digest()[:16])
+        )
+        connection.register("chosen", pa.table({"position": positions}))
+        values = f"{version}, {start}, {end}, {answers}"
+        batches = stream_query(
+            connection,
+            f"SELECT key, {len(positions) / answers!r}::DOUBLE, {values}, NULL, NULL "  # noqa: S608 - numbers
+            "FROM answers SEMI JOIN chosen USING (position) ORDER BY key",
+            schema=DRAW_SCHEMA,
+            rows=ROW_GROUP_ROWS,
+        )
+        path = _file(folder, version=version, period=period)
+        write_batches(path, batches, schema=DRAW_SCHEMA)
+        return Draw(path=path, period=period, answers=answers, drawn=len(positions))
 
 
 def create_draws_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
@@ -111,18 +116,11 @@ def create_draws_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> 
     Raises:
         InputError: if there is no file, or one is damaged.
     """
-    files = sorted({folder / _NONE_FILE, *folder.glob("*.parquet")})
+    files = sorted({folder / NONE_FILE, *folder.glob("*.parquet")})
     for file in files:
         open_parquet(file).close()
     create_file_view(connection, "draw_files", files, schema=DRAW_SCHEMA)
     connection.execute(_DRAWS)
-
-
-@contextmanager
-def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
-    with scratch_database(f"draw rows into {folder}") as connection:
-        create_draws_view(connection, folder)
-        yield connection
 
 
 def _last_draw(
@@ -157,51 +155,6 @@ def _check_window(connection: "duckdb.DuckDBPyConnection", *, version: int, wind
     )
 
 
-def _same_draw(last: Draw, *, version: int, window: Window, rows: int) -> Draw:
-    if window.end == last.period.end and last.drawn == min(rows, last.answers):
-        return last
-    raise InputError(
-        f"{last.path}: {last.drawn:,} of the {last.answers:,} answers of version {version} up to "
-        f"{basic_time(last.period.end)} are drawn already; label those, or draw from a window that "
-        "ends later"
-    )
-
-
-def _draw(
-    connection: "duckdb.DuckDBPyConnection",
-    folder: Path,
-    *,
-    version: int,
-    period: Window,
-    rows: int,
-) -> Draw:
-    constants = {
-        "version": version,
-        "start": microseconds(period.start),
-        "end": microseconds(period.end),
-    }
-    connection.execute(_ANSWERS, constants)
-    ((answers,),) = connection.execute("SELECT count(*) FROM answers").fetchall()
-    positions = draw_positions(answers, rows=rows, seed=_seed(version, period))
-    connection.register("chosen", pa.table({"position": positions}))
-    values = f"{version}, {constants['start']}, {constants['end']}, {answers}"
-    batches = stream_query(
-        connection,
-        f"SELECT key, {len(positions) / answers!r}::DOUBLE, {values}, NULL, NULL "  # noqa: S608 - numbers
-        "FROM answers SEMI JOIN chosen USING (position) ORDER BY key",
-        schema=DRAW_SCHEMA,
-        rows=ROW_GROUP_ROWS,
-    )
-    path = _file(folder, version=version, period=period)
-    write_batches(path, batches, schema=DRAW_SCHEMA)
-    return Draw(path=path, period=period, answers=answers, drawn=len(positions))
-
-
 def _file(folder: Path, *, version: int, period: Window) -> Path:
     """Returns a draw's file; two versions may answer in the same period, as in a canary."""
     return folder / f"{basic_time(period.start)}_{basic_time(period.end)}_v{version}.parquet"
-
-
-def _seed(version: int, period: Window) -> int:
-    name = f"{version} {basic_time(period.start)} {basic_time(period.end)}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:16])

@@ -26,23 +26,16 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, read_columns, wri
 from sashiko.base.problems import shorten
 from sashiko.base.scratch import create_file_view, insert, scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
-from sashiko.contract.model import Column, Contract
+from sashiko.contract.model import Contract
 from sashiko.data.ingest import typed_columns
 from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError, disk_reason
-from sashiko_packs.monitoring.draws import create_draws
-from sashiko_packs.monitoring.ledger import create_ledger
-from sashiko_packs.monitoring.times import microseconds
+from sashiko_packs.monitoring.draws import DRAW_SCHEMA, NONE_FILE
+from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE
+from sashiko_packs.monitoring.window import microseconds
 
 if TYPE_CHECKING:
     import duckdb
-
-
-# The sheet of drawn rows that a person fills in: their keys, and an empty column for the label.
-#
-# It has no text: the labeller looks a case up by its key. A spreadsheet executes a cell that starts
-# like a formula (OWASP, CSV injection), and a key is whatever a caller sent. Such a key gets an
-# apostrophe in front, which is removed when the labels are read.
 
 
 # First characters of a formula, the full-width ones too:
@@ -52,14 +45,12 @@ _PROBABILITY: Final = "probability"
 
 
 def write_sheet(draw: Path, sheet: Path, *, contract: Contract) -> None:
-    """Writes a CSV file of mode 0600 with key, probability and an empty label, by key.
+    """Writes the sheet of a draw, in which a person fills in the labels: a CSV file of mode 0600.
 
-    Delimiter and encoding are those in which the contract's files are read.
-
-    Args:
-        draw: a file of `draw_period`.
-        sheet: the file to write.
-        contract: names the columns.
+    It has the keys, and no text: the labeller looks a case up by its key. A spreadsheet executes a
+    cell that starts like a formula (OWASP, CSV injection), and a key is whatever a caller sent.
+    Such a key gets an apostrophe in front, which is removed when the labels are read. Delimiter and
+    encoding are those in which the contract's files are read.
 
     Raises:
         InputError: if there is another file, which may have labels, or it cannot be written.
@@ -68,12 +59,11 @@ def write_sheet(draw: Path, sheet: Path, *, contract: Contract) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=contract.ingest.delimiter, lineterminator="\n")
     writer.writerow([contract.key, _PROBABILITY, contract.label.column])
-    is_text = _has_text_keys(contract)
-    writer.writerows(
-        [_guarded(row["key"]) if is_text else row["key"], row["probability"], ""]
-        for row in rows
-        if row["key"] is not None  # deleted since
-    )
+    guard = re.compile(_FORMULA if _has_text_keys(contract) else r"(?!)")
+    for row in rows:
+        key = row["key"]
+        if key is not None:  # deleted since
+            writer.writerow([f"'{key}" if guard.match(key) else key, row["probability"], ""])
     encoding = contract.ingest.encoding
     try:
         content = text.getvalue().encode(encoding)
@@ -90,10 +80,6 @@ def plain_keys(keys: pa.Array, contract: Contract) -> pa.Array:
     if not _has_text_keys(contract):
         return keys
     return pc.replace_substring_regex(keys, f"^'({_FORMULA})", r"\1")
-
-
-def _guarded(key: str) -> str:
-    return f"'{key}" if re.match(_FORMULA, key) else key
 
 
 def _has_text_keys(contract: Contract) -> bool:
@@ -122,12 +108,6 @@ def _write_private(path: Path, content: bytes) -> None:
         raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
 
 
-# Reads and checks a file of labels that a person gives: a filled sheet, or labels as they arrive.
-#
-# Rows without a label are not labelled yet. Everything else that is wrong is an error that names
-# the row, since a label that is dropped or attached to another row would judge the model.
-
-
 _ROWS_COUNT: Final = "rows count from 1, without the header"
 
 
@@ -148,6 +128,9 @@ def load_label_file(
 ) -> LabelFile:
     """Reads a CSV or Parquet file as the contract's raw files are read, with bounded memory.
 
+    Rows without a label are not labelled yet. Everything else that is wrong is an error that names
+    the row, since a label that is dropped or attached to another row would judge the model.
+
     Args:
         connection: of an empty database.
         path: with the columns of the contract's key and label. If it has a facet, it needs all of
@@ -159,8 +142,13 @@ def load_label_file(
             of the contract's two or has no key, a facet has a value that the contract does not
             allow, or one key has two labels or two groups.
     """
-    header = _header(path, contract)
-    _check_key(path, header, contract)
+    rules = contract.ingest
+    first = next(raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding))
+    header = list(first.schema.names)
+    if contract.key == contract.ingest.row_number and not _has(header, contract, contract.key):
+        raise InputError(
+            f"{path}: column `{contract.key}` is missing; a label needs the key of its row"
+        )
     facets = _facets(path, header, contract)
     group = contract.group_variable
     available = [name for name in facets or () if name != group or _has(header, contract, name)]
@@ -178,22 +166,8 @@ def load_label_file(
     return LabelFile(rows=rows, facets=facets)
 
 
-def _header(path: Path, contract: Contract) -> list[str]:
-    rules = contract.ingest
-    first = next(raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding))
-    return list(first.schema.names)
-
-
 def _has(header: Sequence[str], contract: Contract, name: str) -> bool:
     return name in header or contract.column(name).physical_name in header
-
-
-def _check_key(path: Path, header: Sequence[str], contract: Contract) -> None:
-    """Refuses a file without the key, which a contract may else count from the rows' places."""
-    if contract.key == contract.ingest.row_number and not _has(header, contract, contract.key):
-        raise InputError(
-            f"{path}: column `{contract.key}` is missing; a label needs the key of its row"
-        )
 
 
 def _facets(path: Path, header: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
@@ -253,14 +227,13 @@ def _check_labels(connection: "duckdb.DuckDBPyConnection", path: Path, contract:
 
 
 def _check_facets(
-    connection: "duckdb.DuckDBPyConnection",
-    path: Path,
-    contract: Contract,
-    facets: Sequence[str],
+    connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract, facets: Sequence[str]
 ) -> None:
     for place, name in enumerate(facets):
         value = f"f{place}"
-        allowed = _allowed_texts(contract.column(name))
+        column, allowed = contract.column(name), []
+        if column.logical_type == "string":
+            allowed = [str(one) for one in column.allowed_values]
         ((count, first),) = connection.execute(
             "SELECT count(*), min(place) FROM file_rows "  # noqa: S608 - the code's own name
             f"WHERE len($1) > 0 AND NOT list_contains($1::VARCHAR[], {value})",
@@ -272,13 +245,6 @@ def _check_facets(
                 f"the first in row {first:,}; correct them ({_ROWS_COUNT})"
             )
         _check_one_value(connection, path, key=contract.key, value=value, column=name)
-
-
-def _allowed_texts(column: Column) -> list[str]:
-    """Returns the allowed values of a column of texts; none if any is allowed."""
-    if column.logical_type != "string":
-        return []
-    return [str(value) for value in column.allowed_values]
 
 
 def _check_one_value(
@@ -364,9 +330,9 @@ def create_stores(
     Raises:
         InputError: if a file cannot be written.
     """
-    create_ledger(ledger)
-    create_draws(draws)
     for path, schema in (
+        (ledger / DELETIONS_FILE, DELETIONS),
+        (draws / NONE_FILE, DRAW_SCHEMA),
         (labels / _LABELS_FILE, LABEL_SCHEMA),
         (facets / _FACETS_FILE, facet_schema(contract)),
     ):
@@ -394,15 +360,8 @@ def add_labels(
     """Adds the labels of a file, and its facets if it has them, to stores of `create_stores`.
 
     A second call with the same file adds nothing, so whoever was interrupted repeats the command.
-
-    Args:
-        path: a CSV or Parquet file; see `load_label_file`.
-        contract: names and types the columns.
-        labels: the folder of the labels.
-        facets: the folder of the facets.
-        now: when the labels were received; only whole seconds count.
-        corrected_by: the person by whose word labels that differ from those of the store replace
-            them; None: they are kept, and do not count.
+    Of `now` only whole seconds count. By the word of the person `corrected_by` labels that differ
+    from those of the store replace them; else they are kept, and do not count.
 
     Raises:
         InputError: as `load_label_file`; or if a store is missing, damaged or cannot be written.

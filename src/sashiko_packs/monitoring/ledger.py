@@ -32,9 +32,9 @@ LEDGER_SCHEMA: Final = pa.schema(
 )
 # Numbers of clusters from here on are of rows that a later window's read has found.
 LATE_CLUSTERS: Final = 2**40
-_DELETIONS: Final = pa.schema([("key_sha256", pa.string()), ("time", pa.timestamp("us", tz="UTC"))])
+DELETIONS: Final = pa.schema([("key_sha256", pa.string()), ("time", pa.timestamp("us", tz="UTC"))])
 _DAYS: Final = "????-??-??.parquet"
-_DELETIONS_FILE: Final = "deletions.parquet"
+DELETIONS_FILE: Final = "deletions.parquet"
 # The number of each row's day since 1970 in UTC.
 _ADDITIONS: Final = """
 CREATE TABLE additions AS
@@ -53,27 +53,11 @@ QUALIFY row_number() OVER (
 """
 
 
-def create_ledger(folder: Path) -> None:
-    """Creates a ledger without rows where there is none.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    path = folder / _DELETIONS_FILE
-    if not path.exists():
-        write_batches(path, [], schema=_DELETIONS)
-        folder.chmod(0o700)
-
-
 def add_rows(folder: Path, rows: Path) -> int:
     """Adds captured rows to the days that they belong to; rows without a key are left out.
 
     Rows that the ledger has already are not added again, so a window may be read again, and a
     capture that has since been deleted takes nothing away.
-
-    Args:
-        folder: the ledger's.
-        rows: a file of `read_captures`.
 
     Returns:
         The number of rows that were new.
@@ -105,11 +89,7 @@ def delete_keys(
 ) -> int:
     """Deletes all rows of keys, and keeps them out while a capture may still hold them.
 
-    Args:
-        folder: the ledger's.
-        keys: the primary keys of the rows.
-        now: the time of the deletion.
-        retention: how long captured requests are kept; earlier deletions are forgotten.
+    Deletions that are older than the retention of captured requests are forgotten.
 
     Returns:
         The number of rows that were deleted.
@@ -128,12 +108,12 @@ def delete_keys(
         remaining = stream_query(
             connection,
             "SELECT key_sha256, max(time) FROM deletions GROUP BY key_sha256 ORDER BY key_sha256",
-            schema=_DELETIONS,
+            schema=DELETIONS,
             rows=ROW_GROUP_ROWS,
         )
         # First, so that whoever is killed here deletes the same keys by the same command.
-        write_batches(folder / _DELETIONS_FILE, remaining, schema=_DELETIONS)
-        for path in _days(folder):
+        write_batches(folder / DELETIONS_FILE, remaining, schema=DELETIONS)
+        for path in sorted(folder.glob(_DAYS)):
             connection.read_parquet(str(path)).create_view("day", replace=True)
             connection.execute(
                 "CREATE OR REPLACE TEMP TABLE merged AS FROM no_rows UNION ALL BY NAME "
@@ -149,7 +129,7 @@ def create_ledger_view(connection: "duckdb.DuckDBPyConnection", folder: Path) ->
     """Creates the view `ledger` of all days, of `LEDGER_SCHEMA`: a row a key and version."""
     connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")
     days = "FROM no_rows"  # which has the columns that an older file lacks
-    if files := [str(path) for path in _days(folder)]:
+    if files := [str(path) for path in sorted(folder.glob(_DAYS))]:
         connection.read_parquet(files, union_by_name=True).create_view("ledger_files")
         days += " UNION ALL BY NAME FROM ledger_files"
     connection.execute(f"CREATE VIEW ledger_days AS {days}")
@@ -167,10 +147,10 @@ def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     except OSError as error:
         raise InputError(f"cannot write the ledger {folder}: {disk_reason(error)}") from error
     with scratch_database(f"write the ledger {folder}", memory_mb=128) as connection:
-        connection.from_arrow(_DELETIONS.empty_table()).create("deletions")
+        connection.from_arrow(DELETIONS.empty_table()).create("deletions")
         connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")
-        if (folder / _DELETIONS_FILE).exists():
-            connection.read_parquet(str(folder / _DELETIONS_FILE)).insert_into("deletions")
+        if (folder / DELETIONS_FILE).exists():
+            connection.read_parquet(str(folder / DELETIONS_FILE)).insert_into("deletions")
         yield connection
 
 
@@ -183,9 +163,5 @@ def _write(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
     write_batches(path, batches, schema=LEDGER_SCHEMA)
 
 
-def _days(folder: Path) -> list[Path]:
-    return sorted(folder.glob(_DAYS))
-
-
 def _count(folder: Path) -> int:
-    return sum(open_parquet(path).metadata.num_rows for path in _days(folder))
+    return sum(open_parquet(path).metadata.num_rows for path in folder.glob(_DAYS))

@@ -23,15 +23,14 @@ from sashiko.pipeline.runner.store import Store, copy_files
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.places import (
     FOLDER,
     MonitorPlaces,
     monitor_pipeline_name,
     monitor_places,
 )
-from sashiko_packs.monitoring.result import RESULT_FILE, MonitorResult, read_history, read_result
-from sashiko_packs.monitoring.times import basic_time
+from sashiko_packs.monitoring.result import MonitorResult, read_history
+from sashiko_packs.monitoring.window import Window, basic_time
 
 _BIAS_ROWS = "BiasRowsUri"
 _PARAMETERS = ("ReferenceUri", "TestUri", _BIAS_ROWS)  # of the tags in `MONITORING_TAGS`
@@ -79,11 +78,7 @@ def run_monitor(
 ) -> tuple[RunRecord, MonitorResult | None]:
     """Runs the monitoring pipeline on the captures of this machine's server.
 
-    Args:
-        folder: of the recipe's monitoring.
-        version: whose answers are judged.
-        window: of inference times; its end is the time of the read.
-        command: the command line that repeats the run.
+    The window's end is the time of the read; the command line repeats the run.
 
     Returns:
         The run, and the window's outcome; None if the run did not succeed.
@@ -94,7 +89,12 @@ def run_monitor(
     """
     settings, recipe, places = folder.settings, folder.recipe, folder.places
     home = folder.home / FOLDER
-    captured = captured_folder(folder, group=version.group)
+    captured = folder.home / CAPTURES / version.group
+    if not any(captured.rglob("*.jsonl")):
+        options = command_options(recipe=recipe.name, home=folder.home)
+        raise InputError(
+            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
+        )
     run_id = new_run_id(home)
     # A copy of this run's own: what another one stages or removes does not concern it.
     captures = f"{capture_uri(settings, endpoint=version.group)}/{run_id}"
@@ -105,7 +105,11 @@ def run_monitor(
             for name, content in channel.files.items():
                 write_bytes(folder.path(channel.uri) / name, content)
         parameters = _references(folder, version)
-        _stage(captured, folder.path(captures))
+        target = folder.path(captures)
+        try:
+            shutil.copytree(captured, target, copy_function=os.link)
+        except (OSError, shutil.Error) as error:
+            raise InputError(f"cannot stage {captured} in {target}: {error}") from error
     try:
         with open_view() as view:
             record = run_definition(
@@ -132,22 +136,10 @@ def run_monitor(
     finally:
         for uri in (captures, f"{places.decoded}/{run_id}", f"{places.decisions}/{run_id}"):
             shutil.rmtree(folder.path(uri), ignore_errors=True)
-    return record, _result(folder, record)
-
-
-def captured_folder(folder: MonitorFolder, *, group: str) -> Path:
-    """Returns the folder of this machine's captures of a model package group.
-
-    Raises:
-        InputError: if nothing was captured.
-    """
-    captured = folder.home / CAPTURES / group
-    if not any(captured.rglob("*.jsonl")):
-        options = command_options(recipe=folder.recipe.name, home=folder.home)
-        raise InputError(
-            f"nothing is captured in {captured} yet: sashiko model serve{options} --capture 100"
-        )
-    return captured
+    if record.status != "succeeded":
+        return record, None
+    history = record.step("Publish").outputs["history"]
+    return record, MonitorResult.read(folder.path(history.uri))
 
 
 def _remove_texts(folder: MonitorFolder) -> None:
@@ -155,12 +147,10 @@ def _remove_texts(folder: MonitorFolder) -> None:
 
     A failed step's own folder is kept until then, so that the step can be run again.
     """
-    captures = folder.path(capture_uri(folder.settings, endpoint=folder.recipe.model_package_group))
-    decoded, decisions = (
-        folder.path(uri) for uri in (folder.places.decoded, folder.places.decisions)
-    )
+    captures = capture_uri(folder.settings, endpoint=folder.recipe.model_package_group)
     left = (folder.home / FOLDER / "runs").glob("*/work")
-    for path in (captures, decoded, decisions, *left):
+    uris = (captures, folder.places.decoded, folder.places.decisions)
+    for path in (*map(folder.path, uris), *left):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -176,16 +166,12 @@ def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, st
     for tag, parameter in zip(MONITORING_TAGS, _PARAMETERS, strict=True):
         if parameter == _BIAS_ROWS and not folder.recipe.bias.judged:
             continue
-        uri = version.tags.get(tag)
+        name, uri = f"{version.group} version {version.version}", version.tags.get(tag)
         if uri is None:
-            raise InputError(
-                f"{version.group} version {version.version} has no `{tag}`, which monitoring "
-                f"compares it with: {again}"
-            )
+            raise InputError(f"{name} has no `{tag}`, which monitoring compares it with: {again}")
         if not any(walk_files(runs.path(uri))):
             raise InputError(
-                f"{version.group} version {version.version}: {runs.path(uri)}, which monitoring "
-                f"compares it with, is gone: {again}"
+                f"{name}: {runs.path(uri)}, which monitoring compares it with, is gone: {again}"
             )
         copy_files(runs.files(uri), folder.path(uri))
         parameters[parameter] = uri
@@ -199,18 +185,3 @@ def _lake(folder: MonitorFolder) -> Mapping[str, str]:
     lake = (folder.home / LAKE).resolve()
     version = DuckDbLake(folder=lake).version(recipe_table(folder.recipe))
     return {"LakeUri": f"duckdb://{lake}", "AsOf": version}
-
-
-def _stage(captured: Path, target: Path) -> None:
-    """Puts the captured files where the pipeline reads them, without a copy of their bytes."""
-    try:
-        shutil.copytree(captured, target, copy_function=os.link)
-    except (OSError, shutil.Error) as error:
-        raise InputError(f"cannot stage {captured} in {target}: {error}") from error
-
-
-def _result(folder: MonitorFolder, record: RunRecord) -> MonitorResult | None:
-    if record.status != "succeeded":
-        return None
-    history = record.step("Publish").outputs["history"]
-    return read_result(folder.path(history.uri) / RESULT_FILE)

@@ -22,5 +22,5 @@ PACK: Final = Pack(
     artifact_readers="sashiko_packs.monitoring.constructs.access:readers",
     roles="sashiko_packs.monitoring.constructs.access:ROLES",
     home={"monitor": "monitoring's windows, draws and labels"},
-    commands={"monitor": "sashiko_packs.monitoring.commands.monitor:app"},
+    commands={"monitor": "sashiko_packs.monitoring.commands:app"},
 )

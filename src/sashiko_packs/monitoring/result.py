@@ -10,24 +10,19 @@ decision or do not, and decisions whose facets are unknown.
 import datetime as dt
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, model_validator
 
-from sashiko.base.files import write_json
-from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko.evaluation.reference import SMALLEST_COUNT
+from sashiko_packs.monitoring.audited import AuditedMeasure, Quality
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
-from sashiko_packs.monitoring.quality import AuditedMeasure, Quality
+from sashiko_packs.monitoring.window import WindowRecord
 
-RESULT_FILE: Final = "monitor.json"
-DRIFT_FILE: Final = "drift.json"
-MEASUREMENTS_FILE: Final = "measurements.json"
-INPUTS_FILE: Final = "inputs.json"
 # The names of two measurements; a column's is `drift of <column>`, which has no blank.
 SCORES_DRIFT: Final = "drift of the scores"
 TEXTS_DRIFT: Final = "drift of the texts"
@@ -75,8 +70,10 @@ class Distribution(Frozen):
     window: Cells  # the same
 
 
-class Drift(Frozen):
+class Drift(WindowRecord):
     """What Drift measured."""
+
+    FILE: ClassVar[str] = "drift.json"
 
     measurements: tuple[Measurement, ...]  # of columns, then of scores, then of texts
     distributions: tuple[Distribution, ...]  # of columns, then of scores
@@ -104,8 +101,10 @@ class AuditedGroup(Frozen):
     measures: tuple[AuditedMeasure, ...]
 
 
-class MonitorBias(Frozen):
+class MonitorBias(WindowRecord):
     """What MonitorBias measured."""
+
+    FILE: ClassVar[str] = "measurements.json"
 
     measurements: tuple[Measurement, ...]
     disparities: tuple[Disparity, ...]
@@ -120,8 +119,10 @@ class MonitorBias(Frozen):
         return self
 
 
-class Inputs(Frozen):
+class Inputs(WindowRecord):
     """What InputQuality measured."""
+
+    FILE: ClassVar[str] = "inputs.json"
 
     measurements: tuple[Measurement, ...]  # one for each rule of a captured column
 
@@ -137,8 +138,10 @@ class LabelFreeAccuracy(Frozen):
     withdrawn: str = ""  # why there is no estimate; else empty
 
 
-class MonitorResult(Frozen):
+class MonitorResult(WindowRecord):
     """The outcome of a window."""
+
+    FILE: ClassVar[str] = "monitor.json"
 
     group: str  # the model package group
     version: int  # that answered
@@ -160,11 +163,6 @@ class MonitorResult(Frozen):
     reference_sha256: str  # of `reference.json`
 
 
-def write_result(result: MonitorResult, folder: Path) -> None:
-    """Writes `monitor.json`."""
-    write_json(folder / RESULT_FILE, result.model_dump(mode="json"))
-
-
 def read_history(folder: Path) -> tuple[MonitorResult, ...]:
     """Reads the outcomes of all windows below a folder, by their ends.
 
@@ -172,9 +170,9 @@ def read_history(folder: Path) -> tuple[MonitorResult, ...]:
     damaged ones; stderr says how many.
     """
     results, others = [], []
-    for path in sorted(folder.rglob(RESULT_FILE)):
+    for path in sorted(folder.rglob(MonitorResult.FILE)):
         try:
-            results.append(read_result(path))
+            results.append(MonitorResult.read(path.parent))
         except InputError:
             others.append(str(path))
     return sort_history(results, others=others)
@@ -191,27 +189,6 @@ def sort_history(
             file=sys.stderr,
         )
     return tuple(sorted(results, key=lambda result: (result.end, result.version)))
-
-
-def write_drift(drift: Drift, folder: Path) -> None:
-    """Writes `drift.json`."""
-    write_json(folder / DRIFT_FILE, drift.model_dump(mode="json"))
-
-
-def write_bias(bias: MonitorBias, folder: Path) -> None:
-    """Writes `measurements.json`."""
-    write_json(folder / MEASUREMENTS_FILE, bias.model_dump(mode="json"))
-
-
-def write_inputs(inputs: Inputs, folder: Path) -> None:
-    """Writes `inputs.json`."""
-    write_json(folder / INPUTS_FILE, inputs.model_dump(mode="json"))
-
-
-read_result = partial(read_record, MonitorResult)
-read_drift = partial(read_record, Drift)
-read_bias = partial(read_record, MonitorBias)
-read_inputs = partial(read_record, Inputs)
 
 
 def unjudged_versions(

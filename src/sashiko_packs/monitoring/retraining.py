@@ -15,7 +15,6 @@ from sashiko_packs.monitoring.settings import MonitorSection
 
 _FRUITLESS: Final = 2  # candidates in a row after which nothing is proposed until an approval
 _YEAR: Final = dt.timedelta(days=365)
-
 Action = Literal["none", "propose"]
 
 

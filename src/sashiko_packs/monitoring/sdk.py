@@ -18,8 +18,6 @@ from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_pl
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
-_ROLE = JOBS_ROLE
-
 
 @dataclass(frozen=True)
 class MonitorParameters:
@@ -270,7 +268,7 @@ class Monitoring:
         module: str,
         inputs: Mapping[str, Uri],
         outputs: Sequence[str] | Mapping[str, Uri],
-        role: str = _ROLE,
+        role: str = JOBS_ROLE,
         config: Sequence[str] = (),
         arguments: Sequence[Uri] = (),
         environment: Mapping[str, Uri] = MappingProxyType({}),

@@ -1,345 +1,100 @@
-"""Judges a window by everything that was measured of it."""
+"""The window that is judged, its times, and the records that steps pass on about it."""
 
+import argparse
 import datetime as dt
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import ClassVar, Final, Self
 
-import numpy as np
-
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.evaluation.reference import Reference
-from sashiko_packs.monitoring.audited import last_verdict
-from sashiko_packs.monitoring.capture.record import (
-    CaptureSummary,
-    LineProblem,
-    SourceProblem,
-)
-from sashiko_packs.monitoring.checks import (
-    INPUTS_SHARE,
-    OTHER_VERSION,
-    ROWS,
-    MonitorCheck,
-    Outcome,
-    describe_alarm,
-    gaps,
-    judge_measurements,
-    overall,
-)
-from sashiko_packs.monitoring.quality import Quality
-from sashiko_packs.monitoring.result import (
-    DRIFT_FILE,
-    SCORES_DRIFT,
-    Drift,
-    Inputs,
-    LabelFreeAccuracy,
-    MonitorBias,
-    MonitorResult,
-    unjudged_versions,
-)
-from sashiko_packs.monitoring.settings import MonitorSection
 
-# What the accuracy of a window would be if scores still meant what they meant in the reference.
-#
-# No label is needed, and nothing is learnt about a change of what the labels mean: the estimate
-# stays where it was while the accuracy falls. So it has a condition, is withdrawn when the inputs
-# drifted, raises no alarm, and has no interval, since sampling is the smallest part of its error.
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
-def label_free_accuracy(
-    *, rows: Ints, right: Ints, window: Ints, input_checks: Sequence[MonitorCheck]
-) -> LabelFreeAccuracy:
-    """Weighs the reference's accuracy by score with the window's scores.
+class WindowRecord(Frozen):
+    """What a step has found of a window: a JSON file that another step reads."""
 
-    Args:
-        rows: of the reference by bin of the score, shape (bins,).
-        right: those of them that were decided as labelled.
-        window: rows of the window by the same bins.
-        input_checks: the checks of the window's columns and texts, without that of the scores.
+    FILE: ClassVar[str]
 
-    Returns:
-        The estimate; withdrawn if inputs drifted or could not be judged, or if scores lie where the
-        reference has no rows.
-    """
-    drifted = [check.name for check in input_checks if check.outcome == "alarm"]
-    if drifted:
-        return LabelFreeAccuracy(value=None, withdrawn=f"alarm: {', '.join(drifted)}")
-    if not any(check.outcome == "ok" for check in input_checks):
-        return LabelFreeAccuracy(value=None, withdrawn="no input was judged")
-    if window.sum() == 0 or window[rows == 0].sum() > 0:
-        return LabelFreeAccuracy(value=None, withdrawn="the reference has no rows of these scores")
-    known = rows > 0
-    accuracy = np.divide(right, rows, out=np.zeros(len(rows)), where=known)
-    return LabelFreeAccuracy(value=float((window * accuracy).sum() / window.sum()))
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads the file of a folder.
+
+        Raises:
+            InputError: if it is missing or invalid.
+        """
+        return read_record(cls, folder / cls.FILE)
+
+    def write(self, folder: Path) -> None:
+        """Writes the file into a folder."""
+        write_json(folder / self.FILE, self.model_dump(mode="json"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowEvidence:
-    """What the steps before measured of a window."""
+@dataclass(frozen=True)
+class Window:
+    """A period of inference times in UTC; `end` is not part of it."""
 
-    capture: CaptureSummary
-    inputs: Inputs
-    drift: Drift
-    bias: MonitorBias | None  # None if the recipe does not judge bias
-    quality: Quality
-    reference: Reference
-    reference_sha256: str  # of `reference.json`
-    # Of earlier windows, and of this one by other versions, by their ends.
-    history: Sequence[MonitorResult]
+    start: dt.datetime
+    end: dt.datetime
 
 
-def judge_window(
-    evidence: WindowEvidence, section: MonitorSection, *, group: str, recipe: str, version: int
-) -> MonitorResult:
-    """Judges rules of inputs together, drift and bias together, and adds the audit's check.
+def microseconds(time: dt.datetime) -> int:
+    """Returns a time with a zone as microseconds since 1970 in UTC, as DuckDB compares times."""
+    return (time - _EPOCH) // _MICROSECOND
 
-    Args:
-        evidence: what was measured.
-        section: the recipe's error rate.
-        group: the model package group.
-        recipe: its name.
-        version: the version that answered.
 
-    Returns:
-        The window's outcome; equal evidence gives an equal one.
+def time_of(microseconds: int) -> dt.datetime:
+    """Returns the time in UTC of microseconds since 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def basic_time(time: dt.datetime) -> str:
+    """Formats a time to the second as a name of a file, such as `20261128T000000Z`."""
+    return time.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+@dataclass(frozen=True)
+class WindowArguments:
+    """What a step's arguments say."""
+
+    window: Window
+    now: dt.datetime  # the time of the read, in UTC
+    version: int  # that is judged
+
+
+def parse_window(description: str | None) -> WindowArguments:
+    """Parses `--start`, `--end`, `--now` and `--version` of a step.
 
     Raises:
-        InputError: if no measurement is that of the scores.
+        InputError: if a time cannot be read or has no zone, or the window does not end after its
+            start.
     """
-    drift, bias, capture = evidence.drift, evidence.bias, evidence.capture
-    inputs = judge_measurements(
-        evidence.inputs.measurements, false_alarms=section.false_alarms * INPUTS_SHARE
-    )
-    judged = judge_measurements(
-        [*drift.measurements, *(bias.measurements if bias else ())],
-        false_alarms=section.false_alarms * (1 - INPUTS_SHARE),
-    )
-    drift_checks = judged[: len(drift.measurements)]
-    quality = _quality_of_now(evidence)
-    earlier = [
-        result
-        for result in evidence.history
-        if result.version == version and result.end < capture.end
-    ]
-    checks = tuple(
-        _standing(check, earlier, start=capture.start)
-        for check in (
-            *capture_checks(capture),
-            *version_checks(capture, version=version, history=evidence.history),
-            *inputs,
-            *_with_rows(judged, capture, version=version),
-            *quality.checks,
-        )
-    )
-    return MonitorResult(
-        group=group,
-        version=version,
-        recipe=recipe,
-        start=capture.start,
-        end=capture.end,
-        outcome=overall(checks),
-        summary=summarise(checks),
-        alarms=tuple(describe_alarm(check) for check in checks if check.outcome == "alarm"),
-        checks=checks,
-        capture=capture,
-        distributions=drift.distributions,
-        disparities=bias.disparities if bias else None,
-        without_facets=bias.without_facets if bias else None,
-        audited_groups=bias.audited if bias else (),
-        quality=quality,
-        label_free=_estimate_accuracy(evidence, inputs, drift_checks),
-        reference_accuracy=evidence.reference.accuracy,
-        reference_sha256=evidence.reference_sha256,
-    )
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--start", required=True, help="begin of the window, 20261128T000000Z")
+    parser.add_argument("--end", required=True, help="its end, which is not part of it")
+    parser.add_argument("--now", required=True, help="the time of the read")
+    parser.add_argument("--version", required=True, type=int, help="the version that is judged")
+    arguments = parser.parse_args()
 
+    def time(option: str) -> dt.datetime:
+        text = getattr(arguments, option)
+        try:
+            value = dt.datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InputError(
+                f"--{option} {text}: is not a time of ISO 8601, such as 20261128T000000Z"
+            ) from error
+        if value.tzinfo is None:
+            raise InputError(f"--{option} {text}: has no time zone; for UTC write {text}Z")
+        return value.astimezone(dt.UTC)
 
-def summarise(checks: Sequence[MonitorCheck]) -> str:
-    """Says in one sentence what came out of a window's checks, and what was not judged.
-
-    Args:
-        checks: all of them.
-    """
-    alarms = [check.name for check in checks if check.outcome == "alarm"]
-    unjudged = gaps(checks)
-    if alarms:
-        verb = "raises" if len(alarms) == 1 else "raise"
-        text = f"{len(alarms)} of {len(checks)} checks {verb} an alarm: {'; '.join(alarms)}"
-        return f"{text} - {unjudged}." if unjudged else f"{text}."
-    if unjudged:
-        return f"No alarm - {unjudged}."
-    return f"No alarm: all {len(checks)} checks are ok."
-
-
-def _standing(
-    check: MonitorCheck, earlier: Sequence[MonitorResult], *, start: dt.datetime
-) -> MonitorCheck:
-    """Says since when a check is in alarm; windows that could not judge it are passed over."""
-    if check.outcome != "alarm":
-        return check
-    since, windows = start, 1
-    for result in reversed(earlier):
-        outcomes = [item.outcome for item in result.checks if item.name == check.name]
-        if outcomes == ["ok"]:
-            break
-        if outcomes == ["alarm"]:
-            since, windows = result.start, windows + 1
-    return check.model_copy(update={"since": since, "windows": windows})
-
-
-def _with_rows(
-    checks: Sequence[MonitorCheck], capture: CaptureSummary, *, version: int
-) -> Iterator[MonitorCheck]:
-    """Withdraws what is `ok` by pooled decisions of earlier windows alone."""
-    has_rows = any(item.version == version for item in capture.versions)
-    for check in checks:
-        if has_rows or check.outcome != "ok":
-            yield check
-        else:
-            reason = f"no row of this window; until then, {check.reason}"
-            yield check.model_copy(update={"outcome": "not judged", "reason": reason})
-
-
-def _quality_of_now(evidence: WindowEvidence) -> Quality:
-    """Withdraws an `ok` of the audit that rests on labels of earlier windows alone.
-
-    An alarm stays until the next deploy.
-    """
-    quality, start = evidence.quality, evidence.capture.start
-    verdict = last_verdict(quality.periods)
-    if verdict is not None and verdict >= start:
-        return quality
-    since = (
-        "no period of this version is labelled"
-        if verdict is None
-        else f"no period was labelled since {verdict:%Y-%m-%d}"
-    )
-    checks = tuple(
-        check.model_copy(
-            update={"outcome": "not judged", "reason": f"{since}; until then, {check.reason}"}
-        )
-        if check.outcome == "ok"
-        else check
-        for check in quality.checks
-    )
-    return quality.model_copy(update={"checks": checks})
-
-
-def _estimate_accuracy(
-    evidence: WindowEvidence,
-    input_checks: Sequence[MonitorCheck],
-    drift_checks: Sequence[MonitorCheck],
-) -> LabelFreeAccuracy:
-    """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
-    inputs = [check for check in drift_checks if check.name != SCORES_DRIFT]
-    if len(inputs) != len(drift_checks) - 1:
+    start, end = time("start"), time("end")
+    if start >= end:
         raise InputError(
-            f"{DRIFT_FILE} needs one measurement `{SCORES_DRIFT}`, but has "
-            f"{len(drift_checks) - len(inputs)}; run Drift again"
+            f"--start {arguments.start} is not before --end {arguments.end}: a window needs a "
+            "start before its end"
         )
-    broken = [check for check in input_checks if check.outcome == "alarm"]
-    return label_free_accuracy(
-        rows=np.array(evidence.reference.scores.counts),
-        right=np.array(evidence.reference.right),
-        window=np.array(evidence.drift.scores),
-        input_checks=[*broken, *inputs],
-    )
-
-
-# Whether a window's capture can be believed: requests were captured, and their lines are whole.
-#
-# And whether every version that answered is judged: the other checks are of one version alone.
-
-
-# Lines that no version is judged by, although somebody was answered.
-_LOST: Final[tuple[LineProblem | SourceProblem, ...]] = (
-    "cut-line", "not-a-record", "future", "unreadable", "mismatched", "without-version",
-)  # fmt: skip
-# Which requests are lost is not chance: those with long texts are cut first. So few may be.
-_MOST_LOST: Final = 0.01
-
-
-def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]:
-    """Judges what was captured in a window, of whatever version.
-
-    Both count all lines and estimate nothing, so there is no interval, and no part in the window's
-    error rate.
-
-    Args:
-        capture: what ReadCapture found.
-
-    Returns:
-        Whether a row was captured, and whether the lines could be read.
-    """
-    return _rows_check(capture), _lines_check(capture)
-
-
-def version_checks(
-    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
-) -> Iterator[MonitorCheck]:
-    """Yields a check for each other version that answered, such as the one before a deploy.
-
-    Args:
-        capture: what ReadCapture found.
-        version: whose answers the window's other checks judge.
-        history: windows that have been judged, those of other versions among them.
-    """
-    unjudged = unjudged_versions(capture, version=version, history=history)
-    for answered in capture.versions:
-        if answered.version in (None, version):
-            continue
-        is_judged = answered.version not in unjudged
-        yield MonitorCheck(
-            name=f"answers of version {answered.version} are judged",
-            kind="capture",
-            outcome="ok" if is_judged else "not judged",
-            rows=answered.rows,
-            rows_needed=1,
-            effect=OTHER_VERSION,
-            value=answered.rows / capture.rows,
-            tolerance=0.0,
-            reason=f"{answered.rows:,} of {capture.rows:,} rows are of version {answered.version}, "
-            f"up to {answered.last:%Y-%m-%d %H:%M} UTC; "
-            + (
-                "they have been judged by themselves"
-                if is_judged
-                else f"the other checks are of version {version} alone"
-            ),
-        )
-
-
-def _rows_check(capture: CaptureSummary) -> MonitorCheck:
-    last = max((version.last for version in capture.versions), default=None)
-    return MonitorCheck(
-        name="captured requests",
-        kind="capture",
-        outcome="ok" if capture.rows else "alarm",
-        rows=capture.rows,
-        rows_needed=1,
-        effect=ROWS,
-        value=capture.rows,
-        tolerance=1,
-        reason="no row was captured: see whether the version is called, and its capture works"
-        if last is None
-        else f"the last one at {last:%Y-%m-%d %H:%M} UTC",
-    )
-
-
-def _lines_check(capture: CaptureSummary) -> MonitorCheck:
-    lines = capture.lines - capture.count("outside-window")
-    counts = {kind: count for kind in _LOST if (count := capture.count(kind))}
-    lost = sum(counts.values())
-    outcome: Outcome = "alarm" if lost > _MOST_LOST * lines else "ok"
-    parts = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
-    reason = f"{lost:,} of {lines:,} lines could not be used" + (f": {parts}" if parts else "")
-    return MonitorCheck(
-        name="captured lines are whole",
-        kind="capture",
-        outcome=outcome if lines else "not judged",
-        rows=lines,
-        rows_needed=1,
-        effect="share of lines that could not be used",
-        value=lost / lines if lines else None,
-        tolerance=_MOST_LOST,
-        reason=reason if lines else "0 lines, 1 is needed",
-    )
+    return WindowArguments(window=Window(start, end), now=time("now"), version=arguments.version)

@@ -40,7 +40,7 @@ def select(
     Exits with 3 if no candidate is chosen.
     """
     from sashiko.account.prices import read_prices
-    from sashiko_packs.selection.bedrock import open_responder
+    from sashiko_packs.selection.candidates import open_responder
     from sashiko_packs.selection.file import load_selection, recording_path
     from sashiko_packs.selection.record import write_selection
     from sashiko_packs.selection.report.page import (

@@ -9,11 +9,7 @@ from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings.recipe_quality import (
-    INJECTION_FLIP_RATE,
-    QUALITY_METRICS,
-    QualityGate,
-)
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QUALITY_METRICS, QualityGate
 from sashiko.settings.recipe_train import PromptSection
 
 _FILE = Path(__file__).with_name("geographies.yaml")
@@ -147,10 +143,7 @@ class BedrockCandidate(Frozen):
         description="text: the answer's word; json_schema: `outputConfig`; tool: a forced tool",
     )
     max_tokens: int = Field(
-        16,
-        ge=1,
-        le=65_536,
-        description="of an answer, reasoning included; reserved in the budget",
+        16, ge=1, le=65_536, description="of an answer, reasoning included; reserved in the budget"
     )
     temperature: float | None = Field(
         0.0, ge=0, le=1, description="null sends none, for a model that refuses the key"

@@ -14,7 +14,7 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.selection.file import Selection, Travel
+from sashiko_packs.selection.file import STAYS, Selection, Travel
 
 Outcome = Literal["chosen", "as good", "undecided", "worse", "dropped", "not measured"]
 
@@ -55,13 +55,13 @@ class CandidateRecord(Frozen):
     name: str
     kind: Literal["linear", "recipe", "version", "bedrock"]
     what: str  # the model, in words
-    sha256: str | None  # of the artifact; None if there is none
-    run: str | None  # id of the run that made the model
-    licence: str | None  # of others' weights; None: nobody's weights
-    travel: Travel
-    answers: Answers | None  # of a model of Bedrock
+    sha256: str | None = None  # of the artifact, if there is one
+    run: str | None = None  # id of the run that made the model
+    licence: str | None = None  # of others' weights; None: nobody's weights
+    travel: Travel = STAYS
+    answers: Answers | None = None  # of a model of Bedrock
     cost: Cost
-    musts: tuple[Check, ...]  # every must, passed or not
+    musts: tuple[Check, ...] = ()  # every must, passed or not
     # The figures; none of answers that were written by hand.
     threshold: float | None = None  # the lowest score that is decided positive; None without scores
     metrics: Estimates = Field(default_factory=dict)  # without scores those of decisions alone
@@ -102,21 +102,13 @@ class SelectionRecord(Frozen):
     command: str  # that repeats it
     schema_version: Literal[1] = Field(1)
 
-    def candidate(self, name: str) -> CandidateRecord:
-        """Returns a candidate by its name."""
-        return next(item for item in self.candidates if item.name == name)
-
 
 def write_selection(record: SelectionRecord, home: Path, *, chosen: Recipe | None) -> Path:
     """Writes `<home>/selections/<id>/selection.json` and returns the folder.
 
     The record also goes into the evidence of the chosen recipe: into that of the run that made the
-    model, and to where each later run of the same recipe copies it from.
-
-    Args:
-        record: the selection.
-        home: the folder of all local state.
-        chosen: the recipe of the chosen candidate; None if none is chosen, or it has no recipe.
+    model, and to where each later run of the same recipe copies it from. `chosen` is None if no
+    candidate is chosen, or it has no recipe.
 
     Raises:
         InputError: if it cannot be written.
@@ -127,7 +119,7 @@ def write_selection(record: SelectionRecord, home: Path, *, chosen: Recipe | Non
     if record.chosen is None or chosen is None:
         return folder
     write_json(chosen_record(chosen, home=home), value)
-    run = record.candidate(record.chosen).run
+    (run,) = (item.run for item in record.candidates if item.name == record.chosen)
     if run is not None:
         write_json(home / "runs" / run / "evidence" / SELECTION_FILE, value)
     return folder

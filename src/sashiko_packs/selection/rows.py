@@ -1,57 +1,42 @@
 """The rows that candidates are judged on: runs, test rows, a model's validation split, scores."""
 
-import datetime as dt
-import os
-import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from sashiko.account.prices import Price, Prices, Speed
 from sashiko.base.parquet import read_columns
+from sashiko.bias.clarify import contract_config
 from sashiko.bias.clarify.analysis import AnalysisConfig
-from sashiko.bias.clarify.contract_config import (
-    GROUP_VARIABLE,
-    LABEL,
-    PREDICTED_LABEL,
-    analysis_config,
-)
 from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate, gate_applies
-from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.metrics.clarify_metrics import METRICS, measure
-from sashiko.bias.steps.bias_estimates import (
-    StageAnalysis,
-    analyse_stage,
-    looks_of,
-    subgroup_estimates,
-)
+from sashiko.bias.steps.bias_estimates import analyse_stage, looks_of, subgroup_estimates
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
-from sashiko.evaluation.evaluation_record import InjectionFigures
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
+from sashiko.evaluation.evaluation_record import Estimates
+from sashiko.evaluation.gates.quality_checks import Training, quality_checks
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.scores import cached_scores
-from sashiko.pipeline.use_cost import prediction_costs
 from sashiko.serving.container.text import columns, normalise
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.recipe_bias import BiasSection
+from sashiko.settings.recipe_bias import BiasGate, BiasSection
+from sashiko.settings.recipe_quality import QualityGate, QualitySection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
-from sashiko_packs.selection.file import STAYS, Selection, Travel
-from sashiko_packs.selection.record import Answers, Cost, Latency
+from sashiko_packs.selection.file import Selection
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
 _RATIO = "DI"
@@ -94,21 +79,9 @@ class Runs:
     """The runs that a selection needs, each made once."""
 
     def __init__(
-        self,
-        settings: Settings,
-        needs: Mapping[str, tuple[Recipe, str]],
-        *,
-        home: Path,
-        command: str,
+        self, settings: Settings, needs: Mapping[str, str], *, home: Path, command: str
     ) -> None:
-        """Takes what `needed_runs` returns; nothing runs yet.
-
-        Args:
-            settings: the environment.
-            needs: digest of a recipe -> the recipe, and the last step that is needed of it.
-            home: the folder of all local state.
-            command: the command line, for the runs' records.
-        """
+        """Takes what `needed_runs` returns; nothing runs yet."""
         self.store = Store(home / "s3")
         self._settings, self._needs, self._home, self._command = settings, needs, home, command
         self._records: dict[str, RunRecord] = {}
@@ -125,7 +98,7 @@ class Runs:
             self._records[digest] = run_recipe(
                 self._settings,
                 recipe,
-                until=self._needs[digest][1],
+                until=self._needs[digest],
                 home=self._home,
                 command=self._command,
             )
@@ -161,38 +134,25 @@ class Runs:
 
 def needed_runs(
     selection: Selection, recipes: Mapping[str, Recipe], rows: Recipe
-) -> dict[str, tuple[Recipe, str]]:
-    """Returns the recipes that have to run, each with the last step that is needed of it.
+) -> dict[str, str]:
+    """Returns the digests of the recipes that have to run -> the last step that is needed.
 
-    Args:
-        selection: the file.
-        recipes: candidate -> its recipe; those of Bedrock have none.
-        rows: the recipe whose test split is judged on.
-
-    Returns:
-        Digest of the recipe -> recipe and step.
+    `recipes` are by candidate; those of Bedrock have none. `rows` gives the test split.
     """
-    needs = {recipe_sha256(rows): (rows, PREPARE)}
+    needs = {recipe_sha256(rows): PREPARE}
     for name, recipe in recipes.items():
         kind = selection.candidates[name].kind
         if kind == "version":  # its run is a past one
             continue
         step = COMPILE if kind == "recipe" else WEIGHTS if recipe.bias.judged else PREPARE
         digest = recipe_sha256(recipe)
-        _, other = needs.get(digest, (recipe, PREPARE))
-        needs[digest] = (recipe, max(step, other, key=_ORDER.index))
+        needs[digest] = max(step, needs.get(digest, PREPARE), key=_ORDER.index)
     return needs
-
-
-# The scored validation split of one trained model, with its facets.
-#
-# It needs neither Evaluate nor the test split: the artifact's own handler scores the validation
-# rows.
 
 
 @dataclass(frozen=True)
 class Validation:
-    """One model's validation rows."""
+    """The validation rows of one trained model, with its scores and their facets."""
 
     labels: Ints  # 0 or 1, shape (rows,)
     scores: Floats  # P(positive), shape (rows,)
@@ -212,12 +172,14 @@ class Validation:
             section: the recipe's gates.
             every_ratio: whether DI of each group of a facet is estimated too, gated or not.
         """
-        groups = self._analysed(predicted, section)
-        stages: dict[Stage, StageAnalysis] = {"post_training": groups}
-        looks = looks_of(section, stages)
-        metrics = dict.fromkeys(
-            [*([_RATIO] if every_ratio else []), *(gate.metric for gate in section.gates)]
-        )
+        values = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
+        column = Column(contract_config.PREDICTED_LABEL, values, self.data.label.file)
+        data = replace(self.data, predicted=column)
+        counts = count_groups(self.config, data)
+        groups = analyse_stage(self.contract, section, None, data=data, group_counts=counts)
+        looks = looks_of(section, {"post_training": groups})
+        gated = (gate.metric for gate in section.gates)
+        metrics = dict.fromkeys([*([_RATIO] if every_ratio else []), *gated])
         for subgroup, stratified in groups.subgroups():
             for metric in metrics:
                 reported = every_ratio and metric == _RATIO and not subgroup.is_intersection
@@ -230,17 +192,11 @@ class Validation:
                         "post_training", subgroup, measures, counts=cells, looks=looks
                     )
 
-    def _analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
-        """Counts facets and intersections by label and prediction."""
-        labels = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
-        column = Column(PREDICTED_LABEL, labels, self.data.label.file)
-        data = replace(self.data, predicted=column)
-        counts = count_groups(self.config, data)
-        return analyse_stage(self.contract, section, None, data=data, group_counts=counts)
-
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
     """Reads and scores the validation split of a run that compiled its model.
+
+    It needs neither Evaluate nor the test split: the artifact's own handler scores the rows.
 
     Raises:
         InputError: if an output is missing, a text is refused, or a row has no facet.
@@ -274,24 +230,48 @@ def with_facets(
         rows, contract, source=folder / "data.parquet", facets_file=facets_file / "data.parquet"
     )
     columns = {name: Column(name, values, facets_file) for name, values in facets.items()}
+    config = contract_config.analysis_config(contract, kind="post")
     train = store.path(run.step("Prepare").outputs["train"].uri) / "data.parquet"
     return Validation(
         labels=split.labels,
         scores=scores,
         train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
         contract=contract,
-        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        config=AnalysisConfig.model_validate(config),
         data=Dataset(
-            label=Column(LABEL, labels.cast(pa.string()), folder),
+            label=Column(contract_config.LABEL, labels.cast(pa.string()), folder),
             predicted=None,
             facets=tuple(columns[facet.column] for facet in contract.facets),
-            group=columns.get(GROUP_VARIABLE),
+            group=columns.get(contract_config.GROUP_VARIABLE),
         ),
         inputs={
             "validation": run.step("Prepare").outputs["validation"].sha256,
             "facets": run.step("SnapshotFacets").outputs["data"].sha256,
         },
     )
+
+
+def judge_quality(
+    recipe: Recipe,
+    gates: Sequence[QualityGate],
+    estimates: Estimates,
+    leads: Mapping[str, Estimates],
+) -> Iterable[Check]:
+    """Judges estimates, and leads by name of the other model, by gates as JudgeQuality does."""
+    training = Training(
+        train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+    )
+    section = QualitySection.model_construct(gates=tuple(gates))
+    return quality_checks(section, estimates, leads, training)
+
+
+def judge_bias(
+    recipe: Recipe, gates: Sequence[BiasGate], estimates: Sequence[BiasEstimate]
+) -> Iterable[Check]:
+    """Judges estimates of bias by gates as JudgeBias does."""
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    section = recipe.bias.model_copy(update={"gates": tuple(gates)})
+    return bias_checks(section, estimates, mitigation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,123 +351,3 @@ def refuse_other_text(recipe: Recipe, rows: JudgedRows, *, name: str) -> None:
                 f"candidate {name}: key `{key}` of recipe {recipe.name} is {theirs!r}, and of "
                 f"`rows.recipe` {expected!r}: the two cannot be compared on the same texts"
             )
-
-
-_WARM_UP = 10  # requests
-_ROUNDS = 5
-_ROUND = 40  # requests
-_MEASURED_TARGET = "cpu"  # this machine's processor runs no accelerator's model at its speed
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateScores:
-    """A candidate with its decisions on the test rows."""
-
-    name: str
-    kind: Literal["linear", "recipe", "version", "bedrock"]
-    what: str  # the model, in words
-    # Scores of the test rows and the threshold; without scores decisions as 0 and 1, at 0.5. None
-    # of a model that was not asked.
-    model: ModelScores | None
-    has_scores: bool
-    injection: InjectionFigures | None
-    latency: Latency | None
-    cost: Cost
-    licence: str | None = None  # of others' weights; None: nobody's weights
-    sha256: str | None = None  # of the artifact
-    run: str | None = None  # that made the model
-    travel: Travel = STAYS
-    answers: Answers | None = None
-
-
-def time_requests(predict: Callable[[str], object], texts: Sequence[str]) -> Latency:
-    """Times single predictions in this process, after a warm-up.
-
-    The mean is that of the fastest of several rounds, as other work on the machine slows some.
-
-    Args:
-        predict: scores one text.
-        texts: are taken in turn.
-    """
-    seconds = []
-    for number in range(_WARM_UP + _ROUNDS * _ROUND):
-        start = time.perf_counter()
-        predict(texts[number % len(texts)])
-        seconds.append(time.perf_counter() - start)
-    timed = np.array(seconds[_WARM_UP:])
-    return Latency(
-        p50=float(np.quantile(timed, 0.5)),
-        p99=float(np.quantile(timed, 0.99)),
-        mean=float(timed.reshape(_ROUNDS, _ROUND).mean(axis=1).min()),
-        requests=len(timed),
-        how=f"one text at a time in this process, without HTTP, on {_machine()}",
-    )
-
-
-def instance_cost(
-    prices: Prices, settings: Settings, *, target: str, latency: Latency, load: float
-) -> Cost:
-    """Returns the cost of a million predictions on an endpoint of our own.
-
-    The speed of an instance is taken to be that of this machine, one request after the other, if
-    the model is compiled for a CPU. For another target it is the price file's.
-
-    Args:
-        prices: of the environment's region.
-        settings: the environment, whose endpoint it would be.
-        target: what the model is compiled for.
-        latency: that was measured here.
-        load: predictions per second, all month.
-    """
-    kind = settings.serving.instance_type(target)
-    price = prices.instances.get(kind)
-    if price is None:
-        return Cost(usd=None, basis=f"unknown: {prices.no_price_of(kind)}")
-    speed = prices.speeds.get(kind)
-    if target == _MEASURED_TARGET:
-        speed = Speed(
-            per_second=1 / latency.mean,
-            what=latency.how,
-            source="measured",
-            read=dt.datetime.now(dt.UTC).date(),
-        )
-    if speed is None:
-        return Cost(
-            usd=None,
-            basis=f"unknown: this machine is no {kind}, and how fast that is is not known: give "
-            f"`speeds.{kind}` in a file of your own, as --prices FILE",
-        )
-    (cost,) = prediction_costs(
-        prices.model_copy(update={"speeds": {kind: speed}}),
-        instance_types={target: kind},
-        load=load,
-        least=settings.serving.min_instances,
-    )
-    where = "measured here" if target == _MEASURED_TARGET else "assumed, not measured"
-    return Cost(
-        usd=cost.per_million,
-        basis=f"{cost.instances} x {kind} at {load:g} predictions a second. Speed, {where}: "
-        f"{speed.per_second:,.0f} a second each ({speed.what}; {speed.source}, {speed.read}). "
-        f"Price: {priced(price)} an hour",
-    )
-
-
-def priced(price: Price) -> str:
-    """Formats a price with its source and day."""
-    weak = ", not AWS's own page" if price.weak else ""
-    return f"${price.usd:g} ({price.source}, read {price.read}{weak})"
-
-
-def _machine() -> str:
-    """Names the processor and the number of its cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, {_processor()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -55,48 +55,50 @@ def choose(
     selection: Selection,
     section: EvaluateSection,
 ) -> Choice:
-    """Applies the rule.
+    """Applies the rule to judged candidates.
 
-    Args:
-        candidates: judged.
-        models: candidate -> its scores of the test rows and its threshold.
-        labels: of the test rows, 0 or 1, shape (rows,).
-        selection: the file.
-        section: of the recipe of the rows: resamples and seed.
+    `models` are by candidate, `labels` 0 or 1 of shape (rows,); the section gives resamples and
+    seed.
     """
-    metric = selection.metric
+    metric, effect = selection.metric, selection.minimum_effect
     passing = [item for item in candidates if not item.failed and _value(item, metric) is not None]
-    if not passing:
-        out = tuple(_with(item, outcome=_out(item)) for item in candidates)
-        reason = "every candidate fails a must, or was not measured"
-        return Choice(out, None, None, reason, tuple(_unjudged(out, None, metric)))
-    best = max(passing, key=lambda item: _value(item, metric) or 0.0)
+    best = max(passing, key=lambda item: _value(item, metric) or 0.0, default=None)
     judged = []
     for item in candidates:
-        if item not in passing or item is best:
-            judged.append(_with(item, outcome="as good" if item is best else _out(item)))
-            continue
-        lead = lead_over(models[best.name], models[item.name], labels, metric, section=section)
-        effect = selection.minimum_effect
-        judged.append(
-            _with(
-                item,
-                outcome=standing_of(lead, minimum_effect=effect),
-                lead_of_best=lead,
-                rows_needed=rows_needed(lead, minimum_effect=effect, rows=len(labels)),
-            )
-        )
+        changes: dict[str, object] = {"outcome": "dropped" if item.failed else "not measured"}
+        if item is best:
+            changes = {"outcome": "as good"}
+        elif best is not None and item in passing:
+            lead = lead_over(models[best.name], models[item.name], labels, metric, section=section)
+            changes = {
+                "outcome": standing_of(lead, minimum_effect=effect),
+                "lead_of_best": lead,
+                "rows_needed": rows_needed(lead, minimum_effect=effect, rows=len(labels)),
+            }
+        judged.append(item.model_copy(update=changes))
     kept = [item for item in judged if item.outcome == "as good"]
     chosen = kept[0] if len(kept) == 1 else _cheapest(kept, metric)
-    reason = (
-        _reason(chosen, best, kept, selection=selection)
-        if chosen
-        else f"no cost is known of {', '.join(item.name for item in kept)}: give the prices in a "
-        "file, as --prices FILE"
-    )
+    highest = f"the highest {metric.replace('_', ' ')}"
+    if best is None:
+        reason = "every candidate fails a must, or was not measured"
+    elif chosen is None:
+        names = ", ".join(item.name for item in kept)
+        reason = f"no cost is known of {names}: give the prices in a file, as --prices FILE"
+    elif len(kept) == 1:
+        reason = f"it has {highest}, and no other one is shown to be as good"
+    elif chosen.name == best.name:
+        reason = f"it has {highest}, and none that is as good costs less"
+    else:
+        reason = (
+            f"{best.name} has {highest}, but leads by less than {effect:g}, and {chosen.name} "
+            "costs no more than any other that is as good"
+        )
     return Choice(
-        tuple(_with(item, outcome="chosen") if item is chosen else item for item in judged),
-        best=best.name,
+        tuple(
+            item.model_copy(update={"outcome": "chosen"}) if item is chosen else item
+            for item in judged
+        ),
+        best=best.name if best else None,
         chosen=chosen.name if chosen else None,
         reason=reason,
         unjudged=tuple(_unjudged(judged, chosen, metric)),
@@ -113,12 +115,7 @@ def lead_over(
     model decides one wrongly. That is the adjustment of Bonett and Price (2012) for the paired
     difference of proportions (`evaluation.metrics.flips`), which each label's share is.
 
-    Args:
-        best: the scores of the test rows, and the threshold.
-        other: those of another candidate.
-        labels: of the test rows, 0 or 1, shape (rows,).
-        metric: accuracy, balanced_accuracy or f1.
-        section: resamples and seed.
+    Labels are 0 or 1, shape (rows,); the section gives resamples and seed.
     """
     added = np.array([0, 0, 1, 1])
     wrong = np.array([1, 0, 1, 0])
@@ -151,20 +148,14 @@ def standing_of(lead: Estimate, *, minimum_effect: float) -> Outcome:
 
 
 def rows_needed(lead: Estimate, *, minimum_effect: float, rows: int) -> int | None:
-    """Returns about how many test rows would decide whether a candidate is as good as the best.
+    """Returns about how many rows, to two digits, would decide if a candidate is as good.
+
+    None if these rows decide, or none can be said.
 
     n = ((z_0.975 + z_0.8) s / (minimum_effect - lead))^2, the size of a one-sample test of
     non-inferiority with a power of 80 % (S.-C. Chow, J. Shao and H. Wang, Sample Size Calculations
     in Clinical Research, section 3.1). The lead is taken to be the true one; s / sqrt(rows) is the
     half of the interval that reaches towards `minimum_effect`, divided by z_0.975.
-
-    Args:
-        lead: of the best candidate, with its 95 % interval.
-        minimum_effect: the smallest relevant lead.
-        rows: the number of test rows now.
-
-    Returns:
-        The number with two significant digits; None if these rows decide, or none can be said.
     """
     value = lead.value
     if standing_of(lead, minimum_effect=minimum_effect) != "undecided":
@@ -185,8 +176,10 @@ def _unjudged(
     for item in judged:
         if item.outcome == "not measured":
             yield f"{item.name}: its answers were written by hand"
-        elif item.outcome == "undecided" and _could_win(item, chosen, metric):
-            yield f"{item.name}: {undecided(item)}"
+        elif item.outcome == "undecided":
+            # It might be chosen in place of this one if it were as good.
+            if chosen is None or item.cost.usd is None or _cheapest([item, chosen], metric) is item:
+                yield f"{item.name}: {undecided(item)}"
         elif item.outcome == "as good" and item is not chosen and item.cost.usd is None:
             yield f"the cost of {item.name} is not known"
     if chosen is not None:
@@ -203,43 +196,11 @@ def undecided(item: CandidateRecord) -> str:
     return f"undecided, needs {needed}"
 
 
-def _could_win(item: CandidateRecord, chosen: CandidateRecord | None, metric: str) -> bool:
-    """Returns whether a candidate might be chosen in place of this one if it were as good."""
-    return item.cost.usd is None or chosen is None or _cheapest([item, chosen], metric) is item
-
-
 def _cheapest(kept: Sequence[CandidateRecord], metric: str) -> CandidateRecord | None:
     priced = [(item.cost.usd, -(_value(item, metric) or 0.0), item) for item in kept]
     known = [entry for entry in priced if entry[0] is not None]
     return min(known, key=lambda entry: entry[:2])[2] if known else None
 
 
-def _reason(
-    chosen: CandidateRecord,
-    best: CandidateRecord,
-    kept: Sequence[CandidateRecord],
-    *,
-    selection: Selection,
-) -> str:
-    name = selection.metric.replace("_", " ")
-    if len(kept) == 1:
-        return f"it has the highest {name}, and no other one is shown to be as good"
-    if chosen.name == best.name:
-        return f"it has the highest {name}, and none that is as good costs less"
-    return (
-        f"{best.name} has the highest {name}, but leads by less than "
-        f"{selection.minimum_effect:g}, and {chosen.name} costs no more than any other that is as "
-        "good"
-    )
-
-
 def _value(item: CandidateRecord, metric: str) -> float | None:
     return item.metrics[metric].value if item.measured else None
-
-
-def _out(item: CandidateRecord) -> Outcome:
-    return "dropped" if item.failed else "not measured"
-
-
-def _with(item: CandidateRecord, **changes: object) -> CandidateRecord:
-    return item.model_copy(update=changes)

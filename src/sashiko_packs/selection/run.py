@@ -2,14 +2,11 @@
 
 import datetime as dt
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sashiko.account.prices import Prices
-from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
-from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates
-from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, wilson_interval
@@ -17,26 +14,22 @@ from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualitySection
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE
 from sashiko.steps.comparators import MAJORITY, majority_baseline, model_lead, model_metrics
-from sashiko_packs.selection.bedrock import Responder, bedrock_candidate
-from sashiko_packs.selection.file import (
-    BedrockCandidate,
-    Selection,
-    VersionCandidate,
-    check_geographies,
-)
-from sashiko_packs.selection.local import (
+from sashiko_packs.selection.candidates import (
     Bench,
-    linear_candidate,
-    recipe_candidate,
-    version_candidate,
+    Responder,
+    Scored,
+    bedrock_candidate,
+    score_local,
 )
+from sashiko_packs.selection.file import BedrockCandidate, Selection, check_geographies
 from sashiko_packs.selection.record import Answers, CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rows import (
-    CandidateScores,
     JudgedRows,
     Runs,
+    judge_bias,
+    judge_quality,
     needed_runs,
     read_rows,
     refuse_other_text,
@@ -47,94 +40,65 @@ _OF_DECISIONS = ("accuracy", "balanced_accuracy", "f1")
 
 
 def judge(
-    scored: CandidateScores, rows: JudgedRows, selection: Selection, *, licences: tuple[str, ...]
+    scored: Scored, rows: JudgedRows, selection: Selection, *, licences: tuple[str, ...]
 ) -> CandidateRecord:
-    """Computes a candidate's figures; intervals of all candidates use the same resamples.
-
-    Args:
-        scored: the candidate.
-        rows: the test rows.
-        selection: the file.
-        licences: those that are allowed.
-    """
-    section = rows.recipe.evaluate
-    record = CandidateRecord(
-        name=scored.name,
-        kind=scored.kind,
-        what=scored.what,
-        sha256=scored.sha256,
-        run=scored.run,
-        licence=scored.licence,
-        travel=scored.travel,
-        answers=scored.answers,
-        cost=scored.cost,
-        musts=(_geography(scored, selection), _licence(scored, licences)),
-    )
-    model = scored.model
-    if model is None or (scored.answers and scored.answers.hand_made):
-        return record
-    metrics = model_metrics(section, rows.test.labels, model, {})
-    chance = None
-    if scored.has_scores:
+    """Computes a candidate's figures; intervals of all candidates use the same resamples."""
+    record, model, recipe = scored.record, scored.model, rows.recipe
+    musts = [_geography(record, selection.musts.geographies), _licence(record, licences)]
+    if model is None or (record.answers and record.answers.hand_made):
+        return record.model_copy(update={"musts": tuple(musts)})
+    section, has_scores = recipe.evaluate, record.kind != "bedrock"
+    metrics, chance = model_metrics(section, rows.test.labels, model, {}), None
+    if has_scores:
         chance = error_by_chance(
             model.scores, replicates=section.bootstrap_replicates, seed=section.seed
         )
     else:
         metrics = {name: metrics[name] for name in _OF_DECISIONS}
-    bias: tuple[BiasEstimate, ...] = ()
+    gateable = dict(metrics)
+    if record.injection is not None:
+        gateable[INJECTION_FLIP_RATE] = record.injection.overall.above_control
+    if record.answers is not None:
+        musts.append(_unanswered(record.answers, selection.musts.unanswered))
+    musts += _quality(model, gateable, rows, selection)
+    bias = []
     if rows.facets is not None:
         predicted = model.scores >= model.threshold
-        bias = tuple(rows.facets.bias_estimates(predicted, rows.recipe.bias, every_ratio=True))
-    gateable = dict(metrics)
-    if scored.injection is not None:
-        gateable[INJECTION_FLIP_RATE] = scored.injection.overall.above_control
+        bias = [*rows.facets.bias_estimates(predicted, recipe.bias, every_ratio=True)]
+    musts += judge_bias(recipe, recipe.bias.gates, bias)
     figures = {
-        "threshold": model.threshold if scored.has_scores else None,
+        "threshold": model.threshold if has_scores else None,
         "metrics": metrics,
         "error_by_chance": chance,
-        "bias": bias,
-        "injection": scored.injection,
-        "latency": scored.latency,
-        "musts": (
-            *record.musts,
-            *_unanswered(scored.answers, selection),
-            *_quality(model, gateable, rows, selection),
-            *_bias(bias, rows.recipe),
-        ),
+        "bias": tuple(bias),
+        # The advice is for the recipe of the rows.
+        "musts": tuple(check.model_copy(update={"try_": ""}) for check in musts),
     }
     return record.model_copy(update=figures)
 
 
-def _bias(bias: Sequence[BiasEstimate], recipe: Recipe) -> Iterator[Check]:
-    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
-    for check in bias_checks(recipe.bias, bias, mitigation):
-        yield check.model_copy(update={"try_": ""})  # the advice is for the recipe of the rows
-
-
-def _geography(scored: CandidateScores, selection: Selection) -> Check:
-    allowed, travel = selection.musts.geographies, scored.travel
+def _geography(record: CandidateRecord, allowed: tuple[str, ...]) -> Check:
+    travel = record.travel
     passed = not travel.geography or travel.geography in allowed
     names = ", ".join(allowed) or "none"
     reason = travel.where if passed else f"{travel.where}; allowed geographies: {names}"
     return Check(name="geography", passed=passed, reason=reason)
 
 
-def _licence(scored: CandidateScores, licences: tuple[str, ...]) -> Check:
-    if scored.licence is None:
+def _licence(record: CandidateRecord, licences: tuple[str, ...]) -> Check:
+    if record.licence is None:
         return Check(name="licence", passed=True, reason="made of your rows alone")
-    passed = scored.licence in licences
-    reason = scored.licence if passed else f"{scored.licence} is not one of {', '.join(licences)}"
+    passed = record.licence in licences
+    reason = record.licence if passed else f"{record.licence} is not one of {', '.join(licences)}"
     return Check(name="licence", passed=passed, reason=reason)
 
 
-def _unanswered(answers: Answers | None, selection: Selection) -> Iterator[Check]:
-    """Judges the share of test rows without a valid answer; a model of one's own answers all."""
-    if answers is None:
-        return
-    rows, most = answers.valid + answers.invalid + answers.refused, selection.musts.unanswered
+def _unanswered(answers: Answers, most: float) -> Check:
+    """Judges the share of test rows without a valid answer."""
+    rows = answers.valid + answers.invalid + answers.refused
     share = (answers.invalid + answers.refused) / rows
     low, high = wilson_interval(share, rows)
-    yield Check(
+    return Check(
         name="unanswered",
         value=share,
         low=low,
@@ -154,21 +118,12 @@ def _quality(
         majority = majority_baseline(rows.train, rows.test)
         section = rows.recipe.evaluate
         leads = {MAJORITY: model_lead(section, rows.test.labels, model, majority, {})}
-    recipe = rows.recipe
-    training = Training(
-        train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
-    )
     for gate in selection.musts.quality:
-        if gate.metric not in gateable:
-            yield Check(
-                name=gate.metric,
-                passed=False,
-                reason=f"no scores: {gate.metric} needs one of each row, and Converse returns none",
-            )
-            continue
-        one = QualitySection.model_construct(gates=(gate,))
-        for check in quality_checks(one, gateable, leads, training):
-            yield check.model_copy(update={"try_": ""})  # the advice is for the recipe of the rows
+        if gate.metric in gateable:
+            yield from judge_quality(rows.recipe, [gate], gateable, leads)
+        else:
+            reason = f"no scores: {gate.metric} needs one of each row, and Converse returns none"
+            yield Check(name=gate.metric, passed=False, reason=reason)
 
 
 def run_selection(
@@ -219,7 +174,13 @@ def run_selection(
     order = sorted(selection.candidates, key=lambda name: name in recipes)
     for number, name in enumerate(order, start=1):
         print(f"candidate {name} ({number} of {len(order)})", file=sys.stderr)
-        scored = _score(name, recipes, bench, responder)
+        candidate = selection.candidates[name]
+        if not isinstance(candidate, BedrockCandidate):
+            scored = score_local(name, recipes[name], bench)
+        elif responder is not None:
+            scored = bedrock_candidate(name, candidate, bench, responder)
+        else:
+            raise RuntimeError("a candidate of Bedrock needs a recording")
         if scored.model is not None:
             models[name] = scored.model
         records[name] = judge(scored, rows, selection, licences=licences)
@@ -230,6 +191,7 @@ def run_selection(
         selection=selection,
         section=rows_recipe.evaluate,
     )
+    unjudged = [] if rows_recipe.bias.judged else [f"bias: {rows_recipe.bias.reason}"]
     return SelectionRecord(
         id=new_run_id(home),
         selection=selection,
@@ -242,34 +204,14 @@ def run_selection(
         best=choice.best,
         chosen=choice.chosen,
         reason=choice.reason,
-        unjudged=(
-            *choice.unjudged,
-            *([] if rows_recipe.bias.judged else [f"bias: {rows_recipe.bias.reason}"]),
-        ),
+        unjudged=(*choice.unjudged, *unjudged),
         command=command,
     )
 
 
-def _score(
-    name: str, recipes: Mapping[str, Recipe], bench: Bench, responder: Responder | None
-) -> CandidateScores:
-    candidate = bench.selection.candidates[name]
-    if isinstance(candidate, BedrockCandidate):
-        if responder is None:
-            raise RuntimeError("a candidate of Bedrock needs a recording")
-        return bedrock_candidate(name, candidate, bench, responder)
-    if isinstance(candidate, VersionCandidate):
-        return version_candidate(name, candidate, recipes[name], bench)
-    if candidate.kind == "linear":
-        return linear_candidate(name, recipes[name], bench)
-    return recipe_candidate(name, recipes[name], bench)
-
-
 def chosen_recipe(record: SelectionRecord) -> Recipe | None:
     """Returns the recipe whose model is chosen; None for another kind of candidate, or none."""
-    if record.chosen is None:
-        return None
-    candidate = record.selection.candidates[record.chosen]
-    if candidate.kind not in ("recipe", "version"):
+    candidate = record.selection.candidates.get(record.chosen or "")
+    if candidate is None or candidate.kind not in ("recipe", "version"):
         return None
     return open_recipe(find_recipe(candidate.recipe))

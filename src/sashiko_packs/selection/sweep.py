@@ -9,12 +9,11 @@ from pathlib import Path
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
-from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
-from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quality_checks
+from sashiko.evaluation.gates.quality_checks import own_metrics
 from sashiko.evaluation.metrics.quality import (
     confusion,
     counted_quality,
@@ -28,14 +27,21 @@ from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualityMetric, QualitySection
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualityMetric
 from sashiko.steps.comparators import (
     MAJORITY,
     MAJORITY_THRESHOLD,
     decide_threshold,
     majority_scores,
 )
-from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, run_recipe
+from sashiko_packs.selection.rows import (
+    COMPILE,
+    Validation,
+    judge_bias,
+    judge_quality,
+    read_validation,
+    run_recipe,
+)
 
 SWEEPS = "sweeps"
 SWEEP_FILE = "sweep.json"
@@ -327,25 +333,20 @@ def judge(
         seed=recipe.evaluate.seed,
     )
     own_quality, own_leads = _own_estimates(validation, recipe, threshold)
-    gates = tuple(
-        gate
-        for gate in recipe.quality.gates
-        if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
-    )
-    checks = quality_checks(
-        QualitySection.model_construct(gates=gates),
+    checks = judge_quality(
+        recipe,
+        [
+            gate
+            for gate in recipe.quality.gates
+            if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
+        ],
         {**threshold_free.quality, **quality.metrics, **own_quality},
         {MAJORITY: {**threshold_free.leads, **quality.leads, **own_leads}},
-        Training(
-            train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
-        ),
     )
     failed = [check.name for check in checks if not check.passed]
-    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
     bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(predicted, recipe.bias))
     for gate in recipe.bias.gates:
-        section = recipe.bias.model_copy(update={"gates": (gate,)})
-        for check in bias_checks(section, estimates, mitigation):
+        for check in judge_bias(recipe, [gate], estimates):
             bias[check.name] = Estimate(check.value, check.low, check.high)
             if not check.passed:
                 failed.append(check.name)

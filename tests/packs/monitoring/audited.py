@@ -1,7 +1,7 @@
 """Audited periods of a test, with the counts that it names."""
 
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring.quality import AuditedPeriod
+from sashiko_packs.monitoring.audited import AuditedPeriod
 from tests.packs.monitoring.label_stores import DAY, LABEL_DAYS, week
 
 

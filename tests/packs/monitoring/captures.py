@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from sashiko_packs.monitoring.capture.record import CaptureSummary, LineProblem, Window
+from sashiko_packs.monitoring.capture.record import CaptureSummary, LineProblem
+from sashiko_packs.monitoring.window import Window
 
 NOON = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)
 COLUMNS = ("product", "complaint_text")

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.model import Contract
-from sashiko_packs.monitoring.capture.record import Window
+from sashiko_packs.monitoring.audited import LabelSummary
 from sashiko_packs.monitoring.draws import Draw, draw_period
-from sashiko_packs.monitoring.joined_labels import Sources, join_labels
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, delete_keys
-from sashiko_packs.monitoring.quality import LabelSummary
+from sashiko_packs.monitoring.steps.join_labels import Sources, join_labels
+from sashiko_packs.monitoring.window import Window
 from tests.unit.contract.documents import contract_of, document
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -90,12 +90,7 @@ class Stores:
         )
 
     def label(
-        self,
-        keys: Iterable[str],
-        label: str,
-        *,
-        now: dt.datetime,
-        corrected_by: str | None = None,
+        self, keys: Iterable[str], label: str, *, now: dt.datetime, corrected_by: str | None = None
     ) -> AddedLabels:
         rows = "".join(f"{key},{label}\n" for key in keys)
         path = self.file(f"loan_id,late\n{rows}")

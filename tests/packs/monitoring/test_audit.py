@@ -7,12 +7,12 @@ from scipy import stats
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko_packs.monitoring.audited import (
     MEASURES,
+    AuditedMeasure,
     balance,
     draw_positions,
     estimate_measure,
     right_and_wrong,
 )
-from sashiko_packs.monitoring.quality import AuditedMeasure
 from tests.packs.monitoring.audited import period
 
 REFERENCE = Confusion(true_positives=70, false_positives=20, false_negatives=30, true_negatives=180)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring.audited import count_held_out, measure_quality
-from sashiko_packs.monitoring.quality import LabelSummary
+from sashiko_packs.monitoring.audited import LabelSummary, count_held_out, measure_quality
 from sashiko_packs.monitoring.settings import MonitorSection
 from tests.packs.monitoring.audited import period
 from tests.packs.monitoring.steps.monitor_job import make_reference

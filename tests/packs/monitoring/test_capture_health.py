@@ -10,7 +10,7 @@ from sashiko_packs.monitoring.capture.record import (
     ProblemKind,
     VersionRows,
 )
-from sashiko_packs.monitoring.window import capture_checks
+from sashiko_packs.monitoring.steps.judge import capture_checks
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 END = START + dt.timedelta(days=7)

@@ -9,7 +9,8 @@ import pytest
 from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko_packs.monitoring.capture import lines
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.capture.record import Window, read_summary, row_schema, write_summary
+from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
+from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import (
     COLUMNS,
     DAY,
@@ -263,6 +264,6 @@ def read_all(folder):
 def test_a_summary_survives_its_file(tmp_path) -> None:
     write(tmp_path, [one("a"), b"{"])
     _, summary = read_all(tmp_path)
-    write_summary(summary, tmp_path)
-    assert read_summary(tmp_path / "capture.json") == summary
+    summary.write(tmp_path)
+    assert CaptureSummary.read(tmp_path) == summary
     assert b"text of" not in (tmp_path / "capture.json").read_bytes()

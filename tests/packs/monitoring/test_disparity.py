@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from sashiko.evaluation.metrics.counts import Counts
-from sashiko_packs.monitoring.bias import (
+from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
+from sashiko_packs.monitoring.steps.bias import (
     effect_of_ratio,
     measure_disparity_bound,
     measure_disparity_change,
 )
-from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
 
 OPTIONS = {"minimum_group_size": 100}
 

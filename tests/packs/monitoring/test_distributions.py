@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sashiko.evaluation.reference import ColumnCounts
-from sashiko_packs.monitoring.drift import cell_names, make_distribution
+from sashiko_packs.monitoring.steps.drift import cell_names, make_distribution
 
 
 def _ordered(kind: str, *edges: float) -> ColumnCounts:

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA, draw_period
 from sashiko_packs.monitoring.labels import write_sheet
+from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.label_stores import DAY, START, Stores, keys_of, week
 from tests.unit.contract.documents import column_of, document, table_of
 

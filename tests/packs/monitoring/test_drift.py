@@ -9,7 +9,7 @@ from scipy import stats
 
 from sashiko_packs.monitoring.checks import judge_measurements
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
-from sashiko_packs.monitoring.drift import measure_drift
+from sashiko_packs.monitoring.steps.drift import measure_drift
 
 EQUAL = np.full(6, 1 / 6)
 REFERENCE = np.full(6, 600)

@@ -5,11 +5,9 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring import joined_labels
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import draw_period
-from sashiko_packs.monitoring.joined_labels import DECISION_SCHEMA, DECISIONS_FILE
-from sashiko_packs.monitoring.quality import write_labels
+from sashiko_packs.monitoring.steps.join_labels import DECISION_SCHEMA, DECISIONS_FILE
+from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.label_stores import DAY, LABEL_DAYS, Stores, keys_of, week
 
 DEADLINE = week(0).end + LABEL_DAYS * DAY
@@ -170,7 +168,7 @@ def test_decisions_of_earlier_windows_follow_while_there_are_few(stores, monkeyp
     assert table.to_pylist() == [
         {"key": key, "windows_ago": ago} for key, ago in (("a", 2), ("b", 2), ("c", 1), ("d", 0))
     ]
-    monkeypatch.setattr(joined_labels, "_MOST_EARLIER", 2)
+    monkeypatch.setattr("sashiko_packs.monitoring.steps.join_labels._MOST_EARLIER", 2)
     stores.join(2, now=week(2).end)
     assert pq.read_table(stores.root / DECISIONS_FILE)["key"].to_pylist() == ["c", "d"]
 
@@ -203,7 +201,7 @@ def test_equal_stores_give_the_same_bytes(stores) -> None:
     stores.label(drawn, "no", now=week(0).end)
     files = []
     for _ in range(2):
-        write_labels(stores.join(0, now=week(0).end), stores.root)
+        stores.join(0, now=week(0).end).write(stores.root)
         files.append(
             [(stores.root / name).read_bytes() for name in ("labels.json", DECISIONS_FILE)]
         )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sashiko_packs.monitoring.checks import MonitorCheck, Outcome
-from sashiko_packs.monitoring.window import label_free_accuracy
+from sashiko_packs.monitoring.steps.judge import label_free_accuracy
 
 ROWS = np.array([100, 100, 0, 100])
 RIGHT = np.array([90, 60, 0, 80])

@@ -10,8 +10,8 @@ from sashiko.base.scratch import scratch_database
 from sashiko.errors import InputError
 from sashiko_packs.monitoring import ledger
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, create_ledger_view, delete_keys
+from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
 
 DAY = dt.timedelta(days=1)

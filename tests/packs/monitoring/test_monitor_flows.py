@@ -13,7 +13,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
-from sashiko_packs.monitoring.window import capture_checks
+from sashiko_packs.monitoring.steps.judge import capture_checks
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import account
 from tests.infra.variants import (

@@ -9,8 +9,8 @@ from sashiko.errors import InputError
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
-from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
+from sashiko_packs.monitoring.window import Window
 
 END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
 WEEK = Window(END - dt.timedelta(days=7), END)

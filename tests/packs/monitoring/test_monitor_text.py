@@ -5,15 +5,20 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.commands.monitor import app, version_commands
-from sashiko_packs.monitoring.commands.output import describe_monitor, show_labels, show_window
+from sashiko_packs.monitoring.commands import (
+    app,
+    describe_monitor,
+    show_labels,
+    show_window,
+    version_commands,
+)
 from sashiko_packs.monitoring.labels import AddedLabels
 from sashiko_packs.monitoring.retraining import Retraining
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 
 def lines(result):
-    return describe_monitor(result).splitlines()
+    return [*describe_monitor(result)]
 
 
 def test_a_quiet_window_takes_three_lines_and_the_next_command():
@@ -77,7 +82,7 @@ def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_the
     result = deploy_week(result, before=2)
     others = version_commands(result, history=(result,), options=" --home h")
     again = "next: sashiko monitor --home h --version 3 --now 2026-01-12T00:00:00"
-    printed = describe_monitor(result, others=others).splitlines()
+    printed = [*describe_monitor(result, others=others)]
     assert printed[0].startswith("! NO ALARM - ")
     assert "capture judged in part" in printed[0]
     assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [

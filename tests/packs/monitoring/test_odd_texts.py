@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sashiko_packs.monitoring.drift import measure_odd_texts
+from sashiko_packs.monitoring.steps.drift import measure_odd_texts
 from sashiko_packs.monitoring.text_drift import TextSample
 
 WORDS = ("branch", "queue", "fee", "form", "letter", "clerk", "office", "delay")

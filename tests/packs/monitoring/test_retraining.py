@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from sashiko.pipeline.candidates import Candidate, State
+from sashiko_packs.monitoring.audited import AuditedMeasure, LabelSummary, Quality
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Kind, MonitorCheck, Outcome
-from sashiko_packs.monitoring.quality import AuditedMeasure, LabelSummary, Quality
 from sashiko_packs.monitoring.result import LabelFreeAccuracy, MonitorResult
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection

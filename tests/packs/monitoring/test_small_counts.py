@@ -3,13 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.checks import Measurement
-from sashiko_packs.monitoring.result import (
-    SMALLEST_COUNT,
-    Distribution,
-    MonitorBias,
-    hide_small_counts,
-)
+from sashiko_packs.monitoring.result import Distribution, MonitorBias, hide_small_counts
 
 COUNTS = st.lists(st.integers(0, 40), max_size=8)
 

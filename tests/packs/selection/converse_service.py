@@ -155,8 +155,6 @@ def client(service: Service, *, read_timeout: float = 20) -> Any:
         "bedrock-runtime",
         endpoint_url=service.url,
         config=Config(
-            retries={"total_max_attempts": 1},
-            read_timeout=read_timeout,
-            max_pool_connections=16,
+            retries={"total_max_attempts": 1}, read_timeout=read_timeout, max_pool_connections=16
         ),
     )

@@ -16,7 +16,7 @@ from typing import Any
 from sashiko.account.prices import read_prices
 from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import load_settings
-from sashiko_packs.selection.bedrock import open_responder
+from sashiko_packs.selection.candidates import open_responder
 from sashiko_packs.selection.file import load_selection, recording_path
 from sashiko_packs.selection.run import run_selection
 from tests.packs.selection.converse_service import answered, serving

@@ -6,9 +6,10 @@ import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.steps.scored_splits import Split
+from sashiko_packs.selection.candidates import Scored
 from sashiko_packs.selection.file import BedrockCandidate, Selection
-from sashiko_packs.selection.record import Answers, Cost
-from sashiko_packs.selection.rows import CandidateScores, JudgedRows
+from sashiko_packs.selection.record import Answers, CandidateRecord, Cost
+from sashiko_packs.selection.rows import JudgedRows
 from tests.packs.selection.sweep.sweeps import recipe, validation
 
 MODEL = "us.amazon.nova-2-lite-v1:0"
@@ -21,12 +22,7 @@ BEDROCK = {
     "prompt": PROMPT,
     "unanswered": "paid",
 }
-TOKEN_PRICE = {
-    "input_usd": 1.0,
-    "output_usd": 4.0,
-    "source": "of the test",
-    "read": "2026-01-02",
-}
+TOKEN_PRICE = {"input_usd": 1.0, "output_usd": 4.0, "source": "of the test", "read": "2026-01-02"}
 PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
 
 
@@ -85,26 +81,17 @@ def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
 
 
 def scored(
-    name: str,
-    scores: Floats,
-    *,
-    usd: float | None = 1.0,
-    threshold: float = 0.5,
-    **changes: Any,
-) -> CandidateScores:
+    name: str, scores: Floats, *, usd: float | None = 1.0, threshold: float = 0.5, **changes: Any
+) -> Scored:
     """A candidate with given scores and cost."""
     values: dict[str, Any] = {
         "name": name,
         "kind": "recipe",
         "what": "a model",
-        "model": ModelScores(scores, threshold),
-        "has_scores": True,
-        "injection": None,
-        "latency": None,
         "cost": Cost(usd=usd, basis="of the test"),
         "licence": "Apache-2.0",
     }
-    return CandidateScores(**(values | changes))
+    return Scored(CandidateRecord(**(values | changes)), ModelScores(scores, threshold))
 
 
 def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:

@@ -13,15 +13,16 @@ from sashiko.account.prices import Prices, TypicalJob
 from sashiko.errors import InputError
 from sashiko.evaluation.injections.injection_set import injection_set
 from sashiko.settings.environment import load_settings
-from sashiko_packs.selection.bedrock import (
+from sashiko_packs.selection.candidates import (
+    Bench,
     Responder,
+    Scored,
     bedrock_candidate,
     draw_examples,
     open_responder,
 )
 from sashiko_packs.selection.file import BedrockCandidate, Selection
-from sashiko_packs.selection.local import Bench
-from sashiko_packs.selection.rows import CandidateScores, JudgedRows, Runs, refuse_classified
+from sashiko_packs.selection.rows import JudgedRows, Runs, refuse_classified
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.converse_service import Service, answered, error, serving
 from tests.packs.selection.selections import MODEL, TOKEN_PRICE, bedrock, judged_rows, with_bedrock
@@ -82,7 +83,7 @@ def score(
     rows: JudgedRows | None = None,
     known: Prices | None = None,
     record: bool = True,
-) -> CandidateScores:
+) -> Scored:
     selection, rows = selection or with_bedrock(), rows or few_rows()
     with open_responder(
         selection, folder / "r.jsonl", known or prices(), record=record, command="sashiko select"
@@ -109,10 +110,10 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(
     with bedrock_service(monkeypatch, truth(rows)):
         result = score(bedrock(), tmp_path, known=prices(**{MODEL: TOKEN_PRICE}))
     assert (result.model.scores >= result.model.threshold).tolist() == rows.test.labels.tolist()
-    assert (result.answers.valid, result.answers.input_tokens) == (FEW, FEW * 100)
-    assert result.cost.usd == pytest.approx(100 * 1.0 + 3 * 4.0)
-    assert "of the test, read 2026-01-02" in result.cost.basis
-    assert result.latency.p50 == 0.25
+    assert (result.record.answers.valid, result.record.answers.input_tokens) == (FEW, FEW * 100)
+    assert result.record.cost.usd == pytest.approx(100 * 1.0 + 3 * 4.0)
+    assert "of the test, read 2026-01-02" in result.record.cost.basis
+    assert result.record.latency.p50 == 0.25
     record = judge(result, rows, with_bedrock(), licences=("LicenseRef-Provider",))
     assert record.metrics["balanced_accuracy"].value == 1
     assert "auc" not in record.metrics
@@ -122,11 +123,11 @@ def test_a_price_of_another_region_is_none(monkeypatch: pytest.MonkeyPatch, tmp_
     known = prices(**{MODEL: TOKEN_PRICE})
     with bedrock_service(monkeypatch, lambda *_: answered()):
         elsewhere = score(bedrock(region="us-west-2"), tmp_path, known=known)
-    assert elsewhere.cost.usd is None
-    assert f"no price of {MODEL} in us-west-2" in elsewhere.cost.basis
+    assert elsewhere.record.cost.usd is None
+    assert f"no price of {MODEL} in us-west-2" in elsewhere.record.cost.basis
     own = prices(**{MODEL: TOKEN_PRICE | {"region": "us-west-2"}})
     priced = score(bedrock(region="us-west-2"), tmp_path, known=own, record=False)
-    assert priced.cost.usd is not None
+    assert priced.record.cost.usd is not None
 
 
 def test_a_model_that_answers_nothing_valid_is_not_asked_about_every_row(
@@ -146,8 +147,8 @@ def test_without_a_price_the_cost_is_unknown(
 ) -> None:
     with bedrock_service(monkeypatch, lambda *_: answered()):
         result = score(bedrock(), tmp_path)
-    assert result.cost.usd is None
-    assert f"tokens: {{{MODEL}: ...}}" in result.cost.basis
+    assert result.record.cost.usd is None
+    assert f"tokens: {{{MODEL}: ...}}" in result.record.cost.basis
 
 
 def test_where_it_does_not_answer_the_files_label_is_decided(
@@ -159,7 +160,7 @@ def test_where_it_does_not_answer_the_files_label_is_decided(
 
     with bedrock_service(monkeypatch, reply):
         result = score(bedrock(unanswered="paid"), tmp_path)
-    answers = result.answers
+    answers = result.record.answers
     assert answers.valid + answers.invalid + answers.refused == FEW
     assert min(answers.valid, answers.invalid, answers.refused) >= FEW // 3
     assert result.model.scores.sum() == answers.valid
@@ -186,7 +187,7 @@ def test_injections_that_turn_decisions_are_counted_and_refusals_apart(
 
     with bedrock_service(monkeypatch, gullible):
         result = score(bedrock(), tmp_path, selection=with_bedrock(injections=20), rows=rows)
-    figures = result.injection
+    figures = result.record.injection
     assert figures.refused + figures.overall.rows == 20
     assert (figures.refused, figures.overall.rate.value) == (10, 1.0)
     assert (figures.overall.control_flips, figures.overall.above_control.value) == (0, 1.0)

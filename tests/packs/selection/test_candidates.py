@@ -16,15 +16,14 @@ from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
-from sashiko_packs.selection.local import Bench, linear_candidate
-from sashiko_packs.selection.record import Latency
-from sashiko_packs.selection.rows import (
-    Runs,
+from sashiko_packs.selection.candidates import (
+    Bench,
     instance_cost,
-    needed_runs,
-    refuse_other_text,
+    linear_candidate,
     time_requests,
 )
+from sashiko_packs.selection.record import Latency
+from sashiko_packs.selection.rows import Runs, needed_runs, refuse_other_text
 from tests.packs.selection.selections import judged_rows, selection
 
 KIND = "ml.m5.large"
@@ -62,9 +61,8 @@ def test_each_recipe_runs_once_and_as_far_as_needed() -> None:
     past = rows.model_copy(update={"name": "past"})
     recipes = {"a": rows, "b": rows, "c": other, "d": unjudged, "e": past}
     needs = needed_runs(file, recipes, rows)
-    steps = {recipe.name: step for recipe, step in needs.values()}
-    assert steps == {"loans": "Compile", "other": "Weights", "unjudged": "Prepare"}
-    assert set(needs) == {recipe_sha256(item) for item in (rows, other, unjudged)}
+    last = ((rows, "Compile"), (other, "Weights"), (unjudged, "Prepare"))
+    assert needs == {recipe_sha256(item): step for item, step in last}
 
 
 def prepared(home: Path, **splits: list[str]) -> RunRecord:
@@ -112,9 +110,9 @@ def test_a_linear_candidate_without_injections_has_every_other_figure(tmp_path: 
         selection=selection(), settings=local, prices=prices(), rows=rows, runs=runs, home=tmp_path
     )
     candidate = linear_candidate("linear", recipe, bench)
-    assert candidate.injection is None
+    assert candidate.record.injection is None
     assert len(candidate.model.scores) == len(rows.test.keys)
-    assert candidate.latency.requests > 0
+    assert candidate.record.latency.requests > 0
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -195,7 +193,7 @@ def test_other_work_on_the_machine_does_not_change_the_speed(
     times = np.repeat(np.cumsum([0.01] * 10 + [0.1] * 160 + [0.01] * 40), 2)
     starts = np.concatenate([[0.0], times])
     monkeypatch.setattr(
-        "sashiko_packs.selection.rows.time.perf_counter", lambda: float(starts[next(clock)])
+        "sashiko_packs.selection.candidates.time.perf_counter", lambda: float(starts[next(clock)])
     )
     assert time_requests(lambda _: None, ["a"]).mean == pytest.approx(0.01)
 

@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko_packs.selection.rows import CandidateScores
+from sashiko_packs.selection.candidates import Scored
 from sashiko_packs.selection.rule import RULE, Choice, choose, lead_over, rows_needed, standing_of
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.selections import (
@@ -27,10 +27,10 @@ REPOSITORY = Path(__file__).parents[3]
 LICENCES = ("Apache-2.0", "LicenseRef-Provider")
 
 
-def choice(*candidates: CandidateScores, **changes: Any) -> Choice:
+def choice(*candidates: Scored, **changes: Any) -> Choice:
     file = selection(**changes)
     judged = [judge(item, ROWS, file, licences=LICENCES) for item in candidates]
-    models = {item.name: item.model for item in candidates if item.model is not None}
+    models = {item.record.name: item.model for item in candidates if item.model is not None}
     return choose(judged, models, ROWS.test.labels, selection=file, section=ROWS.recipe.evaluate)
 
 
@@ -146,7 +146,7 @@ def test_one_that_alone_is_left_needs_no_price() -> None:
 @pytest.mark.parametrize(("refused", "dropped"), [(5, False), (38, True)])
 def test_one_that_refuses_too_many_rows_is_dropped(refused: int, dropped: bool) -> None:
     given = answers(hand_made=False, valid=100 - refused, refused=refused)
-    model = scored("model", wrong_on(ROWS, 0.10), usd=1.0, has_scores=False, answers=given)
+    model = scored("model", wrong_on(ROWS, 0.10), usd=1.0, kind="bedrock", answers=given)
     result = choice(scored("other", wrong_on(ROWS, 0.30), usd=9.0), model)
     assert (outcomes(result)["model"] == "dropped") == dropped
     check = next(check for item in result.candidates if item.name == "model"
@@ -181,7 +181,7 @@ def test_without_scores_a_gate_that_needs_them_fails_with_that_reason() -> None:
     decisions = np.round(wrong_on(ROWS, 0.05))
     result = choice(
         scored("scores", wrong_on(ROWS, 0.2)),
-        scored("decisions", decisions, has_scores=False),
+        scored("decisions", decisions, kind="bedrock"),
         musts=musts,
     )
     item = next(item for item in result.candidates if item.name == "decisions")
@@ -194,7 +194,7 @@ def test_without_scores_a_gate_that_needs_them_fails_with_that_reason() -> None:
 @pytest.mark.parametrize("usd", [None, 0.01])
 def test_answers_written_by_hand_give_no_figure_and_are_never_chosen(usd: float | None) -> None:
     by_hand = scored(
-        "by-hand", wrong_on(ROWS, 0.0), usd=usd, has_scores=False, answers=answers(hand_made=True)
+        "by-hand", wrong_on(ROWS, 0.0), usd=usd, kind="bedrock", answers=answers(hand_made=True)
     )
     result = choice(scored("real", wrong_on(ROWS, 0.2)), by_hand)
     item = next(item for item in result.candidates if item.name == "by-hand")

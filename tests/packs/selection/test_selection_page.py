@@ -37,11 +37,11 @@ def record() -> SelectionRecord:
         scored("unpriced", wrong_on(ROWS, 0.105), usd=None),
         scored("perhaps", wrong_on(ROWS, 0.12, seed=1), usd=1.0),
         scored("<b>dropped</b>", wrong_on(ROWS, 0.60), usd=0.1),
-        scored("by-hand", wrong_on(ROWS, 0.0), kind="bedrock", has_scores=False, travel=usa,
+        scored("by-hand", wrong_on(ROWS, 0.0), kind="bedrock", travel=usa,
                answers=answers(hand_made=True)),
     ]  # fmt: skip
     judged = [judge(item, ROWS, file, licences=("Apache-2.0",)) for item in candidates]
-    models: dict[str, ModelScores] = {item.name: item.model for item in candidates}
+    models: dict[str, ModelScores] = {item.record.name: item.model for item in candidates}
     choice = choose(judged, models, ROWS.test.labels, selection=file, section=ROWS.recipe.evaluate)
     return SelectionRecord(
         id="20260102-030405-0001",

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.errors import InputError, disk_reason
-from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind, VersionRows, Window
+from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind, VersionRows
+from sashiko_packs.monitoring.window import Window
 
 # A body of 6 MiB in a JSON text takes at most six times as many bytes (`\u0000`), and BASE64 less.
 LONGEST_LINE: Final = 64 * 1024**2
@@ -66,10 +67,13 @@ def find_files(folder: Path, window: Window, *, now: dt.datetime) -> list[Captur
     """
     files, last = [], min(window.end + _MARGIN, now)
     for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.relative_to(folder).parts):
-        name = path.relative_to(folder).as_posix()
-        file = _capture_file(path, name)
-        if file.hour is None or window.start - _MARGIN <= file.hour < last:
-            files.append(file)
+        name, version, hour = path.relative_to(folder).as_posix(), None, None
+        if match := _LAYOUT.fullmatch(name):
+            version = int(match["version"]) if match["version"] else None
+            with suppress(ValueError):
+                hour = dt.datetime.strptime(match["hour"] + "+0000", "%Y/%m/%d/%H%z")
+        if hour is None or window.start - _MARGIN <= hour < last:
+            files.append(CaptureFile(path, name, version=version, hour=hour))
     return files
 
 
@@ -81,80 +85,47 @@ def stream_blocks(files: Sequence[CaptureFile], places: Places) -> Iterator[pa.T
     Raises:
         InputError: if a file cannot be read.
     """
-    block = _Block()
-    number = 0
+    block: list[tuple[int, str | None, CaptureFile]] = []
+    number = size = 0
     for file in files:
         places.add(file.name, start=number)
         try:
             for line in _lines(file.path):
-                if line != b"":
-                    block.add(number, line, file)
+                if line != "":
+                    block.append((number, line, file))
+                    size += len(line or "")
                 number += 1
-                if block.bytes >= _BLOCK_BYTES or len(block.numbers) >= _BLOCK_LINES:
-                    yield block.table()
-                    block = _Block()
+                if size >= _BLOCK_BYTES or len(block) >= _BLOCK_LINES:
+                    yield _table(block)
+                    block, size = [], 0
         except OSError as error:
             raise InputError(f"cannot read {file.path}: {disk_reason(error)}") from error
-    if block.numbers:
-        yield block.table()
+    if block:
+        yield _table(block)
 
 
-class _Block:
-    """Some lines."""
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.bytes = 0
-        self._lines: list[str | None] = []
-        self._versions: list[int | None] = []
-        self._hours: list[dt.datetime | None] = []
-
-    def add(self, number: int, line: bytes | None, file: CaptureFile) -> None:
-        self.numbers.append(number)
-        self._lines.append(_decode(line))
-        self._versions.append(file.version)
-        self._hours.append(file.hour)
-        self.bytes += len(line or b"")
-
-    def table(self) -> pa.Table:
-        columns = {
-            "number": pa.array(self.numbers, pa.int64()),
-            "line": pa.array(self._lines, pa.string()),
-            "version": pa.array(self._versions, pa.int64()),
-            "hour": pa.array(self._hours, pa.timestamp("us")),
-        }
-        return pa.table(columns)
+def _table(block: Sequence[tuple[int, str | None, CaptureFile]]) -> pa.Table:
+    columns = {
+        "number": pa.array([number for number, _, _ in block], pa.int64()),
+        "line": pa.array([line for _, line, _ in block], pa.string()),
+        "version": pa.array([file.version for _, _, file in block], pa.int64()),
+        "hour": pa.array([file.hour for _, _, file in block], pa.timestamp("us")),
+    }
+    return pa.table(columns)
 
 
-def _lines(path: Path) -> Iterator[bytes | None]:
-    """Yields the lines of a file: None for one that is too long, nothing of a blank one."""
+def _lines(path: Path) -> Iterator[str | None]:
+    """Yields the lines of a file: None for one that is too long or not UTF-8, "" of a blank one."""
     with path.open("rb") as handle:
         while line := handle.readline(LONGEST_LINE):
+            text = None
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                 while (rest := handle.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
                     pass
-                yield None
             else:
-                yield line.strip()
-
-
-def _decode(line: bytes | None) -> str | None:
-    if line is None:
-        return None
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _capture_file(path: Path, name: str) -> CaptureFile:
-    match = _LAYOUT.fullmatch(name)
-    if match is None:
-        return CaptureFile(path, name, version=None, hour=None)
-    version, hour = match["version"], None
-    with suppress(ValueError):
-        hour = dt.datetime.strptime(match["hour"] + "+0000", "%Y/%m/%d/%H%z")
-    return CaptureFile(path, name, version=int(version) if version else None, hour=hour)
+                with suppress(UnicodeDecodeError):
+                    text = line.strip().decode()
+            yield text
 
 
 class Problems:
@@ -188,10 +159,7 @@ class Totals:
     """What each version answered, by the rows that remain."""
 
     def __init__(self) -> None:
-        self._rows: Counter[int | None] = Counter()
-        self._requests: Counter[int | None] = Counter()
-        self._times: dict[int | None, tuple[dt.datetime, dt.datetime]] = {}
-        self._hours: dict[dt.datetime, set[int | None]] = defaultdict(set)
+        self._groups: list[dict[str, Any]] = []  # a version's rows of an hour, as far as read
         self._last_number = -1
 
     def add(self, rows: pa.Table) -> None:
@@ -199,39 +167,33 @@ class Totals:
         numbers = rows["number"].to_numpy()
         is_first = np.diff(numbers, prepend=self._last_number) != 0
         self._last_number = numbers[-1]
-        hours = pc.floor_temporal(rows["time"], unit="hour")
-        table = pa.table(
-            {
-                "version": rows["version"],
-                "hour": hours,
-                "time": rows["time"],
-                "request": pa.array(is_first.astype(np.int64)),
-            }
-        ).group_by(["version", "hour"])
-        aggregated = table.aggregate(
-            [("request", "count"), ("request", "sum"), ("time", "min"), ("time", "max")]
-        )
-        for group in aggregated.to_pylist():
-            version = group["version"]
-            self._rows[version] += group["request_count"]
-            self._requests[version] += group["request_sum"]
-            first, last = self._times.get(version, (group["time_min"], group["time_max"]))
-            self._times[version] = min(first, group["time_min"]), max(last, group["time_max"])
-            self._hours[group["hour"]].add(version)
+        columns = {
+            "version": rows["version"],
+            "hour": pc.floor_temporal(rows["time"], unit="hour"),
+            "time": rows["time"],
+            "request": pa.array(is_first.astype(np.int64)),
+        }
+        groups = pa.table(columns).group_by(["version", "hour"])
+        measures = [("request", "count"), ("request", "sum"), ("time", "min"), ("time", "max")]
+        self._groups += groups.aggregate(measures).to_pylist()
 
     def shared_hours(self) -> int:
         """Returns how many hours more than one version answered in."""
-        return sum(len(versions) > 1 for versions in self._hours.values())
+        pairs = {(group["hour"], group["version"]) for group in self._groups}
+        return sum(count > 1 for count in Counter(hour for hour, _ in pairs).values())
 
     def versions(self) -> tuple[VersionRows, ...]:
         """Returns what each version answered, by version."""
+        by_version: dict[int | None, list[dict[str, Any]]] = defaultdict(list)
+        for group in self._groups:
+            by_version[group["version"]].append(group)
         return tuple(
             VersionRows(
                 version=version,
-                requests=self._requests[version],
-                rows=self._rows[version],
-                first=self._times[version][0],
-                last=self._times[version][1],
+                requests=sum(group["request_sum"] for group in groups),
+                rows=sum(group["request_count"] for group in groups),
+                first=min(group["time_min"] for group in groups),
+                last=max(group["time_max"] for group in groups),
             )
-            for version in sorted(self._rows, key=lambda version: version or 0)
+            for version, groups in sorted(by_version.items(), key=lambda item: item[0] or 0)
         )

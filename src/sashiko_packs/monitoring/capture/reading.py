@@ -8,7 +8,6 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,21 +31,14 @@ from sashiko_packs.monitoring.capture.record import (
     ASSIGNED,
     CaptureSummary,
     ProblemKind,
-    Window,
     decoded_schema,
     row_schema,
 )
 from sashiko_packs.monitoring.clusters import least_dominant
+from sashiko_packs.monitoring.window import Window
 
 if TYPE_CHECKING:
     import duckdb
-
-
-# Which rows of a window may be alike: those of a client, of one text, or of a request.
-#
-# Rows of a cluster may tell little more than one row does, so their checks count clusters. A
-# cluster is a client where requests name theirs and ten or more do; else a text that several
-# requests sent, as a retry without ids does, or a bot; else a request.
 
 
 FEWEST_CLIENTS: Final = 10  # fewer cannot tell how much clients differ
@@ -97,12 +89,13 @@ _SCHEMA: Final = pa.schema([("cluster", pa.int64()), ("dominates", pa.bool_())])
 def assign_clusters(
     connection: "duckdb.DuckDBPyConnection", *, by_text: bool
 ) -> tuple[tuple[ProblemKind, int, int], ...]:
-    """Assigns each row of the table `origins` to a cluster.
+    """Assigns each row of the table `origins` to a cluster, of rows that may be alike.
 
-    Args:
-        connection: a database with `origins`: of each row its `ordinal`, `version`, the `number` of
-            its line, `event`, and the hashes `client` and `content`.
-        by_text: whether equal rows are one cluster. Rows without a free text are often equal.
+    Rows of a cluster may tell little more than one row does, so their checks count clusters. A
+    cluster is a client where requests name theirs and ten or more do; else, `by_text`, a text that
+    several requests sent, as a retry without ids does, or a bot (rows without a free text are often
+    equal); else a request. `origins` has of each row its `ordinal`, `version`, the `number` of its
+    line, `event`, and the hashes `client` and `content`.
 
     Returns:
         The clusters that dominate their version's rows, by kind: the rows, and the first line.
@@ -117,13 +110,6 @@ def assign_clusters(
             connection.execute("INSERT INTO dominant VALUES (?, ?)", [version, least])
     rows = connection.execute(_DOMINANT).fetchall()
     return tuple((_KINDS[kind], count, first) for kind, count, first in rows)
-
-
-def stream_assigned(
-    connection: "duckdb.DuckDBPyConnection", *, rows: int
-) -> Iterator[pa.RecordBatch]:
-    """Yields `cluster` and `dominates` of all rows of `origins`, by their ordinals."""
-    return stream_query(connection, _ASSIGNED, schema=_SCHEMA, rows=rows)
 
 
 _SIDE: Final = {"data": "VARCHAR", "encoding": "VARCHAR"}
@@ -221,17 +207,6 @@ UNION ALL SELECT 'missing-column', count(*), min(number) FROM block_rows
 """
 
 
-@dataclass(frozen=True)
-class Block:
-    """What a block of lines holds."""
-
-    rows: pa.Table  # of `decoded_schema`, in the order of the lines
-    # Of each row: `number` of its line, int64; and as hashes, uint64, `client` of its request, null
-    # where that names none, and `content` of the row as it was sent.
-    origins: pa.Table
-    problems: Sequence[tuple[ProblemKind, int, int]]  # kind, count, number of the first line
-
-
 class Decoder:
     """Decodes blocks in a database of `scratch_database`."""
 
@@ -243,18 +218,13 @@ class Decoder:
         now: dt.datetime,
         columns: Sequence[str],
     ) -> None:
-        """Prepares the database.
-
-        Args:
-            connection: the database.
-            window: whose records are decoded.
-            now: later records are in the future.
-            columns: of the rows.
-        """
+        """Prepares the database; records after `now` are in the future."""
         self._connection = connection
         self._schema = decoded_schema(columns)
         times = {"start": window.start, "end": window.end, "now": now}
-        self._times = {name: _naive(time) for name, time in times.items()}
+        self._times = {
+            name: time.astimezone(dt.UTC).replace(tzinfo=None) for name, time in times.items()
+        }
         # The columns' names are parameters, so none becomes a part of the SQL.
         self._names = {f"name{place}": name for place, name in enumerate(columns)}
         known = " + ".join(f"map_contains(columns, ${name})::INTEGER" for name in self._names)
@@ -262,8 +232,17 @@ class Decoder:
         self._rows = _ROWS.format(known=known, cells=cells)
         connection.execute(_SIDE_TEXT)
 
-    def decode(self, lines: pa.Table) -> Block:
-        """Decodes a table of `stream_blocks`."""
+    def decode(
+        self, lines: pa.Table
+    ) -> tuple[pa.Table, pa.Table, Sequence[tuple[ProblemKind, int, int]]]:
+        """Decodes a table of `stream_blocks`.
+
+        Returns:
+            The rows, of `decoded_schema`, in the order of the lines; of each row the `number` of
+            its line, int64, and as hashes, uint64, the `client` of its request, null where that
+            names none, and the `content` of the row as it was sent; the problems, with how many
+            there are and the number of the first line.
+        """
         connection = self._connection
         connection.register("incoming", lines)
         connection.execute(_DECODE, self._times)
@@ -272,13 +251,6 @@ class Decoder:
         counts = connection.execute(_COUNTS, {"width": len(self._names)}).fetchall()
         rows = connection.sql("FROM block_rows ORDER BY number, position").to_arrow_table()
         rows = rows.combine_chunks()
-        return Block(
-            rows=self._typed(rows),
-            origins=rows.select(["number", "client", "content"]),
-            problems=[(kind, count, first) for kind, count, first in counts if count],
-        )
-
-    def _typed(self, rows: pa.Table) -> pa.Table:
         field = self._schema.field("input")
         cells = [rows[name].combine_chunks() for name in self._names]
         absent = pc.invert(rows["is_row"].combine_chunks())
@@ -288,11 +260,12 @@ class Decoder:
             for name in self._schema.names
             if name != "input"
         }
-        return pa.table(arrays).select(self._schema.names).cast(self._schema)
-
-
-def _naive(time: dt.datetime) -> dt.datetime:
-    return time.astimezone(dt.UTC).replace(tzinfo=None)
+        typed = pa.table(arrays).select(self._schema.names).cast(self._schema)
+        return (
+            typed,
+            rows.select(["number", "client", "content"]),
+            [row for row in counts if row[1]],
+        )
 
 
 _MEMORY_MB: Final = 128
@@ -370,7 +343,7 @@ def read_captures(
                 repeated = _repeated(database, problems)
                 for kind, count, first in assign_clusters(database, by_text=has_texts):
                     problems.add(kind, count, first)
-                assigned = stream_assigned(database, rows=_STREAM_ROWS)
+                assigned = stream_query(database, _ASSIGNED, schema=_SCHEMA, rows=_STREAM_ROWS)
                 batches = _remaining(stage, repeated, assigned, totals)
                 rows = write_batches(out, batches, schema=row_schema(columns))
     except OSError as error:
@@ -401,13 +374,13 @@ def _decode(
     lines = rows = 0
     connection.execute(_DIGEST_TABLE)
     for block in blocks:
-        decoded = decoder.decode(block)
-        for kind, count, first in decoded.problems:
+        decoded, origins, counted = decoder.decode(block)
+        for kind, count, first in counted:
             problems.add(kind, count, first)
-        writer.write_table(decoded.rows.append_column("number", decoded.origins["number"]))
-        narrow = decoded.rows.select(["event_id", "version", "key"])
-        for name in decoded.origins.column_names:
-            narrow = narrow.append_column(name, decoded.origins[name])
+        writer.write_table(decoded.append_column("number", origins["number"]))
+        narrow = decoded.select(["event_id", "version", "key"])
+        for name in origins.column_names:
+            narrow = narrow.append_column(name, origins[name])
         ordinals = pa.array(np.arange(rows, rows + narrow.num_rows, dtype=np.int64))
         connection.register("incoming_rows", narrow.append_column("ordinal", ordinals))
         connection.execute(_ADD_DIGESTS)

@@ -2,19 +2,14 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from sashiko.base.files import write_json
-from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.base.yaml_models import Frozen
+from sashiko_packs.monitoring.window import WindowRecord
 
-SUMMARY_FILE = "capture.json"
 ASSIGNED = ("cluster", "dominates")  # columns of the rows that all rows of the window decide
-
 # Each line that was read has one of these; `answered` is none of them.
 LineProblem = Literal[
     "cut-line",  # not JSON in UTF-8
@@ -47,14 +42,6 @@ SourceProblem = Literal[
 ProblemKind = LineProblem | RowProblem | SourceProblem
 
 
-@dataclass(frozen=True)
-class Window:
-    """A period of inference times in UTC; `end` is not part of it."""
-
-    start: dt.datetime
-    end: dt.datetime
-
-
 class CaptureProblem(Frozen):
     """One kind of problem. It holds nothing of a request."""
 
@@ -73,8 +60,10 @@ class VersionRows(Frozen):
     last: dt.datetime  # the last one
 
 
-class CaptureSummary(Frozen):
+class CaptureSummary(WindowRecord):
     """What a read found; equal files give equal summaries."""
+
+    FILE: ClassVar[str] = "capture.json"
 
     start: dt.datetime  # of the window
     end: dt.datetime  # of the window
@@ -117,11 +106,3 @@ def row_schema(columns: Sequence[str]) -> pa.Schema:
 def decoded_schema(columns: Sequence[str]) -> pa.Schema:
     """Returns the schema of rows before their clusters are known."""
     return pa.schema([field for field in row_schema(columns) if field.name not in ASSIGNED])
-
-
-def write_summary(summary: CaptureSummary, folder: Path) -> None:
-    """Writes `capture.json`."""
-    write_json(folder / SUMMARY_FILE, summary.model_dump(mode="json"))
-
-
-read_summary = partial(read_record, CaptureSummary)

@@ -1,6 +1,6 @@
 """A window's outcome as metrics, with their alarms and their dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aws_cdk import Duration
@@ -14,7 +14,7 @@ from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.flows.language import call, either, expression, flow, literal, text
 from sashiko_packs.monitoring.checks import KINDS, ROWS
 from sashiko_packs.monitoring.places import monitor_places
-from sashiko_packs.monitoring.result import RESULT_FILE
+from sashiko_packs.monitoring.result import MonitorResult
 
 # By kind of check. Of a kind without a judged check the first is not published, so that an alarm
 # keeps its state.
@@ -38,17 +38,12 @@ def outcome_flow(
     Alarms come before the metrics by check, so that nothing about those keeps an alarm back.
     Metrics have the time of their publication, so that an alarm sees a window that did not run as
     missing data. `$parse` is Step Functions' own ("Transforming data with JSONata in Step
-    Functions", AWS Step Functions Developer Guide).
-
-    Args:
-        settings: the environment.
-        recipe: whose model is monitored.
-        namespace: of the metrics.
-        dashboard: the name of the dashboard that a message links to.
+    Functions", AWS Step Functions Developer Guide). A message links to the dashboard.
     """
     artifacts = bucket_name(settings, "artifacts")
     windows = monitor_places(settings, recipe).windows.removeprefix(f"s3://{artifacts}/")
-    group = endpoint_name(settings, recipe)
+    group, parameters = endpoint_name(settings, recipe), "$states.result.PipelineParameters"
+    values = ", ".join(f"{parameters}[Name = '{name}'].Value" for name in _OF_WINDOW)
 
     def publish(metrics: str, **rest: Any) -> dict[str, Any]:
         return call(
@@ -58,6 +53,15 @@ def outcome_flow(
             **rest,
         )
 
+    dimensions = [(GROUP, literal(group)), (KIND, "kind"), (CHECK, "$replace(name, /[^ -~]/, '?')")]
+    kinds = f"$join($distinct({_OUTCOME}.checks[outcome = 'alarm'].kind), ', ')"
+    words = f"{literal(f'{prefix(settings)}: {recipe.name}, alarm of ')} & {kinds}"
+    command = f"sashiko monitor --env {settings.environment} --recipe {recipe.name}"
+    url = (
+        f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home"
+        f"?region={settings.region}#dashboards/dashboard/{dashboard}"
+    )
+    ends = f"$substring({_OUTCOME}.start, 0, 10) & ' to ' & $substring({_OUTCOME}.end, 0, 10)"
     return flow(
         "Publishes what a window of captured requests showed",
         start="ReadParameters",
@@ -68,7 +72,7 @@ def outcome_flow(
                     "PipelineExecutionArn": expression("$states.input.detail.pipelineExecutionArn"),
                     "MaxResults": 50,
                 },
-                Output={"folder": expression(f"$join([{_values()}], '/')")},
+                Output={"folder": expression(f"$join([{values}], '/')")},
                 Assign={"time": expression("$states.input.time")},
                 Next="ReadOutcome",
             ),
@@ -78,7 +82,7 @@ def outcome_flow(
                     "Bucket": artifacts,
                     "Key": expression(
                         f"{literal(f'{windows}/')} & $states.input.folder & "
-                        f"{literal(f'/{RESULT_FILE}')}"
+                        f"{literal(f'/{MonitorResult.FILE}')}"
                     ),
                     "ExpectedBucketOwner": settings.account,
                 },
@@ -91,22 +95,29 @@ def outcome_flow(
                 "sns:publish",
                 {
                     "TopicArn": alerts_topic_arn(settings),
-                    "Subject": _subject(settings, recipe),
-                    "Message": _message(settings, recipe, dashboard=dashboard),
+                    "Subject": expression(f"$substring({words}, 0, 99)"),
+                    "Message": text(
+                        f"{_OUTCOME}.group & ' version ' & {_OUTCOME}.version & ', ' & {ends}",
+                        literal("\n\n"),
+                        f"{_OUTCOME}.summary",
+                        literal("\n\n"),
+                        f"$join({_OUTCOME}.alarms, {literal(_LINE_END)})",
+                        literal(
+                            "\n\nThe page of all windows, what the alarms mean, and whether a run "
+                            f"is proposed:\n{command}\n\nThe dashboard:\n{url}\n"
+                        ),
+                    ),
                 },
                 Output=expression(_OUTCOME),
                 Next="HasValue",
             ),
             "HasValue": either(f"$count({_measured()}) > 0", "PublishChecks", "Done"),
-            "PublishChecks": publish(_of_checks(group), End=True),
+            "PublishChecks": publish(
+                f"[{_measured()}.{_metric(CHECK_VALUE, 'value', dimensions)}]", End=True
+            ),
             "Done": {"Type": "Succeed"},
         },
     )
-
-
-def _values() -> str:
-    parameters = "$states.result.PipelineParameters"
-    return ", ".join(f"{parameters}[Name = '{name}'].Value" for name in _OF_WINDOW)
 
 
 def _metric(name: str, value: str, dimensions: Sequence[tuple[str, str]]) -> str:
@@ -146,158 +157,11 @@ def _measured() -> str:
     return f"{_OUTCOME}.checks[value != null and effect != '{ROWS}']"
 
 
-def _of_checks(group: str) -> str:
-    """Returns the expression of the metrics by check.
-
-    A dimension's value has ASCII characters alone ("Dimension", CloudWatch API Reference).
-    """
-    dimensions = [
-        (GROUP, literal(group)),
-        (KIND, "kind"),
-        (CHECK, "$replace(name, /[^ -~]/, '?')"),
-    ]
-    return f"[{_measured()}.{_metric(CHECK_VALUE, 'value', dimensions)}]"
-
-
-def _subject(settings: Settings, recipe: Recipe) -> str:
-    """Names the kinds in alarm. SNS takes ASCII text of less than 100 characters ("Publish")."""
-    kinds = f"$join($distinct({_OUTCOME}.checks[outcome = 'alarm'].kind), ', ')"
-    words = f"{literal(f'{prefix(settings)}: {recipe.name}, alarm of ')} & {kinds}"
-    return expression(f"$substring({words}, 0, 99)")
-
-
-def _message(settings: Settings, recipe: Recipe, *, dashboard: str) -> str:
-    """Words the message: what is in alarm, with sizes and since when, and what comes next."""
-    command = f"sashiko monitor --env {settings.environment} --recipe {recipe.name}"
-    url = (
-        f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home"
-        f"?region={settings.region}#dashboards/dashboard/{dashboard}"
-    )
-    ends = f"$substring({_OUTCOME}.start, 0, 10) & ' to ' & $substring({_OUTCOME}.end, 0, 10)"
-    return text(
-        f"{_OUTCOME}.group & ' version ' & {_OUTCOME}.version & ', ' & {ends}",
-        literal("\n\n"),
-        f"{_OUTCOME}.summary",
-        literal("\n\n"),
-        f"$join({_OUTCOME}.alarms, {literal(_LINE_END)})",
-        literal(
-            f"\n\nThe page of all windows, what the alarms mean, and whether a run is proposed:\n"
-            f"{command}\n\nThe dashboard:\n{url}\n"
-        ),
-    )
-
-
-# The alarms on windows of captured requests, by kind of check; and on no window at all.
-#
-# A kind of check has an alarm of its own, since an alarm that lasts tells nobody of what joins it:
-# CloudWatch acts on changes of state ("Using Amazon CloudWatch alarms", CloudWatch User Guide).
-#
-# All but the last keep their state where data are missing (`ignore`: "the current alarm state is
-# maintained", "Configuring how CloudWatch alarms treat missing data", CloudWatch User Guide). So
-# nothing is sent between two windows, and a window that could not judge a kind of checks, as after
-# the capture has died, ends no alarm of that kind.
-
-
 _DAY: Final = 24 * 3600
-
-
 # The longest that an alarm may look back (`Period` of "PutMetricAlarm", CloudWatch API Reference).
 # Where data are missing it uses older ones ("Configuring how CloudWatch alarms treat missing data",
 # CloudWatch User Guide), so a window that comes a little later than the last one is no alarm.
 _LONGEST_DAYS: Final = 7
-
-
-class MonitorAlarms(Construct):
-    """Each tells the alerts topic once when it begins, and once when it ends."""
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        recipe: Recipe,
-        namespace: str,
-        group: str,
-    ) -> None:
-        """Makes them on the metrics of a model package group in a namespace."""
-        super().__init__(scope, id)
-        self._settings = settings
-        self._namespace = namespace
-        self._dimensions = {GROUP: group}
-        kinds = [kind for kind in KINDS if kind != "bias" or recipe.bias.judged]
-        for kind in kinds:
-            self._alarm(
-                kind,
-                f"Checks of the last window, of its {kind}, that are in alarm; the message of the "
-                "window names them",
-                metric=CHECKS_IN_ALARM,
-                threshold=0,
-                comparison_operator="GreaterThanThreshold",
-                dimensions={KIND: kind},
-                **_OF_THE_LAST_WINDOW,
-            )
-        for kind in kinds:
-            if kind == "capture":  # always judged
-                continue
-            self._alarm(
-                f"{kind}-not-judged",
-                f"The last window had too few rows or labels to judge {kind}",
-                metric=CHECKS_JUDGED,
-                threshold=1,
-                comparison_operator="LessThanThreshold",
-                dimensions={KIND: kind},
-                **_OF_THE_LAST_WINDOW,
-            )
-        self._alarm(
-            "captured-rows",
-            "In the last window no row was captured: the capture is dead, or nobody calls",
-            metric=CAPTURED_ROWS,
-            threshold=1,
-            comparison_operator="LessThanThreshold",
-            **_OF_THE_LAST_WINDOW,
-        )
-        self._alarm(
-            "did-not-run",
-            "No window was judged for seven days; also until the first one",
-            metric=CAPTURED_ROWS,
-            statistic="SampleCount",
-            threshold=1,
-            comparison_operator="LessThanThreshold",
-            evaluation_periods=_LONGEST_DAYS,
-            datapoints_to_alarm=_LONGEST_DAYS,
-            treat_missing_data="breaching",  # without a window there is no metric
-        )
-
-    def _alarm(
-        self,
-        name: str,
-        description: str,
-        *,
-        metric: str,
-        dimensions: dict[str, str] | None = None,
-        **properties: Any,
-    ) -> None:
-        topic = alerts_topic_arn(self._settings)
-        of = self._dimensions | (dimensions or {})
-        cloudwatch.CfnAlarm(
-            self,
-            name,
-            alarm_name=f"{prefix(self._settings)}-monitor-{name}",
-            alarm_description=description,
-            namespace=self._namespace,
-            metric_name=metric,
-            dimensions=[
-                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
-                for key, value in of.items()
-            ],
-            period=_DAY,
-            alarm_actions=[topic],
-            ok_actions=[topic],
-            **properties,
-        )
-
-
 _OF_THE_LAST_WINDOW: Final[dict[str, Any]] = {
     "statistic": "Maximum",
     "evaluation_periods": 1,
@@ -306,75 +170,120 @@ _OF_THE_LAST_WINDOW: Final[dict[str, Any]] = {
 }
 
 
-class MonitorDashboard(Construct):
-    """Rows, checks in alarm by kind, and the value of each check.
+def add_alarms(
+    scope: Construct, *, settings: Settings, recipe: Recipe, namespace: str, group: str
+) -> None:
+    """Adds alarms on the metrics of a model package group: by kind of check, and on no window.
+
+    Each tells the alerts topic once when it begins, and once when it ends. A kind of check has an
+    alarm of its own, since an alarm that lasts tells nobody of what joins it: CloudWatch acts on
+    changes of state ("Using Amazon CloudWatch alarms", CloudWatch User Guide).
+
+    All but the last keep their state where data are missing (`ignore`: "the current alarm state is
+    maintained", "Configuring how CloudWatch alarms treat missing data", CloudWatch User Guide). So
+    nothing is sent between two windows, and a window that could not judge a kind of checks, as
+    after the capture has died, ends no alarm of that kind.
+    """
+    alarms, topic = Construct(scope, "Alarms"), alerts_topic_arn(settings)
+
+    def alarm(
+        name: str, description: str, *, kind: str | None = None, is_below: bool = True, **more: Any
+    ) -> None:
+        of = {GROUP: group} | ({KIND: kind} if kind else {})
+        cloudwatch.CfnAlarm(
+            alarms,
+            name,
+            alarm_name=f"{prefix(settings)}-monitor-{name}",
+            alarm_description=description,
+            namespace=namespace,
+            dimensions=[
+                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
+                for key, value in of.items()
+            ],
+            period=_DAY,
+            threshold=1 if is_below else 0,
+            comparison_operator="LessThanThreshold" if is_below else "GreaterThanThreshold",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+            **(_OF_THE_LAST_WINDOW | more),
+        )
+
+    kinds = [kind for kind in KINDS if kind != "bias" or recipe.bias.judged]
+    for kind in kinds:
+        alarm(
+            kind,
+            f"Checks of the last window, of its {kind}, that are in alarm; the message of the "
+            "window names them",
+            metric_name=CHECKS_IN_ALARM,
+            is_below=False,
+            kind=kind,
+        )
+    for kind in kinds:
+        if kind != "capture":  # always judged
+            why = f"The last window had too few rows or labels to judge {kind}"
+            alarm(f"{kind}-not-judged", why, metric_name=CHECKS_JUDGED, kind=kind)
+    alarm(
+        "captured-rows",
+        "In the last window no row was captured: the capture is dead, or nobody calls",
+        metric_name=CAPTURED_ROWS,
+    )
+    alarm(
+        "did-not-run",
+        "No window was judged for seven days; also until the first one",
+        metric_name=CAPTURED_ROWS,
+        statistic="SampleCount",
+        evaluation_periods=_LONGEST_DAYS,
+        datapoints_to_alarm=_LONGEST_DAYS,
+        treat_missing_data="breaching",  # without a window there is no metric
+    )
+
+
+def add_dashboard(
+    scope: Construct, *, settings: Settings, namespace: str, group: str, name: str
+) -> None:
+    """Adds the dashboard `name`: rows, checks in alarm by kind, and the value of each check.
 
     Which checks there are, depends on contract and version, so they are searched for. A search sees
     metrics with data of the last two weeks ("CloudWatch search expression syntax", CloudWatch User
     Guide).
     """
+    dashboard = Construct(scope, "Dashboard")
+    own = {GROUP: group}
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        namespace: str,
-        group: str,
-        name: str,
-    ) -> None:
-        """Creates the dashboard `name` on the metrics of a model package group."""
-        super().__init__(scope, id)
-        own = {GROUP: group}
-
-        def metric(name: str, **dimensions: str) -> cloudwatch.Metric:
-            return cloudwatch.Metric(
-                namespace=namespace,
-                metric_name=name,
-                dimensions_map=own | dimensions,
-                statistic="Maximum",
-                period=Duration.days(1),
-                label=dimensions.get(KIND, name),
-                region=settings.region,
-            )
-
-        def values(kind: str) -> cloudwatch.GraphWidget:
-            schema = f'"{namespace}",{GROUP},{KIND},{CHECK}'
-            terms = f'MetricName="{CHECK_VALUE}" {GROUP}="{group}" {KIND}="{kind}"'
-            return cloudwatch.GraphWidget(
-                title=f"{kind}: value of each check",
-                width=12,
-                region=settings.region,
-                left=[
-                    cloudwatch.MathExpression(
-                        expression=f"SEARCH('{{{schema}}} {terms}', 'Maximum', 86400)",
-                        label="",
-                        using_metrics={},
-                        search_region=settings.region,
-                    )
-                ],
-            )
-
-        widgets = [
-            cloudwatch.GraphWidget(
-                title="Captured rows",
-                width=12,
-                region=settings.region,
-                left=[metric(CAPTURED_ROWS)],
-            ),
-            cloudwatch.GraphWidget(
-                title="Checks in alarm",
-                width=12,
-                region=settings.region,
-                left=[metric(CHECKS_IN_ALARM, **{KIND: kind}) for kind in KINDS],
-            ),
-            *(values(kind) for kind in KINDS),
-        ]
-        cloudwatch.Dashboard(
-            self,
-            "Dashboard",
-            dashboard_name=name,
-            default_interval=Duration.days(91),
-            widgets=[widgets[place : place + 2] for place in range(0, len(widgets), 2)],
+    def metric(name: str, **dimensions: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=namespace,
+            metric_name=name,
+            dimensions_map=own | dimensions,
+            statistic="Maximum",
+            period=Duration.days(1),
+            label=dimensions.get(KIND, name),
+            region=settings.region,
         )
+
+    def values(kind: str) -> cloudwatch.MathExpression:
+        schema = f'"{namespace}",{GROUP},{KIND},{CHECK}'
+        terms = f'MetricName="{CHECK_VALUE}" {GROUP}="{group}" {KIND}="{kind}"'
+        return cloudwatch.MathExpression(
+            expression=f"SEARCH('{{{schema}}} {terms}', 'Maximum', 86400)",
+            label="",
+            using_metrics={},
+            search_region=settings.region,
+        )
+
+    drawn: Mapping[str, list[cloudwatch.IMetric]] = {
+        "Captured rows": [metric(CAPTURED_ROWS)],
+        "Checks in alarm": [metric(CHECKS_IN_ALARM, **{KIND: kind}) for kind in KINDS],
+        **{f"{kind}: value of each check": [values(kind)] for kind in KINDS},
+    }
+    widgets = [
+        cloudwatch.GraphWidget(title=title, width=12, region=settings.region, left=metrics)
+        for title, metrics in drawn.items()
+    ]
+    cloudwatch.Dashboard(
+        dashboard,
+        "Dashboard",
+        dashboard_name=name,
+        default_interval=Duration.days(91),
+        widgets=[widgets[place : place + 2] for place in range(0, len(widgets), 2)],
+    )

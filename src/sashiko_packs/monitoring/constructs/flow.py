@@ -6,29 +6,26 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
-from sashiko.account.names import arn, bucket_name, etl_name, prefix
+from sashiko.account.names import (
+    arn,
+    bucket_name,
+    etl_name,
+    prefix,
+)
 from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.event_rule import EventRule
-from sashiko_cdk.events.flows.language import (
-    call,
-    either,
-    expression,
-    fail,
-    flow,
-    literal,
-    text,
-)
+from sashiko_cdk.events.flows.language import call, either, expression, fail, flow, literal, text
 from sashiko_cdk.events.flows.newest_load import find_load
 from sashiko_cdk.events.state_machine import StateMachine
-from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.lake.objects import decrypt_objects
 from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.stack import EnvironmentStack
-from sashiko_packs.monitoring.constructs.alarms import MonitorAlarms, MonitorDashboard, outcome_flow
+from sashiko_packs.monitoring.constructs.alarms import add_alarms, add_dashboard, outcome_flow
 from sashiko_packs.monitoring.places import (
     PUBLISHER,
     monitor_pipeline_name,
@@ -55,15 +52,10 @@ def window_flow(
     What the answers are compared with is named by the version's own metadata. The version and the
     window's end are the execution's idempotency token: SageMaker starts one execution however often
     the event is delivered. SageMaker refuses a job whose input has no object, so the flow looks for
-    captures first.
-
-    Args:
-        settings: the environment.
-        recipe: whose model is served.
-        package_arn: the served version's.
-        table: of the lake, whose facets are those of the answers' rows.
+    captures first. The table of the lake has the facets of the answers' rows.
     """
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
+    midnight = f"$floor($toMillis($states.input.time) / {_DAY_MS}) * {_DAY_MS}"  # of the event
     packages, _, served = package_arn.rpartition("/")
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
@@ -79,8 +71,8 @@ def window_flow(
                 "Assign": {
                     "time": expression("$states.input.time"),
                     "now": _time("$toMillis($states.input.time)"),
-                    "end": _time(_midnight(0)),
-                    "start": _time(_midnight(_WINDOW_MS)),
+                    "end": _time(f"{midnight} - 0"),
+                    "start": _time(f"{midnight} - {_WINDOW_MS}"),
                     "version": expression(
                         f"$exists({_CHOSEN}) ? $string({_CHOSEN}) : {literal(served)}"
                     ),
@@ -156,11 +148,6 @@ def window_flow(
     )
 
 
-def _midnight(before_ms: int) -> str:
-    """Returns the begin of the event's day, `before_ms` milliseconds earlier."""
-    return f"$floor($toMillis($states.input.time) / {_DAY_MS}) * {_DAY_MS} - {before_ms}"
-
-
 def _time(milliseconds: str) -> str:
     return expression(f"$fromMillis({milliseconds}, {_TIME})")
 
@@ -180,10 +167,6 @@ _METRICS = "Metrics are no resources; the condition names the namespace."
 
 def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
     """Adds the monitoring of the served version to a stack, where requests are captured.
-
-    Args:
-        stack: the stack of the pipelines.
-        parts: of that stack.
 
     Returns:
         Its state machines; none if nothing is served, or no request captured.
@@ -209,18 +192,14 @@ def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateM
         if (package := served_package(settings, recipe))
     ]
     if monitored:
-        _check_retention(settings)
+        days = settings.serving.capture.retention // _DAY
+        if days < _LEAST_RETENTION_DAYS:
+            raise InputError(
+                f"{file_of('serving', settings.environment)}: key `serving.capture.retention`: "
+                f"{days}d; each Monday the week before is judged: keep captures for "
+                f"{_LEAST_RETENTION_DAYS}d or more, or set `percent: 0`"
+            )
     return [machine for item in monitored for machine in item.machines]
-
-
-def _check_retention(settings: Settings) -> None:
-    days = settings.serving.capture.retention // _DAY
-    if days < _LEAST_RETENTION_DAYS:
-        raise InputError(
-            f"{file_of('serving', settings.environment)}: key `serving.capture.retention`: "
-            f"{days}d; each Monday the week before is judged: keep captures for "
-            f"{_LEAST_RETENTION_DAYS}d or more, or set `percent: 0`"
-        )
 
 
 class _Monitoring(Construct):
@@ -241,41 +220,23 @@ class _Monitoring(Construct):
         self._settings = settings
         self._flows = flows
         self.recipe = recipe
-        self._pipeline = arn(
-            settings, "sagemaker", f"pipeline/{monitor_pipeline_name(settings, recipe.name)}"
-        )
+        self._namespace = f"{prefix(settings)}/monitor"
+        self._name = monitor_pipeline_name(settings, recipe.name)
+        self._pipeline = arn(settings, "sagemaker", f"pipeline/{self._name}")
         starter, publisher = self._starter(package_arn), self._publisher(artifacts_key_arn)
         self.machines = (starter, publisher)
         self._rules(starter, publisher)
         group = endpoint_name(settings, recipe)
-        MonitorAlarms(
-            self,
-            "Alarms",
-            settings=settings,
-            recipe=recipe,
-            namespace=self._namespace,
-            group=group,
+        add_alarms(self, settings=settings, recipe=recipe, namespace=self._namespace, group=group)
+        add_dashboard(
+            self, settings=settings, namespace=self._namespace, group=group, name=self._name
         )
-        MonitorDashboard(
-            self,
-            "Dashboard",
-            settings=settings,
-            namespace=self._namespace,
-            group=group,
-            name=self._dashboard,
-        )
-
-    @property
-    def _namespace(self) -> str:
-        return f"{prefix(self._settings)}/monitor"
-
-    @property
-    def _dashboard(self) -> str:
-        return monitor_pipeline_name(self._settings, self.recipe.name)
 
     def _starter(self, package_arn: str) -> StateMachine:
         settings, recipe = self._settings, self.recipe
         captures = f"{endpoint_name(settings, recipe)}/"
+        job = arn(settings, "glue", f"job/{etl_name(settings, recipe_table(recipe))}")
+        finding_load = allow(["glue:GetJobRuns"], [job])
         return StateMachine(
             self,
             "Start",
@@ -298,15 +259,10 @@ class _Monitoring(Construct):
                     conditions={"StringEquals": {"s3:prefix": captures}},
                 ),
                 allow(["sagemaker:StartPipelineExecution"], [self._pipeline]),
-                *([self._finding_load()] if recipe.bias.judged else []),
+                *([finding_load] if recipe.bias.judged else []),
             ],
-            description=f"Starts the pipeline {monitor_pipeline_name(settings, recipe.name)}",
+            description=f"Starts the pipeline {self._name}",
         )
-
-    def _finding_load(self) -> Allowed:
-        table = recipe_table(self.recipe)
-        job = arn(self._settings, "glue", f"job/{etl_name(self._settings, table)}")
-        return allow(["glue:GetJobRuns"], [job])
 
     def _publisher(self, key_arn: str) -> StateMachine:
         settings, recipe = self._settings, self.recipe
@@ -318,7 +274,7 @@ class _Monitoring(Construct):
             name=f"monitor-{recipe.name}-outcome",
             role=PUBLISHER,
             definition=outcome_flow(
-                settings, recipe, namespace=self._namespace, dashboard=self._dashboard
+                settings, recipe, namespace=self._namespace, dashboard=self._name
             ),
             log=self._flows.log,
             allowed=[

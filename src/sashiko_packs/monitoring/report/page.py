@@ -1,16 +1,20 @@
 """Writes the monitor's page: one self-contained HTML file on the windows of a model over time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from markupsafe import Markup
 
 from sashiko.base.files import write_bytes
-from sashiko.report import views
+from sashiko.evaluation.reference import SMALLEST_COUNT
+from sashiko.report import svg, views
 from sashiko.report.html import render
 from sashiko.report.svg import shorten
 from sashiko.report.views import (
     Cell,
+    Fact,
     Figure,
     Mark,
     MarkKind,
@@ -18,8 +22,11 @@ from sashiko.report.views import (
     Row,
     Section,
     Table,
+    numeric,
     row,
 )
+from sashiko.report.words import percent
+from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod
 from sashiko_packs.monitoring.checks import (
     COHENS_W,
     TEXT_AUC,
@@ -31,18 +38,390 @@ from sashiko_packs.monitoring.checks import (
     tolerance,
 )
 from sashiko_packs.monitoring.report import plots
-from sashiko_packs.monitoring.report.plots import History, accuracy, relative, version_rows
-from sashiko_packs.monitoring.report.window import data_section, window_section
+from sashiko_packs.monitoring.report.plots import History, accuracy, plain, relative, version_rows
 from sashiko_packs.monitoring.report.words import (
     EFFECTS,
+    PROBLEMS,
     WORDS,
+    audit_state,
     commands,
     next_steps,
     of_outcome,
     span,
 )
-from sashiko_packs.monitoring.result import MonitorResult
+from sashiko_packs.monitoring.result import Distribution, MonitorResult
 
+_MOST_FIGURES = 8
+_MOST_CELLS = 24  # of a figure; of more, the most changed ones are drawn
+_ROW = 19  # pixels
+_HIDDEN = "hidden"
+_NOTE = (
+    f"Cells of 1 to {SMALLEST_COUNT - 1} rows could stand for a person: they are hidden, as are "
+    "others where a total would give them away."
+)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A cell's share of the rows; None where it is suppressed, or there are no rows."""
+
+    cell: str
+    reference: float | None
+    window: float | None
+
+    @property
+    def change(self) -> float | None:
+        """The window's share minus the reference's; None if either is unknown."""
+        if self.reference is None or self.window is None:
+            return None
+        return self.window - self.reference
+
+
+@dataclass(frozen=True)
+class ColumnShares:
+    """The cells of a column, or of the scores, in the distribution's order."""
+
+    name: str
+    shares: tuple[Share, ...]
+
+    @property
+    def moved(self) -> float:
+        """The share of rows that moved to another cell, as far as cells are shown."""
+        return sum(abs(share.change or 0.0) for share in self.shares) / 2
+
+
+def window_section(result: MonitorResult) -> Section:
+    """Shows which values of which columns moved, the most changed ones first."""
+    if not result.distributions:
+        return Section("window", "This window", absent="No distribution was measured.")
+    ranked = sorted(columns(result.distributions), key=lambda item: item.moved, reverse=True)
+    drawn, others = ranked[:_MOST_FIGURES], ranked[_MOST_FIGURES:]
+    large = [item for item in drawn if len(item.shares) > _MOST_CELLS]
+    tables = [_summary("What moved", drawn)]
+    if others:
+        tables.append(replace(_summary("What moved less", others), folded=True))
+    if large:
+        tables.append(_all_cells(large))
+    return Section(
+        "window",
+        "This window",
+        statements=(
+            "The held-out rows that the version was tested on, against the requests of this "
+            "window. The most changed come first. Whether a change is more than chance is under "
+            "Checks.",
+        ),
+        tables=tuple(tables),
+        figures=tuple(_figure(item, number) for number, item in enumerate(drawn)),
+    )
+
+
+def columns(distributions: Sequence[Distribution]) -> tuple[ColumnShares, ...]:
+    """Returns the shares of each column's cells.
+
+    The total of a column with hidden cells is unknown: it is that of the column with the highest
+    one, since each row is in one cell of every column.
+    """
+    before = _highest_total([item.reference for item in distributions])
+    now = _highest_total([item.window for item in distributions])
+    return tuple(
+        ColumnShares(
+            name="scores" if item.name == "score" else item.name,
+            shares=tuple(
+                Share(*cell)
+                for cell in zip(
+                    item.cells,
+                    _shares(item.reference, before),
+                    _shares(item.window, now),
+                    strict=True,
+                )
+            ),
+        )
+        for item in distributions
+    )
+
+
+def _highest_total(columns_counts: Sequence[Sequence[int | None]]) -> int:
+    return max(sum(filter(None, counts)) for counts in columns_counts)
+
+
+def _shares(counts: Sequence[int | None], highest: int) -> list[float | None]:
+    total = highest if None in counts else sum(filter(None, counts))
+    return [None if count is None or not total else count / total for count in counts]
+
+
+def _most_changed(items: Sequence[Share], count: int) -> list[Share]:
+    return sorted(items, key=lambda item: -abs(item.change or 0.0))[:count]
+
+
+def _summary(title: str, items: Sequence[ColumnShares]) -> Table:
+    """Returns a row for each column, with the three cells that changed most."""
+    return Table(
+        title=title,
+        columns=("column", "rows that moved", "largest changes"),
+        rows=tuple(
+            row(
+                item.name,
+                numeric(percent(item.moved)),
+                "; ".join(_change(share) for share in _most_changed(item.shares, 3)),
+            )
+            for item in items
+        ),
+        note=_NOTE,
+    )
+
+
+def _change(share: Share) -> str:
+    if share.change is None:
+        return f"{plain(share.cell)}: {_HIDDEN}"
+    return f"{plain(share.cell)}: {percent(share.reference or 0)} to {percent(share.window or 0)}"
+
+
+def _all_cells(items: Sequence[ColumnShares]) -> Table:
+    """Returns a folded table of the columns that are not drawn whole."""
+    return Table(
+        title="All cells of the columns that have many",
+        columns=("column", "value", "reference", "window", "change"),
+        rows=tuple(
+            row(
+                item.name,
+                share.cell,
+                *(
+                    numeric(_HIDDEN if value is None else percent(value))
+                    for value in (share.reference, share.window)
+                ),
+                numeric("" if share.change is None else f"{_points(share.change)} points"),
+            )
+            for item in items
+            for share in _most_changed(item.shares, len(item.shares))
+        ),
+        note=_NOTE,
+        folded=True,
+    )
+
+
+def _points(change: float) -> str:
+    """Formats a change of a share in percentage points, and never a negative zero."""
+    return f"{round(100 * change, 1) + 0.0:+.1f}"
+
+
+def _figure(column: ColumnShares, number: int) -> Figure:
+    items, captions = column.shares, []
+    if len(items) > _MOST_CELLS:
+        items = tuple(_most_changed(items, _MOST_CELLS // 2))
+        captions.append(f"The {len(items)} most changed of {len(column.shares)} cells.")
+    if any(share.reference is None or share.window is None for share in items):
+        captions.append("A missing mark is hidden.")
+    return Figure(
+        column.name, svg=_plot(column.name, items, number=number), caption=" ".join(captions)
+    )
+
+
+def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
+    """Draws the cells' shares of the reference and of the window, a row for each cell."""
+    from matplotlib.lines import Line2D
+
+    with svg.chart(width=500, height=86 + _ROW * len(items)) as axes:
+        for index, item in enumerate(reversed(items)):
+            if item.change is not None:
+                ends = [100 * (item.reference or 0), 100 * (item.window or 0)]
+                axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1)
+                axes.annotate(_points(item.change), (1.02, index),
+                              xycoords=("axes fraction", "data"), va="center", fontsize=9
+                              )  # fmt: skip
+            for value, style in ((item.reference, _REFERENCE), (item.window, _WINDOW)):
+                if value is not None:
+                    axes.plot(100 * value, index, linestyle="none", clip_on=False, **style)
+        axes.set_yticks(range(len(items)), [plain(item.cell) for item in reversed(items)])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(-0.6, len(items) - 0.4)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("% of the rows; right: change in points")
+        axes.grid(True, axis="x")
+        entries = [Line2D([], [], linestyle="none", label=label, **style)
+                   for label, style in (("reference", _REFERENCE), ("window", _WINDOW))
+                   ]  # fmt: skip
+        axes.figure.legend(handles=entries, loc="outside upper left", ncols=2)
+        changes = "; ".join(_change(share) for share in _most_changed(items, 5))
+        alt = f"{name}: shares of the reference and of the window. Largest changes: {changes}."
+        return svg.to_svg(axes, name=f"distribution-{number}", alt=alt)
+
+
+_REFERENCE: dict[str, Any] = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",
+              "markeredgecolor": "#a65f10", "markeredgewidth": 1.3}  # fmt: skip
+_WINDOW: dict[str, Any] = {"marker": "o", "markersize": 5, "color": svg.DARK}
+_MOST_PERIODS = 10  # of a table that is not folded
+
+
+def data_section(result: MonitorResult) -> Section:
+    """Shows what was read: requests, labels, and what was wrong with them."""
+    return Section(
+        "data",
+        "Data",
+        facts=tuple(_facts(result)),
+        tables=(
+            _versions_table(result),
+            _problems_table(result),
+            _measures_table(result),
+            *([_groups_table(result)] if result.audited_groups else []),
+            _periods_table(result),
+        ),
+    )
+
+
+def _facts(result: MonitorResult) -> Iterator[Fact]:
+    capture, quality, labels = result.capture, result.quality, result.quality.labels
+    yield Fact("captured", f"{capture.requests:,} requests with {capture.rows:,} rows")
+    yield Fact("read", f"{capture.lines:,} lines of {capture.files:,} files")
+    drawn = sum(period.drawn for period in quality.periods)
+    labelled = sum(period.right + period.wrong for period in quality.periods)
+    yield Fact("audited since the deploy", f"{drawn:,} rows drawn, {labelled:,} labelled")
+    ordinary = f"{quality.ordinary_rows:,} rows of the window"
+    if quality.ordinary_accuracy is not None:
+        ordinary += f", accuracy {quality.ordinary_accuracy:.3f} (not judged)"
+    yield Fact("ordinary labels", ordinary)
+    yield Fact("without a label yet", f"{labels.waiting:,} rows of the window")
+    yield Fact("labels left out: another one for the same row", f"{labels.duplicated:,}")
+    yield Fact("labels that were corrected", f"{labels.corrected:,}")
+    yield Fact("labels left out: of keys that were never answered", f"{labels.unknown:,}")
+    if result.without_facets is not None:
+        yield Fact("decisions whose facets are unknown", f"{result.without_facets:,}")
+    yield Fact("sha256 of the reference", result.reference_sha256, code=True)
+
+
+def _versions_table(result: MonitorResult) -> Table:
+    return Table(
+        title="Versions that answered",
+        columns=("version", "requests", "rows", "share of rows", "from", "to"),
+        rows=tuple(
+            row(
+                "no version in the folder" if item.version is None else str(item.version),
+                item.requests,
+                item.rows,
+                numeric(percent(item.rows / max(result.capture.rows, 1))),
+                f"{item.first:%Y-%m-%d %H:%M}",
+                f"{item.last:%Y-%m-%d %H:%M}",
+                style="ours" if item.version == result.version else "",
+            )
+            for item in result.capture.versions
+        ),
+        note=f"Version {result.version} is judged. Times are UTC.",
+        absent="" if result.capture.versions else "No version answered in this window.",
+    )
+
+
+def _problems_table(result: MonitorResult) -> Table:
+    return Table(
+        title="Problems",
+        columns=("problem", "count", "what it is", "first place"),
+        rows=tuple(
+            row(item.kind, item.count, PROBLEMS[item.kind], Cell(item.first, code=True))
+            for item in result.capture.problems
+        ),
+        absent="" if result.capture.problems else "Nothing was wrong with what was read.",
+    )
+
+
+def _measures_table(result: MonitorResult) -> Table:
+    quality = result.quality
+    return Table(
+        title="Audited since the deploy",
+        columns=(
+            "measure", "test split", "audited", "labelled rows", "if all others were wrong",
+            "and right",
+        ),
+        rows=tuple(_measure_row(item) for item in (quality.since_deploy, *quality.measures)),
+        note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
+        "last two: the value if all drawn rows without a label were decided wrong, or right.",
+    )  # fmt: skip
+
+
+def _groups_table(result: MonitorResult) -> Table:
+    return Table(
+        title="Audited by group since the deploy",
+        columns=("facet", "group", "measure", "test split", "audited", "labelled rows"),
+        rows=tuple(
+            row(
+                item.facet,
+                item.group,
+                measure.name,
+                numeric(_share(measure.reference)),
+                Cell(
+                    _share(measure.value),
+                    interval=f"[{_share(measure.low)}, {_share(measure.high)}]",
+                    number=True,
+                ),
+                measure.rows,
+            )
+            for item in result.audited_groups
+            for measure in item.measures
+        ),
+        note="Not judged. A facet is shown when each of its groups, and all other rows, have ten "
+        "labelled rows of each label and decision. In brackets: 95 % interval.",
+        folded=True,
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _measure_row(item: AuditedMeasure) -> Row:
+    value, low, high, worst, best, reference = (
+        _share(share)
+        for share in (item.value, item.low, item.high, item.worst, item.best, item.reference)
+    )
+    return row(
+        item.name,
+        numeric(reference),
+        Cell(value or "too few labels", interval=f"[{low}, {high}]" if low else "", number=True),
+        item.rows,
+        numeric(worst),
+        numeric(best),
+    )
+
+
+def _periods_table(result: MonitorResult) -> Table:
+    return Table(
+        title="Audited periods",
+        columns=(
+            "period", "state", "rows to draw from", "drawn", "labelled", "of them late",
+            "decided right", "if all others were wrong", "and right",
+        ),
+        rows=tuple(
+            row(
+                span(item.start, item.end),
+                _STATES[item.state],
+                item.answers,
+                item.drawn,
+                item.right + item.wrong,
+                item.late,
+                *(numeric(text) for text in _bounds(item)),
+            )
+            for item in reversed(result.quality.periods)
+        ),
+        absent="" if result.quality.periods else audit_state(result),
+        folded=len(result.quality.periods) > _MOST_PERIODS,
+    )  # fmt: skip
+
+
+def _bounds(period: AuditedPeriod) -> tuple[str, str, str]:
+    """Formats the share decided right of a closed period, and its bounds."""
+    labelled = period.right + period.wrong
+    if period.state == "open" or not labelled:
+        return "", "", ""
+    return (
+        percent(period.right / labelled),
+        percent(period.right / period.drawn),
+        percent((period.right + period.unlabelled) / period.drawn),
+    )
+
+
+_STATES = {
+    "complete": "complete",
+    "open": "open: waits for labels",
+    "overdue": "closed without all labels: late ones still count",
+}
 _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "ok": "ok",
     "alarm": "alarm",

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.report import svg
+from sashiko_packs.monitoring.audited import AuditedPeriod
 from sashiko_packs.monitoring.checks import (
     DISPARATE_IMPACT,
     GATE_SUFFIX,
@@ -22,7 +23,6 @@ from sashiko_packs.monitoring.checks import (
     MonitorCheck,
     Outcome,
 )
-from sashiko_packs.monitoring.quality import AuditedPeriod
 from sashiko_packs.monitoring.result import Disparity, MonitorResult
 
 if TYPE_CHECKING:
@@ -343,11 +343,7 @@ def rows(history: History) -> Markup:
 
 
 def _strip(
-    axes: "Axes",
-    checks: Sequence[tuple[MonitorResult, MonitorCheck]],
-    *,
-    base: float,
-    size: float,
+    axes: "Axes", checks: Sequence[tuple[MonitorResult, MonitorCheck]], *, base: float, size: float
 ) -> str:
     """Draws a drift's sizes above `base`, whose strip is 0.8 high, and describes the last one."""
     height = 0.8 / _HIGHEST

@@ -15,44 +15,590 @@ that no copy of them stays.
 """
 
 import argparse
+import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from scipy import stats
 
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import open_parquet
+from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
+from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import Outcomes, count_facets, count_groups
 from sashiko.bias.clarify.dataset import Column, read_dataset
+from sashiko.bias.metrics.bias_table import compare
+from sashiko.bias.metrics.clarify_metrics import measure
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract
 from sashiko.data.lake_reader import open_lake
-from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.settings.recipe_bias import BiasSection
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.evaluation.metrics.counts import Counts
+from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.evaluation.reference import SMALLEST_COUNT
+from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.bias import (
-    POOLED_ROWS,
-    FacetDecisions,
-    FacetGroup,
-    count_decisions,
-    effect_of_ratio,
-    measure_disparities,
-    smaller_side,
-)
-from sashiko_packs.monitoring.clusters import GROUPS, ClusteredCounts, summarise_totals
-from sashiko_packs.monitoring.joined_labels import AUDITED_FILE, measure_groups, read_audited_rows
-from sashiko_packs.monitoring.result import AuditedGroup, MonitorBias, write_bias
+from sashiko_packs.monitoring import clusters
+from sashiko_packs.monitoring.audited import MEASURES, AuditedMeasure, balance, right_and_wrong
+from sashiko_packs.monitoring.checks import DISPARATE_IMPACT, GATE_SUFFIX, Measurement
+from sashiko_packs.monitoring.clusters import GROUPS, ClusteredCounts
+from sashiko_packs.monitoring.result import AuditedGroup, Disparity, MonitorBias
 from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.steps.join_labels import AUDITED_FILE, DECISIONS_FILE
 
-_DECISIONS = "decisions"
-_FACETS = "facets"
+# Disparate impact of a window's decisions: against the reference, and against the gate's bounds.
+#
+# Fewer than 10 decisions of a kind in a group give no value, and fewer than 10 rows no number of
+# rows: either could stand for a person. Interval and tests use the standard error of a ratio's
+# logarithm (D. Katz and others, Obtaining confidence intervals for the risk ratio in cohort
+# studies, Biometrics 34, 1978, 469-474). Of rows in clusters it is that of the linearized ratio's
+# totals (W. G. Cochran, Sampling techniques, 1977, section 6.19): the design effect compares it
+# with Katz's.
+
+_METRIC = "DI"
+_LEAST_ROWS = 2 * SMALLEST_COUNT  # of a group: with fewer there are not 10 decisions of each kind
+
+
+def effect_of_ratio(totals: Ints) -> float:
+    """Computes the design effect of disparate impact's logarithm; 1 if it is undefined.
+
+    Totals are decisions by group of clusters, and by whether a row is of the disadvantaged group
+    and its decision positive: neither, the second, the first, both; shape (groups, 4).
+    """
+    counts: Floats = totals.sum(axis=0).astype(np.float64)
+    refused_rest, chosen_rest, refused, chosen = counts
+    if not counts.all():
+        return 1.0
+    rows, rest = chosen + refused, chosen_rest + refused_rest
+    # What a row adds to the linearized logarithm.
+    adds = np.array([1 / rest, 1 / rest - 1 / chosen_rest, -1 / rows, 1 / chosen - 1 / rows])
+    return float(((totals @ adds) ** 2).sum() / (counts @ adds**2))
+
+
+def measure_disparity_change(
+    name: str,
+    reference: Counts,
+    window: ClusteredCounts,
+    *,
+    tolerance: float,
+    minimum_group_size: int,
+    note: str = "",
+) -> Measurement:
+    """Measures the change of disparate impact since the reference.
+
+    Args:
+        name: of the measurement.
+        reference: counts of the group and of all other rows.
+        window: decisions by the cells of `effect_of_ratio`.
+        tolerance: the share of the reference's disparate impact by which it may change; that of
+            the measurement is the lowest one that raises no alarm.
+        minimum_group_size: rows of either side that are needed.
+        note: on the rows (`Measurement`).
+    """
+    before = _log_ratio(_decisions(reference))
+    measured = _window(name, window, minimum_group_size=minimum_group_size, note=note)
+    if before is None:
+        reason = "disparate impact of the reference is undefined, or of too few rows of a kind"
+        return measured.model_copy(update={"reason": reason})
+    allowed = -math.log1p(-tolerance)
+    measured = measured.model_copy(update={"tolerance": math.exp(before[0] - allowed)})
+    if measured.value is None:
+        return measured
+    value, of_window = _clustered_ratio(window)
+    change, error = value - before[0], math.hypot(of_window, before[1])
+    return measured.model_copy(
+        update={
+            "p_unchanged": _p_outside(change, error, window.freedom, 0.0, 0.0),
+            "p_tolerated": _p_outside(change, error, window.freedom, -allowed, allowed),
+        }
+    )
+
+
+def measure_disparity_bound(
+    name: str,
+    window: ClusteredCounts,
+    *,
+    minimum: float | None,
+    maximum: float | None,
+    minimum_group_size: int,
+    note: str = "",
+) -> Measurement:
+    """Measures disparate impact against the bounds of the recipe's gate.
+
+    Arguments and result are those of `measure_disparity_change`. A bound that is None is open; not
+    both are. `tolerance` is the minimum, or the maximum if there is no minimum.
+    """
+    tolerance = maximum if minimum is None else minimum
+    measured = _window(name, window, minimum_group_size=minimum_group_size, note=note).model_copy(
+        update={"tolerance": tolerance}
+    )
+    if measured.value is None:
+        return measured
+    low = _log(0.0 if minimum is None else minimum)
+    high = _log(math.inf if maximum is None else maximum)
+    p_value = _p_outside(*_clustered_ratio(window), window.freedom, low, high)
+    return measured.model_copy(update={"p_unchanged": p_value, "p_tolerated": p_value})
+
+
+def disparate_impact(counts: Counts, *, minimum_group_size: int) -> float | None:
+    """Returns disparate impact; None if it is undefined or of too few rows to be shown."""
+    smaller = min(counts.n_advantaged, counts.n_disadvantaged)
+    if smaller < minimum_group_size or _log_ratio(_decisions(counts)) is None:
+        return None
+    return measure(_METRIC, counts).value
+
+
+def _window(
+    name: str, window: ClusteredCounts, *, minimum_group_size: int, note: str
+) -> Measurement:
+    """Returns the window's value and interval, still without tolerance and p-values."""
+    smaller = smaller_side(window.counts)
+    needed = max(minimum_group_size, _LEAST_ROWS)
+    rows = int(smaller / window.design_effect)
+    measured = Measurement(
+        name=name,
+        kind="bias",
+        effect=DISPARATE_IMPACT,
+        rows=rows if rows >= SMALLEST_COUNT else 0,
+        rows_needed=needed,
+        tolerance=0.0,
+        note="; ".join(filter(None, (window.note, note))),
+    )
+    reason = ""
+    if smaller < SMALLEST_COUNT:
+        reason = f"fewer than {SMALLEST_COUNT} rows of a group, {needed:,} are needed"
+    elif measured.rows >= needed and _log_ratio(window.counts) is None:
+        reason = f"fewer than {SMALLEST_COUNT} decisions of a kind in a group"
+    elif measured.rows >= needed and not window.has_enough_clusters:
+        reason = clusters.TOO_FEW_CLUSTERS
+    if reason or measured.rows < needed:
+        return measured.model_copy(update={"reason": reason})
+    value, error = _clustered_ratio(window)
+    width = float(stats.t.ppf(0.975, window.freedom)) * error
+    return measured.model_copy(
+        update={
+            "value": math.exp(value),
+            "low": math.exp(value - width),
+            "high": math.exp(value + width),
+        }
+    )
+
+
+def smaller_side(counts: Ints) -> int:
+    """Returns the rows of the group or of all others, whichever are fewer."""
+    return int(min(counts[:2].sum(), counts[2:].sum()))
+
+
+def _decisions(counts: Counts) -> Ints:
+    """Returns decisions by the cells of `effect_of_ratio`."""
+    groups = compare(counts.cells, counts.positive)
+    both = ((one.predicted_negatives, one.predicted_positives) for one in (groups.a, groups.d))
+    return np.array([int(number) for pair in both for number in pair])
+
+
+def _clustered_ratio(window: ClusteredCounts) -> tuple[float, float]:
+    value, error = _log_ratio(window.counts) or (math.nan, math.nan)
+    return value, error * math.sqrt(window.design_effect)
+
+
+def _log_ratio(counts: Ints) -> tuple[float, float] | None:
+    """Returns the logarithm of disparate impact and its standard error; None of too few rows."""
+    if counts.min() < SMALLEST_COUNT:
+        return None
+    refused_rest, chosen_rest, refused, chosen = (float(count) for count in counts)
+    rows, rest = chosen + refused, chosen_rest + refused_rest
+    value = math.log(chosen / rows) - math.log(chosen_rest / rest)
+    error = math.sqrt(1 / chosen - 1 / rows + 1 / chosen_rest - 1 / rest)
+    return value, error
+
+
+def _p_outside(value: float, error: float, freedom: float, low: float, high: float) -> float:
+    """Returns the p-value of `value` if the true one lies between two bounds, both sides counted.
+
+    It is the largest over the interval, at either bound; of equal bounds the two-sided p-value.
+    """
+    distance = max(low - value, value - high) / error
+    if distance == -math.inf:  # a bound of 0, and none above: nothing lies outside
+        return 1.0
+    width = high - low if math.isfinite(low) else math.inf
+    tails = stats.t.sf([distance, distance + width / error], freedom)
+    return min(float(tails.sum()), 1.0)
+
+
+def _log(bound: float) -> float:
+    return math.log(bound) if bound > 0 else -math.inf
+
+
+_MEMORY_MB = 96
+# Of several decisions of a key the first counts. One without a cluster is a cluster of its own.
+_FIRST_DECISIONS = """
+CREATE TABLE first_decisions AS
+SELECT key, positive, windows_ago, coalesce(cluster, hash(key) // 2)::BIGINT AS cluster
+FROM decisions WHERE key IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY key ORDER BY time, positive) = 1
+"""
+_SIZES = """
+SELECT size, count(*) AS clusters FROM (
+    SELECT count(*) AS size FROM first_decisions GROUP BY windows_ago, cluster
+) GROUP BY size ORDER BY size
+"""
+# Numbers of clusters are those of a window.
+_DOMINANT = """
+CREATE TABLE dominant AS SELECT windows_ago, cluster FROM first_decisions
+GROUP BY windows_ago, cluster HAVING count(*) >= ?
+"""
+# The lake's facets count, and where it has none those of files, of which the last line of a key.
+_KEY_FACETS = """
+CREATE TABLE key_facets AS
+WITH keys AS (SELECT key FROM first_decisions UNION SELECT key FROM audited), in_lake AS (
+    SELECT * FROM (SELECT key, {of_lake} FROM lake_rows SEMI JOIN keys USING (key))
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY {names}) = 1
+), in_files AS (
+    SELECT key, {of_files} FROM facets
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY file_row_number DESC) = 1
+)
+SELECT key, {joined} FROM keys LEFT JOIN in_lake USING (key) LEFT JOIN in_files USING (key)
+"""
+_JOINED = """
+SELECT positive, {names}, windows_ago, (cluster + 7919 * windows_ago) % {groups} AS cluster_group,
+    dominant.cluster IS NOT NULL AS dominates, count(*)
+FROM first_decisions JOIN key_facets USING (key)
+LEFT JOIN dominant USING (windows_ago, cluster)
+GROUP BY ALL ORDER BY ALL
+"""
+_AUDITED = """
+SELECT decision, {names}, label, count(*) FROM audited JOIN key_facets USING (key)
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class FacetRows:
+    """Rows with the facets of their keys, merged where all else is equal.
+
+    Columns are `positive` (the decision), the facets as `f0`, `f1` and so on (null: unknown), and
+    `rows`. Those of `decisions` also have `windows_ago`, 0 in the window, `cluster_group` below
+    `GROUPS`, and whether its cluster `dominates`; those of `audited` the `label`.
+    """
+
+    decisions: pa.Table
+    audited: pa.Table
+    is_single: bool  # whether no two decisions share a cluster
+
+    def count(self, *, is_known: bool) -> int:
+        """Counts the window's decisions all of whose facets are known, or that lack one."""
+        table, known = self.decisions, np.ones(self.decisions.num_rows, dtype=np.bool_)
+        for name in table.column_names:
+            if name.startswith("f"):
+                known &= table[name].is_valid().to_numpy()
+        chosen = (known == is_known) & (table["windows_ago"].to_numpy() == 0)
+        return int(table["rows"].to_numpy()[chosen].sum())
+
+
+def join_facets(
+    decisions: Path,
+    audited: Path,
+    lake: Iterable[pa.RecordBatch],
+    facets: Path,
+    *,
+    key: str,
+    columns: Sequence[str],
+) -> FacetRows:
+    """Joins decisions and audited rows with facets by key; each decision's key counts once.
+
+    Memory grows only with the different combinations of facets.
+
+    Args:
+        decisions: a file of `join_labels.DECISION_SCHEMA`.
+        audited: the file `AUDITED_FILE` of `join_labels`.
+        lake: rows of the lake with `key` and `columns`; those of other keys are left out.
+        facets: a Parquet file of key and `columns`, all strings; it may have no rows. It counts for
+            what the lake does not have.
+        key: the contract's primary key.
+        columns: the contract's facets.
+
+    Raises:
+        InputError: if a file is missing or damaged, or lacks a column; it names no row.
+    """
+    for path, needed in (
+        (decisions, ["key", "positive", "time", "cluster", "windows_ago"]),
+        (audited, ["key", "label", "decision"]),
+        (facets, ["key", *columns]),
+    ):
+        existing = open_parquet(path).schema_arrow.names
+        if missing := [column for column in needed if column not in existing]:
+            raise InputError(f"{path} lacks column `{'`, `'.join(missing)}`; make it again")
+    names = [f"f{place}" for place in range(len(columns))]
+    fields = [("positive", pa.bool_()), *((name, pa.string()) for name in names)]
+    clustered = [("windows_ago", pa.int64()), ("cluster_group", pa.int64())]
+    texts = {
+        "names": ", ".join(names),
+        "of_lake": ", ".join(f"nullif({name}, '') AS {name}" for name in names),
+        "of_files": ", ".join(
+            f"nullif(\"{column}\", '') AS {name}"
+            for column, name in zip(columns, names, strict=True)
+        ),
+        "joined": ", ".join(f"coalesce(in_lake.{n}, in_files.{n}) AS {n}" for n in names),
+        "groups": GROUPS,
+    }
+    purpose = f"join {decisions} and {facets}"
+    with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
+
+        def query(sql: str, *more: tuple[str, pa.DataType]) -> pa.Table:
+            schema = pa.schema([*fields, *more, ("rows", pa.int64())])
+            sql = sql.format(**texts)
+            batches = stream_query(connection, sql, schema=schema, rows=ROW_GROUP_ROWS)
+            return pa.Table.from_batches(batches, schema=schema)
+
+        connection.read_parquet(str(decisions)).create_view("decisions")
+        connection.read_parquet(str(audited)).create_view("audited")
+        connection.read_parquet(str(facets), file_row_number=True).create_view("facets")
+        connection.execute(_FIRST_DECISIONS)
+        sizes = connection.execute(_SIZES).fetchnumpy()
+        least = None
+        if len(sizes["size"]):
+            least = clusters.least_dominant(sizes["size"], sizes["clusters"])
+        connection.execute(_DOMINANT, [math.inf if least is None else least])
+        empty = pa.schema([(name, pa.string()) for name in ("key", *names)]).empty_table()
+        insert(connection, "lake_rows", empty)  # where the lake has none
+        for batch in lake:
+            values = [batch[column].cast(pa.string()) for column in (key, *columns)]
+            insert(connection, "lake_rows", pa.table(values, ["key", *names]))
+        connection.execute(_KEY_FACETS.format(**texts))
+        return FacetRows(
+            decisions=query(_JOINED, *clustered, ("dominates", pa.bool_())),
+            audited=query(_AUDITED, ("label", pa.bool_())),
+            is_single=bool((sizes["size"] == 1).all()),
+        )
+
+
+POOLED_ROWS = 1000  # of a group: with fewer, decisions of earlier windows are added
+
+
+@dataclass(frozen=True)
+class FacetGroup:
+    """The disadvantaged group of a facet."""
+
+    facet: str  # the column
+    group: str  # its values, joined by commas
+    reference: Counts  # of the group and of all other rows, among the held-out rows
+    window: ClusteredCounts  # decisions by the cells of `effect_of_ratio`
+    windows: int = 1  # whose decisions are counted: this one, and earlier ones
+
+
+def measure_disparities(
+    groups: Sequence[FacetGroup], section: BiasSection, *, tolerance: float
+) -> tuple[tuple[Measurement, ...], tuple[Disparity, ...]]:
+    """Measures the disparate impact of each facet's disadvantaged group.
+
+    Names of measurements have the facet's column, never a group: they are printed.
+
+    Args:
+        groups: one for each facet.
+        section: the recipe's gates.
+        tolerance: the share of the reference's disparate impact by which it may change.
+
+    Returns:
+        For each facet its change and its gates; then, as not judged, the gates that a window is
+        not judged by. And what the report shows of each facet.
+    """
+    measurements: list[Measurement] = []
+    disparities = []
+    size = section.minimum_group_size
+    for group in groups:
+        note = f"decisions of the last {group.windows} windows" if group.windows > 1 else ""
+        change = measure_disparity_change(
+            f"disparate impact of {group.facet}",
+            group.reference,
+            group.window,
+            tolerance=tolerance,
+            minimum_group_size=size,
+            note=note,
+        )
+        measurements.append(change)
+        measurements += [
+            measure_disparity_bound(
+                _name(gate),
+                group.window,
+                minimum=gate.minimum,
+                maximum=gate.maximum,
+                minimum_group_size=size,
+                note=note,
+            )
+            for gate in section.gates
+            if gate.metric == _METRIC and gate.facets == (group.facet,)
+        ]
+        disparities.append(
+            Disparity(
+                facet=group.facet,
+                group=group.group,
+                reference=disparate_impact(group.reference, minimum_group_size=size),
+                window=change.value,
+                low=change.low,
+                high=change.high,
+            )
+        )
+    for gate in section.gates:
+        if gate.metric != _METRIC:
+            reason = "a window is judged by disparate impact alone, which needs no labels"
+        elif len(gate.facets) > 1:
+            reason = "a window is judged by single facets, not by their intersections"
+        else:
+            continue
+        measurements.append(
+            Measurement(
+                name=_name(gate),
+                kind="bias",
+                effect=gate.metric,
+                rows=0,
+                rows_needed=size,
+                tolerance=gate.maximum if gate.minimum is None else gate.minimum,
+                reason=reason,
+            )
+        )
+    return tuple(measurements), tuple(disparities)
+
+
+def _name(gate: BiasGate) -> str:
+    """Names a gate with its bounds, since a facet may have several."""
+    if gate.minimum is None:
+        bounds = f"at most {gate.maximum:g}"
+    elif gate.maximum is None:
+        bounds = f"at least {gate.minimum:g}"
+    else:
+        bounds = f"{gate.minimum:g} to {gate.maximum:g}"
+    metric = DISPARATE_IMPACT if gate.metric == _METRIC else gate.metric
+    return f"{metric} of {' & '.join(gate.facets)}, {bounds}{GATE_SUFFIX}"
+
+
+HeldOut = Mapping[str, Mapping[str, Counts]]  # of the held-out rows: facet -> group -> counts
+
+
+def count_facet_groups(
+    config: AnalysisConfig, rows: FacetRows, reference: HeldOut
+) -> list[FacetGroup]:
+    """Counts each facet's disadvantaged group, of the held-out rows and of the window, alike.
+
+    Rows of the window have no labels here: all count as negative ones, which disparate impact does
+    not depend on. Rows without a facet are left out of it. Earlier windows are added until the
+    group, and the rest, have 1,000 rows: how many are needed does not depend on what was decided.
+    """
+    # Totals by group of clusters, those that dominate apart, and by the cells of `effect_of_ratio`,
+    # shape (2 * GROUPS, 4).
+    pooled: dict[tuple[str, str], Ints] = {}
+    windows: Counter[tuple[str, str]] = Counter()
+    windows_ago = rows.decisions["windows_ago"].to_numpy()
+    for ago in range(int(windows_ago.max(initial=0)) + 1):
+        table = rows.decisions.filter(pa.array(windows_ago == ago))
+        strata = table["cluster_group"].to_numpy() + GROUPS * np.asarray(table["dominates"])
+        labels = np.zeros(table.num_rows, dtype=np.int64)
+        for facet, groups in _count(config, table, "decision", labels, strata=strata).items():
+            for group, counts in groups.items():
+                cells = counts.cells[:, :, 0].reshape(-1, 4)
+                totals = np.pad(cells, ((0, 2 * GROUPS - len(cells)), (0, 0)))
+                before = pooled.get((facet, group), np.zeros_like(totals))
+                if smaller_side(before.sum(axis=0)) < POOLED_ROWS:
+                    pooled[facet, group] = before + totals
+                    windows[facet, group] = ago + 1
+
+    def clustered(totals: Ints) -> ClusteredCounts:
+        if rows.is_single:
+            return ClusteredCounts(totals.sum(axis=0))
+        return clusters.summarise_totals(totals[:GROUPS], totals[GROUPS:], effect_of_ratio)
+
+    return [
+        FacetGroup(facet, group, counts, clustered(pooled[facet, group]), windows[facet, group])
+        for facet, groups in reference.items()
+        for group, counts in groups.items()
+    ]
+
+
+def _count(
+    config: AnalysisConfig, table: pa.Table, name: str, labels: Ints, *, strata: Ints | None = None
+) -> HeldOut:
+    """Counts rows of `FacetRows` by facet and group."""
+    outcomes = Outcomes(
+        name=name,
+        positive=np.array([False, True]),
+        labels=labels,
+        predicted=np.asarray(table["positive"], dtype=np.bool_),
+    )
+    columns = [
+        Column(facet.name_or_index, table[f"f{place}"], processing_input("facets"))
+        for place, facet in enumerate(config.facet)
+    ]
+    counts = table["rows"].to_numpy()
+    return count_facets(config, columns, outcomes, strata=strata, counts=counts)
+
+
+def measure_groups(counted: HeldOut, reference: HeldOut) -> tuple[AuditedGroup, ...]:
+    """Measures the audited rows of each facet group and of all others.
+
+    MonitorBias alone reads facets, so it measures them here. Groups are shown beside those of the
+    test split and judged by nobody: a drawn week has too few rows of a group for a test that is
+    right once a year.
+
+    A facet is left out if any of its groups, or the others, has fewer than ten rows of a label and
+    decision: each count could stand for a person, and the others would give it away. So are groups
+    that the test split lacks.
+    """
+    groups: list[AuditedGroup] = []
+    for facet, by_group in counted.items():
+        measured = [
+            _group(facet, name if side else f"not {name}", counts, held_out, side=side)
+            for name, counts in by_group.items()
+            if (held_out := reference[facet].get(name)) is not None
+            for side in (1, 0)
+        ]
+        shown = [group for group in measured if group is not None]
+        groups += shown if len(shown) == len(measured) else []
+    return tuple(groups)
+
+
+def _group(
+    facet: str, name: str, audited: Counts, reference: Counts, *, side: int
+) -> AuditedGroup | None:
+    """Measures a group, or with `side` 0 all other rows; None if a count has to be hidden."""
+    ours, theirs = (_confusion(counts, side=side) for counts in (audited, reference))
+    kinds = (ours.true_positives, ours.false_positives, ours.false_negatives, ours.true_negatives)
+    if min(kinds) < SMALLEST_COUNT:
+        return None
+    measures = []
+    for measure_name in MEASURES:
+        right, wrong = right_and_wrong(measure_name, ours)
+        held_out = right_and_wrong(measure_name, theirs)
+        rows = right + wrong
+        low, high = wilson_interval(right / rows, rows)
+        measures.append(
+            AuditedMeasure(
+                name=measure_name,
+                rows=rows,
+                value=right / rows,
+                low=low,
+                high=high,
+                reference=held_out[0] / sum(held_out) if sum(held_out) else None,
+            )
+        )
+    _, recall, specificity, _ = measures
+    return AuditedGroup(facet=facet, group=name, measures=(*measures, balance(recall, specificity)))
+
+
+def _confusion(counts: Counts, *, side: int) -> Confusion:
+    table = counts.cells[:, side].sum(axis=0)  # by label and decision
+    fn, tp = (int(count) for count in table[counts.positive].sum(axis=0))
+    tn, fp = (int(count) for count in table[~counts.positive].sum(axis=0))
+    return Confusion(true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn)
 
 
 def main() -> None:
@@ -66,31 +612,34 @@ def main() -> None:
     check_gates(section, contract)
 
     config = AnalysisConfig.model_validate(analysis_config(contract, kind="post"))
-    with lake_facets(contract, arguments.lake_uri, as_of=arguments.as_of) as rows:
-        decisions = count_decisions(
-            processing_input(_DECISIONS) / "decisions.parquet",
-            rows,
-            processing_input(_FACETS) / "facets.parquet",
+    with lake_facets(contract, arguments.lake_uri, as_of=arguments.as_of) as lake:
+        rows = join_facets(
+            processing_input("decisions") / DECISIONS_FILE,
+            processing_input("decisions") / AUDITED_FILE,
+            lake,
+            processing_input("facets") / "facets.parquet",
             key=contract.key,
             columns=[facet.column for facet in contract.facets],
         )
+    reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
     measurements, disparities = measure_disparities(
-        count_facet_groups(config, decisions),
+        count_facet_groups(config, rows, reference),
         section,
         tolerance=read_section(MonitorSection, "monitor").bias_tolerance,
     )
-    without = decisions.without_facets
+    labels = np.asarray(rows.audited["label"], dtype=np.int64)
     bias = MonitorBias(
         measurements=measurements,
         disparities=disparities,
-        rows=decisions.rows - without,
-        without_facets=without,
-        audited=audited_groups(
-            contract, config, lake_uri=arguments.lake_uri, as_of=arguments.as_of
-        ),
+        rows=rows.count(is_known=True),
+        without_facets=rows.count(is_known=False),
+        audited=measure_groups(_count(config, rows.audited, "label", labels), reference),
     )
-    write_bias(bias, processing_output("bias"))
-    print(f"{bias.rows:,} decisions with their facets, {without:,} without", file=sys.stderr)
+    bias.write(processing_output("bias"))
+    print(
+        f"{bias.rows:,} decisions with their facets, {bias.without_facets:,} without",
+        file=sys.stderr,
+    )
     for item in measurements:
         if item.reason:
             print(f"not judged: {item.name}: {item.reason}", file=sys.stderr)
@@ -108,112 +657,6 @@ def lake_facets(contract: Contract, uri: str, *, as_of: str) -> Iterator[Iterabl
         return
     with open_lake(uri).rows(contract, "facets", as_of=as_of, is_sorted=False) as batches:
         yield batches
-
-
-def count_facet_groups(config: AnalysisConfig, decisions: FacetDecisions) -> list[FacetGroup]:
-    """Counts each facet's disadvantaged group, of the held-out rows and of the window, alike.
-
-    Rows of the window have no labels here: all count as negative ones, which disparate impact does
-    not depend on. Rows without a facet are left out of it. Earlier windows are added until the
-    group, and the rest, have 1,000 rows: how many are needed does not depend on what was decided.
-
-    Raises:
-        InputError: if the held-out rows are not those of this contract.
-    """
-    reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
-    pooled: dict[tuple[str, str], Ints] = {}
-    windows: Counter[tuple[str, str]] = Counter()
-    for ago in range(int(decisions.windows_ago.max(initial=0)) + 1):
-        counted = _count_window(config, decisions, ago=ago)
-        for place, totals in counted.items():
-            before = pooled.get(place, np.zeros_like(totals))
-            if smaller_side(before.sum(axis=0)) < POOLED_ROWS:
-                pooled[place] = before + totals
-                windows[place] = ago + 1
-    return [
-        FacetGroup(
-            facet,
-            group,
-            counts,
-            _clustered(pooled[facet, group], is_single=decisions.is_single),
-            windows[facet, group],
-        )
-        for facet, groups in reference.items()
-        for group, counts in groups.items()
-    ]
-
-
-def _count_window(
-    config: AnalysisConfig, decisions: FacetDecisions, *, ago: int
-) -> dict[tuple[str, str], Ints]:
-    """Counts a window's decisions by group: facet and group -> totals.
-
-    Totals are by group of clusters, those that dominate apart, and by the cells of
-    `effect_of_ratio`, shape (2 * GROUPS, 4).
-    """
-    chosen = decisions.windows_ago == ago
-    rows = int(chosen.sum())
-    outcomes = Outcomes(
-        name="decision",
-        positive=np.array([False, True]),
-        labels=np.zeros(rows, dtype=np.int64),
-        predicted=decisions.positive[chosen],
-    )
-    columns = [
-        Column(name, values.filter(pa.array(chosen)), processing_input(_FACETS))
-        for name, values in decisions.facets.items()
-    ]
-    strata = decisions.cluster_groups + GROUPS * decisions.dominates
-    facets = count_facets(
-        config, columns, outcomes, strata=strata[chosen], counts=decisions.counts[chosen]
-    )
-    totals = {}
-    for facet, groups in facets.items():
-        for group, counts in groups.items():
-            cells = counts.cells[:, :, 0].reshape(-1, 4)
-            totals[facet, group] = np.pad(cells, ((0, 2 * GROUPS - len(cells)), (0, 0)))
-    return totals
-
-
-def _clustered(totals: Ints, *, is_single: bool) -> ClusteredCounts:
-    if is_single:
-        return ClusteredCounts(totals.sum(axis=0))
-    return summarise_totals(totals[:GROUPS], totals[GROUPS:], effect_of_ratio)
-
-
-def audited_groups(
-    contract: Contract, config: AnalysisConfig, *, lake_uri: str, as_of: str
-) -> tuple[AuditedGroup, ...]:
-    """Measures each facet's groups of the audited rows beside those of the held-out rows.
-
-    Without an audited row the lake is not read again.
-
-    Raises:
-        InputError: as `Lake.rows`; if a file is damaged, or the held-out rows are not those of this
-            contract.
-    """
-    file = processing_input(_DECISIONS) / AUDITED_FILE
-    if not open_parquet(file).metadata.num_rows:
-        return ()
-    with lake_facets(contract, lake_uri, as_of=as_of) as lake:
-        rows = read_audited_rows(
-            file,
-            lake,
-            processing_input(_FACETS) / "facets.parquet",
-            key=contract.key,
-            columns=[facet.column for facet in contract.facets],
-        )
-    reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
-    row_outcomes = Outcomes(
-        name="label",
-        positive=np.array([False, True]),
-        labels=rows.labels.astype(np.int64),
-        predicted=rows.decisions,
-    )
-    columns = [
-        Column(name, values, processing_input(_FACETS)) for name, values in rows.facets.items()
-    ]
-    return measure_groups(count_facets(config, columns, row_outcomes), reference)
 
 
 if __name__ == "__main__":

@@ -5,21 +5,346 @@
 Inputs `config` (monitor), `rows` (`rows.parquet` of ReadCapture), `reference` (the version's
 `reference.json`) and `test` (the test split that it describes); output `drift` (`drift.json`). The
 measurements are judged together with the window's others, by JudgeMonitor.
+
+A row that came as plain text has no columns: it counts for the scores and the texts, and for no
+column. So a client that begins to send texts instead of rows changes no column; a window of texts
+alone has columns that are not judged.
 """
 
 import argparse
+import math
+import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import stats
 
 from sashiko.base.files import sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts, Reference, read_reference
+from sashiko.evaluation.reference_columns import cells_of
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
-from sashiko_packs.monitoring.capture.rows import ROWS_FILE
-from sashiko_packs.monitoring.drift import measure_window
-from sashiko_packs.monitoring.result import write_drift
+from sashiko_packs.monitoring.capture.rows import ROWS_FILE, captured_columns, stream_rows
+from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement
+from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
+from sashiko_packs.monitoring.result import (
+    SCORES_DRIFT,
+    TEXTS_DRIFT,
+    UNREAD_TEXTS,
+    Distribution,
+    Drift,
+)
 from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.steps.input_quality import measure_share
+from sashiko_packs.monitoring.text_drift import (
+    TextSample,
+    measure_text_drift,
+    sample_test,
+    sample_window,
+)
+
+_MOST_DIGITS = 17  # tell any two floats apart
+
+
+def make_distribution(reference: ColumnCounts, window: Ints) -> Distribution:
+    """Returns a column's rows by cell, of the reference and of the window; it hides small ones."""
+    return Distribution(
+        name=reference.column,
+        cells=cell_names(reference),
+        reference=reference.counts,
+        window=tuple(window.tolist()),
+    )
+
+
+def cell_names(counts: ColumnCounts) -> tuple[str, ...]:
+    """Returns a name for each cell: a value or a range, then `other` and `none`.
+
+    A range has its upper end, and not its lower one.
+    """
+    named: Sequence[str] = counts.values
+    if counts.kind != "category":
+        edges = _numbers(counts.edges)
+        between = [f"{low} to {high}" for low, high in pairwise(edges)]
+        named = [f"up to {edges[0]}", *between, f"above {edges[-1]}"] if edges else ["all"]
+        if counts.kind == "text":
+            named = [f"{name} letters" for name in named]
+    # A value may have one of these names itself.
+    other = "other" if "other" not in named else "all other values"
+    return (*named, other, "none" if "none" not in named else "no value")
+
+
+def _numbers(edges: Sequence[float]) -> list[str]:
+    """Writes edges with three digits, or as many as tell them apart; whole ones in full."""
+    texts: list[str] = []
+    for digits in range(3, _MOST_DIGITS + 1):
+        texts = [
+            f"{int(edge):,}"
+            if edge.is_integer() and abs(edge) < 10**15
+            else np.format_float_positional(edge, precision=digits, fractional=False, trim="-")
+            for edge in edges
+        ]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+ROWS_NEEDED = 100
+_ORDERED_CELLS = 5  # of scores and numbers; more cells cost power against a shift of the whole
+_FEW_ORDERED_CELLS, _FEW_ROWS = 3, 1000  # in a window of fewer rows
+_LEAST_EXPECTED = 5  # rows of the window in a cell (Cochran, Biometrics 10, 1954)
+
+
+def measure_drift(
+    name: str, reference: Ints, window: ClusteredCounts, *, ordered: bool, tolerance: float
+) -> Measurement:
+    """Measures how far a window's distribution is from the reference's, both by the same cells.
+
+    It is Pearson's chi-squared test, with Cohen's w as its size: the root of the statistic by row
+    (J. Cohen, Statistical power analysis for the behavioral sciences, 1988, chapter 7). The
+    statistic's distribution at a given w is the noncentral chi-squared one, with the noncentrality
+    w^2 * rows. Of rows in clusters the statistic by its degrees of freedom, divided by the design
+    effect, is compared with an F distribution (D. R. Thomas and J. N. K. Rao, Small-sample
+    comparisons of level and power for simple goodness-of-fit statistics under cluster sampling,
+    Journal of the American Statistical Association 82, 1987, 630-636).
+
+    Cells with few rows are merged, by the rows of both together: neighbours where the cells are
+    `ordered` bins of a number or a score, into 5 parts, or 3 if the window has fewer than 1,000
+    rows, as the best number of cells grows with the rows (H. B. Mann and A. Wald, On the choice of
+    the number of class intervals, Annals of Mathematical Statistics 13, 1942); else all rare ones.
+
+    Returns:
+        The measurement; its `value` is w without the part that chance alone would give, 0 or more.
+    """
+    rows = int(window.effective_rows)
+    measured = Measurement(
+        name=name,
+        kind="drift",
+        effect=COHENS_W,
+        rows=rows,
+        rows_needed=ROWS_NEEDED,
+        tolerance=tolerance,
+        note=window.note,
+    )
+    if reference.sum() < ROWS_NEEDED:
+        reason = f"the reference has {int(reference.sum()):,} rows, {ROWS_NEEDED} are needed"
+        return measured.model_copy(update={"reason": reason})
+    if rows < ROWS_NEEDED:
+        return measured
+    if not window.has_enough_clusters:
+        return measured.model_copy(update={"reason": TOO_FEW_CLUSTERS})
+    both = np.stack([reference.astype(np.float64), window.counts / window.design_effect])
+    merged = _merged_cells(both, ordered=ordered)
+    if merged.max() == 0:
+        return measured.model_copy(update={"reason": "nearly all rows have one value"})
+    table: Floats = np.stack([np.bincount(merged, weights=counts) for counts in both])
+    statistic = float(stats.chi2_contingency(table, correction=False).statistic)
+    freedom = table.shape[1] - 1
+    before, now = table.sum(axis=1)
+    effective = before * now / (before + now)
+    p_unchanged, p_tolerated = (
+        _p_value(statistic, freedom, window.freedom, noncentrality=effective * change**2)
+        for change in (0.0, tolerance)
+    )
+    value = math.sqrt(max(statistic - freedom, 0.0) / effective)
+    return measured.model_copy(
+        update={"value": value, "p_unchanged": p_unchanged, "p_tolerated": p_tolerated}
+    )
+
+
+def _p_value(statistic: float, freedom: int, of_variance: float, *, noncentrality: float) -> float:
+    """Returns the probability of at least this statistic, Pearson's divided by the design effect.
+
+    Degrees of freedom are its own, and those of the variance between clusters, infinite if it is
+    known. The noncentrality is that of a change that is tolerated; 0 of none.
+    """
+    if math.isinf(of_variance):
+        return float(stats.ncx2.sf(statistic, freedom, noncentrality))
+    ratio, below = statistic / freedom, freedom * of_variance
+    if not noncentrality:  # for which SciPy's noncentral distribution is inexact
+        return float(stats.f.sf(ratio, freedom, below))
+    return float(stats.ncf.sf(ratio, freedom, below, noncentrality))
+
+
+def _merged_cells(both: Floats, *, ordered: bool) -> Ints:
+    """Returns for each cell the number of the merged one that it belongs to.
+
+    `both` has the rows of the reference and of the window by cell, shape (2, cells).
+    """
+    shares: Floats = both.sum(axis=0) / both.sum()
+    least = both.sum(axis=1).min()
+    if ordered:
+        cells = _ORDERED_CELLS if both[1].sum() >= _FEW_ROWS else _FEW_ORDERED_CELLS
+        merged, number, mass = np.zeros(len(shares), dtype=np.int64), 0, 0.0
+        for cell, share in enumerate(shares):
+            merged[cell] = number
+            mass += share
+            if mass >= 1 / cells:
+                number, mass = number + 1, 0.0
+        return np.minimum(merged, max(number - 1, 0)) if mass < _LEAST_EXPECTED / least else merged
+    rare = shares * least < _LEAST_EXPECTED
+    if rare.any() and shares[rare].sum() * least < _LEAST_EXPECTED and not rare.all():
+        # All rare cells together are rare too: they join the smallest of the others.
+        rare[np.flatnonzero(~rare)[np.argmin(shares[~rare])]] = True
+    merged = np.zeros(len(shares), dtype=np.int64)
+    merged[~rare] = np.arange((~rare).sum()) + bool(rare.any())
+    return merged
+
+
+# Texts that the version can hardly read: of damaged letters, or mostly of words it has not met.
+#
+# A classifier of all texts tells a tenth of such texts from none no better than the tolerance of
+# their drift. Counted by themselves they are a clear change.
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+# What UTF-8 becomes when it is read as Latin-1 or Windows-1252, and what stands for a lost letter.
+_DAMAGED: Final = re.compile("\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2[\u20ac\u0080]")
+_KNOWN: Final = 0.5  # of a text's words; with fewer known ones it is odd
+_CERTAIN: Final = 0.975  # that the reference has no more such texts than are allowed
+
+
+def measure_odd_texts(
+    name: str, reference: Sequence[str], window: TextSample, *, tolerance: float, note: str = ""
+) -> Measurement:
+    """Measures the share of a window's texts that are damaged or of unknown words.
+
+    As many texts as are odd in the reference are allowed, and `tolerance` beyond that; a word of
+    one is known if another one has it.
+    """
+    words = Counter(word for text in reference for word in _words(text))
+    before = sum(_is_odd(text, words, least=2) for text in reference)
+    clusters = Clusters(2)
+    odd = np.array([_is_odd(text, words, least=1) for text in window.texts], dtype=np.int64)
+    clusters.add(odd, window.clusters, np.zeros(len(odd), dtype=np.bool_))
+    return measure_share(
+        name,
+        clusters.summarise(),
+        kind="drift",
+        effect=ODD_TEXTS,
+        allowed=float(stats.beta.ppf(_CERTAIN, before + 1, max(len(reference) - before, 1))),
+        tolerance=tolerance,
+        note=note,
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _is_odd(text: str, words: Counter[str], *, least: int) -> bool:
+    """Returns whether letters are damaged, or `least` texts know fewer than half of the words."""
+    if _DAMAGED.search(text):
+        return True
+    own = _words(text)
+    return sum(words[word] >= least for word in own) < _KNOWN * len(own)
+
+
+_NO_COLUMNS: Final = "came as plain texts, which have no columns"
+
+
+def measure_window(
+    path: Path, reference: Reference, *, test: Path, section: MonitorSection
+) -> Drift:
+    """Measures a window's columns, then its scores and its texts. Equal files give equal numbers.
+
+    Rows are streamed; of texts a sample is compared.
+
+    Args:
+        path: a file of `read_captures`, of one version's rows.
+        reference: of that version.
+        test: `data.parquet` of the test split that the reference describes.
+        section: the tolerances.
+
+    Raises:
+        InputError: if a file is damaged, or the rows were read with the columns of another
+            reference.
+    """
+    scores, columns = _count(path, reference)
+    measurements = [
+        _explained(
+            _measure(f"drift of {counts.column}", counts, window, section.column_tolerance),
+            plain=int(scores.counts.sum() - window.counts.sum()),
+        )
+        for counts, window in zip(reference.columns, columns, strict=True)
+    ]
+    # The rows' buffers are not in use any more, and NumPy cannot take them from Arrow's pool.
+    pa.default_memory_pool().release_unused()
+    counted, before = scores.summarise(), sample_test(test)
+    sample = sample_window(path, reference, counted)
+    measurements += [
+        _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
+        measure_text_drift(
+            TEXTS_DRIFT,
+            before,
+            sample.texts,
+            clusters=sample.clusters,
+            tolerance=section.text_tolerance,
+            note=counted.note,
+        ),
+        measure_odd_texts(
+            UNREAD_TEXTS, before, sample, tolerance=section.input_tolerance, note=counted.note
+        ),
+    ]
+    described = (*reference.columns, reference.scores)
+    return Drift(
+        measurements=tuple(measurements),
+        distributions=tuple(
+            make_distribution(counts, window.counts)
+            for counts, window in zip(described, (*columns, scores), strict=True)
+        ),
+        scores=tuple(scores.counts.tolist()),
+    )
+
+
+def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
+    """Counts the scores, and each column of the reference, by the reference's cells."""
+    names = tuple(counts.column for counts in reference.columns)
+    if captured_columns(path) != names:
+        raise InputError(
+            f"{path} has the columns {', '.join(captured_columns(path))}, the reference "
+            f"{', '.join(names)}: read the captures with this reference"
+        )
+    scores = Clusters(len(reference.scores.counts))
+    columns = [Clusters(len(counts.counts)) for counts in reference.columns]
+    for table in stream_rows(path, ["score", "input", "cluster", "dominates"]):
+        clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
+        scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
+        inputs = table["input"].combine_chunks()
+        present = inputs.is_valid()
+        chosen = present.to_numpy(zero_copy_only=False)
+        rows = inputs.filter(present)
+        for counts, window in zip(reference.columns, columns, strict=True):
+            values = pa.chunked_array([pc.struct_field(rows, counts.column)])
+            window.add(cells_of(counts, values), clusters[chosen], dominates[chosen])
+    return scores, columns
+
+
+def _measure(name: str, reference: ColumnCounts, window: Clusters, tolerance: float) -> Measurement:
+    return measure_drift(
+        name,
+        np.array(reference.counts),
+        window.summarise(),
+        ordered=reference.is_ordered,
+        tolerance=tolerance,
+    )
+
+
+def _explained(measured: Measurement, *, plain: int) -> Measurement:
+    """Says of a column that few rows have that the others are plain texts."""
+    if measured.is_judged or measured.reason or not plain:
+        return measured
+    reason = f"{measured.rows:,} rows, {ROWS_NEEDED} are needed; {plain:,} rows {_NO_COLUMNS}"
+    if not measured.rows:
+        reason = f"all {plain:,} rows {_NO_COLUMNS}"
+    return measured.model_copy(update={"reason": reason})
 
 
 def main() -> None:
@@ -34,7 +359,7 @@ def main() -> None:
         test=processing_input("test") / "data.parquet",
         section=section,
     )
-    write_drift(drift, processing_output("drift"))
+    drift.write(processing_output("drift"))
     measured = sum(item.is_judged for item in drift.measurements)
     print(
         f"{sum(drift.scores):,} rows: {measured} of {len(drift.measurements)} measurements have "

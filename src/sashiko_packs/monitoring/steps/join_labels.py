@@ -8,26 +8,226 @@ Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`,
 `audited.parquet`: the labelled drawn rows, both for the bias evaluator).
 """
 
+import datetime as dt
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
 
 from sashiko.base.files import walk_files
 from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.parquet import ROW_GROUP_ROWS, write_batches
+from sashiko.base.scratch import scratch_database, stream_query
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError, disk_reason
+from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
+from sashiko_packs.monitoring.audited import AuditedPeriod, LabelSummary
 from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE
-from sashiko_packs.monitoring.joined_labels import (
-    Sources,
-    join_labels,
-)
-from sashiko_packs.monitoring.ledger import add_rows
-from sashiko_packs.monitoring.quality import write_labels
+from sashiko_packs.monitoring.draws import create_draws_view
+from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
+from sashiko_packs.monitoring.ledger import add_rows, create_ledger_view
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.steps.window_arguments import parse_window
+from sashiko_packs.monitoring.window import Window, microseconds, parse_window, time_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+_MEMORY_MB: Final = 128
+DECISIONS_FILE: Final = "decisions.parquet"
+DECISION_SCHEMA: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("positive", pa.bool_()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("cluster", pa.int64()),  # the ledger's
+        ("windows_ago", pa.int64()),  # 0 in the window, 1 in as long a time before it, and so on
+    ]
+)
+AUDITED_FILE: Final = "audited.parquet"
+_AUDITED_SCHEMA: Final = pa.schema(
+    [("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())]
+)
+_AUDITED_ROWS: Final = """
+CREATE TABLE audited AS
+SELECT key, counted_labels.label = $positive AS label, ledger.decision = $positive AS decision
+FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
+WHERE version = $version AND "end" <= $end ORDER BY key
+"""
+# Earlier decisions are for groups that have few rows a window (`monitoring.bias`). With more than
+# this in later windows a group of 1 % has enough.
+_MOST_EARLIER: Final = 100_000
+_MOST_WINDOWS: Final = 26
+_ANSWERS: Final = """
+CREATE TABLE answers AS
+SELECT key, decision, epoch_us(time) AS time, cluster,
+epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
+FROM ledger WHERE version = $version
+"""
+_DRAWN: Final = """
+CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM draws
+WHERE version = $version
+"""
+# Of drawn rows whose key was deleted those count that were labelled; no others can be any more.
+_AUDITED: Final = """
+SELECT start, "end", answers, count(*) FILTER (time >= "end" + $wait),
+count(*) FILTER (labelled IS NULL AND decided), count(*) FILTER (labelled IS NULL AND NOT decided),
+count(*) FILTER (labelled AND decided), count(*) FILTER (NOT labelled AND decided),
+count(*) FILTER (labelled AND NOT decided), count(*) FILTER (NOT labelled AND NOT decided),
+max(time)
+FROM (
+    SELECT start, "end", drawn.answers, counted_labels.time,
+    counted_labels.label = $positive AS labelled, answers.decision = $positive AS decided
+    FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
+    UNION ALL SELECT start, "end", answers, NULL, label = $positive, decision = $positive
+    FROM drawn WHERE key IS NULL AND label IS NOT NULL
+) WHERE "end" <= $end GROUP BY start, "end", answers ORDER BY start
+"""
+_ORDINARY: Final = """
+SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
+count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
+count(*) FILTER (counted_labels.label IS NULL)
+FROM answers LEFT JOIN drawn USING (key) LEFT JOIN counted_labels USING (key) WHERE in_window
+"""
+_KNOWN: Final = "SELECT count(*) FROM counted_labels SEMI JOIN answers USING (key)"
+# Labels that do not count beside the first one of their key, and corrections.
+_FURTHER: Final = """
+SELECT count(*) FILTER (person IS NULL) - count(DISTINCT key), count(person)
+FROM labels SEMI JOIN answers USING (key) WHERE time <= ?
+"""
+_UNKNOWN: Final = "SELECT count(*) FROM counted_labels ANTI JOIN ledger USING (key)"
+_DECISIONS: Final = """
+WITH earlier AS (
+    SELECT key, decision, time, cluster, ({end} - 1 - time) // {length} AS windows_ago
+    FROM answers WHERE time < {end}
+), later AS (
+    SELECT windows_ago, sum(count(*)) OVER (ORDER BY windows_ago) - count(*) AS rows
+    FROM earlier GROUP BY windows_ago
+)
+SELECT key, decision = {positive} AS positive, time, cluster, windows_ago
+FROM earlier JOIN later USING (windows_ago)
+WHERE windows_ago = 0 OR (windows_ago < {windows} AND later.rows < {most}) ORDER BY key
+"""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders that are joined."""
+
+    ledger: Path
+    labels: Path
+    draws: Path
+
+
+def join_labels(
+    sources: Sources,
+    folder: Path,
+    *,
+    version: int,
+    window: Window,
+    now: dt.datetime,
+    label_days: int,
+    positive: str,
+) -> LabelSummary:
+    """Counts a version's labels, and writes what the bias evaluator joins with facets.
+
+    That is decisions by key, the window's and earlier ones while later windows have fewer than
+    100,000; and key, label and decision of the drawn rows that are labelled.
+
+    Drawn rows are counted by period. A period is closed when all of its drawn rows are labelled, or
+    a fixed time after its end. Labels that arrive after that count as well, and are named as late:
+    the audit's test holds whichever rows are labelled by then (`sashiko_packs.monitoring.audited`).
+
+    Args:
+        sources: ledger, labels and draws.
+        folder: of the files to write: `DECISIONS_FILE`, of `DECISION_SCHEMA`, and `AUDITED_FILE`.
+        version: whose answers; a label counts for every version that answered its key.
+        window: of the ordinary labels and the decisions. Audited periods up to its end count.
+        now: later labels are not known yet.
+        label_days: so long after its end a period is closed, labelled or not.
+        positive: the label whose decisions are positive.
+
+    Raises:
+        InputError: if a file is missing or damaged, or one cannot be written.
+    """
+    purpose = f"join labels with {sources.ledger}"
+    with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
+        create_ledger_view(connection, sources.ledger)
+        create_labels_view(connection, sources.labels)
+        create_counted_labels_view(connection, now=now)
+        create_draws_view(connection, sources.draws)
+        start, end = microseconds(window.start), microseconds(window.end)
+        connection.execute(_ANSWERS, {"version": version, "start": start, "end": end})
+        connection.execute(_DRAWN, {"version": version})
+        sql = _DECISIONS.format(
+            positive="'" + positive.replace("'", "''") + "'",
+            end=end,
+            length=end - start,
+            windows=_MOST_WINDOWS,
+            most=_MOST_EARLIER,
+        )
+        batches = stream_query(connection, sql, schema=DECISION_SCHEMA, rows=ROW_GROUP_ROWS)
+        write_batches(folder / DECISIONS_FILE, batches, schema=DECISION_SCHEMA)
+        connection.execute(_AUDITED_ROWS, {"version": version, "end": end, "positive": positive})
+        audited = stream_query(
+            connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
+        )
+        write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
+        wait = dt.timedelta(days=label_days)
+        periods = tuple(_periods(connection, end=end, now=now, wait=wait, positive=positive))
+        ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
+        ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
+        ((known,),) = connection.execute(_KNOWN).fetchall()
+        ((unknown,),) = connection.execute(_UNKNOWN).fetchall()
+    return LabelSummary(
+        version=version,
+        periods=periods,
+        ordinary_right=right,
+        ordinary_wrong=wrong,
+        waiting=waiting,
+        known=known,
+        duplicated=duplicated,
+        corrected=corrected,
+        unknown=unknown,
+    )
+
+
+def _periods(
+    connection: "duckdb.DuckDBPyConnection",
+    *,
+    end: int,
+    now: dt.datetime,
+    wait: dt.timedelta,
+    positive: str,
+) -> Iterator[AuditedPeriod]:
+    """Yields the periods up to `end`, by time."""
+    options = {"end": end, "wait": wait // dt.timedelta(microseconds=1), "positive": positive}
+    for row in connection.execute(_AUDITED, options).fetchall():
+        start, last, answers, late, positives, negatives, tp, fp, fn, tn, labelled = row
+        deadline = time_of(last) + wait
+        closed: dt.datetime | None = deadline if now >= deadline else None
+        if not positives + negatives:  # no time is known of deleted rows
+            closed = time_of(last if labelled is None else labelled)
+        yield AuditedPeriod(
+            start=time_of(start),
+            end=time_of(last),
+            answers=answers,
+            labelled=Confusion(
+                true_positives=tp, false_positives=fp, false_negatives=fn, true_negatives=tn
+            ),
+            unlabelled_positive=positives,
+            unlabelled_negative=negatives,
+            late=late,
+            state="open" if closed is None else "overdue" if positives + negatives else "complete",
+            closed=closed,
+        )
 
 
 def main() -> None:
@@ -39,7 +239,8 @@ def main() -> None:
     copy_ledger(processing_input("ledger"), ledger)
     # Of all versions, since each one's labels arrive after the capture is deleted.
     rows = processing_input("rows")
-    additions = sum(add_rows(ledger, file) for file in _captured(rows))
+    captured = [rows / ROWS_FILE, *rows.glob(OTHERS_FILE)]
+    additions = sum(add_rows(ledger, file) for file in captured)
     late = add_rows(ledger, rows / LATE_FILE)
     sources = Sources(
         ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
@@ -53,7 +254,7 @@ def main() -> None:
         label_days=read_section(MonitorSection, "monitor").label_days,
         positive=reference.labels[1],
     )
-    write_labels(summary, processing_output("labels"))
+    summary.write(processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     others = f", and {late:,} of late captures" if late else ""
     print(f"added {additions:,} rows to the ledger{others}", file=sys.stderr)
@@ -62,11 +263,6 @@ def main() -> None:
         f"{summary.waiting:,} of its rows have none",
         file=sys.stderr,
     )
-
-
-def _captured(rows: Path) -> list[Path]:
-    others = rows / OTHERS_FILE
-    return [rows / ROWS_FILE, *([others] if others.exists() else [])]
 
 
 def copy_ledger(source: Path, out: Path) -> None:

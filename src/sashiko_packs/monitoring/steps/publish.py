@@ -10,14 +10,14 @@ import sys
 
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.steps.entry import run_step
-from sashiko_packs.monitoring.result import RESULT_FILE, read_result, write_result
+from sashiko_packs.monitoring.result import MonitorResult
 
 
 def main() -> None:
     """Copies the outcome, as a valid record: equal bytes, and never a count that it must hide."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    result = read_result(processing_input("result") / RESULT_FILE)
-    write_result(result, processing_output("history"))
+    result = MonitorResult.read(processing_input("result"))
+    result.write(processing_output("history"))
     print(f"{result.start:%Y-%m-%d} to {result.end:%Y-%m-%d}: {result.outcome}", file=sys.stderr)
 
 

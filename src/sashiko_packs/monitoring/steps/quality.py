@@ -13,8 +13,7 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
-from sashiko_packs.monitoring.audited import count_held_out, measure_quality
-from sashiko_packs.monitoring.quality import LABELS_FILE, read_labels, write_quality
+from sashiko_packs.monitoring.audited import LabelSummary, count_held_out, measure_quality
 from sashiko_packs.monitoring.settings import MonitorSection
 
 
@@ -23,11 +22,11 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
     quality = measure_quality(
-        read_labels(processing_input("labels") / LABELS_FILE),
+        LabelSummary.read(processing_input("labels")),
         held_out=count_held_out(reference),
         settings=read_section(MonitorSection, "monitor"),
     )
-    write_quality(quality, processing_output("quality"))
+    quality.write(processing_output("quality"))
     for check in quality.checks:
         print(f"{check.name}: {check.outcome}, {check.reason}", file=sys.stderr)
 

@@ -25,15 +25,10 @@ from sashiko.base.parquet import write_batches
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.steps.entry import run_step
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.capture.record import (
-    CaptureSummary,
-    Window,
-    row_schema,
-    write_summary,
-)
+from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
 from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE, stream_rows
 from sashiko_packs.monitoring.ledger import LATE_CLUSTERS, LEDGER_SCHEMA
-from sashiko_packs.monitoring.steps.window_arguments import WindowArguments, parse_window
+from sashiko_packs.monitoring.window import Window, WindowArguments, parse_window
 
 # A file can be delivered after its window was read. A schedule reads a window hours after its end,
 # so that is a file of the window's last days. All of theirs are read again, since nothing says
@@ -55,7 +50,7 @@ def main() -> None:
         has_texts=any(counts.kind == "text" for counts in reference.columns),
     )
     summary = read(rows, window=arguments.window)
-    write_summary(summary, processing_output("summary"))
+    summary.write(processing_output("summary"))
     if any(answered.version != arguments.version for answered in summary.versions):
         split_versions(rows, arguments.version, columns=columns)
     with tempfile.TemporaryDirectory(prefix="sashiko-capture-") as scratch:
@@ -69,16 +64,14 @@ def main() -> None:
 
 def split_versions(rows: Path, version: int, *, columns: Sequence[str]) -> None:
     """Moves the rows of other versions into a file beside: only the ledger is to have them."""
-    schema = row_schema(columns)
+
+    def rows_of(*, own: bool) -> Iterator[pa.RecordBatch]:
+        for table in stream_rows(rows):
+            answered = pc.fill_null(pc.equal(table["version"], version), False)
+            yield from table.filter(answered if own else pc.invert(answered)).to_batches()
+
     for path, own in ((rows.with_name(OTHERS_FILE), False), (rows, True)):
-        write_batches(path, _rows_of(rows, version, own=own), schema=schema)
-
-
-def _rows_of(path: Path, version: int, *, own: bool) -> Iterator[pa.RecordBatch]:
-    """Yields the rows that a version answered, or all others, in their order."""
-    for table in stream_rows(path):
-        answered = pc.fill_null(pc.equal(table["version"], version), False)
-        yield from table.filter(answered if own else pc.invert(answered)).to_batches()
+        write_batches(path, rows_of(own=own), schema=row_schema(columns))
 
 
 def _answers(path: Path) -> Iterator[pa.RecordBatch]:

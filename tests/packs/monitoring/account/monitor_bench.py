@@ -70,7 +70,7 @@ class Bench:
         """Returns the keys in all files of a store."""
         files = self.model
         tables = [
-            pq.read_table(io.BytesIO(files.get(f"{uri}/{name}"))) for name in files.etags(uri)
+            pq.read_table(io.BytesIO(files.read(f"{uri}/{name}")[0])) for name in files.etags(uri)
         ]
         columns = [table["key"].to_pylist() for table in tables if "key" in table.column_names]
         return {key for column in columns for key in column if key is not None}

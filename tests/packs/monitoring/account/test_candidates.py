@@ -127,11 +127,7 @@ def test_the_state_of_an_execution_without_a_version(
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [
-        ("PendingManualApproval", "waiting"),
-        ("Approved", "approved"),
-        ("Rejected", "rejected"),
-    ],
+    [("PendingManualApproval", "waiting"), ("Approved", "approved"), ("Rejected", "rejected")],
 )
 @pytest.mark.parametrize(("standing", "is_better"), [("better", True), ("no worse", False)])
 def test_the_state_of_an_execution_is_what_a_person_decided_on_its_version(

@@ -90,7 +90,7 @@ def test_no_store_of_the_account_has_the_key_afterwards(bench: Bench) -> None:
 def test_a_key_stays_out_while_a_capture_may_hold_it(bench: Bench, tmp_path: Path) -> None:
     _delete(bench, KEYS[0])
     for name in bench.model.etags(bench.places.ledger):
-        content = bench.model.get(f"{bench.places.ledger}/{name}")
+        content = bench.model.read(f"{bench.places.ledger}/{name}")[0]
         (bench.local.folder("ledger") / name).write_bytes(content)
     bench.answer(*KEYS)  # the window is read again
     assert bench.keys(bench.places.ledger) == {*KEYS[1:]}

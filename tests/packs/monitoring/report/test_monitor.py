@@ -16,9 +16,8 @@ from matplotlib.textpath import TextPath
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind
-from sashiko_packs.monitoring.report.page import write_monitor_page
+from sashiko_packs.monitoring.report.page import columns, write_monitor_page
 from sashiko_packs.monitoring.report.plots import History, outcomes, rows
-from sashiko_packs.monitoring.report.window import columns
 from sashiko_packs.monitoring.report.words import PROBLEMS
 from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAccuracy
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows

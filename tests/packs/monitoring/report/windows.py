@@ -8,6 +8,7 @@ import numpy as np
 
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.quality import Confusion
+from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko_packs.monitoring.capture.record import (
     CaptureProblem,
     CaptureSummary,
@@ -24,14 +25,13 @@ from sashiko_packs.monitoring.checks import (
     describe_alarm,
     overall,
 )
-from sashiko_packs.monitoring.quality import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
 from sashiko_packs.monitoring.result import (
     Disparity,
     Distribution,
     LabelFreeAccuracy,
     MonitorResult,
 )
-from sashiko_packs.monitoring.window import capture_checks, summarise, version_checks
+from sashiko_packs.monitoring.steps.judge import capture_checks, summarise, version_checks
 
 FIRST = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)
@@ -52,10 +52,7 @@ def deploy_week(result: MonitorResult, *, before: int) -> MonitorResult:
         own.model_copy(update={"rows": own.rows - rows}),
     )
     capture = result.capture.model_copy(update={"versions": versions})
-    checks = (
-        *result.checks,
-        *version_checks(capture, version=result.version, history=()),
-    )
+    checks = (*result.checks, *version_checks(capture, version=result.version, history=()))
     update = {"capture": capture, "checks": checks, "outcome": overall(checks)}
     return result.model_copy(update=update)
 

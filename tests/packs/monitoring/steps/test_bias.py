@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.checks import Measurement
-from sashiko_packs.monitoring.result import Disparity, MonitorBias, read_bias
+from sashiko_packs.monitoring.result import Disparity, MonitorBias
 from tests.packs.monitoring.steps.window_job import FOUR_FIFTHS, WindowJob, make_job
 from tests.unit.contract.documents import column_of, two_facets
 
@@ -22,7 +22,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
 
 def _measured(job: WindowJob, *lake: str) -> MonitorBias:
     job.measure_bias(*lake)
-    return read_bias(job.output("bias") / "measurements.json")
+    return MonitorBias.read(job.output("bias"))
 
 
 def _change(job: WindowJob) -> Measurement:

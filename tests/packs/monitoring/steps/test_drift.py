@@ -9,7 +9,7 @@ from sashiko.base.files import sha256_tree
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.checks import judge_measurements
-from sashiko_packs.monitoring.result import Drift, read_drift
+from sashiko_packs.monitoring.result import Drift
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import drift
 from tests.packs.monitoring.steps.monitor_job import PRODUCT, MonitorJob
@@ -59,7 +59,7 @@ def _run(job: MonitorJob, rows, **reference: Any) -> Drift:
     job.put_section("monitor", {})
     job.put_rows(rows, COLUMNS)
     job.run(drift)
-    measured = read_drift(job.output("drift") / "drift.json")
+    measured = Drift.read(job.output("drift"))
     assert tuple(item.name for item in measured.measurements) == NAMES
     return measured
 

@@ -16,9 +16,9 @@ from sashiko.contract.rule_table import (
 )
 from sashiko_packs.monitoring.checks import BROKEN_RULE, MonitorCheck, judge_measurements
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
-from sashiko_packs.monitoring.input_quality import measure_share
-from sashiko_packs.monitoring.result import read_inputs
+from sashiko_packs.monitoring.result import Inputs
 from sashiko_packs.monitoring.steps import input_quality
+from sashiko_packs.monitoring.steps.input_quality import measure_share
 from tests.unit.contract.documents import column_of, document, every_rule, save, table_of
 
 GOOD = {
@@ -44,7 +44,7 @@ def _run(job, rows, contract=None, columns=("title", "pages", "price")) -> dict[
     job.put_section("monitor", {})
     job.put_rows(rows, columns)
     job.run(input_quality)
-    measured = read_inputs(job.output("checks") / "inputs.json").measurements
+    measured = Inputs.read(job.output("checks")).measurements
     checks = judge_measurements(measured, false_alarms=0.002)
     by_name = {check.name: check for check in checks}
     assert len(by_name) == len(checks)
@@ -135,7 +135,7 @@ def test_missing_values_are_those_of_the_contract(job) -> None:
 def test_the_contracts_own_tolerance_counts(job, nulls, outcome) -> None:
     contract = _contract()
     column_of(contract, "price")["quality"] = [
-        {"metric": "nullValues", "mustBeLessOrEqualTo": 5, "unit": "percent"},
+        {"metric": "nullValues", "mustBeLessOrEqualTo": 5, "unit": "percent"}
     ]
     checks = _run(job, [*_rows(200 - nulls), *_rows(nulls, price=None)], contract)
     check = checks["inputs: price: at most 5 % nulls"]

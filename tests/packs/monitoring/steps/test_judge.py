@@ -6,10 +6,9 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.capture.record import VersionRows, write_summary
+from sashiko_packs.monitoring.capture.record import VersionRows
 from sashiko_packs.monitoring.checks import Outcome
-from sashiko_packs.monitoring.quality import write_quality
-from sashiko_packs.monitoring.result import MonitorResult, read_result, write_result
+from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.steps import judge
 from tests.packs.monitoring.steps.window_job import (
     ARGUMENTS,
@@ -36,7 +35,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
 
 def _judged(job: WindowJob) -> MonitorResult:
     job.run(judge, *ARGUMENTS)
-    return read_result(job.output("result") / "monitor.json")
+    return MonitorResult.read(job.output("result"))
 
 
 def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
@@ -95,9 +94,9 @@ def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_i
             for check in now.checks
         )
         week = {"start": START - weeks * WEEK, "end": END - weeks * WEEK, "checks": checks}
-        write_result(now.model_copy(update=week), job.folder("history") / f"7/{weeks}")
+        now.model_copy(update=week).write(job.folder("history") / f"7/{weeks}")
     other = {"version": 6, "start": START - 5 * WEEK, "end": END - WEEK / 2}
-    write_result(now.model_copy(update=other), job.folder("history") / "6")
+    now.model_copy(update=other).write(job.folder("history") / "6")
     (job.folder("history") / "7/old").mkdir()
     (job.folder("history") / "7/old/monitor.json").write_text('{"of": "another form"}')
     [check] = [check for check in _judged(job).checks if check.outcome == "alarm"]
@@ -194,7 +193,7 @@ def test_too_few_rows_are_not_judged_and_say_how_many_are_needed(job: WindowJob)
 def test_a_window_without_rows_is_an_alarm_after_weeks_of_good_audits(job: WindowJob) -> None:
     """A capture that has died, while the last audit was of months ago."""
     job.window(product=(0, 0, 0), scores=(0, 0, 0, 0, 0), rows=0, inputs="not judged")
-    write_quality(quality("ok", closed=START - 10 * WEEK), job.folder("quality"))
+    quality("ok", closed=START - 10 * WEEK).write(job.folder("quality"))
     result = _judged(job)
     assert result.outcome == "alarm"
     assert result.summary == (
@@ -220,7 +219,7 @@ def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
     job: WindowJob, closed: dt.datetime, outcome: Outcome
 ) -> None:
     job.window()
-    write_quality(quality("ok", closed=closed), job.folder("quality"))
+    quality("ok", closed=closed).write(job.folder("quality"))
     check = _judged(job).checks[-1]
     assert check.outcome == outcome
     is_old = outcome == "not judged"
@@ -237,8 +236,8 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
         VersionRows(version=6, requests=500, rows=500, first=START, last=wednesday),
         VersionRows(version=7, requests=2000, rows=2000, first=wednesday, last=END),
     )
-    write_summary(
-        capture(2000).model_copy(update={"rows": 2500, "versions": answered}), job.folder("summary")
+    capture(2000).model_copy(update={"rows": 2500, "versions": answered}).write(
+        job.folder("summary")
     )
     result = _judged(job)
     name = "answers of version 6 are judged"
@@ -256,15 +255,15 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
     )
     history = job.folder("history")
     week_before = {"version": 6, "start": START - WEEK, "end": START}
-    write_result(result.model_copy(update=week_before), history / "6/before")
+    result.model_copy(update=week_before).write(history / "6/before")
     assert name in [check.name for check in _judged(job).checks if check.outcome == "not judged"]
-    write_result(result.model_copy(update={"version": 6}), history / "6/now")
+    result.model_copy(update={"version": 6}).write(history / "6/now")
     assert name in [check.name for check in _judged(job).checks if check.outcome == "ok"]
 
 
 def test_an_alarm_of_the_audit_stays_without_new_labels(job: WindowJob) -> None:
     job.window()
-    write_quality(quality("alarm", closed=START - 10 * WEEK), job.folder("quality"))
+    quality("alarm", closed=START - 10 * WEEK).write(job.folder("quality"))
     assert _judged(job).outcome == "alarm"
 
 

@@ -15,12 +15,12 @@ from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts, Reference
+from sashiko_packs.monitoring.audited import LabelSummary, Quality
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA
-from sashiko_packs.monitoring.quality import read_labels, read_quality
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import join_labels, quality
-from sashiko_packs.monitoring.times import basic_time
+from sashiko_packs.monitoring.window import basic_time
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
 from tests.unit.contract.documents import document, save
 
@@ -87,10 +87,10 @@ class Pipeline:
         return self.root / step / "processing" / "output" / name
 
     def labels(self):
-        return read_labels(self.output("JoinLabels", "labels") / "labels.json")
+        return LabelSummary.read(self.output("JoinLabels", "labels"))
 
     def quality(self):
-        return read_quality(self.output("Quality", "quality") / "quality.json")
+        return Quality.read(self.output("Quality", "quality"))
 
     def _start(self, step, module, *arguments):
         self.monkeypatch.setenv("OPT_ML", str(self.root / step))

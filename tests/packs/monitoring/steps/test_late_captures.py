@@ -11,7 +11,7 @@ from sashiko.base.scratch import scratch_database
 from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import join_labels, read_capture
-from sashiko_packs.monitoring.times import basic_time
+from sashiko_packs.monitoring.window import basic_time
 from tests.packs.monitoring.captures import answer, one, record, request, write
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
 from tests.packs.monitoring.steps.monitor_job import MonitorJob

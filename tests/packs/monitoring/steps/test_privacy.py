@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sashiko.base.files import walk_files
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.result import MonitorResult, read_result
+from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.steps import judge, publish
 from tests.packs.monitoring.steps.window_job import ARGUMENTS, FOUR_FIFTHS, WindowJob
 from tests.unit.contract.documents import column_of, custom, document
@@ -47,7 +47,7 @@ def _run(job: WindowJob) -> MonitorResult:
     job.run(judge, *ARGUMENTS)
     job.text("result", (job.output("result") / "monitor.json").read_text(), file="monitor.json")
     job.run(publish)
-    return read_result(job.output("history") / "monitor.json")
+    return MonitorResult.read(job.output("history"))
 
 
 @settings(max_examples=12, deadline=None, database=None)

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
-from sashiko_packs.monitoring.capture.record import read_summary, row_schema
+from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
 from sashiko_packs.monitoring.steps import read_capture
 from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
 from tests.packs.monitoring.steps.monitor_job import MonitorJob
@@ -47,7 +47,7 @@ def test_rows_have_the_references_columns(job, capsys) -> None:
     table = _rows(job)
     assert table.schema == row_schema(COLUMNS)
     assert table["key"].to_pylist() == ["a", "b"]
-    summary = read_summary(job.output("summary") / "capture.json")
+    summary = CaptureSummary.read(job.output("summary"))
     assert (summary.rows, summary.count("without-output")) == (2, 1)
     assert not (job.output("rows") / "other_versions.parquet").exists()
     assert capsys.readouterr().err.splitlines() == [
@@ -63,7 +63,7 @@ def test_other_versions_rows_are_kept_apart_and_counted(job, capsys) -> None:
     write(folder, [one("f")], version=None)
     _run(job)
     assert _rows(job)["key"].to_pylist() == ["a", "b"]
-    summary = read_summary(job.output("summary") / "capture.json")
+    summary = CaptureSummary.read(job.output("summary"))
     assert [(item.version, item.rows) for item in summary.versions] == [(None, 1), (7, 2), (8, 3)]
     assert sorted(_others(job)) == [("c", 8), ("d", 8), ("e", 8), ("f", None)]
     errors = capsys.readouterr().err
@@ -77,7 +77,7 @@ def test_requests_after_the_time_of_the_read_are_no_loss_of_its_window(job) -> N
     write(folder, [one("a")])
     write(folder, [one("later", time=midnight + dt.timedelta(minutes=5))], hour=midnight)
     _run(job, now=WINDOW["--end"])
-    summary = read_summary(job.output("summary") / "capture.json")
+    summary = CaptureSummary.read(job.output("summary"))
     assert (summary.lines, summary.rows, summary.count("future")) == (1, 1, 0)
 
 

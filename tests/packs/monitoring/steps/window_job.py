@@ -17,27 +17,14 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.steps.sections import read_contract
-from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows, write_summary
+from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
+from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows
 from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement, MonitorCheck, Outcome
 from sashiko_packs.monitoring.clusters import ClusteredCounts
-from sashiko_packs.monitoring.drift import measure_drift
-from sashiko_packs.monitoring.input_quality import measure_share
-from sashiko_packs.monitoring.quality import (
-    AuditedMeasure,
-    AuditedPeriod,
-    LabelSummary,
-    Quality,
-    write_quality,
-)
-from sashiko_packs.monitoring.result import (
-    SCORES_DRIFT,
-    Distribution,
-    Drift,
-    Inputs,
-    write_drift,
-    write_inputs,
-)
+from sashiko_packs.monitoring.result import SCORES_DRIFT, Distribution, Drift, Inputs
 from sashiko_packs.monitoring.steps import bias
+from sashiko_packs.monitoring.steps.drift import measure_drift
+from sashiko_packs.monitoring.steps.input_quality import measure_share
 from tests.unit.bias.steps.bias_folders import Job
 from tests.unit.contract.documents import ROWS
 
@@ -146,10 +133,10 @@ class WindowJob(Job):
         inputs: Outcome = "ok",
     ) -> None:
         """Stages everything that JudgeMonitor reads apart from bias."""
-        write_summary(capture(rows), self.folder("summary"))
-        write_inputs(Inputs(measurements=(rule(inputs),)), self.folder("checks"))
-        write_drift(drift(product, scores), self.folder("drift"))
-        write_quality(quality(audit), self.folder("quality"))
+        capture(rows).write(self.folder("summary"))
+        Inputs(measurements=(rule(inputs),)).write(self.folder("checks"))
+        drift(product, scores).write(self.folder("drift"))
+        quality(audit).write(self.folder("quality"))
         write_reference(REFERENCE, self.folder("reference"))
         self.section("monitor", {})
 
@@ -214,12 +201,7 @@ def rule(outcome: Outcome) -> Measurement:
     rows, broken = {"ok": (2000, 0), "alarm": (2000, 200), "not judged": (50, 5)}[outcome]
     counts = ClusteredCounts(np.array([rows - broken, broken]))
     return measure_share(
-        "rule of product",
-        counts,
-        kind="inputs",
-        effect=BROKEN_RULE,
-        allowed=0.0,
-        tolerance=0.01,
+        "rule of product", counts, kind="inputs", effect=BROKEN_RULE, allowed=0.0, tolerance=0.01
     )
 
 

@@ -16,20 +16,17 @@ from sashiko.errors import InputError
 from sashiko_packs.selection.converse import (
     NOTHING,
     BudgetExceededError,
+    Endpoint,
     Example,
     Ledger,
+    Recorder,
+    Recording,
     Request,
     Tokens,
     make_request,
     read_answer,
-    require_price,
-)
-from sashiko_packs.selection.converse_client import (
-    Endpoint,
-    Recorder,
-    Recording,
-    bedrock_runtime,
     replay,
+    require_price,
 )
 from sashiko_packs.selection.file import Budget
 from tests.packs.selection.converse_service import (
@@ -271,7 +268,7 @@ def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def patience(longest: int) -> float:
         endpoint = Endpoint(region="us-east-1", price=None, concurrency=1, longest_answer=longest)
-        return float(bedrock_runtime(endpoint).meta.config.read_timeout)
+        return float(endpoint.client().meta.config.read_timeout)
 
     assert patience(16) < 70
     assert patience(16_000) >= 1600

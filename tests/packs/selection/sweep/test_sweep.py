@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sashiko.pipeline.runner.run_record import read_run
-from sashiko.run_report import write_report
+from sashiko.run_report.page import write_report
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.selection.sweep import write_sweep
 from tests.packs.selection.sweep.sweeps import recipe, sweep

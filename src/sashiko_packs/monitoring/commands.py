@@ -1,0 +1,564 @@
+"""`sashiko monitor`: judge a window of captured requests; `monitor audit`: label rows of it.
+
+In an environment with an account its schedule starts the windows, and the commands show and change
+what the account's pipeline keeps.
+"""
+
+import datetime as dt
+import getpass
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from sashiko.commands.options import (
+    AsJson,
+    Environment,
+    Home,
+    RecipeName,
+    parse_duration,
+    parse_time,
+)
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
+from sashiko.errors import CHECK_FAILED, InputError
+from sashiko.pipeline import project
+from sashiko.pipeline.project import CAPTURES, HOME, command_options
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.versions import ModelVersion
+from sashiko.settings.environment import Settings, load_settings
+from sashiko_packs.monitoring.checks import OTHER_VERSION
+from sashiko_packs.monitoring.local_run import MonitorFolder
+from sashiko_packs.monitoring.places import FOLDER
+from sashiko_packs.monitoring.report import words
+from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
+from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
+from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.window import Window, basic_time
+
+if TYPE_CHECKING:
+    from sashiko_packs.monitoring.account import MonitoredModel
+    from sashiko_packs.monitoring.deletion import DeletedRows
+    from sashiko_packs.monitoring.draws import Draw
+    from sashiko_packs.monitoring.labels import AddedLabels
+
+
+DEFAULT_LENGTH: Final = "7d"
+_MOST_NAMES: Final = 3  # of the checks that share a reason
+Length = Annotated[
+    str, typer.Option("--window", help="The length of the window that ends now, such as 7d or 24h.")
+]
+Now = Annotated[
+    str | None,
+    typer.Option(
+        "--now",
+        help="Act as at this time, such as 2026-03-09, for replayed requests; default: the clock.",
+    ),
+]
+Number = Annotated[
+    int | None,
+    typer.Option("--version", min=1, help="Whose answers are judged; default: the champion."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="First add the labels of this CSV or Parquet file with the contract's primary key, "
+        "label and, if known, facets.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What a command works on, on this machine."""
+
+    registry: MlflowRegistry
+    version: ModelVersion
+    folder: MonitorFolder
+    contract: Contract
+    window: Window  # its end is the time to act as
+    options: str  # of a printed command, to select the same recipe and home
+    window_options: str  # likewise, and the same version and window
+
+
+def open_monitored(
+    window: str, now: str | None, number: int | None, *, place: tuple[str, str | None, Path]
+) -> Monitored:
+    """Opens the recipe's monitoring on this machine, with its stores.
+
+    Raises:
+        InputError: if an option is not valid, or no version is approved.
+    """
+    from sashiko.pipeline.local_models import open_local
+    from sashiko_packs.monitoring.labels import create_stores
+
+    env, recipe, home = place
+    settings = load_settings(env)
+    recipe_config = project.use_recipe(settings, recipe)
+    options = command_options(recipe=recipe or settings.recipe, home=home)
+    registry = open_local(home, recipe=recipe or settings.recipe)
+    group = recipe_config.model_package_group
+    version = registry.champion(group) if number is None else registry.version(group, number)
+    if version is None:
+        raise InputError(
+            f"{group} has no champion yet: sashiko model approve VERSION{options} --reason ..."
+        )
+    folder = MonitorFolder(home, settings, recipe_config)
+    contract = load_contract(project.contract_file(recipe_config))
+    create_stores(
+        contract, **{name: folder.path(uri) for name, uri in folder.places.stores.items()}
+    )
+    again = options + window_options(window, now, number)
+    return Monitored(registry, version, folder, contract, window_of(window, now), options, again)
+
+
+def open_account(settings: Settings, recipe: str | None) -> "MonitoredModel":
+    """Opens the recipe's monitoring in an account.
+
+    Raises:
+        InputError: if an option is not valid, or the caller is another account's.
+    """
+    from sashiko.account.account import Account
+    from sashiko_packs.monitoring.account import MonitoredModel
+
+    account = Account(settings)
+    account.check_identity()
+    return MonitoredModel(account, settings, project.use_recipe(settings, recipe))
+
+
+def window_options(length: str, now: str | None, number: int | None) -> str:
+    """Formats the options that select the same version and window in a printed command."""
+    parts = [] if number is None else ["--version", str(number)]
+    parts += [] if length == DEFAULT_LENGTH else ["--window", length]
+    parts += [] if now is None else ["--now", now]
+    return f" {shlex.join(parts)}" if parts else ""
+
+
+def version_commands(
+    result: MonitorResult, *, history: Sequence[MonitorResult], options: str
+) -> tuple[str, ...]:
+    """Returns the commands that judge the other versions of a window, and then it once more.
+
+    There is none if the window names no answers that were not judged. `history` has all windows
+    that have been judged; the options select recipe and home.
+    """
+    if not any(
+        check.effect == OTHER_VERSION and check.outcome == "not judged" for check in result.checks
+    ):
+        return ()
+    hours = (result.end - result.start) // dt.timedelta(hours=1)
+    length = f"{hours}h" if hours % 24 else f"{hours // 24}d"
+    now = f"{result.end.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
+    others = unjudged_versions(result.capture, version=result.version, history=history)
+    return tuple(
+        f"sashiko monitor{options}{window_options(length, now, version)}"
+        for version in (*others, result.version)
+    )
+
+
+def window_of(length: str, now: str | None) -> Window:
+    """Returns the window that ends now."""
+    end = _now() if now is None else parse_time(now, option="--now").replace(microsecond=0)
+    return Window(end - parse_duration(length, option="--window"), end)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+app = typer.Typer(
+    help="Judge a window of captured requests: inputs, drift, audited accuracy, bias.\n\n"
+    "Exit status: 0 no alarm, 4 an alarm, 1 error, 130 interrupted."
+)
+
+
+@app.callback(invoke_without_command=True)
+def monitor(
+    context: typer.Context,
+    window: Length = DEFAULT_LENGTH,
+    now: Now = None,
+    labels: Labels = None,
+    version: Number = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Judges a window; `app` has the help that is shown."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = load_settings(env)
+    if settings.tier == "local":
+        monitored = open_monitored(window, now, version, place=(env, recipe, home))
+        if labels is not None:
+            _add_local_labels(monitored, labels)
+        result = _judge(monitored, json_=json_)
+    else:
+        for name in ("window", "now", "version"):
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                raise InputError(
+                    f"--{name}: an account's windows are started by its schedule; leave it out, "
+                    "and the last one is shown"
+                )
+        model = open_account(settings, recipe)
+        if labels is not None:
+            _add_account_labels(model, labels)
+        result = _show_last(model, home=home, json_=json_)
+    if result.outcome == "alarm":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
+    """Judges a window on this machine."""
+    from sashiko.pipeline.candidates import local_candidates
+    from sashiko_packs.monitoring.local_run import run_monitor
+
+    folder, version = monitored.folder, monitored.version
+    command = shlex.join(["sashiko", *sys.argv[1:]])
+    record, result = run_monitor(folder, version, window=monitored.window, command=command)
+    if result is None:
+        raise typer.Exit(record.exit_code)
+    candidates = local_candidates(
+        folder.home, folder.settings, folder.recipe, monitored.registry.versions(version.group)
+    )
+    section = folder.recipe.section(MonitorSection)
+    results = folder.results()
+    show_window(
+        results,
+        result,
+        decide_retraining(section, result, candidates, now=dt.datetime.now(dt.UTC)),
+        page=folder.report,
+        options=monitored.options,
+        again=monitored.window_options,
+        others=partial(version_commands, history=results, options=monitored.options),
+        json_=json_,
+    )
+    return result
+
+
+def _show_last(model: "MonitoredModel", *, home: Path, json_: bool) -> MonitorResult:
+    """Shows the last window that an account's pipeline has judged."""
+    results, environment = model.results(), model.settings.environment
+    if not results:
+        raise InputError(
+            f"no window of {model.recipe.name} was judged in {environment} yet: where a "
+            "version is served and `serving.capture.percent` is above 0, one is each Monday"
+        )
+    last, options = results[-1], _account_options(model)
+    section, candidates = model.recipe.section(MonitorSection), model.candidates()
+    show_window(
+        results,
+        last,
+        decide_retraining(section, last, candidates, now=dt.datetime.now(dt.UTC)),
+        page=home / "monitor" / f"{environment}-{last.group}.html",
+        options=options,
+        again=options,
+        others=partial(model.start_commands, history=results),
+        json_=json_,
+    )
+    return last
+
+
+def _account_options(model: "MonitoredModel") -> str:
+    return f" --env {model.settings.environment} --recipe {model.recipe.name}"
+
+
+def _add_local_labels(monitored: Monitored, file: Path, *, corrected_by: str | None = None) -> None:
+    from sashiko.pipeline.runner.run_lock import run_lock
+    from sashiko_packs.monitoring.labels import add_labels
+
+    folder, places = monitored.folder, monitored.folder.places
+    with run_lock(folder.home / FOLDER, "labels"):  # of two at once one would be lost
+        added = add_labels(
+            file,
+            monitored.contract,
+            labels=folder.path(places.labels),
+            facets=folder.path(places.facets),
+            now=monitored.window.end,
+            corrected_by=corrected_by,
+        )
+    show_labels(file, added)
+
+
+def _add_account_labels(model: "MonitoredModel", file: Path, *, correct: bool = False) -> None:
+    person = model.account.check_identity() if correct else None
+    contract = load_contract(project.contract_file(model.recipe))
+    show_labels(file, model.add_labels(file, contract, now=_now(), corrected_by=person))
+
+
+@app.command()
+def audit(
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Draw this many rows to label.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Read the labels of a filled sheet back.")
+    ] = None,
+    correct: Annotated[
+        bool,
+        typer.Option(
+            "--correct",
+            help="With --labels: labels that differ from those of the store replace them. It keeps "
+            "both, with the time and your name.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --rows: the sheet, a CSV; default: below .sashiko/."),
+    ] = None,
+    window: Length = DEFAULT_LENGTH,
+    now: Now = None,
+    version: Number = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Draw rows at random for a person to label, or read their labels back.
+
+    Rows come from the answers since the last draw, and for the first draw from the window. Only
+    labels of drawn rows judge the model; each row is in one draw at most.
+    """
+    if (rows is None) == (labels is None):
+        raise InputError("give either --rows, to draw rows to label, or --labels, to read them")
+    if correct and labels is None:
+        raise InputError("--correct: give --labels with the right labels of the rows")
+    settings = load_settings(env)
+    if settings.tier == "local":
+        monitored = open_monitored(window, now, version, place=(env, recipe, home))
+        if labels is not None:
+            person = getpass.getuser() if correct else None
+            _add_local_labels(monitored, labels, corrected_by=person)
+        if rows is not None:
+            _draw_here(monitored, rows, out)
+        return
+    period = window_of(window, now)
+    model = open_account(settings, recipe)
+    if labels is not None:
+        _add_account_labels(model, labels, correct=correct)
+    if rows is not None:
+        number = _served_version(model) if version is None else version
+        contract = load_contract(project.contract_file(model.recipe))
+        with model.draw(number, window=period, rows=rows) as draw:
+            sheet = out or sheet_file(home, draw)
+            show_draw(draw, sheet, contract=contract, options=_account_options(model))
+
+
+def _draw_here(monitored: Monitored, rows: int, out: Path | None) -> None:
+    from sashiko_packs.monitoring.draws import draw_period
+
+    folder, places = monitored.folder, monitored.folder.places
+    draw = draw_period(
+        folder.path(places.draws),
+        folder.path(places.ledger),
+        version=monitored.version.version,
+        window=monitored.window,
+        rows=rows,
+    )
+    sheet = out or sheet_file(folder.home, draw)
+    show_draw(draw, sheet, contract=monitored.contract, options=monitored.window_options)
+
+
+def _served_version(model: "MonitoredModel") -> int:
+    from sashiko.account.endpoint_spec import served_package
+
+    package = served_package(model.settings, model.recipe)
+    if package is None:
+        raise InputError(
+            f"{model.settings.environment} serves nothing: name the version to draw from with "
+            "--version"
+        )
+    return int(package.rpartition("/")[2])
+
+
+@app.command()
+def forget(
+    keys: Annotated[list[str], typer.Argument(help="Primary keys of the rows.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Delete what monitoring keeps of keys: answers, labels, facets, and their names in draws.
+
+    A window that is read again brings none of them back. On this machine the captured requests
+    with a row of these keys are deleted as well, whole; in an account their retention does so.
+    """
+    settings = load_settings(env)
+    requests = ""
+    if settings.tier == "local":
+        deleted, count = _forget_here(keys, place=(env, recipe, home))
+        requests = f", {count:,} captured requests"
+    else:
+        from sashiko_packs.monitoring.account import MonitorFiles
+        from sashiko_packs.monitoring.deletion import DELETED_BY, delete_account_rows
+
+        model = open_account(settings, recipe)
+        files = MonitorFiles(model.account, settings, model.recipe, DELETED_BY)
+        deleted = delete_account_rows(files, keys, now=_now())
+    typer.echo(
+        f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
+        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"
+    )
+
+
+def _forget_here(
+    keys: Sequence[str], *, place: tuple[str, str | None, Path]
+) -> tuple["DeletedRows", int]:
+    """Deletes keys from this machine's stores and captures; also returns how many requests."""
+    from sashiko.pipeline.runner.run_lock import run_lock
+    from sashiko_packs.monitoring.capture.requests import delete_requests
+    from sashiko_packs.monitoring.deletion import delete_rows
+
+    monitored = open_monitored("1d", None, None, place=place)
+    places = monitored.folder.places
+    names = ("ledger", "labels", "facets", "draws")
+    folders = {name: monitored.folder.path(getattr(places, name)) for name in names}
+    now = monitored.window.end
+    # Local captures have no retention, so the ledger never forgets what is to stay out.
+    retention = now - dt.datetime.fromtimestamp(0, dt.UTC)
+    captured = monitored.folder.home / CAPTURES / monitored.version.group
+    with run_lock(monitored.folder.home / FOLDER, "forget"):
+        requests = delete_requests(captured, set(keys))
+        return delete_rows(keys, **folders, now=now, retention=retention), requests
+
+
+@app.command()
+def case(
+    key: Annotated[str, typer.Argument(help="The primary key of the row.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Show the captured row of a key, with the answer, such as one that is to be labelled.
+
+    On this machine alone: in an account no person reads captured requests.
+    """
+    from sashiko_packs.monitoring.capture.requests import find_requests
+
+    settings = load_settings(env)
+    if settings.tier != "local":
+        raise InputError(
+            f"--env {env}: in an account jobs as `monitor` alone read captured requests: look the "
+            "case up by its key in the system that it comes from"
+        )
+    captured = home / CAPTURES / project.choose_recipe(settings, recipe).model_package_group
+    requests = list(find_requests(captured, {key}))
+    if not requests:
+        raise InputError(f"{captured}: no captured request has a row with the key {key}")
+    for request in requests:
+        place = request.ids.index(key)
+        row = {"time": request.time, "input": request.inputs[place]}
+        answers = json.loads(request.answer) if request.answer else []
+        typer.echo(json.dumps(row | ({"answer": answers[place]} if answers else {}), indent=2))
+
+
+def describe_monitor(
+    result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
+) -> Iterator[str]:
+    """Describes the outcome of a window, a line each: alarms, what was not judged, what is next.
+
+    `options` of the printed commands select environment, recipe and home; else the recipe alone.
+    `others` are the commands that judge the other versions that answered in the window.
+    """
+    yield words.headline(result)
+    ok = len(words.of_outcome(result, "ok"))
+    yield (
+        f"{result.group} version {result.version}, {words.span(result.start, result.end)}: "
+        f"{ok:,} of {len(result.checks):,} checks are ok"
+    )
+    for line in result.alarms:
+        yield f"alarm: {line}"
+    unjudged = words.of_outcome(result, "not judged")
+    for reason in dict.fromkeys(check.reason for check in unjudged):
+        names = [check.name for check in unjudged if check.reason == reason]
+        text = "; ".join(names)
+        if len(names) > _MOST_NAMES:
+            text = f"{len(names)} checks, such as {names[0]}"
+        yield f"not judged: {text}: {reason}"
+    yield f"audit: {words.audit_state(result)}"
+    for command in words.commands(result, options=options, others=others):
+        yield f"next: {command}"
+
+
+def show_window(
+    results: Sequence[MonitorResult],
+    result: MonitorResult,
+    retraining: Retraining,
+    *,
+    page: Path,
+    options: str,
+    again: str,
+    others: Callable[[MonitorResult], Sequence[str]],
+    json_: bool,
+) -> None:
+    """Writes the report and prints a window's outcome.
+
+    Args:
+        results: of all windows, for the report.
+        result: of the window.
+        retraining: what is to be done about it.
+        page: the report to write.
+        options: of a printed command, to select the same environment, recipe and home.
+        again: likewise, and the same version and window.
+        others: returns the commands that judge the other versions that answered in a window.
+        json_: whether to print JSON.
+    """
+    from sashiko_packs.monitoring.report.page import write_monitor_page
+
+    reasons = "; ".join(retraining.reasons)
+    proposal = f"retraining: proposed ({reasons}): sashiko run{options}"
+    if retraining.action == "none":
+        proposal = f"retraining: not now: {reasons}"
+    last = results[-1]
+    report = write_monitor_page(
+        results,
+        page,
+        options=again if last == result else options,
+        others=others(last),
+        retraining=proposal if last == result else "",
+    )
+    if json_:
+        values = result.model_dump(mode="json") | {"retraining": retraining.model_dump(mode="json")}
+        typer.echo(json.dumps(values, indent=2))
+        return
+    lines = describe_monitor(result, options=again, others=others(result))
+    typer.echo("\n".join([*lines, proposal, f"report: {report}"]))
+
+
+def sheet_file(home: Path, draw: "Draw") -> Path:
+    """Returns where a draw's sheet is written if nobody names a file: below the local state."""
+    return home / FOLDER / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
+
+
+def show_draw(draw: "Draw", sheet: Path, *, contract: Contract, options: str) -> None:
+    """Writes the sheet to fill in, and says how to hand it in."""
+    from sashiko_packs.monitoring.labels import write_sheet
+
+    write_sheet(draw.path, sheet, contract=contract)
+    typer.echo(str(sheet))
+    print(
+        f"{draw.drawn:,} of {draw.answers:,} answers; fill in `{contract.label.column}`, "
+        f"then: sashiko monitor audit{options} --labels {shlex.quote(str(sheet))}",
+        file=sys.stderr,
+    )
+
+
+def show_labels(file: Path, added: "AddedLabels") -> None:
+    """Says what a file of labels brought."""
+    parts = [f"{added.added:,} new labels of {added.rows:,} rows"]
+    parts += [f"{added.unlabelled:,} rows without one"] if added.unlabelled else []
+    parts += [f"{added.known:,} known already"] if added.known else []
+    if added.duplicated:
+        parts.append(
+            f"{added.duplicated:,} contradict an earlier one, which counts: --correct replaces it"
+        )
+    parts += [f"{added.corrected:,} corrected"] if added.corrected else []
+    parts += [f"facets of {added.facets:,} rows"] if added.facets is not None else []
+    print(f"{file}: {'; '.join(parts)}", file=sys.stderr)

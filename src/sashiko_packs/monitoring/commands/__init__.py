@@ -1,1 +1,0 @@
-"""`sashiko monitor`."""
