@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.files import sha256_tree, walk_files
-from sashiko.base.joining import positions, unique_keys
+from sashiko.base.parquet import positions, unique_keys
 from sashiko.bias.clarify.analysis import CSV, Analysis, AnalysisConfig, StageResult
 from sashiko.bias.clarify.contract_config import (
     MOST_COMBINATIONS,

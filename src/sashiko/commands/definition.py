@@ -1,13 +1,80 @@
 """`sashiko definition`: prints the pipeline's definition, and validates it offline."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import Environment, Home, Overrides, RecipeName
-from sashiko.pipeline.project import FINETUNE, HOME, use_recipe
-from sashiko.settings.environment import load_settings
+from sashiko.commands.options import (
+    AsJson,
+    DeployedEnvironment,
+    Environment,
+    Home,
+    Overrides,
+    RecipeName,
+)
+from sashiko.contract.load import load_contract
+from sashiko.packs import pack_objects
+from sashiko.pipeline.project import FINETUNE, HOME, contract_file, use_recipe
+from sashiko.settings.environment import load_deployed, load_settings
+
+
+def stage(
+    env: DeployedEnvironment = "dev",
+    recipe: RecipeName = None,
+    seed_data: Annotated[
+        str | None,
+        typer.Option(
+            "--seed-data",
+            metavar="AS_OF",
+            help="Also load the recipe's own data into raw, as the extract of this time.",
+        ),
+    ] = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Upload weights, code and configuration to an environment's bucket; jobs download nothing.
+
+    Packs add theirs, such as the monitor's stores without rows.
+
+    Existing files are kept; one whose content does not match its name is an error. Uses your
+    credentials, which must be those of the role `deployer`.
+    """
+    from sashiko.account.account import Account
+    from sashiko.pipeline.cloud.input_upload import check_seed, stage_inputs, stage_seed
+    from sashiko.pipeline.compiled import compile_pipelines
+    from sashiko.pipeline.staging import staged_inputs
+
+    settings = load_deployed(env)
+    if seed_data is not None:
+        check_seed(settings, seed_data)
+    recipe_config = use_recipe(settings, recipe)
+    account = Account(settings)
+    account.check_identity()
+    pipelines = compile_pipelines(settings, recipe_config, home=home)
+    staged = staged_inputs(settings, recipe_config, *(item.channels for item in pipelines))
+    contract = load_contract(contract_file(recipe_config))
+    cache = home / "cache"
+    places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))
+    for stage_more in pack_objects("staged"):
+        places += stage_more(settings, recipe_config, contract=contract, account=account)
+    if seed_data is not None:
+        places.append(
+            stage_seed(
+                settings,
+                recipe_config,
+                table=contract.table,
+                as_of=seed_data,
+                account=account,
+                cache=cache,
+            )
+        )
+    if json_:
+        typer.echo(json.dumps([asdict(place) for place in places], indent=2))
+        return
+    for place in places:
+        typer.echo(f"{place.uri}  files: {len(place.files)}, new: {len(place.uploaded)}")
 
 
 def definition(

@@ -15,13 +15,7 @@ from sashiko.commands.options import AsJson, Environment, Home, RecipeName, pars
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.packs import load_object, pack_commands
-from sashiko.pipeline.local_models import (
-    champion_artifact,
-    invoke_local,
-    open_local,
-    other_groups,
-    refuse_ambiguous,
-)
+from sashiko.pipeline import local_models
 from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
 from sashiko.registry.chain import Provenance
 from sashiko.registry.mlflow import MlflowRegistry
@@ -117,7 +111,10 @@ def serve(
 
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
-    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
+        artifact,
+        version,
+    ):
         retention, kept = settings.serving.capture.retention, None
         if capture:
             kept = _capture(version, percent=capture, retention=retention, home=home)
@@ -146,7 +143,10 @@ def replay(
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
     contract = load_contract(contract_file(recipe_config))
-    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
+        artifact,
+        version,
+    ):
         requests = replay_file(
             artifact,
             threshold=version.threshold,
@@ -164,7 +164,7 @@ def invoke(
     text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")], port: Port = 8080
 ) -> None:
     """Send one request to the served model and print the response."""
-    typer.echo(invoke_local(text, port=port))
+    typer.echo(local_models.invoke_local(text, port=port))
 
 
 def _capture(
@@ -199,7 +199,7 @@ def list_(
         aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
         typer.echo(f"{group} {version.version}{aliases}  {version.status}  {_evidence(version)}")
     if recipe is None and isinstance(registry, MlflowRegistry):
-        for other in other_groups(registry, group):
+        for other in local_models.other_groups(registry, group):
             options = command_options(recipe=other.recipe, home=home)
             print(
                 f"{other.name}: {len(other.versions)} more: sashiko model list{options}",
@@ -321,7 +321,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
     settings = load_settings(env)
     group = choose_recipe(settings, recipe).model_package_group
     if settings.tier == "local":
-        return open_local(home, recipe=recipe or settings.recipe), group
+        return local_models.open_local(home, recipe=recipe or settings.recipe), group
     from sashiko.account.account_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
@@ -337,7 +337,7 @@ def _require_one(
     env, recipe, home = place
     if recipe is None and isinstance(registry, MlflowRegistry):
         default = load_settings(env).recipe
-        refuse_ambiguous(registry, number, group=group, recipe=default, home=home)
+        local_models.refuse_ambiguous(registry, number, group=group, recipe=default, home=home)
 
 
 def _decide(

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import (
-    DateOrder,
-    DecimalName,
-    DelimiterName,
-    EncodingName,
-    Facets,
-)
+from sashiko.commands import options
 from sashiko.errors import InputError
 
 
@@ -28,11 +22,11 @@ def new(
     label: Annotated[
         str | None, typer.Option("--label", help="The column to predict, with two values.")
     ] = None,
-    facet: Facets = None,
-    delimiter: DelimiterName = None,
-    encoding: EncodingName = None,
-    decimal: DecimalName = None,
-    date_order: DateOrder = None,
+    facet: options.Facets = None,
+    delimiter: options.DelimiterName = None,
+    encoding: options.EncodingName = None,
+    decimal: options.DecimalName = None,
+    date_order: options.DateOrder = None,
     packs: Annotated[
         str | None,
         typer.Option(
@@ -86,14 +80,14 @@ def new(
     values = {
         "delimiter": delimiter, "encoding": encoding, "decimal": decimal, "date-order": date_order,
     }  # fmt: skip
-    options = [f"--facet={column}" for column in facet or ()]
-    options += [f"--{name}={value}" for name, value in values.items() if value is not None]
-    if options and defaults and "data_file" not in answers:
-        raise InputError(f"{options[0]}: add --data and --label: it is about a file")
+    draft = [f"--facet={column}" for column in facet or ()]
+    draft += [f"--{name}={value}" for name, value in values.items() if value is not None]
+    if draft and defaults and "data_file" not in answers:
+        raise InputError(f"{draft[0]}: add --data and --label: it is about a file")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = read_wheel(engine) if engine else engine_wheel(Path(scratch))
         replies = create_project(
-            folder, wheel=wheel, answers=answers, draft_options=options, defaults=defaults
+            folder, wheel=wheel, answers=answers, draft_options=draft, defaults=defaults
         )
     typer.echo(folder)
     if not replies["data_file"]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MODULES = (
     ("new", "new"), ("upgrade", "upgrade"), ("run", "run"), ("predict", "predict"),
     ("bias", "bias_command"), ("definition", "definition"), ("doctor", "doctor"),
-    ("preflight", "preflight_command"), ("permissions", "permissions"), ("stage", "stage"),
+    ("preflight", "doctor"), ("permissions", "permissions"), ("stage", "definition"),
     ("clean", "run"), ("runs", "runs"), ("data", "data"), ("contract", "contract"),
     ("model", "model_command"),
 )  # fmt: skip

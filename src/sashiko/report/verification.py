@@ -13,7 +13,7 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_esti
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.runner.job_replay import replay
+from sashiko.pipeline.runner.execute import replay
 from sashiko.pipeline.runner.run_record import DataRecord
 from sashiko.pipeline.runner.store import Digests
 from sashiko.registry.chain import read_provenance

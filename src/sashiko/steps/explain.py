@@ -22,8 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.joining import positions, rows_of
-from sashiko.base.parquet import read_columns
+from sashiko.base.parquet import positions, read_columns, rows_of
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError

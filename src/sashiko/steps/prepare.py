@@ -24,8 +24,7 @@ import pyarrow as pa
 
 from sashiko.base.files import write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.joining import check_keys
-from sashiko.base.parquet import ROW_GROUP_ROWS, stream_columns, write_batches
+from sashiko.base.parquet import ROW_GROUP_ROWS, check_keys, stream_columns, write_batches
 from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract, SplitDates, TextHashSplit, TimeSplit

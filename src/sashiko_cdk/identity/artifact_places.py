@@ -7,7 +7,7 @@ from typing import Final
 from sashiko.account.names import MODELS, Role, bucket_name
 from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
+from sashiko.pipeline.definition.graph import JobObjects, job_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED, roles_of

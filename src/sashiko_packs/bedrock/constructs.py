@@ -10,7 +10,7 @@ from constructs import Construct
 
 from sashiko.account.names import MODELS, Bucket, Role, arn, bucket_name, prefix
 from sashiko.base.files import canonical_json, sha256_bytes
-from sashiko.pipeline.definition.job_objects import JobObjects
+from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.deployment import Deployment

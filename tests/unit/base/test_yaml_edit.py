@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.base.yaml_edit import set_in_section
+from sashiko.base.yaml_models import set_in_section
 from sashiko.base.yaml_text import YamlError, parse_yaml
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/acme-dev-loans/3"

@@ -4,7 +4,7 @@ from tests.unit.commands.deploy_tools import LOCK, import_with_the_lock, locked
 
 
 def test_preflight_needs_nothing_but_the_lock() -> None:
-    import_with_the_lock("sashiko.cli", command="sashiko.commands.preflight_command")
+    import_with_the_lock("sashiko.cli", command="sashiko.commands.doctor")
 
 
 def test_a_deploy_installs_no_torch_and_everything_by_hash() -> None:

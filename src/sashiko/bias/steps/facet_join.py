@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sashiko.base.joining import check_keys, empty_facet_error, missing_keys_error
-from sashiko.base.parquet import ROW_GROUP_ROWS, stream_columns
+from sashiko.base.parquet import (
+    ROW_GROUP_ROWS,
+    check_keys,
+    empty_facet_error,
+    missing_keys_error,
+    stream_columns,
+)
 from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.bias.clarify.contract_config import GROUP_VARIABLE
 from sashiko.contract.model import Contract

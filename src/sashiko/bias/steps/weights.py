@@ -21,8 +21,14 @@ import pyarrow.compute as pc
 
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.joining import facet_values, positions, rows_of, unique_keys
-from sashiko.base.parquet import read_columns, write_table
+from sashiko.base.parquet import (
+    facet_values,
+    positions,
+    read_columns,
+    rows_of,
+    unique_keys,
+    write_table,
+)
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError

@@ -10,32 +10,17 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import boto3
+from sagemaker.core import shapes
 from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
-from sagemaker.core.shapes import (
-    CheckpointConfig,
-    OutputDataConfig,
-    ProcessingInput,
-    ProcessingOutput,
-    ProcessingS3Input,
-    ProcessingS3Output,
-    Tag,
-)
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
 from sagemaker.core.workflow.entities import PipelineVariable
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.mlops.workflow import Pipeline, steps
-from sagemaker.mlops.workflow.retry import (
-    RetryPolicy,
-    SageMakerJobExceptionTypeEnum,
-    SageMakerJobStepRetryPolicy,
-    StepExceptionTypeEnum,
-    StepRetryPolicy,
-)
+from sagemaker.mlops.workflow import Pipeline, retry, steps
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train import ModelTrainer
 
@@ -59,7 +44,7 @@ Uri = Any  # a string, or a pipeline variable that becomes one
 _BUCKETS_OF_ROWS: Final[tuple[Literal["snapshots", "capture"], ...]] = ("snapshots", "capture")
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
-_Step, _Job = StepExceptionTypeEnum, SageMakerJobExceptionTypeEnum
+_Step, _Job = retry.StepExceptionTypeEnum, retry.SageMakerJobExceptionTypeEnum
 _CACHED = CacheConfig(enable_caching=True, expire_after="P30D")
 # What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
 # torch_distributed.py): NCCL's low-latency protocols need ordered delivery, which EFA lacks.
@@ -124,12 +109,12 @@ def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
     return deploy_time.key_arn(keys[0] if keys else "ml")
 
 
-def tags(settings: Settings) -> list[Tag] | None:
+def tags(settings: Settings) -> list[shapes.Tag] | None:
     """Returns a job's tags: those that every resource of the environment has."""
     if settings.tier == "local":
         return None
     values = {"project": settings.project, "environment": settings.environment}
-    return [Tag(key=key, value=value) for key, value in values.items()]
+    return [shapes.Tag(key=key, value=value) for key, value in values.items()]
 
 
 def command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
@@ -154,7 +139,7 @@ def command(step: str, *, module: str | None, script: str | None) -> list[str] |
     return ["python3", "-m", module]
 
 
-def retries() -> list[RetryPolicy]:
+def retries() -> list[retry.RetryPolicy]:
     """Returns a job step's retry policies, for transient faults only.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
@@ -165,21 +150,21 @@ def retries() -> list[RetryPolicy]:
     """
     return [
         # The Create call failed or was throttled: wait seconds, then minutes.
-        StepRetryPolicy(
+        retry.StepRetryPolicy(
             exception_types=[_Step.SERVICE_FAULT, _Step.THROTTLING],
             interval_seconds=5,
             backoff_rate=2.0,
             max_attempts=6,
         ),
         # No instance is free, in the region or in the account's quota, until other jobs end.
-        SageMakerJobStepRetryPolicy(
+        retry.SageMakerJobStepRetryPolicy(
             exception_types=[_Job.CAPACITY_ERROR, _Job.RESOURCE_LIMIT],
             interval_seconds=120,
             backoff_rate=1.5,
             max_attempts=8,
         ),
         # The instance or the service failed while the job ran.
-        SageMakerJobStepRetryPolicy(
+        retry.SageMakerJobStepRetryPolicy(
             failure_reason_types=[_Job.INTERNAL_ERROR],
             interval_seconds=30,
             backoff_rate=2.0,
@@ -396,9 +381,9 @@ class Jobs:
             name=name,
             step_args=processor.run(
                 inputs=[
-                    ProcessingInput(
+                    shapes.ProcessingInput(
                         input_name=_CLARIFY_NAMES[key] if clarify else key,
-                        s3_input=ProcessingS3Input(
+                        s3_input=shapes.ProcessingS3Input(
                             s3_uri=uri,
                             local_path=f"{_INPUT}/{key}",
                             s3_data_type="S3Prefix",
@@ -409,9 +394,9 @@ class Jobs:
                     for key, uri in inputs.items()
                 ],
                 outputs=[
-                    ProcessingOutput(
+                    shapes.ProcessingOutput(
                         output_name=key,
-                        s3_output=ProcessingS3Output(
+                        s3_output=shapes.ProcessingS3Output(
                             s3_uri=uri,
                             local_path=_OUTPUT if clarify else f"{_OUTPUT}/{key}",
                             s3_upload_mode="EndOfJob",
@@ -475,12 +460,12 @@ class Jobs:
                 max_runtime_in_seconds=job.max_runtime,
                 max_wait_time_in_seconds=job.spot.max_wait if job.spot else None,
             ),
-            output_data_config=OutputDataConfig(
+            output_data_config=shapes.OutputDataConfig(
                 s3_output_path=output,
                 compression_type="GZIP",
                 kms_key_id=output_key(settings, [output]),
             ),
-            checkpoint_config=CheckpointConfig(s3_uri=checkpoints),
+            checkpoint_config=shapes.CheckpointConfig(s3_uri=checkpoints),
             environment={"OMP_NUM_THREADS": str(settings.threads), **efa},
             hyperparameters=dict(hyperparameters),
             tags=tags(settings),

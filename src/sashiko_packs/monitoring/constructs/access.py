@@ -11,7 +11,7 @@ from sashiko.account.endpoint_spec import endpoint_name
 from sashiko.account.names import Bucket, Role, arn, bucket_name
 from sashiko.contract.glue import GlueTable, captured_table
 from sashiko.contract.model import Contract
-from sashiko.pipeline.definition.job_objects import JobObjects
+from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

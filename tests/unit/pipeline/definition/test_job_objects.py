@@ -3,7 +3,7 @@
 from typing import Any
 
 from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
+from sashiko.pipeline.definition.graph import JobObjects, job_objects
 
 RUN = {"Get": "Execution.PipelineExecutionId"}
 

@@ -9,7 +9,7 @@ import pytest
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.runner.job_replay import replay
+from sashiko.pipeline.runner.execute import replay
 from sashiko.pipeline.runner.run_record import RunRecord
 from tests.unit.pipeline.runner.tiny import Tiny
 
