@@ -13,7 +13,7 @@ from sashiko.account.images.job_images import aws_image, job_images
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.sdk.jobs import output_key
+from sashiko.pipeline.sdk.network_and_keys import output_key
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import PLAN, ROOT

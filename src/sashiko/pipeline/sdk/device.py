@@ -8,7 +8,8 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.account import deploy_time
 from sashiko.account.endpoint_spec import endpoint_spec
 from sashiko.account.names import device_check_prefix
-from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, volume_key
+from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri
+from sashiko.pipeline.sdk.network_and_keys import volume_key
 
 __all__ = ["device_check"]
 

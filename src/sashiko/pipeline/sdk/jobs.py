@@ -1,13 +1,13 @@
 """Creates processing and training steps with this project's defaults."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any
 
 import boto3
 from sagemaker.core import shapes
@@ -15,7 +15,6 @@ from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
-from sagemaker.core.workflow.entities import PipelineVariable
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import Parameter
@@ -24,13 +23,13 @@ from sagemaker.mlops.workflow import Pipeline, retry, steps
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train import ModelTrainer
 
-from sashiko.account import deploy_time
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
-from sashiko.account.instances import has_local_disk, settings_for, uses_efa
+from sashiko.account.instances import settings_for, uses_efa
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.sdk.network_and_keys import output_key, tags, volume_key, vpc
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
@@ -40,8 +39,6 @@ __all__ = ["Jobs", "join_uri", "output_uri"]
 
 
 Uri = Any  # a string, or a pipeline variable that becomes one
-# Each has the name of its key's domain.
-_BUCKETS_OF_ROWS: Final[tuple[Literal["snapshots", "capture"], ...]] = ("snapshots", "capture")
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 _Step, _Job = retry.StepExceptionTypeEnum, retry.SageMakerJobExceptionTypeEnum
@@ -53,68 +50,6 @@ _EFA: Mapping[str, str] = MappingProxyType({"FI_PROVIDER": "efa", "NCCL_PROTO": 
 _CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
     {"config": "analysis_config", "data": "dataset"}
 )
-
-
-# What a job needs in an account and not on this machine: a VPC, keys, tags. What the pipeline role
-# is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
-def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
-    """Returns a job's VPC options; several nodes are in a group that lets them talk.
-
-    SageMaker asks for it of processing too: "you must allow communication between the different
-    containers in the same processing job" ("Give SageMaker AI Processing Jobs Access to Resources
-    in Your Amazon VPC", Developer Guide).
-    """
-    if settings.tier == "local":
-        return {}
-    groups = [deploy_time.security_group_id()]
-    if nodes > 1:
-        groups.append(deploy_time.nodes_group_id())
-    return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
-
-
-def volume_key(settings: Settings, instance_type: str) -> str | None:
-    """Returns the KMS key of a job's volume; None for instances that encrypt their local disks."""
-    if settings.tier == "local" or has_local_disk(instance_type):
-        return None
-    return deploy_time.key_arn("ml")
-
-
-def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
-    """Returns the KMS key of a job's outputs: SageMaker takes one key for all of them.
-
-    A job that writes rows into the snapshots or the capture bucket encrypts all its outputs with
-    that bucket's key. Roles that read its verdict may use that key; rows under the artifacts key
-    would be readable by every role that reads artifacts.
-
-    Raises:
-        InputError: if it writes into both, since each bucket's rows are for other readers.
-    """
-    if settings.tier == "local":
-        return None
-    # The literal beginning of each: those of a run are joined when it runs.
-    prefixes = [
-        f"{uri.expr['Std:Join']['Values'][0]}/" if isinstance(uri, PipelineVariable) else str(uri)
-        for uri in uris
-    ]
-    keys = [
-        bucket
-        for bucket in _BUCKETS_OF_ROWS
-        if any(prefix.startswith(f"s3://{bucket_name(settings, bucket)}/") for prefix in prefixes)
-    ]
-    if len(keys) > 1:
-        raise InputError(
-            "pipelines/: a job writes into the buckets snapshots and capture, and SageMaker "
-            "encrypts all its outputs with one key: make two steps of it"
-        )
-    return deploy_time.key_arn(keys[0] if keys else "ml")
-
-
-def tags(settings: Settings) -> list[shapes.Tag] | None:
-    """Returns a job's tags: those that every resource of the environment has."""
-    if settings.tier == "local":
-        return None
-    values = {"project": settings.project, "environment": settings.environment}
-    return [shapes.Tag(key=key, value=value) for key, value in values.items()]
 
 
 def command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
