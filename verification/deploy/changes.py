@@ -136,7 +136,6 @@ DATABASE = "sashiko_dev"
 
 
 def columns(emulator: Emulator, table: str) -> dict[str, dict[str, str]]:
-    """The columns of a table by name."""
     description = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
     return {item["Name"]: item for item in description["StorageDescriptor"]["Columns"]}
 

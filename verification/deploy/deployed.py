@@ -100,7 +100,6 @@ class LiveResource:
     properties: dict[str, Any]
 
     def read(self) -> dict[str, Any]:
-        """Returns the resource as its service describes it, in the shape of its template."""
         place = _place(self.emulator, self.stack, self.logical_id)
         return type_of(self.type).read(place, self.physical_id, self.properties)
 
@@ -133,7 +132,6 @@ def _place(emulator: Emulator, stack: str, logical_id: str) -> Place:
 
 
 def deployed(emulator: Emulator) -> list[LiveResource]:
-    """Returns every resource of every stack but the bootstrap's."""
     known.load()
     api = emulator.client("cloudformation")
     names = [stack["StackName"] for stack in api.describe_stacks()["Stacks"]]

@@ -61,11 +61,9 @@ class Governed:
         return list(examine(self._account, self.environment))
 
     def failed(self) -> list[Check]:
-        """The doctor's failed checks."""
         return [check for check in self.checks() if check.status == "failed"]
 
     def client(self, service: str) -> Any:
-        """The client that the commands use, too."""
         return self._account.client(service)
 
     @property

@@ -64,7 +64,6 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 
 
 def inventory(emulator: Emulator) -> dict[str, list[str]]:
-    """Returns the names of what exists, by the operation that lists it."""
     names_by_operation = {
         operation: _names(emulator, service, operation, member, name)
         for service, lists in _LISTS.items()

@@ -49,7 +49,6 @@ class Stacks:
         return self.status(change_set["StackId"])
 
     def delete(self, name: str) -> str:
-        """Deletes a stack and returns its status."""
         identifier = self.api.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         self.api.delete_stack(StackName=name)
         return self.status(identifier)

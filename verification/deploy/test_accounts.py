@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
-from verification.deploy.accounts.sessions import ServiceError
+from verification.deploy.accounts.sessions import ServiceError, credential_variables
 from verification.deploy.process import Emulator, running
 
 TOOLS, DEV = "777788889999", "111122223333"
@@ -65,16 +65,9 @@ def test_a_role_of_another_account_acts_in_that_account(
     caller = organization.person(tools, BUILD, "ada")
     assert caller.client("sts").get_caller_identity()["Arn"].endswith(":assumed-role/build/ada")
     keys = _assume(caller)
-    inside = Emulator(
-        account=DEV,
-        url=organization.url,
-        home=tools.home,
-        credentials={
-            "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": keys["SessionToken"],
-        },
-    )
+    members = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    credentials = credential_variables(*(keys[member] for member in members))
+    inside = Emulator(account=DEV, url=organization.url, home=tools.home, credentials=credentials)
     assert inside.client("sts").get_caller_identity()["Account"] == DEV
     inside.client("s3").create_bucket(Bucket="made-in-dev")
     assert "made-in-dev" in str(dev.client("s3").list_buckets())

@@ -17,47 +17,24 @@ import urllib3
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
-from sashiko.account.access.environment_access import Principal
-from verification.deploy.accounts.policies import (
-    Call,
-    may,
-    owner_of,
-    read_role,
-    refuse_crossing,
-    serves,
-)
-from verification.deploy.accounts.sessions import (
-    HOUR,
-    Answer,
-    ServiceError,
-    Session,
-    Wire,
-    answer_json,
-    forward,
-    new_session,
-    read_wire,
-    refuse,
-)
-from verification.deploy.accounts.sts import answer_sts
+from sashiko.account.access.principals import Principal
+from verification.deploy.accounts import policies, sessions
+from verification.deploy.accounts.sessions import HOUR, Answer, ServiceError, Session, Wire
 from verification.deploy.process import Emulator
 
 # What the caller asks, and who it is.
 Handler = Callable[[Session, Mapping[str, Any]], Mapping[str, Any]]
 Watch = Callable[[Session, Wire], None]
 _CREDENTIALS = "/credentials/"
+_STS_MEMBERS = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """An operation that a test answers itself.
+    """An operation that a test answers itself."""
 
-    Attributes:
-        handler: answers, or raises `ServiceError`.
-        resource: the ARN that the caller needs the action on, of a request.
-    """
-
-    handler: Handler
-    resource: Callable[[Mapping[str, Any]], str]
+    handler: Handler  # answers, or raises `ServiceError`
+    resource: Callable[[Mapping[str, Any]], str]  # the ARN that the caller needs the action on
 
 
 class Organization:
@@ -71,7 +48,6 @@ class Organization:
     """
 
     def __init__(self, accounts: Iterable[Emulator]) -> None:
-        """Starts without a session; `running` serves it."""
         self._accounts = {account.account: account for account in accounts}
         self._sessions: dict[str, Session] = {}
         self._buckets: dict[str, str] = {}
@@ -97,7 +73,7 @@ class Organization:
             ServiceError: if it does not.
         """
         principal = self._role(role)
-        if principal is None or not serves(principal, f"{service}.amazonaws.com", source):
+        if principal is None or not policies.serves(principal, f"{service}.amazonaws.com", source):
             raise ServiceError(
                 "AccessDenied", f"{service} is not authorized to perform AssumeRole on role {role}"
             )
@@ -107,56 +83,56 @@ class Organization:
         """Whether a role's own policies and boundary allow an action in its account."""
         principal = self._role(role)
         owner = role.split(":")[4]
-        call = Call(action=action, resource=resource, owner=owner, context=context)
-        return principal is not None and may(principal, call)
+        call = policies.Call(action=action, resource=resource, owner=owner, context=context)
+        return principal is not None and policies.may(principal, call)
 
     def container(self, session: Session) -> str:
         """Returns the address where a container finds the credentials of its session."""
         return f"{self.url}{_CREDENTIALS}{session.key}"
 
     def end(self, session: Session) -> None:
-        """Ends a session, as its time would."""
         past = dt.datetime.now(dt.UTC) - HOUR
         self._sessions[session.key] = replace(session, expires=past)
 
     def _open(self, role: str, name: str) -> Session:
         if self._role(role) is None:
             raise ServiceError("AccessDenied", f"there is no role {role}")
-        session = new_session(role, name, now=dt.datetime.now(dt.UTC))
+        session = sessions.new_session(role, name, now=dt.datetime.now(dt.UTC))
         self._sessions[session.key] = session
         return session
 
     def _role(self, arn: str) -> Principal | None:
         account = self._accounts.get(arn.split(":")[4])
-        return read_role(account, arn) if account else None
+        return policies.read_role(account, arn) if account else None
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
-        """Answers one request."""
-        wire = read_wire(environ)
+        wire = sessions.read_wire(environ)
         try:
             answer = self._answer(wire)
         except ServiceError as error:
-            answer = refuse(wire, error)
+            answer = sessions.refuse(wire, error)
         start(answer.status, list(answer.headers))
         return [answer.body]
 
     def _answer(self, wire: Wire) -> Answer:
         if wire.path.startswith(_CREDENTIALS):
-            return answer_json(self._sessions[wire.path.removeprefix(_CREDENTIALS)].document())
+            key = wire.path.removeprefix(_CREDENTIALS)
+            return sessions.answer_json(self._sessions[key].document())
         session = self._caller(wire)
         self.watch(session, wire)
         if wire.service == "sts":
-            return answer_sts(session, wire, role=self._role, begin=self._open)
+            return self._answer_sts(session, wire.form)
         served = self.served.get((session.account, wire.action))
         if served:
             return self._serve(served, session, wire)
-        owner = owner_of(wire, session.account, self._accounts, self._buckets)
+        owner = policies.owner_of(wire, session.account, self._accounts, self._buckets)
         if owner != session.account:
             caller = self._role(session.role)
             assert caller is not None
-            refuse_crossing(wire, caller, session, self._accounts[owner])
-        self._remember(wire)
-        return forward(wire, self._accounts[owner].url, self._pool)
+            policies.refuse_crossing(wire, caller, session, self._accounts[owner])
+        if wire.service == "sns" and wire.form.get("Action") == "Publish":
+            self.messages.append((wire.form["TopicArn"], wire.form["Message"]))
+        return sessions.forward(wire, self._accounts[owner].url, self._pool)
 
     def _caller(self, wire: Wire) -> Session:
         session = self._sessions.get(wire.key)
@@ -180,18 +156,36 @@ class Organization:
                 f"{resource}",
             )
         with self._lock:
-            return answer_json(served.handler(session, wire.document))
+            return sessions.answer_json(served.handler(session, wire.document))
 
-    def _remember(self, wire: Wire) -> None:
-        if wire.service == "sns":
-            form = wire.form
-            if form.get("Action") == "Publish":
-                self.messages.append((form["TopicArn"], form["Message"]))
+    def _answer_sts(self, session: Session, form: Mapping[str, str]) -> Answer:
+        """Answers GetCallerIdentity and AssumeRole; refuses what it does not know."""
+        if form["Action"] == "GetCallerIdentity":
+            return sessions.answer_xml(session.identity())
+        if form["Action"] != "AssumeRole" or form.keys() - _STS_MEMBERS:
+            unknown = ", ".join(form.keys() - _STS_MEMBERS)
+            raise ServiceError(
+                "ValidationError", f"the emulator knows no {form['Action']} with {unknown}"
+            )
+        # "Role chaining", IAM User Guide: every caller here acts as a role already.
+        if int(form.get("DurationSeconds", "3600")) > HOUR.total_seconds():
+            raise ServiceError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed "
+                "by role chaining",
+            )
+        caller, target = self._role(session.role), self._role(form["RoleArn"])
+        if caller is None or target is None or not policies.may_assume(caller, target):
+            raise ServiceError(
+                "AccessDenied",
+                f"User: {session.arn} is not authorized to perform: sts:AssumeRole on resource: "
+                f"{form['RoleArn']}",
+            )
+        return sessions.answer_xml(self._open(target.arn, form["RoleSessionName"]).assumed())
 
 
 @contextmanager
 def running(accounts: Iterable[Emulator]) -> Iterator[Organization]:
-    """Serves the accounts at one address, on a thread of this process."""
     organization = Organization(accounts)
     server = make_server("127.0.0.1", 0, organization, threaded=True, request_handler=_Quiet)
     organization.url = f"http://127.0.0.1:{server.port}"

@@ -53,24 +53,15 @@ def _managed(iam: Any, arn: str) -> tuple[Statement, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What a caller asks of a resource.
+    """What a caller asks of a resource."""
 
-    Attributes:
-        action: such as `s3:GetObject`.
-        resource: its ARN.
-        owner: the account of the resource.
-        context: the condition keys that the request has beside those of every request.
-        complete: whether it has no others. Otherwise an unknown one counts as allowing.
-    """
-
-    action: str
-    resource: str
-    owner: str
-    context: Mapping[str, str]
-    complete: bool = False
+    action: str  # such as `s3:GetObject`
+    resource: str  # its ARN
+    owner: str  # the account of the resource
+    context: Mapping[str, str]  # condition keys beside those of every request
+    complete: bool = False  # whether it has no others; else an unknown one counts as allowing
 
     def request(self, caller: Principal) -> Request:
-        """Returns the request as IAM evaluates it."""
         made = caller.request(self.action, self.resource)
         known = {"aws:resourceaccount": self.owner, "aws:requestedregion": REGION}
         context = {**made.context, **known, **self.context}
@@ -78,7 +69,6 @@ class Call:
 
 
 def may(caller: Principal, call: Call) -> bool:
-    """Whether the caller's own policies and boundary allow a call."""
     request = call.request(caller)
     return caller.within(request) and allows(caller.policy, request)
 
@@ -106,7 +96,6 @@ def serves(role: Principal, service: str, source: str) -> bool:
 
 
 def shares(document: str, caller: Principal, call: Call) -> bool:
-    """Whether the policy of a resource lets a caller of another account make a call."""
     account, request = caller.arn.split(":")[4], call.request(caller)
     names = (caller.arn, account, f"arn:aws:iam::{account}:root")
     policy = [
@@ -121,13 +110,9 @@ _NAMED = {"kms": "KeyId", "sagemaker": "ModelPackageName"}  # by an ARN
 def owner_of(
     wire: Wire, own: str, accounts: Mapping[str, Emulator], buckets: dict[str, str]
 ) -> str:
-    """Returns the account of the resource of a request: mostly the caller's own.
+    """Returns the account of the resource of a request: mostly `own`, the caller's.
 
-    Args:
-        wire: the request.
-        own: the caller's account.
-        accounts: all accounts.
-        buckets: whose they are, as far as it is known; bucket names are unique among accounts.
+    `buckets` says whose they are, as far as it is known; their names are unique among accounts.
     """
     if wire.service == "s3":
         bucket = _bucket(wire)

@@ -18,23 +18,15 @@ import urllib3
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """A request.
-
-    Attributes:
-        method: of HTTP.
-        target: path and query, as they were sent.
-        headers: as they were sent.
-        body: as it was sent.
-    """
+    """A request, as it was sent."""
 
     method: str
-    target: str
+    target: str  # path and query
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
     @property
     def path(self) -> str:
-        """The target without its query."""
         return self.target.partition("?")[0]
 
     @property
@@ -44,7 +36,6 @@ class Wire:
 
     @property
     def service(self) -> str:
-        """The service's signing name."""
         return self._scope[3] if len(self._scope) == 5 else ""
 
     @property
@@ -53,12 +44,10 @@ class Wire:
 
     @property
     def token(self) -> str:
-        """The session's token."""
         return self.header("x-amz-security-token")
 
     @property
     def is_json(self) -> bool:
-        """Whether the service speaks JSON."""
         return bool(self.header("x-amz-target"))
 
     @property
@@ -86,7 +75,6 @@ class Wire:
 
 
 def read_wire(environ: dict[str, Any]) -> Wire:
-    """Reads a request from a server's environment."""
     given = {
         key.removeprefix("HTTP_").replace("_", "-").lower(): value
         for key, value in environ.items()
@@ -118,21 +106,14 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A response.
-
-    Attributes:
-        status: number and reason.
-        headers: without the length.
-        body: as it is sent.
-    """
+    """A response."""
 
     status: str = "200 OK"
-    headers: Sequence[tuple[str, str]]
+    headers: Sequence[tuple[str, str]]  # without the length
     body: bytes
 
 
 def answer_json(document: Mapping[str, Any]) -> Answer:
-    """Returns an answer of a service that speaks JSON."""
     return Answer(
         headers=[("Content-Type", "application/x-amz-json-1.1")],
         body=json.dumps(document).encode(),
@@ -140,7 +121,6 @@ def answer_json(document: Mapping[str, Any]) -> Answer:
 
 
 def answer_xml(text: str) -> Answer:
-    """Returns an answer of a service that speaks XML."""
     return Answer(headers=[("Content-Type", "text/xml")], body=text.encode())
 
 
@@ -168,7 +148,6 @@ _OWN = {"connection", "keep-alive", "transfer-encoding", "content-length", "date
 
 
 def forward(wire: Wire, url: str, pool: urllib3.PoolManager) -> Answer:
-    """Asks the emulator at an address, and returns its answer as it is."""
     response = pool.request(
         wire.method,
         f"{url}{wire.target}",
@@ -190,19 +169,10 @@ HOUR = dt.timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A role that somebody acts as, for a while.
+    """A role that somebody acts as, for a while."""
 
-    Attributes:
-        role: its ARN.
-        name: of the session: who acts.
-        key: of its access key.
-        secret: of its access key.
-        token: without which the key is nothing.
-        expires: when all of it ends.
-    """
-
-    role: str
-    name: str
+    role: str  # its ARN
+    name: str  # who acts
     key: str
     secret: str
     token: str
@@ -210,25 +180,17 @@ class Session:
 
     @property
     def account(self) -> str:
-        """The account of the role."""
         return self.role.split(":")[4]
 
     @property
     def arn(self) -> str:
-        """Who acts, as the services name it."""
         role = self.role.rpartition("/")[2]
         return f"arn:aws:sts::{self.account}:assumed-role/{role}/{self.name}"
 
     def variables(self) -> Mapping[str, str]:
-        """Returns the variables in which AWS's tools look for credentials."""
-        return {
-            "AWS_ACCESS_KEY_ID": self.key,
-            "AWS_SECRET_ACCESS_KEY": self.secret,
-            "AWS_SESSION_TOKEN": self.token,
-        }
+        return credential_variables(self.key, self.secret, self.token)
 
     def document(self) -> Mapping[str, str]:
-        """Returns what a container's endpoint answers."""
         return {
             "AccessKeyId": self.key,
             "SecretAccessKey": self.secret,
@@ -241,7 +203,6 @@ class Session:
         return f"{self.expires:%Y-%m-%dT%H:%M:%SZ}"
 
     def assumed(self) -> str:
-        """Returns STS's answer to AssumeRole."""
         keys = {
             "AccessKeyId": self.key,
             "SecretAccessKey": self.secret,
@@ -257,7 +218,6 @@ class Session:
         )
 
     def identity(self) -> str:
-        """Returns STS's answer to GetCallerIdentity."""
         return sts_answer(
             "GetCallerIdentity",
             f"<Arn>{escape(self.arn)}</Arn><UserId>{self._id}</UserId>"
@@ -269,8 +229,16 @@ class Session:
         return f"AROA{self.key[4:]}:{escape(self.name)}"
 
 
+def credential_variables(key: str, secret: str, token: str) -> Mapping[str, str]:
+    """Returns the variables in which AWS's tools look for credentials."""
+    return {
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": token,
+    }
+
+
 def new_session(role: str, name: str, *, now: dt.datetime) -> Session:
-    """Returns a session of an hour."""
     return Session(
         role=role,
         name=name,
@@ -282,7 +250,6 @@ def new_session(role: str, name: str, *, now: dt.datetime) -> Session:
 
 
 def sts_answer(operation: str, result: str) -> str:
-    """Returns an answer in STS's form."""
     return (
         f'<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
         f"<{operation}Result>{result}</{operation}Result>"

@@ -12,7 +12,6 @@ from .server import serve
 
 
 def main() -> None:
-    """Serves on a free port of 127.0.0.1."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--account", required=True)
     server = serve(parser.parse_args().account)

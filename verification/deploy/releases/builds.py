@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,25 +30,18 @@ _AUTHOR = {"NAME": "Ada", "EMAIL": "ada@example.invalid"}
 
 @dataclass(frozen=True)
 class Repository:
-    """A clone whose `main` is what the host has.
+    """A clone whose `main` is what the host has."""
 
-    Attributes:
-        folder: of its working tree.
-    """
-
-    folder: Path
+    folder: Path  # of its working tree
 
     @property
     def head(self) -> str:
-        """The newest commit of `main`."""
         return self.git("rev-parse", "main")
 
     def git(self, *arguments: str) -> str:
-        """Runs git as a person would, and returns what it printed."""
         return git(self.folder, *arguments)
 
     def commit(self, message: str, *, branch: str, files: Mapping[str, str]) -> None:
-        """Commits files on a new branch."""
         self.git("switch", "--quiet", "--create", branch, "main")
         for name, text in files.items():
             (self.folder / name).write_text(text)
@@ -90,11 +84,7 @@ def new_repository(folder: Path, files: Mapping[str, str]) -> Repository:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Runs git without the settings of whoever runs this; returns what it printed.
-
-    Raises:
-        AssertionError: if it fails.
-    """
+    """Runs git without the settings of whoever runs this; returns what it printed."""
     people = {f"GIT_{who}_{k}": v for who in ("AUTHOR", "COMMITTER") for k, v in _AUTHOR.items()}
     done = subprocess.run(
         ["git", *arguments],
@@ -170,29 +160,16 @@ CLONE = "clone.json"  # in a source's artifact: the commit that a build clones
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """What became of a build.
+    """What became of a build."""
 
-    Attributes:
-        status: SUCCEEDED, FAILED, or STOPPED where it was killed.
-        output: all it printed.
-        exports: the variables that it exports.
-        artifact: a zip of its files; empty where it has none.
-    """
-
-    status: str
+    status: str  # SUCCEEDED, FAILED, or STOPPED where it was killed
     output: str
     exports: Mapping[str, str] = field(default_factory=dict)
-    artifact: bytes = b""
+    artifact: bytes = b""  # a zip of its files; empty where it has none
 
 
 class Builds:
-    """The builds of the tools' account.
-
-    Attributes:
-        folder: has a folder for each build, by its number and name, with `src` in it.
-        tools: the folder of what a build finds first on its PATH.
-        count: how many have begun.
-    """
+    """The builds of the tools' account; `tools` is the folder that is first on their PATH."""
 
     def __init__(
         self,
@@ -206,18 +183,17 @@ class Builds:
         """Runs them in a new folder; `connection` is the ARN of what they clone through."""
         folder.mkdir()
         self._organization, self._tools, self._repository = organization, tools, repository
-        self.folder, self._connection = folder, connection
+        self._folder, self._connection = folder, connection
         self.tools = install_tools(folder / "tools")
-        self.count = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def project(self, name: str) -> Any:
-        """Describes a project."""
         return self._tools.client("codebuild").batch_get_projects(names=[name])["projects"][0]
 
     def run(self, name: str, variables: Mapping[str, str], *, source: bytes = b"") -> Build:
         """Runs a project, of a pipeline on its artifact `source`, else on what it clones."""
-        project, home = self.project(name), self._new_home(name)
+        project = self.project(name)
+        home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
         spec = json.loads(project["source"]["buildspec"])
         place = self._check_out(home, project, source)
         pushes = self._uses_connection(project["serviceRole"], "read_write")
@@ -241,12 +217,6 @@ class Builds:
         if self._process:
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _new_home(self, name: str) -> Path:
-        self.count += 1
-        home = self.folder / f"{self.count}-{name}"
-        home.mkdir()
-        return home
-
     def _check_out(self, home: Path, project: Any, source: bytes) -> Path:
         """Unpacks the artifact, or clones what the role may read through the connection."""
         place = home / "src"
@@ -267,11 +237,10 @@ class Builds:
 
     def _uses_connection(self, role: str, permissions: str) -> bool:
         """Whether a role may read, or write, the repository through the connection."""
+        actions = {"read_only": "GitPull", "read_write": "GitPush"}
         context = {
             "codeconnections:fullrepositoryid": "acme/triage",
-            "codeconnections:provideraction": {"read_only": "GitPull", "read_write": "GitPush"}[
-                permissions
-            ],
+            "codeconnections:provideraction": actions[permissions],
             "codeconnections:providerpermissionsrequired": permissions,
         }
         action = "codeconnections:UseConnection"
@@ -327,7 +296,6 @@ class Builds:
 
 
 def _pack(place: Path, artifacts: Any) -> bytes:
-    """Zips the files that a build specification names."""
     packed = io.BytesIO()
     base = place / (artifacts or {}).get("base-directory", ".")
     with zipfile.ZipFile(packed, "w") as files:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from verification.deploy.accounts.organization import Organization
 from verification.deploy.accounts.organization import running as organized
+from verification.deploy.accounts.sessions import credential_variables
 from verification.deploy.process import REGION, ROOT, Emulator, running
 from verification.deploy.releases.builds import Builds, Repository, git, new_repository
 from verification.deploy.releases.pipeline import Pipeline
@@ -18,11 +19,6 @@ from verification.deploy.releases.pipeline import Pipeline
 _PATH = "/aws-reserved/sso.amazonaws.com/"
 _SUFFIX = "0123456789abcdef"
 _ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
-
-
-def role_of(account: Emulator, permission_set: str) -> str:
-    """Returns the ARN of the role of a permission set in an account."""
-    return f"arn:aws:iam::{account.account}:role{_PATH}AWSReservedSSO_{permission_set}_{_SUFFIX}"
 
 
 def provision(account: Emulator, permission_set: str, *allowed: tuple[str, str]) -> None:
@@ -34,47 +30,21 @@ def provision(account: Emulator, permission_set: str, *allowed: tuple[str, str])
         "Principal": {"Federated": provider},
         "Action": ["sts:AssumeRoleWithSAML"],
     }
-    iam.create_role(Path=_PATH, RoleName=name, AssumeRolePolicyDocument=_document(trust))
+    document: dict[str, object] = {"Version": "2012-10-17", "Statement": [trust]}
+    iam.create_role(Path=_PATH, RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
     if not allowed:
         iam.attach_role_policy(RoleName=name, PolicyArn=_ADMINISTRATOR)
         return
-    statements = [
+    document["Statement"] = [
         {"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in allowed
     ]
     iam.put_role_policy(
-        RoleName=name, PolicyName="AwsSSOInlinePolicy", PolicyDocument=_document(*statements)
+        RoleName=name, PolicyName="AwsSSOInlinePolicy", PolicyDocument=json.dumps(document)
     )
 
 
-def _document(*statements: object) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
-def sign_in(
-    organization: Organization, account: Emulator, permission_set: str, name: str
-) -> Emulator:
-    """Returns an account as a person sees it who signed in."""
-    return organization.person(account, role_of(account, permission_set), name)
-
-
-def act_as(person: Emulator, role: str, name: str) -> Emulator:
-    """Returns an account as a person sees it who has assumed a role, if its trust lets them."""
-    arn = f"arn:aws:iam::{person.account}:role/{role}"
-    keys = person.client("sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"]
-    credentials = {
-        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": keys["SessionToken"],
-    }
-    return replace(person, credentials=credentials)
-
-
 def answer(approver: Emulator, pipeline: str, *, stage: str = "", status: str = "Approved") -> str:
-    """Answers an approval that a pipeline waits for, of a stage or the only one.
-
-    Returns:
-        What the person was shown.
-    """
+    """Answers an approval, of a stage or the only one; returns what the person was shown."""
     api = approver.client("codepipeline")
     states = api.get_pipeline_state(name=pipeline)["stageStates"]
     (waiting,) = (item for item in states if stage in ("", item["stageName"]))
@@ -159,64 +129,39 @@ stages: [dev, prod]
 
 @dataclass(frozen=True, kw_only=True)
 class Company:
-    """All of it.
+    """All of it."""
 
-    Attributes:
-        accounts: by the name that `ENV` takes, as the emulator has them.
-        organization: the address of all.
-        repository: what the host has.
-        desk: a clone in which people run commands.
-        builds: the tools' CodeBuild.
-    """
-
-    accounts: Mapping[str, Emulator]
+    accounts: Mapping[str, Emulator]  # by the name that `ENV` takes
     organization: Organization
-    repository: Repository
-    desk: Path
-    builds: Builds
+    repository: Repository  # what the host has
+    desk: Path  # a clone in which people run commands
+    builds: Builds  # the tools' CodeBuild
 
     def pipeline(self) -> Pipeline:
-        """Opens the pipeline, once it is deployed."""
-        return Pipeline(
-            self.organization,
-            self.accounts["delivery"],
-            self.repository,
-            self.builds,
-            name=PIPELINE,
-        )
+        tools = self.accounts["delivery"]
+        return Pipeline(self.organization, tools, self.repository, self.builds, name=PIPELINE)
 
     def sign_in(self, env: str, permission_set: str, name: str) -> Emulator:
         """Returns an account as a person sees it who signed in."""
-        return sign_in(self.organization, self.accounts[env], permission_set, name)
+        account = self.accounts[env]
+        role = f"{_PATH}AWSReservedSSO_{permission_set}_{_SUFFIX}"
+        return self.organization.person(account, f"arn:aws:iam::{account.account}:role{role}", name)
 
     def act_as(self, env: str, role: str, name: str) -> Emulator:
         """Returns an account as a person of its models sees it, who took a role of the project."""
         person = self.sign_in(env, "Models", name)
-        return act_as(person, f"sashiko-{env}-{role}", name)
+        arn = f"arn:aws:iam::{person.account}:role/sashiko-{env}-{role}"
+        keys = person.client("sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"]
+        members = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        return replace(person, credentials=credential_variables(*(keys[k] for k in members)))
 
     def make(self, target: str, env: str, *, options: str = "--require-approval=never") -> str:
-        """Runs a target of the Makefile by the administrator of an account, at the desk.
-
-        Raises:
-            AssertionError: if it fails.
-        """
-        kept = ("-o", ".venv/bin/.infra", "-o", "node_modules/.done")
         make = str(shutil.which("make"))  # not the one that a build has
-        return self.run(
-            self.sign_in(env, "Administrator", "root"),
-            make,
-            *kept,
-            target,
-            f"ENV={env}",
-            f"ARGS={options}",
-        )
+        kept = ("-o", ".venv/bin/.infra", "-o", "node_modules/.done")
+        administrator = self.sign_in(env, "Administrator", "root")
+        return self.run(administrator, make, *kept, target, f"ENV={env}", f"ARGS={options}")
 
     def run(self, person: Emulator, *command: str, status: int = 0) -> str:
-        """Runs a command at the desk, with a person's credentials; returns all it printed.
-
-        Raises:
-            AssertionError: if it ends with another status.
-        """
         environ = person.environment()
         path = f"{self.builds.tools}:{ROOT}/.venv/bin:{environ['PATH']}"
         done = subprocess.run(
@@ -252,31 +197,20 @@ def new_company(folder: Path, files: Mapping[str, str] = MappingProxyType({})) -
             roles = f"arn:aws:iam::{ACCOUNTS[env]}:role/sashiko-{env}-*"
             provision(accounts[env], "Models", ("sts:AssumeRole", roles))
         arn = f"arn:aws:codepipeline:{REGION}:{ACCOUNTS['delivery']}:{PIPELINE}"
-        provision(
-            accounts["delivery"],
-            "Release",
-            ("codepipeline:GetPipelineState", arn),
-            ("codepipeline:PutApprovalResult", f"{arn}/*"),
-            ("codepipeline:RetryStageExecution", f"{arn}/*"),
-            ("codepipeline:StartPipelineExecution", arn),
-        )
         tools = accounts["delivery"]
+        both = {arn: ("GetPipelineState", "StartPipelineExecution"),
+                f"{arn}/*": ("PutApprovalResult", "RetryStageExecution")}  # fmt: skip
+        pairs = ((f"codepipeline:{action}", on) for on, names in both.items() for action in names)
+        provision(tools, "Release", *pairs)
         builds = Builds(organization, tools, repository, folder / "builds", connection=CONNECTION)
+        desk = folder / "desk"
+        git(folder, "clone", "--quiet", str(repository.folder), str(desk))
+        git(desk, "config", "user.name", "Grace")
+        git(desk, "config", "user.email", "grace@example.invalid")
+        (desk / ".git/info/exclude").write_text("/.venv\n/node_modules\n")
+        for name in (".venv", "node_modules"):
+            (desk / name).symlink_to(ROOT / name)
         yield Company(
-            accounts=accounts,
-            organization=organization,
-            repository=repository,
-            desk=_desk(folder / "desk", repository),
+            accounts=accounts, organization=organization, repository=repository, desk=desk,
             builds=builds,
-        )
-
-
-def _desk(folder: Path, repository: Repository) -> Path:
-    git(folder.parent, "clone", "--quiet", str(repository.folder), str(folder))
-    git(folder, "config", "user.name", "Grace")
-    git(folder, "config", "user.email", "grace@example.invalid")
-    for name in (".venv", "node_modules"):
-        (folder / name).symlink_to(ROOT / name)
-        with (folder / ".git/info/exclude").open("a") as file:
-            file.write(f"/{name}\n")
-    return folder
+        )  # fmt: skip

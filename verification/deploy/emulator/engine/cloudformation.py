@@ -33,12 +33,6 @@ _FINAL = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DEL
 
 
 def check_template(body: str, request: Request) -> dict[str, Any]:
-    """Parses and checks a request's template.
-
-    Raises:
-        ValidationError: if it has an unknown type, or an unresolved reference.
-        InsufficientCapabilitiesError: if the request does not acknowledge IAM resources.
-    """
     template = parse(body)
     if not template.get("Resources"):
         raise ValidationError("At least one Resources member must be defined.")
@@ -83,7 +77,6 @@ def _check_capabilities(template: dict[str, Any], acknowledged: Any) -> None:
 
 
 def check_status(stack: Stack) -> None:
-    """Raises ValidationError if a stack can only be deleted, or rolled back by hand."""
     if stack.status in _FINAL:
         raise ValidationError(
             f"Stack:{stack.id} is in {stack.status} state and can not be updated."
@@ -91,7 +84,6 @@ def check_status(stack: Stack) -> None:
 
 
 def deploy(region: Region, stack: Stack, request: Request, adoption: Adoption) -> None:
-    """Deploys a request to a stack, or rolls the stack back."""
     creating = not stack.template_body
     verb = "CREATE" if creating else "UPDATE"
     if adoption.import_ids:
@@ -199,7 +191,6 @@ def _parameter(region: Region, name: str, declared: dict[str, Any], text: str | 
 
 
 def input_parameters(stack: Stack, parameters: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Returns the values of a request's parameters."""
     return {
         name: stack.inputs[name] if item.get("UsePreviousValue") else item["ParameterValue"]
         for name, item in parameters.items()
@@ -313,12 +304,10 @@ class CloudFormation:
     """The stacks of one account in one region, and their change sets."""
 
     def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
-        """Starts without a stack; `aws` makes a client of a service."""
         self.region = Region(account, region, aws)
         self.change_sets: dict[str, ChangeSet] = {}
 
     def describe_stacks(self, request: Request) -> dict[str, Any]:
-        """Returns one stack, or all."""
         name = request.get("StackName")
         stacks = [self.region.stack(name)] if name else self.region.stacks.values()
         return {"Stacks": [_described(stack) for stack in stacks]}
@@ -334,7 +323,6 @@ class CloudFormation:
         }
 
     def describe_stack_events(self, request: Request) -> dict[str, Any]:
-        """Returns a stack's events, newest first."""
         return {"StackEvents": self.region.stack(request["StackName"]).events[::-1]}
 
     def describe_events(self, request: Request) -> dict[str, Any]:
@@ -342,7 +330,6 @@ class CloudFormation:
         return {"OperationEvents": []}
 
     def describe_stack_resources(self, request: Request) -> dict[str, Any]:
-        """Returns a stack's resources, or one."""
         stack = self.region.stack(request["StackName"])
         logical_id = request.get("LogicalResourceId")
         return {
@@ -362,7 +349,6 @@ class CloudFormation:
         }
 
     def list_stack_resources(self, request: Request) -> dict[str, Any]:
-        """Returns a stack's resources in short."""
         resources = self.describe_stack_resources(request)["StackResources"]
         return {
             "StackResourceSummaries": [
@@ -371,7 +357,6 @@ class CloudFormation:
         }
 
     def get_template(self, request: Request) -> dict[str, Any]:
-        """Returns the template as it was sent."""
         return {"TemplateBody": self.region.stack(request["StackName"]).template_body}
 
     def get_template_summary(self, request: Request) -> dict[str, Any]:
@@ -395,7 +380,6 @@ class CloudFormation:
         }
 
     def list_exports(self, request: Request) -> dict[str, Any]:
-        """Returns every export."""
         return {
             "Exports": [
                 {"ExportingStackId": stack.id, "Name": name, "Value": value}
@@ -405,7 +389,6 @@ class CloudFormation:
         }
 
     def describe_change_set(self, request: Request) -> dict[str, Any]:
-        """Returns a change set with its changes."""
         change_set = self._change_set(request)
         return {
             "ChangeSetId": change_set.id,
@@ -420,13 +403,11 @@ class CloudFormation:
         }
 
     def list_change_sets(self, request: Request) -> dict[str, Any]:
-        """Returns a stack's change sets."""
         stack = self.region.stack(request["StackName"])
         change_sets = [item for item in self.change_sets.values() if item.stack is stack]
         return {"Summaries": [{"ChangeSetId": i.id, "ChangeSetName": i.name} for i in change_sets]}
 
     def create_change_set(self, request: Request) -> dict[str, Any]:
-        """Plans a create, an update or an import."""
         kind, name = request.get("ChangeSetType", "UPDATE"), request["StackName"]
         request["TemplateBody"] = self.region.body(request)
         template = check_template(request["TemplateBody"], request)
@@ -459,14 +440,12 @@ class CloudFormation:
         return {"Id": change_set.id, "StackId": stack.id}
 
     def delete_change_set(self, request: Request) -> None:
-        """Deletes a change set."""
         try:
             del self.change_sets[self._change_set(request).id]
         except ChangeSetNotFoundError:
             return
 
     def execute_change_set(self, request: Request) -> None:
-        """Executes a change set."""
         change_set = self._change_set(request)
         if change_set.execution != "AVAILABLE":
             raise ValidationError(
@@ -495,7 +474,6 @@ class CloudFormation:
         raise ChangeSetNotFoundError(f"ChangeSet [{name}] does not exist")
 
     def create_stack(self, request: Request) -> dict[str, Any]:
-        """Creates a stack without a change set."""
         if self.region.find(request["StackName"]):
             raise ValidationError(f"Stack [{request['StackName']}] already exists")
         request["TemplateBody"] = self.region.body(request)
@@ -505,7 +483,6 @@ class CloudFormation:
         return {"StackId": stack.id}
 
     def update_stack(self, request: Request) -> dict[str, Any]:
-        """Updates a stack without a change set."""
         stack = self.region.stack(request["StackName"])
         request["TemplateBody"] = self.region.body(request)
         check_status(stack)
@@ -515,13 +492,11 @@ class CloudFormation:
         return {"StackId": stack.id}
 
     def update_termination_protection(self, request: Request) -> dict[str, Any]:
-        """Turns a stack's termination protection on or off."""
         stack = self.region.stack(request["StackName"])
         stack.protected = bool(request["EnableTerminationProtection"])
         return {"StackId": stack.id}
 
     def delete_stack(self, request: Request) -> None:
-        """Deletes a stack's resources; those that are to be retained stay."""
         stack = self.region.find(request["StackName"])
         if stack is None:
             return

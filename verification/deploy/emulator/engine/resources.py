@@ -68,7 +68,6 @@ class Place:
     created_ids: list[str] = field(default_factory=list)
 
     def generated_name(self, limit: int) -> str:
-        """Returns a new random name for a resource whose template gives none."""
         return f"{self.stack}-{self.logical_id}"[: limit - 13] + f"-{uuid.uuid4().hex[:12]}"
 
 
@@ -121,7 +120,6 @@ class ResourceType(ABC):
         """
 
     def attributes(self, place: Place, physical_id: str, desired: Properties) -> dict[str, Any]:
-        """Returns the values of `Fn::GetAtt`."""
         return {}
 
     def import_id(self, place: Place, desired: Properties, identifiers: dict[str, str]) -> str:
@@ -135,7 +133,6 @@ def tags_of(pairs: dict[str, str]) -> list[dict[str, str]]:
 
 
 def changed_tags(old: Properties, new: Properties) -> tuple[list[str], list[dict[str, str]]]:
-    """Returns the keys that an update removes, and the tags that it sets."""
     before, after = (side.get("Tags", []) for side in (old, new))
     before, after = (tags_of(tags) if isinstance(tags, dict) else tags for tags in (before, after))
     keys = {tag["Key"] for tag in after}
@@ -147,7 +144,6 @@ _FAMILIES: dict[str, Callable[[str], ResourceType]] = {}
 
 
 def register(kind: ResourceType) -> None:
-    """Registers a type with the engine."""
     _TYPES[kind.name] = kind
 
 
@@ -157,7 +153,6 @@ def register_family(prefix: str, make: Callable[[str], ResourceType]) -> None:
 
 
 def find_type(name: str) -> ResourceType | None:
-    """Returns a type by its name, if the engine knows it."""
     for prefix, make in _FAMILIES.items():
         if name.startswith(prefix) and name not in _TYPES:
             _TYPES[name] = make(name)
@@ -165,7 +160,6 @@ def find_type(name: str) -> ResourceType | None:
 
 
 def type_of(name: str) -> ResourceType:
-    """Returns a known type."""
     resource_type = find_type(name)
     if resource_type is None:
         raise KeyError(name)
@@ -189,7 +183,6 @@ _Validator = extend(Draft7Validator, {"pattern": _pattern})
 
 @cache
 def load_schema(resource_type: str, region: str) -> dict[str, Any]:
-    """Returns a resource type's registry schema."""
     name = CUSTOM[1] if resource_type.startswith(CUSTOM) else resource_type
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, name).schema
     return dict(_with_python_patterns(schema))

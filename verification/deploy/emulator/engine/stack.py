@@ -103,7 +103,6 @@ class Stack:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def exports(self) -> dict[str, str]:
-        """Returns the exports' values by name."""
         return {
             output["ExportName"]: output["OutputValue"]
             for output in self.outputs
@@ -111,12 +110,10 @@ class Stack:
         }
 
     def set_status(self, status: str, reason: str = "") -> None:
-        """Moves the stack to a status and records an event."""
         self.status, self.reason = status, reason
         self.record(self.name, "AWS::CloudFormation::Stack", self.id, status, reason)
 
     def record(self, name: str, kind: str, physical_id: str, status: str, reason: str = "") -> None:
-        """Adds an event."""
         self.events.append(
             {
                 "EventId": str(uuid.uuid4()),
@@ -132,7 +129,6 @@ class Stack:
         )
 
     def place(self, logical_id: str) -> Place:
-        """Returns the location of a resource of this stack."""
         return Place(
             account=self.account,
             region=self.region,
@@ -145,7 +141,6 @@ class Stack:
 def new_resource(
     logical_id: str, body: dict[str, Any], properties: Properties, physical_id: str, status: str
 ) -> Resource:
-    """Returns the resource made from a template's `body`."""
     return Resource(
         logical_id=logical_id,
         type=body["Type"],
@@ -159,7 +154,6 @@ def new_resource(
 
 
 def deletion_order(resources: list[Resource]) -> list[Resource]:
-    """Orders resources so that each comes before its dependencies."""
     by_name = {item.logical_id: item for item in resources}
     bodies = {
         name: {
@@ -181,7 +175,6 @@ class Region:
     """The stacks by id, and the deleted ones."""
 
     def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
-        """Starts without a stack; `aws` makes a client of a service."""
         self.account = account
         self.region = region
         self.aws = aws
@@ -189,7 +182,6 @@ class Region:
         self.deleted: dict[str, Stack] = {}
 
     def new_stack(self, name: str) -> Stack:
-        """Adds a stack in REVIEW_IN_PROGRESS."""
         identifier = f"arn:aws:cloudformation:{self.region}:{self.account}:stack/{name}"
         stack = Stack(
             id=f"{identifier}/{uuid.uuid4()}",
@@ -202,7 +194,6 @@ class Region:
         return stack
 
     def find(self, name: str) -> Stack | None:
-        """Returns a stack by its name or id, if there is one."""
         for stack in self.stacks.values():
             if name in (stack.name, stack.id):
                 return stack
@@ -232,14 +223,12 @@ class Region:
                 )
 
     def imported(self, stack: Stack, name: str) -> str:
-        """Returns the value of `Fn::ImportValue` in `stack`."""
         for other in self.stacks.values():
             if other is not stack and name in other.exports():
                 return other.exports()[name]
         raise ResourceError(f"No export named {name} found.")
 
     def stack_output(self, reference: dict[str, str]) -> str:
-        """Returns the value of `Fn::GetStackOutput`."""
         if reference.get("Region", self.region) != self.region:
             raise ResourceError("the emulator knows one region only in Fn::GetStackOutput")
         stack = self.find(reference["StackName"])

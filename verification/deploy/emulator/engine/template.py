@@ -16,7 +16,6 @@ _NO_VALUE = object()
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Reads a template, JSON or YAML."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -99,7 +98,6 @@ class Scope:
     _conditions: dict[str, bool] = field(default_factory=dict)
 
     def active(self) -> dict[str, Any]:
-        """Returns the resources whose condition holds, in creation order."""
         resources = {
             name: body
             for name, body in self.template["Resources"].items()
@@ -108,7 +106,6 @@ class Scope:
         return {name: resources[name] for name in creation_order(resources)}
 
     def condition(self, name: str) -> bool:
-        """Evaluates one of the template's conditions."""
         if name not in self._conditions:
             self._conditions[name] = self._holds(self.template["Conditions"][name])
         return self._conditions[name]

@@ -52,7 +52,6 @@ class Front:
         self._refuse = refuse
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """Answers one request."""
         # AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
         scope = environ.get("HTTP_AUTHORIZATION", "").partition(",")[0].split("/")
         if len(scope) != 5 or scope[3] not in self._services:

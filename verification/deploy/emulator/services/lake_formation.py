@@ -18,14 +18,12 @@ _GROUPS = ("IAM_ALLOWED_PRINCIPALS", "EVERYONE")
 
 
 def get_item(items: dict[Any, Any], key: Any) -> Any:
-    """Returns an item, or raises ServiceError if there is none."""
     if key not in items:
         raise ServiceError("EntityNotFoundException", f"{key} does not exist")
     return items[key]
 
 
 def filter_key(item: Record) -> tuple[str, str, str]:
-    """Names a data-cells filter."""
     return item["DatabaseName"], item["TableName"], item["Name"]
 
 
@@ -122,7 +120,6 @@ class LakeFormation:
     """The Lake Formation of one account in one region."""
 
     def __init__(self, account: str, _: str, aws: Callable[[str], Any]) -> None:
-        """Starts with a new account's settings; `aws` makes a client of a service."""
         self.account, self._aws = account, aws
         self._settings: Record = {
             "DataLakeAdmins": [],
@@ -236,7 +233,6 @@ class LakeFormation:
         return list(self._settings.get(f"Create{kind}DefaultPermissions", []))
 
     def check_principal(self, principal: Record) -> None:
-        """Raises ServiceError if a principal is not an existing role, user or group."""
         name = principal["DataLakePrincipalIdentifier"]
         if name in _GROUPS or name == self.account:
             return
@@ -253,7 +249,6 @@ class LakeFormation:
         raise ServiceError("InvalidInputException", f"Invalid principal: {name}")
 
     def check_columns(self, database: str, table: str, names: list[str]) -> None:
-        """Raises ServiceError if a table lacks one of the columns, or does not exist."""
         description = self.find("get_table", DatabaseName=database, Name=table)["Table"]
         columns = [
             *description["StorageDescriptor"]["Columns"],
@@ -266,7 +261,6 @@ class LakeFormation:
             )
 
     def find(self, operation: str, **arguments: str) -> Record:
-        """Returns Glue's answer, or raises ServiceError if the entity does not exist."""
         try:
             return dict(getattr(self._aws("glue"), operation)(**arguments))
         except ClientError as error:
@@ -297,7 +291,6 @@ class LakeFormation:
             tags.pop(request["TagKey"], None)
 
     def check_values(self, key: str, values: list[str]) -> None:
-        """Raises ServiceError if a tag lacks one of the values, or does not exist."""
         if unknown := set(values) - set(self._tags.get(key, ())):
             raise ServiceError(
                 "EntityNotFoundException",
@@ -455,7 +448,6 @@ class LakeFormation:
         self._opt_ins.remove(request)
 
     def forget(self, *path: str) -> None:
-        """Drops tags, filters and grants of a database or table that Glue has deleted."""
         for items in (self._assigned, self._filters):
             for key in [key for key in items if key[: len(path)] == path]:
                 del items[key]

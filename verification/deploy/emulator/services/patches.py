@@ -43,7 +43,6 @@ _moto_endpoint_services = VPCBackend._collect_default_endpoint_services
 
 
 def install(lake_formation: Callable[[str], LakeFormation]) -> None:
-    """Changes moto's services; `lake_formation` gives a region's."""
     KmsBackend.sign, KmsBackend.verify = _sign, _verify
     S3Backend.log_incoming_request = _log
     S3Response.get_bucket_notification = _notification_configuration

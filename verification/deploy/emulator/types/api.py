@@ -40,7 +40,6 @@ _TAGGING = {
 
 
 def words(text: str) -> frozenset[str]:
-    """Returns the names in a text."""
     return frozenset(text.split())
 
 
@@ -101,7 +100,6 @@ def _given_name(name: str, given: Mapping[str, Any]) -> str:
 
 
 def shape_of(client: Any, method: str) -> Any:
-    """Returns the model of a call's input."""
     operation = client.meta.method_to_api_mapping[method]
     return client.meta.service_model.operation_model(operation).input_shape
 
@@ -109,7 +107,6 @@ def shape_of(client: Any, method: str) -> Any:
 def call(
     client: Any, method: str, arguments: Properties, renamed: Mapping[str, str] | None = None
 ) -> Any:
-    """Calls a service with a template's values."""
     shape = shape_of(client, method)
     return getattr(client, method)(**to_api(arguments, shape, renamed or {}))
 
@@ -117,11 +114,6 @@ def call(
 def described(
     kind: str, place: Place, answer: Any, renamed: Mapping[str, str] | None = None
 ) -> Properties:
-    """Returns a service's description of a resource in the shape of its template.
-
-    Raises:
-        AbsentError: if it is empty.
-    """
     if not answer:
         raise AbsentError(f"{place.logical_id} is not there")
     schema = load_schema(kind, place.region)
@@ -140,7 +132,6 @@ def _tagging(place: Place, service: str, index: int, resource: str) -> tuple[Any
 
 
 def retag(place: Place, service: str, resource: str, old: Properties, new: Properties) -> None:
-    """Changes a resource's tags."""
     if old.get("Tags") == new.get("Tags"):
         return
     removed, tags = changed_tags(old, new)
@@ -151,7 +142,6 @@ def retag(place: Place, service: str, resource: str, old: Properties, new: Prope
 
 
 def read_tags(place: Place, service: str, resource: str) -> Any:
-    """Returns a resource's tags in the service's shape."""
     client, method, _, names = _tagging(place, service, 2, resource)
     response = getattr(client, method)(**names)
     return next((item for key, item in response.items() if "tag" in key.lower()), [])

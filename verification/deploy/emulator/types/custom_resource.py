@@ -77,7 +77,6 @@ class CustomResource(ResourceType):
 
 
 def _invoke(place: Place, event: dict[str, Any]) -> str:
-    """Executes the function; returns the message for the case that it has not answered."""
     response = place.aws("lambda").invoke(
         FunctionName=event["ServiceToken"], Payload=json.dumps(event).encode()
     )

@@ -51,7 +51,6 @@ def _check_trust(place: Place, document: Properties) -> None:
 
 
 def _attach(place: Place, arn: str, before: set[str], after: set[str], *, roles: bool) -> None:
-    """Attaches a policy to roles, or policies to a role."""
     iam = place.aws("iam")
     for item in before ^ after:
         attach = iam.attach_role_policy if item in after else iam.detach_role_policy

@@ -5,7 +5,6 @@ from . import custom_resource, flow, identity, lake, models, network, rows, stor
 
 
 def load() -> None:
-    """Registers them."""
     for prefix in CUSTOM:
         register_family(prefix, custom_resource.CustomResource)
     for module in (flow, identity, lake, models, network, rows, storage):
