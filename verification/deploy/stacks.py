@@ -157,3 +157,21 @@ def grant(principal: Any, target: dict[str, Any], *permissions: str) -> dict[str
 def output(value: Any, export: str | None = None) -> dict[str, Any]:
     """An output, exported or not."""
     return {"Value": value, **({"Export": {"Name": export}} if export else {})}
+
+
+NO_POLICY = {"Version": "2012-10-17", "Statement": []}
+READER = {"Fn::GetAtt": ["Role", "Arn"]}
+DATABASE = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
+TABLE = {"CatalogId": ACCOUNT, "DatabaseName": {"Ref": "Database"}, "Name": {"Ref": "Table"}}
+COLUMN = {"TableWithColumns": {**TABLE, "ColumnNames": ["a"]}}
+
+
+def one(kind: str, **properties: Any) -> Template:
+    """A template of one resource."""
+    return template(resource("One", kind, properties))
+
+
+def tags(name: str, target: Template, *pairs: tuple[str, list[str]]) -> Template:
+    values = [{"CatalogId": ACCOUNT, "TagKey": key, "TagValues": item} for key, item in pairs]
+    properties = {"Resource": target, "LFTags": values}
+    return resource(name, "AWS::LakeFormation::TagAssociation", properties, DependsOn="Tag")
