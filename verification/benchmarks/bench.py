@@ -217,14 +217,7 @@ def write_part(page: Path, name: str, lines: Iterable[str]) -> None:
 def seconds_as_bars(
     path: Path, seconds: Mapping[str, float], *, ours: Iterable[str], alt: str
 ) -> None:
-    """Draws a bar for each label, the first at the top; those of `ours` are dark.
-
-    Args:
-        path: of the picture; the ids inside it start with its name.
-        seconds: label -> seconds.
-        ours: the labels whose bars are dark.
-        alt: the text for a reader who cannot see the picture; the seconds follow it.
-    """
+    """Draws a bar for each label; those of `ours` are dark. The seconds follow the text `alt`."""
     values = "; ".join(f"{label} {value:.2f} s" for label, value in seconds.items())
     with styled():
         figure = new_figure(width=720, height=60 + 24 * len(seconds))

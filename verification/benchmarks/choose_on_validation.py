@@ -42,18 +42,8 @@ from sashiko.settings.recipe_quality import ThresholdSection
 from sashiko.steps.comparators import decide_threshold, fit_linear
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
-from sashiko_packs.selection.rows import (
-    COMPILE,
-    Validation,
-    read_validation,
-    with_facets,
-)
-from sashiko_packs.selection.sweep import (
-    THRESHOLDS,
-    judge,
-    keeps_margin,
-    threshold_free_quality,
-)
+from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, with_facets
+from sashiko_packs.selection.sweep import THRESHOLDS, judge, keeps_margin, threshold_free_quality
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 
 _MAXIMIZED = {

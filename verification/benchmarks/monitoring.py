@@ -41,19 +41,22 @@ from sashiko_packs.monitoring.steps.input_quality import measure_share
 from sashiko_packs.monitoring.text_drift import TextSample, measure_text_drift
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, Audit
-from verification.benchmarks.monitoring_bars import Bar, count_bar, report, share_bar
 from verification.benchmarks.monitoring_pools import (
     COLUMNS,
     FACETS,
     REFERENCE_ROWS,
+    Bar,
     Pools,
     Rows,
     Window,
     alone,
     by_group,
     confusion,
+    count_bar,
     decisions,
     draw,
+    report,
+    share_bar,
 )
 
 _SETTINGS = MonitorSection()

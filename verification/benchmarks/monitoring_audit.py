@@ -35,8 +35,7 @@ from sashiko_packs.monitoring.audited import (
 from sashiko_packs.monitoring.checks import Outcome
 from sashiko_packs.monitoring.settings import MonitorSection
 from verification.benchmarks.bench import options
-from verification.benchmarks.monitoring_bars import Bar, report, share_bar
-from verification.benchmarks.monitoring_pools import REFERENCE_ROWS
+from verification.benchmarks.monitoring_pools import REFERENCE_ROWS, Bar, report, share_bar
 
 WEEKS = 52
 AUDITED = 100  # labels a week

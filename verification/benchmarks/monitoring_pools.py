@@ -1,26 +1,36 @@
-"""Rows of generated weeks, quiet and shifted, that the monitoring benchmarks draw windows from.
+"""What the benchmarks of monitoring share: rows of generated weeks, and figures beside their bars.
+
+Windows are drawn from the rows, quiet and shifted.
 
 The model is a stand-in: a logistic regression on hashed words, trained on rows of the period. What
 is monitored is real: inputs, texts, scores, decisions, labels and groups of generated rows.
 """
 
-from collections.abc import Mapping
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import stats
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
 from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.settings.shifts import Shift, ShiftKind, ShiftPlan
+from verification.benchmarks.bench import machine, show, table, write_part
 
 REFERENCE_ROWS = 3500  # of the test split of `complaints`
 COLUMNS = ("product", "channel")
@@ -136,3 +146,89 @@ def _texts(table: pa.Table) -> list[str]:
         table["product"], table["complaint_text"], ": "
     ).to_pylist()
     return texts
+
+
+PAGE = Path(__file__).parents[2] / "docs/monitoring-benchmark.md"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A measured figure beside the bar that it must pass."""
+
+    measure: str
+    figure: float
+    simulated: str  # how much
+    least: float = -math.inf  # the bar: the figure must lie between these two
+    most: float = math.inf
+    ends: tuple[float, float] | None = None  # of its 95 % interval; None: it is exact, or a median
+
+    @property
+    def bar(self) -> str:
+        """The bar in words."""
+        if math.isinf(self.least):
+            return "none" if math.isinf(self.most) else f"at most {self.most:g}"
+        return (
+            f"at least {self.least:g}"
+            if math.isinf(self.most)
+            else f"{self.least:g} to {self.most:g}"
+        )
+
+    @property
+    def holds(self) -> str:
+        """Whether it holds: `yes`, `no`, `within error` of the simulation; empty without a bar."""
+        if self.bar == "none":
+            return ""
+        low, high = self.ends or (self.figure, self.figure)
+        if self.least <= low and high <= self.most:
+            return "yes"
+        return "no" if high < self.least or low > self.most else "within error"
+
+    def __str__(self) -> str:
+        """Writes the figure with its interval."""
+        interval = "" if self.ends is None else f" [{self.ends[0]:.3g}, {self.ends[1]:.3g}]"
+        return f"{self.figure:.3g}{interval}"
+
+
+def share_bar(
+    measure: str,
+    events: int,
+    of: int,
+    what: str,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> Bar:
+    """Makes the bar of a share of `of` simulated windows or runs."""
+    ends = wilson_interval(events / of, of)
+    return Bar(measure, events / of, f"{of:,} {what}", least=least, most=most, ends=ends)
+
+
+def count_bar(measure: str, events: int, years: int, what: str, *, most: float = math.inf) -> Bar:
+    """Makes the bar of a number of events a year, with the exact interval of a Poisson count.
+
+    Source: F. Garwood, Biometrika 28 (1936).
+    """
+    low, high = stats.chi2.ppf([0.025, 0.975], [2 * events, 2 * events + 2]) / 2 / years
+    ends = (float(np.nan_to_num(low)), float(high))
+    return Bar(measure, events / years, what, most=most, ends=ends)
+
+
+def bar_table(bars: Iterable[Bar]) -> Iterator[str]:
+    """Yields the lines of a table of bars."""
+    rows = ((bar.measure, bar, bar.bar, bar.holds, bar.simulated) for bar in bars)
+    return table(("measure", "measured", "bar", "holds", "simulated"), rows)
+
+
+def report(part: str, measured: Iterable[Bar], *, write: bool) -> None:
+    """Prints the bars, and writes them into their part of the page; exits with 4 if one fails."""
+    started, bars = time.process_time(), []
+    for bar in measured:
+        bars.append(bar)
+        print(f"{bar.measure}: {bar} ({bar.bar})", file=sys.stderr, flush=True)
+    minutes = (time.process_time() - started) / 60
+    lines = [f"On {machine()}, in {minutes:.0f} minutes of a processor.", "", *bar_table(bars)]
+    show(lines)
+    if write:
+        write_part(PAGE, part, lines)
+    if any(bar.holds == "no" for bar in bars):
+        raise SystemExit(CHECK_FAILED)

@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from verification.benchmarks.growth import Size, steps
 
 from sashiko.base.files import sha256_tree, write_bytes
 from sashiko.base.parquet import read_columns, write_batches, write_table
@@ -45,22 +44,14 @@ from sashiko.serving.container.text import assemble, columns
 from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko.settings.environment import load_settings
 from sashiko.settings.shifts import ShiftPlan
+from sashiko_packs.monitoring.capture.record import Window
 from sashiko_packs.monitoring.draws import draw_period
 from sashiko_packs.monitoring.labels import add_labels, create_stores
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows
 from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
-from sashiko_packs.monitoring.window import Window
-from verification.benchmarks.bench import (
-    Watch,
-    machine,
-    options,
-    recipe_of,
-    show,
-    table,
-    write_part,
-)
-from verification.benchmarks.monitoring_bars import PAGE
-from verification.benchmarks.monitoring_pools import REFERENCE_ROWS
+from verification.benchmarks import bench
+from verification.benchmarks.bench import machine, options, recipe_of, show, table
+from verification.benchmarks.monitoring_pools import PAGE, REFERENCE_ROWS
 
 _WEEK = dt.timedelta(days=7)
 WINDOW = Window(PERIOD_END + _WEEK, PERIOD_END + 2 * _WEEK)
@@ -77,6 +68,15 @@ _MOST_MB = 512
 _MOST_SECONDS = {("ReadCapture",): 600, ("InputQuality", "Drift"): 60}
 
 
+@dataclass(frozen=True)
+class Size:
+    """A run of one size: rows, and of each step its seconds and its peak memory in MB."""
+
+    rows: int
+    seconds: dict[str, float]
+    megabytes: dict[str, float]
+
+
 def main() -> None:
     """Prints the table, and writes it into the page if asked to."""
     chosen = options(__doc__, rows=[1_000_000], write=False)
@@ -84,7 +84,7 @@ def main() -> None:
     lines = [f"On {machine()}.", "", *size_table(sizes)]
     show(lines)
     if chosen.write:
-        write_part(PAGE, "rows", lines)
+        bench.write_part(PAGE, "rows", lines)
     problems = list(faults(sizes))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -97,7 +97,7 @@ def _measure(rows: int) -> Size:
     print(f"capturing {rows:,} rows ...", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as home:
         folder, version = capture_week(Path(home), rows=rows)
-        with Watch(os.getpid()) as watch:
+        with bench.Watch(os.getpid()) as watch:
             record, result = run_monitor(folder, version, window=WINDOW, command="sashiko monitor")
     if result is None or result.capture.rows != rows:
         sys.exit(f"error: the run did not judge {rows:,} rows; it ended as `{record.status}`")
@@ -112,7 +112,8 @@ def size_table(sizes: Sequence[Size]) -> Iterator[str]:
     rows = (
         (step, *(f"{getattr(size, of)[step]:.0f}" for of in ("seconds", "megabytes")
                  for size in sizes))
-        for step in steps(sizes)
+        for step in sizes[0].seconds
+        if all(step in size.seconds and step in size.megabytes for size in sizes)
     )  # fmt: skip
     return table(("step", *heads), rows)
 

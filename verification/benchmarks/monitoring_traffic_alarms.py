@@ -27,15 +27,18 @@ from verification.benchmarks.monitoring import (
     measure_window,
 )
 from verification.benchmarks.monitoring_audit import WEEKS
-from verification.benchmarks.monitoring_bars import Bar, count_bar, report, share_bar
 from verification.benchmarks.monitoring_pools import (
     FACETS,
     REFERENCE_ROWS,
+    Bar,
     Pools,
     Rows,
     Window,
     alone,
+    count_bar,
     draw,
+    report,
+    share_bar,
 )
 
 _CLIENTS = 20
@@ -117,14 +120,9 @@ def _alarms(
 def _disparity(
     pools: Pools, effort: Effort, *, size: int, alike: float, seed: int
 ) -> Iterator[Bar]:
-    """Counts alarms of disparate impact a year, where requests have rows of one group.
+    """Counts alarms of disparate impact a year, where requests have `size` rows of one group.
 
-    Args:
-        pools: of the rows.
-        effort: how much is simulated.
-        size: rows of a request.
-        alike: the correlation of two decisions of a request.
-        seed: of the draws.
+    `alike` is the correlation of two decisions of a request.
     """
     generator, pool, rows = np.random.default_rng(seed), pools.of(), 2000
     share, concentration = float(pool["positive"].mean()), 1 / alike - 1

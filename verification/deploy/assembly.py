@@ -29,24 +29,17 @@ def synthesize(
     variant: str,
     *,
     contract: Callable[[Document], None] | None = None,
-    change: Callable[[Any], None] | None = None,
     image_digests: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
 
-    A variant as it is, is synthesized once for all test processes.
-
-    Args:
-        folder: an empty folder.
-        variant: one of `tests.infra.variants`.
-        contract: changes the complaints contract's YAML, as a fork would.
-        change: changes a construct of the app, which is what it gets.
-        image_digests: the digests of AWS's images that a person has looked up.
+    A variant as it is, is synthesized once for all test processes. `contract` changes the
+    complaints contract's YAML, as a fork would; `image_digests` are of AWS's images.
     """
     from infra.app import add_stacks
     from sashiko.contract.load import load_contract
 
-    if not (contract or change or image_digests):
+    if not (contract or image_digests):
         return _unchanged(folder, variant)
     (folder / "config").mkdir()
     write_config(folder / "config", variant)
@@ -68,8 +61,6 @@ def synthesize(
     )
     (folder / "definition.json").write_text(json.dumps(deployment.pipelines[0].definition))
     add_stacks(app, deployment)
-    if change:
-        change(app)
     return written(app, folder)
 
 

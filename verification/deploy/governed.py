@@ -26,17 +26,11 @@ Undo = Callable[[], None]
 
 @dataclass
 class Governed:
-    """An environment in an account.
-
-    Attributes:
-        emulator: the account.
-        variant: of `tests.infra.variants`.
-        folder: its cloud assembly, as `cdk.out`.
-    """
+    """An environment in an account."""
 
     emulator: Emulator
-    variant: str
-    folder: Path
+    variant: str  # of `tests.infra.variants`
+    folder: Path  # has its cloud assembly, as `cdk.out`
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:

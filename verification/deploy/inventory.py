@@ -54,10 +54,7 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_endpoints", "Endpoints", "EndpointName"),
     ),
     "sns": (("list_topics", "Topics", "TopicArn"),),
-    "events": (
-        ("list_rules", "Rules", "Arn"),
-        ("list_event_buses", "EventBuses", "Name"),
-    ),
+    "events": (("list_rules", "Rules", "Arn"), ("list_event_buses", "EventBuses", "Name")),
     "stepfunctions": (("list_state_machines", "stateMachines", "name"),),
     "sqs": (("list_queues", "QueueUrls", None),),
 }

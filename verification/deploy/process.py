@@ -36,18 +36,12 @@ def _anybody() -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """A running emulator, and who calls it.
+    """A running emulator, and who calls it."""
 
-    Attributes:
-        account: the one account that it knows.
-        url: its address on loopback.
-        home: an empty folder that stands for the caller's home: no profile, no cache.
-        credentials: the variables that hold the caller's; the emulator itself asks for none.
-    """
-
-    account: str
-    url: str
-    home: Path
+    account: str  # the one that it knows
+    url: str  # on loopback
+    home: Path  # an empty folder that stands for the caller's home: no profile, no cache
+    # The variables that hold the caller's; the emulator itself asks for none.
     credentials: Mapping[str, str] = field(default_factory=_anybody)
 
     def client(self, service: str) -> Any:

@@ -28,7 +28,6 @@ from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Manifest, read_manifest
 from sashiko.contract.model import Contract
-from sashiko.errors import InputError
 from sashiko.steps import snapshot
 from sashiko_packs.monitoring.result import MonitorBias
 from tests.packs.monitoring.steps.window_job import make_job
@@ -218,29 +217,6 @@ def test_a_run_reads_the_version_that_it_was_started_for(
 ) -> None:
     _, table = _run(monkeypatch, tmp_path, account, "load-2")
     assert table["loan_id"].to_pylist() == ["a", "d"]
-
-
-def test_facets_of_another_version_are_refused(
-    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _run(monkeypatch, tmp_path, account, "load-1")
-    with pytest.raises(InputError, match="do not hold the same keys"):
-        _run(monkeypatch, tmp_path, account, "load-2", "facets")
-
-
-def test_a_version_that_was_never_loaded_is_refused(
-    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(InputError, match="has no rows as of `load-3`"):
-        _run(monkeypatch, tmp_path, account, "load-3")
-    assert not list((tmp_path / "processing" / "output").rglob("*.*"))
-
-
-def test_a_table_that_was_never_deployed_is_refused(
-    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(InputError, match=r"cannot see table other.loans"):
-        _run(monkeypatch, tmp_path, "athena://group/other", "load-1")
 
 
 def test_a_job_that_sagemaker_stops_leaves_no_query_and_no_rows(

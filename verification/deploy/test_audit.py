@@ -325,11 +325,7 @@ def test_a_difference_made_by_hand_is_listed_with_its_fix(
 @pytest.mark.parametrize(
     ("change", "resource", "detail"),
     [
-        (
-            {"ReadOnlyAdmins": [EVERYBODY]},
-            "data-lake setting ReadOnlyAdmins",
-            "IAM_ALLOWED",
-        ),
+        ({"ReadOnlyAdmins": [EVERYBODY]}, "data-lake setting ReadOnlyAdmins", "IAM_ALLOWED"),
         ({"TrustedResourceOwners": ["999988887777"]}, "* TrustedResourceOwners", "99998888"),
         ({"Parameters": {"CROSS_ACCOUNT_VERSION": "1"}}, "* Parameters", "VERSION=1"),
     ],

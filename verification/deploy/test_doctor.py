@@ -15,7 +15,6 @@ from botocore.awsrequest import AWSResponse
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.doctor.capacity import check_capacity
-from sashiko.doctor.deploy import examine
 from sashiko.errors import InputError
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
@@ -351,12 +350,6 @@ def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
     failed = account.failed()
     stacks.delete(bucket.stack)
     assert failed == []
-
-
-def test_credentials_of_another_account_stop_it(account: Governed) -> None:
-    settings = account.environment.settings.model_copy(update={"account": "999988887777"})
-    with pytest.raises(InputError, match=f"are of the account {ACCOUNT}"):
-        list(examine(Account(settings), account.environment))
 
 
 def test_no_credentials_and_no_connection_are_one_message(

@@ -217,10 +217,7 @@ def custom(name: str, **more: Any) -> Template:
         role("calls"),
         resource("Function", "AWS::Lambda::Function", function | more),
         resource("Named", "Custom::Named", properties),
-        Outputs={
-            "Id": output({"Ref": "Named"}),
-            "Flag": output({"Fn::GetAtt": ["Named", "Flag"]}),
-        },
+        Outputs={"Id": output({"Ref": "Named"}), "Flag": output({"Fn::GetAtt": ["Named", "Flag"]})},
     )
 
 

@@ -112,10 +112,10 @@ def action(name: str, category: str, provider: str, **more: Any) -> Template:
 
 
 def trust_in(*services: str) -> Template:
-    return {**NO_POLICY, "Statement": [
-        {"Effect": "Allow", "Action": "sts:AssumeRole",
-         "Principal": {"Service": [f"{name}.amazonaws.com" for name in services]}}
-    ]}  # fmt: skip
+    names = [f"{name}.amazonaws.com" for name in services]
+    principal = {"Service": names if len(names) > 1 else names[0]}  # moto reads one as a text
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+    return {**NO_POLICY, "Statement": [statement]}
 
 
 def github(change: str = "") -> Template:

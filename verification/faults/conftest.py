@@ -28,21 +28,13 @@ SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run of the short pipeline in which nothing went wrong.
+    """A run of the short pipeline in which nothing went wrong."""
 
-    Attributes:
-        empty: a home that holds the raw data and an empty registry, to be copied.
-        picture: what the run left.
-        seconds: how long it took.
-        bytes: what it wrote.
-        changes: of files, by `runner` and by each step that can die at one.
-    """
-
-    empty: Path
-    picture: Picture
-    seconds: float
-    bytes: int
-    changes: dict[str, int]
+    empty: Path  # a home that holds the raw data and an empty registry, to be copied
+    picture: Picture  # what the run left
+    seconds: float  # how long it took
+    bytes: int  # that it wrote
+    changes: dict[str, int]  # of files, by `runner` and by each step that can die at one
 
 
 class Ledger:
@@ -53,11 +45,9 @@ class Ledger:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, pipeline: str, fault: str) -> None:
-        """Counts a fault after which all that must hold held, and the next run worked.
+        """Counts a kind of fault after which all that must hold held, and the next run worked.
 
-        Args:
-            pipeline: `short`, or the name of a recipe.
-            fault: its kind.
+        The pipeline is `short`, or the name of a recipe.
         """
         self._counts[pipeline, fault] += 1
 

@@ -22,19 +22,12 @@ _POLL_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class Kill:
-    """When and what to kill.
-
-    Attributes:
-        who: what is killed.
-        seconds: after the start; a kill of a step waits for one to be at work.
-        name: `runner` or a step, which in place of a moment
-        change: is killed before its n-th change of a file.
-    """
+    """When and what to kill."""
 
     who: Victim
-    seconds: float = 0.0
-    name: str = ""
-    change: int = 0
+    seconds: float = 0.0  # after the start; a kill of a step waits for one to be at work
+    name: str = ""  # `runner` or a step, which in place of a moment
+    change: int = 0  # is killed before its n-th change of a file
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,8 @@ class Run:
 def draw(random: Random, who: Victim, *, seconds: float, changes: Mapping[str, int]) -> Kill:
     """Draws a moment, uniformly.
 
-    Args:
-        random: seeded, so that a series of kills can be repeated.
-        who: what is killed.
-        seconds: how long a run takes that nobody disturbs.
-        changes: how many changes of files the `runner` and each of some steps can die at.
+    `seconds` is how long a run takes that nobody disturbs, `changes` how many changes of files the
+    `runner` and each of some steps can die at.
     """
     if not who.endswith("about to write"):
         return Kill(who, seconds=random.uniform(0.0, seconds))

@@ -44,14 +44,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a run leaves in which nothing went wrong; ids and times are words that stand for them.
+    """What an undisturbed run leaves; ids and times are words that stand for them."""
 
-    Attributes:
-        files: name and digest of all that stands under its final name in store and registry.
-        folders: those that appear whole or not at all: the steps' outputs, a version's files.
-    """
-
+    # Name and digest of all that stands under its final name in store and registry.
     files: frozenset[tuple[str, str]]
+    # Those that appear whole or not at all: the steps' outputs, a version's files.
     folders: frozenset[str]
 
 
@@ -112,12 +109,7 @@ def versions(home: Path) -> list[Version]:
 
 
 def check_store(home: Path, undisturbed: Picture) -> None:
-    """Holds what must hold of a home after any fault, before anything has been mended.
-
-    Args:
-        home: the folder.
-        undisturbed: what it would hold if nothing had gone wrong.
-    """
+    """Holds what must hold of a home after any fault, before anything has been mended."""
     visible = _visible(home)
     unknown = set(visible.values()) - undisturbed.files
     assert unknown == set(), "half-written, or not what an undisturbed run writes"
@@ -138,11 +130,7 @@ def check_store(home: Path, undisturbed: Picture) -> None:
 def complete(home: Path, undisturbed: Picture, run: str, *, versions_made: int = 1) -> None:
     """Asserts that a run after faults has the same result as an undisturbed one.
 
-    Args:
-        home: the folder.
-        undisturbed: what it would hold if nothing had gone wrong.
-        run: its id.
-        versions_made: how many versions there are: one at most, for one set of data and code.
+    `versions_made` is how many there are: one at most, for one set of data and code.
     """
     check_store(home, undisturbed)
     assert undisturbed.files - set(_visible(home).values()) == set(), "lost"

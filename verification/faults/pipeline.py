@@ -83,12 +83,9 @@ write_json(OUT / "out/registration.json", {"version": version.version, "new": ne
 
 
 def definition(home: Path, *, registers: bool, code: str) -> dict[str, Any]:
-    """Returns the definition of the short pipeline.
+    """Returns the definition of the short pipeline; Count begins with the code.
 
-    Args:
-        home: the folder that it runs in.
-        registers: whether it does: MLflow takes most of the time.
-        code: code that Count begins with.
+    Without the registration it runs in a fraction of the time.
     """
     tiny = Tiny(home)
 

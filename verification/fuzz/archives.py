@@ -47,14 +47,9 @@ _NAMES = (
 
 
 def check(data: bytes, scratch: Path) -> None:
-    """Unpacks, inspects and reads an archive, and asserts the invariants.
+    """Unpacks, inspects and reads a tar or tar.gz, and asserts the invariants.
 
-    Args:
-        data: a tar, or a tar.gz.
-        scratch: an empty folder, which is left empty.
-
-    Raises:
-        AssertionError: something else came of it. Any other error is a finding as well.
+    The empty folder `scratch` is left empty. Any other error than AssertionError is a finding too.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         # Deep enough for a name that climbs two folders to be seen.

@@ -88,13 +88,7 @@ def run_tests(
     processes: int = 1,
     environ: Mapping[str, str] | None = None,
 ) -> Mapping[str, Outcome]:
-    """Runs tests with the code of a copy.
-
-    Args:
-        folder: the copy.
-        tests: as pytest has them, without parameters.
-        processes: how many to run them in.
-        environ: further environment variables.
+    """Runs tests, as pytest names them without parameters, with the code of a copy.
 
     Returns:
         Test -> outcome, over all of its parameters.

@@ -60,21 +60,13 @@ def all_rows() -> dict[tuple[str, str], Row]:
 
 
 class Mutation(Frozen):
-    """One small change of a guard.
+    """One small change of a guard."""
 
-    Attributes:
-        file: that is changed, below the repository's root.
-        there: what is there; it occurs exactly once.
-        put: what is put in its place.
-        caught_by: the functions that must fail, each of them named in the row of the page.
-        slow: whether the tests take longer than the short form has time for.
-    """
-
-    file: str
-    there: str = Field(min_length=1)
-    put: str
-    caught_by: tuple[str, ...] = Field(min_length=1)
-    slow: bool = False
+    file: str  # that is changed, below the repository's root
+    there: str = Field(min_length=1)  # what is there; it occurs exactly once
+    put: str  # in its place
+    caught_by: tuple[str, ...] = Field(min_length=1)  # what must fail, named in the page's row
+    slow: bool = False  # whether the tests take longer than the short form has time for
 
 
 class _Page(Frozen):

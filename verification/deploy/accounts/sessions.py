@@ -115,8 +115,7 @@ class Answer:
 
 def answer_json(document: Mapping[str, Any]) -> Answer:
     return Answer(
-        headers=[("Content-Type", "application/x-amz-json-1.1")],
-        body=json.dumps(document).encode(),
+        headers=[("Content-Type", "application/x-amz-json-1.1")], body=json.dumps(document).encode()
     )
 
 
@@ -231,11 +230,7 @@ class Session:
 
 def credential_variables(key: str, secret: str, token: str) -> Mapping[str, str]:
     """Returns the variables in which AWS's tools look for credentials."""
-    return {
-        "AWS_ACCESS_KEY_ID": key,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_SESSION_TOKEN": token,
-    }
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
 
 def new_session(role: str, name: str, *, now: dt.datetime) -> Session:

@@ -288,11 +288,7 @@ def _change(
     action: str, name: str, body: dict[str, Any], stack: Stack, *, replaced: bool | None = None
 ) -> dict[str, Any]:
     resource = stack.resources.get(name)
-    change: dict[str, Any] = {
-        "Action": action,
-        "LogicalResourceId": name,
-        "ResourceType": body["Type"],
-    }
+    change = {"Action": action, "LogicalResourceId": name, "ResourceType": body["Type"]}
     if resource:
         change["PhysicalResourceId"] = resource.physical_id
     if replaced is not None:
@@ -311,16 +307,6 @@ class CloudFormation:
         name = request.get("StackName")
         stacks = [self.region.stack(name)] if name else self.region.stacks.values()
         return {"Stacks": [_described(stack) for stack in stacks]}
-
-    def list_stacks(self, request: Request) -> dict[str, Any]:
-        """Returns all stacks, deleted ones too."""
-        statuses = request.get("StackStatusFilter")
-        stacks = [*self.region.stacks.values(), *self.region.deleted.values()]
-        return {
-            "StackSummaries": [
-                _described(stack) for stack in stacks if not statuses or stack.status in statuses
-            ]
-        }
 
     def describe_stack_events(self, request: Request) -> dict[str, Any]:
         return {"StackEvents": self.region.stack(request["StackName"]).events[::-1]}
@@ -402,11 +388,6 @@ class CloudFormation:
             "Changes": change_set.changes,
         }
 
-    def list_change_sets(self, request: Request) -> dict[str, Any]:
-        stack = self.region.stack(request["StackName"])
-        change_sets = [item for item in self.change_sets.values() if item.stack is stack]
-        return {"Summaries": [{"ChangeSetId": i.id, "ChangeSetName": i.name} for i in change_sets]}
-
     def create_change_set(self, request: Request) -> dict[str, Any]:
         kind, name = request.get("ChangeSetType", "UPDATE"), request["StackName"]
         request["TemplateBody"] = self.region.body(request)
@@ -457,12 +438,8 @@ class CloudFormation:
             for item in change_set.request.get("ResourcesToImport", ())
         }
         existing = bool(change_set.request.get("ImportExistingResources"))
-        deploy(
-            self.region,
-            change_set.stack,
-            change_set.request,
-            Adoption(import_ids=import_ids, existing=existing),
-        )
+        adoption = Adoption(import_ids=import_ids, existing=existing)
+        deploy(self.region, change_set.stack, change_set.request, adoption)
 
     def _change_set(self, request: Request) -> ChangeSet:
         name = request["ChangeSetName"]
@@ -472,24 +449,6 @@ class CloudFormation:
             ):
                 return item
         raise ChangeSetNotFoundError(f"ChangeSet [{name}] does not exist")
-
-    def create_stack(self, request: Request) -> dict[str, Any]:
-        if self.region.find(request["StackName"]):
-            raise ValidationError(f"Stack [{request['StackName']}] already exists")
-        request["TemplateBody"] = self.region.body(request)
-        check_template(request["TemplateBody"], request)
-        stack = self.region.new_stack(request["StackName"])
-        deploy(self.region, stack, request, Adoption())
-        return {"StackId": stack.id}
-
-    def update_stack(self, request: Request) -> dict[str, Any]:
-        stack = self.region.stack(request["StackName"])
-        request["TemplateBody"] = self.region.body(request)
-        check_status(stack)
-        if check_template(request["TemplateBody"], request) == stack.template:
-            raise ValidationError("No updates are to be performed.")
-        deploy(self.region, stack, request, Adoption())
-        return {"StackId": stack.id}
 
     def update_termination_protection(self, request: Request) -> dict[str, Any]:
         stack = self.region.stack(request["StackName"])

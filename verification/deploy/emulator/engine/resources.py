@@ -53,18 +53,14 @@ Properties = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The location of a resource, and the server's own API there.
-
-    Attributes:
-        created_ids: the ids that a creation of several calls has made so far; if a later call
-            fails, the engine deletes those resources.
-    """
+    """The location of a resource, and the server's own API there."""
 
     account: str
     region: str
     stack: str
     logical_id: str
     aws: Callable[[str], Any]
+    # What a creation of several calls has made so far: if a later call fails, it is deleted.
     created_ids: list[str] = field(default_factory=list)
 
     def generated_name(self, limit: int) -> str:

@@ -25,15 +25,11 @@ from .template import Scope, creation_order, dependencies
 
 @dataclass(frozen=True, kw_only=True)
 class Adoption:
-    """The existing resources that an operation takes over instead of creating them.
+    """The existing resources that an operation takes over instead of creating them."""
 
-    Attributes:
-        import_ids: identifying properties by logical id, of a change set of type IMPORT.
-        existing: whether any resource with a name of its own that exists is taken over.
-    """
-
+    # Logical id -> identifying properties, of a change set of type IMPORT.
     import_ids: dict[str, dict[str, str]] = field(default_factory=dict)
-    existing: bool = False
+    existing: bool = False  # whether any that has a name of its own is taken over
 
     def identifiers(self, kind: ResourceType, place: Place, body: Any, desired: Properties) -> Any:
         """Returns a resource's identifying properties if it is to be adopted."""
@@ -156,13 +152,7 @@ def new_resource(
 def deletion_order(resources: list[Resource]) -> list[Resource]:
     by_name = {item.logical_id: item for item in resources}
     bodies = {
-        name: {
-            "DependsOn": [
-                dependency
-                for dependency in item.depends_on
-                if dependency in by_name and dependency != name
-            ]
-        }
+        name: {"DependsOn": [one for one in item.depends_on if one in by_name and one != name]}
         for name, item in by_name.items()
     }
     return [by_name[name] for name in reversed(creation_order(bodies))]
@@ -460,13 +450,8 @@ class Operation:
         try:
             self._delete(resource, policy)
         except FAILURES as error:
-            self.stack.record(
-                resource.logical_id,
-                resource.type,
-                resource.physical_id,
-                "DELETE_FAILED",
-                str(error),
-            )
+            identity = (resource.logical_id, resource.type, resource.physical_id)
+            self.stack.record(*identity, "DELETE_FAILED", str(error))
             return False
         return True
 

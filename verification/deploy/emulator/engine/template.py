@@ -78,23 +78,14 @@ def creation_order(resources: dict[str, Any]) -> list[str]:
 
 @dataclass(kw_only=True)
 class Scope:
-    """The values of the names in a template.
-
-    Attributes:
-        template: the parsed template.
-        values: parameters and pseudo parameters.
-        resource: a logical id's physical id.
-        attribute: a logical id's attribute.
-        imported: an export's value.
-        stack_output: the value of `Fn::GetStackOutput`.
-    """
+    """The values of the names in a template."""
 
     template: dict[str, Any]
-    values: dict[str, Any]
-    resource: Callable[[str], str]
-    attribute: Callable[[str, str], Any]
-    imported: Callable[[str], str]
-    stack_output: Callable[[dict[str, Any]], str]
+    values: dict[str, Any]  # parameters and pseudo parameters
+    resource: Callable[[str], str]  # a logical id's physical id
+    attribute: Callable[[str, str], Any]  # of a logical id
+    imported: Callable[[str], str]  # an export's value
+    stack_output: Callable[[dict[str, Any]], str]  # of `Fn::GetStackOutput`
     _conditions: dict[str, bool] = field(default_factory=dict)
 
     def active(self) -> dict[str, Any]:

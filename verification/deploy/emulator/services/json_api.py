@@ -40,12 +40,9 @@ class Front:
     def __init__(
         self, moto: Wsgi, services: dict[str, Callable[[str], Service]], refuse: Guard
     ) -> None:
-        """Wraps moto's application.
+        """Wraps moto's application; `services` are back ends by signing name and region.
 
-        Args:
-            moto: the application.
-            services: a service's signing name -> its back end in a region.
-            refuse: raises ServiceError if a caller may not do what it asks of one of them.
+        `refuse` raises ServiceError if a caller may not do what it asks of one of them.
         """
         self._moto = moto
         self._services = services

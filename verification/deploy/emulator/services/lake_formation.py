@@ -110,10 +110,7 @@ def _with_catalog(resource: Record, account: str) -> Record:
 
 
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
-_EVERYONE = {
-    "Principal": {"DataLakePrincipalIdentifier": EVERYBODY},
-    "Permissions": ["ALL"],
-}
+_EVERYONE = {"Principal": {"DataLakePrincipalIdentifier": EVERYBODY}, "Permissions": ["ALL"]}
 
 
 class LakeFormation:
@@ -293,8 +290,7 @@ class LakeFormation:
     def check_values(self, key: str, values: list[str]) -> None:
         if unknown := set(values) - set(self._tags.get(key, ())):
             raise ServiceError(
-                "EntityNotFoundException",
-                f"Tag or tag value does not exist: {key}={min(unknown)}",
+                "EntityNotFoundException", f"Tag or tag value does not exist: {key}={min(unknown)}"
             )
 
     def _assign(self, request: Record) -> Record:

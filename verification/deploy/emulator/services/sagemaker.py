@@ -14,6 +14,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from .json_api import Handler, ServiceError
 
+Record = dict[str, Any]
 _RECENT = dt.timedelta(hours=1)
 
 
@@ -38,17 +39,11 @@ def breached_alarm(cloudwatch: Any, deployment: dict[str, Any]) -> str:
     return ""
 
 
-Record = dict[str, Any]
 _COUNTS = ("DesiredInstanceCount", "CurrentInstanceCount", "DesiredWeight", "CurrentWeight")
 
 
 class Hosting:
-    """Models, configurations and endpoints; an endpoint is in service when its call returns.
-
-    Attributes:
-        operations: those of the API that it takes over.
-        tagged: ARN -> tags, of existing resources.
-    """
+    """Models, configurations and endpoints; an endpoint is in service when its call returns."""
 
     def __init__(self, place: str, registry: Any, aws: Callable[[str], Any]) -> None:
         self._place = place
@@ -57,7 +52,7 @@ class Hosting:
         self._resources: dict[str, dict[str, Record]] = {
             kind: {} for kind in ("Model", "EndpointConfig", "Endpoint")
         }
-        self.tagged: dict[str, list[dict[str, str]]] = {}
+        self.tagged: dict[str, list[dict[str, str]]] = {}  # ARN -> tags
         self.operations: dict[str, Handler] = {
             "CreateModel": self._create_model,
             "CreateEndpointConfig": self._create_config,
@@ -227,9 +222,6 @@ def _variant(variant: Record, before: Record) -> Record:
 
 def _invalid(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
-
-
-Record = dict[str, Any]
 
 
 class Lineage:

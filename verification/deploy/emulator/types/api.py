@@ -149,51 +149,29 @@ def read_tags(place: Place, service: str, resource: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Api(ResourceType):
-    """A type that one call makes, one describes, one changes and one deletes.
-
-    Attributes:
-        service: boto3's name of the service.
-        noun: the resource in the names of the calls.
-        calls: the calls that are not `create_<noun>`, `get_<noun>`, ...
-        by: the argument that names the resource to a call.
-        short: whether that is the last part of the physical id, not all of it.
-        id_path: where the answer to the creation has the physical id (JMESPath); empty: it is the
-            resource's name.
-        named: the property that is its name; a missing one is made up, at most `limit` long.
-        result: where the answer to the description has the resource.
-        renamed: properties, at any depth, that the API calls otherwise.
-        left_out: properties that no call takes.
-        deleted_with: properties that the deletion takes.
-        more: properties that are set at the creation alone.
-        constant: arguments of every call.
-        forced: arguments of the update.
-        unique: whether a resource of the same name has to be looked for, as the API would take it.
-        remade: whether moto lacks the update, so that the resource is deleted and made again.
-        tags: the resource as the calls of tags know it; empty: its description has the tags.
-        values: the attributes for `Fn::GetAtt`.
-    """
+    """A type that one call makes, one describes, one changes and one deletes."""
 
     name: str
-    service: str
-    noun: str
-    by: str
-    result: str = "@"
-    calls: Mapping[str, str] = field(default_factory=dict)
-    short: bool = False
-    id_path: str = ""
-    named: str = "Name"
-    limit: int = 255
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    left_out: frozenset[str] = frozenset()
-    deleted_with: frozenset[str] = frozenset()
+    service: str  # boto3's name of it
+    noun: str  # the resource in the names of the calls
+    by: str  # the argument that names the resource to a call
+    result: str = "@"  # where the answer to the description has the resource (JMESPath)
+    calls: Mapping[str, str] = field(default_factory=dict)  # not `create_<noun>`, `get_<noun>`, ...
+    short: bool = False  # whether `by` is the last part of the physical id, not all of it
+    id_path: str = ""  # where the answer to the creation has the physical id; empty: its name
+    named: str = "Name"  # the property that is its name; a missing one is made up
+    limit: int = 255  # of a name that is made up
+    renamed: Mapping[str, str] = field(default_factory=dict)  # properties, at any depth
+    left_out: frozenset[str] = frozenset()  # properties that no call takes
+    deleted_with: frozenset[str] = frozenset()  # properties that the deletion takes
     updated: frozenset[str] = frozenset()
-    more: frozenset[str] = frozenset()
-    constant: Mapping[str, str] = field(default_factory=dict)
-    forced: Mapping[str, Any] = field(default_factory=dict)
-    unique: bool = False
-    remade: bool = False
-    tags: str = ""
-    values: Mapping[str, str] = field(default_factory=dict)
+    more: frozenset[str] = frozenset()  # properties that are set at the creation alone
+    constant: Mapping[str, str] = field(default_factory=dict)  # arguments of every call
+    forced: Mapping[str, Any] = field(default_factory=dict)  # arguments of the update
+    unique: bool = False  # whether one of its name is looked for, as the API would take a second
+    remade: bool = False  # whether moto lacks the update, so that it is deleted and made again
+    tags: str = ""  # the resource as the calls of tags know it; empty: its description has them
+    values: Mapping[str, str] = field(default_factory=dict)  # for `Fn::GetAtt`
 
     @property
     def handled(self) -> frozenset[str]:

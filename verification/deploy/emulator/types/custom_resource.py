@@ -19,9 +19,7 @@ class CustomResource(ResourceType):
     """`Custom::<word>`, or `AWS::CloudFormation::CustomResource`."""
 
     updated = None  # the function decides what a change means
-    fixed: ClassVar[dict[str, str]] = {
-        "ServiceToken": "Modifying service token is not allowed.",
-    }
+    fixed: ClassVar[dict[str, str]] = {"ServiceToken": "Modifying service token is not allowed."}
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -11,10 +11,7 @@ from .api import Api, call, retag, words
 
 Setter = Callable[[Any, str, Any], None]
 # CloudFormation flattens nested members of the API, under other names.
-_EXPIRATION = {
-    "ExpirationInDays": "Days",
-    "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker",
-}
+_EXPIRATION = {"ExpirationInDays": "Days", "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker"}
 _PLAIN = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration")
 _TRANSITIONS = {"Transitions": "Days", "NoncurrentVersionTransitions": "NoncurrentDays"}
 
