@@ -99,19 +99,13 @@ def run(recipe: str, *overrides: str, home: Path) -> Run:
 
 @dataclass
 class Watch:
-    """Samples the processes below one, twenty times a second; those of steps by their step.
-
-    Attributes:
-        pid: of the process that is watched.
-        peaks: step -> the greatest resident size of its processes, in MB, as the kernel counts it.
-        cpu: step -> its seconds of the processors; "" is what belongs to no step.
-        peak: the greatest resident size of the process and all below it, in MB.
-    """
+    """Samples the processes below one, twenty times a second; those of steps by their step."""
 
     pid: int
+    # Step -> the greatest resident size of its processes, in MB, as the kernel counts it.
     peaks: dict[str, float] = field(default_factory=dict)
-    cpu: dict[str, float] = field(default_factory=dict)
-    peak: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)  # step -> seconds; "": of no step
+    peak: float = 0.0  # the greatest resident size of the process and all below it, in MB
     _done: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Watch":

@@ -39,25 +39,10 @@ from sashiko_packs.monitoring.steps.bias import (
 from sashiko_packs.monitoring.steps.drift import measure_drift, measure_odd_texts
 from sashiko_packs.monitoring.steps.input_quality import measure_share
 from sashiko_packs.monitoring.text_drift import TextSample, measure_text_drift
+from verification.benchmarks import monitoring_pools as shared
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_audit import AUDITED, WEEKS, Audit
-from verification.benchmarks.monitoring_pools import (
-    COLUMNS,
-    FACETS,
-    REFERENCE_ROWS,
-    Bar,
-    Pools,
-    Rows,
-    Window,
-    alone,
-    by_group,
-    confusion,
-    count_bar,
-    decisions,
-    draw,
-    report,
-    share_bar,
-)
+from verification.benchmarks.monitoring_pools import Bar, Pools, Rows, Window, alone, draw
 
 _SETTINGS = MonitorSection()
 _EQUAL_TEXTS = Measurement(
@@ -84,7 +69,7 @@ def main() -> None:
     if chosen.short:
         effort = Effort(years=4, windows=6, column_windows=20, texts=4)
     pools = Pools(rows=chosen.pool, seed=chosen.seed)
-    report("monitoring", _bars(pools, effort, seed=chosen.seed), write=chosen.write)
+    shared.report("monitoring", _bars(pools, effort, seed=chosen.seed), write=chosen.write)
 
 
 def _bars(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
@@ -101,7 +86,7 @@ def disparity_power(pools: Pools, effort: Effort, *, seed: int) -> Bar:
     by = "disparate impact of customer_gender"
     alarms = _alarms(pools, effort.windows, "bias", 0.27, rows=5000, seed=seed, by=by)
     name = "disparate impact 1.0 to 0.75, 5,000 rows, found by its check"
-    return share_bar(name, alarms, effort.windows, "windows", least=0.9)
+    return shared.share_bar(name, alarms, effort.windows, "windows", least=0.9)
 
 
 def power(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
@@ -114,7 +99,7 @@ def power(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
     for name, kind, size in shifts:
         windows = effort.windows if kind == "phrases" else effort.column_windows
         alarms = _alarms(pools, windows, kind, size, rows=500, seed=seed)
-        yield share_bar(f"{name}, 500 rows, found", alarms, windows, "windows", least=0.95)
+        yield shared.share_bar(f"{name}, 500 rows, found", alarms, windows, "windows", least=0.95)
 
 
 def _tolerated(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
@@ -131,7 +116,7 @@ def _tolerated(pools: Pools, effort: Effort, *, seed: int) -> Iterator[Bar]:
         for name, kind, size in shifts:
             alarms = _alarms(pools, effort.windows, kind, size, rows=rows, seed=seed)
             measure = f"{name} at the tolerance ({size:.3f}), {rows:,} rows, alarms"
-            yield share_bar(measure, alarms, effort.windows, "windows", most=most)
+            yield shared.share_bar(measure, alarms, effort.windows, "windows", most=most)
 
 
 def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
@@ -140,12 +125,12 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
     quiet = pools.of()
     texts = []
     for number in range(effort.texts):
-        reference = draw(quiet, REFERENCE_ROWS, generator)
+        reference = draw(quiet, shared.REFERENCE_ROWS, generator)
         texts.append(measure_texts(reference, alone(draw(quiet, rows, generator)), seed=number))
     alarms = 0
     for _ in range(effort.years):
-        reference = draw(quiet, REFERENCE_ROWS, generator)
-        audit, audited = Audit(confusion(reference)), set[str]()
+        reference = draw(quiet, shared.REFERENCE_ROWS, generator)
+        audit, audited = Audit(shared.confusion(reference)), set[str]()
         for _ in range(WEEKS):
             window = alone(draw(quiet, rows, generator))
             measured = [
@@ -153,11 +138,11 @@ def false_alarms(pools: Pools, effort: Effort, *, rows: int, seed: int) -> Bar:
                 *texts[generator.integers(len(texts))],
             ]
             alarms += has_alarm(measured, inputs=measure_rules(window))
-            audit.add(confusion(window.rows[:AUDITED]))
+            audit.add(shared.confusion(window.rows[:AUDITED]))
             before, audited = audited, audit.alarms()
             alarms += bool(audited - before)
     name, years = f"false alarms a year, weekly windows of {rows:,}", effort.years
-    return count_bar(
+    return shared.count_bar(
         name, alarms, years, f"{years:,} years, {effort.texts:,} windows of texts", most=1
     )
 
@@ -170,7 +155,7 @@ def _alarms(
     quiet, shifted = pools.of(), pools.of(kind, size)
     alarms = 0
     for number in range(windows):
-        reference = draw(quiet, REFERENCE_ROWS, generator)
+        reference = draw(quiet, shared.REFERENCE_ROWS, generator)
         window = alone(draw(shifted, rows, generator))
         measured, rules = measure_window(pools, reference, window), measure_rules(window)
         # Whatever the texts' p-value is, Holm's adjusted ones of the others are at most these.
@@ -205,14 +190,16 @@ def measure_window(pools: Pools, reference: Rows, window: Window) -> list[Measur
             ordered=name == "score",
             tolerance=_SETTINGS.column_tolerance,
         )
-        for name in (*COLUMNS, "score")
+        for name in (*shared.COLUMNS, "score")
     ]
-    for facet in FACETS:
-        counts = _counted(decisions(window.rows, facet), window, cells=4, effect=effect_of_ratio)
+    for facet in shared.FACETS:
+        counts = _counted(
+            shared.decisions(window.rows, facet), window, cells=4, effect=effect_of_ratio
+        )
         name = f"disparate impact of {facet}"
         measured += [
             measure_disparity_change(
-                name, by_group(reference, facet), counts, tolerance=_SETTINGS.bias_tolerance,
+                name, shared.by_group(reference, facet), counts, tolerance=_SETTINGS.bias_tolerance,
                 minimum_group_size=100,
             ),
             measure_disparity_bound(

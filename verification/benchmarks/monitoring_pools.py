@@ -1,7 +1,5 @@
 """What the benchmarks of monitoring share: rows of generated weeks, and figures beside their bars.
 
-Windows are drawn from the rows, quiet and shifted.
-
 The model is a stand-in: a logistic regression on hashed words, trained on rows of the period. What
 is monitored is real: inputs, texts, scores, decisions, labels and groups of generated rows.
 """
@@ -39,13 +37,12 @@ _TRAINED_ON = 6000
 _SCORE_BINS = 50
 _QUIET_BREACHES = 0.005  # of the rows of any window break a rule of the contract
 
-# What a monitor sees of rows: the cells of columns and of the score, the score itself, the text,
+# What a monitor sees of rows: the cells of columns and of the score, the text,
 # whether a row is of a facet's group, the decision, whether it agrees with the label, and whether
 # the row breaks a rule.
 Rows = np.ndarray[tuple[int], np.dtype[np.void]]
 _FIELDS = [
     *((name, np.int64) for name in (*COLUMNS, "score")),
-    ("probability", np.float64),
     ("text", np.object_),
     *((name, np.bool_) for name in (*FACETS, "positive", "right", "breaks")),
 ]
@@ -126,12 +123,12 @@ class Pools:
         rows = np.empty(len(texts), dtype=_FIELDS)
         for name in COLUMNS:
             rows[name] = cells_of(self._columns[name], week[name])
-        rows["probability"] = self._model.predict_proba(self._words.transform(texts))[:, 1]
-        rows["score"] = np.minimum(rows["probability"] * _SCORE_BINS, _SCORE_BINS - 1)
+        scores = self._model.predict_proba(self._words.transform(texts))[:, 1]
+        rows["score"] = np.minimum(scores * _SCORE_BINS, _SCORE_BINS - 1)
         rows["text"] = texts
         for facet, group in FACETS.items():
             rows[facet] = pc.equal(week[facet], group).to_numpy()
-        rows["positive"] = rows["probability"] >= 0.5
+        rows["positive"] = scores >= 0.5
         rows["right"] = rows["positive"] == pc.equal(week["escalate"], "yes").to_numpy()
         rows["breaks"] = np.random.default_rng(self._seed).random(len(rows)) < _QUIET_BREACHES
         return rows

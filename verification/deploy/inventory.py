@@ -1,7 +1,5 @@
 """Everything that an account holds, from the services' own lists, not from stacks."""
 
-from typing import Any
-
 from verification.deploy.process import Emulator
 
 # service: operation, the answer's list, the member that names an item (none: the item itself).
@@ -61,15 +59,20 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 
 
 def inventory(emulator: Emulator) -> dict[str, list[str]]:
-    names_by_operation = {
-        operation: _names(emulator, service, operation, member, name)
-        for service, lists in _LISTS.items()
-        for operation, member, name in lists
-    }
+    """Returns the names of what exists, by the operation that lists it."""
+    kms = emulator.client("kms")
+    keys = [item["KeyId"] for item in kms.list_keys()["Keys"]]
+    states = {key: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys}
+    endpoints = emulator.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
     return {
-        **names_by_operation,
-        "keys": _keys(emulator.client("kms")),
-        "endpoints": _endpoints(emulator.client("ec2")),
+        **{
+            operation: _names(emulator, service, operation, member, name)
+            for service, lists in _LISTS.items()
+            for operation, member, name in lists
+        },
+        # A deleted key is listed until its waiting time is over, an endpoint for a while.
+        "keys": sorted(key for key, state in states.items() if state != "PendingDeletion"),
+        "endpoints": sorted(it["VpcEndpointId"] for it in endpoints if it["State"] != "deleted"),
     }
 
 
@@ -86,19 +89,6 @@ def _names(
     answer = getattr(emulator.client(service), operation)(**arguments)
     assert not answer.get("NextToken") and not answer.get("IsTruncated"), operation
     return sorted(str(item if name is None else item[name]) for item in answer.get(member, []))
-
-
-def _keys(kms: Any) -> list[str]:
-    """A deleted key is listed until its waiting time is over."""
-    keys = [item["KeyId"] for item in kms.list_keys()["Keys"]]
-    states = {key: kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys}
-    return sorted(key for key, state in states.items() if state != "PendingDeletion")
-
-
-def _endpoints(ec2: Any) -> list[str]:
-    """A deleted endpoint is described for a while."""
-    endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
-    return sorted(item["VpcEndpointId"] for item in endpoints if item["State"] != "deleted")
 
 
 def identities(emulator: Emulator) -> dict[str, str]:

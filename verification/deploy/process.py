@@ -30,10 +30,6 @@ def _client(url: str, service: str, key: str, secret: str, token: str | None) ->
     )
 
 
-def _anybody() -> Mapping[str, str]:
-    return {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
     """A running emulator, and who calls it."""
@@ -42,7 +38,9 @@ class Emulator:
     url: str  # on loopback
     home: Path  # an empty folder that stands for the caller's home: no profile, no cache
     # The variables that hold the caller's; the emulator itself asks for none.
-    credentials: Mapping[str, str] = field(default_factory=_anybody)
+    credentials: Mapping[str, str] = field(
+        default_factory=lambda: {f"AWS_{name}": "test" for name in _KEY}
+    )
 
     def client(self, service: str) -> Any:
         """Returns a client of the emulator."""

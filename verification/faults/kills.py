@@ -85,7 +85,11 @@ def at_work(home: Path, *, patience: float = 60) -> list[int]:
 
 def steps_at_work(home: Path) -> list[int]:
     """Returns the heads of the steps' process groups."""
-    return sorted(pid for pid in _working_in(home, variable="OPT_ML=") if _leads(pid))
+    heads = []
+    for pid in _working_in(home, variable="OPT_ML="):
+        with suppress(ProcessLookupError):
+            heads += [pid] if os.getpgid(pid) == pid else []
+    return sorted(heads)
 
 
 def python(*arguments: str | Path) -> tuple[str | Path, ...]:
@@ -121,12 +125,6 @@ def _kill(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return True
-    return False
-
-
-def _leads(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        return os.getpgid(pid) == pid
     return False
 
 

@@ -24,17 +24,11 @@ _SHORT = 4
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a mutation.
-
-    Attributes:
-        guard: the mutation.
-        problem: why it does not count as caught; empty where each of its tests failed.
-        seconds: how long its tests took.
-    """
+    """The result of a mutation."""
 
     guard: Guard
-    problem: str
-    seconds: float
+    problem: str  # why it does not count as caught; empty where each of its tests failed
+    seconds: float  # how long its tests took
 
     def __str__(self) -> str:
         """Returns the line of the table."""

@@ -19,23 +19,14 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package as a lock names it.
+    """A package as a lock names it."""
 
-    Attributes:
-        ecosystem: `PyPI` or `npm`, as OSV calls them.
-        name: of a Python package, normalised as PEP 503 has it.
-        version: the one that is installed.
-        digests: hex, of the files that may be installed for it; none where the lock has none.
-        algorithm: of the digests, as CycloneDX spells it.
-        licence: its SPDX expression, where the lock says it.
-    """
-
-    ecosystem: Literal["PyPI", "npm"]
-    name: str
+    ecosystem: Literal["PyPI", "npm"]  # as OSV calls them
+    name: str  # of a Python package, normalised as PEP 503 has it
     version: str
-    digests: tuple[str, ...] = ()
-    algorithm: Literal["SHA-256", "SHA-512"] = "SHA-256"
-    licence: str | None = None
+    digests: tuple[str, ...] = ()  # hex, of the files that may be installed, where the lock says it
+    algorithm: Literal["SHA-256", "SHA-512"] = "SHA-256"  # of them, as CycloneDX spells it
+    licence: str | None = None  # its SPDX expression, where the lock says it
 
     @property
     def purl(self) -> str:

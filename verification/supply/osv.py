@@ -24,29 +24,20 @@ class CouldNotRunError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Vulnerability:
-    """One known vulnerability of one package.
-
-    Attributes:
-        package: what it is found in.
-        ids: OSV's id first, then its aliases, such as the CVE's.
-        summary: one line; empty where the advisory has none.
-        fixed: the versions that are free of it, as far as the advisory says.
-    """
+    """One known vulnerability of one package."""
 
     package: Package
-    ids: tuple[str, ...]
-    summary: str
-    fixed: tuple[str, ...]
+    ids: tuple[str, ...]  # OSV's first, then its aliases, such as the CVE's
+    summary: str  # one line; empty where the advisory has none
+    fixed: tuple[str, ...]  # the versions that are free of it, as far as the advisory says
 
 
 def vulnerabilities(
     packages: Sequence[Package], *, service: str = SERVICE
 ) -> tuple[Vulnerability, ...]:
-    """Yields every known vulnerability of some packages, in their order.
+    """Returns every known vulnerability of some packages, in their order.
 
-    Args:
-        packages: names and versions leave this machine, and nothing else does.
-        service: OSV's address, or a mirror's.
+    Names and versions leave this machine for OSV or a mirror, and nothing else does.
 
     Raises:
         CouldNotRunError: if the service is not reached, or its answer is not OSV's.

@@ -23,17 +23,12 @@ YESTERDAY = TOMORROW - dt.timedelta(days=2)
 
 @dataclass
 class StubOsv:
-    """OSV's two questions on a loopback port, as its manual describes the answers.
+    """OSV's two questions on a loopback port, as its manual describes the answers."""
 
-    Attributes:
-        advisories: by id; each names its package, as `affected` has it, and its version.
-        page: how many ids it gives at once.
-        broken: what it answers to everything, if anything.
-    """
-
+    # By id; each names its package, as `affected` has it, and its version.
     advisories: dict[str, dict[str, Any]] = field(default_factory=dict)
-    page: int = 10
-    broken: tuple[int, bytes] | None = None
+    page: int = 10  # how many ids it gives at once
+    broken: tuple[int, bytes] | None = None  # what it answers to everything, if anything
     queries: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
 
