@@ -411,7 +411,7 @@ def versions(account: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 @pytest.fixture(scope="module")
 def before(account: Emulator, versions: dict[str, str]) -> dict[str, list[str]]:
-    """The account's inventory before anything is"""
+    """The account's inventory before anything is served."""
     return inventory(account)
 
 
