@@ -19,9 +19,9 @@ from scipy import stats
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sashiko.base.exit_status import CHECK_FAILED
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
+from sashiko.errors import CHECK_FAILED
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.counts import Counts

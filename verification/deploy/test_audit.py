@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.governance_json import securable_json
+from sashiko.account.access.lake_governance import securable_json
 from tests.infra.contracts import mortgages
 from verification.deploy.assembly import bootstrap, synthesize
 from verification.deploy.governed import Governed

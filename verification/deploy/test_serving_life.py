@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.account.account import Account
-from sashiko.account.endpoint_spec import endpoint_spec
-from sashiko.account.expected_version import expected_of
+from sashiko.account.endpoint_spec import endpoint_spec, expected_of
 from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.base.aws_calls import Clients
 from sashiko.cli import app

@@ -17,7 +17,7 @@ import urllib3
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
-from sashiko.account.access.principals import Principal
+from sashiko.account.access.environment_access import Principal
 from verification.deploy.accounts import policies, sessions
 from verification.deploy.accounts.sessions import HOUR, Answer, ServiceError, Session, Wire
 from verification.deploy.process import Emulator
