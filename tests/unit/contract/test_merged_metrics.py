@@ -17,7 +17,7 @@ from sashiko.contract import merged_metrics, suite_checks
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE
-from sashiko.contract.suite import expectation_suite
+from sashiko.contract.suite_checks import expectation_suite
 from sashiko.contract.table_stream import TableStream
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document, every_rule, rows, stream_of
