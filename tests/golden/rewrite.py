@@ -13,7 +13,7 @@ from typing import Any
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.base.files import canonical_json
-from sashiko.commands.permissions import text
+from sashiko.commands.permissions import as_json
 from sashiko.packs import enabled_packs
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import load_settings, settings_model
@@ -113,22 +113,14 @@ def stateful_ids(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def golden_ids() -> dict[Path, bytes]:
-    """Path -> content of the golden logical ids of stateful resources.
-
-    `delivery` is the tools' account.
-    """
-    from tests.infra.delivery import delivery_folder
+    """Path -> content of the golden logical ids of stateful resources."""
+    from tests.golden.parts import write_parts
     from tests.infra.variants import synthesized
 
-    folders = {
-        "dev": synthesized("dev"),
-        "prod": synthesized("prod"),
-        "delivery": delivery_folder(),
-    }
-    return {
-        ROOT / f"tests/golden/stateful_ids.{name}.json": canonical_json(stateful_ids(folder))
-        for name, folder in folders.items()
-    }
+    files: dict[Path, bytes] = {}
+    for name in ("dev", "prod"):
+        files |= write_parts(f"stateful_ids.{name}.json", stateful_ids(synthesized(name)))
+    return files
 
 
 def schemas() -> dict[Path, bytes]:
@@ -169,16 +161,41 @@ def _untagged(text: bytes) -> bytes:
     return re.sub(digest, rb"\1DIGEST", untagged)
 
 
-def permissions() -> dict[Path, bytes]:
-    """Path -> content of the permission matrices, of the environments that the tests synthesize."""
+def access(name: str) -> dict[str, dict[str, Any]]:
+    """Who reads which column, reads and writes which objects, and acts as whom, in a variant.
+
+    An entry each, so that a pack's are beside the core's.
+    """
     from tests.infra.variants import settings_of, synthesized
 
-    return {
-        ROOT / f"tests/golden/permissions.{name}.txt": text(
-            read_environment(settings_of(name), folder=synthesized(name))
-        ).encode()
-        for name in ("dev", "prod")
-    }
+    environment = read_environment(settings_of(name), folder=synthesized(name))
+    entries_of: dict[str, dict[str, Any]] = {}
+    values: Any = as_json(environment)
+    for cell in values["cells"]:
+        if cell["access"] != "denied":
+            column = ".".join((cell["database"], cell["table"], cell["column"]))
+            entries_of.setdefault(column, {})[cell["principal"]] = [*cell["grounds"], *cell["rows"]]
+    for item in values["objects"]:
+        for use in ("reads", "writes"):
+            entries = entries_of.setdefault(f"{item['principal']} {use} of {item['bucket']}", {})
+            entries |= dict.fromkeys(item[use], "allowed")
+    duties = values["duties"]
+    for duty in ("registers", "approves"):
+        entries_of[duty] = dict.fromkeys(duties[duty], "allowed")
+    for duty in ("assumes", "passes"):
+        entries_of[duty] = {f"{role} {other}": "allowed" for role, other in duties[duty]}
+    entries_of["data-lake administrators"] = dict.fromkeys(values["admins"], "allowed")
+    return entries_of
+
+
+def permissions() -> dict[Path, bytes]:
+    """Path -> content of who may do what, in the environments that the tests synthesize."""
+    from tests.golden.parts import write_parts
+
+    files: dict[Path, bytes] = {}
+    for name in ("dev", "prod"):
+        files |= write_parts(f"permissions.{name}.json", access(name))
+    return files
 
 
 def of_packs() -> dict[Path, bytes]:
