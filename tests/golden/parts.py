@@ -1,4 +1,4 @@
-"""Golden files in parts: the core's in this folder, each pack's in the folder `golden` of its tests.
+"""Golden files in parts: the core's here, and each pack's in the folder `golden` of its tests.
 
 A pack's part goes with its folder, and what stays is golden without it. New entries come into the
 core's part; an entry that a pack adds is moved to the pack's by hand, and `make test-without` shows

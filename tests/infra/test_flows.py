@@ -197,19 +197,6 @@ def test_a_failed_pipeline_names_each_step_that_failed(notice, steps):
     assert "gate " not in message
 
 
-def test_a_failed_monitoring_pipeline_says_how_to_see_its_steps(notice, steps):
-    steps({"ReadCapture": "ClientError: no objects"})
-
-    subject, message = notice(execution_ended("Failed", pipeline="sashiko-dev-complaints-monitor"))
-
-    assert subject == "sashiko-dev: pipeline failed in sashiko-dev-complaints-monitor"
-    assert "ReadCapture: ClientError: no objects" in message
-    arn = "pipeline/sashiko-dev-complaints-monitor/execution/p4jn9xou8a8s"
-    assert "list-pipeline-execution-steps --pipeline-execution-arn arn:aws:sagemaker:" in message
-    assert message.endswith(arn)
-    assert "sashiko runs" not in message
-
-
 def test_a_stopped_pipeline_is_reported_without_a_failed_step(notice, steps):
     steps({})
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
-from sashiko_cdk.identity.role_table import role_records
+from sashiko_cdk.identity.role_table import role_records, roles_of
 from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 PEOPLE = {
@@ -103,15 +103,9 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
         if "iam:PassRole" in _list(item["Action"])
     ]
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
-    assert passed == {
-        "bias-evaluator",
-        "broker",
-        "device-check",
-        "monitor",
-        "registrar",
-        "registry-reader",
-        "training",
-    }
+    core = {"bias-evaluator", "broker", "device-check", "registrar", "registry-reader", "training"}
+    assert passed == core | set(roles_of(settings_of("dev"), "job"))
+    assert "inference" not in passed
     assert statement["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
     }

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.environment_access import Environment, read_environment
-from sashiko.account.names import bucket_name
+from sashiko.account.names import bucket_name, pipeline_name
 from sashiko.errors import InputError
-from sashiko.pipeline.compiled import CompiledPipeline
+from sashiko.pipeline.compiled import CompiledPipeline, pipeline_modules
 from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
 
@@ -21,16 +21,17 @@ KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
 
 
-MODULES = ("finetune", "monitor")
+MODULES = pipeline_modules(settings_of("dev"))
 
 
 def pipeline(templates: Templates, variant: str = "dev", *, module: str = "finetune") -> Json:
     """The properties of a variant's pipeline."""
+    settings = settings_of(variant)
+    suffix = "" if module == "finetune" else module
+    name = pipeline_name(settings, settings.recipe, module=suffix)
     pipelines = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
     (properties,) = (
-        item["Properties"]
-        for item in pipelines
-        if item["Properties"]["PipelineName"].endswith("-monitor") == (module == "monitor")
+        item["Properties"] for item in pipelines if item["Properties"]["PipelineName"] == name
     )
     return dict(properties)
 
@@ -45,13 +46,13 @@ def deployed(templates: Templates, variant: str = "dev", *, module: str = "finet
 
 
 def all_jobs(templates: Templates, variant: str = "dev") -> dict[str, Json]:
-    """Step -> arguments, of both pipelines."""
+    """Step -> arguments, of all pipelines."""
     definitions = [deployed(templates, variant, module=module) for module in MODULES]
     return {name: job for each in definitions for name, job in jobs_of(each).items()}
 
 
 def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
-    """Step -> arguments, of both pipelines, with ids of the form that AWS's have."""
+    """Step -> arguments, of all pipelines, with ids of the form that AWS's have."""
     text = json.dumps(all_jobs(templates, variant))
     key = KEY.format(account=settings_of(variant).account)
     for pattern, value in (
@@ -146,10 +147,10 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
 ) -> None:
     from sashiko_cdk import inputs
 
-    compiled, _ = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
+    compiled, *others = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
     invalid = CompiledPipeline(definition=definition, channels=())
-    monkeypatch.setattr(inputs.compiler, "compile_pipelines", lambda *_, **__: (invalid, invalid))
+    monkeypatch.setattr(inputs.compiler, "compile_pipelines", lambda *_, **__: (invalid, *others))
     with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 

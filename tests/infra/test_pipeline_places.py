@@ -10,7 +10,6 @@ from sashiko.account.access.environment_access import Environment, read_environm
 from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import Bucket, bucket_name
-from sashiko_packs.monitoring.places import monitor_pipeline_name
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 
@@ -32,8 +31,8 @@ def dev() -> Environment:
 def jobs() -> dict[str, dict[str, Any]]:
     """Step -> arguments, of dev's definitions."""
     settings = settings_of("dev")
-    training, monitor = pipelines_of(settings, recipes_of(settings))
-    return {**jobs_of(training.definition), **jobs_of(monitor.definition)}
+    pipelines = pipelines_of(settings, recipes_of(settings))
+    return {name: job for one in pipelines for name, job in jobs_of(one.definition).items()}
 
 
 def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
@@ -83,7 +82,7 @@ def _inputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> list[str]:
     return [*places, *(uri for name, uri in _outputs(job, jobs).items() if name == "checkpoints")]
 
 
-def _places(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list[Place]:
+def places_of(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list[Place]:
     start = f"s3://{bucket}/"
     return [
         (name, job["RoleArn"].rpartition("-dev-")[2], uri.removeprefix(start))
@@ -107,7 +106,7 @@ def test_each_job_may_use_the_objects_that_it_names(
     dev: Environment, jobs: dict[str, dict[str, Any]], read: bool, name: Bucket
 ) -> None:
     bucket = bucket_name(dev.settings, name)
-    places = _places(jobs, bucket, read=read)
+    places = places_of(jobs, bucket, read=read)
     denied = [
         (step, role, key)
         for step, role, key in places
@@ -128,12 +127,9 @@ USING = {
     },
     "snapshots": {
         True: {"Validate", "ValidateFacets", "Prepare", "Weights", "Train", "BiasInput"},
-        False: {"Snapshot", "SnapshotFacets", "Weights", "BiasInput", "JoinLabels"},
+        False: {"Snapshot", "SnapshotFacets", "Weights", "BiasInput"},
     },
-    "capture": {
-        True: {"ReadCapture", "InputQuality", "Drift", "JoinLabels"},
-        False: {"ReadCapture"},
-    },
+    "capture": {True: set(), False: set()},  # a pack's: tests/packs/monitoring
 }
 
 
@@ -164,7 +160,7 @@ BESIDE = {
 def test_no_job_role_may_use_artifacts_that_none_of_its_jobs_names(
     dev: Environment, jobs: dict[str, dict[str, Any]], read: bool
 ) -> None:
-    places = _places(jobs, ARTIFACTS, read=read)
+    places = places_of(jobs, ARTIFACTS, read=read)
     roles = {job["RoleArn"].rpartition("-dev-")[2] for job in jobs.values()}
     idle = {
         (role, pattern)
@@ -190,77 +186,18 @@ def test_the_registrar_alone_writes_what_a_version_points_to(dev: Environment) -
 def test_no_role_reads_the_rows_that_were_explained(dev: Environment) -> None:
     """They are personal data: a team that wants them in an account says who reads them."""
     place = "runs/an-execution/Explain/texts/errors.jsonl"
-    assert _principals(dev, "s3:PutObject", place) == {"training"}
-    assert _principals(dev, "s3:GetObject", place) == set()
+    assert principals_of(dev, "s3:PutObject", place) == {"training"}
+    assert principals_of(dev, "s3:GetObject", place) == set()
 
 
-def _principals(dev: Environment, action: str, place: str, *, bucket: str = ARTIFACTS) -> set[str]:
+def principals_of(
+    dev: Environment, action: str, place: str, *, bucket: str = ARTIFACTS
+) -> set[str]:
     return {
         role.name
         for role in dev.principals
         if any(covers(pattern, place) for pattern in dev.object_paths(role, action, bucket))
     }
-
-
-def test_jobs_of_the_monitor_alone_read_what_was_captured(dev: Environment) -> None:
-    captured = f"{GROUP}/version=3/{GROUP}/primary/2026/11/23/00/a.jsonl"
-    decoded = f"monitor/{GROUP}/an-execution/ReadCapture/rows/rows.parquet"
-    for place in (captured, decoded):
-        assert _principals(dev, "s3:GetObject", place, bucket=CAPTURE) == {"monitor"}
-    assert _principals(dev, "s3:PutObject", captured, bucket=CAPTURE) == {"inference"}
-    assert "monitor" in _principals(dev, "s3:PutObject", decoded, bucket=CAPTURE)
-
-
-def test_who_labels_reads_ledger_and_draws_and_the_bias_evaluator_decisions_alone(
-    dev: Environment,
-) -> None:
-    bucket = bucket_name(dev.settings, "snapshots")
-    stores = [f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")]
-    decisions = f"monitor/decisions/{GROUP}/an-execution/JoinLabels/decisions"
-    readers = {
-        folder: _principals(dev, "s3:GetObject", f"{folder}/x", bucket=bucket)
-        for folder in (*stores, decisions)
-    }
-    kept = {"monitor", "data-scientist", "privacy-officer"}
-    assert readers == {**dict.fromkeys(stores, kept), decisions: {"monitor", "bias-evaluator"}}
-    ledger, *given = (
-        _principals(dev, "s3:PutObject", f"{folder}/x", bucket=bucket) for folder in stores
-    )
-    assert ledger == {"monitor", "privacy-officer"}
-    assert given == [{"data-scientist", "privacy-officer"}] * 2
-    assert "monitor" not in _principals(
-        dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
-    )
-
-
-def test_a_deployer_makes_the_stores_of_the_monitor_and_overwrites_none(dev: Environment) -> None:
-    (deployer,) = (item for item in dev.principals if item.name == "deployer")
-    bucket = bucket_name(dev.settings, "snapshots")
-    labels = f"arn:aws:s3:::{bucket}/monitor/{GROUP}/labels/labels.parquet"
-    assert deployer.may("s3:PutObject", labels)
-    assert not deployer.may("s3:PutObject", f"{labels}x")
-    (statement,) = (item for item in deployer.policy if labels in item.resources)
-    assert statement.conditions == {"Null": {"s3:if-none-match": "false"}}
-
-
-def test_who_deletes_keys_rewrites_the_stores_and_reads_nothing_else(dev: Environment) -> None:
-    (officer,) = (item for item in dev.principals if item.name == "privacy-officer")
-    bucket = bucket_name(dev.settings, "snapshots")
-    stores = {f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")}
-    stores |= {f"facets/monitor/{GROUP}"}
-    for store in stores:
-        for action in ("s3:GetObject", "s3:PutObject"):
-            users = _principals(dev, action, f"{store}/x.parquet", bucket=bucket)
-            assert "privacy-officer" in users, (action, store)
-    for name in ("raw", "curated", "artifacts", "capture", "snapshots"):
-        paths = dev.object_paths(officer, "s3:GetObject", bucket_name(dev.settings, name))
-        assert {path.rpartition("/")[0] for path in paths} == (
-            stores if name == "snapshots" else set()
-        )
-    pipeline = f"arn:aws:sagemaker:{dev.settings.region}:{dev.settings.account}:pipeline"
-    monitor = f"{pipeline}/{monitor_pipeline_name(dev.settings, dev.settings.recipe)}"
-    assert officer.may("sagemaker:ListPipelineExecutions", monitor)
-    assert not officer.may("sagemaker:StartPipelineExecution", monitor)
 
 
 def test_each_job_may_pull_its_image_and_no_other(
@@ -292,11 +229,13 @@ def test_what_tells_a_facet_lies_where_only_those_who_need_it_read(
 ) -> None:
     bucket = bucket_name(dev.settings, "snapshots")
     readers = {
-        folder: _principals(dev, "s3:GetObject", f"{folder}/object", bucket=bucket)
+        folder: principals_of(dev, "s3:GetObject", f"{folder}/object", bucket=bucket)
         for folder in ("facets", "weights")
     }
     assert readers == {"facets": {"bias-evaluator"}, "weights": {"bias-evaluator", "training"}}
-    written = {(step, key.partition("/")[0]) for step, _, key in _places(jobs, bucket, read=False)}
+    written = {
+        (step, key.partition("/")[0]) for step, _, key in places_of(jobs, bucket, read=False)
+    }
     assert {step for step, folder in written if folder == "facets"} == {
         "SnapshotFacets",
         "ValidateFacets",

@@ -177,44 +177,6 @@ def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(targ
     assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
 
 
-def _statement(policy, action):
-    (statement,) = [
-        item
-        for item in policy["Statement"]
-        if item["Effect"] == "Deny" and action in (item["Action"], *item["Action"])
-    ]
-    return statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-
-
-def test_what_is_captured_the_endpoint_writes_and_the_monitor_alone_reads(templates):
-    """Also past IAM: bucket and key deny whom a later policy would let in."""
-    lake = templates("serving")["DataLake"]
-    key = next(
-        item["Properties"]["KeyPolicy"]
-        for item in resources(lake, "AWS::KMS::Key").values()
-        if "ForEndpointAndMonitor" in json.dumps(item)
-    )
-    bucket = next(
-        item["Properties"]["PolicyDocument"]
-        for name, item in resources(lake, "AWS::S3::BucketPolicy").items()
-        if name.startswith("CaptureBucket")
-    )
-    role = "arn:aws:iam::111122223333:role/sashiko-dev-"
-    assert _statement(bucket, "s3:PutObject") == [f"{role}inference", f"{role}monitor"]
-    assert _statement(bucket, "s3:GetObject*") == [f"{role}monitor", f"{role}break-glass"]
-    inside = [f"{role}{name}" for name in ("break-glass", "inference", "monitor")]
-    assert _statement(key, "kms:Decrypt") == inside
-
-    environment = read_environment(settings_of("serving"), folder=synthesized("serving"))
-    name = "sashiko-dev-capture-111122223333-us-east-1"
-    readers = {
-        principal.name
-        for principal in environment.principals
-        if environment.object_paths(principal, "s3:GetObject", name)
-    }
-    assert readers == {"monitor"}
-
-
 def test_each_version_is_captured_below_a_prefix_of_its_own(serving):
     config = _only(serving("serving"), "AWS::SageMaker::EndpointConfig")
     package = _only(serving("serving"), "AWS::SageMaker::Model")["PrimaryContainer"]

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from aws_cdk import aws_kms as kms
 
-from sashiko.account.names import bucket_name, etl_name, lake_uri
+from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.events.flows.notice import notice_flow
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
@@ -405,3 +406,24 @@ def test_only_the_step_that_reads_the_lake_has_a_network():
         for step in monitor.definition["Steps"]
     }
     assert [name for name, isolated in networks.items() if not isolated] == ["MonitorBias"]
+
+
+def test_a_failed_monitoring_pipeline_says_how_to_see_its_steps(aws):
+    reason = "ClientError: no objects"
+    step = {"StepName": "ReadCapture", "StepStatus": "Failed", "FailureReason": reason}
+    aws.client("sns").create_topic(Name="sashiko-dev-alerts")
+    aws.answers["Publish"] = lambda _: {"MessageId": "some"}
+    aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": [step]}
+    event = execution_ended("Failed", pipeline="sashiko-dev-complaints-monitor")
+
+    outcome = aws.run(notice_flow(SETTINGS, topic=alerts_topic_arn(SETTINGS)), event)
+
+    assert outcome.status == "SUCCEEDED", outcome
+    (sent,) = [arguments for operation, arguments in aws.calls if operation == "Publish"]
+    assert sent["Subject"] == "sashiko-dev: pipeline failed in sashiko-dev-complaints-monitor"
+    assert f"ReadCapture: {reason}" in sent["Message"]
+    by_aws = "list-pipeline-execution-steps --pipeline-execution-arn arn:aws:sagemaker:"
+    assert by_aws in sent["Message"]
+    arn = "pipeline/sashiko-dev-complaints-monitor/execution/p4jn9xou8a8s"
+    assert sent["Message"].endswith(arn)
+    assert "sashiko runs" not in sent["Message"]
