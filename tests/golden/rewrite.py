@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.base.files import canonical_json
 from sashiko.commands.permissions import as_json
-from sashiko.packs import enabled_packs
+from sashiko.packs import Pack, enabled_packs
 from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import load_settings, settings_model
 from sashiko.settings.recipe import recipe_model
@@ -34,9 +35,41 @@ _ACCOUNT = "111122223333"  # the account of AWS's documentation
 _PACKS = enabled_packs(folder=REPOSITORY / "config")
 
 
+def _mark_packs(schema: dict[str, Any], sections: Callable[[Pack], Iterable[str]]) -> None:
+    """Says of each section of a pack whose it is (`x-pack`), and of what it alone refers to."""
+    properties, definitions = schema["properties"], schema["$defs"]
+    owners = {key: pack.name for pack in _PACKS for key in sections(pack)}
+    used: dict[str, set[str]] = {}  # definition -> its users: packs, and the core as ""
+    for key, section in properties.items():
+        owner, texts = owners.get(key, ""), [json.dumps(section)]
+        if owner:
+            section["x-pack"] = owner
+        while texts:
+            for name in re.findall(r'"#/\$defs/(\w+)"', texts.pop()):
+                if owner not in used.setdefault(name, set()):
+                    used[name].add(owner)
+                    texts.append(json.dumps(definitions[name]))
+    for name, users in used.items():
+        if "" not in users and len(users) == 1:
+            definitions[name]["x-pack"] = min(users)
+
+
+def without_packs(schema: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Leaves the parts of packs out that are not among `names`."""
+    others = {"", *names}
+    for part in ("properties", "$defs"):
+        kept = schema.get(part, {}).items()
+        schema[part] = {key: value for key, value in kept if value.get("x-pack", "") in others}
+    required = schema.get("required")
+    if required is not None:
+        schema["required"] = [key for key in required if key in schema["properties"]]
+    return schema
+
+
 def recipe_schema() -> dict[str, Any]:
     """A recipe may extend another one, and then needs no key of its own, nor all of a section."""
     schema = recipe_model(_PACKS).model_json_schema()
+    _mark_packs(schema, lambda pack: pack.recipe_sections)
     for section in schema["properties"].values():
         if "$ref" in section:
             schema["$defs"][section["$ref"].rpartition("/")[2]].pop("required", None)
@@ -51,6 +84,7 @@ def recipe_schema() -> dict[str, Any]:
 def settings_schema() -> dict[str, Any]:
     """An environment's file holds any part of the settings; base.yaml holds the rest."""
     schema = settings_model(_PACKS).model_json_schema()
+    _mark_packs(schema, lambda pack: pack.environment_sections)
     for part in (schema, *schema["$defs"].values()):
         part.pop("required")
     schema["properties"].pop("environment")

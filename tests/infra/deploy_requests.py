@@ -29,12 +29,13 @@ from tests.infra.deploy_facts import (
     WITHOUT_REGION,
     takes,
 )
-from tests.infra.variants import VARIANTS, assembly_of, settings_of
+from tests.infra.variants import PACKS, VARIANTS, assembly_of, settings_of
 
 # A fork's contract may have row filters, which the shipped ones do not.
 FILTERED = "dev with row filters"
 DELIVERY = "delivery"  # the tools' account
-EVERY = (*VARIANTS, FILTERED, DELIVERY)
+OF_TOOLS = (DELIVERY,) if "delivery" in PACKS else ()
+EVERY = (*VARIANTS, FILTERED, *OF_TOOLS)
 _STACK_OUTPUT = re.compile(r'"Fn::GetStackOutput": \{"StackName": "([^"]+)"')
 
 

@@ -14,14 +14,14 @@ from sashiko.account.access.environment_access import Environment, Principal, re
 from sashiko.account.access.policy_evaluation import Request, Statement, covers, statements
 from sashiko.account.names import prefix
 from tests.infra.delivery import delivery_folder, tools_of
-from tests.infra.deploy_requests import DELIVERY
+from tests.infra.deploy_requests import DELIVERY, OF_TOOLS
 from tests.infra.variants import settings_of, synthesized
 from tests.project_root import REPOSITORY
 
 ORGANIZATION = "o-exampleorgid"
 # Dev with an endpoint and Bedrock, by GitHub Actions; prod, which takes dev's versions; dev without
 # Lake Formation; the tools.
-VARIANTS = ("serving", "serving_prod", "iam_only", DELIVERY)
+VARIANTS = ("serving", "serving_prod", "iam_only", *OF_TOOLS)
 # Whoever signed in may administer the account, by policies that are not the project's.
 PERSON = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1a2b"
 

@@ -16,10 +16,8 @@ from cfnlint.helpers import load_resource
 from sashiko.account.access.policy_evaluation import Request
 from sashiko.account.instances import families_with_local_disk
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
-from tests.infra.delivery import tools_of
-from tests.infra.deploy_requests import settings
+from tests.infra.deploy_requests import OF_TOOLS, settings
 from tests.infra.organization import (
-    DELIVERY,
     ORGANIZATION,
     denying,
     documents,
@@ -224,7 +222,7 @@ def _sids(kind: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("variant", ["serving", "serving_prod", DELIVERY])
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", *OF_TOOLS])
 @pytest.mark.parametrize("part", ["deploy", "file-publishing", "image-publishing", "lookup"])
 def test_who_may_assume_every_role_does_not_deploy(variant: str, part: BootstrapRole) -> None:
     """The bootstrap's roles trust their account as a whole."""
@@ -236,26 +234,7 @@ def test_who_may_assume_every_role_does_not_deploy(variant: str, part: Bootstrap
         assert sids == {"ComparesByDelivery" if part == "lookup" else "DeploysByDeployers"}
 
 
-def test_who_administers_the_tools_account_starts_no_build_and_deploys_nowhere() -> None:
-    """A build that is started with other variables and another source deploys what it is given."""
-    tools = tools_of()
-    here = f"arn:aws:iam::{tools.settings.account}:role"
-    build = "arn:aws:codebuild:us-east-1:777788889999:project/sashiko-delivery-prod-deploy"
-
-    def denied(name: str, action: str, resource: str) -> set[str]:
-        return denying(DELIVERY, make_request(action, resource, caller=f"{here}/{name}"))
-
-    for action in ("codebuild:StartBuild", "codebuild:RetryBuild"):
-        assert denied("Administrator", action, build) == {"BuildsByTheirStarters"}
-        assert denied("sashiko-delivery-pipeline", action, build) == set()
-    for stage in tools.stages:
-        deploy = bootstrap_role_arn(stage, "deploy")
-        assert denied("Administrator", "sts:AssumeRole", deploy) == {"DeploysByDeployers"}
-        builder = f"sashiko-delivery-{stage.environment}-deploy"
-        assert denied(builder, "sts:AssumeRole", deploy) == set()
-
-
-@pytest.mark.parametrize("variant", ["serving", "serving_prod", DELIVERY])
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", *OF_TOOLS])
 def test_whoever_is_excepted_by_name_is_made_by_a_deploy_alone(variant: str) -> None:
     """Or an administrator makes a role of that name, with a trust of their own."""
     patterns = {

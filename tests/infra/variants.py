@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sashiko.packs import enabled_packs
+
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 DEV = """\
 tier: dev
@@ -34,7 +36,11 @@ serving:
   min_instances: {least}
   max_instances: 4
 """
-BEDROCK = 'bedrock: {enabled: true, models: ["amazon.nova-micro-v1:0"]}\n'
+# A pack can be left out, and its parts of the variants with it.
+PACKS = {pack.name for pack in enabled_packs(folder=ROOT / "config")}
+BEDROCK = (
+    'bedrock: {enabled: true, models: ["amazon.nova-micro-v1:0"]}\n' if "bedrock" in PACKS else ""
+)
 TO_PROD = 'promotion: {target: {environment: prod, account: "444455556666"}}\n'
 FROM_DEV = 'promotion: {source: {environment: dev, account: "111122223333"}}\n'
 VARIANTS = {
@@ -67,7 +73,7 @@ def github_of(variant: str) -> Any:
     """What a variant trusts of GitHub's: GitHub Actions delivers those that serve."""
     from sashiko.settings.delivery import GitHubTrust, RepositoryIds, Source
 
-    if not variant.startswith("serving"):
+    if not variant.startswith("serving") or "delivery" not in PACKS:
         return None
     ids = RepositoryIds(owner=1234, repository=567890)
     source = Source(host="github", repository="acme/churn", branch="main", ids=ids)

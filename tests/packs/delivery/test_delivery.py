@@ -21,6 +21,7 @@ from tests.infra.delivery import (
 )
 from tests.infra.test_lint import _findings
 from tests.infra.variants import resources, settings_of, some
+from tests.packs.delivery.golden import IDS, golden
 from tests.project_root import REPOSITORY
 
 PLACES = {
@@ -305,3 +306,8 @@ def test_the_bootstrap_of_the_tools_account_covers_its_stack():
         check=False,
     )
     assert done.stdout.split() == ["sashiko-delivery-Delivery"], done.stderr
+
+
+def test_stateful_resources_keep_their_logical_ids() -> None:
+    """Else an update deletes the pipeline's bucket, key or roles, and makes others."""
+    assert IDS.read_bytes() == golden()[IDS], "run `make golden`, and look at what is gone"

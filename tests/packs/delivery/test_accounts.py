@@ -11,12 +11,14 @@ import pytest
 
 from sashiko.account.access.environment_access import Principal, read_principals
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, statements
-from sashiko.account.names import BootstrapRole, arn, bucket_name
+from sashiko.account.names import BootstrapRole, arn, bootstrap_role_arn, bucket_name
 from sashiko.account.templates import read_templates
 from sashiko_cdk.bootstrap.policies import bootstrap_options
 from sashiko_packs.delivery.constructs.parts import ASSUMED, parts_of, places_of
 from tests.infra.both_sides import assumes, bootstrap_role
 from tests.infra.delivery import delivery_folder, delivery_template, tools_of
+from tests.infra.deploy_requests import DELIVERY
+from tests.infra.organization import denying, make_request
 from tests.infra.variants import resources
 
 TOOLS = tools_of()
@@ -150,3 +152,22 @@ def test_no_policy_of_the_tools_names_another_account() -> None:
         "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::SNS::TopicPolicy",
     )])  # fmt: skip
     assert not [stage.account for stage in TOOLS.stages if stage.account in text]
+
+
+def test_who_administers_the_tools_account_starts_no_build_and_deploys_nowhere() -> None:
+    """A build that is started with other variables and another source deploys what it is given."""
+    tools = tools_of()
+    here = f"arn:aws:iam::{tools.settings.account}:role"
+    build = "arn:aws:codebuild:us-east-1:777788889999:project/sashiko-delivery-prod-deploy"
+
+    def denied(name: str, action: str, resource: str) -> set[str]:
+        return denying(DELIVERY, make_request(action, resource, caller=f"{here}/{name}"))
+
+    for action in ("codebuild:StartBuild", "codebuild:RetryBuild"):
+        assert denied("Administrator", action, build) == {"BuildsByTheirStarters"}
+        assert denied("sashiko-delivery-pipeline", action, build) == set()
+    for stage in tools.stages:
+        deploy = bootstrap_role_arn(stage, "deploy")
+        assert denied("Administrator", "sts:AssumeRole", deploy) == {"DeploysByDeployers"}
+        builder = f"sashiko-delivery-{stage.environment}-deploy"
+        assert denied(builder, "sts:AssumeRole", deploy) == set()
