@@ -64,16 +64,6 @@ def test_the_way_to_the_mlflow_app_is_a_setting():
     )
 
 
-def test_bedrock_has_doors_for_who_asks_its_guardrail_and_only_where_it_is_enabled():
-    with_bedrock, without = (interfaces(settings_of(name)) for name in ("serving", "dev"))
-    assert with_bedrock.keys() - without.keys() == {"bedrock", "bedrock-runtime"}
-    doors = {name: with_bedrock[name] for name in ("bedrock", "bedrock-runtime")}
-    assert {name: (door.callers, door.actions) for name, door in doors.items()} == {
-        "bedrock": (("device-check",), ("bedrock:ListGuardrails",)),
-        "bedrock-runtime": (("device-check",), ("bedrock:ApplyGuardrail",)),
-    }
-
-
 @pytest.mark.parametrize("variant", ["dev", "serving"])
 def test_each_caller_may_do_something_behind_its_door(variant):
     environment = read_environment(settings_of(variant), folder=synthesized(variant))

@@ -5,7 +5,7 @@ for signatures only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_cdk import CfnTag
 from aws_cdk import aws_ec2 as ec2
@@ -124,7 +124,11 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
         uses |= endpoints(settings)
     if settings.device_check == "endpoint":
         uses["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
-    return dict(sorted(uses.items()))
+    everybody = roles_of(settings, "job", "endpoint")
+    return {
+        name: use if use.callers else replace(use, callers=everybody)
+        for name, use in sorted(uses.items())
+    }
 
 
 class VpcEndpoints(Construct):
@@ -165,6 +169,7 @@ class VpcEndpoints(Construct):
         own_buckets = f"arn:aws:s3:::{prefix(settings)}-*"
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         use = Use(
+            callers=roles_of(settings, "job", "endpoint"),
             actions=(
                 "s3:AbortMultipartUpload",
                 "s3:DeleteObject",
@@ -205,8 +210,7 @@ class VpcEndpoints(Construct):
 def _endpoint_statement(
     settings: Settings, use: Use, *, resources: list[str] | None = None
 ) -> iam.PolicyStatement:
-    roles = use.callers or roles_of(settings, "job", "endpoint")
-    callers = [settings.role_arn(role) for role in roles]
+    callers = [settings.role_arn(role) for role in use.callers]
     return iam.PolicyStatement(
         principals=[iam.AnyPrincipal()],
         actions=list(use.actions),

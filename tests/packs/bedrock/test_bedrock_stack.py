@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from sashiko_cdk.network.vpc_endpoints import interfaces
 from sashiko_packs.bedrock.model_import import IMPORTED_BY
-from tests.infra.variants import resources, some, templates_of
+from tests.infra.variants import resources, settings_of, some, templates_of
 
 MODEL = "arn:aws:bedrock:us-east-1:111122223333:imported-model/*"
 Statement = dict[str, Any]
@@ -199,3 +200,13 @@ def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere
     alias = "alias/sashiko-dev-signing"
     assert conditions["kms:RequestAlias"] == [alias, f"{alias}-*"]
     assert not allowing(stack, "data-scientist", "bedrock:DeleteImportedModel")
+
+
+def test_bedrock_has_doors_for_who_asks_its_guardrail_and_only_where_it_is_enabled() -> None:
+    with_bedrock, without = (interfaces(settings_of(name)) for name in ("serving", "dev"))
+    assert with_bedrock.keys() - without.keys() == {"bedrock", "bedrock-runtime"}
+    doors = {name: with_bedrock[name] for name in ("bedrock", "bedrock-runtime")}
+    assert {name: (door.callers, door.actions) for name, door in doors.items()} == {
+        "bedrock": (("device-check",), ("bedrock:ListGuardrails",)),
+        "bedrock-runtime": (("device-check",), ("bedrock:ApplyGuardrail",)),
+    }

@@ -43,8 +43,8 @@ def test_each_store_begins_with_the_file_that_its_places_name(tmp_path: Path) ->
 
 def test_the_questions_of_test_pipeline_places_are_about_the_monitors_jobs_too() -> None:
     settings = settings_of("dev")
-    _, monitor = pipelines_of(settings, recipes_of(settings))
-    jobs = jobs_of(monitor.definition)
+    pipelines = pipelines_of(settings, recipes_of(settings))
+    jobs = {name: job for one in pipelines for name, job in jobs_of(one.definition).items()}
     bucket = bucket_name(settings, "capture")
     read, written = (
         {step for step, *_ in places_of(jobs, bucket, read=read)} for read in (True, False)
