@@ -9,8 +9,7 @@ from sashiko_cdk.identity.artifact_access import ArtifactAccess
 from sashiko_cdk.lake.buckets import add_buckets
 from sashiko_cdk.lake.catalog import add_catalog, add_workgroups
 from sashiko_cdk.lake.domain_key import DomainKey, KeyDomain
-from sashiko_cdk.lake.etl_encryption import add_etl_encryption
-from sashiko_cdk.lake.etl_job import EtlJobs
+from sashiko_cdk.lake.etl_job import EtlJobs, add_etl_encryption
 from sashiko_cdk.lake.lake_access import LakeAccess
 from sashiko_cdk.pack_parts import LakeParts, add_lake_parts
 from sashiko_cdk.serving.capture import Capture
@@ -38,11 +37,7 @@ class DataLake(EnvironmentStack):
         ml, logs = self._key("ml"), self._key("logs")
         buckets = add_buckets(self, lake_key=lake, snapshots_key=snapshots, ml_key=ml)
         capture = Capture(
-            self,
-            "Capture",
-            settings=settings,
-            logs=buckets[0],
-            removal_policy=self.removal_policy,
+            self, "Capture", settings=settings, logs=buckets[0], removal_policy=self.removal_policy
         )
         self.key_arns: Mapping[KeyDomain, str] = {
             "capture": capture.key.key_arn,

@@ -13,10 +13,6 @@ class Identity(EnvironmentStack):
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
         """Makes the roles."""
         super().__init__(
-            scope,
-            "Identity",
-            deployment,
-            stateful=True,
-            description="The roles of people and jobs",
+            scope, "Identity", deployment, stateful=True, description="The roles of people and jobs"
         )
         add_roles(self, recipes=deployment.recipes, tools=deployment.tools)

@@ -11,8 +11,7 @@ from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.notifications import Notifications
 from sashiko_cdk.events.triggers import Triggers
 from sashiko_cdk.pack_parts import PipelineParts, add_pipeline_parts
-from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline
-from sashiko_cdk.pipeline.deploy_values import deploy_values
+from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline, deploy_values
 from sashiko_cdk.pipeline.gatekeeper import Gatekeeper
 from sashiko_cdk.stack import EnvironmentStack
 
@@ -76,19 +75,10 @@ class Pipeline(EnvironmentStack):
         recipes = deployment.recipes
         tables = [contract.table for contract in deployment.contracts]
         flows = EventFlows(
-            self,
-            "Events",
-            settings=settings,
-            logs_key=logs_key,
-            removal_policy=self.removal_policy,
+            self, "Events", settings=settings, logs_key=logs_key, removal_policy=self.removal_policy
         )
         triggers = Triggers(
-            self,
-            "Triggers",
-            settings=settings,
-            flows=flows,
-            tables=tables,
-            recipes=recipes,
+            self, "Triggers", settings=settings, flows=flows, tables=tables, recipes=recipes
         )
         parts = PipelineParts(
             deployment=deployment, flows=flows, artifacts_key_arn=lake.key_arns["ml"]

@@ -3,16 +3,12 @@
 from constructs import Construct
 
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.events.alert_access import AlertAccess
-from sashiko_cdk.pipeline.janitor import Janitor
-from sashiko_cdk.platform.image_builds import ImageBuilds
-from sashiko_cdk.platform.image_repositories import ImageRepositories
-from sashiko_cdk.platform.job_logs import JobLogs
-from sashiko_cdk.platform.model_registry import ModelRegistry
-from sashiko_cdk.platform.platform_key import PlatformKey
+from sashiko_cdk.pipeline.gatekeeper import Janitor
+from sashiko_cdk.platform.image_builds import ImageBuilds, ImageRepositories
+from sashiko_cdk.platform.model_registry import ModelRegistry, TrackingApp
+from sashiko_cdk.platform.platform_key import JobLogs, PlatformKey
 from sashiko_cdk.platform.signing_keys import SigningKeys
-from sashiko_cdk.platform.spending import Spending
-from sashiko_cdk.platform.tracking_app import TrackingApp
+from sashiko_cdk.platform.spending import AlertAccess, Spending
 from sashiko_cdk.stack import EnvironmentStack
 
 

@@ -8,13 +8,14 @@ from infra.stacks.network import Network
 from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.serving.endpoint_alarms import EndpointAlarms
-from sashiko_cdk.serving.endpoint_config import EndpointConfig
-from sashiko_cdk.serving.endpoint_dashboard import EndpointDashboard
-from sashiko_cdk.serving.endpoint_scaling import EndpointScaling
-from sashiko_cdk.serving.model_endpoint import ModelEndpoint
-from sashiko_cdk.serving.preflight import Preflight
-from sashiko_cdk.serving.served_model import ServedModel
+from sashiko_cdk.serving.endpoint_alarms import EndpointAlarms, EndpointDashboard
+from sashiko_cdk.serving.model_endpoint import (
+    EndpointConfig,
+    EndpointScaling,
+    ModelEndpoint,
+    Preflight,
+    ServedModel,
+)
 from sashiko_cdk.stack import EnvironmentStack
 
 

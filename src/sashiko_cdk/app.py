@@ -12,8 +12,7 @@ from sashiko.base.deprecation import show_deprecations
 from sashiko.errors import InputError
 from sashiko.settings.tools import TOOLS, load_tools
 from sashiko_cdk.bootstrap.policies import write_policies
-from sashiko_cdk.deployment import Deployment, read_deployment
-from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.deployment import Deployment, cloud_settings, read_deployment
 from sashiko_cdk.pack_parts import add_tools_stack
 from sashiko_cdk.security_rules.plugin import add_rules
 

@@ -1,4 +1,7 @@
-"""The base class of an environment's stacks."""
+"""The base class of an environment's stacks, and ids of what CloudFormation can only replace."""
+
+import hashlib
+import json
 
 from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, Tags
 from constructs import Construct
@@ -55,3 +58,14 @@ class EnvironmentStack(Stack):
         """
         keep = self.settings.on_destroy == "retain"
         return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY
+
+
+def content_id(scope: Construct, word: str, *content: object) -> str:
+    """Returns `word` and a digest of `content`: all properties of a resource.
+
+    A create-only resource under such an id is never replaced: changed content is a new resource,
+    and unchanged content keeps its id wherever the code moves.
+    """
+    resolved = Stack.of(scope).resolve(list(content))
+    text = json.dumps(resolved, sort_keys=True)
+    return f"{word}{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -90,7 +90,7 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
     },
     "AWS::ApplicationAutoScaling::ScalingPolicy": {
-        "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some",
+        "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some"
     },
     "AWS::Bedrock::ApplicationInferenceProfile": {
         "application-inference-profile": _PROFILE,

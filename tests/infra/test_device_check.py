@@ -9,8 +9,8 @@ from sashiko.account.access.environment_access import Principal, read_environmen
 from sashiko.account.access.policy_evaluation import covers
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.artifact_places import Places, artifact_places
-from sashiko_cdk.identity.device_permissions import device_actions, device_permissions
+from sashiko_cdk.identity.artifact_access import Places, artifact_places
+from sashiko_cdk.identity.role_permissions import device_actions, device_permissions
 from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import (
     pipelines_of,
@@ -75,10 +75,7 @@ def _holds(operator: str, value: str | None, operand: Any) -> bool:
         return value is None or value in operand  # true of no values at all
     return (
         value is not None
-        and {
-            "Bool": value == operand,
-            "ArnLike": covers(str(operand), value),
-        }[operator]
+        and {"Bool": value == operand, "ArnLike": covers(str(operand), value)}[operator]
     )
 
 

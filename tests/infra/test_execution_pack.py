@@ -5,13 +5,12 @@ import json
 import pytest
 
 from sashiko.errors import InputError
-from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, Need, merged, pack
+from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, merged, pack
 from sashiko_cdk.bootstrap.resource_types import resource_types
 
 
 def need(action, resource, **conditions):
-    limit = Limit(resource=f"arn:aws:s3:::{resource}", conditions=conditions)
-    return Need(action=action, limit=limit)
+    return action, Limit(f"arn:aws:s3:::{resource}", conditions)
 
 
 def many(count, *, length=40):

@@ -7,9 +7,8 @@ import pytest
 from moto.moto_api import state_manager
 
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko_cdk.events.flows.load_flow import load_flow
-from sashiko_cdk.events.flows.notice import notice_flow
-from sashiko_cdk.events.triggers import training_flow
+from sashiko_cdk.events.notifications import notice_flow
+from sashiko_cdk.events.triggers import load_flow, training_flow
 from tests.infra.sample_events import (
     RUN,
     execution_ended,

@@ -205,8 +205,7 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
 
 
 @pytest.mark.parametrize(
-    "member",
-    ["source.buildspec", "environment.image", "environment.privilegedmode", "servicerole"],
+    "member", ["source.buildspec", "environment.image", "environment.privilegedmode", "servicerole"]
 )
 def test_whoever_changes_the_function_starts_no_build_with_other_commands(principals, member):
     starter = principals["image-build-starter"]

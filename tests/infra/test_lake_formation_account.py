@@ -62,7 +62,7 @@ def test_an_environment_makes_them_only_where_its_settings_say_so(templates):
 def test_two_environments_of_an_account_do_not_both_make_them(
     tmp_path, monkeypatch, account, is_error
 ):
-    from sashiko_cdk.inputs import cloud_settings
+    from sashiko_cdk.deployment import cloud_settings
 
     (tmp_path / "config").mkdir()
     write_config(tmp_path / "config", "dev")

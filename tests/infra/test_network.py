@@ -121,8 +121,7 @@ def _network_of(*overrides, instances=1):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "instances"),
-    [(("train.distributed={strategy: fsdp, nodes: 2}",), 1), ((), 2)],
+    ("overrides", "instances"), [(("train.distributed={strategy: fsdp, nodes: 2}",), 1), ((), 2)]
 )
 def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else(overrides, instances):
     """What an Elastic Fabric Adapter needs, and only where a job has several nodes."""

@@ -165,9 +165,7 @@ CASES: Mapping[str, Case] = {
         bad=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE)),
         good=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
     ),
-    "TlsAlone": Case(
-        bad=make_request("s3:ListBucket", BUCKET, {"aws:SecureTransport": "false"}),
-    ),
+    "TlsAlone": Case(bad=make_request("s3:ListBucket", BUCKET, {"aws:SecureTransport": "false"})),
     "NoFederation": Case(
         bad=stranger(make_request("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
         good=stranger(

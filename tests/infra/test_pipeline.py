@@ -145,12 +145,12 @@ def test_a_stand_in_that_no_stack_fills_fails_synth() -> None:
 def test_a_definition_that_sagemaker_would_refuse_fails_synth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from sashiko_cdk import inputs
+    from sashiko.pipeline import compiled as compiler
 
     compiled, *others = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
     invalid = CompiledPipeline(definition=definition, channels=())
-    monkeypatch.setattr(inputs.compiler, "compile_pipelines", lambda *_, **__: (invalid, *others))
+    monkeypatch.setattr(compiler, "compile_pipelines", lambda *_, **__: (invalid, *others))
     with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 

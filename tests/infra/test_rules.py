@@ -109,10 +109,7 @@ BROKEN = {
         },
     ),
     "guardrail-version": _resource(
-        "Bedrock::Guardrail",
-        Name="x",
-        BlockedInputMessaging="no",
-        BlockedOutputsMessaging="no",
+        "Bedrock::Guardrail", Name="x", BlockedInputMessaging="no", BlockedOutputsMessaging="no"
     ),
     "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/AWSGlueServiceRole]": _resource(
         "IAM::Role", **ROLE, ManagedPolicyArns=["arn:aws:iam::aws:policy/AWSGlueServiceRole"]
@@ -258,8 +255,7 @@ def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant
 
 def _broken_by(name, template, folder):
     """Logical ids of what a rule of Lake Formation finds, without a synth."""
-    from sashiko_cdk.security_rules.rules import RULES
-    from sashiko_cdk.security_rules.template import read_resources
+    from sashiko_cdk.security_rules.rules import RULES, read_resources
 
     (folder / "t.json").write_text(json.dumps({"Resources": template}))
     rule = next(rule for rule in RULES if rule.name == name)

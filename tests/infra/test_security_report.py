@@ -41,21 +41,14 @@ def report(tmp_path):
     def run(*, violations=(), suppressed=(), failed=(), skipped=(), unread=(), status=0, caps=()):
         folder = tmp_path / "dev"
         folder.mkdir()
-        plugin = {
-            "pluginName": NIST,
-            "violations": violations,
-            "suppressedViolations": suppressed,
-        }
+        plugin = {"pluginName": NIST, "violations": violations, "suppressedViolations": suppressed}
         written = json.dumps({"pluginReports": [plugin]})
         (folder / "validation-report.json").write_text(written)
         limits = {"pluginName": NIST, "violations": caps, "suppressedViolations": []}
         (folder / "bootstrap").mkdir()
         caps_report = folder / "bootstrap/validation-report.json"
         caps_report.write_text(json.dumps({"pluginReports": [limits]}))
-        bucket = {
-            "Type": "AWS::S3::Bucket",
-            "Metadata": {"aws:cdk:path": "Lake/Logs/Resource"},
-        }
+        bucket = {"Type": "AWS::S3::Bucket", "Metadata": {"aws:cdk:path": "Lake/Logs/Resource"}}
         (folder / "Lake.template.json").write_text(json.dumps({"Resources": {"Logs12": bucket}}))
         results = {"failed_checks": failed, "skipped_checks": skipped, "parsing_errors": unread}
         checkov = tmp_path / "checkov"

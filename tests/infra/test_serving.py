@@ -7,8 +7,7 @@ import pytest
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.account.endpoint_spec import endpoint_spec
-from sashiko_cdk.serving.endpoint_config import EndpointConfig
-from sashiko_cdk.serving.served_model import ServedModel
+from sashiko_cdk.serving.model_endpoint import EndpointConfig, ServedModel
 from sashiko_cdk.stack import EnvironmentStack
 from tests.infra.variants import (
     all_before,

@@ -29,10 +29,7 @@ PAGES: dict[str, tuple[str, str] | None] = {
         "lakeformation *",
     ),
     "lambda": None,
-    "sagemaker": (
-        "sagemaker/latest/dg/security-confused-deputy-prevention.html",
-        "sagemaker *",
-    ),
+    "sagemaker": ("sagemaker/latest/dg/security-confused-deputy-prevention.html", "sagemaker *"),
     "states": ("step-functions/latest/dg/procedure-create-iam-role.html", "states stateMachine:"),
     "vpc-flow-logs": ("vpc/latest/userguide/flow-logs-iam-role.html", "ec2 vpc-flow-log/"),
 }

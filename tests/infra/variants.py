@@ -121,7 +121,7 @@ def recipes_of(settings: Any) -> Any:
 
 def pipelines_of(settings: Any, recipes: Any) -> Any:
     """The recipes' pipelines, compiled once for all test processes."""
-    from sashiko_cdk.inputs import compile_pipelines
+    from sashiko_cdk.deployment import compile_pipelines
 
     return compile_pipelines(settings, recipes, home=ROOT / ".pytest_cache/sashiko")
 

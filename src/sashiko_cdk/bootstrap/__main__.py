@@ -9,9 +9,10 @@ project's `infra/app.py`, and each with an endpoint, which a setting may add aft
 import importlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aws_cdk import App
 
@@ -20,11 +21,9 @@ from sashiko.account.names import arn
 from sashiko.account.templates import Templates, read_templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
-from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import TOOLS, Tools, load_tools, stages_tools
 from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
-from sashiko_cdk.deployment import Deployment, read_deployment
-from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.deployment import Deployment, cloud_settings, read_deployment
 from sashiko_cdk.pack_parts import add_tools_stack
 from sashiko_cdk.security_rules.plugin import add_rules
 
@@ -48,54 +47,40 @@ def environments_of(settings: Settings) -> Iterator[Settings]:
 def templates_of(settings: Settings) -> Templates:
     """Synthesizes an environment, with an endpoint if its settings allow one.
 
+    The endpoint serves a placeholder version and scales.
+
     Raises:
         InputError: if a setting, a contract or the recipe is wrong.
     """
-    deployment = read_deployment(settings)
+    deployment, serving = read_deployment(settings), settings.serving
+    # The project's own module; the engine imports it only here.
+    add_stacks = importlib.import_module("infra.app").add_stacks
     try:
-        with_endpoints = [_with_endpoint(settings, recipe) for recipe in deployment.recipes]
-        return _synthesize(replace(deployment, settings=with_endpoints[0]))
+        endpoint = endpoint_name(settings, deployment.recipes[0])
+        placeholder = arn(settings, "sagemaker", f"model-package/{endpoint}/1")
+        changes = {
+            "enabled": True,
+            "model_package_arn": serving.model_package_arn or placeholder,
+            "max_instances": max(serving.max_instances, serving.min_instances + 1),
+        }
+        served = settings.model_copy(update={"serving": serving.model_copy(update=changes)})
+        return _synthesize(add_stacks, replace(deployment, settings=served))
     except InputError as error:
         _leave_out(f"the endpoint of {settings.environment}", error)
-        return _synthesize(deployment)
+        return _synthesize(add_stacks, deployment)
 
 
-def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
-    """Returns settings that serve a placeholder version, by an endpoint that scales."""
-    serving = settings.serving
-    placeholder = arn(settings, "sagemaker", f"model-package/{endpoint_name(settings, recipe)}/1")
-    changes = {
-        "enabled": True,
-        "model_package_arn": serving.model_package_arn or placeholder,
-        "max_instances": max(serving.max_instances, serving.min_instances + 1),
-    }
-    return settings.model_copy(update={"serving": serving.model_copy(update=changes)})
-
-
-def _synthesize(deployment: Deployment) -> Templates:
+def _synthesize(add: Callable[[App, Any], None], of: Deployment | Tools) -> Templates:
     with tempfile.TemporaryDirectory() as folder:
         app = App(outdir=folder, analytics_reporting=False)
-        # The project's own module; the engine imports it only here.
-        importlib.import_module("infra.app").add_stacks(app, deployment)
+        add(app, of)
         app.synth()
-        return read_templates(deployment.settings, folder=Path(folder))
+        return read_templates(of.settings, folder=Path(folder))
 
 
 def _tools_templates(tools: Tools) -> Templates:
     """Synthesizes the stack of the tools' account."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = App(outdir=folder, analytics_reporting=False)
-        add_tools_stack(app, tools)
-        app.synth()
-        return read_templates(tools.settings, folder=Path(folder))
-
-
-def _options(name: str) -> list[str]:
-    """Returns the arguments of `cdk bootstrap` for an environment, or for the tools' account."""
-    if name == TOOLS:
-        return bootstrap_options(load_tools().settings)
-    settings = cloud_settings(name)
-    return bootstrap_options(settings, tools=stages_tools(settings))
+    return _synthesize(add_tools_stack, tools)
 
 
 def _leave_out(subject: str, error: InputError) -> None:
@@ -105,7 +90,10 @@ def _leave_out(subject: str, error: InputError) -> None:
 def main() -> None:
     """Prints the options of the environment given as argument; synthesizes without one."""
     if len(sys.argv) > 1:
-        print(*_options(sys.argv[1]))
+        name = sys.argv[1]
+        settings = load_tools().settings if name == TOOLS else cloud_settings(name)
+        delivering = None if name == TOOLS else stages_tools(settings)
+        print(*bootstrap_options(settings, tools=delivering))
         return
     app = App()
     name = app.node.try_get_context("env") or "dev"
@@ -118,14 +106,13 @@ def main() -> None:
             "may change who can assume the project's roles",
             file=sys.stderr,
         )
-    if name == TOOLS:
-        tools = load_tools()
-        templates = [_tools_templates(tools)]
-        add_policies(app, tools.settings, templates, tools=tools, trust_open=trust == "open")
+    tools = load_tools() if name == TOOLS else None
+    if tools:
+        settings, templates = tools.settings, [_tools_templates(tools)]
     else:
         settings = cloud_settings(name)
         templates = [templates_of(environment) for environment in environments_of(settings)]
-        add_policies(app, settings, templates, trust_open=trust == "open")
+    add_policies(app, settings, templates, tools=tools, trust_open=trust == "open")
     add_rules(app, retains=False)
     app.synth()
 

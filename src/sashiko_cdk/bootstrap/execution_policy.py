@@ -17,7 +17,7 @@ from sashiko.account.names import arn, bootstrap_policy_arn, prefix
 from sashiko.account.templates import Resource, Templates
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, ResourceTypes, resource_types
+from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, resource_types
 from sashiko_cdk.identity.allow import Allowed, allow
 
 Conditions = Mapping[str, Mapping[str, Any]]
@@ -72,7 +72,7 @@ def of_assets(settings: Settings, operator: str) -> dict[str, dict[str, list[str
     return {operator: {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Limit:
     """The resource and the conditions on which an action is allowed."""
 
@@ -81,12 +81,15 @@ class Limit:
     why: str = NAMED  # the reason for a `*` in the ARN
 
 
+Need = tuple[str, Limit]  # an action that a deploy needs, and its limit
+
+
 def limits_beyond_arns(settings: Settings, kind: str, action: str) -> list[Limit] | None:
     """Returns the limits of a resource type's action on keys or code; None if ARNs suffice."""
     if action in ("s3:GetObject", "s3:GetObjectVersion"):
         # The one bucket that the cap allows: Lambda reads code as the caller of CreateFunction.
         why = "The bootstrap's bucket names code by its hash. It holds no data."
-        return [Limit(resource=f"{assets_bucket(settings)}/*", why=why)]
+        return [Limit(f"{assets_bucket(settings)}/*", why=why)]
     if not action.startswith("kms:"):
         return None
     keys = arn(settings, "kms", "key/*")
@@ -95,18 +98,17 @@ def limits_beyond_arns(settings: Settings, kind: str, action: str) -> list[Limit
             "AWS's own key of S3, whose id each account has another one of; the condition on the "
             "encryption context means the bootstrap's bucket."
         )
-        return [Limit(resource=keys, conditions=of_assets(settings, "StringLike"), why=why)]
+        return [Limit(keys, of_assets(settings, "StringLike"), why)]
     if kind in _OF_KEYS:
         return list(_own_keys(settings, action, keys))
     if action == "kms:DescribeKey":
-        return [Limit(resource=keys, why="Keys have no names. It reads what a key is.")]
+        return [Limit(keys, why="Keys have no names. It reads what a key is.")]
     service = f"{kind.split('::')[1].lower()}.{settings.region}.amazonaws.com"
     why = (
         "Keys have no names, and of one made seconds ago no tag counts yet; only the service, for "
         "its own use, can ask this way."
     )
-    via = {"StringEquals": {"kms:ViaService": service}}
-    return [Limit(resource=keys, conditions=via, why=why)]
+    return [Limit(keys, {"StringEquals": {"kms:ViaService": service}}, why)]
 
 
 def conditions_of(settings: Settings, action: str) -> Conditions:
@@ -120,63 +122,49 @@ def conditions_of(settings: Settings, action: str) -> Conditions:
 def without_arn(settings: Settings, action: str) -> Limit:
     """Returns the limit of an action without resource-level permissions."""
     regional = action.startswith(("ec2:", "logs:"))
-    conditions = _in_region(settings) if regional else {}
-    return Limit(resource="*", conditions=conditions, why=_NO_ARN)
+    return Limit("*", _in_region(settings) if regional else {}, _NO_ARN)
 
 
-def by_tag(settings: Settings, verb: str, action: str, resource: str) -> list[Limit]:
-    """Returns the limits of an action on a resource with a generated id: the project's tag."""
-    if action in _OF_EXISTING:
-        return [_tagged(settings, "Resource", resource, _BY_TAG)]
+def by_tag(settings: Settings, verb: str, action: str, resource: str) -> Iterator[Limit]:
+    """Yields the limits of an action on a resource with a generated id: the project's tag."""
     name = action.partition(":")[2]
-    limits = []
-    if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")):
-        limits.append(_tagged(settings, "Request", resource, _OF_CREATION))
-    if not name.startswith("Create"):
-        limits.append(_tagged(settings, "Resource", resource, _BY_TAG))
-    return limits
+    existing = action in _OF_EXISTING
+    if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")) and not existing:
+        yield Limit(resource, _tag(settings, "Request"), _OF_CREATION)
+    if existing or not name.startswith("Create"):
+        yield Limit(resource, _tag(settings, "Resource"), _BY_TAG)
 
 
 def _in_region(settings: Settings) -> Conditions:
     return {"StringEquals": {"aws:RequestedRegion": settings.region}}
 
 
-def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
+def _tag(settings: Settings, tag_of: str) -> Conditions:
+    return {"StringEquals": {f"aws:{tag_of}Tag/project": settings.project}}
+
+
+def _own_keys(settings: Settings, action: str, keys: str) -> Iterator[Limit]:
     """Limits actions on keys; the tag of a new key may take five minutes to count in KMS."""
     if action == "kms:ListAliases":
-        return [without_arn(settings, action)]
-    limits = []
+        yield without_arn(settings, action)
+        return
     if action in _MAKES_KEY:
-        limits.append(_tagged(settings, "Request", "*", _OF_CREATION))
+        yield Limit("*", _tag(settings, "Request"), _OF_CREATION)
     if action in _OF_NEW_KEY:
         why = (
             "A deploy does these seconds after it made the key, and KMS may take five minutes "
             "until a tag counts. None opens a key: they read, rotate, or give it one of our names."
         )
-        limits.append(Limit(resource=keys, why=why))
+        yield Limit(keys, why=why)
     elif action != "kms:CreateKey":
-        limits.append(_tagged(settings, "Resource", keys, _BY_TAG))
+        yield Limit(keys, _tag(settings, "Resource"), _BY_TAG)
     if action in _ON_ALIAS:
-        limits.append(Limit(resource=arn(settings, "kms", f"alias/{settings.project}-*")))
-    return limits
-
-
-def _tagged(settings: Settings, tag_of: str, resource: str, why: str) -> Limit:
-    tag = {"StringEquals": {f"aws:{tag_of}Tag/project": settings.project}}
-    return Limit(resource=resource, conditions=tag, why=why)
+        yield Limit(arn(settings, "kms", f"alias/{settings.project}-*"))
 
 
 _LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
 _SUFFIX: Final = 13  # letters that CloudFormation adds to a name that it generates
 _PLACE = re.compile(r"\{([\w.]+)\}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """An action that a deploy needs, and its limit."""
-
-    action: str
-    limit: Limit
 
 
 def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Iterator[Need]:
@@ -187,7 +175,7 @@ def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Itera
     """
     # Every template has the bootstrap's version as a parameter, which CloudFormation looks up.
     version = arn(settings, "ssm", f"parameter/cdk-bootstrap/{settings.qualifier}/version")
-    yield Need(action="ssm:GetParameters", limit=Limit(resource=version))
+    yield "ssm:GetParameters", Limit(version)
     types = resource_types()
     for environment in templates:
         roles = _roles(settings, environment)
@@ -196,31 +184,22 @@ def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Itera
         for kind in sorted(kinds):
             types.of(kind)
             for resource in environment.of_type(kind):
-                yield from _needs(settings, types, kind, resource, roles)
+                for verb, action in types.actions(kind, resource.properties):
+                    if action == "iam:PassRole":
+                        names = sorted(_texts(resource.properties))
+                        limits = [roles[name] for name in names if name in roles]
+                    elif (exceptions := limits_beyond_arns(settings, kind, action)) is not None:
+                        limits = exceptions
+                    elif action in types.without_arn:
+                        limits = [without_arn(settings, action)]
+                    else:
+                        facts = types.of(kind)
+                        limits = list(_on_arns(settings, facts, resource, verb, action))
+                    yield from ((action, limit) for limit in limits)
         if any("Fn::GetStackOutput" in json.dumps(scope.template) for scope in scopes):
             # CloudFormation reads the output with the execution role.
             stacks = arn(settings, "cloudformation", f"stack/{settings.project}-*")
-            yield Need(action="cloudformation:DescribeStacks", limit=Limit(resource=stacks))
-
-
-def _needs(
-    settings: Settings,
-    types: ResourceTypes,
-    kind: str,
-    resource: Resource,
-    roles: Mapping[str, Limit],
-) -> Iterator[Need]:
-    for verb, action in types.actions(kind, resource.properties):
-        if action == "iam:PassRole":
-            limits = [roles[name] for name in sorted(_texts(resource.properties)) if name in roles]
-        elif (exceptions := limits_beyond_arns(settings, kind, action)) is not None:
-            limits = exceptions
-        elif action in types.without_arn:
-            limits = [without_arn(settings, action)]
-        else:
-            limits = list(_on_arns(settings, types.of(kind), resource, verb, action))
-        for limit in limits:
-            yield Need(action=action, limit=limit)
+            yield "cloudformation:DescribeStacks", Limit(stacks)
 
 
 def _on_arns(
@@ -232,16 +211,6 @@ def _on_arns(
             f"{resource.stack}.{resource.logical_id}: the ARN for {action} is unknown; add it to "
             f"the `arns` of its type in {OWN}, or add the action to `unused` with the reason"
         )
-    why = facts.wildcards or NAMED
-    for pattern in patterns:
-        arn_ = _fill(settings, pattern, resource.properties)
-        if "{id}" in pattern:
-            yield from by_tag(settings, verb, action, arn_)
-        else:
-            yield Limit(resource=arn_, conditions=conditions_of(settings, action), why=why)
-
-
-def _fill(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> str:
     values = {
         "here": f"{settings.region}:{settings.account}",
         "account": settings.account,
@@ -250,19 +219,22 @@ def _fill(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> st
         "database": f"{settings.project.replace('-', '_')}_*",
         "id": "*",
     }
-    resource = _PLACE.sub(
-        lambda match: values.get(match[1]) or _name_pattern(settings, _value(properties, match[1])),
-        pattern,
-    )
-    # The ARN of a parameter `/a/b` is `parameter/a/b`.
-    return resource.replace("//", "/")
 
+    def value_of(place: re.Match[str]) -> str:
+        if place[1] in values:
+            return values[place[1]]
+        value: Any = resource.properties
+        for name in place[1].split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return _name_pattern(settings, value)
 
-def _value(properties: Mapping[str, Any], path: str) -> Any:
-    value: Any = properties
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+    for pattern in patterns:
+        # The ARN of a parameter `/a/b` is `parameter/a/b`.
+        arn_ = _PLACE.sub(value_of, pattern).replace("//", "/")
+        if "{id}" in pattern:
+            yield from by_tag(settings, verb, action, arn_)
+        else:
+            yield Limit(arn_, conditions_of(settings, action), facts.wildcards or NAMED)
 
 
 def _name_pattern(settings: Settings, name: Any) -> str:
@@ -282,40 +254,31 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
     """Returns a role as templates write it -> the limit for passing the role.
 
     The pattern covers the same role of each environment: all environments of the account have the
-    same roles. The services are those that the role trusts.
+    same roles. The services are those that the role trusts. CloudFormation generates a name of
+    stack, logical id and suffix; it shortens one that is too long for a role, and AWS does not
+    document where.
     """
     roles = {}
     for role in templates.of_type("AWS::IAM::Role"):
-        services = sorted(_trusted(role.properties["AssumeRolePolicyDocument"]))
+        services: set[str] = set()
+        for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]:
+            principal = statement.get("Principal", {})
+            names = principal.get("Service", []) if isinstance(principal, Mapping) else []
+            services.update([names] if isinstance(names, str) else names)
         if not services:
             continue
-        name = str(role.properties.get("RoleName") or _generated_name(settings, role))
+        generated = f"{role.stack}-{role.logical_id}-"
+        if len(generated) > _LONGEST_ROLE - _SUFFIX:
+            generated = f"{settings.project}-"
+        name = str(role.properties.get("RoleName") or f"{generated}*")
         anywhere = name.replace(f"{prefix(settings)}-", f"{settings.project}-*-", 1)
         limit = Limit(
-            resource=f"arn:aws:iam::{settings.account}:role/{anywhere}",
-            conditions={"StringEquals": {"iam:PassedToService": services}},
+            f"arn:aws:iam::{settings.account}:role/{anywhere}",
+            {"StringEquals": {"iam:PassedToService": sorted(services)}},
         )
         roles[f"<{role.stack}.{role.logical_id}.Arn>"] = limit
         roles[f"arn:aws:iam::{settings.account}:role/{name}"] = limit
     return roles
-
-
-def _generated_name(settings: Settings, role: Resource) -> str:
-    """Returns a pattern of the name that CloudFormation generates: stack, logical id, suffix.
-
-    It shortens a name that is too long for a role, and AWS does not document where.
-    """
-    name = f"{role.stack}-{role.logical_id}-"
-    return f"{name}*" if len(name) <= _LONGEST_ROLE - _SUFFIX else f"{settings.project}-*"
-
-
-def _trusted(document: Mapping[str, Any]) -> set[str]:
-    trusted: set[str] = set()
-    for statement in document["Statement"]:
-        principal = statement.get("Principal", {})
-        services = principal.get("Service", []) if isinstance(principal, Mapping) else []
-        trusted.update([services] if isinstance(services, str) else services)
-    return trusted
 
 
 def _texts(value: Any) -> set[str]:
@@ -334,10 +297,10 @@ def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]
     """
     actions: dict[str, set[str]] = {}
     limits: dict[str, dict[str, Limit]] = {}
-    for need in needs:
-        key = json.dumps([need.limit.conditions, need.limit.resource], sort_keys=True)
-        actions.setdefault(key, set()).add(need.action)
-        limits.setdefault(key, {})[need.limit.why] = need.limit
+    for action, limit in needs:
+        key = json.dumps([limit.conditions, limit.resource], sort_keys=True)
+        actions.setdefault(key, set()).add(action)
+        limits.setdefault(key, {})[limit.why] = limit
     groups: dict[str, list[Limit]] = {}
     for key in sorted(actions):
         conditions = json.loads(key)[0]

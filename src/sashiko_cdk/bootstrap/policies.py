@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
 from aws_cdk import aws_iam as iam
@@ -12,16 +11,9 @@ from sashiko.account.templates import Templates
 from sashiko.packs import pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
-from sashiko_cdk.bootstrap.execution_policy import (
-    PARTS,
-    assets_bucket,
-    execution_needs,
-    merged,
-    of_assets,
-    pack,
-    with_boundary,
-)
-from sashiko_cdk.identity.allow import Allowed, explain
+from sashiko_cdk.bootstrap import execution_policy
+from sashiko_cdk.bootstrap.execution_policy import PARTS, assets_bucket, of_assets, with_boundary
+from sashiko_cdk.identity.allow import deny, explain
 from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.security_rules.plugin import add_rules
@@ -31,23 +23,22 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
     """Returns the permissions boundary of CloudFormation's role: no data, no change of the cap.
 
     With `trust_open`, for the one deploy that needs it, a deploy may delete the project's roles and
-    change who can assume them.
+    change who can assume them. Else it makes no new trust policy, also not by deleting and
+    recreating a role. All roles of the project: a role that reads nothing itself may pass one that
+    does, start a job with one, or deploy. IAM has no condition key for the content of a trust
+    policy ("Actions, resources, and condition keys for IAM" of the Service Authorization
+    Reference), so all changes are denied. CloudFormation begins a name that it generates with the
+    stack's name, which begins with the project's.
     """
     own = f"arn:aws:iam::{settings.account}:policy/cdk-{settings.qualifier}-*"
-    return [
+    data = ["athena:StartQueryExecution", "lakeformation:GetDataAccess", "s3:PutObject*"]
+    cap = [
         iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
-        _deny(
-            "NoData",
-            ["athena:StartQueryExecution", "lakeformation:GetDataAccess", "s3:PutObject*"],
-        ),
+        deny("NoData", data),
         # Except code, which Lambda reads as the caller of CreateFunction.
-        _deny(
-            "NoObjectsButCode",
-            ["s3:GetObject*"],
-            not_resources=[f"{assets_bucket(settings)}/*"],
-        ),
-        _deny("NoKeyButOfCode", ["kms:Decrypt"], conditions=of_assets(settings, "StringNotLike")),
-        _deny(
+        deny("NoObjectsButCode", ["s3:GetObject*"], not_resources=[f"{assets_bucket(settings)}/*"]),
+        deny("NoKeyButOfCode", ["kms:Decrypt"], conditions=of_assets(settings, "StringNotLike")),
+        deny(
             "RolesKeepTheirBoundary",
             [
                 "iam:AttachRolePolicy",
@@ -57,7 +48,7 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
             ],
             conditions=with_boundary(settings, "ArnNotEquals"),
         ),
-        _deny(
+        deny(
             "NoOtherIdentities",
             [
                 "iam:*AccessKey*",
@@ -69,7 +60,7 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
                 "account:*",
             ],
         ),
-        _deny(
+        deny(
             "CapStays",
             [
                 "iam:CreatePolicyVersion",
@@ -79,31 +70,12 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
             ],
             resources=[own],
         ),
-        *([] if trust_open else [_trust_stays(settings)]),
     ]
-
-
-def _trust_stays(settings: Settings) -> iam.PolicyStatement:
-    """Denies a new trust policy for a role, also by deleting and recreating the role.
-
-    All roles of the project: a role that reads nothing itself may pass one that does, start a job
-    with one, or deploy. IAM has no condition key for the content of a trust policy ("Actions,
-    resources, and condition keys for IAM" of the Service Authorization Reference), so all changes
-    are denied. CloudFormation begins a name that it generates with the stack's name, which begins
-    with the project's.
-    """
-    return _deny(
-        "TrustStays",
-        ["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
-        resources=[f"arn:aws:iam::{settings.account}:role/{settings.project}-*"],
-    )
-
-
-def _deny(sid: str, actions: list[str], **options: Any) -> iam.PolicyStatement:
-    scope = {} if "not_resources" in options else {"resources": ["*"]}
-    return iam.PolicyStatement(
-        sid=sid, effect=iam.Effect.DENY, actions=actions, **(scope | options)
-    )
+    if not trust_open:
+        roles = [f"arn:aws:iam::{settings.account}:role/{settings.project}-*"]
+        trusting = ["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"]
+        cap.append(deny("TrustStays", trusting, resources=roles))
+    return cap
 
 
 def add_policies(
@@ -130,7 +102,8 @@ def add_policies(
         env=Environment(account=settings.account, region=settings.region),
         synthesizer=BootstraplessSynthesizer(),
     )
-    for part, allowed in pack(merged(execution_needs(settings, templates))).items():
+    needs = execution_policy.execution_needs(settings, templates)
+    for part, allowed in execution_policy.pack(execution_policy.merged(needs)).items():
         policy = iam.ManagedPolicy(
             stack,
             part.title(),
@@ -139,7 +112,10 @@ def add_policies(
             statements=[item.statement for item in allowed],
         )
         explain(policy, allowed)
-        _explain_alarms(policy, allowed)
+        for item in allowed:  # checkov asks why the statement for alarms has no names
+            statement = item.statement
+            if "cloudwatch:PutMetricAlarm" in statement.actions and statement.resources == ["*"]:
+                acknowledge(policy, {"CKV_AWS_111": item.wildcards["IAM5[Resource::*]"]})
     cap = iam.ManagedPolicy(
         stack,
         "Cap",
@@ -155,15 +131,6 @@ def add_policies(
     findings = [*(f"IAM5[{element}::*]" for element in ("Action", "Resource")), *CAP_FINDINGS]
     findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
     acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
-
-
-def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> None:
-    """Explains to checkov why the statement for alarms has no names."""
-    for item in allowed:
-        if "cloudwatch:PutMetricAlarm" in item.statement.actions and item.statement.resources == [
-            "*"
-        ]:
-            acknowledge(policy, {"CKV_AWS_111": item.wildcards["IAM5[Resource::*]"]})
 
 
 def write_policies(
@@ -198,15 +165,12 @@ def bootstrap_options(settings: Settings, *, tools: Tools | None = None) -> list
     The roles of the bootstrap then trust the tools' account: deploys, and the reads before them.
     """
     policies = [bootstrap_policy_arn(settings, part) for part in PARTS]
+    account = tools.settings.account if tools else ""
     return [
         f"aws://{settings.account}/{settings.region}",
         f"--cloudformation-execution-policies={','.join(policies)}",
         f"--qualifier={settings.qualifier}",
         f"--toolkit-stack-name=CDKToolkit-{settings.qualifier}",
         f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
-        *(_trusting(tools.settings.account) if tools else ()),
+        *([f"--trust={account}", f"--trust-for-lookup={account}"] if account else ()),
     ]
-
-
-def _trusting(account: str) -> list[str]:
-    return [f"--trust={account}", f"--trust-for-lookup={account}"]

@@ -1,21 +1,20 @@
 """Shared by all rules and state machines: a log, a dead-letter queue, alarms."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from sashiko.account.names import alerts_topic_arn, prefix
+from sashiko.account.names import Role, alerts_topic_arn, arn, prefix
 from sashiko.settings.environment import Settings
-from sashiko_cdk.events.state_machine import StateMachine
-from sashiko_cdk.identity.allow import allow
-from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.events.state_machine import EventRule, StateMachine
+from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
+from sashiko_cdk.lake.domain_key import log_group
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 __all__ = ["EventFlows"]
@@ -27,6 +26,23 @@ _OWN_KEY: Final = (
     "for whom: the key would be open to any account's rules. Under SQS's own key lie names and "
     "ARNs, no data."
 )
+
+
+def add_alarm(
+    scope: Construct, id: str, *, dimensions: Mapping[str, str], **properties: Any
+) -> cloudwatch.CfnAlarm:
+    """Makes an alarm on a figure that is too large, unless `properties` say otherwise."""
+    dimension = cloudwatch.CfnAlarm.DimensionProperty
+    return cloudwatch.CfnAlarm(
+        scope,
+        id,
+        dimensions=[dimension(name=key, value=value) for key, value in dimensions.items()],
+        **{
+            "comparison_operator": "GreaterThanThreshold",
+            "treat_missing_data": "notBreaching",
+            **properties,
+        },
+    )
 
 
 class EventFlows(Construct):
@@ -44,15 +60,37 @@ class EventFlows(Construct):
         """Makes log, queue and the queue's alarm; `logs_key` encrypts the log."""
         super().__init__(scope, id)
         self._settings = settings
-        self.log = logs.LogGroup(
+        name = f"{FLOW_LOG_GROUPS}{prefix(settings)}-flows"
+        self.log = log_group(self, "Log", name, key=logs_key, removal_policy=removal_policy)
+        self.undelivered = sqs.Queue(
             self,
-            "Log",
-            log_group_name=f"{FLOW_LOG_GROUPS}{prefix(settings)}-flows",
-            retention=logs.RetentionDays.ONE_YEAR,
-            encryption_key=logs_key,
-            removal_policy=removal_policy,
+            "Undelivered",
+            queue_name=f"{prefix(settings)}-undelivered-events",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
         )
-        self.undelivered = self._queue()
+        rules = arn(settings, "events", f"rule/{prefix(settings)}-*")
+        self.undelivered.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventsThatCouldNotBeDelivered",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[self.undelivered.queue_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": settings.account},
+                    "ArnLike": {"aws:SourceArn": rules},
+                },
+            )
+        )
+        acknowledge(
+            self.undelivered,
+            {
+                "SQS3": "It is the dead-letter queue, of EventBridge's rules.",
+                "CKV_AWS_27": _OWN_KEY,
+                "customer-key": _OWN_KEY,
+            },
+        )
         self.alarm(
             "undelivered",
             "EventBridge could not hand an event over: docs/events.md says how to give it again",
@@ -61,41 +99,6 @@ class EventFlows(Construct):
             dimensions={"QueueName": self.undelivered.queue_name},
             statistic="Maximum",
         )
-
-    def _queue(self) -> sqs.Queue:
-        settings = self._settings
-        queue = sqs.Queue(
-            self,
-            "Undelivered",
-            queue_name=f"{prefix(settings)}-undelivered-events",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
-        )
-        queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="EventsThatCouldNotBeDelivered",
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[queue.queue_arn],
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": settings.account},
-                    "ArnLike": {
-                        "aws:SourceArn": f"arn:aws:events:{settings.region}:{settings.account}"
-                        f":rule/{prefix(settings)}-*"
-                    },
-                },
-            )
-        )
-        acknowledge(
-            queue,
-            {
-                "SQS3": "It is the dead-letter queue, of EventBridge's rules.",
-                "CKV_AWS_27": _OWN_KEY,
-                "customer-key": _OWN_KEY,
-            },
-        )
-        return queue
 
     def alarm(
         self,
@@ -108,32 +111,73 @@ class EventFlows(Construct):
         statistic: str = "Sum",
     ) -> None:
         """Makes an alarm that notifies the alerts topic if `metric` is not zero in five minutes."""
-        topic = alerts_topic_arn(self._settings)
-        dimension = cloudwatch.CfnAlarm.DimensionProperty
-        cloudwatch.CfnAlarm(
+        add_alarm(
             self,
             f"Alarm-{name}",
+            dimensions=dimensions,
             alarm_name=f"{prefix(self._settings)}-events-{name}",
             alarm_description=description,
             namespace=namespace,
             metric_name=metric,
-            dimensions=[dimension(name=key, value=value) for key, value in dimensions.items()],
             statistic=statistic,
             period=300,
             evaluation_periods=1,
             threshold=0,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic],
+            alarm_actions=[alerts_topic_arn(self._settings)],
+        )
+
+    def add_machine(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        role: Role,
+        definition: Mapping[str, Any],
+        allowed: Sequence[Allowed],
+        description: str,
+    ) -> StateMachine:
+        """Makes a state machine that writes to the log; `role` is allowed what it needs for it."""
+        return StateMachine(
+            scope,
+            id,
+            settings=self._settings,
+            name=name,
+            role=role,
+            definition=definition,
+            log=self.log,
+            allowed=allowed,
+            description=description,
+        )
+
+    def add_rule(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        description: str,
+        source: str,
+        kind: str,
+        detail: Mapping[str, Any],
+        target: StateMachine,
+        with_reads: bool = False,
+    ) -> None:
+        """Makes a rule of the events of a source and kind whose detail matches: see `EventRule`."""
+        EventRule(
+            scope,
+            id,
+            settings=self._settings,
+            name=name,
+            description=description,
+            pattern={"source": [source], "detail-type": [kind], "detail": detail},
+            target=target,
+            undelivered=self.undelivered,
+            with_reads=with_reads,
         )
 
     def route(self, machines: Sequence[StateMachine]) -> None:
         """Lets EventBridge start these machines only."""
-        RolePolicy(
-            self,
-            "Router",
-            settings=self._settings,
-            role="event-router",
-            description="Starts the state machines of the environment's rules",
-            statements=[allow(["states:StartExecution"], [item.arn for item in machines])],
-        )
+        starting = [allow(["states:StartExecution"], [machine.arn for machine in machines])]
+        why = "Starts the state machines of the environment's rules"
+        RolePolicy(self, "Router", self._settings, "event-router", starting, description=why)

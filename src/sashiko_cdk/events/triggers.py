@@ -1,23 +1,85 @@
 """What starts by itself: an extract's ETL job, and the pipeline on what it loaded."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from constructs import Construct
 
-from sashiko.account.names import bucket_name, etl_name, pipeline_name
+from sashiko.account.names import arn, bucket_name, etl_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
-from sashiko_cdk.events.event_rule import EventRule
-from sashiko_cdk.events.flows.language import call, expression, flow
-from sashiko_cdk.events.flows.load_flow import load_flow
+from sashiko_cdk.events.language import RETRY, call, either, expression, fail, flow, literal
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 
 __all__ = ["Triggers"]
+
+_BUSY: Final = "Glue.ConcurrentRunsExceededException"
+_WAIT_S: Final = 300
+_PATIENCE_S: Final = 12 * 3600
+
+
+def load_flow(settings: Settings, tables: Sequence[str]) -> dict[str, Any]:
+    """Returns the flow that S3's event starts: a complete extract -> a run of its table's ETL job.
+
+    EventBridge delivers an event at least once, and StartJobRun has no idempotency token: so the
+    flow first looks for a run of the same extract that started after the marker was written. A job
+    has one concurrent run: of two flows that start it at once, the second waits and looks again.
+    """
+    job = expression(f"{literal(etl_name(settings, ''))} & $table")
+    extract = rf"/^({'|'.join(tables)})\/as_of=[0-9]{{8}}T[0-9]{{6}}Z\/_SUCCESS$/"
+    same = "Arguments.`--as-of` = $as_of and $toMillis(StartedOn) >= $toMillis($since)"
+    as_of = "$substringBefore($substringAfter($key, '/as_of='), '/_SUCCESS')"
+    misplaced = (
+        f"$key & {literal(': a marker belongs into TABLE/as_of=YYYYMMDDTHHMMSSZ/; ')}"
+        f" & {literal('tables: ' + ', '.join(tables))}"
+    )
+    return flow(
+        "Starts the ETL job of the extract that a _SUCCESS marker completes",
+        start="Read",
+        # Longer than an ETL job may run (EtlJobs): an endless wait must fail and notify.
+        TimeoutSeconds=_PATIENCE_S,
+        states={
+            "Read": {
+                "Type": "Pass",
+                # The key may be URL-encoded as in S3's other notifications, with %3D for `=`.
+                "Assign": {
+                    "key": expression("$decodeUrlComponent($states.input.detail.object.key)"),
+                    "since": expression("$states.input.time"),
+                },
+                "Next": "IsExtract",
+            },
+            "IsExtract": either(f"$contains($key, {extract})", "Name", "NotAnExtract"),
+            "NotAnExtract": fail("NotAnExtract", expression(misplaced)),
+            "Name": {
+                "Type": "Pass",
+                "Assign": {
+                    "table": expression("$substringBefore($key, '/')"),
+                    "as_of": expression(as_of),
+                },
+                "Next": "FindRuns",
+            },
+            "FindRuns": call(
+                "aws-sdk:glue:getJobRuns",
+                {"JobName": job, "MaxResults": 50},
+                Output={"found": expression(f"$count($states.result.JobRuns[{same}])")},
+                Next="IsStarted",
+            ),
+            "IsStarted": either("$states.input.found > 0", "Started", "Start"),
+            "Start": call(
+                "glue:startJobRun",
+                {"JobName": job, "Arguments": {"--as-of": expression("$as_of")}},
+                retry=[{"ErrorEquals": [_BUSY], "MaxAttempts": 0}, RETRY],
+                Catch=[{"ErrorEquals": [_BUSY], "Next": "WaitForOther"}],
+                Next="Started",
+            ),
+            "WaitForOther": {"Type": "Wait", "Seconds": _WAIT_S, "Next": "FindRuns"},
+            "Started": {"Type": "Succeed"},
+        },
+    )
 
 
 def training_flow(pipeline: str) -> dict[str, Any]:
@@ -27,19 +89,17 @@ def training_flow(pipeline: str) -> dict[str, Any]:
     however often the event is delivered. The event does not name the extract, so the flow reads it
     from the job run.
     """
+    run = expression("$states.input.detail.jobRunId")
     return flow(
         "Starts the pipeline on the version that an ETL job has loaded",
         start="ReadRun",
         states={
             "ReadRun": call(
                 "aws-sdk:glue:getJobRun",
-                {
-                    "JobName": expression("$states.input.detail.jobName"),
-                    "RunId": expression("$states.input.detail.jobRunId"),
-                },
+                {"JobName": expression("$states.input.detail.jobName"), "RunId": run},
                 Assign={
                     "as_of": expression("$states.result.JobRun.Arguments.`--as-of`"),
-                    "run": expression("$states.input.detail.jobRunId"),
+                    "run": run,
                 },
                 Next="Start",
             ),
@@ -77,94 +137,66 @@ class Triggers(Construct):
             InputError: if a recipe's table is not in the lake.
         """
         super().__init__(scope, id)
-        self._settings = settings
-        self._flows = flows
         self.machines: list[StateMachine] = []
         table_of = {recipe.name: _table(settings, recipe, tables) for recipe in recipes}
         if settings.triggers.etl:
-            self._etl(tables)
+            self._etl(settings, flows, tables)
         if settings.triggers.pipeline:
             for recipe, table in table_of.items():
-                self._pipeline(recipe, table)
+                self._pipeline(settings, flows, recipe, table)
 
-    def _job_arn(self, table: str) -> str:
-        place = f"{self._settings.region}:{self._settings.account}"
-        return f"arn:aws:glue:{place}:job/{etl_name(self._settings, table)}"
-
-    def _etl(self, tables: Sequence[str]) -> None:
-        machine = StateMachine(
+    def _etl(self, settings: Settings, flows: EventFlows, tables: Sequence[str]) -> None:
+        jobs = [arn(settings, "glue", f"job/{etl_name(settings, table)}") for table in tables]
+        machine = flows.add_machine(
             self,
             "StartEtl",
-            settings=self._settings,
             name="start-etl",
             role="etl-starter",
-            definition=load_flow(self._settings, tables),
-            log=self._flows.log,
-            allowed=[
-                allow(
-                    ["glue:GetJobRuns", "glue:StartJobRun"],
-                    [self._job_arn(table) for table in tables],
-                )
-            ],
+            definition=load_flow(settings, tables),
+            allowed=[allow(["glue:GetJobRuns", "glue:StartJobRun"], jobs)],
             description="Starts the ETL jobs",
         )
         self.machines.append(machine)
-        EventRule(
+        flows.add_rule(
             self,
             "ExtractComplete",
-            settings=self._settings,
             name="extract-complete",
             description="A _SUCCESS marker in the raw bucket starts its table's ETL job",
-            pattern={
-                "source": ["aws.s3"],
-                "detail-type": ["Object Created"],
-                "detail": {
-                    "bucket": {"name": [bucket_name(self._settings, "raw")]},
-                    # Wherever it lies: one in the wrong place is an error that somebody hears of.
-                    "object": {"key": [{"suffix": "_SUCCESS"}]},
-                },
+            source="aws.s3",
+            kind="Object Created",
+            detail={
+                "bucket": {"name": [bucket_name(settings, "raw")]},
+                # Wherever it lies: one in the wrong place is an error that somebody hears of.
+                "object": {"key": [{"suffix": "_SUCCESS"}]},
             },
             target=machine,
-            undelivered=self._flows.undelivered,
         )
 
-    def _pipeline(self, recipe: str, table: str) -> None:
-        name = pipeline_name(self._settings, recipe)
-        place = f"{self._settings.region}:{self._settings.account}"
-        machine = StateMachine(
+    def _pipeline(self, settings: Settings, flows: EventFlows, recipe: str, table: str) -> None:
+        name, job = pipeline_name(settings, recipe), etl_name(settings, table)
+        starting = [arn(settings, "sagemaker", f"pipeline/{name}")]
+        machine = flows.add_machine(
             self,
             f"Start-{recipe}",
-            settings=self._settings,
             name=f"start-{recipe}",
             role="pipeline-starter",
             definition=training_flow(name),
-            log=self._flows.log,
             allowed=[
-                allow(["glue:GetJobRun"], [self._job_arn(table)]),
-                allow(
-                    ["sagemaker:StartPipelineExecution"],
-                    [f"arn:aws:sagemaker:{place}:pipeline/{name}"],
-                ),
+                allow(["glue:GetJobRun"], [arn(settings, "glue", f"job/{job}")]),
+                allow(["sagemaker:StartPipelineExecution"], starting),
             ],
             description=f"Starts the pipeline {name}",
         )
         self.machines.append(machine)
-        EventRule(
+        flows.add_rule(
             self,
             f"Loaded-{recipe}",
-            settings=self._settings,
             name=f"{recipe}-loaded",
             description=f"A loaded version of {table} starts the pipeline {name}",
-            pattern={
-                "source": ["aws.glue"],
-                "detail-type": ["Glue Job State Change"],
-                "detail": {
-                    "jobName": [etl_name(self._settings, table)],
-                    "state": ["SUCCEEDED"],
-                },
-            },
+            source="aws.glue",
+            kind="Glue Job State Change",
+            detail={"jobName": [job], "state": ["SUCCEEDED"]},
             target=machine,
-            undelivered=self._flows.undelivered,
         )
 
 

@@ -4,25 +4,52 @@ import ast
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 import sashiko
 from sashiko.account.names import Role, function_log_group, role_name
 from sashiko.settings.environment import Settings
+from sashiko_cdk.lake.domain_key import log_group
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 _SOURCE = Path(sashiko.__file__).parents[1]
 _ENGINE = ("sashiko", "sashiko_packs")
 # The modules of Lambda's runtime.
 _RUNTIME = sys.stdlib_module_names | {"boto3", "botocore"}
+# Role -> module, the minutes that a call may take, what it does; of each of the role table's
+# `FUNCTIONS`. 15 are Lambda's maximum.
+_FUNCTIONS: Final[Mapping[Role, tuple[str, int, str]]] = {
+    "gatekeeper": (
+        "gatekeeper_handler",
+        5,
+        "Lets a run of the pipeline go on by its verdicts; it only reads",
+    ),
+    "image-build-starter": (
+        "image_build",
+        2,
+        "Starts the build of an image and tells CloudFormation how it ended",
+    ),
+    "janitor": (
+        "janitor_handler",
+        5,
+        "Deletes what a check on a device left, and tells the alerts topic",
+    ),
+    "lake-probe": ("lake_probe", 5, "Refuses a deploy while the lake is open to everybody"),
+    "lake-settings": (
+        "lake_settings",
+        1,
+        "Adds to the account's data-lake settings, and takes nothing from others",
+    ),
+    "preflight": ("preflight_handler", 15, "Checks a version before it is served; it only reads"),
+}
 _NONE_TO_RESERVE = (
     "A new account may run ten functions at once and reserve none of them: a reservation would "
     "fail its first deploy."
@@ -57,18 +84,13 @@ def write_code(module: str, folder: Path) -> None:
     Raises:
         ValueError: if a module needs a package that Lambda's runtime lacks.
     """
-    for source in sorted(_files(module)):
-        target = folder / source.relative_to(_SOURCE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-
-
-def _files(module: str) -> set[Path]:
     files: set[Path] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _file(name)
+        stem = _SOURCE.joinpath(*name.split("."))
+        candidates = (stem.with_suffix(".py"), stem / "__init__.py") if name else ()
+        path = next((file for file in candidates if file.is_file()), None)
         # `from package import name`: the name may be a function or class.
         if path is None or path in files:
             continue
@@ -82,14 +104,10 @@ def _files(module: str) -> set[Path]:
                     f"{path}: a Lambda function can't import `{imported}`; it has the standard "
                     "library and boto3"
                 )
-    return files
-
-
-def _file(name: str) -> Path | None:
-    path = _SOURCE.joinpath(*name.split("."))
-    if not name:
-        return None
-    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+    for source in sorted(files):
+        target = folder / source.relative_to(_SOURCE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -114,36 +132,24 @@ class PythonFunction(Construct):
         self,
         scope: Construct,
         id: str,
-        *,
         settings: Settings,
         role: Role,
-        module: str,
-        description: str,
-        timeout: Duration,
+        *,
         memory: int = 256,
         key: kms.IKey | None,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the function.
-
-        `role` is one of `FUNCTIONS` in `sashiko_cdk/identity/role_table.py`. `memory` is in MB; the
-        share of a CPU grows with it. `key` is None if no key exists yet.
-        """
+        """`memory` is in MB, and the share of a CPU grows with it; `key` is None if none exists."""
         super().__init__(scope, id)
-        group = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=function_log_group(settings, role),
-            retention=logs.RetentionDays.ONE_YEAR,
-            encryption_key=key,
-            removal_policy=removal_policy,
-        )
+        name, minutes, description = _FUNCTIONS[role]
+        module = f"sashiko.functions.{name}"
+        place = function_log_group(settings, role)
+        group = log_group(self, "Log", place, key=key, removal_policy=removal_policy)
         if key is None:
             rules = ("CKV_AWS_158", "NIST-CloudWatchLogGroupEncrypted", "customer-key")
             acknowledge(group, dict.fromkeys(rules, _NO_KEY_YET))
         with tempfile.TemporaryDirectory() as folder:
             write_code(module, Path(folder))
-            code = lambda_.Code.from_asset(folder)
             self.function = lambda_.Function(
                 self,
                 "Function",
@@ -152,9 +158,9 @@ class PythonFunction(Construct):
                 runtime=lambda_.Runtime.PYTHON_3_12,
                 architecture=lambda_.Architecture.ARM_64,
                 handler=f"{module}.handler",
-                code=code,
+                code=lambda_.Code.from_asset(folder),
                 role=iam.Role.from_role_arn(self, "Role", settings.role_arn(role), mutable=False),
-                timeout=timeout,
+                timeout=Duration.minutes(minutes),
                 memory_size=memory,
                 log_group=group,
             )

@@ -4,8 +4,8 @@
 change would not limit whoever deploys.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -18,6 +18,7 @@ from sashiko.account.names import (
 )
 from sashiko.packs import load_packs
 from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import deny
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 # Grants, what grants refer to (tags, filters, locations), and who may read by IAM alone. A column
@@ -142,19 +143,14 @@ def boundary_of(scope: Construct, settings: Settings) -> iam.IManagedPolicy:
 class Boundary(iam.ManagedPolicy):
     """The permissions boundary of all roles: it grants nothing and caps everything."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-    ) -> None:
-        """Makes the boundary of the project's roles in an account and region."""
-        account = settings.account
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         packs = load_packs(settings.packs, source="settings")
         work = sorted({*_WORK, *(action for pack in packs for action in pack.actions)})
         parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing", "lookup")
-        cdk_roles = [bootstrap_role_arn(settings, part) for part in parts]
+        settings_function = (
+            f"arn:aws:iam::{settings.account}:role/{settings.project}-*-lake-settings"
+        )
+        revoking = ("lakeformation:BatchRevokePermissions", "lakeformation:RevokePermissions")
         super().__init__(
             scope,
             id,
@@ -162,31 +158,16 @@ class Boundary(iam.ManagedPolicy):
             description="What no role of this project may ever do; it grants nothing",
             statements=[
                 iam.PolicyStatement(sid="CapOnly", actions=work, resources=["*"]),
+                deny("NoGrants", [*GOVERNING, *revoking]),
                 deny(
-                    "NoGrants",
-                    [
-                        *GOVERNING,
-                        "lakeformation:BatchRevokePermissions",
-                        "lakeformation:RevokePermissions",
-                    ],
+                    "SettingsByTheirFunction",
+                    ["lakeformation:PutDataLakeSettings"],
+                    conditions={"ArnNotLike": {"aws:PrincipalArn": settings_function}},
                 ),
-                iam.PolicyStatement(
-                    sid="SettingsByTheirFunction",
-                    effect=iam.Effect.DENY,
-                    actions=["lakeformation:PutDataLakeSettings"],
-                    resources=["*"],
-                    conditions={
-                        "ArnNotLike": {
-                            "aws:PrincipalArn": f"arn:aws:iam::{account}:role/"
-                            f"{settings.project}-*-lake-settings"
-                        }
-                    },
-                ),
-                iam.PolicyStatement(
-                    sid="NoRoleChaining",
-                    effect=iam.Effect.DENY,
-                    actions=["sts:AssumeRole"],
-                    not_resources=cdk_roles,
+                deny(
+                    "NoRoleChaining",
+                    ["sts:AssumeRole"],
+                    not_resources=[bootstrap_role_arn(settings, part) for part in parts],
                 ),
                 *shared_limits(settings),
             ],
@@ -195,9 +176,24 @@ class Boundary(iam.ManagedPolicy):
 
 
 def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns what every boundary denies: escalation, changed builds, writing elsewhere."""
+    """Returns what every boundary denies: escalation, changed builds, writing elsewhere.
+
+    A build does what its project says: commands, image, role and privileges ("Prevent unauthorized
+    modifications to project buildspec", "AWS CodeBuild condition keys", CodeBuild User Guide):
+    `Null` says whether the request overrides the member. No role retries a build, which no key
+    describes.
+    """
+    members = ("source.buildspec", "environment.image", "environment.privilegedMode", "serviceRole")
     return [
-        *_builds_as_written(),
+        *(
+            deny(
+                f"BuildsAsWritten{number}",
+                ["codebuild:StartBuild", "codebuild:StartBuildBatch"],
+                conditions={"Null": {f"codebuild:{member}": "false"}},
+            )
+            for number, member in enumerate(members, start=1)
+        ),
+        deny("NoRetriedBuilds", ["codebuild:RetryBuild", "codebuild:RetryBuildBatch"]),
         deny("NoEscalation", _ESCALATION),
         deny("SafeguardsStay", _SAFEGUARDS),
         iam.PolicyStatement(
@@ -217,47 +213,8 @@ def shared_limits(settings: Settings) -> list[iam.PolicyStatement]:
     ]
 
 
-def _builds_as_written() -> list[iam.PolicyStatement]:
-    """Denies a build what its project does not say: commands, image, role or privileges.
-
-    "Prevent unauthorized modifications to project buildspec", "AWS CodeBuild condition keys",
-    CodeBuild User Guide: `Null` says whether the request overrides the member. No role retries a
-    build, which no key describes.
-    """
-    overridden = (
-        "source.buildspec",
-        "environment.image",
-        "environment.privilegedMode",
-        "serviceRole",
-    )
-    return [
-        *(
-            deny(
-                f"BuildsAsWritten{number}",
-                ["codebuild:StartBuild", "codebuild:StartBuildBatch"],
-                conditions={"Null": {f"codebuild:{key}": "false"}},
-            )
-            for number, key in enumerate(overridden, start=1)
-        ),
-        deny("NoRetriedBuilds", ["codebuild:RetryBuild", "codebuild:RetryBuildBatch"]),
-    ]
-
-
 def acknowledge_cap(boundary: iam.ManagedPolicy, work: Sequence[str]) -> None:
     """Acknowledges the wildcards of a boundary, which reports read as a policy that grants."""
     wildcards = ["Resource::*", *(f"Action::{action}" for action in work if "*" in action)]
     findings = [*(f"IAM5[{wildcard}]" for wildcard in wildcards), *CAP_FINDINGS]
     acknowledge(boundary, dict.fromkeys(findings, CAPS_ALONE))
-
-
-def deny(
-    sid: str, actions: Sequence[str], *, conditions: Mapping[str, Any] | None = None
-) -> iam.PolicyStatement:
-    """Denies actions on all resources."""
-    return iam.PolicyStatement(
-        sid=sid,
-        effect=iam.Effect.DENY,
-        actions=list(actions),
-        resources=["*"],
-        conditions=conditions,
-    )

@@ -5,33 +5,28 @@ The stacks that make buckets, keys, tables, pipelines and endpoints attach the p
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, get_args
 
+from sashiko.account import names
 from sashiko.account.endpoint_spec import alarm_name
-from sashiko.account.names import (
-    BootstrapRole,
-    Role,
-    arn,
-    bootstrap_role_arn,
-    database_name,
-    etl_name,
-    function_arn,
-    prefix,
-)
+from sashiko.account.images.image_map import OwnImage, image_map
+from sashiko.account.names import Role, arn, prefix
 from sashiko.settings.environment import Settings
+from sashiko.settings.environment_sections import PackageIndex
+from sashiko_cdk.bootstrap.execution_policy import assets_bucket
 from sashiko_cdk.identity.allow import Allowed, allow
-from sashiko_cdk.identity.device_permissions import device_permissions, janitor_permissions
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, REGISTER, roles_of
-from sashiko_cdk.platform.image_permissions import building_images, starting_builds
-from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
+from sashiko_cdk.platform.platform_key import JOB_LOG_GROUPS
 from sashiko_cdk.platform.promotion_policies import reading_source
 
 _IDS = (
     "SageMaker chooses the ids of a plan's reserved capacities; all belong to plans of the account."
 )
-NAMED = "Names are made at run time; all of them begin with the environment's prefix."
+_NAMED = "Names are made at run time; all of them begin with the environment's prefix."
 _MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, and are none."
 _STATUS = "sagemaker:ModelApprovalStatus"
 _JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
+_LISTED = "SageMaker lists what an account has, or nothing."
 
 
 def training_plan_permissions(settings: Settings) -> list[Allowed]:
@@ -43,17 +38,16 @@ def training_plan_permissions(settings: Settings) -> list[Allowed]:
     plan = settings.jobs.training.training_plan
     if plan is None:
         return []
-    reserved = f"arn:aws:sagemaker:{settings.region}:{settings.account}:reserved-capacity/*"
+    reserved = arn(settings, "sagemaker", "reserved-capacity/*")
     return [allow(["sagemaker:CreateTrainingJob"], [plan, reserved], why=_IDS)]
 
 
-def own_arns(settings: Settings, *kinds: str) -> list[str]:
+def _own_arns(settings: Settings, *kinds: str) -> list[str]:
     """Returns SageMaker's resources of these kinds that bear the environment's prefix."""
     return [arn(settings, "sagemaker", f"{kind}/{prefix(settings)}-*") for kind in kinds]
 
 
-def reading_registry(settings: Settings) -> list[Allowed]:
-    """Reads groups and versions."""
+def _reading_registry(settings: Settings) -> list[Allowed]:
     return [
         allow(
             [
@@ -61,104 +55,94 @@ def reading_registry(settings: Settings) -> list[Allowed]:
                 "sagemaker:DescribeModelPackageGroup",
                 "sagemaker:ListModelPackages",
             ],
-            own_arns(settings, "model-package-group", "model-package"),
-            why=NAMED,
+            _own_arns(settings, "model-package-group", "model-package"),
+            why=_NAMED,
         )
     ]
 
 
-def preflight(settings: Settings) -> list[Allowed]:
+def _preflight(settings: Settings) -> list[Allowed]:
     """Reads the version to serve, what is served and scaled now, and the images' findings."""
     return [
-        *reading_registry(settings),
+        *_reading_registry(settings),
         allow(
             ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
-            own_arns(settings, "endpoint", "endpoint-config"),
-            why=NAMED,
+            _own_arns(settings, "endpoint", "endpoint-config"),
+            why=_NAMED,
         ),
-        allow(
-            ["application-autoscaling:DescribeScalableTargets"],
-            ["*"],
-            why="Application Auto Scaling lists targets by no resource.",
-        ),
-        reading_scans(settings),
+        reading_targets(),
+        _reading_scans(settings),
     ]
 
 
-def reading_scans(settings: Settings) -> Allowed:
-    """Lets a deploy read what ECR found in the environment's own images."""
+def reading_targets() -> Allowed:
+    """Reads whether an endpoint scales."""
     return allow(
-        ["ecr:DescribeImageScanFindings"],
-        [arn(settings, "ecr", f"repository/{prefix(settings)}/*")],
-        why=NAMED,
+        ["application-autoscaling:DescribeScalableTargets"],
+        ["*"],
+        why="Application Auto Scaling lists targets by no resource.",
     )
 
 
-def approver(settings: Settings) -> list[Allowed]:
+def _reading_scans(settings: Settings) -> Allowed:
+    """Lets a deploy read what ECR found in the environment's own images."""
+    repositories = arn(settings, "ecr", f"repository/{prefix(settings)}/*")
+    return allow(["ecr:DescribeImageScanFindings"], [repositories], why=_NAMED)
+
+
+def _approver(settings: Settings) -> list[Allowed]:
     """Approves and rejects versions, and appends its decisions; it registers none."""
     decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
-    packages = own_arns(settings, "model-package")
     decisions = arn(settings, "sagemaker", f"action/{prefix(settings)}-*-decision-*")
     return [
-        *reading_registry(settings),
-        *reading_lineage(settings),
-        allow(APPROVE, packages, conditions=decided, why=NAMED),
+        *_reading_registry(settings),
+        *_reading_lineage(settings),
+        allow(APPROVE, _own_arns(settings, "model-package"), conditions=decided, why=_NAMED),
         # Without UpdateAction and DeleteAction, a decision stays as it was made.
-        allow(["sagemaker:CreateAction"], [decisions], why=NAMED),
+        allow(["sagemaker:CreateAction"], [decisions], why=_NAMED),
     ]
 
 
-def registrar(settings: Settings) -> list[Allowed]:
-    """Registers versions that wait for approval, and says where they come from."""
+def _registrar(settings: Settings) -> list[Allowed]:
+    """Registers versions that wait for approval, and says where they come from.
+
+    Nobody deletes what was said.
+    """
     pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
-    groups_and_versions = own_arns(settings, "model-package-group", "model-package")
+    groups_and_versions = _own_arns(settings, "model-package-group", "model-package")
+    actions = _own_arns(settings, "action")
     return [
-        *reading_registry(settings),
-        allow(REGISTER, groups_and_versions, conditions=pending, why=NAMED),
-        *_telling_lineage(settings),
-    ]
-
-
-def promoter(settings: Settings) -> list[Allowed]:
-    """Registers where versions are taken from another environment; elsewhere it does nothing."""
-    if settings.promotion.source is None:
-        return []
-    return [*registrar(settings), *reading_source(settings)]
-
-
-def _artifacts(settings: Settings) -> str:
-    return arn(settings, "sagemaker", "artifact/*")
-
-
-def _telling_lineage(settings: Settings) -> list[Allowed]:
-    """Lets a registration say where the model comes from; nobody deletes what was said."""
-    actions = own_arns(settings, "action")
-    return [
-        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=NAMED),
+        *_reading_registry(settings),
+        allow(REGISTER, groups_and_versions, conditions=pending, why=_NAMED),
+        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
         allow(
             ["sagemaker:AddAssociation", "sagemaker:CreateArtifact"],
-            [*actions, _artifacts(settings)],
+            [*actions, arn(settings, "sagemaker", "artifact/*")],
             why=_MADE_UP,
         ),
         _listing_lineage(),
     ]
 
 
-def reading_lineage(settings: Settings) -> list[Allowed]:
-    """Reads what registrations said."""
+def _promoter(settings: Settings) -> list[Allowed]:
+    """Registers where versions are taken from another environment; elsewhere it does nothing."""
+    if settings.promotion.source is None:
+        return []
+    return [*_registrar(settings), *reading_source(settings)]
+
+
+def _reading_lineage(settings: Settings) -> list[Allowed]:
+    artifacts = arn(settings, "sagemaker", "artifact/*")
     return [
-        allow(["sagemaker:DescribeAction"], own_arns(settings, "action"), why=NAMED),
-        allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
+        allow(["sagemaker:DescribeAction"], _own_arns(settings, "action"), why=_NAMED),
+        allow(["sagemaker:DescribeArtifact"], [artifacts], why=_MADE_UP),
         _listing_lineage("sagemaker:ListActions"),
     ]
 
 
 def _listing_lineage(*more: str) -> Allowed:
-    return allow(
-        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations", *more],
-        ["*"],
-        why="SageMaker lists what an account has, or nothing.",
-    )
+    actions = ["sagemaker:ListArtifacts", "sagemaker:ListAssociations", *more]
+    return allow(actions, ["*"], why=_LISTED)
 
 
 def own_permissions(settings: Settings, role: Role, *, targets: Sequence[str]) -> list[Allowed]:
@@ -168,7 +152,7 @@ def own_permissions(settings: Settings, role: Role, *, targets: Sequence[str]) -
     return _OWN[role](settings) if role in _OWN else []
 
 
-def _pass(settings: Settings, *roles: Role) -> Allowed:
+def _passing(settings: Settings, *roles: Role) -> Allowed:
     return allow(
         ["iam:PassRole"],
         [settings.role_arn(role) for role in roles],
@@ -177,24 +161,23 @@ def _pass(settings: Settings, *roles: Role) -> Allowed:
 
 
 def _pipeline(settings: Settings) -> list[Allowed]:
-    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
-    jobs = [f"{place}:{kind}-job/pipelines-*" for kind in ("processing", "training")]
-    watching = [
-        f"sagemaker:{verb}{kind}Job"
-        for kind in ("Processing", "Training")
-        for verb in ("Describe", "Stop")
-    ]
+    kinds = ("Processing", "Training")
+    jobs = [arn(settings, "sagemaker", f"{kind.lower()}-job/pipelines-*") for kind in kinds]
+    watching = [f"sagemaker:{verb}{kind}Job" for kind in kinds for verb in ("Describe", "Stop")]
     return [
         allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
         *training_plan_permissions(settings),
         allow(watching, jobs, why=_JOB_NAMES),
-        _pass(settings, *roles_of(settings, "job")),
-        allow(["lambda:InvokeFunction"], [function_arn(settings, "gatekeeper")]),
+        _passing(settings, *roles_of(settings, "job")),
+        allow(["lambda:InvokeFunction"], [names.function_arn(settings, "gatekeeper")]),
     ]
 
 
 def _data_scientist(settings: Settings) -> list[Allowed]:
-    place = f"{settings.region}:{settings.account}"
+    loads = arn(settings, "glue", f"job/{names.etl_name(settings, '*')}")
+    images = arn(settings, "ecr", f"repository/{prefix(settings)}/*")
+    # The groups are SageMaker's, one set an account.
+    groups = [arn(settings, "logs", f"log-group:{name}") for name in JOB_LOG_GROUPS]
     return [
         allow(
             [
@@ -207,29 +190,13 @@ def _data_scientist(settings: Settings) -> list[Allowed]:
                 "sagemaker:StartPipelineExecution",
                 "sagemaker:StopPipelineExecution",
             ],
-            own_arns(settings, "pipeline"),
-            why=NAMED,
+            _own_arns(settings, "pipeline"),
+            why=_NAMED,
         ),
         # Before a run: which version of the data is the newest, and whether the images are there.
-        allow(
-            ["glue:GetJobRuns"], [f"arn:aws:glue:{place}:job/{etl_name(settings, '*')}"], why=NAMED
-        ),
-        allow(
-            ["ecr:DescribeImages"],
-            [f"arn:aws:ecr:{place}:repository/{prefix(settings)}/*"],
-            why=NAMED,
-        ),
-        *_reading_logs(place),
-        *reading_registry(settings),
-        *reading_lineage(settings),
-    ]
-
-
-def _reading_logs(place: str) -> list[Allowed]:
-    """Lets a person read what a job wrote: the groups are SageMaker's, one set an account."""
-    groups = [f"arn:aws:logs:{place}:log-group:{name}" for name in JOB_LOG_GROUPS]
-    return [
-        # Logs asks for a group under either of its two ARNs.
+        allow(["glue:GetJobRuns"], [loads], why=_NAMED),
+        allow(["ecr:DescribeImages"], [images], why=_NAMED),
+        # What a job wrote. Logs asks for a group under either of its two ARNs.
         allow(
             ["logs:DescribeLogStreams"],
             [*groups, *(f"{group}:*" for group in groups)],
@@ -240,37 +207,34 @@ def _reading_logs(place: str) -> list[Allowed]:
             [f"{group}:log-stream:pipelines-*" for group in groups],
             why=_JOB_NAMES,
         ),
+        *_reading_registry(settings),
+        *_reading_lineage(settings),
     ]
 
 
 def _deployer(settings: Settings) -> list[Allowed]:
-    parts: tuple[BootstrapRole, ...] = ("deploy", "file-publishing")
-    cdk = [bootstrap_role_arn(settings, part) for part in parts]
-    return [allow(["sts:AssumeRole"], cdk), reading_scans(settings)]
+    parts: tuple[names.BootstrapRole, ...] = ("deploy", "file-publishing")
+    cdk = [names.bootstrap_role_arn(settings, part) for part in parts]
+    return [allow(["sts:AssumeRole"], cdk), _reading_scans(settings)]
 
 
 def _endpoint_deployer(settings: Settings) -> list[Allowed]:
     """What it takes to see what is served: the Serving stack alone changes it."""
     return [
-        *reading_registry(settings),
+        *_reading_registry(settings),
         allow(
-            [f"sagemaker:Describe{kind}" for kind in ("Model", "EndpointConfig", "Endpoint")],
-            own_arns(settings, "model", "endpoint-config", "endpoint"),
-            why=NAMED,
+            [f"sagemaker:Describe{kind}" for kind in _HOSTED],
+            _own_arns(settings, *_HOSTED.values()),
+            why=_NAMED,
         ),
     ]
 
 
 def _inference(settings: Settings) -> list[Allowed]:
     """SageMaker looks at an update's rollback alarms."""
-    alarms = f"arn:aws:cloudwatch:{settings.region}:{settings.account}:alarm"
-    return [
-        allow(
-            ["cloudwatch:DescribeAlarms"],
-            [f"{alarms}:{alarm_name(settings, '*')}"],
-            why="An endpoint's alarms are named after what they watch.",
-        )
-    ]
+    alarms = arn(settings, "cloudwatch", f"alarm:{alarm_name(settings, '*')}")
+    why = "An endpoint's alarms are named after what they watch."
+    return [allow(["cloudwatch:DescribeAlarms"], [alarms], why=why)]
 
 
 def flow_permissions(_: Settings) -> list[Allowed]:
@@ -310,34 +274,203 @@ def _lake_probe(settings: Settings) -> list[Allowed]:
     """IAM's half of seeing the catalog: without a grant of Lake Formation's it opens nothing."""
     if settings.lake_formation.mode != "enforced":
         return []
-    database = database_name(settings)
-    names = ("catalog", f"database/{database}", f"table/{database}/*")
+    database = names.database_name(settings)
+    places = ("catalog", f"database/{database}", f"table/{database}/*")
     return [
         allow(
             ["glue:GetDatabase", "glue:GetTable"],
-            [arn(settings, "glue", name) for name in names],
+            [arn(settings, "glue", place) for place in places],
             why="All tables of this database: none of them may be visible to it.",
         )
     ]
 
 
+# The device check, and the janitor that deletes what a check leaves.
+INVOKE: Final = "sagemaker:InvokeEndpoint"
+_NAMES = "Each check has a name of its own; all of them begin so."
+_HOSTED = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
+_BATCH = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
+
+
+def device_actions(settings: Settings) -> tuple[str, ...]:
+    """Returns the SageMaker API actions, without the runtime's, that a check uses."""
+    if settings.device_check == "off":
+        return ()
+    batch = settings.device_check == "transform"
+    # An earlier check by an endpoint may have left an endpoint and its configuration.
+    making = () if batch else ("Create",)
+    verbs = {
+        "Model": ("Create", "Delete"),
+        "EndpointConfig": (*making, "Delete", *(() if batch else ("Describe",))),
+        "Endpoint": (*making, "Delete", "Describe"),
+    }
+    actions = [f"sagemaker:{verb}{kind}" for kind, each in verbs.items() for verb in each]
+    return (*actions, "sagemaker:AddTags", *(_BATCH if batch else ()))
+
+
+def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[Allowed]:
+    """Returns the own permissions of the check's role.
+
+    `targets` are the recipes' compile targets, in addition to the installed ones. A condition of an
+    Allow fails when the request lacks its key: so a model must state network isolation and its VPC,
+    and a configuration its instance types and KMS key. The service authorization reference lists
+    these condition keys for each action; a KMS key's has had another name since 2026, and either
+    one will do (`job_denials`).
+    """
+    if settings.device_check == "off":
+        return []
+    batch = settings.device_check == "transform"
+    creating = {"sagemaker:CreateModel", "sagemaker:CreateEndpointConfig", _BATCH[0]}
+    plain = [action for action in device_actions(settings) if action not in creating]
+    hosted = _checked(settings, *_HOSTED.values())
+    jobs = _checked(settings, "transform-job")
+    serving = settings.serving
+    types = {*serving.known_instance_types().values(), *map(serving.instance_type, targets)}
+    instances: dict[str, Any] = {
+        "ForAllValues:StringEquals": {"sagemaker:InstanceTypes": sorted(types)},
+        "Null": {"sagemaker:InstanceTypes": "false"},
+    }
+    key = "OutputKmsKey" if batch else "VolumeKmsKey"
+    return [
+        allow([*plain, *([] if batch else [INVOKE])], hosted + (jobs if batch else []), why=_NAMES),
+        allow(
+            ["sagemaker:CreateModel"],
+            _checked(settings, "model"),
+            conditions={
+                "Bool": {"sagemaker:NetworkIsolation": "true"},
+                "Null": {"sagemaker:VpcSecurityGroupIds": "false", "sagemaker:VpcSubnets": "false"},
+            },
+            why=_NAMES,
+        ),
+        *(
+            allow(
+                [_BATCH[0] if batch else "sagemaker:CreateEndpointConfig"],
+                jobs if batch else _checked(settings, "endpoint-config"),
+                conditions=instances | {"ArnLike": {name: arn(settings, "kms", "key/*")}},
+                why=_NAMES,
+            )
+            for name in (f"sagemaker:{key}", f"sagemaker:{key}Arn")
+        ),
+        _passing(settings, "inference"),
+    ]
+
+
+def _janitor(settings: Settings) -> list[Allowed]:
+    return [
+        allow([f"sagemaker:List{kind}s" for kind in _HOSTED], ["*"], why=_LISTED),
+        allow(
+            ["sagemaker:DescribeEndpoint", *(f"sagemaker:Delete{kind}" for kind in _HOSTED)],
+            _checked(settings, *_HOSTED.values()),
+            why=_NAMES,
+        ),
+    ]
+
+
+def _checked(settings: Settings, *kinds: str) -> list[str]:
+    """Returns SageMaker's resources of these kinds that a check makes."""
+    name = f"{names.device_check_prefix(settings)}-*"
+    return [arn(settings, "sagemaker", f"{kind}/{name}") for kind in kinds]
+
+
+# Building images: CodeBuild's role, and the function that starts builds.
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+
+def pulling(repositories: Sequence[str]) -> list[Allowed]:
+    """Pulls images of repositories, given by their ARNs."""
+    token = allow(
+        ["ecr:GetAuthorizationToken"],
+        ["*"],
+        why="A token is for the registry, not for a repository.",
+    )
+    return [allow(_PULL, repositories), token]
+
+
+def _starting_builds(settings: Settings) -> list[Allowed]:
+    """Looks for an image and starts its build."""
+    project = arn(settings, "codebuild", f"project/{names.image_build_name(settings)}")
+    return [
+        allow(["codebuild:BatchGetBuilds", "codebuild:StartBuild"], [project]),
+        allow(["ecr:DescribeImages"], _own_repositories(settings)),
+    ]
+
+
+def _building_images(settings: Settings) -> list[Allowed]:
+    """Reads the source, pulls bases and pushes images."""
+    assets = assets_bucket(settings)
+    images = image_map()
+    bases = {
+        f"arn:aws:ecr:{settings.region}:{accounts[settings.region]}:repository/{pin.repository}"
+        for name, pin in images.images.items()
+        if pin.builds and settings.region in (accounts := images.regions(name))
+    }
+    pull, token = pulling(sorted(bases))
+    pushing = [f"ecr:{verb}" for verb in ("CompleteLayerUpload", "InitiateLayerUpload", "PutImage")]
+    return [
+        *writing_logs(settings, names.image_build_log_group(settings)),
+        allow(["s3:GetBucketAcl", "s3:GetBucketLocation"], [assets]),
+        allow(
+            ["s3:GetObject", "s3:GetObjectVersion"],
+            [f"{assets}/*"],
+            why="The bootstrap's bucket names a source by its hash, another one in each deploy.",
+        ),
+        pull,
+        allow([*_PULL, *pushing, "ecr:UploadLayerPart"], _own_repositories(settings)),
+        token,
+        *(_installing(settings.package_index, settings.region) if settings.package_index else ()),
+    ]
+
+
+def _installing(index: PackageIndex, region: str) -> list[Allowed]:
+    """Returns the permissions to install packages from CodeArtifact.
+
+    Its user guide asks for these: "Using CodeArtifact with CodeBuild", "AWS CodeArtifact
+    permissions reference".
+    """
+    place = f"arn:aws:codeartifact:{region}:{index.owner}"
+    repository = f"{place}:repository/{index.domain}/{index.repository}"
+    return [
+        allow(["codeartifact:GetAuthorizationToken"], [f"{place}:domain/{index.domain}"]),
+        allow(["codeartifact:ReadFromRepository"], [repository]),
+        allow(
+            ["sts:GetServiceBearerToken"],
+            ["*"],
+            conditions={"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}},
+            why="The token that CodeArtifact asks STS for has no ARN; the condition names the "
+            "service.",
+        ),
+    ]
+
+
+def writing_logs(settings: Settings, group: str) -> list[Allowed]:
+    """Returns the permissions to write to a log group of the environment."""
+    streams = arn(settings, "logs", f"log-group:{group}:*")
+    why = "The service names a stream for each run."
+    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams], why=why)]
+
+
+def _own_repositories(settings: Settings) -> list[str]:
+    repositories = [names.own_repository(settings, image) for image in get_args(OwnImage)]
+    return [arn(settings, "ecr", f"repository/{name}") for name in repositories]
+
+
 _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
-    "approver": approver,
+    "approver": _approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
     "endpoint-deployer": _endpoint_deployer,
     "etl-starter": flow_permissions,
-    "image-build": building_images,
-    "image-build-starter": starting_builds,
+    "image-build": _building_images,
+    "image-build-starter": _starting_builds,
     "inference": _inference,
-    "janitor": janitor_permissions,
+    "janitor": _janitor,
     "lake-probe": _lake_probe,
     "lake-settings": _lake_settings,
     "notifier": flow_permissions,
     "pipeline": _pipeline,
     "pipeline-starter": flow_permissions,
-    "preflight": preflight,
-    "promoter": promoter,
-    "registrar": registrar,
-    "registry-reader": reading_registry,
+    "preflight": _preflight,
+    "promoter": _promoter,
+    "registrar": _registrar,
+    "registry-reader": _reading_registry,
 }

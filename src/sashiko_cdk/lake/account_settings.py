@@ -28,15 +28,7 @@ class LakeSettings(Construct):
         """Makes the function and has it change the settings; its log goes as the policy says."""
         super().__init__(scope, id)
         function = PythonFunction(
-            self,
-            "Function",
-            settings=settings,
-            role="lake-settings",
-            module="sashiko.functions.lake_settings",
-            description="Adds to the account's data-lake settings, and takes nothing from others",
-            timeout=Duration.minutes(1),
-            key=None,
-            removal_policy=removal_policy,
+            self, "Function", settings, "lake-settings", key=None, removal_policy=removal_policy
         )
         self.resource = CustomResource(
             self,

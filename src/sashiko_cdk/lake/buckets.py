@@ -1,6 +1,6 @@
 """The lake's buckets, and who reads and writes what in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast, get_args
 
 from aws_cdk import Duration
@@ -9,23 +9,23 @@ from aws_cdk import aws_s3 as s3
 from sashiko.account.names import MODELS, Bucket, Role, SnapshotView, registering
 from sashiko.packs import load_packs, pack_objects
 from sashiko.registry.attestation import STATEMENTS
-from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_table import STAGED, role_records
 from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.platform.promotion_policies import share_models
-from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_buckets"]
 
-_ACCESS_LOGS = Duration.days(400)
+ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
 _CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
 _READ = ("s3:GetObject*",)
 # Other readers of the lake's objects go through Lake Formation, which acts as the first role.
 _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
+# Without Lake Formation a query reads with its own role.
+_BY_IAM: tuple[Role, ...] = ("broker", "bias-evaluator")
 
 
 def add_buckets(
@@ -42,82 +42,41 @@ def add_buckets(
     Returns:
         The buckets, with the one first that the others log to.
     """
-    logs = _bucket(stack, "logs", expiring=[_expires("", _ACCESS_LOGS)])
+    settings = stack.settings
+    logs = _bucket(stack, "logs", expiring={"": ACCESS_LOGS})
     raw = _bucket(stack, "raw", key=lake_key, logs=logs)
     _tell_event_bridge(raw)
     curated = _bucket(stack, "curated", key=lake_key, logs=logs)
+    by_iam = () if settings.lake_formation.mode == "enforced" else _BY_IAM
     raw.only(*_OBJECT_READERS, actions=_READ)
-    curated.only(*_OBJECT_READERS, *_by_iam(stack.settings), actions=_READ)
-    snapshots = _bucket(
-        stack,
-        "snapshots",
-        key=snapshots_key,
-        logs=logs,
-        expiring=[
-            *(
-                _expires(folder, _SCRATCH)
-                for view in get_args(SnapshotView)
-                for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
-            ),
-        ],
-    )
+    curated.only(*_OBJECT_READERS, *by_iam, actions=_READ)
+    views = get_args(SnapshotView)
+    scratch = [f"{view}/{folder}" for view in views for folder in ("scratch/", RESULTS)]
+    expiring = dict.fromkeys(scratch, _SCRATCH)
+    snapshots = _bucket(stack, "snapshots", key=snapshots_key, logs=logs, expiring=expiring)
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
     # The deployer's own policy allows it one file without rows, once.
-    facets = [one.name for one in role_records(stack.settings) if one.rewrites_facets]
+    facets = [one.name for one in role_records(settings) if one.rewrites_facets]
     snapshots.only(*facets, "deployer", actions=["s3:PutObject"], prefix="facets/")
     snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
-    artifacts = _bucket(
-        stack,
-        "artifacts",
-        key=ml_key,
-        logs=logs,
-        # A finished training deletes its checkpoints; those of an abandoned one expire.
-        expiring=[_expires(RESULTS, _SCRATCH), _expires("checkpoints/", _CHECKPOINTS)],
-    )
+    # A finished training deletes its checkpoints; those of an abandoned one expire.
+    expiring = {RESULTS: _SCRATCH, "checkpoints/": _CHECKPOINTS}
+    artifacts = _bucket(stack, "artifacts", key=ml_key, logs=logs, expiring=expiring)
     # A version in the registry points there: only the roles that register may write its files.
-    artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
+    artifacts.only(*registering(settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
     # A registration vouches for the statements about the images that its model was made in.
     artifacts.only("image-build-starter", actions=["s3:PutObject"], prefix=f"{STATEMENTS}/")
-    share_models(artifacts, ml_key, settings=stack.settings)
+    share_models(artifacts, ml_key, settings=settings)
     for keys in STAGED:
         artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))
         artifacts.write_once(prefix=keys.removesuffix("*"))
     buckets: Mapping[Bucket, PrivateBucket] = {"artifacts": artifacts, "snapshots": snapshots}
-    packs = load_packs(stack.settings.packs, source="settings")
-    for add_parts in pack_objects("bucket_parts", packs):
-        add_parts(stack.settings, buckets)
-    _explain(stack, logs)
+    for add_parts in pack_objects("bucket_parts", load_packs(settings.packs, source="settings")):
+        add_parts(settings, buckets)
+    logs.explain_logs("raw", "curated", "snapshots", "artifacts", "capture")
     return logs, raw, curated, snapshots, artifacts
-
-
-def _explain(stack: EnvironmentStack, logs: PrivateBucket) -> None:
-    why = "S3 delivers access logs only to a bucket under S3's own key"
-    acknowledge(
-        logs,
-        {
-            "CKV_AWS_18": "It is where access is logged: logging its own would never end",
-            "NIST-S3DefaultEncryptionKMS": why,
-            "customer-key": why,
-        },
-    )
-    if logs.policy:
-        arn = f"<{stack.resolve(logs.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
-        reason = "S3 names the log objects; each bucket's lie below its own prefix"
-        acknowledge(
-            logs.policy,
-            {
-                f"wildcard[Resource::{arn}/{bucket}/*]": reason
-                for bucket in ("raw", "curated", "snapshots", "artifacts", "capture")
-            },
-        )
-
-
-def _by_iam(settings: Settings) -> tuple[Role, ...]:
-    """Returns the readers by IAM: without Lake Formation a query reads with its own role."""
-    enforced = settings.lake_formation.mode == "enforced"
-    return () if enforced else ("broker", "bias-evaluator")
 
 
 def _bucket(
@@ -126,8 +85,9 @@ def _bucket(
     *,
     key: DomainKey | None = None,
     logs: PrivateBucket | None = None,
-    expiring: Sequence[s3.LifecycleRule] = (),
+    expiring: Mapping[str, Duration] | None = None,
 ) -> PrivateBucket:
+    """Makes a bucket; `expiring` has a folder, or `""` for all, -> the age of what expires."""
     return PrivateBucket(
         stack,
         f"Bucket-{bucket}",
@@ -136,21 +96,19 @@ def _bucket(
         removal_policy=stack.removal_policy,
         key=key,
         logs=logs,
-        expiring=expiring,
+        expiring=[
+            s3.LifecycleRule(prefix=folder or None, expiration=age)
+            for folder, age in (expiring or {}).items()
+        ],
     )
 
 
 def _tell_event_bridge(bucket: s3.Bucket) -> None:
     """Sends EventBridge the bucket's events; the construct's own switch adds a Lambda function."""
     config = s3.CfnBucket
+    told = config.EventBridgeConfigurationProperty(event_bridge_enabled=True)
     cast(
         s3.CfnBucket, bucket.node.default_child
     ).notification_configuration = config.NotificationConfigurationProperty(
-        event_bridge_configuration=config.EventBridgeConfigurationProperty(
-            event_bridge_enabled=True
-        )
+        event_bridge_configuration=told
     )
-
-
-def _expires(folder: str, age: Duration) -> s3.LifecycleRule:
-    return s3.LifecycleRule(prefix=folder or None, expiration=age)

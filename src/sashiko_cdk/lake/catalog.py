@@ -1,33 +1,26 @@
-"""The lake's tables and the Athena workgroups that query them."""
+"""The lake's tables, the check that the lake is closed, and the Athena workgroups that query it."""
 
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.account.names import (
-    Bucket,
-    SnapshotView,
-    bucket_name,
-    database_name,
-    exploration_workgroup_name,
-    workgroup_name,
-)
+from sashiko.account import names
+from sashiko.account.names import SnapshotView, bucket_name, database_name
+from sashiko.base.function_input import ClosedLake
 from sashiko.contract.glue import GlueColumn, GlueTable, glue_table
 from sashiko.contract.model import Contract
 from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.lake.closed_lake import ClosedLakeCheck, LakeProbe
+from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.lake.domain_key import DomainKey
-from sashiko_cdk.lake.lake_formation_grant import table_location_arn
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.stack import EnvironmentStack
+from sashiko_cdk.stack import EnvironmentStack, content_id
 
 __all__ = ["add_catalog", "add_workgroups"]
 
@@ -36,40 +29,36 @@ RESULTS = "athena/"
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
 
-class QueryWorkgroup(athena.CfnWorkGroup):
-    """Results in one place, under one key."""
+def table_location_arn(settings: Settings, table: str) -> str:
+    """Returns the ARN of a table's location in the curated bucket, as it is registered."""
+    return f"arn:aws:s3:::{bucket_name(settings, 'curated')}/{table}"
+
+
+class ClosedLakeCheck(CustomResource):
+    """Fails the stack while every principal sees the database, or one of the tables.
+
+    It runs during the deploy and before any grant. Its id is a content id, so that new tables and
+    new grants are checked again.
+    """
 
     def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        name: str,
-        description: str,
-        bucket: Bucket,
-        folder: str = "",
-        key: kms.IKey,
+        self, scope: Construct, *, settings: Settings, tables: Sequence[str], grants: str = ""
     ) -> None:
-        """The results lie below `RESULTS` of `folder`, or of the bucket itself if that is empty."""
-        results = athena.CfnWorkGroup.ResultConfigurationProperty(
-            output_location=f"s3://{bucket_name(settings, bucket)}/{folder}{RESULTS}",
-            expected_bucket_owner=settings.account,
-            encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
-                encryption_option="SSE_KMS", kms_key=key.key_arn
-            ),
-        )
+        """Checks the database and `tables`; `grants` identifies the grants that follow."""
+        properties = ClosedLake(
+            environment=settings.environment,
+            database=database_name(settings),
+            tables=" ".join(tables),
+            grants=grants,
+        ).properties()
         super().__init__(
             scope,
-            id,
-            name=name,
-            description=description,
-            recursive_delete_option=settings.on_destroy == "delete",
-            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
-                enforce_work_group_configuration=True,
-                publish_cloud_watch_metrics_enabled=True,
-                result_configuration=results,
-            ),
+            content_id(scope, "Closed", properties),
+            resource_type="Custom::ClosedLake",
+            # By name, not as an export: an export could not change while another stack imports it.
+            service_token=names.function_arn(settings, "lake-probe"),
+            service_timeout=Duration.minutes(6),
+            properties=properties,
         )
 
 
@@ -97,13 +86,7 @@ class GovernedLocation(Construct):
 
 
 class LakeTables(Construct):
-    """The database of an environment and its tables; no crawler ever changes them.
-
-    Attributes:
-        database: the database.
-        tables: name -> a contract's table.
-        captured: tables of decoded requests.
-    """
+    """The database of an environment and its tables; no crawler ever changes them."""
 
     def __init__(
         self,
@@ -132,29 +115,35 @@ class LakeTables(Construct):
         )
         self.database.apply_removal_policy(removal_policy)
         curated = f"s3://{bucket_name(settings, 'curated')}"
-        self.tables = {
+        self.tables = {  # a contract's table by its name
             table.name: self._table(table, f"{curated}/{table.name}/") for table in tables
         }
-        self.captured = [self._table(table, location) for location, table in captured.items()]
-        for table in (*self.tables.values(), *self.captured):
+        of_requests = [self._table(table, location) for location, table in captured.items()]
+        for table in (*self.tables.values(), *of_requests):
             table.apply_removal_policy(removal_policy)
 
     def _defaults(self) -> list[glue.CfnDatabase.PrincipalPrivilegesProperty]:
         """Grants nothing on new tables by default; without Lake Formation, IAM alone decides."""
         if self._settings.lake_formation.mode == "enforced":
             return []
-        all_iam_principals = glue.CfnDatabase.DataLakePrincipalProperty(
+        database = glue.CfnDatabase
+        everybody = database.DataLakePrincipalProperty(
             data_lake_principal_identifier="IAM_ALLOWED_PRINCIPALS"
         )
-        return [
-            glue.CfnDatabase.PrincipalPrivilegesProperty(
-                principal=all_iam_principals, permissions=["ALL"]
-            )
-        ]
+        return [database.PrincipalPrivilegesProperty(principal=everybody, permissions=["ALL"])]
 
     def _table(self, table: GlueTable, location: str) -> glue.CfnTable:
-        keys = [_column(table.partition_key)] if table.partition_key else None
-        glue_table = glue.CfnTable(
+        """Makes a table. A query names its load, and no partition is ever registered."""
+        parameters = {"EXTERNAL": "TRUE", "classification": "parquet"}
+        if table.partition_key:
+            key = table.partition_key.name
+            parameters |= {
+                "projection.enabled": "true",
+                f"projection.{key}.type": "injected",
+                "storage.location.template": f"{location}{key}=${{{key}}}/",
+            }
+        serde = f"{_PARQUET}.serde.ParquetHiveSerDe"
+        resource = glue.CfnTable(
             self,
             f"Table-{table.name}",
             catalog_id=self._settings.account,
@@ -164,38 +153,23 @@ class LakeTables(Construct):
                 name=table.name,
                 description=table.description,
                 table_type="EXTERNAL_TABLE",
-                partition_keys=keys,
-                parameters=_parameters(table, location),
+                partition_keys=[_column(table.partition_key)] if table.partition_key else None,
+                parameters=parameters,
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
                     location=location,
                     columns=[_column(column) for column in table.columns],
                     input_format=f"{_PARQUET}.MapredParquetInputFormat",
                     output_format=f"{_PARQUET}.MapredParquetOutputFormat",
-                    serde_info=glue.CfnTable.SerdeInfoProperty(
-                        serialization_library=f"{_PARQUET}.serde.ParquetHiveSerDe"
-                    ),
+                    serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=serde),
                 ),
             ),
         )
-        glue_table.add_resource_dependency(self.database)
-        return glue_table
+        resource.add_resource_dependency(self.database)
+        return resource
 
 
 def _column(column: GlueColumn) -> glue.CfnTable.ColumnProperty:
     return glue.CfnTable.ColumnProperty(name=column.name, type=column.type, comment=column.comment)
-
-
-def _parameters(table: GlueTable, location: str) -> dict[str, str]:
-    """Partition projection: a query names its load, and no partition is ever registered."""
-    common = {"EXTERNAL": "TRUE", "classification": "parquet"}
-    if table.partition_key is None:
-        return common
-    key = table.partition_key.name
-    return common | {
-        "projection.enabled": "true",
-        f"projection.{key}.type": "injected",
-        "storage.location.template": f"{location}{key}=${{{key}}}/",
-    }
 
 
 def add_catalog(
@@ -217,39 +191,35 @@ def add_catalog(
         first: the bucket that the others depend on; a refused deploy has made none.
         dependencies: what has to exist before a location is registered.
     """
+    settings, keep = stack.settings, stack.removal_policy
     captured: dict[str, GlueTable] = {}
-    packs = load_packs(stack.settings.packs, source="settings")
-    for tables in pack_objects("lake_tables", packs):
+    for tables in pack_objects("lake_tables", load_packs(settings.packs, source="settings")):
         for recipe in recipes:
-            captured |= tables(stack.settings, recipe, contracts)
+            captured |= tables(settings, recipe, contracts)
     lake = LakeTables(
         stack,
         "Lake",
-        settings=stack.settings,
+        settings=settings,
         tables=[glue_table(contract) for contract in contracts],
         captured=captured,
-        removal_policy=stack.removal_policy,
+        removal_policy=keep,
     )
-    if stack.settings.lake_formation.mode == "enforced":
-        probe = LakeProbe(
-            stack,
-            "Probe",
-            settings=stack.settings,
-            key=logs_key,
-            removal_policy=stack.removal_policy,
-        )
-        last: Construct = ClosedLakeCheck(stack, settings=stack.settings, tables=())
-        last.node.add_dependency(probe, lake.database)
-        # The other buckets log to it, so a refused deploy has no buckets to delete.
-        first.node.add_dependency(last)
-        for name, table in lake.tables.items():
-            location = GovernedLocation(
-                stack, f"Location-{name}", settings=stack.settings, table=name
-            )
-            # Lake Formation's changes come one after the other: see `add_governance`.
-            location.node.add_dependency(*dependencies, last)
-            last = location.location
-            table.add_resource_dependency(location.location)
+    if settings.lake_formation.mode != "enforced":
+        return
+    # Its role has no grants in the lake.
+    probe = PythonFunction(
+        stack, "Probe", settings, "lake-probe", key=logs_key, removal_policy=keep
+    )
+    last: Construct = ClosedLakeCheck(stack, settings=settings, tables=())
+    last.node.add_dependency(probe, lake.database)
+    # The other buckets log to it, so a refused deploy has no buckets to delete.
+    first.node.add_dependency(last)
+    for name, table in lake.tables.items():
+        location = GovernedLocation(stack, f"Location-{name}", settings=settings, table=name)
+        # Lake Formation's changes come one after the other: see `add_governance`.
+        location.node.add_dependency(*dependencies, last)
+        last = location.location
+        table.add_resource_dependency(location.location)
 
 
 def add_workgroups(
@@ -267,28 +237,51 @@ def add_workgroups(
         ml_key: encrypts the results of data scientists' queries.
         dependencies: what has to exist before the workgroups.
     """
+    settings = stack.settings
     # One per view, below the view's folder: query results are as sensitive as the view.
     snapshots = [
-        QueryWorkgroup(
+        _workgroup(
             stack,
             f"Snapshots-{view}",
-            settings=stack.settings,
-            name=workgroup_name(stack.settings, view),
+            name=names.workgroup_name(settings, view),
             description=f"Takes snapshots of the lake: {view}",
-            bucket="snapshots",
-            folder=f"{view}/",
+            folder=f"{bucket_name(settings, 'snapshots')}/{view}/",
             key=snapshots_key,
         )
         for view in get_args(SnapshotView)
     ]
-    exploration = QueryWorkgroup(
+    exploration = _workgroup(
         stack,
         "Exploration",
-        settings=stack.settings,
-        name=exploration_workgroup_name(stack.settings),
+        name=names.exploration_workgroup_name(settings),
         description="Data scientists' queries of the lake",
-        bucket="artifacts",
+        folder=f"{bucket_name(settings, 'artifacts')}/",
         key=ml_key,
     )
     for workgroup in (*snapshots, exploration):
         workgroup.node.add_dependency(*dependencies)
+
+
+def _workgroup(
+    stack: EnvironmentStack, id: str, *, name: str, description: str, folder: str, key: DomainKey
+) -> athena.CfnWorkGroup:
+    """Makes a workgroup with its results in one place, `RESULTS` of a folder, under one key."""
+    group = athena.CfnWorkGroup
+    return group(
+        stack,
+        id,
+        name=name,
+        description=description,
+        recursive_delete_option=stack.settings.on_destroy == "delete",
+        work_group_configuration=group.WorkGroupConfigurationProperty(
+            enforce_work_group_configuration=True,
+            publish_cloud_watch_metrics_enabled=True,
+            result_configuration=group.ResultConfigurationProperty(
+                output_location=f"s3://{folder}{RESULTS}",
+                expected_bucket_owner=stack.settings.account,
+                encryption_configuration=group.EncryptionConfigurationProperty(
+                    encryption_option="SSE_KMS", kms_key=key.key_arn
+                ),
+            ),
+        ),
+    )

@@ -6,37 +6,76 @@ from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from sashiko.account.names import Role, database_name, tag_key
+from sashiko.contract import grants as contract_grants
 from sashiko.contract.glue import captured_name
-from sashiko.contract.grants import (
-    ColumnGrant,
-    FilterGrant,
-    Grant,
-    TagAssignment,
-    TagGrant,
-    reader_grants,
-    tag_assignments,
-)
+from sashiko.contract.grants import ColumnGrant, FilterGrant, Grant, TagAssignment, TagGrant
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.functions.content_id import content_id
-from sashiko_cdk.lake.closed_lake import ClosedLakeCheck
-from sashiko_cdk.lake.lake_formation_grant import (
-    LakeFormationGrant,
-    Resource,
-    columns_of,
-    filtered,
-    location_of,
-    one_table,
-    tagged,
-    the_database,
-)
-from sashiko_cdk.stack import EnvironmentStack
+from sashiko_cdk.lake.catalog import ClosedLakeCheck, table_location_arn
+from sashiko_cdk.stack import EnvironmentStack, content_id
 
 __all__ = ["add_governance"]
 
 _Association = lf.CfnTagAssociation
+_Permissions = lf.CfnPrincipalPermissions
+Resource = lf.CfnPrincipalPermissions.ResourceProperty
+
+
+class LakeFormationGrant(lf.CfnPrincipalPermissions):
+    """A grant, never with the grant option.
+
+    It has one permission: CloudFormation replaces a changed grant by granting the new and then
+    revoking the old, which also revokes permissions that both of them name.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        word: str,
+        *,
+        settings: Settings,
+        principal: str,
+        permission: str,
+        resource: Resource,
+    ) -> None:
+        """`word` begins the id; `resource` is made by one of the functions below."""
+        super().__init__(
+            scope,
+            content_id(scope, f"{word}{permission}", principal, permission, resource),
+            catalog=settings.account,
+            principal=_Permissions.DataLakePrincipalProperty(
+                data_lake_principal_identifier=principal
+            ),
+            permissions=[permission],
+            permissions_with_grant_option=[],
+            resource=resource,
+        )
+
+
+def the_database(settings: Settings) -> Resource:
+    """The Glue database."""
+    database = _Permissions.DatabaseResourceProperty(
+        catalog_id=settings.account, name=database_name(settings)
+    )
+    return Resource(database=database)
+
+
+def _one_table(settings: Settings, table: str) -> Resource:
+    """One table without columns: for permissions other than SELECT."""
+    named = _Permissions.TableResourceProperty(
+        catalog_id=settings.account, database_name=database_name(settings), name=table
+    )
+    return Resource(table=named)
+
+
+def _location_of(settings: Settings, table: str) -> Resource:
+    """The registered location of a table's data."""
+    location = _Permissions.DataLocationResourceProperty(
+        catalog_id=settings.account, resource_arn=table_location_arn(settings, table)
+    )
+    return Resource(data_location=location)
 
 
 class DataFilter(lf.CfnDataCellsFilter):
@@ -62,44 +101,30 @@ class DataFilter(lf.CfnDataCellsFilter):
 class TagAssociation(lf.CfnTagAssociation):
     """One key with one value on one database, table or column."""
 
-    def __init__(
-        self, scope: Construct, word: str, *, settings: Settings, tag: TagAssignment
-    ) -> None:
-        """Assigns `tag`; `word` is the readable part of the id."""
+    def __init__(self, scope: Construct, *, settings: Settings, tag: TagAssignment) -> None:
+        catalog, database = settings.account, database_name(settings)
         pair = _Association.LFTagPairProperty(
-            catalog_id=settings.account,
-            tag_key=tag_key(settings, tag.kind),
-            tag_values=[tag.value],
+            catalog_id=catalog, tag_key=tag_key(settings, tag.kind), tag_values=[tag.value]
         )
-        resource = _resource(settings, tag)
-        super().__init__(
-            scope,
-            content_id(scope, word, resource, pair),
-            resource=resource,
-            lf_tags=[pair],
-        )
-
-
-def _resource(settings: Settings, tag: TagAssignment) -> lf.CfnTagAssociation.ResourceProperty:
-    catalog, database = settings.account, database_name(settings)
-    if tag.table is None:
-        return _Association.ResourceProperty(
-            database=_Association.DatabaseResourceProperty(catalog_id=catalog, name=database)
-        )
-    if tag.column is None:
-        return _Association.ResourceProperty(
-            table=_Association.TableResourceProperty(
+        resource = _Association.ResourceProperty
+        if tag.table is None:
+            place = _Association.DatabaseResourceProperty(catalog_id=catalog, name=database)
+            on = resource(database=place)
+        elif tag.column is None:
+            table = _Association.TableResourceProperty(
                 catalog_id=catalog, database_name=database, name=tag.table
             )
-        )
-    return _Association.ResourceProperty(
-        table_with_columns=_Association.TableWithColumnsResourceProperty(
-            catalog_id=catalog,
-            database_name=database,
-            name=tag.table,
-            column_names=[tag.column],
-        )
-    )
+            on = resource(table=table)
+        else:
+            columns = _Association.TableWithColumnsResourceProperty(
+                catalog_id=catalog,
+                database_name=database,
+                name=tag.table,
+                column_names=[tag.column],
+            )
+            on = resource(table_with_columns=columns)
+        word = "-".join(("Tag", tag.table or "database", tag.column or "", tag.kind))
+        super().__init__(scope, content_id(scope, word, on, pair), resource=on, lf_tags=[pair])
 
 
 def add_governance(
@@ -117,29 +142,28 @@ def add_governance(
         contracts: of the lake's tables.
         recipes: those whose models may be served: nobody is granted their decoded requests.
     """
-    settings = stack.settings
+    settings, environment = stack.settings, stack.settings.environment
+    tables = [contract.table for contract in contracts]
     captured = [recipe_table(recipe) for recipe in recipes]
-    grants = reader_grants(contracts, environment=settings.environment)
+    grants = contract_grants.reader_grants(contracts, environment=environment)
     check = ClosedLakeCheck(
         stack,
         settings=settings,
-        tables=sorted(
-            [contract.table for contract in contracts] + [captured_name(name) for name in captured]
-        ),
+        tables=sorted([*tables, *map(captured_name, captured)]),
         grants=content_id(stack, "", sorted(map(repr, grants))),
     )
     chain = _Chain(stack, first=check)
-    for tag in tag_assignments(contracts, environment=settings.environment, captured=captured):
-        words = ("Tag", tag.table or "database", tag.column or "", tag.kind)
-        chain.add(TagAssociation(stack, "-".join(words), settings=settings, tag=tag))
+    for tag in contract_grants.tag_assignments(
+        contracts, environment=environment, captured=captured
+    ):
+        chain.add(TagAssociation(stack, settings=settings, tag=tag))
     for grant in grants:
         chain.grant(grant.persona, *chain.reading(grant))
     chain.grant("etl", "DESCRIBE", the_database(settings))
-    for contract in contracts:
-        table = contract.table
-        chain.grant("etl", "DATA_LOCATION_ACCESS", location_of(settings, table))
+    for table in tables:
+        chain.grant("etl", "DATA_LOCATION_ACCESS", _location_of(settings, table))
         for permission in ("ALTER", "DESCRIBE", "INSERT"):
-            chain.grant("etl", permission, one_table(settings, table))
+            chain.grant("etl", permission, _one_table(settings, table))
 
 
 class _Chain:
@@ -156,12 +180,11 @@ class _Chain:
 
     def grant(self, role: Role, permission: str, resource: Resource) -> None:
         """Adds one permission of one role on one resource."""
-        settings = self._stack.settings
         permission_grant = LakeFormationGrant(
             self._stack,
             f"{role}-",
-            settings=settings,
-            principal=settings.role_arn(role),
+            settings=self._stack.settings,
+            principal=self._stack.settings.role_arn(role),
             permission=permission,
             resource=resource,
         )
@@ -170,10 +193,30 @@ class _Chain:
     def reading(self, grant: Grant) -> tuple[str, Resource]:
         """Returns a reader's permission and its resource; adds the data filter that it names."""
         settings = self._stack.settings
-        if isinstance(grant, TagGrant):
-            return grant.permission, tagged(settings, grant.resource_type, grant.expression)
+        catalog, database = settings.account, database_name(settings)
+        if isinstance(grant, TagGrant):  # what has one of the values of each tag
+            tags = [
+                _Permissions.LFTagProperty(tag_key=tag_key(settings, kind), tag_values=list(values))
+                for kind, values in grant.expression
+            ]
+            policy = _Permissions.LFTagPolicyResourceProperty(
+                catalog_id=catalog, resource_type=grant.resource_type, expression=tags
+            )
+            return grant.permission, Resource(lf_tag_policy=policy)
         if isinstance(grant, ColumnGrant):
-            return "SELECT", columns_of(settings, grant.table, [grant.column])
+            columns = _Permissions.TableWithColumnsResourceProperty(
+                catalog_id=catalog,
+                database_name=database,
+                name=grant.table,
+                column_names=[grant.column],
+            )
+            return "SELECT", Resource(table_with_columns=columns)
         data_filter = DataFilter(self._stack, settings=settings, grant=grant)
         self.add(data_filter)
-        return "SELECT", filtered(settings, grant.table, data_filter.name)
+        shown = _Permissions.DataCellsFilterResourceProperty(
+            table_catalog_id=catalog,
+            database_name=database,
+            table_name=grant.table,
+            name=data_filter.name,
+        )
+        return "SELECT", Resource(data_cells_filter=shown)

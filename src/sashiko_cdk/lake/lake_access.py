@@ -5,28 +5,14 @@ from collections.abc import Sequence
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.account.names import (
-    Bucket,
-    Role,
-    SnapshotView,
-    bucket_name,
-    database_name,
-    exploration_workgroup_name,
-    workgroup_name,
-)
+from sashiko.account import names
+from sashiko.account.names import Bucket, SnapshotView, arn
 from sashiko.contract.glue import QUARANTINE
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.allow import Allowed, allow
-from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
+from sashiko_cdk.lake import private_bucket
 from sashiko_cdk.lake.catalog import RESULTS
-from sashiko_cdk.lake.objects import (
-    READ,
-    WRITE,
-    decrypt_objects,
-    encrypt_outputs,
-    use_key,
-    use_objects,
-)
+from sashiko_cdk.lake.private_bucket import READ, WRITE, use_key
 
 __all__ = ["LakeAccess"]
 
@@ -51,27 +37,23 @@ class LakeAccess(Construct):
         self._lake_key = lake_key
         self._snapshots_key = snapshots_key
         self._enforced = settings.lake_formation.mode == "enforced"
-        self._attach("etl", "Turns raw files into tables", self._loading())
-        self._attach("break-glass", "Reads the lake in an emergency", self._emergency())
-        self._attach("training", "Reads what it may train on", self._training())
+        policies: dict[names.Role, tuple[str, Sequence[Allowed]]] = {
+            "etl": ("Turns raw files into tables", self._loading()),
+            "break-glass": ("Reads the lake in an emergency", self._emergency()),
+            "training": ("Reads what it may train on", self._training()),
+        }
         if settings.on_destroy == "delete":
-            self._attach("deployer", "Loads example data, which it cannot read", self._seeding())
-        self._attach("registrar", "Reads what is said of snapshots", [self._verdicts()])
-        self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
-        self._attach("bias-evaluator", "Takes the facets snapshot", self._facets())
+            policies["deployer"] = "Loads example data, which it cannot read", self._seeding()
+        policies |= {
+            "registrar": ("Reads what is said of snapshots", [self._verdicts()]),
+            "broker": ("Takes the training snapshot", self._snapshot("training")),
+            "bias-evaluator": ("Takes the facets snapshot", self._facets()),
+        }
         if self._enforced:
-            self._attach("lake-formation", "Reads tables for Lake Formation", self._tables())
-            self._attach("data-scientist", "Queries the lake", self._exploring(ml_key))
-
-    def _attach(self, role: Role, description: str, statements: Sequence[Allowed]) -> None:
-        RolePolicy(
-            self,
-            role,
-            settings=self._settings,
-            role=role,
-            description=description,
-            statements=statements,
-        )
+            policies["lake-formation"] = "Reads tables for Lake Formation", self._tables()
+            policies["data-scientist"] = "Queries the lake", self._exploring(ml_key)
+        for role, (description, statements) in policies.items():
+            RolePolicy(self, role, settings, role, statements, description=description)
 
     def _loading(self) -> list[Allowed]:
         folders = [*self._folders, f"{QUARANTINE}/"]
@@ -103,20 +85,18 @@ class LakeAccess(Construct):
 
     def _snapshot(self, view: SnapshotView) -> list[Allowed]:
         statements = [
-            *self._querying(workgroup_name(self._settings, view)),
+            *self._querying(names.workgroup_name(self._settings, view)),
             *self._objects("snapshots", [f"{view}/"], (*READ, *WRITE)),
             *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
             use_key(self._snapshots_key, writes=True),
-            encrypt_outputs(self._snapshots_key),
+            private_bucket.encrypt_outputs(self._snapshots_key),
         ]
         # Without Lake Formation a query reads with the role's own rights.
         return statements if self._enforced else [*statements, *self._tables()]
 
     def _facets(self) -> list[Allowed]:
-        return [
-            *self._snapshot("facets"),
-            *self._objects("snapshots", ["weights/"], (*READ, *WRITE)),
-        ]
+        weights = self._objects("snapshots", ["weights/"], (*READ, *WRITE))
+        return [*self._snapshot("facets"), *weights]
 
     def _seeding(self) -> list[Allowed]:
         """Lets `sashiko stage --seed-data` write example data, where data may be deleted."""
@@ -130,16 +110,15 @@ class LakeAccess(Construct):
 
         A job has one key for all its outputs, and a snapshot or a validation writes rows too.
         """
-        artifacts = bucket_name(self._settings, "artifacts")
-        return decrypt_objects(self._settings, self._snapshots_key.key_arn, [artifacts])
+        artifacts, key = names.bucket_name(self._settings, "artifacts"), self._snapshots_key
+        return private_bucket.decrypt_objects(self._settings, key.key_arn, [artifacts])
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
+        workgroup = names.exploration_workgroup_name(self._settings)
+        place = arn(self._settings, "athena", f"workgroup/{workgroup}")
         return [
-            *self._querying(exploration_workgroup_name(self._settings)),
-            allow(
-                ["athena:GetQueryResults"],
-                [self._workgroup(exploration_workgroup_name(self._settings))],
-            ),
+            *self._querying(workgroup),
+            allow(["athena:GetQueryResults"], [place]),
             *self._objects("artifacts", [RESULTS], (*READ, *WRITE)),
             use_key(ml_key, writes=True),
         ]
@@ -153,27 +132,18 @@ class LakeAccess(Construct):
                     "athena:StartQueryExecution",
                     "athena:StopQueryExecution",
                 ],
-                [self._workgroup(workgroup)],
+                [arn(self._settings, "athena", f"workgroup/{workgroup}")],
             ),
             self._catalog(),
         ]
         if self._enforced:
-            statements.append(
-                allow(
-                    ["lakeformation:GetDataAccess"],
-                    ["*"],
-                    why="the action knows no resources; which data it opens is Lake Formation's "
-                    "to grant",
-                )
-            )
+            why = "the action knows no resources; which data it opens is Lake Formation's to grant"
+            statements.append(allow(["lakeformation:GetDataAccess"], ["*"], why=why))
         return statements
 
-    def _workgroup(self, name: str) -> str:
-        return f"arn:aws:athena:{self._settings.region}:{self._settings.account}:workgroup/{name}"
-
     def _catalog(self) -> Allowed:
-        glue = f"arn:aws:glue:{self._settings.region}:{self._settings.account}"
-        database = database_name(self._settings)
+        database = names.database_name(self._settings)
+        places = ("catalog", f"database/{database}", f"table/{database}/*")
         return allow(
             [
                 "glue:GetDatabase",
@@ -182,7 +152,7 @@ class LakeAccess(Construct):
                 "glue:GetTable",
                 "glue:GetTables",
             ],
-            [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:table/{database}/*"],
+            [arn(self._settings, "glue", place) for place in places],
             why="all tables of this database; which of them, and which columns, is Lake "
             "Formation's to grant",
         )
@@ -190,4 +160,4 @@ class LakeAccess(Construct):
     def _objects(
         self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
     ) -> list[Allowed]:
-        return use_objects(self._settings, bucket, folders, actions)
+        return private_bucket.use_objects(self._settings, bucket, folders, actions)

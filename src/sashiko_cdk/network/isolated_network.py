@@ -1,21 +1,20 @@
 """The VPC that jobs and endpoints run in: no way to the internet, doors to AWS alone."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from sashiko.account.names import key_alias, prefix
+from sashiko.account.names import arn, key_alias, prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.allow import allow, explain
+from sashiko_cdk.identity.allow import add_role, allow
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.trust import service
-from sashiko_cdk.lake.domain_key import FOR_LOGS
+from sashiko_cdk.lake.domain_key import encrypt_logs, log_group
 from sashiko_cdk.network.vpc_endpoints import VpcEndpoints
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
@@ -38,15 +37,39 @@ class FlowLogs(Construct):
         """Logs all flows of `vpc`; the log and its key go as `removal_policy` says."""
         super().__init__(scope, id)
         name = f"/{prefix(settings)}/vpc-flow-logs"
-        arn = f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{name}"
-        key = _key(self, settings, arn, removal_policy)
-        group = logs.LogGroup(
+        destination = arn(settings, "logs", f"log-group:{name}")
+        key = kms.Key(
             self,
-            "Group",
-            log_group_name=name,
-            retention=logs.RetentionDays.ONE_YEAR,
-            encryption_key=key,
+            "Key",
+            description="The VPC's flow logs",
+            enable_key_rotation=True,
             removal_policy=removal_policy,
+        )
+        key.add_alias(key_alias(settings, "network")).apply_removal_policy(removal_policy)
+        encrypt_logs(key, settings, [name], operator="ArnEquals")
+        group = log_group(self, "Group", name, key=key, removal_policy=removal_policy)
+        writer = add_role(
+            self,
+            "Writer",
+            name=None,
+            description="VPC flow logs: write to their log group",
+            trust=service(settings, "vpc-flow-logs", "vpc-flow-log/*", owner="ec2"),
+            boundary=boundary_of(self, settings),
+            allowed=[
+                allow(
+                    ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                    [f"{destination}:*"],
+                    why="The streams of this one group, one an interface; their names come at run "
+                    "time.",
+                ),
+                allow(
+                    ["logs:DescribeLogGroups"],
+                    [arn(settings, "logs", "log-group:*")],
+                    why="VPC looks its group up in the list of all, as AWS documents for flow "
+                    "logs.",
+                ),
+            ],
+            inline="The one permission of a role for one service, gone with it.",
         )
         ec2.CfnFlowLog(
             self,
@@ -55,81 +78,18 @@ class FlowLogs(Construct):
             resource_type="VPC",
             traffic_type="ALL",
             log_destination_type="cloud-watch-logs",
-            log_destination=arn,
-            deliver_logs_permission_arn=_writer(self, settings, arn).role_arn,
+            log_destination=destination,
+            deliver_logs_permission_arn=writer.role_arn,
         ).node.add_dependency(group)
-
-
-def _key(
-    scope: Construct, settings: Settings, log_group: str, removal_policy: RemovalPolicy
-) -> kms.Key:
-    key = kms.Key(
-        scope,
-        "Key",
-        description="The VPC's flow logs",
-        enable_key_rotation=True,
-        removal_policy=removal_policy,
-    )
-    key.add_alias(key_alias(settings, "network")).apply_removal_policy(removal_policy)
-    key.add_to_resource_policy(
-        iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-            actions=list(FOR_LOGS),
-            resources=["*"],
-            conditions={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": log_group}},
-        )
-    )
-    return key
-
-
-def _writer(scope: Construct, settings: Settings, log_group: str) -> iam.Role:
-    allowed = [
-        allow(
-            [
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ],
-            [f"{log_group}:*"],
-            why="The streams of this one group, one an interface; their names come at run time.",
-        ),
-        allow(
-            ["logs:DescribeLogGroups"],
-            [f"arn:aws:logs:{settings.region}:{settings.account}:log-group:*"],
-            why="VPC looks its group up in the list of all, as AWS documents for flow logs.",
-        ),
-    ]
-    role = iam.Role(
-        scope,
-        "Writer",
-        description="VPC flow logs: write to their log group",
-        assumed_by=service(settings, "vpc-flow-logs", "vpc-flow-log/*", owner="ec2"),
-        permissions_boundary=boundary_of(scope, settings),
-        inline_policies={
-            "own": iam.PolicyDocument(statements=[item.statement for item in allowed])
-        },
-    )
-    explain(role, allowed)
-    acknowledge(
-        role,
-        {"NIST-IAMNoInlinePolicy": "The one permission of a role for one service, gone with it."},
-    )
-    return role
 
 
 @dataclass(frozen=True, kw_only=True)
 class IsolatedNetwork:
-    """The network of an environment.
+    """The network of an environment."""
 
-    Attributes:
-        subnet_ids: of the jobs' subnets, in the order of the settings' zones.
-        jobs_group_id: of the jobs' security group.
-        nodes_group_id: of the security group that the several nodes of a job are in too, if any.
-    """
-
-    subnet_ids: tuple[str, ...]
-    jobs_group_id: str
-    nodes_group_id: str | None
+    subnet_ids: tuple[str, ...]  # of the jobs' subnets, in the order of the settings' zones
+    jobs_group_id: str  # of the jobs' security group
+    nodes_group_id: str | None  # of the one that the several nodes of a job are in too, if any
 
 
 def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> IsolatedNetwork:
@@ -259,19 +219,9 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
     return nodes.attr_group_id
 
 
-def _https(
-    description: str,
-    *,
-    destination_security_group_id: str | None = None,
-    destination_prefix_list_id: str | None = None,
-) -> ec2.CfnSecurityGroup.EgressProperty:
+def _https(description: str, **destination: Any) -> ec2.CfnSecurityGroup.EgressProperty:
     return ec2.CfnSecurityGroup.EgressProperty(
-        ip_protocol="tcp",
-        from_port=443,
-        to_port=443,
-        description=description,
-        destination_security_group_id=destination_security_group_id,
-        destination_prefix_list_id=destination_prefix_list_id,
+        ip_protocol="tcp", from_port=443, to_port=443, description=description, **destination
     )
 
 

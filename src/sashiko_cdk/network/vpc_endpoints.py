@@ -4,7 +4,7 @@ S3 and Athena call KMS and Lake Formation on the service side; from inside the V
 for signatures only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aws_cdk import CfnTag
@@ -15,14 +15,14 @@ from constructs import Construct
 from sashiko.account.names import Role, prefix
 from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
+from sashiko_cdk.identity.role_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Use:
     """The calls of one service that leave the VPC."""
 
@@ -32,53 +32,40 @@ class Use:
     service: str = "com.amazonaws.{region}.{name}"
 
 
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _INTERFACES: Mapping[str, Use] = {
     "athena": Use(
-        callers=_LAKE,
-        actions=(
+        (
             "athena:GetQueryExecution",
             "athena:GetWorkGroup",
             "athena:StartQueryExecution",
             "athena:StopQueryExecution",
         ),
+        _LAKE,
     ),
-    "ecr.api": Use(
-        actions=(
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:GetAuthorizationToken",
-            "ecr:GetDownloadUrlForLayer",
-        ),
-    ),
-    "ecr.dkr": Use(
-        actions=(
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:GetDownloadUrlForLayer",
-        ),
-    ),
+    "ecr.api": Use((*_PULL[:2], "ecr:GetAuthorizationToken", *_PULL[2:])),
+    "ecr.dkr": Use(_PULL),
     "glue": Use(
-        callers=_LAKE,
-        actions=(
+        (
             "glue:GetDatabase",
             "glue:GetPartition",
             "glue:GetPartitions",
             "glue:GetTable",
             "glue:GetTables",
         ),
+        _LAKE,
     ),
-    "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
+    "kms": Use(("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"), ("registrar",)),
     "logs": Use(
-        actions=(
+        (
             "logs:CreateLogGroup",
             "logs:CreateLogStream",
             "logs:DescribeLogStreams",
             "logs:PutLogEvents",
-        ),
+        )
     ),
     "sagemaker.api": Use(
-        callers=("registrar", "registry-reader"),
-        actions=(
+        (
             "sagemaker:AddAssociation",
             "sagemaker:CreateAction",
             "sagemaker:CreateArtifact",
@@ -90,11 +77,22 @@ _INTERFACES: Mapping[str, Use] = {
             "sagemaker:ListAssociations",
             "sagemaker:ListModelPackages",
         ),
+        ("registrar", "registry-reader"),
     ),
-    "sts": Use(actions=("sts:GetCallerIdentity",)),
+    "sts": Use(("sts:GetCallerIdentity",)),
 }
-
-
+_S3 = Use(
+    (
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetBucketLocation",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    )
+)
 # AWS documents an endpoint service for tracking servers, which have another host than an App
 # ("Connecting to an MLflow tracking server through an Interface VPC Endpoint" in the SageMaker AI
 # Developer Guide; sagemaker-mlflow 0.5.0 calls mlflow.sagemaker.<region>.app.aws). AWS documents
@@ -110,20 +108,18 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
     uses = dict(_INTERFACES)
     if settings.network.mlflow_service:
         uses[_MLFLOW] = Use(
-            callers=("registrar",),
-            actions=("sagemaker:CallMlflowAppApi",),
+            ("sagemaker:CallMlflowAppApi",),
+            ("registrar",),
             service=settings.network.mlflow_service,
         )
     if settings.device_check != "off":
         api = uses["sagemaker.api"]
-        uses["sagemaker.api"] = Use(
-            callers=("device-check", *api.callers),
-            actions=tuple(sorted({*api.actions, *device_actions(settings)})),
-        )
+        actions = tuple(sorted({*api.actions, *device_actions(settings)}))
+        uses["sagemaker.api"] = Use(actions, ("device-check", *api.callers))
     for endpoints in pack_objects("endpoints", load_packs(settings.packs, source="settings")):
         uses |= endpoints(settings)
     if settings.device_check == "endpoint":
-        uses["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
+        uses["sagemaker.runtime"] = Use((INVOKE,), ("device-check",))
     everybody = roles_of(settings, "job", "endpoint")
     return {
         name: use if use.callers else replace(use, callers=everybody)
@@ -144,7 +140,6 @@ class VpcEndpoints(Construct):
         group: ec2.ISecurityGroup,
     ) -> None:
         super().__init__(scope, id)
-        subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         for name, use in interfaces(settings).items():
             endpoint = ec2.CfnVPCEndpoint(
                 self,
@@ -153,9 +148,9 @@ class VpcEndpoints(Construct):
                 service_name=use.service.format(region=settings.region, name=name),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=subnets,
+                subnet_ids=[subnet.subnet_id for subnet in vpc.isolated_subnets],
                 security_group_ids=[group.security_group_id],
-                policy_document=iam.PolicyDocument(statements=[_endpoint_statement(settings, use)]),
+                policy_document=iam.PolicyDocument(statements=[_statement(settings, use)]),
                 tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
             )
             why = (
@@ -163,27 +158,13 @@ class VpcEndpoints(Construct):
                 "use its own policy names."
             )
             acknowledge(endpoint, {"wildcard[Resource::*]": why})
-        self._s3(settings, vpc)
-
-    def _s3(self, settings: Settings, vpc: ec2.Vpc) -> None:
         own_buckets = f"arn:aws:s3:::{prefix(settings)}-*"
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
-        use = Use(
-            callers=roles_of(settings, "job", "endpoint"),
-            actions=(
-                "s3:AbortMultipartUpload",
-                "s3:DeleteObject",
-                "s3:GetBucketLocation",
-                "s3:GetObject",
-                "s3:ListBucket",
-                "s3:ListBucketMultipartUploads",
-                "s3:ListMultipartUploadParts",
-                "s3:PutObject",
-            ),
-        )
         pull = iam.PolicyStatement(
             principals=[iam.AnyPrincipal()], actions=["s3:GetObject"], resources=[layers]
         )
+        use = replace(_S3, callers=roles_of(settings, "job", "endpoint"))
+        own = _statement(settings, use, resources=[own_buckets])
         endpoint = ec2.CfnVPCEndpoint(
             self,
             "S3",
@@ -191,9 +172,7 @@ class VpcEndpoints(Construct):
             service_name=f"com.amazonaws.{settings.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
-            policy_document=iam.PolicyDocument(
-                statements=[_endpoint_statement(settings, use, resources=[own_buckets]), pull]
-            ),
+            policy_document=iam.PolicyDocument(statements=[own, pull]),
         )
         acknowledge(
             endpoint,
@@ -207,14 +186,14 @@ class VpcEndpoints(Construct):
         )
 
 
-def _endpoint_statement(
-    settings: Settings, use: Use, *, resources: list[str] | None = None
+def _statement(
+    settings: Settings, use: Use, *, resources: Sequence[str] = ("*",)
 ) -> iam.PolicyStatement:
     callers = [settings.role_arn(role) for role in use.callers]
     return iam.PolicyStatement(
         principals=[iam.AnyPrincipal()],
         actions=list(use.actions),
-        resources=resources or ["*"],
+        resources=list(resources),
         conditions={
             "ArnEquals": {"aws:PrincipalArn": callers},
             "StringEquals": {"aws:PrincipalAccount": settings.account},

@@ -1,7 +1,7 @@
 """A SageMaker pipeline whose body is the definition that `sashiko run` interprets."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,17 +9,47 @@ from aws_cdk import Fn, Tags
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.account.deploy_time import stand_ins
-from sashiko.account.names import pipeline_name
+from sashiko.account import deploy_time
+from sashiko.account.names import KeyDomain, pipeline_name
 from sashiko.errors import InputError
 from sashiko.packs import load_packs
 from sashiko.pipeline.project import FINETUNE
 from sashiko.settings.environment import Settings
 
-__all__ = ["CompiledPipeline"]
+__all__ = ["CompiledPipeline", "deploy_values"]
 
 # A template is limited to 1 MB, and nobody can review change sets and diffs of a larger body.
 LARGEST_BODY: Final = 200_000
+
+
+def deploy_values(
+    settings: Settings,
+    *,
+    subnet_ids: Sequence[str],
+    security_group_id: str,
+    nodes_group_id: str | None = None,
+    key_arns: Mapping[KeyDomain, str],
+    tracking_arn: str,
+) -> Mapping[str, str]:
+    """Returns stand-in in a definition -> its value at deploy time.
+
+    Args:
+        settings: the environment.
+        subnet_ids: where jobs run, in the order of the settings' zones.
+        security_group_id: of the jobs.
+        nodes_group_id: of the nodes of one job, where a job has several.
+        key_arns: domain -> ARN of the KMS key that jobs encrypt with.
+        tracking_arn: of the MLflow App.
+    """
+    subnets = zip(deploy_time.subnet_ids(settings), subnet_ids, strict=True)
+    nodes = {deploy_time.nodes_group_id(): nodes_group_id} if nodes_group_id else {}
+    return {
+        **dict(subnets),
+        **nodes,
+        **{deploy_time.key_arn(domain): arn for domain, arn in key_arns.items()},
+        deploy_time.security_group_id(): security_group_id,
+        deploy_time.tracking_uri(): tracking_arn,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,34 +101,31 @@ class CompiledPipeline(Construct):
             InputError: if a stand-in has no value, or the body is too large.
         """
         super().__init__(scope, id)
+        body = json.dumps(compiled.definition, separators=(",", ":"))
+        size = len(body.encode())
+        subject = f"pipelines/{compiled.module}.py, recipe {compiled.recipe}: the definition"
+        if size > LARGEST_BODY:
+            raise InputError(
+                f"{subject} has {size:,} bytes, more than {LARGEST_BODY:,}: shorten arguments and "
+                "environments there, and move long values into a step's configuration file"
+            )
+        used = deploy_time.stand_ins(body)
+        if missing := [stand_in for stand_in in used if stand_in not in values]:
+            raise InputError(
+                f"{subject} holds {', '.join(missing)}, for which "
+                "`sashiko_cdk.pipeline.compiled_pipeline.deploy_values` has no value"
+            )
+        body = body.replace("${", "${!")  # CloudFormation's escape
+        names = {stand_in: stand_in.replace("-", "") for stand_in in used}
+        for stand_in, name in names.items():
+            body = body.replace(f'"{stand_in}"', f'"${{{name}}}"')
+        whole = Fn.sub(body, {name: values[stand_in] for stand_in, name in names.items()})
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
             pipeline_name=compiled.name_in(settings),
             pipeline_description=compiled.description_in(settings),
-            pipeline_definition={"PipelineDefinitionBody": _body(compiled, values)},
+            pipeline_definition={"PipelineDefinitionBody": whole},
             role_arn=settings.role_arn("pipeline"),
         )
         Tags.of(pipeline).add("git-commit", compiled.commit)
-
-
-def _body(compiled: Compiled, values: Mapping[str, str]) -> str:
-    body = json.dumps(compiled.definition, separators=(",", ":"))
-    size = len(body.encode())
-    if size > LARGEST_BODY:
-        raise InputError(
-            f"pipelines/{compiled.module}.py, recipe {compiled.recipe}: the definition has "
-            f"{size:,} bytes, more than {LARGEST_BODY:,}: shorten arguments and "
-            "environments there, and move long values into a step's configuration file"
-        )
-    used = stand_ins(body)
-    if missing := [stand_in for stand_in in used if stand_in not in values]:
-        raise InputError(
-            f"pipelines/{compiled.module}.py, recipe {compiled.recipe}: the definition holds "
-            f"{', '.join(missing)}, for which `sashiko_cdk.pipeline.deploy_values` has no value"
-        )
-    body = body.replace("${", "${!")  # CloudFormation's escape
-    names = {stand_in: stand_in.replace("-", "") for stand_in in used}
-    for stand_in, name in names.items():
-        body = body.replace(f'"{stand_in}"', f'"${{{name}}}"')
-    return Fn.sub(body, {name: values[stand_in] for stand_in, name in names.items()})

@@ -1,28 +1,31 @@
-"""The function that evaluates the pipelines' gates: it only reads the verdicts that they name."""
+"""The pipelines' functions: one evaluates their gates, one deletes what device checks leave."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.account.names import function_arn
+from sashiko.account.names import device_check_prefix, function_arn, prefix
+from sashiko.base.function_input import Sweep
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
+from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.definition.expressions import step_references
 from sashiko.pipeline.definition.graph import resolved_steps
 from sashiko.settings.environment import Settings
+from sashiko_cdk.events.state_machine import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
-from sashiko_cdk.identity.allow import Allowed, allow
-from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.lake.objects import decrypt_objects
+from sashiko_cdk.identity.allow import RolePolicy, allow
+from sashiko_cdk.lake.private_bucket import decrypt_objects
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
-__all__ = ["Gatekeeper"]
+__all__ = ["Gatekeeper", "Janitor"]
 
 _EXECUTIONS = "Executions are named when they start; each step's files that a gate reads are here."
+# SageMaker kills a stopped job after two minutes; the rest allows for clock skew.
+_MARGIN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,16 @@ def function_reads(definition: Definition) -> tuple[FunctionRead, ...]:
     steps = {step.name: step for step in definition.steps}
     reads: list[FunctionRead] = []
     for step, resolved in resolved_steps(definition):
-        if step.type == "Lambda":
-            reads += _reads(step, resolved, steps, where=f"step `{step.name}`, Arguments")
+        for name, value in step.arguments.items() if step.type == "Lambda" else ():
+            uri, where = resolved[name], f"step `{step.name}`, Arguments.{name}"
+            if not (isinstance(uri, str) and uri.startswith("s3://")):
+                continue
+            writers = {writer for writer, _ in step_references(value, where=where)}
+            if len(writers) > 1:
+                raise InputError(f"{where}: one URI made of outputs of {', '.join(writers)}")
+            keys = [_output_key(steps[writer].arguments) for writer in writers]
+            reads.append(FunctionRead(step.function, uri, keys[0] if keys else ""))
     return tuple(dict.fromkeys(reads))
-
-
-def _reads(
-    step: Step, resolved: Mapping[str, Any], steps: Mapping[str, Step], *, where: str
-) -> Iterator[FunctionRead]:
-    for name, value in step.arguments.items():
-        uri = resolved[name]
-        if not (isinstance(uri, str) and uri.startswith("s3://")):
-            continue
-        writers = {step for step, _ in step_references(value, where=f"{where}.{name}")}
-        if len(writers) > 1:
-            raise InputError(f"{where}.{name}: one URI made of outputs of {', '.join(writers)}")
-        keys = [_output_key(steps[writer].arguments) for writer in writers]
-        yield FunctionRead(function=step.function, uri=uri, key=keys[0] if keys else "")
 
 
 def _output_key(arguments: Mapping[str, Any]) -> str:
@@ -70,7 +66,7 @@ def _output_key(arguments: Mapping[str, Any]) -> str:
 
 
 class Gatekeeper(Construct):
-    """The function, and its role's policy, which follows from the definitions."""
+    """The function of the gates, which only reads the verdicts that the definitions name."""
 
     def __init__(
         self,
@@ -86,40 +82,48 @@ class Gatekeeper(Construct):
         """`values` has stand-in -> reference to what it stands for, such as a key's ARN."""
         super().__init__(scope, id)
         PythonFunction(
-            self,
-            "Function",
-            settings=settings,
-            role="gatekeeper",
-            module="sashiko.functions.gatekeeper_handler",
-            description="Lets a run of the pipeline go on by its verdicts; it only reads",
-            timeout=Duration.minutes(5),
-            key=key,
-            removal_policy=removal_policy,
+            self, "Function", settings, "gatekeeper", key=key, removal_policy=removal_policy
         )
-        RolePolicy(
-            self,
-            "Verdicts",
-            settings=settings,
-            role="gatekeeper",
-            description="Reads the verdicts that the gates judge by",
-            statements=_statements(settings, pipelines, values),
-        )
+        objects: dict[str, set[str]] = {}  # by the key that they are encrypted with
+        for compiled in pipelines:
+            for read in function_reads(parse_definition(compiled.definition)):
+                if read.function == function_arn(settings, "gatekeeper"):
+                    objects.setdefault(read.key, set()).add(read.uri.removeprefix("s3://"))
+        arns = sorted(f"arn:aws:s3:::{name}" for names in objects.values() for name in names)
+        statements = [allow(["s3:GetObject"], arns, why=_EXECUTIONS)]
+        for used in sorted(filter(None, objects)):
+            buckets = {name.split("/")[0] for name in objects[used]}
+            statements.append(decrypt_objects(settings, values.get(used, used), buckets))
+        why = "Reads the verdicts that the gates judge by"
+        RolePolicy(self, "Verdicts", settings, "gatekeeper", statements, description=why)
 
 
-def _statements(
-    settings: Settings, pipelines: Sequence[Compiled], values: Mapping[str, str]
-) -> list[Allowed]:
-    objects: dict[str, set[str]] = {}  # by the key that they are encrypted with
-    for compiled in pipelines:
-        for read in function_reads(parse_definition(compiled.definition)):
-            if read.function == function_arn(settings, "gatekeeper"):
-                objects.setdefault(read.key, set()).add(read.uri.removeprefix("s3://"))
-    arns = sorted(f"arn:aws:s3:::{name}" for names in objects.values() for name in names)
-    decryption = [
-        decrypt_objects(
-            settings, values.get(key, key), {name.split("/")[0] for name in objects[key]}
+class Janitor(Construct):
+    """The function that deletes leftovers of checks, hourly: a leftover endpoint costs money."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        topic: str,
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        janitor = PythonFunction(
+            self, "Function", settings, "janitor", key=key, removal_policy=removal_policy
         )
-        for key in sorted(objects)
-        if key
-    ]
-    return [allow(["s3:GetObject"], arns, why=_EXECUTIONS), *decryption]
+        longest = settings.jobs.processing.max_runtime + _MARGIN_SECONDS
+        sweep = Sweep(prefix=f"{device_check_prefix(settings)}-", older_than=longest, topic=topic)
+        FunctionRule(
+            self,
+            "Hourly",
+            settings=settings,
+            name=f"{prefix(settings)}-janitor",
+            description="Has leftovers of device checks deleted",
+            function=janitor.function,
+            schedule="rate(1 hour)",
+            event=asdict(sweep),
+        )

@@ -1,35 +1,112 @@
-"""The build of the environment's own images by CodeBuild, during a deploy: no local Docker."""
+"""The environment's own images: their repositories, and the build by CodeBuild during a deploy."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy, Stage
+from aws_cdk import CustomResource, Duration, IgnoreMode, RemovalPolicy, Stage
 from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from sashiko.account.images.job_images import ImageBuild, ignore_rules, image_builds
+from sashiko.account.images.job_images import ImageBuild, ignore_rules, image_builds, job_images
 from sashiko.account.instances import settings_for
-from sashiko.account.names import bucket_name, image_build_log_group, image_build_name
+from sashiko.account.names import Role, bucket_name, image_build_log_group, image_build_name
 from sashiko.base.files import dir_hash, sha256_file
 from sashiko.base.function_input import EXPORTED, WantedImage
 from sashiko.settings.environment import Settings
-from sashiko.settings.environment_sections import PackageIndex
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.function_rule import FunctionRule
+from sashiko_cdk.events.state_machine import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
-from sashiko_cdk.identity.role_policy import RolePolicy
-from sashiko_cdk.platform.image_permissions import waiting_for_builds
+from sashiko_cdk.identity.allow import RolePolicy, allow
+from sashiko_cdk.identity.role_permissions import pulling
+from sashiko_cdk.identity.role_table import roles_of
+from sashiko_cdk.lake.domain_key import log_group
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
-__all__ = ["ImageBuilds"]
+__all__ = ["ImageBuilds", "ImageRepositories"]
 
-_MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+_URI = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)"
+)
+_KEPT_IMAGES = 100
+_UNTAGGED = Duration.days(14)
+
+
+class ImageRepositories(Construct):
+    """A repository for each of the environment's own images, and the roles' permission to pull.
+
+    Tags are immutable, so a name always means the same image; images are scanned on push.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        recipes: Sequence[Recipe],
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """The recipes' targets select the serving images; a pull needs no permission on `key`."""
+        super().__init__(scope, id)
+        own: set[str] = set()
+        pulled: dict[Role, set[str]] = {}
+        for recipe in recipes:
+            images = job_images(settings, recipe.compile.target)
+            runs: dict[Role, set[str]] = dict.fromkeys(roles_of(settings, "job"), {images.job.uri})
+            runs |= {
+                "bias-evaluator": {images.bias.uri, images.job.uri},
+                "inference": {images.serving.uri},
+                "training": {images.compile.uri, images.job.uri, images.train.uri},
+            }
+            for role, uris in runs.items():
+                pulled.setdefault(role, set()).update(map(_repository_arn, uris))
+            uses = [_URI.match(image.uri) for image in (*images.of_jobs(), images.serving)]
+            own |= {use["name"] for use in uses if use and use["account"] == settings.account}
+        self.repositories = {
+            name: ecr.Repository(
+                self,
+                name.rpartition("/")[2].title(),
+                repository_name=name,
+                encryption=ecr.RepositoryEncryption.KMS,
+                encryption_key=key,
+                image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+                image_scan_on_push=True,
+                removal_policy=removal_policy,
+                empty_on_delete=removal_policy == RemovalPolicy.DESTROY,
+                lifecycle_rules=[
+                    ecr.LifecycleRule(
+                        description="Layers that no tag names any more",
+                        tag_status=ecr.TagStatus.UNTAGGED,
+                        max_image_age=_UNTAGGED,
+                    ),
+                    # Many: an endpoint that scales out pulls the image that it was created with.
+                    ecr.LifecycleRule(
+                        description=f"The newest {_KEPT_IMAGES}", max_image_count=_KEPT_IMAGES
+                    ),
+                ],
+            )
+            for name in sorted(own)
+        }
+        why = "Pulls the images that it runs in"
+        for role, arns in pulled.items():
+            RolePolicy(self, f"Pull-{role}", settings, role, pulling(sorted(arns)), description=why)
+
+
+def _repository_arn(uri: str) -> str:
+    image = _URI.match(uri)
+    if image is None:
+        raise ValueError(f"{uri} is not an ECR image: see src/sashiko/account/images/job_images.py")
+    return f"arn:aws:ecr:{image['region']}:{image['account']}:repository/{image['name']}"
+
+
 # CloudFormation waits for an hour at most: queue and build must end before that.
 _QUEUED_MINUTES: Final = 5
 _BUILD_MINUTES: Final = 50
@@ -57,6 +134,40 @@ _WHY_NO_KEY = (
 )
 
 
+def build_project(
+    scope: Construct,
+    *,
+    log: logs.ILogGroup,
+    size: str,
+    privileged: bool = False,
+    variables: Mapping[str, str] | None = None,
+    **properties: Any,
+) -> codebuild.CfnProject:
+    """Makes a project of CodeBuild, of `properties` and what all of ours have in common."""
+    project = codebuild.CfnProject
+    return project(
+        scope,
+        "Project",
+        environment=project.EnvironmentProperty(
+            type="LINUX_CONTAINER",
+            image="aws/codebuild/amazonlinux-x86_64-standard:5.0",
+            compute_type=f"BUILD_GENERAL1_{size}",
+            privileged_mode=privileged,
+            environment_variables=[
+                project.EnvironmentVariableProperty(name=name, value=value)
+                for name, value in (variables or {}).items()
+            ]
+            or None,
+        ),
+        logs_config=project.LogsConfigProperty(
+            cloud_watch_logs=project.CloudWatchLogsConfigProperty(
+                status="ENABLED", group_name=log.log_group_name
+            )
+        ),
+        **properties,
+    )
+
+
 def recipe_builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuild]:
     """Returns the builds of the recipes' images; two recipes of one target need each image once."""
     builds = [
@@ -68,41 +179,34 @@ def recipe_builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[Ima
 
 
 def _phases(settings: Settings) -> dict[str, Any]:
-    """Returns the phases of a build after its source was verified."""
+    """Returns the phases of a build after its source was verified.
+
+    pip's configuration has a token of at most 12 hours; its URL is that of "Configure pip without
+    the login command" in CodeArtifact's user guide.
+    """
     index = settings.package_index
-    secret = f"--secret id=pip,src={_PIP_CONF} " if index else ""
+    secret, configuration = "", []
+    if index:
+        secret = f"--secret id=pip,src={_PIP_CONF} "
+        host = f"{index.domain}-{index.owner}.d.codeartifact.{settings.region}.amazonaws.com"
+        configuration = [
+            "TOKEN=$(aws codeartifact get-authorization-token "
+            f"--domain {index.domain} --domain-owner {index.owner} "
+            "--query authorizationToken --output text) && printf "
+            f"'[global]\\nindex-url = https://aws:%s@{host}/pypi/{index.repository}/simple/\\n' "
+            f'"$TOKEN" > {_PIP_CONF}'
+        ]
+    logins = [f'{_LOGIN} "${{{image}%%/*}}"' for image in ("IMAGE", "BASE")]
     return {
-        "pre_build": {
-            "commands": [
-                f'{_LOGIN} "${{IMAGE%%/*}}"',
-                f'{_LOGIN} "${{BASE%%/*}}"',
-                _BASE,
-                *([_pip_configuration(index, settings.region)] if index else []),
-            ],
-        },
+        "pre_build": {"commands": [*logins, _BASE, *configuration]},
         "build": {
             "commands": [
                 f'docker build {secret}--file "$DOCKERFILE" --target "$TARGET" '
                 '--build-arg BASE="$BASE_NAME@$BASE_DIGEST" --tag "$IMAGE" .',
                 'docker push "$IMAGE"',
-            ],
+            ]
         },
     }
-
-
-def _pip_configuration(index: PackageIndex, region: str) -> str:
-    """Returns the command that writes pip's configuration, with a token of at most 12 hours.
-
-    The URL is that of "Configure pip without the login command" in CodeArtifact's user guide.
-    """
-    host = f"{index.domain}-{index.owner}.d.codeartifact.{region}.amazonaws.com"
-    return (
-        "TOKEN=$(aws codeartifact get-authorization-token "
-        f"--domain {index.domain} --domain-owner {index.owner} "
-        "--query authorizationToken --output text) && printf "
-        f"'[global]\\nindex-url = https://aws:%s@{host}/pypi/{index.repository}/simple/\\n' "
-        f'"$TOKEN" > {_PIP_CONF}'
-    )
 
 
 def pinning(source: Path) -> str:
@@ -145,54 +249,58 @@ class ImageBuilds(Construct):
         """
         super().__init__(scope, id)
         self._settings = settings
-        log = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=image_build_log_group(settings),
-            retention=logs.RetentionDays.ONE_YEAR,
-            encryption_key=key,
-            removal_policy=removal_policy,
-        )
+        name = image_build_name(settings)
+        place = image_build_log_group(settings)
+        log = log_group(self, "Log", place, key=key, removal_policy=removal_policy)
         project = self._project(log)
+        role: Role = "image-build-starter"
         starter = PythonFunction(
-            self,
-            "Starter",
-            settings=settings,
-            role="image-build-starter",
-            module="sashiko.functions.image_build",
-            description="Starts the build of an image and tells CloudFormation how it ended",
-            timeout=Duration.minutes(2),
-            key=key,
-            removal_policy=removal_policy,
+            self, "Starter", settings, role, key=key, removal_policy=removal_policy
         )
-        waits = RolePolicy(
-            self,
-            "Waits",
-            settings=settings,
-            role="image-build-starter",
-            description="Encrypts what CloudFormation asked for, while a build runs",
-            statements=waiting_for_builds(settings, key.key_arn),
-        )
+        own_build = {"StringEquals": {"kms:EncryptionContext:build": name}}
+        why = "Encrypts what CloudFormation asked for, while a build runs"
+        encrypting = [allow(["kms:Decrypt", "kms:Encrypt"], [key.key_arn], conditions=own_build)]
         # The policy must be in effect when the function is called.
-        starter.node.add_dependency(waits)
+        starter.node.add_dependency(
+            RolePolicy(self, "Waits", settings, role, encrypting, description=why)
+        )
         ended_rule = FunctionRule(
             self,
             "Ended",
             settings=settings,
-            name=f"{image_build_name(settings)}-ended",
+            name=f"{name}-ended",
             description="Tells whoever started an image's build that it has ended",
             function=starter.function,
             pattern={
                 "source": ["aws.codebuild"],
                 "detail-type": ["CodeBuild Build State Change"],
-                "detail": {"build-status": _ENDED, "project-name": [image_build_name(settings)]},
+                "detail": {"build-status": _ENDED, "project-name": [name]},
             },
         )
         # In sequence: a new account may run one build at a time.
         dependencies: list[Construct] = [starter, ended_rule]
         for build in recipe_builds(settings, recipes):
-            image = self._image(build, project, starter.function, key)
-            image.node.add_dependency(repositories[build.repository], *dependencies)
+            materials = " ".join(f"{key}={digest}" for key, digest in build.materials.items())
+            image = CustomResource(
+                self,
+                f"{build.image}-on-{build.base.name}",
+                resource_type="Custom::ImageBuild",
+                service_token=starter.function.function_arn,
+                service_timeout=Duration.seconds(_WAIT_SECONDS),
+                properties=WantedImage(
+                    project=name,
+                    key=key.key_arn,
+                    repository=build.repository,
+                    tag=build.tag,
+                    image=build.uri,
+                    dockerfile=build.dockerfile,
+                    target=build.target,
+                    base=build.base.uri,
+                    bucket=bucket_name(settings, "artifacts"),
+                    materials=materials,
+                ).properties(),
+            )
+            image.node.add_dependency(project, repositories[build.repository], *dependencies)
             dependencies = [image]
 
     def _project(self, log: logs.ILogGroup) -> codebuild.CfnProject:
@@ -213,9 +321,13 @@ class ImageBuilds(Construct):
             "env": {"exported-variables": list(EXPORTED)},
             "phases": {"install": {"commands": [install]}, **_phases(self._settings)},
         }
-        project = codebuild.CfnProject(
+        project = build_project(
             self,
-            "Project",
+            log=log,
+            size="MEDIUM",  # 128 GB of disk: the CUDA image is large
+            privileged=True,
+            # SageMaker needs a plain manifest, not an index with provenance.
+            variables={"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
             name=image_build_name(self._settings),
             description="Builds the project's own images on AWS's, and pushes them",
             service_role=self._settings.role_arn("image-build"),
@@ -225,23 +337,6 @@ class ImageBuilds(Construct):
                 build_spec=json.dumps(pinned, indent=2),
             ),
             artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
-            environment=codebuild.CfnProject.EnvironmentProperty(
-                type="LINUX_CONTAINER",
-                image=_MACHINE,
-                compute_type="BUILD_GENERAL1_MEDIUM",  # 128 GB of disk: the CUDA image is large
-                privileged_mode=True,
-                environment_variables=[
-                    # SageMaker needs a plain manifest, not an index with provenance.
-                    codebuild.CfnProject.EnvironmentVariableProperty(
-                        name="BUILDX_NO_DEFAULT_ATTESTATIONS", value="1"
-                    )
-                ],
-            ),
-            logs_config=codebuild.CfnProject.LogsConfigProperty(
-                cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
-                    status="ENABLED", group_name=log.log_group_name
-                )
-            ),
             timeout_in_minutes=_BUILD_MINUTES,
             queued_timeout_in_minutes=_QUEUED_MINUTES,
         )
@@ -255,28 +350,3 @@ class ImageBuilds(Construct):
             },
         )
         return project
-
-    def _image(
-        self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction, key: kms.IKey
-    ) -> Construct:
-        image = CustomResource(
-            self,
-            f"{build.image}-on-{build.base.name}",
-            resource_type="Custom::ImageBuild",
-            service_token=starter.function_arn,
-            service_timeout=Duration.seconds(_WAIT_SECONDS),
-            properties=WantedImage(
-                project=image_build_name(self._settings),
-                key=key.key_arn,
-                repository=build.repository,
-                tag=build.tag,
-                image=build.uri,
-                dockerfile=build.dockerfile,
-                target=build.target,
-                base=build.base.uri,
-                bucket=bucket_name(self._settings, "artifacts"),
-                materials=" ".join(f"{name}={digest}" for name, digest in build.materials.items()),
-            ).properties(),
-        )
-        image.node.add_dependency(project)
-        return image

@@ -1,15 +1,32 @@
-"""The key of what is about the platform itself: images, alerts, the logs of jobs."""
+"""The key of what is about the platform itself, and the log groups of SageMaker's jobs under it."""
+
+from typing import Final
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.names import prefix
 from sashiko.settings.environment import Settings
-from sashiko_cdk.lake.domain_key import FOR_LOGS, DomainKey
-from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
+from sashiko_cdk.lake.domain_key import DomainKey, encrypt_logs, log_group
 
-__all__ = ["PlatformKey"]
+__all__ = ["JobLogs", "PlatformKey"]
+
+# SageMaker fixes their names per account and region; a job creates a missing group without
+# retention.
+JOB_LOG_GROUPS: Final = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
+
+
+class JobLogs(Construct):
+    """SageMaker's log groups, made by one environment of an account."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, key: kms.IKey, removal_policy: RemovalPolicy
+    ) -> None:
+        super().__init__(scope, id)
+        for name in JOB_LOG_GROUPS:
+            log_group(self, name.rpartition("/")[2], name, key=key, removal_policy=removal_policy)
 
 
 class PlatformKey(DomainKey):
@@ -21,34 +38,8 @@ class PlatformKey(DomainKey):
         super().__init__(
             scope, id, settings=settings, domain="platform", removal_policy=removal_policy
         )
-        name_prefix = prefix(settings)
-        groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="LogsOfJobs",
-                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=list(FOR_LOGS),
-                resources=["*"],  # of a key's policy: the key itself
-                conditions={
-                    "ArnEquals": {
-                        "kms:EncryptionContext:aws:logs:arn": [
-                            f"{groups}:{name}" for name in JOB_LOG_GROUPS
-                        ]
-                    }
-                },
-            )
-        )
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="LogsOfFunctionsAndBuilds",
-                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=list(FOR_LOGS),
-                resources=["*"],
-                conditions={
-                    "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"{groups}:/{name_prefix}/*"}
-                },
-            )
-        )
+        encrypt_logs(self, settings, JOB_LOG_GROUPS, sid="LogsOfJobs", operator="ArnEquals")
+        encrypt_logs(self, settings, [f"/{prefix(settings)}/*"], sid="LogsOfFunctionsAndBuilds")
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AlertsOfBudgets",

@@ -4,7 +4,7 @@ Each statement names the other account and has the role in a condition: a policy
 principal fails to deploy before the role exists. In one account the statements are harmless.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -13,6 +13,7 @@ from sashiko.account.names import (
     MODELS,
     arn,
     bucket_name,
+    key_alias,
     model_package_group_name,
     neighbour,
     prefix,
@@ -20,10 +21,15 @@ from sashiko.account.names import (
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.platform.signature_conditions import by_alias
-from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 _GROUPS = "Groups and their versions are named when they are made; all begin with the prefix."
+DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}
+
+
+def by_alias(settings: Settings) -> dict[str, Any]:
+    """Limits verification to digests and the signing keys' aliases, where no key's id is known."""
+    alias = key_alias(settings, "signing")
+    return {"StringEquals": DIGESTS, "StringLike": {"kms:RequestAlias": [alias, f"{alias}-*"]}}
 
 
 def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) -> None:
@@ -48,16 +54,13 @@ def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) ->
             conditions=_via_s3(settings),
         )
     )
-    if bucket.policy:
-        of = f"<{bucket.stack.resolve(bucket.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
-        why = "A version's folder is named by its content; training data and captures lie elsewhere"
-        acknowledge(bucket.policy, {f"wildcard[Resource::{of}/{MODELS}/*]": why})
+    why = "A version's folder is named by its content; training data and captures lie elsewhere"
+    bucket.explain([MODELS], why)
 
 
 def share_signatures(key: kms.Key, *, settings: Settings) -> None:
     """Lets the target's promoter verify what a signing key has signed."""
-    promoter = _promoter_of_target(settings)
-    if promoter is not None:
+    if promoter := _promoter_of_target(settings):
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="PromoterVerifies",
@@ -93,38 +96,23 @@ def group_policy(settings: Settings, group: str) -> dict[str, Any] | None:
 
 def reading_source(settings: Settings) -> list[Allowed]:
     """Returns the promoter's permissions in the source environment of versions."""
-    if settings.promotion.source is None:
-        return []
-    return reading_models(neighbour(settings, settings.promotion.source))
+    source = settings.promotion.source
+    return reading_models(neighbour(settings, source)) if source else []
 
 
 def reading_models(source: Settings) -> list[Allowed]:
     """Returns what it takes to check an environment's versions, for a role that is not its own."""
     keys = [arn(source, "kms", "key/*")]
+    versions = arn(source, "sagemaker", f"model-package/{prefix(source)}-*")
+    files = f"arn:aws:s3:::{bucket_name(source, 'artifacts')}/{MODELS}/*"
     another = "KMS makes up a key's id, which another stack does not know; the condition "
+    via_s3 = f"{another}names the bucket that S3 decrypts for."
+    aliases = f"{another}names its aliases."
     return [
-        allow(
-            ["sagemaker:DescribeModelPackage"],
-            [arn(source, "sagemaker", f"model-package/{prefix(source)}-*")],
-            why=_GROUPS,
-        ),
-        allow(
-            ["s3:GetObject"],
-            [f"arn:aws:s3:::{bucket_name(source, 'artifacts')}/{MODELS}/*"],
-            why="A version's folder is named by its content.",
-        ),
-        allow(
-            ["kms:Decrypt"],
-            keys,
-            conditions=_via_s3(source),
-            why=f"{another}names the bucket that S3 decrypts for.",
-        ),
-        allow(
-            ["kms:Verify"],
-            keys,
-            conditions=by_alias(source),
-            why=f"{another}names its aliases.",
-        ),
+        allow(["sagemaker:DescribeModelPackage"], [versions], why=_GROUPS),
+        allow(["s3:GetObject"], [files], why="A version's folder is named by its content."),
+        allow(["kms:Decrypt"], keys, conditions=_via_s3(source), why=via_s3),
+        allow(["kms:Verify"], keys, conditions=by_alias(source), why=aliases),
     ]
 
 

@@ -35,15 +35,11 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
             if id_ not in checkov
         )
     )
-    if checkov:
-        _skip(cast(CfnResource, resource), checkov)
-
-
-def _skip(resource: CfnResource, reasons: Mapping[str, str]) -> None:
-    """Explains a finding in the template's metadata, where checkov reads it."""
-    existing = (resource.get_metadata("checkov") or {}).get("skip", [])
-    skipped = [{"id": id_, "comment": reason} for id_, reason in reasons.items()]
-    resource.add_metadata("checkov", {"skip": [*existing, *skipped]})
+    if checkov:  # it reads the template's metadata
+        of_template = cast(CfnResource, resource)
+        skipped = (of_template.get_metadata("checkov") or {}).get("skip", [])
+        skipped += [{"id": id_, "comment": why} for id_, why in checkov.items()]
+        of_template.add_metadata("checkov", {"skip": skipped})
 
 
 def _full(id_: str) -> str:

@@ -14,8 +14,7 @@ from constructs import IConstruct
 
 from sashiko.packs import pack_objects
 from sashiko_cdk.security_rules.acknowledge import PLUGIN
-from sashiko_cdk.security_rules.rules import RETAIN, RULES, Finding, Rule
-from sashiko_cdk.security_rules.template import read_resources
+from sashiko_cdk.security_rules.rules import RETAIN, RULES, Rule, read_resources
 
 
 def all_rules() -> tuple[Rule, ...]:
@@ -55,23 +54,21 @@ class _Plugin:
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
         resources = read_resources(context.template_paths)
-        findings = [(rule, finding) for rule in self._rules for finding in rule.check(resources)]
-        return PolicyValidationPluginReport(
-            success=not findings, violations=[_violation(*pair) for pair in findings]
-        )
-
-
-def _violation(rule: Rule, finding: Finding) -> PolicyViolation:
-    return PolicyViolation(
-        rule_name=f"{rule.name}[{finding.detail}]" if finding.detail else rule.name,
-        description=rule.description,
-        fix=rule.fix,
-        severity="error",
-        violating_resources=[
-            PolicyViolatingResource(
-                resource_logical_id=finding.resource.logical_id,
-                template_path=finding.resource.template,
-                locations=[finding.where],
+        violations = [
+            PolicyViolation(
+                rule_name=f"{rule.name}[{finding.detail}]" if finding.detail else rule.name,
+                description=rule.description,
+                fix=rule.fix,
+                severity="error",
+                violating_resources=[
+                    PolicyViolatingResource(
+                        resource_logical_id=finding.resource.logical_id,
+                        template_path=finding.resource.template,
+                        locations=[finding.where],
+                    )
+                ],
             )
-        ],
-    )
+            for rule in self._rules
+            for finding in rule.check(resources)
+        ]
+        return PolicyValidationPluginReport(success=not violations, violations=violations)

@@ -1,11 +1,11 @@
-"""The rules of this project, beside cdk-nag's."""
+"""The rules of this project, beside cdk-nag's, over synthesized templates."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from sashiko_cdk.security_rules.template import Resource, Statement, statements, text, values_at
 
 # Resource policies, and inline ones that cdk-nag's IAM5 does not read.
 _DOCUMENTS = {
@@ -67,24 +67,113 @@ STATEFUL = frozenset(
     }
 )
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate"})
-_GRANT = "AWS::LakeFormation::PrincipalPermissions"
-_TAGGING = "AWS::LakeFormation::TagAssociation"
+_GRANT = "LakeFormation::PrincipalPermissions"
+_TAGGING = "LakeFormation::TagAssociation"
 _READS = {"SELECT", "ALL", "SUPER"}
 _ANYBODY = ("IAM_ALLOWED_PRINCIPALS", ":IAMPrincipals")
 Table = tuple[str, str]
 Tags = dict[str, frozenset[str]]
-_WAYS_OUT = frozenset(
-    {
-        "AWS::EC2::EgressOnlyInternetGateway",
-        "AWS::EC2::EIP",
-        "AWS::EC2::InternetGateway",
-        "AWS::EC2::NatGateway",
-    }
+_WAYS_OUT = (
+    "EC2::EgressOnlyInternetGateway",
+    "EC2::EIP",
+    "EC2::InternetGateway",
+    "EC2::NatGateway",
 )
 _EVERYWHERE = {"0.0.0.0/0", "::/0"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource of a template."""
+
+    logical_id: str  # its name in the template
+    kind: str  # its CloudFormation type
+    properties: Mapping[str, Any]  # as the template has them, with intrinsic functions
+    deletion: str | None  # its `DeletionPolicy`
+    replacement: str | None  # its `UpdateReplacePolicy`
+    template: str  # the template's path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A statement of a policy document; single values are lists of one."""
+
+    allows: bool  # whether its effect is `Allow`
+    actions: tuple[str, ...]  # as `s3:GetObject`
+    resources: tuple[str, ...]  # each in the form that `text` gives it
+    # (kind, who) pairs, such as `("Service", "glue.amazonaws.com")`.
+    principals: tuple[tuple[str, str], ...]
+    conditions: frozenset[str]  # lower-case condition keys
+
+
+def read_resources(paths: Sequence[str]) -> list[Resource]:
+    """Reads the resources of the templates at `paths`."""
+    return [
+        Resource(
+            logical_id=logical_id,
+            kind=value["Type"],
+            properties=value.get("Properties", {}),
+            deletion=value.get("DeletionPolicy"),
+            replacement=value.get("UpdateReplacePolicy"),
+            template=path,
+        )
+        for path in paths
+        for logical_id, value in json.loads(Path(path).read_text()).get("Resources", {}).items()
+    ]
+
+
+def values_at(value: Any, path: str) -> list[Any]:
+    """Returns the values at a dotted path; `*` is every item of a list; [] if it is missing."""
+    values = [value]
+    for part in path.split("."):
+        if part == "*":
+            values = [item for value in values if isinstance(value, list) for item in value]
+        else:
+            values = [v[part] for v in values if isinstance(v, Mapping) and part in v]
+    return values
+
+
+def text(value: Any) -> str:
+    """Writes a value with intrinsic functions as one line: `Fn::Join` joined, `Ref` as <id>."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    (function, argument), *rest = value.items()
+    if rest:
+        return json.dumps(value, sort_keys=True)
+    if function == "Fn::Join":
+        return str(argument[0]).join(text(part) for part in argument[1])
+    if function == "Fn::GetAtt":
+        return f"<{'.'.join(argument)}>"
+    return f"<{argument}>" if function == "Ref" else json.dumps(value, sort_keys=True)
+
+
+def statements(document: Any) -> Iterator[Statement]:
+    """Reads the statements of a policy document."""
+    for raw in _flatten(values_at(document, "Statement")):
+        yield Statement(
+            allows=raw.get("Effect") == "Allow",
+            actions=tuple(map(str, _flatten(values_at(raw, "Action")))),
+            resources=tuple(map(text, _flatten(values_at(raw, "Resource")))),
+            principals=tuple(_principals(raw.get("Principal", {}))),
+            conditions=frozenset(
+                key.lower() for keys in raw.get("Condition", {}).values() for key in keys
+            ),
+        )
+
+
+def _principals(principal: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(principal, Mapping):
+        yield ("AWS", str(principal))
+        return
+    for kind, names in principal.items():
+        yield from ((kind, text(one)) for one in _flatten([names]))
+
+
+def _flatten(values: Sequence[Any]) -> list[Any]:
+    return [item for v in values for item in (v if isinstance(v, list) else [v])]
+
+
+@dataclass(frozen=True)
 class Finding:
     """A resource that breaks a rule."""
 
@@ -95,14 +184,18 @@ class Finding:
     detail: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Rule:
     """A rule over all templates of an app."""
 
     name: str  # the id of acknowledgements
+    check: Callable[[Sequence[Resource]], Iterable[Finding]]  # finds the resources that break it
     description: str  # what is wrong with a resource that breaks it
     fix: str  # how to resolve a finding
-    check: Callable[[Sequence[Resource]], Iterable[Finding]]  # finds the resources that break it
+
+
+def _of(resources: Sequence[Resource], *kinds: str) -> Iterator[Resource]:
+    return (resource for resource in resources if resource.kind.removeprefix("AWS::") in kinds)
 
 
 def _allowed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Statement]]:
@@ -122,32 +215,26 @@ def _wildcards(resources: Sequence[Resource]) -> Iterator[Finding]:
             # The resource of a key policy is its key, and "kms:*" for the account's root delegates
             # access to IAM.
             delegates = all(name.endswith(":root") for _, name in statement.principals)
-            details = [
-                detail
-                for detail in details
-                if detail != "Resource::*" and not (delegates and detail == "Action::kms:*")
-            ]
-        for detail in details:
-            yield Finding(resource=resource, where=where, detail=detail)
+            usual = {"Resource::*", *(["Action::kms:*"] if delegates else [])}
+            details = [detail for detail in details if detail not in usual]
+        yield from (Finding(resource, where, detail) for detail in details)
 
 
 def _public(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource, where, statement in _allowed(resources):
         anybody = any(name == "*" for _, name in statement.principals)
         if anybody and not statement.conditions & _TIES:
-            yield Finding(resource=resource, where=where)
+            yield Finding(resource, where)
 
 
 def _confused_deputies(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for resource in resources:
-        if resource.kind == "AWS::IAM::Role":
-            document = resource.properties["AssumeRolePolicyDocument"]
-            for statement in statements(document):
-                if _by_service(statement) and not statement.conditions >= _DEPUTY:
-                    yield Finding(resource=resource, where="Properties/AssumeRolePolicyDocument")
+    for role in _of(resources, "IAM::Role"):
+        for statement in statements(role.properties["AssumeRolePolicyDocument"]):
+            if _by_service(statement) and not statement.conditions >= _DEPUTY:
+                yield Finding(role, "Properties/AssumeRolePolicyDocument")
     for resource, where, statement in _allowed(resources):
         if _by_service(statement) and not statement.conditions & _TIES:
-            yield Finding(resource=resource, where=where)
+            yield Finding(resource, where)
 
 
 def _by_service(statement: Statement) -> bool:
@@ -155,41 +242,9 @@ def _by_service(statement: Statement) -> bool:
 
 
 def _without_boundary(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for resource in resources:
-        if resource.kind != "AWS::IAM::Role":
-            continue
-        boundary = text(resource.properties.get("PermissionsBoundary", ""))
-        if not _BOUNDARY.search(boundary):
-            yield Finding(resource=resource, where="Properties/PermissionsBoundary")
-
-
-IAM_RULES = (
-    Rule(
-        name="wildcard",
-        description="A policy on a resource allows by wildcard.",
-        fix="Name the actions and resources, or acknowledge the wildcard with its reason.",
-        check=_wildcards,
-    ),
-    Rule(
-        name="public",
-        description="A policy allows everybody, without a condition that means this account.",
-        fix="Name the principals, or add a condition on aws:PrincipalAccount.",
-        check=_public,
-    ),
-    Rule(
-        name="confused-deputy",
-        description="A service may act here on behalf of another account.",
-        fix="Add conditions on aws:SourceAccount and aws:SourceArn, as sashiko_cdk.identity.trust, "
-        "where the service's documentation has them; else acknowledge it and say why.",
-        check=_confused_deputies,
-    ),
-    Rule(
-        name="boundary",
-        description="A role lacks the project's permissions boundary.",
-        fix="Pass boundary_of (src/sashiko_cdk/identity/boundary.py) as permissions_boundary.",
-        check=_without_boundary,
-    ),
-)
+    for role in _of(resources, "IAM::Role"):
+        if not _BOUNDARY.search(text(role.properties.get("PermissionsBoundary", ""))):
+            yield Finding(role, "Properties/PermissionsBoundary")
 
 
 def _unencrypted(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -197,8 +252,8 @@ def _unencrypted(resources: Sequence[Resource]) -> Iterator[Finding]:
         for path in _KEYS.get(resource.kind, []):
             keys = [text(key) for key in values_at(resource.properties, path)]
             if not keys or any(key.startswith("alias/aws/") for key in keys):
-                where = "Properties/" + path.replace(".*", "").replace(".", "/")
-                yield Finding(resource=resource, where=where)
+                place = path.replace(".*", "").replace(".", "/")
+                yield Finding(resource, f"Properties/{place}")
 
 
 def _not_kept(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -206,26 +261,9 @@ def _not_kept(resources: Sequence[Resource]) -> Iterator[Finding]:
         named_role = resource.kind == "AWS::IAM::Role" and "RoleName" in resource.properties
         if resource.kind in STATEFUL or named_role:
             if resource.deletion not in _KEPT:
-                yield Finding(resource=resource, where="DeletionPolicy")
+                yield Finding(resource, "DeletionPolicy")
             if resource.replacement not in _KEPT:
-                yield Finding(resource=resource, where="UpdateReplacePolicy")
-
-
-STORE_RULES = (
-    Rule(
-        name="customer-key",
-        description="A store is not encrypted with a key of this project.",
-        fix="Give it the key of its domain.",
-        check=_unencrypted,
-    ),
-)
-# Only for environments that retain their data.
-RETAIN = Rule(
-    name="retain",
-    description="A stateful resource would be lost with its stack, or when it is replaced.",
-    fix="Apply the stack's removal_policy to it.",
-    check=_not_kept,
-)
+                yield Finding(resource, "UpdateReplacePolicy")
 
 
 def _name(value: Mapping[str, Any], *, name: str = "Name") -> Table:
@@ -234,12 +272,10 @@ def _name(value: Mapping[str, Any], *, name: str = "Name") -> Table:
 
 def _readers(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Mapping[str, Any]]]:
     """Yields grants that let their principal read: (grant, principal, what it is on)."""
-    for grant in resources:
-        if grant.kind == _GRANT and _READS & set(grant.properties.get("Permissions", [])):
-            principal = text(
-                values_at(grant.properties, "Principal.DataLakePrincipalIdentifier")[0]
-            )
-            yield grant, principal, grant.properties["Resource"]
+    for grant in _of(resources, _GRANT):
+        if _READS & set(grant.properties.get("Permissions", [])):
+            (principal,) = values_at(grant.properties, "Principal.DataLakePrincipalIdentifier")
+            yield grant, text(principal), grant.properties["Resource"]
 
 
 def _filter_undone(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -254,7 +290,7 @@ def _filter_undone(resources: Sequence[Resource]) -> Iterator[Finding]:
         any_principal = reader.endswith(_ANYBODY)
         tables = [table for principal, table in filtered if any_principal or principal == reader]
         if any(_reaches(on, table, tags) for table in tables):
-            yield Finding(resource=grant, where="Properties/Resource")
+            yield Finding(grant, "Properties/Resource")
 
 
 def _reaches(on: Mapping[str, Any], table: Table, tags: Mapping[Table, list[Tags]]) -> bool:
@@ -280,7 +316,7 @@ def _tags(resources: Sequence[Resource]) -> dict[Table, list[Tags]]:
     databases: dict[str, Tags] = {}
     tables: dict[Table, Tags] = {}
     columns: dict[tuple[Table, str], Tags] = {}
-    for item in (item for item in resources if item.kind == _TAGGING):
+    for item in _of(resources, _TAGGING):
         on = item.properties["Resource"]
         tags = {
             text(tag["TagKey"]): frozenset(map(text, tag["TagValues"]))
@@ -304,22 +340,18 @@ def _tags(resources: Sequence[Resource]) -> dict[Table, list[Tags]]:
 
 def _environment_missing(resources: Sequence[Resource]) -> Iterator[Finding]:
     """Finds expressions that match other environments' tables: a wrong environment tag, or none."""
-    own = _environments(resources)
-    for grant in resources:
-        policies = values_at(grant.properties, "Resource.LFTagPolicy")
-        for policy in policies if grant.kind == _GRANT else []:
+    own = {  # the environment of the databases that the templates tag
+        environment
+        for item in _of(resources, _TAGGING)
+        if "Database" in item.properties["Resource"]
+        for values in _environment_tags(item.properties["LFTags"])
+        for environment in values
+    }
+    for grant in _of(resources, _GRANT):
+        for policy in values_at(grant.properties, "Resource.LFTagPolicy"):
             values = list(_environment_tags(policy.get("Expression", ())))
             if len(values) != 1 or len(values[0]) != 1 or not values[0] <= (own or values[0]):
-                yield Finding(resource=grant, where="Properties/Resource/LFTagPolicy/Expression")
-
-
-def _environments(resources: Sequence[Resource]) -> frozenset[str]:
-    """Returns the environment of the databases that the templates tag."""
-    environments: set[str] = set()
-    for item in (item for item in resources if item.kind == _TAGGING):
-        if "Database" in item.properties["Resource"]:
-            environments.update(*_environment_tags(item.properties["LFTags"]))
-    return frozenset(environments)
+                yield Finding(grant, "Properties/Resource/LFTagPolicy/Expression")
 
 
 def _environment_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[frozenset[str]]:
@@ -331,61 +363,24 @@ def _environment_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[frozenset[s
 def _broken_types(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if item.kind.startswith("AWS::S3Tables::"):
-            yield Finding(resource=item, where="Type")
-        if item.kind == "AWS::Glue::Table" and _is_iceberg(item.properties):
-            yield Finding(resource=item, where="Properties/TableInput")
-
-
-def _is_iceberg(properties: Mapping[str, Any]) -> bool:
-    declared = [str(value) for value in values_at(properties, "TableInput.Parameters.table_type")]
-    return bool(values_at(properties, "OpenTableFormatInput")) or "ICEBERG" in map(
-        str.upper, declared
-    )
+            yield Finding(item, "Type")
+        if item.kind == "AWS::Glue::Table":
+            declared = values_at(item.properties, "TableInput.Parameters.table_type")
+            iceberg = "ICEBERG" in [str(value).upper() for value in declared]
+            if iceberg or values_at(item.properties, "OpenTableFormatInput"):
+                yield Finding(item, "Properties/TableInput")
 
 
 def _settings_by_cloudformation(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind == "AWS::LakeFormation::DataLakeSettings":
-            yield Finding(resource=item, where="Type")
-
-
-LAKE_RULES = (
-    Rule(
-        name="row-filter",
-        description="A principal with a row filter on a table reads it by another grant too: "
-        "permissions add up, so the filter restricts nothing.",
-        fix="Grant the principal its other tables by name, and this one by the filter alone.",
-        check=_filter_undone,
-    ),
-    Rule(
-        name="tag-environment",
-        description="A grant by tags matches the whole catalog, other environments' tables too.",
-        fix="Put the environment's tag into the expression, with its own value alone.",
-        check=_environment_missing,
-    ),
-    Rule(
-        name="broken-type",
-        description="CloudFormation breaks S3 Tables with grants, and an Iceberg table's metadata "
-        "when it updates it.",
-        fix="Keep Parquet tables (sashiko_cdk/lake/catalog.py), or make it by another tool.",
-        check=_broken_types,
-    ),
-    Rule(
-        name="settings-by-function",
-        description="CloudFormation's type for the data-lake settings does not empty the default "
-        "permissions, and may replace the account's administrators.",
-        fix="Change them by src/sashiko_cdk/lake/account_settings.py.",
-        check=_settings_by_cloudformation,
-    ),
-)
+    return (Finding(item, "Type") for item in _of(resources, "LakeFormation::DataLakeSettings"))
 
 
 def _internet(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind in _WAYS_OUT:
-            yield Finding(resource=item, where="Type")
-        if item.kind == "AWS::EC2::Subnet" and item.properties.get("MapPublicIpOnLaunch"):
-            yield Finding(resource=item, where="Properties/MapPublicIpOnLaunch")
+    for item in _of(resources, *_WAYS_OUT):
+        yield Finding(item, "Type")
+    for item in _of(resources, "EC2::Subnet"):
+        if item.properties.get("MapPublicIpOnLaunch"):
+            yield Finding(item, "Properties/MapPublicIpOnLaunch")
 
 
 def _open_groups(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -397,98 +392,148 @@ def _open_groups(resources: Sequence[Resource]) -> Iterator[Finding]:
         for rule in rules:
             ranges = values_at(rule, "CidrIp") + values_at(rule, "CidrIpv6")
             if _EVERYWHERE & set(map(text, ranges)):
-                yield Finding(resource=item, where="Properties")
+                yield Finding(item, "Properties")
         # Without an egress rule, a group allows all outbound traffic.
         if item.kind == "AWS::EC2::SecurityGroup" and "SecurityGroupEgress" not in item.properties:
-            yield Finding(resource=item, where="Properties/SecurityGroupEgress")
+            yield Finding(item, "Properties/SecurityGroupEgress")
 
 
 def _loose_models(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind == "AWS::SageMaker::Model":
-            if "VpcConfig" not in item.properties:
-                yield Finding(resource=item, where="Properties/VpcConfig")
-            if item.properties.get("EnableNetworkIsolation") is not True:
-                yield Finding(resource=item, where="Properties/EnableNetworkIsolation")
-
-
-NETWORK_RULES = (
-    Rule(
-        name="internet",
-        description="The network has a way to or from the internet.",
-        fix="Reach services through VPC endpoints (src/sashiko_cdk/network/vpc_endpoints.py).",
-        check=_internet,
-    ),
-    Rule(
-        name="open-group",
-        description="A security group lets traffic from or to anywhere.",
-        fix="Name the group or the prefix list on the other end.",
-        check=_open_groups,
-    ),
-    Rule(
-        name="model-isolation",
-        description="A model runs outside the VPC, or may open connections.",
-        fix="Set VpcConfig and EnableNetworkIsolation.",
-        check=_loose_models,
-    ),
-)
+    for item in _of(resources, "SageMaker::Model"):
+        if "VpcConfig" not in item.properties:
+            yield Finding(item, "Properties/VpcConfig")
+        if item.properties.get("EnableNetworkIsolation") is not True:
+            yield Finding(item, "Properties/EnableNetworkIsolation")
 
 
 def _open_captures(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind != "AWS::SageMaker::EndpointConfig":
-            continue
+    for item in _of(resources, "SageMaker::EndpointConfig"):
         for capture in values_at(item.properties, "DataCaptureConfig"):
             key = text(capture.get("KmsKeyId", ""))
             if not key or key.startswith("alias/aws/"):
-                yield Finding(resource=item, where="Properties/DataCaptureConfig/KmsKeyId")
+                yield Finding(item, "Properties/DataCaptureConfig/KmsKeyId")
 
 
 def _without_rollback(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind != "AWS::SageMaker::Endpoint":
-            continue
-        alarms = "DeploymentConfig.AutoRollbackConfiguration.Alarms.*"
+    alarms = "DeploymentConfig.AutoRollbackConfiguration.Alarms.*"
+    for item in _of(resources, "SageMaker::Endpoint"):
         if not values_at(item.properties, alarms):
-            yield Finding(resource=item, where="Properties/DeploymentConfig")
+            yield Finding(item, "Properties/DeploymentConfig")
         if item.properties.get("RetainAllVariantProperties") is not True:
-            yield Finding(resource=item, where="Properties/RetainAllVariantProperties")
+            yield Finding(item, "Properties/RetainAllVariantProperties")
 
 
 def _moving_images(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for item in resources:
-        if item.kind != "AWS::SageMaker::Model":
-            continue
-        containers = values_at(item.properties, "PrimaryContainer") + values_at(
-            item.properties, "Containers.*"
-        )
-        for container in containers:
+    for item in _of(resources, "SageMaker::Model"):
+        containers = values_at(item.properties, "PrimaryContainer")
+        for container in containers + values_at(item.properties, "Containers.*"):
             image = text(container.get("Image", "")).rpartition("/")[2]
             fixed_tag = ":" in image and not image.endswith(":latest")
             if "ModelPackageName" not in container and not fixed_tag:
-                yield Finding(resource=item, where="Properties/PrimaryContainer")
+                yield Finding(item, "Properties/PrimaryContainer")
 
 
-SERVING_RULES = (
+# Only for environments that retain their data.
+RETAIN = Rule(
+    "retain",
+    _not_kept,
+    "A stateful resource would be lost with its stack, or when it is replaced.",
+    fix="Apply the stack's removal_policy to it.",
+)
+RULES = (
     Rule(
-        name="capture-key",
-        description="An endpoint keeps requests, which are personal data, without a key of its "
-        "own for them.",
-        fix="Give DataCaptureConfig the key of the domain `capture`.",
-        check=_open_captures,
+        "wildcard",
+        _wildcards,
+        "A policy on a resource allows by wildcard.",
+        fix="Name the actions and resources, or acknowledge the wildcard with its reason.",
     ),
     Rule(
-        name="endpoint-update",
-        description="An update of an endpoint is not taken back by an alarm, or resets the count "
+        "public",
+        _public,
+        "A policy allows everybody, without a condition that means this account.",
+        fix="Name the principals, or add a condition on aws:PrincipalAccount.",
+    ),
+    Rule(
+        "confused-deputy",
+        _confused_deputies,
+        "A service may act here on behalf of another account.",
+        fix="Add conditions on aws:SourceAccount and aws:SourceArn, as sashiko_cdk.identity.trust, "
+        "where the service's documentation has them; else acknowledge it and say why.",
+    ),
+    Rule(
+        "boundary",
+        _without_boundary,
+        "A role lacks the project's permissions boundary.",
+        fix="Pass boundary_of (src/sashiko_cdk/identity/boundary.py) as permissions_boundary.",
+    ),
+    Rule(
+        "customer-key",
+        _unencrypted,
+        "A store is not encrypted with a key of this project.",
+        fix="Give it the key of its domain.",
+    ),
+    Rule(
+        "row-filter",
+        _filter_undone,
+        "A principal with a row filter on a table reads it by another grant too: "
+        "permissions add up, so the filter restricts nothing.",
+        fix="Grant the principal its other tables by name, and this one by the filter alone.",
+    ),
+    Rule(
+        "tag-environment",
+        _environment_missing,
+        "A grant by tags matches the whole catalog, other environments' tables too.",
+        fix="Put the environment's tag into the expression, with its own value alone.",
+    ),
+    Rule(
+        "broken-type",
+        _broken_types,
+        "CloudFormation breaks S3 Tables with grants, and an Iceberg table's metadata "
+        "when it updates it.",
+        fix="Keep Parquet tables (sashiko_cdk/lake/catalog.py), or make it by another tool.",
+    ),
+    Rule(
+        "settings-by-function",
+        _settings_by_cloudformation,
+        "CloudFormation's type for the data-lake settings does not empty the default "
+        "permissions, and may replace the account's administrators.",
+        fix="Change them by src/sashiko_cdk/lake/account_settings.py.",
+    ),
+    Rule(
+        "internet",
+        _internet,
+        "The network has a way to or from the internet.",
+        fix="Reach services through VPC endpoints (src/sashiko_cdk/network/vpc_endpoints.py).",
+    ),
+    Rule(
+        "open-group",
+        _open_groups,
+        "A security group lets traffic from or to anywhere.",
+        fix="Name the group or the prefix list on the other end.",
+    ),
+    Rule(
+        "model-isolation",
+        _loose_models,
+        "A model runs outside the VPC, or may open connections.",
+        fix="Set VpcConfig and EnableNetworkIsolation.",
+    ),
+    Rule(
+        "capture-key",
+        _open_captures,
+        "An endpoint keeps requests, which are personal data, without a key of its own for them.",
+        fix="Give DataCaptureConfig the key of the domain `capture`.",
+    ),
+    Rule(
+        "endpoint-update",
+        _without_rollback,
+        "An update of an endpoint is not taken back by an alarm, or resets the count "
         "that scaling has made of it.",
         fix="Set AutoRollbackConfiguration, and RetainAllVariantProperties to true.",
-        check=_without_rollback,
     ),
     Rule(
-        name="model-source",
-        description="A model is of an image that may be another one tomorrow.",
+        "model-source",
+        _moving_images,
+        "A model is of an image that may be another one tomorrow.",
         fix="Serve a model package, which names its image, or name a tag or a digest.",
-        check=_moving_images,
     ),
 )
-RULES = (*IAM_RULES, *STORE_RULES, *LAKE_RULES, *NETWORK_RULES, *SERVING_RULES)

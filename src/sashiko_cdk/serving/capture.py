@@ -7,8 +7,7 @@ from constructs import Construct
 
 from sashiko.account.names import bucket_name
 from sashiko.settings.environment import Settings
-from sashiko_cdk.identity.allow import allow
-from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.allow import RolePolicy, allow
 from sashiko_cdk.identity.role_table import role_records
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
@@ -40,6 +39,7 @@ class Capture(Construct):
         self.key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy
         )
+        opening = [settings.role_arn(role) for role in ("break-glass", "inference", *readers)]
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="ForEndpointAndMonitor",
@@ -47,15 +47,7 @@ class Capture(Construct):
                 principals=[iam.AnyPrincipal()],
                 actions=["kms:Decrypt"],
                 resources=["*"],  # of a key's policy: the key itself
-                conditions={
-                    "ArnNotEquals": {
-                        "aws:PrincipalArn": [
-                            settings.role_arn("break-glass"),
-                            settings.role_arn("inference"),
-                            *(settings.role_arn(role) for role in readers),
-                        ]
-                    }
-                },
+                conditions={"ArnNotEquals": {"aws:PrincipalArn": opening}},
             )
         )
         bucket = PrivateBucket(
@@ -77,24 +69,13 @@ class Capture(Construct):
         bucket.only("inference", *readers, actions=["s3:PutObject"])
         bucket.only(*readers, "break-glass", actions=["s3:GetObject*"])
         arn = f"arn:aws:s3:::{bucket_name(settings, 'capture')}"
-        RolePolicy(
-            self,
-            "Write",
-            settings=settings,
-            role="inference",
-            description="Captures a share of requests and answers",
-            statements=[
-                allow(
-                    ["s3:AbortMultipartUpload", "s3:PutObject"],
-                    [f"{arn}/*"],
-                    why="SageMaker names captured files by variant and hour; nothing else lies "
-                    "there.",
-                ),
-                allow(["s3:GetBucketLocation"], [arn]),
-                # A multipart upload decrypts its data key for each part.
-                allow(
-                    ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-                    [self.key.key_arn],
-                ),
-            ],
-        )
+        why = "SageMaker names captured files by variant and hour; nothing else lies there."
+        # A multipart upload decrypts its data key for each part.
+        encrypting = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+        statements = [
+            allow(["s3:AbortMultipartUpload", "s3:PutObject"], [f"{arn}/*"], why=why),
+            allow(["s3:GetBucketLocation"], [arn]),
+            allow(encrypting, [self.key.key_arn]),
+        ]
+        what = "Captures a share of requests and answers"
+        RolePolicy(self, "Write", settings, "inference", statements, description=what)

@@ -1,16 +1,18 @@
-"""The alarms of an endpoint: two roll an update back, the others notify people."""
+"""The alarms of an endpoint, of which two roll an update back, and its dashboard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import VARIANT, alarm_name
 from sashiko.account.names import alerts_topic_arn
 from sashiko.settings.environment import Settings
+from sashiko_cdk.events.event_flows import add_alarm
 
-__all__ = ["EndpointAlarms"]
+__all__ = ["EndpointAlarms", "EndpointDashboard"]
 
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"
@@ -19,6 +21,7 @@ _CLIENT_ERRORS = 0.05
 _FULL = 90  # percent
 _HOURS_IDLE = 24
 _MINUTES: Mapping[str, Any] = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
+_QUARTER: Mapping[str, Any] = {"period": 300, "evaluation_periods": 3, "datapoints_to_alarm": 3}
 
 
 class EndpointAlarms(Construct):
@@ -51,45 +54,15 @@ class EndpointAlarms(Construct):
             self._errors(f"5xx-{digest}", "; takes an update back", fleet),
             self._latency(f"p99-latency-{digest}", "; takes an update back", fleet),
         ]
-        self._notifying()
-
-    def _errors(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
-        return self._alarm(
-            kind,
-            f"Share of requests that the model failed at{consequence}",
-            dimensions=dimensions,
-            metric_name="Invocation5XXErrors",
-            statistic="Average",  # each request counts 0 or 1
-            threshold=self._settings.serving.error_rate,
-            **_MINUTES,
-        )
-
-    def _latency(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
-        return self._alarm(
-            kind,
-            f"Microseconds in the model, 99th percentile{consequence}",
-            dimensions=dimensions,
-            metric_name="ModelLatency",
-            extended_statistic="p99",
-            threshold=self._settings.serving.p99_latency_ms * _MICROSECONDS,
-            **_MINUTES,
-        )
-
-    def _notifying(self) -> None:
         self._errors("5xx", "", self._dimensions)
         self._latency("p99-latency", "", self._dimensions)
-        minutes: Mapping[str, Any] = {
-            "period": 300,
-            "evaluation_periods": 3,
-            "datapoints_to_alarm": 3,
-        }
         self._alarm(
             "4xx",
             "Share of requests that were refused: what callers send does not fit the contract",
             metric_name="Invocation4XXErrors",
             statistic="Average",
             threshold=_CLIENT_ERRORS,
-            **minutes,
+            **_QUARTER,
         )
         self._alarm(
             "idle",
@@ -103,44 +76,113 @@ class EndpointAlarms(Construct):
             datapoints_to_alarm=_HOURS_IDLE,
             treat_missing_data="breaching",  # without requests there are no metrics of them
         )
-        for kind, metric in {"memory": "MemoryUtilization", "disk": "DiskUtilization"}.items():
+        for kind in ("memory", "disk"):
             self._alarm(
                 kind,
                 f"Percent of the instances' {kind} in use",
-                metric_name=metric,
+                metric_name=f"{kind.title()}Utilization",
                 namespace=_INSTANCES,
                 statistic="Maximum",
                 threshold=_FULL,
-                **minutes,
+                **_QUARTER,
             )
+
+    def _errors(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+        return self._alarm(
+            kind,
+            f"Share of requests that the model failed at{consequence}",
+            dimensions,
+            metric_name="Invocation5XXErrors",
+            statistic="Average",  # each request counts 0 or 1
+            threshold=self._settings.serving.error_rate,
+            **_MINUTES,
+        )
+
+    def _latency(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+        return self._alarm(
+            kind,
+            f"Microseconds in the model, 99th percentile{consequence}",
+            dimensions,
+            metric_name="ModelLatency",
+            extended_statistic="p99",
+            threshold=self._settings.serving.p99_latency_ms * _MICROSECONDS,
+            **_MINUTES,
+        )
 
     def _alarm(
         self,
         kind: str,
         description: str,
-        *,
         dimensions: Mapping[str, str] | None = None,
         **properties: Any,
     ) -> str:
-        topic = alerts_topic_arn(self._settings)
+        topic = [alerts_topic_arn(self._settings)]
         name = alarm_name(self._settings, kind)
-        values = {
-            "namespace": _INVOCATIONS,
-            "comparison_operator": "GreaterThanThreshold",
-            "treat_missing_data": "notBreaching",
-            **properties,
-        }
-        cloudwatch.CfnAlarm(
+        add_alarm(
             self,
             kind,
+            dimensions=dimensions or self._dimensions,
             alarm_name=name,
             alarm_description=description,
-            dimensions=[
-                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
-                for key, value in (dimensions or self._dimensions).items()
-            ],
-            alarm_actions=[topic],
-            ok_actions=[topic],
-            **values,
+            alarm_actions=topic,
+            ok_actions=topic,
+            **{"namespace": _INVOCATIONS, **properties},
         )
         return name
+
+
+class EndpointDashboard(Construct):
+    """Requests, errors, latency and utilization of the instances."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        endpoint: str,
+        utilization: Sequence[str],
+    ) -> None:
+        """Creates the dashboard `endpoint`, with the metrics `utilization` of its instances."""
+        super().__init__(scope, id)
+        self._region = settings.region
+        self._of = {"EndpointName": endpoint, "VariantName": VARIANT}
+        requests = {
+            "Requests": ("Invocations", "Sum"),
+            "Requests an instance": ("InvocationsPerInstance", "Sum"),
+        }
+        errors = {
+            f"{kind}, share": (f"Invocation{kind}Errors", "Average") for kind in ("4XX", "5XX")
+        }
+        latency = {
+            f"{metric} {statistic}": (metric, statistic)
+            for metric in ("ModelLatency", "OverheadLatency")
+            for statistic in ("p50", "p99")
+        }
+        used = {metric: (metric, "Average") for metric in utilization}
+        above = [self._graph("Requests", requests), self._graph("Errors", errors)]
+        below = [
+            self._graph("Latency, microseconds", latency),
+            self._graph("Instances, percent", used, namespace=_INSTANCES),
+        ]
+        cloudwatch.Dashboard(self, "Dashboard", dashboard_name=endpoint, widgets=[above, below])
+
+    def _graph(
+        self, title: str, lines: Mapping[str, tuple[str, str]], *, namespace: str = _INVOCATIONS
+    ) -> cloudwatch.GraphWidget:
+        return cloudwatch.GraphWidget(
+            title=title,
+            width=12,
+            left=[
+                cloudwatch.Metric(
+                    namespace=namespace,
+                    metric_name=metric,
+                    dimensions_map=self._of,
+                    statistic=statistic,
+                    period=Duration.minutes(1),
+                    label=label,
+                    region=self._region,
+                )
+                for label, (metric, statistic) in lines.items()
+            ],
+        )

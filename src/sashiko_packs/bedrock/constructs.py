@@ -14,15 +14,13 @@ from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.registry.versions import predictions_uri
 from sashiko.settings.environment import Settings
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.identity.allow import Allowed, allow
-from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.identity.role_table import LAKE, RoleRecord
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.network.vpc_endpoints import Use
-from sashiko_cdk.platform.signature_conditions import by_alias
-from sashiko_cdk.security_rules.rules import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, statements, text, values_at
+from sashiko_cdk.platform.promotion_policies import by_alias
+from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
 

@@ -89,9 +89,8 @@ def test_the_artifact_carries_the_backend_and_is_served_by_it(
 
 def test_the_definition_stages_it_and_the_endpoint_runs_on_its_machines(project: Project) -> None:
     from sashiko.account.endpoint_spec import endpoint_spec
-    from sashiko_cdk.identity.device_permissions import device_permissions
-    from sashiko_cdk.serving.endpoint_config import EndpointConfig
-    from sashiko_cdk.serving.served_model import ServedModel
+    from sashiko_cdk.identity.role_permissions import device_permissions
+    from sashiko_cdk.serving.model_endpoint import EndpointConfig, ServedModel
     from sashiko_cdk.stack import EnvironmentStack
     from tests.infra.variants import deployment_of, new_app, settings_of
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 from aws_cdk import aws_kms as kms
+from sashiko_cdk.events.flows.notice import notice_flow
 
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
-from sashiko_cdk.events.flows.notice import notice_flow
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow

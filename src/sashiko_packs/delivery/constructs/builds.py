@@ -11,13 +11,13 @@ from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from sashiko_cdk.platform.image_permissions import writing_logs
 
 from sashiko.account.names import bootstrap_role_arn, bucket_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import TOOLS, Tools
 from sashiko_cdk.identity.allow import Allowed, allow, explain
 from sashiko_cdk.identity.trust import service
-from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_packs.delivery.constructs.parts import CACHE, Part, Stores
 

@@ -13,6 +13,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.platform.image_permissions import writing_logs
 
 from sashiko.account.names import (
     alerts_topic_arn,
@@ -30,10 +32,8 @@ from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import Allowed, allow, explain
-from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.identity.trust import service
 from sashiko_cdk.pack_parts import PipelineParts
-from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.platform.promotion_policies import reading_models
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack

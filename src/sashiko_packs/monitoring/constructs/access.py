@@ -15,12 +15,17 @@ from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.identity.role_permissions import flow_permissions
-from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, LAKE, REGISTER, RoleRecord
-from sashiko_cdk.lake.objects import READ, WRITE, encrypt_outputs, use_key, use_objects
-from sashiko_cdk.lake.private_bucket import PrivateBucket
+from sashiko_cdk.lake.private_bucket import (
+    READ,
+    WRITE,
+    PrivateBucket,
+    encrypt_outputs,
+    use_key,
+    use_objects,
+)
 from sashiko_cdk.pack_parts import LakeParts
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.places import (

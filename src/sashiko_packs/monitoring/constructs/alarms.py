@@ -11,7 +11,7 @@ from sashiko.account.endpoint_spec import endpoint_name
 from sashiko.account.names import alerts_topic_arn, bucket_name, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.flows.language import call, either, expression, flow, literal, text
+from sashiko_cdk.events.language import call, either, expression, flow, literal, text
 from sashiko_packs.monitoring.checks import KINDS, ROWS
 from sashiko_packs.monitoring.places import monitor_places
 from sashiko_packs.monitoring.result import MonitorResult

@@ -17,12 +17,19 @@ from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
-from sashiko_cdk.events.event_rule import EventRule
-from sashiko_cdk.events.flows.language import call, either, expression, fail, flow, literal, text
-from sashiko_cdk.events.flows.newest_load import find_load
-from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.events.language import (
+    call,
+    either,
+    expression,
+    fail,
+    find_load,
+    flow,
+    literal,
+    text,
+)
+from sashiko_cdk.events.state_machine import EventRule, StateMachine
 from sashiko_cdk.identity.allow import allow
-from sashiko_cdk.lake.objects import decrypt_objects
+from sashiko_cdk.lake.private_bucket import decrypt_objects
 from sashiko_cdk.pack_parts import PipelineParts
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.constructs.alarms import add_alarms, add_dashboard, outcome_flow

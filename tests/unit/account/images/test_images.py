@@ -17,7 +17,7 @@ from sashiko.settings.environment_sections import BiasSection
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.recipe_train import CompileSection
 from sashiko.settings.types import ImageName
-from sashiko_cdk.inputs import regions
+from sashiko_cdk.deployment import regions
 
 ROOT = Path(__file__).parents[4]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(

@@ -1,10 +1,15 @@
-"""The few words of Amazon's States Language that the flows share."""
+"""The few words of Amazon's States Language, with JSONata, that the flows share."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sashiko.account.names import etl_name
+from sashiko.contract.glue import NOTHING_LOADED
+from sashiko.settings.environment import Settings
+
 State = dict[str, Any]
+_MOST_LOADS: Final = 50  # what a state holds is limited to 256 KiB
 # Throttling and a service's bad minutes: five attempts in about seven minutes.
 RETRY: Final = {
     "ErrorEquals": ["States.TaskFailed"],
@@ -70,3 +75,27 @@ def either(condition: str, next_state: str, otherwise: str) -> State:
 def fail(error: str, cause: str) -> State:
     """Returns a state that ends the execution with an error, of which the alerts topic is told."""
     return {"Type": "Fail", "Error": error, "Cause": cause}
+
+
+def find_load(settings: Settings, table: str, *, next_state: str) -> State:
+    """Returns the state that assigns `$as_of`, the newest version, or that nothing is loaded.
+
+    It is that of the newest load that had succeeded at `$time`, the time of the event: the same
+    however often the event is delivered. Glue returns the newest first ("GetJobRuns", AWS Glue Web
+    API Reference). Nothing may be loaded where a promoted version is served.
+    """
+    loads = (
+        "$states.result.JobRuns[JobRunState = 'SUCCEEDED' and $exists(Arguments.`--as-of`)"
+        " and $toMillis(CompletedOn) <= $toMillis($time)]"
+    )
+    return call(
+        "aws-sdk:glue:getJobRuns",
+        {"JobName": etl_name(settings, table), "MaxResults": _MOST_LOADS},
+        Assign={
+            "as_of": expression(
+                f"($loads := {loads}; $exists($loads) ? "
+                f"$loads[0].Arguments.`--as-of` : '{NOTHING_LOADED}')"
+            )
+        },
+        Next=next_state,
+    )
