@@ -60,7 +60,9 @@ class ImageRepositories(Construct):
         pulled: dict[Role, set[str]] = {}
         for recipe in recipes:
             images = job_images(settings, recipe.compile.target)
-            runs: dict[Role, set[str]] = dict.fromkeys(roles_of(settings, "job"), {images.job.uri})
+            runs: dict[Role, set[str]] = {
+                role: {images.job.uri} for role in roles_of(settings, "job")
+            }
             runs |= {
                 "bias-evaluator": {images.bias.uri, images.job.uri},
                 "inference": {images.serving.uri},

@@ -11,12 +11,7 @@ from sashiko.account.names import GITHUB_DEPLOYER, GITHUB_READER, model_package_
 from sashiko.commands.options import DeployedEnvironment
 from sashiko.errors import InputError
 from sashiko.pipeline.project import choose_recipe
-from sashiko.settings.delivery import (
-    DELIVERY_FILE,
-    approved_stages,
-    load_delivery,
-    load_stages,
-)
+from sashiko.settings.delivery import DELIVERY_FILE, approved_stages, load_delivery, load_stages
 from sashiko.settings.environment import load_deployed
 
 if TYPE_CHECKING:

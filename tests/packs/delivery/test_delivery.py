@@ -169,8 +169,7 @@ def _request(action, role, **context):
 
 @pytest.mark.parametrize("action", ["StartBuild", "StartBuildBatch"])
 @pytest.mark.parametrize(
-    "member",
-    ["source.buildspec", "environment.image", "environment.privilegedMode", "serviceRole"],
+    "member", ["source.buildspec", "environment.image", "environment.privilegedMode", "serviceRole"]
 )
 def test_no_role_starts_a_build_with_other_commands_than_its_project_has(action, member):
     """Such as `curl | bash` by the role that deploys prod: the boundary is not a deploy's."""
@@ -236,10 +235,7 @@ def test_builds_are_unprivileged_logged_and_encrypted(template):
 def test_no_other_account_reads_what_the_pipeline_keeps(template):
     for kind in ("AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::SNS::TopicPolicy"):
         text = json.dumps(some(template, kind))
-        assert [account for account in PLACES.values() if account in text] in (
-            [],
-            ["777788889999"],
-        )
+        assert [account for account in PLACES.values() if account in text] in ([], ["777788889999"])
 
 
 def test_the_template_is_clean():

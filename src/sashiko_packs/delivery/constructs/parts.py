@@ -1,89 +1,79 @@
 """What the constructs of the delivery share: stores, parts, names, and the roles' boundary."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.account.names import (
-    BootstrapRole,
-    alerts_topic_name,
-    arn,
-    bootstrap_policy_name,
-    bootstrap_role_arn,
-    model_build_role_arn,
-    prefix,
-)
+from sashiko.account import names
+from sashiko.account.names import arn, model_build_role_arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings.delivery import approved_stages
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
-from sashiko_cdk.identity.boundary import acknowledge_cap, deny, shared_limits
-from sashiko_cdk.lake.domain_key import FOR_LOGS, DomainKey
+from sashiko_cdk.identity.allow import Allowed, allow, deny
+from sashiko_cdk.identity.boundary import acknowledge_cap, boundary_of, shared_limits
+from sashiko_cdk.lake.buckets import ACCESS_LOGS
+from sashiko_cdk.lake.domain_key import DomainKey, encrypt_logs
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.platform.spending import alerts_topic, publishing
+from sashiko_cdk.stack import EnvironmentStack
 
 CACHE = "cache/"  # folder of the caches, one below it for each part
 _KEPT = Duration.days(90)
 _CACHED = Duration.days(30)
-_ACCESS_LOGS = Duration.days(400)
+_LONGEST_FOLDER = 20
+_KEY_USE = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 
 
 class Stores(Construct):
     """The stores of the pipeline. Everything in them is made again by the next execution.
 
     Attributes:
+        tools: the tools' account, and the environments.
+        boundary: of all roles.
+        removal_policy: of stores and logs.
         key: encrypts all of it, and the logs.
         artifacts: the bucket of artifacts and caches. No other account reads it: the deploys run
             here and publish through the environments' own roles.
         topic: hears of what failed and of what waits for an approval.
     """
 
-    def __init__(
-        self, scope: Construct, id: str, *, tools: Tools, removal_policy: RemovalPolicy
-    ) -> None:
-        """Makes the key, the buckets and the topic."""
-        super().__init__(scope, id)
-        settings = tools.settings
-        self.key = DomainKey(
-            self, "Key", settings=settings, domain="platform", removal_policy=removal_policy
-        )
-        groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="LogsOfBuilds",
-                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=list(FOR_LOGS),
-                resources=["*"],  # of a key's policy: the key itself
-                conditions={
-                    "ArnLike": {
-                        "kms:EncryptionContext:aws:logs:arn": f"{groups}:/{prefix(settings)}/*"
-                    }
-                },
-            )
-        )
+    def __init__(self, stack: EnvironmentStack, id: str, *, tools: Tools) -> None:
+        super().__init__(stack, id)
+        settings, keep = tools.settings, stack.removal_policy
+        self.tools, self.removal_policy = tools, keep
+        self.boundary = boundary_of(stack, settings)
+        self.key = DomainKey(self, "Key", settings=settings, domain="platform", removal_policy=keep)
+        encrypt_logs(self.key, settings, [f"/{prefix(settings)}/*"], sid="LogsOfBuilds")
         access = PrivateBucket(
             self,
             "AccessLogs",
             settings=settings,
             bucket="logs",
-            removal_policy=removal_policy,
+            removal_policy=keep,
             key=None,
             logs=None,
-            expiring=[s3.LifecycleRule(expiration=_ACCESS_LOGS)],
+            expiring=[s3.LifecycleRule(expiration=ACCESS_LOGS)],
         )
         self.artifacts = PrivateBucket(
             self,
             "Artifacts",
             settings=settings,
             bucket="artifacts",
-            removal_policy=removal_policy,
+            removal_policy=keep,
             key=self.key,
             logs=access,
             expiring=[
@@ -91,43 +81,60 @@ class Stores(Construct):
                 s3.LifecycleRule(prefix=CACHE, expiration=_CACHED),
             ],
         )
-        _explain(access)
-        self.topic = sns.Topic(
-            self,
-            "Alerts",
-            topic_name=alerts_topic_name(settings),
-            master_key=self.key,
-            enforce_ssl=True,
+        access.explain_logs("artifacts")
+        emails = sorted({email for stage in tools.stages for email in stage.alerts.emails})
+        self.topic = alerts_topic(self, "Alerts", settings, key=self.key, emails=emails)
+
+    @property
+    def bucket_arn(self) -> str:
+        """The ARN of the bucket of artifacts and caches, by its name."""
+        return f"arn:aws:s3:::{names.bucket_name(self.tools.settings, 'artifacts')}"
+
+    def use_artifacts(self, *actions: str) -> Allowed:
+        """Allows actions on the pipeline's artifacts.
+
+        CodePipeline shortens the pipeline's name in the keys, and no page of AWS's says to what
+        length: 20 letters are assumed, and docs/verified.md says that this was not tried.
+        """
+        return allow(
+            actions,
+            [f"{self.bucket_arn}/{pipeline_name(self.tools)[:_LONGEST_FOLDER]}*"],
+            why="CodePipeline names its artifacts, another name in each execution.",
         )
-        self._subscribe(tools)
 
-    def _subscribe(self, tools: Tools) -> None:
-        """Subscribes whom the stages' settings name, in the topic's own resource, as Spending."""
-        emails: Sequence[str] = sorted({e for stage in tools.stages for e in stage.alerts.emails})
-        cast(sns.CfnTopic, self.topic.node.default_child).subscription = [
-            sns.CfnTopic.SubscriptionProperty(protocol="email", endpoint=email) for email in emails
-        ] or None
+    def use_key(self) -> Allowed:
+        """Allows reading and writing under the key."""
+        return allow(_KEY_USE, [self.key.key_arn])
+
+    def publish(self) -> list[Allowed]:
+        """Allows publishing to the topic."""
+        return publishing(self.tools.settings, self.topic, self.key)
+
+    def read_repository(self) -> Allowed:
+        """Allows reading the one repository through the connection.
+
+        The keys are those of "Using a connection", "Permissions reference for AWS CodeConnections",
+        Developer Tools console User Guide. AWS writes them with `ForAllValues`, as not every
+        request has each; the boundary denies what says that it writes (`ToolsBoundary`).
+        """
+        source = self.tools.delivery.source
+        assert source.connection is not None  # noqa: S101  checked where the settings are read
+        reads = {
+            "codeconnections:FullRepositoryId": source.repository,
+            "codeconnections:ProviderPermissionsRequired": "read_only",
+        }
+        conditions = {"ForAllValues:StringEquals": reads}
+        return allow(["codeconnections:UseConnection"], [source.connection], conditions=conditions)
 
 
-def _explain(access: PrivateBucket) -> None:
-    why = "S3 delivers access logs only to a bucket under S3's own key"
-    acknowledge(
-        access,
-        {
-            "CKV_AWS_18": "It is where access is logged: logging its own would never end",
-            "NIST-S3DefaultEncryptionKMS": why,
-            "customer-key": why,
-        },
-    )
-    if access.policy:
-        logical = access.stack.resolve(access.bucket_arn)["Fn::GetAtt"][0]
-        reason = "S3 names the log objects; the bucket's lie below its own prefix"
-        acknowledge(access.policy, {f"wildcard[Resource::<{logical}.Arn>/artifacts/*]": reason})
+def pipeline_name(tools: Tools) -> str:
+    """Names the pipeline that delivers."""
+    return f"{tools.settings.project}-{tools.settings.environment}"
 
 
 Kind = Literal["test", "synth", "difference", "deploy"]
 # What a part assumes in the account that it compares with or deploys to.
-ASSUMED: Mapping[Kind, tuple[BootstrapRole, ...]] = {
+ASSUMED: Mapping[Kind, tuple[names.BootstrapRole, ...]] = {
     "test": (),
     "synth": (),
     "difference": ("lookup",),
@@ -137,16 +144,11 @@ ASSUMED: Mapping[Kind, tuple[BootstrapRole, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A CodeBuild project of the pipeline.
+    """A CodeBuild project of the pipeline."""
 
-    Attributes:
-        tools: the settings that its name follows from.
-        kind: what it does.
-        place: the environment, or the tools' account itself, that it compares with or deploys to.
-    """
-
-    tools: Settings
-    kind: Kind
+    tools: Settings  # that its name follows from
+    kind: Kind  # what it does
+    # The environment, or the tools' account itself, that it compares with or deploys to.
     place: Settings | None = None
 
     @property
@@ -160,20 +162,9 @@ class Part:
         return f"{prefix(self.tools)}-{self.id}"
 
     @property
-    def log_group(self) -> str:
-        """The name of its log group."""
-        return f"/{prefix(self.tools)}/{self.id}"
-
-    @property
     def project_arn(self) -> str:
         """The ARN of its project."""
         return arn(self.tools, "codebuild", f"project/{self.name}")
-
-    @property
-    def assumes(self) -> tuple[str, ...]:
-        """The ARNs of the roles that it assumes."""
-        roles = ASSUMED[self.kind]
-        return tuple(bootstrap_role_arn(self.place, role) for role in roles) if self.place else ()
 
 
 def places_of(tools: Tools) -> tuple[Settings, ...]:
@@ -218,7 +209,9 @@ class ToolsBoundary(iam.ManagedPolicy):
     """What no role of the pipeline may do, whatever a merged change lets its policies say.
 
     The pipeline changes its own stack. A role of one environment must still not reach another one's
-    account, and what builds and tests a commit must reach none.
+    account, and what builds and tests a commit must reach none. The build that delivers approved
+    models, which alone pushes, reads registries, and deploys nothing. A connection's token can do
+    what its app may.
     """
 
     def __init__(self, scope: Construct, id: str, *, tools: Tools) -> None:
@@ -227,77 +220,58 @@ class ToolsBoundary(iam.ManagedPolicy):
         Raises:
             InputError: if the stages are too many for one policy.
         """
-        settings = tools.settings
+        settings, assuming = tools.settings, ["sts:AssumeRole"]
+        roles = f"arn:aws:iam::{settings.account}:role/{prefix(settings)}"
+        own = {f"{roles}-{place.environment}-*": place for place in places_of(tools)}
+        deployers = [*own, model_build_role_arn(tools)]
+        build = {"aws:PrincipalArn": model_build_role_arn(tools)}
+        registries = [stage.role_arn("endpoint-deployer") for stage in tools.stages]
+        writing = {"codeconnections:ProviderPermissionsRequired": "read_write"}
         statements = [
             iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
             *shared_limits(settings),
-            *_own_accounts(tools),
-            *_models(tools),
+            *(
+                deny(
+                    f"Only{place.environment.title()}",
+                    assuming,
+                    not_resources=[
+                        names.bootstrap_role_arn(place, role) for role in ASSUMED["deploy"]
+                    ],
+                    conditions={"ArnLike": {"aws:PrincipalArn": pattern}},
+                )
+                for pattern, place in own.items()
+            ),
+            deny(
+                "NoOtherRoles", assuming, conditions={"ArnNotLike": {"aws:PrincipalArn": deployers}}
+            ),
+            deny(
+                "ModelsReadAlone",
+                assuming,
+                not_resources=registries,
+                conditions={"ArnEquals": build},
+            ),
+            deny(
+                "ModelsPushAlone",
+                ["codeconnections:GetConnectionToken"],
+                conditions={"ArnNotEquals": build},
+            ),
+            deny(
+                "OthersRead",
+                ["codeconnections:UseConnection"],
+                conditions={"ArnNotEquals": build, "StringEquals": writing},
+            ),
         ]
-        size = len(
-            json.dumps([item.to_statement_json() for item in statements], separators=(",", ":"))
-        )
-        if size > _CHARACTERS:
+        text = json.dumps([item.to_statement_json() for item in statements], separators=(",", ":"))
+        if len(text) > _CHARACTERS:
             raise InputError(
                 f"config/delivery.yaml: key `stages`: the boundary of {len(tools.stages)} stages "
-                f"has {size} characters, and a policy takes {_CHARACTERS}: deliver to fewer"
+                f"has {len(text)} characters, and a policy takes {_CHARACTERS}: deliver to fewer"
             )
         super().__init__(
             scope,
             id,
-            managed_policy_name=bootstrap_policy_name(settings, "boundary"),
+            managed_policy_name=names.bootstrap_policy_name(settings, "boundary"),
             description="What no role of the pipeline that delivers may ever do; it grants nothing",
             statements=statements,
         )
         acknowledge_cap(self, _WORK)
-
-
-def _own_accounts(tools: Tools) -> list[iam.PolicyStatement]:
-    """Denies to each environment's roles all roles but those of its own account's bootstrap."""
-    roles = f"arn:aws:iam::{tools.settings.account}:role/{prefix(tools.settings)}"
-    denied = []
-    for place in places_of(tools):
-        own = [bootstrap_role_arn(place, role) for role in ASSUMED["deploy"]]
-        denied.append(
-            iam.PolicyStatement(
-                sid=f"Only{place.environment.title()}",
-                effect=iam.Effect.DENY,
-                actions=["sts:AssumeRole"],
-                not_resources=own,
-                conditions={"ArnLike": {"aws:PrincipalArn": f"{roles}-{place.environment}-*"}},
-            )
-        )
-    deployers = [f"{roles}-{place.environment}-*" for place in places_of(tools)]
-    deployers.append(model_build_role_arn(tools))
-    others = {"ArnNotLike": {"aws:PrincipalArn": deployers}}
-    return [*denied, deny("NoOtherRoles", ["sts:AssumeRole"], conditions=others)]
-
-
-def _models(tools: Tools) -> list[iam.PolicyStatement]:
-    """Limits the build that delivers approved models, which alone pushes.
-
-    It reads registries, and deploys nothing. A connection's token can do what its app may.
-    """
-    build = {"aws:PrincipalArn": model_build_role_arn(tools)}
-    return [
-        iam.PolicyStatement(
-            sid="ModelsReadAlone",
-            effect=iam.Effect.DENY,
-            actions=["sts:AssumeRole"],
-            not_resources=[stage.role_arn("endpoint-deployer") for stage in tools.stages],
-            conditions={"ArnEquals": build},
-        ),
-        deny(
-            "ModelsPushAlone",
-            ["codeconnections:GetConnectionToken"],
-            conditions={"ArnNotEquals": build},
-        ),
-        deny(
-            "OthersRead",
-            ["codeconnections:UseConnection"],
-            conditions={
-                "ArnNotEquals": build,
-                "StringEquals": {"codeconnections:ProviderPermissionsRequired": "read_write"},
-            },
-        ),
-    ]
