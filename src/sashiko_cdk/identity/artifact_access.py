@@ -6,7 +6,7 @@ from typing import Final
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
+from sashiko.pipeline.definition.graph import JobObjects, job_objects
 
 from sashiko.account.names import MODELS, Role, bucket_name
 from sashiko.packs import load_packs, pack_objects
