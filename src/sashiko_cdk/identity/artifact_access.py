@@ -6,11 +6,11 @@ from typing import Final
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from sashiko.pipeline.definition.graph import JobObjects, job_objects
 
 from sashiko.account.names import MODELS, Role, bucket_name
 from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
+from sashiko.pipeline.definition.graph import JobObjects, job_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
