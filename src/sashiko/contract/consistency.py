@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 
 from sashiko.contract.grants import READS, may_read
 from sashiko.contract.model import Column, Contract, LogicalType, Reader, TimeSplit, View
@@ -18,18 +17,16 @@ _TOKEN = re.compile(
 _WORDS = frozenset({
     "and", "or", "not", "in", "is", "null", "like", "between", "true", "false", "date", "timestamp",
 })  # fmt: skip
-_TYPES: Mapping[LogicalType, str] = MappingProxyType(
-    {
-        "string": "VARCHAR",
-        "integer": "BIGINT",
-        "number": "DOUBLE",
-        "boolean": "BOOLEAN",
-        "date": "DATE",
-        "timestamp": "TIMESTAMPTZ",
-    }
-)
+_TYPES: Mapping[LogicalType, str] = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
 # Both snapshots must have the same keys, so both of their roles must see the same rows.
-_VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
+_VIEWS: Mapping[Reader, View] = {"broker": "training", "bias-evaluator": "facets"}
 
 
 def _row_filter_problems(contract: Contract) -> Iterator[str]:

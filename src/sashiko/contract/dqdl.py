@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from sashiko.contract import rule_table as kinds
@@ -162,24 +161,22 @@ def _newest(rule: RuleArguments) -> str:
     )
 
 
-RENDERERS: Mapping[str, Callable[[RuleArguments], str]] = MappingProxyType(
-    {
-        kinds.COLUMNS: _columns,
-        kinds.TYPE: _type,
-        kinds.NOT_NULL: lambda rule: f'IsComplete "{rule.name}"',
-        kinds.UNIQUE: lambda rule: f'IsUnique "{rule.name}"',
-        kinds.IN_SET: _in_set,
-        kinds.NOT_IN_SET: _not_in_set,
-        kinds.BETWEEN: _bounds,
-        kinds.LENGTH: _length,
-        kinds.REGEX: _regex,
-        kinds.NON_NULL_SHARE: _completeness,
-        kinds.UNIQUE_SHARE: _distinct_share,
-        kinds.COMPOUND_UNIQUE: _compound_unique,
-        kinds.ROWS: _rows,
-        kinds.MAXIMUM: _newest,
-    }
-)
+RENDERERS: Mapping[str, Callable[[RuleArguments], str]] = {
+    kinds.COLUMNS: _columns,
+    kinds.TYPE: _type,
+    kinds.NOT_NULL: lambda rule: f'IsComplete "{rule.name}"',
+    kinds.UNIQUE: lambda rule: f'IsUnique "{rule.name}"',
+    kinds.IN_SET: _in_set,
+    kinds.NOT_IN_SET: _not_in_set,
+    kinds.BETWEEN: _bounds,
+    kinds.LENGTH: _length,
+    kinds.REGEX: _regex,
+    kinds.NON_NULL_SHARE: _completeness,
+    kinds.UNIQUE_SHARE: _distinct_share,
+    kinds.COMPOUND_UNIQUE: _compound_unique,
+    kinds.ROWS: _rows,
+    kinds.MAXIMUM: _newest,
+}
 
 
 def _comparisons(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -5,7 +5,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from sashiko.contract.model import Contract, LogicalType
 from sashiko.errors import InputError
@@ -17,16 +16,14 @@ AS_OF = "as_of"
 NOTHING_LOADED = "none"
 # The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
-GLUE_TYPES: Mapping[LogicalType, str] = MappingProxyType(
-    {
-        "string": "string",
-        "integer": "bigint",
-        "number": "double",
-        "boolean": "boolean",
-        "date": "date",
-        "timestamp": "timestamp",
-    }
-)
+GLUE_TYPES: Mapping[LogicalType, str] = {
+    "string": "string",
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
 _COMMENT_LENGTH = 255  # Glue's limit, in characters
 # Lake Formation stores tag values in lower case, so other spellings would never match.
 _TAG_VALUE = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")

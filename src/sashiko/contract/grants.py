@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Literal, get_args
 
 from sashiko.contract.glue import AS_OF, captured_name
@@ -11,9 +10,11 @@ from sashiko.contract.model import Classification, Column, Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
 Expression = tuple[tuple[TagKind, tuple[str, ...]], ...]
-READS: Mapping[Reader, tuple[Classification, ...]] = MappingProxyType(
-    {"bias-evaluator": ("none", "sensitive"), "broker": ("none",), "data-scientist": ("none",)}
-)
+READS: Mapping[Reader, tuple[Classification, ...]] = {
+    "bias-evaluator": ("none", "sensitive"),
+    "broker": ("none",),
+    "data-scientist": ("none",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,20 +5,17 @@ A rule without a row is an error; a rule with two rows becomes two expectations.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 # Great Expectations' names of the pandas types that `checkpoint` creates.
-PANDAS_TYPES: Mapping[str, str] = MappingProxyType(
-    {
-        "string": "str",
-        "integer": "int64",
-        "number": "float64",
-        "boolean": "bool",
-        "date": "datetime64",
-        "timestamp": "Timestamp",
-    }
-)
+PANDAS_TYPES: Mapping[str, str] = {
+    "string": "str",
+    "integer": "int64",
+    "number": "float64",
+    "boolean": "bool",
+    "date": "datetime64",
+    "timestamp": "Timestamp",
+}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def _checks(edited: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[
     return {c.name: c for c in run_checks(stream_of(rows(contract, **changes)), contract, "all")}
 
 
-def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
+def test_every_row_of_the_rule_table_passes_good_rows(tmp_path):
     contract = contract_of(every_rule(), tmp_path)
     kinds = {item.kind for item in expectations(contract, "all")}
     assert kinds == {row.kind for row in RULE_TABLE}
@@ -35,7 +35,7 @@ def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
     assert [c for c in checks if not c.passed] == []
 
 
-def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path: Path) -> None:
+def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path):
     when = [dt.datetime(2025, 3, 1, tzinfo=dt.UTC)] * 7
     checks = _checks(
         every_rule(),
@@ -58,7 +58,7 @@ def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path: Path) -> None:
     }
 
 
-def test_a_failing_check_says_how_many_which_and_what_to_try(tmp_path: Path) -> None:
+def test_a_failing_check_says_how_many_which_and_what_to_try(tmp_path):
     check = _checks(document(), tmp_path, late=["yes", "maybe", "no", "maybe"])[
         "late: allowed values"
     ]
@@ -68,7 +68,7 @@ def test_a_failing_check_says_how_many_which_and_what_to_try(tmp_path: Path) -> 
     assert "say so in the contract" in check.try_
 
 
-def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path: Path) -> None:
+def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path):
     changes = {
         "reader": ["Ann Lee", "a@x.org", "b@x.org", None],
         "age": ["young", "old", "x9", "old"],
@@ -81,7 +81,7 @@ def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path
     assert "x9" not in text
 
 
-def test_a_share_of_nulls_is_reported_in_percent_and_blocks_above_its_limit(tmp_path: Path) -> None:
+def test_a_share_of_nulls_is_reported_in_percent_and_blocks_above_its_limit(tmp_path):
     edited = document()
     limit = {"metric": "nullValues", "mustBeLessThan": 25, "unit": "percent"}
     column_of(edited, "price")["quality"] = [limit]
@@ -91,7 +91,7 @@ def test_a_share_of_nulls_is_reported_in_percent_and_blocks_above_its_limit(tmp_
 
 
 @pytest.mark.parametrize("day", [7, 11])
-def test_rows_too_old_or_from_the_future_are_not_fresh(day: int, tmp_path: Path) -> None:
+def test_rows_too_old_or_from_the_future_are_not_fresh(day, tmp_path):
     late = [dt.datetime(2025, 3, day, tzinfo=dt.UTC)] * 4
     check = _checks(document(), tmp_path, lent_at=late)[
         "lent_at: newest row from 2025-03-08 to 2025-03-10"
@@ -100,7 +100,7 @@ def test_rows_too_old_or_from_the_future_are_not_fresh(day: int, tmp_path: Path)
     assert f"2025-03-{day:02}" in check.reason
 
 
-def test_a_wrong_type_and_a_foreign_column_fail(tmp_path: Path) -> None:
+def test_a_wrong_type_and_a_foreign_column_fail(tmp_path):
     contract = contract_of(document(), tmp_path)
     table = rows(contract)
     table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))
@@ -110,7 +110,7 @@ def test_a_wrong_type_and_a_foreign_column_fail(tmp_path: Path) -> None:
     assert failed["table: exactly the contract's columns"].reason == "unexpected: shoe_size"
 
 
-def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path: Path) -> None:
+def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path):
     contract = contract_of(document(), tmp_path)
     failed = [
         c
@@ -122,7 +122,7 @@ def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path: P
     assert all(check.reason and check.try_ for check in failed)
 
 
-def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path: Path) -> None:
+def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path):
     contract = contract_of(document(), tmp_path)
     run_checks(stream_of(rows(contract)), contract, "all", docs=tmp_path / "docs")
     pages = list((tmp_path / "docs").rglob("*.html"))
@@ -139,7 +139,7 @@ def _shown(folder: Path, *, view: View, **values: list[str]) -> str:
     return "".join(page.read_text() for page in (folder / "docs").rglob("*.html"))
 
 
-def test_data_docs_of_a_view_with_sensitive_columns_show_no_failing_value(tmp_path: Path) -> None:
+def test_data_docs_of_a_view_with_sensitive_columns_show_no_failing_value(tmp_path):
     shown = _shown(
         tmp_path,
         view="all",
@@ -152,5 +152,5 @@ def test_data_docs_of_a_view_with_sensitive_columns_show_no_failing_value(tmp_pa
         assert value not in shown
 
 
-def test_data_docs_of_a_view_without_one_show_what_fails(tmp_path: Path) -> None:
+def test_data_docs_of_a_view_without_one_show_what_fails(tmp_path):
     assert "perhaps" in _shown(tmp_path, view="training", late=["perhaps", "no", "yes", "no"])

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import duckdb
 import pyarrow as pa
 
@@ -7,9 +5,7 @@ from sashiko.contract.derive import arrow_schema, select_sql
 from tests.unit.contract.documents import column_of, contract_of, document, rows
 
 
-def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(
-    tmp_path: Path,
-) -> None:
+def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(tmp_path):
     edited = document()
     column_of(edited, "title")["name"] = "order"  # a word of SQL
     edited["schema"][0]["customProperties"][-1]["value"] = ["order"]
@@ -22,13 +18,13 @@ def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(
     assert shown["loan_id"].to_pylist() == ["a", "b", "c", "d"]
 
 
-def test_the_select_of_no_governed_view_names_a_personal_column(tmp_path: Path) -> None:
+def test_the_select_of_no_governed_view_names_a_personal_column(tmp_path):
     contract = contract_of(document(), tmp_path)
     for view in ("training", "facets"):
         assert "reader" not in select_sql(contract, view)
 
 
-def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path: Path) -> None:
+def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path):
     contract = contract_of(document(), tmp_path)
     loans = rows(contract)
     versions = pa.array(["load-1", "load-2", "load-1", "load-2"])
@@ -39,7 +35,7 @@ def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path: Path) ->
     assert shown["loan_id"].to_pylist() == ["a", "c"]
 
 
-def test_the_lakes_schema_has_every_column_with_its_type(tmp_path: Path) -> None:
+def test_the_lakes_schema_has_every_column_with_its_type(tmp_path):
     schema = arrow_schema(contract_of(document(), tmp_path), "all")
     assert schema.field("lent_at").type == pa.timestamp("us", tz="UTC")
     assert schema.field("pages").type == pa.int64()

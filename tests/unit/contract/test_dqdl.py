@@ -95,40 +95,36 @@ def _rules(edited: dict[str, Any], folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("properties", "rule"), PAGES)
-def test_what_a_column_of_numbers_says(
-    properties: dict[str, Any], rule: str, tmp_path: Path
-) -> None:
+def test_what_a_column_of_numbers_says(properties, rule, tmp_path):
     edited = _edited("pages", **{"logicalTypeOptions": {}} | properties)
     assert rule in _rules(edited, tmp_path)
 
 
 @pytest.mark.parametrize(("properties", "rule"), TITLE)
-def test_what_a_column_of_texts_says(properties: dict[str, Any], rule: str, tmp_path: Path) -> None:
+def test_what_a_column_of_texts_says(properties, rule, tmp_path):
     assert rule in _rules(_edited("title", **properties), tmp_path)
 
 
 @pytest.mark.parametrize(("rule", "text"), TABLE)
-def test_what_a_table_says(rule: dict[str, Any], text: str, tmp_path: Path) -> None:
+def test_what_a_table_says(rule, text, tmp_path):
     edited = document()
     table_of(edited)["quality"] = [rule]
     assert text in _rules(edited, tmp_path)
 
 
 @pytest.mark.parametrize(("options", "text"), TIMES)
-def test_a_bound_of_a_time_is_not_cut_to_its_day(
-    options: dict[str, Any], text: str, tmp_path: Path
-) -> None:
+def test_a_bound_of_a_time_is_not_cut_to_its_day(options, text, tmp_path):
     assert text in _rules(_edited("lent_at", logicalTypeOptions=options), tmp_path)
 
 
-def test_a_bound_of_a_date_is_a_date(tmp_path: Path) -> None:
+def test_a_bound_of_a_date_is_a_date(tmp_path):
     edited = _edited("lent_at", logicalType="date", logicalTypeOptions={"minimum": "2025-01-01"})
     assert 'ColumnValues "lent_at" >= "2025-01-01" where "`lent_at` is not null"' in _rules(
         edited, tmp_path
     )
 
 
-def test_the_newest_row_is_selected_in_sql(tmp_path: Path) -> None:
+def test_the_newest_row_is_selected_in_sql(tmp_path):
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
     rules = [text for text in _rules(document(), tmp_path) if newest in text]
     assert len(rules) == 1
@@ -136,7 +132,7 @@ def test_the_newest_row_is_selected_in_sql(tmp_path: Path) -> None:
     assert rules[0].endswith(f'{ends}" = 1')
 
 
-def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
+def test_exactly_the_contracts_columns(tmp_path):
     first = _rules(document(), tmp_path)[0]
     assert first.startswith('(ColumnCount = 8) and (ColumnExists "loan_id") and (ColumnExists "le')
 
@@ -151,17 +147,13 @@ def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
         ("lent_at", {"enum": [{"value": "2025-01-01"}]}, "no list of timestamp values"),
     ],
 )
-def test_what_dqdl_cannot_say_is_listed_with_its_reason(
-    column: str, properties: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
+def test_what_dqdl_cannot_say_is_listed_with_its_reason(column, properties, reason, tmp_path):
     unmapped = dqdl_ruleset(contract_of(_edited(column, **properties), tmp_path)).unmapped
     assert any(item.rule.startswith(f"{column}: ") and reason in item.reason for item in unmapped)
 
 
 @pytest.mark.parametrize("name", ["complaints", "census", "every rule"])
-def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(
-    name: str, tmp_path: Path
-) -> None:
+def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(name, tmp_path):
     if name == "every rule":
         contract = contract_of(every_rule(), tmp_path)
     else:
@@ -173,7 +165,7 @@ def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(
     assert all(item.reason for item in ruleset.unmapped)
 
 
-def test_the_contract_that_uses_each_rule_does(tmp_path: Path) -> None:
+def test_the_contract_that_uses_each_rule_does(tmp_path):
     used = expectations(contract_of(every_rule(), tmp_path), "all")
     names = [item.name.split(": ", 1)[1] for item in used]
     for row in RULE_TABLE:
@@ -182,9 +174,7 @@ def test_the_contract_that_uses_each_rule_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("render", [dqdl_ruleset, load_spec])
-def test_an_expectation_that_nobody_placed_is_an_error(
-    render: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_expectation_that_nobody_placed_is_an_error(render, monkeypatch, tmp_path):
     contract = contract_of(document(), tmp_path)
     strange = Row("required", "strange", "expect_something_new", lambda _: {}, "mend it")
     monkeypatch.setattr(rule_expectations, "RULE_TABLE", (*RULE_TABLE, strange))
@@ -192,7 +182,7 @@ def test_an_expectation_that_nobody_placed_is_an_error(
         render(contract)
 
 
-def test_a_group_that_only_python_names_is_refused(tmp_path: Path) -> None:
+def test_a_group_that_only_python_names_is_refused(tmp_path):
     edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
     with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
         dqdl_ruleset(contract_of(edited, tmp_path))

@@ -28,7 +28,7 @@ def _other(folder: Path) -> Contract:
     return contract_of(edited, folder)
 
 
-def test_a_table_is_pii_until_a_column_says_otherwise(tmp_path: Path) -> None:
+def test_a_table_is_pii_until_a_column_says_otherwise(tmp_path):
     tags = tag_assignments([contract_of(document(), tmp_path)], environment="dev")
     assert TagAssignment(kind="sensitivity", value="pii") in tags
     assert TagAssignment(kind="sensitivity", value="pii", table="loans") in tags
@@ -44,7 +44,7 @@ def test_a_table_is_pii_until_a_column_says_otherwise(tmp_path: Path) -> None:
     }
 
 
-def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path: Path) -> None:
+def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path):
     without = contract_of(document(), tmp_path)
     domain = contract_of(document() | {"domain": "lending"}, tmp_path)
     assert "domain" not in tag_values([without], environments=("dev",))
@@ -55,14 +55,14 @@ def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path: Pa
     ]
 
 
-def test_every_expression_carries_the_environment(tmp_path: Path) -> None:
+def test_every_expression_carries_the_environment(tmp_path):
     grants = reader_grants([contract_of(document(), tmp_path)], environment="dev")
     expressions = [dict(grant.expression) for grant in grants if isinstance(grant, TagGrant)]
     assert len(expressions) == len(grants) == 6
     assert all(expression["environment"] == ("dev",) for expression in expressions)
 
 
-def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path: Path) -> None:
+def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path):
     grants = reader_grants([_filtered(tmp_path), _other(tmp_path)], environment="dev")
     mine = [grant for grant in grants if grant.persona == "data-scientist"]
     assert [grant for grant in mine if isinstance(grant, FilterGrant)] == [

@@ -47,7 +47,7 @@ def pages(tmp_path_factory):
     return sorted((folder / "docs").rglob("*.html"))
 
 
-def test_data_docs_hold_no_markup_of_the_data(pages) -> None:
+def test_data_docs_hold_no_markup_of_the_data(pages):
     texts = [page.read_text() for page in pages]
     assert any("&lt;script&gt;window.ran" in text for text in texts)
     for text in texts:
@@ -55,7 +55,7 @@ def test_data_docs_hold_no_markup_of_the_data(pages) -> None:
         assert "<img src=x" not in text
 
 
-def test_a_browser_runs_nothing_of_the_data(pages, tmp_path) -> None:
+def test_a_browser_runs_nothing_of_the_data(pages, tmp_path):
     program = find_browser()
     if program is None:
         pytest.skip("no browser on PATH: the pages were not tried (apt-get install chromium)")

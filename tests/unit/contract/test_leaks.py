@@ -69,12 +69,12 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_a_column_that_tells_the_label_apart_has_an_auc_near_one(name: str) -> None:
+def test_a_column_that_tells_the_label_apart_has_an_auc_near_one(name):
     assert column_auc(LEAKS[name], POSITIVE) > 0.99
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_column_that_says_nothing_of_the_label_has_an_auc_near_a_half(name: str) -> None:
+def test_a_column_that_says_nothing_of_the_label_has_an_auc_near_a_half(name):
     assert 0.5 <= column_auc(HARMLESS[name], POSITIVE) < 0.65
 
 
@@ -96,7 +96,7 @@ def _checks(contract: Contract, *, positive: Any = POSITIVE, **columns: Any) -> 
     return {check.name: check for check in leak_checks(stream_of(table), contract)}
 
 
-def test_a_leak_fails_by_the_name_of_its_column(tmp_path: Path) -> None:
+def test_a_leak_fails_by_the_name_of_its_column(tmp_path):
     prices = pa.array([0.0 if label else 3.5 for label in POSITIVE])
     checks = _checks(_contract(tmp_path), price=prices)
     assert [name for name, check in checks.items() if not check.passed] == [
@@ -108,7 +108,7 @@ def test_a_leak_fails_by_the_name_of_its_column(tmp_path: Path) -> None:
     assert "acceptedLeaks: [{column: price, reason: ...}]" in leak.try_
 
 
-def test_a_leak_passes_with_the_written_reason_of_the_contract(tmp_path: Path) -> None:
+def test_a_leak_passes_with_the_written_reason_of_the_contract(tmp_path):
     contract = _contract(tmp_path, acceptedLeaks=[{"column": "price", "reason": _REASON}])
     prices = pa.array([0.0 if label else 3.5 for label in POSITIVE])
     check = _checks(contract, price=prices)["price: AUC alone against the label"]
@@ -124,9 +124,7 @@ def test_a_leak_passes_with_the_written_reason_of_the_contract(tmp_path: Path) -
         ({"column": "pages", "reason": _REASON}, "`pages` is not one of the `textColumns`"),
     ],
 )
-def test_a_leak_is_not_accepted_without_a_reason_or_for_another_column(
-    tmp_path: Path, accepted: dict[str, str], problem: str
-) -> None:
+def test_a_leak_is_not_accepted_without_a_reason_or_for_another_column(tmp_path, accepted, problem):
     with pytest.raises(InputError, match=r"acceptedLeaks|accepted_leaks") as error:
         _contract(tmp_path, acceptedLeaks=[accepted])
     assert problem in str(error.value)
@@ -142,14 +140,14 @@ def test_a_column_that_nearly_tells_the_label_apart_passes_with_a_question(tmp_p
     assert check.reason == "is the column known when the model is asked?"
 
 
-def test_few_rows_of_a_label_are_not_judged(tmp_path: Path) -> None:
+def test_few_rows_of_a_label_are_not_judged(tmp_path):
     few = np.arange(ROWS) < 9
     [check] = _checks(_contract(tmp_path), positive=few).values()
     assert (check.passed, check.judged) == (True, False)
     assert check.reason == "9 rows of the rarer label, 10 are needed"
 
 
-def test_a_large_table_is_judged_on_an_even_sample(tmp_path: Path) -> None:
+def test_a_large_table_is_judged_on_an_even_sample(tmp_path):
     positive = np.arange(260_000) % 10 == 0
     prices = [0.0 if label else 3.5 for label in positive]
     checks = _checks(_contract(tmp_path), positive=positive, price=prices)

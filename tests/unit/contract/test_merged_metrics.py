@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -14,7 +13,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sashiko.contract import merged_metrics, suite_checks
-from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.suite_checks import expectation_suite
@@ -38,7 +36,7 @@ LINES = st.lists(st.tuples(*(st.sampled_from(cells) for cells in CELLS.values())
 
 
 @pytest.fixture(scope="module")
-def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+def contract(tmp_path_factory):
     return contract_of(every_rule(), tmp_path_factory.mktemp("every"))
 
 
@@ -75,9 +73,7 @@ def _plain_results(frame: pd.DataFrame, contract: Contract) -> list[Any]:
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_table_in_any_batches_gives_the_results_of_the_whole(
-    lines: list[tuple[Any, ...]], batch: int, read: int, contract: Contract
-) -> None:
+def test_any_table_in_any_batches_gives_the_results_of_the_whole(lines, batch, read, contract):
     columns = dict(zip(CELLS, zip(*lines, strict=True), strict=True)) if lines else {}
     table = rows(contract, **{name: list(columns.get(name, ())) for name in CELLS})
     with pytest.MonkeyPatch.context() as patch:
@@ -88,9 +84,7 @@ def test_any_table_in_any_batches_gives_the_results_of_the_whole(
     assert _results(merged) == _results(whole)
 
 
-def test_no_more_than_a_batch_is_in_pandas_at_once(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_than_a_batch_is_in_pandas_at_once(contract, monkeypatch):
     sizes = []
     frame = suite_checks._frame
 
@@ -108,8 +102,8 @@ def test_no_more_than_a_batch_is_in_pandas_at_once(
 
 
 def test_a_rule_that_no_merge_is_known_for_is_an_error_and_not_judged_by_the_last_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     other = "expect_column_mean_to_be_between"
     edited = [
         row.__class__(row.rule, row.title, other, lambda _: {"min_value": 0}, row.advice)
@@ -128,7 +122,7 @@ def _column(kind: pa.DataType, *values: Any) -> TableStream:
     return stream_of(pa.table({"x": pa.array(values, kind)}), batch_rows=2)
 
 
-def test_values_with_one_hash_are_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_with_one_hash_are_distinguished(monkeypatch):
     monkeypatch.setattr(merged_metrics, "_HASH", "length")
     stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
     counts = merged_metrics.find_duplicates(stream, ["x"], examples=20)
@@ -136,16 +130,14 @@ def test_values_with_one_hash_are_distinguished(monkeypatch: pytest.MonkeyPatch)
     assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
-def test_what_repeats_far_apart_is_counted_and_the_first_are_shown() -> None:
+def test_what_repeats_far_apart_is_counted_and_the_first_are_shown():
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
     counts = merged_metrics.find_duplicates(stream, ["x"], examples=3)
     assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)
     assert (counts.first["x"].to_pylist(), counts.positions) == ([3, 7, 7], (3, 7, 500))
 
 
-def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(contract, monkeypatch):
     """A validator turns any exception into a failed expectation, which would block the run."""
     monkeypatch.setattr(merged_metrics, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
@@ -157,7 +149,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
         suite_checks.run_checks(stream_of(table), contract, "all")
 
 
-def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
+def test_a_nan_is_missing_and_a_negative_zero_is_zero():
     nan = float("nan")
     counts = merged_metrics.find_duplicates(
         _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9
@@ -166,8 +158,8 @@ def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
 
 
 def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    contract, monkeypatch
+):
     """It only logs the error, and the counts of the other batches would be taken for all rows."""
     from great_expectations.execution_engine import PandasExecutionEngine
 

@@ -33,7 +33,7 @@ def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[st
     return lines
 
 
-def test_a_contract_says_what_its_file_says(tmp_path: Path) -> None:
+def test_a_contract_says_what_its_file_says(tmp_path):
     contract = contract_of(document(), tmp_path)
     assert (contract.id, contract.version, contract.table) == ("library-loans", "2.1.0", "loans")
     assert contract.key == "loan_id"
@@ -44,16 +44,14 @@ def test_a_contract_says_what_its_file_says(tmp_path: Path) -> None:
     assert contract.freshness.as_of == dt.date(2025, 3, 10)
 
 
-def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(
-    tmp_path: Path,
-) -> None:
+def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(tmp_path):
     contract = contract_of(document(), tmp_path)
     names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
     assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
     assert names["facets"] == ["loan_id", "age", "late"]
 
 
-def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path: Path) -> None:
+def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path):
     edited = document()
     _time_split(validation_days=30, test_days=1)(edited)
     split = contract_of(edited, tmp_path).split
@@ -62,14 +60,14 @@ def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path: Path) -> N
     assert str(dates) == "validation from 2025-01-30, test from 2025-03-01"
 
 
-def test_a_contract_may_say_that_it_has_no_facets(tmp_path: Path) -> None:
+def test_a_contract_may_say_that_it_has_no_facets(tmp_path):
     edited = document()
     custom(edited, "facets")["value"] = []
     assert contract_of(edited, tmp_path).facets == ()
 
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
-def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path: Path) -> None:
+def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path):
     contract = load_contract(path)
     hidden: set[Classification] = set()
     for view in ("training", "facets"):
@@ -79,9 +77,7 @@ def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path: Path
     assert training.isdisjoint(facet.column for facet in contract.facets)
 
 
-def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_value(
-    tmp_path: Path,
-) -> None:
+def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_value(tmp_path):
     path = save(document(), tmp_path)
     path.write_text(path.read_text().replace("positive: 'yes'", "positive: yes"))
     with pytest.raises(InputError, match=r"label.positive.*valid string.*quotes .* such as 'yes'"):
@@ -160,10 +156,8 @@ def _twice(edited: dict[str, Any]) -> None:
         (_set("title", "colour", "red"), r"column `title`:.*colour"),
         (_set("title", "encryptedName", "x"), r"column `title`: key `encryptedName` is not supp"),
         (_set("title", "logicalTypeOptions", {"minimum": 1}), r"column `title`.*minimum"),
-        (
-            _set("title", "logicalTypeOptions", {"format": "uuid"}),
-            r"column `title`.*`logicalTypeOptions.format`",
-        ),
+        (_set("title", "logicalTypeOptions", {"format": "uuid"}),
+         r"column `title`.*`logicalTypeOptions.format`"),
         (_set("lent_at", "logicalTypeOptions", {"format": "dd.MM."}), r"lent_at`.*year, month and"),
         (_set("lent_at", "logicalTypeOptions", {"format": "dd. MMM yyyy"}), r"`MMM` is not"),
         (_day_with_a_time, r"column `due`.*has a time, so `logicalType` must be timestamp"),
@@ -179,23 +173,15 @@ def _twice(edited: dict[str, Any]) -> None:
         (_misspelt, r"unknown custom property `facet`; allowed: label, .*did you mean `facets`"),
         (_values, r"table `loans`: custom property `label`: unknown key `values`; allowed: descr"),
         (_values, r"custom property `label`: .*, vendor; did you mean `value`\?"),
-        (
-            _set("title", "customProperties", [{"property": "x", "val": 1}]),
-            r"column `title`: custom property `x`: unknown key `val`; .* did you mean `value`\?",
-        ),
-        (
-            _custom("label", {"column": "late", "positve": "yes", "negative": "no"}),
-            r"unknown key `label.positve`; .*; did you mean `positive`\?",
-        ),
+        (_set("title", "customProperties", [{"property": "x", "val": 1}]),
+         r"column `title`: custom property `x`: unknown key `val`; .* did you mean `value`\?"),
+        (_custom("label", {"column": "late", "positve": "yes", "negative": "no"}),
+         r"unknown key `label.positve`; .*; did you mean `positive`\?"),
         (_custom("label", {"column": "late", "positive": "yes"}), r"`label.negative` is missing"),
-        (
-            _custom("label", {"column": "lat", "positive": "yes", "negative": "no"}),
-            r"key `label`: no column `lat`; the columns are loan_id",
-        ),
-        (
-            _custom("label", {"column": "late", "positive": "yes", "negative": "never"}),
-            r"column `late`: `enum` must hold exactly the label's two values",
-        ),
+        (_custom("label", {"column": "lat", "positive": "yes", "negative": "no"}),
+         r"key `label`: no column `lat`; the columns are loan_id"),
+        (_custom("label", {"column": "late", "positive": "yes", "negative": "never"}),
+         r"column `late`: `enum` must hold exactly the label's two values"),
         (_set("late", "classification", "sensitive"), r"column `late`: the label is trained on"),
         (_set("age", "classification", "pii"), r"column `age`: key `classification`: .* not `pii`"),
         (_drop("age", "required"), r"column `age`: a facet needs"),
@@ -207,47 +193,32 @@ def _twice(edited: dict[str, Any]) -> None:
         (_custom("textColumns", ["reader"]), r"column `reader`: key `textColumns`"),
         (_custom("textColumns", ["late"]), r"column `late`: key `textColumns`: neither key"),
         (_custom("split", {"kind": "random"}), r"key `split`.*'time', 'text_hash'"),
-        (
-            _custom("split", {"kind": "text_hash", "validation_share": 0.5, "test_share": 0.5}),
-            r"key `split`:.* nothing to train on",
-        ),
-        (
-            _custom(
-                "split",
-                {"kind": "time", "column": "title", "validation_from": "2025-01-02",
-                 "test_from": "2025-01-01"},
-            ),
-            r"column `title`: a split by time needs a required date",
-        ),
-        (
-            _time_split(validation_from="2025-01-02", test_from="2025-01-02"),
-            r"key `split`: validation_from must lie before test_from",
-        ),
+        (_custom("split", {"kind": "text_hash", "validation_share": 0.5, "test_share": 0.5}),
+         r"key `split`:.* nothing to train on"),
+        (_custom(
+             "split",
+             {"kind": "time", "column": "title", "validation_from": "2025-01-02",
+              "test_from": "2025-01-01"},
+         ),
+         r"column `title`: a split by time needs a required date"),
+        (_time_split(validation_from="2025-01-02", test_from="2025-01-02"),
+         r"key `split`: validation_from must lie before test_from"),
         (_time_split(), r"key `split`: expected either `validation_from` and `test_from`"),
         (_time_split(test_days=30), r"key `split`: .* or `validation_days` and `test_days`"),
-        (
-            _time_split(validation_from="2025-01-01", test_days=30),
-            r"key `split`: expected either",
-        ),
-        (
-            _time_split(
-                validation_from="2025-01-01",
-                test_from="2025-02-01",
-                validation_days=30,
-                test_days=30,
-            ),
-            r"key `split`: expected either",
-        ),
+        (_time_split(validation_from="2025-01-01", test_days=30), r"key `split`: expected either"),
+        (_time_split(
+             validation_from="2025-01-01",
+             test_from="2025-02-01",
+             validation_days=30,
+             test_days=30,
+         ),
+         r"key `split`: expected either"),
         (_time_split(validation_days=0, test_days=30), r"split.validation_days`: .* equal to"),
-        (
-            _time_split(validation_days=30, test_day=30),
-            r"unknown key `split.test_day`.*did you mean `test_days`",
-        ),
+        (_time_split(validation_days=30, test_day=30),
+         r"unknown key `split.test_day`.*did you mean `test_days`"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(
-    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(change, message, tmp_path):
     lines = _problems(change, tmp_path)
     assert any(re.search(message, line) for line in lines), lines
 
@@ -262,14 +233,14 @@ def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(
         ("title", r"column `title`: a group variable needs .* an `enum`"),
     ],
 )
-def test_a_group_variable_must_be_a_column_of_few_values(name: str, message: str, tmp_path) -> None:
+def test_a_group_variable_must_be_a_column_of_few_values(name, message, tmp_path):
     edited = grouped()
     custom(edited, "groupVariable")["value"] = name
     with pytest.raises(InputError, match=message):
         contract_of(edited, tmp_path)
 
 
-def test_all_problems_of_the_columns_are_reported_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_the_columns_are_reported_at_once(tmp_path):
     def change(edited: dict[str, Any]) -> None:
         del column_of(edited, "title")["classification"]
         del column_of(edited, "price")["description"]
@@ -277,13 +248,13 @@ def test_all_problems_of_the_columns_are_reported_at_once(tmp_path: Path) -> Non
     assert len(_problems(change, tmp_path)) == 2
 
 
-def test_another_tools_property_may_stand_beside_ours(tmp_path: Path) -> None:
+def test_another_tools_property_may_stand_beside_ours(tmp_path):
     other = document()
     mine = {"property": "owner_team", "value": "desk", "vendor": "acme"}
     table_of(other)["customProperties"].append(mine)
     assert contract_of(other, tmp_path).table == "loans"
 
 
-def test_an_old_standard_is_refused(tmp_path: Path) -> None:
+def test_an_old_standard_is_refused(tmp_path):
     (line,) = _problems(lambda edited: edited.update(apiVersion="v3.0.2"), tmp_path)
     assert "v3.1.0 or newer" in line

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,9 +28,7 @@ def _filter(condition: str = "late = 'yes'", **more: Any) -> dict[str, Any]:
         "lent_at > timestamp '2025-01-01 00:00:00'",
     ],
 )
-def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(
-    condition: str, tmp_path: Path
-) -> None:
+def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(condition, tmp_path):
     contract = contract_of(_with(_filter(condition)), tmp_path)
     assert contract.row_filters[0].filter == condition
 
@@ -58,15 +55,15 @@ def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(
     ],
 )
 def test_what_is_wrong_with_a_row_filter_is_reported_with_reader_and_column(
-    filters: list[dict[str, Any]], message: str, tmp_path: Path
-) -> None:
+    filters, message, tmp_path
+):
     with pytest.raises(InputError, match=message) as error:
         contract_of(_with(*filters), tmp_path)
     assert str(tmp_path) in str(error.value).splitlines()[0]
     assert "rowFilters" in str(error.value)
 
 
-def test_both_snapshots_may_be_of_the_same_part_of_the_rows(tmp_path: Path) -> None:
+def test_both_snapshots_may_be_of_the_same_part_of_the_rows(tmp_path):
     training = ["loan_id", "lent_at", "pages", "price", "title", "late"]
     facets = ["loan_id", "age", "late"]
     filters = [

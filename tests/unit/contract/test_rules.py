@@ -12,7 +12,7 @@ def _names(edited: dict[str, Any], folder: Path, view: str = "all") -> list[str]
     return [item.name for item in expectations(contract_of(edited, folder), view)]
 
 
-def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path: Path) -> None:
+def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path):
     names = _names(document(), tmp_path, "facets")
     assert {name.split(":")[0] for name in names} == {"table", "loan_id", "age", "late"}
     assert "table: at least 3 rows" in names
@@ -20,7 +20,7 @@ def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path: Path) -> Non
     assert "lent_at: newest row from 2025-03-08 to 2025-03-10" in training
 
 
-def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path: Path) -> None:
+def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path):
     edited = document()
     column_of(edited, "loan_id").update(required=True, unique=True)
     names = _names(edited, tmp_path)
@@ -43,9 +43,7 @@ def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_pat
          "price: no stand-ins for missing"),
     ],
 )  # fmt: skip
-def test_a_quality_rule_becomes_a_named_expectation(
-    rule: dict[str, Any], name: str, tmp_path: Path
-) -> None:
+def test_a_quality_rule_becomes_a_named_expectation(rule, name, tmp_path):
     edited = document()
     column_of(edited, "price")["quality"] = [rule]
     assert name in _names(edited, tmp_path)
@@ -67,25 +65,21 @@ def test_a_quality_rule_becomes_a_named_expectation(
         ({"metric": "nullValues", "mustBe": 0, "unit": "ppm"}, "'ppm' is neither"),
     ],
 )
-def test_a_rule_without_an_expectation_is_an_error_and_not_dropped(
-    rule: dict[str, Any], message: str, tmp_path: Path
-) -> None:
+def test_a_rule_without_an_expectation_is_an_error_and_not_dropped(rule, message, tmp_path):
     edited = document()
     column_of(edited, "price")["quality"] = [rule]
     with pytest.raises(InputError, match=f"column `price`: .*{message}"):
         contract_of(edited, tmp_path)
 
 
-def test_an_agreement_that_nobody_checks_is_an_error(tmp_path: Path) -> None:
+def test_an_agreement_that_nobody_checks_is_an_error(tmp_path):
     edited = document()
     edited["slaProperties"].append({"property": "availability", "value": 99, "unit": "percent"})
     with pytest.raises(InputError, match="`availability` cannot be checked; allowed: latency"):
         contract_of(edited, tmp_path)
 
 
-def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
-    tmp_path: Path,
-) -> None:
+def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(tmp_path):
     edited = document()
     arguments = {"properties": ["title", "reader"]}
     table_of(edited)["quality"] = [
@@ -96,7 +90,7 @@ def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
     assert name not in _names(edited, tmp_path, "training")
 
 
-def test_a_bound_that_is_no_date_is_refused(tmp_path: Path) -> None:
+def test_a_bound_that_is_no_date_is_refused(tmp_path):
     edited = document()
     column_of(edited, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
     with pytest.raises(InputError, match="column `lent_at`: key `minimum`: 'last week' is not"):

@@ -3,10 +3,8 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,7 +59,7 @@ class _Account:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Account]:
+def account(monkeypatch, tmp_path):
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     config = tmp_path / "config" / "processingjobconfig.json"
     config.parent.mkdir()
@@ -75,7 +73,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Accoun
 
 
 @pytest.fixture
-def contract(tmp_path: Path) -> Contract:
+def contract(tmp_path):
     return contract_of(document(), tmp_path)
 
 
@@ -91,9 +89,7 @@ def _read(contract: Contract) -> pa.Table:
         return pa.Table.from_batches(batches)
 
 
-def test_the_files_of_an_unload_become_one_stream_in_the_order_of_the_key(
-    account: _Account, contract: Contract
-) -> None:
+def test_the_files_of_an_unload_become_one_stream_in_the_order_of_the_key(account, contract):
     account.ready()
     add_query(account.athena, "SUCCEEDED")
     keys = account.holds(_parquet(contract, count=2), _parquet(contract, start=2))
@@ -105,8 +101,8 @@ def test_the_files_of_an_unload_become_one_stream_in_the_order_of_the_key(
 
 @pytest.mark.parametrize("empty_file", [True, False])
 def test_a_version_without_rows_is_an_error_and_leaves_nothing_behind(
-    empty_file: bool, account: _Account, contract: Contract
-) -> None:
+    empty_file, account, contract
+):
     account.ready()
     add_query(account.athena, "SUCCEEDED")
     keys = account.holds(_parquet(contract, count=0)) if empty_file else account.holds()
@@ -115,9 +111,7 @@ def test_a_version_without_rows_is_an_error_and_leaves_nothing_behind(
         _read(contract)
 
 
-def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
-    account: _Account, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(account, contract, monkeypatch):
     monkeypatch.setattr(athena_lake.time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     account.ready()
     add_query(account.athena, "RUNNING")
@@ -129,9 +123,7 @@ def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
     assert exit_.value.code == 128 + signal.SIGTERM
 
 
-def test_a_file_with_a_column_more_than_the_select_is_refused(
-    account: _Account, contract: Contract
-) -> None:
+def test_a_file_with_a_column_more_than_the_select_is_refused(account, contract):
     account.ready()
     add_query(account.athena, "SUCCEEDED")
     file = io.BytesIO()
@@ -141,9 +133,7 @@ def test_a_file_with_a_column_more_than_the_select_is_refused(
         _read(contract)
 
 
-def test_a_workgroup_without_a_place_for_results_is_refused(
-    account: _Account, contract: Contract
-) -> None:
+def test_a_workgroup_without_a_place_for_results_is_refused(account, contract):
     account.ready(output="")
     with pytest.raises(
         InputError, match="workgroup `group-facets` has no output location of its own"
@@ -151,7 +141,7 @@ def test_a_workgroup_without_a_place_for_results_is_refused(
         _read(contract)
 
 
-def test_a_workgroup_that_does_not_exist_is_refused(account: _Account, contract: Contract) -> None:
+def test_a_workgroup_that_does_not_exist_is_refused(account, contract):
     account.glue.add_response("get_table", glue_table(_TYPES))
     account.athena.add_client_error(
         "get_work_group", "InvalidRequestException", "WorkGroup group-facets is not found."
@@ -162,9 +152,7 @@ def test_a_workgroup_that_does_not_exist_is_refused(account: _Account, contract:
         _read(contract)
 
 
-def test_objects_that_may_not_be_read_are_reported_and_removed(
-    account: _Account, contract: Contract
-) -> None:
+def test_objects_that_may_not_be_read_are_reported_and_removed(account, contract):
     account.ready()
     add_query(account.athena, "SUCCEEDED")
     account.s3.add_response("list_objects_v2", {"Contents": [{"Key": "facets/scratch/0"}]})
@@ -175,9 +163,7 @@ def test_objects_that_may_not_be_read_are_reported_and_removed(
 
 
 @pytest.mark.parametrize("as_of", ["' OR '1'='1", "2025-03-01 12:00", "", "../other", "ü", "a/b"])
-def test_a_version_that_is_none_never_reaches_a_statement(
-    as_of: str, account: _Account, contract: Contract
-) -> None:
+def test_a_version_that_is_none_never_reaches_a_statement(as_of, account, contract):
     lake = AthenaLake(workgroup="group", database="lake")
     with (
         pytest.raises(InputError, match=r"AsOf `.*`: expected up to 128 letters"),
@@ -186,9 +172,7 @@ def test_a_version_that_is_none_never_reaches_a_statement(
         pass
 
 
-def test_a_missing_region_is_refused(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_region_is_refused(contract, monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_REGION", raising=False)
     with pytest.raises(InputError, match="AWS_REGION is not set"):
         _read(contract)

@@ -1,10 +1,9 @@
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
 
 from sashiko.base.stopping import Stop, stop_on_signals
 from sashiko.data import athena_lake
@@ -13,7 +12,7 @@ from tests.unit.data.stubs import QUERY, add_query, add_states, add_stop, stubbe
 
 
 @pytest.fixture
-def athena() -> Iterator[tuple[Any, Stubber]]:
+def athena():
     with stubbed("athena") as pair:
         yield pair
 
@@ -33,7 +32,7 @@ class _Clock:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+def clock(monkeypatch):
     clock = _Clock()
     monkeypatch.setattr(athena_lake.time, "sleep", clock.sleep)
     monkeypatch.setattr(athena_lake.time, "monotonic", lambda: clock.now)
@@ -51,9 +50,7 @@ def _unload(client: Any, stop: Stop | None = None) -> None:
     )
 
 
-def test_an_unload_is_started_in_the_workgroup_and_waited_for(
-    athena: tuple[Any, Stubber], clock: _Clock
-) -> None:
+def test_an_unload_is_started_in_the_workgroup_and_waited_for(athena, clock):
     client, stub = athena
     expected = {
         "QueryString": "UNLOAD (SELECT \"a\" FROM \"loans\") TO 's3://scratch/it''s/' "
@@ -71,35 +68,25 @@ def test_an_unload_is_started_in_the_workgroup_and_waited_for(
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
-        (
-            "Insufficient Lake Formation permission(s): Required Select on loans",
-            "lacks a grant; compare `sashiko permissions` with `sashiko audit`",
-        ),
-        (
-            "COLUMN_NOT_FOUND: line 1:8: Column 'age' cannot be resolved or requester is not "
-            "authorized to access requested resources",
-            "lacks the column, or Lake Formation does not grant it",
-        ),
-        (
-            "TABLE_NOT_FOUND: line 1:30: Table 'awsdatacatalog.lake.loans' does not exist",
-            "deploy the DataLake and Governance stacks",
-        ),
-        (
-            "CONSTRAINT_VIOLATION: For the injected projected partition column day, the WHERE "
-            "clause must contain only static equality conditions, and at least one such condition "
-            "must be present.",
-            "another partition key than `as_of`",
-        ),
+        ("Insufficient Lake Formation permission(s): Required Select on loans",
+         "lacks a grant; compare `sashiko permissions` with `sashiko audit`"),
+        ("COLUMN_NOT_FOUND: line 1:8: Column 'age' cannot be resolved or requester is not "
+         "authorized to access requested resources",
+         "lacks the column, or Lake Formation does not grant it"),
+        ("TABLE_NOT_FOUND: line 1:30: Table 'awsdatacatalog.lake.loans' does not exist",
+         "deploy the DataLake and Governance stacks"),
+        ("CONSTRAINT_VIOLATION: For the injected projected partition column day, the WHERE "
+         "clause must contain only static equality conditions, and at least one such condition "
+         "must be present.",
+         "another partition key than `as_of`"),
         ("HIVE_BAD_DATA: Field pages's type BINARY is incompatible", "run the ETL job again"),
         ("Access Denied (Service: Amazon S3; Status Code: 403)", "allow that action"),
         ("not authorized to perform: kms:GenerateDataKey on resource", "may not use the key"),
         ("Query exhausted resources at this scale factor", "start the run again"),
         ("SOMETHING_NEW: unheard of", "failed: SOMETHING_NEW: unheard of$"),
     ],
-)
-def test_a_query_that_fails_says_why_and_what_to_do(
-    reason: str, message: str, athena: tuple[Any, Stubber]
-) -> None:
+)  # fmt: skip
+def test_a_query_that_fails_says_why_and_what_to_do(reason, message, athena):
     client, stub = athena
     add_query(stub, "RUNNING", {"State": "FAILED", "StateChangeReason": reason})
     with pytest.raises(InputError, match=message) as error:
@@ -107,7 +94,7 @@ def test_a_query_that_fails_says_why_and_what_to_do(
     assert str(error.value).startswith(f"Athena query {QUERY} failed: {reason}")
 
 
-def test_a_failure_that_athena_calls_passing_says_so(athena: tuple[Any, Stubber]) -> None:
+def test_a_failure_that_athena_calls_passing_says_so(athena):
     client, stub = athena
     status = {
         "State": "FAILED",
@@ -119,7 +106,7 @@ def test_a_failure_that_athena_calls_passing_says_so(athena: tuple[Any, Stubber]
         _unload(client)
 
 
-def test_a_query_that_somebody_cancels_is_an_error(athena: tuple[Any, Stubber]) -> None:
+def test_a_query_that_somebody_cancels_is_an_error(athena):
     client, stub = athena
     reason = "Query cancelled! : Bytes scanned limit was exceeded"
     add_query(stub, {"State": "CANCELLED", "StateChangeReason": reason})
@@ -127,9 +114,7 @@ def test_a_query_that_somebody_cancels_is_an_error(athena: tuple[Any, Stubber]) 
         _unload(client)
 
 
-def test_a_role_that_may_start_no_query_is_refused_with_the_fix(
-    athena: tuple[Any, Stubber],
-) -> None:
+def test_a_role_that_may_start_no_query_is_refused_with_the_fix(athena):
     client, stub = athena
     stub.add_client_error(
         "start_query_execution",
@@ -143,9 +128,7 @@ def test_a_role_that_may_start_no_query_is_refused_with_the_fix(
     assert str(error.value).endswith("allow that action to this role")
 
 
-def test_a_query_that_never_ends_is_stopped(
-    athena: tuple[Any, Stubber], clock: _Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_query_that_never_ends_is_stopped(athena, clock, monkeypatch):
     client, stub = athena
     monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
     add_query(stub, "QUEUED", "QUEUED", "QUEUED")
@@ -156,9 +139,7 @@ def test_a_query_that_never_ends_is_stopped(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_query_and_waits_until_it_writes_no_more(
-    number: signal.Signals, athena: tuple[Any, Stubber], clock: _Clock
-) -> None:
+def test_a_signal_stops_the_query_and_waits_until_it_writes_no_more(number, athena, clock):
     client, stub = athena
     add_query(stub, "RUNNING")
     add_stop(stub)
@@ -169,7 +150,7 @@ def test_a_signal_stops_the_query_and_waits_until_it_writes_no_more(
     assert exit_.value.code == 128 + number
 
 
-def test_a_query_that_cannot_be_followed_is_stopped(athena: tuple[Any, Stubber]) -> None:
+def test_a_query_that_cannot_be_followed_is_stopped(athena):
     client, stub = athena
     stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "AccessDeniedException", "not authorized")
@@ -179,9 +160,7 @@ def test_a_query_that_cannot_be_followed_is_stopped(athena: tuple[Any, Stubber])
         _unload(client)
 
 
-def test_a_query_that_cannot_be_stopped_does_not_hide_the_first_error(
-    athena: tuple[Any, Stubber], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_query_that_cannot_be_stopped_does_not_hide_the_first_error(athena, capsys):
     client, stub = athena
     stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "InternalServerException", "first")

@@ -1,6 +1,4 @@
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.stub import Stubber
@@ -13,7 +11,7 @@ _BELOW = "s3://bucket/training/scratch"
 
 
 @pytest.fixture
-def s3() -> Iterator[tuple[Any, Stubber]]:
+def s3():
     with stubbed("s3") as pair:
         yield pair
 
@@ -31,7 +29,7 @@ def _removes(stub: Stubber, *keys: str, refused: str = "") -> None:
     )
 
 
-def test_two_attempts_of_one_job_never_share_a_prefix(s3: tuple[Any, Stubber]) -> None:
+def test_two_attempts_of_one_job_never_share_a_prefix(s3):
     client, stub = s3
     prefixes = []
     for _ in range(2):
@@ -43,9 +41,7 @@ def test_two_attempts_of_one_job_never_share_a_prefix(s3: tuple[Any, Stubber]) -
 
 
 @pytest.mark.parametrize("leaves", [None, InputError("query failed"), SystemExit(143)])
-def test_what_was_written_is_removed_on_every_exit(
-    leaves: BaseException | None, s3: tuple[Any, Stubber]
-) -> None:
+def test_what_was_written_is_removed_on_every_exit(leaves, s3):
     client, stub = s3
     _holds(stub, "a/1", "a/2")
     _removes(stub, "a/1", "a/2")
@@ -58,7 +54,7 @@ def test_what_was_written_is_removed_on_every_exit(
     stub.assert_no_pending_responses()
 
 
-def test_more_objects_than_one_call_may_name_are_all_removed(s3: tuple[Any, Stubber]) -> None:
+def test_more_objects_than_one_call_may_name_are_all_removed(s3):
     client, stub = s3
     keys = [f"a/{number:04d}" for number in range(1001)]
     stub.add_response(
@@ -76,7 +72,7 @@ def test_more_objects_than_one_call_may_name_are_all_removed(s3: tuple[Any, Stub
         pass
 
 
-def test_an_object_that_stays_is_an_error_that_names_it(s3: tuple[Any, Stubber]) -> None:
+def test_an_object_that_stays_is_an_error_that_names_it(s3):
     client, stub = s3
     _holds(stub, "a/1")
     _removes(stub, "a/1", refused="a/1")
@@ -87,9 +83,7 @@ def test_an_object_that_stays_is_an_error_that_names_it(s3: tuple[Any, Stubber])
         pass
 
 
-def test_a_removal_that_fails_does_not_hide_the_first_error(
-    s3: tuple[Any, Stubber], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_removal_that_fails_does_not_hide_the_first_error(s3, capsys):
     client, stub = s3
     stub.add_client_error("list_objects_v2", "AccessDenied", "no")
     with (

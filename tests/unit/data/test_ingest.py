@@ -38,7 +38,7 @@ def read_table(path: Path, contract: Contract) -> pa.Table:
     )
 
 
-def test_csv_becomes_the_contracts_typed_table(tmp_path: Path):
+def test_csv_becomes_the_contracts_typed_table(tmp_path):
     contract = _contract(tmp_path)
     text = '"b","2025-03-02 08:30",,,"Dune, ""part""\ntwo",,old,no'
     table = read_table(_csv(tmp_path, LINE, text), contract)
@@ -61,13 +61,13 @@ def test_csv_becomes_the_contracts_typed_table(tmp_path: Path):
         ("2025-03-01T12:00Z", 12),
     ],
 )
-def test_times_without_a_zone_are_utc(tmp_path: Path, text: str, hour: int):
+def test_times_without_a_zone_are_utc(tmp_path, text, hour):
     line = LINE.replace("2025-03-01T12:00:00Z", text)
     lent_at = read_table(_csv(tmp_path, line), _contract(tmp_path)).column("lent_at")[0].as_py()
     assert (lent_at.day, lent_at.hour) == (1, hour)
 
 
-def test_blanks_are_cut_and_null_values_become_null_as_the_contract_says(tmp_path: Path):
+def test_blanks_are_cut_and_null_values_become_null_as_the_contract_says(tmp_path):
     contract = _contract(tmp_path, trim=True, null_values=["?"])
     line = LINE.replace("Emma", " ? ").replace("young", " young ")
     (row,) = read_table(_csv(tmp_path, line), contract).to_pylist()
@@ -89,7 +89,7 @@ def _german_csv(folder: Path, *lines: str) -> Path:
     return _csv(folder, *lines, header=HEADER.replace(",", ";"), encoding="windows-1252")
 
 
-def test_a_file_is_read_as_the_contract_says_that_it_is_written(tmp_path: Path):
+def test_a_file_is_read_as_the_contract_says_that_it_is_written(tmp_path):
     lines = ("a;1.3.2025 9:05;1.100;1.009,5;Füße;a@x.org;young;yes", "b;31.12.2025 12:00;7;,25;;;;")
     table = read_table(_german_csv(tmp_path, *lines), _german(tmp_path))
     assert table.column("lent_at").to_pylist() == [
@@ -112,20 +112,20 @@ def test_a_file_is_read_as_the_contract_says_that_it_is_written(tmp_path: Path):
     ],
 )
 def test_a_value_that_is_written_otherwise_is_named_with_how_it_should_be(
-    tmp_path: Path, old: str, new: str, message: str
+    tmp_path, old, new, message
 ):
     line = "a;1.3.2025 9:05;100;1,5;Emma;a@x.org;young;yes".replace(old, new)
     with pytest.raises(InputError, match=message):
         read_table(_german_csv(tmp_path, line), _german(tmp_path))
 
 
-def test_a_delimiter_that_the_contract_does_not_know_is_named(tmp_path: Path):
+def test_a_delimiter_that_the_contract_does_not_know_is_named(tmp_path):
     for line in ("a;1.3.2025;1;1,5;Emma;;young;yes", "a;1.3.2025;1;1;Emma;;young;yes"):
         with pytest.raises(InputError, match="say `delimiter: ';'` under `ingest` of the contract"):
             read_table(_german_csv(tmp_path, line), _contract(tmp_path))
 
 
-def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path: Path):
+def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path):
     batch = pa.record_batch({"price": ["9.5"], "lent_at": ["1.3.2025 9:05"]})
     (batch,) = typed_columns(
         tmp_path / "a.jsonl", _german(tmp_path), ["price", "lent_at"], batches=[batch]
@@ -133,21 +133,21 @@ def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path: 
     assert batch.column("price").to_pylist() == [9.5]
 
 
-def test_texts_stay_as_they_are_without_such_a_rule(tmp_path: Path):
+def test_texts_stay_as_they_are_without_such_a_rule(tmp_path):
     (row,) = read_table(
         _csv(tmp_path, LINE.replace("Emma", " ? ")), _contract(tmp_path)
     ).to_pylist()
     assert row["title"] == " ? "
 
 
-def test_a_row_number_stands_in_for_a_missing_key(tmp_path: Path):
+def test_a_row_number_stands_in_for_a_missing_key(tmp_path):
     contract = _contract(tmp_path, row_number="loan_id")
     lines = [f"{n + 40},{LINE.removeprefix('a,')}" for n in range(3)]
     path = _csv(tmp_path, *lines, header=HEADER.removeprefix("loan_id"))
     assert read_table(path, contract).column("loan_id").to_pylist() == [0, 1, 2]
 
 
-def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path: Path):
+def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path):
     bent = document()
     column_of(bent, "title")["physicalName"] = "Book Title"
     path = _csv(
@@ -159,7 +159,7 @@ def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path: Path
     assert table.select(["loan_id", "title"]).to_pylist() == [{"loan_id": "a", "title": "Emma"}]
 
 
-def test_parquet_is_cast_to_the_contracts_types(tmp_path: Path):
+def test_parquet_is_cast_to_the_contracts_types(tmp_path):
     contract = _contract(tmp_path)
     table = rows(contract)
     loose = table.set_column(2, "pages", table.column("pages").cast(pa.float64()))
@@ -169,19 +169,19 @@ def test_parquet_is_cast_to_the_contracts_types(tmp_path: Path):
     assert read_table(tmp_path / "loans.parquet", contract).equals(table)
 
 
-def test_bad_keys_and_labels_are_left_to_the_validate_gate(tmp_path: Path):
+def test_bad_keys_and_labels_are_left_to_the_validate_gate(tmp_path):
     lines = [LINE, LINE, LINE.replace("yes", "perhaps")]
     table = read_table(_csv(tmp_path, *lines), _contract(tmp_path))
     assert table.column("late").to_pylist() == ["yes", "yes", "perhaps"]
 
 
-def test_a_value_of_another_type_is_named_by_file_column_row_and_value(tmp_path: Path):
+def test_a_value_of_another_type_is_named_by_file_column_row_and_value(tmp_path):
     path = _csv(tmp_path, *[LINE] * 3, LINE.replace("100", "many"))
     with pytest.raises(InputError, match=r"loans\.csv: column `pages`, row 4: 'many'.*integer"):
         read_table(path, _contract(tmp_path))
 
 
-def test_rows_are_counted_through_the_whole_file(tmp_path: Path):
+def test_rows_are_counted_through_the_whole_file(tmp_path):
     contract = _contract(tmp_path, row_number="loan_id")
     long = LINE.replace("Emma", "x" * 1000).removeprefix("a,")
     header = HEADER.removeprefix("loan_id,")
@@ -193,7 +193,7 @@ def test_rows_are_counted_through_the_whole_file(tmp_path: Path):
         read_table(path, contract)
 
 
-def test_a_personal_value_is_not_repeated_in_the_message(tmp_path: Path):
+def test_a_personal_value_is_not_repeated_in_the_message(tmp_path):
     bent = document()
     column_of(bent, "reader").update(logicalType="integer", logicalTypeOptions={})
     with pytest.raises(InputError, match="column `reader`, row 1") as caught:
@@ -209,13 +209,13 @@ def test_a_personal_value_is_not_repeated_in_the_message(tmp_path: Path):
         (HEADER.replace("pages", "title"), "column `title` is there twice"),
     ],
 )
-def test_other_columns_than_the_contracts_are_refused(tmp_path: Path, header: str, message: str):
+def test_other_columns_than_the_contracts_are_refused(tmp_path, header, message):
     line = LINE + ",x" * (header.count(",") - HEADER.count(","))
     with pytest.raises(InputError, match=message):
         read_table(_csv(tmp_path, line, header=header), _contract(tmp_path))
 
 
-def test_ingest_writes_the_same_bytes_again_and_counts_the_rows(tmp_path: Path):
+def test_ingest_writes_the_same_bytes_again_and_counts_the_rows(tmp_path):
     contract = _contract(tmp_path)
     path = _csv(tmp_path, LINE, LINE)
     assert ingest(path, contract, tmp_path / "a.parquet") == 2
@@ -223,7 +223,7 @@ def test_ingest_writes_the_same_bytes_again_and_counts_the_rows(tmp_path: Path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_a_bad_row_leaves_no_file_and_the_old_one_in_place(tmp_path: Path):
+def test_a_bad_row_leaves_no_file_and_the_old_one_in_place(tmp_path):
     contract = _contract(tmp_path)
     target = tmp_path / "lake" / "data.parquet"
     ingest(_csv(tmp_path, LINE), contract, target)

@@ -18,25 +18,25 @@ def _file(folder: Path, content: bytes, name: str = "rows.csv") -> Path:
     return path
 
 
-def test_csv_is_read_as_text_with_quotes_newlines_and_empty_values(tmp_path: Path):
+def test_csv_is_read_as_text_with_quotes_newlines_and_empty_values(tmp_path):
     path = _file(tmp_path, '﻿id,Wörter\n007,"a,\n""b"""\n,\n'.encode())
     assert _table(path).to_pydict() == {"id": ["007", ""], "Wörter": ['a,\n"b"', ""]}
 
 
-def test_a_column_stays_text_when_its_first_block_looks_like_numbers(tmp_path: Path):
+def test_a_column_stays_text_when_its_first_block_looks_like_numbers(tmp_path):
     lines = b"id,filler\n" + b"1,%s\n" % (b"x" * 1000) * 20_000 + b"one,x\n"
     ids = _table(_file(tmp_path, lines)).column("id")
     assert ids.type == pa.string()
     assert (len(ids), ids[-1].as_py()) == (20_001, "one")
 
 
-def test_line_breaks_inside_quotes_survive_the_end_of_a_block(tmp_path: Path):
+def test_line_breaks_inside_quotes_survive_the_end_of_a_block(tmp_path):
     value = "one\ntwo, " * 100
     path = _file(tmp_path, b"id,text\n" + f'1,"{value}"\n'.encode() * 12_000)
     assert set(_table(path).column("text").to_pylist()) == {value}
 
 
-def test_parquet_keeps_its_types(tmp_path: Path):
+def test_parquet_keeps_its_types(tmp_path):
     table = pa.table({"n": [1, 2], "t": ["a", None]})
     pq.write_table(table, tmp_path / "rows.parquet")
     assert _table(tmp_path / "rows.parquet").equals(table)
@@ -57,7 +57,7 @@ def test_parquet_keeps_its_types(tmp_path: Path):
         ("rows.xlsx", b"x", r"ends in \.csv or \.parquet"),
     ],
 )
-def test_bad_files_are_refused_by_name(tmp_path: Path, name: str, content: bytes, message: str):
+def test_bad_files_are_refused_by_name(tmp_path, name, content, message):
     with pytest.raises(InputError, match=message) as caught:
         _table(_file(tmp_path, content, name))
     assert name in str(caught.value)
@@ -67,29 +67,29 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, name: str, content: bytes
     ("encoding", "written"),
     [("utf-8", "utf-8-sig"), ("utf-16", "utf-16"), ("windows-1252", "windows-1252")],
 )
-def test_a_file_is_read_with_its_delimiter_and_encoding(tmp_path: Path, encoding, written):
+def test_a_file_is_read_with_its_delimiter_and_encoding(tmp_path, encoding, written):
     path = _file(tmp_path, 'Größe;Art\n"1;5";Tür\n'.encode(written))
     table = pa.Table.from_batches(raw_batches(path, delimiter=";", encoding=encoding))
     assert table.to_pydict() == {"Größe": ["1;5"], "Art": ["Tür"]}
 
 
-def test_bytes_that_are_none_of_the_encoding_are_named_by_their_line(tmp_path: Path):
+def test_bytes_that_are_none_of_the_encoding_are_named_by_their_line(tmp_path):
     path = _file(tmp_path, b"a,b\nx,y\nx,\x81\n")
     with pytest.raises(InputError, match="line 3 is not windows-1252 text"):
         pa.Table.from_batches(raw_batches(path, encoding="windows-1252"))
 
 
-def test_a_missing_file_is_named(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"rows\.csv does not exist"):
         _table(tmp_path / "rows.csv")
 
 
-def test_a_cut_off_utf8_character_at_the_end_is_refused(tmp_path: Path):
+def test_a_cut_off_utf8_character_at_the_end_is_refused(tmp_path):
     with pytest.raises(InputError, match="line 3 is not UTF-8"):
         _table(_file(tmp_path, b"a,b\nx,y\nx,n\xc3"))
 
 
-def test_parquet_without_rows_or_cut_off_or_damaged_is_refused(tmp_path: Path):
+def test_parquet_without_rows_or_cut_off_or_damaged_is_refused(tmp_path):
     path = tmp_path / "rows.parquet"
     table = pa.table({"t": [f"text {n}" for n in range(5000)]})
     pq.write_table(table.slice(0, 0), path)

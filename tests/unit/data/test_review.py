@@ -24,15 +24,13 @@ ROOT = Path.cwd()  # tests/conftest.py: with the samples
         ("a: review", False),
     ],
 )
-def test_a_mark_is_a_comment_that_begins_with_the_word(
-    tmp_path: Path, line: str, marked: bool
-) -> None:
+def test_a_mark_is_a_comment_that_begins_with_the_word(tmp_path, line, marked):
     path = tmp_path / "x.yaml"
     path.write_text(f"first: 0\n{line}\n")
     assert review_lines(path) == ((2,) if marked else ())
 
 
-def test_lines_are_listed_in_runs() -> None:
+def test_lines_are_listed_in_runs():
     path = Path("x.yaml")
     assert describe_lines(path, [4, 7, 8, 9]) == "x.yaml: 4 guesses to review, lines 4, 7-9"
     assert describe_lines(path, [4]) == "x.yaml: 1 guess to review, line 4"
@@ -41,9 +39,7 @@ def test_lines_are_listed_in_runs() -> None:
 @pytest.mark.parametrize(
     "marked", ["contracts/x.odcs.yaml", "recipes/x.yaml", "recipes/complaints.yaml"]
 )
-def test_a_mark_anywhere_stops_the_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marked: str
-) -> None:
+def test_a_mark_anywhere_stops_the_recipe(tmp_path, monkeypatch, marked):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "recipes", "recipes")
     Path("contracts").mkdir()

@@ -50,7 +50,7 @@ class Network:
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+def network(monkeypatch):
     network = Network()
     network.content["rows.csv"] = b"a,b\n1,2\n"
     monkeypatch.setattr(sources, "download", network.download)
@@ -61,7 +61,7 @@ def _data(*choices: Source, sha256: str | None = None) -> DataSection:
     return DataSection(sources=choices, sha256=sha256)
 
 
-def test_weights_come_once_and_then_without_a_network(tmp_path: Path, network: Network):
+def test_weights_come_once_and_then_without_a_network(tmp_path, network):
     folder = tmp_path / "weights" / "abc"
     fetch_weights(MODEL, folder)
     fetch_weights(MODEL, folder)
@@ -69,9 +69,7 @@ def test_weights_come_once_and_then_without_a_network(tmp_path: Path, network: N
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == {*FILES}
 
 
-def test_the_next_source_is_taken_where_one_is_unreachable(
-    tmp_path: Path, network: Network, capsys: pytest.CaptureFixture[str]
-):
+def test_the_next_source_is_taken_where_one_is_unreachable(tmp_path, network, capsys):
     network.unreachable = {"huggingface"}
     fetch_weights(MODEL, tmp_path / "w")
     assert (tmp_path / "w" / "config.json").read_bytes() == b"{}"
@@ -79,9 +77,7 @@ def test_the_next_source_is_taken_where_one_is_unreachable(
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "add"])
-def test_a_folder_that_is_not_exactly_the_model_is_fetched_again(
-    tmp_path: Path, network: Network, damage: str
-):
+def test_a_folder_that_is_not_exactly_the_model_is_fetched_again(tmp_path, network, damage):
     folder = tmp_path / "w"
     fetch_weights(MODEL, folder)
     if damage == "change":
@@ -96,9 +92,7 @@ def test_a_folder_that_is_not_exactly_the_model_is_fetched_again(
     assert not (folder / "pickle.bin").exists()
 
 
-def test_every_failing_source_is_named_with_its_reason_and_nothing_is_left(
-    tmp_path: Path, network: Network
-):
+def test_every_failing_source_is_named_with_its_reason_and_nothing_is_left(tmp_path, network):
     network.unreachable = {"huggingface"}
     network.content["weights.bin"] = b"tampered"
     with pytest.raises(InputError) as caught:
@@ -112,7 +106,7 @@ def test_every_failing_source_is_named_with_its_reason_and_nothing_is_left(
 
 
 def test_an_interrupted_download_leaves_nothing_under_the_final_name(
-    tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch
+    tmp_path, network, monkeypatch
 ):
     def interrupted(source, members, *, scratch: Path) -> None:
         path = next(iter(members.values()))
@@ -126,16 +120,14 @@ def test_an_interrupted_download_leaves_nothing_under_the_final_name(
     assert list((tmp_path / "weights").iterdir()) == []
 
 
-def test_a_file_name_that_leads_out_of_the_models_folder_is_refused(
-    tmp_path: Path, network: Network
-):
+def test_a_file_name_that_leads_out_of_the_models_folder_is_refused(tmp_path, network):
     model = MODEL.model_copy(update={"files": {"../evil": "0" * 64}})
     with pytest.raises(InputError, match=r"`\.\./evil` leads out"):
         fetch_weights(model, tmp_path / "w")
     assert network.calls == []
 
 
-def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path: Path, network: Network):
+def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path, network):
     section = _data(ROWS, sha256=sha256_bytes(b"a,b\n1,2\n"))
     path = fetch_data(section, cache=tmp_path)
     assert (path.name, path.read_bytes()) == ("rows.csv", b"a,b\n1,2\n")
@@ -145,7 +137,7 @@ def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path: Path, network:
     assert fetch_data(section, cache=tmp_path).read_bytes() == b"a,b\n1,2\n"
 
 
-def test_a_file_source_is_used_in_place_if_it_matches(tmp_path: Path, network: Network):
+def test_a_file_source_is_used_in_place_if_it_matches(tmp_path, network):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"mine")
     mine = FileSource(kind="file", path=str(path))
@@ -154,13 +146,13 @@ def test_a_file_source_is_used_in_place_if_it_matches(tmp_path: Path, network: N
     assert fetch_data(pinned, cache=tmp_path / "cache").name == "rows.csv"
 
 
-def test_a_missing_file_is_named_with_the_fix(tmp_path: Path):
+def test_a_missing_file_is_named_with_the_fix(tmp_path):
     missing = FileSource(kind="file", path=str(tmp_path / "none.csv"))
     with pytest.raises(InputError, match=r"(?s)none\.csv does not exist.*add a source"):
         fetch_data(_data(missing), cache=tmp_path)
 
 
-def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: Path):
+def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path):
     def of(seed: int) -> Path:
         name = names("generators")[0]
         return fetch_data(
@@ -176,9 +168,7 @@ def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: P
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut off"])
-def test_generated_rows_that_are_damaged_are_made_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
-):
+def test_generated_rows_that_are_damaged_are_made_again(tmp_path, capsys, damage):
     source = GeneratorSource(kind="generator", generator=names("generators")[0], rows=50, seed=1)
     path = fetch_data(_data(source), cache=tmp_path)
     content = path.read_bytes()
@@ -189,14 +179,14 @@ def test_generated_rows_that_are_damaged_are_made_again(
     assert f"{path} has changed since it was written" in capsys.readouterr().err
 
 
-def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):
+def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path):
     unknown = GeneratorSource(kind="generator", generator="nothing", rows=1)
     with pytest.raises(InputError, match=r"no `nothing` among .*; allowed: complaints"):
         fetch_data(_data(unknown), cache=tmp_path)
 
 
 def test_the_projects_generator_makes_the_rows_and_again_when_its_package_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path, monkeypatch
 ):
     package = acme.make(tmp_path / "src", monkeypatch)
     source = GeneratorSource(kind="generator", generator="acme.invoices:Invoices", rows=4, seed=1)
@@ -211,7 +201,7 @@ def test_the_projects_generator_makes_the_rows_and_again_when_its_package_change
 
 
 def test_the_projects_source_gives_data_and_weights_that_are_held_against_their_digests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path, monkeypatch, capsys
 ):
     acme.make(tmp_path / "src", monkeypatch)
     (tmp_path / "share").mkdir()
@@ -241,7 +231,7 @@ def test_the_projects_source_gives_data_and_weights_that_are_held_against_their_
         _data(OwnSource(member="rows.csv", **own))
 
 
-def test_the_weights_of_a_folder_on_this_machine_are_taken_if_they_are_right(tmp_path: Path):
+def test_the_weights_of_a_folder_on_this_machine_are_taken_if_they_are_right(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_bytes(b"{}")
     source = FileSource(kind="file", path=str(tmp_path / "mine"))

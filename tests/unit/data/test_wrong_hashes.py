@@ -4,7 +4,6 @@ The real clients run: pip on a folder that stands in for PyPI, the hub's client 
 its download, the generator itself.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -30,7 +29,7 @@ DIGEST = sha256_bytes(EXPECTED)
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+def served(tmp_path, monkeypatch):
     """Lets each download give some content as `file` and another as `good`."""
 
     def serve(content: bytes) -> None:
@@ -72,9 +71,7 @@ def _sources(folder: Path) -> dict[str, Source]:
 
 
 @pytest.mark.parametrize("kind", ["pypi", "huggingface", "file", "generator"])
-def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(
-    tmp_path: Path, served: Callable[[bytes], None], kind: str
-) -> None:
+def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(tmp_path, served, kind):
     served(OTHER)
     data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
     with pytest.raises(InputError) as caught:
@@ -86,18 +83,14 @@ def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(
 
 
 @pytest.mark.parametrize("kind", ["pypi", "huggingface", "file"])
-def test_the_same_data_with_their_hash_are_taken(
-    tmp_path: Path, served: Callable[[bytes], None], kind: str
-) -> None:
+def test_the_same_data_with_their_hash_are_taken(tmp_path, served, kind):
     served(EXPECTED)
     data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
     assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == EXPECTED
 
 
 @pytest.mark.parametrize("source", [_pypi("tiny_pack"), _hub("")], ids=["pypi", "huggingface"])
-def test_weights_of_which_one_file_has_another_hash_are_refused_whole(
-    tmp_path: Path, served: Callable[[bytes], None], source: PypiSource | HuggingFaceSource
-) -> None:
+def test_weights_of_which_one_file_has_another_hash_are_refused_whole(tmp_path, served, source):
     model = ModelSection(name="tiny", sources=(source,), files={"good": DIGEST, "file": DIGEST})
     folder = tmp_path / "weights" / "tiny"
     served(OTHER)
@@ -110,7 +103,7 @@ def test_weights_of_which_one_file_has_another_hash_are_refused_whole(
 
 
 @pytest.mark.parametrize("source", [_pypi("x"), _hub("x")], ids=["pypi", "huggingface"])
-def test_a_download_without_a_hash_is_no_recipe(source: Source) -> None:
+def test_a_download_without_a_hash_is_no_recipe(source):
     with pytest.raises(ValueError, match="sha256 is required"):
         DataSection(sources=(source,))
     with pytest.raises(ValueError, match="files"):

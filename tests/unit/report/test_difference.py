@@ -40,11 +40,11 @@ def differing(left: Path, right: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Path:
+def registered(tmp_path):
     return runs.registered(tmp_path / "one")
 
 
-def test_two_runs_alike_differ_in_nothing(tmp_path: Path, registered: Path) -> None:
+def test_two_runs_alike_differ_in_nothing(tmp_path, registered):
     assert differing(registered, runs.registered(tmp_path / "two")) == {}
     lines_of = lines(registered, registered)
     assert list(lines_of) == [
@@ -54,9 +54,7 @@ def test_two_runs_alike_differ_in_nothing(tmp_path: Path, registered: Path) -> N
     assert lines_of["metrics"]["threshold"].left == "0.500"
 
 
-def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(
-    tmp_path: Path, registered: Path
-) -> None:
+def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(tmp_path, registered):
     other = runs.blocked(tmp_path / "two")
     assert differing(registered, other) == {
         "run": ["status"],
@@ -74,7 +72,7 @@ def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(
     assert (check.left, check.right) == ("passed at 0.95", "failed at 0.43")
 
 
-def test_what_one_run_alone_has_stands_beside_nothing(tmp_path: Path, registered: Path) -> None:
+def test_what_one_run_alone_has_stands_beside_nothing(tmp_path, registered):
     lines_of = lines(registered, runs.failed(tmp_path / "two"))
     assert lines_of["metrics"]["auc"].right is None
     assert lines_of["metrics"]["auc"].differs
@@ -84,7 +82,7 @@ def test_what_one_run_alone_has_stands_beside_nothing(tmp_path: Path, registered
     assert str(missing.right).startswith("no verdict: Evaluate was not reached: the run ended at")
 
 
-def test_an_interval_over_other_looks_is_another_line(tmp_path: Path) -> None:
+def test_an_interval_over_other_looks_is_another_line(tmp_path):
     """A wider interval is no worse model."""
     one = runs.registered(tmp_path / "one", crossed=[CROSSED])
     two = runs.registered(
@@ -100,7 +98,7 @@ def test_an_interval_over_other_looks_is_another_line(tmp_path: Path) -> None:
     assert "intersections" not in differing(one, one)
 
 
-def test_a_changed_setting_is_named_by_its_key(tmp_path: Path, registered: Path) -> None:
+def test_a_changed_setting_is_named_by_its_key(tmp_path, registered):
     gate: dict[str, Any] = {"metric": "DI", "facet": "age", "reason": "four fifths"}
     other = runs.registered(tmp_path / "two", bias={"gates": [gate | {"minimum": 0.9}]})
     settings = lines(registered, other)["settings"]
@@ -109,7 +107,7 @@ def test_a_changed_setting_is_named_by_its_key(tmp_path: Path, registered: Path)
     assert settings["name"].left == settings["name"].right == "loans"
 
 
-def test_other_rows_and_other_code_are_differences(tmp_path: Path, registered: Path) -> None:
+def test_other_rows_and_other_code_are_differences(tmp_path, registered):
     other = runs.registered(tmp_path / "two")
     (manifest,) = other.parents[1].rglob("Snapshot/manifest/manifest.json")
     content = json.loads(manifest.read_text())
@@ -123,12 +121,12 @@ def test_other_rows_and_other_code_are_differences(tmp_path: Path, registered: P
     assert str(lines(registered, other)["run"]["commit"].right).endswith("-dirty")
 
 
-def test_an_undefined_metric_says_why(registered: Path) -> None:
+def test_an_undefined_metric_says_why(registered):
     ratio = lines(registered, registered)["metrics"]["RD age=old"]
     assert ratio.left == "undefined: no row of the group has the positive label"
 
 
-def test_a_gate_that_was_switched_off_is_not_judged(tmp_path: Path, registered: Path) -> None:
+def test_a_gate_that_was_switched_off_is_not_judged(tmp_path, registered):
     from sashiko.evaluation.gates.verdict import not_judged, write_verdict
 
     (file,) = registered.parents[1].rglob("JudgeBias/verdict/verdict.json")

@@ -68,7 +68,7 @@ FIGURES = "Judge: 1 bias metrics worked out again"
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> JudgedRun:
+def judged(tmp_path):
     return JudgedRun(tmp_path / "home")
 
 
@@ -78,18 +78,18 @@ def problems(judged: JudgedRun) -> dict[str, str]:
     return {item.subject: item.problem for item in findings if item.problem}
 
 
-def test_a_run_that_is_as_on_record_says_what_was_checked(judged: JudgedRun) -> None:
+def test_a_run_that_is_as_on_record_says_what_was_checked(judged):
     findings = list(verify(judged.evidence, registry=None))
     assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
 
 
-def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path: Path) -> None:
+def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path):
     judged = JudgedRun(tmp_path / "home", value="0.6")
     assert problems(judged) == {}
     assert Finding(f"{VERDICT}: failed, 1 checks") in verify(judged.evidence, registry=None)
 
 
-def test_verifying_writes_nothing(judged: JudgedRun) -> None:
+def test_verifying_writes_nothing(judged):
     home = judged.tiny.home
 
     def content() -> dict[str, bytes]:
@@ -100,9 +100,7 @@ def test_verifying_writes_nothing(judged: JudgedRun) -> None:
     assert content() == before
 
 
-def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now(
-    judged: JudgedRun,
-) -> None:
+def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now(judged):
     judged.tiny.put(f"{RAW}/x", "0.5")
     problem_of = problems(judged)
     assert set(problem_of) == {HASHES, f"{VERDICT}: failed, 1 checks", FIGURES}
@@ -126,23 +124,21 @@ def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now
         ({"name": "accuracy"}, "check `accuracy` is on record only; check `auc` is found now only"),
     ],
 )
-def test_a_verdict_that_was_edited_is_detected(
-    judged: JudgedRun, change: dict[str, Any], message: str
-) -> None:
+def test_a_verdict_that_was_edited_is_detected(judged, change, message):
     judged.bend("verdict", **change)
     problem_of = problems(judged)
     assert "output verdict (s3://b/runs/" in problem_of[HASHES]
     assert message in problem_of[f"{VERDICT}: passed, 1 checks"]
 
 
-def test_a_verdict_on_other_inputs_is_detected(judged: JudgedRun) -> None:
+def test_a_verdict_on_other_inputs_is_detected(judged):
     file = judged.output("verdict")
     file.write_text(file.read_text().replace("0" * 64, "1" * 64))
     message = problems(judged)[f"{VERDICT}: passed, 1 checks"]
     assert message == "its inputs have other hashes than on record"
 
 
-def test_the_last_places_of_a_number_may_differ_on_another_machine(judged: JudgedRun) -> None:
+def test_the_last_places_of_a_number_may_differ_on_another_machine(judged):
     judged.bend("verdict", value=0.8 * (1 + 1e-9), low=0.7 * (1 - 1e-9))
     judged.bend("intervals", value=0.8 * (1 + 1e-9))
     assert set(problems(judged)) == {HASHES}  # which alone says that the files are others
@@ -151,9 +147,7 @@ def test_the_last_places_of_a_number_may_differ_on_another_machine(judged: Judge
 @pytest.mark.parametrize(
     "change", [{"value": 0.79}, {"low": None}, {"looks": 5}, {"n_disadvantaged": 31}]
 )
-def test_a_figure_that_is_in_no_check_is_detected_too(
-    judged: JudgedRun, change: dict[str, Any]
-) -> None:
+def test_a_figure_that_is_in_no_check_is_detected_too(judged, change):
     judged.bend("intervals", **change)
     problem_of = problems(judged)
     assert set(problem_of) == {HASHES, FIGURES}
@@ -161,7 +155,7 @@ def test_a_figure_that_is_in_no_check_is_detected_too(
     assert problem_of[FIGURES] == "post_training DI age=old & sex=f differ from the record"
 
 
-def test_many_figures_are_named_by_the_first_and_their_number(judged: JudgedRun) -> None:
+def test_many_figures_are_named_by_the_first_and_their_number(judged):
     file = judged.output("intervals")
     (one,) = json.loads(file.read_text())
     others = [{**one, "metric": metric} for metric in ("AD", "DAR", "DCA", "DCR", "DPPL")]
@@ -171,37 +165,35 @@ def test_many_figures_are_named_by_the_first_and_their_number(judged: JudgedRun)
     assert message.endswith(" and 3 more differ from the record")
 
 
-def test_data_that_are_gone_are_reported_and_nothing_can_be_judged_again(judged: JudgedRun) -> None:
+def test_data_that_are_gone_are_reported_and_nothing_can_be_judged_again(judged):
     judged.tiny.store.path(f"{RAW}/x").unlink()
     problem_of = problems(judged)
     assert "input data cannot be read" in problem_of[HASHES]
     assert RAW in problem_of[VERDICT]
 
 
-def test_a_judge_that_fails_now_is_reported_with_its_reason(judged: JudgedRun) -> None:
+def test_a_judge_that_fails_now_is_reported_with_its_reason(judged):
     judged.tiny.put(f"{RAW}/x", "no number")
     message = problems(judged)[VERDICT]
     assert message.startswith(f"step Judge of run {judged.record.id} does not succeed again: ")
     assert "could not convert string to float" in message
 
 
-def test_a_run_from_the_cache_is_judged_by_the_data_of_the_run_that_made_it(
-    judged: JudgedRun,
-) -> None:
+def test_a_run_from_the_cache_is_judged_by_the_data_of_the_run_that_made_it(judged):
     judged.record = judged.run()
     assert judged.record.step("Judge").status == "cached"
     assert problems(judged) == {}
     assert Finding(HASHES) in verify(judged.evidence, registry=None)
 
 
-def test_a_verdict_that_is_gone_is_reported(judged: JudgedRun) -> None:
+def test_a_verdict_that_is_gone_is_reported(judged):
     judged.output("verdict").unlink()
     assert problems(judged)[VERDICT] == (
         "verdict.json of Judge's output verdict is no longer in the local store."
     )
 
 
-def test_without_its_definition_nothing_can_be_worked_out_again(judged: JudgedRun) -> None:
+def test_without_its_definition_nothing_can_be_worked_out_again(judged):
     (judged.evidence.folder / "definition.json").unlink()
     with pytest.raises(InputError, match=f"run {judged.record.id} cannot be verified: "):
         list(verify(judged.evidence, registry=None))
@@ -211,7 +203,7 @@ class TestVersion:
     """The registered version, by its own files."""
 
     @pytest.fixture
-    def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def home(self, tmp_path, monkeypatch):
         """A home with a run that registered version 1 of `late-loans`, and its registry."""
         folder = runs.registered(tmp_path)
         files = tmp_path / "files"
@@ -250,20 +242,20 @@ class TestVersion:
         *_, last = verify(read_evidence(folder, home), registry=registry)
         return last
 
-    def test_it_is_as_the_run_registered_it(self, home: Path) -> None:
+    def test_it_is_as_the_run_registered_it(self, home):
         finding = self.last_finding(home, self.registry(home))
         assert finding == Finding("version late-loans 1: 2 files and the artifact")
 
-    def test_another_artifact_is_detected(self, home: Path) -> None:
+    def test_another_artifact_is_detected(self, home):
         self.record(home, artifact="0" * 64)
         finding = self.last_finding(home, self.registry(home))
         assert finding.problem.endswith(", the run registered another")
 
-    def test_a_version_that_is_gone_is_reported(self, home: Path) -> None:
+    def test_a_version_that_is_gone_is_reported(self, home):
         self.record(home, artifact="0" * 64, version=7)
         assert "7" in self.last_finding(home, self.registry(home)).problem
 
-    def test_a_registry_that_is_gone_is_reported(self, home: Path) -> None:
+    def test_a_registry_that_is_gone_is_reported(self, home):
         finding = self.last_finding(home, None)
         assert finding.subject == "version late-loans 1"
         assert finding.problem == "there is no registry on this machine any more"

@@ -4,9 +4,9 @@ import pytest
 
 from tests.unit.run_report import runs
 from tests.unit.run_report.opened import tab  # noqa: F401  # a fixture
-from tests.unit.run_report.page import Page, page_of
+from tests.unit.run_report.page import page_of
 
 
 @pytest.fixture(scope="session")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> Page:
+def registered(tmp_path_factory):
     return page_of(runs.registered(tmp_path_factory.mktemp("registered")))

@@ -1,7 +1,5 @@
 """What the report says of a device that nobody checked."""
 
-from pathlib import Path
-
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gate_views import gate_views, verdicts
@@ -10,7 +8,7 @@ from sashiko.run_report.headline import summary
 from tests.unit.run_report.runs import registered
 
 
-def test_a_device_that_was_not_checked_is_never_reported_as_passed(tmp_path: Path) -> None:
+def test_a_device_that_was_not_checked_is_never_reported_as_passed(tmp_path):
     folder = registered(tmp_path)
     evidence = read_evidence(folder, folder.parents[1])
     off = not_judged(gate="device", reason="it was switched off")
@@ -24,7 +22,7 @@ def test_a_device_that_was_not_checked_is_never_reported_as_passed(tmp_path: Pat
     assert headline.startswith("All 4 gates passed, with 4 checks; not judged: device.")
 
 
-def test_latency_that_was_not_judged_is_never_reported_as_passed(tmp_path: Path) -> None:
+def test_latency_that_was_not_judged_is_never_reported_as_passed(tmp_path):
     folder = registered(tmp_path)
     evidence = read_evidence(folder, folder.parents[1])
     checks = [

@@ -41,7 +41,7 @@ def marks(page: Page) -> list[tuple[str, str]]:
             if tag == "span" and "word" in (attrs.get("class") or "").split()]  # fmt: skip
 
 
-def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
+def test_columns_words_and_the_deletion_test_are_shown(tmp_path):
     page = page_of(run_with(tmp_path))
     text = page.text("explanations")
     assert "title moves the score most." in text
@@ -58,7 +58,7 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
     assert "10% removed: 0.30, interval 0.25 to 0.35 for top tokens, 0.06" in deletion
 
 
-def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) -> None:
+def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path):
     page = page_of(run_with(tmp_path))
     text = page.text("explanations")
     assert "Predicted yes, is no" in text
@@ -71,7 +71,7 @@ def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) 
     ]  # fmt: skip
 
 
-def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path) -> None:
+def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path):
     text = page_of(run_with(tmp_path, explanations(shapley=shapley()))).text("explanations")
     assert "Shapley values of 40 texts, 8 orders of the words" in text
     assert "they miss the score by 0.000 at most" in text
@@ -82,7 +82,7 @@ def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path) -> None
     assert "strongest word the same undefined" in text
 
 
-def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None:
+def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path):
     record = explanations(swaps=(swap(),))
     page = page_of(run_with(tmp_path, record, swaps=(swapped_text(),)))
     text = page.text("explanations")
@@ -95,7 +95,7 @@ def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None
     assert ("word positive level2", "age +0.410") in marks(page)
 
 
-def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path) -> None:
+def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path):
     none = swap(rows=0, with_words=0, one_sided=0, largest=None, lead=UNDEFINED, size=UNDEFINED,
                 flips=UNDEFINED)  # fmt: skip
     text = page_of(run_with(tmp_path / "one", explanations(swaps=(none,)))).text("explanations")
@@ -106,5 +106,5 @@ def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("errors", "sentence"), [((), "The model makes no error"), (None, "L7")])
-def test_a_model_without_errors_is_shown_to_have_none(tmp_path, errors, sentence) -> None:
+def test_a_model_without_errors_is_shown_to_have_none(tmp_path, errors, sentence):
     assert sentence in page_of(run_with(tmp_path, errors=errors)).text("explanations")

@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ ROWS = 200
 
 
 @pytest.fixture(autouse=True)
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "recipes/models", "recipes/models")
     return tmp_path
@@ -51,7 +51,7 @@ def write_csv(
 
 
 @pytest.fixture
-def draft(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
+def draft(repository):
     """Drafts from columns, writes both files, and reads them as a run would."""
 
     def make(

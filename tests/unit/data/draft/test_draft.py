@@ -16,7 +16,7 @@ from tests.unit.data.draft.conftest import ROWS, columns
 DAYS = [(dt.date(2025, 1, 1) + dt.timedelta(days=n // 2)).isoformat() for n in range(ROWS)]
 
 
-def test_the_draft_is_valid_and_its_own_file_passes_it(draft) -> None:
+def test_the_draft_is_valid_and_its_own_file_passes_it(draft):
     contract, recipe = draft(columns(), facets=["Group"])
     assert (contract.table, recipe.name, contract.key) == ("visits", "visits", "visit_id")
     assert contract.column("visit_id").physical_name == "Visit ID"
@@ -24,12 +24,12 @@ def test_the_draft_is_valid_and_its_own_file_passes_it(draft) -> None:
     assert verdict.passed, verdict.summary
 
 
-def test_the_rarer_label_is_the_positive_one(draft) -> None:
+def test_the_rarer_label_is_the_positive_one(draft):
     contract, _ = draft(columns())
     assert (contract.label.column, contract.label.positive) == ("no_show", "yes")
 
 
-def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft) -> None:
+def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft):
     labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # all of group a
     contract, recipe = draft(
         columns(No_Show=labels, Group=["ab"[n % 2] for n in range(ROWS)]), facets=["group"]
@@ -40,7 +40,7 @@ def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft) 
     assert (gate.metric, gate.facet, gate.minimum, gate.maximum) == ("DI", "group", 0.8, 1.25)
 
 
-def test_every_facet_is_gated_and_reweighed(draft) -> None:
+def test_every_facet_is_gated_and_reweighed(draft):
     bands = ["18-39", "40-59", "60+", "unknown"] * (ROWS // 4)
     _, recipe = draft(columns(Age_Band=bands), facets=["Age Band", "Group"])
     assert [(gate.metric, gate.facet, gate.minimum) for gate in recipe.bias.gates] == [
@@ -50,7 +50,7 @@ def test_every_facet_is_gated_and_reweighed(draft) -> None:
     assert recipe.reweighing.facets == ("age_band", "group")
 
 
-def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(draft) -> None:
+def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(draft):
     _, recipe = draft(columns())
     gates = [(gate.metric, gate.better_than, gate.margin) for gate in recipe.quality.gates]
     assert ("auc", "tfidf_logistic_regression", 0) in gates
@@ -76,13 +76,13 @@ def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(dr
         ([""] * ROWS, "string"),
     ],
 )
-def test_types(draft, values, kind) -> None:
+def test_types(draft, values, kind):
     contract, _ = draft(columns(Extra=values))
     assert contract.column("extra").logical_type == kind
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_a_date_splits_by_time_into_three_parts_with_both_labels(draft) -> None:
+def test_a_date_splits_by_time_into_three_parts_with_both_labels(draft):
     contract, _ = draft(columns(Seen_On=DAYS))
     split = contract.split
     assert isinstance(split, TimeSplit)
@@ -95,30 +95,30 @@ def test_a_date_splits_by_time_into_three_parts_with_both_labels(draft) -> None:
 @pytest.mark.parametrize(
     "dates", [None, ["2025-01-01"] * ROWS, ["", *DAYS[1:]], ["2025-01-01", *DAYS[-1:] * (ROWS - 1)]]
 )
-def test_without_a_date_that_will_do_the_split_is_by_text(draft, dates) -> None:
+def test_without_a_date_that_will_do_the_split_is_by_text(draft, dates):
     contract, _ = draft(columns(Seen_On=dates))
     assert isinstance(contract.split, TextHashSplit)
 
 
-def test_a_date_does_not_split_if_a_part_would_lack_a_label(draft) -> None:
+def test_a_date_does_not_split_if_a_part_would_lack_a_label(draft):
     labels = ["yes"] * 40 + ["no"] * (ROWS - 40)
     contract, _ = draft(columns(Seen_On=DAYS, No_Show=labels))
     assert isinstance(contract.split, TextHashSplit)
 
 
-def test_a_file_without_a_key_is_numbered(draft) -> None:
+def test_a_file_without_a_key_is_numbered(draft):
     contract, _ = draft(columns(Visit_ID=None))
     assert (contract.key, contract.ingest.row_number) == ("row_number", "row_number")
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_an_unnamed_index_is_skipped(draft) -> None:
+def test_an_unnamed_index_is_skipped(draft):
     contract, _ = draft({"": range(ROWS), **columns()})
     assert contract.key == "row_number"
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_persons_are_kept_from_training_and_their_values_out_of_the_files(draft) -> None:
+def test_persons_are_kept_from_training_and_their_values_out_of_the_files(draft):
     secret = [("ana@x.org", "bo@y.org")[n % 2] for n in range(ROWS)]
     contract, recipe = draft(
         columns(
@@ -140,7 +140,7 @@ def test_persons_are_kept_from_training_and_their_values_out_of_the_files(draft)
         assert value not in written
 
 
-def test_300_categories_are_text_and_not_a_list_of_allowed_values(draft) -> None:
+def test_300_categories_are_text_and_not_a_list_of_allowed_values(draft):
     table = columns(Code=[f"P-{n % 100}" for n in range(ROWS)])
     contract, _ = draft(table)
     assert contract.column("code").allowed_values == ()
@@ -148,13 +148,13 @@ def test_300_categories_are_text_and_not_a_list_of_allowed_values(draft) -> None
     assert "code" in contract.text_columns
 
 
-def test_without_a_facet_bias_is_not_judged_and_a_candidate_is_named(draft) -> None:
+def test_without_a_facet_bias_is_not_judged_and_a_candidate_is_named(draft):
     contract, recipe = draft(columns(Age_Band=["18-39", "40+"] * (ROWS // 2)))
     assert (contract.facets, recipe.bias.judged) == ((), False)
     assert "age_band may tell groups" in Path("recipes/visits.yaml").read_text()
 
 
-def test_blanks_and_stand_ins_for_missing_are_recognized(draft) -> None:
+def test_blanks_and_stand_ins_for_missing_are_recognized(draft):
     kinds = [(" first", "?", "second ")[n % 3] for n in range(ROWS)]
     contract, _ = draft(columns(Kind=kinds))
     assert contract.ingest.trim
@@ -164,7 +164,7 @@ def test_blanks_and_stand_ins_for_missing_are_recognized(draft) -> None:
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_parquet_with_its_own_types(draft, repository: Path) -> None:
+def test_parquet_with_its_own_types(draft, repository):
     table = columns(No_Show=[n % 5 == 0 for n in range(ROWS)])
     paid = [n / 2 for n in range(ROWS)]
     when = [dt.datetime(2025, 1, 1 + n // 10, 8) for n in range(ROWS)]
@@ -178,7 +178,7 @@ def test_parquet_with_its_own_types(draft, repository: Path) -> None:
     assert check_file(repository / "visits.parquet", contract).passed
 
 
-def test_hostile_names_and_values_stay_values(draft) -> None:
+def test_hostile_names_and_values_stay_values(draft):
     hostile = "# review: {a}, 'b': [\"c\"]\n- d"
     kinds = [(hostile, "yes", "null: ~")[n % 3] for n in range(ROWS)]
     contract, _ = draft(
@@ -190,7 +190,7 @@ def test_hostile_names_and_values_stay_values(draft) -> None:
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_every_guess_is_marked(draft) -> None:
+def test_every_guess_is_marked(draft):
     draft(columns(Paid=[n / 2 for n in range(ROWS)]), facets=["Group"])
     fixed = "    logicalType: object"
     guessed = ("logicalType:", "logicalTypeOptions:", "classification:", "description: ", "enum:",
@@ -203,7 +203,7 @@ def test_every_guess_is_marked(draft) -> None:
                 assert number in marked, line
 
 
-def test_nothing_is_ever_overwritten(draft) -> None:
+def test_nothing_is_ever_overwritten(draft):
     draft(columns())
     before = Path("contracts/visits.odcs.yaml").read_bytes()
     with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already: add --rep"):
@@ -234,7 +234,7 @@ def test_nothing_is_ever_overwritten(draft) -> None:
         (columns(Kind=None, Group=None), {}, "no column is left for the text"),
     ],
 )
-def test_what_cannot_be_drafted_is_one_clear_error(draft, table, options, expected) -> None:
+def test_what_cannot_be_drafted_is_one_clear_error(draft, table, options, expected):
     with pytest.raises(InputError) as caught:
         draft(table, **options)
     assert expected in str(caught.value)

@@ -37,7 +37,7 @@ def _kept_out(contract, recipe, name: str) -> bool:
         ("Token", [f"{n:08x}-aaaa-bbbb-cccc-{n:012x}" for n in range(ROWS)]),
     ],
 )
-def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, values) -> None:
+def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, values):
     contract, recipe = draft(columns() | {name: values})
     [column] = [column for column in contract.columns if column.physical_name == name]
     assert _kept_out(contract, recipe, column.name)
@@ -64,21 +64,21 @@ def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, v
         ),
     ],
 )
-def test_what_describes_a_row_is_trained_on(draft, name, values) -> None:
+def test_what_describes_a_row_is_trained_on(draft, name, values):
     contract, _ = draft(columns() | {name: values})
     column = contract.columns[-1]
     assert (column.physical_name, column.classification) == (name, "none")
     assert column.name in contract.text_columns
 
 
-def test_a_customer_number_is_no_key_although_it_tells_the_rows_apart(draft) -> None:
+def test_a_customer_number_is_no_key_although_it_tells_the_rows_apart(draft):
     numbers = [f"K{n}" for n in range(ROWS)]
     contract, recipe = draft(columns(Visit_ID=None) | {"Kundennummer": numbers})
     assert contract.key == "row_number"
     assert _kept_out(contract, recipe, "kundennummer")
 
 
-def test_rows_that_come_twice_are_named_with_count_rows_and_advice(draft) -> None:
+def test_rows_that_come_twice_are_named_with_count_rows_and_advice(draft):
     table = {name: [*values, *values[10:14]] for name, values in columns().items()}
     contract, _ = draft(table)
     assert contract.limitations == "4 rows repeat an earlier one in every column."
@@ -96,7 +96,7 @@ def test_rows_that_come_twice_are_named_with_count_rows_and_advice(draft) -> Non
     assert contract.column("visit_id").classification == "pii"
 
 
-def test_rows_that_differ_in_their_key_alone_are_named_as_well(draft) -> None:
+def test_rows_that_differ_in_their_key_alone_are_named_as_well(draft):
     notes = [f"seen for the {n % 190}th time in this room, and then sent home" for n in range(ROWS)]
     table = {"Visit ID": columns()["Visit ID"], "Note": notes, "No Show": FEW}
     contract, _ = draft(table)
@@ -104,7 +104,7 @@ def test_rows_that_differ_in_their_key_alone_are_named_as_well(draft) -> None:
     assert contract.key == "visit_id"
 
 
-def test_a_file_without_repetition_says_nothing_of_it(draft) -> None:
+def test_a_file_without_repetition_says_nothing_of_it(draft):
     texts = [f"seen for the {n}th time in this room, and then sent home" for n in range(ROWS)]
     contract, _ = draft(columns(Note=texts))
     assert contract.limitations == "Not known."

@@ -10,7 +10,7 @@ LABELS = ["yes" if n % 5 == 0 else "no" for n in range(ROWS)]
 _LEFT_OUT = "Left out, as each tells the label apart alone: "
 
 
-def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft) -> None:
+def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
     table = columns(No_Show=LABELS, Reason=["ill" if x == "yes" else "" for x in LABELS])
     contract, recipe = draft(table)
     assert contract.text_columns == ("kind", "group")
@@ -26,7 +26,7 @@ def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft) -
     assert note.endswith(": reason (AUC 1.000)")
 
 
-def test_a_column_that_nearly_tells_the_label_apart_is_a_question(draft) -> None:
+def test_a_column_that_nearly_tells_the_label_apart_is_a_question(draft):
     waits = [n % 7 + (40 if x == "yes" and n % 100 else 0) for n, x in enumerate(LABELS)]
     contract, _ = draft(columns(No_Show=LABELS, Wait=waits))
     assert "wait" in contract.text_columns
@@ -36,7 +36,7 @@ def test_a_column_that_nearly_tells_the_label_apart_is_a_question(draft) -> None
     assert any(note.startswith("nearly tells the label apart") for note in draft.notes)
 
 
-def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft) -> None:
+def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft):
     rows = 2000
     late = {*range(1800, rows)} - {1850, 1900} | {700, 1500}  # each part in time has both labels
     days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(rows)]
@@ -49,7 +49,7 @@ def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft) -> None:
     assert contract.split.kind == "text_hash"
 
 
-def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path: Path) -> None:
+def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path):
     path = tmp_path / "loans.csv"
     make_loans(path, rows=2000, leaks=True)
     contract, _ = draft(path, label="Ausfall", facets=["Geschlecht"])

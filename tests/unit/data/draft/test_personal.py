@@ -21,7 +21,7 @@ from tests.unit.data.draft.conftest import ROWS, columns
         ("to DE89 3704 0044 0532 0130 00", "an IBAN"),
     ],
 )
-def test_personal_data_with_a_form_are_counted(text: str, what: str) -> None:
+def test_personal_data_with_a_form_are_counted(text, what):
     texts = pa.array([text, "nothing here", "nor here", None, "nor here"])
     assert f"25.0 % have {what}" in describe_personal(texts)
 
@@ -35,11 +35,11 @@ def test_personal_data_with_a_form_are_counted(text: str, what: str) -> None:
         "the score was 3:2 @ home",
     ],
 )
-def test_amounts_dates_and_numbers_are_none(text: str) -> None:
+def test_amounts_dates_and_numbers_are_none(text):
     assert describe_personal(pa.array([text])) == ""
 
 
-def test_the_draft_says_so_in_its_note_and_on_the_columns_line(draft) -> None:
+def test_the_draft_says_so_in_its_note_and_on_the_columns_line(draft):
     texts = [f"I could not come, {n % 9} days of fever{' 0171 2345678' * (n % 5 == 0)}" for n in
              range(ROWS)]  # fmt: skip
     draft(columns(Reason_Given=texts))

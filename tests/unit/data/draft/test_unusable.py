@@ -13,7 +13,7 @@ DAYS = [f"{1 + n % 28:02d}.{1 + n // 28 % 12:02d}.2025" for n in range(ROWS)]
 
 
 @pytest.mark.parametrize("first", ["17,50", "03.04.2025", "42"])
-def test_a_file_without_a_header_is_refused_by_the_value_in_its_place(draft, first: str) -> None:
+def test_a_file_without_a_header_is_refused_by_the_value_in_its_place(draft, first):
     table = columns(**{"No Show": None}) | {
         first: {"17,50": [f"{n},25" for n in range(ROWS)], "03.04.2025": DAYS}.get(
             first, list(range(ROWS))
@@ -26,13 +26,13 @@ def test_a_file_without_a_header_is_refused_by_the_value_in_its_place(draft, fir
     assert f"`{first}`" in str(error.value)
 
 
-def test_years_are_names_of_columns(draft) -> None:
+def test_years_are_names_of_columns(draft):
     contract, _ = draft(columns(**{"2024": list(range(5, ROWS + 5))}))
     assert contract.column("column_2024").logical_type == "integer"
 
 
 @pytest.mark.parametrize(("rows", "positives"), [(49, 20), (ROWS, 4)])
-def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positives) -> None:
+def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positives):
     table = {name: values[:rows] for name, values in columns().items()}
     table["No Show"] = ["yes"] * positives + ["no"] * (rows - positives)
     draft(table)
@@ -40,12 +40,12 @@ def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positiv
     assert any(note.startswith(warning) for note in draft.notes)
 
 
-def test_an_ordinary_file_has_no_such_warning(draft) -> None:
+def test_an_ordinary_file_has_no_such_warning(draft):
     draft(columns())
     assert not any("will refuse" in note for note in draft.notes)
 
 
-def test_a_draft_is_replaced_on_request_alone() -> None:
+def test_a_draft_is_replaced_on_request_alone():
     write_csv(Path("visits.csv"), columns())
     arguments = ["init", "visits.csv", "--label", "No Show"]
     assert CliRunner().invoke(app, arguments).exit_code == 0

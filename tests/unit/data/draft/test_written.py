@@ -25,7 +25,7 @@ def _typed(contract, name: str) -> list:
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "utf-16", "utf-8-sig"])
-def test_a_german_file_is_read_and_split_by_time(draft, encoding) -> None:
+def test_a_german_file_is_read_and_split_by_time(draft, encoding):
     table = columns(
         Preis=PRICES,
         Gewicht=[f"{200 + 9 * n:,}".replace(",", ".") for n in range(ROWS)],
@@ -66,16 +66,14 @@ def test_a_german_file_is_read_and_split_by_time(draft, encoding) -> None:
         (["1'234.5", "850"], ",", {}, 1234.5),
     ],
 )
-def test_numbers_are_read_by_the_marks_that_fit_the_file(
-    draft, values, delimiter, options, first
-) -> None:
+def test_numbers_are_read_by_the_marks_that_fit_the_file(draft, values, delimiter, options, first):
     table = columns(Paid=(values * ROWS)[:ROWS])
     contract, _ = draft(write_csv(Path("visits.csv"), table, delimiter=delimiter), **options)
     assert _typed(contract, "paid")[0] == first
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft) -> None:
+def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft):
     either = columns(Paid=["1.234", "850"] * (ROWS // 2))
     draft(write_csv(Path("visits.csv"), either, delimiter=";"))
     ambiguity = "`1.234` is read as 1234 and could be 1.234"
@@ -102,14 +100,14 @@ def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft
         (["2025-02-01", "2025-01-31"], None, dt.date(2025, 2, 1)),
     ],
 )  # fmt: skip
-def test_dates_are_read_by_the_format_that_every_value_has(draft, values, pattern, first) -> None:
+def test_dates_are_read_by_the_format_that_every_value_has(draft, values, pattern, first):
     contract, _ = draft(columns(Seen_On=(values * ROWS)[:ROWS]))
     assert contract.column("seen_on").options.format == pattern
     assert _typed(contract, "seen_on")[0] == first
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_where_no_value_tells_day_and_month_apart_a_person_must(draft) -> None:
+def test_where_no_value_tells_day_and_month_apart_a_person_must(draft):
     with pytest.raises(
         InputError, match=r"`Seen On`.* dd/MM/yyyy and as MM/dd/yyyy.* --date-order"
     ):
@@ -127,15 +125,13 @@ def test_where_no_value_tells_day_and_month_apart_a_person_must(draft) -> None:
         ({"Rate": ["0,5"] * ROWS}, "dd/MM/yyyy"),
     ],
 )
-def test_the_rest_of_the_file_tells_day_and_month_apart(draft, other, pattern) -> None:
+def test_the_rest_of_the_file_tells_day_and_month_apart(draft, other, pattern):
     contract, _ = draft(columns(Seen_On=FIRSTS) | other)
     assert contract.column("seen_on").options.format == pattern
 
 
 @pytest.mark.parametrize("value", ["17.13.2025", "30.02.2025", "soon"])
-def test_a_column_that_is_nearly_of_dates_is_named_and_so_is_the_split_by_text(
-    draft, value
-) -> None:
+def test_a_column_that_is_nearly_of_dates_is_named_and_so_is_the_split_by_text(draft, value):
     days = [f"{day:%d.%m.%Y}" for day in DAYS]
     days[16] = value
     contract, _ = draft(columns(Seen_On=days))
@@ -145,13 +141,13 @@ def test_a_column_that_is_nearly_of_dates_is_named_and_so_is_the_split_by_text(
     assert "seen_on: most of its values are dates such as dd.MM.yyyy, but row 17" in draft.notes[-1]
 
 
-def test_a_date_of_birth_splits_nothing_and_the_draft_says_so(draft) -> None:
+def test_a_date_of_birth_splits_nothing_and_the_draft_says_so(draft):
     contract, _ = draft(columns(Geburtsdatum=[f"{day:%d.%m.%Y}" for day in DAYS]))
     assert isinstance(contract.split, TextHashSplit)
     assert "geburtsdatum may not be read for it, and no other column" in draft.notes[-1]
 
 
-def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(draft) -> None:
+def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(draft):
     path = Path("visits.csv")
     table = columns(Kind=["früh|x", "spät|y"] * (ROWS // 2))
     contract, _ = draft(
@@ -164,28 +160,26 @@ def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(draft) -> Non
     assert check_file(path, contract).passed
 
 
-def test_a_mark_that_parts_the_header_alone_is_no_delimiter(draft) -> None:
+def test_a_mark_that_parts_the_header_alone_is_no_delimiter(draft):
     contract, _ = draft(columns() | {"Side (a;b;c;d;e;f;g)": list("ab") * (ROWS // 2)})
     assert contract.ingest.delimiter == ","
     assert contract.columns[-1].physical_name == "Side (a;b;c;d;e;f;g)"
 
 
-def test_bytes_of_no_known_encoding_are_refused_with_the_option_that_names_it(draft) -> None:
+def test_bytes_of_no_known_encoding_are_refused_with_the_option_that_names_it(draft):
     path = write_csv(Path("visits.csv"), columns())
     path.write_bytes(path.read_bytes() + b"\x81,a,b,no\n")
     with pytest.raises(InputError, match=r"neither UTF-8 nor windows-1252 .* --encoding"):
         draft(path)
 
 
-def test_texts_in_another_language_than_the_encoders_are_named(draft) -> None:
+def test_texts_in_another_language_than_the_encoders_are_named(draft):
     draft(columns(Kind=["früh", "spät"] * (ROWS // 2)))
     recipe = Path("recipes/visits.yaml").read_text()
     assert "# review: an encoder for English, and the texts of 100 % of the rows" in recipe
 
 
-def test_the_command_takes_what_a_person_says_in_words_that_a_shell_leaves_alone(
-    repository,
-) -> None:
+def test_the_command_takes_what_a_person_says_in_words_that_a_shell_leaves_alone(repository):
     table = columns(Paid=["1.234", "850"] * (ROWS // 2), Seen_On=FIRSTS)
     write_csv(Path("visits.csv"), table, delimiter=";")
     options = ("--delimiter", "semicolon", "--decimal", "point", "--date-order", "mdy")

@@ -46,7 +46,7 @@ def _weeks(*shifts: Shift, weeks: int = 2) -> pd.DataFrame:
         (True, "5b21d116973c5dee1efd4ffe81eddfad6e0b3f26f69c4d370d72d3531c862684"),
     ],
 )
-def test_without_a_plan_the_rows_are_those_of_before_there_were_plans(drift: bool, digest: str):
+def test_without_a_plan_the_rows_are_those_of_before_there_were_plans(drift, digest):
     order = Order(rows=300, seed=3, drift=drift)
     rows = pa.Table.from_batches(Complaints().batches(order)).to_pylist()
     text = json.dumps(rows, default=str, sort_keys=True)
