@@ -110,66 +110,57 @@ def two_facets() -> dict[str, Any]:
 
 def every_rule() -> dict[str, Any]:
     """A contract that uses every row of the rule table, on columns with and without nulls."""
+
+    def rule(metric: str, operator: str, value: Any, **more: Any) -> dict[str, Any]:
+        return {"metric": metric, operator: value} | more
+
     edited = document()
-    due = _column("due", "date", "none")
-    due["logicalTypeOptions"] = {"minimum": "2025-03-01", "exclusiveMaximum": "2025-04-01"}
-    table_of(edited)["properties"].append(due)
-    column_of(edited, "lent_at")["logicalTypeOptions"] = {
-        "minimum": "2025-03-01T12:00Z",
-        "exclusiveMaximum": "2025-04-01",
-    }
+    due = {"minimum": "2025-03-01", "exclusiveMaximum": "2025-04-01"}
+    table_of(edited)["properties"].append(_column("due", "date", "none", logicalTypeOptions=due))
+    lent = {"minimum": "2025-03-01T12:00Z", "exclusiveMaximum": "2025-04-01"}
+    column_of(edited, "lent_at")["logicalTypeOptions"] = lent
     column_of(edited, "reader")["logicalTypeOptions"] |= {"minLength": 3, "maxLength": 12}
-    percent = {"unit": "percent"}
+    percent: dict[str, Any] = {"unit": "percent"}
     table_of(edited)["quality"] = [
-        {"metric": "rowCount", "mustBe": 4},
-        {"metric": "rowCount", "mustBeGreaterThan": 3},
-        {"metric": "rowCount", "mustBeGreaterOrEqualTo": 4},
-        {"metric": "rowCount", "mustBeLessThan": 5},
-        {"metric": "rowCount", "mustBeLessOrEqualTo": 4},
-        {"metric": "rowCount", "mustBeBetween": [4, 6]},
-        {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["title", "age"]}},
+        rule("rowCount", "mustBe", 4),
+        rule("rowCount", "mustBeGreaterThan", 3),
+        rule("rowCount", "mustBeGreaterOrEqualTo", 4),
+        rule("rowCount", "mustBeLessThan", 5),
+        rule("rowCount", "mustBeLessOrEqualTo", 4),
+        rule("rowCount", "mustBeBetween", [4, 6]),
+        rule("duplicateValues", "mustBe", 0, arguments={"properties": ["title", "age"]}),
     ]
-    column_of(edited, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
-    column_of(edited, "pages")["unique"] = True
-    column_of(edited, "pages")["enum"] = [{"value": pages} for pages in (99, 100, 200, 400, 401)]
-    column_of(edited, "pages")["quality"] = [
-        {"metric": "nullValues", "mustBeLessOrEqualTo": 25, **percent},
-        {"metric": "duplicateValues", "mustBe": 0},
-    ]
-    column_of(edited, "price")["logicalTypeOptions"] = {
-        "exclusiveMinimum": 1,
-        "exclusiveMaximum": 10,
-    }
-    column_of(edited, "price")["quality"] = [
-        {"metric": "nullValues", "mustBeLessThan": 26, **percent},
-        {"metric": "duplicateValues", "mustBeLessThan": 25, **percent},
-        {"metric": "duplicateValues", "mustBeLessOrEqualTo": 25, **percent},
-        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [-1, 99.5]}},
-    ]
-    column_of(edited, "title")["logicalTypeOptions"] = {
-        "minLength": 4,
-        "maxLength": 7,
-        "pattern": "^[A-Z]",
-    }
-    titles = {"validValues": ["Emma", "Ulysses", "Walden", "Dune"]}
-    column_of(edited, "title")["quality"] = [
-        {"metric": "nullValues", "mustBe": 0},
-        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, "?"]}},
-        {"metric": "invalidValues", "mustBe": 0, "arguments": titles},
-        {
-            "metric": "invalidValues",
-            "mustBeLessOrEqualTo": 25,
-            "arguments": {"validValues": ["Emma", "Ulysses", "Walden", "Dune", "?"]},
-            **percent,
-        },
-        {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "[a-z]$"}},
-        {
-            "metric": "invalidValues",
-            "mustBeLessOrEqualTo": 25,
-            "arguments": {"pattern": "[a-z]$"},
-            **percent,
-        },
-    ]
+    column_of(edited, "pages").update(
+        logicalTypeOptions={"minimum": 100, "maximum": 400},
+        unique=True,
+        enum=[{"value": pages} for pages in (99, 100, 200, 400, 401)],
+        quality=[
+            rule("nullValues", "mustBeLessOrEqualTo", 25, **percent),
+            rule("duplicateValues", "mustBe", 0),
+        ],
+    )
+    column_of(edited, "price").update(
+        logicalTypeOptions={"exclusiveMinimum": 1, "exclusiveMaximum": 10},
+        quality=[
+            rule("nullValues", "mustBeLessThan", 26, **percent),
+            rule("duplicateValues", "mustBeLessThan", 25, **percent),
+            rule("duplicateValues", "mustBeLessOrEqualTo", 25, **percent),
+            rule("missingValues", "mustBe", 0, arguments={"missingValues": [-1, 99.5]}),
+        ],
+    )
+    titles, most = ["Emma", "Ulysses", "Walden", "Dune"], ("mustBeLessOrEqualTo", 25)
+    small = {"pattern": "[a-z]$"}
+    column_of(edited, "title").update(
+        logicalTypeOptions={"minLength": 4, "maxLength": 7, "pattern": "^[A-Z]"},
+        quality=[
+            rule("nullValues", "mustBe", 0),
+            rule("missingValues", "mustBe", 0, arguments={"missingValues": [None, "?"]}),
+            rule("invalidValues", "mustBe", 0, arguments={"validValues": titles}),
+            rule("invalidValues", *most, arguments={"validValues": [*titles, "?"]}, **percent),
+            rule("invalidValues", "mustBe", 0, arguments=small),
+            rule("invalidValues", *most, arguments=small, **percent),
+        ],
+    )
     return edited
 
 

@@ -100,8 +100,7 @@ def test_rows_too_old_or_from_the_future_are_not_fresh(day, tmp_path):
     assert f"2025-03-{day:02}" in check.reason
 
 
-def test_a_wrong_type_and_a_foreign_column_fail(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_a_wrong_type_and_a_foreign_column_fail(contract):
     table = rows(contract)
     table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))
     table = table.append_column("shoe_size", pa.array([1, 2, 3, 4]))
@@ -110,8 +109,7 @@ def test_a_wrong_type_and_a_foreign_column_fail(tmp_path):
     assert failed["table: exactly the contract's columns"].reason == "unexpected: shoe_size"
 
 
-def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(contract):
     failed = [
         c
         for c in run_checks(stream_of(rows(contract).drop_columns(["title"])), contract, "all")
@@ -122,8 +120,7 @@ def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path):
     assert all(check.reason and check.try_ for check in failed)
 
 
-def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path, contract):
     run_checks(stream_of(rows(contract)), contract, "all", docs=tmp_path / "docs")
     pages = list((tmp_path / "docs").rglob("*.html"))
     assert tmp_path / "docs" / "index.html" in pages

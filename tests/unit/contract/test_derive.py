@@ -1,7 +1,7 @@
 import duckdb
 import pyarrow as pa
 
-from sashiko.contract.derive import arrow_schema, select_sql
+from sashiko.contract.derive import select_sql
 from tests.unit.contract.documents import column_of, contract_of, document, rows
 
 
@@ -18,14 +18,12 @@ def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(tmp
     assert shown["loan_id"].to_pylist() == ["a", "b", "c", "d"]
 
 
-def test_the_select_of_no_governed_view_names_a_personal_column(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_the_select_of_no_governed_view_names_a_personal_column(contract):
     for view in ("training", "facets"):
         assert "reader" not in select_sql(contract, view)
 
 
-def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_one_version_of_a_table_that_has_versions_is_selected(contract):
     loans = rows(contract)
     versions = pa.array(["load-1", "load-2", "load-1", "load-2"])
     with duckdb.connect() as connection:
@@ -33,10 +31,3 @@ def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path):
         shown = connection.sql(select_sql(contract, "facets", as_of="load-2")).to_arrow_table()
     assert shown.column_names == ["loan_id", "age", "late"]
     assert shown["loan_id"].to_pylist() == ["a", "c"]
-
-
-def test_the_lakes_schema_has_every_column_with_its_type(tmp_path):
-    schema = arrow_schema(contract_of(document(), tmp_path), "all")
-    assert schema.field("lent_at").type == pa.timestamp("us", tz="UTC")
-    assert schema.field("pages").type == pa.int64()
-    assert len(schema) == 8

@@ -174,8 +174,7 @@ def test_the_contract_that_uses_each_rule_does(tmp_path):
 
 
 @pytest.mark.parametrize("render", [dqdl_ruleset, load_spec])
-def test_an_expectation_that_nobody_placed_is_an_error(render, monkeypatch, tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_an_expectation_that_nobody_placed_is_an_error(render, monkeypatch, contract):
     strange = Row("required", "strange", "expect_something_new", lambda _: {}, "mend it")
     monkeypatch.setattr(rule_expectations, "RULE_TABLE", (*RULE_TABLE, strange))
     with pytest.raises(InputError, match=r"strange.*`expect_something_new`"):

@@ -33,8 +33,7 @@ def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[st
     return lines
 
 
-def test_a_contract_says_what_its_file_says(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_a_contract_says_what_its_file_says(contract):
     assert (contract.id, contract.version, contract.table) == ("library-loans", "2.1.0", "loans")
     assert contract.key == "loan_id"
     assert (contract.label.positive, contract.label.negative) == ("yes", "no")
@@ -44,8 +43,7 @@ def test_a_contract_says_what_its_file_says(tmp_path):
     assert contract.freshness.as_of == dt.date(2025, 3, 10)
 
 
-def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(tmp_path):
-    contract = contract_of(document(), tmp_path)
+def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(contract):
     names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
     assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
     assert names["facets"] == ["loan_id", "age", "late"]
@@ -58,12 +56,6 @@ def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path):
     assert isinstance(split, TimeSplit)
     dates = split.dates(dt.date(2025, 3, 1))
     assert str(dates) == "validation from 2025-01-30, test from 2025-03-01"
-
-
-def test_a_contract_may_say_that_it_has_no_facets(tmp_path):
-    edited = document()
-    custom(edited, "facets")["value"] = []
-    assert contract_of(edited, tmp_path).facets == ()
 
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
@@ -93,6 +85,10 @@ def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_va
 
 def _set(name: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda edited: column_of(edited, name).update({key: value})
+
+
+def _rule(**rule: Any) -> Callable[[dict[str, Any]], None]:
+    return _set("price", "quality", [rule])
 
 
 def _no_facets(edited: dict[str, Any]) -> None:
@@ -165,6 +161,19 @@ def _twice(edited: dict[str, Any]) -> None:
         (_ingest({"delimiter": "::"}), r"key `ingest.delimiter`"),
         (_ingest({"encoding": "cp1252"}), r"key `ingest.encoding`.*'windows-1252'"),
         (_set("title", "name", "Title"), r"column `Title`: key `name`"),
+        (_set("lent_at", "logicalTypeOptions", {"minimum": "last week"}),
+         r"column `lent_at`: key `minimum`: 'last week' is not"),
+        (_rule(metric="nullValues", mustBeLessThan=5), r"nullValues mustBeLessThan"),
+        (_rule(metric="nullValues", mustBeGreaterThan=5, unit="percent"), r"nullValues mustBeGr"),
+        (_rule(metric="duplicateValues", mustBeLessThan=5), r"duplicateValues mustBeLessThan"),
+        (_rule(metric="rowCount", mustNotBe=5), r"rowCount mustNotBe"),
+        (_rule(type="sql", query="SELECT 1", mustBe=1), r"`price`: .*type `sql` cannot be checked"),
+        (_rule(type="text", description="be good"), r"type `text` cannot be checked"),
+        (_rule(metric="nullValues", mustBe=0, severity="info"), r"`severity` is not supported"),
+        (_rule(metric="nullValues", mustBe=0, unit="ppm"), r"column `price`: .*'ppm' is neither"),
+        (lambda edited: edited["slaProperties"].append(
+            {"property": "availability", "value": 99, "unit": "percent"}),
+         r"`availability` cannot be checked; allowed: latency"),
         (_twice, r"column `title`: 2 columns have this name"),
         (_set("price", "physicalName", "pages"), r"column `pages`: 2 columns have this phys"),
         (_drop("loan_id", "primaryKey"), r"`primaryKey`: exactly one column .* found none"),

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from sashiko.contract.rule_expectations import expectations
-from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 
 
@@ -49,36 +48,6 @@ def test_a_quality_rule_becomes_a_named_expectation(rule, name, tmp_path):
     assert name in _names(edited, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("rule", "message"),
-    [
-        ({"metric": "nullValues", "mustBeLessThan": 5}, "nullValues mustBeLessThan"),
-        (
-            {"metric": "nullValues", "mustBeGreaterThan": 5, "unit": "percent"},
-            "nullValues mustBeGr",
-        ),
-        ({"metric": "duplicateValues", "mustBeLessThan": 5}, "duplicateValues mustBeLessThan"),
-        ({"metric": "rowCount", "mustNotBe": 5}, "rowCount mustNotBe"),
-        ({"type": "sql", "query": "SELECT 1", "mustBe": 1}, "type `sql` cannot be checked"),
-        ({"type": "text", "description": "be good"}, "type `text` cannot be checked"),
-        ({"metric": "nullValues", "mustBe": 0, "severity": "info"}, "`severity` is not supported"),
-        ({"metric": "nullValues", "mustBe": 0, "unit": "ppm"}, "'ppm' is neither"),
-    ],
-)
-def test_a_rule_without_an_expectation_is_an_error_and_not_dropped(rule, message, tmp_path):
-    edited = document()
-    column_of(edited, "price")["quality"] = [rule]
-    with pytest.raises(InputError, match=f"column `price`: .*{message}"):
-        contract_of(edited, tmp_path)
-
-
-def test_an_agreement_that_nobody_checks_is_an_error(tmp_path):
-    edited = document()
-    edited["slaProperties"].append({"property": "availability", "value": 99, "unit": "percent"})
-    with pytest.raises(InputError, match="`availability` cannot be checked; allowed: latency"):
-        contract_of(edited, tmp_path)
-
-
 def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(tmp_path):
     edited = document()
     arguments = {"properties": ["title", "reader"]}
@@ -88,10 +57,3 @@ def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
     name = "table: unique together: title + reader"
     assert name in _names(edited, tmp_path)
     assert name not in _names(edited, tmp_path, "training")
-
-
-def test_a_bound_that_is_no_date_is_refused(tmp_path):
-    edited = document()
-    column_of(edited, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
-    with pytest.raises(InputError, match="column `lent_at`: key `minimum`: 'last week' is not"):
-        contract_of(edited, tmp_path)

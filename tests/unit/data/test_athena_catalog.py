@@ -6,7 +6,6 @@ from botocore.stub import Stubber
 from sashiko.contract.model import Contract
 from sashiko.data.athena_lake import check_table
 from sashiko.errors import InputError
-from tests.unit.contract.documents import contract_of, document
 from tests.unit.data.stubs import glue_table, stubbed
 
 # What Lake Formation shows the broker: neither `reader` (pii) nor `age` (sensitive).
@@ -24,11 +23,6 @@ _BROKER = {
 def glue():
     with stubbed("glue") as pair:
         yield pair
-
-
-@pytest.fixture
-def contract(tmp_path):
-    return contract_of(document(), tmp_path)
 
 
 def _check(

@@ -16,7 +16,7 @@ from sashiko.contract.model import Contract
 from sashiko.data import athena_lake
 from sashiko.data.athena_lake import AthenaLake
 from sashiko.errors import InputError
-from tests.unit.contract.documents import contract_of, document, rows
+from tests.unit.contract.documents import rows
 from tests.unit.data.stubs import add_query, add_states, add_stop, glue_table, stubbed
 
 _TYPES = {"loan_id": "string", "age": "string", "late": "string"}
@@ -70,11 +70,6 @@ def account(monkeypatch, tmp_path):
         clients = Clients(**{name: client for name, (client, _) in pairs.items()})
         monkeypatch.setattr(athena_lake, "connect", lambda: clients)
         yield _Account(**{name: stub for name, (_, stub) in pairs.items()})
-
-
-@pytest.fixture
-def contract(tmp_path):
-    return contract_of(document(), tmp_path)
 
 
 def _parquet(contract: Contract, *, start: int = 0, count: int = 4) -> bytes:

@@ -1,16 +1,9 @@
 import csv
 from pathlib import Path
 
-import pytest
-
 from sashiko.base.parquet import write_table
 from sashiko.data.ingest import check_file
 from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
-
-
-@pytest.fixture
-def contract(tmp_path):
-    return contract_of(document(), tmp_path)
 
 
 def _csv(path: Path, *, encoding: str = "utf-8", **changes: list[object]) -> Path:

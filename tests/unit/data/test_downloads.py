@@ -71,9 +71,6 @@ def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path):
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\..\\x", ""])
 def test_names_that_leave_the_folder_are_recognized(name):
     assert not is_inside(name)
-
-
-def test_names_below_the_folder_pass():
     assert is_inside("a/b.json")
 
 

@@ -20,11 +20,6 @@ SEED = {"bias": True, "drift": False}
 
 
 @pytest.fixture
-def contract(tmp_path):
-    return contract_of(document(), tmp_path)
-
-
-@pytest.fixture
 def raw(tmp_path, contract):
     path = tmp_path / "raw.parquet"
     pq.write_table(rows(contract), path)
