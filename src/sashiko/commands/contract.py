@@ -91,7 +91,7 @@ def check(
     if json_:
         extra = {
             "dqdl": ruleset.text,
-            "not_in_dqdl": {item.rule: item.reason for item in ruleset.unmapped},
+            "not_in_dqdl": dict(ruleset.unmapped),
             "unreviewed": {str(path): lines for path, lines in unreviewed.items()},
         }
         typer.echo(json.dumps(contract.model_dump(mode="json") | extra, indent=2))
@@ -103,8 +103,8 @@ def check(
         f"  {len(suite.expectations)} expectations, {len(ruleset.rules)} of them in DQDL too"
     )
     rules: dict[str, list[str]] = {}
-    for item in ruleset.unmapped:  # a line a reason; `--json` names each rule
-        rules.setdefault(item.reason, []).append(item.rule)
+    for rule, reason in ruleset.unmapped.items():  # a line a reason; `--json` names each rule
+        rules.setdefault(reason, []).append(rule)
     for reason, names in rules.items():
         remaining = len(names) - _LISTED_RULES
         listing = ", ".join(names[:_LISTED_RULES]) + f" and {remaining} more" * (remaining > 0)

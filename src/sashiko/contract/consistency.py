@@ -18,13 +18,9 @@ _WORDS = frozenset({
     "and", "or", "not", "in", "is", "null", "like", "between", "true", "false", "date", "timestamp",
 })  # fmt: skip
 _TYPES: Mapping[LogicalType, str] = {
-    "string": "VARCHAR",
-    "integer": "BIGINT",
-    "number": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMPTZ",
-}
+    "string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN",
+    "date": "DATE", "timestamp": "TIMESTAMPTZ",
+}  # fmt: skip
 # Both snapshots must have the same keys, so both of their roles must see the same rows.
 _VIEWS: Mapping[Reader, View] = {"broker": "training", "bias-evaluator": "facets"}
 

@@ -232,34 +232,18 @@ def _threshold(rule: RuleArguments) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DqdlRule:
-    """A rule of the ruleset."""
-
-    name: str  # the equivalent expectation, such as `complaint_id: unique`
-    text: str  # the rule in DQDL
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unmapped:
-    """An expectation without an equivalent in DQDL."""
-
-    rule: str  # the expectation's name
-    reason: str  # why DQDL cannot express it, and what checks it instead
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ruleset:
-    """The suite of a contract as DQDL; each expectation is in exactly one of the two lists."""
+    """The suite of a contract as DQDL; each expectation is in exactly one of the two."""
 
-    rules: tuple[DqdlRule, ...]
-    unmapped: tuple[Unmapped, ...]
+    rules: Mapping[str, str]  # the expectation's name, such as `complaint_id: unique` -> the rule
+    # Those without an equivalent in DQDL -> why it cannot express it, and what checks it instead.
+    unmapped: Mapping[str, str]
 
     @property
     def text(self) -> str:
         """The document for Glue, with the check's name as a comment above each rule."""
-        named = [(" ".join(rule.name.split()), rule.text) for rule in self.rules]
-        body = ",\n".join(f"    # {name}\n    {text}" for name, text in named)
-        return f"Rules = [\n{body}\n]\n"
+        body = (f"    # {' '.join(name.split())}\n    {rule}" for name, rule in self.rules.items())
+        return "Rules = [\n" + ",\n".join(body) + "\n]\n"
 
 
 def dqdl_ruleset(contract: Contract) -> Ruleset:
@@ -269,7 +253,7 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
         InputError: if the DQDL table does not handle an expectation, or Java does not support a
             pattern.
     """
-    rules, unmapped = [], []
+    rules, unmapped = {}, {}
     for item in expectations(contract, "all"):
         place, name = f"{contract.table}: `{item.name}`", item.arguments.get("column")
         if item.kind not in RENDERERS:
@@ -278,10 +262,10 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
             )
         column = None if name is None else contract.column(name)
         try:
-            text = RENDERERS[item.kind](RuleArguments(column=column, arguments=item.arguments))
-            rules.append(DqdlRule(name=item.name, text=text))
+            arguments = RuleArguments(column=column, arguments=item.arguments)
+            rules[item.name] = RENDERERS[item.kind](arguments)
         except NotInDqdlError as error:
-            unmapped.append(Unmapped(rule=item.name, reason=str(error)))
+            unmapped[item.name] = str(error)
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
-    return Ruleset(rules=tuple(rules), unmapped=tuple(unmapped))
+    return Ruleset(rules=rules, unmapped=unmapped)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sashiko.contract.model import Contract, LogicalType
+from sashiko.contract.glue_job.spec import TYPES
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 
 # Each load of a table is a full extract with its own value of this partition key; the values name
@@ -16,14 +17,6 @@ AS_OF = "as_of"
 NOTHING_LOADED = "none"
 # The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
-GLUE_TYPES: Mapping[LogicalType, str] = {
-    "string": "string",
-    "integer": "bigint",
-    "number": "double",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-}
 _COMMENT_LENGTH = 255  # Glue's limit, in characters
 # Lake Formation stores tag values in lower case, so other spellings would never match.
 _TAG_VALUE = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
@@ -56,7 +49,7 @@ def glue_table(contract: Contract) -> GlueTable:
         columns=tuple(
             GlueColumn(
                 name=column.name,
-                type=GLUE_TYPES[column.logical_type],
+                type=TYPES[column.logical_type],
                 comment=textwrap.shorten(column.description, _COMMENT_LENGTH, placeholder=" ..."),
             )
             for column in contract.columns

@@ -13,15 +13,9 @@ LogicalType = Literal["string", "integer", "number", "boolean", "date", "timesta
 Classification = Literal["none", "sensitive", "pii"]
 Metric = Literal["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"]
 Operator = Literal[
-    "mustBe",
-    "mustNotBe",
-    "mustBeGreaterThan",
-    "mustBeGreaterOrEqualTo",
-    "mustBeLessThan",
-    "mustBeLessOrEqualTo",
-    "mustBeBetween",
-    "mustNotBeBetween",
-]
+    "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan",
+    "mustBeLessOrEqualTo", "mustBeBetween", "mustNotBeBetween",
+]  # fmt: skip
 _WORDS = re.compile(r"\w+(?:['’ -]\w+)*")
 _LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 Scalar = bool | int | float | str

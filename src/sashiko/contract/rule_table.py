@@ -9,13 +9,9 @@ from typing import Any
 
 # Great Expectations' names of the pandas types that `checkpoint` creates.
 PANDAS_TYPES: Mapping[str, str] = {
-    "string": "str",
-    "integer": "int64",
-    "number": "float64",
-    "boolean": "bool",
-    "date": "datetime64",
-    "timestamp": "Timestamp",
-}
+    "string": "str", "integer": "int64", "number": "float64", "boolean": "bool",
+    "date": "datetime64", "timestamp": "Timestamp",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

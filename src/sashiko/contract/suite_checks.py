@@ -19,10 +19,7 @@ from sashiko.evaluation.gates.verdict import Check
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations import ExpectationSuite
-    from great_expectations.core import (
-        ExpectationSuiteValidationResult,
-        ExpectationValidationResult,
-    )
+    from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.data_context import EphemeralDataContext
 
 Threshold = float | tuple[float, float] | None
@@ -60,14 +57,16 @@ def to_check(expectation: Expectation, result: Any) -> Check:
     or the observed number. An exception in the expectation is a failed check with a separate name,
     since Great Expectations reports it like a failing value.
     """
-    exception = exception_message(result.exception_info)
-    if exception is not None:
-        return Check(
-            name=f"{expectation.name} (expectation could not run)",
-            passed=False,
-            reason=exception,
-            try_="check the data for a missing column or a wrong type, then check the rule",
-        )
+    # An exception is at the top level, or below a metric's id.
+    info = result.exception_info
+    for entry in [info] if "raised_exception" in info else info.values():
+        if entry.get("raised_exception"):
+            return Check(
+                name=f"{expectation.name} (expectation could not run)",
+                passed=False,
+                reason=" ".join(str(entry.get("exception_message")).split()),
+                try_="check the data for a missing column or a wrong type, then check the rule",
+            )
     passed = bool(result.success)
     value, threshold, comparison = _numbers(expectation, result.result)
     return Check(
@@ -79,14 +78,6 @@ def to_check(expectation: Expectation, result: Any) -> Check:
         reason="" if passed else _reason(expectation, result.result),
         try_="" if passed else expectation.advice,
     )
-
-
-def exception_message(info: Mapping[str, Any]) -> str | None:
-    """Finds an exception's message in a result's `exception_info`, or below a metric's id in it."""
-    for entry in [info] if "raised_exception" in info else info.values():
-        if entry.get("raised_exception"):
-            return " ".join(str(entry.get("exception_message")).split())
-    return None
 
 
 def _numbers(
@@ -140,20 +131,6 @@ def _reason(expectation: Expectation, details: Mapping[str, Any]) -> str:
 def run_checks(
     stream: TableStream, contract: Contract, view: View, *, docs: Path | None = None
 ) -> tuple[Check, ...]:
-    """Runs the suite of a view; see `run_suite`.
-
-    Returns:
-        A check per expectation, in the order of the contract.
-
-    Raises:
-        InputError: if the disk is full while duplicates are counted.
-    """
-    return tuple(to_check(*item) for item in run_suite(stream, contract, view, docs=docs))
-
-
-def run_suite(
-    stream: TableStream, contract: Contract, view: View, *, docs: Path | None = None
-) -> tuple[tuple[Expectation, "ExpectationValidationResult"], ...]:
     """Runs the suite of a view, on a batch of `BATCH_ROWS` rows at a time.
 
     Verdicts, counts and examples equal those of the suite on the whole table. The context is in
@@ -161,7 +138,7 @@ def run_suite(
     Docs go to the folder `docs`; None builds none.
 
     Returns:
-        Great Expectations' result of each expectation, in the order of the contract.
+        A check per expectation, in the order of the contract.
 
     Raises:
         InputError: if the disk is full while duplicates are counted.
@@ -196,7 +173,7 @@ def run_suite(
     if docs is not None:
         _build_docs(context, outcome)
     results = {item.expectation_config.meta["name"]: item for item in outcome.results}
-    return tuple((item, results[item.name]) for item in expectations(contract, view))
+    return tuple(to_check(item, results[item.name]) for item in expectations(contract, view))
 
 
 def _build_docs(

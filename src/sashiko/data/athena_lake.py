@@ -18,7 +18,8 @@ from sashiko.base import aws_calls as calls
 from sashiko.base.job_folders import processing_job_name
 from sashiko.base.stopping import Stop, stop_on_signals
 from sashiko.contract.derive import select_sql
-from sashiko.contract.glue import AS_OF, GLUE_TYPES
+from sashiko.contract.glue import AS_OF
+from sashiko.contract.glue_job.spec import TYPES
 from sashiko.contract.model import Contract, View
 from sashiko.data.lake_reader import check_file, view_rows
 from sashiko.errors import InputError
@@ -83,7 +84,7 @@ def check_table(glue: Any, database: str, contract: Contract, view: View) -> Non
             "deploy the DataLake stack, and grant the key to the role"
         )
     for column in contract.view_columns(view):
-        expected = GLUE_TYPES[column.logical_type]
+        expected = TYPES[column.logical_type]
         if column.name not in types:
             raise InputError(
                 f"{name} shows this role no column `{column.name}`, which the contract "

@@ -7,17 +7,9 @@ from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waiting", "waived", "blocked", "failed", "interrupted"]
 MarkKind = Literal[
-    "passed",
-    "spans",
-    "suspicious",
-    "failed",
-    "waived",
-    "reported",
-    "unjudged",
-    "partly",
-    "ok",
+    "passed", "spans", "suspicious", "failed", "waived", "reported", "unjudged", "partly", "ok",
     "alarm",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
 from pyspark.sql.types import DataType
 
-from sashiko.contract.glue_job.spec import Kind, LoadError, SpecColumn, TextForm
+from sashiko.contract.glue_job.spec import TYPES, Kind, LoadError, SpecColumn
 
-# Those of `sashiko.contract.glue` once more: Glue runs these files without the package.
-SPARK_TYPES: dict[Kind, str] = {
-    "string": "string",
-    "integer": "bigint",
-    "number": "double",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-}
 # Types of Parquet columns that convert without loss.
 _WIDENED: dict[Kind, tuple[str, ...]] = {
     "string": ("varchar", "char"),
@@ -67,7 +58,7 @@ def clean_value(
     """
     kind, name = column.type, raw_type.simpleString().split("(")[0]
     if name != "string":
-        if name not in (SPARK_TYPES[kind], *_WIDENED[kind]):
+        if name not in (TYPES[kind], *_WIDENED[kind]):
             raise LoadError(
                 f"column `{column.physical_name}` of the raw files is {name}, which cannot become "
                 f"{kind}; write it as text, or mend `logicalType` in the contract"
@@ -82,23 +73,20 @@ def cast_value(value: Column, raw_type: DataType, column: SpecColumn) -> Column:
     """Casts a cleaned value; null where it has no form of its type. A number NaN is null."""
     kind = column.type
     if raw_type.simpleString() != "string" or kind == "string":
-        return value.cast(SPARK_TYPES[kind])
-    text = value if column.form is None else _normalize(value, column.form)
+        return value.cast(TYPES[kind])
+    text = value
+    if column.form is not None:
+        for pattern, replacement in column.form.replacements:
+            text = F.regexp_replace(text, pattern, replacement.replace("\\", "$"))
+        # Null if it does not match its column's format.
+        text = F.when(value.rlike(column.form.pattern), text)
     form = text.rlike(_FORMS[kind])
     if kind == "timestamp":
         # Completed to what Spark reads without help: a time, its seconds, its zone.
         text = F.regexp_replace(text, rf"({_DAY})\z", "$1T00:00")
         text = F.regexp_replace(text, r"([ T][0-9]{2}:[0-9]{2})(Z|[+-].*)?\z", "$1:00$2")
         text = F.regexp_replace(text, rf"({_TIME})\z", "$1Z")
-    return F.when(form, text.cast(SPARK_TYPES[kind]))
-
-
-def _normalize(value: Column, form: TextForm) -> Column:
-    """Converts a text to the lake's format; null if it does not match its column's format."""
-    text = value
-    for pattern, replacement in form.replacements:
-        text = F.regexp_replace(text, pattern, replacement.replace("\\", "$"))
-    return F.when(value.rlike(form.pattern), text)
+    return F.when(form, text.cast(TYPES[kind]))
 
 
 def misfit(value: Column, as_typed: Column, raw_type: DataType, kind: Kind) -> Column:

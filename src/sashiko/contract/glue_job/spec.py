@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+# In the Glue catalog, and in Spark.
+TYPES: dict[Kind, str] = {
+    "string": "string", "integer": "bigint", "number": "double", "boolean": "boolean",
+    "date": "date", "timestamp": "timestamp",
+}  # fmt: skip
 Check = Literal["type", "not_null", "in_set", "not_in_set", "bounds", "length", "regex", "unique"]
 
 

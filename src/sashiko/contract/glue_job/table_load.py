@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sashiko.contract.glue_job.spec import LoadError, LoadSpec, parse_spec
-from sashiko.contract.glue_job.transform import UNREADABLE, transform
+from sashiko.contract.glue_job.transform import UNREADABLE, physical, transform
 
 # A header, quotes doubled inside quotes, line ends inside quotes; delimiter and encoding are the
 # spec's. Spark reads other encodings than UTF-8 with line ends inside quotes since SPARK-26122.
@@ -92,7 +92,7 @@ def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFram
         # A file with line ends in its values is never split, so its rows are numbered in order.
         rows = rows.withColumn(spec.row_number, F.monotonically_increasing_id())
         names = names[1:] if names[:1] == [_UNNAMED] else names
-    texts = [_quoted(name) for name in names]
+    texts = [physical(name) for name in names]
     no_text = F.contains(F.concat_ws("", *texts), F.lit(_NOT_UTF8))
     unreadable = F.when(no_text, F.coalesce(UNREADABLE, F.concat_ws(",", *texts)))
     row_number = [] if spec.row_number is None else [spec.row_number]
@@ -114,10 +114,6 @@ def _header(spark: SparkSession, files: list[str], options: Mapping[str, Any]) -
                 f"{','.join(headers[0])}; give every file of the table the same header"
             )
     return headers[0]
-
-
-def _quoted(name: str) -> Column:
-    return F.col("`" + name.replace("`", "``") + "`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +228,14 @@ def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
         LoadError: if `as_of` is none, the raw files cannot be read as the contract says, a row was
             lost, or a rule of the ruleset fails.
     """
-    _check_as_of(places.as_of)
+    try:
+        if _AS_OF.fullmatch(places.as_of) is None:
+            raise ValueError
+        dt.datetime.strptime(places.as_of, _AS_OF_FORM)
+    except ValueError as error:
+        raise LoadError(
+            f"--as-of {places.as_of}: expected an instant in UTC such as 20261125T104500Z"
+        ) from error
     partition = f"{spec.table}/as_of={places.as_of}"
     raw = read_raw(spark, spec, f"{places.raw}/{partition}")
     parts = transform(raw, spec)
@@ -246,26 +249,12 @@ def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
     if counts[0] != counts[1] + counts[2]:
         raise LoadError(f"{spec.table}: rows were lost or doubled: {counts}; nothing was written")
     _write(quarantined, quarantined.columns, counts[2], f"{places.quarantine}/{partition}")
-    _stop_at_failures(spec, evaluate(clean, spec.ruleset))
-    _write(clean, [spec.key], counts[1], f"{places.curated}/{partition}")
-
-
-def _check_as_of(text: str) -> None:
-    try:
-        if _AS_OF.fullmatch(text) is None:
-            raise ValueError
-        dt.datetime.strptime(text, _AS_OF_FORM)
-    except ValueError as error:
-        raise LoadError(
-            f"--as-of {text}: expected an instant in UTC such as 20261125T104500Z"
-        ) from error
-
-
-def _stop_at_failures(spec: LoadSpec, outcomes: Sequence[Outcome]) -> None:
+    outcomes = evaluate(clean, spec.ruleset)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if failed or not outcomes:
         head = f"{spec.table}: {len(failed)} of {len(outcomes)} rules failed; nothing is published"
         raise LoadError("\n".join([head, *(f"  {item.rule}: {item.reason}" for item in failed)]))
+    _write(clean, [spec.key], counts[1], f"{places.curated}/{partition}")
 
 
 def _write(rows: DataFrame, order: list[str], count: int, folder: str) -> None:

@@ -1,6 +1,6 @@
 """Splits raw rows into curated and quarantined rows, as a pure function."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
 
-from sashiko.contract.glue_job.cells import SPARK_TYPES, cast_value, clean_value, misfit
-from sashiko.contract.glue_job.spec import Check, Kind, LoadError, LoadSpec, RowRule
+from sashiko.contract.glue_job.cells import cast_value, clean_value, misfit
+from sashiko.contract.glue_job.spec import TYPES, Kind, LoadError, LoadSpec, RowRule
 
 # What `reading` adds to a row of CSV that is none: the row's text, and null for the others.
 UNREADABLE = "_unreadable"
@@ -18,63 +18,40 @@ _RAW = "_raw"
 _NO_ROW = "row: not UTF-8 text, or not as many values as the header has names"
 
 
-def _in_set(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
-    return value.isin(*(F.lit(item).cast(SPARK_TYPES[kind]) for item in arguments["values"]))
-
-
-def _not_in_set(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
-    return ~_in_set(value, kind, arguments)
-
-
-def _bounds(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
-    if kind in ("date", "timestamp"):
-        # A bound may have a time of day where the column has none.
-        return _in_range(
-            value.cast("timestamp"), arguments, lambda end: F.lit(end).cast("timestamp")
-        )
-    return _in_range(value, arguments, F.lit)
-
-
-def _length(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
-    return _in_range(F.length(value), arguments, F.lit)
-
-
-def _in_range(
-    value: Column, arguments: Mapping[str, Any], literal: Callable[[Any], Column]
-) -> Column:
-    low, high, strict = arguments["low"], arguments["high"], arguments["strict"]
-    condition = F.lit(True)
-    if low is not None:
-        condition &= value > literal(low) if strict else value >= literal(low)
-    if high is not None:
-        condition &= value < literal(high) if strict else value <= literal(high)
-    return condition
-
-
-def _regex(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
-    return value.rlike(arguments["pattern"])
-
-
-_CONDITIONS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]] = {
-    "in_set": _in_set,
-    "not_in_set": _not_in_set,
-    "bounds": _bounds,
-    "length": _length,
-    "regex": _regex,
-}
-
-
 def breaks(rule: RowRule, value: Column, is_misfit: Column, kind: Kind) -> Column:
     """Says whether a row violates a rule other than uniqueness.
 
     A raw value without a form of the column's type, `is_misfit`, breaks `type`, and `not_null` does
     not say it again.
     """
+    arguments = rule.arguments
     if rule.check == "type":
         return is_misfit
     if rule.check == "not_null":
         return value.isNull() & ~is_misfit
-    return value.isNotNull() & ~_CONDITIONS[rule.check](value, kind, rule.arguments)
+    if rule.check in ("in_set", "not_in_set"):
+        listed = value.isin(*(F.lit(item).cast(TYPES[kind]) for item in arguments["values"]))
+        kept = listed if rule.check == "in_set" else ~listed
+    elif rule.check == "regex":
+        kept = value.rlike(arguments["pattern"])
+    else:
+        kept = _in_range(F.length(value) if rule.check == "length" else value, kind, arguments)
+    return value.isNotNull() & ~kept
+
+
+def _in_range(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
+    low, high, strict = arguments["low"], arguments["high"], arguments["strict"]
+    ends = [None if end is None else F.lit(end) for end in (low, high)]
+    if kind in ("date", "timestamp"):
+        # A bound may have a time of day where the column has none.
+        value = value.cast("timestamp")
+        ends = [None if end is None else end.cast("timestamp") for end in ends]
+    condition = F.lit(True)
+    if ends[0] is not None:
+        condition &= value > ends[0] if strict else value >= ends[0]
+    if ends[1] is not None:
+        condition &= value < ends[1] if strict else value <= ends[1]
+    return condition
 
 
 class Parts(NamedTuple):
@@ -98,7 +75,18 @@ def transform(raw: DataFrame, spec: LoadSpec) -> Parts:
     Raises:
         LoadError: if a column is missing, too many, or of a type that cannot become the contract's.
     """
-    _check_columns(raw, spec)
+    expected = [column.physical_name for column in spec.columns]
+    actual = [name for name in raw.columns if name != UNREADABLE]
+    if missing := [name for name in expected if name not in actual]:
+        raise LoadError(
+            f"{spec.table}: column {', '.join(missing)} of the contract is missing; the raw files "
+            f"have {', '.join(actual)}. Mend the files, or name the column under `physicalName`"
+        )
+    if extra := [name for name in actual if name not in expected]:
+        raise LoadError(
+            f"{spec.table}: column {', '.join(extra)} is not in the contract; describe and "
+            "classify it there, or leave it out of the raw files"
+        )
     marked = _mark_duplicates(_mark(raw, spec), spec)
     valid = F.size(REASONS) == 0
     texts = [F.col(f"{_RAW}.{name}") for name in marked.select(f"{_RAW}.*").columns]
@@ -108,32 +96,15 @@ def transform(raw: DataFrame, spec: LoadSpec) -> Parts:
     )
 
 
-def _check_columns(raw: DataFrame, spec: LoadSpec) -> None:
-    expected = [column.physical_name for column in spec.columns]
-    actual = [name for name in raw.columns if name != UNREADABLE]
-    missing = [name for name in expected if name not in actual]
-    extra = [name for name in actual if name not in expected]
-    if missing:
-        raise LoadError(
-            f"{spec.table}: column {', '.join(missing)} of the contract is missing; the raw files "
-            f"have {', '.join(actual)}. Mend the files, or name the column under `physicalName`"
-        )
-    if extra:
-        raise LoadError(
-            f"{spec.table}: column {', '.join(extra)} is not in the contract; describe and "
-            "classify it there, or leave it out of the raw files"
-        )
-
-
 def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
     """Adds the raw texts as `_raw`, types the columns, and adds the violated rules of each row."""
     types = {column.name: raw.schema[column.physical_name].dataType for column in spec.columns}
     kinds = {column.name: column.type for column in spec.columns}
-    texts = [_physical(c.physical_name).cast("string").alias(c.name) for c in spec.columns]
+    texts = [physical(c.physical_name).cast("string").alias(c.name) for c in spec.columns]
     unreadable = F.col(UNREADABLE) if UNREADABLE in raw.columns else F.lit(None).cast("string")
     values = [
         clean_value(
-            _physical(column.physical_name),
+            physical(column.physical_name),
             types[column.name],
             column,
             trim=spec.trim,
@@ -173,7 +144,8 @@ def _mark_duplicates(rows: DataFrame, spec: LoadSpec) -> DataFrame:
     return rows
 
 
-def _physical(name: str) -> Column:
+def physical(name: str) -> Column:
+    """Returns a column by its name in the raw files, whatever that holds."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 
