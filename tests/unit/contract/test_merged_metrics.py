@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sashiko.contract import merged_metrics, suite_checks
+from sashiko.contract.model import Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.suite_checks import expectation_suite
