@@ -19,6 +19,9 @@ _OBJECTS: Final = ("s3:GetObject*", "s3:PutObject*")
 JOBS: Final = ("sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
 REGISTER: Final = ("sagemaker:CreateModelPackage",)
 APPROVE: Final = ("sagemaker:UpdateModelPackage",)
+_MODELS: Final = (*REGISTER, *APPROVE, *JOBS)
+_SAGEMAKER: Final = "sagemaker:*"
+_PASS: Final = "iam:PassRole"
 
 Kind = Literal[
     "person",
@@ -30,7 +33,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RoleRecord:
     """A role of people, jobs or services in an environment."""
 
@@ -50,178 +53,140 @@ class RoleRecord:
 
 CORE: Final = (
     RoleRecord(
-        name="approver",
-        kind="person",
-        description="Person: approves or rejects model packages",
-        never=(*REGISTER, *JOBS, *LAKE, "iam:PassRole"),
+        "approver",
+        "person",
+        "Person: approves or rejects model packages",
+        (*REGISTER, *JOBS, *LAKE, _PASS),
     ),
     RoleRecord(
-        name="bias-evaluator",
-        kind="job",
-        description="Jobs: measure bias; read sensitive columns",
-        never=(*REGISTER, *APPROVE, *JOBS),
+        "bias-evaluator",
+        "job",
+        "Jobs: measure bias; read sensitive columns",
+        _MODELS,
         rewrites_facets=True,
     ),
     RoleRecord(
-        name="break-glass",
-        kind="person",
-        description="Person: reads the lake's objects in an emergency",
-        never=(*REGISTER, *APPROVE, *JOBS, "iam:PassRole"),
+        "break-glass",
+        "person",
+        "Person: reads the lake's objects in an emergency",
+        (*_MODELS, _PASS),
     ),
     RoleRecord(
-        name="broker",
-        kind="job",
-        description="Jobs: take the snapshot of columns that may be trained on",
-        never=(*REGISTER, *APPROVE, *JOBS),
+        "broker", "job", "Jobs: take the snapshot of columns that may be trained on", _MODELS
     ),
     RoleRecord(
-        name="data-scientist",
-        kind="person",
-        description="Person: queries what may be trained on, starts the pipeline",
-        never=(*REGISTER, *APPROVE, "iam:PassRole"),
+        "data-scientist",
+        "person",
+        "Person: queries what may be trained on, starts the pipeline",
+        (*REGISTER, *APPROVE, _PASS),
     ),
     RoleRecord(
-        name="deployer",
-        kind="person",
-        description="Person: deploys by the CDK's roles, stages what runs read",
-        never=LAKE,
+        "deployer", "person", "Person: deploys by the CDK's roles, stages what runs read", LAKE
     ),
     RoleRecord(
-        name="device-check",
-        kind="job",
-        description="Jobs: ask a model on the instance that would serve it",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+        "device-check",
+        "job",
+        "Jobs: ask a model on the instance that would serve it",
+        (*_MODELS, *LAKE),
     ),
     RoleRecord(
-        name="endpoint-deployer",
-        kind="person",
-        description="Person: sees what approved models serve",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
+        "endpoint-deployer", "person", "Person: sees what approved models serve", (*_MODELS, *LAKE)
     ),
     RoleRecord(
-        name="etl",
-        kind="service",
-        description="Glue: turns raw files into the lake's tables",
-        never=("sagemaker:*", "iam:PassRole"),
+        "etl", "service", "Glue: turns raw files into the lake's tables", (_SAGEMAKER, _PASS)
     ),
     RoleRecord(
-        name="etl-starter",
-        kind="flow",
-        description="Step Functions: starts the ETL job of a complete extract",
-        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+        "etl-starter",
+        "flow",
+        "Step Functions: starts the ETL job of a complete extract",
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
     ),
     RoleRecord(
-        name="event-router",
-        kind="service",
-        description="EventBridge: hands events to Step Functions",
-        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+        "event-router",
+        "service",
+        "EventBridge: hands events to Step Functions",
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
         trust=("events", "rule/{prefix}-*"),
     ),
     RoleRecord(
-        name="gatekeeper",
-        kind="function",
-        description="Function: reads verdicts, and ends a run that a gate stops",
-        never=("sagemaker:*", "s3:DeleteObject*", "s3:PutObject*", *LAKE, "iam:PassRole"),
+        "gatekeeper",
+        "function",
+        "Function: reads verdicts, and ends a run that a gate stops",
+        (_SAGEMAKER, "s3:DeleteObject*", "s3:PutObject*", *LAKE, _PASS),
     ),
     RoleRecord(
-        name="image-build",
-        kind="service",
-        description="CodeBuild: builds the project's own images and pushes them",
-        never=("sagemaker:*", *LAKE, "iam:PassRole"),
+        "image-build",
+        "service",
+        "CodeBuild: builds the project's own images and pushes them",
+        (_SAGEMAKER, *LAKE, _PASS),
         trust=("codebuild", "project/{prefix}-image-build"),
     ),
     RoleRecord(
-        name="image-build-starter",
-        kind="function",
-        description="Function: starts builds of images, and says how they ended",
-        never=("sagemaker:*", *LAKE, "iam:PassRole"),
+        "image-build-starter",
+        "function",
+        "Function: starts builds of images, and says how they ended",
+        (_SAGEMAKER, *LAKE, _PASS),
     ),
+    RoleRecord("inference", "endpoint", "Endpoint: serves a model", (_SAGEMAKER, *LAKE)),
     RoleRecord(
-        name="inference",
-        kind="endpoint",
-        description="Endpoint: serves a model",
-        never=("sagemaker:*", *LAKE),
-    ),
-    RoleRecord(
-        name="janitor",
-        kind="function",
-        description="Function: deletes what a check on a device left",
-        never=("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, "iam:PassRole"),
+        "janitor",
+        "function",
+        "Function: deletes what a check on a device left",
+        ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, _PASS),
         publishes_alerts=True,
     ),
     RoleRecord(
-        name="lake-formation",
-        kind="service",
-        description="Lake Formation: reads and writes the registered locations",
-        never=("sagemaker:*", "iam:PassRole"),
+        "lake-formation",
+        "service",
+        "Lake Formation: reads and writes the registered locations",
+        (_SAGEMAKER, _PASS),
     ),
     RoleRecord(
-        name="lake-probe",
-        kind="function",
-        description="Function: looks whether the lake is open to everybody",
-        never=("sagemaker:*", "athena:*", "lakeformation:*", *_OBJECTS, "iam:PassRole"),
+        "lake-probe",
+        "function",
+        "Function: looks whether the lake is open to everybody",
+        (_SAGEMAKER, "athena:*", "lakeformation:*", *_OBJECTS, _PASS),
     ),
     RoleRecord(
-        name="lake-settings",
-        kind="function",
-        description="Function: makes CloudFormation an administrator of the lake",
-        never=("sagemaker:*", *LAKE, *_OBJECTS, "iam:PassRole"),
+        "lake-settings",
+        "function",
+        "Function: makes CloudFormation an administrator of the lake",
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
     ),
+    RoleRecord("mlflow", "service", "MLflow App: keeps its artifacts", (_SAGEMAKER, *LAKE, _PASS)),
     RoleRecord(
-        name="mlflow",
-        kind="service",
-        description="MLflow App: keeps its artifacts",
-        never=("sagemaker:*", *LAKE, "iam:PassRole"),
-    ),
-    RoleRecord(
-        name="notifier",
-        kind="flow",
-        description="Step Functions: writes the alerts",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
+        "notifier",
+        "flow",
+        "Step Functions: writes the alerts",
+        (*_MODELS, *LAKE, *_OBJECTS, _PASS),
         publishes_alerts=True,
     ),
     RoleRecord(
-        name="pipeline",
-        kind="service",
-        description="SageMaker Pipelines: starts the jobs",
-        never=(*REGISTER, *APPROVE, *LAKE),
+        "pipeline", "service", "SageMaker Pipelines: starts the jobs", (*REGISTER, *APPROVE, *LAKE)
     ),
     RoleRecord(
-        name="pipeline-starter",
-        kind="flow",
-        description="Step Functions: starts the pipeline on what was loaded",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, *_OBJECTS, "iam:PassRole"),
+        "pipeline-starter",
+        "flow",
+        "Step Functions: starts the pipeline on what was loaded",
+        (*_MODELS, *LAKE, *_OBJECTS, _PASS),
     ),
     RoleRecord(
-        name="preflight",
-        kind="function",
-        description="Function: checks a version before it is served",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE, "iam:PassRole"),
+        "preflight",
+        "function",
+        "Function: checks a version before it is served",
+        (*_MODELS, *LAKE, _PASS),
     ),
     RoleRecord(
-        name="promoter",
-        kind="person",
-        description="Person: copies an approved version from another environment, as pending",
-        never=(*APPROVE, *JOBS, *LAKE, "iam:PassRole"),
+        "promoter",
+        "person",
+        "Person: copies an approved version from another environment, as pending",
+        (*APPROVE, *JOBS, *LAKE, _PASS),
     ),
     RoleRecord(
-        name="registrar",
-        kind="job",
-        description="Jobs: register model packages as pending",
-        never=(*APPROVE, *JOBS, *LAKE),
+        "registrar", "job", "Jobs: register model packages as pending", (*APPROVE, *JOBS, *LAKE)
     ),
-    RoleRecord(
-        name="registry-reader",
-        kind="job",
-        description="Jobs: find the champion",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
-    ),
-    RoleRecord(
-        name="training",
-        kind="job",
-        description="Jobs: prepare, train, compile, evaluate",
-        never=(*REGISTER, *APPROVE, *JOBS, *LAKE),
-    ),
+    RoleRecord("registry-reader", "job", "Jobs: find the champion", (*_MODELS, *LAKE)),
+    RoleRecord("training", "job", "Jobs: prepare, train, compile, evaluate", (*_MODELS, *LAKE)),
 )
 
 # The bucket policies of the lake let these three through, and nobody else is to try.

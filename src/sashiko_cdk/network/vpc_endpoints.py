@@ -108,9 +108,7 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
     uses = dict(_INTERFACES)
     if settings.network.mlflow_service:
         uses[_MLFLOW] = Use(
-            ("sagemaker:CallMlflowAppApi",),
-            ("registrar",),
-            service=settings.network.mlflow_service,
+            ("sagemaker:CallMlflowAppApi",), ("registrar",), service=settings.network.mlflow_service
         )
     if settings.device_check != "off":
         api = uses["sagemaker.api"]

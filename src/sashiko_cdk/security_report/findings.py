@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
@@ -44,23 +44,23 @@ def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:
         InputError: if there is no report.
     """
     plugins = read_json(folder / "validation-report.json")["pluginReports"]
-    findings = [finding for plugin in plugins for finding in _of(plugin)]
+    findings = []
+    for plugin in plugins:
+        framework = plugin["pluginName"]
+        for violation in (*plugin["violations"], *plugin.get("suppressedViolations", [])):
+            rule, bracket, detail = violation["ruleName"].partition("[")
+            findings += [
+                ReportedFinding(
+                    framework=framework,
+                    rule=rule.removeprefix(f"{framework}-"),
+                    detail=detail.removesuffix("]") if bracket else "",
+                    resource=construct["constructPath"].removesuffix("/Resource"),
+                    description=violation["description"],
+                    reason=violation.get("reason"),
+                )
+                for construct in violation["violatingConstructs"]
+            ]
     return [plugin["pluginName"] for plugin in plugins], findings
-
-
-def _of(plugin: Any) -> Iterator[ReportedFinding]:
-    framework = plugin["pluginName"]
-    for violation in (*plugin["violations"], *plugin.get("suppressedViolations", [])):
-        rule, bracket, detail = violation["ruleName"].partition("[")
-        for construct in violation["violatingConstructs"]:
-            yield ReportedFinding(
-                framework=framework,
-                rule=rule.removeprefix(f"{framework}-"),
-                detail=detail.removesuffix("]") if bracket else "",
-                resource=construct["constructPath"].removesuffix("/Resource"),
-                description=violation["description"],
-                reason=violation.get("reason"),
-            )
 
 
 def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFinding]:
@@ -75,7 +75,13 @@ def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFi
     options = ("--framework=cloudformation", "--skip-download", "--soft-fail", "--output=json")
     process = subprocess.run(
         [command, *files, *options],
-        env=_environment(templates[0].parent),
+        # Without user settings, and without a key of checkov's platform: it would upload templates.
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(templates[0].parent),
+            "PYTHONUTF8": "1",
+            "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -87,59 +93,61 @@ def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFi
     results = json.loads(process.stdout)["results"]
     if unread := results["parsing_errors"]:
         raise InputError(f"checkov could not read {', '.join(unread)}: run cfn-lint on it")
-    paths = {template.name: _paths(template) for template in templates}
-    return [
-        _finding(check, paths) for check in (*results["failed_checks"], *results["skipped_checks"])
-    ]
-
-
-def _environment(home: Path) -> Mapping[str, str]:
-    """Returns an environment without user settings and without a key of checkov's platform.
-
-    With a key it would upload the templates.
-    """
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "PYTHONUTF8": "1",
-        "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
-    }
-
-
-def _paths(template: Path) -> Mapping[str, str]:
-    """Returns logical id -> the construct's path, from the metadata of the CDK CLI."""
-    resources = read_json(template)["Resources"]
-    return {
-        logical_id: resource.get("Metadata", {}).get("aws:cdk:path", logical_id)
-        for logical_id, resource in resources.items()
-    }
-
-
-def _finding(check: Any, paths: Mapping[str, Mapping[str, str]]) -> ReportedFinding:
-    template = Path(check["file_path"]).name
-    path = paths[template][check["resource"].rpartition(".")[2]]
-    return ReportedFinding(
-        framework=FRAMEWORK,
-        rule=check["check_id"],
-        detail="",
-        resource=path.removesuffix("/Resource"),
-        description=check["check_name"],
-        reason=check["check_result"].get("suppress_comment"),
-    )
+    resources = {template.name: read_json(template)["Resources"] for template in templates}
+    findings = []
+    for check in (*results["failed_checks"], *results["skipped_checks"]):
+        logical_id = check["resource"].rpartition(".")[2]
+        resource = resources[Path(check["file_path"]).name][logical_id]
+        path = resource.get("Metadata", {}).get("aws:cdk:path", logical_id)  # by the CDK CLI
+        findings.append(
+            ReportedFinding(
+                framework=FRAMEWORK,
+                rule=check["check_id"],
+                detail="",
+                resource=path.removesuffix("/Resource"),
+                description=check["check_name"],
+                reason=check["check_result"].get("suppress_comment"),
+            )
+        )
+    return findings
 
 
 def page(environment: str, frameworks: Sequence[str], findings: Sequence[ReportedFinding]) -> str:
     """Writes the report in Markdown that is readable as plain text too."""
-    ordered = sorted(findings, key=lambda item: (frameworks.index(item.framework), _key(item)))
+
+    def position(item: ReportedFinding) -> tuple[int, str, str, str, str]:
+        place = frameworks.index(item.framework)
+        return place, item.rule, item.reason or "", item.resource, item.detail
+
+    ordered = sorted(findings, key=position)
     open_items = [item for item in ordered if item.is_open]
     explained = [item for item in ordered if not item.is_open]
+    by_rule = dict(_grouped(ordered, _rule))
+    rows: list[tuple[str, ...]] = [_HEAD]
+    for framework in frameworks:
+        rules = [rule for rule in by_rule if rule[0] == framework]
+        if not rules:
+            rows.append((framework, "no finding", "0", "0", "0"))
+        for rule in rules:
+            items = by_rule[rule]
+            open_count = sum(item.is_open for item in items)
+            resources = {item.resource for item in items}
+            counts = (open_count, len(items) - open_count, len(resources))
+            rows.append((*rule, *map(str, counts)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *others = (
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in rows
+    )
     return "\n".join(
         [
             f"# Security report: {environment}",
             "",
             f"Findings: {len(open_items)} open, {len(explained)} explained.",
             "",
-            *_table(_rows(frameworks, ordered)),
+            head,
+            f"|{'|'.join('-' * (width + 2) for width in widths)}|",
+            *others,
             "",
             "## Open",
             "",
@@ -151,37 +159,8 @@ def page(environment: str, frameworks: Sequence[str], findings: Sequence[Reporte
     )
 
 
-def _key(item: ReportedFinding) -> tuple[str, str, str, str]:
-    return item.rule, item.reason or "", item.resource, item.detail
-
-
 def _rule(item: ReportedFinding) -> tuple[str, str]:
     return item.framework, item.rule
-
-
-def _rows(
-    frameworks: Sequence[str], findings: Sequence[ReportedFinding]
-) -> Iterator[tuple[str, ...]]:
-    by_rule = dict(_grouped(findings, _rule))
-    for framework in frameworks:
-        rules = [rule for rule in by_rule if rule[0] == framework]
-        if not rules:
-            yield framework, "no finding", "0", "0", "0"
-        for rule in rules:
-            items = by_rule[rule]
-            open_count = sum(item.is_open for item in items)
-            resources = {item.resource for item in items}
-            yield (*rule, str(open_count), str(len(items) - open_count), str(len(resources)))
-
-
-def _table(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    lines = [_HEAD, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for number, line in enumerate(lines):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        yield f"| {' | '.join(cells)} |"
-        if not number:
-            yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
 
 
 def _rules(findings: Sequence[ReportedFinding]) -> Iterator[str]:
