@@ -21,7 +21,7 @@ REGISTER: Final = ("sagemaker:CreateModelPackage",)
 APPROVE: Final = ("sagemaker:UpdateModelPackage",)
 _MODELS: Final = (*REGISTER, *APPROVE, *JOBS)
 _SAGEMAKER: Final = "sagemaker:*"
-_PASS: Final = "iam:PassRole"
+_HAND_OVER: Final = "iam:PassRole"
 
 Kind = Literal[
     "person",
@@ -56,7 +56,7 @@ CORE: Final = (
         "approver",
         "person",
         "Person: approves or rejects model packages",
-        (*REGISTER, *JOBS, *LAKE, _PASS),
+        (*REGISTER, *JOBS, *LAKE, _HAND_OVER),
     ),
     RoleRecord(
         "bias-evaluator",
@@ -69,7 +69,7 @@ CORE: Final = (
         "break-glass",
         "person",
         "Person: reads the lake's objects in an emergency",
-        (*_MODELS, _PASS),
+        (*_MODELS, _HAND_OVER),
     ),
     RoleRecord(
         "broker", "job", "Jobs: take the snapshot of columns that may be trained on", _MODELS
@@ -78,7 +78,7 @@ CORE: Final = (
         "data-scientist",
         "person",
         "Person: queries what may be trained on, starts the pipeline",
-        (*REGISTER, *APPROVE, _PASS),
+        (*REGISTER, *APPROVE, _HAND_OVER),
     ),
     RoleRecord(
         "deployer", "person", "Person: deploys by the CDK's roles, stages what runs read", LAKE
@@ -93,72 +93,74 @@ CORE: Final = (
         "endpoint-deployer", "person", "Person: sees what approved models serve", (*_MODELS, *LAKE)
     ),
     RoleRecord(
-        "etl", "service", "Glue: turns raw files into the lake's tables", (_SAGEMAKER, _PASS)
+        "etl", "service", "Glue: turns raw files into the lake's tables", (_SAGEMAKER, _HAND_OVER)
     ),
     RoleRecord(
         "etl-starter",
         "flow",
         "Step Functions: starts the ETL job of a complete extract",
-        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _HAND_OVER),
     ),
     RoleRecord(
         "event-router",
         "service",
         "EventBridge: hands events to Step Functions",
-        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _HAND_OVER),
         trust=("events", "rule/{prefix}-*"),
     ),
     RoleRecord(
         "gatekeeper",
         "function",
         "Function: reads verdicts, and ends a run that a gate stops",
-        (_SAGEMAKER, "s3:DeleteObject*", "s3:PutObject*", *LAKE, _PASS),
+        (_SAGEMAKER, "s3:DeleteObject*", "s3:PutObject*", *LAKE, _HAND_OVER),
     ),
     RoleRecord(
         "image-build",
         "service",
         "CodeBuild: builds the project's own images and pushes them",
-        (_SAGEMAKER, *LAKE, _PASS),
+        (_SAGEMAKER, *LAKE, _HAND_OVER),
         trust=("codebuild", "project/{prefix}-image-build"),
     ),
     RoleRecord(
         "image-build-starter",
         "function",
         "Function: starts builds of images, and says how they ended",
-        (_SAGEMAKER, *LAKE, _PASS),
+        (_SAGEMAKER, *LAKE, _HAND_OVER),
     ),
     RoleRecord("inference", "endpoint", "Endpoint: serves a model", (_SAGEMAKER, *LAKE)),
     RoleRecord(
         "janitor",
         "function",
         "Function: deletes what a check on a device left",
-        ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, _PASS),
+        ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *LAKE, _HAND_OVER),
         publishes_alerts=True,
     ),
     RoleRecord(
         "lake-formation",
         "service",
         "Lake Formation: reads and writes the registered locations",
-        (_SAGEMAKER, _PASS),
+        (_SAGEMAKER, _HAND_OVER),
     ),
     RoleRecord(
         "lake-probe",
         "function",
         "Function: looks whether the lake is open to everybody",
-        (_SAGEMAKER, "athena:*", "lakeformation:*", *_OBJECTS, _PASS),
+        (_SAGEMAKER, "athena:*", "lakeformation:*", *_OBJECTS, _HAND_OVER),
     ),
     RoleRecord(
         "lake-settings",
         "function",
         "Function: makes CloudFormation an administrator of the lake",
-        (_SAGEMAKER, *LAKE, *_OBJECTS, _PASS),
+        (_SAGEMAKER, *LAKE, *_OBJECTS, _HAND_OVER),
     ),
-    RoleRecord("mlflow", "service", "MLflow App: keeps its artifacts", (_SAGEMAKER, *LAKE, _PASS)),
+    RoleRecord(
+        "mlflow", "service", "MLflow App: keeps its artifacts", (_SAGEMAKER, *LAKE, _HAND_OVER)
+    ),
     RoleRecord(
         "notifier",
         "flow",
         "Step Functions: writes the alerts",
-        (*_MODELS, *LAKE, *_OBJECTS, _PASS),
+        (*_MODELS, *LAKE, *_OBJECTS, _HAND_OVER),
         publishes_alerts=True,
     ),
     RoleRecord(
@@ -168,19 +170,19 @@ CORE: Final = (
         "pipeline-starter",
         "flow",
         "Step Functions: starts the pipeline on what was loaded",
-        (*_MODELS, *LAKE, *_OBJECTS, _PASS),
+        (*_MODELS, *LAKE, *_OBJECTS, _HAND_OVER),
     ),
     RoleRecord(
         "preflight",
         "function",
         "Function: checks a version before it is served",
-        (*_MODELS, *LAKE, _PASS),
+        (*_MODELS, *LAKE, _HAND_OVER),
     ),
     RoleRecord(
         "promoter",
         "person",
         "Person: copies an approved version from another environment, as pending",
-        (*APPROVE, *JOBS, *LAKE, _PASS),
+        (*APPROVE, *JOBS, *LAKE, _HAND_OVER),
     ),
     RoleRecord(
         "registrar", "job", "Jobs: register model packages as pending", (*APPROVE, *JOBS, *LAKE)
