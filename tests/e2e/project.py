@@ -29,13 +29,9 @@ _COMMAND = (sys.executable, "-c", "from sashiko.cli import main; main()")
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the repository's files; the package is the installed one.
+    """A copy of the repository's files; the package is the installed one."""
 
-    Attributes:
-        root: where commands run; the local state is `<root>/.sashiko`.
-    """
-
-    root: Path
+    root: Path  # where commands run; the local state is `<root>/.sashiko`
 
     @property
     def home(self) -> Path:
@@ -144,52 +140,31 @@ class Project:
 
 @dataclass(frozen=True)
 class Story:
-    """What befell a project until its first version was registered, in this order.
-
-    Attributes:
-        project: the project.
-        killed: a run that was killed in the middle of its training.
-        stopped: a run that got a Ctrl-C in the middle of its training.
-        left: the processes that each of the two left, and the half-written files after the second.
-        registered: a run that came to its end.
-        pid: of its process.
-        refused: commands that were given while it was at work.
-        runs: the ids of the three runs.
-    """
+    """What befell a project until its first version was registered, in this order."""
 
     project: Project
-    killed: Attempt
-    stopped: Attempt
+    killed: Attempt  # a run that was killed in the middle of its training
+    stopped: Attempt  # a run that got a Ctrl-C in the middle of its training
+    # The processes that each of the two left, and the half-written files after the second.
     left: dict[str, list[str]]
-    registered: Attempt
-    pid: int
-    refused: dict[str, Attempt]
-    runs: list[str]
+    registered: Attempt  # a run that came to its end
+    pid: int  # of its process
+    refused: dict[str, Attempt]  # commands that were given while it was at work
+    runs: list[str]  # the ids of the three runs
 
 
 @dataclass(frozen=True)
 class Refusals:
-    """What a project refused, in this order.
-
-    Attributes:
-        project: the project.
-        full_disk: a run that could not write large files.
-        left: the processes and the half-written files that it left.
-        bad_rows: a run with a null key, a repeated key and an unknown label in the data.
-        biased: a run with a bias gate that no model passes.
-        inexact: a run with a device gate that no two graphs pass.
-        versions: what was registered after these runs.
-        runs: the ids of the four runs.
-    """
+    """What a project refused, in this order."""
 
     project: Project
-    full_disk: Attempt
-    left: list[str]
-    bad_rows: Attempt
-    biased: Attempt
-    inexact: Attempt
-    versions: list[int]
-    runs: list[str]
+    full_disk: Attempt  # a run that could not write large files
+    left: list[str]  # the processes and the half-written files that it left
+    bad_rows: Attempt  # a run with a null key, a repeated key and an unknown label in the data
+    biased: Attempt  # a run with a bias gate that no model passes
+    inexact: Attempt  # a run with a device gate that no two graphs pass
+    versions: list[int]  # what was registered after these runs
+    runs: list[str]  # the ids of the four runs
 
 
 def no_large_files() -> None:

@@ -2,6 +2,8 @@
 
 from tests.pipeline.faults import TRAIN, Fault, set_in, set_parameter
 
+OF_TRAIN = (*TRAIN, "Environment", "X")
+OF_COMPILE = ("Compile", "Arguments", "Environment", "X")
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 
 
@@ -13,33 +15,27 @@ def output(step: str, name: str) -> str:
 REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     # References.
     "a reference to an unknown step": (
-        set_in(*TRAIN, "Environment", "X", to={"Get": output("Lost", "train")}),
+        set_in(*OF_TRAIN, to={"Get": output("Lost", "train")}),
         "step `Train`, Arguments.Environment.X",
         "no step is named `Lost`; there is: Snapshot, ",
     ),
     "a reference to an unknown output": (
-        set_in(*TRAIN, "Environment", "X", to={"Get": output("Prepare", "lost")}),
+        set_in(*OF_TRAIN, to={"Get": output("Prepare", "lost")}),
         "step `Train`, Arguments.Environment.X, Steps.Prepare",
         "has no `lost`; there is: 0, 1, 2, 3, 4, train, validation, test, slices, meta",
     ),
     "a reference to an unknown property": (
-        set_in("Compile", "Arguments", "Environment", "X", to={"Get": MODEL[:-1]}),
+        set_in(*OF_COMPILE, to={"Get": MODEL[:-1]}),
         "step `Compile`, Arguments.Environment.X, Steps.Train",
         "`ModelArtifacts.S3ModelArtifact` has no `S3ModelArtifact`; there is: S3ModelArtifacts",
     ),
     "a reference to a whole structure, joined": (
-        set_in(
-            *("Compile", "Arguments", "Environment", "X"),
-            to={"Std:Join": {"Values": [{"Get": "Steps.Train.ModelArtifacts"}]}},
-        ),
+        set_in(*OF_COMPILE, to={"Std:Join": {"Values": [{"Get": "Steps.Train.ModelArtifacts"}]}}),
         "step `Compile`, Arguments.Environment.X.Std:Join.Values[0]",
         "`Steps.Train.ModelArtifacts` is not a single value",
     ),
     "a property of another type": (
-        set_in(
-            *("Compile", "Arguments", "Environment", "X"),
-            to={"Get": "Steps.Train.BillableTimeInSeconds"},
-        ),
+        set_in(*OF_COMPILE, to={"Get": "Steps.Train.BillableTimeInSeconds"}),
         "step `Compile`, Arguments.Environment.X",
         "expected a string, got an integer, from ",
     ),
@@ -49,12 +45,12 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "no step is named `Lost`",
     ),
     "an unknown execution variable": (
-        set_in(*TRAIN, "Environment", "X", to={"Get": "Execution.Id"}),
+        set_in(*OF_TRAIN, to={"Get": "Execution.Id"}),
         "step `Train`, Arguments.Environment.X",
         "no execution variable `Id`; there is: StartDateTime, ",
     ),
     "an unknown function": (
-        set_in(*TRAIN, "Environment", "X", to={"Std:Split": "a,b"}),
+        set_in(*OF_TRAIN, to={"Std:Split": "a,b"}),
         "step `Train`, Arguments.Environment.X",
         "unknown function `Std:Split`; known: Get, Std:Join",
     ),
@@ -94,13 +90,13 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     # Parameters.
     "an undeclared parameter": (
-        set_in(*TRAIN, "Environment", "X", to={"Get": "Parameters.Lake"}),
+        set_in(*OF_TRAIN, to={"Get": "Parameters.Lake"}),
         "step `Train`, Arguments.Environment.X",
         "no parameter `Lake`; there is: LakeUri, ",
     ),
     "an undeclared parameter, joined": (
         set_in(
-            *(*TRAIN, "Environment", "X"),
+            *OF_TRAIN,
             to={"Std:Join": {"On": "/", "Values": ["s3://b", {"Get": "Parameters.Lake"}]}},
         ),
         "step `Train`, Arguments.Environment.X.Std:Join.Values[1]",

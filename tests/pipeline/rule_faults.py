@@ -6,9 +6,14 @@ from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, Json, set_in
 
 STOPPING = (*TRAIN, "StoppingCondition")
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
+INPUT = (*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 IN_TRAIN, IN_SNAPSHOT = "step `Train`, Arguments", "step `Snapshot`, Arguments"
+
+
+def output(index: int) -> tuple[str | int, ...]:
+    return (*SNAPSHOT, "ProcessingOutputConfig", "Outputs", index, "S3Output", "LocalPath")
 
 
 def several(*faults: Fault) -> Fault:
@@ -28,19 +33,11 @@ def spot(**stopping: int) -> Fault:
     )
 
 
-def keyed(instance: str) -> Fault:
-    """Gives the volume of a training on an instance a key."""
+def train_on(instance: str, key: str, value: str) -> Fault:
+    """Lets Train run on an instance, with another key of its resources."""
     return several(
         set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
-        set_in(*TRAIN, "ResourceConfig", "VolumeKmsKeyId", to=KEY),
-    )
-
-
-def planned(instance: str) -> Fault:
-    """Lets Train run on the reserved capacity of a training plan."""
-    return several(
-        set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
-        set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to=PLAN),
+        set_in(*TRAIN, "ResourceConfig", key, to=value),
     )
 
 
@@ -87,13 +84,14 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "a training plan and spot": (
         several(
-            planned("ml.p5.48xlarge"), spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600)
+            train_on("ml.p5.48xlarge", "TrainingPlanArn", PLAN),
+            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
         ),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
         "EnableManagedSpotTraining is true: a job runs on the capacity of a plan or on spot",
     ),
     "a training plan of a type that none reserves": (
-        planned("ml.g6e.48xlarge"),
+        train_on("ml.g6e.48xlarge", "TrainingPlanArn", PLAN),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
         "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType",
     ),
@@ -112,7 +110,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     **{
         f"a volume's key on {instance}": (
-            keyed(instance),
+            train_on(instance, "VolumeKmsKeyId", KEY),
             f"{IN_TRAIN}.ResourceConfig.VolumeKmsKeyId",
             f"{instance} has disks of its own, which the machine encrypts; SageMaker refuses a key",
         )
@@ -157,36 +155,24 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "`train:latest` is not an ECR image",
     ),
     "an input elsewhere": (
-        set_in(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath", to="/opt/ml/config"),
+        set_in(*INPUT, to="/opt/ml/config"),
         f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
         "`/opt/ml/config` is not below /opt/ml/processing/",
     ),
     "an input that climbs out": (
-        set_in(
-            *(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath"),
-            to="/opt/ml/processing/../config",
-        ),
+        set_in(*INPUT, to="/opt/ml/processing/../config"),
         f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
         "is not below /opt/ml/processing/",
     ),
     "an output elsewhere": (
-        set_in(
-            *(*SNAPSHOT, "ProcessingOutputConfig", "Outputs", 0, "S3Output", "LocalPath"),
-            to="/tmp/out",  # noqa: S108 - the path is what is wrong
-        ),
+        set_in(*output(0), to="/tmp/out"),  # noqa: S108 - the path is what is wrong
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[0].S3Output.LocalPath",
         "`/tmp/out` is not below /opt/ml/processing/",
     ),
     "an input and an output in one folder": (
         several(
-            set_in(
-                *(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath"),
-                to="/opt/ml/processing/both",
-            ),
-            set_in(
-                *(*SNAPSHOT, "ProcessingOutputConfig", "Outputs", 1, "S3Output", "LocalPath"),
-                to="/opt/ml/processing/both/",
-            ),
+            set_in(*INPUT, to="/opt/ml/processing/both"),
+            set_in(*output(1), to="/opt/ml/processing/both/"),
         ),
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[1].S3Output.LocalPath",
         "`/opt/ml/processing/both/` is the folder of ProcessingInputs[0] too; give each its own",

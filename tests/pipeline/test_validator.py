@@ -17,7 +17,7 @@ from tests.pipeline.every_definition import ROOT, names
 from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, find, set_in, set_parameter
 from tests.pipeline.gate_faults import GATE_FAULTS
 from tests.pipeline.reference_faults import REFERENCE_FAULTS
-from tests.pipeline.rule_faults import RULE_FAULTS, keyed, planned, several, spot
+from tests.pipeline.rule_faults import KEY, PLAN, RULE_FAULTS, several, spot, train_on
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
 FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RULE_FAULTS
@@ -87,8 +87,8 @@ def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     [
         spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
         spot(MaxRuntimeInSeconds=28 * 86_400, MaxWaitTimeInSeconds=28 * 86_400),
-        planned("ml.trn2.48xlarge"),
-        keyed("ml.m5.xlarge"),
+        train_on("ml.trn2.48xlarge", "TrainingPlanArn", PLAN),
+        train_on("ml.m5.xlarge", "VolumeKmsKeyId", KEY),
         set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
         set_in(
             *TRAIN, "Tags", to=[{"Key": "team", "Value": "aws:x"}, {"Key": "Team", "Value": ""}]

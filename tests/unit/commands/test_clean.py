@@ -11,7 +11,8 @@ from sashiko.errors import InputError
 from sashiko.pipeline.runner.run_lock import run_lock
 
 
-def make_home(home: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
     for name in (
         ".tmp-killed/mlflow.db",
         "cache/steps/x.json",
@@ -21,31 +22,29 @@ def make_home(home: Path) -> None:
         "s3/b/x",
         "sweeps/x/sweep.json",
     ):
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_text("x")
+        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / name).write_text("x")
+    return tmp_path / "home"
 
 
-def test_everything_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    home = tmp_path / "home"
-    make_home(home)
+def test_everything_is_forgotten(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clean(home, yes=True)
     assert not home.exists()
-    assert capsys.readouterr().out == f"removed {home}\n"
+    out, err = capsys.readouterr()
+    assert out == f"removed {home}\n"
+    assert "mlflow.db: the model registry with its approvals" in err
 
 
-def test_what_no_run_has_made_is_left_alone(tmp_path: Path) -> None:
-    make_home(tmp_path)
-    (tmp_path / "thesis.tex").touch()
+def test_what_no_run_has_made_is_left_alone(home: Path) -> None:
+    (home / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"\(thesis.tex\): remove"):
-        clean(tmp_path, yes=True)
-    assert (tmp_path / "mlflow.db").exists()
+        clean(home, yes=True)
+    assert (home / "mlflow.db").exists()
 
 
 def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "home"
-    make_home(home)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -60,17 +59,13 @@ def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(
     assert not home.exists()
 
 
-def test_a_run_at_work_is_not_pulled_from_under(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    make_home(home)
+def test_a_run_at_work_is_not_pulled_from_under(home: Path) -> None:
     with run_lock(home, "first"), pytest.raises(InputError, match="is at work here"):
         clean(home, yes=True)
     assert (home / "mlflow.db").exists()
 
 
-def test_without_an_answer_nothing_is_deleted(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    make_home(home)
+def test_without_an_answer_nothing_is_deleted(home: Path) -> None:
     with pytest.raises(InputError, match="needs a confirmation: add --yes"):
         clean(home)
     assert (home / "mlflow.db").exists()
@@ -78,21 +73,10 @@ def test_without_an_answer_nothing_is_deleted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("answer", "left"), [("clean", False), ("yes", True), ("", True)])
 def test_the_word_alone_deletes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
+    home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
 ) -> None:
-    home = tmp_path / "home"
-    make_home(home)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("sashiko.commands.options.typer.prompt", lambda *_, **__: answer)
     with suppress(InputError):
         clean(home)
     assert (home / "mlflow.db").exists() == left
-
-
-def test_the_registry_with_its_approvals_is_named_before_the_question(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    home = tmp_path / "home"
-    make_home(home)
-    clean(home, yes=True)
-    assert "mlflow.db: the model registry with its approvals" in capsys.readouterr().err

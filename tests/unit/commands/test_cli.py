@@ -68,6 +68,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accum"),
     (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
     (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
+    (("runs", "logs", "Train", "2026", "--run", "2025"), "twice, as 2026 and as --run 2025"),
 ])  # fmt: skip
 def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     done = sashiko(*arguments)
@@ -152,9 +153,3 @@ def test_logs_take_step_and_run_in_either_order(tmp_path, monkeypatch, order):
     log.write_text("epoch 1\n")
     done = CliRunner().invoke(runs.app, ["logs", *order])
     assert done.stdout == "epoch 1\n", done.output
-
-
-def test_logs_of_two_runs_at_once_are_refused():
-    done = sashiko("runs", "logs", "Train", "2026", "--run", "2025")
-    assert done.returncode == 1
-    assert "the run is named twice, as 2026 and as --run 2025" in done.stderr

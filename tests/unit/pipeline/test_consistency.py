@@ -17,6 +17,7 @@ from tests.unit.run_report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
+INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
 
 
 def problems(folder: Path, config: Recipe, *, facets: list[Any] | None = None) -> str:
@@ -43,12 +44,15 @@ def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> 
     assert "bias: {judged: false, reason: why}" in text
 
 
-def test_facets_cannot_be_left_unjudged(tmp_path: Path) -> None:
-    assert "has facets (age), so bias is judged" in problems(tmp_path, recipe(**UNJUDGED))
-
-
-def test_facets_that_no_gate_judges_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    assert "`bias.gates`: no gate judges the facets" in problems(tmp_path, recipe(gates=[]))
+@pytest.mark.parametrize(("bias", "expected"), [
+    (UNJUDGED, "has facets (age), so bias is judged"),
+    ({"gates": []}, "`bias.gates`: no gate judges the facets"),
+    ({"gates": [INTERSECTION]}, "`bias.gates`: sex is no facet"),
+])  # fmt: skip
+def test_facets_are_judged_each_by_a_gate_and_nothing_else_is(
+    tmp_path: Path, bias: Any, expected: str
+) -> None:
+    assert expected in problems(tmp_path, recipe(**bias))
 
 
 def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
@@ -71,9 +75,6 @@ def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str
         BiasSection.model_validate(changes)
 
 
-INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
-
-
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
     ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
@@ -93,10 +94,6 @@ def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, 
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_an_intersection_with_what_is_no_facet_is_named(tmp_path: Path) -> None:
-    assert "`bias.gates`: sex is no facet" in problems(tmp_path, recipe(gates=[INTERSECTION]))
-
-
 def test_too_many_combinations_of_groups_are_refused_before_anything_is_trained(
     tmp_path: Path,
 ) -> None:
@@ -110,13 +107,9 @@ def test_too_many_combinations_of_groups_are_refused_before_anything_is_trained(
     check_recipe(config, contract_of(many, tmp_path), source=SOURCE)
 
 
-def test_an_intersection_survives_being_written_and_read() -> None:
-    config = recipe(gates=[INTERSECTION])
-    assert Recipe.model_validate(config.model_dump(mode="json")) == config
-
-
-def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
-    config = recipe(**UNJUDGED)
+@pytest.mark.parametrize("bias", [{"gates": [INTERSECTION]}, UNJUDGED])
+def test_a_recipe_survives_being_written_and_read(bias: Any) -> None:
+    config = recipe(**bias)
     assert Recipe.model_validate(config.model_dump(mode="json")) == config
     assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
 

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,65 +133,46 @@ def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
 
 def test_the_images_of_aws_are_not_checked(cloud: Cloud) -> None:
     cloud.start()
-    assert {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")} == {
-        "sashiko-dev/job",
-        "sashiko-dev/train",
-    }
+    names = {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")}
+    assert names == {"sashiko-dev/job", "sashiko-dev/train"}
 
 
-def _no_weights_file(cloud: Cloud) -> None:
-    del cloud.objects[f"{STAGED.weights_uri}/{sorted(RECIPE.model.files)[0]}"]
-
-
-def _no_configuration(cloud: Cloud) -> None:
-    gone = CHANNELS[0].uri
-    cloud.objects = {uri: size for uri, size in cloud.objects.items() if not uri.startswith(gone)}
-
-
-def _no_code(cloud: Cloud) -> None:
-    del cloud.objects[f"{CHANNELS[1].uri}/text.py"]
-
-
-def _no_source(cloud: Cloud) -> None:
-    del cloud.objects[f"{STAGED.run_manifest.uri}/source.json"]
-
-
-def _other_commits_source(cloud: Cloud) -> None:
-    uri = STAGED.run_manifest.uri[:-16] + "0" * 16
-    cloud.definition["Parameters"][1]["DefaultValue"] = uri
-
-
-def _no_image(cloud: Cloud) -> None:
-    cloud.images.discard(IMAGES[1])
-
-
-def _other_definition(cloud: Cloud) -> None:
-    cloud.definition["Steps"][1]["Image"] = IMAGES[0]
-
-
-def _no_load(cloud: Cloud) -> None:
-    cloud.loads = [cloud.load(AS_OF, hour=1, state="FAILED")]
-
-
-def _no_etl_job(cloud: Cloud) -> None:
-    cloud.aws.answers["GetJobRuns"] = Refusal("EntityNotFoundException")
-
-
+FIRST = sorted(RECIPE.model.files)[0]
 STAGE = "sashiko stage --env dev --recipe complaints"
-FAULTS = [
-    (_no_weights_file, f"lacks {sorted(RECIPE.model.files)[0]}: {STAGE}"),
-    (_no_configuration, f"lacks text.json: {STAGE}"),
-    (_no_code, f"lacks text.py: {STAGE}"),
-    (_no_source, f"lacks source.json: {STAGE}"),
-    (_other_commits_source, f"is not there: {STAGE}, in the checkout that was deployed"),
-    (_no_image, f"the image {IMAGES[1]} is not built: make deploy ENV=dev"),
-    (_other_definition, "differ first in .Steps[Train].Image: make deploy ENV=dev"),
-    (_no_load, "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"),
-    (_no_etl_job, "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"),
-]
+NO_LOAD = "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"
+FAILED = Cloud.load(AS_OF, hour=1, state="FAILED")
+NO_JOB = {"GetJobRuns": Refusal("EntityNotFoundException")}
+OTHER = {"DefaultValue": STAGED.run_manifest.uri[:-16] + "0" * 16}
+FAULTS: dict[str, tuple[Callable[[Cloud], object], str]] = {
+    "weights": (
+        lambda at: at.objects.pop(f"{STAGED.weights_uri}/{FIRST}"), f"lacks {FIRST}: {STAGE}",
+    ),
+    "configuration": (
+        lambda at: at.objects.pop(f"{CHANNELS[0].uri}/text.json"), f"lacks text.json: {STAGE}",
+    ),
+    "code": (lambda at: at.objects.pop(f"{CHANNELS[1].uri}/text.py"), f"lacks text.py: {STAGE}"),
+    "source": (
+        lambda at: at.objects.pop(f"{STAGED.run_manifest.uri}/source.json"),
+        f"lacks source.json: {STAGE}",
+    ),
+    "another commit's source": (
+        lambda at: at.definition["Parameters"][1].update(OTHER),
+        f"is not there: {STAGE}, in the checkout that was deployed",
+    ),
+    "image": (
+        lambda at: at.images.discard(IMAGES[1]),
+        f"the image {IMAGES[1]} is not built: make deploy ENV=dev",
+    ),
+    "definition": (
+        lambda at: at.definition["Steps"][1].update(Image=IMAGES[0]),
+        "differ first in .Steps[Train].Image: make deploy ENV=dev",
+    ),
+    "load": (lambda at: setattr(at, "loads", [FAILED]), NO_LOAD),
+    "etl job": (lambda at: at.aws.answers.update(NO_JOB), NO_LOAD),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("fault", "message"), FAULTS)
+@pytest.mark.parametrize(("fault", "message"), FAULTS.values(), ids=FAULTS)
 def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, message: str) -> None:
     fault(cloud)
     with pytest.raises(InputError) as error:
@@ -203,8 +184,8 @@ def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, mes
 
 
 def test_all_that_is_missing_is_reported_at_once(cloud: Cloud) -> None:
-    for fault in (_no_weights_file, _no_code, _no_image, _other_definition, _no_load):
-        fault(cloud)
+    for name in ("weights", "code", "image", "definition", "load"):
+        FAULTS[name][0](cloud)
     # What was deployed names one image twice by now, and that one is there.
     cloud.images.clear()
     with pytest.raises(InputError) as error:
