@@ -20,8 +20,8 @@ define install
 endef
 
 test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
-	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --ignore-glob='*/packs/*/e2e' tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(wildcard tests/packs/*/e2e) $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }

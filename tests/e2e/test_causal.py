@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from sashiko.base.files import sha256_file
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
 from sashiko.explain.importance import ANALYSIS_FILE
 from tests.e2e.project import RUN, Attempt, Project
-from tests.e2e.tiny import install_encoder, make_encoder, make_project
-from tests.packs.selection.converse_service import answered, serving
-from tests.packs.selection.selections import MODEL, TOKEN_PRICE, every_kind
+from tests.e2e.tiny import make_project
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
 
 pytestmark = pytest.mark.slow
@@ -94,49 +91,3 @@ def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: 
     table = pq.read_table(project.output("Evaluate", "predictions") / "predictions.parquet")
     counts = table["split"].value_counts().to_pylist()
     assert {item["values"]: item["counts"] for item in counts} == {"validation": 80, "test": 120}
-
-
-def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
-    project: Project, run: Attempt, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A linear model, an encoder, the causal LM, its version; those of Bedrock on the loopback."""
-    recipe = yaml.safe_load((project.root / "recipes/tiny.yaml").read_text())
-    make_encoder(tmp_path / "encoder", pq.read_table(rows)["complaint_text"].to_pylist())
-    recipe |= {"name": "encoder", "model": install_encoder(project, tmp_path / "encoder")}
-    recipe["compile"]["sequence_lengths"] = [48]
-    del recipe["prompt"], recipe["train"]["lora"]
-    (project.root / "recipes/encoder.yaml").write_text(yaml.safe_dump(recipe))
-    file, prices = tmp_path / "choice.yaml", tmp_path / "prices.yaml"
-    file.write_text(yaml.safe_dump(every_kind("tiny", encoder="encoder")))
-    prices.write_text(yaml.safe_dump({"region": "us-east-1", "tokens": {MODEL: TOKEN_PRICE}}))
-    command = ("select", file, "--prices", prices, "--json")
-    missing = project.sashiko(*command)
-    assert missing.returncode == 1
-    assert "--record` sends it to Bedrock" in missing.stderr
-    assert "Train: running" not in missing.stderr
-
-    with serving(lambda *_: answered("yes")) as service:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        recorded = project.sashiko(*command, "--record")
-    assert recorded.returncode in (0, 3), recorded.stderr
-    first = json.loads(recorded.stdout)
-    by_name = {item["name"]: item for item in first["candidates"]}
-    assert by_name["nova"]["metrics"]["balanced_accuracy"]["value"] == 0.5  # always the same answer
-    assert (by_name["elsewhere"]["outcome"], by_name["elsewhere"]["metrics"]) == ("dropped", {})
-    assert by_name["causal"]["metrics"] == by_name["version"]["metrics"]  # the same artifact
-    assert all(
-        item["injection"]["overall"]["rows"] > 0
-        for item in first["candidates"]
-        if item["kind"] in ("linear", "recipe", "version")
-    )
-
-    replayed = project.sashiko(*command)  # the service is gone
-    assert "Train: running" not in replayed.stderr
-    second = json.loads(replayed.stdout)
-    for name, item in by_name.items():
-        again = next(other for other in second["candidates"] if other["name"] == name)
-        assert (item["metrics"], item["bias"]) == (again["metrics"], again["bias"])
-    page = project.home / "selections" / second["id"] / "report.html"
-    assert "against cost" in page.read_text()

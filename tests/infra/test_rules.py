@@ -2,11 +2,14 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.project_root import REPOSITORY
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 # Rule -> resources of which the first breaks it.
@@ -95,22 +98,6 @@ BROKEN = {
     "model-source": _resource(
         "SageMaker::Model", PrimaryContainer={"Image": "1.dkr.ecr.us-east-1.amazonaws.com/x:latest"}
     ),
-    "invoked-through-guardrail": _resource(
-        "IAM::ManagedPolicy",
-        PolicyDocument={
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": "bedrock:InvokeModel",
-                    "Resource": "arn:aws:bedrock:us-east-1:111122223333:imported-model/x",
-                }
-            ],
-        },
-    ),
-    "guardrail-version": _resource(
-        "Bedrock::Guardrail", Name="x", BlockedInputMessaging="no", BlockedOutputsMessaging="no"
-    ),
     "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/AWSGlueServiceRole]": _resource(
         "IAM::Role", **ROLE, ManagedPolicyArns=["arn:aws:iam::aws:policy/AWSGlueServiceRole"]
     ),
@@ -144,6 +131,9 @@ for id_, reasons in json.load(sys.stdin).items():
 add_rules(app, retains=True)
 app.synth()
 """
+# Each pack that has rules has their examples too.
+for _module in sorted((REPOSITORY / "tests/packs").glob("*/rule_examples.py")):
+    BROKEN |= runpy.run_path(str(_module))["BROKEN"]
 
 
 def _synth(folder, resources, reasons=None):

@@ -39,8 +39,10 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {},
         ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}"),
     ),
-    "guardrail": ({"bedrock": {"enabled": True}}, ()),
 }
+# A pack can be left out.
+if (ROOT / "src/sashiko_packs/bedrock").is_dir():
+    CHOICES["guardrail"] = ({"bedrock": {"enabled": True}}, ())
 # The recipe of a choice, if it is another one than upstream's first.
 RECIPES = {"guardrail": "complaints-llm"}
 

@@ -270,18 +270,3 @@ def test_a_definition_is_of_the_settings_that_are_given_and_not_of_the_file(tmp_
     recipe = load_recipe(ROOT / "recipes/complaints.yaml")
     built = json.loads(compile_pipeline(settings, recipe, home=tmp_path).definition)
     assert find(built, "Train")["Arguments"]["Environment"] == {"OMP_NUM_THREADS": "7"}
-
-
-def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
-    compiled: dict[str, Json],
-) -> None:
-    steps = jobs(compiled["guardrail"])
-    asks, judges = (steps[name]["Arguments"] for name in ("Guardrail", "JudgeBias"))
-    assert asks["RoleArn"].endswith("-device-check")
-    assert [item["InputName"] for item in asks["ProcessingInputs"]] == ["test"]
-    assert network(asks)["EnableNetworkIsolation"] is False
-    assert judges["RoleArn"].endswith("-bias-evaluator")
-    (outcomes,) = [item for item in judges["ProcessingInputs"] if item["InputName"] == "blocked"]
-    assert "Steps.Guardrail." in json.dumps(outcomes)
-    assert judges["AppSpecification"]["ContainerArguments"] == ["--blocking-difference", "0.02"]
-    assert "Guardrail" not in jobs(compiled["dev, complaints-llm"])

@@ -80,7 +80,7 @@ def test_the_tier_decides_what_is_strict(project: Project) -> None:
     line = "device_check: off\n"
     for tier, allowed in (("dev", True), ("prod", False)):
         project.write("config/staging.yaml", STAGING.replace("tier: prod", f"tier: {tier}") + line)
-        done = project.run("-c", COMMAND, "images", "--env", "staging")
+        done = project.run("-c", COMMAND, "definition", "--env", "staging")
         assert (done.returncode == 0) is allowed, done.stderr
     for part in ("config/staging.yaml", "`device_check`", "`prod`"):
         assert part in done.stderr

@@ -130,7 +130,9 @@ def test_an_instance_that_its_image_does_not_run_on_is_refused(project: Project)
         "config/dev.yaml", there="tier: dev\n",
         put=f'tier: dev\nserving: {{instance_types: {{"{TARGET}": ml.g5.xlarge}}}}\n',
     )  # fmt: skip
-    refused = project.run("-c", "from sashiko.cli import main; main()", "images", "--env", "dev")
+    refused = project.run(
+        "-c", "from sashiko.cli import main; main()", "definition", "--env", "dev"
+    )
     assert refused.returncode == 1
     for part in ("config/dev.yaml", "serving.instance_types", TARGET, "allowed: ml.c6i, ml.c7i"):
         assert part in refused.stderr

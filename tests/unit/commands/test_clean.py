@@ -8,6 +8,7 @@ import pytest
 
 from sashiko.commands.run import clean
 from sashiko.errors import InputError
+from sashiko.packs import enabled_packs
 from sashiko.pipeline.runner.run_lock import run_lock
 
 
@@ -20,7 +21,7 @@ def home(tmp_path: Path) -> Path:
         "mlartifacts/1/model.tar.gz",
         "mlflow.db",
         "s3/b/x",
-        "sweeps/x/sweep.json",
+        *(f"{folder}/x" for pack in enabled_packs() for folder in pack.home),
     ):
         (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "home" / name).write_text("x")

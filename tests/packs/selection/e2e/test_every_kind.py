@@ -1,0 +1,61 @@
+"""A selection compares every kind of candidate, those of Bedrock by a service on the loopback."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.e2e.project import Attempt, Project
+from tests.e2e.tiny import install_encoder, make_encoder
+from tests.packs.selection.converse_service import answered, serving
+from tests.packs.selection.selections import MODEL, TOKEN_PRICE, every_kind
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
+    project: Project, run: Attempt, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A linear model, an encoder, the causal LM, its version; those of Bedrock on the loopback."""
+    recipe = yaml.safe_load((project.root / "recipes/tiny.yaml").read_text())
+    make_encoder(tmp_path / "encoder", pq.read_table(rows)["complaint_text"].to_pylist())
+    recipe |= {"name": "encoder", "model": install_encoder(project, tmp_path / "encoder")}
+    recipe["compile"]["sequence_lengths"] = [48]
+    del recipe["prompt"], recipe["train"]["lora"]
+    (project.root / "recipes/encoder.yaml").write_text(yaml.safe_dump(recipe))
+    file, prices = tmp_path / "choice.yaml", tmp_path / "prices.yaml"
+    file.write_text(yaml.safe_dump(every_kind("tiny", encoder="encoder")))
+    prices.write_text(yaml.safe_dump({"region": "us-east-1", "tokens": {MODEL: TOKEN_PRICE}}))
+    command = ("select", file, "--prices", prices, "--json")
+    missing = project.sashiko(*command)
+    assert missing.returncode == 1
+    assert "--record` sends it to Bedrock" in missing.stderr
+    assert "Train: running" not in missing.stderr
+
+    with serving(lambda *_: answered("yes")) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+        recorded = project.sashiko(*command, "--record")
+    assert recorded.returncode in (0, 3), recorded.stderr
+    first = json.loads(recorded.stdout)
+    by_name = {item["name"]: item for item in first["candidates"]}
+    assert by_name["nova"]["metrics"]["balanced_accuracy"]["value"] == 0.5  # always the same answer
+    assert (by_name["elsewhere"]["outcome"], by_name["elsewhere"]["metrics"]) == ("dropped", {})
+    assert by_name["causal"]["metrics"] == by_name["version"]["metrics"]  # the same artifact
+    assert all(
+        item["injection"]["overall"]["rows"] > 0
+        for item in first["candidates"]
+        if item["kind"] in ("linear", "recipe", "version")
+    )
+
+    replayed = project.sashiko(*command)  # the service is gone
+    assert "Train: running" not in replayed.stderr
+    second = json.loads(replayed.stdout)
+    for name, item in by_name.items():
+        again = next(other for other in second["candidates"] if other["name"] == name)
+        assert (item["metrics"], item["bias"]) == (again["metrics"], again["bias"])
+    page = project.home / "selections" / second["id"] / "report.html"
+    assert "against cost" in page.read_text()
