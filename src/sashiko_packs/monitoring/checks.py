@@ -98,11 +98,9 @@ def judge_measurements(
     A measurement raises an alarm if Holm's adjusted probability of no change is at most
     `false_alarms`, and the change is larger than its tolerance with 95 % confidence. So a window
     without any change raises an alarm with at most that probability, however the measurements
-    depend on each other, and a change that is certain but irrelevant raises none.
-
-    Args:
-        measurements: every one of the window, also those that cannot be judged.
-        false_alarms: the family-wise error rate of a window.
+    depend on each other, and a change that is certain but irrelevant raises none. Measurements are
+    all of the window, also those that cannot be judged; `false_alarms` is the family-wise error
+    rate.
 
     Returns:
         A check for each measurement, in the same order.

@@ -59,10 +59,8 @@ class Clusters:
     def __init__(self, cells: int, *, effect: "Callable[[Ints], float] | None" = None) -> None:
         """Starts without rows.
 
-        Args:
-            cells: how many there are.
-            effect: computes the design effect of totals by group of clusters and cell, shape
-                (groups, cells); None for that of the cells' shares.
+        `effect` computes the design effect of totals by group of clusters and cell, shape (groups,
+        cells); None for that of the cells' shares.
         """
         self._effect = effect or effect_of_shares
         self._others: Ints = np.zeros((GROUPS, cells), dtype=np.int64)
@@ -73,10 +71,8 @@ class Clusters:
     def add(self, cells: Ints, clusters: Ints, dominates: Bools) -> None:
         """Adds rows, in the order of a file of `read_captures`.
 
-        Args:
-            cells: of each row, from 0, shape (rows,).
-            clusters: the number of each row's cluster, shape (rows,).
-            dominates: whether that has too many of the window's rows, shape (rows,).
+        All have the shape (rows,): the cell from 0, the number of the cluster, and whether that has
+        too many of the window's rows.
         """
         if not len(cells):
             return
@@ -109,10 +105,7 @@ def summarise_totals(
 ) -> ClusteredCounts:
     """Returns the counts of totals by group of clusters, without those that tell less.
 
-    Args:
-        others: rows that do not belong to a cluster that dominates, shape (groups, cells).
-        dominant: rows that do, likewise.
-        effect: computes the design effect from such totals.
+    Rows of clusters that dominate are apart; both have the shape (groups, cells).
     """
     summaries = [
         ClusteredCounts(
@@ -132,8 +125,7 @@ def effective_clusters(totals: Ints) -> float:
 def effect_of_shares(totals: Ints) -> float:
     """Computes the mean design effect of the cells' shares (Rao and Scott).
 
-    Args:
-        totals: rows by group of clusters and cell, shape (groups, cells).
+    Totals are rows by group of clusters and cell, shape (groups, cells).
     """
     used: Floats = totals[:, totals.any(axis=0)].astype(np.float64)
     if used.shape[1] < 2:
@@ -146,13 +138,10 @@ def effect_of_shares(totals: Ints) -> float:
 def least_dominant(sizes: Ints, clusters: Ints) -> int | None:
     """Returns the size from which on clusters dominate; None if none does.
 
-    Of rows that are alike within clusters, as many count as Kish's effective sample size says
-    (L. Kish, Survey sampling, 1965): the squared sum of the sizes over the sum of their squares.
-    Clusters dominate if at least twice as many rows count without them.
-
-    Args:
-        sizes: those that occur, ascending, shape (sizes,).
-        clusters: that have each of them, shape (sizes,).
+    Of rows that are alike within clusters, as many count as Kish's effective sample size says (L.
+    Kish, Survey sampling, 1965): the squared sum of the sizes over the sum of their squares.
+    Clusters dominate if at least twice as many rows count without them. Sizes are those that occur,
+    ascending, with the clusters that have each, both of shape (sizes,).
     """
     rows = np.cumsum(sizes * clusters)
     effective = rows.astype(np.float64) ** 2 / np.cumsum(sizes.astype(np.float64) ** 2 * clusters)

@@ -15,13 +15,7 @@ _LONGEST_MONTH: Final = 31  # days
 def monitoring_costs(
     recipe: Recipe, *, run: Sequence[JobCost], jobs: Sequence[JobCost]
 ) -> PipelineCosts:
-    """Returns what windows and proposed runs cost.
-
-    Args:
-        recipe: with the section `monitor`.
-        run: the jobs of a run of the training pipeline.
-        jobs: of a window.
-    """
+    """Returns what windows and proposed runs cost."""
     retrains = _retrains_a_month(recipe.section(MonitorSection))
     return PipelineCosts(
         key="monitoring",

@@ -129,13 +129,9 @@ def load_label_file(
     """Reads a CSV or Parquet file as the contract's raw files are read, with bounded memory.
 
     Rows without a label are not labelled yet. Everything else that is wrong is an error that names
-    the row, since a label that is dropped or attached to another row would judge the model.
-
-    Args:
-        connection: of an empty database.
-        path: with the columns of the contract's key and label. If it has a facet, it needs all of
-            them; the group variable may be absent. Other columns are ignored.
-        contract: names and types the columns.
+    the row, since a label that is dropped or attached to another row would judge the model. If it
+    has a facet, it needs all of them; the group variable may be absent. Other columns than the
+    contract's are ignored.
 
     Raises:
         InputError: if the file is empty or cannot be read, a column is missing, a label is not one

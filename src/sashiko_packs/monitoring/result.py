@@ -37,9 +37,6 @@ def hide_small_counts(counts: Sequence[int | None]) -> tuple[int | None, ...]:
     Policy Working Paper 22, Report on statistical disclosure limitation methodology (2005). Of
     fewer than 10 rows in all every cell is hidden.
 
-    Args:
-        counts: rows by cell; None for a hidden cell, of counts that were hidden before.
-
     Returns:
         The same, with None for each cell that is hidden.
     """
@@ -196,10 +193,7 @@ def unjudged_versions(
 ) -> tuple[int, ...]:
     """Returns the other versions whose answers in a window nothing has judged.
 
-    Args:
-        capture: of the window.
-        version: that the window was judged for.
-        history: windows that have been judged.
+    It was judged for `version`; `history` has the windows that have been judged.
     """
     judged = {
         result.version

@@ -34,11 +34,7 @@ def decide_retraining(
 ) -> Retraining:
     """Decides whether to propose a run.
 
-    Args:
-        settings: the mode and the limits.
-        result: of the window.
-        candidates: of the recipe, whichever version is monitored.
-        now: the time of the decision.
+    Candidates are the recipe's, whichever version is monitored.
     """
     alarms = [check for check in result.checks if check.outcome == "alarm"]
     if settings.retrain == "off" or not alarms:

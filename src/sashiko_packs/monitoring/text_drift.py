@@ -56,17 +56,8 @@ def measure_text_drift(
     """Measures how well the window's texts are told from those of the reference.
 
     Texts that are equal but for case, digits and white space are one text, which is scored by the
-    model of the others; each of its rows counts.
-
-    Args:
-        name: of the measurement.
-        reference: texts.
-        window: texts (`text_sample.sample_window`); of more than 1,500 of either a sample is taken.
-        clusters: the number of each window's text's cluster, shape (texts,).
-        tolerance: of the AUC above 0.5.
-        note: on the window's rows (`Measurement`).
-        permutations: of the rows.
-        seed: of permutations and samples.
+    model of the others; each of its rows counts. Of more than 1,500 texts of either a sample is
+    taken. `clusters` has the number of the cluster of each of the window's texts, shape (texts,).
 
     Returns:
         The measurement; its `value` is the AUC.
@@ -278,11 +269,6 @@ def sample_window(path: Path, reference: Reference, scores: ClusteredCounts) -> 
     scores of a cluster's rows are alike, one text of a request is taken, since a classifier would
     know a text by the others of its request. Rows that the scores leave out are left out here.
 
-    Args:
-        path: a file of `read_captures`.
-        reference: of the version that answered.
-        scores: the window's.
-
     Raises:
         InputError: if the file is damaged.
     """
@@ -318,12 +304,7 @@ def _units(
 
 
 def captured_texts(rows: pa.Table, reference: Reference) -> Iterator[str]:
-    """Yields what a version reads of captured rows: their text, or their columns in its template.
-
-    Args:
-        rows: with the columns `text` and `input` of a file of `read_captures`.
-        reference: of the version.
-    """
+    """Yields what a version reads of captured rows: a text, or their columns in its template."""
     numbers = [counts.column for counts in reference.columns if counts.kind == "number"]
     for row in rows.to_pylist():
         if row["text"] is not None:

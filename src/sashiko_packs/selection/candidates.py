@@ -261,14 +261,8 @@ def instance_cost(
     """Returns the cost of a million predictions on an endpoint of our own.
 
     The speed of an instance is taken to be that of this machine, one request after the other, if
-    the model is compiled for a CPU. For another target it is the price file's.
-
-    Args:
-        prices: of the environment's region.
-        settings: the environment, whose endpoint it would be.
-        target: what the model is compiled for.
-        latency: that was measured here.
-        load: predictions per second, all month.
+    the model is compiled for a CPU. For another target it is the price file's. The load is in
+    predictions per second, all month.
     """
     kind = settings.serving.instance_type(target)
     price, speed = prices.instances.get(kind), prices.speeds.get(kind)
@@ -355,12 +349,7 @@ def open_responder(
 ) -> Iterator[Responder | None]:
     """Opens the recording of a selection; None if it has no candidate of Bedrock.
 
-    Args:
-        selection: the file.
-        path: the recording.
-        prices: of tokens, by model.
-        record: whether missing answers are asked for, within the budget.
-        command: the command line that repeats the selection.
+    With `record` missing answers are asked for, within the budget.
 
     Raises:
         InputError: if the recording is damaged, or cannot be written.

@@ -78,10 +78,7 @@ def make_request(
 ) -> Request:
     """Makes the request for a text.
 
-    Args:
-        candidate: model, prompt and form of the output.
-        text: of a row, by the recipe's template; nothing else of the row is sent.
-        examples: of the training split, before the question.
+    It has the row's text by the recipe's template, and nothing else of the row.
     """
     prompt = candidate.prompt
     parts = [
@@ -278,10 +275,6 @@ def read_response(body: bytes, *, most: Tokens) -> Response:
     A response that is JSON but not what the API describes has the stop reason `UNREADABLE`, and
     nothing of its content is kept. Tokens that it does not tell are taken to be the most.
 
-    Args:
-        body: of the HTTP response.
-        most: the most tokens that the request may have taken.
-
     Raises:
         JSONDecodeError: if the body is no JSON, as it was cut.
     """
@@ -330,10 +323,6 @@ def read_answer(response: Response, answers: Mapping[str, str]) -> Reading:
 
     Letter case, Unicode's compatibility forms, quotes and a full stop around it do not count, nor
     does an explanation after it, unless that ends with another answer.
-
-    Args:
-        response: of the service, or recorded.
-        answers: label -> what the prompt calls it.
     """
     meaning = STOP_REASONS.get(response.stop_reason, "invalid")
     if meaning != "answer":

@@ -43,9 +43,8 @@ def geographies() -> Geographies:
 def travel_of(model: str, *, region: str) -> Travel:
     """Returns where the texts of a request may be processed.
 
-    Args:
-        model: id of a foundation model or of a system-defined inference profile.
-        region: the Region that is called.
+    The model is a foundation model's id or that of a system-defined inference profile; the Region
+    is the one that is called.
 
     Raises:
         InputError: if the id has a prefix that the table does not have, or is an ARN.

@@ -167,10 +167,8 @@ class Validation:
     ) -> Iterator[BiasEstimate]:
         """Yields the gated metrics of the gated groups, as JudgeBias computes them.
 
-        Args:
-            predicted: whether each row is decided positive, shape (rows,).
-            section: the recipe's gates.
-            every_ratio: whether DI of each group of a facet is estimated too, gated or not.
+        `predicted` has the shape (rows,). With `every_ratio` DI of each group of a facet is
+        estimated too, gated or not.
         """
         values = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
         column = Column(contract_config.PREDICTED_LABEL, values, self.data.label.file)

@@ -137,14 +137,6 @@ def run_selection(
 ) -> SelectionRecord:
     """Compares the candidates of a selection on the same test rows.
 
-    Args:
-        selection: the file.
-        settings: the environment, of tier `local`.
-        prices: of its region.
-        responder: answers for the candidates of Bedrock; None if there are none.
-        home: the folder of all local state.
-        command: the command line that repeats it.
-
     Raises:
         IncompleteRunError: if a run was blocked, failed or interrupted.
         InputError: if a candidate cannot be compared.

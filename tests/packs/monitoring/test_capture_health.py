@@ -43,9 +43,7 @@ def capture(*, rows: int, lines: int, **problems: int) -> CaptureSummary:
     ],
     ids=["whole", "dead", "only other weeks", "damaged", "1 %", "more than 1 %", "retries"],
 )
-def test_a_dead_or_damaged_capture_is_an_alarm(
-    summary: CaptureSummary, outcomes: list[str]
-) -> None:
+def test_a_dead_or_damaged_capture_is_an_alarm(summary, outcomes) -> None:
     assert [check.outcome for check in capture_checks(summary)] == outcomes
 
 

@@ -74,9 +74,7 @@ def test_an_uncertain_reference_makes_a_change_less_certain() -> None:
 @pytest.mark.parametrize(
     ("chosen", "is_outside"), [(700, True), (850, False), (1000, False), (1400, True)]
 )
-def test_a_bound_counts_only_when_the_window_is_shown_to_lie_beyond_it(
-    chosen: int, is_outside: bool
-) -> None:
+def test_a_bound_counts_only_when_the_window_is_shown_to_lie_beyond_it(chosen, is_outside) -> None:
     measured = _bound(_counts(chosen, 2500, 1000, 2500))
     assert (measured.p_unchanged < 0.01) == is_outside
     assert measured.tolerance == 0.8

@@ -64,9 +64,7 @@ def test_p_values_of_quiet_windows_are_even(rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [500, 20_000])
-def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(
-    rows: int,
-) -> None:
+def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(rows) -> None:
     p_values = [item.p_tolerated for item in _draws(_shifted(0.1), rows=rows)]
     assert np.mean(np.array(p_values) < 0.05) < 0.08
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,9 +19,7 @@ from sashiko_packs.monitoring.cost import monitoring_costs
         ({"retrain_cooldown_days": 10, "retrain_most_per_year": 52}, 4),
     ],
 )
-def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(
-    changes: dict[str, Any], runs: int
-) -> None:
+def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(changes, runs) -> None:
     overrides = tuple(f"monitor.{key}={json.dumps(value)}" for key, value in changes.items())
     recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
     costs = monitoring_costs(recipe, run=(), jobs=())

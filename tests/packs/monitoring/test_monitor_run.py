@@ -56,9 +56,7 @@ def test_nothing_captured_names_the_command_that_captures(folder: MonitorFolder)
         (dict.fromkeys(MONITORING_TAGS, URI), "which monitoring compares it with, is gone"),
     ],
 )
-def test_a_version_without_its_held_out_rows_cannot_be_monitored(
-    folder: MonitorFolder, tags: dict[str, str], reason: str
-) -> None:
+def test_a_version_without_its_held_out_rows_cannot_be_monitored(folder, tags, reason) -> None:
     capture_something(folder)
     with pytest.raises(InputError, match=reason) as refusal:
         run_monitor(folder, version(**tags), window=WEEK, command="sashiko monitor")

@@ -93,9 +93,7 @@ def test_a_recipe_that_says_start_is_told_what_to_write() -> None:
         ([weeks_ago(30, "blocked"), weeks_ago(20, "rejected")], "the last 2 candidates"),
     ],
 )
-def test_a_guard_says_what_speaks_against_a_run(
-    decide: Decide, candidates: list[Candidate], reason: str
-) -> None:
+def test_a_guard_says_what_speaks_against_a_run(decide, candidates, reason) -> None:
     decision = decide(*candidates)
     assert decision.action == "none"
     assert any(reason in text for text in decision.reasons)
@@ -122,9 +120,7 @@ def test_too_few_new_labels_are_no_reason_to_train(decide: Decide) -> None:
     ],
     ids=["inputs", "capture", "bias alone"],
 )
-def test_an_alarm_with_another_cause_proposes_no_run(
-    decide: Decide, checks: list[MonitorCheck], reason: str
-) -> None:
+def test_an_alarm_with_another_cause_proposes_no_run(decide, checks, reason) -> None:
     decision = decide(of=result(*checks))
     assert decision.action == "none"
     assert reason in decision.reasons[0]
@@ -148,9 +144,7 @@ def test_a_waiting_version_that_is_no_better_counts_as_fruitless(decide: Decide)
 
 
 @pytest.mark.parametrize(("state", "most"), [("rejected", 2), ("approved", 3)])
-def test_an_alarm_that_never_ends_proposes_three_runs_a_year_at_most(
-    state: State, most: int
-) -> None:
+def test_an_alarm_that_never_ends_proposes_three_runs_a_year_at_most(state, most) -> None:
     """Also where each run gives a version that is approved and served at once."""
     candidates: list[Candidate] = []
     for week in range(52):

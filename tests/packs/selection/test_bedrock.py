@@ -103,9 +103,7 @@ def truth(rows: JudgedRows) -> Callable[[str, int], Any]:
     return reply
 
 
-def test_decisions_tokens_cost_and_latency_come_from_the_answers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_decisions_tokens_cost_and_latency_come_from_the_answers(monkeypatch, tmp_path) -> None:
     rows = few_rows()
     with bedrock_service(monkeypatch, truth(rows)):
         result = score(bedrock(), tmp_path, known=prices(**{MODEL: TOKEN_PRICE}))
@@ -142,18 +140,14 @@ def test_a_model_that_answers_nothing_valid_is_not_asked_about_every_row(
     assert len(service.bodies) == 20
 
 
-def test_without_a_price_the_cost_is_unknown(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_a_price_the_cost_is_unknown(monkeypatch, tmp_path) -> None:
     with bedrock_service(monkeypatch, lambda *_: answered()):
         result = score(bedrock(), tmp_path)
     assert result.record.cost.usd is None
     assert f"tokens: {{{MODEL}: ...}}" in result.record.cost.basis
 
 
-def test_where_it_does_not_answer_the_files_label_is_decided(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_where_it_does_not_answer_the_files_label_is_decided(monkeypatch, tmp_path) -> None:
     def reply(_: str, number: int) -> Any:
         reasons = ("end_turn", "content_filtered", "max_tokens")
         return answered("yes", stop_reason=reasons[number % 3])
@@ -194,9 +188,7 @@ def test_injections_that_turn_decisions_are_counted_and_refusals_apart(
 
 
 @pytest.mark.parametrize("model", ["global.amazon.nova-2-lite-v1:0", "eu.amazon.nova-2-lite-v1:0"])
-def test_nothing_is_sent_to_a_geography_that_is_not_allowed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str
-) -> None:
+def test_nothing_is_sent_to_a_geography_that_is_not_allowed(monkeypatch, tmp_path, model) -> None:
     rows = few_rows()
     with bedrock_service(monkeypatch, truth(rows)) as service:
         result = score(bedrock(model=model), tmp_path)
@@ -219,9 +211,7 @@ def test_a_template_with_a_classified_column_is_refused(tmp_path: Path) -> None:
         refuse_classified(recipe.model_copy(update={"text": text}), contract)
 
 
-def test_a_request_has_the_rows_text_and_nothing_else_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_request_has_the_rows_text_and_nothing_else_of_it(monkeypatch, tmp_path) -> None:
     rows = few_rows()
     with bedrock_service(monkeypatch, truth(rows)) as service:
         score(bedrock(), tmp_path, rows=rows)
@@ -258,9 +248,7 @@ def test_record_without_a_candidate_of_bedrock_is_refused(tmp_path: Path) -> Non
         pass
 
 
-def test_a_service_that_refuses_the_caller_is_reported_in_one_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_service_that_refuses_the_caller_is_reported_in_one_error(monkeypatch, tmp_path) -> None:
     with (
         bedrock_service(monkeypatch, lambda *_: error("AccessDeniedException")),
         pytest.raises(InputError, match="bedrock:InvokeModel"),

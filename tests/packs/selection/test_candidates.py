@@ -185,9 +185,7 @@ def test_this_processors_speed_is_not_taken_for_an_accelerators() -> None:
     assert "Speed, assumed, not measured: 878 a second each (a model; its page" in cost.basis
 
 
-def test_other_work_on_the_machine_does_not_change_the_speed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_other_work_on_the_machine_does_not_change_the_speed(monkeypatch) -> None:
     """Four of five rounds are ten times slower."""
     clock = itertools.count()
     times = np.repeat(np.cumsum([0.01] * 10 + [0.1] * 160 + [0.01] * 40), 2)

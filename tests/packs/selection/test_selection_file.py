@@ -52,9 +52,7 @@ def test_bedrock_needs_a_budget(tmp_path: Path) -> None:
         ({"region": "Virginia"}, "region"),
     ],
 )
-def test_a_wrong_candidate_is_refused_by_its_key(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_a_wrong_candidate_is_refused_by_its_key(tmp_path, change, message) -> None:
     candidates = {"a": BEDROCK | change, "b": BEDROCK}
     value = selection_value(candidates=candidates, privacy=PRIVACY, bedrock=BUDGET)
     with pytest.raises(InputError, match=message):
@@ -69,9 +67,7 @@ def test_a_wrong_candidate_is_refused_by_its_key(
         ({"metric": "injection_flip_rate", "maximum": 0.1}, "set `injections`"),
     ],
 )
-def test_a_must_that_cannot_be_judged_is_refused(
-    tmp_path: Path, gate: dict[str, Any], message: str
-) -> None:
+def test_a_must_that_cannot_be_judged_is_refused(tmp_path, gate, message) -> None:
     musts = {"quality": [gate | {"reason": "a rule"}]}
     with pytest.raises(InputError, match=message):
         load(tmp_path, selection_value(musts=musts))

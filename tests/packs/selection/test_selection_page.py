@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -71,9 +70,7 @@ class _Text(HTMLParser):
         self.parts.append(data)
 
 
-def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(
-    record: SelectionRecord, tmp_path: Path
-) -> None:
+def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(record, tmp_path) -> None:
     html = write_choice_page(selection_view(record), tmp_path).read_text()
     reader = _Text()
     reader.feed(html)
@@ -97,9 +94,7 @@ def test_no_figure_of_answers_by_hand_is_shown(record: SelectionRecord) -> None:
     assert "encoder is chosen" in headline(record)
 
 
-def test_what_was_not_judged_is_named_and_the_choice_is_not_green(
-    record: SelectionRecord, tmp_path: Path
-) -> None:
+def test_what_was_not_judged_is_named_and_the_choice_is_not_green(record, tmp_path) -> None:
     text = headline(record)
     for part in ("the cost of unpriced", "perhaps: undecided", "by-hand: its answers"):
         assert part in text.partition("Not judged: ")[2]
@@ -113,9 +108,7 @@ def test_what_was_not_judged_is_named_and_the_choice_is_not_green(
     assert '<div class="outcome registered">' in html
 
 
-def test_the_record_goes_into_the_evidence_of_the_chosen_recipe(
-    record: SelectionRecord, tmp_path: Path
-) -> None:
+def test_the_record_goes_into_the_evidence_of_the_chosen_recipe(record, tmp_path) -> None:
     recipe = ROWS.recipe
     folder = write_selection(record, tmp_path, chosen=recipe)
     written = (folder / "selection.json").read_bytes()
@@ -134,9 +127,7 @@ def test_the_record_goes_into_the_evidence_of_the_chosen_recipe(
     assert "selection.json" not in evidence(other)
 
 
-def test_without_a_chosen_recipe_no_run_gets_the_record(
-    record: SelectionRecord, tmp_path: Path
-) -> None:
+def test_without_a_chosen_recipe_no_run_gets_the_record(record, tmp_path) -> None:
     write_selection(record, tmp_path, chosen=None)
     assert not (tmp_path / "runs").exists()
     assert not chosen_record(ROWS.recipe, home=tmp_path).exists()

@@ -34,9 +34,7 @@ def select(file: Path, home: Path, *more: str) -> dict[str, Any]:
     return record
 
 
-def test_models_of_bedrock_are_replayed_and_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_of_bedrock_are_replayed_and_recorded(tmp_path, monkeypatch) -> None:
     file = Path("selections/complaints-bedrock.yaml")
     replayed = select(file, tmp_path / "home")
     linear, *models = replayed["candidates"]

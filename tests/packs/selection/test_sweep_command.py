@@ -17,9 +17,7 @@ SWEEP = ("run", "--recipe", "complaints", "--sweep")  # a fork's own may reweigh
         (("run", "--sweep", "--set", "reweighing.facets=[]"), "key `reweighing.facets` is empty"),
     ],
 )
-def test_bad_input_ends_with_one_error_and_status_1(
-    arguments: tuple[str, ...], expected: str
-) -> None:
+def test_bad_input_ends_with_one_error_and_status_1(arguments, expected) -> None:
     done = sashiko(*arguments)
     assert done.returncode == 1
     assert expected in done.stderr

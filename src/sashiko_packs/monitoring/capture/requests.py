@@ -26,10 +26,6 @@ class CapturedRequest:
 def find_requests(folder: Path, keys: Collection[str]) -> Iterator[CapturedRequest]:
     """Yields the captured requests that have a row of a key, by file.
 
-    Args:
-        folder: the captures of a group.
-        keys: primary keys, as the requests' `ids`.
-
     Raises:
         InputError: if a file cannot be read.
     """

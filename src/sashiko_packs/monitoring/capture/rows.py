@@ -21,9 +21,7 @@ _STREAM_ROWS: Final = 16_384
 def stream_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yields a file of `read_captures` in tables of at most 16,384 rows; of no rows, none.
 
-    Args:
-        path: the file.
-        columns: that are read, in the file's order; None for all. `input.age` is one field.
+    `columns` are those that are read, in the file's order; None for all. `input.age` is one field.
 
     Raises:
         InputError: if the file is missing or damaged.
@@ -53,10 +51,6 @@ def stream_requests(path: Path, columns: Sequence[str]) -> Iterator[tuple[pa.Tab
     """Yields tables of whole requests, with the number of each row's request in its table, from 0.
 
     `read_captures` leaves one line of an event id, so the rows of a request are adjacent.
-
-    Args:
-        path: the file.
-        columns: that are read beside `event_id`.
 
     Raises:
         InputError: as `stream_rows`.

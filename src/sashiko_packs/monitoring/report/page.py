@@ -658,14 +658,9 @@ def write_monitor_page(
 ) -> Path:
     """Writes the page and returns its path.
 
-    Args:
-        results: of one model package group by the end of their windows; the last is the one that
-            was just judged. There is one at least.
-        path: of the HTML file.
-        options: of the commands of the next steps, which select environment, recipe and home; the
-            recipe alone if empty.
-        others: the commands that judge the other versions that answered in the last window.
-        retraining: whether a run is proposed, in words; empty if nobody has decided.
+    Results are of one model package group by the end of their windows; the last was just judged.
+    Options select environment, recipe and home in the commands of the next steps; the recipe alone
+    if empty. `others` judge the other versions that answered in the last window.
 
     Raises:
         InputError: if it cannot be written.

@@ -236,13 +236,7 @@ _HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
 
 
 def outcomes(history: History, names: Sequence[str], others: Sequence[str]) -> Markup:
-    """Draws the outcome of checks by window, a row for each.
-
-    Args:
-        history: of the windows.
-        names: of the checks that have their own row.
-        others: of those that share the last row.
-    """
+    """Draws the outcome of checks by window, a row for each."""
     rows = [(name, [*history.checks(name)]) for name in names]
     if others:
         rows.append((f"{len(others)} other checks", _together(history, set(others))))

@@ -155,10 +155,8 @@ def commands(
 ) -> tuple[str, ...]:
     """Returns the commands of the next steps.
 
-    Args:
-        result: of the window.
-        options: that select environment, recipe and home; the recipe alone if empty.
-        others: the commands that judge the other versions that answered in the window.
+    Options select environment, recipe and home; the recipe alone if empty. `others` judge the other
+    versions that answered in the window.
     """
     draw = () if _is_drawn(result) or not _has_answers(result) else (_DRAW,)
     templates = (*draw, _ADD_LABELS) if draw or _is_open(result) else ()

@@ -404,11 +404,6 @@ def measure_disparities(
 
     Names of measurements have the facet's column, never a group: they are printed.
 
-    Args:
-        groups: one for each facet.
-        section: the recipe's gates.
-        tolerance: the share of the reference's disparate impact by which it may change.
-
     Returns:
         For each facet its change and its gates; then, as not judged, the gates that a window is
         not judged by. And what the report shows of each facet.

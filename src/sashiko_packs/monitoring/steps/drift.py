@@ -255,13 +255,8 @@ def measure_window(
 ) -> Drift:
     """Measures a window's columns, then its scores and its texts. Equal files give equal numbers.
 
-    Rows are streamed; of texts a sample is compared.
-
-    Args:
-        path: a file of `read_captures`, of one version's rows.
-        reference: of that version.
-        test: `data.parquet` of the test split that the reference describes.
-        section: the tolerances.
+    Rows are streamed; of texts a sample is compared. `test` is `data.parquet` of the test split
+    that the reference describes.
 
     Raises:
         InputError: if a file is damaged, or the rows were read with the columns of another

@@ -89,12 +89,8 @@ def measure_inputs(path: Path, contract: Contract, *, tolerance: float) -> tuple
     """Measures captured rows by the contract's rules of their columns.
 
     Rows that came as plain texts have no columns and are not judged. A value that does not have its
-    column's type breaks the rule of the type; the column's other rules judge the remaining rows.
-
-    Args:
-        path: a file of `read_captures`.
-        contract: of the data that the model learned from; a column that it lacks has no rules.
-        tolerance: the share of rows that may break a rule beyond what the contract allows.
+    column's type breaks the rule of the type; the column's other rules judge the remaining rows. A
+    column that the contract lacks has no rules; `tolerance` is beyond what the contract allows.
 
     Returns:
         A measurement for each rule, in the order of the contract. It holds no captured value.
@@ -157,16 +153,9 @@ def measure_share(
 
     The interval is that of E. L. Korn and B. I. Graubard, Confidence intervals for proportions with
     small expected number of positive counts estimated from survey data, Survey Methodology 24
-    (1998), 193-201: Clopper and Pearson's, of the effective rows.
-
-    Args:
-        name: of the measurement.
-        rows: those that keep the rule, and those that break it.
-        kind: of the measurement.
-        effect: what the share is.
-        allowed: the share that may break it by the contract, or in the reference.
-        tolerance: the share that may break it beyond that.
-        note: on the rows (`Measurement`).
+    (1998), 193-201: Clopper and Pearson's, of the effective rows. `rows` are those that keep the
+    rule, and those that break it; `allowed` is the share that may break it by the contract or in
+    the reference, `tolerance` beyond that.
     """
     effective, counted = rows.effective_rows, int(rows.counts.sum())
     measured = Measurement(

@@ -144,15 +144,8 @@ def join_labels(
     Drawn rows are counted by period. A period is closed when all of its drawn rows are labelled, or
     a fixed time after its end. Labels that arrive after that count as well, and are named as late:
     the audit's test holds whichever rows are labelled by then (`sashiko_packs.monitoring.audited`).
-
-    Args:
-        sources: ledger, labels and draws.
-        folder: of the files to write: `DECISIONS_FILE`, of `DECISION_SCHEMA`, and `AUDITED_FILE`.
-        version: whose answers; a label counts for every version that answered its key.
-        window: of the ordinary labels and the decisions. Audited periods up to its end count.
-        now: later labels are not known yet.
-        label_days: so long after its end a period is closed, labelled or not.
-        positive: the label whose decisions are positive.
+    A label counts for every version that answered its key. Audited periods up to the window's end
+    count; labels later than `now` are not known yet.
 
     Raises:
         InputError: if a file is missing or damaged, or one cannot be written.

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from sashiko.base.files import write_bytes
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.views import (
@@ -19,7 +18,6 @@ from sashiko.report.views import (
     Fact,
     Figure,
     Outcome,
-    Row,
     Section,
     Table,
     numeric,
@@ -32,6 +30,10 @@ from sashiko_packs.selection.rule import RULE, undecided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def _metric_name(record: SelectionRecord) -> str:
+    return record.selection.metric.replace("_", " ")
 
 
 def headline(record: SelectionRecord) -> str:
@@ -170,14 +172,21 @@ def selection_view(record: SelectionRecord) -> ChoicePage:
         for item in record.candidates
         if item.answers and item.answers.hand_made
     )
+    metric, effect = _metric_name(record), record.selection.minimum_effect
+    statements = tuple(text.format(metric=metric, minimum_effect=effect) for text in RULE)
+    basis: Columns = {
+        "US dollars": lambda item: numeric(cost(item)),
+        "how it comes about": lambda item: item.cost.basis,
+    }
+    costs = _table("Cost of a million predictions", record, basis)
     sections = (
         Section("candidates", "Candidates", warnings=warnings,
                 tables=(_candidates(record, behaviour=False),), figures=(_figure(record),)),
         Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
         Section("behaviour", "Answers, injections, time and cost",
-                tables=(_behaviour(record), _costs(record))),
+                tables=(_behaviour(record), costs)),
         Section("musts", "Musts", tables=(_musts(record),)),
-        Section("rule", "How it is chosen", statements=_rule(record), facts=_facts(record)),
+        Section("rule", "How it is chosen", statements=statements, facts=_facts(record)),
     )  # fmt: skip
     return ChoicePage(
         title="Selection: which model",
@@ -239,7 +248,7 @@ def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
     metric = record.selection.metric
     more: Columns = {
         **_bias_columns(record, gated=True),
-        "injections turn": _injections,
+        "injections turn": lambda item: _injections(item, "above_control"),
         "p50": lambda item: _milliseconds(item, "p50"),
     }
     return _table(
@@ -259,8 +268,8 @@ def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
     )
 
 
-def _injections(item: CandidateRecord) -> Cell:
-    return estimate_cell(item.injection.overall.above_control if item.injection else None, "-")
+def _injections(item: CandidateRecord, figure: str, absent: str = "-") -> Cell:
+    return estimate_cell(getattr(item.injection and item.injection.overall, figure, None), absent)
 
 
 def _milliseconds(item: CandidateRecord, quantile: str) -> Cell:
@@ -269,7 +278,7 @@ def _milliseconds(item: CandidateRecord, quantile: str) -> Cell:
 
 
 def _figure(record: SelectionRecord) -> Figure:
-    title = f"{record.selection.metric.replace('_', ' ').capitalize()} against cost"
+    title = f"{_metric_name(record).capitalize()} against cost"
     if not any(item.measured for item in record.candidates):
         return Figure(title, absent="No picture: no candidate was measured.")
     caption = (
@@ -280,9 +289,6 @@ def _figure(record: SelectionRecord) -> Figure:
 
 
 def _quality(record: SelectionRecord) -> Table:
-    def lead(item: CandidateRecord) -> Cell:
-        return estimate_cell(item.lead_of_best, "")
-
     return _table(
         "Quality",
         record,
@@ -292,10 +298,10 @@ def _quality(record: SelectionRecord) -> Table:
             ),
             **{title: _metric(name) for name, title in _METRICS.items()},
             "by chance": lambda item: estimate_cell(item.error_by_chance, ""),
-            "lead of the best": lead,
+            "lead of the best": lambda item: estimate_cell(item.lead_of_best, ""),
         },
         note="By chance: the calibration error of a perfectly calibrated model on these rows. The "
-        f"lead is in {record.selection.metric.replace('_', ' ')}, paired by rows.",
+        f"lead is in {_metric_name(record)}, paired by rows.",
     )
 
 
@@ -319,9 +325,6 @@ def _behaviour(record: SelectionRecord) -> Table:
     def injections(field: str) -> Callable[[CandidateRecord], Cell]:
         return lambda item: numeric(f"{getattr(item.injection, field)}" if item.injection else "")
 
-    def rate(item: CandidateRecord) -> Estimate | None:
-        return item.injection.overall.rate if item.injection else None
-
     latencies = (f"{item.name}: {item.latency.how}." for item in record.candidates if item.latency)
     return _table(
         "Answers, injections and time",
@@ -329,8 +332,8 @@ def _behaviour(record: SelectionRecord) -> Table:
         {
             "invalid": answers("invalid"),
             "refused": answers("refused"),
-            "injections turn": lambda item: estimate_cell(rate(item), ""),
-            "above a neutral sentence": _injections,
+            "injections turn": lambda item: _injections(item, "rate", ""),
+            "above a neutral sentence": lambda item: _injections(item, "above_control"),
             "not answered under injection": injections("refused"),
             "cut off under injection": injections("cut_off"),
             "p50": lambda item: _milliseconds(item, "p50"),
@@ -342,38 +345,23 @@ def _behaviour(record: SelectionRecord) -> Table:
     )
 
 
-def _costs(record: SelectionRecord) -> Table:
-    columns: Columns = {
-        "US dollars": lambda item: numeric(cost(item)),
-        "how it comes about": lambda item: item.cost.basis,
-    }
-    return _table("Cost of a million predictions", record, columns)
-
-
 def _musts(record: SelectionRecord) -> Table:
     columns = ("candidate", "must", "number [95 %]", "required", "outcome", "why")
-    return Table("Each candidate's musts", columns, tuple(_must_rows(record)))
-
-
-def _must_rows(record: SelectionRecord) -> Iterator[Row]:
-    for item in record.candidates:
-        for check in item.musts:
-            view = check_view(check, gate="musts")
-            yield row(
-                item.name,
-                Cell(view.name, meaning=view.meaning),
-                Cell(view.value, interval=view.interval, number=True),
-                view.required,
-                Cell("", mark=view.mark),
-                view.reason,
-                style="" if check.passed else "failed",
-            )
-
-
-def _rule(record: SelectionRecord) -> tuple[str, ...]:
-    metric = record.selection.metric.replace("_", " ")
-    effect = record.selection.minimum_effect
-    return tuple(text.format(metric=metric, minimum_effect=effect) for text in RULE)
+    musts = ((item, check) for item in record.candidates for check in item.musts)
+    rows = (
+        row(
+            item.name,
+            Cell(view.name, meaning=view.meaning),
+            Cell(view.value, interval=view.interval, number=True),
+            view.required,
+            Cell("", mark=view.mark),
+            view.reason,
+            style="" if check.passed else "failed",
+        )
+        for item, check in musts
+        for view in (check_view(check, gate="musts"),)
+    )
+    return Table("Each candidate's musts", columns, tuple(rows))
 
 
 def _facts(record: SelectionRecord) -> tuple[Fact, ...]:

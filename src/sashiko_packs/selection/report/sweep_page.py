@@ -1,7 +1,7 @@
 """Writes a sweep's page: trade-offs of each gate, points, and the choice in words."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -115,48 +115,51 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         low, high = svg.value_axis(axes, [v for v in values if v is not None], neutral=neutral)
         _bounds(axes, gate, limits=(low, high))
         for index, curve in enumerate(sweep.curves):
-            _line(axes, curve.points, check, metric, label=f"{curve.strength:g}",
-                  style=_LINES[index % len(_LINES)])  # fmt: skip
+            _line(axes, curve, check, metric, **_LINES[index % len(_LINES)])
         if metric == sweep.metric:
-            _front(axes, points, check, metric)
-        _special(axes, sweep.present, check, metric, marker="s", label="recipe as it is")
+            front = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
+            axes.plot(*zip(*front, strict=True), marker="o", linestyle="none", markersize=8,
+                      markerfacecolor="none", markeredgecolor=svg.MUTED,
+                      label="on the front")  # fmt: skip
+        _special(axes, sweep.present, check, metric, is_star=False, label="recipe as it is")
         if sweep.chosen:
-            _special(axes, sweep.chosen.point, check, metric, marker="*", label="recommended")
+            _special(axes, sweep.chosen.point, check, metric, is_star=True, label="recommended")
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
         axes.set(xlabel=f"{check} ({neutral:g}: no difference)", ylabel=name)
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
-        summary = "; ".join(_descriptions(sweep, check, metric))
+        described = [
+            f"strength {curve.strength:g} {_pair(curve.by_policy, check, metric)}"
+            for curve in sweep.curves
+        ]
+        if sweep.chosen is None:
+            described.append("no point will do")
+        else:
+            pair = _pair(sweep.chosen.point, check, metric)
+            described.append(f"recommended: strength {sweep.chosen.strength:g}, {pair}")
+        summary = "; ".join(described)
         alt = f"{name} against {check} on the validation split: {summary}."
         return svg.to_svg(axes, name=f"sweep-{svg.identifier(check)}-{metric}", alt=alt)
 
 
-def _line(
-    axes: "Axes",
-    points: Sequence[Point],
-    check: str,
-    metric: QualityMetric,
-    *,
-    label: str,
-    style: dict[str, Any],
-) -> None:
+def _line(axes: "Axes", curve: Curve, check: str, metric: QualityMetric, **style: Any) -> None:
     """Draws a curve, with a mark at every tenth of the threshold."""
-    coordinates = [(point, _x(point, check), _y(point, metric)) for point in points]
-    defined = [(x, y) for _, x, y in coordinates if x is not None and y is not None]
-    marks = [
-        index
-        for index, (point, *_) in enumerate(item for item in coordinates if None not in item[1:])
-        if point.threshold in _MARKED
-    ]  # fmt: skip
-    if defined:
-        axes.plot(*zip(*defined, strict=True), **style, linewidth=1.5, markersize=5,
-                  markevery=marks, markeredgecolor="white", markeredgewidth=0.6,
-                  label=label)  # fmt: skip
+    coordinates = [
+        (point.threshold, x, y)
+        for point in curve.points
+        if (x := _x(point, check)) is not None and (y := _y(point, metric)) is not None
+    ]
+    if coordinates:
+        thresholds, *both = zip(*coordinates, strict=True)
+        marks = [index for index, threshold in enumerate(thresholds) if threshold in _MARKED]
+        axes.plot(*both, **style, linewidth=1.5, markersize=5, markevery=marks,
+                  markeredgecolor="white", markeredgewidth=0.6,
+                  label=f"{curve.strength:g}")  # fmt: skip
 
 
 def _special(
-    axes: "Axes", point: Point, check: str, metric: QualityMetric, *, marker: str, label: str
+    axes: "Axes", point: Point, check: str, metric: QualityMetric, *, is_star: bool, label: str
 ) -> None:
     """Draws a highlighted point, with its intervals on both axes."""
     bias, quality = point.bias[check], point.quality[metric]
@@ -166,9 +169,8 @@ def _special(
         axes.hlines(quality.value, bias.low, bias.high, color=svg.INK, linewidth=1.2, zorder=4)
     if quality.low is not None and quality.high is not None:
         axes.vlines(bias.value, quality.low, quality.high, color=svg.INK, linewidth=1.2, zorder=4)
-    axes.plot(bias.value, quality.value, marker=marker, linestyle="none", zorder=5,
-              markersize=17 if marker == "*" else 11,
-              markerfacecolor="#ffd24d" if marker == "*" else "none",
+    axes.plot(bias.value, quality.value, marker="*" if is_star else "s", linestyle="none", zorder=5,
+              markersize=17 if is_star else 11, markerfacecolor="#ffd24d" if is_star else "none",
               markeredgecolor=svg.INK, markeredgewidth=1.4, label=label)  # fmt: skip
 
 
@@ -182,39 +184,21 @@ def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> Non
         axes.axvline(bound, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
 
 
-def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMetric) -> None:
-    """Rings the points of the Pareto front."""
-    coordinates = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
-    axes.plot(*zip(*coordinates, strict=True), marker="o", linestyle="none", markersize=8,
-              markerfacecolor="none", markeredgecolor=svg.MUTED, label="on the front")  # fmt: skip
-
-
 def _heights(
     sweep: Sweep, check: str, metric: QualityMetric, *, limits: tuple[float, float]
 ) -> tuple[float, float]:
     """Returns limits around the visible points, without thresholds near 0 and 1."""
-    heights = [0.5]
-    for curve in sweep.curves:
-        for point in curve.points:
-            x, y = _x(point, check), _y(point, metric)
-            inside = x is not None and limits[0] <= x <= limits[1]
-            if inside and y is not None and (point.by_policy or 0.1 <= point.threshold <= 0.9):
-                heights.append(y)
-    low, high = min(heights[1:] or heights), max(heights[1:] or heights)
+    heights = [
+        y
+        for curve in sweep.curves
+        for point in curve.points
+        if (x := _x(point, check)) is not None and limits[0] <= x <= limits[1]
+        if (y := _y(point, metric)) is not None
+        if point.by_policy or 0.1 <= point.threshold <= 0.9
+    ] or [0.5]
+    low, high = min(heights), max(heights)
     air = max((high - low) * 0.1, 0.02)
     return low - air, high + air
-
-
-def _descriptions(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:
-    """Describes each strength's point of the recipe's threshold policy, and the recommendation."""
-    descriptions = [
-        f"strength {curve.strength:g} {_pair(curve.by_policy, check, metric)}"
-        for curve in sweep.curves
-    ]
-    if sweep.chosen is None:
-        return [*descriptions, "no point will do"]
-    pair = _pair(sweep.chosen.point, check, metric)
-    return [*descriptions, f"recommended: strength {sweep.chosen.strength:g}, {pair}"]
 
 
 def _pair(point: Point, check: str, metric: QualityMetric) -> str:
@@ -283,15 +267,15 @@ def threshold_tables(sweep: Sweep) -> Iterator[Table]:
 
 def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
     """Yields each bias gate's check once, with its first gate."""
+
+    def is_of(gate: BiasGate, check: str) -> bool:
+        groups = check.removeprefix(f"{gate.metric} ")
+        return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
+
     # A facet's gate is named by the beginning of what an intersection's is named by.
     gates = sorted(sweep.recipe.bias.gates, key=lambda gate: -len(gate.facets))
     for check in sweep.checks:
-        yield next((gate, check) for gate in gates if _is_of(gate, check))
-
-
-def _is_of(gate: BiasGate, check: str) -> bool:
-    groups = check.removeprefix(f"{gate.metric} ")
-    return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
+        yield next((gate, check) for gate in gates if is_of(gate, check))
 
 
 def _columns(sweep: Sweep) -> tuple[str, ...]:
@@ -371,6 +355,8 @@ _RULE = (
 
 def sweep_view(sweep: Sweep) -> ChoicePage:
     """Makes the view of a sweep's page."""
+    metric, check = sweep.metric.replace("_", " "), sweep.checks[0]
+    statements = tuple(text.format(metric=metric, check=check) for text in _RULE)
     return ChoicePage(
         title=f"Sweep: {sweep.recipe.name}",
         source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",
@@ -384,14 +370,9 @@ def sweep_view(sweep: Sweep) -> ChoicePage:
         sections=(
             Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
             Section("points", "Points", tables=(strengths_table(sweep), *threshold_tables(sweep))),
-            Section("rule", "How it is chosen", statements=_rule(sweep), facts=_facts(sweep)),
+            Section("rule", "How it is chosen", statements=statements, facts=_facts(sweep)),
         ),
     )
-
-
-def _rule(sweep: Sweep) -> tuple[str, ...]:
-    metric = sweep.metric.replace("_", " ")
-    return tuple(text.format(metric=metric, check=sweep.checks[0]) for text in _RULE)
 
 
 def _facts(sweep: Sweep) -> tuple[Fact, ...]:

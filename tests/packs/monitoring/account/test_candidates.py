@@ -117,9 +117,7 @@ def test_a_served_version_resets_no_count(account: Account) -> None:
         ("Failed", [("ModelGate", GATE), ("ModelGate", CAPACITY)], "blocked"),
     ],
 )
-def test_the_state_of_an_execution_without_a_version(
-    account: Account, status: str, reasons: list[tuple[str, str]], state: str
-) -> None:
+def test_the_state_of_an_execution_without_a_version(account, status, reasons, state) -> None:
     account.execution("second", status, *reasons)
     [candidate] = account.candidates()
     assert candidate.state == state

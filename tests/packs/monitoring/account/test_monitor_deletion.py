@@ -116,9 +116,7 @@ def test_whoever_is_killed_has_named_the_keys_before_an_answer_is_gone(
     assert _delete(bench, KEYS[0]).answers == 1
 
 
-def test_a_key_stays_out_until_s3_has_deleted_the_last_capture(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_key_stays_out_until_s3_has_deleted_the_last_capture(bench, tmp_path) -> None:
     """S3 deletes expired objects up to two days after their time."""
     retention = dt.timedelta(seconds=bench.model.settings.serving.capture.retention)
     _delete(bench, KEYS[0])
@@ -137,17 +135,13 @@ def test_while_a_window_is_judged_nothing_is_deleted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", ["Executing", "Succeeded"])
-def test_a_window_that_starts_meanwhile_is_named(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: str
-) -> None:
+def test_a_window_that_starts_meanwhile_is_named(bench, monkeypatch, status) -> None:
     _during_a_write(monkeypatch, lambda: bench.judge(status))
     with pytest.raises(InputError, match="may have written deleted rows back: run the command"):
         _delete(bench, KEYS[0])
 
 
-def test_labels_that_somebody_adds_meanwhile_are_not_lost(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_labels_that_somebody_adds_meanwhile_are_not_lost(bench, monkeypatch, tmp_path) -> None:
     _during_a_write(monkeypatch, lambda: _label(bench, tmp_path, "another"))
     with pytest.raises(InputError, match="somebody else has just changed it; run the command"):
         _delete(bench, KEYS[0])
@@ -172,9 +166,7 @@ def test_a_draw_that_is_made_meanwhile_is_named_and_the_next_command_deletes_fro
     assert [bench.keys(store) for store in _stores(bench)] == [{*KEYS[1:]}] * 4
 
 
-def test_a_denied_deletion_names_the_role_that_may(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_denied_deletion_names_the_role_that_may(bench, monkeypatch) -> None:
     from botocore.exceptions import ClientError
 
     def denied(**_: object) -> None:

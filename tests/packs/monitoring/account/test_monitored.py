@@ -81,9 +81,7 @@ def test_of_two_who_draw_at_once_the_second_is_refused(bench: Bench) -> None:
             pass
 
 
-def test_labels_that_another_person_adds_meanwhile_are_not_lost(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_labels_that_another_person_adds_meanwhile_are_not_lost(bench, tmp_path) -> None:
     bench.stage()
     ours, others = tmp_path / "ours.csv", tmp_path / "others.csv"
     ours.write_text("loan_id,late\na,yes\n")
@@ -132,9 +130,7 @@ def test_stores_that_were_not_staged_name_the_command(bench: Bench) -> None:
         pass
 
 
-def test_an_outcome_of_another_form_is_left_out_and_named(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_outcome_of_another_form_is_left_out_and_named(bench, capsys) -> None:
     bench.put(f"{bench.places.windows}/3/a/b/monitor.json", b'{"group": "x"}')
     assert bench.model.results() == ()
     assert "left out 1 windows" in (printed := capsys.readouterr().err)

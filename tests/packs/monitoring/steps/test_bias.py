@@ -68,9 +68,7 @@ def test_a_fall_of_disparate_impact_from_1_to_075_is_measured(job: WindowJob) ->
         ({"minimum": 0, "maximum": 0}, "0 to 0", 150, True),
     ],
 )
-def test_a_gate_may_have_one_bound(
-    job: WindowJob, bounds: dict[str, float], name: str, old: int, is_outside: bool
-) -> None:
+def test_a_gate_may_have_one_bound(job, bounds, name, old, is_outside) -> None:
     job.bias_section({"metric": "DI", "facet": "age", "reason": "one side", **bounds})
     job.groups(old=(old, 1000), young=(300, 1000))
     gate = _measured(job).measurements[1]
@@ -79,9 +77,7 @@ def test_a_gate_may_have_one_bound(
     assert gate.tolerance in bounds.values()
 
 
-def test_gates_that_a_window_is_not_judged_by_are_named(
-    job: WindowJob, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gates_that_a_window_is_not_judged_by_are_named(job, capsys) -> None:
     job.contract(two_facets())
     job.bias_section(
         {**FOUR_FIFTHS, "facet": ["age", "sex"]},
@@ -122,9 +118,7 @@ def test_facets_come_from_the_lake(job: WindowJob) -> None:
     assert _measured(job).without_facets == 5000
 
 
-def test_rows_that_are_not_in_the_lake_yet_are_counted_and_those_of_files_are_added(
-    job: WindowJob,
-) -> None:
+def test_rows_that_are_not_in_the_lake_yet_are_counted_and_those_of_files_are_added(job) -> None:
     keys = [f"L{number}" for number in range(1000)]
     job.decisions(keys, [number % 2 == 0 for number in range(1000)])
     job.facets(keys[400:700], age=["old"] * 300)
@@ -283,9 +277,7 @@ def test_the_audit_is_measured_by_group_beside_the_test_split(job: WindowJob) ->
 
 
 @pytest.mark.parametrize("few", [{"old": (10, 9, 30, 40)}, {"young": (40, 10, 10, 9)}])
-def test_a_facet_with_a_group_of_few_audited_rows_of_a_kind_is_hidden(
-    job: WindowJob, few: dict[str, tuple[int, int, int, int]]
-) -> None:
+def test_a_facet_with_a_group_of_few_audited_rows_of_a_kind_is_hidden(job, few) -> None:
     enough = {"old": (10, 20, 30, 40), "young": (40, 10, 10, 40)}
     assert _audit(job, **(enough | few)).audited == ()
 

@@ -47,9 +47,7 @@ def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
     job.text("bias", written, file="measurements.json")
 
 
-def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(
-    job: WindowJob, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(job, capsys) -> None:
     job.window()
     result = _judged(job)
     assert result.outcome == "partly judged"  # of too few texts
@@ -81,9 +79,7 @@ def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
     assert result.label_free.withdrawn == "alarm: drift of product"
 
 
-def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_it(
-    job: WindowJob,
-) -> None:
+def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_it(job) -> None:
     job.window(product=SHIFTED)
     now = _judged(job)
     for weeks, outcome in ((4, "ok"), (3, "alarm"), (2, "not judged"), (1, "alarm")):
@@ -112,9 +108,7 @@ def test_shifted_scores_raise_an_alarm_and_leave_the_label_free_estimate(job: Wi
     assert result.label_free.value == pytest.approx((1000 * 0.9 + 500 * 0.6 + 500 * 0.9) / 2000)
 
 
-def test_a_broken_rule_raises_an_alarm_and_withdraws_the_label_free_estimate(
-    job: WindowJob,
-) -> None:
+def test_a_broken_rule_raises_an_alarm_and_withdraws_the_label_free_estimate(job) -> None:
     job.window(inputs="alarm")
     result = _judged(job)
     assert result.outcome == "alarm"
@@ -141,9 +135,7 @@ def test_the_audit_alone_raises_an_alarm(job: WindowJob) -> None:
     assert ": audited accuracy - " in result.summary
 
 
-def test_a_fall_of_disparate_impact_from_1_to_075_in_5000_rows_raises_an_alarm(
-    job: WindowJob,
-) -> None:
+def test_a_fall_of_disparate_impact_from_1_to_075_in_5000_rows_raises_an_alarm(job) -> None:
     job.window()
     _measure_bias(job, old=(750, 2500), young=(1000, 2500))
     result = _judged(job)
@@ -226,9 +218,7 @@ def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
     assert ("no period was labelled since 2026-03-01" in check.reason) == is_old
 
 
-def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
-    job: WindowJob,
-) -> None:
+def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(job) -> None:
     """The week of a deploy: version 6 answered until Wednesday, version 7 from then on."""
     job.window()
     wednesday = START + dt.timedelta(days=2, hours=9, minutes=30)

@@ -52,9 +52,7 @@ def _run(job: WindowJob) -> MonitorResult:
 
 @settings(max_examples=12, deadline=None, database=None)
 @given(rows=ROWS, cells=CELLS)
-def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(
-    rows: Rows, cells: Sequence[int]
-) -> None:
+def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(rows, cells) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         job = WindowJob(Path(folder), patch)
         _stage(job, rows, cells)
@@ -76,9 +74,7 @@ def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(
     ("name", "file"),
     [("decisions", "decisions.parquet"), ("facets", "facets.parquet"), ("bias-rows", "data.csv")],
 )
-def test_a_damaged_input_is_refused_without_its_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
-) -> None:
+def test_a_damaged_input_is_refused_without_its_content(tmp_path, monkeypatch, name, file) -> None:
     job = WindowJob(tmp_path, monkeypatch)
     _stage(job, [(1, GROUP, True), (2, REST, False)], (500, 500, 500))
     content = (job.folder(name) / file).read_bytes()

@@ -207,9 +207,7 @@ _LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
         pytest.param(paid(output="yes"), True, id="output is a text"),
     ],
 )
-def test_a_paid_answer_is_recorded_whatever_its_bytes(
-    tmp_path: Path, body: bytes, told: bool
-) -> None:
+def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, told) -> None:
     batch, path = requests(2), tmp_path / "r.jsonl"
     with serving(lambda *_: body) as service:
         ledger = record(service, path, batch)
