@@ -18,13 +18,6 @@ from tests.packs.monitoring.audited import period
 REFERENCE = Confusion(true_positives=70, false_positives=20, false_negatives=30, true_negatives=180)
 
 
-def test_the_draw_depends_on_its_seed_alone() -> None:
-    drawn = draw_positions(400, rows=50, seed=1)
-    assert drawn.tolist() == sorted(set(drawn.tolist()))
-    assert np.array_equal(drawn, draw_positions(400, rows=50, seed=1))
-    assert not np.array_equal(drawn, draw_positions(400, rows=50, seed=2))
-
-
 def test_all_rows_have_the_same_chance() -> None:
     times = Counter(
         position
@@ -34,10 +27,6 @@ def test_all_rows_have_the_same_chance() -> None:
     assert len(times) == 20
     assert min(times.values()) > 60
     assert max(times.values()) < 140
-
-
-def test_a_window_smaller_than_the_draw_is_taken_whole() -> None:
-    assert draw_positions(7, rows=100, seed=1).tolist() == [*range(7)]
 
 
 def _estimate(*periods, measure="accuracy") -> AuditedMeasure:

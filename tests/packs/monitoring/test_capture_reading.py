@@ -9,7 +9,7 @@ import pytest
 from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko_packs.monitoring.capture import lines
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
+from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import (
     COLUMNS,
@@ -259,11 +259,3 @@ def test_the_same_files_give_the_same_bytes_in_blocks_of_any_size(tmp_path, monk
 def read_all(folder):
     out = folder / "rows.parquet"
     return out, read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=True)
-
-
-def test_a_summary_survives_its_file(tmp_path) -> None:
-    write(tmp_path, [one("a"), b"{"])
-    _, summary = read_all(tmp_path)
-    summary.write(tmp_path)
-    assert CaptureSummary.read(tmp_path) == summary
-    assert b"text of" not in (tmp_path / "capture.json").read_bytes()

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 
@@ -25,11 +23,6 @@ def test_clusters_of_equal_rows_count_as_one_row_each() -> None:
     assert alike.freedom == 199
     other = _clusters(VALUES, numbers).summarise()
     assert other.design_effect == pytest.approx(1, abs=0.1)
-
-
-def test_rows_that_are_clusters_of_their_own_count_in_full() -> None:
-    single = _clusters(VALUES, np.arange(2000), pieces=3).summarise()
-    assert (single.design_effect, single.freedom, single.effective_rows) == (1, math.inf, 2000)
 
 
 def test_the_rows_of_a_cluster_need_not_be_adjacent() -> None:

@@ -45,15 +45,6 @@ def test_drawing_again_changes_nothing_even_if_answers_came_late(stores) -> None
     assert draw.path.read_bytes() == before
 
 
-def test_equal_answers_are_drawn_from_equally_in_any_order(stores, tmp_path) -> None:
-    other = Stores(tmp_path / "other")
-    stores.answer(KEYS)
-    other.answer(KEYS[::-1])
-    one, two = stores.draw(0), other.draw(0)
-    assert one.path.name == two.path.name
-    assert one.path.read_bytes() == two.path.read_bytes()
-
-
 def test_another_number_of_rows_of_the_same_period_is_refused(stores) -> None:
     stores.answer(KEYS)
     path = stores.draw(0).path
@@ -198,3 +189,12 @@ def test_times_of_other_zones_are_the_same_period(stores) -> None:
         stores.folder("draws"), stores.folder("ledger"), version=7, window=window, rows=10
     )
     assert again == draw
+
+
+def test_equal_answers_are_drawn_from_equally_in_any_order(stores, tmp_path) -> None:
+    other = Stores(tmp_path / "other")
+    stores.answer(KEYS)
+    other.answer(KEYS[::-1])
+    one, two = stores.draw(0), other.draw(0)
+    assert one.path.name == two.path.name
+    assert one.path.read_bytes() == two.path.read_bytes()

@@ -101,14 +101,6 @@ def test_scores_are_compared_in_parts_of_equal_mass_in_few_of_few_rows(rows, end
     assert _measure(reference, window, ordered=True).p_unchanged == pytest.approx(expected)
 
 
-def test_too_few_rows_are_not_judged_and_say_how_many_are_needed() -> None:
-    measured = _measure(REFERENCE, [10] * 6)
-    assert not measured.is_judged
-    assert (measured.rows, measured.rows_needed) == (60, 100)
-    measured = _measure([10] * 6, REFERENCE)
-    assert measured.reason == "the reference has 60 rows, 100 are needed"
-
-
 def test_a_column_of_one_value_is_not_judged() -> None:
     assert "one value" in _measure([1000, 0, 0], [500, 0, 0]).reason
 

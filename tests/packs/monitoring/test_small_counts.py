@@ -28,12 +28,6 @@ def test_other_counts_stay_as_they_are_and_none_is_hidden_without_need(counts: l
         assert list(shown) == counts
 
 
-@given(COUNTS)
-def test_hiding_twice_hides_no_more(counts: list[int]) -> None:
-    once = hide_small_counts(counts)
-    assert hide_small_counts(once) == once
-
-
 @pytest.mark.parametrize(
     ("counts", "shown"),
     [

@@ -98,14 +98,6 @@ def test_each_text_has_its_cluster(tmp_path) -> None:
     assert sample.clusters.tolist() == [int(text.split()[0]) for text in sample.texts]
 
 
-def test_alike_requests_are_sampled_too(tmp_path) -> None:
-    rows = _texts([3] * 300)
-    sample = _sample(tmp_path, rows, [int(row["text"].split()[0]) % 2 for row in rows])
-    requests = [int(text.split()[0]) for text in sample]
-    assert requests == sorted(set(requests))
-    assert len(requests) == 100
-
-
 @pytest.mark.parametrize(
     ("product", "age", "text"),
     [

@@ -140,13 +140,6 @@ def test_a_model_that_answers_nothing_valid_is_not_asked_about_every_row(
     assert len(service.bodies) == 20
 
 
-def test_without_a_price_the_cost_is_unknown(monkeypatch, tmp_path) -> None:
-    with bedrock_service(monkeypatch, lambda *_: answered()):
-        result = score(bedrock(), tmp_path)
-    assert result.record.cost.usd is None
-    assert f"tokens: {{{MODEL}: ...}}" in result.record.cost.basis
-
-
 def test_where_it_does_not_answer_the_files_label_is_decided(monkeypatch, tmp_path) -> None:
     def reply(_: str, number: int) -> Any:
         reasons = ("end_turn", "content_filtered", "max_tokens")

@@ -200,11 +200,3 @@ def test_without_a_price_of_the_instance_the_cost_is_unknown() -> None:
     cost = instance_cost(prices(), settings(), target="cpu", latency=latency(0.01), load=10)
     assert cost.usd is None
     assert KIND in cost.basis
-
-
-def test_requests_are_timed_one_at_a_time_after_a_warm_up() -> None:
-    texts: list[str] = []
-    timed = time_requests(texts.append, ["a", "b"])
-    assert len(texts) == timed.requests + 10
-    assert 0 < timed.p50 <= timed.p99
-    assert "cores" in timed.how

@@ -128,12 +128,6 @@ def test_a_client_that_begins_to_send_texts_changes_no_column(job) -> None:
     )
 
 
-def test_an_empty_window_is_not_judged(job) -> None:
-    measured = _run(job, [])
-    assert set(_outcomes(measured).values()) == {"not judged"}
-    assert {item.rows for item in measured.measurements} == {0}
-
-
 def test_rows_of_a_request_that_are_alike_count_once(job) -> None:
     """In each request all rows have one product, one score and one text."""
     rows = [row for row in _rows(150) for _ in range(20)]

@@ -183,12 +183,6 @@ def test_plain_texts_are_counted_and_not_judged(job, capsys) -> None:
     assert {check.rows for check in checks.values()} == {0}
 
 
-def test_an_empty_window_is_not_judged(job) -> None:
-    checks = _run(job, [])
-    assert len(checks) == 7
-    assert {check.outcome for check in checks.values()} == {"not judged"}
-
-
 def test_a_column_that_the_contract_lacks_has_no_rules(job) -> None:
     assert list(_run(job, [{"input": {"shelf": "A"}}] * 120, columns=("shelf",))) == []
 

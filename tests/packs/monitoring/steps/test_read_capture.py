@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
 from sashiko_packs.monitoring.steps import read_capture
@@ -81,29 +80,11 @@ def test_requests_after_the_time_of_the_read_are_no_loss_of_its_window(job) -> N
     assert (summary.lines, summary.rows, summary.count("future")) == (1, 1, 0)
 
 
-def test_an_empty_window_gives_a_file_without_rows(job, capsys) -> None:
-    write(_lay_out(job), [one("a", time=NOON - dt.timedelta(days=1))])
-    _run(job)
-    assert (_rows(job).num_rows, _rows(job).schema) == (0, row_schema(COLUMNS))
-    assert "empty-window: 1" in capsys.readouterr().err
-
-
 def test_a_window_that_only_another_version_answered_is_empty(job) -> None:
     write(_lay_out(job), [one("a")], version=8)
     _run(job)
     assert _rows(job).num_rows == 0
     assert _others(job) == [("a", 8)]
-
-
-def test_a_window_read_again_gives_the_same_bytes(job) -> None:
-    folder = _lay_out(job)
-    write(folder, [one("b"), one("a")])
-    write(folder, [one("c")], version=8)
-    _run(job)
-    names = ("rows", "summary")
-    first = [sha256_tree(job.output(name)) for name in names]
-    _run(job)
-    assert [sha256_tree(job.output(name)) for name in names] == first
 
 
 def test_nothing_of_a_request_is_printed(job, capsys) -> None:
