@@ -11,6 +11,7 @@ from sashiko_cdk.events.flows.notice import notice_flow
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
+from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
@@ -20,24 +21,74 @@ from tests.infra.step_functions import account
 from tests.infra.variants import (
     PACKAGE,
     ROOT,
+    contracts_of,
     deployment_of,
     new_app,
     pipelines_of,
     recipes_of,
     resources,
     settings_of,
+    some,
 )
 from tests.packs.monitoring.report.windows import windows
 
+
+def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
+    """Derived from the contract and the rows that ReadCapture writes; nobody is granted it."""
+    (contract,) = (c for c in contracts_of(settings_of("dev")) if c.table == "complaints")
+    (table,) = (
+        item["Properties"]["TableInput"]
+        for item in some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
+        if item["Properties"]["TableInput"]["Name"] == "complaints_captured"
+    )
+    storage = table["StorageDescriptor"]
+    schema = row_schema(contract.text_columns)
+    types = {column["Name"]: column["Type"] for column in storage["Columns"]}
+    assert list(types) == schema.names
+    assert types["input"] == f"struct<{','.join(f'{n}:string' for n in contract.text_columns)}>"
+    group = "sashiko-dev-complaint-triage"
+    bucket = "sashiko-dev-capture-111122223333-us-east-1"
+    assert storage["Location"] == f"s3://{bucket}/monitor/{group}/"
+    tags = [
+        item["Properties"]
+        for item in some(
+            templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation"
+        ).values()
+        if "complaints_captured" in json.dumps(item["Properties"]["Resource"])
+    ]
+    assert [tag for tag in tags if "TableWithColumns" in tag["Resource"]] == []
+    values = {tag["LFTags"][0]["TagKey"]: tag["LFTags"][0]["TagValues"] for tag in tags}
+    assert values["sashiko-sensitivity"] == ["pii"]
+    assert values["sashiko-environment"] == ["dev"]
+
+
 SETTINGS = settings_of("dev")
+
+
 ARN = PACKAGE.format("111122223333", "dev")
+
+
 GROUP = "sashiko-dev-complaint-triage"
+
+
 CAPTURE = bucket_name(SETTINGS, "capture")
+
+
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
+
+
 OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
+
+
 MONDAY = "2026-11-23T06:00:00Z"
+
+
 LOAD, OLD = "20261122T020000Z", "20261101T020000Z"
+
+
 RUNS = f"s3://{ARTIFACTS}/runs/an-execution"
+
+
 METADATA = {
     "reference_uri": f"{RUNS}/Evaluate/reference",
     "test_uri": f"{RUNS}/Prepare/test",
