@@ -2,7 +2,9 @@
 
 import datetime as dt
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,8 @@ import pytest
 from sashiko.account.prices import Price, Prices, Speed, TypicalJob
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import recipe_sha256
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.settings.environment import Settings, load_settings
@@ -18,13 +22,228 @@ from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import (
     Bench,
+    Scored,
     instance_cost,
     linear_candidate,
     time_requests,
 )
 from sashiko_packs.selection.record import Latency
 from sashiko_packs.selection.rows import Runs, needed_runs, refuse_other_text
-from tests.packs.selection.selections import judged_rows, selection
+from sashiko_packs.selection.rule import RULE, Choice, choose, lead_over, rows_needed, standing_of
+from sashiko_packs.selection.run import judge
+from tests.packs.selection.selections import (
+    answers,
+    judged_rows,
+    scored,
+    selection,
+    selection_value,
+    wrong_on,
+)
+from verification.benchmarks.selection_rule import draw
+
+ROWS = judged_rows()
+
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+LICENCES = ("Apache-2.0", "LicenseRef-Provider")
+
+
+def choice(*candidates: Scored, **changes: Any) -> Choice:
+    file = selection(**changes)
+    judged = [judge(item, ROWS, file, licences=LICENCES) for item in candidates]
+    models = {item.record.name: item.model for item in candidates if item.model is not None}
+    return choose(judged, models, ROWS.test.labels, selection=file, section=ROWS.recipe.evaluate)
+
+
+def outcomes(result: Choice) -> Mapping[str, str]:
+    return {item.name: item.outcome for item in result.candidates}
+
+
+def test_the_cheapest_of_those_shown_to_be_as_good_is_chosen() -> None:
+    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
+    near = scored("near", wrong_on(ROWS, 0.105), usd=5.0)
+    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
+    result = choice(best, near, worse)
+    assert outcomes(result) == {"best": "as good", "near": "chosen", "worse": "worse"}
+    assert (result.best, result.chosen, result.unjudged) == ("best", "near", ())
+    leads = {item.name: item.lead_of_best for item in result.candidates}
+    assert leads["worse"].low > 0.02 > leads["near"].high
+
+
+def test_a_cheap_one_that_may_be_worse_is_undecided_and_not_chosen() -> None:
+    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
+    cheap = scored("cheap", wrong_on(ROWS, 0.115, seed=1), usd=1.0)
+    dear = scored("dear", wrong_on(ROWS, 0.115, seed=2), usd=99.0)
+    alike = scored("alike", wrong_on(ROWS, 0.115, seed=3), usd=90.0)
+    result = choice(best, cheap, dear, alike)
+    assert outcomes(result) == {
+        "best": "chosen", "cheap": "undecided", "dear": "undecided", "alike": "undecided"
+    }  # fmt: skip
+    cheap_record = next(item for item in result.candidates if item.name == "cheap")
+    lead = cheap_record.lead_of_best
+    assert lead.low < 0.02 < lead.high
+    assert cheap_record.rows_needed > len(ROWS.test.labels)
+    # The others would not be chosen if they were as good, so nothing is open about them.
+    (unjudged,) = result.unjudged
+    assert unjudged == f"cheap: undecided, needs about {cheap_record.rows_needed:,} rows"
+
+
+def test_models_that_agree_on_a_few_rows_are_not_shown_to_be_as_good() -> None:
+    labels = np.arange(24) % 2
+    same = ModelScores(labels.astype(np.float64), 0.5)
+    section = ROWS.recipe.evaluate
+    lead = lead_over(same, same, labels, "balanced_accuracy", section=section)
+    assert lead.value == 0
+    assert lead.high > 0.05
+    many = np.arange(3000) % 2
+    same = ModelScores(many.astype(np.float64), 0.5)
+    assert lead_over(same, same, many, "balanced_accuracy", section=section).high < 0.005
+
+
+def test_few_rows_do_not_keep_a_worse_candidate() -> None:
+    """With 24 rows "not shown to be worse" kept 109 of 120 that were five points worse."""
+    section = ROWS.recipe.evaluate.model_copy(update={"bootstrap_replicates": 200})
+    standings = [
+        standing_of(
+            lead_over(*draw(rows=24, loss=0.05, seed=seed), "balanced_accuracy", section=section),
+            minimum_effect=0.02,
+        )
+        for seed in range(120)
+    ]
+    assert standings.count("as good") <= 0.05 * 120
+
+
+def test_enough_rows_keep_an_equal_candidate_and_drop_a_worse_one() -> None:
+    section = ROWS.recipe.evaluate
+    for loss, expected in ((0.0, "as good"), (0.08, "worse")):
+        models = draw(rows=30_000, loss=loss, seed=1)
+        lead = lead_over(*models, "balanced_accuracy", section=section)
+        assert standing_of(lead, minimum_effect=0.02) == expected
+
+
+def test_as_many_rows_as_it_says_decide_with_a_power_of_four_in_five() -> None:
+    """A lead of 0 with an interval of 0.03 to either side at 1,000 rows, in normal draws."""
+    lead = Estimate(value=0.0, low=-0.03, high=0.03)
+    needed = rows_needed(lead, minimum_effect=0.02, rows=1000)
+    half = 0.03 * np.sqrt(1000 / needed)
+    drawn = np.random.default_rng(0).normal(0.0, half / 1.959964, 100_000)
+    assert np.mean(drawn + half < 0.02) == pytest.approx(0.8, abs=0.02)
+    assert rows_needed(Estimate(0.0, -0.01, 0.01), minimum_effect=0.02, rows=1000) is None
+    assert rows_needed(Estimate(0.02, -0.01, 0.05), minimum_effect=0.02, rows=1000) is None
+
+
+def test_a_larger_minimum_effect_keeps_a_cheaper_candidate() -> None:
+    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
+    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
+    assert choice(best, worse).chosen == "best"
+    assert choice(best, worse, minimum_effect=0.3).chosen == "worse"
+
+
+def test_at_equal_costs_the_better_one_is_chosen() -> None:
+    near = scored("near", wrong_on(ROWS, 0.105))
+    best = scored("best", wrong_on(ROWS, 0.10))
+    result = choice(near, best)
+    assert result.chosen == "best"
+    assert result.reason.startswith("it has the highest balanced accuracy, and none that is as")
+
+
+def test_an_unknown_cost_is_never_the_cheapest() -> None:
+    best = scored("best", wrong_on(ROWS, 0.10), usd=None)
+    near = scored("near", wrong_on(ROWS, 0.105), usd=5.0)
+    result = choice(best, near)
+    assert result.chosen == "near"
+    assert result.unjudged == ("the cost of best is not known",)
+    neither = choice(best, scored("near", wrong_on(ROWS, 0.105), usd=None))
+    assert neither.chosen is None
+    assert "no cost is known of best, near" in neither.reason
+
+
+def test_one_that_alone_is_left_needs_no_price() -> None:
+    best = scored("best", wrong_on(ROWS, 0.10), usd=None)
+    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
+    assert choice(best, worse).chosen == "best"
+
+
+@pytest.mark.parametrize(("refused", "dropped"), [(5, False), (38, True)])
+def test_one_that_refuses_too_many_rows_is_dropped(refused: int, dropped: bool) -> None:
+    given = answers(hand_made=False, valid=100 - refused, refused=refused)
+    model = scored("model", wrong_on(ROWS, 0.10), usd=1.0, kind="bedrock", answers=given)
+    result = choice(scored("other", wrong_on(ROWS, 0.30), usd=9.0), model)
+    assert (outcomes(result)["model"] == "dropped") == dropped
+    check = next(check for item in result.candidates if item.name == "model"
+                 for check in item.musts if check.name == "unanswered")  # fmt: skip
+    assert (check.value, check.threshold) == (pytest.approx(refused / 100), 0.05)
+    assert check.low < check.value < check.high
+    assert f"{refused} refused of 100" in check.reason
+
+
+def test_one_that_fails_a_must_is_dropped_though_it_is_best_and_cheapest() -> None:
+    good = scored("good", wrong_on(ROWS, 0.10), usd=90.0)
+    unlicensed = scored("unlicensed", wrong_on(ROWS, 0.01), usd=0.1, licence="GPL-3.0")
+    result = choice(good, unlicensed)
+    assert outcomes(result) == {"good": "chosen", "unlicensed": "dropped"}
+    (failed,) = next(item for item in result.candidates if item.name == "unlicensed").failed
+    assert failed.name == "licence"
+
+
+def test_a_biased_one_is_dropped_by_the_gates_of_the_rows_recipe() -> None:
+    biased = judged_rows(handicap=0.3).facets
+    fair = scored("fair", wrong_on(ROWS, 0.30), usd=90.0)
+    result = choice(fair, scored("biased", biased.scores, usd=0.1))
+    assert outcomes(result) == {"fair": "chosen", "biased": "dropped"}
+    failed = next(item for item in result.candidates if item.name == "biased").failed
+    assert "DI age=old" in {check.name for check in failed}
+
+
+def test_without_scores_a_gate_that_needs_them_fails_with_that_reason() -> None:
+    musts = selection_value()["musts"] | {
+        "quality": [{"metric": "auc", "minimum": 0.5, "reason": "of use"}]
+    }
+    decisions = np.round(wrong_on(ROWS, 0.05))
+    result = choice(
+        scored("scores", wrong_on(ROWS, 0.2)),
+        scored("decisions", decisions, kind="bedrock"),
+        musts=musts,
+    )
+    item = next(item for item in result.candidates if item.name == "decisions")
+    assert item.outcome == "dropped"
+    assert [check.reason.partition(":")[0] for check in item.failed] == ["no scores"]
+    assert set(item.metrics) == {"accuracy", "balanced_accuracy", "f1"}
+    assert item.threshold is None
+
+
+@pytest.mark.parametrize("usd", [None, 0.01])
+def test_answers_written_by_hand_give_no_figure_and_are_never_chosen(usd: float | None) -> None:
+    by_hand = scored(
+        "by-hand", wrong_on(ROWS, 0.0), usd=usd, kind="bedrock", answers=answers(hand_made=True)
+    )
+    result = choice(scored("real", wrong_on(ROWS, 0.2)), by_hand)
+    item = next(item for item in result.candidates if item.name == "by-hand")
+    assert (item.outcome, item.metrics, item.bias) == ("not measured", {}, ())
+    assert result.chosen == "real"
+    assert result.unjudged == ("by-hand: its answers were written by hand",)
+
+
+def test_all_candidates_share_the_resamples() -> None:
+    scores = wrong_on(ROWS, 0.2)
+    result = choice(scored("one", scores), scored("two", scores.copy()))
+    one, two = result.candidates
+    assert one.metrics == two.metrics
+    assert two.lead_of_best is not None
+    assert two.lead_of_best.value == 0
+    assert two.lead_of_best.low == pytest.approx(-two.lead_of_best.high, abs=0.001)
+
+
+def test_the_page_of_the_docs_has_the_same_rule() -> None:
+    page = " ".join((REPOSITORY / "docs/choose-a-model.md").read_text().split())
+    for statement in RULE:
+        text = statement.replace("{metric}", "metric").replace(
+            "{minimum_effect:g}", "`minimum_effect`"
+        )
+        assert text in page
+
 
 KIND = "ml.m5.large"
 
