@@ -124,8 +124,6 @@ def test_the_interval_holds_the_true_accuracy_as_often_as_it_says(accuracy: floa
 
 
 ROWS = 10_000
-
-
 SETTINGS = MonitorSection(accuracy_tolerance=0.02, accuracy_false_alarms=0.05)
 
 

@@ -50,8 +50,6 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-
-
 SIDES = st.fixed_dictionaries(
     {},
     optional={
@@ -59,8 +57,6 @@ SIDES = st.fixed_dictionaries(
         "encoding": st.sampled_from(["JSON", "BASE64", "CSV"]) | VALUES,
     },
 )
-
-
 RECORDS = st.fixed_dictionaries(
     {},
     optional={
@@ -102,8 +98,6 @@ def test_whatever_lines_there_are_the_good_ones_are_read_and_the_others_counted(
 
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
-
-
 END = START + dt.timedelta(days=7)
 
 
@@ -260,8 +254,6 @@ BAD = {
     "replay": one("a"),
     "repeated-key": one("x", key="a"),
 }
-
-
 UNREADABLE = {
     "no input": record("x", None, answer([0.5])),
     "another encoding": record("x", "a,b", "yes,0.5", encoding="CSV"),
@@ -274,8 +266,6 @@ UNREADABLE = {
     "no answers": record("x", request(["a"]), "[]"),
     "an error": record("x", request(["a"]), '{"error": "internal"}'),
 }  # fmt: skip
-
-
 MISMATCHED = {
     "more answers": record("x", request(["a"]), answer([0.5, 0.5])),
     "other ids": record("x", request(["a"], ["1"]), answer([0.5], ["2"])),

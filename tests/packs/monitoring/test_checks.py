@@ -20,8 +20,6 @@ from sashiko_packs.monitoring.result import Distribution, MonitorBias, hide_smal
 from sashiko_packs.monitoring.steps.judge import label_free_accuracy
 
 ROWS = np.array([100, 100, 0, 100])
-
-
 RIGHT = np.array([90, 60, 0, 80])
 
 

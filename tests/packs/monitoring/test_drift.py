@@ -58,8 +58,6 @@ def test_a_value_that_is_called_other_or_none_is_distinguished_from_the_rest() -
 
 
 EQUAL = np.full(6, 1 / 6)
-
-
 REFERENCE = np.full(6, 600)
 
 

@@ -22,8 +22,6 @@ from tests.packs.monitoring.steps.monitor_job import make_reference
 from tests.unit.contract.documents import ROWS
 
 KEYS = [f"secret-{number}" for number in range(6)]
-
-
 NOW = week(0).end + DAY
 
 
@@ -129,8 +127,6 @@ def test_a_window_that_is_read_again_brings_no_deleted_key_back(stores) -> None:
 
 
 DAY = dt.timedelta(days=1)
-
-
 WEEK = Window(NOON - 3 * DAY, NOON + 4 * DAY)
 
 

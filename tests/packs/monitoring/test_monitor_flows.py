@@ -82,32 +82,14 @@ def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
 
 
 SETTINGS = settings_of("dev")
-
-
 ARN = PACKAGE.format("111122223333", "dev")
-
-
 GROUP = "sashiko-dev-complaint-triage"
-
-
 CAPTURE = bucket_name(SETTINGS, "capture")
-
-
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
-
-
 OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
-
-
 MONDAY = "2026-11-23T06:00:00Z"
-
-
 LOAD, OLD = "20261122T020000Z", "20261101T020000Z"
-
-
 RUNS = f"s3://{ARTIFACTS}/runs/an-execution"
-
-
 METADATA = {
     "reference_uri": f"{RUNS}/Evaluate/reference",
     "test_uri": f"{RUNS}/Prepare/test",

@@ -27,11 +27,7 @@ from sashiko_packs.monitoring.settings import MonitorSection
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
-
-
 WEEK = dt.timedelta(days=7)
-
-
 Decide = Callable[..., Retraining]
 
 

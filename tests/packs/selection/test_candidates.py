@@ -42,11 +42,7 @@ from tests.packs.selection.selections import (
 from verification.benchmarks.selection_rule import draw
 
 ROWS = judged_rows()
-
-
 REPOSITORY = Path(__file__).parents[3]
-
-
 LICENCES = ("Apache-2.0", "LicenseRef-Provider")
 
 

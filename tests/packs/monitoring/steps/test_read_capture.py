@@ -22,8 +22,6 @@ from tests.packs.monitoring.steps.monitor_job import MonitorJob
 from tests.unit.contract.documents import document, save
 
 EARLY = week(0).start + 3 * DAY  # of the first week, and too old for the second read
-
-
 LAST = week(0).end - DAY / 2
 
 
@@ -144,8 +142,6 @@ def _clusters(folder):
 
 
 COLUMNS = ("product", "complaint_text")
-
-
 WINDOW = {
     "--start": "20260309T000000Z",
     "--end": "20260310T000000Z",

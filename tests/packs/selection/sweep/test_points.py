@@ -18,8 +18,6 @@ from tests.unit import acme
 from tests.unit.contract.documents import contract_of, two_facets
 
 BOTH = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.01, "reason": "any"}
-
-
 AGE = BOTH | {"facet": "age"}
 
 
@@ -76,8 +74,6 @@ def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkey
 
 
 GATE = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths"}
-
-
 AUC = {"metric": "auc", "minimum": 0.7, "reason": "to be of use"}
 
 
