@@ -5,20 +5,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 
 from sashiko.errors import InputError
 
-if TYPE_CHECKING:
-    import duckdb
+Connection = Any  # `duckdb.DuckDBPyConnection`; DuckDB has no types, and is loaded late
 
 
 @contextmanager
-def scratch_database(
-    purpose: str, *, memory_mb: int = 256
-) -> Iterator["duckdb.DuckDBPyConnection"]:
+def scratch_database(purpose: str, *, memory_mb: int = 256) -> Iterator[Connection]:
     """Opens an empty DuckDB database with a memory limit.
 
     `purpose` follows "cannot" in errors, such as "sort the rows of ...".
@@ -46,7 +43,7 @@ def scratch_database(
             ) from error
 
 
-def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) -> None:
+def insert(connection: Connection, table: str, rows: pa.Table) -> None:
     """Appends rows to a table, created by the first call.
 
     `table` is a trusted identifier.
@@ -59,7 +56,7 @@ def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) 
 
 
 def create_file_view(
-    connection: "duckdb.DuckDBPyConnection", view: str, files: Sequence[Path], *, schema: pa.Schema
+    connection: Connection, view: str, files: Sequence[Path], *, schema: pa.Schema
 ) -> None:
     """Creates a view of Parquet files; a column that an older file lacks is null there.
 
@@ -74,7 +71,7 @@ def create_file_view(
 
 
 def stream_query(
-    connection: "duckdb.DuckDBPyConnection", sql: str, *, schema: pa.Schema, rows: int
+    connection: Connection, sql: str, *, schema: pa.Schema, rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Runs a query and streams its result.
 

@@ -11,13 +11,7 @@ from typing import Any, Final
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
-from sashiko.account.names import (
-    Role,
-    arn,
-    model_package_group_name,
-    pipeline_name,
-    prefix,
-)
+from sashiko.account.names import Role, arn, model_package_group_name, pipeline_name, prefix
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract

@@ -7,14 +7,14 @@ key, score or time. Else a verdict could be undone by deleting one of its rows.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 
 from sashiko.account.names import Role
 from sashiko.base.files import sha256_file
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.account import MonitorFiles
@@ -22,10 +22,6 @@ from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
 from sashiko_packs.monitoring.places import PRIVACY_OFFICER, monitor_pipeline_name
-
-if TYPE_CHECKING:
-    import duckdb
-
 
 _WITHOUT: Final = """
 SELECT * FROM kept WHERE key IS NULL OR key NOT IN (SELECT key FROM requested) ORDER BY rowid
@@ -90,7 +86,7 @@ def delete_rows(
     return DeletedRows(answers=answers, **counts)
 
 
-def _rewrite(connection: "duckdb.DuckDBPyConnection", path: Path, sql: str) -> int:
+def _rewrite(connection: Connection, path: Path, sql: str) -> int:
     """Rewrites a file that has some of the keys, in its order; returns how many rows had one."""
     with open_parquet(path) as file:
         # A draw that was written before has no columns for what was judged.

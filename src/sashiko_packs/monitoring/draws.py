@@ -9,19 +9,16 @@ decision and label, so that what was judged stays as it was.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.base.scratch import create_file_view, scratch_database, stream_query
+from sashiko.base.scratch import Connection, create_file_view, scratch_database, stream_query
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.audited import draw_positions
 from sashiko_packs.monitoring.ledger import create_ledger_view
 from sashiko_packs.monitoring.window import Window, basic_time, microseconds, time_of
-
-if TYPE_CHECKING:
-    import duckdb
 
 DRAW_SCHEMA: Final = pa.schema(
     [
@@ -110,7 +107,7 @@ def draw_period(folder: Path, ledger: Path, *, version: int, window: Window, row
         return Draw(path=path, period=period, answers=answers, drawn=len(positions))
 
 
-def create_draws_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
+def create_draws_view(connection: Connection, folder: Path) -> None:
     """Creates the view `draws` of all files; its times are microseconds since 1970.
 
     Raises:
@@ -123,9 +120,7 @@ def create_draws_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> 
     connection.execute(_DRAWS)
 
 
-def _last_draw(
-    connection: "duckdb.DuckDBPyConnection", folder: Path, *, version: int
-) -> Draw | None:
+def _last_draw(connection: Connection, folder: Path, *, version: int) -> Draw | None:
     last = connection.execute(
         'SELECT start, "end", any_value(answers), count(*) FROM draws WHERE version = ? '
         'GROUP BY start, "end" ORDER BY "end" DESC LIMIT 1',
@@ -139,7 +134,7 @@ def _last_draw(
     return Draw(path=path, period=period, answers=answers, drawn=drawn)
 
 
-def _check_window(connection: "duckdb.DuckDBPyConnection", *, version: int, window: Window) -> None:
+def _check_window(connection: Connection, *, version: int, window: Window) -> None:
     ((answers, last),) = connection.execute(
         "SELECT count(*) FILTER (epoch_us(time) >= ? AND epoch_us(time) < ?), max(epoch_us(time)) "
         "FROM ledger WHERE version = ?",

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +24,13 @@ import pyarrow.compute as pc
 from sashiko.base.files import write_json
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, read_columns, write_batches
 from sashiko.base.problems import shorten
-from sashiko.base.scratch import create_file_view, insert, scratch_database, stream_query
+from sashiko.base.scratch import (
+    Connection,
+    create_file_view,
+    insert,
+    scratch_database,
+    stream_query,
+)
 from sashiko.base.yaml_models import Frozen
 from sashiko.contract.model import Contract
 from sashiko.data.ingest import typed_columns
@@ -33,10 +39,6 @@ from sashiko.errors import InputError, disk_reason
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA, NONE_FILE
 from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE
 from sashiko_packs.monitoring.window import microseconds
-
-if TYPE_CHECKING:
-    import duckdb
-
 
 # First characters of a formula, the full-width ones too:
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -123,9 +125,7 @@ class LabelFile:
     facets: tuple[str, ...] | None  # the contract's facets and group variable; None without facets
 
 
-def load_label_file(
-    connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract
-) -> LabelFile:
+def load_label_file(connection: Connection, path: Path, contract: Contract) -> LabelFile:
     """Reads a CSV or Parquet file as the contract's raw files are read, with bounded memory.
 
     Rows without a label are not labelled yet. Everything else that is wrong is an error that names
@@ -198,7 +198,7 @@ def _table(
     )
 
 
-def _check_labels(connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract) -> None:
+def _check_labels(connection: Connection, path: Path, contract: Contract) -> None:
     label, key = contract.label, contract.key
     ((count, place),) = connection.execute(
         "SELECT count(*), min(place) FROM file_rows WHERE key IS NULL AND label IS NOT NULL"
@@ -223,7 +223,7 @@ def _check_labels(connection: "duckdb.DuckDBPyConnection", path: Path, contract:
 
 
 def _check_facets(
-    connection: "duckdb.DuckDBPyConnection", path: Path, contract: Contract, facets: Sequence[str]
+    connection: Connection, path: Path, contract: Contract, facets: Sequence[str]
 ) -> None:
     for place, name in enumerate(facets):
         value = f"f{place}"
@@ -244,7 +244,7 @@ def _check_facets(
 
 
 def _check_one_value(
-    connection: "duckdb.DuckDBPyConnection", path: Path, *, key: str, value: str, column: str
+    connection: Connection, path: Path, *, key: str, value: str, column: str
 ) -> None:
     """Refuses a key with two values; an empty one is none."""
     differing = connection.execute(
@@ -389,7 +389,7 @@ def add_labels(
     )
 
 
-def create_labels_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
+def create_labels_view(connection: Connection, folder: Path) -> None:
     """Creates the view `labels` of a store; its times are microseconds since 1970.
 
     Raises:
@@ -404,15 +404,13 @@ def create_labels_view(connection: "duckdb.DuckDBPyConnection", folder: Path) ->
     )
 
 
-def create_counted_labels_view(
-    connection: "duckdb.DuckDBPyConnection", *, now: dt.datetime | None = None
-) -> None:
+def create_counted_labels_view(connection: Connection, *, now: dt.datetime | None = None) -> None:
     """Creates the view `counted_labels`, a row a key, of those received by `now`; None for all."""
     limit = "time" if now is None else str(microseconds(now))
     connection.execute(_COUNTED_LABELS.format(now=limit))
 
 
-def _add_facets(connection: "duckdb.DuckDBPyConnection", folder: Path, contract: Contract) -> int:
+def _add_facets(connection: Connection, folder: Path, contract: Contract) -> int:
     """Writes the file's facets over those of the same keys; a row that lacks one is left out."""
     path = folder / _FACETS_FILE
     names = facet_columns(contract)

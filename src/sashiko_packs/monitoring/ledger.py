@@ -9,16 +9,13 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
-from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.errors import InputError, disk_reason
-
-if TYPE_CHECKING:
-    import duckdb
 
 LEDGER_SCHEMA: Final = pa.schema(
     [
@@ -125,7 +122,7 @@ def delete_keys(
     return before - _count(folder)
 
 
-def create_ledger_view(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
+def create_ledger_view(connection: Connection, folder: Path) -> None:
     """Creates the view `ledger` of all days, of `LEDGER_SCHEMA`: a row a key and version."""
     connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")
     days = "FROM no_rows"  # which has the columns that an older file lacks
@@ -139,7 +136,7 @@ def create_ledger_view(connection: "duckdb.DuckDBPyConnection", folder: Path) ->
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
+def _database(folder: Path) -> Iterator[Connection]:
     """Opens a database with the table `deletions` of a ledger."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +151,7 @@ def _database(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
         yield connection
 
 
-def _write(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
+def _write(connection: Connection, path: Path) -> None:
     """Writes the table `merged` as a day."""
     sql = f"{_FIRST.format(rows='merged', late=LATE_CLUSTERS)} ORDER BY key, version NULLS FIRST"
     batches: Iterable[pa.RecordBatch] = stream_query(

@@ -10,7 +10,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -285,10 +285,8 @@ def read_response(body: bytes, *, most: Tokens) -> Response:
     except (ValueError, RecursionError):  # a number too long for Python, or too deep
         value = None
     root = _mapping(value)
-    usage, message = (
-        _mapping(root.get("usage")),
-        _mapping(_mapping(root.get("output")).get("message")),
-    )
+    usage = _mapping(root.get("usage"))
+    message = _mapping(_mapping(root.get("output")).get("message"))
     # Cached input is billed, at other rates; `inputTokens` leaves it out.
     cached = sum(_count(usage.get(f"cache{name}InputTokens")) or 0 for name in ("Read", "Write"))
     tokens_in, tokens_out = _count(usage.get("inputTokens")), _count(usage.get("outputTokens"))
@@ -378,10 +376,13 @@ class _Header(Frozen):
     note: str = ""
 
 
+Event = Literal["sent", "free", "lost", "answer"]
+
+
 class Line(Frozen):
     """What became of an attempt."""
 
-    event: Literal["sent", "free", "lost", "answer"]
+    event: Event
     key: str
     model: str
     region: str
@@ -447,7 +448,17 @@ class Recording:
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {disk_reason(error)}") from error
         try:
-            self._take(file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{self.path}: another process records to it; wait for it"
+                ) from error
+            complete = sum(len(content) for content in self._complete_lines())
+            os.ftruncate(file, complete)
+            self._file = file
+            if not complete:
+                self._write({"kind": "converse-recording"})
             yield
         finally:
             self._file = None
@@ -461,17 +472,6 @@ class Recording:
             self.lines.append(line)
             if line.event == "answer":
                 self._answers[line.key] = line
-
-    def _take(self, file: int) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{self.path}: another process records to it; wait for it") from error
-        complete = sum(len(content) for content in self._complete_lines())
-        os.ftruncate(file, complete)
-        self._file = file
-        if not complete:
-            self._write({"kind": "converse-recording"})
 
     def _write(self, content: dict[str, Any]) -> None:
         if self._file is None:
@@ -613,8 +613,17 @@ class Recorder:
             return
         with ThreadPoolExecutor(max_workers=self._endpoint.concurrency) as pool:
             futures = [pool.submit(self._send, request) for request in missing.values()]
+            start = time.monotonic()
             try:
-                self._follow(futures)
+                for done, future in enumerate(futures, start=1):
+                    future.result()
+                    if done % _PROGRESS == 0 or done == len(futures):
+                        speed = done / max(time.monotonic() - start, 1e-9)
+                        print(
+                            f"recorded {done:,} of {len(futures):,} answers, {speed:,.1f}/s; "
+                            f"{self._ledger.tokens:,} tokens spent or reserved",
+                            file=sys.stderr,
+                        )
             except BudgetExceededError as error:
                 raise InputError(
                     f"key `bedrock.budget`: {error}; the answers so far are in "
@@ -623,19 +632,6 @@ class Recorder:
             finally:
                 self._stop.set()  # Ctrl-C: those under way are answered and recorded
                 pool.shutdown(cancel_futures=True)
-
-    def _follow(self, futures: Sequence[Future[None]]) -> None:
-        """Waits for the requests in their order, and says how far they are."""
-        start = time.monotonic()
-        for done, future in enumerate(futures, start=1):
-            future.result()
-            if done % _PROGRESS == 0 or done == len(futures):
-                speed = done / max(time.monotonic() - start, 1e-9)
-                print(
-                    f"recorded {done:,} of {len(futures):,} answers, {speed:,.1f}/s; "
-                    f"{self._ledger.tokens:,} tokens spent or reserved",
-                    file=sys.stderr,
-                )
 
     def _send(self, request: Request) -> None:
         """Sends a request until it is answered; after an error no other one is sent."""
@@ -684,22 +680,8 @@ class Recorder:
         if response_dict["status_code"] < 300:
             self._body.content = response_dict["body"]
 
-    def _append(
-        self,
-        event: Literal["sent", "free", "lost", "answer"],
-        request: Request,
-        *,
-        most: tuple[int, int] | None = None,
-        response: Response | None = None,
-    ) -> None:
+    def _append(self, event: Event, request: Request, **more: Any) -> None:
+        now, region = dt.datetime.now(dt.UTC), self._endpoint.region
         self._recording.append(
-            Line(
-                event=event,
-                key=request.key,
-                model=request.model,
-                region=self._endpoint.region,
-                at=dt.datetime.now(dt.UTC),
-                most=most,
-                response=response,
-            )
+            Line(event=event, key=request.key, model=request.model, region=region, at=now, **more)
         )

@@ -197,50 +197,41 @@ def choose(
 ) -> Recommendation | None:
     """Returns the recommended point, or None if no point is acceptable."""
     curve = min(curves, key=lambda curve: _sort_key(curve, best(curve, metric), metric))
-    point = best(curve, metric)
+    point, overrides = best(curve, metric), []
     if point.lacking:
         return None
-    overrides = tuple(_overrides(curve.strength, point, recipe))
+    if curve.strength != recipe.reweighing.strength:
+        overrides.append(f"reweighing.strength={curve.strength:g}")
+    if not point.by_policy:  # else the recipe's own policy gives it
+        overrides.append(f"evaluate.threshold={{policy: fixed, value: {point.threshold:g}}}")
     return Recommendation(
         strength=curve.strength,
         point=point,
-        overrides=overrides,
+        overrides=tuple(overrides),
         command=" ".join([command, *(f"--set {shlex.quote(text)}" for text in overrides)]),
     )
 
 
 def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
     """Marks the Pareto front of all curves: a quality metric against one bias gate's check."""
+    measured = [
+        (distance(bias, check.partition(" ")[0]), -value, id(point))
+        for curve in curves
+        for point in curve.points
+        if (bias := point.bias[check].value) is not None
+        if (value := point.quality[metric].value) is not None
+    ]
     front: set[int] = set()
     highest = float("-inf")
-    for _, value, point in sorted(
-        _measured_points(curves, check, metric), key=lambda item: (item[0], -item[1])
-    ):
-        if value > highest:
-            highest = value
-            front.add(id(point))
-    return tuple(
-        curve.model_copy(
-            update={
-                "points": tuple(
-                    point.model_copy(update={"on_front": id(point) in front})
-                    for point in curve.points
-                )
-            }
-        )
+    for _, value, point in sorted(measured, key=lambda item: item[:2]):
+        if -value > highest:
+            highest = -value
+            front.add(point)
+    marked = (
+        (curve, tuple(p.model_copy(update={"on_front": id(p) in front}) for p in curve.points))
         for curve in curves
     )
-
-
-def _measured_points(
-    curves: Sequence[Curve], check: str, metric: QualityMetric
-) -> Iterator[tuple[float, float, Point]]:
-    """Yields bias distance, quality and the point, for points with both values."""
-    for curve in curves:
-        for point in curve.points:
-            bias, value = point.bias[check].value, point.quality[metric].value
-            if bias is not None and value is not None:
-                yield distance(bias, check.partition(" ")[0]), value, point
+    return tuple(curve.model_copy(update={"points": points}) for curve, points in marked)
 
 
 def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
@@ -254,14 +245,6 @@ def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
         abs(point.threshold - 0.5),
         point.threshold,
     )
-
-
-def _overrides(strength: float, point: Point, recipe: Recipe) -> Iterator[str]:
-    """Yields the recipe's changes; without the threshold if the recipe's own policy gives it."""
-    if strength != recipe.reweighing.strength:
-        yield f"reweighing.strength={strength:g}"
-    if not point.by_policy:
-        yield f"evaluate.threshold={{policy: fixed, value: {point.threshold:g}}}"
 
 
 # Judges one model at many thresholds on the validation split, by the recipe's own gates.
@@ -282,20 +265,14 @@ class ThresholdFree:
 
 def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
     """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
-    threshold_free = threshold_free_quality(validation, recipe)
-    policy_threshold = decide_threshold(
-        recipe.evaluate.threshold, validation.labels, validation.scores
-    ).threshold
-    points = [
-        judge(validation, recipe, policy_threshold, threshold_free=threshold_free, by_policy=True)
-    ]
-    points += [
-        judge(validation, recipe, threshold, threshold_free=threshold_free)
-        for threshold in THRESHOLDS
-        if threshold != policy_threshold
-    ]
-    points.sort(key=lambda point: point.threshold)
-    return Curve(strength=strength, run=run, quality=threshold_free.quality, points=tuple(points))
+    free = threshold_free_quality(validation, recipe)
+    labels, scores = validation.labels, validation.scores
+    own = decide_threshold(recipe.evaluate.threshold, labels, scores).threshold
+    points = tuple(
+        judge(validation, recipe, threshold, threshold_free=free, by_policy=threshold == own)
+        for threshold in sorted({*THRESHOLDS, own})
+    )
+    return Curve(strength=strength, run=run, quality=free.quality, points=points)
 
 
 def threshold_free_quality(validation: Validation, recipe: Recipe) -> ThresholdFree:
@@ -366,15 +343,14 @@ def _own_estimates(
     validation: Validation, recipe: Recipe, threshold: float
 ) -> tuple[Estimates, Estimates]:
     """Estimates the project's own metrics, and the leads in them over the majority."""
-    metrics = own_metrics(recipe.quality)
+    metrics, labels = own_metrics(recipe.quality), validation.labels
     if not metrics:
         return {}, {}
-    labels = validation.labels
+    majority = majority_scores(validation.train_labels, rows=len(labels))
     return own_estimates(
-        metrics, labels, validation.scores,
-        majority_scores(validation.train_labels, rows=len(labels)),
-        threshold=threshold, other_threshold=MAJORITY_THRESHOLD,
-        replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
+        metrics, labels, validation.scores, majority, threshold=threshold,
+        other_threshold=MAJORITY_THRESHOLD, replicates=recipe.evaluate.bootstrap_replicates,
+        seed=recipe.evaluate.seed,
     )  # fmt: skip
 
 
@@ -450,9 +426,8 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
             "the bias gates, and the contract names no facet to judge by"
         )
     if any(strengths) and not recipe.reweighing.facets:
-        facets = ", ".join(
-            dict.fromkeys(name for gate in recipe.bias.gates for name in gate.facets)
-        )
+        names = dict.fromkeys(name for gate in recipe.bias.gates for name in gate.facets)
+        facets = ", ".join(names)
         raise InputError(
             f"recipe {recipe.name}: key `reweighing.facets` is empty, so no strength changes "
             f"anything: name what is reweighed by, such as those of the bias gates ({facets})"

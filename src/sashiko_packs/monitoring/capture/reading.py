@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sashiko.base.parquet import open_parquet, write_batches
-from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko_packs.monitoring.capture.lines import (
@@ -36,10 +36,6 @@ from sashiko_packs.monitoring.capture.record import (
 )
 from sashiko_packs.monitoring.clusters import least_dominant
 from sashiko_packs.monitoring.window import Window
-
-if TYPE_CHECKING:
-    import duckdb
-
 
 FEWEST_CLIENTS: Final = 10  # fewer cannot tell how much clients differ
 # `origins` has a row for each row that is left; `-1` stands for no version.
@@ -87,7 +83,7 @@ _SCHEMA: Final = pa.schema([("cluster", pa.int64()), ("dominates", pa.bool_())])
 
 
 def assign_clusters(
-    connection: "duckdb.DuckDBPyConnection", *, by_text: bool
+    connection: Connection, *, by_text: bool
 ) -> tuple[tuple[ProblemKind, int, int], ...]:
     """Assigns each row of the table `origins` to a cluster, of rows that may be alike.
 
@@ -211,12 +207,7 @@ class Decoder:
     """Decodes blocks in a database of `scratch_database`."""
 
     def __init__(
-        self,
-        connection: "duckdb.DuckDBPyConnection",
-        *,
-        window: Window,
-        now: dt.datetime,
-        columns: Sequence[str],
+        self, connection: Connection, *, window: Window, now: dt.datetime, columns: Sequence[str]
     ) -> None:
         """Prepares the database; records after `now` are in the future."""
         self._connection = connection
@@ -366,7 +357,7 @@ def read_captures(
 def _decode(
     blocks: Iterable[pa.Table],
     decoder: Decoder,
-    connection: "duckdb.DuckDBPyConnection",
+    connection: Connection,
     writer: pq.ParquetWriter,
     problems: Problems,
 ) -> int:
@@ -389,7 +380,7 @@ def _decode(
     return lines
 
 
-def _repeated(connection: "duckdb.DuckDBPyConnection", problems: Problems) -> Ints:
+def _repeated(connection: Connection, problems: Problems) -> Ints:
     """Creates the table `origins` of the rows that count; returns the others' ordinals, sorted."""
     connection.execute(_REPLAYS)
     connection.execute(_REPEATED_KEYS)

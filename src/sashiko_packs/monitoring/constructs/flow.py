@@ -6,12 +6,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
-from sashiko.account.names import (
-    arn,
-    bucket_name,
-    etl_name,
-    prefix,
-)
+from sashiko.account.names import arn, bucket_name, etl_name, prefix
 from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of

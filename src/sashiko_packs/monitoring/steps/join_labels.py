@@ -14,14 +14,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 
 from sashiko.base.files import walk_files
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import ROW_GROUP_ROWS, write_batches
-from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.quality import Confusion
@@ -35,10 +35,6 @@ from sashiko_packs.monitoring.labels import create_counted_labels_view, create_l
 from sashiko_packs.monitoring.ledger import add_rows, create_ledger_view
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window, microseconds, parse_window, time_of
-
-if TYPE_CHECKING:
-    import duckdb
-
 
 _MEMORY_MB: Final = 128
 DECISIONS_FILE: Final = "decisions.parquet"
@@ -193,12 +189,7 @@ def join_labels(
 
 
 def _periods(
-    connection: "duckdb.DuckDBPyConnection",
-    *,
-    end: int,
-    now: dt.datetime,
-    wait: dt.timedelta,
-    positive: str,
+    connection: Connection, *, end: int, now: dt.datetime, wait: dt.timedelta, positive: str
 ) -> Iterator[AuditedPeriod]:
     """Yields the periods up to `end`, by time."""
     options = {"end": end, "wait": wait // dt.timedelta(microseconds=1), "positive": positive}
