@@ -7,7 +7,7 @@ of Applied Psychology 84 (1999), 234-248.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -107,10 +107,11 @@ def judge_measurements(
     """
     judged = [item for item in measurements if item.is_judged]
     adjusted = iter(holm(np.array([item.p_unchanged for item in judged], dtype=np.float64)))
+    few = "{0.rows:,} rows, {0.rows_needed:,} are needed"
     return tuple(
         _judged(item, float(next(adjusted)), false_alarms)
         if item.is_judged
-        else _check(item, "not judged", None, item.reason or _too_few(item))
+        else _check(item, "not judged", None, item.reason or few.format(item))
         for item in measurements
     )
 
@@ -137,38 +138,28 @@ def gaps(checks: Sequence[MonitorCheck]) -> str:
 
     Such as `accuracy and bias not judged, drift judged in part`.
     """
-    return ", ".join(_gaps(checks))
-
-
-def _gaps(checks: Sequence[MonitorCheck]) -> Iterator[str]:
     outcomes = {kind: {c.outcome for c in checks if c.kind == kind} for kind in KINDS}
     unjudged = [kind for kind in KINDS if outcomes[kind] == {"not judged"}]
     partly = [kind for kind in KINDS if "not judged" in outcomes[kind] and kind not in unjudged]
-    for kinds, verb in ((unjudged, "not judged"), (partly, "judged in part")):
-        if kinds:
-            yield f"{' and '.join(filter(None, [', '.join(kinds[:-1]), kinds[-1]]))} {verb}"
+    return ", ".join(
+        f"{' and '.join(filter(None, [', '.join(kinds[:-1]), kinds[-1]]))} {verb}"
+        for kinds, verb in ((unjudged, "not judged"), (partly, "judged in part"))
+        if kinds
+    )
 
 
 def _judged(item: Measurement, adjusted: float, false_alarms: float) -> MonitorCheck:
     is_real = adjusted <= false_alarms
     is_relevant = item.p_tolerated is not None and item.p_tolerated <= AT_TOLERANCE
     if item.effect in (BROKEN_RULE, ODD_TEXTS):
-        rows = (
-            "of the rows break the rule" if item.effect == BROKEN_RULE else "of the texts are such"
-        )
+        rows = {BROKEN_RULE: "of the rows break the rule", ODD_TEXTS: "of the texts are such"}
         share, most = (f"{100 * (part or 0):.3g} %" for part in (item.value, item.tolerance))
-        reason = f"{share} {rows}, {most} are tolerated"
+        reason = f"{share} {rows[item.effect]}, {most} are tolerated"
         return _check(item, "alarm" if is_real else "ok", adjusted, reason)
     if is_real and is_relevant:
         return _check(item, "alarm", adjusted, "changed by more than the tolerance")
-    reason = (
-        "changed, not shown to be by more than the tolerance" if is_real else "no change is shown"
-    )
-    return _check(item, "ok", adjusted, reason)
-
-
-def _too_few(item: Measurement) -> str:
-    return f"{item.rows:,} rows, {item.rows_needed:,} are needed"
+    unshown = "changed, not shown to be by more than the tolerance"
+    return _check(item, "ok", adjusted, unshown if is_real else "no change is shown")
 
 
 def _check(item: Measurement, outcome: Outcome, p_value: float | None, reason: str) -> MonitorCheck:
@@ -218,7 +209,6 @@ def interval(check: MonitorCheck) -> str:
 
 
 def _number(check: MonitorCheck, value: float) -> str:
-    """Formats a number in the unit of the check's effect."""
     if check.effect == ROWS:
         return f"{value:,.0f}"
     if check.effect.startswith("share of "):

@@ -217,7 +217,6 @@ def monitor(
 
 
 def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
-    """Judges a window on this machine."""
     from sashiko.pipeline.candidates import local_candidates
     from sashiko_packs.monitoring.local_run import run_monitor
 
@@ -245,7 +244,6 @@ def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
 
 
 def _show_last(model: "MonitoredModel", *, home: Path, json_: bool) -> MonitorResult:
-    """Shows the last window that an account's pipeline has judged."""
     results, environment = model.results(), model.settings.environment
     if not results:
         raise InputError(

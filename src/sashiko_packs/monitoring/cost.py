@@ -16,7 +16,11 @@ def monitoring_costs(
     recipe: Recipe, *, run: Sequence[JobCost], jobs: Sequence[JobCost]
 ) -> PipelineCosts:
     """Returns what windows and proposed runs cost."""
-    retrains = _retrains_a_month(recipe.section(MonitorSection))
+    section, retrains = recipe.section(MonitorSection), 0
+    if section.retrain != "off":
+        # Between two candidates is the cooldown (`sashiko_packs.monitoring.retraining`).
+        within = 1 + (_LONGEST_MONTH - 1) // section.retrain_cooldown_days
+        retrains = min(within, section.retrain_most_per_year)
     return PipelineCosts(
         key="monitoring",
         title="monitoring, where a version is served: one window of a week, about and at most:",
@@ -36,14 +40,3 @@ def _month(jobs: Sequence[JobCost], times: int) -> float | None:
     """Returns US dollars for `times` executions, each job until its limit; None if unknown."""
     once = total(job.most for job in jobs)
     return None if once is None else times * once
-
-
-def _retrains_a_month(settings: MonitorSection) -> int:
-    """Returns how many runs alarms may propose within a month, whatever they say.
-
-    Between two candidates is the cooldown (`sashiko_packs.monitoring.result`).
-    """
-    if settings.retrain == "off":
-        return 0
-    within = 1 + (_LONGEST_MONTH - 1) // settings.retrain_cooldown_days
-    return min(within, settings.retrain_most_per_year)

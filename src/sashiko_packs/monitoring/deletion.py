@@ -167,7 +167,6 @@ def delete_account_rows(
 
 
 def _executions(files: MonitorFiles) -> Mapping[str, str]:
-    """Returns ARN -> status of the newest windows."""
     response = files.account.read(
         "sagemaker",
         "list_pipeline_executions",

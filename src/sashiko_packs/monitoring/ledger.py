@@ -152,7 +152,6 @@ def _database(folder: Path) -> Iterator[Connection]:
 
 
 def _write(connection: Connection, path: Path) -> None:
-    """Writes the table `merged` as a day."""
     sql = f"{_FIRST.format(rows='merged', late=LATE_CLUSTERS)} ORDER BY key, version NULLS FIRST"
     batches: Iterable[pa.RecordBatch] = stream_query(
         connection, sql, schema=LEDGER_SCHEMA, rows=ROW_GROUP_ROWS

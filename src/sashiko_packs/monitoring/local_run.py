@@ -179,7 +179,6 @@ def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, st
 
 
 def _lake(folder: MonitorFolder) -> Mapping[str, str]:
-    """Returns the parameters of this machine's lake, whose facets are read."""
     if not folder.recipe.bias.judged:
         return {}
     lake = (folder.home / LAKE).resolve()

@@ -64,13 +64,17 @@ def _causes(alarms: Sequence[MonitorCheck]) -> Iterator[str]:
 def _limits(
     candidates: Sequence[Candidate], settings: MonitorSection, *, labels: int, now: dt.datetime
 ) -> Iterator[str]:
-    """Yields which limits of the recipe speak against a run."""
     states = [candidate.state for candidate in candidates]
     if "running" in states:
         yield "a candidate is being trained"
     if "waiting" in states:
         yield "a candidate waits for approval: approve or reject it"
-    fruitless = _fruitless_in_a_row(candidates)
+    fruitless = 0
+    for candidate in sorted(candidates, key=lambda item: item.start, reverse=True):
+        if candidate.is_fruitless:
+            fruitless += 1
+        elif candidate.state not in ("running", "failed"):
+            break
     if fruitless >= _FRUITLESS:
         yield (
             f"the last {fruitless} candidates were blocked, rejected or no better: find out why; "
@@ -84,14 +88,3 @@ def _limits(
         yield f"{recent} candidates in a year, {settings.retrain_most_per_year} are allowed"
     if labels < settings.retrain_labels:
         yield f"{labels:,} new labels, {settings.retrain_labels:,} are needed"
-
-
-def _fruitless_in_a_row(candidates: Sequence[Candidate]) -> int:
-    count = 0
-    for candidate in sorted(candidates, key=lambda item: item.start, reverse=True):
-        if candidate.state in ("running", "failed"):
-            continue
-        if not candidate.is_fruitless:
-            break
-        count += 1
-    return count

@@ -4,9 +4,9 @@ Row-level data stay where their reader is: decoded requests in the capture bucke
 the labels in the snapshots bucket, facets with the bias evaluator. Only aggregates go further.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Any
 
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
@@ -261,29 +261,6 @@ class Monitoring:
     def _version(self) -> Sequence[Uri]:
         return ["--version", self.parameters.version]
 
-    def _step(
-        self,
-        name: str,
-        *,
-        module: str,
-        inputs: Mapping[str, Uri],
-        outputs: Sequence[str] | Mapping[str, Uri],
-        role: str = JOBS_ROLE,
-        config: Sequence[str] = (),
-        arguments: Sequence[Uri] = (),
-        environment: Mapping[str, Uri] = MappingProxyType({}),
-        isolated: bool = True,
-    ) -> ProcessingStep:
+    def _step(self, name: str, *, role: str = JOBS_ROLE, **options: Any) -> ProcessingStep:
         """Creates a step that is not cached: labels and captures arrive under equal URIs."""
-        return self.jobs.processing(
-            name,
-            role=role,
-            module=module,
-            config=config,
-            inputs=inputs,
-            outputs=outputs,
-            arguments=arguments,
-            environment=environment,
-            isolated=isolated,
-            cached=False,
-        )
+        return self.jobs.processing(name, role=role, cached=False, **options)

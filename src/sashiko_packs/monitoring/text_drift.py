@@ -78,8 +78,8 @@ def measure_text_drift(
         return measured.model_copy(update={"reason": reason})
     if rows < ROWS_NEEDED:
         return measured
-    before = [reference[index] for index in _sampled(len(reference), generator)]
-    chosen = _sampled(rows, generator)
+    before = [reference[index] for index in _chosen(len(reference), generator)]
+    chosen = _chosen(rows, generator)
     texts, of_both, is_now, order = _grouped(before, [window[index] for index in chosen])
     of_row = np.concatenate([np.full(len(before), -1), clusters[chosen]])[order]
     apart = _told_apart(
@@ -115,13 +115,6 @@ class _Apart:
 
 def _p_above(apart: _Apart, auc: float) -> float:
     return float(stats.t.sf((apart.auc - auc) / apart.error, apart.freedom))
-
-
-def _sampled(texts: int, generator: np.random.Generator) -> Ints:
-    """Returns the numbers of at most 1,500 texts, drawn at random; of fewer, of all."""
-    if texts <= MOST_TEXTS:
-        return np.arange(texts)
-    return generator.choice(texts, MOST_TEXTS, replace=False)
 
 
 def _grouped(before: Sequence[str], now: Sequence[str]) -> tuple[list[str], Ints, Members, Ints]:
@@ -219,8 +212,7 @@ def _models_of_the_others(texts: Sequence[str], of_both: Ints) -> Singles:
 
 def _pieces(length: int) -> Iterator[slice]:
     """Yields slices of a long axis; an array that is computed of one at a time stays small."""
-    for first in range(0, length, _AT_ONCE):
-        yield slice(first, first + _AT_ONCE)
+    return (slice(first, first + _AT_ONCE) for first in range(0, length, _AT_ONCE))
 
 
 def _aucs(scores: Singles, is_now: Members) -> Floats:
@@ -322,7 +314,6 @@ def _chosen(units: int, generator: np.random.Generator) -> Ints:
 
 
 def _within(chosen: Ints, start: int, length: int) -> Ints:
-    """Returns the chosen numbers of a piece, from its start."""
     low, high = np.searchsorted(chosen, [start, start + length])
     return chosen[low:high] - start
 

@@ -160,7 +160,6 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
 
 
 def _version(name: str, candidate: VersionCandidate, recipe: Recipe, bench: Bench) -> Scored:
-    """Takes a registered version at its own threshold."""
     registry = open_local(bench.home, recipe=candidate.recipe)
     version = registry.version(recipe.model_package_group, candidate.version)
     try:

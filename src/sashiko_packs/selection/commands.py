@@ -141,7 +141,6 @@ def _exit_status(noun: str) -> Iterator[None]:
 
 
 def _command(file: Path, prices: Path | None, home: Path) -> str:
-    """Returns the command line that repeats the selection."""
     parts = ["sashiko", "select", str(file)]
     parts += [] if prices is None else ["--prices", str(prices)]
     parts += [] if home == HOME else ["--home", str(home)]

@@ -94,7 +94,6 @@ def _licence(record: CandidateRecord, licences: tuple[str, ...]) -> Check:
 
 
 def _unanswered(answers: Answers, most: float) -> Check:
-    """Judges the share of test rows without a valid answer."""
     rows = answers.valid + answers.invalid + answers.refused
     share = (answers.invalid + answers.refused) / rows
     low, high = wilson_interval(share, rows)

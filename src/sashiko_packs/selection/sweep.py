@@ -235,7 +235,6 @@ def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) ->
 
 
 def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
-    """Returns a key that sorts the best point first."""
     value = point.quality[metric].value
     return (
         len(point.lacking),
@@ -342,7 +341,6 @@ def judge(
 def _own_estimates(
     validation: Validation, recipe: Recipe, threshold: float
 ) -> tuple[Estimates, Estimates]:
-    """Estimates the project's own metrics, and the leads in them over the majority."""
     metrics, labels = own_metrics(recipe.quality), validation.labels
     if not metrics:
         return {}, {}

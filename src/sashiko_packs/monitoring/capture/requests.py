@@ -30,9 +30,9 @@ def find_requests(folder: Path, keys: Collection[str]) -> Iterator[CapturedReque
         InputError: if a file cannot be read.
     """
     for path in sorted(folder.rglob("*.jsonl")):
+        offset = 0
         try:
             with path.open("rb") as handle:
-                offset = 0
                 for line in handle:
                     request = _parse(line, path, offset)
                     if request is not None and not set(keys).isdisjoint(request.ids):

@@ -121,27 +121,18 @@ def columns(distributions: Sequence[Distribution]) -> tuple[ColumnShares, ...]:
     The total of a column with hidden cells is unknown: it is that of the column with the highest
     one, since each row is in one cell of every column.
     """
-    before = _highest_total([item.reference for item in distributions])
-    now = _highest_total([item.window for item in distributions])
+    before = max(sum(filter(None, item.reference)) for item in distributions)
+    now = max(sum(filter(None, item.window)) for item in distributions)
+    shares = (
+        (item, _shares(item.reference, before), _shares(item.window, now)) for item in distributions
+    )
     return tuple(
         ColumnShares(
             name="scores" if item.name == "score" else item.name,
-            shares=tuple(
-                Share(*cell)
-                for cell in zip(
-                    item.cells,
-                    _shares(item.reference, before),
-                    _shares(item.window, now),
-                    strict=True,
-                )
-            ),
+            shares=tuple(Share(*cell) for cell in zip(item.cells, *both, strict=True)),
         )
-        for item in distributions
+        for item, *both in shares
     )
-
-
-def _highest_total(columns_counts: Sequence[Sequence[int | None]]) -> int:
-    return max(sum(filter(None, counts)) for counts in columns_counts)
 
 
 def _shares(counts: Sequence[int | None], highest: int) -> list[float | None]:
@@ -154,7 +145,6 @@ def _most_changed(items: Sequence[Share], count: int) -> list[Share]:
 
 
 def _summary(title: str, items: Sequence[ColumnShares]) -> Table:
-    """Returns a row for each column, with the three cells that changed most."""
     return Table(
         title=title,
         columns=("column", "rows that moved", "largest changes"),
@@ -177,7 +167,6 @@ def _change(share: Share) -> str:
 
 
 def _all_cells(items: Sequence[ColumnShares]) -> Table:
-    """Returns a folded table of the columns that are not drawn whole."""
     return Table(
         title="All cells of the columns that have many",
         columns=("column", "value", "reference", "window", "change"),
@@ -217,7 +206,6 @@ def _figure(column: ColumnShares, number: int) -> Figure:
 
 
 def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
-    """Draws the cells' shares of the reference and of the window, a row for each cell."""
     from matplotlib.lines import Line2D
 
     with svg.chart(width=500, height=86 + _ROW * len(items)) as axes:
@@ -330,7 +318,17 @@ def _measures_table(result: MonitorResult) -> Table:
             "measure", "test split", "audited", "labelled rows", "if all others were wrong",
             "and right",
         ),
-        rows=tuple(_measure_row(item) for item in (quality.since_deploy, *quality.measures)),
+        rows=tuple(
+            row(
+                item.name,
+                numeric(_share(item.reference)),
+                Cell(_share(item.value) or "too few labels", interval=_ends(item), number=True),
+                item.rows,
+                numeric(_share(item.worst)),
+                numeric(_share(item.best)),
+            )
+            for item in (quality.since_deploy, *quality.measures)
+        ),
         note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
         "last two: the value if all drawn rows without a label were decided wrong, or right.",
     )  # fmt: skip
@@ -346,11 +344,7 @@ def _groups_table(result: MonitorResult) -> Table:
                 item.group,
                 measure.name,
                 numeric(_share(measure.reference)),
-                Cell(
-                    _share(measure.value),
-                    interval=f"[{_share(measure.low)}, {_share(measure.high)}]",
-                    number=True,
-                ),
+                Cell(_share(measure.value), interval=_ends(measure), number=True),
                 measure.rows,
             )
             for item in result.audited_groups
@@ -366,19 +360,8 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _measure_row(item: AuditedMeasure) -> Row:
-    value, low, high, worst, best, reference = (
-        _share(share)
-        for share in (item.value, item.low, item.high, item.worst, item.best, item.reference)
-    )
-    return row(
-        item.name,
-        numeric(reference),
-        Cell(value or "too few labels", interval=f"[{low}, {high}]" if low else "", number=True),
-        item.rows,
-        numeric(worst),
-        numeric(best),
-    )
+def _ends(item: AuditedMeasure) -> str:
+    return "" if item.low is None else f"[{_share(item.low)}, {_share(item.high)}]"
 
 
 def _periods_table(result: MonitorResult) -> Table:
@@ -455,11 +438,7 @@ def checks_section(result: MonitorResult) -> Section:
             "were too few rows or labels to say either, or that another version answered. The "
             "checks of the capture count every line, and estimate nothing.",
         ),
-        tables=tuple(
-            _checks_table(checks, outcome, is_folded=_is_folded(outcome, checks))
-            for outcome, checks in groups
-            if checks
-        ),
+        tables=tuple(_checks_table(checks, outcome) for outcome, checks in groups if checks),
         absent="" if result.checks else "The window has no checks.",
     )
 
@@ -467,8 +446,12 @@ def checks_section(result: MonitorResult) -> Section:
 def history_section(history: History) -> Section:
     """Shows the windows over time."""
     names = [check.name for check in history.latest.checks]
-    shown = _most_alarming(history, names)[:_MOST_ROWS]
-    shown = [name for name in names if name in shown]
+    # Those with an alarm now first, then by the number of windows with one.
+    counts = {
+        name: [check.outcome == "alarm" for _, check in history.checks(name)] for name in names
+    }
+    ranked = sorted(names, key=lambda name: (not counts[name][-1], -sum(counts[name])))
+    shown = [name for name in names if name in ranked[:_MOST_ROWS]]
     figures = [
         Figure("Outcome of every check", plots.outcomes(
             history, shown, [name for name in names if name not in shown]
@@ -487,22 +470,17 @@ def history_section(history: History) -> Section:
     )
 
 
-def _checks_table(
-    checks: Sequence[MonitorCheck], outcome: Outcome | None, *, is_folded: bool
-) -> Table:
+def _checks_table(checks: Sequence[MonitorCheck], outcome: Outcome | None) -> Table:
+    """Shows checks of an outcome, or all; a table of many is folded, but never alarms."""
     title = "Every check" if outcome is None else f"Checks: {outcome}"
+    is_long = outcome == "not judged" and len(checks) > _MOST_ROWS
     return Table(
         title=title,
         columns=("what changed", "outcome", "effect", "tolerance", "rows", "reason"),
         rows=tuple(_check_row(check) for check in checks),
         note=_explained(checks),
-        folded=is_folded,
+        folded=outcome == "ok" or is_long,
     )
-
-
-def _is_folded(outcome: Outcome | None, checks: Sequence[MonitorCheck]) -> bool:
-    """Whether a table of many checks is folded; alarms never are."""
-    return outcome == "ok" or (outcome == "not judged" and len(checks) > _MOST_ROWS)
 
 
 def _check_row(check: MonitorCheck) -> Row:
@@ -525,7 +503,6 @@ def _reason(check: MonitorCheck) -> str:
 
 
 def _explained(checks: Sequence[MonitorCheck]) -> str:
-    """Explains what a table's figures are."""
     effects = dict.fromkeys(check.effect for check in checks)
     lines = [f"{name}: {EFFECTS[name]}." for name in effects if name in EFFECTS]
     return " ".join([
@@ -534,14 +511,6 @@ def _explained(checks: Sequence[MonitorCheck]) -> str:
         "p: probability of such a result without any change, adjusted for all checks of the "
         "window; the audit's holds at every look.",
     ])  # fmt: skip
-
-
-def _most_alarming(history: History, names: Sequence[str]) -> list[str]:
-    """Orders checks: those with an alarm now first, then by the number of windows with one."""
-    counts = {
-        name: [check.outcome == "alarm" for _, check in history.checks(name)] for name in names
-    }
-    return sorted(names, key=lambda name: (not counts[name][-1], -sum(counts[name])))
 
 
 def _drift_figures(history: History) -> Iterator[Figure]:
@@ -617,8 +586,6 @@ def _windows_table(history: History) -> Table:
 
 def _window_row(result: MonitorResult) -> Row:
     audit = result.quality.since_deploy
-    value = "" if audit.value is None else f"{audit.value:.3f}"
-    ends = "" if audit.low is None or audit.high is None else f"[{audit.low:.3f}, {audit.high:.3f}]"
     return row(
         span(result.start, result.end),
         result.version,
@@ -626,7 +593,7 @@ def _window_row(result: MonitorResult) -> Row:
         shorten("; ".join(check.name for check in of_outcome(result, "alarm")), _LONGEST),
         len(of_outcome(result, "not judged")),
         version_rows(result),
-        Cell(value, interval=ends, number=True),
+        Cell(_share(audit.value), interval=_ends(audit), number=True),
     )
 
 

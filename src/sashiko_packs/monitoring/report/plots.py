@@ -72,18 +72,13 @@ class History:
     @property
     def span(self) -> tuple[dt.datetime, dt.datetime]:
         """The beginning of the earliest window or period, and the end of the latest one."""
-        windows = [(item.start, item.end) for item in self.results]
-        starts, ends = zip(
-            *windows, *((item.start, item.end) for item in self.periods), strict=True
-        )
-        return min(starts), max(ends)
+        spans: Sequence[MonitorResult | AuditedPeriod] = (*self.results, *self.periods)
+        return min(item.start for item in spans), max(item.end for item in spans)
 
     def checks(self, name: str) -> Iterator[tuple[MonitorResult, MonitorCheck]]:
         """Yields the windows that have a check, with it."""
         for result in self.results:
-            for check in result.checks:
-                if check.name == name:
-                    yield result, check
+            yield from ((result, check) for check in result.checks if check.name == name)
 
     def disparities(self, facet: str, group: str) -> Iterator[tuple[MonitorResult, Disparity]]:
         """Yields the windows in which a group's disparate impact was measured, with it."""
@@ -110,11 +105,8 @@ def version_rows(result: MonitorResult) -> int:
 
 def worst(checks: Sequence[MonitorCheck]) -> Outcome:
     """Returns an alarm if any check has one, else not judged if any check was not."""
-    outcomes = {check.outcome for check in checks}
-    for outcome in ("alarm", "not judged", "ok"):
-        if outcome in outcomes:
-            return outcome
-    return "not judged"
+    order: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
+    return min((check.outcome for check in checks), key=order.index, default="not judged")
 
 
 def change_check(result: MonitorResult, disparity: Disparity) -> MonitorCheck | None:
@@ -220,12 +212,8 @@ def plain(text: str) -> str:
 
 
 def _style(outcome: Outcome, size: float) -> dict[str, Any]:
-    return {
-        **_MARKS[outcome],
-        "markersize": size * _SCALES[outcome],
-        "markeredgewidth": 0.8,
-        "zorder": 4,
-    }
+    size *= _SCALES[outcome]
+    return {**_MARKS[outcome], "markersize": size, "markeredgewidth": 0.8, "zorder": 4}
 
 
 _OUTCOMES: tuple[Outcome, ...] = ("ok", "alarm", "not judged")
@@ -245,7 +233,10 @@ def outcomes(history: History, names: Sequence[str], others: Sequence[str]) -> M
         for index, (_, checks) in enumerate(reversed(rows)):
             points = [(middle(result), float(index), check.outcome) for result, check in checks]
             draw_marks(axes, points, size=size)
-        axes.set_yticks(range(len(rows)), [_short(name) for name, _ in reversed(rows)])
+        labels = [name.removesuffix(GATE_SUFFIX) for name, _ in reversed(rows)]
+        axes.set_yticks(
+            range(len(rows)), [plain(label.replace(DISPARATE_IMPACT, "DI")) for label in labels]
+        )
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.spines["left"].set_visible(False)
@@ -364,7 +355,6 @@ def _disparity_outcome(result: MonitorResult, point: Disparity) -> Outcome:
 
 
 def _disparity_bounds(axes: "Axes", result: MonitorResult, point: Disparity) -> list[float]:
-    """Draws what a window's disparate impact is compared with, and returns it."""
     ends, bounds = (days(result.start), days(result.end)), []
     if point.reference is not None:
         axes.hlines(point.reference, *ends, color=svg.INK, linewidth=1.2)
@@ -390,10 +380,6 @@ def _say_disparity(points: Sequence[tuple[MonitorResult, Disparity]]) -> str:
     return text + (f"; reference {last.reference:.2f}" if last.reference is not None else "")
 
 
-def _short(name: str) -> str:
-    return plain(name.removesuffix(GATE_SUFFIX).replace(DISPARATE_IMPACT, "DI"))
-
-
 def _together(history: History, names: set[str]) -> list[tuple[MonitorResult, MonitorCheck]]:
     """Returns one check for several: the first of those that have their overall outcome."""
     both = []
@@ -413,7 +399,6 @@ def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorChec
 
 
 def _is_judged(result: MonitorResult) -> bool:
-    """Says whether anything of a window was judged besides its capture."""
     return any(c.outcome != "not judged" for c in result.checks if c.kind != "capture")
 
 

@@ -98,13 +98,6 @@ def of_outcome(result: MonitorResult, outcome: Outcome) -> tuple[MonitorCheck, .
     return tuple(check for check in result.checks if check.outcome == outcome)
 
 
-def _meaning(check: MonitorCheck) -> str:
-    """Explains what an alarm means and what to look at."""
-    if check.kind == "capture":
-        return _CAPTURE_ALARM
-    return _ALARMS.get(check.effect, _INPUT_ALARM)
-
-
 def span(start: dt.datetime, end: dt.datetime) -> str:
     """Formats a period; its last moment is not part of it."""
     return f"{_time(start)} to {_time(end)}"
@@ -116,7 +109,8 @@ def audit_state(result: MonitorResult) -> str:
     if not periods:
         return "No rows have been drawn for an audit yet."
     states = [period.state for period in periods]
-    text = f"{_count(states.count('complete'), 'audited period')} complete"
+    complete = states.count("complete")
+    text = f"{complete:,} audited period{'' if complete == 1 else 's'} complete"
     if ends := [period.end for period in periods if period.state == "complete"]:
         text += f", the last one up to {_time(max(ends))}"
     for period in periods:
@@ -136,7 +130,10 @@ def audit_state(result: MonitorResult) -> str:
 
 def next_steps(result: MonitorResult) -> Iterator[str]:
     """Yields what an alarm means, once for each kind, and what comes next for the audit."""
-    yield from dict.fromkeys(_meaning(check) for check in of_outcome(result, "alarm"))
+    yield from dict.fromkeys(
+        _CAPTURE_ALARM if check.kind == "capture" else _ALARMS.get(check.effect, _INPUT_ALARM)
+        for check in of_outcome(result, "alarm")
+    )
     if not _has_answers(result):
         return
     if not _is_drawn(result):
@@ -177,12 +174,7 @@ def _is_open(result: MonitorResult) -> bool:
 
 
 def _is_drawn(result: MonitorResult) -> bool:
-    """Whether rows of the window were drawn."""
     return any(period.end > result.start for period in result.quality.periods)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _time(time: dt.datetime) -> str:

@@ -201,7 +201,6 @@ def smaller_side(counts: Ints) -> int:
 
 
 def _decisions(counts: Counts) -> Ints:
-    """Returns decisions by the cells of `effect_of_ratio`."""
     groups = compare(counts.cells, counts.positive)
     both = ((one.predicted_negatives, one.predicted_positives) for one in (groups.a, groups.d))
     return np.array([int(number) for pair in both for number in pair])
@@ -522,7 +521,6 @@ def count_facet_groups(
 def _count(
     config: AnalysisConfig, table: pa.Table, name: str, labels: Ints, *, strata: Ints | None = None
 ) -> HeldOut:
-    """Counts rows of `FacetRows` by facet and group."""
     outcomes = Outcomes(
         name=name,
         positive=np.array([False, True]),

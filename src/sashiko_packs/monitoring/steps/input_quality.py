@@ -189,7 +189,6 @@ def measure_share(
 
 
 def _count(path: Path, column: Column, contract: Contract, rules: Rules) -> None:
-    """Counts the rows that keep and break the rules of a column."""
     for table in stream_rows(path, [f"input.{column.name}", "cluster", "dominates"]):
         inputs = table["input"].combine_chunks()
         present = inputs.is_valid()
@@ -210,7 +209,6 @@ def _count(path: Path, column: Column, contract: Contract, rules: Rules) -> None
 
 
 def _is_broken(item: Expectation, values: pa.Array) -> pa.Array:
-    """Returns whether each value breaks a rule on values."""
     arguments = item.arguments
     if item.kind == rule_table.REGEX:  # which Validate searches likewise
         encoded = values.dictionary_encode()

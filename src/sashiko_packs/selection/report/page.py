@@ -207,7 +207,6 @@ def _outcome(record: SelectionRecord) -> Outcome:
 
 
 def _table(title: str, record: SelectionRecord, columns: Columns, *, note: str = "") -> Table:
-    """Makes a table with a row for each candidate."""
     rows = (
         row(
             Cell(item.name, meaning=item.what),

@@ -161,7 +161,6 @@ def _line(axes: "Axes", curve: Curve, check: str, metric: QualityMetric, **style
 def _special(
     axes: "Axes", point: Point, check: str, metric: QualityMetric, *, is_star: bool, label: str
 ) -> None:
-    """Draws a highlighted point, with its intervals on both axes."""
     bias, quality = point.bias[check], point.quality[metric]
     if bias.value is None or quality.value is None:
         return
@@ -175,7 +174,6 @@ def _special(
 
 
 def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> None:
-    """Shades the gate's allowed range, and marks its inner bounds with dashed lines."""
     outer, inner = bounds(gate), inner_bounds(gate)
     axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=svg.ALLOWED, linewidth=0)
     for bound in filter(math.isfinite, outer):
