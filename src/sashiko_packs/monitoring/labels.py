@@ -156,7 +156,27 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
     names = ["key", "label", *(f"f{place}" for place in range(len(facets or ())))]
     columns = ", ".join(f"CASE WHEN trim({name}) <> '' THEN {name} END AS {name}" for name in names)
     connection.execute(f"CREATE VIEW file_rows AS SELECT place, {columns} FROM raw_rows")  # noqa: S608 - the code's own names
-    _check_labels(connection, path, contract)
+    label, key = contract.label, contract.key
+    ((count, place),) = connection.execute(
+        "SELECT count(*), min(place) FROM file_rows WHERE key IS NULL AND label IS NOT NULL"
+    ).fetchall()
+    if count:
+        raise InputError(
+            f"{path}: {count:,} labels have no `{key}`, the first in row {place:,}; a label needs "
+            f"the key of its row ({_ROWS_COUNT})"
+        )
+    ((count, place, value),) = connection.execute(
+        "SELECT count(*), min(place), arg_min(label, place) FROM file_rows "
+        "WHERE label NOT IN (?, ?)",
+        [label.positive, label.negative],
+    ).fetchall()
+    if count:
+        raise InputError(
+            f"{path}: column `{label.column}` has {count:,} values that are neither "
+            f"`{label.positive}` nor `{label.negative}`: {shorten(repr(value))} in row {place:,}; "
+            f"correct them, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
+        )
+    _check_one_value(connection, path, key=key, value="label", column=label.column)
     if facets is not None:
         _check_facets(connection, path, contract, facets)
     return LabelFile(rows=rows, facets=facets)
@@ -196,30 +216,6 @@ def _table(
         [pa.array(range(first, first + len(keys)), pa.int64()), keys, labels, *groups],
         ["place", "key", "label", *(f"f{place}" for place in range(len(facets)))],
     )
-
-
-def _check_labels(connection: Connection, path: Path, contract: Contract) -> None:
-    label, key = contract.label, contract.key
-    ((count, place),) = connection.execute(
-        "SELECT count(*), min(place) FROM file_rows WHERE key IS NULL AND label IS NOT NULL"
-    ).fetchall()
-    if count:
-        raise InputError(
-            f"{path}: {count:,} labels have no `{key}`, the first in row {place:,}; a label needs "
-            f"the key of its row ({_ROWS_COUNT})"
-        )
-    ((count, place, value),) = connection.execute(
-        "SELECT count(*), min(place), arg_min(label, place) FROM file_rows "
-        "WHERE label NOT IN (?, ?)",
-        [label.positive, label.negative],
-    ).fetchall()
-    if count:
-        raise InputError(
-            f"{path}: column `{label.column}` has {count:,} values that are neither "
-            f"`{label.positive}` nor `{label.negative}`: {shorten(repr(value))} in row {place:,}; "
-            f"correct them, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
-        )
-    _check_one_value(connection, path, key=key, value="label", column=label.column)
 
 
 def _check_facets(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from sashiko.commands.options import AsJson, Environment, Home, align
 from sashiko.errors import BLOCKED, INTERRUPTED, InputError
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_settings
-
-if TYPE_CHECKING:
-    from sashiko_packs.selection.sweep import Sweep
 
 
 def select(
@@ -54,7 +51,10 @@ def select(
     settings = load_settings(env)
     _require_local(settings, option="select", noun="selection")
     selection = load_selection(file)
-    known, command = read_prices(settings, own=prices), _command(file, prices, home)
+    parts = ["sashiko", "select", str(file)]
+    parts += [] if prices is None else ["--prices", str(prices)]
+    parts += [] if home == HOME else ["--home", str(home)]
+    known, command = read_prices(settings, own=prices), shlex.join(parts)
     path = recording_path(selection, file)
     with (
         _exit_status("selection"),
@@ -111,7 +111,30 @@ def run_sweep(
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        typer.echo(_sweep_text(result, page))
+        from sashiko_packs.selection.report.sweep_page import (
+            choice_lines,
+            headline,
+            outcome,
+            shown_points,
+        )
+
+        metrics = tuple(dict.fromkeys(("accuracy", result.metric)))
+        names = (metric.replace("_", " ") for metric in metrics)
+        rows = [("strength", "threshold", *result.checks, *names, "outcome")]
+        for curve, point in shown_points(result):
+            rows.append(
+                (
+                    f"{curve.strength:g}",
+                    f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
+                    *(point.bias[check].text for check in result.checks),
+                    *(point.quality[metric].text for metric in metrics),
+                    outcome(result, curve, point),
+                )
+            )
+        lines = [*align(rows), "", headline(result), *choice_lines(result)]
+        if result.chosen:
+            lines.append(f"  {result.chosen.command}")
+        typer.echo("\n".join([*lines, f"report: {page}"]))
     raise typer.Exit(0 if result.chosen else BLOCKED)
 
 
@@ -140,13 +163,6 @@ def _exit_status(noun: str) -> Iterator[None]:
         raise typer.Exit(run.exit_code) from None
 
 
-def _command(file: Path, prices: Path | None, home: Path) -> str:
-    parts = ["sashiko", "select", str(file)]
-    parts += [] if prices is None else ["--prices", str(prices)]
-    parts += [] if home == HOME else ["--home", str(home)]
-    return shlex.join(parts)
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
@@ -154,30 +170,3 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise InputError(
             f"--strengths {text}: expected numbers with commas between, such as 0,1,1.5"
         ) from error
-
-
-def _sweep_text(sweep: "Sweep", page: Path) -> str:
-    from sashiko_packs.selection.report.sweep_page import (
-        choice_lines,
-        headline,
-        outcome,
-        shown_points,
-    )
-
-    metrics = tuple(dict.fromkeys(("accuracy", sweep.metric)))
-    names = (metric.replace("_", " ") for metric in metrics)
-    rows = [("strength", "threshold", *sweep.checks, *names, "outcome")]
-    for curve, point in shown_points(sweep):
-        rows.append(
-            (
-                f"{curve.strength:g}",
-                f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
-                *(point.bias[check].text for check in sweep.checks),
-                *(point.quality[metric].text for metric in metrics),
-                outcome(sweep, curve, point),
-            )
-        )
-    lines = [*align(rows), "", headline(sweep), *choice_lines(sweep)]
-    if sweep.chosen:
-        lines.append(f"  {sweep.chosen.command}")
-    return "\n".join([*lines, f"report: {page}"])

@@ -44,7 +44,11 @@ def judge(
 ) -> CandidateRecord:
     """Computes a candidate's figures; intervals of all candidates use the same resamples."""
     record, model, recipe = scored.record, scored.model, rows.recipe
-    musts = [_geography(record, selection.musts.geographies), _licence(record, licences)]
+    travel = record.travel
+    passed = not travel.geography or travel.geography in selection.musts.geographies
+    names = ", ".join(selection.musts.geographies) or "none"
+    reason = travel.where if passed else f"{travel.where}; allowed geographies: {names}"
+    musts = [Check(name="geography", passed=passed, reason=reason), _licence(record, licences)]
     if model is None or (record.answers and record.answers.hand_made):
         return record.model_copy(update={"musts": tuple(musts)})
     section, has_scores = recipe.evaluate, record.kind != "bedrock"
@@ -75,14 +79,6 @@ def judge(
         "musts": tuple(check.model_copy(update={"try_": ""}) for check in musts),
     }
     return record.model_copy(update=figures)
-
-
-def _geography(record: CandidateRecord, allowed: tuple[str, ...]) -> Check:
-    travel = record.travel
-    passed = not travel.geography or travel.geography in allowed
-    names = ", ".join(allowed) or "none"
-    reason = travel.where if passed else f"{travel.where}; allowed geographies: {names}"
-    return Check(name="geography", passed=passed, reason=reason)
 
 
 def _licence(record: CandidateRecord, licences: tuple[str, ...]) -> Check:

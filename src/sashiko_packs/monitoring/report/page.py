@@ -461,10 +461,29 @@ def history_section(history: History) -> Section:
         *_disparity_figures(history),
         Figure("Rows per window", plots.rows(history)),
     ]  # fmt: skip
+    sentences = []
+    if len(history.results) == 1:
+        sentences.append("This is the first window: there is nothing to compare it with yet.")
+    if history.deploys:
+        sentences.append("At each deploy the reference is that of the new version's own test rows.")
+    latest = history.latest.label_free
+    if latest.value is None:
+        sentences.append(
+            f"No estimate without labels for this window: {shorten(latest.withdrawn, _LONGEST)}."
+        )
+    else:
+        sentences.append(f"Estimate without labels: {latest.value:.3f}, {latest.condition}.")
+    if history.latest.disparities is None:
+        sentences.append("The recipe does not judge bias, so no group's decisions are compared.")
+    elif len(history.latest.disparities) > _MOST_GROUPS:
+        sentences.append(
+            f"Of {len(history.latest.disparities)} groups, the {_MOST_GROUPS} that are farthest "
+            "from no difference are drawn; all are under Checks."
+        )
     return Section(
         "history",
         "Over time",
-        statements=_history_statements(history),
+        statements=tuple(sentences),
         tables=(_windows_table(history),),
         figures=tuple(figures),
     )
@@ -543,29 +562,6 @@ def _disparity_figures(history: History) -> Iterator[Figure]:
         )
 
 
-def _history_statements(history: History) -> tuple[str, ...]:
-    sentences = []
-    if len(history.results) == 1:
-        sentences.append("This is the first window: there is nothing to compare it with yet.")
-    if history.deploys:
-        sentences.append("At each deploy the reference is that of the new version's own test rows.")
-    latest = history.latest.label_free
-    if latest.value is None:
-        sentences.append(
-            f"No estimate without labels for this window: {shorten(latest.withdrawn, _LONGEST)}."
-        )
-    else:
-        sentences.append(f"Estimate without labels: {latest.value:.3f}, {latest.condition}.")
-    if history.latest.disparities is None:
-        sentences.append("The recipe does not judge bias, so no group's decisions are compared.")
-    elif len(history.latest.disparities) > _MOST_GROUPS:
-        sentences.append(
-            f"Of {len(history.latest.disparities)} groups, the {_MOST_GROUPS} that are farthest "
-            "from no difference are drawn; all are under Checks."
-        )
-    return tuple(sentences)
-
-
 def _windows_table(history: History) -> Table:
     return Table(
         title="Every window",
@@ -632,17 +628,10 @@ def write_monitor_page(
     Raises:
         InputError: if it cannot be written.
     """
-    page = _page(History(tuple(results)), options, others, retraining)
-    write_bytes(
-        path, render(page, template="sashiko_packs.monitoring.report/page.html.j2").encode()
-    )
-    return path
-
-
-def _page(history: History, options: str, others: Sequence[str], retraining: str) -> MonitorPage:
+    history = History(tuple(results))
     result = history.latest
     window = span(result.start, result.end)
-    return MonitorPage(
+    page = MonitorPage(
         title=f"Monitor: {result.recipe}",
         window=f"{result.group}, version {result.version}: {window}",
         outcome=views.Outcome(
@@ -659,3 +648,7 @@ def _page(history: History, options: str, others: Sequence[str], retraining: str
             data_section(result),
         ),
     )
+    write_bytes(
+        path, render(page, template="sashiko_packs.monitoring.report/page.html.j2").encode()
+    )
+    return path

@@ -276,7 +276,17 @@ def disparity(history: History, facet: str, group: str) -> Markup:
         axes.axhline(1.0, color=svg.MUTED, linewidth=0.8, linestyle=DOTTED)
         values = [1.0]
         for result, point in points:
-            values += _disparity_bounds(axes, result, point)
+            ends = days(result.start), days(result.end)
+            if point.reference is not None:
+                axes.hlines(point.reference, *ends, color=svg.INK, linewidth=1.2)
+                values.append(point.reference)
+            change = change_check(result, point)
+            if change and change.tolerance > 0:
+                axes.hlines(change.tolerance, *ends, color=BAD, linewidth=1.2, linestyle=DASHED)
+                values.append(change.tolerance)
+            for gate in gate_checks(result, point):
+                axes.hlines(gate.tolerance, *ends, color=BAD, linewidth=1.6, linestyle=DOTTED)
+                values.append(gate.tolerance)
             if point.low is not None and point.high is not None:
                 axes.vlines(middle(result), point.low, point.high, color=svg.DARK, linewidth=1.2)
             values += [v for v in (point.window, point.low, point.high) if v is not None]
@@ -354,21 +364,6 @@ def _disparity_outcome(result: MonitorResult, point: Disparity) -> Outcome:
     return worst([*([change] if change else []), *gate_checks(result, point)])
 
 
-def _disparity_bounds(axes: "Axes", result: MonitorResult, point: Disparity) -> list[float]:
-    ends, bounds = (days(result.start), days(result.end)), []
-    if point.reference is not None:
-        axes.hlines(point.reference, *ends, color=svg.INK, linewidth=1.2)
-        bounds.append(point.reference)
-    change = change_check(result, point)
-    if change and change.tolerance > 0:
-        axes.hlines(change.tolerance, *ends, color=BAD, linewidth=1.2, linestyle=DASHED)
-        bounds.append(change.tolerance)
-    for gate in gate_checks(result, point):
-        axes.hlines(gate.tolerance, *ends, color=BAD, linewidth=1.6, linestyle=DOTTED)
-        bounds.append(gate.tolerance)
-    return bounds
-
-
 def _say_disparity(points: Sequence[tuple[MonitorResult, Disparity]]) -> str:
     last = points[-1][1]
     if last.window is None:
@@ -426,9 +421,33 @@ def accuracy(history: History) -> Markup:
                         linestyle=DASHED, label="lowest tolerated" if first else "")  # fmt: skip
         _ordinary(axes, history)
         _estimates(axes, history)
-        _shade_audits(axes, history)
+        labels: set[Outcome] = set()
+        for result in history.results:
+            outcome = result.quality.check.outcome
+            if outcome == "ok":
+                continue
+            text = "audit: alarm" if outcome == "alarm" else "audit: not judged"
+            axes.axvspan(days(result.start), days(result.end), linewidth=0,
+                         facecolor=_BAD_WASH if outcome == "alarm" else _GREY_WASH,
+                         hatch="" if outcome == "alarm" else "...", edgecolor="#9aa4ae",
+                         label=text if outcome not in labels else None)  # fmt: skip
+            labels.add(outcome)
         axes.set(ylabel="accuracy")
-        axes.set_ylim(*_accuracy_limits(history))
+        values = [
+            value
+            for result in history.results
+            for value in (
+                result.reference_accuracy, result.quality.check.tolerance, result.label_free.value,
+                result.quality.ordinary_accuracy,
+            )
+            if value is not None
+        ]  # fmt: skip
+        for period in history.periods:
+            labelled = period.right + period.wrong
+            if period.state != "open" and labelled:
+                values += wilson_interval(period.right / labelled, labelled)
+        # Room below for the marks of periods without enough labels.
+        axes.set_ylim(max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02))
         axes.grid(True, axis="y")
         handles = axes.get_legend_handles_labels()[0]
         # What judges the model comes first.
@@ -439,21 +458,6 @@ def accuracy(history: History) -> Markup:
             f"the lowest tolerated accuracy {latest.quality.check.tolerance:.3f}."
         )
         return svg.to_svg(axes, name="accuracy", alt=alt)
-
-
-def _shade_audits(axes: "Axes", history: History) -> None:
-    """Shades windows in which the audit has an alarm, and hatches those that it cannot judge."""
-    labels: set[Outcome] = set()
-    for result in history.results:
-        outcome = result.quality.check.outcome
-        if outcome == "ok":
-            continue
-        text = "audit: alarm" if outcome == "alarm" else "audit: not judged"
-        axes.axvspan(days(result.start), days(result.end), linewidth=0,
-                     facecolor=_BAD_WASH if outcome == "alarm" else _GREY_WASH,
-                     hatch="" if outcome == "alarm" else "...", edgecolor="#9aa4ae",
-                     label=text if outcome not in labels else None)  # fmt: skip
-        labels.add(outcome)
 
 
 def _audited(axes: "Axes", history: History) -> str:
@@ -503,21 +507,3 @@ def _estimates(axes: "Axes", history: History) -> None:
                   linestyle=DOTTED, marker="d", markersize=4, markerfacecolor="white",
                   label=label)  # fmt: skip
         label = "_"  # named once
-
-
-def _accuracy_limits(history: History) -> tuple[float, float]:
-    values = [
-        value
-        for result in history.results
-        for value in (
-            result.reference_accuracy, result.quality.check.tolerance, result.label_free.value,
-            result.quality.ordinary_accuracy,
-        )
-        if value is not None
-    ]  # fmt: skip
-    for period in history.periods:
-        labelled = period.right + period.wrong
-        if period.state != "open" and labelled:
-            values += wilson_interval(period.right / labelled, labelled)
-    # Room below for the marks of periods without enough labels.
-    return max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02)

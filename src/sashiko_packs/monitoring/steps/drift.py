@@ -73,7 +73,17 @@ def cell_names(counts: ColumnCounts) -> tuple[str, ...]:
     """
     named: Sequence[str] = counts.values
     if counts.kind != "category":
-        edges = _numbers(counts.edges)
+        # With three digits, or as many as tell them apart; whole ones in full.
+        edges: list[str] = []
+        for digits in range(3, _MOST_DIGITS + 1):
+            edges = [
+                f"{int(edge):,}"
+                if edge.is_integer() and abs(edge) < 10**15
+                else np.format_float_positional(edge, precision=digits, fractional=False, trim="-")
+                for edge in counts.edges
+            ]
+            if len(set(edges)) == len(edges):
+                break
         between = [f"{low} to {high}" for low, high in pairwise(edges)]
         named = [f"up to {edges[0]}", *between, f"above {edges[-1]}"] if edges else ["all"]
         if counts.kind == "text":
@@ -81,21 +91,6 @@ def cell_names(counts: ColumnCounts) -> tuple[str, ...]:
     # A value may have one of these names itself.
     other = "other" if "other" not in named else "all other values"
     return (*named, other, "none" if "none" not in named else "no value")
-
-
-def _numbers(edges: Sequence[float]) -> list[str]:
-    """Writes edges with three digits, or as many as tell them apart; whole ones in full."""
-    texts: list[str] = []
-    for digits in range(3, _MOST_DIGITS + 1):
-        texts = [
-            f"{int(edge):,}"
-            if edge.is_integer() and abs(edge) < 10**15
-            else np.format_float_positional(edge, precision=digits, fractional=False, trim="-")
-            for edge in edges
-        ]
-        if len(set(texts)) == len(texts):
-            break
-    return texts
 
 
 ROWS_NEEDED = 100
