@@ -340,6 +340,13 @@ def _require_one(
         local_models.refuse_ambiguous(registry, number, group=group, recipe=default, home=home)
 
 
+def _evidence(version: ModelVersion) -> str:
+    tags = version.tags
+    shown = [key for key in ("recipe", "metric.auc", "data_sha256", "git_sha") if key in tags]
+    gates = [f"{key}={value}" for key, value in tags.items() if key.startswith("gate.")]
+    return " ".join([*(f"{key}={tags[key][:12]}" for key in shown), *gates])
+
+
 def _decide(
     status: ApprovalStatus,
     number: int,
@@ -360,10 +367,3 @@ def _decide(
     champion = registry.champion(group)
     description = f"version {champion.version}, the newest approved one" if champion else "none"
     print(f"{group}: the champion is {description}", file=sys.stderr)
-
-
-def _evidence(version: ModelVersion) -> str:
-    shown = ("recipe", "metric.auc", "data_sha256", "git_sha")
-    texts = [f"{key}={version.tags[key][:12]}" for key in shown if key in version.tags]
-    texts += [f"{key}={value}" for key, value in version.tags.items() if key.startswith("gate.")]
-    return " ".join(texts)

@@ -12,7 +12,7 @@ from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, H
 from sashiko.errors import InputError
 from sashiko.pipeline.project import HOME
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
-from sashiko.settings.environment import Settings, load_deployed, load_settings
+from sashiko.settings.environment import load_deployed, load_settings
 
 app = typer.Typer(
     help="Earlier runs, local or in an account (--env): list, show, logs, stop, follow, report, "
@@ -31,7 +31,7 @@ def list_(
     env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, json_: AsJson = False
 ) -> None:
     """List the runs, newest first; of an account, the ten newest of the recipe's pipeline."""
-    if settings := _account(env):
+    if (settings := load_settings(env)).tier != "local":
         from sashiko.commands.cloud_runs import executions
 
         history, _ = executions(settings, recipe)
@@ -55,7 +55,7 @@ def show(
     json_: AsJson = False,
 ) -> None:
     """Show a run: the state, time and message of each step."""
-    if settings := _account(env):
+    if (settings := load_settings(env)).tier != "local":
         from sashiko.commands.cloud_runs import executions
 
         record = executions(settings, recipe)[0].find(run).record()
@@ -98,7 +98,7 @@ def logs(
     if run_argument and run_argument[0].isupper() and not step[:1].isupper():  # as steps' names are
         step, run_argument = run_argument, step
     run = run_argument if run is None else run
-    if settings := _account(env):
+    if (settings := load_settings(env)).tier != "local":
         from sashiko.commands.cloud_runs import executions, step_log
 
         for line in step_log(*executions(settings, recipe), step=step, run=run):
@@ -117,7 +117,7 @@ def stop(
     run: RunId = None, env: Environment = "local", recipe: RecipeName = None, home: Home = HOME
 ) -> None:
     """Stop the active run; its completed steps are not repeated later."""
-    if settings := _account(env):
+    if (settings := load_settings(env)).tier != "local":
         from sashiko.commands.cloud_runs import executions
 
         execution = executions(settings, recipe)[0].find(run)
@@ -177,12 +177,6 @@ def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
     from sashiko.commands.run_evidence import verify_run
 
     verify_run(_find(home, run), home=home, json_=json_)
-
-
-def _account(env: str) -> Settings | None:
-    """Returns the settings of an environment that has an account; None for this machine."""
-    settings = load_settings(env)
-    return None if settings.tier == "local" else settings
 
 
 def _print_list(records: Sequence[RunRecord], json_: bool) -> None:

@@ -66,10 +66,8 @@ def refuse_ambiguous(
     holders = [item for item in groups if number in {version.version for version in item.versions}]
     if not holders or holders == [own]:
         return
-    choices = " or ".join(
-        f"`{command_options(recipe=item.recipe, home=home).strip()}` for {item.name}"
-        for item in holders
-    )
+    named = {item.name: command_options(recipe=item.recipe, home=home) for item in holders}
+    choices = " or ".join(f"`{options.strip()}` for {name}" for name, options in named.items())
     if own in holders:
         raise InputError(f"several groups have a version {number}: add {choices}")
     raise InputError(f"{group} has no version {number}: add {choices}, which has one")
@@ -90,11 +88,11 @@ def champion_artifact(
     registry = open_local(home, recipe=name or recipe.name)
     group = recipe.model_package_group
     version = registry.champion(group)
-    alternatives = [] if name else [
-        other for other in other_groups(registry, group)
+    choices = ", ".join(
+        f"{other.name} by --recipe {other.recipe}"
+        for other in (() if name else other_groups(registry, group))
         if any("champion" in item.aliases for item in other.versions)
-    ]  # fmt: skip
-    choices = ", ".join(f"{other.name} by --recipe {other.recipe}" for other in alternatives)
+    )
     options = command_options(recipe=name or recipe.name, home=home)
     if version is None and not registry.versions(group):
         raise InputError(

@@ -253,12 +253,8 @@ def has_commit(sha: str) -> bool:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        completed = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607  # the user's own git
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        command = ["git", "-C", str(folder), *arguments]  # the user's own git
+        completed = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return completed.stdout.strip()

@@ -64,9 +64,8 @@ class LocalWitness:
         compiled = compile_pipeline(self._settings, self._recipe, home=self._home)
         if definition_sha256(json.loads(compiled.definition)) == sha256:
             return Link(subject, "verified", f"sha256 {sha256}, as this checkout builds it")
-        return Link(
-            subject, _HERE, f"sha256 {sha256}; this checkout's settings or recipe build another one"
-        )
+        another = "this checkout's settings or recipe build another one"
+        return Link(subject, _HERE, f"sha256 {sha256}; {another}")
 
     def commit(self, commit: Resource | None) -> Link:
         """Looks for the commit in this checkout, and whether it was all of the code."""
@@ -111,9 +110,8 @@ class AccountWitness(LocalWitness):
         except DeniedError as error:
             return Link("provenance", _HERE, f"it is signed; {error}")
         if key is None:
-            return Link(
-                "provenance", "broken", f"its signature is not of {' or '.join(self._keys)}"
-            )
+            known = " or ".join(self._keys)
+            return Link("provenance", "broken", f"its signature is not of {known}")
         return Link("provenance", "verified", f"signed by {key}")
 
     def image(self, image: Resource) -> Link:
@@ -133,9 +131,8 @@ class AccountWitness(LocalWitness):
         except DeniedError as error:
             return Link(image.name, _HERE, f"sha256 {image.sha256}; {error}")
         if answer is None:
-            return Link(
-                image.name, _HERE, f"sha256 {image.sha256}; the image is not there any more"
-            )
+            gone = "the image is not there any more"
+            return Link(image.name, _HERE, f"sha256 {image.sha256}; {gone}")
         digest = answer["imageDetails"][0]["imageDigest"].removeprefix("sha256:")
         if digest != image.sha256:
             detail = f"{uri} has sha256 {digest}, the provenance says {image.sha256}"

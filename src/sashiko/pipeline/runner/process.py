@@ -130,15 +130,8 @@ class Processes:
             self._stopping = True
             self._lock.notify_all()
 
-    def stop(self) -> None:
-        """Sends SIGTERM to every child, and starts no more."""
-        self._signal_all(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kills every child, and starts no more."""
-        self._signal_all(signal.SIGKILL)
-
-    def _signal_all(self, number: int) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Sends a signal to every child, and starts no more."""
         self.stop_launching()
         with self._lock:
             for process in self._running:

@@ -30,13 +30,8 @@ StepStatus = Literal[
 _FILE_NAME = "run.json"
 _ID_TIME = "%Y%m%d-%H%M%S"
 _ID_TIME_LENGTH = len("20261125-101500")
-_EXIT_CODES = {
-    "registered": 0,
-    "succeeded": 0,
-    "partial": 0,
-    "blocked": BLOCKED,
-    "interrupted": INTERRUPTED,
-}
+_EXIT_CODES = dict.fromkeys(("registered", "succeeded", "partial"), 0)
+_EXIT_CODES |= {"blocked": BLOCKED, "interrupted": INTERRUPTED}
 
 
 class DataRecord(Frozen):
