@@ -71,18 +71,9 @@ def test_arguments_environment_and_outputs_count(
     assert status_of(tiny.run(tiny.job("A", **change))) == {"A": "succeeded"}
 
 
-def test_hyperparameters_count(tiny: Any, status_of: Any) -> None:
-    tiny.run(tiny.training("T", "", hyperparameters={"lr": "1"}))
-    assert status_of(tiny.run(tiny.training("T", "", hyperparameters={"lr": "1"}))) == {
-        "T": "cached"
-    }
-    assert status_of(tiny.run(tiny.training("T", "", hyperparameters={"lr": "2"}))) == {
-        "T": "succeeded"
-    }
-
-
-def test_the_environment_of_a_training_counts(tiny: Any, status_of: Any) -> None:
-    first, other = (tiny.training("T", "", environment={"PRECISION": kind}) for kind in ("a", "b"))
+@pytest.mark.parametrize("what", ["hyperparameters", "environment"])
+def test_what_a_training_is_given_counts(tiny: Any, status_of: Any, what: str) -> None:
+    first, other = (tiny.training("T", "", **{what: {"PRECISION": kind}}) for kind in ("a", "b"))
     tiny.run(first)
     assert status_of(tiny.run(first)) == {"T": "cached"}
     assert status_of(tiny.run(other)) == {"T": "succeeded"}
@@ -98,20 +89,13 @@ def test_the_folder_that_an_input_lands_in_counts(tiny: Any, status_of: Any) -> 
     assert status_of(tiny.run(step)) == {"A": "succeeded"}
 
 
-def test_from_runs_a_step_and_all_after_it(tiny: Any, status_of: Any) -> None:
+@pytest.mark.parametrize(("step", "a"), [("A", "succeeded"), ("B", "cached")])
+def test_from_runs_a_step_and_all_after_it(tiny: Any, status_of: Any, step: str, a: str) -> None:
     tiny.put("s3://b/raw/x", "1")
     steps = (*pair(tiny), tiny.job("C"))
     tiny.run(*steps)
-    assert status_of(tiny.run(*steps, from_step="B")) == {
-        "A": "cached",
-        "B": "succeeded",
-        "C": "cached",
-    }
-    assert status_of(tiny.run(*steps, from_step="A")) == {
-        "A": "succeeded",
-        "B": "succeeded",
-        "C": "cached",
-    }
+    record = tiny.run(*steps, from_step=step)
+    assert status_of(record) == {"A": a, "B": "succeeded", "C": "cached"}
 
 
 @pytest.mark.parametrize("damage", ["change", "remove"])
