@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from sashiko.base.files import write_json
 from sashiko.base.job_folders import opt_ml
+from sashiko.evaluation.evaluation_record import read_decision, read_evaluation
+from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.steps import evaluate, score
 from tests.e2e.serving.tiny_artifact import build_artifact
 
@@ -18,13 +20,9 @@ WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
 SNAPSHOTS = {"training": "d" * 64, "facets": None}
 META = {
-    "kind": "time",
-    "labels": ["no", "yes"],
-    "columns": ["text"],
-    "splits": {},
-    "removed_repeats": {},
-    "removed_over_limit": 0,
-}
+    "kind": "time", "labels": ["no", "yes"], "columns": ["text"], "splits": {},
+    "removed_repeats": {}, "removed_over_limit": 0,
+}  # fmt: skip
 GATES = [
     {"metric": "auc", "minimum": 0.8, "reason": "worth it"},
     {"metric": "auc", "better_than": "champion", "margin": -0.02, "reason": "not worse"},
@@ -86,6 +84,19 @@ def run_evaluate() -> None:
     """Runs Score and Evaluate."""
     run_score()
     evaluate.main()
+
+
+def run(root: Path):
+    """Runs both, and reads evaluation, decision and verdict."""
+    run_evaluate()
+    outputs = root / "processing" / "output"
+    evaluation = read_evaluation(outputs / "metrics" / "metrics.json")
+    decision = read_decision(outputs / "decision" / "decision.json")
+    return evaluation, decision, read_verdict(outputs / "verdict")
+
+
+def predictions(root: Path) -> list[dict]:
+    return pq.read_table(root / "processing/output/predictions/predictions.parquet").to_pylist()
 
 
 def add(tar: tarfile.TarFile, name: str, content) -> None:

@@ -2,8 +2,11 @@
 
 import pickle
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
@@ -12,7 +15,9 @@ from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
 from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.explain.explanation_record import write_explanations
 from sashiko.serving.container.pack import pack
+from sashiko.steps import register
 from tests.unit.explain.records import explanations
+from tests.unit.registry.model_packages.account import GROUP, PLACEMENT
 from tests.unit.registry.model_packages.gathered import LOCK
 from tests.unit.run_report.runs import DIGEST, judged, prepared, started
 
@@ -41,6 +46,11 @@ READ = {
     "bias": {"facets-snapshot": FACETS, "joined-facets-snapshot": FACETS},
 }
 _JUDGES = ("Validate", "ValidateFacets", "Evaluate", "JudgeBias")
+DEFINITION = "5" * 64
+MONITORING = {
+    f"--{name}-uri": f"s3://artifacts/runs/abc123def456/{name}"
+    for name in ("reference", "test", "bias-rows")
+}
 
 
 class RegisterJob:
@@ -141,3 +151,22 @@ class RegisterJob:
 def pickled(protocol: int = 4) -> bytes:
     """A pickle that would call `print`."""
     return pickle.dumps(print, protocol=protocol)
+
+
+def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sagemaker") -> None:
+    arguments = {
+        "--registry": registry,
+        "--model-package-group": GROUP,
+        "--execution-id": "abc123def456",
+        "--recipe": "loans",
+        "--data-uri": PLACEMENT.made_from,
+        "--models-uri": PLACEMENT.models_uri,
+        "--serving-image": PLACEMENT.serving_image,
+        "--signing-key": PLACEMENT.signing_key,
+        "--licences": "Apache-2.0,MIT",
+        "--definition-sha256": DEFINITION,
+        **MONITORING,
+    }
+    words = [word for pair in arguments.items() for word in pair]
+    monkeypatch.setattr(sys, "argv", ["register", *words, *more])
+    register.main()

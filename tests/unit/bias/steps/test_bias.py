@@ -5,6 +5,8 @@ import pytest
 
 from sashiko.bias.steps import clarify_bias
 from sashiko.errors import InputError
+from tests.unit.bias.clarify.configs import BOTH, GUIDE, NAMES, csv_text
+from tests.unit.bias.clarify.configs import ROWS as GUIDE_ROWS
 from tests.unit.bias.steps.bias_folders import Job
 
 HEADERS = ["label", "predicted_label", "age"]
@@ -147,3 +149,47 @@ def test_too_many_values_are_no_groups(job: Job) -> None:
             "facet": [{"name_or_index": "label"}],
         }
         analyse(job, POST | swapped, labels)
+
+
+# The facts of "Analysis Configuration Files" and "Analysis Results" in the Amazon SageMaker AI
+# Developer Guide, written anew:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure-analysis.html
+# https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-analysis-results.html
+
+
+def of_first_group(analysis: Any, stage: str, facet: str = "Gender") -> dict[str, dict[str, Any]]:
+    metrics = analysis[f"{stage}_training_bias_metrics"]["facets"][facet][0]["metrics"]
+    return {metric["name"]: metric for metric in metrics}
+
+
+def test_all_metrics_of_the_guides_data(job: Job) -> None:
+    """The guide's predictor answers a label and its probability; here a column has them."""
+    rows = [(*row, label) for row, label in zip(GUIDE_ROWS, [0, 1, 1, 0], strict=True)]
+    config = GUIDE | {"methods": BOTH, "predicted_label": "predicted"}
+    analysis = analyse(job, config, csv_text(rows, (*NAMES, "predicted")))
+    results = of_first_group(analysis, "pre")
+    assert list(results) == ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
+    assert results["CI"]["value"] == pytest.approx((1 - 3) / 4)  # three rows have Gender 0
+    assert results["DPL"]["value"] == pytest.approx(1 - 1 / 3)
+    assert results["CDDL"]["value"] is None
+    assert "group variable" in results["CDDL"]["error"]
+    results = of_first_group(analysis, "post")
+    names = "AD CDDPL DAR DCA DCR DI DPPL DRR GE RD SD TE"
+    assert " ".join(results) == names
+    assert results["DI"]["value"] == pytest.approx((1 / 3) / 1)
+    assert results["AD"]["value"] == 0
+
+
+def test_a_multiclass_label_and_a_categorical_facet_of_two_values(job: Job) -> None:
+    """The guide's bird, cat and dog: two of them are positive, or make the group."""
+    rows = [("cat", "bird"), ("dog", "dog"), ("bird", "cat"), ("bird", "dog")]
+    config = GUIDE | {
+        "label": "pet",
+        "label_values_or_threshold": ["cat", "dog"],
+        "facet": [{"name_or_index": "likes", "value_or_threshold": ["bird", "cat"]}],
+    }
+    analysis = analyse(job, config, csv_text(rows, ("pet", "likes")))
+    stage = analysis["pre_training_bias_metrics"]
+    assert stage["label_value_or_threshold"] == "cat,dog"
+    assert stage["facets"]["likes"][0]["value_or_threshold"] == "bird,cat"
+    assert of_first_group(analysis, "pre", "likes")["DPL"]["value"] == 0

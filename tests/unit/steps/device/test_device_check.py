@@ -5,17 +5,39 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.steps.device import batch_transform, measurement
-from tests.unit.steps.device.fake_account import FakeAccount
+from sashiko.steps.device import batch_transform, endpoint, measurement, removal
+from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import HOSTED, NAME, POLL_SECONDS, DeviceJob, answering, run
 
 AGREEMENT, DIFFERENCE = "agreement of labels", "largest difference of a score"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeviceJob:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    return DeviceJob(tmp_path)
+
+
+@pytest.fixture
+def account(job: DeviceJob, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccount]:
+    with answering(job.archive) as respond, listening(FakeAccount(respond)) as account:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": account.url}.items():
+            monkeypatch.setenv(name, value)
+        for module in (endpoint, batch_transform, removal):
+            monkeypatch.setattr(module, "POLL_SECONDS", POLL_SECONDS)
+        yield account
 
 
 def test_here_the_artifacts_own_handler_answers(job, monkeypatch) -> None:

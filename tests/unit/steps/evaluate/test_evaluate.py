@@ -10,7 +10,7 @@ from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate.outputs import predictions, run
+from tests.unit.steps.evaluate_job import predictions, run
 
 
 def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) -> None:

@@ -13,7 +13,7 @@ from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, fit_linear, li
 from sashiko.steps.scored_splits import Split
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate.outputs import predictions, run
+from tests.unit.steps.evaluate_job import predictions, run
 
 
 def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate.outputs import predictions, run
+from tests.unit.steps.evaluate_job import predictions, run
 
 
 def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:

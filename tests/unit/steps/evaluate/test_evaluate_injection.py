@@ -12,7 +12,7 @@ from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.injection import Scorer, measure_injection
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate.outputs import predictions, run
+from tests.unit.steps.evaluate_job import predictions, run
 
 GULLIBLE = {**WORDS, "no": -9.0, "no.": -9.0, "yes": 9.0, "yes.": 9.0}
 # Any sentence turns it: it has "the", "is", "a" or "i" in it more often than not.

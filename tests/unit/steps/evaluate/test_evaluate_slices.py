@@ -8,7 +8,7 @@ import pytest
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.steps.evaluate import seen_in_train
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate.outputs import predictions, run
+from tests.unit.steps.evaluate_job import predictions, run
 
 
 def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root) -> None:

@@ -25,8 +25,14 @@ from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
 from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account
 from tests.unit.registry.test_attestation import hold_against_the_published_schema
-from tests.unit.steps.register.arguments import DEFINITION, MONITORING, run_register
-from tests.unit.steps.register_job import FACETS, TRAINING, RegisterJob
+from tests.unit.steps.register_job import (
+    DEFINITION,
+    FACETS,
+    MONITORING,
+    TRAINING,
+    RegisterJob,
+    run_register,
+)
 
 
 def test_a_run_becomes_a_package_that_waits(job, account, monkeypatch) -> None:

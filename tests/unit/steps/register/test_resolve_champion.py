@@ -9,8 +9,7 @@ import pytest
 from sashiko.base.files import sha256_file
 from sashiko.steps import resolve_champion
 from tests.unit.registry.model_packages.account import GROUP
-from tests.unit.steps.register.arguments import run_register
-from tests.unit.steps.register_job import RegisterJob
+from tests.unit.steps.register_job import RegisterJob, run_register
 
 
 def _resolve(monkeypatch: pytest.MonkeyPatch, job: RegisterJob) -> Path:

@@ -2,8 +2,11 @@
 
 import copy
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,9 +16,69 @@ from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.bias.steps import judge_bias
 from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from tests.unit.bias.steps.bias_folders import JOINED, Job, analysis_of, facet_rows
-from tests.unit.bias.steps.judge_bias.judged_rows import FACETS, FAIR, FOUR_FIFTHS, UNFAIR, rows
 from tests.unit.contract.documents import column_of, document, grouped
+
+FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "4 / 5"}
+# Of the labels: 300 rows of old, of them 60 late, and 500 of young, of them 150 late.
+FACETS = facet_rows(
+    [f"L{number}" for number in range(800)],
+    ["old"] * 300 + ["young"] * 500,
+    ["yes"] * 60 + ["no"] * 240 + ["yes"] * 150 + ["no"] * 350,
+)
+
+
+def rows(*, old: tuple[int, int], young: tuple[int, int], count: int = 200) -> str:
+    """CSV rows; per group how many of `count` are right positives, and how many wrong ones."""
+    lines = ["label,predicted_label,age"]
+    for age, (right, wrong) in (("old", old), ("young", young)):
+        lines += [f"1,1,{age}"] * right + [f"0,1,{age}"] * wrong
+        lines += [f"1,0,{age}"] * 10 + [f"0,0,{age}"] * (count - right - wrong - 10)
+    return "\n".join(lines) + "\n"
+
+
+FAIR = rows(old=(80, 10), young=(85, 10))
+UNFAIR = rows(old=(30, 10), young=(90, 10))
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path / "judge", monkeypatch)
+
+
+@pytest.fixture
+def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | pa.Table], Any]:
+    """Runs PostBias on a CSV, or PreBias on a table, and returns its analysis.json."""
+    return partial(analysis_of, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def judge(job: Job, analyse):
+    """Judges a CSV by its own analysis and that of FACETS, or by others."""
+
+    def run(
+        csv: str,
+        post: Any = None,
+        *,
+        labels: pa.Table = FACETS,
+        pre: Any = None,
+        gates: Any = (FOUR_FIFTHS,),
+        arguments: Sequence[str] = (),
+    ) -> Verdict:
+        analyses = {"pre-analysis": pre or analyse(labels), "post-analysis": post or analyse(csv)}
+        job.contract()
+        job.section("bias", {"gates": gates})
+        job.section("reweighing", {"facets": ["age"], "strength": 1})
+        job.section("evaluate", {})
+        for name, value in analyses.items():
+            job.text(name, json.dumps(value), file="analysis.json")
+        job.parquet("facets", labels)
+        job.text("data", csv)
+        job.run(judge_bias, *arguments)
+        return read_verdict(job.output("verdict"))
+
+    return run
 
 
 def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, judge) -> None:
